@@ -1,0 +1,2 @@
+-- 1 is an upvote, -1 a downvote. What was cast before was cast up.
+ALTER TABLE votes ADD COLUMN dir INTEGER NOT NULL DEFAULT 1 CHECK (dir IN (-1, 1));

@@ -1,0 +1,4 @@
+DROP TRIGGER votes_counted_after_delete;
+DROP TRIGGER votes_counted_after_update;
+DROP TRIGGER votes_counted_after_insert;
+DROP TABLE vote_counts;

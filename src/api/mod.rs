@@ -1,0 +1,52 @@
+//! What we offer. This page has every path; each resource has its file, with the types of its
+//! requests and responses and its handlers.
+//!
+//! Each path is written once: `http` gives it its other spellings. The document at
+//! `/openapi.json` is made from the handlers' own descriptions (`openapi`), and a test holds it
+//! against this page.
+
+mod health;
+mod login;
+pub mod openapi;
+mod post_list;
+mod post_types;
+mod posts;
+mod responses;
+mod users;
+mod votes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::http::{self, App, Shell};
+
+/// The whole service, ready to be served.
+pub fn routes(app: App, shell: Shell, with_pages: bool) -> Router {
+    let routes = Router::new()
+        .route("/login", post(login::login))
+        .route("/users", post(users::create_user))
+        .route("/users/me", get(users::get_me).delete(users::delete_me))
+        .route("/users/{id}", get(users::get_user).delete(users::delete_user))
+        .route("/posts", get(post_list::get_posts).post(posts::create_post))
+        .route(
+            "/posts/{id}",
+            get(posts::get_post).put(posts::update_post).delete(posts::delete_post),
+        )
+        .route("/vote", post(votes::vote))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz));
+    let pages = Router::new()
+        .route("/openapi.json", get(http::serve_document))
+        .route("/docs", get(http::serve_swagger))
+        .route("/docs/oauth2-redirect", get(http::serve_redirect))
+        .route("/docs/{file}", get(http::serve_swagger_asset))
+        .route("/redoc", get(http::serve_redoc));
+    let routes = if with_pages { routes.merge(pages) } else { routes };
+    let routes = routes
+        .fallback(http::route_not_found)
+        .method_not_allowed_fallback(http::method_not_allowed)
+        .with_state(Arc::new(app));
+    http::wrap(routes, shell)
+}

@@ -1,0 +1,116 @@
+//! The list of posts.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::Value;
+
+use super::post_types::PostOut;
+use super::responses::{ApiResult, Failures, TokenRefusals, ValidationRefusals};
+use crate::domain::caller::Caller;
+use crate::domain::page::{Page, Shelf};
+use crate::domain::policy::Drafts;
+use crate::domain::text::Text;
+use crate::http::{App, BodyKind, Input, Integer, Problem, Reading, Valid, boolean, integer_from_text};
+
+/// The most posts that a list is asked for at once, where there is a bound.
+const MAXIMUM_LIMIT: u32 = 1000;
+
+/// Which posts are asked for.
+pub(super) struct Query(Page);
+
+impl Input for Query {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn read(request: &mut Reading<'_>) -> Option<Self> {
+        let policy = *request.policy();
+        let bound = policy.posts_default_limit.map(|_| MAXIMUM_LIMIT);
+        let limit = request.query("limit", |text| limit(text, bound));
+        let skip = request.query("skip", skip);
+        let search = request.query("search", search);
+        // Where drafts are visible the reference's rules hold: it knows no such parameter.
+        let published = match policy.drafts {
+            Drafts::Private => request.query("published", published),
+            Drafts::Visible => Some(None),
+        };
+        Some(Self(Page {
+            limit: limit?.unwrap_or(policy.posts_default_limit),
+            skip: skip?.unwrap_or(0),
+            search: search?.flatten(),
+            shelf: match published? {
+                Some(false) => Shelf::OwnDrafts,
+                Some(true) | None => Shelf::Public,
+            },
+        }))
+    }
+}
+
+/// Get Posts
+///
+/// Posts with their votes, newest first. Drafts are in no list but that of one's own.
+#[utoipa::path(
+    get, path = "/posts", operation_id = "get_posts_posts_get", tag = "Posts",
+    params(
+        ("limit" = Option<i64>, Query, minimum = 0, maximum = 1000, example = 10,
+            description = "At most so many, 100 if absent"),
+        ("skip" = Option<i64>, Query, minimum = 0, example = 0,
+            description = "Left out at the start"),
+        ("search" = Option<String>, Query, example = "lantern",
+            description = "Only titles that contain this, literally"),
+        ("published" = Option<bool>, Query, example = true,
+            description = "False lists one's own drafts"),
+    ),
+    responses(
+        (status = 200, description = "Successful Response", body = Vec<PostOut>),
+        TokenRefusals, ValidationRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn get_posts(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Valid(Query(page)): Valid<Query>,
+) -> ApiResult<Json<Vec<PostOut>>> {
+    let posts = app.store.list_posts(caller, page).await?;
+    Ok(Json(posts.into_iter().map(PostOut::from).collect()))
+}
+
+/// `None` is without a bound: there, a number that nothing can have means all.
+fn limit(text: &str, bound: Option<u32>) -> Result<Option<u32>, Problem> {
+    let number = not_negative(text)?;
+    let Some(bound) = bound else {
+        return Ok(number.as_i64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAXIMUM_LIMIT));
+    };
+    if number.compare(i64::from(bound)).is_gt() {
+        let message = format!("Input should be less than or equal to {bound}");
+        return Err(Problem::new("less_than_equal", message).with("le", bound));
+    }
+    Ok(number.as_i64().and_then(|number| u32::try_from(number).ok()))
+}
+
+/// A number that is too large skips everything there can be.
+fn skip(text: &str) -> Result<u64, Problem> {
+    let number = not_negative(text)?;
+    Ok(number.as_i64().and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX))
+}
+
+fn not_negative(text: &str) -> Result<Integer, Problem> {
+    let number = integer_from_text(text)?;
+    if number.compare(0).is_lt() {
+        let message = "Input should be greater than or equal to 0";
+        return Err(Problem::new("greater_than_equal", message).with("ge", 0));
+    }
+    Ok(number)
+}
+
+/// A blank search finds everything, as none does.
+fn search(text: &str) -> Result<Option<String>, Problem> {
+    let text = Text::parse(text)
+        .map_err(|fault| Problem::value_error(format!("Value error, {fault}"), &fault.to_string()))?;
+    Ok(Some(text.into_string()).filter(|text| !text.is_empty()))
+}
+
+fn published(text: &str) -> Result<bool, Problem> {
+    boolean(&Value::from(text))
+}

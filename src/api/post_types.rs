@@ -1,0 +1,67 @@
+//! Posts as they are written and read.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::responses::serialize_timestamp;
+use crate::domain::post;
+
+/// What an author writes.
+#[derive(Deserialize, ToSchema)]
+#[schema(title = "PostCreate", example = json!({"title": "First", "content": "Hello", "published": true}))]
+#[expect(dead_code, reason = "it describes what Content reads")]
+pub(super) struct PostCreate {
+    title: String,
+    content: String,
+    /// False makes it a draft.
+    #[schema(default = true, required = false)]
+    published: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(title = "Post", example = json!({
+    "title": "First", "content": "Hello", "published": true, "id": 1,
+    "created_at": "2025-01-31T12:00:00.123456Z", "owner_id": 1
+}))]
+pub(super) struct Post {
+    title: String,
+    content: String,
+    #[schema(default = true, required = false)]
+    published: bool,
+    id: i64,
+    #[serde(serialize_with = "serialize_timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    owner_id: i64,
+}
+
+impl From<post::Post> for Post {
+    fn from(post: post::Post) -> Self {
+        Self {
+            title: post.title.into_string(),
+            content: post.content.into_string(),
+            published: post.published,
+            id: post.id.0,
+            created_at: post.created_at,
+            owner_id: post.owner_id.0,
+        }
+    }
+}
+
+/// A post with its votes.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "PostOut")]
+pub(super) struct PostOut {
+    #[serde(rename = "Post")]
+    post: Post,
+    /// Upvotes minus downvotes.
+    #[schema(example = 1)]
+    votes: i64,
+}
+
+impl From<post::PostWithVotes> for PostOut {
+    fn from(found: post::PostWithVotes) -> Self {
+        Self { post: found.post.into(), votes: found.votes }
+    }
+}

@@ -1,0 +1,138 @@
+//! Passwords: hashing new ones, verifying them against stored ones. Which passwords are good
+//! enough is `domain::policy`'s to say and the API's to ask.
+
+use std::num::NonZeroUsize;
+
+use argon2::Block;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::hashing::{HashingError, HashingPool};
+use super::stored_hash::{Argon2Hash, StoredHash, Strength};
+use crate::domain::user::PasswordHash;
+
+/// The longest password there is, in characters: what the reference's hasher takes.
+pub const MAXIMUM_PASSWORD_LENGTH: usize = 4096;
+
+const SALT_LENGTH: usize = 16;
+const OUTPUT_LENGTH: usize = 32;
+
+/// What a password was found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Wrong,
+    Right,
+    /// Right, and the stored hash is weaker than what new ones get: here is a better one.
+    RightButWeak(PasswordHash),
+}
+
+/// Hashes and verifies passwords, on threads of its own.
+pub struct Passwords {
+    pool: HashingPool,
+    strength: Strength,
+    /// What an unknown account's password is checked against, so that the check takes the same
+    /// work: of the strength of new hashes, and of no password, its bytes being random.
+    nobody: PasswordHash,
+}
+
+impl Passwords {
+    /// # Errors
+    /// If the threads cannot be started or the system gives no random bytes.
+    pub fn new(strength: Strength, threads: NonZeroUsize) -> std::io::Result<Self> {
+        let hash = Argon2Hash {
+            output: random::<OUTPUT_LENGTH>()?.to_vec(),
+            ..unhashed(strength)?
+        };
+        Ok(Self {
+            pool: HashingPool::new(threads)?,
+            strength,
+            nobody: PasswordHash::new(hash.to_phc()),
+        })
+    }
+
+    /// The password's hash, with a new salt.
+    ///
+    /// # Errors
+    /// [`HashingError::Overloaded`] at once when too many wait already.
+    pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashingError> {
+        let strength = self.strength;
+        self.pool
+            .run(move |memory| hash(strength, &password, memory))
+            .await?
+    }
+
+    /// Whether the password belongs to the stored hash. `None` is an account that does not
+    /// exist: always wrong, after the work of a real one. So is a stored hash that cannot be
+    /// used, which is logged.
+    ///
+    /// # Errors
+    /// [`HashingError::Overloaded`] at once when too many wait already.
+    pub async fn verify(
+        &self,
+        password: SecretString,
+        stored: Option<PasswordHash>,
+    ) -> Result<Verdict, HashingError> {
+        // Such a password can have no account: sign-up refuses it.
+        if password.expose_secret().chars().count() > MAXIMUM_PASSWORD_LENGTH {
+            return Ok(Verdict::Wrong);
+        }
+        let strength = self.strength;
+        let exists = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.nobody.clone());
+        self.pool
+            .run(move |memory| match verify(strength, &password, &stored, memory)? {
+                _ if !exists => Ok(Verdict::Wrong),
+                verdict => Ok(verdict),
+            })
+            .await?
+    }
+}
+
+fn hash(
+    strength: Strength,
+    password: &SecretString,
+    memory: &mut Vec<Block>,
+) -> Result<PasswordHash, HashingError> {
+    let mut hash = unhashed(strength).map_err(|_| HashingError::Failed)?;
+    let mut output = vec![0; OUTPUT_LENGTH];
+    hash.compute(password.expose_secret().as_bytes(), &mut output, memory)
+        .map_err(|_| HashingError::Failed)?;
+    hash.output = output;
+    Ok(PasswordHash::new(hash.to_phc()))
+}
+
+fn verify(
+    strength: Strength,
+    password: &SecretString,
+    stored: &PasswordHash,
+    memory: &mut Vec<Block>,
+) -> Result<Verdict, HashingError> {
+    let bytes = password.expose_secret().as_bytes();
+    let checked = StoredHash::parse(stored.as_str())
+        .and_then(|stored| Ok((stored.verify(bytes, memory)?, stored.is_weaker_than(strength))));
+    match checked {
+        Ok((true, false)) => Ok(Verdict::Right),
+        Ok((true, true)) => Ok(Verdict::RightButWeak(hash(strength, password, memory)?)),
+        Ok((false, _)) => Ok(Verdict::Wrong),
+        Err(unusable) => {
+            tracing::error!(error = %unusable, "a login failed for a damaged account");
+            Ok(Verdict::Wrong)
+        }
+    }
+}
+
+/// A hash of the given strength with a new salt and no output yet.
+fn unhashed(strength: Strength) -> std::io::Result<Argon2Hash> {
+    Ok(Argon2Hash {
+        algorithm: argon2::Algorithm::Argon2id,
+        version: argon2::Version::V0x13,
+        strength,
+        salt: random::<SALT_LENGTH>()?.to_vec(),
+        output: Vec::new(),
+    })
+}
+
+fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
+}

@@ -1,0 +1,212 @@
+//! Password hashes as they are stored: Argon2 as PHC strings, bcrypt in its own form. Reading,
+//! bounding, computing and comparing them; which parameters new ones get is `password`'s.
+//!
+//! The bounds keep a planted or damaged hash from costing more than a login may: a stored string
+//! names its own memory and time.
+
+use argon2::{Argon2, Block, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use subtle::ConstantTimeEq as _;
+
+/// The Argon2 parameters of a hash (RFC 9106).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strength {
+    /// Memory in KiB: 8 per lane at least, [`Strength::MAXIMUM_MEMORY_KIB`] at most.
+    pub memory_kib: u32,
+    /// Passes, 1 to [`Strength::MAXIMUM_ITERATIONS`].
+    pub iterations: u32,
+    /// Lanes, 1 to [`Strength::MAXIMUM_PARALLELISM`].
+    pub parallelism: u32,
+}
+
+impl Strength {
+    /// 1 GiB.
+    pub const MAXIMUM_MEMORY_KIB: u32 = 1024 * 1024;
+    pub const MAXIMUM_ITERATIONS: u32 = 32;
+    pub const MAXIMUM_PARALLELISM: u32 = 64;
+
+    /// Whether these parameters are within the bounds.
+    #[must_use]
+    pub fn is_bounded(self) -> bool {
+        self.memory_kib <= Self::MAXIMUM_MEMORY_KIB
+            && (1..=Self::MAXIMUM_ITERATIONS).contains(&self.iterations)
+            && (1..=Self::MAXIMUM_PARALLELISM).contains(&self.parallelism)
+            && self.memory_kib >= 8 * self.parallelism
+    }
+
+    /// Whether a hash of these parameters is cheaper to guess than one of the others: less
+    /// memory, or fewer passes over it.
+    #[must_use]
+    pub fn is_weaker_than(self, other: Self) -> bool {
+        self.memory_kib < other.memory_kib || self.iterations < other.iterations
+    }
+}
+
+/// The same reference defaults as `argon2-cffi` (RFC 9106, second recommended option).
+impl Default for Strength {
+    fn default() -> Self {
+        Self { memory_kib: 65_536, iterations: 3, parallelism: 4 }
+    }
+}
+
+/// Costs of bcrypt that are worth verifying: 2^4 to 2^16 rounds.
+const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
+
+/// The stored string is none that can be verified. It is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the stored password hash is unusable: {0}")]
+pub struct Unusable(&'static str);
+
+/// A stored hash, taken apart.
+pub(super) enum StoredHash {
+    Argon2(Argon2Hash),
+    Bcrypt(String),
+}
+
+pub(super) struct Argon2Hash {
+    pub algorithm: argon2::Algorithm,
+    pub version: Version,
+    pub strength: Strength,
+    pub salt: Vec<u8>,
+    pub output: Vec<u8>,
+}
+
+impl StoredHash {
+    pub(super) fn parse(text: &str) -> Result<Self, Unusable> {
+        if text.starts_with("$argon2") {
+            return Argon2Hash::parse(text).map(Self::Argon2);
+        }
+        check_bcrypt(text)?;
+        Ok(Self::Bcrypt(text.to_owned()))
+    }
+
+    /// Whether the password is the one; takes as long as the parameters say.
+    pub(super) fn verify(&self, password: &[u8], memory: &mut Vec<Block>) -> Result<bool, Unusable> {
+        match self {
+            Self::Argon2(hash) => hash.verify(password, memory),
+            Self::Bcrypt(hash) => {
+                bcrypt::verify(password, hash).map_err(|_| Unusable("not bcrypt"))
+            }
+        }
+    }
+
+    /// Whether a new hash of the given strength would be harder to guess.
+    pub(super) fn is_weaker_than(&self, strength: Strength) -> bool {
+        match self {
+            Self::Argon2(hash) => {
+                hash.algorithm != argon2::Algorithm::Argon2id
+                    || hash.version != Version::V0x13
+                    || hash.strength.is_weaker_than(strength)
+            }
+            Self::Bcrypt(_) => true,
+        }
+    }
+}
+
+impl Argon2Hash {
+    /// `$argon2id$v=19$m=65536,t=3,p=4$SALT$HASH`; `v` may be absent and then means 16.
+    fn parse(text: &str) -> Result<Self, Unusable> {
+        let mut fields = text.strip_prefix('$').ok_or(Unusable("no PHC string"))?.split('$');
+        let mut next = || fields.next().ok_or(Unusable("cut short"));
+        let algorithm = match next()? {
+            "argon2id" => argon2::Algorithm::Argon2id,
+            "argon2i" => argon2::Algorithm::Argon2i,
+            _ => return Err(Unusable("unknown algorithm")),
+        };
+        let mut parameters = next()?;
+        let mut version = Version::V0x10;
+        if let Some(number) = parameters.strip_prefix("v=") {
+            version = match number {
+                "19" => Version::V0x13,
+                "16" => Version::V0x10,
+                _ => return Err(Unusable("unknown version")),
+            };
+            parameters = next()?;
+        }
+        let strength = parse_parameters(parameters)?;
+        let salt = decode(next()?, 8..=64)?;
+        let output = decode(next()?, 16..=64)?;
+        if fields.next().is_some() {
+            return Err(Unusable("too many fields"));
+        }
+        Ok(Self { algorithm, version, strength, salt, output })
+    }
+
+    fn verify(&self, password: &[u8], memory: &mut Vec<Block>) -> Result<bool, Unusable> {
+        let mut computed = vec![0; self.output.len()];
+        self.compute(password, &mut computed, memory)?;
+        Ok(computed.ct_eq(&self.output).into())
+    }
+
+    /// Fills `output` with the password's hash; `memory` is grown as needed and kept.
+    pub(super) fn compute(
+        &self,
+        password: &[u8],
+        output: &mut [u8],
+        memory: &mut Vec<Block>,
+    ) -> Result<(), Unusable> {
+        let Strength { memory_kib, iterations, parallelism } = self.strength;
+        let parameters = Params::new(memory_kib, iterations, parallelism, Some(output.len()))
+            .map_err(|_| Unusable("bad parameters"))?;
+        let blocks = parameters.block_count();
+        if memory.len() < blocks {
+            memory.resize(blocks, Block::default());
+        }
+        let memory = memory.get_mut(..blocks).ok_or(Unusable("no memory"))?;
+        Argon2::new(self.algorithm, self.version, parameters)
+            .hash_password_into_with_memory(password, &self.salt, output, memory)
+            .map_err(|_| Unusable("not hashable"))
+    }
+
+    pub(super) fn to_phc(&self) -> String {
+        let Strength { memory_kib, iterations, parallelism } = self.strength;
+        format!(
+            "$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${}${}",
+            STANDARD_NO_PAD.encode(&self.salt),
+            STANDARD_NO_PAD.encode(&self.output),
+        )
+    }
+}
+
+fn parse_parameters(text: &str) -> Result<Strength, Unusable> {
+    let mut parts = text.split(',');
+    let mut number = |name: &str| {
+        parts
+            .next()
+            .and_then(|part| part.strip_prefix(name))
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|digits| digits.parse::<u32>().ok())
+            .ok_or(Unusable("bad parameters"))
+    };
+    let strength = Strength {
+        memory_kib: number("m=")?,
+        iterations: number("t=")?,
+        parallelism: number("p=")?,
+    };
+    if parts.next().is_some() || !strength.is_bounded() {
+        return Err(Unusable("parameters out of bounds"));
+    }
+    Ok(strength)
+}
+
+fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<Vec<u8>, Unusable> {
+    // The longest allowed value takes 86 characters.
+    let bytes = if text.len() <= 86 { STANDARD_NO_PAD.decode(text).ok() } else { None };
+    bytes
+        .filter(|bytes| lengths.contains(&bytes.len()))
+        .ok_or(Unusable("bad salt or hash"))
+}
+
+/// `$2b$12$` and 53 characters. Checked before the library sees it.
+fn check_bcrypt(text: &str) -> Result<(), Unusable> {
+    if text.len() != 60 || !text.is_ascii() {
+        return Err(Unusable("neither Argon2 nor bcrypt"));
+    }
+    let known = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|prefix| text.starts_with(prefix));
+    let cost = text.get(4..6).and_then(|cost| cost.parse::<u32>().ok());
+    if !known || !cost.is_some_and(|cost| BCRYPT_COSTS.contains(&cost)) {
+        return Err(Unusable("bcrypt out of bounds"));
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! `post-api db`: migrations, and whether the database is as it should be.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::SourceArguments;
+use super::exit::Exit;
+use super::inspect::print;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Settings;
+use crate::store::migrate::{
+    Admin, Direction, MigrateError, Step, find_target, migrate, position, revision_at,
+};
+use crate::store::sqlite::SqliteAdmin;
+
+#[derive(Debug, Args)]
+pub(super) struct DbArguments {
+    #[command(subcommand)]
+    command: DbCommand,
+    #[command(flatten)]
+    source: SourceArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum DbCommand {
+    /// Go up to a revision: its name or number, +N, or head
+    Upgrade {
+        #[arg(default_value = "head")]
+        revision: String,
+        /// Print the SQL instead of running it
+        #[arg(long)]
+        sql: bool,
+    },
+    /// Go down to a revision: its name or number, -N, or base
+    Downgrade {
+        #[arg(allow_hyphen_values = true)]
+        revision: String,
+        /// Print the SQL instead of running it
+        #[arg(long)]
+        sql: bool,
+    },
+    /// Print the revision that the database is at
+    Current,
+    /// List all revisions, and which of them the database has
+    History,
+    /// Compare the database with its migrations: exit code 1 if it is behind or was changed
+    Check,
+    /// Declare the database to be at a revision, without running anything
+    Stamp {
+        revision: String,
+    },
+    /// Recount every post's votes: exit code 1 if a count is wrong
+    Verify,
+}
+
+pub(super) fn run(arguments: &DbArguments) -> Result<(), Exit> {
+    let source = arguments.source.read()?;
+    let settings = Settings::load(&source)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(execute(&arguments.command, settings.database))
+}
+
+async fn execute(command: &DbCommand, database: PathBuf) -> Result<(), Exit> {
+    let mut admin = SqliteAdmin::new(&database);
+    let admin: &mut dyn Admin = &mut admin;
+    match command {
+        DbCommand::Upgrade { revision, sql } => {
+            move_to(admin, revision, Direction::Up, *sql).await
+        }
+        DbCommand::Downgrade { revision, sql } => {
+            move_to(admin, revision, Direction::Down, *sql).await
+        }
+        DbCommand::Current => {
+            let at = where_is(admin).await?;
+            print(revision_at(admin.migrations(), at))
+        }
+        DbCommand::History => print_history(admin).await,
+        DbCommand::Check => check(admin).await,
+        DbCommand::Stamp { revision } => {
+            let target = find_target(admin.migrations(), 0, revision)?;
+            admin.stamp(target, SystemClock.now()).await?;
+            print(revision_at(admin.migrations(), target))
+        }
+        DbCommand::Verify => verify(admin).await,
+    }
+}
+
+async fn where_is(admin: &mut dyn Admin) -> Result<usize, Exit> {
+    let applied = admin.applied().await?;
+    Ok(position(admin.migrations(), &applied)?)
+}
+
+async fn move_to(
+    admin: &mut dyn Admin,
+    revision: &str,
+    direction: Direction,
+    only_print: bool,
+) -> Result<(), Exit> {
+    let at = where_is(admin).await?;
+    let target = find_target(admin.migrations(), at, revision)?;
+    let (is_wrong, way) = match direction {
+        Direction::Up => (target < at, "up"),
+        Direction::Down => (target > at, "down"),
+    };
+    if is_wrong {
+        let at = revision_at(admin.migrations(), at).to_owned();
+        return Err(MigrateError::WrongWay(revision.to_owned(), way, at).into());
+    }
+    if only_print {
+        return print_script(admin, at, target);
+    }
+    let mut done = Vec::new();
+    let outcome = migrate(admin, target, SystemClock.now(), |step| done.push(describe(step))).await;
+    for line in done {
+        print(&line)?;
+    }
+    Ok(outcome?)
+}
+
+fn print_script(admin: &dyn Admin, at: usize, target: usize) -> Result<(), Exit> {
+    let mut at = at;
+    while let Some(step) = Step::next(admin.migrations(), at, target) {
+        print(&admin.script(step, SystemClock.now()))?;
+        match step.direction {
+            Direction::Up => at += 1,
+            Direction::Down => at -= 1,
+        }
+    }
+    Ok(())
+}
+
+fn describe(step: Step) -> String {
+    let way = match step.direction {
+        Direction::Up => "up  ",
+        Direction::Down => "down",
+    };
+    format!("{way} {}", step.migration.revision)
+}
+
+async fn print_history(admin: &mut dyn Admin) -> Result<(), Exit> {
+    let applied = admin.applied().await?;
+    position(admin.migrations(), &applied)?;
+    for (number, migration) in admin.migrations().iter().enumerate() {
+        let when = applied.get(number).map_or_else(
+            || "not applied".to_owned(),
+            |applied| format!("applied {:.0}", applied.applied_at),
+        );
+        print(&format!("{}  {when}", migration.revision))?;
+    }
+    Ok(())
+}
+
+async fn check(admin: &mut dyn Admin) -> Result<(), Exit> {
+    let at = where_is(admin).await?;
+    let mut problems = admin.schema_differences().await?;
+    let pending = admin.migrations().len().saturating_sub(at);
+    if pending > 0 {
+        let at = revision_at(admin.migrations(), at);
+        problems.push(format!("the database is at {at}, {pending} behind: run `post-api db upgrade`"));
+    }
+    if problems.is_empty() {
+        return print("the database is as its migrations make it");
+    }
+    Err(Exit::No(problems))
+}
+
+async fn verify(admin: &mut dyn Admin) -> Result<(), Exit> {
+    let wrong = admin.wrong_counts().await?;
+    if wrong.is_empty() {
+        return print("every count is the sum of its votes");
+    }
+    Err(Exit::No(wrong))
+}

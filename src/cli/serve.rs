@@ -1,0 +1,137 @@
+//! `post-api serve`: opens everything, says where it is, serves until it is told to end.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::ServeArguments;
+use super::exit::Exit;
+use crate::api::{self, openapi};
+use crate::auth::{Passwords, Tokens};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{LogFormat, Settings, Source, keep_secret};
+use crate::http::{self, App, Limits, Pages, Shell};
+use crate::store::migrate;
+use crate::store::sqlite::{SqliteAdmin, SqliteStore};
+use crate::telemetry;
+
+pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
+    let (settings, source) = arguments.read()?;
+    telemetry::start(settings.log_format, settings.log_level);
+    warn_of_unknown(&source);
+    make_private_folder(&settings.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(serve(&settings))
+}
+
+async fn serve(settings: &Settings) -> Result<(), Exit> {
+    upgrade(&settings.database).await?;
+    let app = open(settings)?;
+    let listener = TcpListener::bind((settings.host.as_str(), settings.port))
+        .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    let shell =
+        Shell { origins: settings.cors_origins.clone(), access_log: settings.access_log };
+    let routes = api::routes(app, shell, settings.docs);
+    let end = told_to_end()?;
+    announce(settings, &format!("http://{address}{}", settings.root_path));
+    http::serve(listener, routes, Limits::default(), end)
+        .await
+        .context("the listener failed")?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// The embedded database is always brought to the newest revision.
+async fn upgrade(database: &Path) -> Result<(), Exit> {
+    let mut admin = SqliteAdmin::new(database);
+    let head = migrate::Admin::migrations(&admin).len();
+    migrate::migrate(&mut admin, head, SystemClock.now(), |step| {
+        tracing::info!(revision = step.migration.revision, "migrated");
+    })
+    .await?;
+    Ok(())
+}
+
+fn open(settings: &Settings) -> Result<App, Exit> {
+    let secret = match &settings.secret_key {
+        Some(secret) => secret.clone(),
+        None => keep_secret(&settings.data_dir).context("the secret cannot be kept")?,
+    };
+    let clock = Arc::new(SystemClock);
+    let tokens =
+        Tokens::new(&secret, settings.algorithm, settings.token_lifetime, clock.clone())
+            .context("tokens cannot be signed")?;
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let passwords = Passwords::new(settings.hash_strength, cores)
+        .context("the hashing threads cannot be started")?;
+    let document = openapi::document(&settings.root_path);
+    let pages = Pages::new(document, &settings.root_path, openapi::TITLE)
+        .context("the documentation is incomplete")?;
+    let store = Arc::new(SqliteStore::open(&settings.database)?);
+    Ok(App { store, passwords, tokens, clock, policy: settings.policy, pages })
+}
+
+/// Completes at the first SIGTERM or SIGINT; at the second the process ends at once.
+fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
+    let mut terminate = signal(SignalKind::terminate()).context("no signals can be received")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no signals can be received")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::warn!("told to end a second time");
+            std::process::exit(1);
+        });
+    })
+}
+
+fn make_private_folder(folder: &Path) -> Result<(), Exit> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    Ok(())
+}
+
+fn warn_of_unknown(source: &Source) {
+    for name in &source.unknown {
+        tracing::warn!(name, "unknown setting in the env file");
+    }
+}
+
+/// Says where the API, its documentation and the data are.
+fn announce(settings: &Settings, url: &str) {
+    let docs = if settings.docs { format!("{url}/docs") } else { "off".to_owned() };
+    let data = settings.database.display();
+    match settings.log_format {
+        LogFormat::Json => {
+            tracing::info!(api = url, docs, data = %data, version = env!("CARGO_PKG_VERSION"), "serving");
+        }
+        LogFormat::Text => {
+            let banner = format!(
+                "{} {}\n  API   {url}\n  Docs  {docs}\n  Data  {data}\n",
+                openapi::TITLE,
+                env!("CARGO_PKG_VERSION"),
+            );
+            // A closed standard error is no reason not to serve.
+            let _ = std::io::stderr().write_all(banner.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! From texts to values. A parser goes on after a fault, with a stand-in that nobody sees: the
+//! settings are given out only if there was none.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use axum::http::HeaderValue;
+use secrecy::SecretString;
+use tracing::level_filters::LevelFilter;
+
+use super::secret::check_secret;
+use super::source::Source;
+use super::table::SETTINGS;
+use super::{Fault, Settings};
+use crate::auth::{Algorithm, Strength};
+use crate::domain::policy::{Drafts, PasswordRules, Policy};
+use crate::http::Origins;
+
+pub(super) struct Parser<'a> {
+    source: &'a Source,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(source: &'a Source) -> Self {
+        Self { source, faults: Vec::new() }
+    }
+
+    pub(super) fn finish(self, settings: Settings) -> Result<Settings, Vec<Fault>> {
+        if self.faults.is_empty() { Ok(settings) } else { Err(self.faults) }
+    }
+
+    pub(super) fn text(&self, name: &str) -> String {
+        self.source.get(name).unwrap_or_else(|| default_of(name)).to_owned()
+    }
+
+    pub(super) fn number<T>(&mut self, name: &str, range: RangeInclusive<T>) -> T
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        let text = self.text(name);
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let (least, most) = (range.start(), range.end());
+                self.fault(name, &text, format!("give a number from {least} to {most}"));
+                *least
+            }
+        }
+    }
+
+    pub(super) fn switch(&mut self, name: &str) -> bool {
+        let text = self.text(name);
+        self.parse_switch(name, &text)
+    }
+
+    pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {
+        let text = self.text(name);
+        let chosen = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+        if chosen.is_none() {
+            let words: Vec<_> =
+                choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
+            self.fault(name, &text, format!("give {}", words.join(" or ")));
+        }
+        // A choice has at least one possibility.
+        chosen.unwrap_or(&choices[0]).1
+    }
+
+    pub(super) fn algorithm(&mut self, name: &str) -> Algorithm {
+        self.choice(
+            name,
+            &[
+                ("HS256", Algorithm::HS256),
+                ("HS384", Algorithm::HS384),
+                ("HS512", Algorithm::HS512),
+            ],
+        )
+    }
+
+    pub(super) fn log_level(&mut self, name: &str) -> LevelFilter {
+        self.choice(
+            name,
+            &[
+                ("info", LevelFilter::INFO),
+                ("error", LevelFilter::ERROR),
+                ("warn", LevelFilter::WARN),
+                ("debug", LevelFilter::DEBUG),
+                ("trace", LevelFilter::TRACE),
+            ],
+        )
+    }
+
+    pub(super) fn secret_key(
+        &mut self,
+        name: &'static str,
+        algorithm: Algorithm,
+        is_reference: bool,
+    ) -> Option<SecretString> {
+        let secret = self.secret(name)?;
+        if let Err(problem) = check_secret(&secret, algorithm, is_reference) {
+            self.faults.push(Fault::new(
+                name,
+                problem,
+                "make one with `openssl rand -hex 32`, or give none to the embedded database",
+            ));
+        }
+        Some(SecretString::from(secret))
+    }
+
+    /// The embedded database's file.
+    pub(super) fn database(&mut self, data_dir: &Path) -> PathBuf {
+        const CURE: &str = "give `sqlite:PATH`, or nothing for the embedded database in DATA_DIR";
+        let url = self.secret("DATABASE_URL");
+        let parts = self.reference_database();
+        match url {
+            Some(url) => match url.strip_prefix("sqlite:") {
+                Some(path) => PathBuf::from(path.strip_prefix("//").unwrap_or(path)),
+                None => {
+                    let problem = if url.starts_with("postgres") {
+                        "PostgreSQL is not served by this release"
+                    } else {
+                        "is no address of a database"
+                    };
+                    self.faults.push(Fault::new("DATABASE_URL", problem, CURE));
+                    PathBuf::new()
+                }
+            },
+            None if parts => {
+                let problem = "PostgreSQL is not served by this release";
+                self.faults.push(Fault::new("DATABASE_HOSTNAME", problem, CURE));
+                PathBuf::new()
+            }
+            None => data_dir.join("posts.db"),
+        }
+    }
+
+    pub(super) fn policy(&mut self, is_reference: bool) -> Policy {
+        let preset = if is_reference { Policy::reference() } else { Policy::default() };
+        let mut policy = preset;
+        if self.is_given("DRAFTS") {
+            policy.drafts =
+                self.choice("DRAFTS", &[("private", Drafts::Private), ("visible", Drafts::Visible)]);
+        }
+        if self.is_given("POSTS_DEFAULT_LIMIT") {
+            policy.posts_default_limit = match self.text("POSTS_DEFAULT_LIMIT").as_str() {
+                "none" => None,
+                _ => Some(self.number("POSTS_DEFAULT_LIMIT", 1..=1000)),
+            };
+        }
+        if self.is_given("PUBLIC_EMAILS") {
+            policy.public_emails = self.switch("PUBLIC_EMAILS");
+        }
+        policy.passwords = self.password_rules(preset.passwords);
+        policy
+    }
+
+    pub(super) fn strength(&mut self) -> Strength {
+        let strength = Strength {
+            memory_kib: self.number("ARGON2_MEMORY_KIB", 8..=Strength::MAXIMUM_MEMORY_KIB),
+            iterations: self.number("ARGON2_ITERATIONS", 1..=Strength::MAXIMUM_ITERATIONS),
+            parallelism: self.number("ARGON2_PARALLELISM", 1..=Strength::MAXIMUM_PARALLELISM),
+        };
+        if !strength.is_bounded() {
+            let text = strength.memory_kib.to_string();
+            self.fault("ARGON2_MEMORY_KIB", &text, "give 8 for each lane at least");
+        }
+        strength
+    }
+
+    pub(super) fn origins(&mut self, name: &str) -> Origins {
+        let text = self.text(name);
+        if text == "*" {
+            return Origins::Any;
+        }
+        let mut listed = Vec::new();
+        for origin in text.split(',').map(str::trim).filter(|origin| !origin.is_empty()) {
+            match (is_origin(origin), HeaderValue::from_str(origin)) {
+                (true, Ok(value)) => listed.push(value),
+                _ => self.fault(name, origin, "give `*`, or origins like https://app.example.org"),
+            }
+        }
+        Origins::Listed(listed)
+    }
+
+    pub(super) fn root_path(&mut self, name: &str) -> String {
+        let text = self.text(name);
+        let path = text.trim_end_matches('/');
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+        if !path.is_empty() && !(path.starts_with('/') && path.bytes().all(is_plain)) {
+            self.fault(name, &text, "give a path like /api");
+        }
+        path.to_owned()
+    }
+
+    fn password_rules(&mut self, preset: PasswordRules) -> PasswordRules {
+        let mut rules = preset;
+        if self.is_given("PASSWORD_MIN_LENGTH") {
+            rules.minimum_length = self.number("PASSWORD_MIN_LENGTH", 0..=4096);
+        }
+        if self.is_given("PASSWORD_BLOCKLIST") {
+            rules.blocklist = self.switch("PASSWORD_BLOCKLIST");
+        }
+        rules
+    }
+
+    /// Whether the reference's five settings name a database; all or none must be there.
+    fn reference_database(&mut self) -> bool {
+        const NAMES: [&str; 4] =
+            ["DATABASE_HOSTNAME", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_USERNAME"];
+        let has_password = self.secret("DATABASE_PASSWORD").is_some();
+        let mut missing: Vec<&str> =
+            NAMES.into_iter().filter(|name| !self.is_given(name)).collect();
+        if !has_password {
+            missing.push("DATABASE_PASSWORD");
+        }
+        if missing.len() == NAMES.len() + 1 || self.source.get("DATABASE_URL").is_some() {
+            return false;
+        }
+        for name in &missing {
+            self.faults.push(Fault::new(name, "is missing", "give all five of DATABASE_…, or none"));
+        }
+        missing.is_empty()
+    }
+
+    fn is_given(&self, name: &str) -> bool {
+        self.source.get(name).is_some()
+    }
+
+    fn secret(&mut self, name: &'static str) -> Option<String> {
+        self.source.get_secret(name).unwrap_or_else(|fault| {
+            self.faults.push(fault);
+            None
+        })
+    }
+
+    fn parse_switch(&mut self, name: &str, text: &str) -> bool {
+        match text.to_ascii_lowercase().as_str() {
+            "on" | "true" | "1" => true,
+            "off" | "false" | "0" => false,
+            _ => {
+                self.fault(name, text, "give on or off");
+                false
+            }
+        }
+    }
+
+    fn fault(&mut self, name: &str, text: &str, cure: impl Into<String>) {
+        self.faults.push(Fault::new(name, format!("{text:?} cannot be used"), cure));
+    }
+}
+
+fn default_of(name: &str) -> &'static str {
+    SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default)
+}
+
+/// `scheme://host` or `scheme://host:port`, as browsers write it, or `null`.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !scheme.is_empty()
+        && !host.is_empty()
+        && host.bytes().all(is_plain)
+}

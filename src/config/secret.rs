@@ -1,0 +1,108 @@
+//! The key that signs tokens: what is good enough, and the one that is made when none is given.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use crate::auth::Algorithm;
+
+/// The file of the secret that the service makes, in the data folder.
+pub const SECRET_FILE: &str = "secret_key";
+
+/// Keys that stand in tutorials: whoever reads them can sign tokens.
+const SAMPLES: [&str; 5] = [
+    // The key of the FastAPI documentation.
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "your-secret-key",
+    "your_secret_key",
+    "changeme",
+    "supersecret",
+];
+
+/// Says what is wrong with a key. RFC 7518, 3.2: it must be as long as the hash's output.
+///
+/// A service that takes over from the reference must go on with the key that its clients'
+/// tokens were signed with: then a weak one is only warned about, when the service starts.
+pub(super) fn check_secret(
+    secret: &str,
+    algorithm: Algorithm,
+    is_reference: bool,
+) -> Result<(), String> {
+    let least = match algorithm {
+        Algorithm::HS256 => 32,
+        Algorithm::HS384 => 48,
+        Algorithm::HS512 => 64,
+    };
+    let problem = if SAMPLES.iter().any(|sample| secret.eq_ignore_ascii_case(sample)) {
+        "is a sample that everybody knows".to_owned()
+    } else if secret.len() < least {
+        format!("has {} bytes, {algorithm:?} needs {least} or more", secret.len())
+    } else if is_monotonous(secret) {
+        "is the same few characters over and over".to_owned()
+    } else {
+        return Ok(());
+    };
+    if is_reference {
+        tracing::warn!(problem, "SECRET_KEY is weak: replace it as soon as its tokens have ended");
+        return Ok(());
+    }
+    Err(problem)
+}
+
+/// The secret of the data folder: made and kept, readable by its owner alone, the first time.
+///
+/// # Errors
+/// If the folder or the file cannot be used, or the file is empty.
+pub fn keep_secret(data_dir: &Path) -> io::Result<SecretString> {
+    let path = data_dir.join(SECRET_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().len() >= 32 => return Ok(SecretString::from(text.trim())),
+        Ok(_) => return Err(io::Error::other(format!("{} holds no secret", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let secret = make_secret()?;
+    write_once(&path, &secret)?;
+    // Of two processes that start at once, one made it and both read it.
+    Ok(SecretString::from(std::fs::read_to_string(&path)?.trim()))
+}
+
+/// 64 bytes in hexadecimal: enough for each of the algorithms.
+fn make_secret() -> io::Result<String> {
+    use std::fmt::Write as _;
+    let mut bytes = [0_u8; 64];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    let mut text = String::with_capacity(128);
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
+/// The file appears whole or not at all, and never over one that is there.
+fn write_once(path: &Path, secret: &str) -> io::Result<()> {
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(secret.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn is_monotonous(secret: &str) -> bool {
+    let mut kinds: Vec<char> = secret.chars().collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.len() < 8
+}

@@ -1,0 +1,112 @@
+//! The classes of characters that the rules for both parts of an address are made of.
+//!
+//! Deliberately not here: what only one part of an address cares about, such as the letters of
+//! host names.
+
+use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
+
+use super::fault::EmailFault;
+use super::listing::refuse_any_by_number;
+
+/// How many characters after a given one are looked at to see whether they combine with it: the
+/// Stream-Safe Text Format of UAX 15 has at most 30 marks in a row, and without a bound a text
+/// made of marks would take quadratic time.
+const LONGEST_COMBINING_SEQUENCE: usize = 32;
+
+/// A coarse division of the general categories.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Letters, numbers, punctuation, symbols.
+    Visible,
+    /// Combining marks.
+    Mark,
+    /// Spaces of any width.
+    Space,
+    /// Line separators, controls, format characters, private use, unassigned.
+    Hidden,
+}
+
+/// Whether spaces belong to the text that is checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spaces {
+    /// As in quoted strings and display names.
+    Allowed,
+    /// As everywhere else.
+    Refused,
+}
+
+pub(super) fn kind(character: char) -> Kind {
+    use GeneralCategory as Category;
+    match category(character) {
+        Category::NonspacingMark | Category::SpacingMark | Category::EnclosingMark => Kind::Mark,
+        Category::SpaceSeparator => Kind::Space,
+        Category::LineSeparator
+        | Category::ParagraphSeparator
+        | Category::Control
+        | Category::Format
+        | Category::PrivateUse
+        | Category::Surrogate
+        | Category::Unassigned => Kind::Hidden,
+        _ => Kind::Visible,
+    }
+}
+
+pub(super) fn category(character: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(character)
+}
+
+/// White space, including the four information separators of ASCII that Unicode leaves out.
+pub(super) fn is_white_space(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '\u{1C}'..='\u{1F}')
+}
+
+/// Letters and numbers of any script. The standard library's notion of alphabetic is wider: it
+/// takes in many combining marks.
+pub(super) fn is_letter_or_number(character: char) -> bool {
+    GeneralCategoryGroup::Letter
+        .union(GeneralCategoryGroup::Number)
+        .contains(category(character))
+}
+
+/// The characters of an atom by RFC 5322, 3.2.3.
+pub(super) fn is_atom_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character)
+}
+
+/// The text in Normalization Form C (UAX 15).
+pub(super) fn compose(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
+}
+
+/// Whether composition would turn the first character of the text into another one, so that it
+/// does not stand for itself: `<` before a combining solidus is the sign "not less than".
+pub(super) fn first_is_recomposed(text: &str) -> bool {
+    let nearby = text.chars().take(LONGEST_COMBINING_SEQUENCE);
+    ComposingNormalizerBorrowed::new_nfc()
+        .normalize_iter(nearby)
+        .next()
+        != text.chars().next()
+}
+
+/// Refuses what would not be seen, or would change how the text around it is seen: hidden
+/// characters, and a mark at the start, which would combine with the character before the text.
+pub(super) fn refuse_unsafe(text: &str, spaces: Spaces) -> Result<(), EmailFault> {
+    let unsafe_characters = text
+        .chars()
+        .enumerate()
+        .filter(|&(index, character)| match kind(character) {
+            Kind::Visible => false,
+            Kind::Mark => index == 0,
+            Kind::Space => spaces == Spaces::Refused,
+            Kind::Hidden => true,
+        })
+        .map(|(_, character)| character);
+    refuse_any_by_number(
+        "The email address contains unsafe characters",
+        unsafe_characters,
+    )
+}

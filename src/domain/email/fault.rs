@@ -1,0 +1,47 @@
+//! Why an address was refused.
+//!
+//! The reasons are sentences for the person who typed the address and part of the service's
+//! contract. Deliberately not here: the sentences themselves, which stand next to the rule each
+//! one belongs to.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+/// The reason for which [`Email::parse`](super::Email::parse) refused its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailFault {
+    reason: Cow<'static, str>,
+}
+
+impl EmailFault {
+    /// One or more sentences in English. They may quote single characters of the input.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for EmailFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.reason)
+    }
+}
+
+impl Error for EmailFault {}
+
+impl From<&'static str> for EmailFault {
+    fn from(reason: &'static str) -> Self {
+        Self {
+            reason: Cow::Borrowed(reason),
+        }
+    }
+}
+
+impl From<String> for EmailFault {
+    fn from(reason: String) -> Self {
+        Self {
+            reason: Cow::Owned(reason),
+        }
+    }
+}

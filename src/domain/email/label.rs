@@ -1,0 +1,177 @@
+//! Single labels of a domain name under IDNA 2008: the permitted code points and contexts of
+//! RFC 5892, the Bidi Rule of RFC 5893, and the two forms of RFC 5890.
+//!
+//! The crate `idna` knows UTS 46, which is laxer (it admits symbols, for instance) but covers the
+//! Bidi Rule, the joiners and Punycode; what it leaves open is decided here. Deliberately not
+//! here: the mapping of input, after which alone these rules make sense.
+
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, HangulSyllableType, Script};
+use idna::punycode;
+use idna::uts46::{AsciiDenyList, Hyphens, Uts46};
+
+use super::characters::category;
+use super::fault::EmailFault;
+
+/// The limit of RFC 1035, 2.3.1, in bytes.
+pub(super) const LONGEST_LABEL: usize = 63;
+
+const ASCII_PREFIX: &str = "xn--";
+
+/// The name with every label that is not ASCII as an A-label.
+pub(super) fn ascii_form(name: &str) -> Result<String, EmailFault> {
+    // Names in ASCII only are left to the checks that have clearer words for what they refuse.
+    if name.is_ascii() {
+        return Ok(name.to_owned());
+    }
+    let labels: Option<Vec<String>> = name.split('.').map(to_ascii).collect();
+    labels.map(|labels| labels.join(".")).ok_or_else(fault)
+}
+
+/// The name with every A-label as a U-label.
+pub(super) fn unicode_form(name: &str) -> Result<String, EmailFault> {
+    let labels: Option<Vec<String>> = name.split('.').map(to_unicode).collect();
+    labels.map(|labels| labels.join(".")).ok_or_else(fault)
+}
+
+/// Labels with hyphens in the third and fourth place are kept free for future prefixes by
+/// RFC 5890, 2.3.1.
+pub(super) fn is_reserved(label: &str) -> bool {
+    let mut characters = label.chars();
+    let start = (characters.next(), characters.next());
+    start != (Some('x'), Some('n')) && characters.as_str().starts_with("--")
+}
+
+/// One sentence for all that IDNA has against a name: the details help nobody who does not know
+/// the standard by heart.
+pub(super) fn fault() -> EmailFault {
+    "The part after the @-sign is not valid IDNA.".into()
+}
+
+fn to_ascii(label: &str) -> Option<String> {
+    let unicode = to_unicode(label)?;
+    let ascii = if unicode.is_ascii() {
+        unicode
+    } else {
+        format!("{ASCII_PREFIX}{}", punycode::encode_str(&unicode)?)
+    };
+    (ascii.len() <= LONGEST_LABEL).then_some(ascii)
+}
+
+fn to_unicode(label: &str) -> Option<String> {
+    // The encoded form is never shorter, and Punycode takes quadratic time.
+    if label.chars().count() > LONGEST_LABEL {
+        return None;
+    }
+    let (unicode, verdict) =
+        Uts46::new().to_unicode(label.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
+    verdict.ok()?;
+    if let Some(encoded) = label.strip_prefix(ASCII_PREFIX) {
+        // RFC 5891, 5.3: two spellings of one name must not both be taken for it.
+        if punycode::encode_str(&unicode)? != encoded {
+            return None;
+        }
+    }
+    is_permitted(&unicode).then(|| unicode.into_owned())
+}
+
+fn is_permitted(label: &str) -> bool {
+    let mut before = None;
+    let mut rest = label.chars();
+    while let Some(character) = rest.next() {
+        let after = rest.clone().next();
+        let permitted = by_exception(character)
+            .or_else(|| by_context(character, before, after, label))
+            .unwrap_or_else(|| is_letter_or_digit(character) && !is_for_symbols(character));
+        if !permitted {
+            return false;
+        }
+        before = Some(character);
+    }
+    true
+}
+
+/// The verdict on characters that RFC 5892 names one by one, in 2.6 and as its class LDH.
+fn by_exception(character: char) -> Option<bool> {
+    match character {
+        'a'..='z'
+        | '0'..='9'
+        | '-'
+        | '\u{DF}'
+        | '\u{3C2}'
+        | '\u{6FD}'
+        | '\u{6FE}'
+        | '\u{F0B}'
+        | '\u{3007}' => Some(true),
+        '\u{640}' | '\u{7FA}' | '\u{302E}' | '\u{302F}' | '\u{3031}'..='\u{3035}' | '\u{303B}' => {
+            Some(false)
+        }
+        _ => None,
+    }
+}
+
+/// The verdict on characters with a rule in RFC 5892, appendix A. The joiners have been seen to
+/// by UTS 46, which has the same rule.
+fn by_context(
+    character: char,
+    before: Option<char>,
+    after: Option<char>,
+    label: &str,
+) -> Option<bool> {
+    match character {
+        '\u{200C}' | '\u{200D}' => Some(true),
+        '\u{B7}' => Some((before, after) == (Some('l'), Some('l'))),
+        '\u{375}' => Some(after.is_some_and(|next| script(next) == Script::Greek)),
+        '\u{5F3}' | '\u{5F4}' => Some(before.is_some_and(|last| script(last) == Script::Hebrew)),
+        '\u{30FB}' => Some(label.chars().any(is_japanese)),
+        '\u{660}'..='\u{669}' => {
+            Some(!label.contains(|other| matches!(other, '\u{6F0}'..='\u{6F9}')))
+        }
+        '\u{6F0}'..='\u{6F9}' => {
+            Some(!label.contains(|other| matches!(other, '\u{660}'..='\u{669}')))
+        }
+        _ => None,
+    }
+}
+
+fn script(character: char) -> Script {
+    CodePointMapData::<Script>::new().get(character)
+}
+
+fn is_japanese(character: char) -> bool {
+    matches!(
+        script(character),
+        Script::Hiragana | Script::Katakana | Script::Han
+    )
+}
+
+/// RFC 5892, 2.1, without the conjoining jamo of old Hangul (2.9). Characters that are unstable
+/// under case folding and compatibility composition (2.2) do not come this far.
+fn is_letter_or_digit(character: char) -> bool {
+    let syllable = CodePointMapData::<HangulSyllableType>::new().get(character);
+    let is_old_jamo = matches!(
+        syllable,
+        HangulSyllableType::LeadingJamo
+            | HangulSyllableType::VowelJamo
+            | HangulSyllableType::TrailingJamo
+    );
+    let has_category = matches!(
+        category(character),
+        GeneralCategory::LowercaseLetter
+            | GeneralCategory::UppercaseLetter
+            | GeneralCategory::OtherLetter
+            | GeneralCategory::DecimalNumber
+            | GeneralCategory::ModifierLetter
+            | GeneralCategory::NonspacingMark
+            | GeneralCategory::SpacingMark
+    );
+    has_category && !is_old_jamo
+}
+
+/// RFC 5892, 2.4: marks for symbols and musical notation.
+fn is_for_symbols(character: char) -> bool {
+    matches!(
+        character,
+        '\u{20D0}'..='\u{20FF}' | '\u{1D100}'..='\u{1D1FF}' | '\u{1D200}'..='\u{1D24F}'
+    )
+}

@@ -1,0 +1,64 @@
+//! The length of the address as a whole: 254 bytes (RFC 5321, 4.5.3.1.3 with erratum 1690 to
+//! RFC 3696).
+//!
+//! It is counted in UTF-8, as RFC 6531 transmits it, and for each form in which the address may
+//! come before a mail program. Deliberately not here: the lengths of the parts.
+
+use super::fault::EmailFault;
+
+const LONGEST_ADDRESS: usize = 254;
+
+/// The forms of one address that have to fit.
+pub(super) struct Forms<'text> {
+    /// As the client wrote it.
+    pub(super) given: &'text str,
+    /// As it is stored.
+    pub(super) normal: &'text str,
+    /// With the domain in ASCII.
+    pub(super) on_the_wire: &'text str,
+}
+
+/// Refuses an address of which one form is too long.
+pub(super) fn check(forms: &Forms<'_>) -> Result<(), EmailFault> {
+    if let Some(bytes) = bytes_beyond(forms.given) {
+        let count = count_beyond(forms.given, bytes);
+        return Err(format!("The email address is too long ({count} too many).").into());
+    }
+    refuse_converted(forms.normal, "after normalization")?;
+    refuse_converted(
+        forms.on_the_wire,
+        "when the part after the @-sign is converted to IDNA ASCII",
+    )
+}
+
+/// A count with its noun in the right number: `1 character`, `2 characters`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+fn bytes_beyond(address: &str) -> Option<usize> {
+    address
+        .len()
+        .checked_sub(LONGEST_ADDRESS)
+        .filter(|&bytes| bytes > 0)
+}
+
+/// How many characters have to go is certain only if all of them have the same width. Otherwise
+/// it is between one for each of the widest and one for each byte.
+fn count_beyond(address: &str, bytes: usize) -> String {
+    let widest = address.chars().map(char::len_utf8).max().unwrap_or(1);
+    let fewest = (bytes / widest).max(1);
+    if fewest == bytes {
+        return counted(bytes, "character");
+    }
+    format!("{fewest}-{}", counted(bytes, "character"))
+}
+
+fn refuse_converted(address: &str, when: &str) -> Result<(), EmailFault> {
+    let Some(bytes) = bytes_beyond(address) else {
+        return Ok(());
+    };
+    let count = counted(bytes, "byte");
+    Err(format!("The email address is too long {when} ({count} too many).").into())
+}

@@ -1,0 +1,102 @@
+//! How refused characters are shown in a reason.
+//!
+//! A visible character is shown in quotes. Any other one would vanish from the message or garble
+//! it and is shown by its Unicode name, or by its number where it has none. Deliberately not
+//! here: which characters are refused.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::characters::{Kind, kind};
+use super::fault::EmailFault;
+
+/// Refuses if there are any characters to complain about. The reason is the sentence, a colon and
+/// the list of them without repetition, sorted by what is shown for each.
+pub(super) fn refuse_any(
+    sentence: &str,
+    characters: impl Iterator<Item = char>,
+) -> Result<(), EmailFault> {
+    let shown: BTreeSet<String> = characters.map(display).collect();
+    refuse_shown(sentence, shown)
+}
+
+/// As [`refuse_any`], but sorted by the characters themselves.
+pub(super) fn refuse_any_by_number(
+    sentence: &str,
+    characters: impl Iterator<Item = char>,
+) -> Result<(), EmailFault> {
+    let distinct: BTreeSet<char> = characters.collect();
+    refuse_shown(sentence, distinct.into_iter().map(display))
+}
+
+/// One character as it appears in a list.
+pub(super) fn display(character: char) -> String {
+    match character {
+        '\\' => "\"\\\"".to_owned(),
+        '\'' => "\"'\"".to_owned(),
+        _ if is_visible(character) => format!("'{character}'"),
+        _ => unicode_names2::name(character)
+            .map_or_else(|| number(character), |name| name.to_string()),
+    }
+}
+
+/// A longer text in quotes, with escapes for what cannot be shown.
+pub(super) fn quote(text: &str) -> String {
+    let delimiter = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut quoted = String::from(delimiter);
+    for character in text.chars() {
+        match character {
+            '\t' => quoted.push_str("\\t"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\\' => quoted.push_str("\\\\"),
+            _ if character == delimiter => {
+                quoted.push('\\');
+                quoted.push(character);
+            }
+            _ if is_printable(character) => quoted.push(character),
+            _ => push_escape(&mut quoted, character),
+        }
+    }
+    quoted.push(delimiter);
+    quoted
+}
+
+fn refuse_shown(sentence: &str, shown: impl IntoIterator<Item = String>) -> Result<(), EmailFault> {
+    let shown: Vec<String> = shown.into_iter().collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{sentence}: {}.", shown.join(", ")).into())
+}
+
+fn is_visible(character: char) -> bool {
+    kind(character) == Kind::Visible
+}
+
+fn is_printable(character: char) -> bool {
+    character == ' ' || matches!(kind(character), Kind::Visible | Kind::Mark)
+}
+
+fn number(character: char) -> String {
+    let number = u32::from(character);
+    if number < 0xFFFF {
+        format!("U+{number:04X}")
+    } else {
+        format!("U+{number:08X}")
+    }
+}
+
+fn push_escape(text: &mut String, character: char) {
+    let number = u32::from(character);
+    // Writing to a String cannot fail.
+    let _ = match number {
+        0..=0xFF => write!(text, "\\x{number:02x}"),
+        0x100..=0xFFFF => write!(text, "\\u{number:04x}"),
+        _ => write!(text, "\\U{number:08x}"),
+    };
+}

@@ -1,0 +1,45 @@
+//! The form with a name, `Ann <ann@example.com>`, as mail programs copy it to the clipboard.
+//!
+//! Only the well-formed case is recognised and reduced to what is between the angle brackets.
+//! Deliberately not here: complaints. Any other text is passed on as it is, and the rules for
+//! plain addresses find the words for what is wrong with it.
+
+use super::characters::{is_atom_character, is_letter_or_number, is_white_space};
+
+/// The address inside a named form, or else the whole text, without white space around it.
+pub(super) fn address_in(text: &str) -> &str {
+    let text = text.trim_matches(is_white_space);
+    bracketed(text).map_or(text, |address| address.trim_matches(is_white_space))
+}
+
+fn bracketed(text: &str) -> Option<&str> {
+    let opened = text.strip_suffix('>')?;
+    if let Some(after_quote) = opened.strip_prefix('"') {
+        return after_quoted_name(after_quote);
+    }
+    opened
+        .trim_start_matches(|character| is_name_character(character) || is_white_space(character))
+        .strip_prefix('<')
+        .filter(|address| is_one_line(address))
+}
+
+/// The name may itself contain quotes and angle brackets, so the last quote with an angle bracket
+/// after it ends the name.
+fn after_quoted_name(text: &str) -> Option<&str> {
+    text.rmatch_indices('"').find_map(|(position, _)| {
+        let (name, quote_and_rest) = text.split_at_checked(position)?;
+        let address = quote_and_rest
+            .strip_prefix('"')?
+            .trim_start_matches(is_white_space)
+            .strip_prefix('<')?;
+        (!name.is_empty() && is_one_line(address)).then_some(address)
+    })
+}
+
+fn is_name_character(character: char) -> bool {
+    is_atom_character(character) || is_letter_or_number(character)
+}
+
+fn is_one_line(address: &str) -> bool {
+    !address.is_empty() && !address.contains('\n')
+}

@@ -1,0 +1,55 @@
+//! The rules that an operator may choose. The defaults are the secure ones; [`Policy::reference`]
+//! is what clients of the reference are used to.
+
+/// Who sees a draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drafts {
+    /// Its owner alone: to everybody else it does not exist.
+    Private,
+    /// Everybody, as if it were published.
+    Visible,
+}
+
+/// Which passwords are accepted at sign-up. Existing accounts are not affected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordRules {
+    /// Fewest characters (Unicode scalar values); 0 accepts any.
+    pub minimum_length: usize,
+    /// Whether very common passwords are refused (OWASP ASVS 5.0, 6.2.4).
+    pub blocklist: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    pub drafts: Drafts,
+    /// Posts in a list that was asked for without `limit`; `None` gives all of them, and
+    /// lifts the bound on `limit` too.
+    pub posts_default_limit: Option<u32>,
+    /// Whether anybody may read anybody's e-mail address.
+    pub public_emails: bool,
+    pub passwords: PasswordRules,
+}
+
+impl Policy {
+    /// What clients of the reference are used to (`COMPAT=reference`).
+    #[must_use]
+    pub fn reference() -> Self {
+        Self {
+            drafts: Drafts::Visible,
+            posts_default_limit: None,
+            public_emails: true,
+            passwords: PasswordRules { minimum_length: 0, blocklist: false },
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            drafts: Drafts::Private,
+            posts_default_limit: Some(100),
+            public_emails: false,
+            passwords: PasswordRules { minimum_length: 8, blocklist: true },
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Votes: one user's stand on one post.
+
+use super::post::PostId;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Up,
+    Down,
+}
+
+impl Direction {
+    /// What the vote adds to the post's number: 1 or -1.
+    #[must_use]
+    pub fn value(self) -> i64 {
+        match self {
+            Self::Up => 1,
+            Self::Down => -1,
+        }
+    }
+}
+
+/// What a caller wants done about their vote on a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vote {
+    pub post_id: PostId,
+    /// `None` withdraws the vote.
+    pub direction: Option<Direction>,
+}
+
+/// What became of a [`Vote`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VoteOutcome {
+    /// There was none before.
+    Added,
+    /// There was one the other way.
+    Changed,
+    Withdrawn,
+    /// There is one the same way; nothing changed.
+    AlreadyCast,
+    /// There is none to withdraw.
+    NotCast,
+    /// No post of this number exists for the caller.
+    NoSuchPost,
+}

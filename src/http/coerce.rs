@@ -1,0 +1,197 @@
+//! What counts as a text, a boolean, an integer: the lax rules of pydantic 2, with its words for
+//! what does not count. Knows single values only; where they stand is `validate`'s.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde_json::Value;
+
+use super::json::{MAXIMUM_DIGITS, is_integer};
+
+/// What is wrong with one value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    pub kind: &'static str,
+    pub message: String,
+    pub context: Option<(&'static str, Value)>,
+}
+
+impl Problem {
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), context: None }
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.context = Some((name, value.into()));
+        self
+    }
+
+    /// A value that a rule of ours refuses, for a reason that the context repeats.
+    #[must_use]
+    pub fn value_error(message: String, reason: &str) -> Self {
+        Self::new("value_error", message).with("reason", reason)
+    }
+}
+
+/// An integer of any size, as the client meant it; displayed in canonical decimal form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Integer {
+    canonical: String,
+}
+
+impl Integer {
+    /// The value, if it fits: an id that does not is the id of nothing.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        self.canonical.parse().ok()
+    }
+
+    /// Compares with a small number, whatever the size.
+    #[must_use]
+    pub fn compare(&self, other: i64) -> Ordering {
+        match self.as_i64() {
+            Some(value) => value.cmp(&other),
+            None if self.canonical.starts_with('-') => Ordering::Less,
+            None => Ordering::Greater,
+        }
+    }
+
+    fn new(negative: bool, digits: &str) -> Self {
+        let digits = digits.trim_start_matches('0');
+        let canonical = match (negative, digits) {
+            (_, "") => "0".to_owned(),
+            (true, digits) => format!("-{digits}"),
+            (false, digits) => digits.to_owned(),
+        };
+        Self { canonical }
+    }
+}
+
+impl From<i64> for Integer {
+    fn from(value: i64) -> Self {
+        Self { canonical: value.to_string() }
+    }
+}
+
+impl fmt::Display for Integer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.canonical)
+    }
+}
+
+/// A string, as it is.
+///
+/// # Errors
+/// `string_type`.
+pub fn text(value: &Value) -> Result<&str, Problem> {
+    value.as_str().ok_or_else(|| Problem::new("string_type", "Input should be a valid string"))
+}
+
+/// `true`, 1, 1.0 and words like `yes`, in any case; likewise for `false`.
+///
+/// # Errors
+/// `bool_parsing` for other words and numbers, `bool_type` for all else.
+pub fn boolean(value: &Value) -> Result<bool, Problem> {
+    let parsed = match value {
+        Value::Bool(flag) => return Ok(*flag),
+        Value::String(word) => boolean_word(word),
+        Value::Number(_) => match integer(value).ok().and_then(|number| number.as_i64()) {
+            Some(1) => Some(true),
+            Some(0) => Some(false),
+            Some(_) => None,
+            None => return Err(boolean_type()),
+        },
+        _ => return Err(boolean_type()),
+    };
+    parsed.ok_or_else(|| {
+        Problem::new("bool_parsing", "Input should be a valid boolean, unable to interpret input")
+    })
+}
+
+/// A JSON integer, a boolean, a whole float, or a text of one.
+///
+/// # Errors
+/// `int_type`, `int_parsing`, `int_parsing_size`, `int_from_float`.
+pub fn integer(value: &Value) -> Result<Integer, Problem> {
+    match value {
+        Value::Bool(flag) => Ok(Integer::from(i64::from(*flag))),
+        Value::Number(number) if is_integer(number.as_str()) => {
+            let text = number.as_str();
+            let digits = text.trim_start_matches('-');
+            Ok(Integer::new(text.starts_with('-'), digits))
+        }
+        Value::Number(number) => integer_from_float(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => integer_from_text(text),
+        _ => Err(Problem::new("int_type", "Input should be a valid integer")),
+    }
+}
+
+/// White space around, one sign, digits with single `_` between, and at most a point and zeros.
+///
+/// # Errors
+/// `int_parsing`, `int_parsing_size`.
+pub fn integer_from_text(text: &str) -> Result<Integer, Problem> {
+    let unparsable = || {
+        Problem::new(
+            "int_parsing",
+            "Input should be a valid integer, unable to parse string as an integer",
+        )
+    };
+    let text = text.trim();
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let whole = match unsigned.split_once('.') {
+        None => unsigned,
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
+        Some(_) => return Err(unparsable()),
+    };
+    let groups_are_digits = whole
+        .split('_')
+        .all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()));
+    if !groups_are_digits {
+        return Err(unparsable());
+    }
+    let digits = whole.replace('_', "");
+    let integer = Integer::new(negative, &digits);
+    if integer.canonical.trim_start_matches('-').len() > MAXIMUM_DIGITS {
+        return Err(too_large());
+    }
+    Ok(integer)
+}
+
+fn integer_from_float(number: f64) -> Result<Integer, Problem> {
+    /// 2^63: the first float that is too large.
+    const BOUND: f64 = 9_223_372_036_854_775_808.0;
+    if number.fract() != 0.0 {
+        return Err(Problem::new(
+            "int_from_float",
+            "Input should be a valid integer, got a number with a fractional part",
+        ));
+    }
+    if number.abs() >= BOUND {
+        return Err(too_large());
+    }
+    Ok(Integer::new(number < 0.0, &format!("{:.0}", number.abs())))
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        "int_parsing_size",
+        "Unable to parse input string as an integer, exceeded maximum size",
+    )
+}
+
+fn boolean_word(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "1" | "t" | "true" | "y" | "yes" | "on" => Some(true),
+        "0" | "f" | "false" | "n" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn boolean_type() -> Problem {
+    Problem::new("bool_type", "Input should be a valid boolean")
+}

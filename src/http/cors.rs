@@ -1,0 +1,75 @@
+//! Cross-origin requests (the Fetch standard's CORS protocol), without credentials.
+//!
+//! By hand, as the contract wants what the usual layer does not do: no header without `Origin`,
+//! a plain OPTIONS refused like any other method, and a preflight answered on every path.
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+};
+use axum::http::Method;
+use axum::response::Response;
+
+/// Which pages of other origins may read our answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    Any,
+    /// These alone, as browsers write them: `https://app.example.org`.
+    Listed(Vec<HeaderValue>),
+}
+
+/// What has to be known of a request to answer it across origins.
+pub(super) struct Crossing {
+    origin: HeaderValue,
+    preflight: Option<Option<HeaderValue>>,
+}
+
+impl Crossing {
+    /// `None` for a request of the same origin, or of no browser.
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
+        let origin = headers.get(ORIGIN)?.clone();
+        let is_preflight =
+            method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let preflight =
+            is_preflight.then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned());
+        Some(Self { origin, preflight })
+    }
+
+    /// The answer to a preflight, or `None` if the request is none.
+    pub(super) fn answer_preflight(&self) -> Option<Response> {
+        let asked_headers = self.preflight.as_ref()?;
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
+        );
+        // Named rather than `*`, which does not cover Authorization.
+        if let Some(asked) = asked_headers {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        Some(response)
+    }
+
+    /// Lets the origin read the response, if it may.
+    pub(super) fn allow(&self, origins: &Origins, headers: &mut HeaderMap) {
+        let allowed = match origins {
+            Origins::Any => HeaderValue::from_static("*"),
+            Origins::Listed(listed) => {
+                headers.append(VARY, HeaderValue::from_static("origin"));
+                if !listed.contains(&self.origin) {
+                    return;
+                }
+                self.origin.clone()
+            }
+        };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("location, retry-after, x-request-id"),
+        );
+    }
+}

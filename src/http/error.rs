@@ -1,0 +1,172 @@
+//! Every refusal there is, in one table: its status, and the text that the client sees. The
+//! texts are the reference's, its slips included.
+//!
+//! The cause of a fault of ours is logged here, once, and never sent.
+
+use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::coerce::Integer;
+use super::json::json_response;
+use super::validate::Fault;
+use crate::auth::{HashingError, TokenError};
+use crate::domain::post::PostId;
+use crate::domain::user::UserId;
+use crate::store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    #[error("Not Found")]
+    RouteNotFound,
+    #[error("Method Not Allowed")]
+    MethodNotAllowed,
+    /// No token.
+    #[error("Not authenticated")]
+    NotAuthenticated,
+    /// A token that proves nothing.
+    #[error("Could not validate credentials")]
+    InvalidToken,
+    #[error("invalid credentials")]
+    InvalidLogin,
+    #[error("not authorized to perform this action")]
+    NotOwner,
+    #[error("the user with the id:{0} was no found")]
+    NoSuchUser(Integer),
+    #[error("the post with the id:{0} was no found")]
+    NoSuchPost(Integer),
+    /// As the routes that change a post say it.
+    #[error("post with id does not exist")]
+    NoSuchPostToChange,
+    /// As the vote route says it.
+    #[error("Post with id: {0} does not exist")]
+    NoSuchPostToVoteOn(Integer),
+    #[error("Vote does not exist")]
+    NoSuchVote,
+    #[error("user {} has already voted on post {}", .0.0, .1.0)]
+    AlreadyVoted(UserId, PostId),
+    #[error("a user with this email already exists")]
+    EmailTaken,
+    #[error("There was an error parsing the body")]
+    UnreadableBody,
+    #[error("the body is larger than 2 MiB")]
+    BodyTooLarge,
+    #[error("the request took too long to arrive")]
+    RequestTimeout,
+    #[error("the request does not fit")]
+    Invalid(Vec<Fault>),
+    /// Too much waits already.
+    #[error("the service is overloaded, try again later")]
+    Overloaded,
+    /// The database may be back later.
+    #[error("the service is temporarily unavailable, try again later")]
+    Unavailable(#[source] Source),
+    #[error("Internal Server Error")]
+    Internal(#[source] Source),
+}
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Seconds after which a client may try again: hashing and writes queue for less than two.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+impl ApiError {
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnreadableBody => StatusCode::BAD_REQUEST,
+            Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::InvalidLogin | Self::NotOwner => StatusCode::FORBIDDEN,
+            Self::RouteNotFound
+            | Self::NoSuchUser(_)
+            | Self::NoSuchPost(_)
+            | Self::NoSuchPostToChange
+            | Self::NoSuchPostToVoteOn(_)
+            | Self::NoSuchVote => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::AlreadyVoted(..) | Self::EmailTaken => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// A fault of ours that nothing more is known about.
+    pub fn internal(source: impl Into<Source>) -> Self {
+        Self::Internal(source.into())
+    }
+}
+
+#[derive(Serialize)]
+struct Detail<T> {
+    detail: T,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if let Self::Unavailable(source) | Self::Internal(source) = &self {
+            log_failure(status, source.as_ref());
+        }
+        let mut response = match &self {
+            Self::Invalid(faults) => json_response(status, &Detail { detail: faults }),
+            refusal => json_response(status, &Detail { detail: refusal.to_string() }),
+        };
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
+    }
+}
+
+fn log_failure(status: StatusCode, source: &(dyn std::error::Error + 'static)) {
+    let mut causes = source.to_string();
+    let mut deeper = source.source();
+    while let Some(cause) = deeper {
+        causes.push_str(": ");
+        causes.push_str(&cause.to_string());
+        deeper = cause.source();
+    }
+    tracing::error!(status = status.as_u16(), cause = %causes, "a request failed");
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::CallerGone => Self::InvalidToken,
+            StoreError::Overloaded => Self::Overloaded,
+            StoreError::Unavailable(source) => Self::Unavailable(source),
+            StoreError::Internal(source) => Self::Internal(source),
+        }
+    }
+}
+
+impl From<HashingError> for ApiError {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Overloaded => Self::Overloaded,
+            HashingError::Failed => Self::internal(error),
+        }
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Self::internal(error)
+    }
+}
+
+pub async fn route_not_found() -> ApiError {
+    ApiError::RouteNotFound
+}
+
+pub async fn method_not_allowed() -> ApiError {
+    ApiError::MethodNotAllowed
+}

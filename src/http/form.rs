@@ -1,0 +1,64 @@
+//! Forms: urlencoded and multipart, as pairs in the order they came.
+
+use axum::extract::{FromRequest as _, Multipart, Request};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+
+use super::error::ApiError;
+
+/// What the content type says about a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MediaType {
+    Absent,
+    Json,
+    UrlEncoded,
+    Multipart,
+    Other,
+}
+
+impl MediaType {
+    /// Of the request; parameters and case do not matter.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::CONTENT_TYPE) else {
+            return Self::Absent;
+        };
+        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        match essence {
+            "" => Self::Absent,
+            "application/json" => Self::Json,
+            "application/x-www-form-urlencoded" => Self::UrlEncoded,
+            "multipart/form-data" => Self::Multipart,
+            _ if essence.starts_with("application/") && essence.ends_with("+json") => Self::Json,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The pairs of a query or of a urlencoded body; bytes that are not UTF-8 become U+FFFD.
+pub(super) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+/// The text fields of a multipart body; files are passed over.
+pub(super) async fn multipart(
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Vec<(String, String)>, ApiError> {
+    let mut request = Request::new(axum::body::Body::from(body));
+    if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
+        request.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+    }
+    let mut multipart =
+        Multipart::from_request(request, &()).await.map_err(|_| ApiError::UnreadableBody)?;
+    let mut fields = Vec::new();
+    while let Some(field) = multipart.next_field().await.map_err(|_| ApiError::UnreadableBody)? {
+        let name = field.name().map(str::to_owned);
+        let is_file = field.file_name().is_some();
+        let value = field.bytes().await.map_err(|_| ApiError::UnreadableBody)?;
+        if let (Some(name), false) = (name, is_file) {
+            fields.push((name, String::from_utf8_lossy(&value).into_owned()));
+        }
+    }
+    Ok(fields)
+}

@@ -1,0 +1,106 @@
+//! JSON in and out. In: the text of a body becomes a value, with the reference's verdicts on
+//! what cannot be one. Out: compact UTF-8.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Number, Value};
+
+/// Digits of the longest integer that is read; Python's own bound.
+pub const MAXIMUM_DIGITS: usize = 4300;
+
+/// Why a text is not a JSON value that can be worked with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum JsonError {
+    /// Not UTF-8, nested too deep (128 levels), or with an integer that is too long.
+    Unreadable,
+    /// Not JSON, at this character of the body.
+    Syntax { position: usize, message: String },
+}
+
+/// The value of a JSON text; floats are written as Python writes them.
+pub(super) fn parse(body: &[u8]) -> Result<Value, JsonError> {
+    let text = std::str::from_utf8(body).map_err(|_| JsonError::Unreadable)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut value = serde_json::from_str(text).map_err(|error| classify(text, &error))?;
+    tidy_numbers(&mut value)?;
+    Ok(value)
+}
+
+/// A response with the value as its body.
+pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Response {
+    // Values of ours always serialize: no map has keys other than strings.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn classify(text: &str, error: &serde_json::Error) -> JsonError {
+    let message = error.to_string();
+    if message.starts_with("recursion limit exceeded") {
+        return JsonError::Unreadable;
+    }
+    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+    JsonError::Syntax { position: position(text, error), message }
+}
+
+/// The characters before the error: the library counts lines, and bytes in a line.
+fn position(text: &str, error: &serde_json::Error) -> usize {
+    let before: usize =
+        text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let end = text.len().min(before + error.column().saturating_sub(1));
+    text.char_indices().take_while(|(start, _)| *start < end).count()
+}
+
+/// Refuses numbers without a value, and writes the others as Python would repeat them.
+fn tidy_numbers(value: &mut Value) -> Result<(), JsonError> {
+    match value {
+        Value::Number(number) => {
+            if let Some(tidy) = tidy_number(number.as_str())? {
+                *number = tidy;
+            }
+            Ok(())
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(tidy_numbers),
+        Value::Object(fields) => fields.values_mut().try_for_each(tidy_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
+}
+
+fn tidy_number(text: &str) -> Result<Option<Number>, JsonError> {
+    if is_integer(text) {
+        if text.trim_start_matches('-').len() > MAXIMUM_DIGITS {
+            return Err(JsonError::Unreadable);
+        }
+        return Ok((text == "-0").then(|| Number::from(0)));
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(python_float(number).parse().ok()),
+        _ => Err(JsonError::Syntax { position: 0, message: "number out of range".to_owned() }),
+    }
+}
+
+/// Whether the text of a JSON number has neither point nor exponent.
+pub(super) fn is_integer(number: &str) -> bool {
+    !number.contains(['.', 'e', 'E'])
+}
+
+/// Rust and Python agree on the shortest digits and on when to use an exponent, but for its sign
+/// and its two digits.
+fn python_float(number: f64) -> String {
+    let text = format!("{number:?}");
+    let Some((digits, exponent)) = text.split_once('e') else {
+        return text;
+    };
+    let digits = digits.strip_suffix(".0").unwrap_or(digits);
+    match exponent.strip_prefix('-') {
+        Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+        None => format!("{digits}e+{exponent:0>2}"),
+    }
+}

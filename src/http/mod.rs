@@ -1,0 +1,43 @@
+//! How we speak HTTP, whatever is being spoken about: the listener and its limits, what a request
+//! must look like, and how refusals read. Which routes there are is `api`'s.
+
+mod access;
+mod body;
+mod coerce;
+mod cors;
+mod error;
+mod extract;
+mod form;
+mod headers;
+mod json;
+mod pages;
+mod path;
+mod serve;
+mod stack;
+mod validate;
+
+use std::sync::Arc;
+
+use crate::auth::{Passwords, Tokens};
+use crate::clock::Clock;
+use crate::domain::policy::Policy;
+use crate::store::Store;
+
+pub use coerce::{Integer, Problem, boolean, integer, integer_from_text, text};
+pub use cors::Origins;
+pub use error::{ApiError, method_not_allowed, route_not_found};
+pub use extract::{OptionalCaller, Valid};
+pub use pages::{Pages, serve_document, serve_redirect, serve_redoc, serve_swagger, serve_swagger_asset};
+pub use serve::{Limits, serve};
+pub use stack::{Shell, wrap};
+pub use validate::{BodyKind, Input, Reading};
+
+/// What every handler works with.
+pub struct App {
+    pub store: Arc<dyn Store>,
+    pub passwords: Passwords,
+    pub tokens: Tokens,
+    pub clock: Arc<dyn Clock>,
+    pub policy: Policy,
+    pub pages: Pages,
+}

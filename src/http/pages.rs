@@ -1,0 +1,167 @@
+//! The documentation pages, out of the binary: Swagger UI and ReDoc come with the crates
+//! `utoipa-swagger-ui` and `aide`, our own page and script from `assets/`. Nothing is loaded from
+//! elsewhere, and the Content-Security-Policy sees to it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    IF_NONE_MATCH,
+};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::App;
+use super::error::ApiError;
+
+const HTML: &str = "text/html; charset=utf-8";
+
+/// The files of Swagger UI that the page asks for.
+const SWAGGER_FILES: [&str; 4] =
+    ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "oauth2-redirect.js"];
+
+/// Every page and file, ready to be sent.
+pub struct Pages {
+    document: Page,
+    swagger: Page,
+    redirect: Page,
+    redoc: Page,
+    assets: Vec<(&'static str, Page)>,
+}
+
+impl Pages {
+    /// # Errors
+    /// If a crate does not carry a file that it should.
+    pub fn new(document: String, root_path: &str, title: &str) -> Result<Self, MissingFile> {
+        let swagger = include_str!("../../assets/swagger.html").replace("ROOT", root_path);
+        let redoc = aide::redoc::Redoc::new(format!("{root_path}/openapi.json")).with_title(title);
+        let redoc = redoc.html();
+        let redoc_policy = format!(
+            "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src 'self' data:; \
+             font-src data:; worker-src blob:; connect-src 'self'; base-uri 'none'; \
+             frame-ancestors 'none'",
+            inline_script_hashes(&redoc),
+        );
+        let swagger_policy = "default-src 'none'; script-src 'self'; \
+             style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        let mut assets = vec![(
+            "start.js",
+            Page::new("text/javascript", include_bytes!("../../assets/start.js").as_slice().into(), None),
+        )];
+        for name in SWAGGER_FILES {
+            let (bytes, content_type) = swagger_file(name)?;
+            assets.push((name, Page::new(&content_type, bytes, None)));
+        }
+        let (redirect, _) = swagger_file("oauth2-redirect.html")?;
+        Ok(Self {
+            document: Page::new("application/json", document.into_bytes().into(), None),
+            swagger: Page::new(HTML, swagger.into_bytes().into(), Some(swagger_policy)),
+            redirect: Page::new(HTML, redirect, Some(swagger_policy)),
+            redoc: Page::new(HTML, redoc.into_bytes().into(), Some(&redoc_policy)),
+            assets,
+        })
+    }
+}
+
+/// A file that a dependency should carry is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("the documentation file {0} is not in the binary")]
+pub struct MissingFile(&'static str);
+
+pub async fn serve_document(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    app.pages.document.respond(&headers)
+}
+
+pub async fn serve_swagger(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    app.pages.swagger.respond(&headers)
+}
+
+pub async fn serve_redirect(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    app.pages.redirect.respond(&headers)
+}
+
+pub async fn serve_redoc(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    app.pages.redoc.respond(&headers)
+}
+
+pub async fn serve_swagger_asset(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    match app.pages.assets.iter().find(|(other, _)| *other == name) {
+        Some((_, page)) => page.respond(&headers),
+        None => ApiError::RouteNotFound.into_response(),
+    }
+}
+
+struct Page {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    tag: HeaderValue,
+    body: Bytes,
+}
+
+impl Page {
+    fn new(content_type: &str, body: Cow<'static, [u8]>, policy: Option<&str>) -> Self {
+        let hash = STANDARD.encode(Sha256::digest(&body));
+        let tag = header_value(&format!("\"{}\"", hash.get(..16).unwrap_or(&hash)));
+        let mut headers = vec![
+            (CONTENT_TYPE, header_value(content_type)),
+            // Kept, but asked about each time: a new release shows at once.
+            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (ETAG, tag.clone()),
+        ];
+        if let Some(policy) = policy {
+            headers.push((CONTENT_SECURITY_POLICY, header_value(policy)));
+        }
+        let body = match body {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
+        };
+        Self { headers, tag, body }
+    }
+
+    fn respond(&self, request: &HeaderMap) -> Response {
+        let is_known = request.get(IF_NONE_MATCH) == Some(&self.tag);
+        let mut response = if is_known {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            Response::new(Body::from(self.body.clone()))
+        };
+        response.headers_mut().extend(self.headers.iter().cloned());
+        response
+    }
+}
+
+fn swagger_file(name: &'static str) -> Result<(Cow<'static, [u8]>, String), MissingFile> {
+    let config = Arc::new(utoipa_swagger_ui::Config::<'static>::from("/openapi.json"));
+    match utoipa_swagger_ui::serve(name, config) {
+        Ok(Some(file)) => Ok((file.bytes, file.content_type)),
+        _ => Err(MissingFile(name)),
+    }
+}
+
+/// The sources that allow a page's inline scripts and no others.
+fn inline_script_hashes(html: &str) -> String {
+    let mut sources = Vec::new();
+    let mut rest = html;
+    while let Some((_, from_script)) = rest.split_once("<script>") {
+        let (script, after) = from_script.split_once("</script>").unwrap_or((from_script, ""));
+        sources.push(format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script))));
+        rest = after;
+    }
+    sources.join(" ")
+}
+
+/// Every value is of ours and plain ASCII.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

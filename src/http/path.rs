@@ -1,0 +1,91 @@
+//! One spelling for each path, so that the route page needs but one: with and without a slash at
+//! its end are the same, and a letter is the same letter when it is percent-encoded (RFC 3986,
+//! 6.2.2.2). Nothing is ever redirected, and nothing else is folded: `//posts` and `/posts/..`
+//! are no routes.
+
+use axum::body::Body;
+use axum::http::uri::{PathAndQuery, Uri};
+use axum::http::Request;
+
+/// The request with its path in the one spelling.
+pub(super) fn normalise(mut request: Request<Body>) -> Request<Body> {
+    if let Some(uri) = normalised(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// `None` if the path is in that spelling already.
+fn normalised(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let has_slash = path.len() > 1 && path.ends_with('/');
+    if !has_slash && !path.contains('%') {
+        return None;
+    }
+    let mut spelling = decode_unreserved(path);
+    if has_slash {
+        spelling.pop();
+    }
+    if let Some(query) = uri.query() {
+        spelling.push('?');
+        spelling.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(spelling).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Decodes what needs no encoding: ASCII letters, digits and `-._~`.
+fn decode_unreserved(path: &str) -> String {
+    let mut decoded = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(start) = rest.find('%') {
+        let (before, from_percent) = rest.split_at(start);
+        decoded.push_str(before);
+        let byte = from_percent.get(1..3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match byte.map(char::from) {
+            Some(letter) if letter.is_ascii_alphanumeric() || "-._~".contains(letter) => {
+                decoded.push(letter);
+                rest = from_percent.get(3..).unwrap_or_default();
+            }
+            _ => {
+                decoded.push('%');
+                rest = from_percent.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    decoded.push_str(rest);
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> String {
+        let uri: Uri = text.parse().expect("a URI");
+        normalised(&uri).unwrap_or(uri).to_string()
+    }
+
+    #[test]
+    fn one_slash_at_the_end_is_dropped() {
+        assert_eq!(path("/posts/"), "/posts");
+        assert_eq!(path("/posts/?limit=1"), "/posts?limit=1");
+        assert_eq!(path("/posts//"), "/posts/");
+        assert_eq!(path("/"), "/");
+    }
+
+    #[test]
+    fn only_what_needs_no_encoding_is_decoded() {
+        assert_eq!(path("/%70osts/%30%31"), "/posts/01");
+        assert_eq!(path("/posts/%252F%2F%20%c3%b6"), "/posts/%252F%2F%20%c3%b6");
+        assert_eq!(path("/posts/%"), "/posts/%");
+        assert_eq!(path("/posts/%4"), "/posts/%4");
+    }
+
+    #[test]
+    fn nothing_else_is_folded() {
+        assert_eq!(path("//posts"), "//posts");
+        assert_eq!(path("/posts/../users"), "/posts/../users");
+    }
+}

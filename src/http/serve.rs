@@ -1,0 +1,116 @@
+//! The listener: its limits, and how it ends. Speaks HTTP/1.1 and, to clients that begin with it,
+//! HTTP/2.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware::AddExtension;
+use axum::{Extension, Router};
+use axum_server::Handle;
+use axum_server::accept::Accept;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Layer as _;
+
+/// What a client may take. The defaults are for a service bare on the net.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once; the next is closed as soon as it is made.
+    pub connections: usize,
+    /// From the first byte of a connection, or the end of the request before, to the end of a
+    /// request's head: also the longest that a connection may idle.
+    pub head_time: Duration,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Header fields of a request.
+    pub head_fields: usize,
+    /// Requests at once on an HTTP/2 connection.
+    pub streams: u32,
+    /// How long requests may go on after the service was told to end.
+    pub drain_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            head_time: Duration::from_secs(15),
+            head_bytes: 64 * 1024,
+            head_fields: 100,
+            streams: 200,
+            drain_time: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Serves until `end` is done, then takes no new connection, lets the requests under way finish
+/// within the drain time, and returns.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    limits: Limits,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let handle = Handle::<SocketAddr>::new();
+    let ending = handle.clone();
+    tokio::spawn(async move {
+        end.await;
+        tracing::info!(connections = ending.connection_count(), "draining");
+        ending.graceful_shutdown(Some(limits.drain_time));
+    });
+    listener.set_nonblocking(true)?;
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(Admission { places })
+        .first_request_timeout(limits.head_time)
+        .handle(handle);
+    configure(&mut server, limits);
+    server.serve(routes.into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+fn configure<A>(server: &mut axum_server::Server<SocketAddr, A>, limits: Limits) {
+    let builder = server.http_builder();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(limits.head_bytes)
+        .max_headers(limits.head_fields);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.streams)
+        .keep_alive_interval(limits.head_time)
+        .keep_alive_timeout(limits.head_time);
+}
+
+/// Admits a connection while there is a place, which it holds until it ends.
+#[derive(Clone)]
+struct Admission {
+    places: Arc<Semaphore>,
+}
+
+impl<S> Accept<TcpStream, S> for Admission {
+    type Stream = TcpStream;
+    type Service = AddExtension<S, Arc<OwnedSemaphorePermit>>;
+    type Future = std::future::Ready<io::Result<(Self::Stream, Self::Service)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let admitted = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| io::Error::other("too many connections"))
+            .and_then(|place| {
+                stream.set_nodelay(true)?;
+                Ok((stream, Extension(Arc::new(place)).layer(service)))
+            });
+        std::future::ready(admitted)
+    }
+}

@@ -1,0 +1,75 @@
+//! What happens to every request around its handler, in order: it is timed and given an id, a
+//! preflight is answered, the path is spelled in the one way, the handler runs within a time and
+//! may panic for itself alone, and the answer gets its headers.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::access::Access;
+use super::cors::{Crossing, Origins};
+use super::error::ApiError;
+use super::{body, headers, path};
+
+/// How long a handler may take. Every wait inside it has a bound of its own that is shorter; this
+/// is for the one that was forgotten.
+const HANDLER_TIME: Duration = Duration::from_secs(60);
+
+/// How requests are met, whatever they ask.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    pub origins: Origins,
+    pub access_log: bool,
+}
+
+/// Puts the routes into the shell.
+pub fn wrap(routes: Router, shell: Shell) -> Router {
+    let routes = routes.layer(CatchPanicLayer::custom(after_panic));
+    // A layer of the routes' own router would run only after a route was found.
+    Router::new()
+        .fallback_service(routes)
+        .layer(from_fn_with_state(Arc::new(shell), pass))
+}
+
+async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Next) -> Response {
+    let access = Access::begin(&request);
+    let crossing = Crossing::of(request.method(), request.headers());
+    let preflight = crossing.as_ref().and_then(Crossing::answer_preflight);
+    let mut response = match preflight {
+        Some(response) => response,
+        None => answer(request, next, &access).await,
+    };
+    headers::complete(response.headers_mut());
+    if let Some(crossing) = crossing {
+        crossing.allow(&shell.origins, response.headers_mut());
+    }
+    access.end(&mut response, shell.access_log);
+    response
+}
+
+async fn answer(request: Request<Body>, next: Next, access: &Access) -> Response {
+    let request = path::normalise(body::drain_unread(request));
+    let span = tracing::error_span!("request", id = access.id().to_str().unwrap_or_default());
+    let handled = tracing::Instrument::instrument(next.run(request), span);
+    match tokio::time::timeout(HANDLER_TIME, handled).await {
+        Ok(response) => response,
+        Err(elapsed) => ApiError::Unavailable(elapsed.into()).into_response(),
+    }
+}
+
+fn after_panic(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    ApiError::internal(format!("a handler panicked: {message}")).into_response()
+}

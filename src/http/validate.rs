@@ -1,0 +1,261 @@
+//! Requests that do not fit: every fault of path, query and body at once, in the reference's
+//! words. A resource says what it wants by an [`Input`]; this room finds it, or the faults.
+
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::{Map, Value};
+
+use super::coerce::{Integer, Problem, integer_from_text};
+use crate::domain::policy::Policy;
+
+/// What a handler wants to be given: values that are known to fit.
+pub trait Input: Sized + Send {
+    /// What the body is read as.
+    const BODY: BodyKind;
+
+    /// Takes what it wants. `None` only after a fault was noted.
+    fn read(request: &mut Reading<'_>) -> Option<Self>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKind {
+    /// Not looked at.
+    Ignored,
+    Json,
+    Form,
+}
+
+/// Stands wherever a secret would be repeated.
+const MASK: &str = "**********";
+
+/// A request, taken apart but not yet believed, and the faults found so far.
+pub struct Reading<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) path_parameter: Option<String>,
+    /// In the order they came.
+    pub(super) query: Vec<(String, String)>,
+    pub(super) body: Body,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// What came as a body.
+pub(super) enum Body {
+    Absent,
+    Json(Value),
+    /// Of a type that is not JSON; `None` if it is not UTF-8 either.
+    Text(Option<String>),
+    /// The fields in the order they came.
+    Form(Vec<(String, String)>),
+}
+
+/// A JSON object that a body holds.
+pub struct Object {
+    fields: Map<String, Value>,
+    secret: Option<&'static str>,
+}
+
+impl Reading<'_> {
+    pub fn policy(&self) -> &Policy {
+        self.policy
+    }
+
+    /// The number in the path.
+    pub fn path_integer(&mut self, name: &'static str) -> Option<Integer> {
+        let text = self.path_parameter.clone().unwrap_or_default();
+        let parsed = integer_from_text(&text);
+        self.note(["path", name], parsed, || Value::String(text))
+    }
+
+    /// An optional parameter of the query: the last of repeated ones counts.
+    ///
+    /// The outer `None` means a fault, the inner one that there is no such parameter.
+    pub fn query<T>(
+        &mut self,
+        name: &'static str,
+        rule: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        let Some(value) = last(&self.query, name) else {
+            return Some(None);
+        };
+        self.note(["query", name], rule(&value), || Value::String(value)).map(Some)
+    }
+
+    /// The body as an object. The values of its field `secret` are never repeated.
+    pub fn object(&mut self, secret: Option<&'static str>) -> Option<Object> {
+        let (problem, input) = match std::mem::replace(&mut self.body, Body::Absent) {
+            Body::Json(Value::Object(fields)) => return Some(Object { fields, secret }),
+            Body::Absent | Body::Json(Value::Null) => (missing(), Value::Null),
+            Body::Json(other) => (not_an_object(), mask_all(other, secret)),
+            // Nobody can tell where in a text the secret stands.
+            Body::Text(Some(_)) if secret.is_some() => (not_an_object(), Value::from(MASK)),
+            Body::Text(Some(text)) => (not_an_object(), Value::String(text)),
+            Body::Text(None) => (not_unicode(), Value::Null),
+            Body::Form(_) => (not_an_object(), Value::Null),
+        };
+        self.faults.push(Fault::new(vec!["body".into()], problem, input));
+        None
+    }
+
+    /// A field that must be there and keep to the rule.
+    pub fn required<T>(
+        &mut self,
+        object: &Object,
+        name: &'static str,
+        rule: impl FnOnce(&Value) -> Result<T, Problem>,
+    ) -> Option<T> {
+        match object.fields.get(name) {
+            Some(value) => {
+                self.note(["body", name], rule(value), || object.repeat(name, value))
+            }
+            None => self.note(["body", name], Err(missing()), || object.repeat_all()),
+        }
+    }
+
+    /// A field that takes the default when it is absent, but may not be null.
+    pub fn defaulted<T>(
+        &mut self,
+        object: &Object,
+        name: &'static str,
+        default: T,
+        rule: impl FnOnce(&Value) -> Result<T, Problem>,
+    ) -> Option<T> {
+        match object.fields.get(name) {
+            Some(value) => {
+                self.note(["body", name], rule(value), || object.repeat(name, value))
+            }
+            None => Some(default),
+        }
+    }
+
+    /// A field of a form, as OAuth2 has it (RFC 6749, 3.2): a blank one counts as omitted.
+    pub fn form_field(&mut self, name: &'static str) -> Option<String> {
+        let value = self.form_value(name).filter(|value| !value.is_empty());
+        self.note(["body", name], value.ok_or_else(missing), || Value::Null)
+    }
+
+    /// A field of a form that may be absent, and if it is not must keep to the rule.
+    pub fn optional_form_field(
+        &mut self,
+        name: &'static str,
+        rule: impl FnOnce(&str) -> Result<(), Problem>,
+    ) -> Option<()> {
+        let Some(value) = self.form_value(name) else {
+            return Some(());
+        };
+        self.note(["body", name], rule(&value), || Value::String(value))
+    }
+
+    fn form_value(&self, name: &str) -> Option<String> {
+        match &self.body {
+            Body::Form(fields) => last(fields, name),
+            _ => None,
+        }
+    }
+
+    fn note<T>(
+        &mut self,
+        place: [&'static str; 2],
+        outcome: Result<T, Problem>,
+        input: impl FnOnce() -> Value,
+    ) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                let place = place.into_iter().map(Value::from).collect();
+                self.faults.push(Fault::new(place, problem, input()));
+                None
+            }
+        }
+    }
+}
+
+impl Object {
+    fn repeat(&self, name: &str, value: &Value) -> Value {
+        if self.secret == Some(name) { Value::from(MASK) } else { mask_all(value.clone(), self.secret) }
+    }
+
+    fn repeat_all(&self) -> Value {
+        mask_all(Value::Object(self.fields.clone()), self.secret)
+    }
+}
+
+/// One thing that does not fit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    place: Vec<Value>,
+    problem: Problem,
+    input: Value,
+}
+
+impl Fault {
+    pub(super) fn new(place: Vec<Value>, problem: Problem, input: Value) -> Self {
+        Self { place, problem, input }
+    }
+}
+
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", self.problem.kind)?;
+        map.serialize_entry("loc", &self.place)?;
+        map.serialize_entry("msg", &self.problem.message)?;
+        map.serialize_entry("input", &self.input)?;
+        if let Some((name, value)) = &self.problem.context {
+            map.serialize_entry("ctx", &Map::from_iter([((*name).to_owned(), value.clone())]))?;
+        }
+        map.end()
+    }
+}
+
+/// A text that is not JSON, at this character.
+pub(super) fn invalid_json(position: usize, message: String) -> Fault {
+    let problem = Problem::new("json_invalid", "JSON decode error").with("error", message);
+    let place = vec![Value::from("body"), Value::from(position)];
+    Fault::new(place, problem, Value::Object(Map::new()))
+}
+
+fn missing() -> Problem {
+    Problem::new("missing", "Field required")
+}
+
+fn not_an_object() -> Problem {
+    Problem::new(
+        "model_attributes_type",
+        "Input should be a valid dictionary or object to extract fields from",
+    )
+}
+
+fn not_unicode() -> Problem {
+    Problem::new(
+        "string_unicode",
+        "Input should be a valid string, unable to parse raw data as a unicode string",
+    )
+}
+
+fn last(pairs: &[(String, String)], name: &str) -> Option<String> {
+    pairs.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+}
+
+/// Masks the secret wherever a field of its name stands, at any depth and in any case: a client
+/// that misspells the body still sends a password.
+fn mask_all(mut value: Value, secret: Option<&str>) -> Value {
+    if let Some(secret) = secret {
+        mask_within(&mut value, secret);
+    }
+    value
+}
+
+fn mask_within(value: &mut Value, secret: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| mask_within(item, secret)),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name.eq_ignore_ascii_case(secret) {
+                    *field = Value::from(MASK);
+                } else {
+                    mask_within(field, secret);
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,9 @@
+//! Parses the command line and runs one command.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    post_api::cli::run(post_api::cli::Arguments::parse())
+}

@@ -1,0 +1,29 @@
+//! What can go wrong in a store, whichever it is.
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The account that the caller's token names does not exist (any more).
+    #[error("the caller's account does not exist")]
+    CallerGone,
+    /// Too much waits already; nothing was done.
+    #[error("the store's queue is full")]
+    Overloaded,
+    /// The database cannot take this now and may later: locked, full disk, out of reach.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] Source),
+    /// Everything else: a fault of ours.
+    #[error("the database failed")]
+    Internal(#[source] Source),
+}
+
+impl StoreError {
+    pub(super) fn unavailable(source: impl Into<Source>) -> Self {
+        Self::Unavailable(source.into())
+    }
+
+    pub(super) fn internal(source: impl Into<Source>) -> Self {
+        Self::Internal(source.into())
+    }
+}

@@ -1,0 +1,117 @@
+//! What the service asks of a store. This page is the whole contract; the rooms below fulfil it,
+//! and one suite of tests holds every store against it.
+//!
+//! Each method is one whole, atomic operation: there is no transaction to begin or to end here.
+//! Every store promises that
+//!
+//! - a read sees every write that was acknowledged before it was asked;
+//! - an acknowledged write survives the end of the process and of the machine's power;
+//! - a post's votes are the sum of the votes cast on it, whoever wrote them;
+//! - a number that a user or a post once had is never given again;
+//! - an operation whose future is dropped happens whole or not at all.
+//!
+//! "Not found" is an `Option` or a named variant, an expected conflict a named variant, and
+//! everything else a [`StoreError`]. Methods that act for a [`Caller`] find out in the same step
+//! whether the caller's account exists, and answer [`StoreError::CallerGone`] if it does not.
+//!
+//! Not here: HTTP, hashing, and what a request must look like.
+
+mod error;
+pub mod migrate;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::caller::Caller;
+use crate::domain::email::Email;
+use crate::domain::page::Page;
+use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use crate::domain::vote::{Vote, VoteOutcome};
+
+pub use error::StoreError;
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Adds an account; of several for one address exactly one is added.
+    async fn create_user(&self, user: NewUser) -> Result<CreateUser>;
+
+    async fn find_user(&self, id: UserId) -> Result<Option<User>>;
+
+    /// What a login with this address is checked against.
+    async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>>;
+
+    /// Puts a stronger hash of the same password in the place of `old`. Nothing happens if
+    /// something else has taken its place meanwhile.
+    async fn upgrade_password_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<()>;
+
+    /// Removes the caller's own account with their posts and votes; the counts of the posts
+    /// that they had voted on follow.
+    async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser>;
+
+    /// Nothing but the question whether the caller's account exists.
+    async fn find_caller(&self, caller: Caller) -> Result<()>;
+
+    async fn create_post(
+        &self,
+        caller: Caller,
+        content: PostContent,
+        created_at: Timestamp,
+    ) -> Result<Post>;
+
+    /// `None` also for a draft that is hidden from the caller.
+    async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>>;
+
+    /// Newest first: by descending number.
+    async fn list_posts(&self, caller: Caller, page: Page) -> Result<Vec<PostWithVotes>>;
+
+    /// Replaces what the author wrote, if the caller is the author.
+    async fn replace_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        content: PostContent,
+    ) -> Result<ChangePost<Post>>;
+
+    /// Removes the post with its votes, if the caller is its author.
+    async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>>;
+
+    /// Casts, turns or withdraws the caller's vote: at most one for each post.
+    async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome>;
+
+    /// Whether the store can answer now: a write could be acknowledged.
+    async fn check_ready(&self) -> Result<()>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreateUser {
+    Created(User),
+    /// Another account has the address.
+    EmailTaken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeleteUser {
+    Deleted,
+    /// The account is somebody else's.
+    NotOwner,
+    NoSuchUser,
+}
+
+/// What became of a change that only a post's author may make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangePost<T> {
+    Changed(T),
+    /// The post is somebody else's; nothing changed.
+    NotOwner,
+    /// No such post, or a draft that is hidden from the caller.
+    NoSuchPost,
+}

@@ -1,0 +1,240 @@
+//! What an operator does to a SQLite file: migrate it, compare its schema, recount its votes.
+//!
+//! The statements run on the calling thread: nobody is being served.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::connection;
+use super::posts::timestamp;
+use crate::store::migrate::{
+    Admin, Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, Step, position,
+};
+use crate::store::{Result, StoreError};
+
+const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+    revision TEXT PRIMARY KEY,
+    checksum TEXT NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT";
+
+pub struct SqliteAdmin {
+    path: PathBuf,
+}
+
+impl SqliteAdmin {
+    /// The file need not exist: the first step up makes it.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// A connection to a file that exists, or none: looking must not make one.
+    fn existing(&self) -> Result<Option<Connection>> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(connection::open_writer(&self.path)?))
+    }
+}
+
+#[async_trait]
+impl Admin for SqliteAdmin {
+    fn migrations(&self) -> &'static [Migration] {
+        SQLITE
+    }
+
+    async fn applied(&mut self) -> Result<Vec<Applied>> {
+        match self.existing()? {
+            Some(database) => Ok(read_history(&database)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn step_towards(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>> {
+        if target == 0 && !self.path.exists() {
+            return Ok(None);
+        }
+        let mut database = connection::open_writer(&self.path).map_err(StoreError::from)?;
+        let transaction = lock(&mut database)?;
+        let applied = read_history(&transaction).map_err(StoreError::from)?;
+        let applied = position(SQLITE, &applied)?;
+        let Some(step) = Step::next(SQLITE, applied, target) else {
+            return Ok(None);
+        };
+        run_step(&transaction, step, applied, now).map_err(StoreError::from)?;
+        transaction.commit().map_err(StoreError::from)?;
+        Ok(Some(step))
+    }
+
+    async fn stamp(&mut self, target: usize, now: Timestamp) -> MigrateResult<()> {
+        let mut database = connection::open_writer(&self.path).map_err(StoreError::from)?;
+        let transaction = lock(&mut database)?;
+        rewrite_history(&transaction, target, now).map_err(StoreError::from)?;
+        transaction.commit().map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    async fn schema_differences(&mut self) -> MigrateResult<Vec<String>> {
+        let Some(database) = self.existing()? else {
+            return Ok(Vec::new());
+        };
+        let applied = read_history(&database).map_err(StoreError::from)?;
+        let applied = position(SQLITE, &applied)?;
+        Ok(compare_schemas(&database, applied).map_err(StoreError::from)?)
+    }
+
+    async fn wrong_counts(&mut self) -> Result<Vec<String>> {
+        match self.existing()? {
+            Some(database) => Ok(find_wrong_counts(&database)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn script(&self, step: Step, now: Timestamp) -> String {
+        let revision = step.migration.revision;
+        let (way, remember) = match step.direction {
+            Direction::Up => (
+                "up",
+                format!(
+                    "{CREATE_HISTORY};\nINSERT INTO schema_migrations VALUES ('{revision}', '{}', {});",
+                    step.migration.checksum(),
+                    now.as_microsecond(),
+                ),
+            ),
+            Direction::Down => {
+                ("down", format!("DELETE FROM schema_migrations WHERE revision = '{revision}';"))
+            }
+        };
+        format!("-- {revision}, {way}\nBEGIN IMMEDIATE;\n{}{remember}\nCOMMIT;\n", step.sql())
+    }
+}
+
+/// One process at a time: the others wait for the write lock.
+fn lock(database: &mut Connection) -> MigrateResult<Transaction<'_>> {
+    database
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|error| MigrateError::Store(error.into()))
+}
+
+fn read_history(database: &Connection) -> rusqlite::Result<Vec<Applied>> {
+    let exists = database
+        .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'")?
+        .exists([])?;
+    if !exists {
+        return Ok(Vec::new());
+    }
+    database
+        .prepare("SELECT revision, checksum, applied_at FROM schema_migrations ORDER BY revision")?
+        .query_map([], |row| {
+            Ok(Applied {
+                revision: row.get(0)?,
+                checksum: row.get(1)?,
+                applied_at: timestamp(row, 2)?,
+            })
+        })?
+        .collect()
+}
+
+fn run_step(
+    transaction: &Transaction<'_>,
+    step: Step,
+    applied: usize,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    transaction.execute_batch(step.sql())?;
+    match step.direction {
+        Direction::Up => {
+            transaction.execute_batch(CREATE_HISTORY)?;
+            remember(transaction, step.migration, now)
+        }
+        // The way back to the start leaves nothing behind.
+        Direction::Down if applied == 1 => transaction.execute_batch("DROP TABLE schema_migrations"),
+        Direction::Down => transaction
+            .execute("DELETE FROM schema_migrations WHERE revision = ?1", [step.migration.revision])
+            .map(|_| ()),
+    }
+}
+
+fn remember(
+    transaction: &Transaction<'_>,
+    migration: &Migration,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    transaction
+        .execute(
+            "INSERT INTO schema_migrations (revision, checksum, applied_at) VALUES (?1, ?2, ?3)",
+            params![migration.revision, migration.checksum(), now.as_microsecond()],
+        )
+        .map(|_| ())
+}
+
+fn rewrite_history(
+    transaction: &Transaction<'_>,
+    target: usize,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    transaction.execute_batch(CREATE_HISTORY)?;
+    transaction.execute_batch("DELETE FROM schema_migrations")?;
+    for migration in SQLITE.iter().take(target) {
+        remember(transaction, migration, now)?;
+    }
+    Ok(())
+}
+
+/// Holds the schema against one that the migrations make in memory.
+fn compare_schemas(database: &Connection, applied: usize) -> rusqlite::Result<Vec<String>> {
+    let pristine = Connection::open_in_memory()?;
+    for migration in SQLITE.iter().take(applied) {
+        pristine.execute_batch(migration.up)?;
+    }
+    let expected = read_schema(&pristine)?;
+    let found = read_schema(database)?;
+    let mut differences = Vec::new();
+    for (name, sql) in &expected {
+        match found.iter().find(|(other, _)| other == name) {
+            None => differences.push(format!("{name} is missing")),
+            Some((_, other)) if other != sql => differences.push(format!("{name} was changed")),
+            Some(_) => {}
+        }
+    }
+    for (name, _) in &found {
+        if !expected.iter().any(|(other, _)| other == name) {
+            differences.push(format!("{name} is not of any migration"));
+        }
+    }
+    Ok(differences)
+}
+
+/// Tables, indexes and triggers with their definitions, by name.
+fn read_schema(database: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    database
+        .prepare(
+            "SELECT type || ' ' || name, sql FROM sqlite_schema
+              WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'schema_migrations'
+              ORDER BY 1",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+fn find_wrong_counts(database: &Connection) -> rusqlite::Result<Vec<String>> {
+    database
+        .prepare(
+            "SELECT posts.id, coalesce(vote_counts.votes, 0), coalesce(cast.votes, 0)
+               FROM posts
+               LEFT JOIN vote_counts ON vote_counts.post_id = posts.id
+               LEFT JOIN (SELECT post_id, sum(dir) AS votes FROM votes GROUP BY post_id) AS cast
+                 ON cast.post_id = posts.id
+              WHERE coalesce(vote_counts.votes, 0) <> coalesce(cast.votes, 0)
+              ORDER BY posts.id",
+        )?
+        .query_map([], |row| {
+            let (post, kept, cast): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(format!("post {post}: the count says {kept}, its votes add up to {cast}"))
+        })?
+        .collect()
+}

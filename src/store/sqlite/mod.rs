@@ -1,0 +1,142 @@
+//! The embedded store: one SQLite file.
+//!
+//! One thread writes, committing what waits together; a few threads read, each on a connection
+//! of its own. WAL with `synchronous = FULL`: a commit is on the disk before it is answered.
+//! Other processes may use the file too (a backup, the command line): a lock is waited for
+//! [`BUSY_TIMEOUT`].
+
+mod admin;
+mod connection;
+mod posts;
+mod reader;
+mod users;
+mod votes;
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use self::reader::Readers;
+use self::writer::Writer;
+use super::{ChangePost, CreateUser, DeleteUser, Result, Store, StoreError};
+use crate::domain::caller::Caller;
+use crate::domain::email::Email;
+use crate::domain::page::Page;
+use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use crate::domain::vote::{Vote, VoteOutcome};
+
+pub use admin::SqliteAdmin;
+pub use connection::BUSY_TIMEOUT;
+
+pub struct SqliteStore {
+    readers: Readers,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens a database that is at the newest revision.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the file cannot be opened or the threads not started.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { writer: Writer::open(path)?, readers: Readers::open(path)? })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_user(&self, user: NewUser) -> Result<CreateUser> {
+        self.writer.run(move |database| users::create_user(database, &user)).await
+    }
+
+    async fn find_user(&self, id: UserId) -> Result<Option<User>> {
+        self.readers.run(move |database| users::find_user(database, id)).await
+    }
+
+    async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
+        self.readers.run(move |database| users::find_credentials(database, &email)).await
+    }
+
+    async fn upgrade_password_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<()> {
+        self.writer
+            .run(move |database| users::upgrade_password_hash(database, id, &old, &new))
+            .await
+    }
+
+    async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
+        self.writer.run(move |database| users::delete_user(database, caller, id)).await
+    }
+
+    async fn find_caller(&self, caller: Caller) -> Result<()> {
+        self.readers.run(move |database| users::find_caller(database, caller)).await
+    }
+
+    async fn create_post(
+        &self,
+        caller: Caller,
+        content: PostContent,
+        created_at: Timestamp,
+    ) -> Result<Post> {
+        self.writer
+            .run(move |database| posts::create_post(database, caller, &content, created_at))
+            .await
+    }
+
+    async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
+        self.readers.run(move |database| posts::find_post(database, caller, id)).await
+    }
+
+    async fn list_posts(&self, caller: Caller, page: Page) -> Result<Vec<PostWithVotes>> {
+        self.readers.run(move |database| posts::list_posts(database, caller, &page)).await
+    }
+
+    async fn replace_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        content: PostContent,
+    ) -> Result<ChangePost<Post>> {
+        self.writer
+            .run(move |database| posts::replace_post(database, caller, id, &content))
+            .await
+    }
+
+    async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
+        self.writer.run(move |database| posts::delete_post(database, caller, id)).await
+    }
+
+    async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
+        self.writer.run(move |database| votes::cast_vote(database, caller, vote)).await
+    }
+
+    async fn check_ready(&self) -> Result<()> {
+        self.readers.run(|database| Ok(database.query_row("SELECT 1", [], |_| Ok(()))?)).await?;
+        // An empty transaction takes and releases the write lock without touching the disk.
+        self.writer.run(|_| Ok(())).await
+    }
+}
+
+/// What a statement can fail with, told apart by SQLite's result code.
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, ReadOnly,
+            SystemIoFailure,
+        };
+        match error.sqlite_error_code() {
+            Some(
+                DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure | CannotOpen | ReadOnly
+                | OutOfMemory,
+            ) => Self::unavailable(error),
+            _ => Self::internal(error),
+        }
+    }
+}

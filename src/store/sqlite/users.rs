@@ -1,0 +1,98 @@
+//! Accounts in SQLite.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
+
+use super::posts::timestamp;
+use crate::domain::caller::Caller;
+use crate::domain::email::Email;
+use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use crate::store::{CreateUser, DeleteUser, Result, StoreError};
+
+pub(super) fn create_user(database: &Connection, user: &NewUser) -> Result<CreateUser> {
+    let inserted = database
+        .prepare_cached(
+            "INSERT INTO users (email, password, created_at)
+             VALUES (?1, ?2, ?3)",
+        )?
+        .insert(params![
+            user.email.as_str(),
+            user.password_hash.as_str(),
+            user.created_at.as_microsecond(),
+        ]);
+    match inserted {
+        Ok(id) => Ok(CreateUser::Created(User {
+            id: UserId(id),
+            email: user.email.clone(),
+            created_at: user.created_at,
+        })),
+        Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => Ok(CreateUser::EmailTaken),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn find_user(database: &Connection, id: UserId) -> Result<Option<User>> {
+    let user = database
+        .prepare_cached("SELECT id, email, created_at FROM users WHERE id = ?1")?
+        .query_row([id.0], read_user)
+        .optional()?;
+    Ok(user)
+}
+
+pub(super) fn find_credentials(database: &Connection, email: &Email) -> Result<Option<Credentials>> {
+    let credentials = database
+        .prepare_cached("SELECT id, password FROM users WHERE email = ?1")?
+        .query_row([email.as_str()], |row| {
+            Ok(Credentials {
+                user_id: UserId(row.get(0)?),
+                password_hash: PasswordHash::new(row.get(1)?),
+            })
+        })
+        .optional()?;
+    Ok(credentials)
+}
+
+pub(super) fn upgrade_password_hash(
+    database: &Connection,
+    id: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<()> {
+    database
+        .prepare_cached("UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2")?
+        .execute(params![id.0, old.as_str(), new.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> Result<DeleteUser> {
+    let deleted = database
+        .prepare_cached("DELETE FROM users WHERE id = ?1 AND id = ?2")?
+        .execute([id.0, caller.user_id.0])?;
+    if deleted > 0 {
+        return Ok(DeleteUser::Deleted);
+    }
+    find_caller(database, caller)?;
+    match find_user(database, id)? {
+        Some(_) => Ok(DeleteUser::NotOwner),
+        None => Ok(DeleteUser::NoSuchUser),
+    }
+}
+
+pub(super) fn find_caller(database: &Connection, caller: Caller) -> Result<()> {
+    let found = database
+        .prepare_cached("SELECT 1 FROM users WHERE id = ?1")?
+        .exists([caller.user_id.0])?;
+    if found { Ok(()) } else { Err(StoreError::CallerGone) }
+}
+
+/// Whether the statement ran into a constraint of this kind (an extended result code).
+pub(super) fn violates(error: &rusqlite::Error, extended_code: i32) -> bool {
+    matches!(error, rusqlite::Error::SqliteFailure(failure, _) if failure.extended_code == extended_code)
+}
+
+fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: UserId(row.get(0)?),
+        email: Email::from_stored(row.get(1)?),
+        created_at: timestamp(row, 2)?,
+    })
+}

@@ -1,0 +1,59 @@
+//! Votes in SQLite. The counts are not written here: triggers keep them (`migrations/`).
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::domain::caller::Caller;
+use crate::domain::policy::Drafts;
+use crate::domain::vote::{Vote, VoteOutcome};
+use crate::store::{Result, StoreError};
+
+pub(super) fn cast_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
+    let Some(cast) = find_vote(database, caller, vote)? else {
+        return Ok(VoteOutcome::NoSuchPost);
+    };
+    let wanted = vote.direction.map(crate::domain::vote::Direction::value);
+    match (cast, wanted) {
+        (None, None) => Ok(VoteOutcome::NotCast),
+        (None, Some(wanted)) => {
+            database
+                .prepare_cached("INSERT INTO votes (post_id, user_id, dir) VALUES (?1, ?2, ?3)")?
+                .execute(params![vote.post_id.0, caller.user_id.0, wanted])?;
+            Ok(VoteOutcome::Added)
+        }
+        (Some(cast), Some(wanted)) if cast == wanted => Ok(VoteOutcome::AlreadyCast),
+        (Some(_), Some(wanted)) => {
+            database
+                .prepare_cached("UPDATE votes SET dir = ?3 WHERE post_id = ?1 AND user_id = ?2")?
+                .execute(params![vote.post_id.0, caller.user_id.0, wanted])?;
+            Ok(VoteOutcome::Changed)
+        }
+        (Some(_), None) => {
+            database
+                .prepare_cached("DELETE FROM votes WHERE post_id = ?1 AND user_id = ?2")?
+                .execute(params![vote.post_id.0, caller.user_id.0])?;
+            Ok(VoteOutcome::Withdrawn)
+        }
+    }
+}
+
+/// The caller's vote on the post as it stands, or `None` if the post does not exist for them.
+fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Option<Option<i64>>> {
+    let (post, cast) = database
+        .prepare_cached(
+            "SELECT posts.id, votes.dir
+               FROM users
+               LEFT JOIN posts
+                 ON posts.id = ?1
+                AND (posts.published OR posts.owner_id = users.id OR ?3)
+               LEFT JOIN votes
+                 ON votes.post_id = posts.id AND votes.user_id = users.id
+              WHERE users.id = ?2",
+        )?
+        .query_row(
+            params![vote.post_id.0, caller.user_id.0, caller.drafts == Drafts::Visible],
+            |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)),
+        )
+        .optional()?
+        .ok_or(StoreError::CallerGone)?;
+    Ok(post.map(|_| cast))
+}

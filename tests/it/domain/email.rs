@@ -1,0 +1,206 @@
+//! E-mail addresses against a table of recorded answers, and against inputs made to hurt.
+//!
+//! The table is printed by `tests/it/data/emails.py`, which says how.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use post_api::domain::email::Email;
+
+const TABLE: &str = include_str!("../data/emails.tsv");
+
+/// The length up to which inputs are looked at.
+const LONGEST_INPUT: usize = 2048;
+
+/// Texts that are hard for one rule or another when they are repeated.
+const FILLERS: &[&str] = &[
+    "a",
+    ".",
+    "-",
+    "@",
+    "<",
+    ">",
+    "\"",
+    "\\",
+    " ",
+    "\n",
+    "[",
+    "a ",
+    "a.",
+    "\"<",
+    "\"\\",
+    "\" ",
+    "<>",
+    "é",
+    "\u{301}",
+    "e\u{301}",
+    "\u{340}",
+    "@\u{338}",
+    "\"\u{338}",
+    "\u{200D}",
+    "\u{94D}\u{200D}",
+    "ن\u{200C}",
+    "・",
+    "\u{660}",
+    "א",
+    "中",
+    "中。",
+    "😀",
+    "\u{FDFA}",
+    "\u{1D15E}",
+    "\u{115F}",
+    "xn--",
+    "xn--a.",
+    "xn--99999999.",
+    ":",
+    "::",
+    "1.",
+    "%",
+];
+
+/// What stands before and after them.
+const FRAMES: &[(&str, &str)] = &[
+    ("", ""),
+    ("", "@example.com"),
+    ("a@", ""),
+    ("a@", ".com"),
+    ("a@xn--", ".com"),
+    ("a@é.xn--", ".com"),
+    ("\"", "\"@example.com"),
+    ("\"\\", "\"@example.com"),
+    ("\"", "\" <a@example.com>"),
+    ("\"", "<a@exa\nmple.com>"),
+    ("Name <", ">"),
+    ("", "<a@example.com>"),
+    ("a@[", "]"),
+    ("a@[IPv6:", "]"),
+];
+
+struct Row {
+    input: String,
+    kind: String,
+    answer: String,
+}
+
+fn rows() -> Vec<Row> {
+    TABLE.lines().map(row).collect()
+}
+
+fn row(line: &str) -> Row {
+    let cells: Vec<String> = line
+        .split('\t')
+        .map(|cell| serde_json::from_str(cell).expect("a cell is a JSON string"))
+        .collect();
+    let [input, kind, answer] = cells.try_into().expect("a row has three cells");
+    Row {
+        input,
+        kind,
+        answer,
+    }
+}
+
+/// What is wrong with our answer to one row, if anything.
+fn disagreement(row: &Row) -> Option<String> {
+    let ours = Email::parse(&row.input);
+    let agrees = match (row.kind.as_str(), &ours) {
+        ("accepted", Ok(email)) => email.as_str() == row.answer,
+        ("refused", Err(fault)) => fault.reason() == row.answer,
+        ("refused-idna", Err(_)) => true,
+        _ => false,
+    };
+    (!agrees).then(|| {
+        format!(
+            "{:?}: {} {:?}, but we say {ours:?}",
+            row.input, row.kind, row.answer
+        )
+    })
+}
+
+#[test]
+fn answers_as_recorded() {
+    let rows = rows();
+    assert!(rows.len() >= 400, "the table has only {} rows", rows.len());
+    let disagreements: Vec<String> = rows.iter().filter_map(disagreement).collect();
+    assert!(
+        disagreements.is_empty(),
+        "{} of {} rows:\n{}",
+        disagreements.len(),
+        rows.len(),
+        disagreements.join("\n")
+    );
+}
+
+#[test]
+fn keeps_a_normal_form_as_it_is() {
+    for row in rows().iter().filter(|row| row.kind == "accepted") {
+        let again = Email::parse(&row.answer).map(|email| email.to_string());
+        assert_eq!(again.as_deref(), Ok(row.answer.as_str()));
+    }
+}
+
+#[test]
+fn gives_a_reason_that_is_also_the_text_of_the_error() {
+    let fault = Email::parse("plain").unwrap_err();
+    assert_eq!(
+        fault.reason(),
+        "An email address must have an @-sign.",
+        "of {fault:?}"
+    );
+    let error: Box<dyn std::error::Error> = Box::new(fault.clone());
+    assert_eq!(error.to_string(), fault.reason());
+}
+
+#[test]
+fn takes_stored_text_as_it_is() {
+    let parsed = Email::parse("Ann@Example.com").unwrap();
+    let stored = Email::from_stored(parsed.as_str().to_owned());
+    assert_eq!(stored, parsed);
+    assert_eq!(stored.to_string(), "Ann@example.com");
+    assert_eq!(HashSet::from([parsed, stored]).len(), 1);
+}
+
+#[test]
+fn refuses_every_invalid_international_name_with_one_reason() {
+    for name in ["😀.com", "xn--zzzzzz.com", "xn--a.com", "٣.com"] {
+        let fault = Email::parse(&format!("a@{name}")).unwrap_err();
+        assert_eq!(
+            fault.reason(),
+            "The part after the @-sign is not valid IDNA."
+        );
+    }
+}
+
+#[test]
+fn survives_characters_of_all_kinds_at_every_place() {
+    let common = '\0'..'\u{3000}';
+    let samples_of_the_others = ('\u{3000}'..=char::MAX).step_by(61);
+    for character in common.chain(samples_of_the_others) {
+        for text in [
+            format!("a{character}@example.com"),
+            format!("a@b{character}c.com"),
+            format!("{character}<a@example.com>"),
+        ] {
+            // Only that there is an answer matters here.
+            let _ = Email::parse(&text);
+        }
+    }
+}
+
+/// A quadratic rule would need seconds for some of these; the bound leaves room for slow machines.
+#[test]
+fn answers_hostile_inputs_in_time() {
+    for (before, after) in FRAMES {
+        for filler in FILLERS {
+            let room = LONGEST_INPUT - before.chars().count() - after.chars().count();
+            let filling = filler.repeat(room / filler.chars().count());
+            let text = format!("{before}{filling}{after}");
+            let start = Instant::now();
+            let _ = Email::parse(&text);
+            let elapsed = start.elapsed();
+            assert!(
+                elapsed < Duration::from_millis(500),
+                "{elapsed:?} for {filler:?} in {before:?} and {after:?}"
+            );
+        }
+    }
+}
