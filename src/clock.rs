@@ -19,9 +19,8 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
     fn now(&self) -> Timestamp {
         let now = Timestamp::now();
-        let to_microseconds = TimestampRound::new()
-            .smallest(Unit::Microsecond)
-            .mode(RoundMode::Floor);
+        let to_microseconds =
+            TimestampRound::new().smallest(Unit::Microsecond).mode(RoundMode::Floor);
         now.round(to_microseconds).unwrap_or(now)
     }
 }

@@ -12,7 +12,9 @@ use crate::domain::caller::Caller;
 use crate::domain::page::{Page, Shelf};
 use crate::domain::policy::Drafts;
 use crate::domain::text::Text;
-use crate::http::{App, BodyKind, Input, Integer, Problem, Reading, Valid, boolean, integer_from_text};
+use crate::http::{
+    App, BodyKind, Input, Integer, Problem, Reading, Valid, boolean, integer_from_text,
+};
 
 /// The most posts that a list is asked for at once, where there is a bound.
 const MAXIMUM_LIMIT: u32 = 1000;
@@ -80,7 +82,10 @@ pub(super) async fn get_posts(
 fn limit(text: &str, bound: Option<u32>) -> Result<Option<u32>, Problem> {
     let number = not_negative(text)?;
     let Some(bound) = bound else {
-        return Ok(number.as_i64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAXIMUM_LIMIT));
+        return Ok(number
+            .as_i64()
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|number| *number <= MAXIMUM_LIMIT));
     };
     if number.compare(i64::from(bound)).is_gt() {
         let message = format!("Input should be less than or equal to {bound}");
@@ -106,8 +111,9 @@ fn not_negative(text: &str) -> Result<Integer, Problem> {
 
 /// A blank search finds everything, as none does.
 fn search(text: &str) -> Result<Option<String>, Problem> {
-    let text = Text::parse(text)
-        .map_err(|fault| Problem::value_error(format!("Value error, {fault}"), &fault.to_string()))?;
+    let text = Text::parse(text).map_err(|fault| {
+        Problem::value_error(format!("Value error, {fault}"), &fault.to_string())
+    })?;
     Ok(Some(text.into_string()).filter(|text| !text.is_empty()))
 }
 

@@ -86,7 +86,7 @@ pub(super) enum LocationPart {
 pub(super) enum TokenRefusals {
     /// No token, or one that is not valid (any more)
     #[response(status = 401, headers(("WWW-Authenticate" = String)))]
-    Unauthorized(#[to_schema] Refusal),
+    Unauthorized(Refusal),
 }
 
 /// Refusals of every operation with a body.
@@ -95,13 +95,13 @@ pub(super) enum TokenRefusals {
 pub(super) enum BodyRefusals {
     /// The body cannot be read: not UTF-8, or nested too deep
     #[response(status = 400)]
-    Unreadable(#[to_schema] Refusal),
+    Unreadable(Refusal),
     /// The body took too long to arrive
     #[response(status = 408)]
-    Late(#[to_schema] Refusal),
+    Late(Refusal),
     /// The body is larger than 2 MiB
     #[response(status = 413)]
-    TooLarge(#[to_schema] Refusal),
+    TooLarge(Refusal),
 }
 
 /// Refusals of every operation that can be given values that do not fit.
@@ -110,7 +110,7 @@ pub(super) enum BodyRefusals {
 pub(super) enum ValidationRefusals {
     /// Validation Error
     #[response(status = 422)]
-    Invalid(#[to_schema] HTTPValidationError),
+    Invalid(HTTPValidationError),
 }
 
 /// Answers of every operation when the fault is ours.
@@ -119,8 +119,8 @@ pub(super) enum ValidationRefusals {
 pub(super) enum Failures {
     /// A fault of the service
     #[response(status = 500)]
-    Internal(#[to_schema] Refusal),
+    Internal(Refusal),
     /// Overloaded, or the database is out of reach: try again later
     #[response(status = 503, headers(("Retry-After" = i64)))]
-    Unavailable(#[to_schema] Refusal),
+    Unavailable(Refusal),
 }

@@ -115,8 +115,7 @@ pub(super) async fn create_user(
     Valid(sign_up): Valid<SignUp>,
 ) -> ApiResult<Response> {
     let password_hash = app.passwords.hash(sign_up.password).await?;
-    let new =
-        NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
+    let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
     match app.store.create_user(new).await? {
         CreateUser::Created(user) => {
             tracing::info!(user = user.id.0, "signed up");
@@ -243,15 +242,16 @@ fn password(value: &Value, rules: PasswordRules) -> Result<SecretString, Problem
     let password = text(value)?;
     let length = password.chars().count();
     if length < rules.minimum_length {
-        let message =
-            format!("String should have at least {} characters", rules.minimum_length);
-        return Err(Problem::new("string_too_short", message)
-            .with("min_length", rules.minimum_length));
+        let message = format!("String should have at least {} characters", rules.minimum_length);
+        return Err(
+            Problem::new("string_too_short", message).with("min_length", rules.minimum_length)
+        );
     }
     if length > MAXIMUM_PASSWORD_LENGTH {
         let message = format!("String should have at most {MAXIMUM_PASSWORD_LENGTH} characters");
-        return Err(Problem::new("string_too_long", message)
-            .with("max_length", MAXIMUM_PASSWORD_LENGTH));
+        return Err(
+            Problem::new("string_too_long", message).with("max_length", MAXIMUM_PASSWORD_LENGTH)
+        );
     }
     if rules.blocklist && is_common(password) {
         return Err(Problem::value_error(format!("Value error, {COMMON}"), COMMON));

@@ -24,14 +24,22 @@ mod tests {
 
     #[test]
     fn common_passwords_are_known() {
-        for password in ["password123", "PassWord123", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaa"] {
+        for password in
+            ["password123", "PassWord123", "12345678", "qwertyuiop", "iloveyou1", "aaaaaaaa"]
+        {
             assert!(is_common(password), "{password}");
         }
     }
 
     #[test]
     fn uncommon_passwords_pass() {
-        for password in ["jx7 qv-w", "plum lantern 83 quay", "päßwörter 密码", "anchor\0breadth", "tr0ub4dor & 3"] {
+        for password in [
+            "jx7 qv-w",
+            "plum lantern 83 quay",
+            "päßwörter 密码",
+            "anchor\0breadth",
+            "tr0ub4dor & 3",
+        ] {
             assert!(!is_common(password), "{password}");
         }
     }

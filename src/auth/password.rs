@@ -38,10 +38,8 @@ impl Passwords {
     /// # Errors
     /// If the threads cannot be started or the system gives no random bytes.
     pub fn new(strength: Strength, threads: NonZeroUsize) -> std::io::Result<Self> {
-        let hash = Argon2Hash {
-            output: random::<OUTPUT_LENGTH>()?.to_vec(),
-            ..unhashed(strength)?
-        };
+        let hash =
+            Argon2Hash { output: random::<OUTPUT_LENGTH>()?.to_vec(), ..unhashed(strength)? };
         Ok(Self {
             pool: HashingPool::new(threads)?,
             strength,
@@ -55,9 +53,7 @@ impl Passwords {
     /// [`HashingError::Overloaded`] at once when too many wait already.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashingError> {
         let strength = self.strength;
-        self.pool
-            .run(move |memory| hash(strength, &password, memory))
-            .await?
+        self.pool.run(move |memory| hash(strength, &password, memory)).await?
     }
 
     /// Whether the password belongs to the stored hash. `None` is an account that does not

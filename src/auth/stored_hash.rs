@@ -82,7 +82,11 @@ impl StoredHash {
     }
 
     /// Whether the password is the one; takes as long as the parameters say.
-    pub(super) fn verify(&self, password: &[u8], memory: &mut Vec<Block>) -> Result<bool, Unusable> {
+    pub(super) fn verify(
+        &self,
+        password: &[u8],
+        memory: &mut Vec<Block>,
+    ) -> Result<bool, Unusable> {
         match self {
             Self::Argon2(hash) => hash.verify(password, memory),
             Self::Bcrypt(hash) => {
@@ -193,9 +197,7 @@ fn parse_parameters(text: &str) -> Result<Strength, Unusable> {
 fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<Vec<u8>, Unusable> {
     // The longest allowed value takes 86 characters.
     let bytes = if text.len() <= 86 { STANDARD_NO_PAD.decode(text).ok() } else { None };
-    bytes
-        .filter(|bytes| lengths.contains(&bytes.len()))
-        .ok_or(Unusable("bad salt or hash"))
+    bytes.filter(|bytes| lengths.contains(&bytes.len())).ok_or(Unusable("bad salt or hash"))
 }
 
 /// `$2b$12$` and 53 characters. Checked before the library sees it.

@@ -84,11 +84,8 @@ impl Tokens {
     pub fn issue(&self, user_id: UserId) -> Result<String, TokenError> {
         let issued_at = self.clock.now().as_second();
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
-        let claims = Issued {
-            user_id: user_id.0,
-            exp: issued_at.saturating_add(lifetime),
-            iat: issued_at,
-        };
+        let claims =
+            Issued { user_id: user_id.0, exp: issued_at.saturating_add(lifetime), iat: issued_at };
         Ok(jsonwebtoken::encode(&self.header, &claims, &self.encoding_key)?)
     }
 
@@ -97,9 +94,8 @@ impl Tokens {
     /// # Errors
     /// [`InvalidToken`] for everything that is not a token of ours, valid now.
     pub fn verify(&self, token: &str) -> Result<UserId, InvalidToken> {
-        let decoded =
-            jsonwebtoken::decode::<Claims>(token, &self.decoding_key, &self.validation)
-                .map_err(|_| InvalidToken("not signed by this service"))?;
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding_key, &self.validation)
+            .map_err(|_| InvalidToken("not signed by this service"))?;
         if decoded.header.crit.is_some() {
             // RFC 7515, 4.1.11: an extension that is not understood must be refused.
             return Err(InvalidToken("critical extension"));

@@ -48,9 +48,7 @@ enum DbCommand {
     /// Compare the database with its migrations: exit code 1 if it is behind or was changed
     Check,
     /// Declare the database to be at a revision, without running anything
-    Stamp {
-        revision: String,
-    },
+    Stamp { revision: String },
     /// Recount every post's votes: exit code 1 if a count is wrong
     Verify,
 }
@@ -69,9 +67,7 @@ async fn execute(command: &DbCommand, database: PathBuf) -> Result<(), Exit> {
     let mut admin = SqliteAdmin::new(&database);
     let admin: &mut dyn Admin = &mut admin;
     match command {
-        DbCommand::Upgrade { revision, sql } => {
-            move_to(admin, revision, Direction::Up, *sql).await
-        }
+        DbCommand::Upgrade { revision, sql } => move_to(admin, revision, Direction::Up, *sql).await,
         DbCommand::Downgrade { revision, sql } => {
             move_to(admin, revision, Direction::Down, *sql).await
         }
@@ -161,7 +157,8 @@ async fn check(admin: &mut dyn Admin) -> Result<(), Exit> {
     let pending = admin.migrations().len().saturating_sub(at);
     if pending > 0 {
         let at = revision_at(admin.migrations(), at);
-        problems.push(format!("the database is at {at}, {pending} behind: run `post-api db upgrade`"));
+        problems
+            .push(format!("the database is at {at}, {pending} behind: run `post-api db upgrade`"));
     }
     if problems.is_empty() {
         return print("the database is as its migrations make it");

@@ -53,7 +53,8 @@ fn ask(host: &str, port: u16) -> anyhow::Result<bool> {
     let address = (host, port).to_socket_addrs()?.next().context("the host has no address")?;
     let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
-    connection.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    connection
+        .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     connection.take(4096).read_to_end(&mut answer)?;
     Ok(answer.starts_with(b"HTTP/1.1 200 "))

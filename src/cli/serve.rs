@@ -38,14 +38,11 @@ async fn serve(settings: &Settings) -> Result<(), Exit> {
     let listener = TcpListener::bind((settings.host.as_str(), settings.port))
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let shell =
-        Shell { origins: settings.cors_origins.clone(), access_log: settings.access_log };
+    let shell = Shell { origins: settings.cors_origins.clone(), access_log: settings.access_log };
     let routes = api::routes(app, shell, settings.docs);
     let end = told_to_end()?;
     announce(settings, &format!("http://{address}{}", settings.root_path));
-    http::serve(listener, routes, Limits::default(), end)
-        .await
-        .context("the listener failed")?;
+    http::serve(listener, routes, Limits::default(), end).await.context("the listener failed")?;
     tracing::info!("ended");
     Ok(())
 }
@@ -67,9 +64,8 @@ fn open(settings: &Settings) -> Result<App, Exit> {
         None => keep_secret(&settings.data_dir).context("the secret cannot be kept")?,
     };
     let clock = Arc::new(SystemClock);
-    let tokens =
-        Tokens::new(&secret, settings.algorithm, settings.token_lifetime, clock.clone())
-            .context("tokens cannot be signed")?;
+    let tokens = Tokens::new(&secret, settings.algorithm, settings.token_lifetime, clock.clone())
+        .context("tokens cannot be signed")?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let passwords = Passwords::new(settings.hash_strength, cores)
         .context("the hashing threads cannot be started")?;

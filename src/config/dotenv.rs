@@ -31,15 +31,8 @@ pub struct DotEnv {
 pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> DotEnv {
     // Python opens the file in text mode, which does this before any quoting is looked at.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let mut reader = Reader {
-        rest: text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text),
-        line: 1,
-    };
-    let mut variables = Variables {
-        names: Vec::new(),
-        values: HashMap::new(),
-        environment,
-    };
+    let mut reader = Reader { rest: text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text), line: 1 };
+    let mut variables = Variables { names: Vec::new(), values: HashMap::new(), environment };
     let mut dot_env = DotEnv::default();
     while reader.skip_to_statement() {
         let line = reader.line;
@@ -195,10 +188,7 @@ impl<'text> Reader<'text> {
 
     /// Everything is consumed here, so that no line end goes uncounted.
     fn take(&mut self, length: usize) -> &'text str {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(length)
-            .unwrap_or((self.rest, ""));
+        let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
         self.rest = rest;
         self.line += taken.matches('\n').count();
         taken
@@ -288,11 +278,6 @@ fn next_reference(value: &str) -> Option<Reference<'_>> {
             continue;
         };
         let before = value.len() - inside.len() - OPENING.len();
-        return Some(Reference {
-            before: value.get(..before)?,
-            name,
-            default,
-            after,
-        });
+        return Some(Reference { before: value.get(..before)?, name, default, after });
     }
 }

@@ -140,8 +140,8 @@ impl<'a> Parser<'a> {
         let preset = if is_reference { Policy::reference() } else { Policy::default() };
         let mut policy = preset;
         if self.is_given("DRAFTS") {
-            policy.drafts =
-                self.choice("DRAFTS", &[("private", Drafts::Private), ("visible", Drafts::Visible)]);
+            policy.drafts = self
+                .choice("DRAFTS", &[("private", Drafts::Private), ("visible", Drafts::Visible)]);
         }
         if self.is_given("POSTS_DEFAULT_LIMIT") {
             policy.posts_default_limit = match self.text("POSTS_DEFAULT_LIMIT").as_str() {
@@ -219,7 +219,11 @@ impl<'a> Parser<'a> {
             return false;
         }
         for name in &missing {
-            self.faults.push(Fault::new(name, "is missing", "give all five of DATABASE_…, or none"));
+            self.faults.push(Fault::new(
+                name,
+                "is missing",
+                "give all five of DATABASE_…, or none",
+            ));
         }
         missing.is_empty()
     }

@@ -97,11 +97,7 @@ fn read_env_file(path: Option<&Path>) -> Result<String, Fault> {
     let path = path.map_or_else(|| PathBuf::from(".env"), Path::to_owned);
     match std::fs::read(&path) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
-            Fault::new(
-                "--env-file",
-                format!("{} is not UTF-8", path.display()),
-                "save it as UTF-8",
-            )
+            Fault::new("--env-file", format!("{} is not UTF-8", path.display()), "save it as UTF-8")
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
             Ok(String::new())

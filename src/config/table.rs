@@ -23,9 +23,17 @@ const fn secret(name: &'static str, about: &'static str) -> Setting {
 
 /// In the order they are shown.
 pub const SETTINGS: &[Setting] = &[
-    setting("HOST", "127.0.0.1", "Address to listen on; `0.0.0.0` is every one of IPv4, `::` every one."),
+    setting(
+        "HOST",
+        "127.0.0.1",
+        "Address to listen on; `0.0.0.0` is every one of IPv4, `::` every one.",
+    ),
     setting("PORT", "8000", "Port to listen on; 0 takes a free one."),
-    setting("DATA_DIR", "./data", "Folder for the embedded database and the secret that is made for it."),
+    setting(
+        "DATA_DIR",
+        "./data",
+        "Folder for the embedded database and the secret that is made for it.",
+    ),
     secret(
         "DATABASE_URL",
         "`sqlite:PATH`. Wins over the five settings below; with none of them, the embedded database `DATA_DIR/posts.db`.",
@@ -39,19 +47,55 @@ pub const SETTINGS: &[Setting] = &[
         "SECRET_KEY",
         "Signs the tokens: 32 bytes or more, as `openssl rand -hex 32` makes them. Made once and kept in `DATA_DIR/secret_key` when the embedded database is used and none is given.",
     ),
-    setting("ALGORITHM", "HS256", "How tokens are signed: `HS256`, `HS384` or `HS512`. No other is accepted."),
+    setting(
+        "ALGORITHM",
+        "HS256",
+        "How tokens are signed: `HS256`, `HS384` or `HS512`. No other is accepted.",
+    ),
     setting("ACCESS_TOKEN_EXPIRE_MINUTES", "30", "Lifetime of a token, 1 to 525600."),
-    setting("COMPAT", "", "`reference` presets the four settings below for clients of the reference; each can still be set alone."),
-    setting("DRAFTS", "private", "`private`: a draft exists for its owner only. `visible`: everybody sees it."),
-    setting("POSTS_DEFAULT_LIMIT", "100", "Posts in a list that was asked for without `limit`, 1 to 1000. `none`: all of them, and no bound on `limit`."),
+    setting(
+        "COMPAT",
+        "",
+        "`reference` presets the four settings below for clients of the reference; each can still be set alone.",
+    ),
+    setting(
+        "DRAFTS",
+        "private",
+        "`private`: a draft exists for its owner only. `visible`: everybody sees it.",
+    ),
+    setting(
+        "POSTS_DEFAULT_LIMIT",
+        "100",
+        "Posts in a list that was asked for without `limit`, 1 to 1000. `none`: all of them, and no bound on `limit`.",
+    ),
     setting("PUBLIC_EMAILS", "off", "Whether anybody may read anybody's e-mail address."),
-    setting("PASSWORD_MIN_LENGTH", "8", "Fewest characters of a new password, 0 to 4096. `COMPAT=reference` presets 0."),
-    setting("PASSWORD_BLOCKLIST", "on", "Whether very common passwords are refused. `COMPAT=reference` presets off."),
-    setting("ARGON2_MEMORY_KIB", "65536", "Memory of a password hash in KiB, 8 per lane to 1048576."),
+    setting(
+        "PASSWORD_MIN_LENGTH",
+        "8",
+        "Fewest characters of a new password, 0 to 4096. `COMPAT=reference` presets 0.",
+    ),
+    setting(
+        "PASSWORD_BLOCKLIST",
+        "on",
+        "Whether very common passwords are refused. `COMPAT=reference` presets off.",
+    ),
+    setting(
+        "ARGON2_MEMORY_KIB",
+        "65536",
+        "Memory of a password hash in KiB, 8 per lane to 1048576.",
+    ),
     setting("ARGON2_ITERATIONS", "3", "Passes of a password hash, 1 to 32."),
     setting("ARGON2_PARALLELISM", "4", "Lanes of a password hash, 1 to 64."),
-    setting("CORS_ORIGINS", "*", "Origins whose pages may read the answers, separated by commas; `*` is any. Never with credentials."),
-    setting("ROOT_PATH", "", "Path below which a proxy shows the service, as `/api`; the proxy takes it off."),
+    setting(
+        "CORS_ORIGINS",
+        "*",
+        "Origins whose pages may read the answers, separated by commas; `*` is any. Never with credentials.",
+    ),
+    setting(
+        "ROOT_PATH",
+        "",
+        "Path below which a proxy shows the service, as `/api`; the proxy takes it off.",
+    ),
     setting("DOCS", "on", "Whether `/docs`, `/redoc` and `/openapi.json` are there."),
     setting("ACCESS_LOG", "on", "Whether each request is logged in a line."),
     setting("LOG_FORMAT", "text", "`text` or `json`."),

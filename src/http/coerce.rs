@@ -145,7 +145,9 @@ pub fn integer_from_text(text: &str) -> Result<Integer, Problem> {
     };
     let whole = match unsigned.split_once('.') {
         None => unsigned,
-        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => {
+            whole
+        }
         Some(_) => return Err(unparsable()),
     };
     let groups_are_digits = whole

@@ -4,12 +4,12 @@
 //! a plain OPTIONS refused like any other method, and a preflight answered on every path.
 
 use axum::body::Body;
+use axum::http::Method;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
-use axum::http::Method;
 use axum::response::Response;
 
 /// Which pages of other origins may read our answers.
@@ -32,8 +32,7 @@ impl Crossing {
         let origin = headers.get(ORIGIN)?.clone();
         let is_preflight =
             method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let preflight =
-            is_preflight.then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned());
+        let preflight = is_preflight.then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned());
         Some(Self { origin, preflight })
     }
 

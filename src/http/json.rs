@@ -2,8 +2,8 @@
 //! what cannot be one. Out: compact UTF-8.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Number, Value};
@@ -35,9 +35,7 @@ pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Respo
     let body = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

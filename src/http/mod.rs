@@ -27,7 +27,9 @@ pub use coerce::{Integer, Problem, boolean, integer, integer_from_text, text};
 pub use cors::Origins;
 pub use error::{ApiError, method_not_allowed, route_not_found};
 pub use extract::{OptionalCaller, Valid};
-pub use pages::{Pages, serve_document, serve_redirect, serve_redoc, serve_swagger, serve_swagger_asset};
+pub use pages::{
+    Pages, serve_document, serve_redirect, serve_redoc, serve_swagger, serve_swagger_asset,
+};
 pub use serve::{Limits, serve};
 pub use stack::{Shell, wrap};
 pub use validate::{BodyKind, Input, Reading};

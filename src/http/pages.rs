@@ -54,7 +54,11 @@ impl Pages {
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
         let mut assets = vec![(
             "start.js",
-            Page::new("text/javascript", include_bytes!("../../assets/start.js").as_slice().into(), None),
+            Page::new(
+                "text/javascript",
+                include_bytes!("../../assets/start.js").as_slice().into(),
+                None,
+            ),
         )];
         for name in SWAGGER_FILES {
             let (bytes, content_type) = swagger_file(name)?;

@@ -4,8 +4,8 @@
 //! are no routes.
 
 use axum::body::Body;
-use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::Request;
+use axum::http::uri::{PathAndQuery, Uri};
 
 /// The request with its path in the one spelling.
 pub(super) fn normalise(mut request: Request<Body>) -> Request<Body> {

@@ -34,9 +34,7 @@ pub struct Shell {
 pub fn wrap(routes: Router, shell: Shell) -> Router {
     let routes = routes.layer(CatchPanicLayer::custom(after_panic));
     // A layer of the routes' own router would run only after a route was found.
-    Router::new()
-        .fallback_service(routes)
-        .layer(from_fn_with_state(Arc::new(shell), pass))
+    Router::new().fallback_service(routes).layer(from_fn_with_state(Arc::new(shell), pass))
 }
 
 async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Next) -> Response {

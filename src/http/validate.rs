@@ -103,9 +103,7 @@ impl Reading<'_> {
         rule: impl FnOnce(&Value) -> Result<T, Problem>,
     ) -> Option<T> {
         match object.fields.get(name) {
-            Some(value) => {
-                self.note(["body", name], rule(value), || object.repeat(name, value))
-            }
+            Some(value) => self.note(["body", name], rule(value), || object.repeat(name, value)),
             None => self.note(["body", name], Err(missing()), || object.repeat_all()),
         }
     }
@@ -119,9 +117,7 @@ impl Reading<'_> {
         rule: impl FnOnce(&Value) -> Result<T, Problem>,
     ) -> Option<T> {
         match object.fields.get(name) {
-            Some(value) => {
-                self.note(["body", name], rule(value), || object.repeat(name, value))
-            }
+            Some(value) => self.note(["body", name], rule(value), || object.repeat(name, value)),
             None => Some(default),
         }
     }
@@ -170,7 +166,11 @@ impl Reading<'_> {
 
 impl Object {
     fn repeat(&self, name: &str, value: &Value) -> Value {
-        if self.secret == Some(name) { Value::from(MASK) } else { mask_all(value.clone(), self.secret) }
+        if self.secret == Some(name) {
+            Value::from(MASK)
+        } else {
+            mask_all(value.clone(), self.secret)
+        }
     }
 
     fn repeat_all(&self) -> Value {

@@ -76,7 +76,11 @@ pub trait Admin: Send {
 
     /// Under a lock against other processes: goes one step towards the position and remembers
     /// it, in one transaction. `None` when the database is there.
-    async fn step_towards(&mut self, position: usize, now: Timestamp) -> MigrateResult<Option<Step>>;
+    async fn step_towards(
+        &mut self,
+        position: usize,
+        now: Timestamp,
+    ) -> MigrateResult<Option<Step>>;
 
     /// Remembers that the database is at the position, without running anything.
     async fn stamp(&mut self, position: usize, now: Timestamp) -> MigrateResult<()>;

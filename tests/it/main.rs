@@ -1,1 +1,29 @@
+//! Every test that needs more than one room of the service, in one binary: laid out like the
+//! URLs, then like the rooms.
 
+/// What tests are made with: a service in process or in a process of its own, and its callers.
+mod support;
+
+/// The API, by path.
+mod api;
+
+/// The contract of `store`, held against every store by name.
+mod store;
+
+/// Rules of the domain that are recorded in tables.
+mod domain;
+
+/// Settings.
+mod config;
+
+/// The service as a process: start, limits, drain, kill.
+mod process;
+
+/// The documentation pages in a real browser.
+mod browser;
+
+/// What is generated and committed: documents, tables, examples.
+mod generated;
+
+/// The rules of the house.
+mod house;

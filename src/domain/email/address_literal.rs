@@ -39,9 +39,7 @@ fn check(literal: &str) -> Result<(), EmailFault> {
     }
     refuse_any(
         "The part after the @-sign contains invalid characters in brackets",
-        literal
-            .chars()
-            .filter(|character| !matches!(character, '\u{21}'..='\u{FA}')),
+        literal.chars().filter(|character| !matches!(character, '\u{21}'..='\u{FA}')),
     )?;
     Err("The part after the @-sign contains an invalid address literal tag in brackets.".into())
 }
@@ -49,10 +47,7 @@ fn check(literal: &str) -> Result<(), EmailFault> {
 /// Digits and periods; a line break at the end is not looked at.
 fn looks_like_version_4(literal: &str) -> bool {
     let line = literal.strip_suffix('\n').unwrap_or(literal);
-    !line.is_empty()
-        && line
-            .chars()
-            .all(|character| character.is_ascii_digit() || character == '.')
+    !line.is_empty() && line.chars().all(|character| character.is_ascii_digit() || character == '.')
 }
 
 fn check_version_4(address: &str) -> Result<(), String> {
@@ -75,16 +70,10 @@ fn check_octet(octet: &str) -> Result<(), String> {
         return Err(format!("Only decimal digits permitted in {}", quote(octet)));
     }
     if octet.len() > 3 {
-        return Err(format!(
-            "At most 3 characters permitted in {}",
-            quote(octet)
-        ));
+        return Err(format!("At most 3 characters permitted in {}", quote(octet)));
     }
     if octet != "0" && octet.starts_with('0') {
-        return Err(format!(
-            "Leading zeros are not permitted in {}",
-            quote(octet)
-        ));
+        return Err(format!("Leading zeros are not permitted in {}", quote(octet)));
     }
     if octet.parse::<u8>().is_err() {
         return Err(format!("Octet {octet} (> 255) not permitted"));
@@ -156,10 +145,7 @@ fn check_gap(groups: &[&str]) -> Result<(), String> {
     }
     let present = groups.iter().filter(|group| !group.is_empty()).count();
     if gap.is_some() && present >= GROUPS {
-        return Err(format!(
-            "Expected at most {} other parts with '::'",
-            GROUPS - 1
-        ));
+        return Err(format!("Expected at most {} other parts with '::'", GROUPS - 1));
     }
     Ok(())
 }
@@ -169,10 +155,7 @@ fn check_group(group: &str) -> Result<(), String> {
         return Err(format!("Only hex digits permitted in {}", quote(group)));
     }
     if group.len() > 4 {
-        return Err(format!(
-            "At most 4 characters permitted in {}",
-            quote(group)
-        ));
+        return Err(format!("At most 4 characters permitted in {}", quote(group)));
     }
     Ok(())
 }

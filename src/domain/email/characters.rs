@@ -67,9 +67,7 @@ pub(super) fn is_white_space(character: char) -> bool {
 /// Letters and numbers of any script. The standard library's notion of alphabetic is wider: it
 /// takes in many combining marks.
 pub(super) fn is_letter_or_number(character: char) -> bool {
-    GeneralCategoryGroup::Letter
-        .union(GeneralCategoryGroup::Number)
-        .contains(category(character))
+    GeneralCategoryGroup::Letter.union(GeneralCategoryGroup::Number).contains(category(character))
 }
 
 /// The characters of an atom by RFC 5322, 3.2.3.
@@ -86,10 +84,7 @@ pub(super) fn compose(text: &str) -> Cow<'_, str> {
 /// does not stand for itself: `<` before a combining solidus is the sign "not less than".
 pub(super) fn first_is_recomposed(text: &str) -> bool {
     let nearby = text.chars().take(LONGEST_COMBINING_SEQUENCE);
-    ComposingNormalizerBorrowed::new_nfc()
-        .normalize_iter(nearby)
-        .next()
-        != text.chars().next()
+    ComposingNormalizerBorrowed::new_nfc().normalize_iter(nearby).next() != text.chars().next()
 }
 
 /// Refuses what would not be seen, or would change how the text around it is seen: hidden
@@ -105,8 +100,5 @@ pub(super) fn refuse_unsafe(text: &str, spaces: Spaces) -> Result<(), EmailFault
             Kind::Hidden => true,
         })
         .map(|(_, character)| character);
-    refuse_any_by_number(
-        "The email address contains unsafe characters",
-        unsafe_characters,
-    )
+    refuse_any_by_number("The email address contains unsafe characters", unsafe_characters)
 }

@@ -45,28 +45,20 @@ pub(super) fn normalise(given: &str) -> Result<DomainName, EmailFault> {
 fn map(given: &str) -> Result<String, EmailFault> {
     refuse_any(
         INVALID_CHARACTERS,
-        given
-            .chars()
-            .filter(|&character| !is_name_character(character)),
+        given.chars().filter(|&character| !is_name_character(character)),
     )?;
     refuse_unsafe(given, Spaces::Refused)?;
     refuse_any(
         INVALID_CHARACTERS,
-        given
-            .chars()
-            .filter(|&character| has_hidden_period(character)),
+        given.chars().filter(|&character| has_hidden_period(character)),
     )?;
-    let mapped: String = Uts46MapperBorrowed::new()
-        .map_normalize(given.chars())
-        .collect();
+    let mapped: String = Uts46MapperBorrowed::new().map_normalize(given.chars()).collect();
     if mapped.is_empty() || mapped.contains(char::REPLACEMENT_CHARACTER) {
         return Err(label::fault());
     }
     refuse_any(
         "The part after the @-sign contains invalid characters after Unicode normalization",
-        mapped
-            .chars()
-            .filter(|&character| !is_name_character(character)),
+        mapped.chars().filter(|&character| !is_name_character(character)),
     )?;
     Ok(mapped)
 }
@@ -93,22 +85,13 @@ fn has_hidden_period(character: char) -> bool {
 
 fn check_separators(name: &str) -> Result<(), EmailFault> {
     let rules = [
-        (
-            name.ends_with('.'),
-            "An email address cannot end with a period.",
-        ),
+        (name.ends_with('.'), "An email address cannot end with a period."),
         (
             name.starts_with('.'),
             "An email address cannot have a period immediately after the @-sign.",
         ),
-        (
-            name.contains(".."),
-            "An email address cannot have two periods in a row.",
-        ),
-        (
-            name.ends_with('-'),
-            "An email address cannot end with a hyphen.",
-        ),
+        (name.contains(".."), "An email address cannot have two periods in a row."),
+        (name.ends_with('-'), "An email address cannot end with a hyphen."),
         (
             name.starts_with('-'),
             "An email address cannot have a hyphen immediately after the @-sign.",
@@ -137,9 +120,7 @@ fn check_lengths(ascii: &str, given: &str) -> Result<(), EmailFault> {
         };
         return Err(format!("The email address is too long after the @-sign ({count}).").into());
     }
-    let too_long = ascii
-        .split('.')
-        .find_map(|label| excess(label, label::LONGEST_LABEL));
+    let too_long = ascii.split('.').find_map(|label| excess(label, label::LONGEST_LABEL));
     too_long.map_or(Ok(()), |excess| {
         let count = counted(excess, "character");
         Err(format!("After the @-sign, periods cannot be separated by so many characters ({count} too many).").into())

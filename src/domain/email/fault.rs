@@ -32,16 +32,12 @@ impl Error for EmailFault {}
 
 impl From<&'static str> for EmailFault {
     fn from(reason: &'static str) -> Self {
-        Self {
-            reason: Cow::Borrowed(reason),
-        }
+        Self { reason: Cow::Borrowed(reason) }
     }
 }
 
 impl From<String> for EmailFault {
     fn from(reason: String) -> Self {
-        Self {
-            reason: Cow::Owned(reason),
-        }
+        Self { reason: Cow::Owned(reason) }
     }
 }

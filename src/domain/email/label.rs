@@ -139,10 +139,7 @@ fn script(character: char) -> Script {
 }
 
 fn is_japanese(character: char) -> bool {
-    matches!(
-        script(character),
-        Script::Hiragana | Script::Katakana | Script::Han
-    )
+    matches!(script(character), Script::Hiragana | Script::Katakana | Script::Han)
 }
 
 /// RFC 5892, 2.1, without the conjoining jamo of old Hangul (2.9). Characters that are unstable

@@ -25,10 +25,7 @@ pub(super) fn check(forms: &Forms<'_>) -> Result<(), EmailFault> {
         return Err(format!("The email address is too long ({count} too many).").into());
     }
     refuse_converted(forms.normal, "after normalization")?;
-    refuse_converted(
-        forms.on_the_wire,
-        "when the part after the @-sign is converted to IDNA ASCII",
-    )
+    refuse_converted(forms.on_the_wire, "when the part after the @-sign is converted to IDNA ASCII")
 }
 
 /// A count with its noun in the right number: `1 character`, `2 characters`.
@@ -38,10 +35,7 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 }
 
 fn bytes_beyond(address: &str) -> Option<usize> {
-    address
-        .len()
-        .checked_sub(LONGEST_ADDRESS)
-        .filter(|&bytes| bytes > 0)
+    address.len().checked_sub(LONGEST_ADDRESS).filter(|&bytes| bytes > 0)
 }
 
 /// How many characters have to go is certain only if all of them have the same width. Otherwise

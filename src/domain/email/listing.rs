@@ -42,11 +42,7 @@ pub(super) fn display(character: char) -> String {
 
 /// A longer text in quotes, with escapes for what cannot be shown.
 pub(super) fn quote(text: &str) -> String {
-    let delimiter = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
+    let delimiter = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut quoted = String::from(delimiter);
     for character in text.chars() {
         match character {
@@ -84,11 +80,7 @@ fn is_printable(character: char) -> bool {
 
 fn number(character: char) -> String {
     let number = u32::from(character);
-    if number < 0xFFFF {
-        format!("U+{number:04X}")
-    } else {
-        format!("U+{number:08X}")
-    }
+    if number < 0xFFFF { format!("U+{number:04X}") } else { format!("U+{number:08X}") }
 }
 
 fn push_escape(text: &mut String, character: char) {

@@ -64,17 +64,13 @@ fn check(local: &str, quoted: bool) -> Result<String, EmailFault> {
     }
     refuse_any(
         "The email address contains invalid characters before the @-sign",
-        local
-            .chars()
-            .filter(|&character| character != '.' && !is_atom(character)),
+        local.chars().filter(|&character| character != '.' && !is_atom(character)),
     )?;
     Err(misplaced_period(local))
 }
 
 fn is_dot_atom(local: &str) -> bool {
-    local
-        .split('.')
-        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
+    local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom))
 }
 
 fn is_atom(character: char) -> bool {
@@ -97,7 +93,5 @@ fn quote(local: &str) -> String {
 }
 
 fn is_role_mailbox(local: &str) -> bool {
-    ROLE_MAILBOXES
-        .iter()
-        .any(|mailbox| mailbox.eq_ignore_ascii_case(local))
+    ROLE_MAILBOXES.iter().any(|mailbox| mailbox.eq_ignore_ascii_case(local))
 }

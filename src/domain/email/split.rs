@@ -41,12 +41,7 @@ pub(super) fn split(text: &str) -> Result<Parts<'_>, EmailFault> {
         (left, right)
     };
     let (local, quoted) = unquote(local)?;
-    Ok(Parts {
-        local,
-        quoted,
-        domain: domain.strip_prefix('@').unwrap_or(domain),
-        in_brackets,
-    })
+    Ok(Parts { local, quoted, domain: domain.strip_prefix('@').unwrap_or(domain), in_brackets })
 }
 
 fn split_unquoted<'text>(
@@ -96,8 +91,7 @@ fn check_display_name(name: &str) -> Result<(), EmailFault> {
     if !quoted {
         refuse_any(
             "The display name contains invalid characters when not quoted",
-            name.chars()
-                .filter(|&character| character != ' ' && !is_atom_character(character)),
+            name.chars().filter(|&character| character != ' ' && !is_atom_character(character)),
         )?;
     }
     refuse_unsafe(&name, Spaces::Allowed)
@@ -138,9 +132,5 @@ fn unquote(text: &str) -> Result<(String, bool), EmailFault> {
     if extra.is_empty() {
         return Ok((content, true));
     }
-    Err(format!(
-        "Extra character(s) found after close quote: {}",
-        extra.join(", ")
-    )
-    .into())
+    Err(format!("Extra character(s) found after close quote: {}", extra.join(", ")).into())
 }

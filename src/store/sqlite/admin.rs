@@ -152,7 +152,9 @@ fn run_step(
             remember(transaction, step.migration, now)
         }
         // The way back to the start leaves nothing behind.
-        Direction::Down if applied == 1 => transaction.execute_batch("DROP TABLE schema_migrations"),
+        Direction::Down if applied == 1 => {
+            transaction.execute_batch("DROP TABLE schema_migrations")
+        }
         Direction::Down => transaction
             .execute("DELETE FROM schema_migrations WHERE revision = ?1", [step.migration.revision])
             .map(|_| ()),

@@ -104,9 +104,7 @@ impl Store for SqliteStore {
         id: PostId,
         content: PostContent,
     ) -> Result<ChangePost<Post>> {
-        self.writer
-            .run(move |database| posts::replace_post(database, caller, id, &content))
-            .await
+        self.writer.run(move |database| posts::replace_post(database, caller, id, &content)).await
     }
 
     async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {

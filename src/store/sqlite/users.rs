@@ -38,7 +38,10 @@ pub(super) fn find_user(database: &Connection, id: UserId) -> Result<Option<User
     Ok(user)
 }
 
-pub(super) fn find_credentials(database: &Connection, email: &Email) -> Result<Option<Credentials>> {
+pub(super) fn find_credentials(
+    database: &Connection,
+    email: &Email,
+) -> Result<Option<Credentials>> {
     let credentials = database
         .prepare_cached("SELECT id, password FROM users WHERE email = ?1")?
         .query_row([email.as_str()], |row| {
@@ -78,9 +81,8 @@ pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> 
 }
 
 pub(super) fn find_caller(database: &Connection, caller: Caller) -> Result<()> {
-    let found = database
-        .prepare_cached("SELECT 1 FROM users WHERE id = ?1")?
-        .exists([caller.user_id.0])?;
+    let found =
+        database.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([caller.user_id.0])?;
     if found { Ok(()) } else { Err(StoreError::CallerGone) }
 }
 

@@ -1,0 +1,3 @@
+//! Rules of the domain, against tables that were recorded from what the reference uses.
+
+mod email;

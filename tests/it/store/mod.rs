@@ -1,0 +1,1 @@
+//! The contract of `store`, held against every store by name.

@@ -1,0 +1,114 @@
+//! The whole service in this process, on a database of its own.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use post_api::api::{self, openapi};
+use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
+use post_api::clock::Clock as _;
+use post_api::domain::policy::Policy;
+use post_api::domain::user::UserId;
+use post_api::http::{App, Origins, Pages, Shell};
+use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
+use post_api::store::Store;
+use secrecy::SecretString;
+use serde_json::json;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::{Answer, Persona, TestClock};
+
+/// A password that the rules accept.
+pub const PASSWORD: &str = "plum lantern 83 quay";
+
+/// The cheapest hash there is: tests are about other things.
+pub const CHEAP: Strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
+
+const SECRET: &str = "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";
+
+pub struct TestApp {
+    pub clock: Arc<TestClock>,
+    pub store: Arc<dyn Store>,
+    routes: Router,
+    /// The database goes when the test ends.
+    folder: TempDir,
+}
+
+impl TestApp {
+    /// In the default mode.
+    pub async fn start() -> Self {
+        Self::with(Policy::default()).await
+    }
+
+    pub async fn with(policy: Policy) -> Self {
+        Self::build(policy, CHEAP, Origins::Any).await
+    }
+
+    pub async fn build(policy: Policy, strength: Strength, origins: Origins) -> Self {
+        let folder = TempDir::new().unwrap();
+        let clock = Arc::new(TestClock::default());
+        let path = folder.path().join("posts.db");
+        let mut admin = SqliteAdmin::new(&path);
+        let head = admin.migrations().len();
+        migrate(&mut admin, head, clock.now(), |_| {}).await.unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
+        let app = App {
+            store: store.clone(),
+            passwords: Passwords::new(strength, NonZeroUsize::MIN).unwrap(),
+            tokens: tokens(&clock),
+            clock: clock.clone(),
+            policy,
+            pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+        };
+        let routes = api::routes(app, Shell { origins, access_log: false }, true);
+        Self { clock, store, routes, folder }
+    }
+
+    /// The database's file.
+    pub fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("posts.db")
+    }
+
+    pub fn anonymous(&self) -> Persona<'_> {
+        Persona::new(self, None, 0)
+    }
+
+    /// A caller with an account `NAME@example.com` and a token for it.
+    pub async fn signed_in(&self, name: &str) -> Persona<'_> {
+        let id = self.sign_up(name).await;
+        let token = tokens(&self.clock).issue(UserId(id)).unwrap();
+        Persona::new(self, Some(token), id)
+    }
+
+    /// Makes the account `NAME@example.com` and tells its number.
+    pub async fn sign_up(&self, name: &str) -> i64 {
+        let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        let answer = self.anonymous().post("/users", &account).await.expect(201);
+        answer.json()["id"].as_i64().unwrap()
+    }
+
+    /// A caller with this text for a token.
+    pub fn with_token(&self, token: &str) -> Persona<'_> {
+        Persona::new(self, Some(token.to_owned()), 0)
+    }
+
+    /// Sends the request as it is.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.routes.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+/// Signs as every [`TestApp`] does.
+fn tokens(clock: &Arc<TestClock>) -> Tokens {
+    let lifetime = Duration::from_mins(30);
+    Tokens::new(&SecretString::from(SECRET), Algorithm::HS256, lifetime, clock.clone()).unwrap()
+}

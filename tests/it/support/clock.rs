@@ -1,0 +1,29 @@
+//! A clock that tests move.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use post_api::clock::Clock;
+
+/// Stands still until it is moved; begins at 2025-01-31T12:00:00.123456Z.
+pub struct TestClock {
+    microseconds: AtomicI64,
+}
+
+impl TestClock {
+    pub fn advance(&self, seconds: i64) {
+        self.microseconds.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self { microseconds: AtomicI64::new(1_738_324_800_123_456) }
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.microseconds.load(Ordering::SeqCst)).unwrap()
+    }
+}

@@ -1,0 +1,78 @@
+//! Who asks.
+
+use axum::body::Body;
+use axum::http::Request;
+use axum::http::request::Builder;
+use serde_json::{Value, json};
+
+use super::{Answer, TestApp};
+
+/// A caller, with or without a token.
+pub struct Persona<'a> {
+    app: &'a TestApp,
+    pub token: Option<String>,
+    /// The account's number; 0 for nobody.
+    pub id: i64,
+}
+
+impl<'a> Persona<'a> {
+    pub(super) fn new(app: &'a TestApp, token: Option<String>, id: i64) -> Self {
+        Self { app, token, id }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.app.send(self.request("GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.app.send(self.request("DELETE", path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send_json("POST", path, body).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send_json("PUT", path, body).await
+    }
+
+    /// Sends a body of the given type as it is.
+    pub async fn send_raw(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let request = self.request(method, path).header("content-type", content_type);
+        self.app.send(request.body(body.into()).unwrap()).await
+    }
+
+    /// Makes a published post and tells its number.
+    pub async fn write_post(&self, title: &str) -> i64 {
+        let answer = self.post("/posts", &json!({"title": title, "content": "text"})).await;
+        answer.expect(201).json()["id"].as_i64().unwrap()
+    }
+
+    pub async fn vote(&self, post: i64, dir: i64) -> Answer {
+        self.post("/vote", &json!({"post_id": post, "dir": dir})).await
+    }
+
+    /// The number of votes that a reading of the post shows.
+    pub async fn votes(&self, post: i64) -> i64 {
+        let answer = self.get(&format!("/posts/{post}")).await.expect(200);
+        answer.json()["votes"].as_i64().unwrap()
+    }
+
+    async fn send_json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send_raw(method, path, "application/json", body.to_string()).await
+    }
+
+    fn request(&self, method: &str, path: &str) -> Builder {
+        let request = Request::builder().method(method).uri(path);
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+}
