@@ -46,7 +46,6 @@ pub(super) struct Refusal {
 /// Everything about a request that does not fit.
 #[derive(Serialize, ToSchema)]
 #[schema(title = "HTTPValidationError")]
-#[expect(clippy::upper_case_acronyms, reason = "the name is part of the contract")]
 pub(super) struct HTTPValidationError {
     #[schema(required = false)]
     detail: Vec<ValidationError>,

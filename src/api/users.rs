@@ -58,7 +58,7 @@ pub(super) struct UserOut {
 }
 
 impl UserOut {
-    fn new(user: User, show_email: bool) -> Self {
+    fn new(user: &User, show_email: bool) -> Self {
         Self {
             id: user.id.0,
             created_at: user.created_at,
@@ -119,7 +119,7 @@ pub(super) async fn create_user(
     match app.store.create_user(new).await? {
         CreateUser::Created(user) => {
             tracing::info!(user = user.id.0, "signed up");
-            Ok(created(&format!("/users/{}", user.id.0), UserOut::new(user, true)))
+            Ok(created(&format!("/users/{}", user.id.0), UserOut::new(&user, true)))
         }
         CreateUser::EmailTaken => Err(ApiError::EmailTaken),
     }
@@ -149,7 +149,7 @@ pub(super) async fn get_user(
     };
     let user = app.store.find_user(known).await?.ok_or(ApiError::NoSuchUser(id))?;
     let is_self = caller.is_some_and(|caller| caller.user_id == known);
-    Ok(Json(UserOut::new(user, is_self || app.policy.public_emails)))
+    Ok(Json(UserOut::new(&user, is_self || app.policy.public_emails)))
 }
 
 /// Get Me
@@ -168,7 +168,7 @@ pub(super) async fn get_me(
     caller: Caller,
 ) -> ApiResult<Json<UserOut>> {
     let user = app.store.find_user(caller.user_id).await?.ok_or(ApiError::InvalidToken)?;
-    Ok(Json(UserOut::new(user, true)))
+    Ok(Json(UserOut::new(&user, true)))
 }
 
 /// Delete User

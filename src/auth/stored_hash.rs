@@ -56,7 +56,7 @@ const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 /// The stored string is none that can be verified. It is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stored password hash is unusable: {0}")]
-pub struct Unusable(&'static str);
+pub(super) struct Unusable(&'static str);
 
 /// A stored hash, taken apart.
 pub(super) enum StoredHash {

@@ -74,7 +74,7 @@ impl Settings {
         let mut parser = Parser::new(source);
         let data_dir = PathBuf::from(parser.text("DATA_DIR"));
         let algorithm = parser.algorithm("ALGORITHM");
-        let is_reference = parser.choice("COMPAT", &[("", false), ("reference", true)]);
+        let is_reference = parser.choice("COMPAT", false, &[("", false), ("reference", true)]);
         let settings = Self {
             host: parser.text("HOST"),
             port: parser.number("PORT", 0..=u16::MAX),
@@ -91,8 +91,11 @@ impl Settings {
             root_path: parser.root_path("ROOT_PATH"),
             docs: parser.switch("DOCS"),
             access_log: parser.switch("ACCESS_LOG"),
-            log_format: parser
-                .choice("LOG_FORMAT", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            log_format: parser.choice(
+                "LOG_FORMAT",
+                LogFormat::Text,
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+            ),
             log_level: parser.log_level("LOG_LEVEL"),
         };
         parser.finish(settings)

@@ -56,21 +56,23 @@ impl<'a> Parser<'a> {
         self.parse_switch(name, &text)
     }
 
-    pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {
+    /// The value that the word stands for; `otherwise` after a fault.
+    pub(super) fn choice<T: Copy>(&mut self, name: &str, otherwise: T, choices: &[(&str, T)]) -> T {
         let text = self.text(name);
-        let chosen = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
-        if chosen.is_none() {
-            let words: Vec<_> =
-                choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
-            self.fault(name, &text, format!("give {}", words.join(" or ")));
+        let is_meant = |(word, _): &&(&str, T)| word.eq_ignore_ascii_case(&text);
+        if let Some((_, chosen)) = choices.iter().find(is_meant) {
+            return *chosen;
         }
-        // A choice has at least one possibility.
-        chosen.unwrap_or(&choices[0]).1
+        let words = choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty());
+        let words: Vec<_> = words.collect();
+        self.fault(name, &text, format!("give {}", words.join(" or ")));
+        otherwise
     }
 
     pub(super) fn algorithm(&mut self, name: &str) -> Algorithm {
         self.choice(
             name,
+            Algorithm::HS256,
             &[
                 ("HS256", Algorithm::HS256),
                 ("HS384", Algorithm::HS384),
@@ -82,6 +84,7 @@ impl<'a> Parser<'a> {
     pub(super) fn log_level(&mut self, name: &str) -> LevelFilter {
         self.choice(
             name,
+            LevelFilter::INFO,
             &[
                 ("info", LevelFilter::INFO),
                 ("error", LevelFilter::ERROR),
@@ -112,36 +115,32 @@ impl<'a> Parser<'a> {
     /// The embedded database's file.
     pub(super) fn database(&mut self, data_dir: &Path) -> PathBuf {
         const CURE: &str = "give `sqlite:PATH`, or nothing for the embedded database in DATA_DIR";
-        let url = self.secret("DATABASE_URL");
-        let parts = self.reference_database();
-        match url {
-            Some(url) => match url.strip_prefix("sqlite:") {
-                Some(path) => PathBuf::from(path.strip_prefix("//").unwrap_or(path)),
-                None => {
-                    let problem = if url.starts_with("postgres") {
-                        "PostgreSQL is not served by this release"
-                    } else {
-                        "is no address of a database"
-                    };
-                    self.faults.push(Fault::new("DATABASE_URL", problem, CURE));
-                    PathBuf::new()
+        const POSTGRES: &str = "PostgreSQL is not served by this release";
+        let is_reference = self.reference_database();
+        let (name, problem) = match self.secret("DATABASE_URL") {
+            Some(url) => {
+                if let Some(path) = url.strip_prefix("sqlite:") {
+                    return PathBuf::from(path.strip_prefix("//").unwrap_or(path));
                 }
-            },
-            None if parts => {
-                let problem = "PostgreSQL is not served by this release";
-                self.faults.push(Fault::new("DATABASE_HOSTNAME", problem, CURE));
-                PathBuf::new()
+                let is_postgres = url.starts_with("postgres");
+                ("DATABASE_URL", if is_postgres { POSTGRES } else { "is no database's address" })
             }
-            None => data_dir.join("posts.db"),
-        }
+            None if is_reference => ("DATABASE_HOSTNAME", POSTGRES),
+            None => return data_dir.join("posts.db"),
+        };
+        self.faults.push(Fault::new(name, problem, CURE));
+        PathBuf::new()
     }
 
     pub(super) fn policy(&mut self, is_reference: bool) -> Policy {
         let preset = if is_reference { Policy::reference() } else { Policy::default() };
         let mut policy = preset;
         if self.is_given("DRAFTS") {
-            policy.drafts = self
-                .choice("DRAFTS", &[("private", Drafts::Private), ("visible", Drafts::Visible)]);
+            policy.drafts = self.choice(
+                "DRAFTS",
+                Drafts::Private,
+                &[("private", Drafts::Private), ("visible", Drafts::Visible)],
+            );
         }
         if self.is_given("POSTS_DEFAULT_LIMIT") {
             policy.posts_default_limit = match self.text("POSTS_DEFAULT_LIMIT").as_str() {
@@ -188,7 +187,8 @@ impl<'a> Parser<'a> {
         let text = self.text(name);
         let path = text.trim_end_matches('/');
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-        if !path.is_empty() && !(path.starts_with('/') && path.bytes().all(is_plain)) {
+        let is_usable = path.is_empty() || path.starts_with('/');
+        if !is_usable || !path.bytes().all(is_plain) {
             self.fault(name, &text, "give a path like /api");
         }
         path.to_owned()

@@ -6,43 +6,41 @@ use super::table::SETTINGS;
 /// `.env.example`.
 #[must_use]
 pub fn env_example() -> String {
-    let mut text = String::from(
-        "# Every setting with its default. Copy to .env and change what you need: nothing is required.\n",
-    );
+    let mut lines = vec![
+        "# Every setting with its default: nothing is required. Copy to .env, change what you need."
+            .to_owned(),
+    ];
     for setting in SETTINGS {
-        text.push('\n');
-        for line in wrap(setting.about, 96) {
-            text.push_str("# ");
-            text.push_str(&line);
-            text.push('\n');
-        }
-        text.push_str(&format!("# {}={}\n", setting.name, setting.default));
+        lines.push(String::new());
+        lines.extend(wrap(setting.about, 96).into_iter().map(|line| format!("# {line}")));
+        lines.push(format!("# {}={}", setting.name, setting.default));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 /// `docs/settings.md`.
 #[must_use]
 pub fn settings_page() -> String {
-    let mut text = String::from(
-        "# Settings\n\n\
-         From the environment, or from a file `.env` in the working folder (`--env-file` names another), \
-         which is read as python-dotenv reads it; the environment wins. Names are compared without case. \
-         Switches take `on`, `off`, `true`, `false`, `1` and `0`. A secret may come from a file: \
-         `SECRET_KEY_FILE=/run/secrets/key`. All faults are told at once at the start, which then ends with exit code 2. \
-         `post-api settings` shows what is in force.\n\n\
-         | setting | default | meaning |\n| --- | --- | --- |\n",
-    );
+    const HEAD: &str = "# Settings
+
+From the environment, or from a file `.env` in the working folder (`--env-file` names another), which
+is read as python-dotenv reads it; the environment wins. Names are compared without case. Switches take
+`on`, `off`, `true`, `false`, `1` and `0`. A secret may come from a file: `SECRET_KEY_FILE=/run/secrets/key`.
+All faults are told at once at the start, which then ends with exit code 2. `post-api settings` shows what
+is in force.
+
+| setting | default | meaning |
+| --- | --- | --- |";
+    let mut lines = vec![HEAD.to_owned()];
     for setting in SETTINGS {
-        let default = if setting.default.is_empty() {
-            String::new()
-        } else {
-            format!("`{}`", setting.default)
+        let default = match setting.default {
+            "" => String::new(),
+            default => format!("`{default}`"),
         };
         let secret = if setting.is_secret { " Secret." } else { "" };
-        text.push_str(&format!("| `{}` | {default} | {}{secret} |\n", setting.name, setting.about));
+        lines.push(format!("| `{}` | {default} | {}{secret} |", setting.name, setting.about));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 /// `Procfile`: for hosts that say their port.
@@ -54,18 +52,15 @@ pub fn procfile() -> String {
 /// What is in force, a line each; secrets are masked.
 #[must_use]
 pub fn effective(source: &Source) -> String {
-    let mut text = String::new();
-    for setting in SETTINGS {
-        let given = source.get(setting.name);
-        let value = match given {
-            Some(_) if setting.is_secret => "**********",
-            Some(value) => value,
-            None => setting.default,
-        };
-        let origin = if given.is_some() { "" } else { "  # default" };
-        text.push_str(&format!("{}={value}{origin}\n", setting.name));
-    }
-    text
+    let lines = SETTINGS.iter().map(|setting| {
+        let name = setting.name;
+        match source.get(name) {
+            Some(_) if setting.is_secret => format!("{name}=**********\n"),
+            Some(value) => format!("{name}={value}\n"),
+            None => format!("{name}={}  # default\n", setting.default),
+        }
+    });
+    lines.collect()
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 
 use crate::auth::Algorithm;
@@ -68,17 +70,11 @@ pub fn keep_secret(data_dir: &Path) -> io::Result<SecretString> {
     Ok(SecretString::from(std::fs::read_to_string(&path)?.trim()))
 }
 
-/// 64 bytes in hexadecimal: enough for each of the algorithms.
+/// 64 bytes: enough for each of the algorithms.
 fn make_secret() -> io::Result<String> {
-    use std::fmt::Write as _;
     let mut bytes = [0_u8; 64];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    let mut text = String::with_capacity(128);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// The file appears whole or not at all, and never over one that is there.

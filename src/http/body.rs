@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use super::error::ApiError;
 
 /// The largest body that is read: 2 MiB.
-pub(super) const MAXIMUM_BODY: usize = 2 * 1024 * 1024;
+const MAXIMUM_BODY: usize = 2 * 1024 * 1024;
 
 /// A body that was refused unread is still taken in up to here. A client that is cut off while it
 /// sends may never see the answer; one that sends more than this is cut off.
@@ -34,8 +34,8 @@ pub(super) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, ApiErr
         .headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
-        .and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAXIMUM_BODY as u64) {
+        .and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAXIMUM_BODY) {
         return Err(ApiError::BodyTooLarge);
     }
     let reading = Limited::new(body, MAXIMUM_BODY).collect();

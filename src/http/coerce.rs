@@ -13,7 +13,8 @@ use super::json::{MAXIMUM_DIGITS, is_integer};
 pub struct Problem {
     pub kind: &'static str,
     pub message: String,
-    pub context: Option<(&'static str, Value)>,
+    /// What the message was made of. Boxed: a problem is rare, and handed about as an error.
+    pub context: Option<Box<(&'static str, Value)>>,
 }
 
 impl Problem {
@@ -23,7 +24,7 @@ impl Problem {
 
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.context = Some((name, value.into()));
+        self.context = Some(Box::new((name, value.into())));
         self
     }
 

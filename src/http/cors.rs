@@ -23,7 +23,9 @@ pub enum Origins {
 /// What has to be known of a request to answer it across origins.
 pub(super) struct Crossing {
     origin: HeaderValue,
-    preflight: Option<Option<HeaderValue>>,
+    /// Whether the browser only asks what it may do.
+    is_preflight: bool,
+    asked_headers: Option<HeaderValue>,
 }
 
 impl Crossing {
@@ -32,13 +34,15 @@ impl Crossing {
         let origin = headers.get(ORIGIN)?.clone();
         let is_preflight =
             method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let preflight = is_preflight.then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned());
-        Some(Self { origin, preflight })
+        let asked_headers = headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        Some(Self { origin, is_preflight, asked_headers })
     }
 
     /// The answer to a preflight, or `None` if the request is none.
     pub(super) fn answer_preflight(&self) -> Option<Response> {
-        let asked_headers = self.preflight.as_ref()?;
+        if !self.is_preflight {
+            return None;
+        }
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
         headers.insert(
@@ -46,7 +50,7 @@ impl Crossing {
             HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
         );
         // Named rather than `*`, which does not cover Authorization.
-        if let Some(asked) = asked_headers {
+        if let Some(asked) = &self.asked_headers {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

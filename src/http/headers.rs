@@ -7,7 +7,7 @@ use axum::http::header::{
 };
 
 /// Nothing keeps answers that hold tokens or addresses.
-pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 const DEFAULTS: [(HeaderName, HeaderValue); 5] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

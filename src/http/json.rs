@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Number, Value};
 
 /// Digits of the longest integer that is read; Python's own bound.
-pub const MAXIMUM_DIGITS: usize = 4300;
+pub(super) const MAXIMUM_DIGITS: usize = 4300;
 
 /// Why a text is not a JSON value that can be worked with.
 #[derive(Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use super::{body, headers, path};
 
 /// How long a handler may take. Every wait inside it has a bound of its own that is shorter; this
 /// is for the one that was forgotten.
-const HANDLER_TIME: Duration = Duration::from_secs(60);
+const HANDLER_TIME: Duration = Duration::from_mins(1);
 
 /// How requests are met, whatever they ask.
 #[derive(Debug, Clone)]
@@ -63,6 +63,7 @@ async fn answer(request: Request<Body>, next: Next, access: &Access) -> Response
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn after_panic(panic: Box<dyn Any + Send>) -> Response {
     let message = panic
         .downcast_ref::<String>()

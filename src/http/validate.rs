@@ -1,6 +1,8 @@
 //! Requests that do not fit: every fault of path, query and body at once, in the reference's
 //! words. A resource says what it wants by an [`Input`]; this room finds it, or the faults.
 
+use std::collections::BTreeMap;
+
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
@@ -54,6 +56,7 @@ pub struct Object {
 }
 
 impl Reading<'_> {
+    #[must_use]
     pub fn policy(&self) -> &Policy {
         self.policy
     }
@@ -199,8 +202,8 @@ impl Serialize for Fault {
         map.serialize_entry("loc", &self.place)?;
         map.serialize_entry("msg", &self.problem.message)?;
         map.serialize_entry("input", &self.input)?;
-        if let Some((name, value)) = &self.problem.context {
-            map.serialize_entry("ctx", &Map::from_iter([((*name).to_owned(), value.clone())]))?;
+        if let Some(context) = &self.problem.context {
+            map.serialize_entry("ctx", &BTreeMap::from([(context.0, &context.1)]))?;
         }
         map.end()
     }

@@ -6,6 +6,8 @@
 //! database, and a difference stops everything.
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -21,7 +23,7 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// SHA-256 of both directions, in hexadecimal.
+    /// SHA-256 of both directions, in Base64.
     #[must_use]
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();
@@ -29,7 +31,7 @@ impl Migration {
         // No SQL file holds a NUL, so that no two pairs run together alike.
         hash.update([0]);
         hash.update(self.down);
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        STANDARD_NO_PAD.encode(hash.finalize())
     }
 }
 

@@ -8,8 +8,9 @@ use crate::domain::vote::{Vote, VoteOutcome};
 use crate::store::{Result, StoreError};
 
 pub(super) fn cast_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
-    let Some(cast) = find_vote(database, caller, vote)? else {
-        return Ok(VoteOutcome::NoSuchPost);
+    let cast = match find_vote(database, caller, vote)? {
+        Found::NoSuchPost => return Ok(VoteOutcome::NoSuchPost),
+        Found::Vote(cast) => cast,
     };
     let wanted = vote.direction.map(crate::domain::vote::Direction::value);
     match (cast, wanted) {
@@ -36,8 +37,14 @@ pub(super) fn cast_vote(database: &Connection, caller: Caller, vote: Vote) -> Re
     }
 }
 
-/// The caller's vote on the post as it stands, or `None` if the post does not exist for them.
-fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Option<Option<i64>>> {
+enum Found {
+    /// The post does not exist for the caller.
+    NoSuchPost,
+    /// The caller's vote as it stands, if there is one.
+    Vote(Option<i64>),
+}
+
+fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Found> {
     let (post, cast) = database
         .prepare_cached(
             "SELECT posts.id, votes.dir
@@ -55,5 +62,5 @@ fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Option
         )
         .optional()?
         .ok_or(StoreError::CallerGone)?;
-    Ok(post.map(|_| cast))
+    Ok(post.map_or(Found::NoSuchPost, |_| Found::Vote(cast)))
 }

@@ -92,11 +92,7 @@ fn row(line: &str) -> Row {
         .map(|cell| serde_json::from_str(cell).expect("a cell is a JSON string"))
         .collect();
     let [input, kind, answer] = cells.try_into().expect("a row has three cells");
-    Row {
-        input,
-        kind,
-        answer,
-    }
+    Row { input, kind, answer }
 }
 
 /// What is wrong with our answer to one row, if anything.
@@ -108,12 +104,8 @@ fn disagreement(row: &Row) -> Option<String> {
         ("refused-idna", Err(_)) => true,
         _ => false,
     };
-    (!agrees).then(|| {
-        format!(
-            "{:?}: {} {:?}, but we say {ours:?}",
-            row.input, row.kind, row.answer
-        )
-    })
+    (!agrees)
+        .then(|| format!("{:?}: {} {:?}, but we say {ours:?}", row.input, row.kind, row.answer))
 }
 
 #[test]
@@ -141,11 +133,7 @@ fn keeps_a_normal_form_as_it_is() {
 #[test]
 fn gives_a_reason_that_is_also_the_text_of_the_error() {
     let fault = Email::parse("plain").unwrap_err();
-    assert_eq!(
-        fault.reason(),
-        "An email address must have an @-sign.",
-        "of {fault:?}"
-    );
+    assert_eq!(fault.reason(), "An email address must have an @-sign.", "of {fault:?}");
     let error: Box<dyn std::error::Error> = Box::new(fault.clone());
     assert_eq!(error.to_string(), fault.reason());
 }
@@ -163,10 +151,7 @@ fn takes_stored_text_as_it_is() {
 fn refuses_every_invalid_international_name_with_one_reason() {
     for name in ["😀.com", "xn--zzzzzz.com", "xn--a.com", "٣.com"] {
         let fault = Email::parse(&format!("a@{name}")).unwrap_err();
-        assert_eq!(
-            fault.reason(),
-            "The part after the @-sign is not valid IDNA."
-        );
+        assert_eq!(fault.reason(), "The part after the @-sign is not valid IDNA.");
     }
 }
 
