@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
 use super::provider;
@@ -121,21 +121,33 @@ struct Issued {
     iat: i64,
 }
 
-/// The claims that matter. A claim that stands twice, or has the wrong type, fails to parse.
+/// The claims that matter. One that stands twice, or has the wrong type, fails to parse; so does
+/// a null, which is not the same as an absent one.
 #[derive(Deserialize)]
 struct Claims {
     user_id: Value,
     exp: Number,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     nbf: Option<Number>,
-    #[serde(default, rename = "iat")]
+    #[serde(default, rename = "iat", deserialize_with = "present")]
     _iat: Option<Number>,
-    #[serde(default, rename = "sub")]
+    #[serde(default, rename = "sub", deserialize_with = "present")]
     _sub: Option<String>,
-    #[serde(default, rename = "jti")]
+    #[serde(default, rename = "jti", deserialize_with = "present")]
     _jti: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     aud: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
     at_hash: Option<IgnoredAny>,
+}
+
+/// A claim that is there must have its type.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 impl Claims {

@@ -41,7 +41,7 @@ async fn serve(settings: &Settings) -> Result<(), Exit> {
     let shell = Shell { origins: settings.cors_origins.clone(), access_log: settings.access_log };
     let routes = api::routes(app, shell, settings.docs);
     let end = told_to_end()?;
-    announce(settings, &format!("http://{address}{}", settings.root_path));
+    announce(settings, &format!("http://{address}"));
     http::serve(listener, routes, Limits::default(), end).await.context("the listener failed")?;
     tracing::info!("ended");
     Ok(())

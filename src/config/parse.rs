@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use axum::http::HeaderValue;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
@@ -170,17 +169,10 @@ impl<'a> Parser<'a> {
 
     pub(super) fn origins(&mut self, name: &str) -> Origins {
         let text = self.text(name);
-        if text == "*" {
-            return Origins::Any;
-        }
-        let mut listed = Vec::new();
-        for origin in text.split(',').map(str::trim).filter(|origin| !origin.is_empty()) {
-            match (is_origin(origin), HeaderValue::from_str(origin)) {
-                (true, Ok(value)) => listed.push(value),
-                _ => self.fault(name, origin, "give `*`, or origins like https://app.example.org"),
-            }
-        }
-        Origins::Listed(listed)
+        Origins::parse(&text).unwrap_or_else(|invalid| {
+            self.fault(name, &invalid.0, "give `*`, or origins like https://app.example.org");
+            Origins::Any
+        })
     }
 
     pub(super) fn root_path(&mut self, name: &str) -> String {
@@ -257,16 +249,4 @@ impl<'a> Parser<'a> {
 
 fn default_of(name: &str) -> &'static str {
     SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default)
-}
-
-/// `scheme://host` or `scheme://host:port`, as browsers write it, or `null`.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, host)) = text.split_once("://") else {
-        return false;
-    };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !scheme.is_empty()
-        && !host.is_empty()
-        && host.bytes().all(is_plain)
 }

@@ -64,15 +64,19 @@ impl Source {
         }
     }
 
-    /// The value, if one was given that is not blank.
+    /// The value without white space around, if one was given that is not blank.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.exactly(name).map(str::trim)
     }
 
-    /// The value of a secret, or the contents of the file that `NAME_FILE` names.
+    fn exactly(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
+    }
+
+    /// The value of a secret as it is, or the contents of the file that `NAME_FILE` names.
     pub(super) fn get_secret(&self, name: &'static str) -> Result<Option<String>, Fault> {
         let file_name = format!("{name}_FILE");
-        match (self.get(name), self.get(&file_name)) {
+        match (self.exactly(name), self.get(&file_name)) {
             (Some(_), Some(_)) => Err(Fault::new(
                 name,
                 format!("both {name} and {file_name} are set"),

@@ -20,6 +20,29 @@ pub enum Origins {
     Listed(Vec<HeaderValue>),
 }
 
+/// A text that is no origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no origin")]
+pub struct InvalidOrigin(pub String);
+
+impl Origins {
+    /// `*`, or origins separated by commas.
+    ///
+    /// # Errors
+    /// The first that is no origin.
+    pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let texts = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let parse = |origin: &str| match HeaderValue::from_str(origin) {
+            Ok(value) if is_origin(origin) => Ok(value),
+            _ => Err(InvalidOrigin(origin.to_owned())),
+        };
+        texts.map(parse).collect::<Result<_, _>>().map(Self::Listed)
+    }
+}
+
 /// What has to be known of a request to answer it across origins.
 pub(super) struct Crossing {
     origin: HeaderValue,
@@ -75,4 +98,15 @@ impl Crossing {
             HeaderValue::from_static("location, retry-after, x-request-id"),
         );
     }
+}
+
+/// `scheme://host` or `scheme://host:port`, as browsers write it: no path, nothing encoded.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let in_scheme = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let are_there = !scheme.is_empty() && !host.is_empty();
+    are_there && scheme.bytes().all(in_scheme) && host.bytes().all(in_host)
 }

@@ -1,1 +1,135 @@
-//! What is generated and committed.
+//! What is made from the code and committed, so that a change of it is seen in a review.
+//!
+//! `UPDATE_GENERATED=1 cargo test generated` writes the files anew.
+
+use std::path::PathBuf;
+
+use post_api::api::openapi;
+use post_api::config;
+use serde_json::Value;
+
+/// Paths that are served and not described: the description itself, and its pages.
+const UNDESCRIBED: [&str; 5] =
+    ["/docs", "/docs/oauth2-redirect", "/docs/{file}", "/openapi.json", "/redoc"];
+
+#[test]
+fn openapi_document() {
+    compare("docs/openapi.json", &with_end(openapi::document("")));
+}
+
+#[test]
+fn routes() {
+    compare("docs/routes.txt", &routes_table());
+}
+
+#[test]
+fn env_example() {
+    compare(".env.example", &config::env_example());
+}
+
+#[test]
+fn settings_page() {
+    compare("docs/settings.md", &config::settings_page());
+}
+
+#[test]
+fn procfile() {
+    compare("Procfile", &config::procfile());
+}
+
+/// The route page and the document know the same paths.
+#[test]
+fn every_route_is_described() {
+    let page = include_str!("../../src/api/mod.rs");
+    let routes = page.match_indices('"').map(|(start, _)| &page[start + 1..]);
+    let mut routed: Vec<String> = routes
+        .filter(|rest| rest.starts_with('/'))
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .filter(|path| !UNDESCRIBED.contains(&path.as_str()))
+        .collect();
+    let document = document();
+    let described = document["paths"].as_object().unwrap().keys();
+    // The reference describes the vote route with its slash.
+    let mut described: Vec<String> =
+        described.map(|path| path.trim_end_matches('/').to_owned()).collect();
+    routed.sort();
+    described.sort();
+    assert_eq!(routed, described);
+}
+
+/// Every operation says how it can fail when the fault is ours, and names itself.
+#[test]
+fn every_operation_is_complete() {
+    let document = document();
+    let mut names = std::collections::BTreeSet::new();
+    for (path, method, operation) in operations(&document) {
+        let place = format!("{method} {path}");
+        let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{place}"));
+        assert!(names.insert(name.to_owned()), "{place}: {name} is taken");
+        assert!(operation["summary"].is_string(), "{place} has no summary");
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.values().all(|response| response["description"].is_string()), "{place}");
+        if path != "/livez" {
+            assert!(
+                responses.contains_key("503"),
+                "{place} does not say that it can be overloaded"
+            );
+        }
+    }
+}
+
+fn document() -> Value {
+    serde_json::from_str(&openapi::document("")).unwrap()
+}
+
+fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
+    let mut found = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            found.push((path.as_str(), method.as_str(), operation));
+        }
+    }
+    found
+}
+
+/// Operation, method, path, whether a token is needed, and every status.
+fn routes_table() -> String {
+    let document = document();
+    let mut lines: Vec<String> = operations(&document)
+        .into_iter()
+        .map(|(path, method, operation)| {
+            let security = operation["security"].as_array();
+            let token = match security {
+                None => "none",
+                Some(ways) if ways.iter().any(|way| way.as_object().unwrap().is_empty()) => "may",
+                Some(_) => "token",
+            };
+            let statuses = operation["responses"].as_object().unwrap().keys();
+            let statuses: Vec<_> = statuses.map(String::as_str).collect();
+            let name = operation["operationId"].as_str().unwrap();
+            let method = method.to_uppercase();
+            format!("{path:<12} {method:<7} {token:<6} {name:<32} {}", statuses.join(" "))
+        })
+        .collect();
+    lines.sort();
+    lines.join("\n") + "\n"
+}
+
+fn with_end(mut text: String) -> String {
+    text.push('\n');
+    text
+}
+
+#[track_caller]
+fn compare(file: &str, made: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(&path, made).unwrap();
+        return;
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == made,
+        "{file} is not what the code makes: run `UPDATE_GENERATED=1 cargo test generated` and look at the difference",
+    );
+}

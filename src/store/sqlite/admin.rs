@@ -32,6 +32,12 @@ impl SqliteAdmin {
         Self { path: path.to_owned() }
     }
 
+    /// A connection to the file, which is made if it is not there.
+    fn create(&self) -> Result<Connection> {
+        connection::create_private(&self.path).map_err(StoreError::unavailable)?;
+        Ok(connection::open_writer(&self.path)?)
+    }
+
     /// A connection to a file that exists, or none: looking must not make one.
     fn existing(&self) -> Result<Option<Connection>> {
         if !self.path.exists() {
@@ -58,7 +64,7 @@ impl Admin for SqliteAdmin {
         if target == 0 && !self.path.exists() {
             return Ok(None);
         }
-        let mut database = connection::open_writer(&self.path).map_err(StoreError::from)?;
+        let mut database = self.create()?;
         let transaction = lock(&mut database)?;
         let applied = read_history(&transaction).map_err(StoreError::from)?;
         let applied = position(SQLITE, &applied)?;
@@ -71,7 +77,7 @@ impl Admin for SqliteAdmin {
     }
 
     async fn stamp(&mut self, target: usize, now: Timestamp) -> MigrateResult<()> {
-        let mut database = connection::open_writer(&self.path).map_err(StoreError::from)?;
+        let mut database = self.create()?;
         let transaction = lock(&mut database)?;
         rewrite_history(&transaction, target, now).map_err(StoreError::from)?;
         transaction.commit().map_err(StoreError::from)?;

@@ -11,6 +11,19 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Distinct statements are few; none is ever prepared twice.
 const STATEMENT_CACHE: usize = 64;
 
+/// Makes an empty file that nobody but its owner can read: it will hold password hashes. SQLite
+/// gives its log the same mode. Nothing happens if the file is there.
+pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The connection that writes: the only one that moves the log into the database file.
 pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
