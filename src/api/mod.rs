@@ -29,12 +29,12 @@ pub fn routes(app: App, shell: Shell, with_pages: bool) -> Router {
         .route("/users", post(users::create_user))
         .route("/users/me", get(users::get_me).delete(users::delete_me))
         .route("/users/{id}", get(users::get_user).delete(users::delete_user))
-        .route("/posts", get(post_list::get_posts).post(posts::create_post))
+        .route("/posts", get(post_list::list_posts).post(posts::create_post))
         .route(
             "/posts/{id}",
-            get(posts::get_post).put(posts::update_post).delete(posts::delete_post),
+            get(posts::get_post).put(posts::replace_post).delete(posts::delete_post),
         )
-        .route("/vote", post(votes::vote))
+        .route("/vote", post(votes::cast_vote))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz));
     let pages = Router::new()

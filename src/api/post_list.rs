@@ -27,8 +27,8 @@ impl Input for Query {
 
     fn read(request: &mut Reading<'_>) -> Option<Self> {
         let policy = *request.policy();
-        let bound = policy.posts_default_limit.map(|_| MAXIMUM_LIMIT);
-        let limit = request.query("limit", |text| limit(text, bound));
+        let is_bounded = policy.posts_default_limit.is_some();
+        let limit = request.query("limit", |text| limit(text, is_bounded));
         let skip = request.query("skip", skip);
         let search = request.query("search", search);
         // Where drafts are visible the reference's rules hold: it knows no such parameter.
@@ -69,7 +69,7 @@ impl Input for Query {
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
-pub(super) async fn get_posts(
+pub(super) async fn list_posts(
     State(app): State<Arc<App>>,
     caller: Caller,
     Valid(Query(page)): Valid<Query>,
@@ -78,20 +78,16 @@ pub(super) async fn get_posts(
     Ok(Json(posts.into_iter().map(PostOut::from).collect()))
 }
 
-/// `None` is without a bound: there, a number that nothing can have means all.
-fn limit(text: &str, bound: Option<u32>) -> Result<Option<u32>, Problem> {
+/// Up to [`MAXIMUM_LIMIT`]. A larger number is refused, or where there is no bound means all.
+fn limit(text: &str, is_bounded: bool) -> Result<Option<u32>, Problem> {
     let number = not_negative(text)?;
-    let Some(bound) = bound else {
-        return Ok(number
-            .as_i64()
-            .and_then(|number| u32::try_from(number).ok())
-            .filter(|number| *number <= MAXIMUM_LIMIT));
-    };
-    if number.compare(i64::from(bound)).is_gt() {
-        let message = format!("Input should be less than or equal to {bound}");
-        return Err(Problem::new("less_than_equal", message).with("le", bound));
+    let limit = number.as_i64().and_then(|number| u32::try_from(number).ok());
+    let limit = limit.filter(|limit| *limit <= MAXIMUM_LIMIT);
+    if limit.is_none() && is_bounded {
+        let message = format!("Input should be less than or equal to {MAXIMUM_LIMIT}");
+        return Err(Problem::new("less_than_equal", message).with("le", MAXIMUM_LIMIT));
     }
-    Ok(number.as_i64().and_then(|number| u32::try_from(number).ok()))
+    Ok(limit)
 }
 
 /// A number that is too large skips everything there can be.

@@ -128,7 +128,7 @@ pub(super) async fn get_post(
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
-pub(super) async fn update_post(
+pub(super) async fn replace_post(
     State(app): State<Arc<App>>,
     caller: Caller,
     Valid(replacement): Valid<Replacement>,

@@ -68,7 +68,7 @@ impl Input for Ballot {
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
-pub(super) async fn vote(
+pub(super) async fn cast_vote(
     State(app): State<Arc<App>>,
     caller: Caller,
     Valid(ballot): Valid<Ballot>,

@@ -24,7 +24,8 @@ mod tests {
 
     #[test]
     fn uncommon_passwords_pass() {
-        for password in ["jx7 qv-w", "plum lantern 83 quay", "päßwörter 密码", "anchor\0breadth"] {
+        for password in ["jx7 qv-w", "plum lantern 83 quay", "päßwörter 密码", "anchor\0breadth"]
+        {
             assert!(!is_common(password), "{password}");
         }
     }
