@@ -1,6 +1,6 @@
-//! The documentation pages, out of the binary: Swagger UI and ReDoc come with the crates
-//! `utoipa-swagger-ui` and `aide`, our own page and script from `assets/`. Nothing is loaded from
-//! elsewhere, and the Content-Security-Policy sees to it.
+//! The documentation pages, out of the binary: Swagger UI and `ReDoc` come with the crates
+//! `utoipa-swagger-ui` and `aide`, our own pages, style and script from `assets/`. Nothing is
+//! loaded from elsewhere, and the Content-Security-Policy sees to it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,9 +23,22 @@ use super::error::ApiError;
 
 const HTML: &str = "text/html; charset=utf-8";
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
 /// The files of Swagger UI that the page asks for.
 const SWAGGER_FILES: [&str; 4] =
     ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "oauth2-redirect.js"];
+
+const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+/// `ReDoc` makes its styles while it runs and stops where it may not, and its search runs in a
+/// worker. The logo that it would show comes from elsewhere, so that the browser refuses it.
+const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Every page and file, ready to be sent.
 pub struct Pages {
@@ -40,26 +53,16 @@ impl Pages {
     /// # Errors
     /// If a crate does not carry a file that it should.
     pub fn new(document: String, root_path: &str, title: &str) -> Result<Self, MissingFile> {
-        let swagger = include_str!("../../assets/swagger.html").replace("ROOT", root_path);
-        let redoc = aide::redoc::Redoc::new(format!("{root_path}/openapi.json")).with_title(title);
-        let redoc = redoc.html();
-        let redoc_policy = format!(
-            "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src 'self' data:; \
-             font-src data:; worker-src blob:; connect-src 'self'; base-uri 'none'; \
-             frame-ancestors 'none'",
-            inline_script_hashes(&redoc),
-        );
-        let swagger_policy = "default-src 'none'; script-src 'self'; \
-             style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-        let mut assets = vec![(
-            "start.js",
-            Page::new(
-                "text/javascript",
-                include_bytes!("../../assets/start.js").as_slice().into(),
-                None,
-            ),
-        )];
+        let fill = |page: &str| page.replace("ROOT", root_path).replace("TITLE", title);
+        let swagger = fill(include_str!("../../assets/swagger.html"));
+        let redoc = fill(include_str!("../../assets/redoc.html"));
+        let start = include_bytes!("../../assets/start.js").as_slice();
+        let style = include_bytes!("../../assets/page.css").as_slice();
+        let mut assets = vec![
+            ("start.js", Page::new(SCRIPT, start.into(), None)),
+            ("page.css", Page::new(STYLE, style.into(), None)),
+            ("redoc.js", Page::new(SCRIPT, redoc_script()?.into_bytes().into(), None)),
+        ];
         for name in SWAGGER_FILES {
             let (bytes, content_type) = swagger_file(name)?;
             assets.push((name, Page::new(&content_type, bytes, None)));
@@ -67,9 +70,9 @@ impl Pages {
         let (redirect, _) = swagger_file("oauth2-redirect.html")?;
         Ok(Self {
             document: Page::new("application/json", document.into_bytes().into(), None),
-            swagger: Page::new(HTML, swagger.into_bytes().into(), Some(swagger_policy)),
-            redirect: Page::new(HTML, redirect, Some(swagger_policy)),
-            redoc: Page::new(HTML, redoc.into_bytes().into(), Some(&redoc_policy)),
+            swagger: Page::new(HTML, swagger.into_bytes().into(), Some(SWAGGER_POLICY)),
+            redirect: Page::new(HTML, redirect, Some(SWAGGER_POLICY)),
+            redoc: Page::new(HTML, redoc.into_bytes().into(), Some(REDOC_POLICY)),
             assets,
         })
     }
@@ -153,16 +156,19 @@ fn swagger_file(name: &'static str) -> Result<(Cow<'static, [u8]>, String), Miss
     }
 }
 
-/// The sources that allow a page's inline scripts and no others.
-fn inline_script_hashes(html: &str) -> String {
-    let mut sources = Vec::new();
-    let mut rest = html;
-    while let Some((_, from_script)) = rest.split_once("<script>") {
-        let (script, after) = from_script.split_once("</script>").unwrap_or((from_script, ""));
-        sources.push(format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script))));
-        rest = after;
+/// `ReDoc` without the page that `aide` puts around it: as a file of its own it needs no inline
+/// script, and it is fetched once.
+fn redoc_script() -> Result<String, MissingFile> {
+    let page = aide::redoc::Redoc::new("").html();
+    let script = page
+        .split_once("<script>")
+        .and_then(|(_, from_script)| from_script.rsplit_once("Redoc.init("))
+        .map(|(script, _)| script.trim());
+    // Another page of `aide`'s may be cut at the wrong place.
+    match script {
+        Some(script) if script.starts_with("/*!") => Ok(script.to_owned()),
+        _ => Err(MissingFile("redoc.js")),
     }
-    sources.join(" ")
 }
 
 /// Every value is of ours and plain ASCII.
