@@ -1,1 +1,0 @@
-//! The documentation pages in a real browser.

@@ -1,0 +1,89 @@
+//! The documentation pages in a real browser, with no other host within reach of the pages: what a
+//! visitor does on them works, nothing is loaded from elsewhere, and the
+//! Content-Security-Policies forbid nothing that the pages need.
+
+// Clippy lets tests unwrap, and takes what is around them for tests where it says so.
+#![cfg(test)]
+
+mod chromium;
+mod swagger;
+
+use serde_json::json;
+
+use crate::support::{PASSWORD, Service};
+use chromium::browse;
+
+#[tokio::test]
+async fn everything_can_be_tried_out_on_the_docs_page() {
+    let service = Service::start(&[]);
+    let url = service.url.clone();
+    browse(async move |browser| {
+        let page = swagger::Page::open(&browser, &format!("{url}/docs")).await;
+
+        let account = json!({"email": "eve@example.com", "password": PASSWORD});
+        let user = page.execute("POST", "/users", None, Some(&account)).await.expect(201);
+        assert_eq!(user["email"], "eve@example.com");
+        page.log_in("eve@example.com", PASSWORD).await;
+
+        let text = json!({"title": "Written on the page", "content": "text"});
+        let post = page.execute("POST", "/posts", None, Some(&text)).await.expect(201);
+        assert_eq!(post["owner_id"], user["id"]);
+        let vote = json!({"post_id": post["id"], "dir": 1});
+        page.execute("POST", "/vote/", None, Some(&vote)).await.expect(201);
+        let id = post["id"].to_string();
+        let reading = page.execute("GET", "/posts/{id}", Some(("id", &id)), None).await.expect(200);
+        assert_eq!(reading["votes"], 1);
+
+        page.reload().await;
+        let search = Some(("search", "on the page"));
+        let readings = page.execute("GET", "/posts", search, None).await.expect(200);
+        assert_eq!(readings, json!([reading]));
+        let caller = page.execute("GET", "/users/me", None, None).await.expect(200);
+        assert_eq!(caller, user, "who reloads stays logged in");
+
+        browser.assert_no_complaint(|_| false).await;
+        browser.assert_requests_stay_at(&url).await;
+    })
+    .await;
+}
+
+/// A link to our page must not show somebody else's document under our name.
+#[tokio::test]
+async fn an_address_cannot_bring_another_document_to_the_docs_page() {
+    let service = Service::start(&[]);
+    let url = service.url.clone();
+    browse(async move |browser| {
+        for name in ["url", "configUrl"] {
+            let address = format!("{url}/docs?{name}=https://evil.example/x.json");
+            let page = swagger::Page::open(&browser, &address).await;
+            assert_eq!(page.document().await, "/openapi.json");
+            assert!(page.title().await.starts_with("Post Management API"));
+        }
+        browser.assert_no_complaint(|_| false).await;
+        browser.assert_requests_stay_at(&url).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn redoc_shows_and_finds_the_operations() {
+    let service = Service::start(&[]);
+    let url = service.url.clone();
+    browse(async move |browser| {
+        browser.open(&format!("{url}/redoc")).await;
+        assert!(browser.text("h1").await.starts_with("Post Management API"));
+        let operation = r#"[data-section-id*="vote_vote__post"] h2"#;
+        assert_eq!(browser.text(operation).await.trim(), "Vote");
+        // The search runs in a worker, which has a policy to pass too.
+        browser.write("input[type=text]", "vote").await;
+        browser.text(r#"[data-role="search:results"] li"#).await;
+
+        // ReDoc asks for its maker's logo and does without.
+        let logo = "https://cdn.redoc.ly/redoc/logo-mini.svg";
+        browser
+            .assert_no_complaint(|said| said.contains(logo) && said.contains("has been blocked"))
+            .await;
+        browser.assert_requests_stay_at(&url).await;
+    })
+    .await;
+}

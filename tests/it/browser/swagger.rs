@@ -1,0 +1,90 @@
+//! Swagger UI, as a visitor works with it.
+
+use serde_json::Value;
+
+use super::chromium::Browser;
+
+pub(super) struct Page<'a> {
+    browser: &'a Browser,
+}
+
+/// What the page shows of an answer.
+pub(super) struct Shown {
+    status: String,
+    body: String,
+}
+
+impl<'a> Page<'a> {
+    pub(super) async fn open(browser: &'a Browser, address: &str) -> Self {
+        browser.open(address).await;
+        browser.wait_for(".opblock").await;
+        Self { browser }
+    }
+
+    pub(super) async fn reload(&self) {
+        self.browser.reload().await;
+        self.browser.wait_for(".opblock").await;
+    }
+
+    pub(super) async fn title(&self) -> String {
+        self.browser.text(".info .title").await
+    }
+
+    /// The address of the document that is shown.
+    pub(super) async fn document(&self) -> String {
+        self.browser.text(".info a.link").await
+    }
+
+    /// By the dialog behind "Authorize".
+    pub(super) async fn log_in(&self, name: &str, password: &str) {
+        self.browser.click(".auth-wrapper .btn.authorize.unlocked").await;
+        self.browser.write("#oauth_username", name).await;
+        self.browser.write("#oauth_password", password).await;
+        self.browser.click(".auth-btn-wrapper .authorize").await;
+        self.browser.click(".close-modal").await;
+        self.browser.wait_for(".auth-wrapper .btn.authorize.locked").await;
+    }
+
+    /// Unfolds the operation, tries it out and tells what came back.
+    pub(super) async fn execute(
+        &self,
+        method: &str,
+        path: &str,
+        parameter: Option<(&str, &str)>,
+        body: Option<&Value>,
+    ) -> Shown {
+        let operation = self.operation(method, path).await;
+        let within = |part: &str| format!("[id='{operation}'] {part}");
+        self.browser.click(&within(".opblock-summary-control")).await;
+        self.browser.click(&within(".try-out__btn")).await;
+        if let Some((name, value)) = parameter {
+            let input = format!("[data-param-name='{name}'] input");
+            self.browser.write(&within(&input), value).await;
+        }
+        if let Some(body) = body {
+            let body = body.to_string();
+            self.browser.write(&within("textarea.body-param__text"), &body).await;
+        }
+        self.browser.click(&within(".btn.execute")).await;
+        let answer = within(".live-responses-table tr.response");
+        let status = self.browser.text(&format!("{answer} .response-col_status")).await;
+        let body = self.browser.text(&format!("{answer} .response-col_description code")).await;
+        Shown { status, body }
+    }
+
+    /// The id of the box that shows this method and path.
+    async fn operation(&self, method: &str, path: &str) -> String {
+        let box_of_path = format!(".opblock-{}:has([data-path='{path}'])", method.to_lowercase());
+        self.browser.wait_for(&box_of_path).await.attr("id").await.unwrap().unwrap()
+    }
+}
+
+impl Shown {
+    /// The body, if the status is this one.
+    #[track_caller]
+    pub(super) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.trim(), status.to_string(), "{}", self.body);
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON is shown ({error}): {}", self.body))
+    }
+}
