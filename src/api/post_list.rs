@@ -54,13 +54,13 @@ impl Input for Query {
 #[utoipa::path(
     get, path = "/posts", operation_id = "get_posts_posts_get", tag = "Posts",
     params(
-        ("limit" = Option<i64>, Query, minimum = 0, maximum = 1000, example = 10,
+        ("limit" = Option<i64>, Query, minimum = 0, maximum = 1000,
             description = "At most so many, 100 if absent"),
-        ("skip" = Option<i64>, Query, minimum = 0, example = 0,
+        ("skip" = Option<i64>, Query, minimum = 0,
             description = "Left out at the start"),
-        ("search" = Option<String>, Query, example = "lantern",
+        ("search" = Option<String>, Query,
             description = "Only titles that contain this, literally"),
-        ("published" = Option<bool>, Query, example = true,
+        ("published" = Option<bool>, Query,
             description = "False lists one's own drafts"),
     ),
     responses(

@@ -1,6 +1,10 @@
 //! Every test that needs more than one room of the service, in one binary: laid out like the
 //! URLs, then like the rooms.
 
+// Tells the lints that everything here is a test.
+#![cfg(test)]
+#![expect(unreachable_pub, reason = "nobody imports a test binary: `pub` is for other modules of it")]
+
 /// What tests are made with: a service in process or in a process of its own, and its callers.
 mod support;
 
