@@ -41,8 +41,8 @@ fn procfile() {
 #[test]
 fn every_route_is_described() {
     let page = include_str!("../../src/api/mod.rs");
-    let routes = page.match_indices('"').map(|(start, _)| &page[start + 1..]);
-    let mut routed: Vec<String> = routes
+    let literals = page.match_indices('"').map(|(start, _)| &page[start + 1..]);
+    let mut routed: Vec<String> = literals
         .filter(|rest| rest.starts_with('/'))
         .map(|rest| rest.split('"').next().unwrap().to_owned())
         .filter(|path| !UNDESCRIBED.contains(&path.as_str()))
