@@ -232,12 +232,12 @@ fn read_schema(database: &Connection) -> rusqlite::Result<Vec<(String, Option<St
 fn find_wrong_counts(database: &Connection) -> rusqlite::Result<Vec<String>> {
     database
         .prepare(
-            "SELECT posts.id, coalesce(vote_counts.votes, 0), coalesce(cast.votes, 0)
+            "SELECT posts.id, coalesce(vote_counts.votes, 0), coalesce(summed.votes, 0)
                FROM posts
                LEFT JOIN vote_counts ON vote_counts.post_id = posts.id
-               LEFT JOIN (SELECT post_id, sum(dir) AS votes FROM votes GROUP BY post_id) AS cast
-                 ON cast.post_id = posts.id
-              WHERE coalesce(vote_counts.votes, 0) <> coalesce(cast.votes, 0)
+               LEFT JOIN (SELECT post_id, sum(dir) AS votes FROM votes GROUP BY post_id) AS summed
+                 ON summed.post_id = posts.id
+              WHERE coalesce(vote_counts.votes, 0) <> coalesce(summed.votes, 0)
               ORDER BY posts.id",
         )?
         .query_map([], |row| {
