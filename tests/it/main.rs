@@ -1,5 +1,6 @@
 //! Every test that needs more than one room of the service, in one binary: laid out like the
 //! URLs, then like the rooms.
+#![expect(unreachable_pub, reason = "nothing of a test binary can be reached from elsewhere")]
 
 // Tells the lints that everything here is a test.
 #![cfg(test)]

@@ -1,1 +1,110 @@
-//! The contract of `store`, held against every store by name.
+//! The contract of `store`, held against every store by name: `sqlite::votes_turn` is the case
+//! `votes_turn` on SQLite.
+//!
+//! A case is a function of a store with nothing in it. It is listed here once, and knows of no
+//! database.
+
+/// How a store is opened for a case.
+mod stores;
+
+/// Accounts: sign-up, credentials, deletion.
+mod users;
+
+/// Posts and drafts: who sees, changes and removes them, and that they are kept as they came.
+mod posts;
+
+/// Lists: order, pages, shelves and searches.
+mod lists;
+
+/// Votes, and the counts that follow every kind of change.
+mod votes;
+
+/// Many callers at once, and callers that leave.
+mod concurrency;
+
+/// What an operator does to a database: up, down, compare, recount.
+mod migrations;
+
+macro_rules! every_case_on {
+    ($store:ident) => {
+        every_case_on! { @ $store
+            users:
+                an_account_is_found_as_it_was_made
+                an_address_belongs_to_one_account
+                addresses_are_told_apart_exactly
+                credentials_belong_to_the_address
+                a_hash_is_upgraded_once
+                a_deleted_account_takes_its_posts_and_votes_along
+                only_the_account_itself_deletes_it
+                an_address_is_free_after_deletion
+                the_number_of_a_deleted_account_is_never_given_again
+                times_of_accounts_are_kept_to_the_microsecond
+                a_caller_without_an_account_is_gone
+                the_store_is_ready;
+            posts:
+                a_post_is_found_as_it_was_written
+                no_post_has_an_impossible_number
+                a_draft_exists_for_its_author_only
+                a_visible_draft_is_read_by_all_and_changed_by_its_author
+                a_replacement_keeps_number_time_author_and_votes
+                a_stranger_changes_nothing
+                a_deleted_post_is_gone
+                the_number_of_a_deleted_post_is_never_given_again
+                publishing_and_hiding_take_effect_at_once
+                texts_are_kept_exactly
+                long_texts_are_kept_exactly
+                times_of_posts_are_kept_to_the_microsecond;
+            lists:
+                the_newest_is_first
+                pages_fit_together
+                impossible_pages_are_empty
+                drafts_stand_on_their_own_shelf
+                visible_drafts_stand_among_the_posts
+                a_list_carries_contents_and_votes
+                searches_are_literal
+                searches_mind_case_and_script
+                searches_of_every_length_agree
+                searches_keep_to_shelf_and_page
+                searches_follow_changes
+                a_blank_search_finds_all;
+            votes:
+                votes_are_cast_turned_and_withdrawn
+                votes_of_several_add_up
+                votes_need_a_post_that_is_seen
+                hiding_a_post_hides_its_votes_from_others
+                counts_follow_the_deletion_of_a_voter
+                counts_follow_the_deletion_of_an_author
+                counts_survive_replacement
+                a_new_post_starts_at_zero;
+            concurrency:
+                one_of_many_accounts_for_an_address_is_made
+                one_of_many_equal_votes_is_added
+                opposite_votes_leave_one
+                votes_of_many_add_up
+                posts_of_many_get_numbers_of_their_own
+                a_vote_and_the_deletion_of_its_post
+                a_vote_and_the_deletion_of_its_account
+                a_post_and_the_deletion_of_its_account
+                deletions_of_one_post_succeed_once
+                deletions_of_one_account_succeed_once
+                a_read_sees_what_was_acknowledged
+                dropped_votes_happen_whole_or_not_at_all
+                dropped_posts_happen_whole_or_not_at_all
+                dropped_accounts_happen_whole_or_not_at_all
+                dropped_deletions_happen_whole_or_not_at_all;
+        }
+    };
+    (@ $store:ident $($file:ident: $($case:ident)+;)+) => {
+        mod $store {
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    let store = super::stores::$store().await;
+                    super::$file::$case(&store).await;
+                }
+            )+)+
+        }
+    };
+}
+
+every_case_on!(sqlite);

@@ -27,10 +27,36 @@ use super::{Answer, Persona, TestClock};
 /// A password that the rules accept.
 pub const PASSWORD: &str = "plum lantern 83 quay";
 
+/// The type of what browsers and OAuth2 clients send.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
 /// The cheapest hash there is: tests are about other things.
 pub const CHEAP: Strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
 
-const SECRET: &str = "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";
+pub(super) const SECRET: &str =
+    "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";
+
+/// What a service is started with.
+pub struct Setup {
+    pub policy: Policy,
+    pub strength: Strength,
+    /// Threads that hash; each has a queue of its own length.
+    pub threads: usize,
+    pub origins: Origins,
+    pub pages: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            strength: CHEAP,
+            threads: 1,
+            origins: Origins::Any,
+            pages: true,
+        }
+    }
+}
 
 pub struct TestApp {
     pub clock: Arc<TestClock>,
@@ -47,10 +73,11 @@ impl TestApp {
     }
 
     pub async fn with(policy: Policy) -> Self {
-        Self::build(policy, CHEAP, Origins::Any).await
+        Self::set_up(Setup { policy, ..Setup::default() }).await
     }
 
-    pub async fn build(policy: Policy, strength: Strength, origins: Origins) -> Self {
+    pub async fn set_up(setup: Setup) -> Self {
+        let threads = NonZeroUsize::new(setup.threads).unwrap();
         let folder = TempDir::new().unwrap();
         let clock = Arc::new(TestClock::default());
         let path = folder.path().join("posts.db");
@@ -60,13 +87,14 @@ impl TestApp {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
         let app = App {
             store: store.clone(),
-            passwords: Passwords::new(strength, NonZeroUsize::MIN).unwrap(),
+            passwords: Passwords::new(setup.strength, threads).unwrap(),
             tokens: tokens(&clock),
             clock: clock.clone(),
-            policy,
+            policy: setup.policy,
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
         };
-        let routes = api::routes(app, Shell { origins, access_log: false }, true);
+        let shell = Shell { origins: setup.origins, access_log: false };
+        let routes = api::routes(app, shell, setup.pages);
         Self { clock, store, routes, folder }
     }
 
@@ -82,8 +110,21 @@ impl TestApp {
     /// A caller with an account `NAME@example.com` and a token for it.
     pub async fn signed_in(&self, name: &str) -> Persona<'_> {
         let id = self.sign_up(name).await;
-        let token = tokens(&self.clock).issue(UserId(id)).unwrap();
-        Persona::new(self, Some(token), id)
+        Persona::new(self, Some(self.token_for(id)), id)
+    }
+
+    /// A token as a login would give it now.
+    pub fn token_for(&self, id: i64) -> String {
+        tokens(&self.clock).issue(UserId(id)).unwrap()
+    }
+
+    /// Sends the login form.
+    pub async fn log_in(&self, username: &str, password: &str) -> Answer {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("username", username)
+            .append_pair("password", password)
+            .finish();
+        self.anonymous().send_raw("POST", "/login", FORM, form).await
     }
 
     /// Makes the account `NAME@example.com` and tells its number.

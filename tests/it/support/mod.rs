@@ -3,11 +3,15 @@
 mod answer;
 mod app;
 mod clock;
+mod forged;
+mod parallel;
 mod persona;
 mod process;
 
 pub use answer::Answer;
-pub use app::{CHEAP, PASSWORD, TestApp};
+pub use app::{CHEAP, FORM, PASSWORD, Setup, TestApp};
 pub use clock::TestClock;
+pub use forged::{forge, forge_text};
+pub use parallel::{at_once, begin_and_drop};
 pub use persona::Persona;
 pub use process::Service;

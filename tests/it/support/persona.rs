@@ -48,6 +48,23 @@ impl<'a> Persona<'a> {
         self.app.send(request.body(body.into()).unwrap()).await
     }
 
+    pub async fn head(&self, path: &str) -> Answer {
+        self.app.send(self.request("HEAD", path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Makes a draft and tells its number.
+    pub async fn write_draft(&self, title: &str) -> i64 {
+        let draft = json!({"title": title, "content": "text", "published": false});
+        self.post("/posts", &draft).await.expect(201).json()["id"].as_i64().unwrap()
+    }
+
+    /// The titles in a list, in its order.
+    pub async fn titles(&self, path: &str) -> Vec<String> {
+        let list = self.get(path).await.expect(200).json();
+        let title = |item: &Value| item["Post"]["title"].as_str().unwrap().to_owned();
+        list.as_array().unwrap().iter().map(title).collect()
+    }
+
     /// Makes a published post and tells its number.
     pub async fn write_post(&self, title: &str) -> i64 {
         let answer = self.post("/posts", &json!({"title": title, "content": "text"})).await;
@@ -68,7 +85,8 @@ impl<'a> Persona<'a> {
         self.send_raw(method, path, "application/json", body.to_string()).await
     }
 
-    fn request(&self, method: &str, path: &str) -> Builder {
+    /// The start of a request that carries the caller's token.
+    pub fn request(&self, method: &str, path: &str) -> Builder {
         let request = Request::builder().method(method).uri(path);
         match &self.token {
             Some(token) => request.header("authorization", format!("Bearer {token}")),

@@ -1,0 +1,241 @@
+//! Lists of posts: order, pages, shelves and searches.
+
+use post_api::domain::caller::Caller;
+use post_api::domain::page::{Page, Shelf};
+use post_api::domain::post::PostContent;
+
+use super::stores::{FreshStore, content, noon, search, seeing_drafts, text};
+
+const DRAFTS: Page = Page { limit: None, skip: 0, search: None, shelf: Shelf::OwnDrafts };
+
+pub async fn the_newest_is_first(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    assert!(store.titles(ada, Page::default()).await.is_empty());
+    let first = store.write(ada, "first").await;
+    store.write(bob, "second").await;
+    store.write(ada, "third").await;
+    // Neither a change nor a vote makes a post newer.
+    store.replace_post(ada, first.id, content("first again", true)).await.unwrap();
+    store.vote(bob, first.id, 1).await;
+    for caller in [ada, bob] {
+        let titles = store.titles(caller, Page::default()).await;
+        assert_eq!(titles, ["third", "second", "first again"]);
+    }
+}
+
+pub async fn pages_fit_together(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    write_numbered(store, ada, 7).await;
+    let all = store.titles(ada, Page::default()).await;
+    assert_eq!(all, ["6", "5", "4", "3", "2", "1", "0"]);
+    for limit in 1..=8 {
+        let mut together = Vec::new();
+        for skip in (0..8).step_by(limit) {
+            let limit = u32::try_from(limit).ok();
+            let page = Page { limit, skip, ..Page::default() };
+            together.extend(store.titles(ada, page).await);
+        }
+        assert_eq!(together, all, "pages of {limit}");
+    }
+    let rest = store.titles(ada, Page { skip: 5, ..Page::default() }).await;
+    assert_eq!(rest, ["1", "0"]);
+}
+
+pub async fn impossible_pages_are_empty(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    write_numbered(store, ada, 2).await;
+    for shelf in [Shelf::Public, Shelf::OwnDrafts] {
+        for search in [None, Some("0".to_owned()), Some("long enough".to_owned())] {
+            let none = Page { limit: Some(0), skip: 0, search: search.clone(), shelf };
+            assert!(store.titles(ada, none).await.is_empty());
+            for skip in [2, 1_u64 << 32, i64::MAX.cast_unsigned(), u64::MAX] {
+                let page = Page { limit: None, skip, search: search.clone(), shelf };
+                assert!(store.titles(ada, page).await.is_empty(), "skip {skip}");
+            }
+        }
+    }
+    let most = Page { limit: Some(u32::MAX), ..Page::default() };
+    assert_eq!(store.titles(ada, most).await.len(), 2);
+}
+
+pub async fn drafts_stand_on_their_own_shelf(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    for number in 0..3 {
+        store.draft(ada, &format!("hers {number}")).await;
+        store.write(ada, &format!("public {number}")).await;
+        store.draft(bob, &format!("his {number}")).await;
+    }
+    for caller in [ada, bob] {
+        let public = store.titles(caller, Page::default()).await;
+        assert_eq!(public, ["public 2", "public 1", "public 0"]);
+    }
+    assert_eq!(store.titles(ada, DRAFTS).await, ["hers 2", "hers 1", "hers 0"]);
+    assert_eq!(store.titles(bob, DRAFTS).await, ["his 2", "his 1", "his 0"]);
+    let second = Page { limit: Some(1), skip: 1, ..DRAFTS };
+    assert_eq!(store.titles(ada, second).await, ["hers 1"]);
+    assert!(store.titles(store.sign_up("eve").await, DRAFTS).await.is_empty());
+}
+
+pub async fn visible_drafts_stand_among_the_posts(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    store.write(ada, "post").await;
+    store.draft(ada, "draft").await;
+    assert_eq!(store.titles(seeing_drafts(bob), Page::default()).await, ["draft", "post"]);
+    assert_eq!(store.titles(seeing_drafts(bob), search("draft")).await, ["draft"]);
+    assert_eq!(store.titles(seeing_drafts(bob), search("d")).await, ["draft"]);
+    assert_eq!(store.titles(bob, Page::default()).await, ["post"]);
+}
+
+pub async fn a_list_carries_contents_and_votes(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let quiet = store.write(ada, "quiet").await;
+    let loud = store.write(bob, "loud").await;
+    store.vote(ada, loud.id, 1).await;
+    store.vote(bob, loud.id, 1).await;
+    for page in [Page::default(), search("u"), search("qui"), search("loud")] {
+        for found in store.list_posts(ada, page).await.unwrap() {
+            let expected = if found.post.id == loud.id { (&loud, 2) } else { (&quiet, 0) };
+            assert_eq!((&found.post, found.votes), expected);
+        }
+    }
+}
+
+pub async fn searches_are_literal(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let titles = [
+        "100% sure",
+        "snake_case_name",
+        "C:\\temp\\new",
+        "say \"hello\" twice",
+        "it's his",
+        "a*b+c?(d)[e]",
+        "NEAR AND OR NOT",
+        "semi;colon--comment",
+        "col:on ^start",
+        "{curly} -dash",
+    ];
+    for title in titles {
+        store.write(ada, title).await;
+    }
+    let mut searches: Vec<String> = titles.iter().flat_map(|title| parts(title)).collect();
+    let wild = ["%", "_", "\\", "*", "%%%", "___", "\\\\\\", "***", ".*.", "\"\"\"", "'''"];
+    searches.extend(wild.map(str::to_owned));
+    assert_found_literally(store, ada, &titles, &searches).await;
+}
+
+pub async fn searches_mind_case_and_script(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let titles = [
+        "Lantern",
+        "lantern",
+        "LANTERN",
+        "Straße",
+        "STRASSE",
+        "é composed",
+        "e\u{301} decomposed",
+        "日本語のタイトル",
+        "Привет мир",
+        "😀😀😀 faces",
+        "İstanbul",
+        "\u{ffff}\u{fffe}\u{fffd}",
+        "ﬁnd",
+        "find",
+        "Å\u{212b}",
+    ];
+    for title in titles {
+        store.write(ada, title).await;
+    }
+    let searches: Vec<String> = titles.iter().flat_map(|title| parts(title)).collect();
+    assert_found_literally(store, ada, &titles, &searches).await;
+}
+
+/// One, two, three and many characters take different ways through a store.
+pub async fn searches_of_every_length_agree(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let long: String = (0..400).map(|number| format!("{number} ")).collect();
+    store.write(ada, &long).await;
+    store.write(ada, "abcabcab").await;
+    store.write(ada, "").await;
+    for length in (1..10).chain((10..long.len()).step_by(97)).chain([long.len()]) {
+        let part = &long[..length];
+        assert_eq!(store.titles(ada, search(part)).await.len(), 1, "{length}");
+        let absent = format!("{part}x");
+        assert!(store.titles(ada, search(&absent)).await.is_empty(), "{length}");
+    }
+    // The pieces are there, but not in this order.
+    for part in ["cba", "abcb", "bcabca ", "cabb", "acb"] {
+        assert!(store.titles(ada, search(part)).await.is_empty(), "{part}");
+    }
+    assert_eq!(store.titles(ada, search("bcabca")).await, ["abcabcab"]);
+    assert!(store.titles(ada, search(&"long ".repeat(20_000))).await.is_empty());
+}
+
+pub async fn searches_keep_to_shelf_and_page(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    for number in 0..4 {
+        store.write(ada, &format!("lantern {number}")).await;
+        store.write(ada, "other").await;
+        store.draft(bob, &format!("hidden lantern {number}")).await;
+    }
+    for word in ["la", "l", "lantern"] {
+        let page = Page { limit: Some(2), skip: 1, ..search(word) };
+        assert_eq!(store.titles(bob, page).await, ["lantern 2", "lantern 1"], "{word}");
+        let drafts = Page { limit: Some(1), skip: 2, shelf: Shelf::OwnDrafts, ..search(word) };
+        assert_eq!(store.titles(bob, drafts.clone()).await, ["hidden lantern 1"], "{word}");
+        assert!(store.titles(ada, drafts).await.is_empty(), "{word}");
+    }
+}
+
+pub async fn searches_follow_changes(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let post = store.write(ada, "before the change").await;
+    let unchanged = PostContent { content: text("other"), ..content("before the change", true) };
+    store.replace_post(ada, post.id, unchanged).await.unwrap();
+    assert_eq!(store.titles(ada, search("before")).await.len(), 1);
+    store.replace_post(ada, post.id, content("after it", true)).await.unwrap();
+    assert!(store.titles(ada, search("before")).await.is_empty());
+    assert_eq!(store.titles(ada, search("after")).await, ["after it"]);
+    store.replace_post(ada, post.id, content("after it", false)).await.unwrap();
+    assert!(store.titles(ada, search("after")).await.is_empty());
+    let drafts = Page { shelf: Shelf::OwnDrafts, ..search("after") };
+    assert_eq!(store.titles(ada, drafts.clone()).await, ["after it"]);
+    store.delete_post(ada, post.id).await.unwrap();
+    assert!(store.titles(ada, drafts).await.is_empty());
+}
+
+pub async fn a_blank_search_finds_all(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    write_numbered(store, ada, 2).await;
+    assert_eq!(store.titles(ada, search("")).await, ["1", "0"]);
+}
+
+async fn write_numbered(store: &FreshStore, author: Caller, count: u32) {
+    for number in 0..count {
+        let numbered = content(&number.to_string(), true);
+        store.create_post(author, numbered, noon()).await.unwrap();
+    }
+}
+
+/// Each search finds the titles that contain it, and no others.
+async fn assert_found_literally(
+    store: &FreshStore,
+    caller: Caller,
+    titles: &[&str],
+    searches: &[String],
+) {
+    for part in searches {
+        let expected: Vec<&str> =
+            titles.iter().rev().copied().filter(|title| title.contains(part)).collect();
+        assert_eq!(store.titles(caller, search(part)).await, expected, "{part:?}");
+    }
+}
+
+/// Every run of one, two, three and five characters of the title, and all of it.
+fn parts(title: &str) -> Vec<String> {
+    let characters: Vec<char> = title.chars().collect();
+    let mut parts = vec![title.to_owned()];
+    for length in [1, 2, 3, 5] {
+        parts.extend(characters.windows(length).map(|part| part.iter().collect::<String>()));
+    }
+    parts
+}

@@ -1,0 +1,322 @@
+//! Migrations: the list and its files, the way up and down over data, and everything that an
+//! operator's commands find out about a database.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use post_api::store::migrate::{
+    Admin, Applied, Direction, MigrateError, Migration, POSTGRES, SQLITE, Step, find_target,
+    migrate, position, revision_at,
+};
+use post_api::store::sqlite::SqliteAdmin;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::stores::noon;
+
+/// A database file that may not be there yet.
+struct Place {
+    _folder: TempDir,
+    path: PathBuf,
+    admin: SqliteAdmin,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("posts.db");
+        Self { _folder: folder, admin: SqliteAdmin::new(&path), path }
+    }
+
+    async fn at(position: usize) -> Self {
+        let mut place = Self::new();
+        place.go_to(position).await;
+        place
+    }
+
+    async fn go_to(&mut self, position: usize) {
+        migrate(&mut self.admin, position, noon(), |_| {}).await.unwrap();
+    }
+
+    async fn revisions(&mut self) -> Vec<String> {
+        self.admin.applied().await.unwrap().into_iter().map(|found| found.revision).collect()
+    }
+
+    fn sql(&self) -> Connection {
+        let connection = Connection::open(&self.path).unwrap();
+        connection.pragma_update(None, "foreign_keys", true).unwrap();
+        connection
+    }
+}
+
+/// Two users, two posts and four votes, as any revision with tables can hold them.
+const SAMPLE: &str = "
+    INSERT INTO users (email, password, created_at) VALUES ('a@example.com', 'h', 1),
+        ('b@example.com', 'h', 2);
+    INSERT INTO posts (title, content, published, created_at, owner_id)
+        VALUES ('a lantern', '', 1, 3, 1), ('a draft', '', 0, 4, 2);
+    INSERT INTO votes (post_id, user_id) VALUES (1, 1), (1, 2), (2, 1), (2, 2);";
+
+#[test]
+fn every_migration_has_its_files_and_every_file_its_migration() {
+    for (store, migrations) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(store);
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let listed: BTreeSet<String> = migrations
+            .iter()
+            .flat_map(|migration| {
+                ["up", "down"].map(|way| format!("{}.{way}.sql", migration.revision))
+            })
+            .collect();
+        assert_eq!(files, listed, "{store}");
+    }
+}
+
+#[test]
+fn migrations_are_numbered_without_a_gap() {
+    for migrations in [SQLITE, POSTGRES] {
+        for (number, migration) in migrations.iter().enumerate() {
+            let expected = format!("{:04}_", number + 1);
+            assert!(migration.revision.starts_with(&expected), "{}", migration.revision);
+            assert!(!migration.up.trim().is_empty() && !migration.down.trim().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn up_and_down_one_by_one_over_data() {
+    let mut place = Place::at(1).await;
+    place.sql().execute_batch(SAMPLE).unwrap();
+    for target in 2..=SQLITE.len() {
+        place.go_to(target).await;
+        assert_sound(&mut place, target).await;
+    }
+    assert_eq!(count(&place, "SELECT votes FROM vote_counts WHERE post_id = 2"), 2);
+    for target in (1..SQLITE.len()).rev() {
+        place.go_to(target).await;
+        assert_sound(&mut place, target).await;
+    }
+    place.go_to(SQLITE.len()).await;
+    assert_sound(&mut place, SQLITE.len()).await;
+    assert!(place.admin.wrong_counts().await.unwrap().is_empty());
+    place.go_to(0).await;
+    assert_eq!(place.revisions().await, [""; 0]);
+    assert_eq!(
+        count(&place, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite%'"),
+        0
+    );
+    place.go_to(SQLITE.len()).await;
+    assert_eq!(count(&place, "SELECT count(*) FROM users"), 0);
+}
+
+/// The data is there, and the schema is what its migrations make.
+async fn assert_sound(place: &mut Place, target: usize) {
+    let expected: Vec<&str> = SQLITE.iter().take(target).map(|known| known.revision).collect();
+    assert_eq!(place.revisions().await, expected);
+    assert_eq!(place.admin.schema_differences().await.unwrap(), [""; 0], "at {target}");
+    for (table, rows) in [("users", 2), ("posts", 2), ("votes", 4)] {
+        assert_eq!(count(place, &format!("SELECT count(*) FROM {table}")), rows, "at {target}");
+    }
+}
+
+#[tokio::test]
+async fn without_directions_only_upvotes_are_left() {
+    let mut place = Place::at(SQLITE.len()).await;
+    place.sql().execute_batch(SAMPLE).unwrap();
+    place.sql().execute("UPDATE votes SET dir = -1 WHERE user_id = 2", []).unwrap();
+    place.go_to(1).await;
+    assert_eq!(count(&place, "SELECT count(*) FROM votes WHERE user_id = 1"), 2);
+    assert_eq!(count(&place, "SELECT count(*) FROM votes"), 2);
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_not_made_by_looking() {
+    let mut place = Place::new();
+    assert!(place.admin.applied().await.unwrap().is_empty());
+    assert!(place.admin.schema_differences().await.unwrap().is_empty());
+    assert!(place.admin.wrong_counts().await.unwrap().is_empty());
+    place.go_to(0).await;
+    assert!(!place.path.exists());
+}
+
+#[tokio::test]
+async fn the_database_remembers_what_was_applied_and_when() {
+    let mut place = Place::at(2).await;
+    let remember = |migration: &Migration| Applied {
+        revision: migration.revision.to_owned(),
+        checksum: migration.checksum(),
+        applied_at: noon(),
+    };
+    assert_eq!(place.admin.applied().await.unwrap(), [remember(&SQLITE[0]), remember(&SQLITE[1])]);
+    place.admin.stamp(1, noon()).await.unwrap();
+    assert_eq!(place.revisions().await, [SQLITE[0].revision]);
+    place.admin.stamp(2, noon()).await.unwrap();
+    assert!(place.admin.schema_differences().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_changed_migration_stops_everything() {
+    let mut place = Place::at(3).await;
+    let edit = "UPDATE schema_migrations SET checksum = 'other' WHERE revision LIKE '0002%'";
+    place.sql().execute(edit, []).unwrap();
+    for target in [0, 2, 3, SQLITE.len()] {
+        let refused = migrate(&mut place.admin, target, noon(), |_| {}).await;
+        assert!(matches!(refused, Err(MigrateError::Changed(name)) if name == SQLITE[1].revision));
+    }
+    let refused = place.admin.schema_differences().await;
+    assert!(matches!(refused, Err(MigrateError::Changed(_))));
+    assert_eq!(place.revisions().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_newer_database_is_left_alone() {
+    let mut place = Place::at(SQLITE.len()).await;
+    let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', 0)";
+    place.sql().execute(newer, []).unwrap();
+    for target in [0, SQLITE.len()] {
+        let refused = migrate(&mut place.admin, target, noon(), |_| {}).await;
+        assert!(matches!(refused, Err(MigrateError::Unknown(name)) if name == "9999_newer"));
+    }
+    assert_eq!(place.revisions().await.len(), SQLITE.len() + 1);
+}
+
+#[test]
+fn a_history_with_a_gap_is_not_known() {
+    let applied = |migration: &Migration| Applied {
+        revision: migration.revision.to_owned(),
+        checksum: migration.checksum(),
+        applied_at: noon(),
+    };
+    let gap = [applied(&SQLITE[0]), applied(&SQLITE[2])];
+    assert!(matches!(position(SQLITE, &gap), Err(MigrateError::Unknown(_))));
+    assert_eq!(position(SQLITE, &gap[..1]).unwrap(), 1);
+}
+
+/// Every starter finds the whole schema, and each migration ran once: a second run would fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn many_at_once_apply_each_migration_once() {
+    for _ in 0..5 {
+        let mut place = Place::new();
+        let starters: Vec<_> = (0..8)
+            .map(|_| {
+                let mut admin = SqliteAdmin::new(&place.path);
+                tokio::spawn(async move {
+                    let mut steps = 0;
+                    migrate(&mut admin, SQLITE.len(), noon(), |_| steps += 1).await.map(|()| steps)
+                })
+            })
+            .collect();
+        let mut steps = 0;
+        for starter in starters {
+            steps += starter.await.unwrap().unwrap();
+        }
+        assert_eq!(steps, SQLITE.len());
+        assert_eq!(place.revisions().await.len(), SQLITE.len());
+        assert!(place.admin.schema_differences().await.unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_word_names_a_position() {
+    let last = SQLITE.len();
+    for (now_at, word, found) in [
+        (0, "head", last),
+        (last, "base", 0),
+        (2, "+1", 3),
+        (2, "-1", 1),
+        (2, "+0", 2),
+        (0, "+5", 5),
+        (last, "-5", last - 5),
+        (0, "3", 3),
+        (0, "0003", 3),
+        (4, "0003_vote_counts", 3),
+    ] {
+        assert_eq!(find_target(SQLITE, now_at, word).unwrap(), found, "{word} at {now_at}");
+    }
+}
+
+#[test]
+fn a_word_that_names_no_position_is_refused() {
+    for word in ["", " ", "0", "0000", "9999", "vote_counts", "3_", "+", "-", "+x", "1.0", "HEAD"] {
+        let refused = find_target(SQLITE, 2, word);
+        assert!(matches!(refused, Err(MigrateError::NoSuchRevision(_))), "{word:?}: {refused:?}");
+    }
+    for word in ["-3", "+4", "+999999"] {
+        let refused = find_target(SQLITE, 2, word);
+        assert!(matches!(refused, Err(MigrateError::OutOfRange(..))), "{word:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_position_has_a_name() {
+    assert_eq!(revision_at(SQLITE, 0), "base");
+    assert_eq!(revision_at(SQLITE, 1), "0001_users_posts_votes");
+    assert_eq!(revision_at(SQLITE, SQLITE.len()), SQLITE.last().unwrap().revision);
+}
+
+#[tokio::test]
+async fn a_schema_that_was_changed_by_hand_is_found_out() {
+    let mut place = Place::at(SQLITE.len()).await;
+    place
+        .sql()
+        .execute_batch(
+            "DROP INDEX votes_user;
+             DROP TRIGGER votes_counted_after_delete;
+             CREATE TABLE notes (text TEXT);
+             ALTER TABLE users ADD COLUMN nickname TEXT;",
+        )
+        .unwrap();
+    let mut differences = place.admin.schema_differences().await.unwrap();
+    differences.sort();
+    assert_eq!(
+        differences,
+        [
+            "index votes_user is missing",
+            "table notes is not of any migration",
+            "table users was changed",
+            "trigger votes_counted_after_delete is missing",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_count_is_found_out() {
+    let mut place = Place::at(SQLITE.len()).await;
+    place.sql().execute_batch(SAMPLE).unwrap();
+    assert!(place.admin.wrong_counts().await.unwrap().is_empty());
+    place.sql().execute("UPDATE vote_counts SET votes = 5 WHERE post_id = 1", []).unwrap();
+    place.sql().execute("DELETE FROM vote_counts WHERE post_id = 2", []).unwrap();
+    assert_eq!(
+        place.admin.wrong_counts().await.unwrap(),
+        [
+            "post 1: the count says 5, its votes add up to 2",
+            "post 2: the count says 0, its votes add up to 2",
+        ]
+    );
+}
+
+/// What a step would run makes the same database as the step.
+#[tokio::test]
+async fn a_script_does_what_its_step_does() {
+    let mut scripted = Place::new();
+    for migration in SQLITE {
+        let step = Step { direction: Direction::Up, migration };
+        scripted.sql().execute_batch(&scripted.admin.script(step, noon())).unwrap();
+    }
+    let mut stepped = Place::at(SQLITE.len()).await;
+    assert_eq!(scripted.admin.applied().await.unwrap(), stepped.admin.applied().await.unwrap());
+    assert!(scripted.admin.schema_differences().await.unwrap().is_empty());
+    let newest = SQLITE.last().unwrap();
+    let step = Step { direction: Direction::Down, migration: newest };
+    scripted.sql().execute_batch(&scripted.admin.script(step, noon())).unwrap();
+    stepped.go_to(SQLITE.len() - 1).await;
+    assert_eq!(scripted.revisions().await, stepped.revisions().await);
+    assert!(scripted.admin.schema_differences().await.unwrap().is_empty());
+}
+
+fn count(place: &Place, query: &str) -> i64 {
+    place.sql().query_row(query, [], |row| row.get(0)).unwrap()
+}

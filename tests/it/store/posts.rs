@@ -1,0 +1,172 @@
+//! Posts and drafts.
+
+use jiff::Timestamp;
+use post_api::domain::page::Page;
+use post_api::domain::post::{PostContent, PostId};
+use post_api::store::ChangePost;
+
+use super::stores::{FreshStore, content, noon, seeing_drafts, text};
+
+/// Texts that some database, encoding or collation would change.
+const TEXTS: &[&str] = &[
+    "",
+    " ",
+    " \t\r\n around \u{b} ",
+    "😀👩‍👩‍👧‍👦🇨🇭",
+    "\u{ffff}\u{fffe}\u{fffd}\u{feff}",
+    "\u{10ffff}",
+    "é e\u{301} \u{212b} \u{fb01}",
+    "\u{1}\u{7f}\u{80}\u{9f}\u{2028}\u{2029}",
+    "'; DROP TABLE posts; --",
+    "\\ \\x00 \\u0000 % _ \" ` $1 ?1 :a @b",
+    "\u{202e}override\u{202c}",
+    "<script>alert(1)</script>",
+    "\u{1b}[31mred",
+];
+
+pub async fn a_post_is_found_as_it_was_written(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let written = store.write(ada, "title").await;
+    assert!(written.id.0 > 0);
+    assert_eq!((written.owner_id, written.created_at), (ada.user_id, noon()));
+    assert_eq!((written.title.as_str(), written.content.as_str()), ("title", "text"));
+    assert!(written.published);
+    for reader in [ada, bob] {
+        let found = store.read(reader, written.id).await.unwrap();
+        assert_eq!((found.post, found.votes), (written.clone(), 0));
+    }
+}
+
+pub async fn no_post_has_an_impossible_number(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    for id in [0, -1, 4711, i64::MAX, i64::MIN].map(PostId) {
+        assert_eq!(store.read(ada, id).await, None);
+        let replaced = store.replace_post(ada, id, content("no", true)).await.unwrap();
+        assert_eq!(replaced, ChangePost::NoSuchPost);
+        assert_eq!(store.delete_post(ada, id).await.unwrap(), ChangePost::NoSuchPost);
+    }
+}
+
+pub async fn a_draft_exists_for_its_author_only(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let draft = store.draft(ada, "draft").await;
+    assert!(!draft.published);
+    assert_eq!(store.read(ada, draft.id).await.unwrap().post, draft);
+    assert_eq!(store.read(bob, draft.id).await, None);
+    let replaced = store.replace_post(bob, draft.id, content("no", true)).await.unwrap();
+    assert_eq!(replaced, ChangePost::NoSuchPost);
+    assert_eq!(store.delete_post(bob, draft.id).await.unwrap(), ChangePost::NoSuchPost);
+    assert_eq!(store.read(ada, draft.id).await.unwrap().post, draft);
+    assert_eq!(store.delete_post(ada, draft.id).await.unwrap(), ChangePost::Changed(()));
+}
+
+pub async fn a_visible_draft_is_read_by_all_and_changed_by_its_author(store: &FreshStore) {
+    let ada = seeing_drafts(store.sign_up("ada").await);
+    let bob = seeing_drafts(store.sign_up("bob").await);
+    let draft = store.draft(ada, "draft").await;
+    assert_eq!(store.read(bob, draft.id).await.unwrap().post, draft);
+    let replaced = store.replace_post(bob, draft.id, content("no", true)).await.unwrap();
+    assert_eq!(replaced, ChangePost::NotOwner);
+    assert_eq!(store.delete_post(bob, draft.id).await.unwrap(), ChangePost::NotOwner);
+    assert_eq!(store.read(ada, draft.id).await.unwrap().post, draft);
+}
+
+pub async fn a_replacement_keeps_number_time_author_and_votes(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let post = store.write(ada, "before").await;
+    store.vote(bob, post.id, -1).await;
+    let new = PostContent { title: text("after"), content: text("other"), published: false };
+    let ChangePost::Changed(replaced) = store.replace_post(ada, post.id, new).await.unwrap() else {
+        panic!("the author could not replace the post");
+    };
+    assert_eq!((replaced.id, replaced.owner_id), (post.id, ada.user_id));
+    assert_eq!(replaced.created_at, post.created_at);
+    assert_eq!((replaced.title.as_str(), replaced.content.as_str()), ("after", "other"));
+    assert!(!replaced.published);
+    let found = store.read(ada, post.id).await.unwrap();
+    assert_eq!((found.post, found.votes), (replaced, -1));
+}
+
+pub async fn a_stranger_changes_nothing(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let post = store.write(ada, "hers").await;
+    let replaced = store.replace_post(bob, post.id, content("his", false)).await.unwrap();
+    assert_eq!(replaced, ChangePost::NotOwner);
+    assert_eq!(store.delete_post(bob, post.id).await.unwrap(), ChangePost::NotOwner);
+    assert_eq!(store.read(ada, post.id).await.unwrap().post, post);
+    assert_eq!(store.titles(bob, Page::default()).await, ["hers"]);
+}
+
+pub async fn a_deleted_post_is_gone(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let (kept, deleted) = (store.write(ada, "kept").await, store.write(ada, "deleted").await);
+    store.vote(bob, deleted.id, 1).await;
+    assert_eq!(store.delete_post(ada, deleted.id).await.unwrap(), ChangePost::Changed(()));
+    assert_eq!(store.delete_post(ada, deleted.id).await.unwrap(), ChangePost::NoSuchPost);
+    assert_eq!(store.read(ada, deleted.id).await, None);
+    let replaced = store.replace_post(ada, deleted.id, content("back", true)).await.unwrap();
+    assert_eq!(replaced, ChangePost::NoSuchPost);
+    assert_eq!(store.titles(ada, Page::default()).await, ["kept"]);
+    assert_eq!(store.read(ada, kept.id).await.unwrap().post, kept);
+}
+
+pub async fn the_number_of_a_deleted_post_is_never_given_again(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let mut last = 0;
+    for _ in 0..5 {
+        let post = store.write(ada, "post").await;
+        assert!(post.id.0 > last);
+        last = post.id.0;
+        store.delete_post(ada, post.id).await.unwrap();
+    }
+}
+
+pub async fn publishing_and_hiding_take_effect_at_once(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let post = store.draft(ada, "post").await;
+    for published in [true, false, true] {
+        store.replace_post(ada, post.id, content("post", published)).await.unwrap();
+        assert_eq!(store.read(bob, post.id).await.is_some(), published);
+        let listed = store.titles(bob, Page::default()).await.len();
+        assert_eq!(listed, usize::from(published));
+    }
+}
+
+pub async fn texts_are_kept_exactly(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    for original in TEXTS {
+        let new = PostContent { title: text(original), content: text(original), published: true };
+        let post = store.create_post(ada, new.clone(), noon()).await.unwrap();
+        assert_eq!((&post.title, &post.content), (&new.title, &new.content));
+        assert_eq!(store.read(ada, post.id).await.unwrap().post, post);
+        let other = content("other", true);
+        store.replace_post(ada, post.id, other).await.unwrap();
+        store.replace_post(ada, post.id, new).await.unwrap();
+        assert_eq!(store.read(ada, post.id).await.unwrap().post, post);
+        let newest = store.list_posts(ada, Page { limit: Some(1), ..Page::default() }).await;
+        assert_eq!(newest.unwrap()[0].post, post);
+    }
+}
+
+pub async fn long_texts_are_kept_exactly(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let long = "0123456789abcde😀".repeat(64 * 1024);
+    assert!(long.len() > 1024 * 1024);
+    let title = "a title 😀 ".repeat(5000);
+    let new = PostContent { title: text(&title), content: text(&long), published: true };
+    let post = store.create_post(ada, new, noon()).await.unwrap();
+    assert_eq!(store.read(ada, post.id).await.unwrap().post, post);
+    assert_eq!(store.delete_post(ada, post.id).await.unwrap(), ChangePost::Changed(()));
+}
+
+pub async fn times_of_posts_are_kept_to_the_microsecond(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    for microseconds in [0, 1, 999_999, 1_738_324_800_000_000, 253_402_207_199_999_999, -1] {
+        let created_at = Timestamp::from_microsecond(microseconds).unwrap();
+        let made = store.create_post(ada, content("post", true), created_at).await.unwrap();
+        let found = store.read(ada, made.id).await.unwrap().post;
+        assert_eq!((made.created_at, found.created_at), (created_at, created_at));
+        let replaced = store.replace_post(ada, made.id, content("post", true)).await.unwrap();
+        assert_eq!(replaced, ChangePost::Changed(made));
+    }
+}

@@ -1,0 +1,148 @@
+//! A store for each case, with nothing in it, and short words for what most cases begin with.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use post_api::domain::caller::Caller;
+use post_api::domain::email::Email;
+use post_api::domain::page::Page;
+use post_api::domain::policy::Drafts;
+use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use post_api::domain::text::Text;
+use post_api::domain::user::{NewUser, PasswordHash, UserId};
+use post_api::domain::vote::{Direction, Vote, VoteOutcome};
+use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
+use post_api::store::{CreateUser, Result, Store, StoreError};
+use tempfile::TempDir;
+
+/// What every case's clock shows: 2025-01-31T12:00:00.123456Z.
+pub const NOON: i64 = 1_738_324_800_123_456;
+
+/// A store that nobody else uses.
+pub struct FreshStore {
+    store: Arc<dyn Store>,
+    /// What goes when the case ends.
+    _place: TempDir,
+}
+
+/// On SQLite, in a file of its own.
+pub async fn sqlite() -> FreshStore {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("posts.db");
+    let mut admin = SqliteAdmin::new(&path);
+    let head = admin.migrations().len();
+    migrate(&mut admin, head, noon(), |_| {}).await.unwrap();
+    FreshStore { store: Arc::new(SqliteStore::open(&path).unwrap()), _place: folder }
+}
+
+impl Deref for FreshStore {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        self.store.as_ref()
+    }
+}
+
+impl FreshStore {
+    /// Adds the account `NAME@example.com`.
+    pub async fn sign_up(&self, name: &str) -> Caller {
+        match self.create_user(new_user(name)).await.unwrap() {
+            CreateUser::Created(user) => caller(user.id),
+            CreateUser::EmailTaken => panic!("{name} has an account already"),
+        }
+    }
+
+    /// A caller whose account was deleted.
+    pub async fn gone(&self) -> Caller {
+        let ghost = self.sign_up("ghost").await;
+        self.delete_user(ghost, ghost.user_id).await.unwrap();
+        ghost
+    }
+
+    pub async fn write(&self, author: Caller, title: &str) -> Post {
+        self.create_post(author, content(title, true), noon()).await.unwrap()
+    }
+
+    pub async fn draft(&self, author: Caller, title: &str) -> Post {
+        self.create_post(author, content(title, false), noon()).await.unwrap()
+    }
+
+    pub async fn read(&self, caller: Caller, id: PostId) -> Option<PostWithVotes> {
+        self.find_post(caller, id).await.unwrap()
+    }
+
+    /// The titles of the page, in its order.
+    pub async fn titles(&self, caller: Caller, page: Page) -> Vec<String> {
+        let posts = self.list_posts(caller, page).await.unwrap();
+        posts.into_iter().map(|found| found.post.title.into_string()).collect()
+    }
+
+    /// The count, which a reading and a list must agree on.
+    pub async fn count(&self, caller: Caller, id: PostId) -> i64 {
+        let read = self.read(caller, id).await.unwrap().votes;
+        let list = self.list_posts(caller, Page::default()).await.unwrap();
+        let listed = list.iter().find(|found| found.post.id == id).map(|found| found.votes);
+        assert_eq!(listed.unwrap_or(read), read, "reading and list of {id:?} differ");
+        read
+    }
+
+    pub async fn vote(&self, caller: Caller, id: PostId, dir: i64) -> VoteOutcome {
+        self.cast_vote(caller, vote(id, dir)).await.unwrap()
+    }
+}
+
+pub fn noon() -> Timestamp {
+    Timestamp::from_microsecond(NOON).unwrap()
+}
+
+pub fn email(name: &str) -> Email {
+    Email::parse(&format!("{name}@example.com")).unwrap()
+}
+
+pub fn hash(text: &str) -> PasswordHash {
+    PasswordHash::new(text.to_owned())
+}
+
+pub fn new_user(name: &str) -> NewUser {
+    NewUser { email: email(name), password_hash: hash("a hash"), created_at: noon() }
+}
+
+/// Someone who sees no drafts but their own.
+pub fn caller(user_id: UserId) -> Caller {
+    Caller { user_id, drafts: Drafts::Private }
+}
+
+/// The same caller where drafts are visible to all.
+pub fn seeing_drafts(caller: Caller) -> Caller {
+    Caller { drafts: Drafts::Visible, ..caller }
+}
+
+pub fn text(text: &str) -> Text {
+    Text::parse(text).unwrap()
+}
+
+pub fn content(title: &str, published: bool) -> PostContent {
+    PostContent { title: text(title), content: text("text"), published }
+}
+
+/// As the API says it: 1, -1, or 0 to withdraw.
+pub fn vote(post_id: PostId, dir: i64) -> Vote {
+    let direction = match dir {
+        1 => Some(Direction::Up),
+        -1 => Some(Direction::Down),
+        _ => None,
+    };
+    Vote { post_id, direction }
+}
+
+/// A page that searches for the text.
+pub fn search(text: &str) -> Page {
+    Page { search: Some(text.to_owned()), ..Page::default() }
+}
+
+#[track_caller]
+pub fn assert_gone<T: std::fmt::Debug>(outcome: Result<T>) {
+    assert!(matches!(outcome, Err(StoreError::CallerGone)), "{outcome:?}");
+}

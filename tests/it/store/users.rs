@@ -1,0 +1,154 @@
+//! Accounts.
+
+use jiff::Timestamp;
+use post_api::domain::page::Page;
+use post_api::domain::post::PostId;
+use post_api::domain::user::{NewUser, UserId};
+use post_api::store::{CreateUser, DeleteUser};
+
+use super::stores::{
+    FreshStore, assert_gone, content, email, hash, new_user, noon, seeing_drafts, vote,
+};
+
+pub async fn an_account_is_found_as_it_was_made(store: &FreshStore) {
+    let CreateUser::Created(made) = store.create_user(new_user("ada")).await.unwrap() else {
+        panic!("the address is taken in an empty store");
+    };
+    assert!(made.id.0 > 0);
+    assert_eq!((made.email.as_str(), made.created_at), ("ada@example.com", noon()));
+    assert_eq!(store.find_user(made.id).await.unwrap(), Some(made));
+    for id in [0, -1, 4711, i64::MAX, i64::MIN] {
+        assert_eq!(store.find_user(UserId(id)).await.unwrap(), None);
+    }
+}
+
+pub async fn an_address_belongs_to_one_account(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let second = NewUser { password_hash: hash("another"), ..new_user("ada") };
+    assert_eq!(store.create_user(second).await.unwrap(), CreateUser::EmailTaken);
+    let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
+    assert_eq!((found.user_id, found.password_hash), (ada.user_id, hash("a hash")));
+}
+
+/// Whatever the collation of the database: what differs is another address.
+pub async fn addresses_are_told_apart_exactly(store: &FreshStore) {
+    let names = ["ada", "Ada", "adá", "ad\u{e1}\u{302}", "a.da", "ada+1", "straße", "strasse"];
+    for name in names {
+        let caller = store.sign_up(name).await;
+        let found = store.find_credentials(email(name)).await.unwrap().unwrap();
+        assert_eq!(found.user_id, caller.user_id, "{name}");
+    }
+}
+
+pub async fn credentials_belong_to_the_address(store: &FreshStore) {
+    for name in ["ada", "bob"] {
+        let user = NewUser { password_hash: hash(name), ..new_user(name) };
+        store.create_user(user).await.unwrap();
+    }
+    let found = store.find_credentials(email("bob")).await.unwrap().unwrap();
+    assert_eq!(found.password_hash, hash("bob"));
+    assert!(store.find_credentials(email("eve")).await.unwrap().is_none());
+}
+
+pub async fn a_hash_is_upgraded_once(store: &FreshStore) {
+    let ada = store.sign_up("ada").await.user_id;
+    let bob = store.sign_up("bob").await;
+    store.upgrade_password_hash(ada, hash("a hash"), hash("stronger")).await.unwrap();
+    store.upgrade_password_hash(ada, hash("a hash"), hash("too late")).await.unwrap();
+    let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
+    assert_eq!(found.password_hash, hash("stronger"));
+    let other = store.find_credentials(email("bob")).await.unwrap().unwrap();
+    assert_eq!(other.password_hash, hash("a hash"));
+    store.delete_user(bob, bob.user_id).await.unwrap();
+    store.upgrade_password_hash(bob.user_id, hash("a hash"), hash("none")).await.unwrap();
+    assert!(store.find_credentials(email("bob")).await.unwrap().is_none());
+}
+
+pub async fn a_deleted_account_takes_its_posts_and_votes_along(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let hers = store.write(ada, "hers").await.id;
+    let draft = store.draft(ada, "draft").await.id;
+    let his = store.write(bob, "his").await.id;
+    store.vote(bob, hers, 1).await;
+    store.vote(ada, his, 1).await;
+    assert_eq!(store.delete_user(ada, ada.user_id).await.unwrap(), DeleteUser::Deleted);
+    assert_eq!(store.find_user(ada.user_id).await.unwrap(), None);
+    assert!(store.find_credentials(email("ada")).await.unwrap().is_none());
+    let all_seeing = seeing_drafts(bob);
+    assert_eq!(store.read(all_seeing, hers).await, None);
+    assert_eq!(store.read(all_seeing, draft).await, None);
+    assert_eq!(store.titles(all_seeing, Page::default()).await, ["his"]);
+    assert_eq!(store.count(bob, his).await, 0);
+}
+
+pub async fn only_the_account_itself_deletes_it(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    assert_eq!(store.delete_user(bob, ada.user_id).await.unwrap(), DeleteUser::NotOwner);
+    assert!(store.find_user(ada.user_id).await.unwrap().is_some());
+    assert!(store.find_user(bob.user_id).await.unwrap().is_some());
+    let nobody = UserId(bob.user_id.0 + 100);
+    assert_eq!(store.delete_user(bob, nobody).await.unwrap(), DeleteUser::NoSuchUser);
+}
+
+pub async fn an_address_is_free_after_deletion(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    store.delete_user(ada, ada.user_id).await.unwrap();
+    let again = store.sign_up("ada").await;
+    assert_ne!(again.user_id, ada.user_id);
+    assert_gone(store.find_caller(ada).await);
+    store.find_caller(again).await.unwrap();
+}
+
+/// A number that came back would revive the tokens of whoever had it.
+pub async fn the_number_of_a_deleted_account_is_never_given_again(store: &FreshStore) {
+    let mut last = 0;
+    for round in 0..5 {
+        let caller = store.sign_up(&format!("user{round}")).await;
+        assert!(caller.user_id.0 > last);
+        last = caller.user_id.0;
+        store.delete_user(caller, caller.user_id).await.unwrap();
+    }
+}
+
+pub async fn times_of_accounts_are_kept_to_the_microsecond(store: &FreshStore) {
+    let times = [0, 1, 999_999, 1_738_324_800_000_000, 253_402_207_199_999_999, -1];
+    for (number, microseconds) in times.into_iter().enumerate() {
+        let created_at = Timestamp::from_microsecond(microseconds).unwrap();
+        let user = NewUser { created_at, ..new_user(&format!("user{number}")) };
+        let CreateUser::Created(made) = store.create_user(user).await.unwrap() else {
+            panic!("the address is taken");
+        };
+        let found = store.find_user(made.id).await.unwrap().unwrap();
+        assert_eq!((made.created_at, found.created_at), (created_at, created_at));
+    }
+}
+
+/// In every method that acts for a caller, and nothing happens.
+pub async fn a_caller_without_an_account_is_gone(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let post = store.write(ada, "post").await;
+    let ghost = store.gone().await;
+    let missing = PostId(post.id.0 + 100);
+    assert_gone(store.find_caller(ghost).await);
+    for user in [ghost.user_id, ada.user_id, UserId(0)] {
+        assert_gone(store.delete_user(ghost, user).await);
+    }
+    assert_gone(store.create_post(ghost, content("no", true), noon()).await);
+    assert_gone(store.list_posts(ghost, Page::default()).await);
+    assert_gone(store.list_posts(ghost, Page { limit: Some(0), ..Page::default() }).await);
+    for id in [post.id, missing] {
+        assert_gone(store.find_post(ghost, id).await);
+        assert_gone(store.replace_post(ghost, id, content("no", true)).await);
+        assert_gone(store.delete_post(ghost, id).await);
+        for dir in [1, -1, 0] {
+            assert_gone(store.cast_vote(ghost, vote(id, dir)).await);
+        }
+    }
+    assert_eq!(store.read(ada, post.id).await.unwrap().post, post);
+    assert_eq!(store.count(ada, post.id).await, 0);
+    assert_eq!(store.titles(ada, Page::default()).await, ["post"]);
+}
+
+pub async fn the_store_is_ready(store: &FreshStore) {
+    store.check_ready().await.unwrap();
+}

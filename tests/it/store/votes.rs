@@ -1,0 +1,123 @@
+//! Votes, and the counts that follow every kind of change.
+
+use post_api::domain::page::Page;
+use post_api::domain::post::PostId;
+use post_api::domain::vote::VoteOutcome::{
+    Added, AlreadyCast, Changed, NoSuchPost, NotCast, Withdrawn,
+};
+
+use super::stores::{FreshStore, content, seeing_drafts};
+
+pub async fn votes_are_cast_turned_and_withdrawn(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let post = store.write(ada, "post").await.id;
+    let steps = [
+        (0, NotCast, 0),
+        (1, Added, 1),
+        (1, AlreadyCast, 1),
+        (-1, Changed, -1),
+        (-1, AlreadyCast, -1),
+        (1, Changed, 1),
+        (0, Withdrawn, 0),
+        (0, NotCast, 0),
+        (-1, Added, -1),
+        (0, Withdrawn, 0),
+    ];
+    for (number, (dir, outcome, count)) in steps.into_iter().enumerate() {
+        assert_eq!(store.vote(bob, post, dir).await, outcome, "step {number}");
+        assert_eq!(store.count(ada, post).await, count, "step {number}");
+    }
+}
+
+pub async fn votes_of_several_add_up(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let (first, second) = (store.write(ada, "first").await.id, store.write(ada, "second").await.id);
+    for (number, dir) in [1, 1, -1, 1, -1, 1].into_iter().enumerate() {
+        let voter = store.sign_up(&format!("voter{number}")).await;
+        assert_eq!(store.vote(voter, first, dir).await, Added);
+        assert_eq!(store.vote(voter, second, -1).await, Added);
+    }
+    assert_eq!(store.vote(ada, first, 1).await, Added);
+    assert_eq!(store.count(ada, first).await, 3);
+    assert_eq!(store.count(ada, second).await, -6);
+}
+
+pub async fn votes_need_a_post_that_is_seen(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let draft = store.draft(ada, "draft").await.id;
+    let deleted = store.write(ada, "deleted").await.id;
+    store.delete_post(ada, deleted).await.unwrap();
+    for id in [draft, deleted, PostId(0), PostId(-1), PostId(i64::MAX), PostId(i64::MIN)] {
+        for dir in [1, -1, 0] {
+            assert_eq!(store.vote(bob, id, dir).await, NoSuchPost, "{id:?}");
+        }
+    }
+    assert_eq!(store.count(ada, draft).await, 0);
+    assert_eq!(store.vote(ada, draft, 1).await, Added);
+    assert_eq!(store.vote(seeing_drafts(bob), draft, 1).await, Added);
+    assert_eq!(store.count(ada, draft).await, 2);
+}
+
+pub async fn hiding_a_post_hides_its_votes_from_others(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let post = store.write(ada, "post").await.id;
+    store.vote(bob, post, 1).await;
+    store.replace_post(ada, post, content("post", false)).await.unwrap();
+    for dir in [1, -1, 0] {
+        assert_eq!(store.vote(bob, post, dir).await, NoSuchPost);
+    }
+    assert_eq!(store.count(ada, post).await, 1);
+    store.replace_post(ada, post, content("post", true)).await.unwrap();
+    assert_eq!(store.vote(bob, post, 1).await, AlreadyCast);
+    assert_eq!(store.vote(bob, post, 0).await, Withdrawn);
+}
+
+pub async fn counts_follow_the_deletion_of_a_voter(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let (up, down) = (store.sign_up("up").await, store.sign_up("down").await);
+    let (first, second) = (store.write(ada, "first").await.id, store.write(ada, "second").await.id);
+    for id in [first, second] {
+        store.vote(up, id, 1).await;
+        store.vote(down, id, -1).await;
+    }
+    store.vote(ada, first, 1).await;
+    store.delete_user(down, down.user_id).await.unwrap();
+    assert_eq!((store.count(ada, first).await, store.count(ada, second).await), (2, 1));
+    store.delete_user(up, up.user_id).await.unwrap();
+    assert_eq!((store.count(ada, first).await, store.count(ada, second).await), (1, 0));
+}
+
+/// The author's own votes, on their posts and on others', go in the same step.
+pub async fn counts_follow_the_deletion_of_an_author(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let hers = store.write(ada, "hers").await.id;
+    let his = store.write(bob, "his").await.id;
+    for voter in [ada, bob] {
+        store.vote(voter, hers, 1).await;
+        store.vote(voter, his, -1).await;
+    }
+    store.delete_user(ada, ada.user_id).await.unwrap();
+    assert_eq!(store.vote(bob, hers, 0).await, NoSuchPost);
+    assert_eq!(store.count(bob, his).await, -1);
+    assert_eq!(store.titles(bob, Page::default()).await, ["his"]);
+}
+
+pub async fn counts_survive_replacement(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let post = store.write(ada, "post").await.id;
+    store.vote(bob, post, -1).await;
+    for published in [false, true, true] {
+        store.replace_post(ada, post, content("again", published)).await.unwrap();
+        assert_eq!(store.count(ada, post).await, -1);
+    }
+}
+
+pub async fn a_new_post_starts_at_zero(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let old = store.write(ada, "old").await.id;
+    store.vote(bob, old, 1).await;
+    store.delete_post(ada, old).await.unwrap();
+    let new = store.write(ada, "new").await.id;
+    assert_eq!(store.count(ada, new).await, 0);
+    assert_eq!(store.vote(bob, new, 0).await, NotCast);
+}

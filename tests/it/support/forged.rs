@@ -1,0 +1,22 @@
+//! Tokens that the service would not make.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+
+use super::app::SECRET;
+
+/// These texts as header and claims, signed with the key of every [`super::TestApp`].
+pub fn forge(header: &Value, claims: &Value) -> String {
+    forge_text(&header.to_string(), &claims.to_string())
+}
+
+/// The same with parts that need not be JSON.
+pub fn forge_text(header: &str, claims: &str) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let signature = mac.chain_update(&message).finalize().into_bytes();
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
