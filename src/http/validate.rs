@@ -7,6 +7,7 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
 use super::coerce::{Integer, Problem, integer_from_text};
+use crate::domain::email::Email;
 use crate::domain::policy::Policy;
 
 /// What a handler wants to be given: values that are known to fit.
@@ -87,7 +88,7 @@ impl Reading<'_> {
         let (problem, input) = match std::mem::replace(&mut self.body, Body::Absent) {
             Body::Json(Value::Object(fields)) => return Some(Object { fields, secret }),
             Body::Absent | Body::Json(Value::Null) => (missing(), Value::Null),
-            Body::Json(other) => (not_an_object(), mask_all(other, secret)),
+            Body::Json(other) => (not_an_object(), mask_outside(other, secret)),
             // Nobody can tell where in a text the secret stands.
             Body::Text(Some(_)) if secret.is_some() => (not_an_object(), Value::from(MASK)),
             Body::Text(Some(text)) => (not_an_object(), Value::String(text)),
@@ -238,8 +239,20 @@ fn last(pairs: &[(String, String)], name: &str) -> Option<String> {
     pairs.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.clone())
 }
 
-/// Masks the secret wherever a field of its name stands, at any depth and in any case: a client
-/// that misspells the body still sends a password.
+/// The same for what is no object: there nobody can tell where the secret stands, so that every
+/// text is masked but addresses, which a client mistakes for the whole request.
+fn mask_outside(value: Value, secret: Option<&str>) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(|item| mask_outside(item, secret)).collect(),
+        Value::String(text) if secret.is_some() && Email::parse(&text).is_err() => {
+            Value::from(MASK)
+        }
+        other => mask_all(other, secret),
+    }
+}
+
+/// Masks the secret wherever a field has its name or one that contains it, at any depth and in
+/// any case: a client that misspells the body still sends a password.
 fn mask_all(mut value: Value, secret: Option<&str>) -> Value {
     if let Some(secret) = secret {
         mask_within(&mut value, secret);
@@ -252,7 +265,7 @@ fn mask_within(value: &mut Value, secret: &str) {
         Value::Array(items) => items.iter_mut().for_each(|item| mask_within(item, secret)),
         Value::Object(fields) => {
             for (name, field) in fields {
-                if name.eq_ignore_ascii_case(secret) {
+                if name.to_ascii_lowercase().contains(secret) {
                     *field = Value::from(MASK);
                 } else {
                     mask_within(field, secret);

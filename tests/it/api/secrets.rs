@@ -1,0 +1,126 @@
+//! No password in any answer, whatever the shape of the request.
+
+use serde_json::{Value, json};
+
+use crate::support::{FORM, Persona, TestApp};
+
+/// Nothing else in a request holds these characters.
+const SECRET: &str = "Zq7-Canary-Lantern";
+
+/// Sign-ups that do not fit and hold the secret where a hasty client may put it.
+fn shapes() -> Vec<Value> {
+    let good = json!({"email": "ada@example.com", "password": SECRET});
+    vec![
+        json!({"password": SECRET}),
+        json!({"email": "nobody", "password": SECRET}),
+        json!({"email": 5, "password": SECRET}),
+        json!({"email": "ada@example.com", "password": [SECRET]}),
+        json!({"email": "ada@example.com", "password": {"password": SECRET}}),
+        json!({"email": "ada@example.com", "password": {"value": SECRET, "again": [SECRET]}}),
+        json!({"username": "ada", "password": SECRET}),
+        json!({"email": "ada@example.com", "Password": SECRET}),
+        json!({"email": "ada@example.com", "PASSWORD": SECRET}),
+        json!({"email": "ada@example.com", "password ": SECRET}),
+        json!({"email": "ada@example.com", "new_password": SECRET}),
+        json!({"email": "ada@example.com", "passwordConfirmation": SECRET}),
+        json!({"email": good, "password": 5}),
+        json!({"user": good}),
+        json!({"users": [[good]]}),
+        json!([good]),
+        json!([[good]]),
+        json!(["ada@example.com", SECRET]),
+        json!([["password", SECRET]]),
+        json!(SECRET),
+        json!(good.to_string()),
+        json!([good.to_string()]),
+    ]
+}
+
+/// Sends it and looks at everything that comes back.
+async fn assert_kept(caller: &Persona<'_>, path: &str, media_type: &str, body: String) {
+    let answer = caller.send_raw("POST", path, media_type, body.clone()).await;
+    assert!(answer.status == 422 || answer.status == 400, "{}: {body}", answer.status);
+    let text = answer.text();
+    let headers = format!("{:?}", answer.headers);
+    assert!(!text.contains(SECRET) && !headers.contains(SECRET), "{media_type} {body}: {text}");
+}
+
+#[tokio::test]
+async fn a_refused_sign_up_does_not_repeat_the_password() {
+    let app = TestApp::start().await;
+    let anonymous = app.anonymous();
+    for shape in shapes() {
+        for media_type in
+            ["application/json", "application/json; charset=utf-8", "text/plain", FORM]
+        {
+            let body = shape.to_string();
+            assert_kept(&anonymous, "/users", media_type, body).await;
+        }
+    }
+    for broken in [
+        format!(r#"{{"email":"ada@example.com","password":"{SECRET}""#),
+        format!(r#"{{"password":"{SECRET}"}} trailing"#),
+        format!(r#"{{"password":"{SECRET}\ud800"}}"#),
+        format!(r#"{{"password":"\x {SECRET}"}}"#),
+        format!(r#"{{"password":{SECRET}}}"#),
+        format!("email=ada%40example.com&password={SECRET}"),
+        SECRET.to_owned(),
+    ] {
+        for media_type in ["application/json", "", "text/plain", FORM, "multipart/form-data"] {
+            assert_kept(&anonymous, "/users", media_type, broken.clone()).await;
+        }
+    }
+    let too_long = json!({"email": "ada@example.com", "password": SECRET.repeat(300)});
+    assert_kept(&anonymous, "/users", "application/json", too_long.to_string()).await;
+}
+
+#[tokio::test]
+async fn a_refused_login_does_not_repeat_the_password() {
+    let app = TestApp::start().await;
+    let anonymous = app.anonymous();
+    for body in [
+        format!("password={SECRET}"),
+        format!("username=&password={SECRET}"),
+        format!("username=ada&password={SECRET}&grant_type=x"),
+        format!("Username=ada&Password={SECRET}"),
+        json!({"username": "ada", "password": SECRET}).to_string(),
+    ] {
+        for media_type in
+            [FORM, "application/json", "text/plain", "", "multipart/form-data; boundary=b"]
+        {
+            assert_kept(&anonymous, "/login", media_type, body.clone()).await;
+        }
+    }
+    let answer = app.log_in("ada@example.com", SECRET).await.expect(403);
+    assert!(!answer.text().contains(SECRET));
+}
+
+/// What is no secret is repeated as it was sent, else nobody finds their mistake.
+#[tokio::test]
+async fn the_rest_of_a_refused_sign_up_is_repeated() {
+    let app = TestApp::start().await;
+    for (body, input) in [
+        (json!("ada@example.com"), json!("ada@example.com")),
+        (json!([]), json!([])),
+        (json!(5), json!(5)),
+        (json!({"emial": "a", "extra": [1]}), json!({"emial": "a", "extra": [1]})),
+        (json!({"password": SECRET, "x": 1}), json!({"password": "**********", "x": 1})),
+    ] {
+        let answer = app.anonymous().post("/users", &body).await.expect(422).json();
+        assert_eq!(answer["detail"][0]["input"], input);
+    }
+}
+
+#[tokio::test]
+async fn no_reading_shows_a_password_or_its_hash() {
+    let app = TestApp::start().await;
+    let body = json!({"email": "ada@example.com", "password": SECRET});
+    let made = app.anonymous().post("/users", &body).await.expect(201);
+    let login = app.log_in("ada@example.com", SECRET).await.expect(200);
+    let ada = app.with_token(login.json()["access_token"].as_str().unwrap());
+    let path = format!("/users/{}", made.json()["id"]);
+    for answer in [made, ada.get(&path).await, ada.get("/users/me").await, login] {
+        let text = answer.text();
+        assert!(!text.contains(SECRET) && !text.contains("argon2"), "{text}");
+    }
+}
