@@ -41,6 +41,14 @@ impl Origins {
         };
         texts.map(parse).collect::<Result<_, _>>().map(Self::Listed)
     }
+
+    /// Tells caches that the answer depends on the origin: one that was made for none, too, else
+    /// it is given to a page that then may not read it.
+    pub(super) fn vary(&self, headers: &mut HeaderMap) {
+        if matches!(self, Self::Listed(_)) {
+            headers.append(VARY, HeaderValue::from_static("origin"));
+        }
+    }
 }
 
 /// What has to be known of a request to answer it across origins.
@@ -84,13 +92,8 @@ impl Crossing {
     pub(super) fn allow(&self, origins: &Origins, headers: &mut HeaderMap) {
         let allowed = match origins {
             Origins::Any => HeaderValue::from_static("*"),
-            Origins::Listed(listed) => {
-                headers.append(VARY, HeaderValue::from_static("origin"));
-                if !listed.contains(&self.origin) {
-                    return;
-                }
-                self.origin.clone()
-            }
+            Origins::Listed(listed) if listed.contains(&self.origin) => self.origin.clone(),
+            Origins::Listed(_) => return,
         };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         headers.insert(

@@ -46,6 +46,7 @@ async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Nex
         None => answer(request, next, &access).await,
     };
     headers::complete(response.headers_mut());
+    shell.origins.vary(response.headers_mut());
     if let Some(crossing) = crossing {
         crossing.allow(&shell.origins, response.headers_mut());
     }

@@ -1,0 +1,120 @@
+//! Cross-origin requests.
+
+use axum::body::Body;
+use axum::http::HeaderValue;
+use post_api::http::Origins;
+
+use crate::support::{Answer, Setup, TestApp};
+
+const APP: &str = "https://app.example.org";
+
+async fn listed() -> TestApp {
+    let listed = [APP, "http://localhost:3000"].map(HeaderValue::from_static);
+    TestApp::set_up(Setup { origins: Origins::Listed(listed.to_vec()), ..Setup::default() }).await
+}
+
+async fn ask(app: &TestApp, path: &str, origin: &str) -> Answer {
+    let request = app.anonymous().request("GET", path).header("origin", origin);
+    app.send(request.header("cookie", "a=b").body(Body::empty()).unwrap()).await
+}
+
+async fn preflight(app: &TestApp, path: &str, origin: &str, headers: Option<&str>) -> Answer {
+    let mut request = app.anonymous().request("OPTIONS", path).header("origin", origin);
+    request = request.header("access-control-request-method", "PUT");
+    if let Some(headers) = headers {
+        request = request.header("access-control-request-headers", headers);
+    }
+    app.send(request.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn any_origin_may_read_and_none_with_credentials() {
+    let app = TestApp::start().await;
+    for path in ["/livez", "/posts", "/nowhere", "/users/x", "/docs"] {
+        for origin in [APP, "null", "not an origin"] {
+            let answer = ask(&app, path, origin).await;
+            assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
+            assert!(answer.header("access-control-allow-credentials").is_empty(), "{path}");
+            assert!(answer.header("access-control-expose-headers").contains("x-request-id"));
+        }
+        let same_origin = app.anonymous().get(path).await;
+        assert!(
+            !same_origin.headers.keys().any(|name| name.as_str().starts_with("access-control"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_on_every_path() {
+    let app = TestApp::start().await;
+    for path in ["/posts", "/posts/1", "/nowhere", "/login/"] {
+        let answer = preflight(&app, path, APP, Some("authorization, x-own")).await.expect(200);
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.header("access-control-allow-headers"), "authorization, x-own");
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            assert!(answer.header("access-control-allow-methods").contains(method));
+        }
+        answer.header("access-control-max-age").parse::<u32>().unwrap();
+        let bare = preflight(&app, path, APP, None).await.expect(200);
+        assert!(bare.header("access-control-allow-headers").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_plain_options_is_no_preflight() {
+    let app = TestApp::start().await;
+    app.anonymous().send_raw("OPTIONS", "/posts", "", "").await.expect(405);
+    let request = app.anonymous().request("OPTIONS", "/posts").header("origin", APP);
+    app.send(request.body(Body::empty()).unwrap()).await.expect(405);
+    let request = app.anonymous().request("OPTIONS", "/posts");
+    let request = request.header("access-control-request-method", "PUT");
+    app.send(request.body(Body::empty()).unwrap()).await.expect(405);
+}
+
+#[tokio::test]
+async fn listed_origins_alone_may_read() {
+    let app = listed().await;
+    for origin in [APP, "http://localhost:3000"] {
+        let answer = ask(&app, "/livez", origin).await.expect(200);
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        assert!(answer.header("access-control-allow-credentials").is_empty());
+        let answer = preflight(&app, "/posts", origin, Some("authorization")).await.expect(200);
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+    }
+    for origin in [
+        "null",
+        "*",
+        "",
+        "https://app.example.org.evil.example",
+        "https://evil.example/https://app.example.org",
+        "http://app.example.org",
+        "https://app.example.org:8443",
+        "https://app.example.org/",
+        "https://APP.example.org",
+        "https://sub.app.example.org",
+        "http://localhost:3001",
+    ] {
+        for answer in
+            [ask(&app, "/livez", origin).await, preflight(&app, "/posts", origin, None).await]
+        {
+            assert!(answer.header("access-control-allow-origin").is_empty(), "{origin}");
+            assert!(answer.header("access-control-expose-headers").is_empty(), "{origin}");
+        }
+    }
+}
+
+/// Else a cache gives one origin what was meant for another: the Fetch standard wants it on
+/// answers without an origin, too.
+#[tokio::test]
+async fn answers_vary_with_the_origin_where_origins_are_listed() {
+    let app = listed().await;
+    for answer in [
+        ask(&app, "/docs", APP).await,
+        ask(&app, "/docs", "https://evil.example").await,
+        app.anonymous().get("/docs").await,
+        preflight(&app, "/posts", APP, None).await,
+    ] {
+        assert_eq!(answer.header("vary"), "origin");
+    }
+    assert_eq!(ask(&TestApp::start().await, "/docs", APP).await.header("vary"), "");
+}
