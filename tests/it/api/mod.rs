@@ -1,1 +1,50 @@
-//! The API, by path.
+//! The API, by path: what each operation does, then what holds for all of them. What the answers
+//! look like to the byte is the recorded contract's to judge.
+
+/// `/users`: accounts.
+mod users;
+
+/// `/login`: tokens for passwords, and what becomes of old hashes.
+mod login;
+
+/// `/posts`: posts and drafts.
+mod posts;
+
+/// `/vote`: votes and their races.
+mod vote;
+
+/// `/docs`, `/redoc`, `/openapi.json`: the pages and the document.
+mod docs;
+
+/// `/livez`, `/readyz`: alive and ready.
+mod health;
+
+/// The operations of the document, for the tests that walk over all of them.
+mod operations;
+
+/// Every operation with a token, and every way for a token to be wrong.
+mod access;
+
+/// Every status that an operation answers stands in the document.
+mod documented;
+
+/// Where the service differs from the reference on purpose, a test for each difference.
+mod differences;
+
+/// The modes: the reference's, and each switch alone.
+mod modes;
+
+/// Refusals that no handler makes: unknown paths and methods, bodies that are too large.
+mod errors;
+
+/// Input made to hurt, on every operation: never a fault of ours.
+mod hostile;
+
+/// No password in any answer.
+mod secrets;
+
+/// Cross-origin requests.
+mod cors;
+
+/// Headers that every answer carries.
+mod headers;

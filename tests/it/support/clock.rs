@@ -11,6 +11,10 @@ pub struct TestClock {
 }
 
 impl TestClock {
+    pub fn set(&self, microseconds: i64) {
+        self.microseconds.store(microseconds, Ordering::SeqCst);
+    }
+
     pub fn advance(&self, seconds: i64) {
         self.microseconds.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }

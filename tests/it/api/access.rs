@@ -1,0 +1,238 @@
+//! Every operation that the document says needs a token, and every way for a token to be wrong.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::operations::{Access, Operation};
+use crate::support::{Answer, Persona, TestApp, forge, forge_text};
+
+const NOW: i64 = 1_738_324_800;
+
+/// What a stranger could have changed: everything that two accounts see.
+async fn everything(readers: &[&Persona<'_>]) -> Vec<String> {
+    let mut seen = Vec::new();
+    for reader in readers {
+        for path in ["/users/me", "/posts", "/posts?published=false"] {
+            seen.push(reader.get(path).await.expect(200).text().to_owned());
+        }
+    }
+    seen
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer, detail: &str, context: &str) {
+    assert_eq!(answer.status, 401, "{context}");
+    assert_eq!(answer.text(), json!({"detail": detail}).to_string(), "{context}");
+    assert_eq!(answer.header("www-authenticate"), "Bearer", "{context}");
+}
+
+/// Sends each operation with a body that fits, and with faults that the token comes before.
+async fn assert_refused_everywhere(app: &TestApp, caller: &Persona<'_>, id: i64, detail: &str) {
+    let mut walked = 0;
+    for operation in Operation::all(app).await {
+        if operation.access != Access::TokenNeeded {
+            continue;
+        }
+        walked += 1;
+        let name = operation.name();
+        let answer = operation.call(caller, &id.to_string()).await;
+        assert_refused(&answer, detail, &name);
+        for (id, body) in [("x", "{"), ("4711", "[]"), ("1", "{}")] {
+            let path = format!("{}?limit=x", operation.path_to(id));
+            let media_type = "application/json";
+            let answer = caller.send_raw(&operation.method, &path, media_type, body).await;
+            assert_refused(&answer, detail, &name);
+        }
+    }
+    assert!(walked >= 9, "only {walked} operations need a token");
+}
+
+#[tokio::test]
+async fn without_a_token() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let post = ada.write_post("post").await;
+    let before = everything(&[&ada]).await;
+    assert_refused_everywhere(&app, &app.anonymous(), post, "Not authenticated").await;
+    assert_eq!(everything(&[&ada]).await, before);
+}
+
+#[tokio::test]
+async fn with_a_malformed_token() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let post = ada.write_post("post").await;
+    let before = everything(&[&ada]).await;
+    for token in ["", "x", "a.b.c"] {
+        let caller = app.with_token(token);
+        assert_refused_everywhere(&app, &caller, post, "Could not validate credentials").await;
+    }
+    assert_eq!(everything(&[&ada]).await, before);
+}
+
+#[tokio::test]
+async fn with_a_token_of_another_key() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let post = ada.write_post("post").await;
+    let before = everything(&[&ada]).await;
+    let good = ada.token.clone().unwrap();
+    let (message, _) = good.rsplit_once('.').unwrap();
+    let caller = app.with_token(&format!("{message}.{}", URL_SAFE_NO_PAD.encode([7; 32])));
+    assert_refused_everywhere(&app, &caller, post, "Could not validate credentials").await;
+    assert_eq!(everything(&[&ada]).await, before);
+}
+
+#[tokio::test]
+async fn with_an_expired_token() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let post = ada.write_post("post").await;
+    let before = everything(&[&ada]).await;
+    app.clock.advance(30 * 60);
+    assert_refused_everywhere(&app, &ada, post, "Could not validate credentials").await;
+    let again = app.with_token(&app.token_for(ada.id));
+    assert_eq!(everything(&[&again]).await, before);
+}
+
+#[tokio::test]
+async fn with_the_token_of_a_deleted_user() {
+    let app = TestApp::start().await;
+    let (ada, ghost) = (app.signed_in("ada").await, app.signed_in("ghost").await);
+    let post = ada.write_post("post").await;
+    ghost.write_post("gone").await;
+    ghost.delete("/users/me").await.expect(204);
+    let before = everything(&[&ada]).await;
+    let detail = "Could not validate credentials";
+    assert_refused_everywhere(&app, &ghost, post, detail).await;
+    assert_refused_everywhere(&app, &ghost, ghost.id, detail).await;
+    for path in [format!("/posts/{}", "9".repeat(30)), "/posts?limit=0".to_owned()] {
+        assert_refused(&ghost.get(&path).await, detail, &path);
+    }
+    let huge = json!({"post_id": 9e18, "dir": 1});
+    assert_refused(&ghost.post("/vote", &huge).await, detail, "vote on an impossible post");
+    assert_eq!(everything(&[&ada]).await, before);
+}
+
+#[tokio::test]
+async fn claims_are_read_strictly() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let header = json!({"alg": "HS256", "typ": "JWT"});
+    let good = json!({"user_id": ada.id, "exp": NOW + 60});
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        claims
+    };
+    for claims in [
+        good.clone(),
+        with("exp", json!(1_738_324_860.5)),
+        with("iat", json!(NOW + 1000)),
+        with("nbf", json!(NOW)),
+        with("sub", json!("ada")),
+        with("iss", json!(["anything"])),
+    ] {
+        let caller = app.with_token(&forge(&header, &claims));
+        caller.get("/users/me").await.expect(200);
+    }
+    for claims in [
+        json!({"user_id": ada.id}),
+        json!({"exp": NOW + 60}),
+        json!([ada.id, NOW + 60]),
+        with("exp", Value::Null),
+        with("exp", json!((NOW + 60).to_string())),
+        with("exp", json!(NOW)),
+        with("exp", json!(-1)),
+        with("exp", json!(true)),
+        with("user_id", json!(ada.id.to_string())),
+        with("user_id", json!(1.0)),
+        with("user_id", json!(u64::MAX)),
+        with("user_id", json!(true)),
+        with("user_id", json!([1])),
+        with("user_id", Value::Null),
+        with("user_id", json!(0)),
+        with("user_id", json!(-1)),
+        with("user_id", json!(i64::MAX)),
+        with("nbf", json!(NOW + 60)),
+        with("nbf", json!("0")),
+        with("nbf", Value::Null),
+        with("iat", json!("0")),
+        with("sub", json!(1)),
+        with("jti", json!(1)),
+        with("aud", json!("posts")),
+        with("aud", Value::Null),
+        with("at_hash", json!("x")),
+    ] {
+        let answer = app.with_token(&forge(&header, &claims)).get("/users/me").await;
+        assert_refused(&answer, "Could not validate credentials", &claims.to_string());
+    }
+}
+
+#[tokio::test]
+async fn headers_and_forms_of_tokens_are_read_strictly() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let claims = json!({"user_id": ada.id, "exp": NOW + 60});
+    let plain = forge(&json!({"alg": "HS256"}), &claims);
+    app.with_token(&plain).get("/users/me").await.expect(200);
+    let kid = forge(&json!({"alg": "HS256", "kid": "../../dev/null", "jku": "http://e"}), &claims);
+    app.with_token(&kid).get("/users/me").await.expect(200);
+    let (message, signature) = plain.rsplit_once('.').unwrap();
+    let mut tokens = vec![
+        format!("{message}."),
+        message.to_owned(),
+        format!("{message}.{}", &signature[..20]),
+        format!("{plain}.{signature}"),
+        format!("{plain}.a.b"),
+        format!(".{plain}"),
+        format!("{plain}=="),
+        format!("{plain}{}", "A".repeat(100_000)),
+        forge(&json!({"alg": "HS256", "crit": ["exp"], "exp": 1}), &claims),
+    ];
+    for algorithm in ["none", "None", "nOnE", "HS512", "HS384", "RS256", "ES256", "HS", ""] {
+        let token = forge(&json!({"alg": algorithm}), &claims);
+        tokens.push(format!("{}.", token.rsplit_once('.').unwrap().0));
+        tokens.push(token);
+    }
+    let twice = format!(r#"{{"user_id":1,"user_id":{},"exp":{}}}"#, ada.id, NOW + 60);
+    let endless = format!(r#"{{"user_id":{},"exp":1e999}}"#, ada.id);
+    for claims in [twice, endless, "null".to_owned(), "{".to_owned(), String::new()] {
+        tokens.push(forge_text(r#"{"alg":"HS256"}"#, &claims));
+    }
+    for header in ["[]", "{}", r#"{"alg":["HS256"]}"#, r#"{"alg":null}"#, "", "x"] {
+        tokens.push(forge_text(header, &claims.to_string()));
+    }
+    for token in tokens {
+        let answer = app.with_token(&token).get("/users/me").await;
+        assert_refused(&answer, "Could not validate credentials", &token);
+    }
+}
+
+#[tokio::test]
+async fn the_header_is_the_only_place_for_a_token() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let token = ada.token.clone().unwrap();
+    for (values, status) in [
+        (vec![format!("bearer {token}")], 200),
+        (vec![format!("BEARER {token}")], 200),
+        (vec![format!("Bearer {token}"), format!("Bearer {token}")], 401),
+        (vec![format!("Basic {token}")], 401),
+        (vec![token.clone()], 401),
+        (vec!["Bearer".to_owned()], 401),
+        (vec![format!("Bearer\t{token}")], 401),
+    ] {
+        let mut request = app.anonymous().request("GET", "/users/me");
+        for value in &values {
+            request = request.header("authorization", value);
+        }
+        let answer = app.send(request.body(axum::body::Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, status, "{values:?}");
+    }
+    for path in [format!("/users/me?access_token={token}"), format!("/users/me?token={token}")] {
+        let answer = app.anonymous().get(&path).await;
+        assert_refused(&answer, "Not authenticated", &path);
+    }
+}

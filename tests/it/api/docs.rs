@@ -1,0 +1,84 @@
+//! The documentation pages and the document.
+
+use crate::support::{Setup, TestApp};
+
+#[tokio::test]
+async fn pages_come_out_of_the_binary() {
+    let app = TestApp::start().await;
+    for path in ["/docs", "/docs/", "/redoc", "/docs/oauth2-redirect"] {
+        let page = app.anonymous().get(path).await.expect(200);
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        for elsewhere in ["src=\"http", "src=\"//", "href=\"http", "href=\"//", "cdn."] {
+            let tags = page.text().split("<script>").next().unwrap();
+            assert!(!tags.contains(elsewhere), "{path} loads {elsewhere}");
+        }
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+    }
+    for path in ["/docs", "/redoc"] {
+        assert!(app.anonymous().get(path).await.text().contains("/openapi.json"), "{path}");
+    }
+}
+
+/// Every file that the page asks for is there.
+#[tokio::test]
+async fn files_of_the_page_are_there() {
+    let app = TestApp::start().await;
+    let page = app.anonymous().get("/docs").await.expect(200);
+    let files: Vec<&str> = page
+        .text()
+        .split('"')
+        .filter(|text| text.starts_with("/docs/") && text.contains('.'))
+        .collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        app.anonymous().get(file).await.expect(200);
+    }
+    app.anonymous().get("/docs/no-such-file.js").await.expect(404);
+    app.anonymous().get("/docs/..%2f..%2fCargo.toml").await.expect(404);
+}
+
+#[tokio::test]
+async fn a_page_that_is_known_is_not_sent_again() {
+    let app = TestApp::start().await;
+    for path in ["/docs", "/redoc", "/openapi.json"] {
+        let page = app.anonymous().get(path).await.expect(200);
+        let request = app.anonymous().request("GET", path);
+        let request = request.header("if-none-match", page.header("etag"));
+        let known = app.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(304);
+        assert!(known.body.is_empty());
+        let request = app.anonymous().request("GET", path).header("if-none-match", "\"other\"");
+        app.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(200);
+    }
+}
+
+/// What other versions of the page take over from the address leads nowhere.
+#[tokio::test]
+async fn the_address_changes_nothing() {
+    let app = TestApp::start().await;
+    let page = app.anonymous().get("/docs").await.expect(200);
+    for query in ["url=https://evil.example/a.json", "configUrl=//evil.example", "urls=x"] {
+        let same = app.anonymous().get(&format!("/docs?{query}")).await.expect(200);
+        assert_eq!(same.body, page.body);
+    }
+}
+
+#[tokio::test]
+async fn pages_can_be_left_out() {
+    let app = TestApp::set_up(Setup { pages: false, ..Setup::default() }).await;
+    for path in ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect", "/docs/start.js"] {
+        app.anonymous().get(path).await.expect(404);
+    }
+    app.signed_in("ada").await.get("/posts").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_document_says_where_a_token_comes_from() {
+    let app = TestApp::start().await;
+    let document = app.anonymous().get("/openapi.json").await.expect(200).json();
+    let flow =
+        &document["components"]["securitySchemes"]["OAuth2PasswordBearer"]["flows"]["password"];
+    assert_eq!(flow["tokenUrl"], "login");
+    assert_eq!(document["info"]["title"], "Post Management API");
+}

@@ -1,0 +1,183 @@
+//! Refusals that no handler makes wear the shape of those that handlers make.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::operations::Operation;
+use crate::support::{Answer, TestApp};
+
+/// The largest body that is read.
+const LARGEST: usize = 2 * 1024 * 1024;
+
+#[track_caller]
+fn assert_shape(answer: &Answer, status: u16, detail: &str, context: &str) {
+    assert_eq!(answer.status, status, "{context}");
+    assert_eq!(answer.text(), json!({"detail": detail}).to_string(), "{context}");
+    assert_eq!(answer.header("content-type"), "application/json", "{context}");
+    assert!(answer.header("location").is_empty(), "{context}");
+}
+
+#[tokio::test]
+async fn unknown_paths() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for path in [
+        "/",
+        "/sqlalchemy",
+        "/post",
+        "/posts/1/2",
+        "//posts",
+        "//evil.example",
+        "/posts/1/..;/",
+        "/posts/../users",
+        "/POSTS",
+        "/users/me/x",
+        "/%2e%2e/posts",
+        "/posts//1",
+        "/.env",
+        "/openapi.yaml",
+        "/posts%00",
+        "/posts%2F1",
+        "/vote/1",
+        "/%ff",
+    ] {
+        for method in ["GET", "POST", "DELETE"] {
+            let answer = ada.send_raw(method, path, "application/json", "{}").await;
+            assert_shape(&answer, 404, "Not Found", &format!("{method} {path}"));
+        }
+    }
+}
+
+/// `Allow` names every method of the path once, HEAD wherever GET is.
+#[tokio::test]
+async fn unknown_methods() {
+    let app = TestApp::start().await;
+    let operations = Operation::all(&app).await;
+    let paths: BTreeSet<&str> =
+        operations.iter().map(|operation| operation.path.as_str()).collect();
+    for path in paths {
+        let known = operations.iter().filter(|operation| operation.path == path);
+        let mut methods: BTreeSet<&str> =
+            known.map(|operation| operation.method.as_str()).collect();
+        if methods.contains("GET") {
+            methods.insert("HEAD");
+        }
+        let tried =
+            ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "X"];
+        for method in tried.into_iter().filter(|method| !methods.contains(method)) {
+            let concrete = path.replace("{id}", "1");
+            for path in [concrete.clone(), format!("{}/", concrete.trim_end_matches('/'))] {
+                let answer = app.anonymous().send_raw(method, &path, "", "").await;
+                let context = format!("{method} {path}");
+                if method == "HEAD" {
+                    assert_eq!(answer.status, 405, "{context}");
+                } else {
+                    assert_shape(&answer, 405, "Method Not Allowed", &context);
+                }
+                assert_eq!(answer.headers.get_all("allow").iter().count(), 1, "{context}");
+                let mut allowed: Vec<&str> =
+                    answer.header("allow").split(',').map(str::trim).collect();
+                allowed.sort_unstable();
+                assert_eq!(allowed, methods.iter().copied().collect::<Vec<_>>(), "{context}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_a_header_names_does_not_count() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let path = format!("/posts/{}", ada.write_post("post").await);
+    for name in ["x-http-method-override", "x-http-method", "x-method-override"] {
+        let request = ada.request("GET", &path).header(name, "DELETE");
+        app.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(200);
+    }
+    ada.get(&format!("{path}?_method=DELETE")).await.expect(200);
+    ada.get(&path).await.expect(200);
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let post = format!("/posts/{}", ada.write_post("post").await);
+    for path in
+        [&post, "/posts", "/users/me", "/livez", "/readyz", "/openapi.json", "/docs", "/redoc"]
+    {
+        let (get, head) = (ada.get(path).await.expect(200), ada.head(path).await.expect(200));
+        assert!(head.body.is_empty(), "{path}");
+        assert_eq!(get.header("content-type"), head.header("content-type"), "{path}");
+        assert_eq!(head.header("content-length"), get.body.len().to_string(), "{path}");
+    }
+    app.anonymous().head("/posts").await.expect(401);
+    ada.head("/posts/4711").await.expect(404);
+}
+
+#[tokio::test]
+async fn bodies_have_a_bound() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let around = r#"{"title":"","content":""}"#.len();
+    let body =
+        |length: usize| format!(r#"{{"title":"","content":"{}"}}"#, "x".repeat(length - around));
+    let json = "application/json";
+    ada.send_raw("POST", "/posts", json, body(LARGEST)).await.expect(201);
+    let answer = ada.send_raw("POST", "/posts", json, body(LARGEST + 1)).await;
+    assert_shape(&answer, 413, "the body is larger than 2 MiB", "a byte too many");
+    let announced =
+        ada.request("POST", "/posts").header("content-length", (LARGEST + 1).to_string());
+    let answer = app.send(announced.body(axum::body::Body::empty()).unwrap()).await;
+    assert_shape(&answer, 413, "the body is larger than 2 MiB", "announced");
+    // Without a token nothing is read at all.
+    app.anonymous().send_raw("POST", "/posts", json, body(LARGEST + 1)).await.expect(401);
+    app.anonymous().send_raw("POST", "/users", json, body(LARGEST + 1)).await.expect(413);
+    assert_eq!(ada.titles("/posts").await.len(), 1);
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for body in [
+        vec![b'"', 0xff, b'"'],
+        b"\xff\xfe{\0}\0".to_vec(),
+        "[".repeat(100_000).into_bytes(),
+        r#"{"a":"#.repeat(100_000).into_bytes(),
+        format!("[{}]", "9".repeat(4301)).into_bytes(),
+    ] {
+        let answer = ada.send_raw("POST", "/posts", "application/json", body).await;
+        assert_shape(&answer, 400, "There was an error parsing the body", "unreadable");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for body in ["{", "{}{}", "{} x", "nope", "{'a':1}", "[1,]", "\u{1}", "NaN", "-", "\"\\x\""] {
+        let answer = ada.send_raw("POST", "/posts", "application/json", body).await.expect(422);
+        let fault = &answer.json()["detail"][0];
+        assert_eq!(fault["type"], "json_invalid", "{body}");
+        assert_eq!((&fault["input"], &fault["loc"][0]), (&json!({}), &json!("body")), "{body}");
+    }
+}
+
+/// A byte order mark is skipped, the last of equal keys counts, and types have parameters.
+#[tokio::test]
+async fn bodies_that_are_json_after_all() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let twice = r#"{"title":1,"title":"last","content":"c"}"#;
+    for media_type in
+        ["application/json; charset=utf-8", "APPLICATION/JSON", "application/a+json", ""]
+    {
+        let body = format!("\u{feff} {twice} \n");
+        let post = ada.send_raw("POST", "/posts", media_type, body).await.expect(201).json();
+        assert_eq!(post["title"], "last");
+    }
+    for media_type in ["text/json", "text/plain", "application/xml", "json", "\u{e4}"] {
+        ada.send_raw("POST", "/posts", media_type, twice).await.expect(422);
+    }
+}

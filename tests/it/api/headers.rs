@@ -1,0 +1,67 @@
+//! Headers that every answer carries, whoever made it.
+
+use std::collections::HashSet;
+
+use axum::body::Body;
+
+use crate::support::{Answer, TestApp};
+
+async fn ask(app: &TestApp, id: &[u8]) -> Answer {
+    let request = app.anonymous().request("GET", "/livez").header("x-request-id", id);
+    app.send(request.body(Body::empty()).unwrap()).await.expect(200)
+}
+
+#[tokio::test]
+async fn every_answer_is_guarded() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for (method, path, status) in [
+        ("GET", "/posts", 200),
+        ("GET", "/posts?limit=x", 422),
+        ("DELETE", "/users/me", 204),
+        ("GET", "/users/me", 401),
+        ("PATCH", "/posts", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/docs", 200),
+        ("GET", "/openapi.json", 200),
+    ] {
+        let answer = ada.send_raw(method, path, "", "").await.expect(status);
+        let context = format!("{method} {path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{context}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{context}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{context}");
+        let policy = answer.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'"), "{context}: {policy}");
+        let is_page = path == "/docs" || path == "/openapi.json";
+        let expected = if is_page { "no-cache" } else { "no-store" };
+        assert_eq!(answer.header("cache-control"), expected, "{context}");
+        for name in ["server", "x-powered-by", "access-control-allow-origin"] {
+            assert!(answer.header(name).is_empty(), "{context}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plain_request_id_is_taken_over() {
+    let app = TestApp::start().await;
+    for id in ["a", "0123-abc_DEF.9", &"x".repeat(64)] {
+        assert_eq!(ask(&app, id.as_bytes()).await.header("x-request-id"), id);
+    }
+}
+
+#[tokio::test]
+async fn any_other_request_id_is_replaced() {
+    let app = TestApp::start().await;
+    let long = "x".repeat(65);
+    let foreign: [&[u8]; 7] =
+        [b"", long.as_bytes(), b"a b", b"a\xe4", b"<script>", b"a;b", b"a\tb"];
+    let mut given = HashSet::new();
+    for id in foreign {
+        let made = ask(&app, id).await.header("x-request-id").to_owned();
+        assert_eq!(made.len(), 16);
+        assert!(made.bytes().all(|byte| byte.is_ascii_hexdigit()), "{made}");
+        given.insert(made);
+    }
+    given.insert(app.anonymous().get("/nowhere").await.header("x-request-id").to_owned());
+    assert_eq!(given.len(), foreign.len() + 1);
+}

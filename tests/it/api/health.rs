@@ -1,0 +1,11 @@
+//! `/livez` and `/readyz`
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn alive_and_ready() {
+    let app = TestApp::start().await;
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(app.anonymous().get(path).await.expect(200).text(), r#"{"status":"ok"}"#);
+    }
+}

@@ -1,0 +1,232 @@
+//! `POST /login`
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use post_api::auth::Strength;
+use post_api::domain::email::Email;
+use post_api::domain::user::PasswordHash;
+use serde_json::{Value, json};
+
+use crate::support::{FORM, PASSWORD, Setup, TestApp, at_once};
+
+/// What new hashes are made with here, so that there are weaker ones.
+const STRENGTH: Strength = Strength { memory_kib: 64, iterations: 2, parallelism: 1 };
+
+const ADDRESS: &str = "ada@example.com";
+
+/// A hash of [`PASSWORD`] as another service, or this one years ago, stored it.
+fn argon2(name: &str, memory_kib: u32, iterations: u32, parallelism: u32) -> String {
+    let algorithm = if name == "argon2i" { Algorithm::Argon2i } else { Algorithm::Argon2id };
+    let parameters = Params::new(memory_kib, iterations, parallelism, Some(32)).unwrap();
+    let mut output = [0; 32];
+    Argon2::new(algorithm, Version::V0x13, parameters)
+        .hash_password_into(PASSWORD.as_bytes(), b"salt of sixteen.", &mut output)
+        .unwrap();
+    let (salt, output) =
+        (STANDARD_NO_PAD.encode(b"salt of sixteen."), STANDARD_NO_PAD.encode(output));
+    format!("${name}$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")
+}
+
+async fn stored(app: &TestApp) -> PasswordHash {
+    let email = Email::parse(ADDRESS).unwrap();
+    app.store.find_credentials(email).await.unwrap().unwrap().password_hash
+}
+
+async fn plant(app: &TestApp, id: i64, hash: &str) {
+    let (id, new) = (post_api::domain::user::UserId(id), PasswordHash::new(hash.to_owned()));
+    app.store.upgrade_password_hash(id, stored(app).await, new).await.unwrap();
+}
+
+async fn with_strength() -> TestApp {
+    TestApp::set_up(Setup { strength: STRENGTH, ..Setup::default() }).await
+}
+
+#[tokio::test]
+async fn a_token_names_the_user_for_half_an_hour() {
+    let app = TestApp::start().await;
+    let id = app.sign_up("ada").await;
+    let answer = app.log_in(ADDRESS, PASSWORD).await.expect(200);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let body = answer.json();
+    assert_eq!(body["token_type"], "bearer");
+    let token = body["access_token"].as_str().unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let issued = 1_738_324_800;
+    assert_eq!(claims, json!({"user_id": id, "exp": issued + 1800, "iat": issued}));
+    let ada = app.with_token(token);
+    assert_eq!(ada.get("/users/me").await.expect(200).json()["id"], id);
+    app.clock.advance(1799);
+    ada.get("/users/me").await.expect(200);
+    app.clock.advance(1);
+    ada.get("/users/me").await.expect(401);
+}
+
+/// Status, headers and body: nobody learns who has an account.
+#[tokio::test]
+async fn unknown_accounts_and_wrong_passwords_look_alike() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let long = "x".repeat(5000);
+    let mut answers = Vec::new();
+    for (username, password) in [
+        (ADDRESS, "a wrong password"),
+        ("eve@example.com", PASSWORD),
+        ("no address at all", PASSWORD),
+        ("ada@example.com\u{0}", PASSWORD),
+        (ADDRESS, "nul \u{0}"),
+        (ADDRESS, long.as_str()),
+        (ADDRESS, &PASSWORD.to_uppercase()),
+        (ADDRESS, &format!("{PASSWORD} ")),
+    ] {
+        let mut answer = app.log_in(username, password).await.expect(403);
+        answer.headers.remove("x-request-id");
+        answers.push((answer.headers, answer.body));
+    }
+    assert_eq!(answers[0].1, br#"{"detail":"invalid credentials"}"#);
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+#[tokio::test]
+async fn the_form_is_read_as_oauth2_has_it() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let valid = "username=ada%40example.com&password=plum+lantern+83+quay";
+    let anonymous = app.anonymous();
+    for (form, status) in [
+        (valid.to_owned(), 200),
+        (format!("{valid}&grant_type=password&scope=a+b&client_id=x&client_secret=y"), 200),
+        (format!("password=no&{valid}"), 200),
+        (format!("{valid}&password=no"), 403),
+        (format!("{valid}&grant_type=client_credentials"), 422),
+        (format!("{valid}&grant_type="), 422),
+        (format!("{valid}&password="), 422),
+        ("username=ada%40example.com".to_owned(), 422),
+        (String::new(), 422),
+        ("%ff=%fe&&=".to_owned(), 422),
+    ] {
+        let answer = anonymous.send_raw("POST", "/login", FORM, form.clone()).await;
+        assert_eq!(answer.status, status, "{form}");
+    }
+    let body = json!({"username": ADDRESS, "password": PASSWORD});
+    anonymous.post("/login", &body).await.expect(422);
+    anonymous.send_raw("POST", &format!("/login?{valid}"), FORM, "").await.expect(422);
+}
+
+#[tokio::test]
+async fn a_multipart_form_will_do() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let part = |name: &str, value: &str| {
+        format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let body = format!("{}{}--b--\r\n", part("username", ADDRESS), part("password", PASSWORD));
+    let media_type = "multipart/form-data; boundary=b";
+    let anonymous = app.anonymous();
+    anonymous.send_raw("POST", "/login", media_type, body.clone()).await.expect(200);
+    for (media_type, body) in [
+        (media_type, &body[..40]),
+        ("multipart/form-data", body.as_str()),
+        ("multipart/form-data; boundary=other", body.as_str()),
+    ] {
+        let answer = anonymous.send_raw("POST", "/login", media_type, body.to_owned()).await;
+        assert!(answer.status == 400 || answer.status == 422, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_weaker_hash_is_replaced_at_login() {
+    let app = with_strength().await;
+    let id = app.sign_up("ada").await;
+    let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
+    for weak in [
+        argon2("argon2i", 64, 2, 1),
+        argon2("argon2id", 32, 2, 1),
+        argon2("argon2id", 64, 1, 1),
+        argon2("argon2id", 128, 1, 1),
+        bcrypt,
+    ] {
+        plant(&app, id, &weak).await;
+        app.log_in(ADDRESS, "a wrong password").await.expect(403);
+        assert_eq!(stored(&app).await.as_str(), weak, "replaced without the password");
+        app.log_in(ADDRESS, PASSWORD).await.expect(200);
+        let now = stored(&app).await;
+        assert!(now.as_str().starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{}", now.as_str());
+        app.log_in(ADDRESS, PASSWORD).await.expect(200);
+        assert_eq!(stored(&app).await, now);
+    }
+}
+
+#[tokio::test]
+async fn an_equal_or_stronger_hash_stays() {
+    let app = with_strength().await;
+    let id = app.sign_up("ada").await;
+    for strong in [
+        argon2("argon2id", 64, 2, 1),
+        argon2("argon2id", 64, 2, 4),
+        argon2("argon2id", 128, 3, 1),
+        argon2("argon2id", 64, 5, 1),
+    ] {
+        plant(&app, id, &strong).await;
+        app.log_in(ADDRESS, PASSWORD).await.expect(200);
+        app.log_in(ADDRESS, "a wrong password").await.expect(403);
+        assert_eq!(stored(&app).await.as_str(), strong);
+    }
+}
+
+/// Like a wrong password, and at no price: the parameters are bounded before they are used.
+#[tokio::test]
+async fn an_unusable_hash_refuses() {
+    let app = TestApp::start().await;
+    let id = app.sign_up("ada").await;
+    let good = argon2("argon2id", 64, 2, 1);
+    for unusable in [
+        String::new(),
+        PASSWORD.to_owned(),
+        "!".to_owned(),
+        good.replace("m=64", "m=4194304"),
+        good.replace("m=64", "m=7"),
+        good.replace("t=2", "t=0"),
+        good.replace("t=2", "t=4294967295"),
+        good.replace("p=1", "p=65"),
+        good.replace("v=19", "v=18"),
+        good.replace("argon2id", "argon2d"),
+        good[..good.len() - 30].to_owned(),
+        format!("{good}$more"),
+        format!("$2b$31${}", "a".repeat(53)),
+        format!("$2b$04${}", "!".repeat(53)),
+    ] {
+        plant(&app, id, &unusable).await;
+        let refused = app.log_in(ADDRESS, PASSWORD).await.expect(403);
+        assert_eq!(refused.detail(), "invalid credentials", "{unusable}");
+    }
+}
+
+/// A hash takes long enough here for a crowd to gather: what the queue does not hold is told to
+/// come later, everybody else is answered, and reads never wait for hashes.
+#[tokio::test]
+async fn a_crowd_is_told_to_come_later() {
+    let strength = Strength { memory_kib: 32 * 1024, iterations: 1, parallelism: 1 };
+    let app = TestApp::set_up(Setup { strength, ..Setup::default() }).await;
+    let ada = app.signed_in("ada").await;
+    let reads = async {
+        for _ in 0..20 {
+            ada.get("/users/me").await.expect(200);
+            ada.get("/posts").await.expect(200);
+        }
+    };
+    let logins = (0..200).map(|_| app.log_in("eve@example.com", PASSWORD));
+    let (answers, ()) = tokio::join!(at_once(logins), reads);
+    let (later, answered): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 503);
+    assert!(!later.is_empty() && !answered.is_empty());
+    for answer in later {
+        assert_eq!(answer.header("retry-after"), "2");
+        assert_eq!(answer.detail(), "the service is overloaded, try again later");
+    }
+    for answer in answered {
+        answer.expect(403);
+    }
+    app.log_in(ADDRESS, PASSWORD).await.expect(200);
+}

@@ -1,0 +1,135 @@
+//! The modes: `COMPAT=reference`, and each of its switches alone.
+
+use post_api::domain::policy::{Drafts, PasswordRules, Policy};
+use serde_json::json;
+
+use crate::support::TestApp;
+
+/// What an operator can switch.
+#[derive(Debug, PartialEq, Eq)]
+struct Looseness {
+    drafts: bool,
+    whole_list: bool,
+    addresses: bool,
+    short_passwords: bool,
+    common_passwords: bool,
+}
+
+/// Finds out by asking.
+async fn observe(policy: Policy) -> Looseness {
+    let app = TestApp::with(policy).await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let draft = ada.write_draft("draft").await;
+    for _ in 0..100 {
+        ada.write_post("post").await;
+    }
+    let sees_draft = bob.get(&format!("/posts/{draft}")).await.status == 200;
+    assert_eq!(bob.vote(draft, 1).await.status == 201, sees_draft);
+    let takes = |email: &'static str, password: &'static str| {
+        let app = &app;
+        async move {
+            let body = json!({"email": email, "password": password});
+            app.anonymous().post("/users", &body).await.status == 201
+        }
+    };
+    let list = bob.titles("/posts?search=post").await.len();
+    let whole_list = bob.get("/posts?limit=100000").await.status == 200;
+    assert_eq!(bob.titles("/posts").await.len() > 100, whole_list && sees_draft);
+    assert_eq!(list, 100);
+    Looseness {
+        drafts: sees_draft,
+        whole_list,
+        addresses: !app.anonymous().get(&format!("/users/{}", ada.id)).await.json()["email"]
+            .is_null(),
+        short_passwords: takes("short@example.com", "jx7 qv").await,
+        common_passwords: takes("common@example.com", "password123").await,
+    }
+}
+
+const STRICT: Looseness = Looseness {
+    drafts: false,
+    whole_list: false,
+    addresses: false,
+    short_passwords: false,
+    common_passwords: false,
+};
+
+#[tokio::test]
+async fn everything_is_strict_by_default() {
+    assert_eq!(observe(Policy::default()).await, STRICT);
+}
+
+#[tokio::test]
+async fn the_reference_is_loose_in_everything() {
+    let loose = Looseness {
+        drafts: true,
+        whole_list: true,
+        addresses: true,
+        short_passwords: true,
+        common_passwords: true,
+    };
+    assert_eq!(observe(Policy::reference()).await, loose);
+}
+
+#[tokio::test]
+async fn drafts_alone() {
+    let policy = Policy { drafts: Drafts::Visible, ..Policy::default() };
+    assert_eq!(observe(policy).await, Looseness { drafts: true, ..STRICT });
+}
+
+#[tokio::test]
+async fn the_bound_of_lists_alone() {
+    let policy = Policy { posts_default_limit: None, ..Policy::default() };
+    assert_eq!(observe(policy).await, Looseness { whole_list: true, ..STRICT });
+}
+
+#[tokio::test]
+async fn addresses_alone() {
+    let policy = Policy { public_emails: true, ..Policy::default() };
+    assert_eq!(observe(policy).await, Looseness { addresses: true, ..STRICT });
+}
+
+#[tokio::test]
+async fn the_length_of_passwords_alone() {
+    let passwords = PasswordRules { minimum_length: 0, blocklist: true };
+    let policy = Policy { passwords, ..Policy::default() };
+    assert_eq!(observe(policy).await, Looseness { short_passwords: true, ..STRICT });
+}
+
+#[tokio::test]
+async fn the_blocklist_of_passwords_alone() {
+    let passwords = PasswordRules { minimum_length: 8, blocklist: false };
+    let policy = Policy { passwords, ..Policy::default() };
+    assert_eq!(observe(policy).await, Looseness { common_passwords: true, ..STRICT });
+}
+
+/// Where drafts are visible they are posts like others, and changed by their owner alone.
+#[tokio::test]
+async fn a_visible_draft_is_listed_and_guarded() {
+    let app = TestApp::with(Policy::reference()).await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let draft = ada.write_draft("draft").await;
+    let path = format!("/posts/{draft}");
+    assert_eq!(bob.titles("/posts").await, ["draft"]);
+    assert_eq!(bob.titles("/posts?published=false").await, ["draft"]);
+    bob.put(&path, &json!({"title": "t", "content": "c"})).await.expect(403);
+    bob.delete(&path).await.expect(403);
+    assert_eq!(ada.titles("/posts").await, ["draft"]);
+}
+
+/// What a mode does not loosen: the holes stay closed.
+#[tokio::test]
+async fn the_reference_keeps_no_hole() {
+    let app = TestApp::with(Policy::reference()).await;
+    let (ada, ghost) = (app.signed_in("ada").await, app.signed_in("ghost").await);
+    let empty = json!({"email": "empty@example.com", "password": ""});
+    app.anonymous().post("/users", &empty).await.expect(201);
+    app.log_in("empty@example.com", "").await.expect(422);
+    ghost.delete("/users/me").await.expect(204);
+    ghost.get("/posts").await.expect(401);
+    ada.get("/posts?limit=-1").await.expect(422);
+    assert!(ada.get("/posts?limit=0").await.expect(200).json().as_array().unwrap().is_empty());
+    ada.get("/sqlalchemy").await.expect(404);
+    let long = json!({"email": "long@example.com", "password": "x".repeat(4097)});
+    app.anonymous().post("/users", &long).await.expect(422);
+}

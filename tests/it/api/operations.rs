@@ -1,0 +1,100 @@
+//! The operations of the served document, and requests that fit them: a new one is walked over
+//! by every test here without being named.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{Answer, FORM, Persona, TestApp};
+
+/// One method of one path.
+pub struct Operation {
+    pub method: String,
+    /// With the names of its parameters: `/posts/{id}`.
+    pub path: String,
+    pub access: Access,
+    pub statuses: BTreeSet<u16>,
+    /// Media type and a body that fits, if it takes one.
+    pub example: Option<(&'static str, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Public,
+    TokenOptional,
+    TokenNeeded,
+}
+
+impl Operation {
+    /// Everything in the document.
+    pub async fn all(app: &TestApp) -> Vec<Self> {
+        let document = app.anonymous().get("/openapi.json").await.expect(200).json();
+        let mut operations = Vec::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, described) in methods.as_object().unwrap() {
+                operations.push(Self {
+                    method: method.to_uppercase(),
+                    path: path.clone(),
+                    access: access(described),
+                    statuses: statuses(described),
+                    example: example(&document, described),
+                });
+            }
+        }
+        assert!(operations.len() >= 14, "only {} operations", operations.len());
+        operations
+    }
+
+    pub fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// The path about this thing.
+    pub fn path_to(&self, id: &str) -> String {
+        self.path.replace("{id}", id)
+    }
+
+    /// Sends the body that fits.
+    pub async fn call(&self, caller: &Persona<'_>, id: &str) -> Answer {
+        let path = self.path_to(id);
+        match &self.example {
+            Some((media_type, body)) => {
+                caller.send_raw(&self.method, &path, media_type, body.clone()).await
+            }
+            None => caller.send_raw(&self.method, &path, "", "").await,
+        }
+    }
+}
+
+fn access(described: &Value) -> Access {
+    let Some(schemes) = described["security"].as_array() else {
+        return Access::Public;
+    };
+    if schemes.iter().any(|scheme| scheme.as_object().unwrap().is_empty()) {
+        return Access::TokenOptional;
+    }
+    Access::TokenNeeded
+}
+
+fn statuses(described: &Value) -> BTreeSet<u16> {
+    described["responses"].as_object().unwrap().keys().map(|code| code.parse().unwrap()).collect()
+}
+
+fn example(document: &Value, described: &Value) -> Option<(&'static str, String)> {
+    let content = described["requestBody"]["content"].as_object()?;
+    let resolve = |media: &Value| {
+        let reference = media["schema"]["$ref"].as_str().unwrap();
+        document.pointer(reference.trim_start_matches('#')).unwrap().clone()
+    };
+    if let Some(media) = content.get("application/json") {
+        return Some(("application/json", resolve(media)["example"].to_string()));
+    }
+    let schema = resolve(&content[FORM]);
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        if let Some(value) = property["example"].as_str() {
+            form.append_pair(name, value);
+        }
+    }
+    Some((FORM, form.finish()))
+}

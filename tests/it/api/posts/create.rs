@@ -1,0 +1,78 @@
+//! `POST /posts`
+
+use serde_json::json;
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn a_post_is_made_and_says_where_it_is() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let body = json!({"title": "First", "content": "Hello 😀"});
+    let made = ada.post("/posts", &body).await.expect(201);
+    let post = made.json();
+    assert_eq!(post["published"], true);
+    assert_eq!(post["owner_id"], ada.id);
+    assert_eq!(made.header("location"), format!("/posts/{}", post["id"]));
+    let read = ada.get(made.header("location")).await.expect(200).json();
+    assert_eq!(read, json!({"Post": post, "votes": 0}));
+}
+
+/// Nobody writes in another's name, or into the past.
+#[tokio::test]
+async fn what_the_service_decides_is_not_taken_from_the_body() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let body = json!({
+        "title": "t", "content": "c", "id": 4711, "owner_id": bob.id,
+        "created_at": "1999-01-01T00:00:00Z", "votes": 99,
+    });
+    let post = ada.post("/posts", &body).await.expect(201).json();
+    assert_eq!(post["owner_id"], ada.id);
+    assert_ne!(post["id"], 4711);
+    assert_eq!(post["created_at"], "2025-01-31T12:00:00.123456Z");
+}
+
+#[tokio::test]
+async fn a_second_is_written_without_zeros() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    app.clock.set(1_738_324_800_000_000);
+    let path = format!("/posts/{}", ada.write_post("whole").await);
+    let post = ada.get(&path).await.expect(200).json();
+    assert_eq!(post["Post"]["created_at"], "2025-01-31T12:00:00Z");
+    app.clock.set(1_738_324_800_100_000);
+    let path = format!("/posts/{}", ada.write_post("a tenth").await);
+    let post = ada.get(&path).await.expect(200).json();
+    assert_eq!(post["Post"]["created_at"], "2025-01-31T12:00:00.100000Z");
+}
+
+#[tokio::test]
+async fn texts_come_back_as_they_went() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for text in ["", " \r\n\t", "<script>\u{1b}[31m", "\u{202e}\u{ffff}😀", "e\u{301}é", "'\"\\%_"]
+    {
+        let body = json!({"title": text, "content": text});
+        let post = ada.post("/posts", &body).await.expect(201).json();
+        assert_eq!((&post["title"], &post["content"]), (&json!(text), &json!(text)));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_refused_and_not_stored() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for body in [
+        r#"{"title":"a\u0000b","content":"c"}"#,
+        r#"{"title":"t","content":"\u0000"}"#,
+        r#"{"title":"\ud800","content":"c"}"#,
+        r#"{"title":"t","content":"c","published":NaN}"#,
+        r#"{"title":"t","content":"c","published":1e999}"#,
+        r#"{"title":"t","content":"c","published":null}"#,
+        r#"{"title":"t"}"#,
+    ] {
+        ada.send_raw("POST", "/posts", "application/json", body).await.expect(422);
+    }
+    assert!(ada.titles("/posts").await.is_empty());
+}

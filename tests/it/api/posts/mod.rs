@@ -1,0 +1,16 @@
+//! `/posts`.
+
+/// `POST /posts`
+mod create;
+
+/// `GET /posts`
+mod list;
+
+/// `GET /posts/{id}`
+mod get;
+
+/// `PUT /posts/{id}`
+mod update;
+
+/// `DELETE /posts/{id}`
+mod delete;

@@ -1,0 +1,63 @@
+//! `PUT /posts/{id}`
+
+use serde_json::json;
+
+use crate::support::{TestApp, at_once};
+
+#[tokio::test]
+async fn all_three_fields_are_replaced() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let draft = ada.write_draft("before").await;
+    let path = format!("/posts/{draft}");
+    app.clock.advance(60);
+    let body = json!({"title": "after", "content": "other"});
+    let after = ada.put(&path, &body).await.expect(200).json();
+    assert_eq!(after["created_at"], "2025-01-31T12:00:00.123456Z");
+    assert_eq!((&after["title"], &after["content"]), (&json!("after"), &json!("other")));
+    // As in the reference: what is absent takes its default.
+    assert_eq!(after["published"], true);
+    assert_eq!(ada.get(&path).await.json()["Post"], after);
+}
+
+#[tokio::test]
+async fn faults_of_path_and_body_are_told_together() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let faults = ada.put("/posts/x", &json!({"title": 5})).await.expect(422).json();
+    let places: Vec<_> = faults["detail"].as_array().unwrap().iter().map(|f| &f["loc"]).collect();
+    assert_eq!(
+        places,
+        [&json!(["path", "id"]), &json!(["body", "title"]), &json!(["body", "content"])]
+    );
+}
+
+#[tokio::test]
+async fn a_post_that_is_not_seen_does_not_exist() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let draft = ada.write_draft("draft").await;
+    let body = json!({"title": "t", "content": "c"});
+    for id in [draft.to_string(), "4711".to_owned(), "9".repeat(30)] {
+        let missing = bob.put(&format!("/posts/{id}"), &body).await.expect(404);
+        assert_eq!(missing.detail(), "post with id does not exist");
+    }
+    assert_eq!(ada.titles("/posts?published=false").await, ["draft"]);
+}
+
+/// Each answer is whole, and the last one stands.
+#[tokio::test]
+async fn replacements_at_once_do_not_mix() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let path = format!("/posts/{}", ada.write_post("post").await);
+    let bodies: Vec<_> = (0..20)
+        .map(|number| json!({"title": number.to_string(), "content": number.to_string()}))
+        .collect();
+    let answers = at_once(bodies.iter().map(|body| ada.put(&path, body))).await;
+    for (answer, body) in answers.into_iter().zip(&bodies) {
+        assert_eq!(answer.expect(200).json()["title"], body["title"]);
+    }
+    let post = ada.get(&path).await.expect(200).json();
+    assert_eq!(post["Post"]["title"], post["Post"]["content"]);
+}

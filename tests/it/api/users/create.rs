@@ -1,0 +1,111 @@
+//! `POST /users`
+
+use serde_json::{Value, json};
+
+use crate::support::{PASSWORD, Setup, TestApp, at_once};
+
+fn account(email: &str) -> Value {
+    json!({"email": email, "password": PASSWORD})
+}
+
+#[tokio::test]
+async fn an_account_is_made_and_says_where_it_is() {
+    let app = TestApp::start().await;
+    let made = app.anonymous().post("/users", &account("ada@example.com")).await.expect(201);
+    let body = made.json();
+    assert_eq!(body["email"], "ada@example.com");
+    assert_eq!(body["created_at"], "2025-01-31T12:00:00.123456Z");
+    assert_eq!(made.header("location"), format!("/users/{}", body["id"]));
+    app.anonymous().get(made.header("location")).await.expect(200);
+}
+
+#[tokio::test]
+async fn fields_that_nobody_asked_for_are_ignored() {
+    let app = TestApp::start().await;
+    let body = json!({
+        "email": "ada@example.com", "password": PASSWORD,
+        "id": 4711, "created_at": "1999-01-01T00:00:00Z", "is_admin": true,
+    });
+    let made = app.anonymous().post("/users", &body).await.expect(201).json();
+    assert_ne!(made["id"], 4711);
+    assert_eq!(made["created_at"], "2025-01-31T12:00:00.123456Z");
+    assert!(made.get("is_admin").is_none());
+}
+
+#[tokio::test]
+async fn an_address_makes_one_account_however_it_is_spelled() {
+    let app = TestApp::start().await;
+    app.anonymous().post("/users", &account("ada@example.com")).await.expect(201);
+    for spelling in ["ada@EXAMPLE.com", " ada@example.com ", "Ada <ada@example.com>"] {
+        let refused = app.anonymous().post("/users", &account(spelling)).await.expect(409);
+        assert_eq!(refused.detail(), "a user with this email already exists");
+    }
+    app.anonymous().post("/users", &account("Ada@example.com")).await.expect(201);
+}
+
+/// The pool has room for all, so that none is told to come later.
+#[tokio::test]
+async fn of_a_hundred_sign_ups_at_once_one_succeeds() {
+    let app = TestApp::set_up(Setup { threads: 7, ..Setup::default() }).await;
+    let anonymous = app.anonymous();
+    let body = account("ada@example.com");
+    let answers = at_once((0..100).map(|_| anonymous.post("/users", &body))).await;
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    let taken = answers.iter().filter(|answer| answer.status == 409).count();
+    assert_eq!((made, taken), (1, 99));
+    app.log_in("ada@example.com", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_rules_of_passwords_are_told() {
+    let app = TestApp::start().await;
+    for (password, kind) in [
+        (String::new(), "string_too_short"),
+        ("7 chars".to_owned(), "string_too_short"),
+        ("ééééééé".to_owned(), "string_too_short"),
+        ("x".repeat(4097), "string_too_long"),
+        ("password123".to_owned(), "value_error"),
+        ("PassWord123".to_owned(), "value_error"),
+        ("12345678".to_owned(), "value_error"),
+    ] {
+        let body = json!({"email": "ada@example.com", "password": password});
+        let faults = app.anonymous().post("/users", &body).await.expect(422).json();
+        assert_eq!(faults["detail"][0]["type"], kind, "{password:?}");
+        assert_eq!(faults["detail"][0]["loc"], json!(["body", "password"]));
+        assert_eq!(faults["detail"][0]["input"], "**********");
+    }
+    app.log_in("ada@example.com", "password123").await.expect(403);
+}
+
+/// Every character counts, as it was sent.
+#[tokio::test]
+async fn passwords_are_kept_exactly() {
+    let app = TestApp::start().await;
+    let passwords = [
+        "  spaces around  ",
+        "😀 päßwort 密码",
+        "nul \u{0} inside",
+        "e\u{301}e\u{301} decomposed",
+        &format!("{}ä", "long! ".repeat(600)),
+    ];
+    for (number, password) in passwords.into_iter().enumerate() {
+        let email = format!("user{number}@example.com");
+        let body = json!({"email": email, "password": password});
+        app.anonymous().post("/users", &body).await.expect(201);
+        app.log_in(&email, password).await.expect(200);
+        let start: String = password.chars().take(8).collect();
+        for other in [password.trim(), &password.replace("e\u{301}", "é"), &start] {
+            if other != password {
+                app.log_in(&email, other).await.expect(403);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_fault_is_told_at_once() {
+    let app = TestApp::start().await;
+    let body = json!({"email": "nobody", "password": 5});
+    let faults = app.anonymous().post("/users", &body).await.expect(422).json();
+    assert_eq!(faults["detail"].as_array().unwrap().len(), 2);
+}

@@ -1,0 +1,54 @@
+//! `DELETE /users/{id}`
+
+use crate::support::{PASSWORD, TestApp, at_once};
+
+#[tokio::test]
+async fn everything_of_the_account_goes() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let (hers, his) = (ada.write_post("hers").await, bob.write_post("his").await);
+    ada.vote(his, 1).await.expect(201);
+    bob.vote(his, 1).await.expect(201);
+    let answer = ada.delete(&format!("/users/{}", ada.id)).await.expect(204);
+    assert!(answer.body.is_empty() && answer.header("content-type").is_empty());
+    bob.get(&format!("/posts/{hers}")).await.expect(404);
+    assert_eq!(bob.votes(his).await, 1);
+    app.anonymous().get(&format!("/users/{}", ada.id)).await.expect(404);
+    app.log_in("ada@example.com", PASSWORD).await.expect(403);
+}
+
+#[tokio::test]
+async fn nobody_deletes_somebody_else() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let refused = bob.delete(&format!("/users/{}", ada.id)).await.expect(403);
+    assert_eq!(refused.detail(), "not authorized to perform this action");
+    let missing = bob.delete("/users/4711").await.expect(404);
+    assert_eq!(missing.detail(), "the user with the id:4711 was no found");
+    bob.delete(&format!("/users/{}", "9".repeat(30))).await.expect(404);
+    ada.get("/users/me").await.expect(200);
+    bob.get("/users/me").await.expect(200);
+}
+
+/// Else the old token would open the new account.
+#[tokio::test]
+async fn a_new_account_with_the_address_is_another_one() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    ada.delete("/users/me").await.expect(204);
+    let again = app.signed_in("ada").await;
+    assert_ne!(again.id, ada.id);
+    ada.get("/users/me").await.expect(401);
+    again.get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn of_many_deletions_at_once_one_succeeds() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let path = format!("/users/{}", ada.id);
+    let answers = at_once((0..20).map(|_| ada.delete(&path))).await;
+    let deleted = answers.iter().filter(|answer| answer.status == 204).count();
+    let gone = answers.iter().filter(|answer| answer.status == 401).count();
+    assert_eq!((deleted, gone), (1, 19));
+}

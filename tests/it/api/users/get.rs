@@ -1,0 +1,41 @@
+//! `GET /users/{id}`
+
+use serde_json::Value;
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn only_the_account_itself_sees_its_address() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let path = format!("/users/{}", ada.id);
+    assert_eq!(ada.get(&path).await.expect(200).json()["email"], "ada@example.com");
+    for stranger in [&bob, &app.anonymous(), &app.with_token("bad")] {
+        let seen = stranger.get(&path).await.expect(200).json();
+        assert_eq!(seen["email"], Value::Null);
+        assert_eq!(seen["id"], ada.id);
+    }
+}
+
+/// A bad token counts as none here, so that it does not show the address either.
+#[tokio::test]
+async fn an_expired_token_shows_no_address() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    app.clock.advance(30 * 60);
+    let seen = ada.get(&format!("/users/{}", ada.id)).await.expect(200).json();
+    assert_eq!(seen["email"], Value::Null);
+}
+
+#[tokio::test]
+async fn nobody_is_there() {
+    let app = TestApp::start().await;
+    for (id, shown) in [("7", "7"), ("+5", "5"), ("007", "7"), ("-1", "-1"), ("1_000", "1000")] {
+        let answer = app.anonymous().get(&format!("/users/{id}")).await.expect(404);
+        assert_eq!(answer.detail(), format!("the user with the id:{shown} was no found"));
+    }
+    app.anonymous().get(&format!("/users/{}", "9".repeat(400))).await.expect(404);
+    for id in ["x", "1.5", "%D9%A7", "1e3", "%20", "9223372036854775808x", "--1"] {
+        app.anonymous().get(&format!("/users/{id}")).await.expect(422);
+    }
+}

@@ -1,0 +1,13 @@
+//! `/users`.
+
+/// `POST /users`
+mod create;
+
+/// `GET /users/{id}`
+mod get;
+
+/// `DELETE /users/{id}`
+mod delete;
+
+/// `/users/me`
+mod me;
