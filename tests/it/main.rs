@@ -1,6 +1,14 @@
 //! Every test that needs more than one room of the service, in one binary: laid out like the
 //! URLs, then like the rooms.
 #![expect(unreachable_pub, reason = "nothing of a test binary can be reached from elsewhere")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test itself does"
+)]
 
 // Tells the lints that everything here is a test.
 #![cfg(test)]
