@@ -158,7 +158,7 @@ fn assert_answered(answer: &Answer, context: &str) {
 }
 
 /// A caller anew for each operation, as some of them are the end of it.
-async fn callers<'a>(app: &'a TestApp, number: usize) -> [Persona<'a>; 2] {
+async fn callers(app: &TestApp, number: usize) -> [Persona<'_>; 2] {
     [app.anonymous(), app.signed_in(&format!("caller{number}")).await]
 }
 

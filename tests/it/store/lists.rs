@@ -152,7 +152,7 @@ pub async fn searches_mind_case_and_script(store: &FreshStore) {
 /// One, two, three and many characters take different ways through a store.
 pub async fn searches_of_every_length_agree(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    let long: String = (0..400).map(|number| format!("{number} ")).collect();
+    let long = (0..400).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
     store.write(ada, &long).await;
     store.write(ada, "abcabcab").await;
     store.write(ada, "").await;
