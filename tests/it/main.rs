@@ -1,18 +1,12 @@
 //! Every test that needs more than one room of the service, in one binary: laid out like the
 //! URLs, then like the rooms.
-#![expect(unreachable_pub, reason = "nothing of a test binary can be reached from elsewhere")]
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a helper of a test fails as the test itself does"
-)]
 
 // Tells the lints that everything here is a test.
 #![cfg(test)]
-#![expect(unreachable_pub, reason = "nobody imports a test binary: `pub` is for other modules of it")]
+#![expect(
+    unreachable_pub,
+    reason = "nobody imports a test binary: `pub` is for other modules of it"
+)]
 
 /// What tests are made with: a service in process or in a process of its own, and its callers.
 mod support;
