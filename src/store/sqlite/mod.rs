@@ -9,6 +9,8 @@ mod admin;
 mod connection;
 mod posts;
 mod reader;
+mod search;
+mod statements;
 mod users;
 mod votes;
 mod writer;
@@ -30,6 +32,7 @@ use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use admin::SqliteAdmin;
 pub use connection::BUSY_TIMEOUT;
+pub use statements::request_statements;
 
 pub struct SqliteStore {
     readers: Readers,

@@ -1,17 +1,55 @@
 //! Posts in SQLite.
 
 use jiff::Timestamp;
-use rusqlite::types::{Type, Value};
-use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params, params_from_iter};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
+use super::search::search_posts;
+use super::statements::statements;
 use super::users::{find_caller, violates};
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, SHORT_SEARCH_BOUND, Shelf, TRIGRAM};
+use crate::domain::page::{Page, Shelf};
 use crate::domain::policy::Drafts;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
 use crate::store::{ChangePost, Result, StoreError};
+
+/// A post as every reading shows it.
+macro_rules! reading {
+    ($rest:literal) => {
+        concat!(
+            "SELECT posts.id, posts.title, posts.content, posts.published, posts.created_at,
+                    posts.owner_id,
+                    (SELECT votes FROM vote_counts WHERE post_id = posts.id)
+               ",
+            $rest
+        )
+    };
+}
+
+statements! {
+    CREATE_POST = "INSERT INTO posts (title, content, published, created_at, owner_id)
+         VALUES (?1, ?2, ?3, ?4, ?5)";
+    FIND_POST = reading!("FROM users
+               LEFT JOIN posts
+                 ON posts.id = ?1
+                AND (posts.published OR posts.owner_id = users.id OR ?3)
+              WHERE users.id = ?2");
+    READ_POST = reading!("FROM posts WHERE posts.id = ?1");
+    LIST_PUBLISHED = reading!("FROM posts
+              WHERE posts.published = 1
+              ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
+    LIST_ALL = reading!("FROM posts
+              ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
+    LIST_OWN_DRAFTS = reading!("FROM posts
+              WHERE posts.owner_id = ?3 AND posts.published = 0
+              ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
+    REPLACE_POST = "UPDATE posts SET title = ?3, content = ?4, published = ?5
+          WHERE id = ?1 AND owner_id = ?2
+         RETURNING created_at";
+    DELETE_POST = "DELETE FROM posts WHERE id = ?1 AND owner_id = ?2";
+}
 
 pub(super) fn create_post(
     database: &Connection,
@@ -19,18 +57,13 @@ pub(super) fn create_post(
     content: &PostContent,
     created_at: Timestamp,
 ) -> Result<Post> {
-    let inserted = database
-        .prepare_cached(
-            "INSERT INTO posts (title, content, published, created_at, owner_id)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .insert(params![
-            content.title.as_str(),
-            content.content.as_str(),
-            content.published,
-            created_at.as_microsecond(),
-            caller.user_id.0,
-        ]);
+    let inserted = database.prepare_cached(CREATE_POST)?.insert(params![
+        content.title.as_str(),
+        content.content.as_str(),
+        content.published,
+        created_at.as_microsecond(),
+        caller.user_id.0,
+    ]);
     let id = match inserted {
         Ok(id) => PostId(id),
         Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => {
@@ -47,16 +80,7 @@ pub(super) fn find_post(
     id: PostId,
 ) -> Result<Option<PostWithVotes>> {
     let found = database
-        .prepare_cached(
-            "SELECT posts.id, posts.title, posts.content, posts.published, posts.created_at,
-                    posts.owner_id,
-                    (SELECT votes FROM vote_counts WHERE post_id = posts.id)
-               FROM users
-               LEFT JOIN posts
-                 ON posts.id = ?1
-                AND (posts.published OR posts.owner_id = users.id OR ?3)
-              WHERE users.id = ?2",
-        )?
+        .prepare_cached(FIND_POST)?
         .query_row(params![id.0, caller.user_id.0, caller.drafts == Drafts::Visible], |row| {
             match row.get::<_, Option<i64>>(0)? {
                 Some(_) => read_post_with_votes(row).map(Some),
@@ -76,10 +100,24 @@ pub(super) fn list_posts(
     if page.limit == Some(0) {
         return Ok(Vec::new());
     }
-    let query = list_query(caller, page);
-    let mut statement = database.prepare_cached(&query.sql)?;
-    let rows = statement.query_map(params_from_iter(query.parameters), read_post_with_votes)?;
+    if let Some(text) = page.search.as_deref().filter(|text| !text.is_empty()) {
+        return search_posts(database, caller, page, text);
+    }
+    let mut statement = database.prepare_cached(list_statement(caller, page))?;
+    let limit = page.limit.map_or(-1, i64::from);
+    let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
+    let rows = match page.shelf {
+        Shelf::Public => statement.query_map(params![limit, skip], read_post_with_votes)?,
+        Shelf::OwnDrafts => {
+            statement.query_map(params![limit, skip, caller.user_id.0], read_post_with_votes)?
+        }
+    };
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The post, whoever may see it.
+pub(super) fn read_post(database: &Connection, id: PostId) -> rusqlite::Result<PostWithVotes> {
+    database.prepare_cached(READ_POST)?.query_row([id.0], read_post_with_votes)
 }
 
 pub(super) fn replace_post(
@@ -89,11 +127,7 @@ pub(super) fn replace_post(
     content: &PostContent,
 ) -> Result<ChangePost<Post>> {
     let created_at = database
-        .prepare_cached(
-            "UPDATE posts SET title = ?3, content = ?4, published = ?5
-              WHERE id = ?1 AND owner_id = ?2
-             RETURNING created_at",
-        )?
+        .prepare_cached(REPLACE_POST)?
         .query_row(
             params![
                 id.0,
@@ -116,9 +150,7 @@ pub(super) fn delete_post(
     caller: Caller,
     id: PostId,
 ) -> Result<ChangePost<()>> {
-    let deleted = database
-        .prepare_cached("DELETE FROM posts WHERE id = ?1 AND owner_id = ?2")?
-        .execute([id.0, caller.user_id.0])?;
+    let deleted = database.prepare_cached(DELETE_POST)?.execute([id.0, caller.user_id.0])?;
     if deleted > 0 {
         return Ok(ChangePost::Changed(()));
     }
@@ -132,82 +164,13 @@ fn why_unchanged<T>(database: &Connection, caller: Caller, id: PostId) -> Result
     }
 }
 
-struct ListQuery {
-    sql: String,
-    parameters: Vec<Value>,
-}
-
-/// Where the posts of a list come from. Each has an index that gives them newest first.
-fn source(caller: Caller, page: &Page) -> (&'static str, Vec<Value>) {
+/// Each has an index that gives its posts newest first.
+fn list_statement(caller: Caller, page: &Page) -> &'static str {
     match (page.shelf, caller.drafts) {
-        (Shelf::OwnDrafts, _) => (
-            "posts WHERE posts.owner_id = ? AND posts.published = 0",
-            vec![Value::Integer(caller.user_id.0)],
-        ),
-        (Shelf::Public, Drafts::Private) => ("posts WHERE posts.published = 1", Vec::new()),
-        (Shelf::Public, Drafts::Visible) => ("posts WHERE TRUE", Vec::new()),
+        (Shelf::OwnDrafts, _) => LIST_OWN_DRAFTS,
+        (Shelf::Public, Drafts::Private) => LIST_PUBLISHED,
+        (Shelf::Public, Drafts::Visible) => LIST_ALL,
     }
-}
-
-/// The texts differ by shelf and kind of search only, so few are ever prepared.
-fn list_query(caller: Caller, page: &Page) -> ListQuery {
-    const COLUMNS: &str = "SELECT posts.id, posts.title, posts.content, posts.published,
-            posts.created_at, posts.owner_id,
-            (SELECT votes FROM vote_counts WHERE post_id = posts.id)";
-
-    let (from, mut parameters) = source(caller, page);
-    let search = page.search.as_deref().unwrap_or_default();
-    let sql = if search.is_empty() {
-        format!("{COLUMNS} FROM {from} ORDER BY posts.id DESC LIMIT ? OFFSET ?")
-    } else if search.chars().count() < TRIGRAM {
-        // Bounded: the newest of the shelf are looked at, no more.
-        parameters.push(Value::Integer(i64::from(SHORT_SEARCH_BOUND)));
-        parameters.push(Value::Text(search.to_owned()));
-        format!(
-            "{COLUMNS} FROM posts
-              WHERE posts.id IN (
-                SELECT posts.id FROM {from} ORDER BY posts.id DESC LIMIT ?)
-                AND instr(posts.title, ?) > 0
-              ORDER BY posts.id DESC LIMIT ? OFFSET ?"
-        )
-    } else {
-        parameters.push(Value::Text(all_trigrams(search)));
-        parameters.push(Value::Text(search.to_owned()));
-        format!(
-            "{COLUMNS} FROM post_search CROSS JOIN {from}
-                AND posts.id = post_search.rowid
-                AND post_search MATCH ?
-                AND instr(posts.title, ?) > 0
-              ORDER BY post_search.rowid DESC LIMIT ? OFFSET ?"
-        )
-    };
-    parameters.push(Value::Integer(page.limit.map_or(-1, i64::from)));
-    parameters.push(Value::Integer(i64::try_from(page.skip).unwrap_or(i64::MAX)));
-    ListQuery { sql, parameters }
-}
-
-/// The start of a long search narrows the index as well as the whole of it would.
-const TRIGRAMS: usize = 64;
-
-/// An FTS5 query for the titles that hold every trigram of the text; whether they hold them in
-/// this order is for `instr` to say.
-fn all_trigrams(search: &str) -> String {
-    let characters: Vec<char> = search.chars().take(TRIGRAMS + TRIGRAM - 1).collect();
-    let mut query = String::with_capacity(characters.len() * 10);
-    for trigram in characters.windows(TRIGRAM) {
-        if !query.is_empty() {
-            query.push_str(" AND ");
-        }
-        query.push('"');
-        for &character in trigram {
-            if character == '"' {
-                query.push('"');
-            }
-            query.push(character);
-        }
-        query.push('"');
-    }
-    query
 }
 
 fn post(id: PostId, content: &PostContent, created_at: Timestamp, owner_id: UserId) -> Post {

@@ -3,22 +3,28 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
 use super::posts::timestamp;
+use super::statements::statements;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use crate::store::{CreateUser, DeleteUser, Result, StoreError};
 
+statements! {
+    CREATE_USER = "INSERT INTO users (email, password, created_at)
+             VALUES (?1, ?2, ?3)";
+    FIND_USER = "SELECT id, email, created_at FROM users WHERE id = ?1";
+    FIND_CREDENTIALS = "SELECT id, password FROM users WHERE email = ?1";
+    UPGRADE_PASSWORD_HASH = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2";
+    DELETE_USER = "DELETE FROM users WHERE id = ?1 AND id = ?2";
+    FIND_CALLER = "SELECT 1 FROM users WHERE id = ?1";
+}
+
 pub(super) fn create_user(database: &Connection, user: &NewUser) -> Result<CreateUser> {
-    let inserted = database
-        .prepare_cached(
-            "INSERT INTO users (email, password, created_at)
-             VALUES (?1, ?2, ?3)",
-        )?
-        .insert(params![
-            user.email.as_str(),
-            user.password_hash.as_str(),
-            user.created_at.as_microsecond(),
-        ]);
+    let inserted = database.prepare_cached(CREATE_USER)?.insert(params![
+        user.email.as_str(),
+        user.password_hash.as_str(),
+        user.created_at.as_microsecond(),
+    ]);
     match inserted {
         Ok(id) => Ok(CreateUser::Created(User {
             id: UserId(id),
@@ -31,10 +37,7 @@ pub(super) fn create_user(database: &Connection, user: &NewUser) -> Result<Creat
 }
 
 pub(super) fn find_user(database: &Connection, id: UserId) -> Result<Option<User>> {
-    let user = database
-        .prepare_cached("SELECT id, email, created_at FROM users WHERE id = ?1")?
-        .query_row([id.0], read_user)
-        .optional()?;
+    let user = database.prepare_cached(FIND_USER)?.query_row([id.0], read_user).optional()?;
     Ok(user)
 }
 
@@ -43,7 +46,7 @@ pub(super) fn find_credentials(
     email: &Email,
 ) -> Result<Option<Credentials>> {
     let credentials = database
-        .prepare_cached("SELECT id, password FROM users WHERE email = ?1")?
+        .prepare_cached(FIND_CREDENTIALS)?
         .query_row([email.as_str()], |row| {
             Ok(Credentials {
                 user_id: UserId(row.get(0)?),
@@ -60,16 +63,16 @@ pub(super) fn upgrade_password_hash(
     old: &PasswordHash,
     new: &PasswordHash,
 ) -> Result<()> {
-    database
-        .prepare_cached("UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2")?
-        .execute(params![id.0, old.as_str(), new.as_str()])?;
+    database.prepare_cached(UPGRADE_PASSWORD_HASH)?.execute(params![
+        id.0,
+        old.as_str(),
+        new.as_str()
+    ])?;
     Ok(())
 }
 
 pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> Result<DeleteUser> {
-    let deleted = database
-        .prepare_cached("DELETE FROM users WHERE id = ?1 AND id = ?2")?
-        .execute([id.0, caller.user_id.0])?;
+    let deleted = database.prepare_cached(DELETE_USER)?.execute([id.0, caller.user_id.0])?;
     if deleted > 0 {
         return Ok(DeleteUser::Deleted);
     }
@@ -81,8 +84,7 @@ pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> 
 }
 
 pub(super) fn find_caller(database: &Connection, caller: Caller) -> Result<()> {
-    let found =
-        database.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([caller.user_id.0])?;
+    let found = database.prepare_cached(FIND_CALLER)?.exists([caller.user_id.0])?;
     if found { Ok(()) } else { Err(StoreError::CallerGone) }
 }
 

@@ -2,10 +2,25 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::statements::statements;
 use crate::domain::caller::Caller;
 use crate::domain::policy::Drafts;
 use crate::domain::vote::{Vote, VoteOutcome};
 use crate::store::{Result, StoreError};
+
+statements! {
+    ADD_VOTE = "INSERT INTO votes (post_id, user_id, dir) VALUES (?1, ?2, ?3)";
+    CHANGE_VOTE = "UPDATE votes SET dir = ?3 WHERE post_id = ?1 AND user_id = ?2";
+    WITHDRAW_VOTE = "DELETE FROM votes WHERE post_id = ?1 AND user_id = ?2";
+    FIND_VOTE = "SELECT posts.id, votes.dir
+               FROM users
+               LEFT JOIN posts
+                 ON posts.id = ?1
+                AND (posts.published OR posts.owner_id = users.id OR ?3)
+               LEFT JOIN votes
+                 ON votes.post_id = posts.id AND votes.user_id = users.id
+              WHERE users.id = ?2";
+}
 
 pub(super) fn cast_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
     let cast = match find_vote(database, caller, vote)? {
@@ -16,21 +31,25 @@ pub(super) fn cast_vote(database: &Connection, caller: Caller, vote: Vote) -> Re
     match (cast, wanted) {
         (None, None) => Ok(VoteOutcome::NotCast),
         (None, Some(wanted)) => {
-            database
-                .prepare_cached("INSERT INTO votes (post_id, user_id, dir) VALUES (?1, ?2, ?3)")?
-                .execute(params![vote.post_id.0, caller.user_id.0, wanted])?;
+            database.prepare_cached(ADD_VOTE)?.execute(params![
+                vote.post_id.0,
+                caller.user_id.0,
+                wanted
+            ])?;
             Ok(VoteOutcome::Added)
         }
         (Some(cast), Some(wanted)) if cast == wanted => Ok(VoteOutcome::AlreadyCast),
         (Some(_), Some(wanted)) => {
-            database
-                .prepare_cached("UPDATE votes SET dir = ?3 WHERE post_id = ?1 AND user_id = ?2")?
-                .execute(params![vote.post_id.0, caller.user_id.0, wanted])?;
+            database.prepare_cached(CHANGE_VOTE)?.execute(params![
+                vote.post_id.0,
+                caller.user_id.0,
+                wanted
+            ])?;
             Ok(VoteOutcome::Changed)
         }
         (Some(_), None) => {
             database
-                .prepare_cached("DELETE FROM votes WHERE post_id = ?1 AND user_id = ?2")?
+                .prepare_cached(WITHDRAW_VOTE)?
                 .execute(params![vote.post_id.0, caller.user_id.0])?;
             Ok(VoteOutcome::Withdrawn)
         }
@@ -46,16 +65,7 @@ enum Found {
 
 fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Found> {
     let (post, cast) = database
-        .prepare_cached(
-            "SELECT posts.id, votes.dir
-               FROM users
-               LEFT JOIN posts
-                 ON posts.id = ?1
-                AND (posts.published OR posts.owner_id = users.id OR ?3)
-               LEFT JOIN votes
-                 ON votes.post_id = posts.id AND votes.user_id = users.id
-              WHERE users.id = ?2",
-        )?
+        .prepare_cached(FIND_VOTE)?
         .query_row(
             params![vote.post_id.0, caller.user_id.0, caller.drafts == Drafts::Visible],
             |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)),
