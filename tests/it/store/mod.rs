@@ -25,6 +25,9 @@ mod concurrency;
 /// What an operator does to a database: up, down, compare, recount.
 mod migrations;
 
+/// How SQLite runs the statements of requests: by an index, each of them.
+mod plans;
+
 macro_rules! every_case_on {
     ($store:ident) => {
         every_case_on! { @ $store
