@@ -1,0 +1,86 @@
+//! The whole service in this process, on a database that is there.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use post_api::api::{self, openapi};
+use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
+use post_api::clock::SystemClock;
+use post_api::domain::policy::Policy;
+use post_api::domain::user::UserId;
+use post_api::http::{App, Origins, Pages, Shell};
+use post_api::store::sqlite::SqliteStore;
+use secrecy::SecretString;
+use tower::ServiceExt as _;
+
+use super::seed::{AUTHORS, VOTERS};
+
+#[derive(Clone)]
+pub(crate) struct Service {
+    routes: Router,
+    /// One for each voter.
+    tokens: Arc<Vec<String>>,
+    /// The posts that were there at the start: their numbers are 1 to this.
+    pub(crate) posts: i64,
+}
+
+/// A request to be sent.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) body: String,
+    /// Which of the voters sends it.
+    pub(crate) voter: usize,
+    pub(crate) expected: u16,
+}
+
+impl Service {
+    pub(crate) fn start(database: &Path, posts: i64) -> Self {
+        let clock = Arc::new(SystemClock);
+        let secret = SecretString::from("for measurements only: 0123456789abcdefghijklmnopqrstuv");
+        let lifetime = Duration::from_hours(24);
+        let issuer = || Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
+        let tokens = issuer();
+        let tokens = (AUTHORS + 1..=AUTHORS + VOTERS)
+            .map(|voter| format!("Bearer {}", tokens.issue(UserId(voter)).unwrap()))
+            .collect();
+        let strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
+        let app = App {
+            store: Arc::new(SqliteStore::open(database).unwrap()),
+            passwords: Passwords::new(strength, NonZeroUsize::MIN).unwrap(),
+            tokens: issuer(),
+            clock,
+            policy: Policy::default(),
+            pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+        };
+        let shell = Shell { origins: Origins::Any, access_log: false };
+        Self { routes: api::routes(app, shell, false), tokens: Arc::new(tokens), posts }
+    }
+
+    /// Sends the request and gives the body of the answer, whose status must be the expected one.
+    pub(crate) async fn send(&self, call: Call) -> Bytes {
+        let token = self.tokens.get(call.voter % self.tokens.len()).unwrap();
+        let request = Request::builder()
+            .method(call.method)
+            .uri(call.path)
+            .header("authorization", token)
+            .header("content-type", "application/json")
+            .body(Body::from(call.body))
+            .unwrap();
+        let response = self.routes.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let status = parts.status.as_u16();
+        assert_eq!(status, call.expected, "{}", String::from_utf8_lossy(&body));
+        body
+    }
+}
