@@ -111,6 +111,10 @@ impl Admin for SqliteAdmin {
                     now.as_microsecond(),
                 ),
             ),
+            // As in `run_step`: the way back to the start leaves nothing behind.
+            Direction::Down if SQLITE.first().is_some_and(|first| first.revision == revision) => {
+                ("down", "DROP TABLE schema_migrations;".to_owned())
+            }
             Direction::Down => {
                 ("down", format!("DELETE FROM schema_migrations WHERE revision = '{revision}';"))
             }
