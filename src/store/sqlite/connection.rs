@@ -1,9 +1,9 @@
 //! How a connection is set up. Everything that depends on the role is said here.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// How long another process's lock is waited for.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,11 +27,29 @@ pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
 /// The connection that writes: the only one that moves the log into the database file.
 pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    keep_log_ahead(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A log that a slow reader made long is cut back to this many bytes.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(connection)
+}
+
+/// Switches to WAL. SQLite does not wait for other processes here, whatever the timeout says:
+/// when several make the database at once, all but one are turned away and must ask again.
+fn keep_log_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let end = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < end =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A connection that cannot write.
