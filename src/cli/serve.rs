@@ -14,7 +14,7 @@ use super::exit::Exit;
 use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{LogFormat, Settings, Source, keep_secret};
+use crate::config::{Fault, LogFormat, Settings, Source, keep_secret};
 use crate::http::{self, App, Limits, Pages, Shell};
 use crate::store::migrate;
 use crate::store::sqlite::{SqliteAdmin, SqliteStore};
@@ -24,6 +24,9 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     let (settings, source) = arguments.read()?;
     telemetry::start(settings.log_format, settings.log_level);
     warn_of_unknown(&source);
+    for Fault { name, problem, cure } in &settings.warnings {
+        tracing::warn!(name, problem, "{cure}");
+    }
     make_private_folder(&settings.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -44,6 +44,8 @@ pub struct Settings {
     pub access_log: bool,
     pub log_format: LogFormat,
     pub log_level: tracing::level_filters::LevelFilter,
+    /// What can be used, and should not be.
+    pub warnings: Vec<Fault>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +99,7 @@ impl Settings {
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],
             ),
             log_level: parser.log_level("LOG_LEVEL"),
+            warnings: Vec::new(),
         };
         parser.finish(settings)
     }

@@ -20,14 +20,16 @@ use crate::http::Origins;
 pub(super) struct Parser<'a> {
     source: &'a Source,
     faults: Vec<Fault>,
+    warnings: Vec<Fault>,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a Source) -> Self {
-        Self { source, faults: Vec::new() }
+        Self { source, faults: Vec::new(), warnings: Vec::new() }
     }
 
-    pub(super) fn finish(self, settings: Settings) -> Result<Settings, Vec<Fault>> {
+    pub(super) fn finish(self, mut settings: Settings) -> Result<Settings, Vec<Fault>> {
+        settings.warnings = self.warnings;
         if self.faults.is_empty() { Ok(settings) } else { Err(self.faults) }
     }
 
@@ -101,12 +103,17 @@ impl<'a> Parser<'a> {
         is_reference: bool,
     ) -> Option<SecretString> {
         let secret = self.secret(name)?;
-        if let Err(problem) = check_secret(&secret, algorithm, is_reference) {
-            self.faults.push(Fault::new(
-                name,
-                problem,
-                "make one with `openssl rand -hex 32`, or give none to the embedded database",
-            ));
+        if let Err(problem) = check_secret(&secret, algorithm) {
+            // The tokens that the reference's clients hold were signed with it.
+            let (list, cure) = if is_reference {
+                (&mut self.warnings, "SECRET_KEY is weak: replace it when its tokens have ended")
+            } else {
+                (
+                    &mut self.faults,
+                    "make one with `openssl rand -hex 32`, or give none to the embedded database",
+                )
+            };
+            list.push(Fault::new(name, problem, cure));
         }
         Some(SecretString::from(secret))
     }
@@ -118,8 +125,8 @@ impl<'a> Parser<'a> {
         let is_reference = self.reference_database();
         let (name, problem) = match self.secret("DATABASE_URL") {
             Some(url) => {
-                if let Some(path) = url.strip_prefix("sqlite:") {
-                    return PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+                if let Some(path) = sqlite_path(&url) {
+                    return path;
                 }
                 let is_postgres = url.starts_with("postgres");
                 ("DATABASE_URL", if is_postgres { POSTGRES } else { "is no database's address" })
@@ -142,8 +149,8 @@ impl<'a> Parser<'a> {
             );
         }
         if self.is_given("POSTS_DEFAULT_LIMIT") {
-            policy.posts_default_limit = match self.text("POSTS_DEFAULT_LIMIT").as_str() {
-                "none" => None,
+            policy.posts_default_limit = match self.text("POSTS_DEFAULT_LIMIT") {
+                text if text.eq_ignore_ascii_case("none") => None,
                 _ => Some(self.number("POSTS_DEFAULT_LIMIT", 1..=1000)),
             };
         }
@@ -155,12 +162,14 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn strength(&mut self) -> Strength {
+        let faults = self.faults.len();
         let strength = Strength {
             memory_kib: self.number("ARGON2_MEMORY_KIB", 8..=Strength::MAXIMUM_MEMORY_KIB),
             iterations: self.number("ARGON2_ITERATIONS", 1..=Strength::MAXIMUM_ITERATIONS),
             parallelism: self.number("ARGON2_PARALLELISM", 1..=Strength::MAXIMUM_PARALLELISM),
         };
-        if !strength.is_bounded() {
+        // Of a stand-in nothing is said.
+        if self.faults.len() == faults && !strength.is_bounded() {
             let text = strength.memory_kib.to_string();
             self.fault("ARGON2_MEMORY_KIB", &text, "give 8 for each lane at least");
         }
@@ -245,6 +254,14 @@ impl<'a> Parser<'a> {
     fn fault(&mut self, name: &str, text: &str, cure: impl Into<String>) {
         self.faults.push(Fault::new(name, format!("{text:?} cannot be used"), cure));
     }
+}
+
+/// The file that `sqlite:PATH` names. SQLite takes an empty name and `:memory:` for databases
+/// that each connection has for itself and that end with it.
+fn sqlite_path(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path).trim();
+    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
 }
 
 fn default_of(name: &str) -> &'static str {

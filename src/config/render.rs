@@ -54,7 +54,8 @@ pub fn procfile() -> String {
 pub fn effective(source: &Source) -> String {
     let lines = SETTINGS.iter().map(|setting| {
         let name = setting.name;
-        match source.get(name) {
+        // A secret's file is as good as its value.
+        match source.get(name).or_else(|| source.get(&format!("{name}_FILE"))) {
             Some(_) if setting.is_secret => format!("{name}=**********\n"),
             Some(value) => format!("{name}={value}\n"),
             None => format!("{name}={}  # default\n", setting.default),

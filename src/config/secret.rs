@@ -23,14 +23,7 @@ const SAMPLES: [&str; 5] = [
 ];
 
 /// Says what is wrong with a key. RFC 7518, 3.2: it must be as long as the hash's output.
-///
-/// A service that takes over from the reference must go on with the key that its clients'
-/// tokens were signed with: then a weak one is only warned about, when the service starts.
-pub(super) fn check_secret(
-    secret: &str,
-    algorithm: Algorithm,
-    is_reference: bool,
-) -> Result<(), String> {
+pub(super) fn check_secret(secret: &str, algorithm: Algorithm) -> Result<(), String> {
     let least = match algorithm {
         Algorithm::HS256 => 32,
         Algorithm::HS384 => 48,
@@ -45,10 +38,6 @@ pub(super) fn check_secret(
     } else {
         return Ok(());
     };
-    if is_reference {
-        tracing::warn!(problem, "SECRET_KEY is weak: replace it as soon as its tokens have ended");
-        return Ok(());
-    }
     Err(problem)
 }
 
@@ -79,7 +68,10 @@ fn make_secret() -> io::Result<String> {
 
 /// The file appears whole or not at all, and never over one that is there.
 fn write_once(path: &Path, secret: &str) -> io::Result<()> {
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    // Not a process's number: in a container that is always the same, and a draft that was left by
+    // one that was killed would stand in the way for ever.
+    let number = getrandom::u64().map_err(io::Error::other)?;
+    let draft = path.with_extension(format!("{number:016x}.new"));
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
