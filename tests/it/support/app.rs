@@ -139,6 +139,11 @@ impl TestApp {
         Persona::new(self, Some(token.to_owned()), 0)
     }
 
+    /// Everything it serves, for a listener.
+    pub fn routes(&self) -> Router {
+        self.routes.clone()
+    }
+
     /// Sends the request as it is.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.routes.clone().oneshot(request).await.unwrap();

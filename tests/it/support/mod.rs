@@ -7,6 +7,8 @@ mod forged;
 mod parallel;
 mod persona;
 mod process;
+mod served;
+mod wire;
 
 pub use answer::Answer;
 pub use app::{FORM, PASSWORD, Setup, TestApp};
@@ -15,3 +17,5 @@ pub use forged::{forge, forge_text};
 pub use parallel::{at_once, begin_and_drop};
 pub use persona::Persona;
 pub use process::Service;
+pub use served::Served;
+pub use wire::Wire;

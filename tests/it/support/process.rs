@@ -1,12 +1,15 @@
 //! The service as its users run it: the binary, in a folder of its own, on a free port.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+use super::{Answer, Wire};
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_post-api");
@@ -20,6 +23,8 @@ pub struct Service {
     pub url: String,
     folder: Option<TempDir>,
     path: PathBuf,
+    said: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Service {
@@ -33,14 +38,17 @@ impl Service {
 
     /// On a folder that may hold a database from before.
     pub fn start_in(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = Self::command(folder)
-            .args(["serve", "--port", "0"])
-            .envs(environment.iter().copied())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let url = read_banner(&mut child);
-        Self { child, url, folder: None, path: folder.to_owned() }
+        let mut command = Self::command(folder);
+        command.args(["serve", "--port", "0"]).envs(environment.iter().copied());
+        Self::run(&mut command, folder)
+    }
+
+    /// Runs a command that serves, and waits until it says where.
+    pub fn run(command: &mut Command, folder: &Path) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (url, reader) = read_banner(&mut child, Arc::clone(&said));
+        Self { child, url, folder: None, path: folder.to_owned(), said, reader: Some(reader) }
     }
 
     /// The binary in the folder, with nothing configured but cheap hashes.
@@ -56,6 +64,33 @@ impl Service {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap().split('/').next().unwrap()
+    }
+
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address())
+    }
+
+    /// Asks for something that needs neither a token nor a body.
+    pub fn get(&self, path: &str) -> Answer {
+        self.connect().call("GET", path, "", None).unwrap()
+    }
+
+    /// What it wrote to standard error until now.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// What it wrote to standard error in its life, which must be over.
+    pub fn last_words(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.said()
     }
 
     pub fn path(&self) -> &Path {
@@ -98,24 +133,32 @@ impl Drop for Service {
 
 /// Waits for the line that says where the API is, and goes on reading so that the process never
 /// waits for its reader.
-fn read_banner(child: &mut Child) -> String {
-    let stderr = child.stderr.take().unwrap();
+fn read_banner(child: &mut Child, said: Arc<Mutex<String>>) -> (String, JoinHandle<()>) {
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
     let (found, url) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut lines = BufReader::new(stderr);
-        let mut said = String::new();
-        while lines.read_line(&mut said).is_ok_and(|length| length > 0) {
-            if let Some(url) = said.lines().last().and_then(|line| line.strip_prefix("  API   ")) {
-                let _ = found.send(Ok(url.to_owned()));
-                let _ = lines.read_to_end(&mut Vec::new());
-                return;
+    let heard = Arc::clone(&said);
+    let reader = std::thread::spawn(move || {
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            heard.lock().unwrap().push_str(&text);
+            if let Some(url) = announced_url(&text) {
+                let _ = found.send(url);
             }
+            line.clear();
         }
-        let _ = found.send(Err(said));
     });
     match url.recv_timeout(PATIENCE) {
-        Ok(Ok(url)) => url,
-        Ok(Err(said)) => panic!("the service ended: {said}"),
-        Err(error) => panic!("the service did not start: {error}"),
+        Ok(url) => (url, reader),
+        Err(error) => panic!("the service did not start ({error}): {}", said.lock().unwrap()),
     }
+}
+
+/// As the banner says it, or the log in JSON.
+fn announced_url(line: &str) -> Option<String> {
+    if let Some(url) = line.strip_prefix("  API   ") {
+        return Some(url.trim_end().to_owned());
+    }
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    event["api"].as_str().map(str::to_owned)
 }

@@ -1,0 +1,48 @@
+//! Routes behind the real listener, in this process, with limits of the test's own.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::thread::JoinHandle;
+
+use axum::Router;
+use post_api::http::{Limits, serve};
+use tokio::sync::oneshot;
+
+use super::Wire;
+
+/// Told to end when it goes out of sight.
+pub struct Served {
+    pub address: SocketAddr,
+    end: oneshot::Sender<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Served {
+    /// On a free port, with a runtime of its own: a test may wait for it without letting go.
+    pub fn start(routes: Router, limits: Limits) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (end, ended) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(serve(listener, routes, limits, async {
+                let _ = ended.await;
+            }))
+        });
+        Self { address, end, thread }
+    }
+
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address)
+    }
+
+    /// Tells it to end and waits until it has.
+    pub fn end(self) {
+        drop(self.end);
+        self.thread.join().unwrap().unwrap();
+    }
+}

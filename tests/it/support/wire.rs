@@ -1,0 +1,125 @@
+//! A connection on which a test says every byte itself.
+
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+
+use super::Answer;
+
+/// How long a byte may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Wire {
+    stream: BufReader<TcpStream>,
+}
+
+impl Wire {
+    pub fn connect(address: impl ToSocketAddrs) -> Self {
+        Self::try_connect(address).unwrap()
+    }
+
+    pub fn try_connect(address: impl ToSocketAddrs) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).unwrap();
+    }
+
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish(&mut self) {
+        // The other side may have closed the connection already.
+        let _ = self.stream.get_mut().shutdown(Shutdown::Write);
+    }
+
+    /// The next answer, which must come.
+    #[track_caller]
+    pub fn answer(&mut self) -> Answer {
+        self.try_answer().unwrap()
+    }
+
+    pub fn try_answer(&mut self) -> io::Result<Answer> {
+        let status = self.status()?;
+        let headers = self.headers()?;
+        let length = headers.get("content-length").map(|length| length.to_str().unwrap());
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.stream.read_exact(&mut body)?;
+        Ok(Answer { status, headers, body })
+    }
+
+    /// Sends a request and reads its answer.
+    #[track_caller]
+    pub fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
+        self.send(bytes);
+        self.answer()
+    }
+
+    /// Sends a request with a JSON body and reads its answer.
+    pub fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<&Value>,
+    ) -> io::Result<Answer> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        if !token.is_empty() {
+            text += &format!("authorization: Bearer {token}\r\n");
+        }
+        text +=
+            &format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        self.try_send(text + &body)?;
+        self.try_answer()
+    }
+
+    /// Everything up to the end of the connection; what was said before a reset counts.
+    #[track_caller]
+    pub fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        if let Err(error) = self.stream.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection stays open");
+        }
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    fn status(&mut self) -> io::Result<StatusCode> {
+        let line = self.line()?;
+        let code = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
+        let code = code.and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        Ok(code.parse().unwrap_or_else(|_| panic!("no status line: {line:?}")))
+    }
+
+    fn headers(&mut self) -> io::Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(':') else {
+                assert_eq!(line, "", "a header");
+                return Ok(headers);
+            };
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, HeaderValue::from_str(value.trim()).unwrap());
+        }
+    }
+}
