@@ -1,3 +1,4 @@
 //! Settings.
 
 mod dotenv;
+mod settings;

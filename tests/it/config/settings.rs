@@ -1,0 +1,315 @@
+//! Settings: what each takes and refuses, and how faults are told.
+
+use std::path::Path;
+use std::time::Duration;
+
+use post_api::auth::Algorithm;
+use post_api::config::{Fault, LogFormat, SETTINGS, Settings, Source, keep_secret};
+use post_api::domain::policy::{Drafts, Policy};
+use post_api::http::Origins;
+use secrecy::ExposeSecret as _;
+use tracing::level_filters::LevelFilter;
+
+const GOOD_SECRET: &str = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
+
+fn source(pairs: &[(&str, &str)]) -> Source {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Source::from_parts("", pairs.iter().map(own).collect())
+}
+
+#[track_caller]
+fn load(pairs: &[(&str, &str)]) -> Settings {
+    Settings::load(&source(pairs)).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+#[track_caller]
+fn faults(pairs: &[(&str, &str)]) -> Vec<Fault> {
+    match Settings::load(&source(pairs)) {
+        Ok(_) => panic!("taken: {pairs:?}"),
+        Err(faults) => faults,
+    }
+}
+
+#[test]
+fn nothing_is_needed() {
+    let settings = load(&[]);
+    assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 8000));
+    assert_eq!(settings.database, Path::new("./data/posts.db"));
+    assert!(settings.secret_key.is_none());
+    assert_eq!(settings.algorithm, Algorithm::HS256);
+    assert_eq!(settings.token_lifetime, Duration::from_mins(30));
+    assert_eq!(settings.policy, Policy::default());
+    assert_eq!(settings.cors_origins, Origins::Any);
+    assert_eq!(settings.root_path, "");
+    assert!(settings.docs && settings.access_log);
+    assert_eq!(settings.log_format, LogFormat::Text);
+    assert_eq!(settings.log_level, LevelFilter::INFO);
+    // A default that is written down is the default.
+    for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+        load(&[(setting.name, setting.default)]);
+    }
+}
+
+#[test]
+fn every_setting_takes_what_it_should() {
+    let taken: [(&str, &[&str]); 21] = [
+        ("HOST", &["0.0.0.0", "::", "localhost"]),
+        ("PORT", &["0", "1", "65535", " 80 "]),
+        ("DATA_DIR", &["/var/lib/posts", "with space"]),
+        ("DATABASE_URL", &["sqlite:posts.db", "sqlite:/a/b.db", "sqlite:///a/b.db"]),
+        ("SECRET_KEY", &[GOOD_SECRET]),
+        ("ALGORITHM", &["HS256", "hs384", "HS512"]),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", &["1", "525600"]),
+        ("COMPAT", &["", "reference", "REFERENCE"]),
+        ("DRAFTS", &["private", "visible", "Visible"]),
+        ("POSTS_DEFAULT_LIMIT", &["1", "1000", "none", "None"]),
+        ("PUBLIC_EMAILS", &["on", "off", "true", "false", "1", "0", "ON"]),
+        ("PASSWORD_MIN_LENGTH", &["0", "4096"]),
+        ("PASSWORD_BLOCKLIST", &["on", "off"]),
+        ("ARGON2_MEMORY_KIB", &["32", "1048576"]),
+        ("ARGON2_ITERATIONS", &["1", "32"]),
+        ("ARGON2_PARALLELISM", &["1", "64"]),
+        ("CORS_ORIGINS", &["*", "https://a.example", "http://a.example:8080, https://b.example"]),
+        ("ROOT_PATH", &["", "/", "/api", "/api/", "/a/b-c"]),
+        ("DOCS", &["on", "off"]),
+        ("LOG_FORMAT", &["text", "json", "JSON"]),
+        ("LOG_LEVEL", &["error", "warn", "info", "debug", "trace", "TRACE"]),
+    ];
+    for (name, values) in taken {
+        for value in values {
+            load(&[(name, value)]);
+        }
+    }
+}
+
+#[test]
+fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
+    let refused: [(&str, &[&str]); 20] = [
+        ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
+        (
+            "DATABASE_URL",
+            &["mysql://x", "posts.db", "postgres://x", "sqlite:", "sqlite://", "sqlite::memory:"],
+        ),
+        ("SECRET_KEY", &["short", "changeme", "00000000000000000000000000000000"]),
+        ("ALGORITHM", &["none", "RS256", "HS256,HS384"]),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", &["0", "525601", "-1", "1.5", "99999999999999999999"]),
+        ("COMPAT", &["yes", "on"]),
+        ("DRAFTS", &["on", "public"]),
+        ("POSTS_DEFAULT_LIMIT", &["0", "1001", "all", "-1"]),
+        ("PUBLIC_EMAILS", &["yes", "2"]),
+        ("PASSWORD_MIN_LENGTH", &["-1", "4097", "eight"]),
+        ("PASSWORD_BLOCKLIST", &["maybe"]),
+        ("ARGON2_MEMORY_KIB", &["0", "7", "31", "1048577"]),
+        ("ARGON2_ITERATIONS", &["0", "33"]),
+        ("ARGON2_PARALLELISM", &["0", "65"]),
+        (
+            "CORS_ORIGINS",
+            &[
+                "example.org",
+                "https://",
+                "*, https://a.example",
+                "https://a.example/",
+                "https://a b",
+            ],
+        ),
+        ("ROOT_PATH", &["api", "/a b", "/a?b", "https://a.example/api"]),
+        ("DOCS", &["yes"]),
+        ("ACCESS_LOG", &["all"]),
+        ("LOG_FORMAT", &["xml"]),
+        ("LOG_LEVEL", &["loud", "off"]),
+    ];
+    for (name, values) in refused {
+        for value in values {
+            let faults = faults(&[(name, value)]);
+            assert_eq!(faults.len(), 1, "{name}={value}: {faults:?}");
+            let Fault { name: named, problem, cure } = &faults[0];
+            assert_eq!(named, name, "{name}={value}");
+            assert!(!problem.is_empty() && !cure.is_empty(), "{name}={value}: {faults:?}");
+            assert_eq!(faults[0].to_string(), format!("{name}: {problem}; {cure}"));
+        }
+    }
+}
+
+/// Free texts: any value of theirs is one.
+const TEXTS: [&str; 2] = ["HOST", "DATA_DIR"];
+
+#[test]
+fn the_table_and_the_loader_know_the_same_names() {
+    for setting in SETTINGS {
+        let loaded = Settings::load(&source(&[(setting.name, "no sense at all")]));
+        if TEXTS.contains(&setting.name) {
+            let settings = loaded.unwrap_or_else(|faults| panic!("{faults:?}"));
+            assert!(format!("{settings:?}").contains("no sense at all"), "{}", setting.name);
+            continue;
+        }
+        let faults = loaded.err().unwrap_or_else(|| panic!("{} is not read", setting.name));
+        if setting.name.starts_with("DATABASE_") && setting.name != "DATABASE_URL" {
+            // One of five: the other four are missing.
+            let named: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+            assert_eq!(named.len(), 4, "{}: {named:?}", setting.name);
+            assert!(!named.contains(&setting.name), "{named:?}");
+        } else {
+            assert!(faults.iter().all(|fault| fault.name == setting.name), "{faults:?}");
+        }
+    }
+    let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+    let mut once = names.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), names.len(), "a name stands twice: {names:?}");
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let names = [
+        "PORT",
+        "ACCESS_TOKEN_EXPIRE_MINUTES",
+        "ALGORITHM",
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "COMPAT",
+        "DRAFTS",
+        "POSTS_DEFAULT_LIMIT",
+        "PUBLIC_EMAILS",
+        "PASSWORD_MIN_LENGTH",
+        "PASSWORD_BLOCKLIST",
+        "ARGON2_MEMORY_KIB",
+        "ARGON2_ITERATIONS",
+        "ARGON2_PARALLELISM",
+        "CORS_ORIGINS",
+        "ROOT_PATH",
+        "DOCS",
+        "ACCESS_LOG",
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+    ];
+    let pairs: Vec<(&str, &str)> = names.iter().map(|name| (*name, "no sense")).collect();
+    let mut named: Vec<String> = faults(&pairs).into_iter().map(|fault| fault.name).collect();
+    named.sort_unstable();
+    let mut expected = names.map(str::to_owned);
+    expected.sort_unstable();
+    assert_eq!(named, expected);
+}
+
+#[test]
+fn names_are_compared_without_case_and_capitals_win() {
+    assert_eq!(load(&[("port", "1")]).port, 1);
+    assert_eq!(load(&[("Port", "1"), ("PORT", "2")]).port, 2);
+    assert_eq!(load(&[("PORT", "2"), ("port", "1")]).port, 2);
+    let from_file = Source::from_parts("pOrT=3\nroot_path=/a\n", Vec::new());
+    let settings = Settings::load(&from_file).unwrap();
+    assert_eq!((settings.port, settings.root_path.as_str()), (3, "/a"));
+}
+
+#[test]
+fn the_environment_outranks_the_file_and_a_blank_value_is_none() {
+    let text = "PORT=1\nROOT_PATH=/file\nDOCS=off\nUNKNOWN=x\nOther\n";
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let environment = vec![pair("PORT", "2"), pair("DOCS", "  "), pair("ELSEWHERE", "x")];
+    let source = Source::from_parts(text, environment);
+    let settings = Settings::load(&source).unwrap();
+    assert_eq!((settings.port, settings.root_path.as_str()), (2, "/file"));
+    assert!(settings.docs, "a blank value in the environment stands for the default");
+    assert_eq!(source.unknown, ["UNKNOWN", "OTHER"], "of the file alone");
+}
+
+#[test]
+fn the_preset_for_the_reference_can_be_overridden_one_by_one() {
+    let preset = load(&[("COMPAT", "reference")]).policy;
+    assert_eq!(preset, Policy::reference());
+    assert_ne!(preset, Policy::default());
+    type Change = fn(&mut Policy);
+    let changes: [(&str, &str, Change); 5] = [
+        ("DRAFTS", "private", |policy| policy.drafts = Drafts::Private),
+        ("POSTS_DEFAULT_LIMIT", "7", |policy| policy.posts_default_limit = Some(7)),
+        ("PUBLIC_EMAILS", "off", |policy| policy.public_emails = false),
+        ("PASSWORD_MIN_LENGTH", "9", |policy| policy.passwords.minimum_length = 9),
+        ("PASSWORD_BLOCKLIST", "on", |policy| policy.passwords.blocklist = true),
+    ];
+    for (name, value, change) in changes {
+        let mut expected = Policy::reference();
+        change(&mut expected);
+        assert_eq!(load(&[("COMPAT", "reference"), (name, value)]).policy, expected, "{name}");
+        let mut expected = Policy::default();
+        change(&mut expected);
+        assert_eq!(load(&[(name, value)]).policy, expected, "{name} alone");
+    }
+}
+
+#[test]
+fn a_secret_must_be_as_long_as_its_algorithm_needs() {
+    for (algorithm, least) in [("HS256", 32), ("HS384", 48), ("HS512", 64)] {
+        let text = "0123456789abcdefghijklmnopqrstuvwxyz".repeat(2);
+        let pairs = |length| [("ALGORITHM", algorithm), ("SECRET_KEY", &text[..length])];
+        load(&pairs(least));
+        let faults = faults(&pairs(least - 1));
+        let problem = format!("has {} bytes, {algorithm} needs {least} or more", least - 1);
+        assert_eq!(faults[0].problem, problem);
+        assert!(!faults[0].to_string().contains(&text[..least - 1]));
+    }
+    let weak = load(&[("COMPAT", "reference"), ("SECRET_KEY", "short")]);
+    assert_eq!(weak.warnings.len(), 1, "{weak:?}");
+    assert_eq!(weak.secret_key.unwrap().expose_secret(), "short");
+}
+
+#[test]
+fn a_secret_may_come_from_a_file_of_which_the_last_line_end_is_cut() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, format!("{GOOD_SECRET}\r\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let settings = load(&[("SECRET_KEY_FILE", path)]);
+    assert_eq!(settings.secret_key.unwrap().expose_secret(), GOOD_SECRET);
+    let settings = load(&[("SECRET_KEY_FILE", path), ("SECRET_KEY", " ")]);
+    assert_eq!(settings.secret_key.unwrap().expose_secret(), GOOD_SECRET);
+
+    let both = faults(&[("SECRET_KEY_FILE", path), ("SECRET_KEY", GOOD_SECRET)]);
+    assert_eq!(both[0].problem, "both SECRET_KEY and SECRET_KEY_FILE are set");
+    let missing = faults(&[("SECRET_KEY_FILE", "/nowhere/key")]);
+    assert!(missing[0].problem.starts_with("/nowhere/key cannot be read"), "{missing:?}");
+    std::fs::write(path, "\n").unwrap();
+    assert_eq!(faults(&[("SECRET_KEY_FILE", path)])[0].name, "SECRET_KEY", "an empty file");
+}
+
+#[test]
+fn the_five_settings_of_the_reference_come_together_or_not_at_all() {
+    let five = [
+        ("DATABASE_HOSTNAME", "db"),
+        ("DATABASE_PORT", "5432"),
+        ("DATABASE_PASSWORD", "hunter2"),
+        ("DATABASE_NAME", "posts"),
+        ("DATABASE_USERNAME", "ada"),
+    ];
+    let all = faults(&five);
+    assert!(all[0].problem.contains("PostgreSQL"), "{all:?}");
+    for missing in 0..five.len() {
+        let mut four = five.to_vec();
+        let (name, _) = four.remove(missing);
+        let faults = faults(&four);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!((faults[0].name.as_str(), faults[0].problem.as_str()), (name, "is missing"));
+        assert!(!format!("{faults:?}").contains("hunter2"));
+    }
+    let mut with_url = five.to_vec();
+    with_url.push(("DATABASE_URL", "sqlite:posts.db"));
+    assert_eq!(load(&with_url).database, Path::new("posts.db"), "the URL wins");
+}
+
+#[test]
+fn settings_that_are_printed_do_not_show_the_secret() {
+    let settings = load(&[("SECRET_KEY", GOOD_SECRET)]);
+    assert!(!format!("{settings:?} {settings:#?}").contains(GOOD_SECRET));
+}
+
+/// A process that was killed while it wrote the secret leaves a draft behind, and the next one may
+/// have its number.
+#[test]
+fn a_draft_of_the_secret_that_was_left_stands_in_nobody_s_way() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let number = std::process::id();
+    std::fs::write(folder.path().join(format!("secret_key.{number}.new")), "half").unwrap();
+    let secret = keep_secret(folder.path()).unwrap();
+    let kept = keep_secret(folder.path()).unwrap();
+    assert_eq!(kept.expose_secret(), secret.expose_secret());
+    assert!(secret.expose_secret().len() >= 64);
+}
