@@ -26,6 +26,9 @@ mod config;
 /// The service as a process: start, limits, drain, kill.
 mod process;
 
+/// The command line.
+mod cli;
+
 /// The documentation pages in a real browser.
 mod browser;
 

@@ -1,0 +1,201 @@
+//! `db upgrade`, `downgrade`, `current`, `history` and `stamp`.
+
+use std::process::Stdio;
+
+use super::{folder, open, run, schema};
+use crate::support::Service;
+
+const REVISIONS: [&str; 5] = [
+    "0001_users_posts_votes",
+    "0002_downvotes",
+    "0003_vote_counts",
+    "0004_indexes",
+    "0005_post_search",
+];
+
+#[test]
+fn a_database_goes_up_and_down_by_every_word_for_a_revision() {
+    let folder = folder();
+    let steps = [
+        ("upgrade +1", "0001_users_posts_votes"),
+        ("upgrade 3", "0003_vote_counts"),
+        ("downgrade -1", "0002_downvotes"),
+        ("downgrade 0001", "0001_users_posts_votes"),
+        ("upgrade 0004_indexes", "0004_indexes"),
+        ("upgrade 4", "0004_indexes"),
+        ("upgrade", "0005_post_search"),
+        ("upgrade head", "0005_post_search"),
+        ("downgrade -2", "0003_vote_counts"),
+        ("upgrade +2", "0005_post_search"),
+        ("downgrade base", "base"),
+        ("downgrade base", "base"),
+        ("upgrade head", "0005_post_search"),
+    ];
+    assert_eq!(run(folder.path(), "db current").expect(0).output, "base\n");
+    for (step, revision) in steps {
+        run(folder.path(), &format!("db {step}")).expect(0);
+        let current = run(folder.path(), "db current").expect(0).output;
+        assert_eq!(current, format!("{revision}\n"), "after {step}");
+    }
+}
+
+#[test]
+fn each_step_is_told_and_the_history_knows_them() {
+    let folder = folder();
+    let said = run(folder.path(), "db upgrade 2").expect(0).output;
+    assert_eq!(said, "up   0001_users_posts_votes\nup   0002_downvotes\n");
+    let history = run(folder.path(), "db history").expect(0).output;
+    let lines: Vec<&str> = history.lines().collect();
+    assert_eq!(lines.len(), REVISIONS.len());
+    for (number, (line, revision)) in lines.iter().zip(REVISIONS).enumerate() {
+        let state = if number < 2 { "  applied 20" } else { "  not applied" };
+        assert!(line.starts_with(&format!("{revision}{state}")), "{line}");
+    }
+    let said = run(folder.path(), "db downgrade base").expect(0).output;
+    assert_eq!(said, "down 0002_downvotes\ndown 0001_users_posts_votes\n");
+    assert_eq!(schema(&open(folder.path())), [], "the way back leaves nothing");
+}
+
+#[test]
+fn looking_makes_no_database() {
+    let folder = folder();
+    for command in ["db current", "db history", "db downgrade base", "db upgrade --sql"] {
+        run(folder.path(), command).expect(0);
+    }
+    run(folder.path(), "db check").expect(1);
+    assert!(!folder.path().join("data/posts.db").exists());
+}
+
+/// Runs the script that the command prints, and compares with what the command does.
+#[test]
+fn a_printed_script_does_what_the_command_does() {
+    let (printed, done) = (folder(), folder());
+    let commands = [
+        "db upgrade +1",
+        "db upgrade 4",
+        "db downgrade 2",
+        "db upgrade",
+        "db downgrade -1",
+        "db downgrade base",
+        "db upgrade head",
+    ];
+    for command in commands {
+        let before = schema(&open(printed.path()));
+        let script = run(printed.path(), &format!("{command} --sql")).expect(0).output;
+        assert_eq!(schema(&open(printed.path())), before, "{command} --sql only prints");
+        open(printed.path())
+            .execute_batch(&script)
+            .unwrap_or_else(|error| panic!("{command}: {error}"));
+        run(done.path(), command).expect(0);
+        assert_eq!(schema(&open(printed.path())), schema(&open(done.path())), "{command}");
+        let current = |folder| run(folder, "db current").expect(0).output;
+        assert_eq!(current(printed.path()), current(done.path()), "{command}");
+    }
+    run(printed.path(), "db check").expect(0);
+}
+
+#[test]
+fn flags_may_stand_before_the_revision() {
+    let folder = folder();
+    run(folder.path(), "db upgrade --sql +1").expect(0);
+    run(folder.path(), "db upgrade").expect(0);
+    let script = run(folder.path(), "db downgrade --sql -1").expect(0).output;
+    assert!(script.starts_with("-- 0005_post_search, down\nBEGIN"), "{script}");
+    assert_eq!(run(folder.path(), "db current").expect(0).output, "0005_post_search\n");
+}
+
+#[test]
+fn a_revision_that_leads_nowhere_is_refused() {
+    let folder = folder();
+    run(folder.path(), "db upgrade 2").expect(0);
+    let cases = [
+        ("upgrade 9", "there is no revision \"9\""),
+        ("upgrade 0", "there is no revision \"0\""),
+        ("upgrade 0002", ""),
+        ("upgrade nonsense", "there is no revision \"nonsense\""),
+        ("upgrade +x", "there is no revision \"+x\""),
+        ("upgrade +4", "+4 leads beyond the newest revision"),
+        ("upgrade 1", "1 does not lead up: the database is at 0002_downvotes"),
+        ("downgrade -3", "-3 leads beyond the base revision"),
+        ("downgrade 3", "3 does not lead down: the database is at 0002_downvotes"),
+        ("downgrade", "required"),
+        ("stamp nonsense", "there is no revision"),
+    ];
+    for (command, problem) in cases {
+        let outcome = run(folder.path(), &format!("db {command}"));
+        let expected = if problem.is_empty() { 0 } else { 2 };
+        let outcome = outcome.expect(expected);
+        assert!(outcome.error.contains(problem), "{command}: {}", outcome.error);
+    }
+    assert_eq!(run(folder.path(), "db current").expect(0).output, "0002_downvotes\n");
+}
+
+#[test]
+fn stamp_declares_without_running() {
+    let folder = folder();
+    assert_eq!(run(folder.path(), "db stamp 3").expect(0).output, "0003_vote_counts\n");
+    assert_eq!(run(folder.path(), "db current").expect(0).output, "0003_vote_counts\n");
+    run(folder.path(), "db stamp base").expect(0);
+    assert_eq!(run(folder.path(), "db current").expect(0).output, "base\n");
+    run(folder.path(), "db upgrade").expect(0);
+    run(folder.path(), "db check").expect(0);
+}
+
+#[test]
+fn a_database_of_a_newer_or_a_changed_release_is_left_alone() {
+    let cases = [
+        ("INSERT INTO schema_migrations VALUES ('0009_later', 'x', 0)", "0009_later, which this"),
+        (
+            "UPDATE schema_migrations SET checksum = 'x' WHERE revision LIKE '0002%'",
+            "0002_downvotes",
+        ),
+    ];
+    for (change, problem) in cases {
+        let folder = folder();
+        run(folder.path(), "db upgrade").expect(0);
+        open(folder.path()).execute_batch(change).unwrap();
+        for command in
+            ["db upgrade", "db downgrade base", "db check", "db current", "serve --port 0"]
+        {
+            let outcome = run(folder.path(), command).expect(1);
+            assert!(outcome.error.contains(problem), "{command}: {}", outcome.error);
+        }
+    }
+}
+
+#[test]
+fn a_database_out_of_reach_is_exit_code_3() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("data/posts.db")).unwrap();
+    for command in ["upgrade", "downgrade base", "current", "history", "check", "verify", "stamp 1"]
+    {
+        let outcome = run(folder.path(), &format!("db {command}")).expect(3);
+        assert!(outcome.error.starts_with("error: the database"), "{}", outcome.error);
+    }
+}
+
+#[test]
+fn of_eight_processes_that_upgrade_at_once_each_step_is_one_s() {
+    for _ in 0..3 {
+        let folder = folder();
+        let start = || {
+            Service::command(folder.path())
+                .args(["db", "upgrade"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let children: Vec<_> = (0..8).map(|_| start()).collect();
+        let mut steps: Vec<String> = Vec::new();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{error}");
+            steps.extend(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned));
+        }
+        steps.sort();
+        assert_eq!(steps, REVISIONS.map(|revision| format!("up   {revision}")));
+        run(folder.path(), "db check").expect(0);
+    }
+}

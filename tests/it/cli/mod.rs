@@ -1,0 +1,66 @@
+//! The command line, as its users run it.
+
+mod inspect;
+mod migrations;
+mod upkeep;
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use rusqlite::Connection;
+
+use crate::support::Service;
+
+/// How a command ended, and what it said.
+struct Outcome {
+    code: i32,
+    output: String,
+    error: String,
+}
+
+impl Outcome {
+    #[track_caller]
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}{}", self.output, self.error);
+        self
+    }
+}
+
+/// Runs the binary in the folder; the arguments are parted by spaces.
+fn run(folder: &Path, arguments: &str) -> Outcome {
+    run_with(folder, arguments, &[])
+}
+
+fn run_with(folder: &Path, arguments: &str, environment: &[(&str, &str)]) -> Outcome {
+    let Output { status, stdout, stderr } = Service::command(folder)
+        .args(arguments.split_whitespace())
+        .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    Outcome {
+        code: status.code().unwrap(),
+        output: String::from_utf8(stdout).unwrap(),
+        error: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// A folder where `db` finds an empty place for the database.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    folder
+}
+
+fn open(folder: &Path) -> Connection {
+    Connection::open(folder.join("data/posts.db")).unwrap()
+}
+
+/// Everything that the database says of its own form, but what SQLite makes by itself.
+fn schema(database: &Connection) -> Vec<(String, String, Option<String>)> {
+    let sql = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER BY type, name";
+    let mut statement = database.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}

@@ -1,0 +1,91 @@
+//! `db check` and `db verify`: whether the database is as it should be.
+
+use super::{folder, open, run};
+
+#[test]
+fn a_database_as_its_migrations_make_it_passes() {
+    let folder = folder();
+    run(folder.path(), "db upgrade").expect(0);
+    let said = run(folder.path(), "db check").expect(0).output;
+    assert_eq!(said, "the database is as its migrations make it\n");
+    let said = run(folder.path(), "db verify").expect(0).output;
+    assert_eq!(said, "every count is the sum of its votes\n");
+}
+
+#[test]
+fn a_database_that_is_behind_is_told_the_cure() {
+    let folder = folder();
+    for step in ["", "db upgrade 2"] {
+        if !step.is_empty() {
+            run(folder.path(), step).expect(0);
+        }
+        let said = run(folder.path(), "db check").expect(1).error;
+        assert!(said.contains("behind: run `post-api db upgrade`"), "{said}");
+    }
+}
+
+/// Down and up again by the same steps is the same database.
+#[test]
+fn a_round_trip_leaves_no_difference() {
+    for revision in ["base", "1", "2", "3", "4"] {
+        let folder = folder();
+        run(folder.path(), "db upgrade").expect(0);
+        run(folder.path(), &format!("db downgrade {revision}")).expect(0);
+        let said = run(folder.path(), "db check").expect(1).error;
+        assert_eq!(said.lines().count(), 1, "at {revision}: {said}");
+        run(folder.path(), "db upgrade").expect(0);
+        run(folder.path(), "db check").expect(0);
+    }
+}
+
+#[test]
+fn whatever_was_changed_by_hand_is_found() {
+    let folder = folder();
+    run(folder.path(), "db upgrade").expect(0);
+    open(folder.path())
+        .execute_batch(
+            "DROP INDEX posts_owner;
+             DROP TRIGGER votes_counted_after_update;
+             CREATE TABLE notes (text TEXT);
+             ALTER TABLE users ADD COLUMN nickname TEXT;",
+        )
+        .unwrap();
+    let said = run(folder.path(), "db check").expect(1).error;
+    let mut lines: Vec<&str> = said.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "index posts_owner is missing",
+            "table notes is not of any migration",
+            "table users was changed",
+            "trigger votes_counted_after_update is missing",
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_count_is_found_and_told() {
+    let folder = folder();
+    run(folder.path(), "db upgrade").expect(0);
+    open(folder.path())
+        .execute_batch(
+            "INSERT INTO users VALUES (1, 'ada@example.com', 'x', 0), (2, 'bob@example.com', 'x', 0);
+             INSERT INTO posts VALUES (1, 'a', 'b', 1, 0, 1), (2, 'a', 'b', 1, 0, 1), (3, 'a', 'b', 1, 0, 1);
+             INSERT INTO votes VALUES (1, 1, 1), (1, 2, 1), (2, 1, -1), (2, 2, 1);",
+        )
+        .unwrap();
+    run(folder.path(), "db verify").expect(0);
+    open(folder.path())
+        .execute_batch(
+            "UPDATE vote_counts SET votes = 7 WHERE post_id = 1;
+             INSERT INTO vote_counts VALUES (3, 1);",
+        )
+        .unwrap();
+    let outcome = run(folder.path(), "db verify").expect(1);
+    assert_eq!(
+        outcome.error,
+        "post 1: the count says 7, its votes add up to 2\n\
+         post 3: the count says 1, its votes add up to 0\n"
+    );
+}
