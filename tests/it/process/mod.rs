@@ -1,1 +1,11 @@
-//! The service as a process.
+//! The service as a process: how it starts and ends, what it bears, and what it keeps to itself.
+
+mod drain;
+mod full_disk;
+mod heads;
+mod kill;
+mod limits;
+mod panic;
+mod secrets;
+mod smuggling;
+mod start;

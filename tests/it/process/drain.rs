@@ -1,0 +1,90 @@
+//! How the service ends: what is under way is finished, nothing new begins, and nobody who only
+//! waits holds it up.
+
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt as _;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::get;
+use post_api::http::Limits;
+use serde_json::json;
+
+use crate::support::{PASSWORD, Served, Service, Wire};
+
+/// A sign-up whose body ends in the second part. The service has begun with it when it asks for
+/// the body.
+fn begin_sign_up(service: &Service) -> (Wire, String) {
+    let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
+    let mut wire = service.connect();
+    let interim = wire.exchange(format!(
+        "POST /users HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    ));
+    assert_eq!(interim.status, 100);
+    let (first, second) = body.split_at(10);
+    wire.send(first);
+    (wire, second.to_owned())
+}
+
+/// Connects until nobody listens any more.
+fn wait_until_refused(service: &Service) {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        match Wire::try_connect(service.address()) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return,
+            _ => assert!(Instant::now() < end, "connections are still taken"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_under_way_is_finished_and_nothing_new_begins() {
+    let mut service = Service::start(&[]);
+    let (mut wire, rest) = begin_sign_up(&service);
+    service.terminate();
+    wait_until_refused(&service);
+    wire.send(rest);
+    let answer = wire.answer().expect(201);
+    assert_eq!(answer.header("connection"), "close");
+    assert_eq!(wire.rest(), "");
+    assert_eq!(service.wait().code(), Some(0));
+    assert!(service.last_words().contains("ended"));
+}
+
+#[test]
+fn whoever_only_waits_does_not_hold_it_up() {
+    const FOREVER: Duration = Duration::from_hours(1);
+    let limits = Limits { head_time: FOREVER, drain_time: FOREVER, ..Limits::default() };
+    let served = Served::start(Router::new().route("/", get(async || "here")), limits);
+    let mut used = served.connect();
+    assert_eq!(used.call("GET", "/", "", None).unwrap().text(), "here");
+    let mut silent = served.connect();
+    // Connections are taken in turn: when a later one is answered, this one is known.
+    assert_eq!(served.connect().call("GET", "/", "", None).unwrap().text(), "here");
+
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || {
+        served.end();
+        ended.send(())
+    });
+    end.recv_timeout(Duration::from_mins(1)).expect("it waits for connections that only wait");
+    for wire in [&mut used, &mut silent] {
+        assert_eq!(wire.rest(), "");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut service = Service::start(&[]);
+    let (mut wire, _) = begin_sign_up(&service);
+    service.terminate();
+    wait_until_refused(&service);
+    service.terminate();
+    let status = service.wait();
+    assert!(status.code() == Some(1) || status.signal().is_some(), "{status}");
+    assert_eq!(wire.rest(), "", "the request was not answered");
+}

@@ -1,0 +1,85 @@
+//! A disk without room: here the bound on the size of a file that a process may write, which
+//! fails its writes in the same places.
+
+use std::process::Command;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{PASSWORD, Service, Wire};
+
+/// Blocks of 512 bytes: the empty database fits with some room.
+const ROOM: u32 = 1024;
+
+fn start_in_little_room(folder: &TempDir) -> Service {
+    let service = Service::command(folder.path());
+    let mut command = Command::new("sh");
+    // Without the signal the write fails as it does on a full disk.
+    command
+        .args(["-c", &format!("trap '' XFSZ; ulimit -S -f {ROOM}; exec \"$0\" --port 0")])
+        .arg(service.get_program())
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap());
+    for (name, value) in service.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    Service::run(&mut command, folder.path())
+}
+
+fn sign_up(wire: &mut Wire) -> String {
+    let account = json!({"email": "ada@example.com", "password": PASSWORD});
+    wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    let form = format!("username=ada@example.com&password={}", PASSWORD.replace(' ', "+"));
+    let answer = wire.exchange(format!(
+        "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    ));
+    answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn writes_are_refused_until_there_is_room_and_reads_go_on() {
+    let folder = TempDir::new().unwrap();
+    let service = start_in_little_room(&folder);
+    let mut wire = service.connect();
+    let token = sign_up(&mut wire);
+    let post = json!({"title": "large", "content": "x".repeat(50_000)});
+    let mut written = 0;
+    let refusal = loop {
+        let answer = wire.call("POST", "/posts", &token, Some(&post)).unwrap();
+        if answer.status != 201 {
+            break answer;
+        }
+        written += 1;
+        assert!(written < 100, "the room does not end");
+    };
+    assert!(written > 0);
+    assert_eq!(refusal.header("retry-after"), "2");
+    assert_eq!(
+        refusal.expect(503).detail(),
+        "the service is temporarily unavailable, try again later"
+    );
+    for _ in 0..3 {
+        wire.call("POST", "/posts", &token, Some(&post)).unwrap().expect(503);
+        let posts = wire.call("GET", "/posts", &token, None).unwrap().expect(200).json();
+        assert_eq!(posts.as_array().unwrap().len(), written);
+        wire.call("GET", "/livez", "", None).unwrap().expect(200);
+    }
+
+    let process = service.process_id().to_string();
+    let made = Command::new("prlimit").args(["--pid", &process, "--fsize=unlimited"]).status();
+    assert!(made.unwrap().success());
+    for _ in 0..3 {
+        wire.call("POST", "/posts", &token, Some(&post)).unwrap().expect(201);
+    }
+    wire.call("GET", "/readyz", "", None).unwrap().expect(200);
+
+    let database = rusqlite::Connection::open(folder.path().join("data/posts.db")).unwrap();
+    let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    let posts: u32 =
+        database.query_row("SELECT count(*) FROM posts", [], |row| row.get(0)).unwrap();
+    assert_eq!(usize::try_from(posts).unwrap(), written + 3);
+}

@@ -1,0 +1,165 @@
+//! Heads of every shape: what HTTP allows is served, what it does not is refused, and nothing is
+//! our own fault.
+
+use bytes::Bytes;
+use post_api::http::Limits;
+
+use crate::support::{Served, TestApp};
+
+async fn serve() -> (TestApp, Served) {
+    let app = TestApp::start().await;
+    let served = Served::start(app.routes(), Limits::default());
+    (app, served)
+}
+
+#[tokio::test]
+async fn too_many_or_too_large_header_fields_are_refused_and_the_connection_ends() {
+    let (_app, served) = serve().await;
+    let many = "a: b\r\n".repeat(101);
+    let large = format!("a: {}\r\n", "b".repeat(70 * 1024));
+    for fields in [many, large] {
+        let mut wire = served.connect();
+        // The service may close before it has read everything.
+        let _ = wire.try_send(format!("GET /livez HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n"));
+        let said = wire.rest();
+        assert!(said.starts_with("HTTP/1.1 431 ") || said.is_empty(), "{said}");
+    }
+    let fitting = "a: b\r\n".repeat(99);
+    let mut wire = served.connect();
+    let answer = wire.exchange(format!("GET /livez HTTP/1.1\r\nhost: a\r\n{fitting}\r\n"));
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_long_path_is_refused_and_never_our_fault() {
+    let (_app, served) = serve().await;
+    for length in [1024, 32 * 1024, 65_000, 70_000] {
+        let mut wire = served.connect();
+        let path = "a".repeat(length);
+        let _ =
+            wire.try_send(format!("GET /{path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
+        let said = wire.rest();
+        let status = said.get(9..12).unwrap_or("closed");
+        assert!(["404", "414", "431", "closed"].contains(&status), "{length}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn http_1_0_is_served() {
+    let (_app, served) = serve().await;
+    let mut wire = served.connect();
+    let answer = wire.exchange("GET /livez HTTP/1.0\r\n\r\n");
+    assert_eq!(answer.status, 200);
+    assert_eq!(wire.rest(), "", "without keep-alive the connection ends");
+    let mut wire = served.connect();
+    for _ in 0..2 {
+        let answer = wire.exchange("GET /livez HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_is_told_to_go_on_or_not() {
+    let (_app, served) = serve().await;
+    let body = r#"{"email": "not one", "password": "plum lantern 83 quay"}"#;
+    let mut wire = served.connect();
+    let interim = wire.exchange(format!(
+        "POST /users HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\
+         content-type: application/json\r\n\r\n",
+        body.len()
+    ));
+    assert_eq!(interim.status, 100);
+    assert_eq!(wire.exchange(body).status, 422);
+
+    // Who is told at once need not send.
+    let mut wire = served.connect();
+    let answer = wire.exchange(
+        "POST /users HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9999999\r\n\r\n",
+    );
+    assert_eq!(answer.status, 413);
+    let mut wire = served.connect();
+    let answer = wire.exchange(
+        "POST /posts HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n",
+    );
+    assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn requests_in_one_piece_are_answered_in_their_order() {
+    let (_app, served) = serve().await;
+    let mut wire = served.connect();
+    wire.send(
+        "GET /livez HTTP/1.1\r\nhost: a\r\n\r\n\
+         POST /posts HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n{\"a\":\
+         GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n\
+         PUT /livez HTTP/1.1\r\nhost: a\r\n\r\n",
+    );
+    let statuses: Vec<u16> = (0..4).map(|_| wire.answer().status.as_u16()).collect();
+    assert_eq!(statuses, [200, 401, 404, 405]);
+}
+
+#[tokio::test]
+async fn every_form_of_target_and_every_method_gets_an_answer() {
+    let (_app, served) = serve().await;
+    let cases = [
+        ("GET http://elsewhere.example/livez", 200),
+        ("GET http://elsewhere.example/posts/", 401),
+        ("OPTIONS *", 404),
+        ("OPTIONS /livez", 405),
+        ("TRACE /livez", 405),
+        ("TRACE *", 404),
+        ("CONNECT elsewhere.example:443", 404),
+        ("PATCH /livez", 405),
+        ("get /livez", 405),
+        ("BREW /livez", 405),
+        ("PATCH /nowhere", 404),
+        ("GET //elsewhere.example/", 404),
+        ("GET /posts/..;/users", 404),
+        ("GET /livez?%00%ff", 200),
+        ("GET /%2e%2e/livez", 404),
+    ];
+    for (line, status) in cases {
+        let mut wire = served.connect();
+        wire.send(format!(
+            "{line} HTTP/1.1\r\nhost: elsewhere.example\r\nconnection: close\r\n\r\n"
+        ));
+        let answer = wire.answer();
+        assert_eq!(answer.status, status, "{line}");
+        assert_eq!(answer.header("location"), "", "{line}");
+    }
+    let long = "A".repeat(1024);
+    let answer = served.connect().exchange(format!("{long} /livez HTTP/1.1\r\nhost: a\r\n\r\n"));
+    assert!(answer.status.is_client_error(), "{}", answer.status);
+    assert_eq!(served.connect().call("GET", "/livez", "", None).unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn http_2_is_served_to_clients_that_begin_with_it() {
+    let (app, served) = serve().await;
+    let ada = app.signed_in("ada").await;
+    let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = |method: &str, path: &str| {
+        axum::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", served.address))
+            .header("authorization", format!("Bearer {}", ada.token.as_deref().unwrap()))
+            .header("content-type", "application/json")
+            .body(())
+            .unwrap()
+    };
+    // Several at once, on one connection.
+    let (live, _) = client.send_request(request("GET", "/livez"), true).unwrap();
+    let (post, mut body) = client.send_request(request("POST", "/posts"), false).unwrap();
+    let text = Bytes::from_static(br#"{"title": "over two", "content": "text"}"#);
+    body.send_data(text, true).unwrap();
+    let (me, _) = client.send_request(request("GET", "/users/me/"), true).unwrap();
+    assert_eq!(live.await.unwrap().status(), 200);
+    assert_eq!(post.await.unwrap().status(), 201);
+    let mut me = me.await.unwrap();
+    assert_eq!(me.status(), 200);
+    let said = me.body_mut().data().await.unwrap().unwrap();
+    assert!(said.windows(15).any(|part| part == b"ada@example.com"));
+    connection.abort();
+}

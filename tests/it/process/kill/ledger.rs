@@ -1,0 +1,260 @@
+//! A client that writes at random, and remembers what it was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::mpsc::Sender;
+
+use rusqlite::{Connection, OptionalExtension as _};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, PASSWORD, Service, Wire};
+
+/// Numbers that look random and can be had again (`SplitMix64`).
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// What was asked for and not answered yet.
+enum Pending {
+    Account(String),
+    Post(String),
+    Vote { post: i64, dir: i64 },
+}
+
+pub(super) struct Ledger {
+    name: String,
+    dice: Dice,
+    /// Of the account that posts and votes, as soon as there is one.
+    token: String,
+    user: i64,
+    accounts: BTreeMap<String, i64>,
+    posts: BTreeMap<i64, String>,
+    votes: BTreeMap<i64, i64>,
+    pending: Option<Pending>,
+    writes: usize,
+}
+
+/// Long enough to be torn: it takes several pages.
+fn content_of(title: &str) -> String {
+    title.repeat(600)
+}
+
+impl Ledger {
+    pub(super) fn new(number: usize, dice: Dice) -> Self {
+        Self {
+            name: format!("client{number}"),
+            dice,
+            token: String::new(),
+            user: 0,
+            accounts: BTreeMap::new(),
+            posts: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            pending: None,
+            writes: 0,
+        }
+    }
+
+    pub(super) fn posts(&self) -> Vec<i64> {
+        self.posts.keys().copied().collect()
+    }
+
+    pub(super) fn accounts(&self) -> usize {
+        self.accounts.len()
+    }
+
+    pub(super) fn writes(&self) -> usize {
+        self.writes
+    }
+
+    /// Writes at random until the service is gone, and tells each acknowledgement.
+    pub(super) fn write_until_cut_off(
+        &mut self,
+        address: &str,
+        posts: &[i64],
+        acknowledged: &Sender<()>,
+    ) {
+        let outcome = Wire::try_connect(address).and_then(|mut wire| {
+            loop {
+                self.write(&mut wire, posts)?;
+                self.pending = None;
+                self.writes += 1;
+                // Nobody counts any more once the service is being killed.
+                let _ = acknowledged.send(());
+            }
+        });
+        let outcome: io::Result<()> = outcome;
+        drop(outcome);
+    }
+
+    fn write(&mut self, wire: &mut Wire, posts: &[i64]) -> io::Result<()> {
+        if self.accounts.is_empty() {
+            return self.sign_up(wire);
+        }
+        if self.token.is_empty() {
+            self.log_in(wire)?;
+        }
+        let own: Vec<i64> = posts.iter().copied().chain(self.posts()).collect();
+        match self.dice.below(10) {
+            0 => self.sign_up(wire),
+            1..=3 => self.write_post(wire),
+            choice => {
+                match own.get(usize::try_from(self.dice.next() >> 40).unwrap() % own.len().max(1)) {
+                    None => self.write_post(wire),
+                    Some(&post) => {
+                        self.vote(wire, post, [1, -1, 0][usize::try_from(choice % 3).unwrap()])
+                    }
+                }
+            }
+        }
+    }
+
+    fn fresh_name(&mut self) -> String {
+        format!("{}-{:x}", self.name, self.dice.next())
+    }
+
+    fn sign_up(&mut self, wire: &mut Wire) -> io::Result<()> {
+        let email = format!("{}@example.com", self.fresh_name());
+        self.pending = Some(Pending::Account(email.clone()));
+        let account = json!({"email": email, "password": PASSWORD});
+        let answer = wire.call("POST", "/users", "", Some(&account))?.expect(201);
+        self.accounts.insert(email, number(&answer));
+        Ok(())
+    }
+
+    fn log_in(&mut self, wire: &mut Wire) -> io::Result<()> {
+        let (email, id) = self.accounts.first_key_value().unwrap();
+        let form = format!("username={email}&password={}", PASSWORD.replace(' ', "+"));
+        wire.try_send(format!(
+            "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
+             content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+            form.len()
+        ))?;
+        let answer = wire.try_answer()?.expect(200);
+        self.user = *id;
+        self.token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        Ok(())
+    }
+
+    fn write_post(&mut self, wire: &mut Wire) -> io::Result<()> {
+        let title = self.fresh_name();
+        self.pending = Some(Pending::Post(title.clone()));
+        let post = json!({"title": title, "content": content_of(&title)});
+        let answer = wire.call("POST", "/posts", &self.token, Some(&post))?.expect(201);
+        self.posts.insert(number(&answer), title);
+        Ok(())
+    }
+
+    fn vote(&mut self, wire: &mut Wire, post: i64, dir: i64) -> io::Result<()> {
+        self.pending = Some(Pending::Vote { post, dir });
+        let ballot = json!({"post_id": post, "dir": dir});
+        let answer = wire.call("POST", "/vote", &self.token, Some(&ballot))?;
+        let cast = self.votes.get(&post).copied();
+        let expected = match (cast, dir) {
+            (None, 0) => 404,
+            (Some(cast), dir) if cast == dir => 409,
+            _ => 201,
+        };
+        answer.expect(expected);
+        self.remember_vote(post, dir);
+        Ok(())
+    }
+
+    fn remember_vote(&mut self, post: i64, dir: i64) {
+        if dir == 0 {
+            self.votes.remove(&post);
+        } else {
+            self.votes.insert(post, dir);
+        }
+    }
+
+    /// Holds the file against what was acknowledged, and learns what became of the rest.
+    pub(super) fn settle(&mut self, database: &Connection, seed: &str) {
+        match self.pending.take() {
+            Some(Pending::Account(email)) => {
+                let sql = "SELECT id FROM users WHERE email = ?1";
+                let id: Option<i64> =
+                    database.query_row(sql, [&email], |row| row.get(0)).optional().unwrap();
+                self.accounts.extend(id.map(|id| (email, id)));
+            }
+            Some(Pending::Post(title)) => {
+                let sql = "SELECT id FROM posts WHERE title = ?1";
+                let id: Option<i64> =
+                    database.query_row(sql, [&title], |row| row.get(0)).optional().unwrap();
+                self.posts.extend(id.map(|id| (id, title)));
+            }
+            Some(Pending::Vote { post, dir }) => {
+                let found = self.stored_votes(database).get(&post).copied().unwrap_or(0);
+                let before = self.votes.get(&post).copied().unwrap_or(0);
+                assert!(found == dir || found == before, "{seed}: a vote {dir} became {found}");
+                self.remember_vote(post, found);
+            }
+            None => {}
+        }
+        self.compare(database, seed);
+    }
+
+    fn compare(&self, database: &Connection, seed: &str) {
+        let mine = format!("{}-%", self.name);
+        let accounts: BTreeMap<String, i64> =
+            pairs(database, "SELECT email, id FROM users WHERE email LIKE ?1", &mine);
+        assert_eq!(accounts, self.accounts, "{seed}: accounts");
+        let posts: BTreeMap<i64, String> =
+            pairs(database, "SELECT id, title FROM posts WHERE title LIKE ?1", &mine);
+        assert_eq!(posts, self.posts, "{seed}: posts");
+        let contents: BTreeMap<String, String> =
+            pairs(database, "SELECT title, content FROM posts WHERE title LIKE ?1", &mine);
+        let torn: BTreeSet<&String> = contents
+            .iter()
+            .filter(|(title, text)| **text != content_of(title))
+            .map(|(title, _)| title)
+            .collect();
+        assert!(torn.is_empty(), "{seed}: torn posts {torn:?}");
+        assert_eq!(self.stored_votes(database), self.votes, "{seed}: votes");
+    }
+
+    fn stored_votes(&self, database: &Connection) -> BTreeMap<i64, i64> {
+        pairs(database, "SELECT post_id, dir FROM votes WHERE user_id = ?1", &self.user)
+    }
+
+    /// The API says of the newest post what was acknowledged.
+    pub(super) fn compare_answers(&self, service: &Service, seed: &str) {
+        let (false, Some((id, title))) = (self.token.is_empty(), self.posts.last_key_value())
+        else {
+            return;
+        };
+        let path = format!("/posts/{id}");
+        let post = service.connect().call("GET", &path, &self.token, None).unwrap();
+        let post: Value = post.expect(200).json();
+        assert_eq!(post["Post"]["title"], json!(title), "{seed}: {post}");
+    }
+}
+
+fn number(answer: &Answer) -> i64 {
+    answer.json()["id"].as_i64().unwrap()
+}
+
+fn pairs<K, V>(database: &Connection, sql: &str, parameter: &dyn rusqlite::ToSql) -> BTreeMap<K, V>
+where
+    K: rusqlite::types::FromSql + Ord,
+    V: rusqlite::types::FromSql,
+{
+    let mut statement = database.prepare(sql).unwrap();
+    let rows = statement.query_map([parameter], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}

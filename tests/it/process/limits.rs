@@ -1,0 +1,185 @@
+//! What a client may take: time, bytes and connections. A client that takes more is told so where
+//! it can be, and never at the expense of the others.
+
+use std::time::Duration;
+
+use post_api::http::Limits;
+use serde_json::json;
+
+use crate::support::{Served, TestApp, Wire};
+
+/// Nobody waits long for it.
+const SHORT: Duration = Duration::from_millis(200);
+
+const LIVEZ: &str = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+async fn serve(limits: Limits) -> (TestApp, Served) {
+    let app = TestApp::start().await;
+    let served = Served::start(app.routes(), limits);
+    (app, served)
+}
+
+#[track_caller]
+fn assert_lives(served: &Served) {
+    assert_eq!(served.connect().exchange(LIVEZ).status, 200);
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_in_time_ends_the_connection() {
+    let (_app, served) = serve(Limits { head_time: SHORT, ..Limits::default() }).await;
+    for beginning in
+        ["", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nhost: localhost\r\n"]
+    {
+        let mut wire = served.connect();
+        wire.send(beginning);
+        let said = wire.rest();
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{beginning:?}: {said}");
+    }
+    assert_lives(&served);
+}
+
+/// The time is the head's as a whole: a byte now and then buys no more of it.
+#[tokio::test]
+async fn a_head_that_trickles_ends_the_connection() {
+    let (_app, served) = serve(Limits { head_time: SHORT, ..Limits::default() }).await;
+    let mut wire = served.connect();
+    wire.send("GET /livez HTTP/1.1\r\n");
+    let mut bytes = 0;
+    while wire.try_send("a").is_ok() {
+        std::thread::sleep(SHORT / 20);
+        bytes += 1;
+        assert!(bytes < 2000, "the connection stays open");
+    }
+    assert_lives(&served);
+}
+
+#[tokio::test]
+async fn a_connection_that_idles_is_closed() {
+    let (_app, served) = serve(Limits { head_time: SHORT, ..Limits::default() }).await;
+    let mut wire = served.connect();
+    assert_eq!(wire.exchange(LIVEZ).status, 200);
+    assert_eq!(wire.rest(), "");
+    assert_lives(&served);
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_short_harms_nobody() {
+    let (app, served) = serve(Limits::default()).await;
+    for framing in
+        ["content-length: 100\r\n\r\n{\"email\":", "transfer-encoding: chunked\r\n\r\n64\r\n{"]
+    {
+        let mut wire = served.connect();
+        wire.send(format!(
+            "POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{framing}"
+        ));
+        wire.finish();
+        let said = wire.rest();
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 "), "{framing:?}: {said}");
+    }
+    assert_lives(&served);
+    app.anonymous().get("/users/1").await.expect(404);
+}
+
+#[tokio::test]
+async fn connections_above_the_bound_are_closed_and_the_others_go_on() {
+    let (_app, served) = serve(Limits { connections: 2, ..Limits::default() }).await;
+    let mut first = served.connect();
+    let mut second = served.connect();
+    assert_eq!(first.exchange(LIVEZ).status, 200);
+    assert_eq!(second.exchange(LIVEZ).status, 200);
+    for _ in 0..5 {
+        assert_eq!(served.connect().rest(), "");
+    }
+    assert_eq!(first.exchange(LIVEZ).status, 200);
+    assert_eq!(second.exchange(LIVEZ).status, 200);
+
+    drop(first);
+    // The place is free as soon as the service has seen its end.
+    let end = std::time::Instant::now() + Duration::from_mins(1);
+    loop {
+        let mut wire = served.connect();
+        if wire.call("GET", "/livez", "", None).is_ok_and(|answer| answer.status == 200) {
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "the place is never free again");
+    }
+}
+
+/// A client that writes everything before it reads must not be cut off before it has read why.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_answered_after_it_was_written() {
+    const LENGTH: usize = 2 * 1024 * 1024 + 1;
+    let (app, served) = serve(Limits::default()).await;
+    let ada = app.signed_in("ada").await;
+    let token = ada.token.as_deref().unwrap();
+    let head = format!(
+        "POST /posts HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\n"
+    );
+    let body = "x".repeat(LENGTH);
+    let announced = format!("{head}content-length: {LENGTH}\r\n\r\n{body}");
+    let chunked =
+        format!("{head}transfer-encoding: chunked\r\n\r\n{LENGTH:x}\r\n{body}\r\n0\r\n\r\n");
+    for request in [announced, chunked] {
+        let mut wire = served.connect();
+        wire.send(request);
+        let answer = wire.answer().expect(413);
+        assert_eq!(answer.detail(), "the body is larger than 2 MiB");
+    }
+    assert_lives(&served);
+}
+
+#[tokio::test]
+async fn a_body_of_just_the_bound_is_read() {
+    let (app, served) = serve(Limits::default()).await;
+    let ada = app.signed_in("ada").await;
+    let around = json!({"title": "", "content": "large"}).to_string().len();
+    let title = "x".repeat(2 * 1024 * 1024 - around);
+    let body = json!({"title": title, "content": "large"});
+    let answer =
+        served.connect().call("POST", "/posts", ada.token.as_deref().unwrap(), Some(&body));
+    assert_eq!(answer.unwrap().expect(201).json()["title"], title);
+}
+
+#[tokio::test]
+async fn an_early_refusal_arrives_although_the_body_is_unread() {
+    let (_app, served) = serve(Limits::default()).await;
+    let mut wire = served.connect();
+    for _ in 0..3 {
+        let answer = wire.call("POST", "/posts", "", Some(&json!({"title": "a", "content": "b"})));
+        assert_eq!(answer.unwrap().expect(401).detail(), "Not authenticated");
+    }
+    assert_eq!(wire.exchange(LIVEZ).status, 200, "the connection stays usable");
+
+    let body = json!({"title": "x".repeat(1024 * 1024)});
+    let answer = served.connect().call("POST", "/posts", "", Some(&body)).unwrap();
+    assert_eq!(answer.expect(401).detail(), "Not authenticated");
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut_off() {
+    let (_app, served) = serve(Limits::default()).await;
+    let mut wire = served.connect();
+    wire.send("POST /posts HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n");
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let most = 64 * 1024 * 1024 / chunk.len();
+    let taken = (0..most).take_while(|_| wire.try_send(&chunk).is_ok()).count();
+    assert!(taken < most, "64 MiB were taken in");
+    assert_lives(&served);
+}
+
+/// Half of a body, and then nothing: the time is the service's own, thirty seconds.
+#[tokio::test]
+#[ignore = "waits for half a minute"]
+async fn a_body_that_stalls_is_answered() {
+    let (_app, served) = serve(Limits::default()).await;
+    let mut wires: Vec<Wire> = (0..4).map(|_| served.connect()).collect();
+    for wire in &mut wires {
+        wire.send("POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{");
+    }
+    for wire in &mut wires {
+        let answer = wire.answer().expect(408);
+        assert_eq!(answer.detail(), "the request took too long to arrive");
+    }
+    assert_lives(&served);
+}

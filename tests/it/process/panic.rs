@@ -1,0 +1,248 @@
+//! Faults of our own: a handler that panics and a store that fails cost their own request, and
+//! the client is told nothing but that.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::routing::get;
+use jiff::Timestamp;
+use post_api::api::{self, openapi};
+use post_api::auth::{Algorithm, Passwords, Tokens};
+use post_api::domain::caller::Caller;
+use post_api::domain::email::Email;
+use post_api::domain::page::Page;
+use post_api::domain::policy::Policy;
+use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use post_api::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use post_api::domain::vote::{Vote, VoteOutcome};
+use post_api::http::{App, Limits, Origins, Pages, Shell, wrap};
+use post_api::store::{ChangePost, CreateUser, DeleteUser, Result, Store, StoreError};
+use secrecy::SecretString;
+use serde_json::json;
+use tower::ServiceExt as _;
+
+use crate::support::{Answer, CHEAP, Served, TestClock};
+
+/// What no client may read.
+const CAUSE: &str = "the very private cause";
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Unavailable,
+    Internal,
+    Overloaded,
+    Panic,
+}
+
+/// A store that can do nothing, in one way or another.
+struct Broken(Way);
+
+impl Broken {
+    fn fail<T>(&self) -> Result<T> {
+        let cause = || io::Error::other(CAUSE).into();
+        match self.0 {
+            Way::Unavailable => Err(StoreError::Unavailable(cause())),
+            Way::Internal => Err(StoreError::Internal(cause())),
+            Way::Overloaded => Err(StoreError::Overloaded),
+            Way::Panic => panic!("{CAUSE}"),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Broken {
+    async fn create_user(&self, _: NewUser) -> Result<CreateUser> {
+        self.fail()
+    }
+    async fn find_user(&self, _: UserId) -> Result<Option<User>> {
+        self.fail()
+    }
+    async fn find_credentials(&self, _: Email) -> Result<Option<Credentials>> {
+        self.fail()
+    }
+    async fn upgrade_password_hash(
+        &self,
+        _: UserId,
+        _: PasswordHash,
+        _: PasswordHash,
+    ) -> Result<()> {
+        self.fail()
+    }
+    async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
+        self.fail()
+    }
+    async fn find_caller(&self, _: Caller) -> Result<()> {
+        self.fail()
+    }
+    async fn create_post(&self, _: Caller, _: PostContent, _: Timestamp) -> Result<Post> {
+        self.fail()
+    }
+    async fn find_post(&self, _: Caller, _: PostId) -> Result<Option<PostWithVotes>> {
+        self.fail()
+    }
+    async fn list_posts(&self, _: Caller, _: Page) -> Result<Vec<PostWithVotes>> {
+        self.fail()
+    }
+    async fn replace_post(&self, _: Caller, _: PostId, _: PostContent) -> Result<ChangePost<Post>> {
+        self.fail()
+    }
+    async fn delete_post(&self, _: Caller, _: PostId) -> Result<ChangePost<()>> {
+        self.fail()
+    }
+    async fn cast_vote(&self, _: Caller, _: Vote) -> Result<VoteOutcome> {
+        self.fail()
+    }
+    async fn check_ready(&self) -> Result<()> {
+        self.fail()
+    }
+}
+
+/// The service over such a store, and a token that it takes.
+fn broken(way: Way) -> (Router, String) {
+    let clock = Arc::new(TestClock::default());
+    let secret = SecretString::from("a secret of this test alone, 0123456789 abcdefghijkl");
+    let lifetime = Duration::from_mins(30);
+    let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
+    let token = tokens.issue(UserId(1)).unwrap();
+    let app = App {
+        store: Arc::new(Broken(way)),
+        passwords: Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap(),
+        tokens,
+        clock,
+        policy: Policy::default(),
+        pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+    };
+    (api::routes(app, shell(), false), token)
+}
+
+fn shell() -> Shell {
+    Shell { origins: Origins::Any, access_log: false }
+}
+
+/// A request to each of the store's methods that a client can reach.
+fn requests(token: &str) -> Vec<Request<Body>> {
+    let account = json!({"email": "ada@example.com", "password": "plum lantern 83 quay"});
+    let post = json!({"title": "title", "content": "text"});
+    let lines = [
+        ("POST", "/users", account.to_string()),
+        ("GET", "/users/1", String::new()),
+        ("GET", "/users/me", String::new()),
+        ("DELETE", "/users/1", String::new()),
+        ("DELETE", "/users/me", String::new()),
+        ("POST", "/posts", post.to_string()),
+        ("GET", "/posts/1", String::new()),
+        ("GET", "/posts", String::new()),
+        ("PUT", "/posts/1", post.to_string()),
+        ("DELETE", "/posts/1", String::new()),
+        ("POST", "/vote", json!({"post_id": 1, "dir": 1}).to_string()),
+        ("POST", "/vote", json!({"post_id": 1, "dir": 9}).to_string()),
+        ("GET", "/posts/x", String::new()),
+        ("GET", "/readyz", String::new()),
+    ];
+    let request = |(method, path, body): (&str, &str, String)| {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body))
+            .unwrap()
+    };
+    let login = Request::post("/login")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from("username=ada@example.com&password=x"))
+        .unwrap();
+    lines.into_iter().map(request).chain([login]).collect()
+}
+
+async fn ask(routes: &Router, request: Request<Body>) -> Answer {
+    let response = routes.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// Lines that were logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Takes what this thread logs from now on.
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || log.clone());
+        tracing::subscriber::set_default(subscriber.finish())
+    }
+
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_by_status_alone_and_logged_once() {
+    const LATER: &str = "the service is temporarily unavailable, try again later";
+    const FULL: &str = "the service is overloaded, try again later";
+    let log = Log::default();
+    let _guard = log.listen();
+    let ways = [
+        (Way::Unavailable, 503, LATER, "2", 1),
+        (Way::Overloaded, 503, FULL, "2", 0),
+        (Way::Internal, 500, "Internal Server Error", "", 1),
+        (Way::Panic, 500, "Internal Server Error", "", 1),
+    ];
+    for (way, status, sentence, retry_after, lines) in ways {
+        let (routes, token) = broken(way);
+        for request in requests(&token) {
+            let name = format!("{way:?}: {} {}", request.method(), request.uri());
+            let answer = ask(&routes, request).await;
+            assert_eq!(answer.status, status, "{name}");
+            assert_eq!(answer.json(), json!({"detail": sentence}), "{name}");
+            assert_eq!(answer.header("retry-after"), retry_after, "{name}");
+            assert_eq!(answer.header("content-type"), "application/json", "{name}");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff", "{name}");
+            let logged = log.take();
+            assert_eq!(logged.matches(CAUSE).count(), lines, "{name}: {logged}");
+            if lines == 1 {
+                let id = answer.header("x-request-id");
+                assert!(logged.contains(id), "{name}: the line names no request: {logged}");
+            }
+        }
+        let live = Request::get("/livez").body(Body::empty()).unwrap();
+        assert_eq!(ask(&routes, live).await.status, 200, "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_own_request_alone() {
+    async fn panics() -> &'static str {
+        panic!("{CAUSE}")
+    }
+    let routes = Router::new().route("/panic", get(panics)).route("/", get(async || "here"));
+    let served = Served::start(wrap(routes, shell()), Limits::default());
+    let mut wire = served.connect();
+    for _ in 0..3 {
+        let answer = wire.call("GET", "/panic", "", None).unwrap().expect(500);
+        assert_eq!(answer.json(), json!({"detail": "Internal Server Error"}));
+        assert_eq!(wire.call("GET", "/", "", None).unwrap().text(), "here", "the same connection");
+    }
+    served.end();
+}

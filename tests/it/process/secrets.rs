@@ -1,0 +1,116 @@
+//! What must not leak: passwords, tokens and keys, into no log line at any level, and into no
+//! answer but the one that hands a token out.
+
+use serde_json::json;
+
+use crate::support::{Answer, Service, Wire};
+
+const KEY: &str = "canary-key-6d1f0b9ec3a7482597d0e41c";
+const PASSWORD: &str = "canary-password quartz";
+const WRONG: &str = "canary-wrong-password quartz";
+const DATABASE: &str = "canary-database.db";
+
+fn log_in(wire: &mut Wire, password: &str) -> Answer {
+    let form = format!("username=ada%40example.com&password={}", password.replace(' ', "+"));
+    wire.exchange(format!(
+        "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    ))
+}
+
+/// Answers to requests that are wrong in every way that could make a service repeat them.
+fn provoke(service: &Service, token: &str) -> Vec<Answer> {
+    let forged = format!("{}x", token.rsplit_once('.').unwrap().0);
+    let account = |password: &str| json!({"email": "ada@example.com", "password": password});
+    let with_number = json!({"email": "no address", "password": [PASSWORD]});
+    let calls = [
+        ("POST", "/users", "", Some(account(PASSWORD))),
+        ("POST", "/users", "", Some(account(&"canary-password quartz".repeat(300)))),
+        ("POST", "/users", "", Some(json!({"password": PASSWORD}))),
+        ("POST", "/users", "", Some(with_number)),
+        ("POST", "/users", "", Some(json!(account(PASSWORD).to_string()))),
+        ("GET", "/users/me", token, None),
+        ("GET", "/users/me", &forged, None),
+        ("GET", "/users/x", token, None),
+        ("GET", "/posts?limit=x", token, None),
+        ("POST", "/vote", token, Some(json!({"post_id": 1, "dir": 1}))),
+        ("PUT", "/nowhere", token, Some(account(PASSWORD))),
+    ];
+    let call = |(method, path, token, body): (&str, &str, &str, Option<serde_json::Value>)| {
+        service.connect().call(method, path, token, body.as_ref()).unwrap()
+    };
+    let mut answers: Vec<Answer> = calls.into_iter().map(call).collect();
+    let broken = format!(r#"{{"email": "ada@example.com", "password": "{PASSWORD}" oops"#);
+    let raw = [
+        format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n\r\n{broken}",
+            broken.len()
+        ),
+        format!("authorization: Bearer {token}\r\nauthorization: Bearer {token}\r\n\r\n"),
+        format!("authorization: Basic {token}\r\ncontent-length: x\r\n\r\n"),
+        format!("authorization : {token}\r\n\r\n{PASSWORD}"),
+    ];
+    for rest in raw {
+        answers
+            .push(service.connect().exchange(format!("POST /users HTTP/1.1\r\nhost: a\r\n{rest}")));
+    }
+    answers
+}
+
+/// The same over HTTP/2, whose library logs on its own.
+fn ask_over_http_2(service: &Service, token: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(service.address()).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = axum::http::Request::post(format!("{}/users", service.url))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(())
+            .unwrap();
+        let (answer, mut body) = client.send_request(request, false).unwrap();
+        let account = json!({"email": "ada@example.com", "password": PASSWORD});
+        body.send_data(account.to_string().into(), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 409);
+    });
+}
+
+#[test]
+fn no_secret_is_logged_or_answered_even_at_the_lowest_level() {
+    let url = format!("sqlite:{DATABASE}");
+    let mut service = Service::start(&[
+        ("SECRET_KEY", KEY),
+        ("DATABASE_URL", &url),
+        ("LOG_LEVEL", "trace"),
+        ("ACCESS_LOG", "on"),
+    ]);
+    let mut wire = service.connect();
+    let account = json!({"email": "ada@example.com", "password": PASSWORD});
+    let created = wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    let token =
+        log_in(&mut wire, PASSWORD).expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let refused = log_in(&mut wire, WRONG).expect(403);
+    let mut answers = provoke(&service, &token);
+    answers.extend([created, refused, service.get("/readyz"), service.get("/openapi.json")]);
+    ask_over_http_2(&service, &token);
+    service.terminate();
+    assert!(service.wait().success());
+
+    let signature = token.rsplit_once('.').unwrap().1;
+    let hidden = ["canary-password", "canary-wrong", "canary+", "canary-key", signature];
+    for answer in answers {
+        let said = format!("{answer:?} {}", String::from_utf8_lossy(&answer.body));
+        for secret in hidden.into_iter().chain(["canary-database", "$argon2"]) {
+            assert!(!said.contains(secret), "{secret} is in {said}");
+        }
+    }
+    let said = service.last_words();
+    assert!(said.contains("TRACE") && said.contains("/users"), "the log is at its lowest level");
+    for secret in hidden.into_iter().chain(["$argon2"]) {
+        assert!(!said.contains(secret), "{secret} is in {said}");
+    }
+    // The banner says where the data are, and nothing else does.
+    assert_eq!(said.matches("canary-database").count(), 1, "{said}");
+}

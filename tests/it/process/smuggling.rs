@@ -1,0 +1,126 @@
+//! Requests that two readers could take for different ones, and bytes that are no request:
+//! refused, and the connection with them, so that nothing hides behind.
+
+use std::time::Duration;
+
+use post_api::http::Limits;
+
+use crate::support::{Served, TestApp};
+
+const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+/// What an attacker wants to have answered.
+const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
+
+async fn serve() -> (TestApp, Served) {
+    let app = TestApp::start().await;
+    // A connection that it does not close for a reason, it closes soon.
+    let limits = Limits { head_time: Duration::from_secs(5), ..Limits::default() };
+    let served = Served::start(app.routes(), limits);
+    (app, served)
+}
+
+/// Everything that comes back until the service closes the connection.
+fn outcome(served: &Served, bytes: &[u8]) -> Vec<u16> {
+    let mut wire = served.connect();
+    // The service may close before it has read everything.
+    let _ = wire.try_send(bytes);
+    let said = wire.rest();
+    let answers = said.split("HTTP/1.1 ").skip(1);
+    answers.map(|answer| answer.get(..3).unwrap_or_default().parse().unwrap_or(0)).collect()
+}
+
+#[tokio::test]
+async fn ambiguous_framing_is_refused_and_nothing_behind_it_is_answered() {
+    let (_app, served) = serve().await;
+    let framings = [
+        "content-length: 5\r\ncontent-length: 6\r\n\r\n12345",
+        "content-length: +5\r\n\r\n12345",
+        "content-length: -1\r\n\r\n",
+        "content-length: 0x5\r\n\r\n12345",
+        "content-length: 5, 6\r\n\r\n12345",
+        "content-length: 99999999999999999999\r\n\r\n",
+        "content-length: \r\n\r\n",
+        "transfer-encoding: identity\r\n\r\n",
+        "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+        "content-length : 5\r\n\r\n12345",
+        "x: y\r\n content-length: 5\r\n\r\n",
+        "content-length: 5\u{0}\r\n\r\n12345",
+        " content-length: 5\r\n\r\n12345",
+        ": 5\r\n\r\n",
+        "x\r\n\r\n",
+        "x: a\rb: c\r\n\r\n",
+    ];
+    for framing in framings {
+        let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
+        let statuses = outcome(&served, bytes.as_bytes());
+        assert_eq!(statuses, [400], "{framing:?}");
+    }
+    assert_eq!(outcome(&served, LIVEZ), [200]);
+}
+
+/// RFC 9112, 6.1: with both, the encoding counts; and the connection must end after the answer.
+#[tokio::test]
+async fn a_length_beside_an_encoding_is_refused_or_ends_the_connection() {
+    let (_app, served) = serve().await;
+    let orders = [
+        "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 64\r\n\r\n0\r\n\r\n",
+    ];
+    for framing in orders {
+        let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
+        let statuses = outcome(&served, bytes.as_bytes());
+        assert_eq!(statuses.len(), 1, "{framing:?}: {statuses:?}");
+        assert!((400..500).contains(&statuses[0]), "{framing:?}: {statuses:?}");
+    }
+}
+
+#[tokio::test]
+async fn chunks_that_are_none_are_refused() {
+    let (_app, served) = serve().await;
+    let chunks = [
+        "5\r\n12345",
+        "z\r\n12345\r\n0\r\n\r\n",
+        "-1\r\n12345\r\n0\r\n\r\n",
+        "0x5\r\n12345\r\n0\r\n\r\n",
+        "5\r\n1234567\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\n12345\r\n0\r\n\r\n",
+        "5 5\r\n12345\r\n0\r\n\r\n",
+        "\r\n0\r\n\r\n",
+    ];
+    for chunk in chunks {
+        let bytes = format!(
+            "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+             transfer-encoding: chunked\r\n\r\n{chunk}{HIDDEN}"
+        );
+        let statuses = outcome(&served, bytes.as_bytes());
+        assert!(statuses.is_empty() || statuses == [400], "{chunk:?}: {statuses:?}");
+    }
+    assert_eq!(outcome(&served, LIVEZ), [200]);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_request_are_refused() {
+    let (_app, served) = serve().await;
+    let garbage: [&[u8]; 10] = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\0\0\0\0\0\0\0\0\r\n\r\n",
+        b"\xff\xfe\xfd\xfc\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.9\r\n",
+        b"GET\r\n\r\n",
+        b"GET /livez\r\n\r\n",
+        b"GET /livez HTTP/3.0\r\nhost: a\r\n\r\n",
+        b"GET /liv ez HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ];
+    for bytes in garbage {
+        let statuses = outcome(&served, bytes);
+        let text = String::from_utf8_lossy(bytes);
+        assert!(statuses.is_empty() || statuses == [400], "{text:?}: {statuses:?}");
+    }
+    assert_eq!(outcome(&served, LIVEZ), [200]);
+}

@@ -1,0 +1,252 @@
+//! How the service starts: on nothing, on what is there, and not at all.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{PASSWORD, Service};
+
+const GOOD_SECRET: &str = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
+
+/// Runs `serve`, which must end by itself.
+fn refused(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
+    let Output { status, stderr, .. } = Service::command(folder)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn it_starts_on_nothing_and_keeps_what_it_makes_private() {
+    let service = Service::start(&[]);
+    let data = service.path().join("data");
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("secret_key")), 0o600);
+    assert!(data.join("posts.db").is_file());
+    assert!(service.secret().len() >= 64);
+    assert_eq!(service.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_second_start_keeps_the_secret_and_the_data() {
+    let folder = TempDir::new().unwrap();
+    let mut first = Service::start_in(folder.path(), &[]);
+    let account = json!({"email": "ada@example.com", "password": PASSWORD});
+    let mut wire = first.connect();
+    wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    let form = format!("username=ada@example.com&password={}", PASSWORD.replace(' ', "+"));
+    let answer = wire.exchange(format!(
+        "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    ));
+    let token = answer.expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let secret = first.secret();
+    first.terminate();
+    assert!(first.wait().success());
+
+    let second = Service::start_in(folder.path(), &[]);
+    assert_eq!(second.secret(), secret);
+    let me = second.connect().call("GET", "/users/me", &token, None).unwrap().expect(200);
+    assert_eq!(me.json()["email"], "ada@example.com");
+}
+
+#[test]
+fn the_banner_says_where_everything_is() {
+    let service = Service::start(&[]);
+    // The lines come in one piece, and the URL stands in the first of them.
+    let lines: Vec<String> = wait_for(&service, "  Data  ").lines().map(str::to_owned).collect();
+    assert!(lines.contains(&format!("  Docs  {}/docs", service.url)), "{lines:?}");
+    assert!(lines.contains(&"  Data  ./data/posts.db".to_owned()), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("Post Management API 0.")), "{lines:?}");
+}
+
+/// What the service said, as soon as this is in it.
+fn wait_for(service: &Service, text: &str) -> String {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let said = service.said();
+        if said.contains(text) {
+            return said;
+        }
+        assert!(std::time::Instant::now() < end, "no {text:?} in {said:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn in_json_every_line_is_an_object_and_none_is_a_banner() {
+    let mut service = Service::start(&[("LOG_FORMAT", "json"), ("ACCESS_LOG", "on")]);
+    assert_eq!(service.get("/livez?search=private").status, 200);
+    service.terminate();
+    assert!(service.wait().success());
+    let said = service.last_words();
+    let events: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect();
+    let access = events.iter().find(|event| event["target"] == "access").expect("an access line");
+    assert_eq!(access["path"], "/livez");
+    assert_eq!(access["status"], 200);
+    assert_eq!(access["client"], "127.0.0.1");
+    assert!(events.iter().any(|event| event["message"] == "ended"), "{said}");
+}
+
+#[test]
+fn a_port_in_use_is_said_clearly() {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let folder = TempDir::new().unwrap();
+    let (code, said) = refused(folder.path(), &["--port", &port], &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{said}");
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_out_of_reach() {
+    let folder = TempDir::new().unwrap();
+    let garbage = folder.path().join("garbage.db");
+    std::fs::write(&garbage, "this is no database, and long enough to be none ".repeat(100))
+        .unwrap();
+    std::fs::create_dir(folder.path().join("folder.db")).unwrap();
+    for url in ["sqlite:garbage.db", "sqlite:folder.db", "sqlite:no/such/folder/posts.db"] {
+        let (code, said) = refused(folder.path(), &["--database-url", url], &[]);
+        assert_eq!(code, 3, "{url}: {said}");
+        assert!(said.starts_with("error: the database "), "{url}: {said}");
+    }
+    assert!(std::fs::read_to_string(&garbage).unwrap().starts_with("this is no database"));
+}
+
+#[test]
+fn all_faults_of_the_settings_are_told_at_once_without_secrets() {
+    let folder = TempDir::new().unwrap();
+    let bad = [
+        ("PORT", "eighty"),
+        ("SECRET_KEY", "hunter2-hunter2"),
+        ("DATABASE_URL", "mysql://root:hunter2@db/posts"),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
+        ("DOCS", "perhaps"),
+        ("COMPAT", "yes"),
+        ("LOG_LEVEL", "loud"),
+    ];
+    let (code, said) = refused(folder.path(), &[], &bad);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.starts_with("error: the settings cannot be used\n"), "{said}");
+    assert_eq!(said.lines().count(), 1 + bad.len(), "{said}");
+    for (name, _) in bad {
+        assert!(said.contains(&format!("\n  {name}: ")), "{name} is not in {said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(!folder.path().join("data").exists(), "nothing is made on settings that do not fit");
+}
+
+/// The setting as the document tells it.
+fn root_path(service: &Service) -> String {
+    let document = service.get("/openapi.json").json();
+    document["servers"][0]["url"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn flags_outrank_the_environment_and_the_environment_outranks_the_file() {
+    let folder = TempDir::new().unwrap();
+    let file =
+        "ROOT_PATH=/file\nCORS_ORIGINS=https://file.example\nHOST=256.0.0.1\nDATA_DIR=kept\n";
+    std::fs::write(folder.path().join(".env"), file).unwrap();
+    let mut command = Service::command(folder.path());
+    command
+        .args(["--port", "0", "--host", "127.0.0.1", "--database-url", "sqlite:flag.db"])
+        .envs([("PORT", "1"), ("ROOT_PATH", "/environment"), ("database_url", "sqlite:env.db")]);
+    let service = Service::run(&mut command, folder.path());
+    assert_eq!(root_path(&service), "/environment");
+    assert!(folder.path().join("flag.db").is_file());
+    assert!(!folder.path().join("env.db").exists());
+    assert!(folder.path().join("kept/secret_key").is_file());
+    let answer = service
+        .connect()
+        .exchange("GET /livez HTTP/1.1\r\nhost: localhost\r\norigin: https://file.example\r\n\r\n");
+    assert_eq!(answer.header("access-control-allow-origin"), "https://file.example");
+}
+
+#[test]
+fn another_file_can_be_named_and_must_then_be_there() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join(".env"), "PORT=nonsense\n").unwrap();
+    std::fs::write(folder.path().join("other.env"), "ROOT_PATH=/other\nSMTP_HOST=mail\n").unwrap();
+    let mut command = Service::command(folder.path());
+    command.args(["--env-file", "other.env", "--port", "0"]);
+    let service = Service::run(&mut command, folder.path());
+    assert_eq!(root_path(&service), "/other");
+    assert!(service.said().contains("SMTP_HOST"), "an unknown name is warned about");
+
+    let (code, said) = refused(folder.path(), &["--env-file", "missing.env"], &[]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("--env-file: missing.env cannot be read"), "{said}");
+}
+
+#[test]
+fn the_secret_may_come_from_a_file() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("key"), format!("{GOOD_SECRET}\n")).unwrap();
+    let service = Service::start_in(folder.path(), &[("SECRET_KEY_FILE", "key")]);
+    assert_eq!(service.get("/readyz").status, 200);
+    assert!(!folder.path().join("data/secret_key").exists(), "no other secret is made");
+
+    let both = [("SECRET_KEY_FILE", "key"), ("SECRET_KEY", GOOD_SECRET)];
+    let (code, said) = refused(folder.path(), &["--port", "0"], &both);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("both SECRET_KEY and SECRET_KEY_FILE are set"), "{said}");
+    assert!(!said.contains(GOOD_SECRET), "{said}");
+
+    let (code, said) = refused(folder.path(), &["--port", "0"], &[("SECRET_KEY_FILE", "none")]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("none cannot be read"), "{said}");
+}
+
+#[test]
+fn a_weak_secret_is_refused_and_for_the_reference_warned_about() {
+    let sample = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7";
+    for weak in ["short", sample, "changeme", "abababababababababababababababababababab"] {
+        let folder = TempDir::new().unwrap();
+        let (code, said) = refused(folder.path(), &["--port", "0"], &[("SECRET_KEY", weak)]);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("\n  SECRET_KEY: "), "{said}");
+        assert!(!said.contains(weak), "{said}");
+
+        let lenient = [("SECRET_KEY", weak), ("COMPAT", "reference")];
+        let service = Service::start_in(folder.path(), &lenient);
+        let said = service.said();
+        assert!(said.contains("SECRET_KEY is weak"), "{said}");
+        assert!(!said.contains(weak), "{said}");
+        assert_eq!(service.get("/readyz").status, 200);
+    }
+}
+
+#[test]
+fn postgresql_is_refused_clearly() {
+    let folder = TempDir::new().unwrap();
+    let url = [("DATABASE_URL", "postgresql://ada:hunter2@db/posts")];
+    let parts = [
+        ("DATABASE_HOSTNAME", "db"),
+        ("DATABASE_PORT", "5432"),
+        ("DATABASE_PASSWORD", "hunter2"),
+        ("DATABASE_NAME", "posts"),
+        ("DATABASE_USERNAME", "ada"),
+    ];
+    for environment in [url.as_slice(), parts.as_slice()] {
+        let (code, said) = refused(folder.path(), &["--port", "0"], environment);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("PostgreSQL is not served by this release; give `sqlite:"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
