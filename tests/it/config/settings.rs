@@ -213,12 +213,13 @@ fn the_environment_outranks_the_file_and_a_blank_value_is_none() {
     assert_eq!(source.unknown, ["UNKNOWN", "OTHER"], "of the file alone");
 }
 
+type Change = fn(&mut Policy);
+
 #[test]
 fn the_preset_for_the_reference_can_be_overridden_one_by_one() {
     let preset = load(&[("COMPAT", "reference")]).policy;
     assert_eq!(preset, Policy::reference());
     assert_ne!(preset, Policy::default());
-    type Change = fn(&mut Policy);
     let changes: [(&str, &str, Change); 5] = [
         ("DRAFTS", "private", |policy| policy.drafts = Drafts::Private),
         ("POSTS_DEFAULT_LIMIT", "7", |policy| policy.posts_default_limit = Some(7)),
@@ -240,12 +241,13 @@ fn the_preset_for_the_reference_can_be_overridden_one_by_one() {
 fn a_secret_must_be_as_long_as_its_algorithm_needs() {
     for (algorithm, least) in [("HS256", 32), ("HS384", 48), ("HS512", 64)] {
         let text = "0123456789abcdefghijklmnopqrstuvwxyz".repeat(2);
-        let pairs = |length| [("ALGORITHM", algorithm), ("SECRET_KEY", &text[..length])];
+        let pairs =
+            |length| [("ALGORITHM", algorithm), ("SECRET_KEY", text.get(..length).unwrap())];
         load(&pairs(least));
         let faults = faults(&pairs(least - 1));
         let problem = format!("has {} bytes, {algorithm} needs {least} or more", least - 1);
         assert_eq!(faults[0].problem, problem);
-        assert!(!faults[0].to_string().contains(&text[..least - 1]));
+        assert!(!faults[0].to_string().contains(text.get(..least - 1).unwrap()));
     }
     let weak = load(&[("COMPAT", "reference"), ("SECRET_KEY", "short")]);
     assert_eq!(weak.warnings.len(), 1, "{weak:?}");

@@ -31,7 +31,7 @@ fn begin_sign_up(service: &Service) -> (Wire, String) {
 
 /// Connects until nobody listens any more.
 fn wait_until_refused(service: &Service) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     loop {
         match Wire::try_connect(service.address()) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return,

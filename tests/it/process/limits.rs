@@ -11,6 +11,10 @@ use crate::support::{Served, TestApp, Wire};
 /// Nobody waits long for it.
 const SHORT: Duration = Duration::from_millis(200);
 
+/// Over every bound for reading, under the bound for taking in what is not read, and more than
+/// the kernel keeps for a service that does not read.
+const LENGTH: usize = 7 * 1024 * 1024;
+
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 async fn serve(limits: Limits) -> (TestApp, Served) {
@@ -108,7 +112,6 @@ async fn connections_above_the_bound_are_closed_and_the_others_go_on() {
 /// A client that writes everything before it reads must not be cut off before it has read why.
 #[tokio::test]
 async fn a_body_that_is_too_large_is_answered_after_it_was_written() {
-    const LENGTH: usize = 2 * 1024 * 1024 + 1;
     let (app, served) = serve(Limits::default()).await;
     let ada = app.signed_in("ada").await;
     let token = ada.token.as_deref().unwrap();
@@ -151,7 +154,7 @@ async fn an_early_refusal_arrives_although_the_body_is_unread() {
     }
     assert_eq!(wire.exchange(LIVEZ).status, 200, "the connection stays usable");
 
-    let body = json!({"title": "x".repeat(1024 * 1024)});
+    let body = json!({"title": "x".repeat(LENGTH)});
     let answer = served.connect().call("POST", "/posts", "", Some(&body)).unwrap();
     assert_eq!(answer.expect(401).detail(), "Not authenticated");
 }

@@ -74,7 +74,7 @@ fn the_banner_says_where_everything_is() {
 
 /// What the service said, as soon as this is in it.
 fn wait_for(service: &Service, text: &str) -> String {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
     loop {
         let said = service.said();
         if said.contains(text) {

@@ -15,7 +15,7 @@ use super::{Answer, Wire};
 const BINARY: &str = env!("CARGO_BIN_EXE_post-api");
 
 /// How long a start may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Service {
     child: Child,
@@ -47,7 +47,7 @@ impl Service {
     pub fn run(command: &mut Command, folder: &Path) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
-        let (url, reader) = read_banner(&mut child, Arc::clone(&said));
+        let (url, reader) = read_banner(&mut child, &said);
         Self { child, url, folder: None, path: folder.to_owned(), said, reader: Some(reader) }
     }
 
@@ -133,10 +133,10 @@ impl Drop for Service {
 
 /// Waits for the line that says where the API is, and goes on reading so that the process never
 /// waits for its reader.
-fn read_banner(child: &mut Child, said: Arc<Mutex<String>>) -> (String, JoinHandle<()>) {
+fn read_banner(child: &mut Child, said: &Arc<Mutex<String>>) -> (String, JoinHandle<()>) {
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let (found, url) = mpsc::channel();
-    let heard = Arc::clone(&said);
+    let heard = Arc::clone(said);
     let reader = std::thread::spawn(move || {
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {

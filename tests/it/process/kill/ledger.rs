@@ -147,7 +147,7 @@ impl Ledger {
         ))?;
         let answer = wire.try_answer()?.expect(200);
         self.user = *id;
-        self.token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        answer.json()["access_token"].as_str().unwrap().clone_into(&mut self.token);
         Ok(())
     }
 
@@ -156,7 +156,11 @@ impl Ledger {
         self.pending = Some(Pending::Post(title.clone()));
         let post = json!({"title": title, "content": content_of(&title)});
         let answer = wire.call("POST", "/posts", &self.token, Some(&post))?.expect(201);
-        self.posts.insert(number(&answer), title);
+        let id = number(&answer);
+        self.posts.insert(id, title);
+        self.pending = None;
+        // Acknowledged is committed: readers, on connections of their own, see it at once.
+        wire.call("GET", &format!("/posts/{id}"), &self.token, None)?.expect(200);
         Ok(())
     }
 
