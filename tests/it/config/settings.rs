@@ -184,11 +184,11 @@ fn all_faults_are_told_at_once() {
         "LOG_LEVEL",
     ];
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| (*name, "no sense")).collect();
-    let mut named: Vec<String> = faults(&pairs).into_iter().map(|fault| fault.name).collect();
-    named.sort_unstable();
+    let mut told: Vec<String> = faults(&pairs).into_iter().map(|fault| fault.name).collect();
+    told.sort_unstable();
     let mut expected = names.map(str::to_owned);
     expected.sort_unstable();
-    assert_eq!(named, expected);
+    assert_eq!(told, expected);
 }
 
 #[test]
