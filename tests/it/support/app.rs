@@ -31,7 +31,7 @@ pub const PASSWORD: &str = "plum lantern 83 quay";
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The cheapest hash there is: tests are about other things.
-const CHEAP: Strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
+pub const CHEAP: Strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
 
 pub(super) const SECRET: &str =
     "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";

@@ -11,7 +11,7 @@ mod served;
 mod wire;
 
 pub use answer::Answer;
-pub use app::{FORM, PASSWORD, Setup, TestApp};
+pub use app::{CHEAP, FORM, PASSWORD, Setup, TestApp};
 pub use clock::TestClock;
 pub use forged::{forge, forge_text};
 pub use parallel::{at_once, begin_and_drop};
