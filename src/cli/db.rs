@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::SourceArguments;
 use super::exit::Exit;
 use super::inspect::print;
+use super::{SourceArguments, make_private_folder};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::store::migrate::{
@@ -53,9 +53,19 @@ enum DbCommand {
     Verify,
 }
 
+impl DbCommand {
+    /// Whether it makes a database that is not there.
+    fn may_create(&self) -> bool {
+        matches!(self, Self::Upgrade { sql: false, .. } | Self::Stamp { .. })
+    }
+}
+
 pub(super) fn run(arguments: &DbArguments) -> Result<(), Exit> {
     let source = arguments.source.read()?;
     let settings = Settings::load(&source)?;
+    if arguments.command.may_create() {
+        make_private_folder(&settings.data_dir)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -167,6 +177,12 @@ async fn check(admin: &mut dyn Admin) -> Result<(), Exit> {
 }
 
 async fn verify(admin: &mut dyn Admin) -> Result<(), Exit> {
+    let at = where_is(admin).await?;
+    if at < admin.migrations().len() {
+        let at = revision_at(admin.migrations(), at);
+        let problem = format!("the database is at {at}: run `post-api db upgrade` first");
+        return Err(Exit::No(vec![problem]));
+    }
     let wrong = admin.wrong_counts().await?;
     if wrong.is_empty() {
         return print("every count is the sum of its votes");

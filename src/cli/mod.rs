@@ -7,9 +7,10 @@ mod exit;
 mod inspect;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Fault, Settings, Source};
@@ -58,10 +59,10 @@ struct ServeArguments {
 #[derive(Debug, Clone, Default, Args)]
 struct SourceArguments {
     /// Where the database is: sqlite:PATH
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
     /// File of settings to read instead of .env
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     env_file: Option<PathBuf>,
 }
 
@@ -104,4 +105,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => exit.report(),
     }
+}
+
+/// The folder of the data, which nobody but its owner may enter.
+fn make_private_folder(folder: &Path) -> Result<(), Exit> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    Ok(())
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::ServeArguments;
 use super::exit::Exit;
+use super::{ServeArguments, make_private_folder};
 use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
 use crate::clock::{Clock as _, SystemClock};
@@ -97,16 +97,6 @@ fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
             std::process::exit(1);
         });
     })
-}
-
-fn make_private_folder(folder: &Path) -> Result<(), Exit> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-    Ok(())
 }
 
 fn warn_of_unknown(source: &Source) {

@@ -181,3 +181,13 @@ async fn bodies_that_are_json_after_all() {
         ada.send_raw("POST", "/posts", media_type, twice).await.expect(422);
     }
 }
+
+/// The clock of timers jumps ahead when nothing else is left to do: the half minute passes at once.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes() {
+    let app = TestApp::start().await;
+    let silence = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
+    let body = axum::body::Body::from_stream(silence);
+    let answer = app.anonymous().send_raw("POST", "/users", "application/json", body).await;
+    assert_shape(&answer, 408, "the request took too long to arrive", "silence");
+}

@@ -21,7 +21,20 @@ fn a_database_that_is_behind_is_told_the_cure() {
         }
         let said = run(folder.path(), "db check").expect(1).error;
         assert!(said.contains("behind: run `post-api db upgrade`"), "{said}");
+        let said = run(folder.path(), "db verify").expect(1).error;
+        assert!(said.contains("run `post-api db upgrade` first"), "{said}");
     }
+}
+
+/// The first command of a new user may be this one, and the database is named before or after it.
+#[test]
+fn an_upgrade_makes_what_is_not_there() {
+    let folder = tempfile::TempDir::new().unwrap();
+    run(folder.path(), "db upgrade").expect(0);
+    run(folder.path(), "db check").expect(0);
+    run(folder.path(), "db --database-url sqlite:data/posts.db check").expect(0);
+    run(folder.path(), "db check --database-url sqlite:data/posts.db").expect(0);
+    run(folder.path(), "db check --database-url sqlite:data/other.db").expect(1);
 }
 
 /// Down and up again by the same steps is the same database.

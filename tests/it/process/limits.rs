@@ -6,7 +6,7 @@ use std::time::Duration;
 use post_api::http::Limits;
 use serde_json::json;
 
-use crate::support::{Served, TestApp, Wire};
+use crate::support::{Served, TestApp};
 
 /// Nobody waits long for it.
 const SHORT: Duration = Duration::from_millis(200);
@@ -168,21 +168,5 @@ async fn a_body_without_end_is_cut_off() {
     let most = 64 * 1024 * 1024 / chunk.len();
     let taken = (0..most).take_while(|_| wire.try_send(&chunk).is_ok()).count();
     assert!(taken < most, "64 MiB were taken in");
-    assert_lives(&served);
-}
-
-/// Half of a body, and then nothing: the time is the service's own, thirty seconds.
-#[tokio::test]
-#[ignore = "waits for half a minute"]
-async fn a_body_that_stalls_is_answered() {
-    let (_app, served) = serve(Limits::default()).await;
-    let mut wires: Vec<Wire> = (0..4).map(|_| served.connect()).collect();
-    for wire in &mut wires {
-        wire.send("POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{");
-    }
-    for wire in &mut wires {
-        let answer = wire.answer().expect(408);
-        assert_eq!(answer.detail(), "the request took too long to arrive");
-    }
     assert_lives(&served);
 }
