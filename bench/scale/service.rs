@@ -61,6 +61,7 @@ impl Service {
             clock,
             policy: Policy::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+            root_path: String::new(),
         };
         let shell = Shell { origins: Origins::Any, access_log: false };
         Self { routes: api::routes(app, shell, false), tokens: Arc::new(tokens), posts }

@@ -32,15 +32,13 @@ END $$;
 
 CREATE FUNCTION count_votes_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM vote_counts
-      WHERE post_id IN (SELECT post_id FROM added) ORDER BY post_id FOR UPDATE;
-    UPDATE vote_counts AS counted SET votes = counted.votes + turned.votes
-      FROM (SELECT post_id, sum(dir) AS votes
-              FROM (SELECT post_id, dir FROM added
-                    UNION ALL
-                    SELECT post_id, -dir FROM removed) AS both_sides
-             GROUP BY post_id) AS turned
-     WHERE counted.post_id = turned.post_id;
+    INSERT INTO vote_counts AS counted (post_id, votes)
+    SELECT post_id, sum(dir)
+      FROM (SELECT post_id, dir FROM added
+            UNION ALL
+            SELECT post_id, -dir FROM removed) AS both_sides
+     GROUP BY post_id ORDER BY post_id
+    ON CONFLICT (post_id) DO UPDATE SET votes = counted.votes + excluded.votes;
     RETURN NULL;
 END $$;
 

@@ -10,11 +10,12 @@ CREATE TABLE users (
 
 CREATE TABLE posts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    title TEXT NOT NULL,
-    content TEXT NOT NULL,
+    -- Before the texts, which may be long: who may see a post is known without reading them.
+    owner_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1)),
     created_at INTEGER NOT NULL,
-    owner_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE
+    title TEXT NOT NULL,
+    content TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE votes (

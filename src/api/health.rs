@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::responses::{ApiResult, Failures};
-use crate::http::App;
+use crate::http::{App, Json};
 
 /// The service answers.
 #[derive(Serialize, ToSchema)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -12,7 +11,7 @@ use super::responses::{ApiResult, BodyRefusals, Failures, Refusal, ValidationRef
 use crate::auth::Verdict;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, PasswordHash};
-use crate::http::{ApiError, App, BodyKind, Input, Problem, Reading, Valid};
+use crate::http::{ApiError, App, BodyKind, Input, Json, Problem, Reading, Valid};
 
 /// The form.
 #[derive(Deserialize, ToSchema)]

@@ -41,7 +41,7 @@ pub fn routes(app: App, shell: Shell, with_pages: bool) -> Router {
         .route("/openapi.json", get(http::serve_document))
         .route("/docs", get(http::serve_swagger))
         .route("/docs/oauth2-redirect", get(http::serve_redirect))
-        .route("/docs/{file}", get(http::serve_swagger_asset))
+        .route("/docs/{file}", get(http::serve_asset))
         .route("/redoc", get(http::serve_redoc));
     let routes = if with_pages { routes.merge(pages) } else { routes };
     let routes = routes

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use serde_json::Value;
 
@@ -11,9 +10,9 @@ use super::responses::{ApiResult, Failures, TokenRefusals, ValidationRefusals};
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, Shelf};
 use crate::domain::policy::Drafts;
-use crate::domain::text::Text;
 use crate::http::{
-    App, BodyKind, Input, Integer, Problem, Reading, Valid, boolean, integer_from_text,
+    App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, boolean, integer_from_text,
+    stored_text,
 };
 
 /// The most posts that a list is asked for at once, where there is a bound.
@@ -107,9 +106,7 @@ fn not_negative(text: &str) -> Result<Integer, Problem> {
 
 /// A blank search finds everything, as none does.
 fn search(text: &str) -> Result<Option<String>, Problem> {
-    let text = Text::parse(text).map_err(|fault| {
-        Problem::value_error(format!("Value error, {fault}"), &fault.to_string())
-    })?;
+    let text = stored_text(text)?;
     Ok(Some(text.into_string()).filter(|text| !text.is_empty()))
 }
 

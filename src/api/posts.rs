@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -16,7 +15,8 @@ use crate::domain::caller::Caller;
 use crate::domain::post::{PostContent, PostId};
 use crate::domain::text::Text;
 use crate::http::{
-    ApiError, App, BodyKind, Input, Integer, Problem, Reading, Valid, boolean, text,
+    ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, boolean, stored_text,
+    text,
 };
 use crate::store::ChangePost;
 
@@ -28,8 +28,8 @@ impl Input for Content {
 
     fn read(request: &mut Reading<'_>) -> Option<Self> {
         let body = request.object(None)?;
-        let title = request.required(&body, "title", stored_text);
-        let content = request.required(&body, "content", stored_text);
+        let title = request.required(&body, "title", content_text);
+        let content = request.required(&body, "content", content_text);
         let published = request.defaulted(&body, "published", true, boolean);
         Some(Self(PostContent { title: title?, content: content?, published: published? }))
     }
@@ -81,7 +81,7 @@ pub(super) async fn create_post(
     Valid(Content(content)): Valid<Content>,
 ) -> ApiResult<Response> {
     let post = app.store.create_post(caller, content, app.clock.now()).await?;
-    Ok(created(&format!("/posts/{}", post.id.0), Post::from(post)))
+    Ok(created(&format!("{}/posts/{}", app.root_path, post.id.0), Post::from(post)))
 }
 
 /// Get Post
@@ -181,7 +181,6 @@ fn changed<T>(outcome: ChangePost<T>) -> ApiResult<T> {
     }
 }
 
-fn stored_text(value: &Value) -> Result<Text, Problem> {
-    Text::parse(text(value)?)
-        .map_err(|fault| Problem::value_error(format!("Value error, {fault}"), &fault.to_string()))
+fn content_text(value: &Value) -> Result<Text, Problem> {
+    stored_text(text(value)?)
 }

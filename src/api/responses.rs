@@ -1,7 +1,6 @@
 //! What several resources answer: dates as the reference writes them, the bodies of refusals,
 //! and their descriptions for the document.
 
-use axum::Json;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::http::ApiError;
+use crate::http::{ApiError, Json};
 
 /// RFC 3339 in UTC with six digits of the second, or none when they are zero: Python's
 /// `isoformat`, with `Z`.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -16,13 +15,13 @@ use super::responses::{
     ApiResult, BodyRefusals, Failures, Refusal, TokenRefusals, ValidationRefusals, created,
     serialize_timestamp,
 };
-use crate::auth::{MAXIMUM_PASSWORD_LENGTH, is_common};
+use crate::auth::{RefusedPassword, accept_password};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::policy::PasswordRules;
 use crate::domain::user::{NewUser, User, UserId};
 use crate::http::{
-    ApiError, App, BodyKind, Input, Integer, OptionalCaller, Problem, Reading, Valid, text,
+    ApiError, App, BodyKind, Input, Integer, Json, OptionalCaller, Problem, Reading, Valid, text,
 };
 use crate::store::{CreateUser, DeleteUser};
 
@@ -119,7 +118,10 @@ pub(super) async fn create_user(
     match app.store.create_user(new).await? {
         CreateUser::Created(user) => {
             tracing::info!(user = user.id.0, "signed up");
-            Ok(created(&format!("/users/{}", user.id.0), UserOut::new(&user, true)))
+            Ok(created(
+                &format!("{}/users/{}", app.root_path, user.id.0),
+                UserOut::new(&user, true),
+            ))
         }
         CreateUser::EmailTaken => Err(ApiError::EmailTaken),
     }
@@ -238,23 +240,17 @@ fn email(value: &Value) -> Result<Email, Problem> {
 }
 
 fn password(value: &Value, rules: PasswordRules) -> Result<SecretString, Problem> {
-    const COMMON: &str = "this password is too common";
-    let password = text(value)?;
-    let length = password.chars().count();
-    if length < rules.minimum_length {
-        let message = format!("String should have at least {} characters", rules.minimum_length);
-        return Err(
-            Problem::new("string_too_short", message).with("min_length", rules.minimum_length)
-        );
-    }
-    if length > MAXIMUM_PASSWORD_LENGTH {
-        let message = format!("String should have at most {MAXIMUM_PASSWORD_LENGTH} characters");
-        return Err(
-            Problem::new("string_too_long", message).with("max_length", MAXIMUM_PASSWORD_LENGTH)
-        );
-    }
-    if rules.blocklist && is_common(password) {
-        return Err(Problem::value_error(format!("Value error, {COMMON}"), COMMON));
-    }
-    Ok(SecretString::from(password))
+    accept_password(text(value)?, rules).map_err(|refused| match refused {
+        RefusedPassword::TooShort { least } => {
+            let message = format!("String should have at least {least} characters");
+            Problem::new("string_too_short", message).with("min_length", least)
+        }
+        RefusedPassword::TooLong { most } => {
+            let message = format!("String should have at most {most} characters");
+            Problem::new("string_too_long", message).with("max_length", most)
+        }
+        RefusedPassword::TooCommon => {
+            Problem::value_error(format!("Value error, {refused}"), &refused.to_string())
+        }
+    })
 }

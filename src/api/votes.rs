@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,9 @@ use super::responses::{
 use crate::domain::caller::Caller;
 use crate::domain::post::PostId;
 use crate::domain::vote::{self, Direction, VoteOutcome};
-use crate::http::{ApiError, App, BodyKind, Input, Integer, Problem, Reading, Valid, integer};
+use crate::http::{
+    ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, integer,
+};
 
 /// What the caller wants done about their vote on a post.
 #[derive(Deserialize, ToSchema)]

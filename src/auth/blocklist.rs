@@ -5,8 +5,7 @@
 
 /// Whether the password, as it is or in lower case, is among the 100,000 most common ones of the
 /// list that the `passwords` crate carries; OWASP ASVS 5.0 (6.2.4) asks for the first 3,000.
-#[must_use]
-pub fn is_common(password: &str) -> bool {
+pub(super) fn is_common(password: &str) -> bool {
     use passwords::analyzer::is_common_password;
     is_common_password(password) || is_common_password(password.to_lowercase())
 }

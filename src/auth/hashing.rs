@@ -10,8 +10,8 @@ use argon2::Block;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::oneshot;
 
-/// Jobs that may wait for each thread. With a tenth of a second a hash, the last waits less than
-/// two seconds: a client that is told "later" at once is served better than one that waits on.
+/// Jobs that may wait for each thread. With a fifth of a second a hash when every core hashes, the
+/// last waits some three seconds: a client that is told "later" at once is served better than one that waits on.
 const QUEUE_PER_THREAD: usize = 16;
 
 /// A thread that had nothing to do for this long gives its memory back.
@@ -45,16 +45,17 @@ impl HashingPool {
         Ok(Self { queue })
     }
 
-    /// Runs the computation on one of the threads. If the caller goes away meanwhile it runs to
-    /// its end all the same.
+    /// Runs the computation on one of the threads, unless the caller goes away before its turn.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         compute: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, HashingError> {
         let (answer, outcome) = oneshot::channel();
         let job: Job = Box::new(move |memory| {
-            // Nobody may be waiting any more; then the outcome is of no use.
-            let _ = answer.send(compute(memory));
+            // Who has left while the job waited needs no outcome, and those behind it no delay.
+            if !answer.is_closed() {
+                let _ = answer.send(compute(memory));
+            }
         });
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => HashingError::Overloaded,

@@ -5,11 +5,12 @@ mod blocklist;
 mod hashing;
 mod password;
 mod provider;
+mod rules;
 mod stored_hash;
 mod token;
 
-pub use blocklist::is_common;
 pub use hashing::HashingError;
-pub use password::{MAXIMUM_PASSWORD_LENGTH, Passwords, Verdict};
+pub use password::{Passwords, Verdict};
+pub use rules::{RefusedPassword, accept_password};
 pub use stored_hash::Strength;
 pub use token::{Algorithm, InvalidToken, TokenError, Tokens};

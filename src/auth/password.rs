@@ -1,5 +1,5 @@
 //! Passwords: hashing new ones, verifying them against stored ones. Which passwords are good
-//! enough is `domain::policy`'s to say and the API's to ask.
+//! enough is for `rules` to say.
 
 use std::num::NonZeroUsize;
 
@@ -11,7 +11,7 @@ use super::stored_hash::{Argon2Hash, StoredHash, Strength};
 use crate::domain::user::PasswordHash;
 
 /// The longest password there is, in characters: what the reference's hasher takes.
-pub const MAXIMUM_PASSWORD_LENGTH: usize = 4096;
+pub(super) const MAXIMUM_PASSWORD_LENGTH: usize = 4096;
 
 const SALT_LENGTH: usize = 16;
 const OUTPUT_LENGTH: usize = 32;
@@ -72,12 +72,17 @@ impl Passwords {
             return Ok(Verdict::Wrong);
         }
         let strength = self.strength;
-        let exists = stored.is_some();
-        let stored = stored.unwrap_or_else(|| self.nobody.clone());
+        let nobody = self.nobody.clone();
         self.pool
-            .run(move |memory| match verify(strength, &password, &stored, memory)? {
-                _ if !exists => Ok(Verdict::Wrong),
-                verdict => Ok(verdict),
+            .run(move |memory| {
+                if let Some(stored) = stored {
+                    let verdict = verify(strength, &password, &stored, memory)?;
+                    if verdict != Verdict::Wrong || has_strength(&stored, strength) {
+                        return Ok(verdict);
+                    }
+                }
+                // No account, or a hash of another price: the work of one that is as new ones are.
+                verify(strength, &password, &nobody, memory).map(|_| Verdict::Wrong)
             })
             .await?
     }
@@ -96,6 +101,11 @@ fn hash(
     Ok(PasswordHash::new(hash.to_phc()))
 }
 
+/// Whether checking the hash takes the work of checking a new one.
+fn has_strength(stored: &PasswordHash, strength: Strength) -> bool {
+    StoredHash::parse(stored.as_str()).is_ok_and(|stored| stored.has_strength(strength))
+}
+
 fn verify(
     strength: Strength,
     password: &SecretString,
@@ -103,13 +113,16 @@ fn verify(
     memory: &mut Vec<Block>,
 ) -> Result<Verdict, HashingError> {
     let bytes = password.expose_secret().as_bytes();
-    let checked = StoredHash::parse(stored.as_str())
-        .and_then(|stored| Ok((stored.verify(bytes, memory)?, stored.is_weaker_than(strength))));
-    match checked {
-        Ok((true, false)) => Ok(Verdict::Right),
-        Ok((true, true)) => Ok(Verdict::RightButWeak(hash(strength, password, memory)?)),
-        Ok((false, _)) => Ok(Verdict::Wrong),
-        Err(unusable) => {
+    let stored = StoredHash::parse(stored.as_str());
+    let is_right =
+        stored.as_ref().map_err(|error| *error).and_then(|stored| stored.verify(bytes, memory));
+    match (is_right, stored) {
+        (Ok(true), Ok(stored)) if stored.is_weaker_than(strength) && stored.saw_all_of(bytes) => {
+            Ok(Verdict::RightButWeak(hash(strength, password, memory)?))
+        }
+        (Ok(true), _) => Ok(Verdict::Right),
+        (Ok(false), _) => Ok(Verdict::Wrong),
+        (Err(unusable), _) => {
             tracing::error!(error = %unusable, "a login failed for a damaged account");
             Ok(Verdict::Wrong)
         }

@@ -95,6 +95,20 @@ impl StoredHash {
         }
     }
 
+    /// Whether its parameters are these.
+    pub(super) fn has_strength(&self, strength: Strength) -> bool {
+        matches!(self, Self::Argon2(hash) if hash.strength == strength)
+    }
+
+    /// Whether every byte of a password counts: bcrypt sees 72, and none after a NUL. A password
+    /// that it found right may be another one's beginning.
+    pub(super) fn saw_all_of(&self, password: &[u8]) -> bool {
+        match self {
+            Self::Argon2(_) => true,
+            Self::Bcrypt(_) => password.len() <= 72 && !password.contains(&0),
+        }
+    }
+
     /// Whether a new hash of the given strength would be harder to guess.
     pub(super) fn is_weaker_than(&self, strength: Strength) -> bool {
         match self {

@@ -88,6 +88,10 @@ async fn execute(command: &DbCommand, database: PathBuf) -> Result<(), Exit> {
         DbCommand::History => print_history(admin).await,
         DbCommand::Check => check(admin).await,
         DbCommand::Stamp { revision } => {
+            if revision.starts_with(['+', '-']) {
+                let problem = format!("{revision} is no revision to declare: name one");
+                return Err(Exit::Usage(problem));
+            }
             let target = find_target(admin.migrations(), 0, revision)?;
             admin.stamp(target, SystemClock.now()).await?;
             print(revision_at(admin.migrations(), target))

@@ -1,6 +1,6 @@
 //! The commands, one file each.
 //!
-//! Exit codes: 0 done, 1 the check says no, 2 usage or settings, 3 database out of reach.
+//! Exit codes: 0 done, 1 the check says no or something else failed, 2 usage or settings, 3 database out of reach.
 
 mod db;
 mod exit;
@@ -49,9 +49,6 @@ struct ServeArguments {
     /// Port to listen on
     #[arg(long)]
     port: Option<String>,
-    /// Bring the database to the newest revision first (the embedded one always is)
-    #[arg(long)]
-    upgrade: bool,
     #[command(flatten)]
     source: SourceArguments,
 }

@@ -64,7 +64,8 @@ async fn upgrade(database: &Path) -> Result<(), Exit> {
 fn open(settings: &Settings) -> Result<App, Exit> {
     let secret = match &settings.secret_key {
         Some(secret) => secret.clone(),
-        None => keep_secret(&settings.data_dir).context("the secret cannot be kept")?,
+        None => keep_secret(&settings.data_dir, settings.algorithm)
+            .context("the secret cannot be kept")?,
     };
     let clock = Arc::new(SystemClock);
     let tokens = Tokens::new(&secret, settings.algorithm, settings.token_lifetime, clock.clone())
@@ -76,7 +77,15 @@ fn open(settings: &Settings) -> Result<App, Exit> {
     let pages = Pages::new(document, &settings.root_path, openapi::TITLE)
         .context("the documentation is incomplete")?;
     let store = Arc::new(SqliteStore::open(&settings.database)?);
-    Ok(App { store, passwords, tokens, clock, policy: settings.policy, pages })
+    Ok(App {
+        store,
+        passwords,
+        tokens,
+        clock,
+        policy: settings.policy,
+        pages,
+        root_path: settings.root_path.clone(),
+    })
 }
 
 /// Completes at the first SIGTERM or SIGINT; at the second the process ends at once.
@@ -100,6 +109,9 @@ fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
 }
 
 fn warn_of_unknown(source: &Source) {
+    for line in &source.unreadable_lines {
+        tracing::warn!(line, "a line of the env file cannot be read");
+    }
     for name in &source.unknown {
         tracing::warn!(name, "unknown setting in the env file");
     }

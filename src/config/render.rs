@@ -33,9 +33,10 @@ is in force.
 | --- | --- | --- |";
     let mut lines = vec![HEAD.to_owned()];
     for setting in SETTINGS {
-        let default = match setting.default {
-            "" => String::new(),
-            default => format!("`{default}`"),
+        let default = match (setting.default, setting.reference) {
+            ("", _) => String::new(),
+            (default, None) => format!("`{default}`"),
+            (default, Some(preset)) => format!("`{default}`; `COMPAT=reference`: `{preset}`"),
         };
         let secret = if setting.is_secret { " Secret." } else { "" };
         lines.push(format!("| `{}` | {default} | {}{secret} |", setting.name, setting.about));
@@ -52,13 +53,17 @@ pub fn procfile() -> String {
 /// What is in force, a line each; secrets are masked.
 #[must_use]
 pub fn effective(source: &Source) -> String {
+    let is_reference =
+        source.get("COMPAT").is_some_and(|compat| compat.eq_ignore_ascii_case("reference"));
     let lines = SETTINGS.iter().map(|setting| {
         let name = setting.name;
-        // A secret's file is as good as its value.
-        match source.get(name).or_else(|| source.get(&format!("{name}_FILE"))) {
-            Some(_) if setting.is_secret => format!("{name}=**********\n"),
-            Some(value) => format!("{name}={value}\n"),
-            None => format!("{name}={}  # default\n", setting.default),
+        match (source.get(name), setting.reference) {
+            _ if setting.is_secret && source.is_given(name) => format!("{name}=**********\n"),
+            (Some(value), _) => format!("{name}={value}\n"),
+            (None, Some(preset)) if is_reference => {
+                format!("{name}={preset}  # COMPAT=reference\n")
+            }
+            (None, _) => format!("{name}={}  # default\n", setting.default),
         }
     });
     lines.collect()

@@ -44,19 +44,17 @@ pub(super) fn check_secret(secret: &str, algorithm: Algorithm) -> Result<(), Str
 /// The secret of the data folder: made and kept, readable by its owner alone, the first time.
 ///
 /// # Errors
-/// If the folder or the file cannot be used, or the file is empty.
-pub fn keep_secret(data_dir: &Path) -> io::Result<SecretString> {
+/// If the folder or the file cannot be used, or what it holds is no key for the algorithm.
+pub fn keep_secret(data_dir: &Path, algorithm: Algorithm) -> io::Result<SecretString> {
     let path = data_dir.join(SECRET_FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() >= 32 => return Ok(SecretString::from(text.trim())),
-        Ok(_) => return Err(io::Error::other(format!("{} holds no secret", path.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    if !path.exists() {
+        write_once(&path, &make_secret()?)?;
     }
-    let secret = make_secret()?;
-    write_once(&path, &secret)?;
     // Of two processes that start at once, one made it and both read it.
-    Ok(SecretString::from(std::fs::read_to_string(&path)?.trim()))
+    let text = std::fs::read_to_string(&path)?;
+    check_secret(text.trim(), algorithm)
+        .map_err(|problem| io::Error::other(format!("the key in {} {problem}", path.display())))?;
+    Ok(SecretString::from(text.trim()))
 }
 
 /// 64 bytes: enough for each of the algorithms.
@@ -82,6 +80,10 @@ fn write_once(path: &Path, secret: &str) -> io::Result<()> {
     file.sync_all()?;
     let linked = std::fs::hard_link(&draft, path);
     std::fs::remove_file(&draft)?;
+    // The name must reach the disk too: with the key every token would be lost.
+    if let Some(folder) = path.parent() {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),

@@ -12,9 +12,19 @@ use super::table::SETTINGS;
 /// Names and values, whatever they mean.
 #[derive(Default)]
 pub struct Source {
-    values: BTreeMap<String, String>,
+    values: BTreeMap<String, (Rank, String)>,
     /// Names in `.env` that no setting has.
     pub unknown: Vec<String>,
+    /// Lines of `.env` that cannot be read, as a quote that does not end.
+    pub unreadable_lines: Vec<usize>,
+}
+
+/// Of values from several places the highest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    File,
+    Environment,
+    CommandLine,
 }
 
 impl Source {
@@ -22,12 +32,18 @@ impl Source {
     /// folder, which need not exist.
     ///
     /// # Errors
-    /// A [`Fault`] if the file cannot be read.
+    /// A [`Fault`] if the file cannot be read, or a setting's value is not Unicode.
     pub fn read(env_file: Option<&Path>) -> Result<Self, Fault> {
         let text = read_env_file(env_file)?;
-        let environment: Vec<(String, String)> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let mut environment = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => environment.push((name, value)),
+                Err(_) if !is_known(&name.to_uppercase()) => {}
+                Err(_) => return Err(Fault::new(&name, "is not Unicode", "give it as UTF-8")),
+            }
+        }
         Ok(Self::from_parts(&text, environment))
     }
 
@@ -37,13 +53,14 @@ impl Source {
         let lookup = |name: &str| {
             environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
         };
-        let mut source = Self::default();
-        for (name, value) in dotenv::parse(env_text, &lookup).entries {
+        let read = dotenv::parse(env_text, &lookup);
+        let mut source = Self { unreadable_lines: read.unreadable_lines, ..Self::default() };
+        for (name, value) in read.entries {
             let name = name.to_uppercase();
             if !is_known(&name) {
                 source.unknown.push(name);
             } else if let Some(value) = value {
-                source.values.insert(name, value);
+                source.insert(Rank::File, name, value);
             } else {
                 source.values.remove(&name);
             }
@@ -52,39 +69,55 @@ impl Source {
             environment.into_iter().partition(|(name, _)| *name == name.to_uppercase());
         // Of two spellings the one in capitals counts.
         for (name, value) in other.into_iter().chain(exact) {
-            source.set(&name.to_uppercase(), value);
+            source.insert(Rank::Environment, name.to_uppercase(), value);
         }
         source
     }
 
-    /// A value that outranks what was there.
+    /// A value of the command line: it outranks what was there.
     pub fn set(&mut self, name: &str, value: String) {
-        if is_known(name) {
-            self.values.insert(name.to_owned(), value);
+        self.insert(Rank::CommandLine, name.to_owned(), value);
+    }
+
+    fn insert(&mut self, rank: Rank, name: String, value: String) {
+        if is_known(&name) {
+            self.values.insert(name, (rank, value));
         }
+    }
+
+    /// Whether there is a value, or for a secret a file of it.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.get(name).is_some() || self.get(&format!("{name}_FILE")).is_some()
     }
 
     /// The value without white space around, if one was given that is not blank.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.exactly(name).map(str::trim)
+        self.ranked(name).map(|(_, value)| value.trim())
     }
 
-    fn exactly(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
+    fn ranked(&self, name: &str) -> Option<(Rank, &str)> {
+        let (rank, value) = self.values.get(name)?;
+        (!value.trim().is_empty()).then_some((*rank, value.as_str()))
     }
 
-    /// The value of a secret as it is, or the contents of the file that `NAME_FILE` names.
+    /// The value of a secret as it is, or the contents of the file that `NAME_FILE` names; of both
+    /// the one of the higher rank.
     pub(super) fn get_secret(&self, name: &'static str) -> Result<Option<String>, Fault> {
         let file_name = format!("{name}_FILE");
-        match (self.exactly(name), self.get(&file_name)) {
-            (Some(_), Some(_)) => Err(Fault::new(
+        match (self.ranked(name), self.ranked(&file_name)) {
+            (None, None) => Ok(None),
+            (Some((rank, _)), Some((file_rank, _))) if rank == file_rank => Err(Fault::new(
                 name,
                 format!("both {name} and {file_name} are set"),
                 "keep one of them",
             )),
-            (Some(value), None) => Ok(Some(value.to_owned())),
-            (None, None) => Ok(None),
-            (None, Some(path)) => read_secret_file(name, Path::new(path)).map(Some),
+            (Some((rank, value)), file) if file.is_none_or(|(file_rank, _)| file_rank < rank) => {
+                Ok(Some(value.to_owned()))
+            }
+            (_, file) => {
+                let path = file.map(|(_, path)| Path::new(path.trim()));
+                path.map(|path| read_secret_file(name, path)).transpose()
+            }
         }
     }
 }
@@ -122,5 +155,9 @@ fn read_secret_file(name: &'static str, path: &Path) -> Result<String, Fault> {
             "name a file of text that can be read",
         )
     })?;
+    if text.trim().is_empty() {
+        let problem = format!("{} is empty", path.display());
+        return Err(Fault::new(name, problem, "put the secret into it"));
+    }
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

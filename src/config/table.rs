@@ -8,17 +8,29 @@ pub struct Setting {
     pub name: &'static str,
     /// Empty if there is none.
     pub default: &'static str,
+    /// The default under `COMPAT=reference`, where that is another.
+    pub reference: Option<&'static str>,
     pub about: &'static str,
     /// Never shown; may come from a file that `NAME_FILE` names.
     pub is_secret: bool,
 }
 
 const fn setting(name: &'static str, default: &'static str, about: &'static str) -> Setting {
-    Setting { name, default, about, is_secret: false }
+    Setting { name, default, reference: None, about, is_secret: false }
+}
+
+/// A setting that `COMPAT=reference` presets.
+const fn preset(
+    name: &'static str,
+    default: &'static str,
+    reference: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting { name, default, reference: Some(reference), about, is_secret: false }
 }
 
 const fn secret(name: &'static str, about: &'static str) -> Setting {
-    Setting { name, default: "", about, is_secret: true }
+    Setting { name, default: "", reference: None, about, is_secret: true }
 }
 
 /// In the order they are shown.
@@ -38,7 +50,11 @@ pub const SETTINGS: &[Setting] = &[
         "DATABASE_URL",
         "`sqlite:PATH`. Wins over the five settings below; with none of them, the embedded database `DATA_DIR/posts.db`.",
     ),
-    setting("DATABASE_HOSTNAME", "", "PostgreSQL server. With this one all five must be given."),
+    setting(
+        "DATABASE_HOSTNAME",
+        "",
+        "PostgreSQL server. Not served by this release: these five and `postgresql://` are refused.",
+    ),
     setting("DATABASE_PORT", "", "PostgreSQL port."),
     secret("DATABASE_PASSWORD", "PostgreSQL password."),
     setting("DATABASE_NAME", "", "PostgreSQL database."),
@@ -56,29 +72,23 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "COMPAT",
         "",
-        "`reference` presets the four settings below for clients of the reference; each can still be set alone.",
+        "`reference` presets the five settings below for clients of the reference; each can still be set alone. A weak `SECRET_KEY` is then warned about instead of refused: its tokens are in use.",
     ),
-    setting(
+    preset(
         "DRAFTS",
         "private",
+        "visible",
         "`private`: a draft exists for its owner only. `visible`: everybody sees it.",
     ),
-    setting(
+    preset(
         "POSTS_DEFAULT_LIMIT",
         "100",
+        "none",
         "Posts in a list that was asked for without `limit`, 1 to 1000. `none`: all of them, and no bound on `limit`.",
     ),
-    setting("PUBLIC_EMAILS", "off", "Whether anybody may read anybody's e-mail address."),
-    setting(
-        "PASSWORD_MIN_LENGTH",
-        "8",
-        "Fewest characters of a new password, 0 to 4096. `COMPAT=reference` presets 0.",
-    ),
-    setting(
-        "PASSWORD_BLOCKLIST",
-        "on",
-        "Whether very common passwords are refused. `COMPAT=reference` presets off.",
-    ),
+    preset("PUBLIC_EMAILS", "off", "on", "Whether anybody may read anybody's e-mail address."),
+    preset("PASSWORD_MIN_LENGTH", "8", "0", "Fewest characters of a new password, 0 to 4096."),
+    preset("PASSWORD_BLOCKLIST", "on", "off", "Whether very common passwords are refused."),
     setting(
         "ARGON2_MEMORY_KIB",
         "65536",

@@ -1,5 +1,7 @@
 //! Which posts a list is to hold.
 
+use super::post::PostWithVotes;
+
 /// A part of the list of posts, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
@@ -7,7 +9,8 @@ pub struct Page {
     pub limit: Option<u32>,
     /// Left out at the start.
     pub skip: u64,
-    /// Only titles that contain this text literally, case counting.
+    /// Only titles that contain this text literally, case counting, in their first 1,000
+    /// characters.
     pub search: Option<String>,
     pub shelf: Shelf,
 }
@@ -26,9 +29,49 @@ pub enum Shelf {
 /// shelf.
 pub const TRIGRAM: usize = 3;
 
-/// Titles that a search looks at in vain before it gives up, newest first; those that hold the
-/// text do not count. No index can bound a search for fewer than [`TRIGRAM`] characters, nor one
-/// for a text that many titles hold in pieces but none as a whole. With this bound neither costs
-/// more on a million posts than on a thousand. It does not hold in one's own drafts from
-/// [`TRIGRAM`] characters on: their number bounds the work.
+/// Titles of up to this many bytes that a search looks at in vain before it gives up, newest first;
+/// a longer title counts as several, those that hold the text do not count. No index can bound a
+/// search for fewer than [`TRIGRAM`] characters, nor one for a text that many titles hold in
+/// pieces but none as a whole. With this bound neither costs more on a million posts than on a
+/// thousand. It does not hold in one's own drafts from [`TRIGRAM`] characters on: their number
+/// bounds the work.
 pub const SEARCH_BOUND: u32 = 1000;
+
+/// Hits that a search leaves out at its start; those beyond count as looked at in vain.
+pub const SEARCH_SKIP_BOUND: u64 = 10_000;
+
+/// Bytes of titles and contents after which a list with a limit ends, however many posts were asked
+/// for: the next page goes on from there. One post is always given.
+pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Posts of a list as they are found, within its limit and [`PAGE_BYTES`].
+pub struct Filling {
+    limit: Option<usize>,
+    bytes: usize,
+    posts: Vec<PostWithVotes>,
+}
+
+impl Filling {
+    #[must_use]
+    pub fn new(page: &Page) -> Self {
+        let limit = page.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Self { limit, bytes: 0, posts: Vec::new() }
+    }
+
+    /// Whether there is room for another.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        // Where there is no limit all posts are asked for, whatever they weigh.
+        self.limit.is_none_or(|limit| self.posts.len() < limit && self.bytes < PAGE_BYTES)
+    }
+
+    pub fn push(&mut self, found: PostWithVotes) {
+        self.bytes += found.post.title.as_str().len() + found.post.content.as_str().len();
+        self.posts.push(found);
+    }
+
+    #[must_use]
+    pub fn into_posts(self) -> Vec<PostWithVotes> {
+        self.posts
+    }
+}

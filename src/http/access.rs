@@ -16,8 +16,13 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Longest id of a client's own that is taken over.
 const LONGEST_ID: usize = 64;
 
-/// A request that is under way.
+/// What the line says of a request whose client left before there was an answer.
+const CLIENT_LEFT: u16 = 499;
+
+/// A request that is under way. Its line is written when it ends, in whatever way.
 pub(super) struct Access {
+    log: bool,
+    status: u16,
     began: Instant,
     method: Method,
     uri: Uri,
@@ -26,8 +31,10 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn begin(request: &Request<Body>) -> Self {
+    pub(super) fn begin(request: &Request<Body>, log: bool) -> Self {
         Self {
+            log,
+            status: CLIENT_LEFT,
             began: Instant::now(),
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -40,21 +47,28 @@ impl Access {
         &self.id
     }
 
-    /// Marks the response with the id and writes the line.
-    pub(super) fn end(self, response: &mut Response, log: bool) {
-        if log {
-            let microseconds = self.began.elapsed().as_micros();
-            tracing::info!(
-                target: "access",
-                client = %self.client.map(|client| client.ip().to_string()).unwrap_or_default(),
-                method = %self.method,
-                path = self.uri.path(),
-                status = response.status().as_u16(),
-                microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX),
-                request = self.id.to_str().unwrap_or_default(),
-            );
+    /// Marks the response with the id.
+    pub(super) fn end(mut self, response: &mut Response) {
+        self.status = response.status().as_u16();
+        response.headers_mut().insert(REQUEST_ID, self.id.clone());
+    }
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        if !self.log {
+            return;
         }
-        response.headers_mut().insert(REQUEST_ID, self.id);
+        let microseconds = self.began.elapsed().as_micros();
+        tracing::info!(
+            target: "access",
+            client = %self.client.map(|client| client.ip().to_string()).unwrap_or_default(),
+            method = %self.method,
+            path = self.uri.path(),
+            status = self.status,
+            microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX),
+            request = self.id.to_str().unwrap_or_default(),
+        );
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::json::{MAXIMUM_DIGITS, is_integer};
+use crate::domain::text::Text;
 
 /// What is wrong with one value.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +88,17 @@ impl fmt::Display for Integer {
 /// `string_type`.
 pub fn text(value: &Value) -> Result<&str, Problem> {
     value.as_str().ok_or_else(|| Problem::new("string_type", "Input should be a valid string"))
+}
+
+/// A text that every store can keep.
+///
+/// # Errors
+/// `value_error` for one with a NUL character.
+pub fn stored_text(text: &str) -> Result<Text, Problem> {
+    Text::parse(text).map_err(|fault| {
+        let reason = fault.to_string();
+        Problem::value_error(format!("Value error, {reason}"), &reason)
+    })
 }
 
 /// `true`, 1, 1.0 and words like `yes`, in any case; likewise for `false`.

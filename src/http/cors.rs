@@ -103,13 +103,14 @@ impl Crossing {
     }
 }
 
-/// `scheme://host` or `scheme://host:port`, as browsers write it: no path, nothing encoded.
+/// `scheme://host` or `scheme://host:port`, as browsers write it: lower case, no path.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else {
         return false;
     };
     let in_scheme = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let in_host =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
     let are_there = !scheme.is_empty() && !host.is_empty();
     are_there && scheme.bytes().all(in_scheme) && host.bytes().all(in_host)
 }

@@ -35,9 +35,22 @@ impl MediaType {
     }
 }
 
-/// The pairs of a query or of a urlencoded body; bytes that are not UTF-8 become U+FFFD.
+/// Fields of a form or a query that are looked at: far more than any request has.
+const MOST_FIELDS: usize = 1000;
+
+/// The pairs of a query or of a urlencoded body; bytes that are not UTF-8 become U+FFFD. The last of
+/// repeated ones counts, so that of too many the last are kept.
 pub(super) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
-    form_urlencoded::parse(encoded).into_owned().collect()
+    let mut starts = encoded.iter().rposition(|&byte| byte == b'&');
+    let mut fields = 1;
+    while let Some(start) = starts
+        && fields < MOST_FIELDS
+    {
+        fields += 1;
+        starts = encoded.get(..start).and_then(|rest| rest.iter().rposition(|&byte| byte == b'&'));
+    }
+    let kept = starts.map_or(encoded, |start| encoded.get(start + 1..).unwrap_or_default());
+    form_urlencoded::parse(kept).into_owned().collect()
 }
 
 /// The text fields of a multipart body; files are passed over.
@@ -52,12 +65,17 @@ pub(super) async fn multipart(
     let mut multipart =
         Multipart::from_request(request, &()).await.map_err(|_| ApiError::UnreadableBody)?;
     let mut fields = Vec::new();
+    let mut parts = 0;
     while let Some(field) = multipart.next_field().await.map_err(|_| ApiError::UnreadableBody)? {
         let name = field.name().map(str::to_owned);
         let is_file = field.file_name().is_some();
         let value = field.bytes().await.map_err(|_| ApiError::UnreadableBody)?;
         if let (Some(name), false) = (name, is_file) {
             fields.push((name, String::from_utf8_lossy(&value).into_owned()));
+        }
+        parts += 1;
+        if parts > MOST_FIELDS {
+            return Err(ApiError::UnreadableBody);
         }
     }
     Ok(fields)

@@ -4,17 +4,23 @@
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Number, Value};
+
+use super::value::{self, TOO_MANY_PARTS};
 
 /// Digits of the longest integer that is read; Python's own bound.
 pub(super) const MAXIMUM_DIGITS: usize = 4300;
 
+/// What the library says at its bound of 128 levels.
+const NESTED_TOO_DEEP: &str = "recursion limit exceeded";
+
 /// Why a text is not a JSON value that can be worked with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum JsonError {
-    /// Not UTF-8, nested too deep (128 levels), or with an integer that is too long.
+    /// Not UTF-8, nested too deep (128 levels), of too many parts, or with an integer that is too
+    /// long.
     Unreadable,
     /// Not JSON, at this character of the body.
     Syntax { position: usize, message: String },
@@ -23,10 +29,22 @@ pub(super) enum JsonError {
 /// The value of a JSON text; floats are written as Python writes them.
 pub(super) fn parse(body: &[u8]) -> Result<Value, JsonError> {
     let text = std::str::from_utf8(body).map_err(|_| JsonError::Unreadable)?;
+    let marked = text;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut value = serde_json::from_str(text).map_err(|error| classify(text, &error))?;
+    // The mark is a character of the body like any other.
+    let skipped = usize::from(marked.len() > text.len());
+    let mut value = value::read(text).map_err(|error| classify(text, skipped, &error))?;
     tidy_numbers(&mut value)?;
     Ok(value)
+}
+
+/// A value as the body of an answer.
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        json_response(StatusCode::OK, &self.0)
+    }
 }
 
 /// A response with the value as its body.
@@ -39,13 +57,13 @@ pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Respo
     response
 }
 
-fn classify(text: &str, error: &serde_json::Error) -> JsonError {
+fn classify(text: &str, skipped: usize, error: &serde_json::Error) -> JsonError {
     let message = error.to_string();
-    if message.starts_with("recursion limit exceeded") {
+    if [NESTED_TOO_DEEP, TOO_MANY_PARTS].iter().any(|refusal| message.starts_with(refusal)) {
         return JsonError::Unreadable;
     }
     let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-    JsonError::Syntax { position: position(text, error), message }
+    JsonError::Syntax { position: skipped + position(text, error), message }
 }
 
 /// The characters before the error: the library counts lines, and bytes in a line.

@@ -15,6 +15,7 @@ mod path;
 mod serve;
 mod stack;
 mod validate;
+mod value;
 
 use std::sync::Arc;
 
@@ -23,13 +24,12 @@ use crate::clock::Clock;
 use crate::domain::policy::Policy;
 use crate::store::Store;
 
-pub use coerce::{Integer, Problem, boolean, integer, integer_from_text, text};
+pub use coerce::{Integer, Problem, boolean, integer, integer_from_text, stored_text, text};
 pub use cors::Origins;
 pub use error::{ApiError, method_not_allowed, route_not_found};
 pub use extract::{OptionalCaller, Valid};
-pub use pages::{
-    Pages, serve_document, serve_redirect, serve_redoc, serve_swagger, serve_swagger_asset,
-};
+pub use json::Json;
+pub use pages::{Pages, serve_asset, serve_document, serve_redirect, serve_redoc, serve_swagger};
 pub use serve::{Limits, serve};
 pub use stack::{Shell, wrap};
 pub use validate::{BodyKind, Input, Reading};
@@ -42,4 +42,6 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub policy: Policy,
     pub pages: Pages,
+    /// Below which a proxy shows the service; empty, or begins with a slash.
+    pub root_path: String,
 }

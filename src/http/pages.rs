@@ -99,7 +99,7 @@ pub async fn serve_redoc(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     app.pages.redoc.respond(&headers)
 }
 
-pub async fn serve_swagger_asset(
+pub async fn serve_asset(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     headers: HeaderMap,
@@ -136,8 +136,16 @@ impl Page {
         Self { headers, tag, body }
     }
 
+    /// Whether the client has this very page: one of a list of tags, weak ones included (RFC 9110,
+    /// 13.1.2), or any.
+    fn is_among(&self, known: &HeaderValue) -> bool {
+        let known = known.to_str().unwrap_or_default();
+        let tags = known.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+        known == "*" || tags.into_iter().any(|tag| self.tag == tag)
+    }
+
     fn respond(&self, request: &HeaderMap) -> Response {
-        let is_known = request.get(IF_NONE_MATCH) == Some(&self.tag);
+        let is_known = request.get(IF_NONE_MATCH).is_some_and(|known| self.is_among(known));
         let mut response = if is_known {
             StatusCode::NOT_MODIFIED.into_response()
         } else {

@@ -38,7 +38,7 @@ pub fn wrap(routes: Router, shell: Shell) -> Router {
 }
 
 async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Next) -> Response {
-    let access = Access::begin(&request);
+    let access = Access::begin(&request, shell.access_log);
     let crossing = Crossing::of(request.method(), request.headers());
     let preflight = crossing.as_ref().and_then(Crossing::answer_preflight);
     let mut response = match preflight {
@@ -50,7 +50,7 @@ async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Nex
     if let Some(crossing) = crossing {
         crossing.allow(&shell.origins, response.headers_mut());
     }
-    access.end(&mut response, shell.access_log);
+    access.end(&mut response);
     response
 }
 

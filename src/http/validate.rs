@@ -240,35 +240,48 @@ fn last(pairs: &[(String, String)], name: &str) -> Option<String> {
 }
 
 /// The same for what is no object: there nobody can tell where the secret stands, so that every
-/// text is masked but addresses, which a client mistakes for the whole request.
+/// text is masked but an address, which a client mistakes for the whole request.
 fn mask_outside(value: Value, secret: Option<&str>) -> Value {
     match value {
-        Value::Array(items) => items.into_iter().map(|item| mask_outside(item, secret)).collect(),
-        Value::String(text) if secret.is_some() && Email::parse(&text).is_err() => {
-            Value::from(MASK)
-        }
-        other => mask_all(other, secret),
+        _ if secret.is_none() => value,
+        Value::String(text) if Email::parse(&text).is_ok() => Value::String(text),
+        other => mask_texts(other),
     }
 }
 
-/// Masks the secret wherever a field has its name or one that contains it, at any depth and in
-/// any case: a client that misspells the body still sends a password.
+fn mask_texts(value: Value) -> Value {
+    match value {
+        Value::String(_) => Value::from(MASK),
+        Value::Array(items) => items.into_iter().map(mask_texts).collect(),
+        mut other => {
+            mask_within(&mut other);
+            other
+        }
+    }
+}
+
+/// What the names of fields with secrets contain, whatever the client's spelling and language.
+const SECRET_NAMES: [&str; 5] = ["pass", "pwd", "kennwort", "contrase", "secret"];
+
+/// Masks the fields that are called like secrets, at any depth and in any case, where one is
+/// expected: a client that misspells the name still sends a password.
 fn mask_all(mut value: Value, secret: Option<&str>) -> Value {
-    if let Some(secret) = secret {
-        mask_within(&mut value, secret);
+    if secret.is_some() {
+        mask_within(&mut value);
     }
     value
 }
 
-fn mask_within(value: &mut Value, secret: &str) {
+fn mask_within(value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| mask_within(item, secret)),
+        Value::Array(items) => items.iter_mut().for_each(mask_within),
         Value::Object(fields) => {
             for (name, field) in fields {
-                if name.to_ascii_lowercase().contains(secret) {
+                let name = name.to_ascii_lowercase();
+                if SECRET_NAMES.iter().any(|secret| name.contains(secret)) {
                     *field = Value::from(MASK);
                 } else {
-                    mask_within(field, secret);
+                    mask_within(field);
                 }
             }
         }

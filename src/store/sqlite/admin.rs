@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::connection;
-use super::posts::timestamp;
+use super::row::timestamp;
 use crate::store::migrate::{
     Admin, Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, Step, position,
 };
@@ -38,12 +38,13 @@ impl SqliteAdmin {
         Ok(connection::open_writer(&self.path)?)
     }
 
-    /// A connection to a file that exists, or none: looking must not make one.
+    /// A connection to a file that exists, or none: looking must neither make
+    /// nor change one.
     fn existing(&self) -> Result<Option<Connection>> {
         if !self.path.exists() {
             return Ok(None);
         }
-        Ok(Some(connection::open_writer(&self.path)?))
+        Ok(Some(connection::open_reader(&self.path)?))
     }
 }
 
@@ -234,7 +235,8 @@ fn read_schema(database: &Connection) -> rusqlite::Result<Vec<(String, Option<St
 }
 
 fn find_wrong_counts(database: &Connection) -> rusqlite::Result<Vec<String>> {
-    database
+    let mut wrong = find_orphans(database)?;
+    let counts = database
         .prepare(
             "SELECT posts.id, coalesce(vote_counts.votes, 0), coalesce(summed.votes, 0)
                FROM posts
@@ -247,6 +249,20 @@ fn find_wrong_counts(database: &Connection) -> rusqlite::Result<Vec<String>> {
         .query_map([], |row| {
             let (post, kept, cast): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(format!("post {post}: the count says {kept}, its votes add up to {cast}"))
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    wrong.extend(counts);
+    Ok(wrong)
+}
+
+/// Rows whose post or user is gone: a program that writes with foreign keys off leaves them.
+fn find_orphans(database: &Connection) -> rusqlite::Result<Vec<String>> {
+    database
+        .prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?
+        .query_map([], |row| {
+            let (table, parent, rows): (String, String, i64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(format!("{rows} of {table} name a row of {parent} that is not there"))
         })?
         .collect()
 }

@@ -9,6 +9,7 @@ mod admin;
 mod connection;
 mod posts;
 mod reader;
+mod row;
 mod search;
 mod statements;
 mod users;

@@ -1,14 +1,14 @@
 //! Posts in SQLite.
 
 use jiff::Timestamp;
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
+use super::row::{timestamp, violates};
 use super::search::search_posts;
 use super::statements::statements;
-use super::users::{find_caller, violates};
+use super::users::find_caller;
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, Shelf};
+use crate::domain::page::{Filling, Page, Shelf};
 use crate::domain::policy::Drafts;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::text::Text;
@@ -96,23 +96,33 @@ pub(super) fn list_posts(
     caller: Caller,
     page: &Page,
 ) -> Result<Vec<PostWithVotes>> {
+    let posts = match page.search.as_deref() {
+        _ if page.limit == Some(0) => Vec::new(),
+        None | Some("") => read_list(database, caller, page)?,
+        Some(text) => search_posts(database, caller, page, text)?,
+    };
+    // Asked last: an account that is there now was there when the list was read.
     find_caller(database, caller)?;
-    if page.limit == Some(0) {
-        return Ok(Vec::new());
-    }
-    if let Some(text) = page.search.as_deref().filter(|text| !text.is_empty()) {
-        return search_posts(database, caller, page, text);
-    }
+    Ok(posts)
+}
+
+fn read_list(database: &Connection, caller: Caller, page: &Page) -> Result<Vec<PostWithVotes>> {
     let mut statement = database.prepare_cached(list_statement(caller, page))?;
     let limit = page.limit.map_or(-1, i64::from);
     let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
-    let rows = match page.shelf {
+    let mut rows = match page.shelf {
         Shelf::Public => statement.query_map(params![limit, skip], read_post_with_votes)?,
         Shelf::OwnDrafts => {
             statement.query_map(params![limit, skip, caller.user_id.0], read_post_with_votes)?
         }
     };
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut filling = Filling::new(page);
+    while filling.has_room()
+        && let Some(post) = rows.next()
+    {
+        filling.push(post?);
+    }
+    Ok(filling.into_posts())
 }
 
 /// The post, whoever may see it.
@@ -196,12 +206,5 @@ fn read_post_with_votes(row: &Row<'_>) -> rusqlite::Result<PostWithVotes> {
         },
         // A post that nobody voted on has no row.
         votes: row.get::<_, Option<i64>>(6)?.unwrap_or(0),
-    })
-}
-
-/// Microseconds since 1970 in column `index`.
-pub(super) fn timestamp(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
-    Timestamp::from_microsecond(row.get(index)?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(index, Type::Integer, Box::new(error))
     })
 }

@@ -14,7 +14,7 @@ use crate::store::{Result, StoreError};
 /// Reads that may wait.
 const QUEUE: usize = 4096;
 
-/// More threads than cores let a short read pass a long one.
+/// One for each core, within these: with two a short read passes a long one.
 const FEWEST: usize = 2;
 const MOST: usize = 8;
 

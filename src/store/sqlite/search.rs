@@ -8,42 +8,39 @@ use rusqlite::{Connection, params_from_iter};
 use super::posts::read_post;
 use super::statements::statements;
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, SEARCH_BOUND, Shelf, TRIGRAM};
+use crate::domain::page::{Filling, Page, SEARCH_BOUND, SEARCH_SKIP_BOUND, Shelf, TRIGRAM};
 use crate::domain::policy::Drafts;
 use crate::domain::post::{PostId, PostWithVotes};
 use crate::store::Result;
 
 statements! {
-    LOOK_THROUGH_PUBLISHED = "SELECT id, instr(title, ?1) > 0
+    LOOK_THROUGH_PUBLISHED = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts
           WHERE published = 1
           ORDER BY id DESC";
-    LOOK_THROUGH_ALL = "SELECT id, instr(title, ?1) > 0
+    LOOK_THROUGH_ALL = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts
           ORDER BY id DESC";
-    LOOK_THROUGH_DRAFTS = "SELECT id, instr(title, ?1) > 0
+    LOOK_THROUGH_DRAFTS = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts
-          WHERE owner_id = ?2 AND published = 0
+          WHERE owner_id = ?1 AND published = 0
           ORDER BY id DESC";
-    // CROSS JOIN keeps the order of the loops: the index first, newest first.
-    LOOK_UP_PUBLISHED = "SELECT posts.id, instr(posts.title, ?1) > 0
+    // CROSS JOIN keeps the order of the loops: the index first, newest first. A draft comes back
+    // and is passed over here, so that its work is counted too.
+    LOOK_UP = "SELECT posts.id, substr(posts.title, 1, 1000), posts.published OR ?2,
+                octet_length(posts.title)
            FROM post_search CROSS JOIN posts
-          WHERE post_search MATCH ?2
-            AND posts.id = post_search.rowid
-            AND posts.published = 1
-          ORDER BY post_search.rowid DESC";
-    LOOK_UP_ALL = "SELECT posts.id, instr(posts.title, ?1) > 0
-           FROM post_search CROSS JOIN posts
-          WHERE post_search MATCH ?2
+          WHERE post_search MATCH ?1
             AND posts.id = post_search.rowid
           ORDER BY post_search.rowid DESC";
 }
 
-/// Posts that may hold the text, newest first.
+/// Posts that may hold the text, newest first: number, the start of the title, whether it
+/// stands on the shelf, and the bytes of the whole title.
 struct Candidates {
     statement: &'static str,
     parameters: Vec<Value>,
-    /// How many may be looked at in vain.
+    /// Work that may be done in vain.
     bound: u32,
 }
 
@@ -56,65 +53,62 @@ pub(super) fn search_posts(
     let candidates = candidates(caller, page.shelf, text);
     let mut statement = database.prepare_cached(candidates.statement)?;
     let mut rows = statement.query(params_from_iter(candidates.parameters))?;
-    let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut in_vain = 0;
+    let mut in_vain: u32 = 0;
     let mut skipped = 0;
-    let mut found = Vec::new();
-    while found.len() < limit
+    let mut filling = Filling::new(page);
+    while filling.has_room()
+        && in_vain < candidates.bound
         && let Some(row) = rows.next()?
     {
-        let holds_text: bool = row.get(1)?;
-        if !holds_text {
-            in_vain += 1;
-            if in_vain >= candidates.bound {
-                break;
-            }
-        } else if skipped < page.skip {
+        let title = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        let is_hit = row.get(2)? && title.contains(text);
+        if is_hit && skipped >= page.skip {
+            // Read while the first statement is under way: both see the same state.
+            filling.push(read_post(database, PostId(row.get(0)?))?);
+        } else if is_hit && skipped < SEARCH_SKIP_BOUND {
             skipped += 1;
         } else {
-            // Read while the first statement is under way: both see the same state.
-            found.push(read_post(database, PostId(row.get(0)?))?);
+            // A long title is read as a whole before its start is looked at.
+            in_vain = in_vain.saturating_add(1 + row.get::<_, u32>(3)? / SEARCH_BOUND);
         }
     }
-    Ok(found)
+    Ok(filling.into_posts())
 }
 
 fn candidates(caller: Caller, shelf: Shelf, text: &str) -> Candidates {
-    let indexed = text.chars().count() >= TRIGRAM;
-    let mut parameters = vec![Value::Text(text.to_owned())];
-    let mut bound = SEARCH_BOUND;
-    let statement = match (shelf, caller.drafts, indexed) {
-        (Shelf::OwnDrafts, _, _) => {
-            // The index is of everybody's posts: one's own drafts are sooner looked through, and
-            // the work grows with nothing but their number.
-            parameters.push(Value::Integer(caller.user_id.0));
-            if indexed {
-                bound = u32::MAX;
-            }
-            LOOK_THROUGH_DRAFTS
+    let is_indexed = text.chars().count() >= TRIGRAM;
+    let sees_drafts = caller.drafts == Drafts::Visible;
+    let (statement, parameters) = match shelf {
+        // The index is of everybody's posts: one's own drafts are sooner looked through.
+        Shelf::OwnDrafts => (LOOK_THROUGH_DRAFTS, vec![Value::Integer(caller.user_id.0)]),
+        Shelf::Public if is_indexed => {
+            (LOOK_UP, vec![Value::Text(trigrams(text)), Value::Integer(i64::from(sees_drafts))])
         }
-        (Shelf::Public, Drafts::Private, false) => LOOK_THROUGH_PUBLISHED,
-        (Shelf::Public, Drafts::Visible, false) => LOOK_THROUGH_ALL,
-        (Shelf::Public, Drafts::Private, true) => LOOK_UP_PUBLISHED,
-        (Shelf::Public, Drafts::Visible, true) => LOOK_UP_ALL,
+        Shelf::Public if sees_drafts => (LOOK_THROUGH_ALL, Vec::new()),
+        Shelf::Public => (LOOK_THROUGH_PUBLISHED, Vec::new()),
     };
-    if indexed && shelf == Shelf::Public {
-        parameters.push(Value::Text(trigrams(text)));
-    }
+    // The number of one's own drafts bounds the work as well.
+    let is_unbounded = is_indexed && shelf == Shelf::OwnDrafts;
+    let bound = if is_unbounded { u32::MAX } else { SEARCH_BOUND };
     Candidates { statement, parameters, bound }
 }
 
-/// The start of a long search narrows the index as well as the whole of it would.
+/// Trigrams of a search that are looked up: those of its start and of its end narrow a long one as
+/// well as all of them would, and each costs a look into every segment of the index.
 const TRIGRAMS: usize = 16;
 
-/// An FTS5 query for the titles that hold trigrams which cover the text: side by side, the last
-/// one flush with its end. Those between would tell little more, and each costs a look into
-/// every segment of the index.
+/// An FTS5 query for the titles that hold trigrams of the text, side by side, the last one flush
+/// with its end; of a long text only the first and the last. Whether a title holds them in this
+/// order is not for the index to say.
 fn trigrams(text: &str) -> String {
-    let characters: Vec<char> = text.chars().take(TRIGRAMS * TRIGRAM).collect();
+    let characters: Vec<char> = text.chars().collect();
     let end = characters.len().saturating_sub(TRIGRAM);
-    let starts = (0..end).step_by(TRIGRAM).chain([end]);
+    let mut starts: Vec<usize> = (0..end).step_by(TRIGRAM).chain([end]).collect();
+    if starts.len() > TRIGRAMS {
+        starts.drain(TRIGRAMS / 2..starts.len() - TRIGRAMS / 2);
+    }
     let terms: Vec<String> = starts
+        .into_iter()
         .filter_map(|start| characters.get(start..start + TRIGRAM))
         .map(|trigram| {
             let trigram: String = trigram.iter().collect();
@@ -135,5 +129,13 @@ mod tests {
         assert_eq!(trigrams("abcdef"), r#""abc" AND "def""#);
         assert_eq!(trigrams("abcdefg"), r#""abc" AND "def" AND "efg""#);
         assert_eq!(trigrams(r#"a"é"#), r#""a""é""#);
+    }
+
+    #[test]
+    fn of_a_long_text_the_start_and_the_end_are_looked_up() {
+        let text = format!("start{}end", "x".repeat(1000));
+        let query = trigrams(&text);
+        assert_eq!(query.matches(" AND ").count(), 15);
+        assert!(query.starts_with(r#""sta" AND "rtx""#) && query.ends_with(r#""end""#), "{query}");
     }
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
-use super::posts::timestamp;
+use super::row::{timestamp, violates};
 use super::statements::statements;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
@@ -86,11 +86,6 @@ pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> 
 pub(super) fn find_caller(database: &Connection, caller: Caller) -> Result<()> {
     let found = database.prepare_cached(FIND_CALLER)?.exists([caller.user_id.0])?;
     if found { Ok(()) } else { Err(StoreError::CallerGone) }
-}
-
-/// Whether the statement ran into a constraint of this kind (an extended result code).
-pub(super) fn violates(error: &rusqlite::Error, extended_code: i32) -> bool {
-    matches!(error, rusqlite::Error::SqliteFailure(failure, _) if failure.extended_code == extended_code)
 }
 
 fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {

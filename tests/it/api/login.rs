@@ -230,3 +230,22 @@ async fn a_crowd_is_told_to_come_later() {
     }
     app.log_in(ADDRESS, PASSWORD).await.expect(200);
 }
+
+/// bcrypt looks at 72 bytes, and at none after a NUL: what it finds right need not be the password,
+/// and must not take its place.
+#[tokio::test]
+async fn what_bcrypt_did_not_see_is_not_kept() {
+    let app = with_strength().await;
+    let id = app.sign_up("ada").await;
+    let long = "plum lantern 83 quay ".repeat(4);
+    let with_nul = "plum lantern\0 83 quay".to_owned();
+    for (password, typed) in
+        [(&long, format!("{}typo", &long[..72])), (&with_nul, with_nul.clone())]
+    {
+        let bcrypt = bcrypt::hash_with_salt(password, 4, [7; 16]).unwrap().to_string();
+        plant(&app, id, &bcrypt).await;
+        let _ = app.log_in(ADDRESS, &typed).await;
+        assert_eq!(stored(&app).await.as_str(), bcrypt);
+        app.log_in(ADDRESS, password).await.expect(200);
+    }
+}

@@ -40,6 +40,9 @@ mod errors;
 /// Input made to hurt, on every operation: never a fault of ours.
 mod hostile;
 
+/// JSON hidden in texts of JSON.
+mod nested;
+
 /// No password in any answer.
 mod secrets;
 

@@ -84,7 +84,7 @@ fn a_wrong_count_is_found_and_told() {
     open(folder.path())
         .execute_batch(
             "INSERT INTO users VALUES (1, 'ada@example.com', 'x', 0), (2, 'bob@example.com', 'x', 0);
-             INSERT INTO posts VALUES (1, 'a', 'b', 1, 0, 1), (2, 'a', 'b', 1, 0, 1), (3, 'a', 'b', 1, 0, 1);
+             INSERT INTO posts VALUES (1, 1, 1, 0, 'a', 'b'), (2, 1, 1, 0, 'a', 'b'), (3, 1, 1, 0, 'a', 'b');
              INSERT INTO votes VALUES (1, 1, 1), (1, 2, 1), (2, 1, -1), (2, 2, 1);",
         )
         .unwrap();
@@ -100,5 +100,31 @@ fn a_wrong_count_is_found_and_told() {
         outcome.error,
         "post 1: the count says 7, its votes add up to 2\n\
          post 3: the count says 1, its votes add up to 0\n"
+    );
+}
+
+/// A program that writes with foreign keys off leaves rows behind, and one that moves votes is
+/// followed.
+#[test]
+fn orphans_are_found_and_moved_votes_counted() {
+    let folder = folder();
+    run(folder.path(), "db upgrade").expect(0);
+    open(folder.path())
+        .execute_batch(
+            "INSERT INTO users VALUES (1, 'ada@example.com', 'x', 0);
+             INSERT INTO posts VALUES (1, 1, 1, 0, 'a', 'b'), (2, 1, 1, 0, 'a', 'b');
+             INSERT INTO votes VALUES (1, 1, -1);
+             UPDATE votes SET post_id = 2, dir = 1;",
+        )
+        .unwrap();
+    run(folder.path(), "db verify").expect(0);
+    open(folder.path())
+        .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM posts WHERE id = 2;")
+        .unwrap();
+    let outcome = run(folder.path(), "db verify").expect(1);
+    assert_eq!(
+        outcome.error,
+        "1 of vote_counts name a row of posts that is not there\n\
+         1 of votes name a row of posts that is not there\n"
     );
 }

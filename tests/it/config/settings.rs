@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use post_api::auth::Algorithm;
-use post_api::config::{Fault, LogFormat, SETTINGS, Settings, Source, keep_secret};
+use post_api::config::{Fault, LogFormat, SETTINGS, Settings, Source, effective, keep_secret};
 use post_api::domain::policy::{Drafts, Policy};
 use post_api::http::Origins;
 use secrecy::ExposeSecret as _;
@@ -249,9 +249,81 @@ fn a_secret_must_be_as_long_as_its_algorithm_needs() {
         assert_eq!(faults[0].problem, problem);
         assert!(!faults[0].to_string().contains(text.get(..least - 1).unwrap()));
     }
-    let weak = load(&[("COMPAT", "reference"), ("SECRET_KEY", "short")]);
+    let weak = load(&[("COMPAT", "reference"), ("SECRET_KEY", "short, but not so")]);
     assert_eq!(weak.warnings.len(), 1, "{weak:?}");
-    assert_eq!(weak.secret_key.unwrap().expose_secret(), "short");
+    assert_eq!(weak.secret_key.unwrap().expose_secret(), "short, but not so");
+    // What can be tried out in no time is refused in every mode.
+    assert_eq!(faults(&[("COMPAT", "reference"), ("SECRET_KEY", "fifteen bytes..")]).len(), 1);
+}
+
+#[test]
+fn a_blank_file_is_no_secret() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, "\n").unwrap();
+    let path = path.to_str().unwrap();
+    for compat in ["", "reference"] {
+        let faults = faults(&[("COMPAT", compat), ("SECRET_KEY_FILE", path)]);
+        assert!(faults[0].problem.ends_with("is empty"), "{faults:?}");
+    }
+}
+
+/// Of a value and the file of it the one from the higher place counts.
+#[test]
+fn the_environment_outranks_the_file_in_both_forms() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, GOOD_SECRET).unwrap();
+    let path = path.to_str().unwrap();
+    let other = "another secret of more than thirty-two bytes";
+    let secret = |env_text: &str, name: &str, value: &str| {
+        let environment = vec![(name.to_owned(), value.to_owned())];
+        let settings = Settings::load(&Source::from_parts(env_text, environment)).unwrap();
+        settings.secret_key.unwrap().expose_secret().to_owned()
+    };
+    let file_below = format!("SECRET_KEY_FILE={path}\n");
+    assert_eq!(secret(&file_below, "SECRET_KEY", other), other);
+    let value_below = format!("SECRET_KEY='{other}'\n");
+    assert_eq!(secret(&value_below, "SECRET_KEY_FILE", path), GOOD_SECRET);
+    let mut source = Source::from_parts(&format!("DATABASE_URL_FILE={path}\n"), Vec::new());
+    source.set("DATABASE_URL", "sqlite:here.db".to_owned());
+    assert_eq!(Settings::load(&source).unwrap().database, Path::new("here.db"));
+}
+
+#[test]
+fn lines_that_cannot_be_read_are_told() {
+    let source = Source::from_parts("PORT=1\nSECRET_KEY='never ends\nHOST=::1\n", Vec::new());
+    assert_eq!(source.unreadable_lines, [2]);
+}
+
+#[test]
+fn what_is_in_force_knows_the_presets() {
+    let shown = |pairs: &[(&str, &str)]| {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        effective(&Source::from_parts("", pairs.iter().map(own).collect()))
+    };
+    assert!(shown(&[]).contains("\nDRAFTS=private  # default\n"));
+    let reference = shown(&[("COMPAT", "reference"), ("PUBLIC_EMAILS", "off")]);
+    for line in [
+        "DRAFTS=visible  # COMPAT=reference",
+        "POSTS_DEFAULT_LIMIT=none  # COMPAT=reference",
+        "PUBLIC_EMAILS=off",
+        "PASSWORD_MIN_LENGTH=0  # COMPAT=reference",
+        "PASSWORD_BLOCKLIST=off  # COMPAT=reference",
+    ] {
+        assert!(reference.lines().any(|shown| shown == line), "{line}: {reference}");
+    }
+}
+
+/// The presets of the table are what the preset really is.
+#[test]
+fn the_table_knows_the_presets() {
+    let presets: Vec<(&str, &str)> = SETTINGS
+        .iter()
+        .filter_map(|setting| setting.reference.map(|preset| (setting.name, preset)))
+        .collect();
+    assert_eq!(load(&presets).policy, Policy::reference());
+    assert_eq!(load(&[("COMPAT", "reference")]).policy, Policy::reference());
 }
 
 #[test]
@@ -310,8 +382,8 @@ fn a_draft_of_the_secret_that_was_left_stands_in_nobody_s_way() {
     let folder = tempfile::TempDir::new().unwrap();
     let number = std::process::id();
     std::fs::write(folder.path().join(format!("secret_key.{number}.new")), "half").unwrap();
-    let secret = keep_secret(folder.path()).unwrap();
-    let kept = keep_secret(folder.path()).unwrap();
+    let secret = keep_secret(folder.path(), Algorithm::HS512).unwrap();
+    let kept = keep_secret(folder.path(), Algorithm::HS512).unwrap();
     assert_eq!(kept.expose_secret(), secret.expose_secret());
     assert!(secret.expose_secret().len() >= 64);
 }

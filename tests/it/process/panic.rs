@@ -117,6 +117,7 @@ fn broken(way: Way) -> (Router, String) {
         clock,
         policy: Policy::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+        root_path: String::new(),
     };
     (api::routes(app, shell(), false), token)
 }

@@ -156,9 +156,11 @@ pub async fn searches_of_every_length_agree(store: &FreshStore) {
     store.write(ada, &long).await;
     store.write(ada, "abcabcab").await;
     store.write(ada, "").await;
-    for length in (1..10).chain((10..long.len()).step_by(97)).chain([long.len()]) {
+    for length in (1..10).chain((10..long.len()).step_by(97)).chain([1000, 1001, long.len()]) {
         let part = &long[..length];
-        assert_eq!(store.titles(ada, search(part)).await.len(), 1, "{length}");
+        // Of a title the first 1,000 characters are searched.
+        let found = usize::from(length <= 1000);
+        assert_eq!(store.titles(ada, search(part)).await.len(), found, "{length}");
         let absent = format!("{part}x");
         assert!(store.titles(ada, search(&absent)).await.is_empty(), "{length}");
     }
@@ -238,4 +240,20 @@ fn parts(title: &str) -> Vec<String> {
         parts.extend(characters.windows(length).map(|part| part.iter().collect::<String>()));
     }
     parts
+}
+
+/// A search gives up after a thousand titles in vain; drafts of others are looked at in vain too.
+pub async fn a_search_in_vain_ends(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    store.write(ada, "needle abcd").await;
+    assert_eq!(store.titles(ada, search("needle")).await.len(), 1);
+    for _ in 0..999 {
+        store.write(ada, "abc bcd").await;
+    }
+    // The trigrams of these are those of the text, so that each is a candidate.
+    assert_eq!(store.titles(ada, search("abcd")).await, ["needle abcd"]);
+    assert_eq!(store.titles(ada, search("zz")).await, [""; 0]);
+    store.write(ada, "abc bcd").await;
+    assert_eq!(store.titles(ada, search("abcd")).await, [""; 0]);
+    assert_eq!(store.titles(ada, search("needle")).await.len(), 1);
 }

@@ -20,8 +20,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ("LIST_ALL", "SCAN posts"),
     ("LOOK_THROUGH_PUBLISHED", "SCAN posts USING INDEX posts_published"),
     ("LOOK_THROUGH_ALL", "SCAN posts"),
-    ("LOOK_UP_PUBLISHED", NEWEST_MATCHES_FIRST),
-    ("LOOK_UP_ALL", NEWEST_MATCHES_FIRST),
+    ("LOOK_UP", NEWEST_MATCHES_FIRST),
 ];
 
 /// The trigrams of a text (`M`), by descending number (128 of the 192).

@@ -44,6 +44,7 @@ pub struct Setup {
     pub threads: usize,
     pub origins: Origins,
     pub pages: bool,
+    pub root_path: String,
 }
 
 impl Default for Setup {
@@ -54,6 +55,7 @@ impl Default for Setup {
             threads: 1,
             origins: Origins::Any,
             pages: true,
+            root_path: String::new(),
         }
     }
 }
@@ -92,6 +94,7 @@ impl TestApp {
             clock: clock.clone(),
             policy: setup.policy,
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+            root_path: setup.root_path,
         };
         let shell = Shell { origins: setup.origins, access_log: false };
         let routes = api::routes(app, shell, setup.pages);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::TestApp;
+use crate::support::{PASSWORD, Setup, TestApp};
 
 #[tokio::test]
 async fn a_post_is_made_and_says_where_it_is() {
@@ -75,4 +75,17 @@ async fn what_cannot_be_stored_is_refused_and_not_stored() {
         ada.send_raw("POST", "/posts", "application/json", body).await.expect(422);
     }
     assert!(ada.titles("/posts").await.is_empty());
+}
+
+/// Where a proxy shows the service below a path, so are its resources.
+#[tokio::test]
+async fn the_location_is_below_the_root_path() {
+    let root_path = "/api".to_owned();
+    let app = TestApp::set_up(Setup { root_path, ..Setup::default() }).await;
+    let ada = app.signed_in("ada").await;
+    let answer = ada.post("/posts", &json!({"title": "t", "content": "c"})).await.expect(201);
+    assert_eq!(answer.header("location"), format!("/api/posts/{}", answer.json()["id"]));
+    let account = json!({"email": "bob@example.com", "password": PASSWORD});
+    let answer = app.anonymous().post("/users", &account).await.expect(201);
+    assert_eq!(answer.header("location"), format!("/api/users/{}", answer.json()["id"]));
 }

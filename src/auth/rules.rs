@@ -1,0 +1,39 @@
+//! Which passwords are accepted at sign-up. Existing accounts are not affected.
+
+use secrecy::SecretString;
+
+use super::blocklist::is_common;
+use super::password::MAXIMUM_PASSWORD_LENGTH;
+use crate::domain::policy::PasswordRules;
+
+/// Why a password is refused. Lengths are in characters (Unicode scalar values).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedPassword {
+    #[error("the password is shorter than {least} characters")]
+    TooShort { least: usize },
+    #[error("the password is longer than {most} characters")]
+    TooLong { most: usize },
+    #[error("this password is too common")]
+    TooCommon,
+}
+
+/// Takes the password exactly as it is, if the rules accept it.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn accept_password(
+    password: &str,
+    rules: PasswordRules,
+) -> Result<SecretString, RefusedPassword> {
+    let length = password.chars().count();
+    if length < rules.minimum_length {
+        return Err(RefusedPassword::TooShort { least: rules.minimum_length });
+    }
+    if length > MAXIMUM_PASSWORD_LENGTH {
+        return Err(RefusedPassword::TooLong { most: MAXIMUM_PASSWORD_LENGTH });
+    }
+    if rules.blocklist && is_common(password) {
+        return Err(RefusedPassword::TooCommon);
+    }
+    Ok(SecretString::from(password))
+}

@@ -1,0 +1,58 @@
+//! JSON that hides more JSON inside of its texts. A library that unpacks it, level by level, is led
+//! as deep as a stranger likes, and there is no way back from the end of a stack.
+
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, forge};
+
+/// The name under which `serde_json`, with one of its features, takes a text for JSON.
+const RAW: &str = "$serde_json::private::RawValue";
+
+/// A text inside of a text inside of a text.
+fn nest(levels: usize) -> String {
+    let mut text = "[[[[]]]]".to_owned();
+    for _ in 0..levels {
+        // Quotes written as escapes of escapes grow by a few bytes a level, not twofold.
+        let inner = text.replace('\\', "\\u005c").replace('"', "\\u0022");
+        text = format!("{}{{\"{RAW}\":\"{inner}\"}}{}", "[".repeat(120), "]".repeat(120));
+    }
+    text
+}
+
+#[tokio::test]
+async fn in_bodies() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for levels in [1, 2, 12] {
+        let body = nest(levels);
+        assert!(body.len() < 100_000, "{}", body.len());
+        for (caller, path) in [(&app.anonymous(), "/users"), (&ada, "/posts"), (&ada, "/vote")] {
+            let answer = caller.send_raw("POST", path, "application/json", body.clone()).await;
+            assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_tokens() {
+    let app = TestApp::start().await;
+    let hidden: Value = json!({ RAW: nest(2) });
+    let exp = 1_900_000_000;
+    for (header, claims) in [
+        (json!({"alg": "HS256", "extra": hidden}), json!({"user_id": 1, "exp": exp})),
+        (json!({"alg": "HS256"}), json!({"user_id": hidden, "exp": exp})),
+        (json!({"alg": "HS256", "extra": "x".repeat(5000)}), json!({"user_id": 1, "exp": exp})),
+    ] {
+        app.with_token(&forge(&header, &claims)).get("/users/me").await.expect(401);
+    }
+}
+
+/// More values than any request has: each takes more memory than its two bytes.
+#[tokio::test]
+async fn a_million_values() {
+    let app = TestApp::start().await;
+    for body in [format!("[{}0]", "0,".repeat(999_999)), format!("[{}[]]", "[],".repeat(600_000))] {
+        let answer = app.anonymous().send_raw("POST", "/users", "application/json", body).await;
+        assert_eq!(answer.expect(400).detail(), "There was an error parsing the body");
+    }
+}
