@@ -5,8 +5,12 @@
 //! Alone, a write pays one commit; under load a transaction grows by itself up to
 //! [`MEMBERS`]. There are no timers.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rusqlite::Connection;
@@ -58,6 +62,8 @@ impl Writer {
 trait Member: Send {
     /// Runs the operation and keeps its outcome; false if its effects must be undone.
     fn run(&mut self, connection: &Connection) -> bool;
+    /// Takes the error of a run whose effects are undone.
+    fn take_error(&mut self) -> StoreError;
     /// Whether anybody still waits for the answer.
     fn is_awaited(&self) -> bool;
     /// Answers with the kept outcome: it is committed.
@@ -85,6 +91,13 @@ where
         keep
     }
 
+    fn take_error(&mut self) -> StoreError {
+        self.outcome
+            .take()
+            .and_then(Result::err)
+            .unwrap_or_else(|| StoreError::internal("a write did not fail"))
+    }
+
     fn is_awaited(&self) -> bool {
         !self.answer.is_closed()
     }
@@ -110,37 +123,98 @@ fn work(connection: &Connection, queue: &Receiver<Box<dyn Member>>) {
     }
 }
 
+/// Why nothing of a transaction is committed.
+enum Failure {
+    /// It did not begin: no member ran.
+    NotBegun(StoreError),
+    Undone(StoreError),
+}
+
 fn write_together(connection: &Connection, mut members: Vec<Box<dyn Member>>) {
-    let Err(error) = commit_all(connection, &mut members) else {
-        for member in members {
-            member.acknowledge();
-        }
-        return;
-    };
-    roll_back(connection);
-    if members.len() > 1 {
+    match commit_all(connection, &mut members) {
+        Ok(()) => acknowledge_all(members),
+        // Alone, each would wait for the same lock once more, and all that queues behind them.
+        Err(Failure::NotBegun(error)) => refuse_all(members, error),
         // One of them may be at fault, or too large for the disk: alone, the others go through.
-        for member in members {
-            write_together(connection, vec![member]);
+        Err(Failure::Undone(_)) if members.len() > 1 => write_one_by_one(connection, members),
+        Err(Failure::Undone(error)) => {
+            if let Some(member) = members.pop() {
+                member.refuse(error);
+            }
         }
-    } else if let Some(member) = members.pop() {
-        member.refuse(StoreError::from(error));
     }
 }
 
-fn commit_all(connection: &Connection, members: &mut [Box<dyn Member>]) -> rusqlite::Result<()> {
+fn write_one_by_one(connection: &Connection, members: Vec<Box<dyn Member>>) {
+    let mut waiting = members.into_iter();
+    while let Some(member) = waiting.next() {
+        if !member.is_awaited() {
+            continue;
+        }
+        let mut alone = [member];
+        match commit_all(connection, &mut alone) {
+            Ok(()) => acknowledge_all(alone),
+            Err(Failure::Undone(error)) => {
+                let [member] = alone;
+                member.refuse(error);
+            }
+            Err(Failure::NotBegun(error)) => {
+                return refuse_all(alone.into_iter().chain(waiting), error);
+            }
+        }
+    }
+}
+
+fn acknowledge_all(members: impl IntoIterator<Item = Box<dyn Member>>) {
+    for member in members {
+        member.acknowledge();
+    }
+}
+
+/// The kind of the error is kept; the error itself can only be shared.
+fn refuse_all(members: impl IntoIterator<Item = Box<dyn Member>>, error: StoreError) {
+    let share: fn(Arc<StoreError>) -> StoreError = match error {
+        StoreError::Unavailable(_) => |error| StoreError::unavailable(error),
+        _ => |error| StoreError::internal(error),
+    };
+    let error = Arc::new(error);
+    for member in members {
+        member.refuse(share(Arc::clone(&error)));
+    }
+}
+
+/// After a failure nothing is committed and no transaction is left open.
+fn commit_all(
+    connection: &Connection,
+    members: &mut [Box<dyn Member>],
+) -> std::result::Result<(), Failure> {
     if members.is_empty() {
         return Ok(());
     }
-    execute(connection, "BEGIN IMMEDIATE")?;
+    let outcome = match execute(connection, "BEGIN IMMEDIATE") {
+        Ok(()) => run_all(connection, members).map_err(Failure::Undone),
+        Err(error) => Err(Failure::NotBegun(error.into())),
+    };
+    if outcome.is_err() {
+        roll_back(connection);
+    }
+    outcome
+}
+
+fn run_all(connection: &Connection, members: &mut [Box<dyn Member>]) -> Result<()> {
     for member in members {
         execute(connection, "SAVEPOINT member")?;
         if !member.run(connection) {
+            // After some errors, a full or failing disk among them, SQLite has undone the whole
+            // transaction already; there is no savepoint any more to go back to.
+            if connection.is_autocommit() {
+                return Err(member.take_error());
+            }
             execute(connection, "ROLLBACK TO member")?;
         }
         execute(connection, "RELEASE member")?;
     }
-    execute(connection, "COMMIT")
+    Ok(execute(connection, "COMMIT")?)
 }
 
 fn roll_back(connection: &Connection) {

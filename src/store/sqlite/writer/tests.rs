@@ -1,0 +1,217 @@
+//! What the writer promises about members that share a transaction, without its thread.
+
+use std::cell::Cell;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use super::*;
+
+type Answer = oneshot::Receiver<Result<()>>;
+
+thread_local! {
+    /// How often a lock that another connection held was asked for.
+    static ASKED: Cell<u32> = const { Cell::new(0) };
+}
+
+struct Database {
+    folder: TempDir,
+    connection: Connection,
+}
+
+impl Database {
+    /// With a table whose rows may name a parent; only the commit finds out if it exists.
+    fn create() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut connection = connection::open_writer(&folder.path().join("rows.db")).unwrap();
+        let table = "CREATE TABLE rows (number INTEGER PRIMARY KEY, content BLOB,
+            parent INTEGER REFERENCES rows DEFERRABLE INITIALLY DEFERRED)";
+        connection.execute_batch(table).unwrap();
+        let count: fn(i32) -> bool = |_| {
+            ASKED.set(ASKED.get() + 1);
+            false
+        };
+        connection.busy_handler(Some(count)).unwrap();
+        Self { folder, connection }
+    }
+
+    /// Another process, as far as locks are concerned.
+    fn open_another(&self) -> Connection {
+        Connection::open(self.folder.path().join("rows.db")).unwrap()
+    }
+
+    fn write<const COUNT: usize>(&self, members: [Box<dyn Member>; COUNT]) {
+        write_together(&self.connection, Vec::from(members));
+    }
+
+    /// What others can read, and thus what is committed.
+    fn numbers(&self) -> Vec<i64> {
+        let another = self.open_another();
+        let mut select = another.prepare("SELECT number FROM rows ORDER BY number").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().map(rusqlite::Result::unwrap).collect()
+    }
+}
+
+fn member(
+    write: impl FnMut(&Connection) -> Result<()> + Send + 'static,
+) -> (Box<dyn Member>, Answer) {
+    let (answer, outcome) = oneshot::channel();
+    (Box::new(Waiting { write, outcome: None, answer }), outcome)
+}
+
+fn insert(connection: &Connection, number: i64) -> Result<()> {
+    connection.execute("INSERT INTO rows (number) VALUES (?1)", [number])?;
+    Ok(())
+}
+
+fn inserting(number: i64) -> (Box<dyn Member>, Answer) {
+    member(move |connection| insert(connection, number))
+}
+
+/// Succeeds, but what it leaves behind cannot be committed.
+fn insert_orphan(connection: &Connection) -> Result<()> {
+    connection.execute("INSERT INTO rows (number, parent) VALUES (100, 101)", [])?;
+    Ok(())
+}
+
+fn succeeded(mut answer: Answer) -> bool {
+    answer.try_recv().unwrap().is_ok()
+}
+
+fn refusal(mut answer: Answer) -> StoreError {
+    answer.try_recv().unwrap().unwrap_err()
+}
+
+#[test]
+fn a_panic_harms_no_other_member() {
+    let database = Database::create();
+    let (first, first_answer) = inserting(1);
+    let (panicking, panicking_answer) = member(|connection| {
+        insert(connection, 2)?;
+        panic!("on purpose");
+    });
+    let (last, last_answer) = inserting(3);
+    database.write([first, panicking, last]);
+    assert!(succeeded(first_answer));
+    assert!(matches!(refusal(panicking_answer), StoreError::Internal(_)));
+    assert!(succeeded(last_answer));
+    assert_eq!(database.numbers(), [1, 3]);
+}
+
+#[test]
+fn a_member_that_errs_leaves_nothing_behind() {
+    let database = Database::create();
+    let (first, first_answer) = inserting(1);
+    let (erring, erring_answer) = member(|connection| {
+        insert(connection, 2)?;
+        Err(StoreError::CallerGone)
+    });
+    let (last, last_answer) = inserting(3);
+    database.write([first, erring, last]);
+    assert!(succeeded(first_answer));
+    assert!(matches!(refusal(erring_answer), StoreError::CallerGone));
+    assert!(succeeded(last_answer));
+    assert_eq!(database.numbers(), [1, 3]);
+}
+
+#[test]
+fn members_of_a_batch_that_cannot_be_committed_go_through_alone() {
+    let database = Database::create();
+    let (first, first_answer) = inserting(1);
+    let (orphan, orphan_answer) = member(insert_orphan);
+    let (last, last_answer) = inserting(3);
+    database.write([first, orphan, last]);
+    assert!(succeeded(first_answer));
+    assert!(matches!(refusal(orphan_answer), StoreError::Internal(_)));
+    assert!(succeeded(last_answer));
+    assert_eq!(database.numbers(), [1, 3]);
+    let (next, next_answer) = inserting(4);
+    database.write([next]);
+    assert!(succeeded(next_answer));
+}
+
+#[test]
+fn a_member_that_nobody_waits_for_any_more_is_not_retried() {
+    let database = Database::create();
+    let runs = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&runs);
+    let (left, left_answer) = member(move |connection| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        insert(connection, 1)
+    });
+    let mut leaving = Some(left_answer);
+    let (orphan, orphan_answer) = member(move |connection| {
+        drop(leaving.take());
+        insert_orphan(connection)
+    });
+    database.write([orphan, left]);
+    assert!(matches!(refusal(orphan_answer), StoreError::Internal(_)));
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+    assert!(database.numbers().is_empty());
+}
+
+#[test]
+fn a_lock_of_another_process_is_waited_for_once() {
+    let database = Database::create();
+    let another = database.open_another();
+    another.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (first, first_answer) = member(|_| panic!("nothing runs without the lock"));
+    let (last, last_answer) = member(|_| panic!("nothing runs without the lock"));
+    database.write([first, last]);
+    assert!(matches!(refusal(first_answer), StoreError::Unavailable(_)));
+    assert!(matches!(refusal(last_answer), StoreError::Unavailable(_)));
+    assert_eq!(ASKED.get(), 1);
+
+    another.execute_batch("ROLLBACK").unwrap();
+    let (next, next_answer) = inserting(1);
+    database.write([next]);
+    assert!(succeeded(next_answer));
+}
+
+#[test]
+fn a_lock_that_comes_between_retries_is_waited_for_once() {
+    let database = Database::create();
+    let another = Arc::new(Mutex::new(database.open_another()));
+    let taker = Arc::clone(&another);
+    // Ends the transaction of all, so that the lock is free for another to take.
+    let (first, first_answer) = member(move |connection| {
+        execute(connection, "ROLLBACK")?;
+        taker.lock().unwrap().execute_batch("BEGIN IMMEDIATE")?;
+        Err(StoreError::unavailable("the disk has failed"))
+    });
+    let (second, second_answer) = inserting(1);
+    let (third, third_answer) = inserting(2);
+    database.write([first, second, third]);
+    for answer in [first_answer, second_answer, third_answer] {
+        assert!(matches!(refusal(answer), StoreError::Unavailable(_)));
+    }
+    assert_eq!(ASKED.get(), 1);
+    assert!(database.numbers().is_empty());
+}
+
+#[test]
+fn a_statement_that_ends_the_transaction_is_refused_with_its_own_error() {
+    let database = Database::create();
+    let limit = "SELECT page_count + 4 FROM pragma_page_count";
+    let pages: i64 = database.connection.query_row(limit, [], |row| row.get(0)).unwrap();
+    database.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    let insert_large = |connection: &Connection| {
+        let insert = "INSERT INTO rows (number, content) VALUES (2, zeroblob(100000))";
+        let outcome = connection.execute(insert, []);
+        assert!(connection.is_autocommit(), "the savepoint is still there");
+        outcome?;
+        Ok(())
+    };
+    let (first, first_answer) = inserting(1);
+    let (large, large_answer) = member(insert_large);
+    let (last, last_answer) = inserting(3);
+    database.write([first, large, last]);
+    assert!(succeeded(first_answer));
+    let error = refusal(large_answer);
+    assert!(
+        matches!(&error, StoreError::Unavailable(source) if source.to_string().contains("is full"))
+    );
+    assert!(succeeded(last_answer));
+    assert_eq!(database.numbers(), [1, 3]);
+}
