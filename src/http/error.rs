@@ -68,7 +68,8 @@ pub enum ApiError {
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Seconds after which a client may try again: hashing and writes queue for less than two.
+/// Seconds after which a client may try again. A full queue of hashing is worked off in less, and
+/// so is one of writes on a disk that keeps up; how long a lock or a full disk lasts is not known.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 impl ApiError {

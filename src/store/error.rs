@@ -10,7 +10,8 @@ pub enum StoreError {
     /// Too much waits already; nothing was done.
     #[error("the store's queue is full")]
     Overloaded,
-    /// The database cannot take this now and may later: locked, full disk, out of reach.
+    /// The database cannot take this now and may later: locked, full disk, out of reach. A write
+    /// may nevertheless have happened, if it is the commit whose outcome is unknown.
     #[error("the database is unavailable")]
     Unavailable(#[source] Source),
     /// Everything else: a fault of ours.

@@ -10,6 +10,10 @@
 //! - a number that a user or a post once had is never given again;
 //! - an operation whose future is dropped happens whole or not at all.
 //!
+//! A refusal says less than an acknowledgement: after [`StoreError::Unavailable`] a write may
+//! nevertheless have happened, because the outcome of a commit can be unknown. It has happened
+//! whole or not at all; who repeats it must bear its happening twice.
+//!
 //! "Not found" is an `Option` or a named variant, an expected conflict a named variant, and
 //! everything else a [`StoreError`]. Methods that act for a [`Caller`] find out in the same step
 //! whether the caller's account exists, and answer [`StoreError::CallerGone`] if it does not.
