@@ -23,19 +23,25 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 
 pub struct SqliteAdmin {
     path: PathBuf,
+    /// Kept from the first change on: the last connection to close moves the log into the file,
+    /// which is not to happen after each step.
+    writer: Option<Connection>,
 }
 
 impl SqliteAdmin {
     /// The file need not exist: the first step up makes it.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: path.to_owned(), writer: None }
     }
 
     /// A connection to the file, which is made if it is not there.
-    fn create(&self) -> Result<Connection> {
+    fn writer(&mut self) -> Result<&mut Connection> {
+        if let Some(writer) = self.writer.take() {
+            return Ok(self.writer.insert(writer));
+        }
         connection::create_private(&self.path).map_err(StoreError::unavailable)?;
-        Ok(connection::open_writer(&self.path)?)
+        Ok(self.writer.insert(connection::open_writer(&self.path)?))
     }
 
     /// A connection to a file that exists, or none: looking must neither make
@@ -65,8 +71,7 @@ impl Admin for SqliteAdmin {
         if target == 0 && !self.path.exists() {
             return Ok(None);
         }
-        let mut database = self.create()?;
-        let transaction = lock(&mut database)?;
+        let transaction = lock(self.writer()?)?;
         let applied = read_history(&transaction).map_err(StoreError::from)?;
         let applied = position(SQLITE, &applied)?;
         let Some(step) = Step::next(SQLITE, applied, target) else {
@@ -78,8 +83,7 @@ impl Admin for SqliteAdmin {
     }
 
     async fn stamp(&mut self, target: usize, now: Timestamp) -> MigrateResult<()> {
-        let mut database = self.create()?;
-        let transaction = lock(&mut database)?;
+        let transaction = lock(self.writer()?)?;
         rewrite_history(&transaction, target, now).map_err(StoreError::from)?;
         transaction.commit().map_err(StoreError::from)?;
         Ok(())
