@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -48,16 +48,20 @@ pub(super) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, ApiErr
     }
 }
 
-/// Wraps the body so that its unread rest is drained when it is dropped.
+/// Wraps the body so that its unread rest is drained when it is dropped: unless its client waits
+/// to be asked for it, and nobody did. To drain it would be to ask.
 pub(super) fn drain_unread(request: Request<Body>) -> Request<Body> {
     if http_body::Body::is_end_stream(request.body()) {
         return request;
     }
-    request.map(|body| Body::new(Drained { body: Some(body) }))
+    let under_way = !request.headers().contains_key(EXPECT);
+    request.map(|body| Body::new(Drained { body: Some(body), under_way }))
 }
 
 struct Drained {
     body: Option<Body>,
+    /// The client sends it, on its own or because it was asked to.
+    under_way: bool,
 }
 
 impl http_body::Body for Drained {
@@ -68,6 +72,8 @@ impl http_body::Body for Drained {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        // Whoever reads asks.
+        self.under_way = true;
         let Some(body) = self.body.as_mut() else {
             return Poll::Ready(None);
         };
@@ -93,7 +99,7 @@ impl Drop for Drained {
         let Some(body) = self.body.take() else {
             return;
         };
-        if http_body::Body::is_end_stream(&body) {
+        if !self.under_way || http_body::Body::is_end_stream(&body) {
             return;
         }
         // Outside of a runtime nothing can be drained, and nobody is connected.

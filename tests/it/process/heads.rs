@@ -84,6 +84,35 @@ async fn a_client_that_asks_before_it_sends_is_told_to_go_on_or_not() {
     assert_eq!(answer.status, 401);
 }
 
+/// The refusal waits for the store, which leaves time to ask for the body by mistake.
+#[tokio::test]
+async fn a_body_that_was_refused_is_not_asked_for() {
+    let (app, served) = serve().await;
+    let ada = app.signed_in("ada").await;
+    let token = ada.token.as_deref().unwrap();
+    for _ in 0..20 {
+        let answer = served.connect().exchange(format!(
+            "POST /posts HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
+             expect: 100-continue\r\ncontent-length: 3000000\r\n\r\n"
+        ));
+        assert_eq!(answer.status, 413);
+    }
+}
+
+/// Who was asked to send may do so before it reads that it was too much.
+#[tokio::test]
+async fn a_body_that_was_asked_for_and_then_refused_is_taken_in() {
+    let (_app, served) = serve().await;
+    let body = "x".repeat(7 * 1024 * 1024);
+    let mut wire = served.connect();
+    let interim = wire.exchange(
+        "POST /users HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\
+         transfer-encoding: chunked\r\n\r\n",
+    );
+    assert_eq!(interim.status, 100);
+    assert_eq!(wire.exchange(format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).status, 413);
+}
+
 #[tokio::test]
 async fn requests_in_one_piece_are_answered_in_their_order() {
     let (_app, served) = serve().await;
