@@ -14,6 +14,7 @@ mod pages;
 mod path;
 mod serve;
 mod stack;
+mod stalled;
 mod validate;
 mod value;
 

@@ -16,14 +16,24 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Layer as _;
 
-/// What a client may take. The defaults are for a service bare on the net.
+use super::stalled::StallBounded;
+
+/// What a client may take of the listener. The defaults are for a service bare on the net.
+///
+/// What one request may take is not chosen here: the size of its body and the time to send it are
+/// bounds of `body`, the time to work on it is one of `stack`.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at once; the next is closed as soon as it is made.
     pub connections: usize,
-    /// From the first byte of a connection, or the end of the request before, to the end of a
-    /// request's head: also the longest that a connection may idle.
+    /// From the beginning of a connection to the end of its first request's head. On HTTP/1.1 also
+    /// from the end of an answer to the end of the next head, and so the longest that a connection
+    /// may idle between requests; on HTTP/2 that is `stall_time`.
     pub head_time: Duration,
+    /// How long a connection may stand still: no byte comes or goes, or the client takes nothing
+    /// of what waits for it. While a request is worked on nothing moves either, so that this must
+    /// be longer than a handler may take.
+    pub stall_time: Duration,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     /// Header fields of a request.
@@ -39,6 +49,8 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             head_time: Duration::from_secs(15),
+            // A handler ends within 60 seconds: its answer must still find the connection.
+            stall_time: Duration::from_secs(75),
             head_bytes: 64 * 1024,
             head_fields: 100,
             streams: 200,
@@ -68,7 +80,7 @@ pub async fn serve(
     listener.set_nonblocking(true)?;
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut server = axum_server::from_tcp(listener)?
-        .acceptor(Admission { places })
+        .acceptor(Admission { places, stall_time: limits.stall_time })
         .first_request_timeout(limits.head_time)
         .handle(handle);
     configure(&mut server, limits);
@@ -87,19 +99,20 @@ fn configure<A>(server: &mut axum_server::Server<SocketAddr, A>, limits: Limits)
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(limits.streams)
-        .keep_alive_interval(limits.head_time)
-        .keep_alive_timeout(limits.head_time);
+        // No keep-alive pings: they and their answers would keep an idle connection from standing
+        // still, and a dead one stands still by itself.
+        .max_concurrent_streams(limits.streams);
 }
 
 /// Admits a connection while there is a place, which it holds until it ends.
 #[derive(Clone)]
 struct Admission {
     places: Arc<Semaphore>,
+    stall_time: Duration,
 }
 
 impl<S> Accept<TcpStream, S> for Admission {
-    type Stream = TcpStream;
+    type Stream = StallBounded;
     type Service = AddExtension<S, Arc<OwnedSemaphorePermit>>;
     type Future = std::future::Ready<io::Result<(Self::Stream, Self::Service)>>;
 
@@ -109,6 +122,7 @@ impl<S> Accept<TcpStream, S> for Admission {
             .map_err(|_| io::Error::other("too many connections"))
             .and_then(|place| {
                 stream.set_nodelay(true)?;
+                let stream = StallBounded::new(stream, self.stall_time);
                 Ok((stream, Extension(Arc::new(place)).layer(service)))
             });
         std::future::ready(admitted)

@@ -28,6 +28,19 @@ fn assert_lives(served: &Served) {
     assert_eq!(served.connect().exchange(LIVEZ).status, 200);
 }
 
+/// A place is free as soon as the service has seen the end of a connection.
+#[track_caller]
+pub(super) fn wait_for_a_place(served: &Served) {
+    let end = std::time::Instant::now() + Duration::from_mins(1);
+    loop {
+        let mut wire = served.connect();
+        if wire.call("GET", "/livez", "", None).is_ok_and(|answer| answer.status == 200) {
+            return;
+        }
+        assert!(std::time::Instant::now() < end, "the place is never free again");
+    }
+}
+
 #[tokio::test]
 async fn a_head_that_does_not_end_in_time_ends_the_connection() {
     let (_app, served) = serve(Limits { head_time: SHORT, ..Limits::default() }).await;
@@ -98,15 +111,7 @@ async fn connections_above_the_bound_are_closed_and_the_others_go_on() {
     assert_eq!(second.exchange(LIVEZ).status, 200);
 
     drop(first);
-    // The place is free as soon as the service has seen its end.
-    let end = std::time::Instant::now() + Duration::from_mins(1);
-    loop {
-        let mut wire = served.connect();
-        if wire.call("GET", "/livez", "", None).is_ok_and(|answer| answer.status == 200) {
-            break;
-        }
-        assert!(std::time::Instant::now() < end, "the place is never free again");
-    }
+    wait_for_a_place(&served);
 }
 
 /// A client that writes everything before it reads must not be cut off before it has read why.

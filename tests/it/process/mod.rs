@@ -8,4 +8,5 @@ mod limits;
 mod panic;
 mod secrets;
 mod smuggling;
+mod stalled;
 mod start;

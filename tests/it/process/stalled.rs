@@ -1,0 +1,84 @@
+//! Clients that hold a connection and do nothing with it: that do not read what they asked for, or
+//! ask for nothing more.
+
+use std::time::Duration;
+
+use post_api::http::Limits;
+
+use super::limits::wait_for_a_place;
+use crate::support::{Served, TestApp};
+
+const SHORT: Duration = Duration::from_millis(200);
+
+/// More than a megabyte.
+const LARGE: &str = "/docs/swagger-ui-bundle.js";
+
+/// As often as the kernel cannot keep it for a client that does not read.
+const OFTEN: u8 = 20;
+
+async fn serve(limits: Limits) -> (TestApp, Served) {
+    let app = TestApp::start().await;
+    let served = Served::start(app.routes(), limits);
+    (app, served)
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_holds_no_place() {
+    let limits = Limits { stall_time: SHORT, connections: 1, ..Limits::default() };
+    let (_app, served) = serve(limits).await;
+    let mut wire = served.connect();
+    wire.send(format!("GET {LARGE} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(OFTEN.into()));
+    wait_for_a_place(&served);
+    drop(wire);
+}
+
+/// Whoever talks on does not need to read for it.
+#[tokio::test]
+async fn an_answer_that_is_not_read_over_http_2_ends_the_connection_whatever_is_sent() {
+    let limits = Limits { stall_time: SHORT, connections: 1, ..Limits::default() };
+    let (_app, served) = serve(limits).await;
+    let mut wire = served.connect();
+    wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    // The largest windows, so that only the network holds the answers up.
+    wire.send(frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]));
+    wire.send(frame(8, 0, 0, &[0x7f, 0, 0, 0]));
+    let mut fields = vec![0x82, 0x86, 0x01, 1, b'a', 0x04, u8::try_from(LARGE.len()).unwrap()];
+    fields.extend(LARGE.bytes());
+    for request in 0..OFTEN {
+        wire.send(frame(1, 5, 2 * request + 1, &fields));
+    }
+    // PRIORITY: needs no answer.
+    let chatter = frame(2, 0, 1, &[0, 0, 0, 0, 1]);
+    let mut sent = 0;
+    while wire.try_send(&chatter).is_ok() {
+        std::thread::sleep(SHORT / 20);
+        sent += 1;
+        assert!(sent < 2000, "the connection stays open");
+    }
+    wait_for_a_place(&served);
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
+    frame.extend(payload);
+    frame
+}
+
+/// It answers pings, as any client does.
+#[tokio::test]
+async fn an_http_2_connection_that_idles_is_closed() {
+    let limits = Limits { head_time: SHORT / 4, stall_time: SHORT, ..Limits::default() };
+    let (_app, served) = serve(limits).await;
+    let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let uri = format!("http://{}/livez", served.address);
+    let request = axum::http::Request::get(uri).body(()).unwrap();
+    let (answer, _) = client.send_request(request, true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    let end = tokio::time::timeout(Duration::from_mins(1), connection).await;
+    assert!(end.is_ok(), "the connection stays open");
+    drop(client);
+}
