@@ -3,7 +3,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -185,6 +185,13 @@ impl io::Write for Log {
 impl Log {
     /// Takes what this thread logs from now on.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        // A place in the code that first logs on a thread without a listener is marked as one that
+        // nobody listens to; a listener of the whole process keeps all of them open.
+        static EVERYWHERE: Once = Once::new();
+        EVERYWHERE.call_once(|| {
+            let deaf = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
+            let _ = deaf.with_writer(io::sink).try_init();
+        });
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
