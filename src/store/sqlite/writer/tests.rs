@@ -24,7 +24,9 @@ impl Database {
     /// With a table whose rows may name a parent; only the commit finds out if it exists.
     fn create() -> Self {
         let folder = TempDir::new().unwrap();
-        let mut connection = connection::open_writer(&folder.path().join("rows.db")).unwrap();
+        let path = folder.path().join("rows.db");
+        connection::create_private(&path).unwrap();
+        let mut connection = connection::open_writer(&path).unwrap();
         let table = "CREATE TABLE rows (number INTEGER PRIMARY KEY, content BLOB,
             parent INTEGER REFERENCES rows DEFERRABLE INITIALLY DEFERRED)";
         connection.execute_batch(table).unwrap();
