@@ -31,7 +31,7 @@ pub(super) async fn livez() -> Json<Health> {
 
 /// Readyz
 ///
-/// The database answers and takes writes. For whoever sends requests here.
+/// The database answers, and its write lock can be had. For whoever sends requests here.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readyz_readyz_get", tag = "Health",
     responses((status = 200, description = "Successful Response", body = Health), Failures)

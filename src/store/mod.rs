@@ -91,7 +91,8 @@ pub trait Store: Send + Sync + 'static {
     /// Casts, turns or withdraws the caller's vote: at most one for each post.
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome>;
 
-    /// Whether the store can answer now: a write could be acknowledged.
+    /// Whether the store answers, and its write lock can be had. Nothing is written to find out: a
+    /// full disk is not noticed here.
     async fn check_ready(&self) -> Result<()>;
 }
 
