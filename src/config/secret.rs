@@ -54,7 +54,21 @@ pub fn keep_secret(data_dir: &Path, algorithm: Algorithm) -> io::Result<SecretSt
     let text = std::fs::read_to_string(&path)?;
     check_secret(text.trim(), algorithm)
         .map_err(|problem| io::Error::other(format!("the key in {} {problem}", path.display())))?;
+    warn_of_readers(&path)?;
     Ok(SecretString::from(text.trim()))
+}
+
+/// A key that others can read may come from a restored backup: said aloud, as it signs tokens for
+/// every account.
+fn warn_of_readers(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), "others can read the key: make its mode 0600");
+        }
+    }
+    Ok(())
 }
 
 /// 64 bytes: enough for each of the algorithms.

@@ -250,3 +250,16 @@ fn postgresql_is_refused_clearly() {
         assert!(!said.contains("hunter2"), "{said}");
     }
 }
+
+#[test]
+fn a_key_that_others_can_read_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new().unwrap();
+    drop(Service::start_in(folder.path(), &[]));
+    let key = folder.path().join("data/secret_key");
+    for (mode, is_told) in [(0o600, false), (0o644, true)] {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let service = Service::start_in(folder.path(), &[]);
+        assert_eq!(service.said().contains("others can read the key"), is_told, "{mode:o}");
+    }
+}
