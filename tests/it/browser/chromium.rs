@@ -14,6 +14,9 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::task::{LocalSet, spawn_local};
 
+/// How long the effect of a click may take before it is clicked again.
+const EFFECT: Duration = Duration::from_secs(3);
+
 /// How long anything may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -93,6 +96,20 @@ impl Browser {
 
     pub(super) async fn click(&self, selector: &str) {
         self.persist(selector, async || self.find(selector).await?.click().await).await;
+    }
+
+    /// Clicks until the effect is seen. A page that is still moving may take a click for another
+    /// element, or for none, and says nothing.
+    pub(super) async fn click_for(&self, selector: &str, effect: &str) {
+        let attempt = async || {
+            if self.find(effect).await.is_ok() {
+                return Ok(());
+            }
+            self.find(selector).await?.click().await?;
+            let seen = self.client.wait().at_most(EFFECT).every(INTERVAL);
+            seen.for_element(Locator::Css(effect)).await.map(|_| ())
+        };
+        self.persist(selector, attempt).await;
     }
 
     /// The text once there is one.

@@ -37,7 +37,8 @@ impl<'a> Page<'a> {
 
     /// By the dialog behind "Authorize".
     pub(super) async fn log_in(&self, name: &str, password: &str) {
-        self.browser.click(".auth-wrapper .btn.authorize.unlocked").await;
+        let dialog = ".auth-wrapper .btn.authorize.unlocked";
+        self.browser.click_for(dialog, "#oauth_username").await;
         self.browser.write("#oauth_username", name).await;
         self.browser.write("#oauth_password", password).await;
         self.browser.click(".auth-btn-wrapper .authorize").await;
@@ -55,8 +56,9 @@ impl<'a> Page<'a> {
     ) -> Shown {
         let operation = self.operation(method, path).await;
         let within = |part: &str| format!("[id='{operation}'] {part}");
-        self.browser.click(&within(".opblock-summary-control")).await;
-        self.browser.click(&within(".try-out__btn")).await;
+        let (try_out, execute) = (within(".try-out__btn"), within(".btn.execute"));
+        self.browser.click_for(&within(".opblock-summary-control"), &try_out).await;
+        self.browser.click_for(&try_out, &execute).await;
         if let Some((name, value)) = parameter {
             let input = format!("[data-param-name='{name}'] input");
             self.browser.write(&within(&input), value).await;
@@ -65,7 +67,7 @@ impl<'a> Page<'a> {
             let body = body.to_string();
             self.browser.write(&within("textarea.body-param__text"), &body).await;
         }
-        self.browser.click(&within(".btn.execute")).await;
+        self.browser.click(&execute).await;
         let answer = within(".live-responses-table tr.response");
         let status = self.browser.text(&format!("{answer} .response-col_status")).await;
         let body = self.browser.text(&format!("{answer} .response-col_description code")).await;
