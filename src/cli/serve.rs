@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::Exit;
 use super::{ServeArguments, make_private_folder};
@@ -93,19 +93,20 @@ fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
     let mut terminate = signal(SignalKind::terminate()).context("no signals can be received")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no signals can be received")?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        either(&mut terminate, &mut interrupt).await;
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            either(&mut terminate, &mut interrupt).await;
             tracing::warn!("told to end a second time");
             std::process::exit(1);
         });
     })
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
 }
 
 fn warn_of_unknown(source: &Source) {

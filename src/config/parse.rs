@@ -57,7 +57,14 @@ impl<'a> Parser<'a> {
 
     pub(super) fn switch(&mut self, name: &str) -> bool {
         let text = self.text(name);
-        self.parse_switch(name, &text)
+        match text.to_ascii_lowercase().as_str() {
+            "on" | "true" | "1" => true,
+            "off" | "false" | "0" => false,
+            _ => {
+                self.fault(name, &text, "give on or off");
+                false
+            }
+        }
     }
 
     /// The value that the word stands for; `otherwise` after a fault.
@@ -242,17 +249,6 @@ impl<'a> Parser<'a> {
             self.faults.push(fault);
             None
         })
-    }
-
-    fn parse_switch(&mut self, name: &str, text: &str) -> bool {
-        match text.to_ascii_lowercase().as_str() {
-            "on" | "true" | "1" => true,
-            "off" | "false" | "0" => false,
-            _ => {
-                self.fault(name, text, "give on or off");
-                false
-            }
-        }
     }
 
     fn fault(&mut self, name: &str, text: &str, cure: impl Into<String>) {

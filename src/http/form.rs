@@ -41,15 +41,9 @@ const MOST_FIELDS: usize = 1000;
 /// The pairs of a query or of a urlencoded body; bytes that are not UTF-8 become U+FFFD. The last of
 /// repeated ones counts, so that of too many the last are kept.
 pub(super) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
-    let mut starts = encoded.iter().rposition(|&byte| byte == b'&');
-    let mut fields = 1;
-    while let Some(start) = starts
-        && fields < MOST_FIELDS
-    {
-        fields += 1;
-        starts = encoded.get(..start).and_then(|rest| rest.iter().rposition(|&byte| byte == b'&'));
-    }
-    let kept = starts.map_or(encoded, |start| encoded.get(start + 1..).unwrap_or_default());
+    let fields = encoded.rsplit(|&byte| byte == b'&').take(MOST_FIELDS);
+    let length: usize = fields.map(|field| field.len() + 1).sum();
+    let kept = encoded.get((encoded.len() + 1).saturating_sub(length)..).unwrap_or_default();
     form_urlencoded::parse(kept).into_owned().collect()
 }
 
@@ -79,4 +73,23 @@ pub(super) async fn multipart(
         }
     }
     Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_FIELDS, pairs};
+
+    #[test]
+    fn of_too_many_fields_the_last_are_kept() {
+        let form = |fields: usize| {
+            let fields: Vec<String> = (0..fields).map(|number| format!("n={number}")).collect();
+            pairs(fields.join("&").as_bytes())
+        };
+        for (fields, first) in [(1, "0"), (MOST_FIELDS, "0"), (MOST_FIELDS + 1, "1")] {
+            let kept = form(fields);
+            assert_eq!(kept.len(), fields.min(MOST_FIELDS));
+            assert_eq!(kept[0], ("n".to_owned(), first.to_owned()));
+        }
+        assert!(pairs(b"").is_empty() && pairs(b"&&").is_empty());
+    }
 }

@@ -239,6 +239,18 @@ fn last(pairs: &[(String, String)], name: &str) -> Option<String> {
     pairs.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.clone())
 }
 
+/// What the names of fields with secrets contain, whatever the client's spelling and language.
+const SECRET_NAMES: [&str; 5] = ["pass", "pwd", "kennwort", "contrase", "secret"];
+
+/// Masks the fields that are called like secrets, at any depth and in any case, where one is
+/// expected: a client that misspells the name still sends a password.
+fn mask_all(mut value: Value, secret: Option<&str>) -> Value {
+    if secret.is_some() {
+        mask_within(&mut value);
+    }
+    value
+}
+
 /// The same for what is no object: there nobody can tell where the secret stands, so that every
 /// text is masked but an address, which a client mistakes for the whole request.
 fn mask_outside(value: Value, secret: Option<&str>) -> Value {
@@ -258,18 +270,6 @@ fn mask_texts(value: Value) -> Value {
             other
         }
     }
-}
-
-/// What the names of fields with secrets contain, whatever the client's spelling and language.
-const SECRET_NAMES: [&str; 5] = ["pass", "pwd", "kennwort", "contrase", "secret"];
-
-/// Masks the fields that are called like secrets, at any depth and in any case, where one is
-/// expected: a client that misspells the name still sends a password.
-fn mask_all(mut value: Value, secret: Option<&str>) -> Value {
-    if secret.is_some() {
-        mask_within(&mut value);
-    }
-    value
 }
 
 fn mask_within(value: &mut Value) {

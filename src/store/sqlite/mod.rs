@@ -19,6 +19,7 @@ mod writer;
 use std::path::Path;
 
 use async_trait::async_trait;
+use crossbeam_channel::TrySendError;
 use jiff::Timestamp;
 
 use self::reader::Readers;
@@ -123,6 +124,16 @@ impl Store for SqliteStore {
         self.readers.run(|database| Ok(database.query_row("SELECT 1", [], |_| Ok(()))?)).await?;
         // An empty transaction takes and releases the write lock without touching the disk.
         self.writer.run(|_| Ok(())).await
+    }
+}
+
+/// What the queues of the readers and of the writer can say instead of taking a job.
+impl<T> From<TrySendError<T>> for StoreError {
+    fn from(error: TrySendError<T>) -> Self {
+        match error {
+            TrySendError::Full(_) => Self::Overloaded,
+            TrySendError::Disconnected(_) => Self::unavailable("the database's threads have ended"),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -49,10 +49,7 @@ impl Readers {
                 let _ = answer.send(read(connection));
             }
         });
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Overloaded,
-            TrySendError::Disconnected(_) => StoreError::unavailable("the readers have ended"),
-        })?;
+        self.queue.try_send(job)?;
         outcome.await.map_err(|_| StoreError::internal("a read panicked"))?
     }
 }

@@ -88,20 +88,3 @@ async fn answers_and_document_agree_on_statuses() {
     assert!(undocumented.is_empty(), "not in the document: {undocumented:?}");
     assert!(unseen.is_empty(), "in the document, and never answered: {unseen:?}");
 }
-
-/// What answers without a description is the pages alone.
-#[tokio::test]
-async fn every_route_of_the_page_is_described() {
-    let app = TestApp::start().await;
-    let described: BTreeSet<String> =
-        Operation::all(&app).await.into_iter().map(|operation| operation.path).collect();
-    let page = include_str!("../../../src/api/mod.rs");
-    let quoted = |route: &'static str| route.split('"').nth(1).unwrap();
-    let written: Vec<&str> = page.split(".route(").skip(1).map(quoted).collect();
-    assert!(written.len() >= 12, "{written:?}");
-    for path in written {
-        let is_page = path.starts_with("/docs") || ["/redoc", "/openapi.json"].contains(&path);
-        let is_described = described.contains(path) || described.contains(&format!("{path}/"));
-        assert!(is_page != is_described, "{path}");
-    }
-}

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -50,10 +50,7 @@ impl Writer {
     ) -> Result<T> {
         let (answer, outcome) = oneshot::channel();
         let member = Box::new(Waiting { write, outcome: None, answer });
-        self.queue.try_send(member).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Overloaded,
-            TrySendError::Disconnected(_) => StoreError::unavailable("the writer has ended"),
-        })?;
+        self.queue.try_send(member)?;
         outcome.await.map_err(|_| StoreError::internal("a write was lost"))?
     }
 }
