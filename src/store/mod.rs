@@ -22,6 +22,7 @@
 
 mod error;
 pub mod migrate;
+pub mod postgres;
 pub mod sqlite;
 
 use async_trait::async_trait;

@@ -11,18 +11,21 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("store", &["domain"]),
     ("http", &["auth", "clock", "domain", "store"]),
     ("api", &["auth", "domain", "http", "store"]),
-    ("config", &["auth", "domain", "http"]),
+    ("config", &["auth", "domain", "http", "store"]),
     ("telemetry", &["config"]),
     ("cli", &["api", "auth", "clock", "config", "domain", "http", "store", "telemetry"]),
 ];
 
 /// Crates that only these rooms may know.
-const FENCED: [(&str, &[&str]); 6] = [
+const FENCED: [(&str, &[&str]); 9] = [
     ("anyhow", &["cli"]),
     ("axum", &["api", "http"]),
     ("clap", &["cli", "main"]),
+    ("deadpool_postgres", &["store"]),
     ("jsonwebtoken", &["auth"]),
     ("rusqlite", &["store"]),
+    ("rustls", &["store"]),
+    ("tokio_postgres", &["store"]),
     ("utoipa", &["api"]),
 ];
 
