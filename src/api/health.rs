@@ -7,7 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::responses::{ApiResult, Failures};
-use crate::http::{App, Json};
+use crate::http::{ApiError, App, Json};
+use crate::store::{Readiness, StoreError};
 
 /// The service answers.
 #[derive(Serialize, ToSchema)]
@@ -31,12 +32,22 @@ pub(super) async fn livez() -> Json<Health> {
 
 /// Readyz
 ///
-/// The database answers, and its write lock can be had. For whoever sends requests here.
+/// The database answers and would take a write; if not, the answer says why. For whoever sends
+/// requests here.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readyz_readyz_get", tag = "Health",
     responses((status = 200, description = "Successful Response", body = Health), Failures)
 )]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> ApiResult<Json<Health>> {
-    app.store.check_ready().await?;
-    Ok(Json(OK))
+    let (reason, cause) = match app.store.check_ready().await {
+        Ok(Readiness::Ready) => return Ok(Json(OK)),
+        Ok(Readiness::WrongRevision) => {
+            ("the database is not at the revision that this binary works with", None)
+        }
+        Ok(Readiness::ReadOnly) => ("the database only reads", None),
+        Err(StoreError::Overloaded) => ("too much is waiting for the database", None),
+        Err(StoreError::Unavailable(cause)) => ("the database is out of reach", Some(cause)),
+        Err(error) => return Err(error.into()),
+    };
+    Err(ApiError::NotReady(reason, cause))
 }

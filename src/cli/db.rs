@@ -1,19 +1,17 @@
 //! `post-api db`: migrations, and whether the database is as it should be.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use super::database::open_admin;
 use super::exit::Exit;
 use super::inspect::print;
 use super::{SourceArguments, make_private_folder};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Settings;
+use crate::config::{Database, Settings};
 use crate::store::migrate::{
     Admin, Direction, MigrateError, Step, find_target, migrate, position, revision_at,
 };
-use crate::store::sqlite::SqliteAdmin;
 
 #[derive(Debug, Args)]
 pub(super) struct DbArguments {
@@ -32,6 +30,9 @@ enum DbCommand {
         /// Print the SQL instead of running it
         #[arg(long)]
         sql: bool,
+        /// Say what would be done, and do nothing
+        #[arg(long, conflicts_with = "sql")]
+        dry_run: bool,
     },
     /// Go down to a revision: its name or number, -N, or base
     Downgrade {
@@ -56,30 +57,34 @@ enum DbCommand {
 impl DbCommand {
     /// Whether it makes a database that is not there.
     fn may_create(&self) -> bool {
-        matches!(self, Self::Upgrade { sql: false, .. } | Self::Stamp { .. })
+        matches!(self, Self::Upgrade { sql: false, dry_run: false, .. } | Self::Stamp { .. })
     }
 }
 
 pub(super) fn run(arguments: &DbArguments) -> Result<(), Exit> {
     let source = arguments.source.read()?;
     let settings = Settings::load(&source)?;
-    if arguments.command.may_create() {
+    let is_embedded = matches!(settings.database, Database::Sqlite(_));
+    if is_embedded && arguments.command.may_create() {
         make_private_folder(&settings.data_dir)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(execute(&arguments.command, settings.database))
+    runtime.block_on(execute(&arguments.command, &settings.database))
 }
 
-async fn execute(command: &DbCommand, database: PathBuf) -> Result<(), Exit> {
-    let mut admin = SqliteAdmin::new(&database);
-    let admin: &mut dyn Admin = &mut admin;
+async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
+    let mut admin = open_admin(database).await?;
+    let admin = admin.as_mut();
     match command {
-        DbCommand::Upgrade { revision, sql } => move_to(admin, revision, Direction::Up, *sql).await,
+        DbCommand::Upgrade { revision, sql, dry_run } => {
+            let manner = Manner::new(*sql, *dry_run);
+            move_to(admin, revision, Direction::Up, manner).await
+        }
         DbCommand::Downgrade { revision, sql } => {
-            move_to(admin, revision, Direction::Down, *sql).await
+            move_to(admin, revision, Direction::Down, Manner::new(*sql, false)).await
         }
         DbCommand::Current => {
             let at = where_is(admin).await?;
@@ -109,7 +114,7 @@ async fn move_to(
     admin: &mut dyn Admin,
     revision: &str,
     direction: Direction,
-    only_print: bool,
+    manner: Manner,
 ) -> Result<(), Exit> {
     let at = where_is(admin).await?;
     let target = find_target(admin.migrations(), at, revision)?;
@@ -121,15 +126,61 @@ async fn move_to(
         let at = revision_at(admin.migrations(), at).to_owned();
         return Err(MigrateError::WrongWay(revision.to_owned(), way, at).into());
     }
-    if only_print {
+    if manner == Manner::Print {
         return print_script(admin, at, target);
+    }
+    if direction == Direction::Up {
+        print_remarks(admin).await?;
+    }
+    if manner == Manner::Tell {
+        return print_steps(admin, at, target);
     }
     let mut done = Vec::new();
     let outcome = migrate(admin, target, SystemClock.now(), |step| done.push(describe(step))).await;
     for line in done {
         print(&line)?;
     }
-    Ok(outcome?)
+    outcome?;
+    if direction == Direction::Up && at != target { print_remarks(admin).await } else { Ok(()) }
+}
+
+/// What is done with the steps of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Run,
+    /// Their SQL is printed.
+    Print,
+    /// They are told of.
+    Tell,
+}
+
+impl Manner {
+    fn new(sql: bool, dry_run: bool) -> Self {
+        match (sql, dry_run) {
+            (true, _) => Self::Print,
+            (false, true) => Self::Tell,
+            (false, false) => Self::Run,
+        }
+    }
+}
+
+async fn print_remarks(admin: &mut dyn Admin) -> Result<(), Exit> {
+    for remark in admin.remarks().await? {
+        print(&remark)?;
+    }
+    Ok(())
+}
+
+/// Each step that would be done, with what its file says about it first.
+fn print_steps(admin: &dyn Admin, at: usize, target: usize) -> Result<(), Exit> {
+    for migration in admin.migrations().iter().take(target).skip(at) {
+        let step = Step { direction: Direction::Up, migration };
+        let reasons =
+            migration.up.lines().map(str::trim).filter_map(|line| line.strip_prefix("-- "));
+        let reason = reasons.into_iter().find(|reason| *reason != "no transaction");
+        print(&format!("would go {}: {}", describe(step), reason.unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 fn print_script(admin: &dyn Admin, at: usize, target: usize) -> Result<(), Exit> {

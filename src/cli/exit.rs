@@ -57,7 +57,14 @@ impl From<MigrateError> for Exit {
     fn from(error: MigrateError) -> Self {
         match error {
             MigrateError::Store(error) => Self::from(error),
-            MigrateError::Unknown(_) | MigrateError::Changed(_) => Self::Failed(error.into()),
+            MigrateError::UnknownShape(ref differences) => {
+                let mut lines = vec![format!("error: {error}")];
+                lines.extend(differences.iter().map(|line| format!("  {line}")));
+                Self::No(lines)
+            }
+            MigrateError::Unknown(_) | MigrateError::Changed(_) | MigrateError::Locked => {
+                Self::Failed(error.into())
+            }
             MigrateError::NoSuchRevision(_)
             | MigrateError::OutOfRange(..)
             | MigrateError::WrongWay(..) => Self::Usage(error.to_string()),

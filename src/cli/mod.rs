@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 the check says no or something else failed, 2 usage or settings, 3 database out of reach.
 
+mod database;
 mod db;
 mod exit;
 mod inspect;
@@ -49,13 +50,16 @@ struct ServeArguments {
     /// Port to listen on
     #[arg(long)]
     port: Option<String>,
+    /// Bring PostgreSQL to the newest revision first (the embedded database always is)
+    #[arg(long)]
+    upgrade: bool,
     #[command(flatten)]
     source: SourceArguments,
 }
 
 #[derive(Debug, Clone, Default, Args)]
 struct SourceArguments {
-    /// Where the database is: sqlite:PATH
+    /// Where the database is: sqlite:PATH or postgresql://…
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
     /// File of settings to read instead of .env

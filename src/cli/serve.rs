@@ -3,21 +3,20 @@
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::database::{describe, open_store};
 use super::exit::Exit;
 use super::{ServeArguments, make_private_folder};
 use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
-use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Fault, LogFormat, Settings, Source, keep_secret};
+use crate::clock::SystemClock;
+use crate::config::{Database, Fault, LogFormat, Settings, Source, keep_secret};
 use crate::http::{self, App, Limits, Pages, Shell};
-use crate::store::migrate;
-use crate::store::sqlite::{SqliteAdmin, SqliteStore};
+use crate::store::Store;
 use crate::telemetry;
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
@@ -27,17 +26,19 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     for Fault { name, problem, cure } in &settings.warnings {
         tracing::warn!(name, problem, "{cure}");
     }
-    make_private_folder(&settings.data_dir)?;
+    if matches!(settings.database, Database::Sqlite(_)) {
+        make_private_folder(&settings.data_dir)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(serve(&settings))
+    runtime.block_on(serve(&settings, arguments.upgrade))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Exit> {
-    upgrade(&settings.database).await?;
-    let app = open(settings)?;
+async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
+    let store = open_store(&settings.database, is_upgraded).await?;
+    let app = open(settings, store)?;
     let listener = TcpListener::bind((settings.host.as_str(), settings.port))
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
@@ -50,18 +51,7 @@ async fn serve(settings: &Settings) -> Result<(), Exit> {
     Ok(())
 }
 
-/// The embedded database is always brought to the newest revision.
-async fn upgrade(database: &Path) -> Result<(), Exit> {
-    let mut admin = SqliteAdmin::new(database);
-    let head = migrate::Admin::migrations(&admin).len();
-    migrate::migrate(&mut admin, head, SystemClock.now(), |step| {
-        tracing::info!(revision = step.migration.revision, "migrated");
-    })
-    .await?;
-    Ok(())
-}
-
-fn open(settings: &Settings) -> Result<App, Exit> {
+fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
     let secret = match &settings.secret_key {
         Some(secret) => secret.clone(),
         None => keep_secret(&settings.data_dir, settings.algorithm)
@@ -76,7 +66,6 @@ fn open(settings: &Settings) -> Result<App, Exit> {
     let document = openapi::document(&settings.root_path);
     let pages = Pages::new(document, &settings.root_path, openapi::TITLE)
         .context("the documentation is incomplete")?;
-    let store = Arc::new(SqliteStore::open(&settings.database)?);
     Ok(App {
         store,
         passwords,
@@ -121,7 +110,7 @@ fn warn_of_unknown(source: &Source) {
 /// Says where the API, its documentation and the data are.
 fn announce(settings: &Settings, url: &str) {
     let docs = if settings.docs { format!("{url}/docs") } else { "off".to_owned() };
-    let data = settings.database.display();
+    let data = describe(&settings.database);
     match settings.log_format {
         LogFormat::Json => {
             tracing::info!(api = url, docs, data = %data, version = env!("CARGO_PKG_VERSION"), "serving");

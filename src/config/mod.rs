@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use crate::auth::{Algorithm, Strength};
 use crate::domain::policy::Policy;
 use crate::http::Origins;
+use crate::store::postgres::Address;
 
 use self::parse::Parser;
 
@@ -30,8 +31,7 @@ pub struct Settings {
     pub host: String,
     pub port: u16,
     pub data_dir: PathBuf,
-    /// The file of the embedded database.
-    pub database: PathBuf,
+    pub database: Database,
     /// `None` lets the service make and keep one.
     pub secret_key: Option<SecretString>,
     pub algorithm: Algorithm,
@@ -46,6 +46,14 @@ pub struct Settings {
     pub log_level: tracing::level_filters::LevelFilter,
     /// What can be used, and should not be.
     pub warnings: Vec<Fault>,
+}
+
+/// Where the users, posts and votes are.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// The file of the embedded database.
+    Sqlite(PathBuf),
+    Postgres(Box<Address>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,12 +85,14 @@ impl Settings {
         let data_dir = PathBuf::from(parser.text("DATA_DIR"));
         let algorithm = parser.algorithm("ALGORITHM");
         let is_reference = parser.choice("COMPAT", false, &[("", false), ("reference", true)]);
+        let database = parser.database(&data_dir);
+        let is_embedded = matches!(database, Database::Sqlite(_));
         let settings = Self {
             host: parser.text("HOST"),
             port: parser.number("PORT", 0..=u16::MAX),
-            database: parser.database(&data_dir),
+            database,
             data_dir,
-            secret_key: parser.secret_key("SECRET_KEY", algorithm, is_reference),
+            secret_key: parser.secret_key("SECRET_KEY", algorithm, is_reference, is_embedded),
             algorithm,
             token_lifetime: Duration::from_secs(
                 60 * parser.number("ACCESS_TOKEN_EXPIRE_MINUTES", 1..=525_600_u64),

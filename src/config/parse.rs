@@ -12,10 +12,11 @@ use tracing::level_filters::LevelFilter;
 use super::secret::check_secret;
 use super::source::Source;
 use super::table::SETTINGS;
-use super::{Fault, Settings};
+use super::{Database, Fault, Settings};
 use crate::auth::{Algorithm, Strength};
 use crate::domain::policy::{Drafts, PasswordRules, Policy};
 use crate::http::Origins;
+use crate::store::postgres::Address;
 
 /// Bytes of a key that is not refused in any mode.
 const SHORTEST_SECRET: usize = 16;
@@ -111,8 +112,16 @@ impl<'a> Parser<'a> {
         name: &'static str,
         algorithm: Algorithm,
         is_reference: bool,
+        is_embedded: bool,
     ) -> Option<SecretString> {
-        let secret = self.secret(name)?;
+        let Some(secret) = self.secret(name) else {
+            if !is_embedded {
+                let cure = "make one with `openssl rand -hex 32`, the same for every process that \
+                            serves this database";
+                self.faults.push(Fault::new(name, "is missing", cure));
+            }
+            return None;
+        };
         if let Err(problem) = check_secret(&secret, algorithm) {
             // The tokens that the reference's clients hold were signed with it. But a key that can be
             // tried out in no time opens every account.
@@ -129,24 +138,31 @@ impl<'a> Parser<'a> {
         Some(SecretString::from(secret))
     }
 
-    /// The embedded database's file.
-    pub(super) fn database(&mut self, data_dir: &Path) -> PathBuf {
-        const CURE: &str = "give `sqlite:PATH`, or nothing for the embedded database in DATA_DIR";
-        const POSTGRES: &str = "PostgreSQL is not served by this release";
-        let is_reference = self.reference_database();
-        let (name, problem) = match self.secret("DATABASE_URL") {
-            Some(url) => {
-                if let Some(path) = sqlite_path(&url) {
-                    return path;
-                }
-                let is_postgres = url.starts_with("postgres");
-                ("DATABASE_URL", if is_postgres { POSTGRES } else { "is no database's address" })
+    /// What `DATABASE_URL` names, else the reference's five settings, else the embedded database.
+    pub(super) fn database(&mut self, data_dir: &Path) -> Database {
+        const CURE: &str = "give `sqlite:PATH`, `postgresql://USER:PASSWORD@HOST/NAME`, \
+                            or nothing for the embedded database in DATA_DIR";
+        let is_prepared = self.switch("DATABASE_PREPARED");
+        let reference = self.reference_database();
+        let (name, address) = match (self.secret("DATABASE_URL"), reference) {
+            (Some(url), _) if url.starts_with("sqlite:") => match sqlite_path(&url) {
+                Some(path) => return Database::Sqlite(path),
+                None => ("DATABASE_URL", Err("names no file".to_owned())),
+            },
+            (Some(url), _) => {
+                let address = Address::parse(url.trim());
+                ("DATABASE_URL", address.map_err(|fault| format!("cannot be used: {fault}")))
             }
-            None if is_reference => ("DATABASE_HOSTNAME", POSTGRES),
-            None => return data_dir.join("posts.db"),
+            (None, Some(address)) => ("DATABASE_HOSTNAME", address),
+            (None, None) => return Database::Sqlite(data_dir.join("posts.db")),
         };
-        self.faults.push(Fault::new(name, problem, CURE));
-        PathBuf::new()
+        match address {
+            Ok(address) => Database::Postgres(Box::new(address.with_prepared(is_prepared))),
+            Err(problem) => {
+                self.faults.push(Fault::new(name, problem, CURE));
+                Database::Sqlite(PathBuf::new())
+            }
+        }
     }
 
     pub(super) fn policy(&mut self, is_reference: bool) -> Policy {
@@ -217,18 +233,18 @@ impl<'a> Parser<'a> {
         rules
     }
 
-    /// Whether the reference's five settings name a database; all or none must be there.
-    fn reference_database(&mut self) -> bool {
+    /// The database that the reference's five settings name; all or none must be there.
+    fn reference_database(&mut self) -> Option<Result<Address, String>> {
         const NAMES: [&str; 4] =
             ["DATABASE_HOSTNAME", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_USERNAME"];
-        let has_password = self.secret("DATABASE_PASSWORD").is_some();
+        let password = self.secret("DATABASE_PASSWORD");
         let mut missing: Vec<&str> =
             NAMES.into_iter().filter(|name| !self.is_given(name)).collect();
-        if !has_password {
+        if password.is_none() {
             missing.push("DATABASE_PASSWORD");
         }
         if missing.len() == NAMES.len() + 1 || self.source.is_given("DATABASE_URL") {
-            return false;
+            return None;
         }
         for name in &missing {
             self.faults.push(Fault::new(
@@ -237,7 +253,14 @@ impl<'a> Parser<'a> {
                 "give all five of DATABASE_…, or none",
             ));
         }
-        missing.is_empty()
+        if !missing.is_empty() {
+            return None;
+        }
+        let port = self.number("DATABASE_PORT", 1..=u16::MAX);
+        let [host, name, user] =
+            ["DATABASE_HOSTNAME", "DATABASE_NAME", "DATABASE_USERNAME"].map(|name| self.text(name));
+        let address = Address::from_parts(&host, port, &name, &user, &password.unwrap_or_default());
+        Some(address.map_err(|fault| fault.to_string()))
     }
 
     fn is_given(&self, name: &str) -> bool {

@@ -48,20 +48,25 @@ pub const SETTINGS: &[Setting] = &[
     ),
     secret(
         "DATABASE_URL",
-        "`sqlite:PATH`. Wins over the five settings below; with none of them, the embedded database `DATA_DIR/posts.db`.",
+        "`postgresql://USER:PASSWORD@HOST:PORT/NAME`, or `sqlite:PATH`. Wins over the five settings below; with none of them, the embedded database `DATA_DIR/posts.db`. Several hosts, separated by commas, are asked in turn for the one that takes writes. Parameters are libpq's: `sslmode` (`disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, `channel_binding`, `target_session_attrs`, `connect_timeout`, `options`; `host` may be the folder of a Unix socket.",
     ),
     setting(
         "DATABASE_HOSTNAME",
         "",
-        "PostgreSQL server. Not served by this release: these five and `postgresql://` are refused.",
+        "PostgreSQL server, or the folder of its Unix socket. All five are needed, or none.",
     ),
     setting("DATABASE_PORT", "", "PostgreSQL port."),
     secret("DATABASE_PASSWORD", "PostgreSQL password."),
     setting("DATABASE_NAME", "", "PostgreSQL database."),
     setting("DATABASE_USERNAME", "", "PostgreSQL role."),
+    setting(
+        "DATABASE_PREPARED",
+        "on",
+        "Whether statements stay prepared on their connections to PostgreSQL. `off` for a pooler in transaction mode; `statement_timeout` and `lock_timeout` are then for the role or the pooler to set.",
+    ),
     secret(
         "SECRET_KEY",
-        "Signs the tokens: 32 bytes or more, as `openssl rand -hex 32` makes them. Made once and kept in `DATA_DIR/secret_key` when the embedded database is used and none is given.",
+        "Signs the tokens: 32 bytes or more, as `openssl rand -hex 32` makes them. Made once and kept in `DATA_DIR/secret_key` when the embedded database is used and none is given; required with PostgreSQL.",
     ),
     setting(
         "ALGORITHM",

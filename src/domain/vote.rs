@@ -17,6 +17,14 @@ impl Direction {
             Self::Down => -1,
         }
     }
+
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
 }
 
 /// What a caller wants done about their vote on a post.

@@ -62,6 +62,9 @@ pub enum ApiError {
     /// The database may be back later.
     #[error("the service is temporarily unavailable, try again later")]
     Unavailable(#[source] Source),
+    /// Nothing can be served now; for whoever sends requests here.
+    #[error("not ready: {0}")]
+    NotReady(&'static str, #[source] Option<Source>),
     #[error("Internal Server Error")]
     Internal(#[source] Source),
 }
@@ -91,7 +94,9 @@ impl ApiError {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Unavailable(_) | Self::NotReady(..) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -109,7 +114,10 @@ struct Detail<T> {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        if let Self::Unavailable(source) | Self::Internal(source) = &self {
+        if let Self::Unavailable(source)
+        | Self::Internal(source)
+        | Self::NotReady(_, Some(source)) = &self
+        {
             log_failure(status, source.as_ref());
         }
         let mut response = match &self {

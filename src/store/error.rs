@@ -1,5 +1,7 @@
 //! What can go wrong in a store, whichever it is.
 
+use std::sync::Arc;
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,16 @@ pub enum StoreError {
 impl StoreError {
     pub(super) fn unavailable(source: impl Into<Source>) -> Self {
         Self::Unavailable(source.into())
+    }
+
+    /// The same error for each of several who share it.
+    pub(super) fn shared(error: &Arc<Self>) -> Self {
+        match error.as_ref() {
+            Self::CallerGone => Self::CallerGone,
+            Self::Overloaded => Self::Overloaded,
+            Self::Unavailable(_) => Self::unavailable(Arc::clone(error)),
+            Self::Internal(_) => Self::internal(Arc::clone(error)),
+        }
     }
 
     pub(super) fn internal(source: impl Into<Source>) -> Self {

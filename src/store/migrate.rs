@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::Result as StoreResult;
 
 /// One step between two revisions of the schema.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Migration {
     /// `NNNN_name`: the name of the file, and of the state after it.
     pub revision: &'static str,
@@ -35,20 +35,30 @@ impl Migration {
     }
 }
 
+/// A migration from its two files, which must be there.
+macro_rules! migration {
+    ($folder:literal, $revision:literal) => {
+        Migration {
+            revision: $revision,
+            up: include_str!(concat!("../../migrations/", $folder, "/", $revision, ".up.sql")),
+            down: include_str!(concat!("../../migrations/", $folder, "/", $revision, ".down.sql")),
+        }
+    };
+}
+
 /// The one list: a migration that lacks a file for a store does not compile.
 macro_rules! migrations {
-    ($($revision:literal,)+) => {
-        pub const SQLITE: &[Migration] = &[$(Migration {
-            revision: $revision,
-            up: include_str!(concat!("../../migrations/sqlite/", $revision, ".up.sql")),
-            down: include_str!(concat!("../../migrations/sqlite/", $revision, ".down.sql")),
-        }),+];
+    ($first:literal, $($revision:literal,)+) => {
+        pub const SQLITE: &[Migration] =
+            &[migration!("sqlite", $first), $(migration!("sqlite", $revision)),+];
 
-        pub const POSTGRES: &[Migration] = &[$(Migration {
-            revision: $revision,
-            up: include_str!(concat!("../../migrations/postgres/", $revision, ".up.sql")),
-            down: include_str!(concat!("../../migrations/postgres/", $revision, ".down.sql")),
-        }),+];
+        pub const POSTGRES: &[Migration] =
+            &[migration!("postgres", $first), $(migration!("postgres", $revision)),+];
+
+        /// Those of a database that the reference's Alembic migrations made: its tables are there
+        /// already, and the first only adds to them.
+        pub const ADOPTED: &[Migration] =
+            &[migration!("adopted", $first), $(migration!("postgres", $revision)),+];
     };
 }
 
@@ -72,6 +82,9 @@ pub struct Applied {
 #[async_trait]
 pub trait Admin: Send {
     fn migrations(&self) -> &'static [Migration];
+
+    /// What the database is, and what in it an upgrade would have to be told about: sentences.
+    async fn remarks(&mut self) -> MigrateResult<Vec<String>>;
 
     /// In the order they were applied; none for a database that is not there yet.
     async fn applied(&mut self) -> StoreResult<Vec<Applied>>;
@@ -120,6 +133,10 @@ pub enum MigrateError {
     Unknown(String),
     #[error("the migration {0} is not the one that was applied to the database")]
     Changed(String),
+    #[error("the database is none that can be taken over: nothing was changed")]
+    UnknownShape(Vec<String>),
+    #[error("another process is migrating the database")]
+    Locked,
     #[error("there is no revision {0:?}: see `post-api db history`")]
     NoSuchRevision(String),
     #[error("{0} leads beyond the {1} revision")]

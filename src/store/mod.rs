@@ -20,6 +20,7 @@
 //!
 //! Not here: HTTP, hashing, and what a request must look like.
 
+mod batch;
 mod error;
 pub mod migrate;
 pub mod postgres;
@@ -92,9 +93,18 @@ pub trait Store: Send + Sync + 'static {
     /// Casts, turns or withdraws the caller's vote: at most one for each post.
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome>;
 
-    /// Whether the store answers, and its write lock can be had. Nothing is written to find out: a
-    /// full disk is not noticed here.
-    async fn check_ready(&self) -> Result<()>;
+    /// Whether the store answers and would take a write. Nothing is written to find out: a full disk
+    /// is not noticed here.
+    async fn check_ready(&self) -> Result<Readiness>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// The schema is not the one that this binary works with.
+    WrongRevision,
+    /// A standby, or a database that was told not to take writes.
+    ReadOnly,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,18 +1,46 @@
 //! Where a PostgreSQL database is, and how it is to be spoken to: what `DATABASE_URL` says, or the
 //! reference's five settings. Nothing is looked up or connected here.
+//!
+//! Not read: `PGPASSWORD` and the other variables of libpq, `~/.pgpass`, `pg_service.conf`.
 
+use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// A database that can be connected to. `Debug` and [`Address::describe`] do not show the password.
 #[derive(Debug, Clone)]
 pub struct Address {
     pub(super) config: Config,
+    pub(super) trust: Trust,
+    is_prepared: bool,
 }
 
-/// Why a text is no address of a PostgreSQL database. Never repeats the text: it may hold a password.
+/// Which certificates of a server are believed, once it speaks TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Any: whoever listens is kept out, whoever stands in between is not.
+    Anyone,
+    /// Those of an authority, whatever name they are for.
+    Authority(Roots),
+    /// Those of an authority for the host's name.
+    Host(Roots),
+}
+
+/// The authorities that are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Roots {
+    /// Those of the machine.
+    Native,
+    /// Those of a PEM file.
+    File(PathBuf),
+}
+
+/// Why a text is no address of a PostgreSQL database. Never repeats the text: it may hold a
+/// password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AddressFault(String);
@@ -20,48 +48,155 @@ pub struct AddressFault(String);
 /// How long each host may take to accept a connection, if the address does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// A connection on which nothing comes back for so long is given up (TCP's user timeout).
+const SILENCE: Duration = Duration::from_secs(10);
+
 impl Address {
-    /// Reads `postgresql://…`.
+    /// Reads `postgresql://…` as libpq does, and `SQLAlchemy`'s `postgresql+driver://…`.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(url: &str) -> Result<Self, AddressFault> {
-        let config: Config =
-            url.parse().map_err(|error: tokio_postgres::Error| AddressFault(error.to_string()))?;
-        Ok(Self::with_defaults(config))
+        let fault = |problem: &str| AddressFault(problem.to_owned());
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| fault("it has no `://`"))?;
+        let scheme = scheme.split('+').next().unwrap_or_default();
+        if !["postgres", "postgresql"].contains(&scheme) {
+            return Err(fault("it does not begin with `postgresql://`"));
+        }
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let tls = Tls::take_from(query)?;
+        let mut config: Config = format!("postgresql://{place}?{}", tls.rest)
+            .parse()
+            .map_err(|error| AddressFault(describe_fault(&error)))?;
+        config.ssl_mode(tls.mode);
+        Self::complete(config, tls.trust)
     }
 
-    /// From the reference's five settings.
-    #[must_use]
-    pub fn from_parts(host: &str, port: u16, name: &str, user: &str, password: &str) -> Self {
+    /// From the reference's five settings. A host that begins with a slash is the folder of a Unix
+    /// socket.
+    ///
+    /// # Errors
+    /// If one of them is empty.
+    pub fn from_parts(
+        host: &str,
+        port: u16,
+        name: &str,
+        user: &str,
+        password: &str,
+    ) -> Result<Self, AddressFault> {
         let mut config = Config::new();
         config.host(host).port(port).dbname(name).user(user).password(password);
-        Self::with_defaults(config)
+        Self::complete(config, Trust::Anyone)
     }
 
-    /// Host, port and database, without the credentials.
+    /// Whether statements stay prepared on their connection. A pooler in transaction mode gives
+    /// each statement another one.
+    #[must_use]
+    pub fn with_prepared(self, is_prepared: bool) -> Self {
+        Self { is_prepared, ..self }
+    }
+
+    #[must_use]
+    pub fn is_prepared(&self) -> bool {
+        self.is_prepared
+    }
+
+    /// Hosts and database, without the credentials.
     #[must_use]
     pub fn describe(&self) -> String {
-        let hosts: Vec<String> = self
-            .config
-            .get_hosts()
-            .iter()
-            .map(|host| match host {
-                Host::Tcp(name) => name.clone(),
-                Host::Unix(path) => path.display().to_string(),
-            })
-            .collect();
-        let name = self.config.get_dbname().unwrap_or_default();
-        format!("postgresql://{}/{name}", hosts.join(","))
+        let mut text = "postgresql://".to_owned();
+        let ports = self.config.get_ports();
+        for (number, host) in self.config.get_hosts().iter().enumerate() {
+            let port = ports.get(number).or_else(|| ports.first()).unwrap_or(&5432);
+            let comma = if number > 0 { "," } else { "" };
+            // Writing to a String does not fail.
+            let _ = match host {
+                Host::Tcp(name) => write!(text, "{comma}{name}:{port}"),
+                Host::Unix(folder) => write!(text, "{comma}{}:{port}", folder.display()),
+            };
+        }
+        text + "/" + self.config.get_dbname().unwrap_or_default()
     }
 
-    fn with_defaults(mut config: Config) -> Self {
+    fn complete(mut config: Config, trust: Trust) -> Result<Self, AddressFault> {
+        let is_blank = |text: Option<&str>| text.is_none_or(str::is_empty);
+        if config.get_hosts().is_empty() {
+            return Err(AddressFault("it names no host".to_owned()));
+        }
+        if is_blank(config.get_user()) {
+            return Err(AddressFault("it names no user".to_owned()));
+        }
+        if is_blank(config.get_dbname()) {
+            return Err(AddressFault("it names no database".to_owned()));
+        }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
-        if config.get_hosts().len() > 1 {
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("post-api");
+        }
+        config.keepalives_idle(Duration::from_secs(10));
+        config.keepalives_interval(Duration::from_secs(5));
+        config.keepalives_retries(3);
+        // Of several hosts the one that takes writes is meant: the others stand by.
+        if config.get_hosts().len() > 1
+            && config.get_target_session_attrs() == TargetSessionAttrs::Any
+        {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        Self { config }
+        Ok(Self { config, trust, is_prepared: true })
     }
+}
+
+/// What the parameters of a URL say about TLS, with libpq's meaning; and the others.
+struct Tls {
+    mode: SslMode,
+    trust: Trust,
+    rest: String,
+}
+
+impl Tls {
+    fn take_from(query: &str) -> Result<Self, AddressFault> {
+        let (mut mode, mut file, mut rest) = (String::from("prefer"), None, Vec::new());
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+            match name {
+                "sslmode" => mode = value,
+                "sslrootcert" => file = Some(value),
+                _ => rest.push(parameter),
+            }
+        }
+        let roots = match file.as_deref() {
+            None | Some("" | "system") => Roots::Native,
+            Some(path) => Roots::File(PathBuf::from(path)),
+        };
+        let (mode, trust) = match mode.as_str() {
+            "disable" => (SslMode::Disable, Trust::Anyone),
+            "allow" | "prefer" => (SslMode::Prefer, Trust::Anyone),
+            // As libpq: a file of authorities is not given for nothing.
+            "require" if matches!(roots, Roots::File(_)) => {
+                (SslMode::Require, Trust::Authority(roots))
+            }
+            "require" => (SslMode::Require, Trust::Anyone),
+            "verify-ca" => (SslMode::Require, Trust::Authority(roots)),
+            "verify-full" => (SslMode::Require, Trust::Host(roots)),
+            _ => {
+                return Err(AddressFault(
+                    "sslmode is none of disable, allow, prefer, require, verify-ca, verify-full"
+                        .to_owned(),
+                ));
+            }
+        };
+        Ok(Self { mode, trust, rest: rest.join("&") })
+    }
+}
+
+/// The driver's own words name the parameter, never its value.
+fn describe_fault(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
 }

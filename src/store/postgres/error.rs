@@ -5,10 +5,33 @@ use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::store::StoreError;
+use crate::store::batch::Failure;
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        if may_pass(&error) { Self::unavailable(error) } else { Self::internal(error) }
+        let may_pass = may_pass(&error);
+        let source: Box<dyn std::error::Error + Send + Sync> = match error.as_db_error() {
+            Some(said) => Box::new(Said {
+                state: said.code().code().to_owned(),
+                message: said.message().to_owned(),
+            }),
+            None => Box::new(error),
+        };
+        if may_pass { Self::unavailable(source) } else { Self::internal(source) }
+    }
+}
+
+/// What the server said, without the details: they may repeat a row, and with it a password hash.
+#[derive(Debug, thiserror::Error)]
+#[error("{message} (SQLSTATE {state})")]
+struct Said {
+    state: String,
+    message: String,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if is_undone(&error) { Self::Undone(error.into()) } else { Self::Final(error.into()) }
     }
 }
 
@@ -16,11 +39,72 @@ impl From<Error> for StoreError {
 fn may_pass(error: &Error) -> bool {
     // Without a code it is not the server that speaks: the connection is broken.
     let Some(state) = error.code() else { return true };
-    let class = state.code().get(..2).unwrap_or_default();
-    match class {
-        // Connection; login (a rotated password); state of the transaction (read-only, standby);
-        // rolled back (serialization, deadlock); resources; operator (restart, timeout); system.
-        "08" | "28" | "25" | "40" | "53" | "57" | "58" => true,
-        _ => [SqlState::LOCK_NOT_AVAILABLE, SqlState::INVALID_CATALOG_NAME].contains(state),
+    match class(state) {
+        // Connection; login (a password that was changed); no transaction that writes (a standby);
+        // rolled back (serialization, deadlock); resources; limits of the server's configuration;
+        // operator (restart, timeout); system.
+        "08" | "25" | "28" | "40" | "53" | "57" | "58" => true,
+        _ => [
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::INVALID_CATALOG_NAME,
+            // A table or a column that is not there: the schema is being moved back or forth.
+            SqlState::UNDEFINED_TABLE,
+            SqlState::UNDEFINED_COLUMN,
+            // A plan whose tables were altered; it is made anew the next time.
+            SqlState::FEATURE_NOT_SUPPORTED,
+            // A pooler that gave the statement a server which does not have it prepared.
+            SqlState::INVALID_SQL_STATEMENT_NAME,
+            SqlState::DUPLICATE_PSTATEMENT,
+        ]
+        .contains(state),
     }
+}
+
+/// Whether nothing of the statement happened, and the connection stands: the server itself rolled
+/// it back. A session that the server ends, or a connection that breaks, may have committed.
+fn is_undone(error: &Error) -> bool {
+    let Some(state) = error.code() else { return false };
+    let is_end_of_session = class(state) == "08"
+        || (class(state) == "57" && *state != SqlState::QUERY_CANCELED)
+        || *state == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN;
+    !is_end_of_session
+}
+
+/// Whether the whole statement may be run again at once: it was undone for the sake of others, or
+/// a row that it refers to went while it ran. The next time it sees what they did.
+pub(super) fn is_overtaken(error: &Error) -> bool {
+    is_any_of(
+        error,
+        &[
+            &SqlState::T_R_SERIALIZATION_FAILURE,
+            &SqlState::T_R_DEADLOCK_DETECTED,
+            &SqlState::FOREIGN_KEY_VIOLATION,
+        ],
+    )
+}
+
+/// Whether the connection is of no more use, although it stands: it leads to a server that only
+/// reads, and another may have taken its place; or what was prepared on it does not fit any more.
+pub(super) fn is_stale(error: &Error) -> bool {
+    is_any_of(
+        error,
+        &[
+            &SqlState::READ_ONLY_SQL_TRANSACTION,
+            &SqlState::FEATURE_NOT_SUPPORTED,
+            &SqlState::INVALID_SQL_STATEMENT_NAME,
+            &SqlState::DUPLICATE_PSTATEMENT,
+        ],
+    )
+}
+
+pub(super) fn is_duplicate(error: &Error) -> bool {
+    is_any_of(error, &[&SqlState::UNIQUE_VIOLATION])
+}
+
+fn is_any_of(error: &Error, states: &[&SqlState]) -> bool {
+    error.code().is_some_and(|state| states.contains(&state))
+}
+
+fn class(state: &SqlState) -> &str {
+    state.code().get(..2).unwrap_or_default()
 }

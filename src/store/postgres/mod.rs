@@ -1,8 +1,193 @@
 //! The production store: a PostgreSQL database, 14 to 18.
+//!
+//! What many ask for at once shares a statement ([`super::batch`]); everything else is a statement
+//! of its own. All of it runs on tasks of the store's: a caller that leaves interrupts nothing, and
+//! no connection goes back to the pool in the middle of something. An answer is given after the
+//! commit.
 
 mod address;
+mod admin;
 mod connect;
 mod error;
+mod lists;
+mod posts;
+mod schema;
+mod search;
+mod session;
+mod statement;
+mod tls;
+mod users;
+mod votes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use self::lists::ListPosts;
+use self::posts::{CreatePosts, FindPosts, NewPost};
+use self::session::Sessions;
+use self::users::FindCallers;
+use self::votes::{CastVotes, WithdrawVotes};
+use super::batch::{Bounds, Lane};
+use super::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
+use crate::domain::caller::Caller;
+use crate::domain::email::Email;
+use crate::domain::page::Page;
+use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use address::{Address, AddressFault};
+pub use admin::PostgresAdmin;
 pub use connect::connect;
+pub use statement::{Statement, request_statements};
+
+/// How long an answer may take, whatever happens to the database.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A queue of many batches would be worked off too late; more than this is refused at once.
+const LANE: Bounds = Bounds { queue: 4096, members: 256, patience: PATIENCE };
+
+pub struct PostgresStore {
+    sessions: Arc<Sessions>,
+    callers: Lane<FindCallers>,
+    posts: Lane<FindPosts>,
+    lists: Lane<ListPosts>,
+    new_posts: Lane<CreatePosts>,
+    votes: Lane<CastVotes>,
+    withdrawals: Lane<WithdrawVotes>,
+}
+
+impl PostgresStore {
+    /// Connects when the first request comes: a database that is out of reach is no fault yet.
+    ///
+    /// # Errors
+    /// If the certificates that the server's is to be compared with cannot be read.
+    pub fn open(address: &Address) -> Result<Self> {
+        let sessions = Arc::new(Sessions::new(address)?);
+        Ok(Self {
+            callers: Lane::open(FindCallers(Arc::clone(&sessions)), LANE),
+            posts: Lane::open(FindPosts(Arc::clone(&sessions)), LANE),
+            lists: Lane::open(ListPosts(Arc::clone(&sessions)), LANE),
+            new_posts: Lane::open(CreatePosts(Arc::clone(&sessions)), LANE),
+            votes: Lane::open(CastVotes(Arc::clone(&sessions)), LANE),
+            withdrawals: Lane::open(WithdrawVotes(Arc::clone(&sessions)), LANE),
+            sessions,
+        })
+    }
+
+    /// Runs the operation on a task of its own: it ends whether or not its caller stays.
+    async fn run<T: Send + 'static, F>(
+        &self,
+        operation: impl FnOnce(Arc<Sessions>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let task = tokio::spawn(operation(Arc::clone(&self.sessions)));
+        match tokio::time::timeout(PATIENCE, task).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Err(StoreError::internal(error)),
+            Err(_) => Err(StoreError::unavailable("the database did not answer in time")),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn create_user(&self, user: NewUser) -> Result<CreateUser> {
+        self.run(|sessions| async move { users::create_user(&sessions, &user).await }).await
+    }
+
+    async fn find_user(&self, id: UserId) -> Result<Option<User>> {
+        self.run(move |sessions| async move { users::find_user(&sessions, id).await }).await
+    }
+
+    async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
+        self.run(|sessions| async move { users::find_credentials(&sessions, &email).await }).await
+    }
+
+    async fn upgrade_password_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<()> {
+        self.run(move |sessions| async move {
+            users::upgrade_password_hash(&sessions, id, &old, &new).await
+        })
+        .await
+    }
+
+    async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
+        self.run(move |sessions| async move { users::delete_user(&sessions, caller, id).await })
+            .await
+    }
+
+    async fn find_caller(&self, caller: Caller) -> Result<()> {
+        self.callers.ask(caller.user_id).await
+    }
+
+    async fn create_post(
+        &self,
+        caller: Caller,
+        content: PostContent,
+        created_at: Timestamp,
+    ) -> Result<Post> {
+        self.new_posts.ask(NewPost { author: caller.user_id, content, created_at }).await
+    }
+
+    async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
+        self.posts.ask((caller, id)).await
+    }
+
+    async fn list_posts(&self, caller: Caller, page: Page) -> Result<Vec<PostWithVotes>> {
+        match (page.limit, page.search.as_deref()) {
+            (Some(0), _) => self.find_caller(caller).await.map(|()| Vec::new()),
+            (Some(_), None | Some("")) => self.lists.ask((caller, page)).await,
+            // What may take long goes alone: nobody waits behind it.
+            (None, None | Some("")) => {
+                self.run(
+                    move |sessions| async move { lists::list_alone(&sessions, caller, page).await },
+                )
+                .await
+            }
+            (_, Some(_)) => {
+                self.run(move |sessions| async move {
+                    search::search_posts(&sessions, caller, &page).await
+                })
+                .await
+            }
+        }
+    }
+
+    async fn replace_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        content: PostContent,
+    ) -> Result<ChangePost<Post>> {
+        self.run(move |sessions| async move {
+            posts::replace_post(&sessions, caller, id, &content).await
+        })
+        .await
+    }
+
+    async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
+        self.run(move |sessions| async move { posts::delete_post(&sessions, caller, id).await })
+            .await
+    }
+
+    async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
+        match vote.direction {
+            Some(direction) => self.votes.ask((caller, vote.post_id, direction)).await,
+            None => self.withdrawals.ask((caller, vote.post_id, ())).await,
+        }
+    }
+
+    async fn check_ready(&self) -> Result<Readiness> {
+        self.run(|sessions| async move { sessions.check_ready().await }).await
+    }
+}

@@ -60,6 +60,10 @@ impl Admin for SqliteAdmin {
         SQLITE
     }
 
+    async fn remarks(&mut self) -> MigrateResult<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     async fn applied(&mut self) -> Result<Vec<Applied>> {
         match self.existing()? {
             Some(database) => Ok(read_history(&database)?),

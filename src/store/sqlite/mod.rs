@@ -24,7 +24,7 @@ use jiff::Timestamp;
 
 use self::reader::Readers;
 use self::writer::Writer;
-use super::{ChangePost, CreateUser, DeleteUser, Result, Store, StoreError};
+use super::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::page::Page;
@@ -120,10 +120,10 @@ impl Store for SqliteStore {
         self.writer.run(move |database| votes::cast_vote(database, caller, vote)).await
     }
 
-    async fn check_ready(&self) -> Result<()> {
+    async fn check_ready(&self) -> Result<Readiness> {
         self.readers.run(|database| Ok(database.query_row("SELECT 1", [], |_| Ok(()))?)).await?;
         // An empty transaction takes and releases the write lock without touching the disk.
-        self.writer.run(|_| Ok(())).await
+        self.writer.run(|_| Ok(Readiness::Ready)).await
     }
 }
 

@@ -164,9 +164,10 @@ impl Browser {
             .collect();
         assert!(addresses.iter().any(|address| *address == format!("{url}/openapi.json")));
         addresses.retain(|address| {
-            // The last is the page that the browser itself begins with.
-            let is_inside =
-                ["data:", "blob:", "chrome:"].iter().any(|scheme| address.starts_with(scheme));
+            // The last two are of the page that the browser itself begins with.
+            let is_inside = ["data:", "blob:", "chrome:", "chrome-untrusted:"]
+                .iter()
+                .any(|scheme| address.starts_with(scheme));
             !is_inside && !address.starts_with(&format!("{url}/"))
         });
         assert!(addresses.is_empty(), "{addresses:#?}");

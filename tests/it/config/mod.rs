@@ -1,4 +1,5 @@
 //! Settings.
 
+mod database;
 mod dotenv;
 mod settings;

@@ -6,6 +6,7 @@ mod heads;
 mod kill;
 mod limits;
 mod panic;
+mod postgres;
 mod secrets;
 mod smuggling;
 mod stalled;

@@ -22,7 +22,7 @@ use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::http::{App, Limits, Origins, Pages, Shell, wrap};
-use post_api::store::{ChangePost, CreateUser, DeleteUser, Result, Store, StoreError};
+use post_api::store::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
 use secrecy::SecretString;
 use serde_json::json;
 use tower::ServiceExt as _;
@@ -98,7 +98,7 @@ impl Store for Broken {
     async fn cast_vote(&self, _: Caller, _: Vote) -> Result<VoteOutcome> {
         self.fail()
     }
-    async fn check_ready(&self) -> Result<()> {
+    async fn check_ready(&self) -> Result<Readiness> {
         self.fail()
     }
 }
@@ -223,6 +223,8 @@ async fn a_store_that_fails_is_told_by_status_alone_and_logged_once() {
             let name = format!("{way:?}: {} {}", request.method(), request.uri());
             let answer = ask(&routes, request).await;
             assert_eq!(answer.status, status, "{name}");
+            let reason = reason_not_ready(way).filter(|_| name.ends_with("/readyz"));
+            let sentence = reason.unwrap_or(sentence);
             assert_eq!(answer.json(), json!({"detail": sentence}), "{name}");
             assert_eq!(answer.header("retry-after"), retry_after, "{name}");
             assert_eq!(answer.header("content-type"), "application/json", "{name}");
@@ -236,6 +238,15 @@ async fn a_store_that_fails_is_told_by_status_alone_and_logged_once() {
         }
         let live = Request::get("/livez").body(Body::empty()).unwrap();
         assert_eq!(ask(&routes, live).await.status, 200, "{way:?}");
+    }
+}
+
+/// What whoever asks for it is told.
+fn reason_not_ready(way: Way) -> Option<&'static str> {
+    match way {
+        Way::Unavailable => Some("not ready: the database is out of reach"),
+        Way::Overloaded => Some("not ready: too much is waiting for the database"),
+        Way::Internal | Way::Panic => None,
     }
 }
 

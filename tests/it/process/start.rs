@@ -233,7 +233,7 @@ fn a_weak_secret_is_refused_and_for_the_reference_warned_about() {
 }
 
 #[test]
-fn postgresql_is_refused_clearly() {
+fn postgresql_without_a_key_is_refused_clearly() {
     let folder = TempDir::new().unwrap();
     let url = [("DATABASE_URL", "postgresql://ada:hunter2@db/posts")];
     let parts = [
@@ -246,7 +246,7 @@ fn postgresql_is_refused_clearly() {
     for environment in [url.as_slice(), parts.as_slice()] {
         let (code, said) = refused(folder.path(), &["--port", "0"], environment);
         assert_eq!(code, 2, "{said}");
-        assert!(said.contains("PostgreSQL is not served by this release; give `sqlite:"), "{said}");
+        assert!(said.contains("SECRET_KEY: is missing; make one with"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
 }

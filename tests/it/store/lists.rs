@@ -242,18 +242,16 @@ fn parts(title: &str) -> Vec<String> {
     parts
 }
 
-/// A search gives up after a thousand titles in vain; drafts of others are looked at in vain too.
+/// What no index can bound gives up after a thousand titles in vain.
 pub async fn a_search_in_vain_ends(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    store.write(ada, "needle abcd").await;
-    assert_eq!(store.titles(ada, search("needle")).await.len(), 1);
+    store.write(ada, "needle q7").await;
     for _ in 0..999 {
-        store.write(ada, "abc bcd").await;
+        store.write(ada, "hay").await;
     }
-    // The trigrams of these are those of the text, so that each is a candidate.
-    assert_eq!(store.titles(ada, search("abcd")).await, ["needle abcd"]);
+    assert_eq!(store.titles(ada, search("q7")).await, ["needle q7"]);
     assert_eq!(store.titles(ada, search("zz")).await, [""; 0]);
-    store.write(ada, "abc bcd").await;
-    assert_eq!(store.titles(ada, search("abcd")).await, [""; 0]);
-    assert_eq!(store.titles(ada, search("needle")).await.len(), 1);
+    store.write(ada, "hay").await;
+    assert_eq!(store.titles(ada, search("q7")).await, [""; 0]);
+    assert_eq!(store.titles(ada, search("needle")).await, ["needle q7"]);
 }

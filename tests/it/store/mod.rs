@@ -25,6 +25,9 @@ mod concurrency;
 /// What an operator does to a database: up, down, compare, recount.
 mod migrations;
 
+/// Taking over a database of the reference, and giving it back.
+mod adoption;
+
 /// How SQLite runs the statements of requests: by an index, each of them.
 mod plans;
 
@@ -112,3 +115,4 @@ macro_rules! every_case_on {
 }
 
 every_case_on!(sqlite);
+every_case_on!(postgres);

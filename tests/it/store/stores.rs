@@ -13,9 +13,12 @@ use post_api::domain::text::Text;
 use post_api::domain::user::{NewUser, PasswordHash, UserId};
 use post_api::domain::vote::{Direction, Vote, VoteOutcome};
 use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::postgres::PostgresStore;
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use post_api::store::{CreateUser, Result, Store, StoreError};
 use tempfile::TempDir;
+
+use crate::support::Cluster;
 
 /// What every case's clock shows: 2025-01-31T12:00:00.123456Z.
 pub const NOON: i64 = 1_738_324_800_123_456;
@@ -24,7 +27,7 @@ pub const NOON: i64 = 1_738_324_800_123_456;
 pub struct FreshStore {
     store: Arc<dyn Store>,
     /// What goes when the case ends.
-    _place: TempDir,
+    _place: Box<dyn std::any::Any + Send + Sync>,
 }
 
 /// On SQLite, in a file of its own.
@@ -34,7 +37,14 @@ pub async fn sqlite() -> FreshStore {
     let mut admin = SqliteAdmin::new(&path);
     let head = admin.migrations().len();
     migrate(&mut admin, head, noon(), |_| {}).await.unwrap();
-    FreshStore { store: Arc::new(SqliteStore::open(&path).unwrap()), _place: folder }
+    FreshStore { store: Arc::new(SqliteStore::open(&path).unwrap()), _place: Box::new(folder) }
+}
+
+/// On PostgreSQL, in a database of its own.
+pub async fn postgres() -> FreshStore {
+    let database = Cluster::shared().database();
+    let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
+    FreshStore { store, _place: Box::new(database) }
 }
 
 impl Deref for FreshStore {

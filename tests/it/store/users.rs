@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
 use post_api::domain::user::{NewUser, UserId};
-use post_api::store::{CreateUser, DeleteUser};
+use post_api::store::{CreateUser, DeleteUser, Readiness};
 
 use super::stores::{
     FreshStore, assert_gone, content, email, hash, new_user, noon, seeing_drafts, vote,
@@ -150,5 +150,5 @@ pub async fn a_caller_without_an_account_is_gone(store: &FreshStore) {
 }
 
 pub async fn the_store_is_ready(store: &FreshStore) {
-    store.check_ready().await.unwrap();
+    assert_eq!(store.check_ready().await.unwrap(), Readiness::Ready);
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod app;
 mod clock;
+mod cluster;
 mod forged;
 mod parallel;
 mod persona;
@@ -13,6 +14,7 @@ mod wire;
 pub use answer::Answer;
 pub use app::{CHEAP, FORM, PASSWORD, Setup, TestApp};
 pub use clock::TestClock;
+pub use cluster::{Cluster, TestDatabase};
 pub use forged::{forge, forge_text};
 pub use parallel::{at_once, begin_and_drop};
 pub use persona::Persona;

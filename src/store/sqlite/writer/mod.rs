@@ -170,13 +170,9 @@ fn acknowledge_all(members: impl IntoIterator<Item = Box<dyn Member>>) {
 
 /// The kind of the error is kept; the error itself can only be shared.
 fn refuse_all(members: impl IntoIterator<Item = Box<dyn Member>>, error: StoreError) {
-    let share: fn(Arc<StoreError>) -> StoreError = match error {
-        StoreError::Unavailable(_) => |error| StoreError::unavailable(error),
-        _ => |error| StoreError::internal(error),
-    };
     let error = Arc::new(error);
     for member in members {
-        member.refuse(share(Arc::clone(&error)));
+        member.refuse(StoreError::shared(&error));
     }
 }
 

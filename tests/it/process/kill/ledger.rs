@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::Sender;
 
-use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Value, json};
 
+use super::stored::Stored;
 use crate::support::{Answer, PASSWORD, Service, Wire};
 
 /// Numbers that look random and can be had again (`SplitMix64`).
@@ -132,7 +132,7 @@ impl Ledger {
         let email = format!("{}@example.com", self.fresh_name());
         self.pending = Some(Pending::Account(email.clone()));
         let account = json!({"email": email, "password": PASSWORD});
-        let answer = wire.call("POST", "/users", "", Some(&account))?.expect(201);
+        let answer = settled(wire.call("POST", "/users", "", Some(&account))?, 201)?;
         self.accounts.insert(email, number(&answer));
         Ok(())
     }
@@ -145,7 +145,7 @@ impl Ledger {
              content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
             form.len()
         ))?;
-        let answer = wire.try_answer()?.expect(200);
+        let answer = settled(wire.try_answer()?, 200)?;
         self.user = *id;
         answer.json()["access_token"].as_str().unwrap().clone_into(&mut self.token);
         Ok(())
@@ -155,12 +155,12 @@ impl Ledger {
         let title = self.fresh_name();
         self.pending = Some(Pending::Post(title.clone()));
         let post = json!({"title": title, "content": content_of(&title)});
-        let answer = wire.call("POST", "/posts", &self.token, Some(&post))?.expect(201);
+        let answer = settled(wire.call("POST", "/posts", &self.token, Some(&post))?, 201)?;
         let id = number(&answer);
         self.posts.insert(id, title);
         self.pending = None;
         // Acknowledged is committed: readers, on connections of their own, see it at once.
-        wire.call("GET", &format!("/posts/{id}"), &self.token, None)?.expect(200);
+        settled(wire.call("GET", &format!("/posts/{id}"), &self.token, None)?, 200)?;
         Ok(())
     }
 
@@ -174,7 +174,7 @@ impl Ledger {
             (Some(cast), dir) if cast == dir => 409,
             _ => 201,
         };
-        answer.expect(expected);
+        settled(answer, expected)?;
         self.remember_vote(post, dir);
         Ok(())
     }
@@ -187,53 +187,59 @@ impl Ledger {
         }
     }
 
-    /// Holds the file against what was acknowledged, and learns what became of the rest.
-    pub(super) fn settle(&mut self, database: &Connection, seed: &str) {
+    /// Holds the database against what was acknowledged, and learns what became of the rest.
+    pub(super) fn settle(&mut self, stored: &dyn Stored, seed: &str) {
         match self.pending.take() {
             Some(Pending::Account(email)) => {
-                let sql = "SELECT id FROM users WHERE email = ?1";
-                let id: Option<i64> =
-                    database.query_row(sql, [&email], |row| row.get(0)).optional().unwrap();
-                self.accounts.extend(id.map(|id| (email, id)));
+                let sql =
+                    format!("SELECT email, CAST(id AS TEXT) FROM users WHERE email = '{email}'");
+                self.accounts.extend(parsed(stored.rows(&sql)));
             }
             Some(Pending::Post(title)) => {
-                let sql = "SELECT id FROM posts WHERE title = ?1";
-                let id: Option<i64> =
-                    database.query_row(sql, [&title], |row| row.get(0)).optional().unwrap();
-                self.posts.extend(id.map(|id| (id, title)));
+                let sql =
+                    format!("SELECT title, CAST(id AS TEXT) FROM posts WHERE title = '{title}'");
+                let found = parsed::<i64>(stored.rows(&sql));
+                self.posts.extend(found.into_iter().map(|(title, id)| (id, title)));
             }
             Some(Pending::Vote { post, dir }) => {
-                let found = self.stored_votes(database).get(&post).copied().unwrap_or(0);
+                let found = self.stored_votes(stored).get(&post).copied().unwrap_or(0);
                 let before = self.votes.get(&post).copied().unwrap_or(0);
                 assert!(found == dir || found == before, "{seed}: a vote {dir} became {found}");
                 self.remember_vote(post, found);
             }
             None => {}
         }
-        self.compare(database, seed);
+        self.compare(stored, seed);
     }
 
-    fn compare(&self, database: &Connection, seed: &str) {
+    fn compare(&self, stored: &dyn Stored, seed: &str) {
         let mine = format!("{}-%", self.name);
-        let accounts: BTreeMap<String, i64> =
-            pairs(database, "SELECT email, id FROM users WHERE email LIKE ?1", &mine);
-        assert_eq!(accounts, self.accounts, "{seed}: accounts");
+        let accounts = stored
+            .rows(&format!("SELECT email, CAST(id AS TEXT) FROM users WHERE email LIKE '{mine}'"));
+        assert_eq!(parsed(accounts), self.accounts, "{seed}: accounts");
+        let posts = stored
+            .rows(&format!("SELECT CAST(id AS TEXT), title FROM posts WHERE title LIKE '{mine}'"));
         let posts: BTreeMap<i64, String> =
-            pairs(database, "SELECT id, title FROM posts WHERE title LIKE ?1", &mine);
+            posts.into_iter().map(|(id, title)| (id.parse().unwrap(), title)).collect();
         assert_eq!(posts, self.posts, "{seed}: posts");
-        let contents: BTreeMap<String, String> =
-            pairs(database, "SELECT title, content FROM posts WHERE title LIKE ?1", &mine);
+        let contents =
+            stored.rows(&format!("SELECT title, content FROM posts WHERE title LIKE '{mine}'"));
         let torn: BTreeSet<&String> = contents
             .iter()
-            .filter(|(title, text)| **text != content_of(title))
+            .filter(|(title, text)| *text != content_of(title))
             .map(|(title, _)| title)
             .collect();
         assert!(torn.is_empty(), "{seed}: torn posts {torn:?}");
-        assert_eq!(self.stored_votes(database), self.votes, "{seed}: votes");
+        assert_eq!(self.stored_votes(stored), self.votes, "{seed}: votes");
     }
 
-    fn stored_votes(&self, database: &Connection) -> BTreeMap<i64, i64> {
-        pairs(database, "SELECT post_id, dir FROM votes WHERE user_id = ?1", &self.user)
+    fn stored_votes(&self, stored: &dyn Stored) -> BTreeMap<i64, i64> {
+        let rows = stored.rows(&format!(
+            "SELECT CAST(post_id AS TEXT), CAST(dir AS TEXT) FROM votes WHERE user_id = {}",
+            self.user
+        ));
+        let parse = |(post, dir): (String, String)| (post.parse().unwrap(), dir.parse().unwrap());
+        rows.into_iter().map(parse).collect()
     }
 
     /// The API says of the newest post what was acknowledged.
@@ -253,12 +259,16 @@ fn number(answer: &Answer) -> i64 {
     answer.json()["id"].as_i64().unwrap()
 }
 
-fn pairs<K, V>(database: &Connection, sql: &str, parameter: &dyn rusqlite::ToSql) -> BTreeMap<K, V>
-where
-    K: rusqlite::types::FromSql + Ord,
-    V: rusqlite::types::FromSql,
-{
-    let mut statement = database.prepare(sql).unwrap();
-    let rows = statement.query_map([parameter], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    rows.map(Result::unwrap).collect()
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(
+    rows: Vec<(String, String)>,
+) -> BTreeMap<String, T> {
+    rows.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect()
+}
+
+/// A database that is not there is no answer: what was asked for may have been done.
+fn settled(answer: Answer, status: u16) -> io::Result<Answer> {
+    if answer.status == 503 {
+        return Err(io::Error::other("refused"));
+    }
+    Ok(answer.expect(status))
 }

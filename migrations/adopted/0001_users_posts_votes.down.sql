@@ -1,0 +1,2 @@
+-- The reference's tables stay as they were.
+DROP INDEX votes_post;

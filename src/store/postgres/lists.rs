@@ -1,0 +1,164 @@
+//! Lists of posts in PostgreSQL, newest first. Searches are `search`'s.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+
+use super::posts::read_post;
+use super::session::{Session, Sessions, Value};
+use super::statement::{Statement, statements};
+use super::users::{FIND_USERS, read_users};
+use crate::domain::caller::Caller;
+use crate::domain::page::{Page, Shelf};
+use crate::domain::policy::Drafts;
+use crate::domain::post::PostWithVotes;
+use crate::domain::user::UserId;
+use crate::store::batch::{Batch, Failure};
+use crate::store::{Result, StoreError};
+
+/// The posts of an inner statement with their votes, newest first. `$1` is the limit of both, and
+/// a list with a limit ends after so many bytes ([`crate::domain::page::PAGE_BYTES`]): those of
+/// the others are not even sent.
+macro_rules! page {
+    ($inner:expr) => {
+        concat!(
+            "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
+                    (SELECT votes FROM vote_counts WHERE post_id = page.id)
+               FROM (SELECT *,
+                            sum(octet_length(title) + octet_length(content)) OVER (
+                                ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                            ) AS bytes_before
+                       FROM (",
+            $inner,
+            ") AS posts) AS page
+              WHERE $1 IS NULL OR bytes_before IS NULL OR bytes_before < 8388608
+              ORDER BY id DESC"
+        )
+    };
+}
+
+pub(super) use page;
+
+statements! {
+    LIST_PUBLISHED(INT8, INT8) = page!(
+        "SELECT id, title, content, published, created_at, owner_id
+           FROM posts
+          WHERE published
+          ORDER BY id DESC LIMIT $1 OFFSET $2"
+    );
+    LIST_ALL(INT8, INT8) = page!(
+        "SELECT id, title, content, published, created_at, owner_id
+           FROM posts
+          ORDER BY id DESC LIMIT $1 OFFSET $2"
+    );
+    LIST_OWN_DRAFTS(INT8, INT8, INT8) = page!(
+        "SELECT id, title, content, published, created_at, owner_id
+           FROM posts
+          WHERE owner_id = $3 AND NOT published
+          ORDER BY id DESC LIMIT $1 OFFSET $2"
+    );
+}
+
+pub(super) struct ListPosts(pub(super) Arc<Sessions>);
+
+#[async_trait]
+impl Batch for ListPosts {
+    type Request = (Caller, Page);
+    type Answer = Vec<PostWithVotes>;
+
+    async fn run(
+        &self,
+        requests: &[&(Caller, Page)],
+    ) -> std::result::Result<Vec<Result<Vec<PostWithVotes>>>, Failure> {
+        list_posts(&self.0, requests).await.map_err(Failure::Final)
+    }
+}
+
+/// A list without a limit: all there is.
+pub(super) async fn list_alone(
+    sessions: &Sessions,
+    caller: Caller,
+    page: Page,
+) -> Result<Vec<PostWithVotes>> {
+    let mut lists = list_posts(sessions, &[&(caller, page)]).await?;
+    lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
+}
+
+/// Equal lists are read once. All are sent without a wait between them, the question who of the
+/// callers is there last: an account that is there now was there when its list was read.
+pub(super) async fn list_posts(
+    sessions: &Sessions,
+    requests: &[&(Caller, Page)],
+) -> Result<Vec<Result<Vec<PostWithVotes>>>> {
+    let asked: Vec<List> = requests.iter().map(|(caller, page)| List::of(*caller, page)).collect();
+    let mut distinct = asked.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let callers: Vec<i64> = requests.iter().map(|(caller, _)| caller.user_id.0).collect();
+
+    let session = sessions.begin().await?;
+    for list in &distinct {
+        session.prepare(list.statement()).await?;
+    }
+    session.prepare(&FIND_USERS).await?;
+    let lists = try_join_all(distinct.iter().map(|list| list.read(&session)));
+    let callers: [Value<'_>; 1] = [&callers];
+    let (lists, users) = tokio::join!(lists, session.query(&FIND_USERS, &callers));
+    let (lists, users) = (lists?, read_users(&users?)?);
+
+    let answer = |((caller, _), list): (&&(Caller, Page), &List)| {
+        if !users.contains(&caller.user_id) {
+            return Err(StoreError::CallerGone);
+        }
+        let place = distinct.binary_search(list).ok();
+        place
+            .and_then(|place| lists.get(place).cloned())
+            .ok_or_else(|| StoreError::internal("a list was not read"))
+    };
+    Ok(requests.iter().zip(&asked).map(answer).collect())
+}
+
+/// All that a list depends on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct List {
+    shelf: Shelves,
+    limit: Option<i64>,
+    skip: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Shelves {
+    Published,
+    All,
+    DraftsOf(UserId),
+}
+
+impl List {
+    fn of(caller: Caller, page: &Page) -> Self {
+        let shelf = match (page.shelf, caller.drafts) {
+            (Shelf::OwnDrafts, _) => Shelves::DraftsOf(caller.user_id),
+            (Shelf::Public, Drafts::Private) => Shelves::Published,
+            (Shelf::Public, Drafts::Visible) => Shelves::All,
+        };
+        let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
+        Self { shelf, limit: page.limit.map(i64::from), skip }
+    }
+
+    fn statement(&self) -> &'static Statement {
+        match self.shelf {
+            Shelves::Published => &LIST_PUBLISHED,
+            Shelves::All => &LIST_ALL,
+            Shelves::DraftsOf(_) => &LIST_OWN_DRAFTS,
+        }
+    }
+
+    async fn read(&self, session: &Session) -> Result<Vec<PostWithVotes>> {
+        let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
+        if let Shelves::DraftsOf(author) = &self.shelf {
+            values.push(&author.0);
+        }
+        let rows = session.query(self.statement(), &values).await?;
+        rows.iter().map(read_post).collect()
+    }
+}

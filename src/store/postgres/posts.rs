@@ -1,0 +1,219 @@
+//! Single posts in PostgreSQL.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::session::{Sessions, column};
+use super::statement::{Statement, statements};
+use crate::domain::caller::Caller;
+use crate::domain::policy::Drafts;
+use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::text::Text;
+use crate::domain::user::UserId;
+use crate::store::batch::{Batch, Failure};
+use crate::store::{ChangePost, Result, StoreError};
+
+statements! {
+    // Callers and posts in one statement: what is read and who may read it are of one moment.
+    FIND_POSTS(INT8_ARRAY, INT8_ARRAY) =
+        "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
+                (SELECT votes FROM vote_counts WHERE post_id = posts.id)
+           FROM posts
+          WHERE id = ANY($1)
+          UNION ALL
+         SELECT id::bigint, NULL, NULL, NULL, NULL, NULL, NULL
+           FROM users
+          WHERE id = ANY($2)";
+    // Numbers are drawn in the order of the rows. Of an author without an account nothing is kept.
+    CREATE_POSTS(TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY) =
+        "INSERT INTO posts (title, content, published, created_at, owner_id)
+         SELECT title, content, published, created_at, owner_id
+           FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY
+             AS written (title, content, published, created_at, owner_id, place)
+          WHERE EXISTS (SELECT FROM users WHERE users.id = written.owner_id)
+          ORDER BY place
+         RETURNING id::bigint, owner_id::bigint";
+    REPLACE_POST(INT8, INT8, TEXT, TEXT, BOOL) =
+        "UPDATE posts SET title = $3, content = $4, published = $5
+          WHERE id = $1 AND owner_id = $2
+         RETURNING created_at";
+    DELETE_POST(INT8, INT8) = "DELETE FROM posts WHERE id = $1 AND owner_id = $2 RETURNING id::bigint";
+}
+
+pub(super) async fn replace_post(
+    sessions: &Sessions,
+    caller: Caller,
+    id: PostId,
+    content: &PostContent,
+) -> Result<ChangePost<Post>> {
+    let (title, text) = (content.title.as_str(), content.content.as_str());
+    let rows = sessions
+        .query(&REPLACE_POST, &[&id.0, &caller.user_id.0, &title, &text, &content.published])
+        .await?;
+    match rows.first() {
+        Some(row) => Ok(ChangePost::Changed(post(id, content, column(row, 0)?, caller.user_id))),
+        None => why_unchanged(sessions, caller, id).await,
+    }
+}
+
+pub(super) async fn delete_post(
+    sessions: &Sessions,
+    caller: Caller,
+    id: PostId,
+) -> Result<ChangePost<()>> {
+    let rows = sessions.query(&DELETE_POST, &[&id.0, &caller.user_id.0]).await?;
+    if !rows.is_empty() {
+        return Ok(ChangePost::Changed(()));
+    }
+    why_unchanged(sessions, caller, id).await
+}
+
+async fn why_unchanged<T>(
+    sessions: &Sessions,
+    caller: Caller,
+    id: PostId,
+) -> Result<ChangePost<T>> {
+    let found = read_posts(sessions, &[&(caller, id)]).await?;
+    match found.post(caller, id)? {
+        Some(_) => Ok(ChangePost::NotOwner),
+        None => Ok(ChangePost::NoSuchPost),
+    }
+}
+
+pub(super) struct FindPosts(pub(super) Arc<Sessions>);
+
+#[async_trait]
+impl Batch for FindPosts {
+    type Request = (Caller, PostId);
+    type Answer = Option<PostWithVotes>;
+
+    async fn run(
+        &self,
+        requests: &[&(Caller, PostId)],
+    ) -> std::result::Result<Vec<Result<Option<PostWithVotes>>>, Failure> {
+        let found = read_posts(&self.0, requests).await.map_err(Failure::Final)?;
+        Ok(requests.iter().map(|(caller, id)| found.post(*caller, *id)).collect())
+    }
+}
+
+/// What one statement read for several.
+struct Found {
+    posts: HashMap<PostId, PostWithVotes>,
+    callers: HashSet<UserId>,
+}
+
+impl Found {
+    /// The post as the caller sees it.
+    fn post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
+        if !self.callers.contains(&caller.user_id) {
+            return Err(StoreError::CallerGone);
+        }
+        let is_seen = |found: &&PostWithVotes| {
+            let post = &found.post;
+            post.published || post.owner_id == caller.user_id || caller.drafts == Drafts::Visible
+        };
+        Ok(self.posts.get(&id).filter(is_seen).cloned())
+    }
+}
+
+async fn read_posts(sessions: &Sessions, asked: &[&(Caller, PostId)]) -> Result<Found> {
+    let posts = distinct(asked.iter().map(|(_, id)| id.0));
+    let callers = distinct(asked.iter().map(|(caller, _)| caller.user_id.0));
+    let rows = sessions.query(&FIND_POSTS, &[&posts, &callers]).await?;
+    let mut found = Found { posts: HashMap::new(), callers: HashSet::new() };
+    for row in &rows {
+        if column::<Option<&str>>(row, 1)?.is_some() {
+            let post = read_post(row)?;
+            found.posts.insert(post.post.id, post);
+        } else {
+            found.callers.insert(UserId(column(row, 0)?));
+        }
+    }
+    Ok(found)
+}
+
+pub(super) struct NewPost {
+    pub(super) author: UserId,
+    pub(super) content: PostContent,
+    pub(super) created_at: Timestamp,
+}
+
+pub(super) struct CreatePosts(pub(super) Arc<Sessions>);
+
+#[async_trait]
+impl Batch for CreatePosts {
+    type Request = NewPost;
+    type Answer = Post;
+
+    async fn run(&self, requests: &[&NewPost]) -> std::result::Result<Vec<Result<Post>>, Failure> {
+        let titles: Vec<_> = requests.iter().map(|new| new.content.title.as_str()).collect();
+        let contents: Vec<_> = requests.iter().map(|new| new.content.content.as_str()).collect();
+        let published: Vec<_> = requests.iter().map(|new| new.content.published).collect();
+        let times: Vec<_> = requests.iter().map(|new| new.created_at).collect();
+        let authors: Vec<_> = requests.iter().map(|new| new.author.0).collect();
+        let rows = self
+            .0
+            .query(&CREATE_POSTS, &[&titles, &contents, &published, &times, &authors])
+            .await?;
+        number(requests, &rows).map_err(Failure::Final)
+    }
+}
+
+/// Gives each post its number. The rows come in any order; but all posts of an author were kept or
+/// none, and numbers were drawn in the order of the posts.
+fn number(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> {
+    let mut ids = Vec::new();
+    let mut authors = HashSet::new();
+    for row in rows {
+        ids.push(column::<i64>(row, 0)?);
+        authors.insert(UserId(column(row, 1)?));
+    }
+    ids.sort_unstable();
+    let mut ids = ids.into_iter();
+    let posts = requests.iter().map(|new| {
+        if !authors.contains(&new.author) {
+            return Err(StoreError::CallerGone);
+        }
+        let id = ids.next().ok_or_else(|| StoreError::internal("a post got no number"))?;
+        Ok(post(PostId(id), &new.content, new.created_at, new.author))
+    });
+    Ok(posts.collect())
+}
+
+fn post(id: PostId, content: &PostContent, created_at: Timestamp, owner_id: UserId) -> Post {
+    Post {
+        id,
+        title: content.title.clone(),
+        content: content.content.clone(),
+        published: content.published,
+        created_at,
+        owner_id,
+    }
+}
+
+/// A row of number, title, content, published, time, owner and votes.
+pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
+    Ok(PostWithVotes {
+        post: Post {
+            id: PostId(column(row, 0)?),
+            title: Text::from_stored(column(row, 1)?),
+            content: Text::from_stored(column(row, 2)?),
+            published: column(row, 3)?,
+            created_at: column(row, 4)?,
+            owner_id: UserId(column(row, 5)?),
+        },
+        // A post that nobody voted on has no row.
+        votes: column::<Option<i64>>(row, 6)?.unwrap_or(0),
+    })
+}
+
+fn distinct(ids: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}

@@ -1,0 +1,189 @@
+//! Searching the titles in PostgreSQL: literally, case counting, in their first 1,000 characters.
+//!
+//! First the newest posts are looked through, as many as [`SEARCH_BOUND`] allows: what many titles
+//! hold is found there. What is not, the index of trigrams finds, if there is one and the text has
+//! trigrams: `pg_trgm` makes them of letters and digits alone.
+
+use super::lists::page;
+use super::posts::read_post;
+use super::schema::SearchIndex;
+use super::session::{Sessions, Value};
+use super::statement::{Statement, statements};
+use super::users::find_callers;
+use crate::domain::caller::Caller;
+use crate::domain::page::{Page, SEARCH_BOUND, SEARCH_SKIP_BOUND, Shelf, TRIGRAM};
+use crate::domain::policy::Drafts;
+use crate::domain::post::PostWithVotes;
+use crate::store::Result;
+
+/// Hits among the newest `$4` posts, those before `$5` titles were looked at in vain: a long title
+/// counts as several.
+macro_rules! look_through {
+    ($which:literal) => {
+        page!(concat!(
+            "SELECT posts.id, title, content, published, created_at, owner_id
+               FROM (SELECT id
+                       FROM (SELECT id, is_hit,
+                                    sum(CASE WHEN is_hit THEN 0 ELSE weight END)
+                                        OVER (ORDER BY id DESC) AS in_vain
+                               FROM (SELECT id, strpos(left(title, 1000), $3) > 0 AS is_hit,
+                                            1 + octet_length(title) / 1000 AS weight
+                                       FROM posts
+                                      WHERE ",
+            $which,
+            "
+                                      ORDER BY id DESC LIMIT $4) AS newest) AS looked_at
+                      WHERE is_hit AND in_vain < $5
+                      ORDER BY id DESC LIMIT $1 OFFSET $2) AS hits
+               JOIN posts USING (id)"
+        ))
+    };
+}
+
+statements! {
+    LOOK_THROUGH_PUBLISHED(INT8, INT8, TEXT, INT8, INT8) = look_through!("published");
+    LOOK_THROUGH_ALL(INT8, INT8, TEXT, INT8, INT8) = look_through!("TRUE");
+    LOOK_THROUGH_DRAFTS(INT8, INT8, TEXT, INT8, INT8, INT8) =
+        look_through!("owner_id = $6 AND NOT published");
+    // MATERIALIZED: or it may go through all posts, newest first, in the hope of soon being done.
+    LOOK_UP(INT8, INT8, TEXT, BOOL) = page!(
+        "WITH hits AS MATERIALIZED (
+             SELECT id FROM posts WHERE left(title, 1000) LIKE $3 AND (published OR $4)
+         )
+         SELECT posts.id, title, content, published, created_at, owner_id
+           FROM (SELECT id FROM hits ORDER BY id DESC LIMIT $1 OFFSET $2) AS newest
+           JOIN posts USING (id)"
+    );
+}
+
+pub(super) async fn search_posts(
+    sessions: &Sessions,
+    caller: Caller,
+    page: &Page,
+) -> Result<Vec<PostWithVotes>> {
+    let text = page.search.as_deref().unwrap_or_default();
+    let posts = if page.skip > SEARCH_SKIP_BOUND || text.chars().count() > 1000 {
+        Vec::new()
+    } else {
+        find_hits(sessions, caller, page, text).await?
+    };
+    // Asked last: an account that is there now was there when the titles were read.
+    for caller in find_callers(sessions, &[&caller.user_id]).await? {
+        caller?;
+    }
+    Ok(posts)
+}
+
+async fn find_hits(
+    sessions: &Sessions,
+    caller: Caller,
+    page: &Page,
+    text: &str,
+) -> Result<Vec<PostWithVotes>> {
+    let index = sessions.search_index().await?;
+    let is_indexed = page.shelf == Shelf::Public && has_trigrams(index, text);
+    if is_indexed && page.limit.is_none() {
+        return look_up(sessions, caller, page, text).await;
+    }
+    let posts = look_through(sessions, caller, page, text).await?;
+    let is_full = page.limit.is_some_and(|limit| u32::try_from(posts.len()) == Ok(limit));
+    if is_indexed && !is_full {
+        return look_up(sessions, caller, page, text).await;
+    }
+    Ok(posts)
+}
+
+async fn look_through(
+    sessions: &Sessions,
+    caller: Caller,
+    page: &Page,
+    text: &str,
+) -> Result<Vec<PostWithVotes>> {
+    let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
+    // The number of one's own drafts bounds the work as well.
+    let is_bounded = page.shelf == Shelf::Public || text.chars().count() < TRIGRAM;
+    let in_vain = if is_bounded { i64::from(SEARCH_BOUND) } else { i64::MAX };
+    // More than these are not looked at: hits up to the end of the page, and the rest in vain.
+    let newest = limit.filter(|_| is_bounded).map(|limit| limit + skip + in_vain);
+    let mut values: Vec<Value<'_>> = vec![&limit, &skip, &text, &newest, &in_vain];
+    let statement = match (page.shelf, caller.drafts) {
+        (Shelf::OwnDrafts, _) => {
+            values.push(&caller.user_id.0);
+            &LOOK_THROUGH_DRAFTS
+        }
+        (Shelf::Public, Drafts::Private) => &LOOK_THROUGH_PUBLISHED,
+        (Shelf::Public, Drafts::Visible) => &LOOK_THROUGH_ALL,
+    };
+    read(sessions, statement, &values).await
+}
+
+async fn look_up(
+    sessions: &Sessions,
+    caller: Caller,
+    page: &Page,
+    text: &str,
+) -> Result<Vec<PostWithVotes>> {
+    let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
+    let sees_drafts = caller.drafts == Drafts::Visible;
+    read(sessions, &LOOK_UP, &[&limit, &skip, &pattern(text), &sees_drafts]).await
+}
+
+async fn read(
+    sessions: &Sessions,
+    statement: &Statement,
+    values: &[Value<'_>],
+) -> Result<Vec<PostWithVotes>> {
+    let rows = sessions.query(statement, values).await?;
+    rows.iter().map(read_post).collect()
+}
+
+/// Whether three letters or digits follow one another that the index knows as such.
+fn has_trigrams(index: SearchIndex, text: &str) -> bool {
+    let is_known: fn(char) -> bool = match index {
+        SearchIndex::Missing => return false,
+        SearchIndex::Ascii => |character| character.is_ascii_alphanumeric(),
+        SearchIndex::Unicode => char::is_alphanumeric,
+    };
+    text.split(|character| !is_known(character)).any(|word| word.chars().count() >= TRIGRAM)
+}
+
+/// A pattern of LIKE for the titles that hold the text.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SearchIndex, has_trigrams, pattern};
+
+    #[test]
+    fn patterns_are_literal() {
+        assert_eq!(pattern(r"100% _a\b"), r"%100\% \_a\\b%");
+        assert_eq!(pattern("plain"), "%plain%");
+    }
+
+    #[test]
+    fn trigrams_are_made_of_letters_and_digits() {
+        for (text, ascii, unicode) in [
+            ("abc", true, true),
+            ("ab c1d2", true, true),
+            ("ab cd", false, false),
+            ("+++", false, false),
+            ("жжж", false, true),
+            ("aжb", false, true),
+        ] {
+            assert_eq!(has_trigrams(SearchIndex::Ascii, text), ascii, "{text}");
+            assert_eq!(has_trigrams(SearchIndex::Unicode, text), unicode, "{text}");
+            assert!(!has_trigrams(SearchIndex::Missing, text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Which database the settings name.
+
+use std::path::Path;
+
+use post_api::config::{Database, Settings};
+
+use super::settings::{GOOD_SECRET, faults, load};
+
+#[test]
+fn the_five_settings_of_the_reference_come_together_or_not_at_all() {
+    let five = [
+        ("DATABASE_HOSTNAME", "db"),
+        ("DATABASE_PORT", "5432"),
+        ("DATABASE_PASSWORD", "hunter2"),
+        ("DATABASE_NAME", "posts"),
+        ("DATABASE_USERNAME", "ada"),
+    ];
+    let mut all = five.to_vec();
+    all.push(("SECRET_KEY", GOOD_SECRET));
+    assert_eq!(place(&load(&all)), "postgresql://db:5432/posts");
+    for missing in 0..five.len() {
+        let mut four = five.to_vec();
+        let (name, _) = four.remove(missing);
+        let faults = faults(&four);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!((faults[0].name.as_str(), faults[0].problem.as_str()), (name, "is missing"));
+        assert!(!format!("{faults:?}").contains("hunter2"));
+    }
+    let mut with_url = five.to_vec();
+    with_url.push(("DATABASE_URL", "sqlite:posts.db"));
+    assert_eq!(file_of(&load(&with_url)), Path::new("posts.db"), "the URL wins");
+}
+
+/// Who serves PostgreSQL may be one of several, and all must sign alike.
+#[test]
+fn postgresql_needs_a_key() {
+    let faults = faults(&[("DATABASE_URL", "postgresql://ada@db/posts")]);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!((faults[0].name.as_str(), faults[0].problem.as_str()), ("SECRET_KEY", "is missing"));
+}
+
+#[test]
+fn an_address_is_read_as_libpq_reads_it() {
+    for (url, expected) in [
+        ("postgresql://ada@db/posts", "postgresql://db:5432/posts"),
+        ("postgres://ada:p%40ss%2Fword@db:6543/posts", "postgresql://db:6543/posts"),
+        ("postgresql+psycopg2://ada@db/posts?sslmode=verify-full", "postgresql://db:5432/posts"),
+        ("postgresql://ada@[::1]:5433/posts", "postgresql://::1:5433/posts"),
+        ("postgresql://ada@a:1,b:2/posts", "postgresql://a:1,b:2/posts"),
+        (
+            "postgresql:///posts?host=/run/postgresql&user=ada",
+            "postgresql:///run/postgresql:5432/posts",
+        ),
+        (
+            "postgresql://ada@db/posts?sslmode=require&channel_binding=require",
+            "postgresql://db:5432/posts",
+        ),
+    ] {
+        let settings = load(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]);
+        assert_eq!(place(&settings), expected, "{url}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_told_without_its_password() {
+    for (url, problem) in [
+        ("postgresql:hunter2", "it has no `://`"),
+        ("mysql://ada:hunter2@db/posts", "it does not begin with `postgresql://`"),
+        ("postgresql://ada:hunter2@db", "it names no database"),
+        ("postgresql://:hunter2@db/posts", "it names no user"),
+        ("postgresql://ada:hunter2@/posts", "it names no host"),
+        ("postgresql://ada:hunter2@db:port/posts", "port"),
+        ("postgresql://ada:hunter2@db/posts?sslmode=hunter2", "sslmode is none of"),
+        ("postgresql://ada:hunter2@db/posts?sslcert=x", "sslcert"),
+        ("postgresql://ada:hunter2@db/posts?password=hunter2&colour=hunter2", "colour"),
+        ("sqlite:", "names no file"),
+    ] {
+        let faults = faults(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]);
+        assert_eq!(faults[0].name, "DATABASE_URL");
+        assert!(faults[0].problem.contains(problem), "{url}: {faults:?}");
+        assert!(!format!("{faults:?}").contains("hunter2"), "{url}: {faults:?}");
+    }
+}
+
+#[test]
+fn statements_are_prepared_unless_a_pooler_is_in_between() {
+    let url = ("DATABASE_URL", "postgresql://ada@db/posts");
+    let key = ("SECRET_KEY", GOOD_SECRET);
+    for (value, expected) in [("on", true), ("off", false), ("", true)] {
+        match load(&[url, key, ("DATABASE_PREPARED", value)]).database {
+            Database::Postgres(address) => assert_eq!(address.is_prepared(), expected),
+            Database::Sqlite(path) => panic!("{path:?}"),
+        }
+    }
+}
+
+/// The embedded database's file.
+pub(super) fn file_of(settings: &Settings) -> &Path {
+    match &settings.database {
+        Database::Sqlite(path) => path,
+        Database::Postgres(address) => panic!("{address:?}"),
+    }
+}
+
+/// Where PostgreSQL is.
+fn place(settings: &Settings) -> String {
+    match &settings.database {
+        Database::Postgres(address) => address.describe(),
+        Database::Sqlite(path) => panic!("{path:?}"),
+    }
+}

@@ -1,0 +1,69 @@
+//! What is in a database, behind the service's back.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::support::TestDatabase;
+
+pub(super) trait Stored {
+    /// The first two columns of each row, as texts.
+    fn rows(&self, sql: &str) -> Vec<(String, String)>;
+
+    /// What holds for every database of this kind, whoever wrote.
+    fn check_itself(&self, seed: &str);
+
+    /// What holds for every database of ours, whoever wrote.
+    fn check(&self, seed: &str) {
+        self.check_itself(seed);
+        let twice = "SELECT CAST(post_id AS TEXT), CAST(user_id AS TEXT)
+                       FROM votes GROUP BY post_id, user_id HAVING count(*) > 1";
+        assert_eq!(self.rows(twice), [], "{seed}: votes that were cast twice");
+        let wrong = "SELECT CAST(id AS TEXT), title FROM posts
+              WHERE coalesce((SELECT votes FROM vote_counts WHERE post_id = id), 0)
+                 <> coalesce((SELECT sum(dir) FROM votes WHERE post_id = id), 0)";
+        assert_eq!(self.rows(wrong), [], "{seed}: posts whose count is wrong");
+    }
+}
+
+pub(super) struct File(Connection);
+
+impl File {
+    pub(super) fn open(path: &Path) -> Self {
+        Self(Connection::open(path).unwrap())
+    }
+}
+
+impl Stored for File {
+    fn rows(&self, sql: &str) -> Vec<(String, String)> {
+        let mut statement = self.0.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    fn check_itself(&self, seed: &str) {
+        let check = self.rows("SELECT integrity_check, '' FROM pragma_integrity_check");
+        assert_eq!(check, [("ok".to_owned(), String::new())], "{seed}");
+        let orphans = self.rows("SELECT \"table\", parent FROM pragma_foreign_key_check");
+        assert_eq!(orphans, [], "{seed}");
+    }
+}
+
+impl Stored for TestDatabase<'_> {
+    fn rows(&self, sql: &str) -> Vec<(String, String)> {
+        self.query_pairs(sql)
+    }
+
+    /// Nobody is at work any more: what a session had begun that was cut off is done or undone.
+    fn check_itself(&self, seed: &str) {
+        const OTHERS: &str = "SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'";
+        for _ in 0..1000 {
+            if self.query(OTHERS).is_empty() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("{seed}: sessions that do not end");
+    }
+}

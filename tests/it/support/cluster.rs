@@ -1,0 +1,380 @@
+//! PostgreSQL for the tests: servers that are made, used and thrown away.
+//!
+//! One is shared by all tests of the process, each with a database of its own; a test that stops or
+//! breaks its server starts another. Nothing is left behind, even if the process is killed: a shell
+//! that waits for the end of a pipe stops the server and removes its folder.
+
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use post_api::clock::Clock as _;
+use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::postgres::{Address, PostgresAdmin, connect};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+
+use super::TestClock;
+
+/// The role of every test: it owns the cluster.
+const USER: &str = "tester";
+
+/// For whom nobody asks whether what was written reached the disk.
+const HASTY: &str = "fsync = off\nfull_page_writes = off\n";
+
+pub struct Cluster {
+    folder: PathBuf,
+    programs: PathBuf,
+    port: u16,
+    /// The database `ready` is made when the first copy of it is asked for.
+    template: OnceLock<()>,
+    /// Ends the server when its standard input is closed.
+    _supervisor: Child,
+}
+
+impl Cluster {
+    /// The server that tests share which leave it as it is.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(HASTY))
+    }
+
+    /// A server of one's own with these lines in its configuration.
+    pub fn start(configuration: &str) -> Self {
+        let programs = find_programs();
+        let folder = tempfile::Builder::new().prefix("posts-pg-").tempdir().unwrap().keep();
+        give_away(&folder);
+        let cluster = Self {
+            _supervisor: supervise(&programs, &folder),
+            folder,
+            programs,
+            port: free_port(),
+            template: OnceLock::new(),
+        };
+        cluster.run("initdb", |command| {
+            command.args(["-D", "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync"]);
+            command.args(["--locale", "C.UTF-8"]);
+        });
+        cluster.configure(&format!(
+            "listen_addresses = '127.0.0.1'\nmax_connections = 300\nshared_buffers = 64MB\n\
+             unix_socket_directories = '{}'\nlogging_collector = off\n{configuration}",
+            cluster.folder.display()
+        ));
+        cluster.go();
+        cluster
+    }
+
+    /// Adds lines to the configuration; they count from the next start.
+    pub fn configure(&self, lines: &str) {
+        use std::io::Write as _;
+        let path = self.folder.join("data/postgresql.conf");
+        let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+        file.write_all(lines.as_bytes()).unwrap();
+    }
+
+    /// Starts it after [`Cluster::stop`].
+    pub fn go(&self) {
+        let options = format!("-p {}", self.port);
+        self.run("pg_ctl", |command| {
+            command.args(["-D", "data", "-w", "-s", "-l", "log", "-o", &options, "start"]);
+        });
+    }
+
+    /// `smart`, `fast`, or `immediate`: without another word, as a crash does.
+    pub fn stop(&self, mode: &str) {
+        self.run("pg_ctl", |command| {
+            command.args(["-D", "data", "-w", "-s", "-m", mode, "stop"]);
+        });
+    }
+
+    /// Freezes every process of the server, or lets them go on.
+    pub fn signal_all(&self, signal: &str) {
+        let text = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let server: u32 = text.lines().next().unwrap().parse().unwrap();
+        let mut processes = children(server);
+        processes.push(server);
+        for process in processes {
+            let _ = Command::new("kill").args([signal, &process.to_string()]).status();
+        }
+    }
+
+    /// A second server that follows this one.
+    pub fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("posts-pg-").tempdir().unwrap().keep();
+        give_away(&folder);
+        let data = folder.join("data");
+        let standby = Self {
+            _supervisor: supervise(&self.programs, &folder),
+            folder,
+            programs: self.programs.clone(),
+            port: free_port(),
+            template: OnceLock::new(),
+        };
+        let url = self.url("postgres");
+        standby.run("pg_basebackup", |command| {
+            command.args(["-R", "-c", "fast", "-X", "stream", "-d", &url, "-D"]).arg(&data);
+        });
+        standby.configure(&format!("unix_socket_directories = '{}'\n", standby.folder.display()));
+        standby.go();
+        standby
+    }
+
+    /// Makes a standby the server that takes writes.
+    pub fn promote(&self) {
+        self.run("pg_ctl", |command| {
+            command.args(["-D", "data", "-w", "-s", "promote"]);
+        });
+    }
+
+    /// A database with nothing in it.
+    pub fn empty_database(&self) -> TestDatabase<'_> {
+        self.create("")
+    }
+
+    /// A database at the newest revision.
+    pub fn database(&self) -> TestDatabase<'_> {
+        self.template.get_or_init(|| {
+            self.execute("postgres", "CREATE DATABASE ready");
+            upgrade(&self.url("ready"));
+        });
+        self.create(" TEMPLATE ready")
+    }
+
+    fn create(&self, rest: &str) -> TestDatabase<'_> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.execute("postgres", &format!("CREATE DATABASE {name}{rest}"));
+        TestDatabase { url: self.url(&name), cluster: self, name }
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        format!("postgresql://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn execute(&self, database: &str, sql: &str) {
+        execute(&self.url(database), sql);
+    }
+
+    /// Runs one of PostgreSQL's programs and gives what it printed.
+    pub fn run(&self, program: &str, arguments: impl FnOnce(&mut Command)) -> String {
+        let mut command = as_server(&self.folder, &self.programs.join(program));
+        arguments(&mut command);
+        // The server inherits what its starter writes to: a pipe would never end.
+        let printed = tempfile::tempfile().unwrap();
+        command.stdout(printed.try_clone().unwrap()).stderr(printed.try_clone().unwrap());
+        let status = command.current_dir(&self.folder).status().unwrap();
+        let text = read_from_start(printed);
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        assert!(status.success(), "{program}: {status}\n{text}\n{log}");
+        text
+    }
+}
+
+/// A database that goes when the test ends.
+pub struct TestDatabase<'a> {
+    cluster: &'a Cluster,
+    name: String,
+    url: String,
+}
+
+impl TestDatabase<'_> {
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn address(&self) -> Address {
+        Address::parse(&self.url).unwrap()
+    }
+
+    pub fn execute(&self, sql: &str) {
+        execute(&self.url, sql);
+    }
+
+    /// Runs them one after the other. Of two that wait for each other one is refused, and so is one
+    /// whose row goes at the same time, which is no fault of either.
+    pub fn execute_each(&self, statements: impl Iterator<Item = String> + Send) {
+        apart(async || {
+            let client = connect(&self.address()).await.unwrap();
+            for sql in statements {
+                let outcome = client.batch_execute(&sql).await;
+                let state = outcome.as_ref().err().map(tokio_postgres::Error::code);
+                let overtaken =
+                    [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::FOREIGN_KEY_VIOLATION];
+                let is_borne =
+                    state.is_none_or(|state| state.is_some_and(|state| overtaken.contains(&state)));
+                assert!(is_borne, "{outcome:?}: {sql}");
+            }
+        });
+    }
+
+    /// The first column of each row, as text.
+    pub fn query(&self, sql: &str) -> Vec<String> {
+        query(&self.url, sql, |row| text(row, 0))
+    }
+
+    /// The first two columns of each row, as texts.
+    pub fn query_pairs(&self, sql: &str) -> Vec<(String, String)> {
+        query(&self.url, sql, |row| (text(row, 0), text(row, 1)))
+    }
+
+    /// The database as a script, without what differs from one dump to the next.
+    pub fn dump(&self) -> String {
+        let text = self.cluster.run("pg_dump", |command| {
+            command.args(["--no-owner", "--inserts", &self.url]);
+        });
+        let is_random = |line: &&str| !line.starts_with("\\restrict") && !line.starts_with("\\unr");
+        text.lines().filter(is_random).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for TestDatabase<'_> {
+    fn drop(&mut self) {
+        // A server that the test has stopped needs no tidying.
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        let url = self.cluster.url("postgres");
+        let _ = std::panic::catch_unwind(|| execute(&url, &drop));
+    }
+}
+
+/// On a thread of its own: there may be a runtime on this one, or none.
+fn apart<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(work())
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+pub fn execute(url: &str, sql: &str) {
+    apart(async || {
+        let client = connect(&Address::parse(url).unwrap()).await.unwrap();
+        client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+    });
+}
+
+fn text(row: &SimpleQueryRow, column: usize) -> String {
+    row.get(column).unwrap_or("NULL").to_owned()
+}
+
+fn query<T: Send>(
+    url: &str,
+    sql: &str,
+    read: impl Fn(&SimpleQueryRow) -> T + Send + Sync,
+) -> Vec<T> {
+    apart(async || {
+        let client = connect(&Address::parse(url).unwrap()).await.unwrap();
+        let messages = client.simple_query(sql).await;
+        let messages = messages.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+        let rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        rows.map(&read).collect()
+    })
+}
+
+/// Brings the database to the newest revision.
+pub fn upgrade(url: &str) {
+    apart(async || {
+        let mut admin = PostgresAdmin::connect(&Address::parse(url).unwrap()).await.unwrap();
+        let head = admin.migrations().len();
+        migrate(&mut admin, head, TestClock::default().now(), |_| {}).await.unwrap();
+    });
+}
+
+/// The folder of PostgreSQL's programs.
+fn find_programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("POSTGRES_BIN") {
+        return PathBuf::from(folder);
+    }
+    let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.map(|entry| entry.unwrap().path().join("bin")).collect())
+        .unwrap_or_default();
+    // The newest version last.
+    folders.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::split_paths(&path).collect::<Vec<_>>();
+    let mut folders = path.into_iter().chain(folders).rev();
+    let is_whole = |folder: &PathBuf| {
+        ["initdb", "pg_ctl", "pg_dump"].iter().all(|program| folder.join(program).exists())
+    };
+    folders.find(is_whole).expect(
+        "PostgreSQL's programs are not there: `scripts/test` brings them, or set POSTGRES_BIN",
+    )
+}
+
+/// PostgreSQL refuses to be root: then it is somebody else.
+fn server_user() -> Option<&'static str> {
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    is_root.then_some("postgres")
+}
+
+fn as_server(folder: &Path, program: &Path) -> Command {
+    let mut command = match server_user() {
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"]);
+            command.arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command.current_dir(folder).env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}
+
+fn give_away(folder: &Path) {
+    let Some(user) = server_user() else { return };
+    let users = std::fs::read_to_string("/etc/passwd").unwrap();
+    let line = users.lines().find(|line| line.starts_with(&format!("{user}:"))).unwrap();
+    let id = |place| line.split(':').nth(place).unwrap().parse().ok();
+    chown(folder, id(2), id(3)).unwrap();
+}
+
+/// Waits until this process has ended, however; then ends the server and removes its folder.
+fn supervise(programs: &Path, folder: &Path) -> Child {
+    const SCRIPT: &str =
+        r#"read -r _; "$@" -D data -s -m immediate stop 2>/dev/null; cd /; rm -rf "$FOLDER""#;
+    let stop = as_server(folder, &programs.join("pg_ctl"));
+    Command::new("sh")
+        .args(["-c", SCRIPT, "sh"])
+        .arg(stop.get_program())
+        .args(stop.get_args())
+        .env("FOLDER", folder)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // A Ctrl-C at the terminal is not for it: it is to outlive the tests.
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let text = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output();
+    let text = String::from_utf8(text.unwrap().stdout).unwrap();
+    text.split_whitespace().map(|process| process.parse().unwrap()).collect()
+}
+
+fn read_from_start(mut file: std::fs::File) -> String {
+    use std::io::{Read as _, Seek as _};
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
+}
