@@ -4,6 +4,7 @@ mod drain;
 mod full_disk;
 mod heads;
 mod kill;
+mod legacy;
 mod limits;
 mod panic;
 mod postgres;

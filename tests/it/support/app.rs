@@ -16,13 +16,14 @@ use post_api::domain::user::UserId;
 use post_api::http::{App, Origins, Pages, Shell};
 use post_api::store::Store;
 use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::postgres::PostgresStore;
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::{Answer, Persona, TestClock};
+use super::{Answer, Cluster, Persona, TestClock, TestDatabase};
 
 /// A password that the rules accept.
 pub const PASSWORD: &str = "plum lantern 83 quay";
@@ -65,7 +66,7 @@ pub struct TestApp {
     pub store: Arc<dyn Store>,
     routes: Router,
     /// The database goes when the test ends.
-    folder: TempDir,
+    place: Place,
 }
 
 impl TestApp {
@@ -80,13 +81,8 @@ impl TestApp {
 
     pub async fn set_up(setup: Setup) -> Self {
         let threads = NonZeroUsize::new(setup.threads).unwrap();
-        let folder = TempDir::new().unwrap();
         let clock = Arc::new(TestClock::default());
-        let path = folder.path().join("posts.db");
-        let mut admin = SqliteAdmin::new(&path);
-        let head = admin.migrations().len();
-        migrate(&mut admin, head, clock.now(), |_| {}).await.unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
+        let (store, place) = open_store().await;
         let app = App {
             store: store.clone(),
             passwords: Passwords::new(setup.strength, threads).unwrap(),
@@ -98,12 +94,18 @@ impl TestApp {
         };
         let shell = Shell { origins: setup.origins, access_log: false };
         let routes = api::routes(app, shell, setup.pages);
-        Self { clock, store, routes, folder }
+        Self { clock, store, routes, place }
     }
 
-    /// The database's file.
-    pub fn database(&self) -> std::path::PathBuf {
-        self.folder.path().join("posts.db")
+    /// Everything that the database keeps, in whatever form.
+    pub fn kept(&self) -> Vec<u8> {
+        match &self.place {
+            Place::Folder(folder) => {
+                let files = ["posts.db", "posts.db-wal"].map(|file| folder.path().join(file));
+                files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
+            }
+            Place::Postgres(database) => database.dump().into_bytes(),
+        }
     }
 
     pub fn anonymous(&self) -> Persona<'_> {
@@ -153,6 +155,32 @@ impl TestApp {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+/// Where a database is.
+enum Place {
+    Folder(TempDir),
+    Postgres(TestDatabase<'static>),
+}
+
+/// A store with nothing in it: SQLite's, or with `TEST_STORE=postgres` PostgreSQL's.
+async fn open_store() -> (Arc<dyn Store>, Place) {
+    match std::env::var("TEST_STORE").as_deref() {
+        Ok("postgres") => {
+            let database = Cluster::shared().database();
+            let store = PostgresStore::open(&database.address()).unwrap();
+            (Arc::new(store), Place::Postgres(database))
+        }
+        Ok("sqlite") | Err(_) => {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("posts.db");
+            let mut admin = SqliteAdmin::new(&path);
+            let head = admin.migrations().len();
+            migrate(&mut admin, head, TestClock::default().now(), |_| {}).await.unwrap();
+            (Arc::new(SqliteStore::open(&path).unwrap()), Place::Folder(folder))
+        }
+        Ok(other) => panic!("TEST_STORE is sqlite or postgres, not {other}"),
     }
 }
 

@@ -15,8 +15,13 @@ pub fn forge(header: &Value, claims: &Value) -> String {
 
 /// The same with parts that need not be JSON.
 pub fn forge_text(header: &str, claims: &str) -> String {
+    forge_with(SECRET, header, claims)
+}
+
+/// The same with another key.
+pub fn forge_with(key: &str, header: &str, claims: &str) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     let signature = mac.chain_update(&message).finalize().into_bytes();
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
