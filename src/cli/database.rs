@@ -67,10 +67,10 @@ async fn open_postgres(
 }
 
 async fn upgrade(admin: &mut dyn Admin) -> std::result::Result<(), Exit> {
-    if admin.applied().await?.is_empty() {
-        tell(admin.remarks().await?);
-    }
     let head = admin.migrations().len();
+    if admin.applied().await?.is_empty() {
+        tell(admin.plan(head).await?);
+    }
     migrate(admin, head, SystemClock.now(), |step| {
         tracing::info!(revision = step.migration.revision, "migrated");
     })

@@ -30,7 +30,7 @@ enum DbCommand {
         /// Print the SQL instead of running it
         #[arg(long)]
         sql: bool,
-        /// Say what would be done, and do nothing
+        /// Say what would be done, and change nothing
         #[arg(long, conflicts_with = "sql")]
         dry_run: bool,
     },
@@ -80,11 +80,20 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
     let admin = admin.as_mut();
     match command {
         DbCommand::Upgrade { revision, sql, dry_run } => {
-            let manner = Manner::new(*sql, *dry_run);
-            move_to(admin, revision, Direction::Up, manner).await
+            let (at, target) = find_way(admin, revision, Direction::Up).await?;
+            match (dry_run, sql) {
+                (true, _) => print_plan(admin, target).await,
+                (_, true) => {
+                    // Refuses what the upgrade would refuse.
+                    admin.plan(target).await?;
+                    print_script(admin, at, target)
+                }
+                _ => move_to(admin, target).await,
+            }
         }
         DbCommand::Downgrade { revision, sql } => {
-            move_to(admin, revision, Direction::Down, Manner::new(*sql, false)).await
+            let (at, target) = find_way(admin, revision, Direction::Down).await?;
+            if *sql { print_script(admin, at, target) } else { move_to(admin, target).await }
         }
         DbCommand::Current => {
             let at = where_is(admin).await?;
@@ -110,12 +119,12 @@ async fn where_is(admin: &mut dyn Admin) -> Result<usize, Exit> {
     Ok(position(admin.migrations(), &applied)?)
 }
 
-async fn move_to(
+/// Where the database is, and where the word leads.
+async fn find_way(
     admin: &mut dyn Admin,
     revision: &str,
     direction: Direction,
-    manner: Manner,
-) -> Result<(), Exit> {
+) -> Result<(usize, usize), Exit> {
     let at = where_is(admin).await?;
     let target = find_target(admin.migrations(), at, revision)?;
     let (is_wrong, way) = match direction {
@@ -126,59 +135,29 @@ async fn move_to(
         let at = revision_at(admin.migrations(), at).to_owned();
         return Err(MigrateError::WrongWay(revision.to_owned(), way, at).into());
     }
-    if manner == Manner::Print {
-        return print_script(admin, at, target);
-    }
-    if direction == Direction::Up {
-        print_remarks(admin).await?;
-    }
-    if manner == Manner::Tell {
-        return print_steps(admin, at, target);
-    }
+    Ok((at, target))
+}
+
+async fn move_to(admin: &mut dyn Admin, target: usize) -> Result<(), Exit> {
     let mut done = Vec::new();
     let outcome = migrate(admin, target, SystemClock.now(), |step| done.push(describe(step))).await;
     for line in done {
         print(&line)?;
     }
     outcome?;
-    if direction == Direction::Up && at != target { print_remarks(admin).await } else { Ok(()) }
-}
-
-/// What is done with the steps of a move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    Run,
-    /// Their SQL is printed.
-    Print,
-    /// They are told of.
-    Tell,
-}
-
-impl Manner {
-    fn new(sql: bool, dry_run: bool) -> Self {
-        match (sql, dry_run) {
-            (true, _) => Self::Print,
-            (false, true) => Self::Tell,
-            (false, false) => Self::Run,
-        }
-    }
-}
-
-async fn print_remarks(admin: &mut dyn Admin) -> Result<(), Exit> {
     for remark in admin.remarks().await? {
-        print(&remark)?;
+        print(&format!("note: {remark}"))?;
     }
     Ok(())
 }
 
-/// Each step that would be done, with what its file says about it first.
-fn print_steps(admin: &dyn Admin, at: usize, target: usize) -> Result<(), Exit> {
-    for migration in admin.migrations().iter().take(target).skip(at) {
-        let step = Step { direction: Direction::Up, migration };
-        let reasons =
-            migration.up.lines().map(str::trim).filter_map(|line| line.strip_prefix("-- "));
-        let reason = reasons.into_iter().find(|reason| *reason != "no transaction");
-        print(&format!("would go {}: {}", describe(step), reason.unwrap_or_default()))?;
+async fn print_plan(admin: &mut dyn Admin, target: usize) -> Result<(), Exit> {
+    let lines = admin.plan(target).await?;
+    if lines.is_empty() {
+        return print("there is nothing to do");
+    }
+    for line in lines {
+        print(&line)?;
     }
     Ok(())
 }

@@ -57,14 +57,17 @@ impl From<MigrateError> for Exit {
     fn from(error: MigrateError) -> Self {
         match error {
             MigrateError::Store(error) => Self::from(error),
-            MigrateError::UnknownShape(ref differences) => {
-                let mut lines = vec![format!("error: {error}")];
-                lines.extend(differences.iter().map(|line| format!("  {line}")));
+            MigrateError::NotAdoptable(differences) => {
+                let head =
+                    "error: the database has tables of these names that are not the reference's:";
+                let mut lines = vec![head.to_owned()];
+                lines.extend(differences.iter().map(|difference| format!("  {difference}")));
                 Self::No(lines)
             }
-            MigrateError::Unknown(_) | MigrateError::Changed(_) | MigrateError::Locked => {
-                Self::Failed(error.into())
-            }
+            MigrateError::Unknown(_)
+            | MigrateError::Changed(_)
+            | MigrateError::Busy(_)
+            | MigrateError::Refused(_) => Self::Failed(error.into()),
             MigrateError::NoSuchRevision(_)
             | MigrateError::OutOfRange(..)
             | MigrateError::WrongWay(..) => Self::Usage(error.to_string()),

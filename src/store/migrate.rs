@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::Result as StoreResult;
 
 /// One step between two revisions of the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Migration {
     /// `NNNN_name`: the name of the file, and of the state after it.
     pub revision: &'static str,
@@ -35,30 +35,56 @@ impl Migration {
     }
 }
 
-/// A migration from its two files, which must be there.
-macro_rules! migration {
-    ($folder:literal, $revision:literal) => {
-        Migration {
-            revision: $revision,
-            up: include_str!(concat!("../../migrations/", $folder, "/", $revision, ".up.sql")),
-            down: include_str!(concat!("../../migrations/", $folder, "/", $revision, ".down.sql")),
-        }
-    };
-}
-
 /// The one list: a migration that lacks a file for a store does not compile.
 macro_rules! migrations {
     ($first:literal, $($revision:literal,)+) => {
-        pub const SQLITE: &[Migration] =
-            &[migration!("sqlite", $first), $(migration!("sqlite", $revision)),+];
+        pub const SQLITE: &[Migration] = &[
+            migration!("sqlite", $first, ""),
+            $(migration!("sqlite", $revision, "")),+
+        ];
 
-        pub const POSTGRES: &[Migration] =
-            &[migration!("postgres", $first), $(migration!("postgres", $revision)),+];
+        pub const POSTGRES: &[Migration] = &[
+            migration!("postgres", $first, ""),
+            $(migration!("postgres", $revision, "")),+
+        ];
 
-        /// Those of a database that the reference's Alembic migrations made: its tables are there
-        /// already, and the first only adds to them.
-        pub const ADOPTED: &[Migration] =
-            &[migration!("adopted", $first), $(migration!("postgres", $revision)),+];
+        /// The same for a database that the reference made: its tables are there already, and the
+        /// first step adds what they lack.
+        pub const POSTGRES_ADOPTED: &[Migration] = &[
+            migration!("postgres", $first, ".adopt"),
+            $(migration!("postgres", $revision, "")),+
+        ];
+
+        /// What each of [`POSTGRES`] leaves behind: made by a test, and compared with by
+        /// [`Admin::schema_differences`].
+        pub const POSTGRES_SHAPES: &[&str] = &[
+            include_str!(concat!("../../migrations/postgres/", $first, ".shape.txt")),
+            $(include_str!(concat!("../../migrations/postgres/", $revision, ".shape.txt"))),+
+        ];
+    };
+}
+
+macro_rules! migration {
+    ($store:literal, $revision:literal, $variant:literal) => {
+        Migration {
+            revision: $revision,
+            up: include_str!(concat!(
+                "../../migrations/",
+                $store,
+                "/",
+                $revision,
+                $variant,
+                ".up.sql"
+            )),
+            down: include_str!(concat!(
+                "../../migrations/",
+                $store,
+                "/",
+                $revision,
+                $variant,
+                ".down.sql"
+            )),
+        }
     };
 }
 
@@ -81,16 +107,18 @@ pub struct Applied {
 /// What an operator does to a database, beside serving from it.
 #[async_trait]
 pub trait Admin: Send {
+    /// The list for this database; which one it is may turn out only by looking.
     fn migrations(&self) -> &'static [Migration];
-
-    /// What the database is, and what in it an upgrade would have to be told about: sentences.
-    async fn remarks(&mut self) -> MigrateResult<Vec<String>>;
 
     /// In the order they were applied; none for a database that is not there yet.
     async fn applied(&mut self) -> StoreResult<Vec<Applied>>;
 
+    /// What going up to the position would do, as sentences; nothing is changed.
+    async fn plan(&mut self, position: usize) -> MigrateResult<Vec<String>>;
+
     /// Under a lock against other processes: goes one step towards the position and remembers
-    /// it, in one transaction. `None` when the database is there.
+    /// it. A step that did not come to its end is gone again, or taken back. `None` when the
+    /// database is there.
     async fn step_towards(
         &mut self,
         position: usize,
@@ -105,6 +133,11 @@ pub trait Admin: Send {
 
     /// Posts whose kept count is not the sum of their votes, as sentences; empty if all are.
     async fn wrong_counts(&mut self) -> StoreResult<Vec<String>>;
+
+    /// What the operator should know about the database where it is now, as sentences.
+    async fn remarks(&mut self) -> StoreResult<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// The step as a script: what [`Admin::step_towards`] would run.
     fn script(&self, step: Step, now: Timestamp) -> String;
@@ -133,16 +166,18 @@ pub enum MigrateError {
     Unknown(String),
     #[error("the migration {0} is not the one that was applied to the database")]
     Changed(String),
-    #[error("the database is none that can be taken over: nothing was changed")]
-    UnknownShape(Vec<String>),
-    #[error("another process is migrating the database")]
-    Locked,
     #[error("there is no revision {0:?}: see `post-api db history`")]
     NoSuchRevision(String),
     #[error("{0} leads beyond the {1} revision")]
     OutOfRange(String, &'static str),
     #[error("{0} does not lead {1}: the database is at {2}")]
     WrongWay(String, &'static str, String),
+    #[error("another process is migrating the database: {0}")]
+    Busy(String),
+    #[error("the tables are not to be had for a change: {0}")]
+    Refused(String),
+    #[error("the database has other tables of these names: {}", .0.join("; "))]
+    NotAdoptable(Vec<String>),
 }
 
 impl Step {
@@ -233,6 +268,12 @@ fn find_relative(migrations: &[Migration], now_at: usize, target: &str) -> Migra
         return Err(MigrateError::OutOfRange(target.to_owned(), "newest"));
     }
     Ok(position)
+}
+
+/// The steps from one position up to another.
+#[must_use]
+pub fn steps_up(migrations: &'static [Migration], applied: usize, position: usize) -> Vec<Step> {
+    (applied..position).filter_map(|at| Step::next(migrations, at, position)).collect()
 }
 
 /// Goes all the way to the position, telling each step as it is done.

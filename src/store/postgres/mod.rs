@@ -40,7 +40,7 @@ use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use address::{Address, AddressFault};
-pub use admin::PostgresAdmin;
+pub use admin::{Patience, PostgresAdmin, statements};
 pub use connect::connect;
 pub use statement::{Statement, request_statements};
 

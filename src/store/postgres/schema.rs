@@ -4,14 +4,17 @@
 use super::session::{Session, column};
 use super::statement::{Statement, statements};
 use crate::store::migrate::{
-    ADOPTED, Applied, MigrateError, Migration, POSTGRES, position, revision_at,
+    Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, position, revision_at,
 };
 use crate::store::{Readiness, Result, StoreError};
 
 statements! {
     HAS_HISTORY() = "SELECT to_regclass('schema_migrations') IS NOT NULL";
     READ_HISTORY() =
-        "SELECT revision, checksum, applied_at FROM schema_migrations ORDER BY revision";
+        "SELECT revision, checksum, applied_at
+           FROM schema_migrations
+          WHERE applied_at IS NOT NULL
+          ORDER BY revision COLLATE \"C\"";
     // The index of trigrams, if it is complete; and whether the locale knows other letters than
     // those of English.
     FIND_SEARCH_INDEX() =
@@ -62,9 +65,9 @@ pub(super) async fn check_ready(session: &Session) -> Result<Readiness> {
 }
 
 fn check_revision(applied: &[Applied]) -> std::result::Result<(), Unfit> {
-    let is_adopted = ADOPTED.first().map(Migration::checksum)
+    let is_adopted = POSTGRES_ADOPTED.first().map(Migration::checksum)
         == applied.first().map(|first| first.checksum.clone());
-    let at = position(if is_adopted { ADOPTED } else { POSTGRES }, applied)?;
+    let at = position(if is_adopted { POSTGRES_ADOPTED } else { POSTGRES }, applied)?;
     if at < POSTGRES.len() { Err(Unfit::Behind(revision_at(POSTGRES, at))) } else { Ok(()) }
 }
 

@@ -12,6 +12,7 @@ use super::connection;
 use super::row::timestamp;
 use crate::store::migrate::{
     Admin, Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, Step, position,
+    steps_up,
 };
 use crate::store::{Result, StoreError};
 
@@ -60,8 +61,15 @@ impl Admin for SqliteAdmin {
         SQLITE
     }
 
-    async fn remarks(&mut self) -> MigrateResult<Vec<String>> {
-        Ok(Vec::new())
+    async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>> {
+        let applied = position(SQLITE, &self.applied().await?)?;
+        let mut lines = Vec::new();
+        if !self.path.exists() {
+            lines.push(format!("makes the file {}", self.path.display()));
+        }
+        let steps = steps_up(SQLITE, applied, target);
+        lines.extend(steps.iter().map(|step| format!("up   {}", step.migration.revision)));
+        Ok(lines)
     }
 
     async fn applied(&mut self) -> Result<Vec<Applied>> {

@@ -95,6 +95,24 @@ fn a_printed_script_does_what_the_command_does() {
 }
 
 #[test]
+fn a_dry_run_says_what_an_upgrade_would_do() {
+    let folder = folder();
+    let said = run(folder.path(), "db upgrade 2 --dry-run").expect(0).output;
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("makes the file ") && lines[0].ends_with("/posts.db"), "{said}");
+    assert_eq!(lines[1..], ["up   0001_users_posts_votes", "up   0002_downvotes"]);
+    assert!(!folder.path().join("data/posts.db").exists());
+    run(folder.path(), "db upgrade 4").expect(0);
+    let said = run(folder.path(), "db upgrade --dry-run").expect(0).output;
+    assert_eq!(said, "up   0005_post_search\n");
+    assert_eq!(run(folder.path(), "db current").expect(0).output, "0004_indexes\n");
+    run(folder.path(), "db upgrade").expect(0);
+    let said = run(folder.path(), "db upgrade --dry-run").expect(0).output;
+    assert_eq!(said, "there is nothing to do\n");
+    run(folder.path(), "db upgrade --dry-run --sql").expect(2);
+}
+
+#[test]
 fn flags_may_stand_before_the_revision() {
     let folder = folder();
     run(folder.path(), "db upgrade --sql +1").expect(0);

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use post_api::clock::Clock as _;
 use post_api::store::migrate::{Admin as _, migrate};
 use post_api::store::postgres::{Address, PostgresAdmin, connect};
-use tokio_postgres::error::SqlState;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use super::TestClock;
@@ -158,6 +157,10 @@ impl Cluster {
         self.port
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn execute(&self, database: &str, sql: &str) {
         execute(&self.url(database), sql);
     }
@@ -195,23 +198,6 @@ impl TestDatabase<'_> {
 
     pub fn execute(&self, sql: &str) {
         execute(&self.url, sql);
-    }
-
-    /// Runs them one after the other. Of two that wait for each other one is refused, and so is one
-    /// whose row goes at the same time, which is no fault of either.
-    pub fn execute_each(&self, statements: impl Iterator<Item = String> + Send) {
-        apart(async || {
-            let client = connect(&self.address()).await.unwrap();
-            for sql in statements {
-                let outcome = client.batch_execute(&sql).await;
-                let state = outcome.as_ref().err().map(tokio_postgres::Error::code);
-                let overtaken =
-                    [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::FOREIGN_KEY_VIOLATION];
-                let is_borne =
-                    state.is_none_or(|state| state.is_some_and(|state| overtaken.contains(&state)));
-                assert!(is_borne, "{outcome:?}: {sql}");
-            }
-        });
     }
 
     /// The first column of each row, as text.

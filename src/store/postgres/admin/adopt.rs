@@ -1,112 +1,161 @@
-//! What a database is that has no history of ours: empty, the reference's, or somebody else's.
+//! Databases that the reference made, or another service of the same descent: recognised by the
+//! shape of their tables, named by what Alembic wrote down.
+//!
+//! The shape alone decides: it is what our statements meet. A revision of Alembic that we do not
+//! know, or none, is said and is no obstacle; a known one is no help where the shape is another.
+//! What such a database may have beside: columns that can be left out, indexes that forbid nothing,
+//! and tables of others.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error};
 
-use super::shape::{differences, read_tables};
-use crate::store::{Result, StoreError};
+use super::lock::database;
+use super::shape::{self, Line};
+use crate::store::migrate::{MigrateError, MigrateResult, POSTGRES_SHAPES};
 
-/// The newest revision of the reference's Alembic migrations.
-const ALEMBIC_HEAD: &str = "0cf86d064551";
+/// The newest revision of the reference's own migrations.
+const REFERENCE_HEAD: &str = "0cf86d064551";
+/// What the first step adds where the tables are the reference's.
+pub(super) const ADDED: (&str, &str) = ("index votes_post on votes", "btree (post_id, user_id)");
 
-/// The tables that the reference's migrations make, as `shape` writes them.
-const REFERENCE: [&str; 19] = [
-    "posts.content text not null",
-    "posts.created_at timestamp with time zone not null default now()",
-    "posts.id bigint not null numbered",
-    "posts.owner_id bigint not null",
-    "posts.published boolean not null default true",
-    "posts.title text not null",
-    "users.created_at timestamp with time zone not null default now()",
-    "users.email text not null",
-    "users.id bigint not null numbered",
-    "users.password text not null",
-    "votes.post_id bigint not null",
-    "votes.user_id bigint not null",
-    "posts: FOREIGN KEY (owner_id) REFERENCES users(id) ON DELETE CASCADE",
-    "posts: PRIMARY KEY (id)",
-    "users: PRIMARY KEY (id)",
-    "users: UNIQUE (email)",
-    "votes: FOREIGN KEY (post_id) REFERENCES posts(id) ON DELETE CASCADE",
-    "votes: FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE",
-    "votes: PRIMARY KEY (post_id, user_id)",
-];
-
-/// A column that the course has which the reference was made in; nobody needs to fill it.
-pub(super) const COURSE: &str = "users.phone_number text";
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// There is none of the tables.
-    Empty,
-    /// Alembic's migrations made it, and came to this revision.
-    Reference(String),
-    /// What is not as it would have to be.
-    Unknown(Vec<String>),
+/// A database that can be adopted.
+#[derive(Debug)]
+pub(super) struct Adoptable {
+    /// Where its migrations stand, as the history is to remember it.
+    pub(super) origin: String,
+    /// What it has beside the reference's shape, and keeps.
+    beside: Vec<Line>,
 }
 
-pub(super) async fn recognise(client: &Client) -> Result<Origin> {
-    let tables = read_tables(client).await?;
-    let alembic = read_alembic(client).await?;
-    let revision = match (alembic.as_deref(), tables.is_empty()) {
-        (None, true) => return Ok(Origin::Empty),
-        (None, false) => {
-            return Ok(unknown("there are tables of the service's names and no alembic_version"));
-        }
-        (Some(_), true) => {
-            return Ok(unknown("alembic_version is there, and the tables are not"));
-        }
-        (Some([revision]), false) => revision.clone(),
-        (Some(revisions), false) => {
-            return Ok(unknown(&format!(
-                "alembic_version has {revisions:?}, and not one revision"
-            )));
-        }
-    };
-    let expected = REFERENCE.map(str::to_owned);
-    let found: Vec<String> = tables.into_iter().filter(|line| line != COURSE).collect();
-    let differences = differences(&expected, &found);
-    if differences.is_empty() {
-        return Ok(Origin::Reference(revision));
-    }
-    Ok(Origin::Unknown(differences))
-}
-
-/// What an operator is told before it is adopted.
-pub(super) async fn describe(client: &Client, revision: &str) -> Result<Vec<String>> {
-    let mut lines = vec![format!(
-        "the reference's Alembic migrations made this database (at {revision}): it is adopted"
-    )];
-    if revision != ALEMBIC_HEAD {
-        lines.push(format!(
-            "{revision} is not the reference's own revision ({ALEMBIC_HEAD}), but its tables are"
-        ));
-    }
-    let row = client
-        .query_one(
-            "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM posts),
-                    (SELECT count(*) FROM votes)",
-            &[],
-        )
-        .await?;
-    let count = |place| row.try_get::<_, i64>(place).map_err(StoreError::internal);
-    let (users, posts, votes) = (count(0)?, count(1)?, count(2)?);
-    lines.push(format!("{users} users, {posts} posts and {votes} votes stay as they are"));
-    Ok(lines)
-}
-
-fn unknown(line: &str) -> Origin {
-    Origin::Unknown(vec![line.to_owned()])
-}
-
-/// The revisions that Alembic remembers, if it was here.
-async fn read_alembic(client: &Client) -> Result<Option<Vec<String>>> {
-    let row = client.query_one("SELECT to_regclass('alembic_version') IS NOT NULL", &[]).await?;
-    if !row.try_get(0).map_err(StoreError::internal)? {
+/// `None` for a database without tables of our names.
+///
+/// # Errors
+/// [`MigrateError::NotAdoptable`] with every difference, if it has such tables in another shape.
+pub(super) async fn recognise(client: &Client) -> MigrateResult<Option<Adoptable>> {
+    let first = expected(1);
+    let newest = with_added(shape_of(POSTGRES_SHAPES.len()));
+    let found = shape::relevant(shape::read(client).await.map_err(database)?, &newest);
+    let is_table = |line: &&Line| line.key.starts_with("table ");
+    if !first.iter().filter(is_table).any(|table| found.iter().any(|line| line.key == table.key)) {
         return Ok(None);
     }
-    let rows = client.query("SELECT version_num::text FROM alembic_version", &[]).await?;
-    rows.iter()
-        .map(|row| row.try_get(0).map_err(StoreError::internal))
-        .collect::<Result<_>>()
-        .map(Some)
+    let first: Vec<Line> = first.into_iter().filter(|line| line.key != ADDED.0).collect();
+    let (beside, found) = part_from_tolerated(found);
+    let differences = shape::differences(&first, &found, form);
+    if !differences.is_empty() {
+        return Err(MigrateError::NotAdoptable(differences));
+    }
+    let origin = origin(client).await.map_err(database)?;
+    let origin = origin.unwrap_or_else(|| "no alembic_version".to_owned());
+    Ok(Some(Adoptable { origin, beside }))
+}
+
+/// How an adopted database differs from what it is to look like after `position` migrations.
+pub(super) fn differences(found: Vec<Line>, expected: &[Line]) -> Vec<String> {
+    let (_, found) = part_from_tolerated(found);
+    shape::differences(expected, &found, form)
+}
+
+/// What an adopted database is to look like after `position` migrations.
+pub(super) fn expected(position: usize) -> Vec<Line> {
+    let lines = if position > 0 { with_added(shape_of(position)) } else { Vec::new() };
+    lines.into_iter().filter(|line| !line.key.starts_with("sequence ")).collect()
+}
+
+impl Adoptable {
+    /// What its adoption means, as sentences.
+    pub(super) async fn plan(&self, client: &Client) -> MigrateResult<Vec<String>> {
+        let row = client
+            .query_one(
+                "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM posts),
+                        (SELECT count(*) FROM votes)",
+                &[],
+            )
+            .await
+            .map_err(database)?;
+        let count = |column| row.try_get::<_, i64>(column).map_err(database);
+        let (users, posts, votes) = (count(0)?, count(1)?, count(2)?);
+        let origin = &self.origin;
+        let whose = if origin.ends_with(REFERENCE_HEAD) {
+            format!("adopts the reference's database ({origin})")
+        } else {
+            format!("adopts tables of the reference's shape ({origin})")
+        };
+        let mut lines = vec![format!(
+            "{whose}: {users} users, {posts} posts and {votes} votes stay as they are"
+        )];
+        for line in &self.beside {
+            lines.push(format!("leaves alone {}: {}", line.key, line.definition));
+        }
+        Ok(lines)
+    }
+}
+
+/// What Alembic wrote down; `None` if it was never there.
+pub(super) async fn origin(client: &Client) -> Result<Option<String>, Error> {
+    let row = client.query_one("SELECT to_regclass('alembic_version') IS NULL", &[]).await?;
+    if row.try_get(0)? {
+        return Ok(None);
+    }
+    let rows =
+        client.query("SELECT version_num::text FROM alembic_version ORDER BY 1", &[]).await?;
+    let names = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, Error>>()?;
+    Ok(Some(match names.len() {
+        0 => "an empty alembic_version".to_owned(),
+        1 => format!("alembic revision {}", names.concat()),
+        _ => format!("alembic revisions {}", names.join(", ")),
+    }))
+}
+
+pub(super) fn shape_of(position: usize) -> Vec<Line> {
+    let text = position.checked_sub(1).and_then(|index| POSTGRES_SHAPES.get(index));
+    text.map_or_else(Vec::new, |text| shape::parse(text))
+}
+
+fn with_added(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.push(Line::new(ADDED.0, ADDED.1));
+    lines
+}
+
+/// What may be there beside the expected, and the rest. A name that a later migration takes may not.
+fn part_from_tolerated(found: Vec<Line>) -> (Vec<Line>, Vec<Line>) {
+    let newest = with_added(shape_of(POSTGRES_SHAPES.len()));
+    found
+        .into_iter()
+        .filter(|line| !line.key.starts_with("sequence "))
+        .partition(|line| is_tolerated(line) && !newest.iter().any(|ours| ours.key == line.key))
+}
+
+fn is_tolerated(line: &Line) -> bool {
+    if line.is_column() {
+        let can_be_left_out =
+            !line.definition.contains(" not null") || line.definition.contains(" default ");
+        return can_be_left_out;
+    }
+    line.key.starts_with("index ") && !line.definition.starts_with("unique ")
+}
+
+/// The form in which a line of the reference's and one of ours are the same: texts of any length
+/// are texts, numbers are numbers, and a key is the same in whichever order.
+fn form(line: &Line) -> Line {
+    let mut definition = line.definition.clone();
+    if line.is_column() {
+        for (theirs, ours) in [("character varying", "text"), ("integer", "bigint")] {
+            if let Some(rest) = definition.strip_prefix(theirs)
+                && (rest.is_empty() || rest.starts_with(' '))
+            {
+                definition = format!("{ours}{rest}");
+            }
+        }
+        definition = definition.replace("CURRENT_TIMESTAMP", "now()");
+        if let Some((before, _)) = definition.split_once(" default nextval(") {
+            definition = format!("{before} default nextval");
+        }
+    }
+    if line.key.starts_with("index ") {
+        definition = definition.replace("::text", "");
+    }
+    if definition == "PRIMARY KEY (user_id, post_id)" {
+        "PRIMARY KEY (post_id, user_id)".clone_into(&mut definition);
+    }
+    Line { key: line.key.clone(), definition }
 }

@@ -1,64 +1,64 @@
-//! What a migration's file says about how it is to be run.
+//! What a migration's file holds: one transaction, or statements that each stand alone.
 //!
-//! A file is run as one transaction. One that begins with `-- no transaction` is run paragraph by
-//! paragraph, each alone and whole; each can be repeated, so that a run that was cut off is begun
-//! again. A paragraph may begin with a condition of its own.
+//! A file whose first line is [`ALONE`] is run statement by statement, because some things cannot be
+//! done in a transaction, and because a lock that was taken in one is kept to its end. Each of its
+//! statements must bear being run again after a crash. A statement ends with `;` at the end of a
+//! line, outside of `$$`; or with a line `\gexec`, as in psql: then what it returns is run, each
+//! text a statement.
 
-/// A part of a file that is run alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Paragraph {
-    pub(super) sql: &'static str,
-    /// Only where the extension `pg_trgm` is installed.
-    pub(super) needs_trigrams: bool,
-    /// It ends transactions itself: it does not work in one.
-    pub(super) is_outside: bool,
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+const ALONE: &str = "-- no transaction";
+const RUN_WHAT_IT_RETURNS: &str = "\\gexec";
+
+/// What a step finds set, in the command as in a printed script.
+///
+/// A change of a table waits for whoever uses it, and everybody else waits behind it: never for long.
+/// Functions remember the path, which nobody else's schema and no temporary table is to be on.
+pub(super) const PREAMBLE: &str = "\
+SET statement_timeout = 0;
+SET lock_timeout = '400ms';
+SET idle_in_transaction_session_timeout = '1min';
+SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(current_schema()) || ', pg_temp', false);
+";
+
+pub(super) fn stands_alone(sql: &str) -> bool {
+    sql.lines().next() == Some(ALONE)
 }
 
-/// The paragraphs of a file, or none if it is run as one transaction.
-pub(super) fn paragraphs(sql: &'static str) -> Option<Vec<Paragraph>> {
-    let rest = sql.strip_prefix("-- no transaction\n")?;
-    let paragraphs = rest.split("\n\n").map(str::trim).filter(|sql| !sql.is_empty());
-    Some(
-        paragraphs
-            .map(|sql| Paragraph {
-                sql,
-                needs_trigrams: sql.starts_with("-- where pg_trgm is\n"),
-                is_outside: sql.starts_with("-- outside of a transaction\n"),
-            })
-            .collect(),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::paragraphs;
-    use crate::store::migrate::{ADOPTED, POSTGRES};
-
-    #[test]
-    fn a_file_is_one_transaction_or_paragraphs() {
-        assert_eq!(paragraphs("CREATE TABLE x ();\n\nDROP TABLE x;\n"), None);
-        let found = paragraphs("-- no transaction\n\n-- why\nA;\nB;\n\n-- where pg_trgm is\nC;\n");
-        let found = found.unwrap();
-        assert_eq!(found[0].sql, "-- why\nA;\nB;");
-        assert_eq!(found[1].sql, "-- where pg_trgm is\nC;");
-        assert!(found[1].needs_trigrams && !found[0].needs_trigrams);
-    }
-
-    /// A statement that PostgreSQL refuses beside others stands alone.
-    #[test]
-    fn what_must_stand_alone_does() {
-        for migration in POSTGRES.iter().chain(ADOPTED) {
-            for sql in [migration.up, migration.down] {
-                let Some(paragraphs) = paragraphs(sql) else {
-                    assert!(!sql.contains("CONCURRENTLY"), "{}", migration.revision);
-                    continue;
-                };
-                for paragraph in paragraphs {
-                    let is_concurrent = paragraph.sql.contains("CONCURRENTLY");
-                    let statements = paragraph.sql.matches(";\n").count() + 1;
-                    assert!(!is_concurrent || statements == 1, "{}", paragraph.sql);
-                }
-            }
+/// The statements of a file, in their order, each with the comments above it.
+#[must_use]
+pub fn statements(sql: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut statement = String::new();
+    let mut is_in_body = false;
+    for line in sql.lines() {
+        if line.matches("$$").count() % 2 == 1 {
+            is_in_body = !is_in_body;
+        }
+        statement.push_str(line);
+        statement.push('\n');
+        if !is_in_body && (line.ends_with(';') || line == RUN_WHAT_IT_RETURNS) {
+            found.push(std::mem::take(&mut statement));
         }
     }
+    found
+}
+
+/// Runs one statement of a file outside of a transaction.
+pub(super) async fn run_alone(
+    client: &Client,
+    statement: &str,
+) -> Result<(), tokio_postgres::Error> {
+    let Some(question) = statement.trim_end().strip_suffix(RUN_WHAT_IT_RETURNS) else {
+        return client.batch_execute(statement).await;
+    };
+    for message in client.simple_query(question).await? {
+        if let SimpleQueryMessage::Row(row) = message
+            && let Some(made) = row.try_get(0)?
+        {
+            client.batch_execute(made).await?;
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,9 @@
 //! Migrations: the list and its files, the way up and down over data, and everything that an
 //! operator's commands find out about a database.
 
+/// The same on PostgreSQL, and the adoption of a database of the reference.
+mod postgres;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -65,12 +68,15 @@ fn every_migration_has_its_files_and_every_file_its_migration() {
             .unwrap()
             .map(|file| file.unwrap().file_name().into_string().unwrap())
             .collect();
-        let listed: BTreeSet<String> = migrations
+        let mut listed: BTreeSet<String> = migrations
             .iter()
             .flat_map(|migration| {
                 ["up", "down"].map(|way| format!("{}.{way}.sql", migration.revision))
             })
             .collect();
+        if store == "postgres" {
+            listed.extend(postgres::further_files());
+        }
         assert_eq!(files, listed, "{store}");
     }
 }

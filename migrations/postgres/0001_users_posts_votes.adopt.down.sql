@@ -1,0 +1,3 @@
+-- no transaction
+SET lock_timeout = '1min';
+DROP INDEX CONCURRENTLY IF EXISTS votes_post;

@@ -1,0 +1,40 @@
+//! The index of searches needs an extension that the role may not be allowed to create. Without it
+//! the step succeeds, and is caught up on when the extension can be had.
+
+use tokio_postgres::{Client, Error};
+
+pub(super) const REVISION: &str = "0005_post_search";
+pub(super) const INDEX: &str = "index post_search on posts";
+
+const REMARK: &str = "searches read the titles one by one, because this role cannot create the \
+    extension pg_trgm: have a superuser run CREATE EXTENSION pg_trgm in this database, then run \
+    `post-api db upgrade` again";
+
+/// Whether the index can be used.
+pub(super) async fn has_index(client: &Client) -> Result<bool, Error> {
+    client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_index
+                             WHERE indexrelid = to_regclass('post_search') AND indisvalid)",
+            &[],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// Whether the index could be built as things are.
+pub(super) async fn has_extension(client: &Client) -> Result<bool, Error> {
+    client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_extension
+                             WHERE extname = 'pg_trgm'
+                               AND has_schema_privilege(extnamespace, 'USAGE'))",
+            &[],
+        )
+        .await?
+        .try_get(0)
+}
+
+pub(super) async fn remark(client: &Client) -> Result<Vec<String>, Error> {
+    Ok(if has_index(client).await? { Vec::new() } else { vec![REMARK.to_owned()] })
+}

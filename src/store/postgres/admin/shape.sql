@@ -1,0 +1,62 @@
+-- Every object of the current schema as a key and a definition. The session's path is this schema
+-- alone, so that names within it are not qualified.
+WITH here AS (
+    SELECT oid FROM pg_namespace WHERE nspname = current_schema()
+), tables AS (
+    SELECT pg_class.* FROM pg_class JOIN here ON relnamespace = here.oid
+     WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND relname <> 'schema_migrations'
+)
+SELECT 'table ' || relname,
+       CASE relkind WHEN 'r' THEN 'ordinary' WHEN 'p' THEN 'partitioned' WHEN 'v' THEN 'a view'
+                    WHEN 'm' THEN 'a materialized view' ELSE 'foreign' END
+       || CASE relpersistence WHEN 'u' THEN ', unlogged' ELSE '' END
+       || CASE WHEN relrowsecurity THEN ', with row security' ELSE '' END
+  FROM tables
+UNION ALL
+SELECT relname || '.' || attname,
+       format_type(atttypid, atttypmod)
+       || CASE WHEN attcollation NOT IN (0, typcollation) THEN ' collated' ELSE '' END
+       || CASE WHEN attnotnull THEN ' not null' ELSE '' END
+       || CASE WHEN attidentity <> '' THEN ' identity' ELSE '' END
+       || CASE WHEN attgenerated <> '' THEN ' generated' ELSE '' END
+       || coalesce(' default ' || pg_get_expr(adbin, adrelid), '')
+  FROM tables
+  JOIN pg_attribute ON attrelid = tables.oid AND attnum > 0 AND NOT attisdropped
+  JOIN pg_type ON pg_type.oid = atttypid
+  LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+UNION ALL
+SELECT 'constraint ' || relname, pg_get_constraintdef(pg_constraint.oid, true)
+  FROM tables JOIN pg_constraint ON conrelid = tables.oid AND contype IN ('p', 'u', 'f', 'c', 'x')
+UNION ALL
+SELECT 'index ' || index_class.relname || ' on ' || tables.relname,
+       CASE WHEN indisunique THEN 'unique ' ELSE '' END
+       -- The extension of the operators may stand in any schema.
+       || regexp_replace(regexp_replace(pg_get_indexdef(indexrelid, 0, true), '^.* USING ', ''),
+                         '[^ (]+\.gin_trgm_ops', 'gin_trgm_ops')
+       || CASE WHEN indisvalid THEN '' ELSE ' (not valid)' END
+  FROM tables
+  JOIN pg_index ON indrelid = tables.oid
+  JOIN pg_class AS index_class ON index_class.oid = indexrelid
+ WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))
+UNION ALL
+SELECT 'trigger ' || tgname || ' on ' || relname,
+       regexp_replace(pg_get_triggerdef(pg_trigger.oid, true), '^CREATE TRIGGER \S+ ', '')
+       || CASE tgenabled WHEN 'O' THEN '' ELSE ' (not enabled)' END
+  FROM tables JOIN pg_trigger ON tgrelid = tables.oid AND NOT tgisinternal
+UNION ALL
+SELECT 'function ' || proname || '(' || pg_get_function_identity_arguments(pg_proc.oid) || ')',
+       encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
+       || CASE WHEN prosecdef THEN ' security definer' ELSE '' END
+       || CASE WHEN proconfig IS NULL THEN '' ELSE ' with a path' END
+  FROM pg_proc JOIN here ON pronamespace = here.oid
+ WHERE NOT EXISTS (SELECT FROM pg_depend
+                    WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')
+UNION ALL
+SELECT 'sequence ' || sequence_class.relname || ' of ' || tables.relname || '.' || attname,
+       format_type(seqtypid, NULL)
+  FROM tables
+  JOIN pg_depend ON refobjid = tables.oid AND refclassid = 'pg_class'::regclass
+                AND classid = 'pg_class'::regclass AND deptype = 'a'
+  JOIN pg_sequence ON seqrelid = objid
+  JOIN pg_class AS sequence_class ON sequence_class.oid = seqrelid
+  JOIN pg_attribute ON attrelid = tables.oid AND attnum = refobjsubid

@@ -1,0 +1,222 @@
+//! Databases of the reference: recognised, adopted, given back; others refused.
+
+use post_api::store::migrate::{Admin as _, MigrateError, POSTGRES, POSTGRES_ADOPTED};
+
+use super::database::Database;
+use crate::store::stores::noon;
+
+/// What the course that the reference descends from makes of the same tables: another revision, hashes
+/// of bcrypt, a telephone number, names of its own.
+const COURSE: &str = "
+    UPDATE alembic_version SET version_num = '3f7b2c9d1a55';
+    ALTER TABLE users ADD COLUMN phone_number character varying;
+    ALTER TABLE posts RENAME CONSTRAINT post_user_fk TO post_users_fk;
+    UPDATE users SET phone_number = '555-0100', password =
+        '$2b$12$WCB1bmIvbBzHMKTHQlVbpO.AHBEqVlb1DZ0Ef7ka.Nt4CCBcbSyEe' WHERE id = 1;
+    CREATE INDEX ix_posts_title ON posts (title);
+    CREATE TABLE notes (text text);";
+
+async fn of_course() -> Database {
+    let database = Database::of_reference().await;
+    database.run(COURSE).await;
+    database
+}
+
+#[tokio::test]
+async fn an_adopted_database_is_given_back_as_it_was() {
+    for database in [Database::of_reference().await, of_course().await] {
+        let before = database.dump();
+        database.go_to(POSTGRES.len()).await;
+        database.assert_sound().await;
+        for (table, rows) in [("users", 5), ("posts", 40), ("votes", 100), ("alembic_version", 1)] {
+            let found = database.number(&format!("SELECT count(*) FROM {table}")).await;
+            assert_eq!(found, rows, "{table}");
+        }
+        assert_eq!(database.number("SELECT sum(votes)::bigint FROM vote_counts").await, 100);
+        assert_ne!(database.dump(), before);
+        database.go_to(0).await;
+        assert_eq!(database.dump(), before);
+    }
+}
+
+#[tokio::test]
+async fn each_revision_of_an_adopted_database_is_sound() {
+    let database = Database::of_reference().await;
+    let up_and_down = (1..=POSTGRES.len()).chain((1..POSTGRES.len()).rev());
+    for target in up_and_down {
+        database.go_to(target).await;
+        assert_eq!(database.revisions().await.len(), target);
+        let differences = database.admin().await.schema_differences().await.unwrap();
+        assert_eq!(differences, [""; 0], "at {target}");
+        let alembic = "SELECT count(*) FROM alembic_version WHERE version_num = '0cf86d064551'";
+        assert_eq!(database.number(alembic).await, 1);
+    }
+}
+
+/// Downvotes are ours: the reference's schema has no place for them.
+#[tokio::test]
+async fn nothing_but_downvotes_is_lost_on_the_way_back() {
+    let database = Database::of_reference().await;
+    database.go_to(POSTGRES.len()).await;
+    database
+        .run(
+            "INSERT INTO users (email, password) VALUES ('new@example.com', 'h');
+             INSERT INTO posts (title, content, owner_id) VALUES ('new', 'text', 6);
+             INSERT INTO votes (post_id, user_id, dir) VALUES (41, 6, 1), (41, 1, -1), (41, 2, -1);",
+        )
+        .await;
+    database.assert_sound().await;
+    assert_eq!(database.number("SELECT votes FROM vote_counts WHERE post_id = 41").await, -1);
+    database.go_to(0).await;
+    for (table, rows) in [("users", 6), ("posts", 41), ("votes", 101)] {
+        assert_eq!(
+            database.number(&format!("SELECT count(*) FROM {table}")).await,
+            rows,
+            "{table}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_plan_says_what_an_upgrade_would_do() {
+    let steps = [
+        "up   0001_users_posts_votes: adds index votes_post on votes",
+        "up   0002_downvotes: adds constraint votes CHECK (dir = ANY (ARRAY['-1'::integer, 1])), \
+         column votes.dir",
+        "up   0003_vote_counts: adds table vote_counts, \
+         trigger votes_counted_after_delete on votes, trigger votes_counted_after_insert on votes, \
+         trigger votes_counted_after_truncate on votes, trigger votes_counted_after_update on votes",
+        "up   0004_indexes: adds index posts_owner on posts, index posts_published on posts, \
+         index votes_user on votes",
+        "up   0005_post_search: adds index post_search on posts",
+    ];
+    let reference = Database::of_reference().await;
+    let before = reference.dump();
+    let head = "adopts the reference's database (alembic revision 0cf86d064551): \
+                5 users, 40 posts and 100 votes stay as they are";
+    let plan = reference.admin().await.plan(POSTGRES.len()).await.unwrap();
+    assert_eq!(plan, [&[head][..], &steps[..]].concat());
+    assert_eq!(reference.dump(), before);
+    reference.go_to(3).await;
+    let plan = reference.admin().await.plan(POSTGRES.len()).await.unwrap();
+    assert_eq!(plan, steps[3..]);
+
+    let plan = of_course().await.admin().await.plan(1).await.unwrap();
+    let heads = [
+        "adopts tables of the reference's shape (alembic revision 3f7b2c9d1a55): \
+         5 users, 40 posts and 100 votes stay as they are",
+        "leaves alone index ix_posts_title on posts: btree (title)",
+        "leaves alone users.phone_number: character varying",
+        steps[0],
+    ];
+    assert_eq!(plan, heads);
+
+    let fresh = Database::fresh().admin().await.plan(1).await.unwrap();
+    assert_eq!(fresh, ["up   0001_users_posts_votes: adds table posts, table users, table votes"]);
+}
+
+/// The shape decides; what Alembic wrote down is only told.
+#[tokio::test]
+async fn the_shape_is_enough() {
+    for (change, origin) in [
+        ("DROP TABLE alembic_version", "no alembic_version"),
+        ("DELETE FROM alembic_version", "an empty alembic_version"),
+        ("INSERT INTO alembic_version VALUES ('other')", "alembic revisions 0cf86d064551, other"),
+        ("ALTER TABLE posts ALTER COLUMN id TYPE bigint", "alembic revision 0cf86d064551"),
+        ("ALTER TABLE users ALTER COLUMN email TYPE text", "alembic revision 0cf86d064551"),
+        ("CREATE VIEW titles AS SELECT title FROM posts", "alembic revision 0cf86d064551"),
+    ] {
+        let database = Database::of_reference().await;
+        database.run(change).await;
+        let plan = database.admin().await.plan(1).await.unwrap();
+        assert!(plan[0].contains(&format!("({origin}): 5 users")), "{change}: {}", plan[0]);
+        let before = database.dump();
+        database.go_to(POSTGRES.len()).await;
+        database.assert_sound().await;
+        database.go_to(0).await;
+        assert_eq!(database.dump(), before, "{change}");
+    }
+}
+
+/// A change of the reference's schema, and what is said of it.
+const OTHER_SHAPES: [(&str, &[&str]); 10] = [
+    (
+        "ALTER TABLE users ALTER COLUMN email TYPE varchar(50)",
+        &["users.email: expected text not null, found character varying(50) not null"],
+    ),
+    (
+        "ALTER TABLE users ADD COLUMN name text NOT NULL DEFAULT ''; \
+         ALTER TABLE users ALTER COLUMN name DROP DEFAULT",
+        &["users.name: expected nothing, found text not null"],
+    ),
+    (
+        "ALTER TABLE posts DROP COLUMN published; ALTER TABLE users DROP CONSTRAINT users_email_key",
+        &[
+            "constraint users: expected UNIQUE (email), found nothing",
+            "posts.published: expected boolean not null default true, found nothing",
+        ],
+    ),
+    ("DROP TABLE votes", &["table votes: expected ordinary, found nothing"]),
+    (
+        "ALTER TABLE posts ADD CONSTRAINT short CHECK (length(title) < 80)",
+        &["constraint posts: expected nothing, found CHECK (length(title::text) < 80)"],
+    ),
+    (
+        "CREATE UNIQUE INDEX one_title ON posts (title)",
+        &["index one_title on posts: expected nothing, found unique btree (title)"],
+    ),
+    ("ALTER TABLE votes ADD COLUMN dir smallint", &["votes.dir: expected nothing, found smallint"]),
+    (
+        "CREATE INDEX posts_owner ON posts (owner_id)",
+        &["index posts_owner on posts: expected nothing, found btree (owner_id)"],
+    ),
+    (
+        "CREATE TABLE vote_counts (post_id integer)",
+        &["table vote_counts: expected nothing, found ordinary"],
+    ),
+    (
+        "CREATE FUNCTION count_votes_added() RETURNS integer LANGUAGE sql RETURN 1; \
+         ALTER TABLE votes DROP CONSTRAINT votes_post_id_fkey",
+        &[
+            "constraint votes: expected FOREIGN KEY (post_id) REFERENCES posts(id) ON DELETE CASCADE, found nothing",
+            "function count_votes_added(): expected nothing, found e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ],
+    ),
+];
+
+#[tokio::test]
+async fn another_shape_is_refused_with_every_difference() {
+    for (change, expected) in OTHER_SHAPES {
+        let database = Database::of_reference().await;
+        database.run(change).await;
+        let before = database.dump();
+        match database.try_to_go_to(POSTGRES.len()).await {
+            Err(MigrateError::NotAdoptable(differences)) => {
+                assert_eq!(differences, expected, "{change}");
+            }
+            other => panic!("{change}: {other:?}"),
+        }
+        let mut admin = database.admin().await;
+        assert!(matches!(admin.plan(1).await, Err(MigrateError::NotAdoptable(_))), "{change}");
+        assert_eq!(admin.schema_differences().await.unwrap(), expected, "{change}");
+        assert_eq!(admin.applied().await.unwrap(), []);
+        assert_eq!(database.dump(), before, "{change}");
+    }
+}
+
+/// After a restored backup, say: what is declared about an adopted database is that it was adopted.
+#[tokio::test]
+async fn a_lost_history_is_declared_anew() {
+    let database = Database::of_reference().await;
+    let before = database.dump();
+    database.go_to(POSTGRES.len()).await;
+    database.run("DROP TABLE schema_migrations").await;
+    assert!(matches!(database.try_to_go_to(1).await, Err(MigrateError::NotAdoptable(_))));
+    database.admin().await.stamp(POSTGRES.len(), noon()).await.unwrap();
+    database.assert_sound().await;
+    let mut admin = database.admin().await;
+    let applied = admin.applied().await.unwrap();
+    assert_eq!(applied[0].checksum, POSTGRES_ADOPTED[0].checksum());
+    database.go_to(0).await;
+    assert_eq!(database.dump(), before);
+}

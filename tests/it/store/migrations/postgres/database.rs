@@ -1,0 +1,124 @@
+//! An empty PostgreSQL database for each case, and the reference's.
+
+use std::sync::Arc;
+
+use post_api::store::migrate::{Admin as _, MigrateResult, Step, migrate};
+use post_api::store::postgres::{Address, PostgresAdmin};
+use tokio_postgres::{Client, NoTls};
+
+use super::super::super::stores::noon;
+use crate::support::{Cluster, TestDatabase};
+
+/// What the reference itself made and filled: 5 users, 40 posts, 100 votes.
+const REFERENCE: &str = include_str!("../../../data/reference.sql");
+
+/// A database that nobody else uses, by its address.
+pub struct Database {
+    url: String,
+    /// What goes with the last of its handles.
+    place: Arc<TestDatabase<'static>>,
+}
+
+impl Database {
+    pub fn fresh() -> Self {
+        let place = Arc::new(Cluster::shared().empty_database());
+        Self { url: place.url().to_owned(), place }
+    }
+
+    /// As the reference left it.
+    pub async fn of_reference() -> Self {
+        let database = Self::fresh();
+        // On a connection of its own: the script leaves the session without a path.
+        database.sql().await.batch_execute(REFERENCE).await.unwrap();
+        database
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The same database in the name of another role.
+    pub fn for_role(&self, role: &str) -> Self {
+        let url = format!("{}?options=-c%20role%3D{role}", self.url);
+        Self { url, place: Arc::clone(&self.place) }
+    }
+
+    pub async fn sql(&self) -> Client {
+        open(&self.url).await
+    }
+
+    pub async fn run(&self, script: &str) {
+        self.sql().await.batch_execute(script).await.unwrap_or_else(|error| {
+            panic!("{script}: {:?}", error.as_db_error());
+        });
+    }
+
+    pub async fn number(&self, query: &str) -> i64 {
+        self.sql().await.query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    pub async fn admin(&self) -> PostgresAdmin {
+        PostgresAdmin::connect(&Address::parse(&self.url).unwrap()).await.unwrap()
+    }
+
+    pub async fn go_to(&self, position: usize) {
+        self.try_to_go_to(position).await.unwrap();
+    }
+
+    /// The steps that were made.
+    pub async fn try_to_go_to(&self, position: usize) -> MigrateResult<Vec<Step>> {
+        let mut steps = Vec::new();
+        migrate(&mut self.admin().await, position, noon(), |step| steps.push(step)).await?;
+        Ok(steps)
+    }
+
+    pub async fn revisions(&self) -> Vec<String> {
+        let applied = self.admin().await.applied().await.unwrap();
+        applied.into_iter().map(|found| found.revision).collect()
+    }
+
+    /// Nothing differs from the migrations, and every count is right.
+    pub async fn assert_sound(&self) {
+        let mut admin = self.admin().await;
+        assert_eq!(admin.schema_differences().await.unwrap(), [""; 0]);
+        assert_eq!(admin.wrong_counts().await.unwrap(), [""; 0]);
+    }
+
+    /// Schema and data, as `pg_dump` writes them.
+    pub fn dump(&self) -> String {
+        self.dump_with(&[])
+    }
+
+    pub fn dump_without_history(&self) -> String {
+        self.dump_with(&["--exclude-table=schema_migrations"])
+    }
+
+    fn dump_with(&self, arguments: &[&str]) -> String {
+        let text = Cluster::shared().run("pg_dump", |command| {
+            command.args(["--no-sync", "--dbname", &self.url]).args(arguments);
+        });
+        // Newer versions put a random word around a dump.
+        let is_random =
+            |line: &&str| line.starts_with("\\restrict ") || line.starts_with("\\unrestrict ");
+        text.lines().filter(|line| !is_random(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Runs a script as an operator would.
+    pub fn psql(&self, script: &str) {
+        use std::io::Write as _;
+        use std::os::unix::fs::PermissionsExt;
+        let mut file = tempfile::NamedTempFile::new_in(Cluster::shared().folder()).unwrap();
+        file.write_all(script.as_bytes()).unwrap();
+        std::fs::set_permissions(file.path(), PermissionsExt::from_mode(0o644)).unwrap();
+        Cluster::shared().run("psql", |command| {
+            command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "--dbname", &self.url, "-f"]);
+            command.arg(file.path());
+        });
+    }
+}
+
+async fn open(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}

@@ -1,0 +1,138 @@
+//! Locks that are waited for, and steps that did not come to their end.
+
+use std::time::Duration;
+
+use post_api::store::migrate::{Admin as _, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED};
+use post_api::store::postgres::{Patience, PostgresAdmin, statements};
+
+use super::database::Database;
+use crate::store::stores::noon;
+
+/// Asks once, and gives up.
+const NONE: Patience = Patience { others: Duration::ZERO, tables: Duration::ZERO };
+
+async fn impatient(database: &Database) -> PostgresAdmin {
+    database.admin().await.with_patience(NONE)
+}
+
+#[tokio::test]
+async fn another_process_is_waited_for_until_the_limit() {
+    let database = Database::fresh();
+    let other = database.sql().await;
+    other.batch_execute("SET application_name = 'the other'").await.unwrap();
+    let lock = "SELECT pg_advisory_lock(x'706f737473'::bigint)";
+    other.batch_execute(lock).await.unwrap();
+    match impatient(&database).await.step_towards(1, noon()).await {
+        Err(MigrateError::Busy(who)) => assert!(who.contains("(the other)"), "{who}"),
+        outcome => panic!("{outcome:?}"),
+    }
+    assert!(matches!(
+        impatient(&database).await.stamp(1, noon()).await,
+        Err(MigrateError::Busy(_))
+    ));
+    assert_eq!(database.revisions().await, [""; 0]);
+    other.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    assert!(impatient(&database).await.step_towards(1, noon()).await.unwrap().is_some());
+}
+
+/// A step that failed does not keep the others out.
+#[tokio::test]
+async fn a_failed_step_lets_go_of_the_lock() {
+    let database = Database::fresh();
+    database.run("CREATE TABLE users_posts (id integer); CREATE VIEW votes AS SELECT 1").await;
+    let mut failed = impatient(&database).await;
+    assert!(failed.step_towards(1, noon()).await.is_err());
+    database.run("DROP VIEW votes").await;
+    impatient(&database).await.step_towards(1, noon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_that_is_in_use_is_asked_for_in_vain_until_the_limit() {
+    let database = Database::fresh();
+    database.go_to(1).await;
+    let before = database.dump();
+    let reader = database.sql().await;
+    reader.batch_execute("BEGIN; SELECT FROM votes").await.unwrap();
+    let refused = impatient(&database).await.step_towards(2, noon()).await;
+    assert!(matches!(refused, Err(MigrateError::Refused(_))), "{refused:?}");
+    let differences = database.admin().await.schema_differences().await.unwrap();
+    assert_eq!(differences, ["0002_downvotes was begun and not finished"]);
+    let plan = database.admin().await.plan(2).await.unwrap();
+    assert_eq!(plan[0], "0002_downvotes was begun and not finished: it is begun again");
+    reader.batch_execute("COMMIT").await.unwrap();
+    database.go_to(2).await;
+    database.go_to(1).await;
+    // The history was written, which leaves no trace in its dump.
+    assert_eq!(database.dump(), before);
+}
+
+/// After whichever of its statements a step is cut off, it can be brought to its end, or taken back.
+async fn interrupt_everywhere(database: &Database, migrations: &'static [Migration]) {
+    for (at, migration) in migrations.iter().enumerate() {
+        let below = database.dump_without_history();
+        database.go_to(at + 1).await;
+        let above = database.dump_without_history();
+        for (begun_at, sql, way_back) in [(at + 1, migration.down, at), (at, migration.up, at + 1)]
+        {
+            if !sql.starts_with("-- no transaction\n") {
+                database.go_to(way_back).await;
+                continue;
+            }
+            let statements = statements(sql);
+            for ending in [at, at + 1] {
+                for done in 0..=statements.len() {
+                    database.go_to(begun_at).await;
+                    begin(database, migration, migration.up == POSTGRES_ADOPTED[0].up).await;
+                    database.psql(&statements[..done].concat());
+                    database.go_to(ending).await;
+                    let expected = if ending == at { &below } else { &above };
+                    let place = format!("{} {begun_at} cut after {done}", migration.revision);
+                    assert!(&database.dump_without_history() == expected, "{place}");
+                }
+            }
+            database.go_to(way_back).await;
+        }
+        database.go_to(at + 1).await;
+    }
+}
+
+/// What a step leaves in the history when it is cut off.
+async fn begin(database: &Database, migration: &Migration, is_adoption: bool) {
+    let origin = if is_adoption { "'alembic revision 0cf86d064551'" } else { "NULL" };
+    let (revision, checksum) = (migration.revision, migration.checksum());
+    database
+        .run(&format!(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (revision text PRIMARY KEY,
+                 checksum text NOT NULL, applied_at timestamptz, adopted_from text);
+             INSERT INTO schema_migrations VALUES ('{revision}', '{checksum}', NULL, {origin})
+             ON CONFLICT (revision) DO UPDATE SET applied_at = NULL"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn a_step_that_was_cut_off_is_finished_or_taken_back() {
+    let database = Database::fresh();
+    interrupt_everywhere(&database, POSTGRES).await;
+    database.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_adoption_that_was_cut_off_is_finished_or_taken_back() {
+    let database = Database::of_reference().await;
+    interrupt_everywhere(&database, &POSTGRES_ADOPTED[..1]).await;
+    database.go_to(POSTGRES.len()).await;
+    database.assert_sound().await;
+}
+
+/// An index whose build was cut off is there and is not used: it is built anew.
+#[tokio::test]
+async fn a_broken_index_is_built_anew() {
+    let database = Database::fresh();
+    database.go_to(3).await;
+    database.run("CREATE INDEX votes_user ON votes (user_id)").await;
+    let spoil = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'votes_user'::regclass";
+    database.run(spoil).await;
+    database.go_to(4).await;
+    assert_eq!(database.admin().await.schema_differences().await.unwrap(), [""; 0]);
+}

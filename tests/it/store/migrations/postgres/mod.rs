@@ -1,0 +1,240 @@
+//! Migrations on PostgreSQL: up and down over data, what the database remembers, what is found out
+//! about it, and what many do at once.
+
+/// Where a case's database comes from.
+mod database;
+
+/// Databases of the reference: recognised, adopted, given back; others refused.
+mod adoption;
+
+/// Programs that write with the reference's SQL while the migrations run.
+mod bystanders;
+
+/// Locks that are waited for, and steps that did not come to their end.
+mod interruption;
+
+/// The index of searches, which needs what not every role may have.
+mod search;
+
+/// The files that say what each revision looks like.
+mod shapes;
+
+use post_api::store::migrate::{
+    Admin as _, Applied, Direction, MigrateError, Migration, POSTGRES, Step, migrate,
+};
+
+use self::database::Database;
+use super::super::stores::noon;
+
+/// Two users, two posts and four votes, as any revision with tables can hold them.
+const SAMPLE: &str = "
+    INSERT INTO users (email, password) VALUES ('a@example.com', 'h'), ('b@example.com', 'h');
+    INSERT INTO posts (title, content, published, owner_id)
+        VALUES ('a lantern', '', true, 1), ('a draft', '', false, 2);
+    INSERT INTO votes (post_id, user_id) VALUES (1, 1), (1, 2), (2, 1), (2, 2);";
+
+/// Beside a pair for each migration.
+pub fn further_files() -> Vec<String> {
+    let first = POSTGRES[0].revision;
+    let pair = ["up", "down"].map(|way| format!("{first}.adopt.{way}.sql"));
+    let shapes = POSTGRES.iter().map(|migration| format!("{}.shape.txt", migration.revision));
+    pair.into_iter().chain(shapes).collect()
+}
+
+#[tokio::test]
+async fn up_and_down_one_by_one_over_data() {
+    let database = Database::fresh();
+    let empty = database.dump();
+    database.go_to(1).await;
+    database.run(SAMPLE).await;
+    for target in (2..=POSTGRES.len()).chain((1..POSTGRES.len()).rev()) {
+        database.go_to(target).await;
+        assert_kept(&database, target).await;
+    }
+    database.go_to(POSTGRES.len()).await;
+    assert_kept(&database, POSTGRES.len()).await;
+    database.assert_sound().await;
+    assert_eq!(database.number("SELECT votes FROM vote_counts WHERE post_id = 2").await, 2);
+    database.go_to(0).await;
+    assert_eq!(database.revisions().await, [""; 0]);
+    assert_eq!(database.dump(), empty, "the way back leaves nothing");
+    database.go_to(POSTGRES.len()).await;
+    assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
+}
+
+/// The data is there, and the schema is what its migrations make.
+async fn assert_kept(database: &Database, target: usize) {
+    let expected: Vec<&str> = POSTGRES.iter().take(target).map(|known| known.revision).collect();
+    assert_eq!(database.revisions().await, expected);
+    let differences = database.admin().await.schema_differences().await.unwrap();
+    assert_eq!(differences, [""; 0], "at {target}");
+    for (table, rows) in [("users", 2), ("posts", 2), ("votes", 4)] {
+        let found = database.number(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(found, rows, "{table} at {target}");
+    }
+}
+
+#[tokio::test]
+async fn without_directions_only_upvotes_are_left() {
+    let database = Database::fresh();
+    database.go_to(POSTGRES.len()).await;
+    database.run(SAMPLE).await;
+    database.run("UPDATE votes SET dir = -1 WHERE user_id = 2").await;
+    assert_eq!(database.number("SELECT sum(votes)::bigint FROM vote_counts").await, 0);
+    database.go_to(1).await;
+    assert_eq!(database.number("SELECT count(*) FROM votes WHERE user_id = 1").await, 2);
+    assert_eq!(database.number("SELECT count(*) FROM votes").await, 2);
+}
+
+#[tokio::test]
+async fn the_database_remembers_what_was_applied_and_when() {
+    let database = Database::fresh();
+    database.go_to(2).await;
+    let remember = |migration: &Migration| Applied {
+        revision: migration.revision.to_owned(),
+        checksum: migration.checksum(),
+        applied_at: noon(),
+    };
+    let mut admin = database.admin().await;
+    assert_eq!(admin.applied().await.unwrap(), [&POSTGRES[0], &POSTGRES[1]].map(remember));
+    admin.stamp(1, noon()).await.unwrap();
+    assert_eq!(admin.applied().await.unwrap(), [remember(&POSTGRES[0])]);
+    admin.stamp(2, noon()).await.unwrap();
+    assert_eq!(admin.schema_differences().await.unwrap(), [""; 0]);
+    admin.stamp(0, noon()).await.unwrap();
+    assert_eq!(database.revisions().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_changed_or_unknown_migration_stops_everything() {
+    let change = "UPDATE schema_migrations SET checksum = 'other' WHERE revision LIKE '0002%'";
+    let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', now())";
+    let begun = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', NULL)";
+    let database = Database::fresh();
+    for (edit, name) in
+        [(change, POSTGRES[1].revision), (newer, "9999_newer"), (begun, "9999_newer")]
+    {
+        database.admin().await.stamp(0, noon()).await.unwrap();
+        database.admin().await.stamp(POSTGRES.len(), noon()).await.unwrap();
+        database.run(edit).await;
+        for target in [0, 2, POSTGRES.len()] {
+            match database.try_to_go_to(target).await {
+                Err(MigrateError::Changed(found) | MigrateError::Unknown(found)) => {
+                    assert_eq!(found, name);
+                }
+                other => panic!("{name} to {target}: {other:?}"),
+            }
+        }
+        assert!(database.admin().await.schema_differences().await.is_err(), "{name}");
+    }
+}
+
+/// Every starter finds the whole schema, and each migration ran once: two of the reference's own
+/// databases among them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn many_at_once_apply_each_migration_once() {
+    for database in [Database::fresh(), Database::of_reference().await] {
+        let mut starters = Vec::new();
+        for _ in 0..16 {
+            let mut admin = database.admin().await;
+            starters.push(tokio::spawn(async move {
+                let mut steps = Vec::new();
+                migrate(&mut admin, POSTGRES.len(), noon(), |step| {
+                    steps.push(step.migration.revision);
+                })
+                .await
+                .map(|()| steps)
+            }));
+        }
+        let mut steps = Vec::new();
+        for starter in starters {
+            steps.extend(starter.await.unwrap().unwrap());
+        }
+        steps.sort_unstable();
+        let all: Vec<&str> = POSTGRES.iter().map(|migration| migration.revision).collect();
+        assert_eq!(steps, all);
+        database.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_was_changed_by_hand_is_found_out() {
+    let database = Database::fresh();
+    database.go_to(POSTGRES.len()).await;
+    database
+        .run(
+            "DROP INDEX votes_user;
+             DROP TRIGGER votes_counted_after_delete ON votes;
+             ALTER TABLE votes DISABLE TRIGGER votes_counted_after_insert;
+             ALTER TABLE users ADD COLUMN nickname text;
+             ALTER TABLE posts ALTER COLUMN content TYPE varchar(80);
+             ALTER TABLE votes DROP CONSTRAINT votes_dir_check;
+             CREATE TABLE notes (text text);",
+        )
+        .await;
+    let inserted = "AFTER INSERT ON votes REFERENCING NEW TABLE AS added FOR EACH STATEMENT \
+                    EXECUTE FUNCTION count_votes_added()";
+    let deleted = "AFTER DELETE ON votes REFERENCING OLD TABLE AS removed FOR EACH STATEMENT \
+                   EXECUTE FUNCTION count_votes_removed()";
+    let expected = [
+        "constraint votes: expected CHECK (dir = ANY (ARRAY['-1'::integer, 1])), found nothing"
+            .to_owned(),
+        "index votes_user on votes: expected btree (user_id), found nothing".to_owned(),
+        "posts.content: expected text not null, found character varying(80) not null".to_owned(),
+        format!("trigger votes_counted_after_delete on votes: expected {deleted}, found nothing"),
+        format!(
+            "trigger votes_counted_after_insert on votes: expected {inserted}, found {inserted} (not enabled)"
+        ),
+        "users.nickname: expected nothing, found text".to_owned(),
+    ];
+    let mut differences = database.admin().await.schema_differences().await.unwrap();
+    differences.sort();
+    assert_eq!(differences, expected);
+}
+
+#[tokio::test]
+async fn a_wrong_count_is_found_out() {
+    let database = Database::fresh();
+    database.go_to(POSTGRES.len()).await;
+    database.run(SAMPLE).await;
+    database.assert_sound().await;
+    database
+        .run(
+            "UPDATE vote_counts SET votes = 5 WHERE post_id = 1;
+             DELETE FROM vote_counts WHERE post_id = 2;
+             SET session_replication_role = replica;
+             INSERT INTO vote_counts VALUES (7, 1);
+             INSERT INTO votes VALUES (8, 1), (8, 2);",
+        )
+        .await;
+    assert_eq!(
+        database.admin().await.wrong_counts().await.unwrap(),
+        [
+            "1 of vote_counts name a row of posts that is not there",
+            "2 of votes name a row of posts that is not there",
+            "post 1: the count says 5, its votes add up to 2",
+            "post 2: the count says 0, its votes add up to 2",
+        ]
+    );
+}
+
+/// What a step would run makes the same database as the step, all the way up and back.
+#[tokio::test]
+async fn a_script_does_what_its_step_does() {
+    for (scripted, stepped) in [
+        (Database::fresh(), Database::fresh()),
+        (Database::of_reference().await, Database::of_reference().await),
+    ] {
+        for direction in [Direction::Up, Direction::Down] {
+            for _ in POSTGRES {
+                let mut admin = scripted.admin().await;
+                let at = admin.applied().await.unwrap().len();
+                let target = if direction == Direction::Up { at + 1 } else { at - 1 };
+                let step = Step::next(admin.migrations(), at, target).unwrap();
+                scripted.psql(&admin.script(step, noon()));
+                stepped.go_to(target).await;
+                assert_eq!(scripted.dump(), stepped.dump(), "{direction:?} to {target}");
+            }
+        }
+    }
+}

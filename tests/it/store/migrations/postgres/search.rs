@@ -1,0 +1,64 @@
+//! The index of searches, which needs what not every role may have.
+
+use post_api::store::migrate::{Admin as _, POSTGRES};
+
+use super::database::Database;
+
+const HAS_INDEX: &str = "SELECT count(*) FROM pg_indexes WHERE indexname = 'post_search'";
+const HAS_EXTENSION: &str = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'";
+
+/// The same database for a role that may make tables and no extensions.
+async fn without_rights(database: &Database) -> Database {
+    let role = format!("role_{}", database.url().rsplit('/').next().unwrap());
+    database
+        .run(&format!("CREATE ROLE {role}; GRANT CREATE, USAGE ON SCHEMA public TO {role}"))
+        .await;
+    database.for_role(&role)
+}
+
+#[tokio::test]
+async fn without_the_extension_the_upgrade_says_so_and_catches_up_later() {
+    let database = Database::fresh();
+    let restricted = without_rights(&database).await;
+    restricted.go_to(POSTGRES.len()).await;
+    let remarks = restricted.admin().await.remarks().await.unwrap();
+    assert_eq!(remarks.len(), 1, "{remarks:?}");
+    assert!(remarks[0].contains("have a superuser run CREATE EXTENSION pg_trgm"), "{remarks:?}");
+    assert_eq!(database.number(HAS_INDEX).await, 0);
+    restricted.assert_sound().await;
+
+    // A schema that the role may not look into is no help.
+    database.run("CREATE SCHEMA elsewhere; CREATE EXTENSION pg_trgm SCHEMA elsewhere").await;
+    restricted.go_to(POSTGRES.len()).await;
+    assert_eq!(restricted.admin().await.remarks().await.unwrap(), remarks);
+    restricted.assert_sound().await;
+
+    database.run("GRANT USAGE ON SCHEMA elsewhere TO PUBLIC").await;
+    let differences = restricted.admin().await.schema_differences().await.unwrap();
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    restricted.go_to(POSTGRES.len()).await;
+    assert_eq!(restricted.admin().await.remarks().await.unwrap(), [""; 0]);
+    assert_eq!(database.number(HAS_INDEX).await, 1);
+    restricted.assert_sound().await;
+
+    restricted.go_to(4).await;
+    assert_eq!(database.number(HAS_INDEX).await, 0);
+    assert_eq!(database.number(HAS_EXTENSION).await, 1, "it was not ours");
+}
+
+#[tokio::test]
+async fn the_extension_goes_if_it_came_with_the_index_and_nobody_needs_it() {
+    let database = Database::fresh();
+    database.go_to(POSTGRES.len()).await;
+    assert_eq!(database.number(HAS_EXTENSION).await, 1);
+    database.go_to(4).await;
+    assert_eq!(database.number(HAS_EXTENSION).await, 0);
+    database.go_to(POSTGRES.len()).await;
+    database.run("CREATE TABLE notes (text text);").await;
+    database.run("CREATE INDEX others ON notes USING gin (text gin_trgm_ops)").await;
+    database.go_to(4).await;
+    assert_eq!(database.number(HAS_INDEX).await, 0);
+    assert_eq!(database.number(HAS_EXTENSION).await, 1, "others use it");
+    database.go_to(POSTGRES.len()).await;
+    database.assert_sound().await;
+}

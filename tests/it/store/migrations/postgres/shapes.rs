@@ -1,0 +1,26 @@
+//! The files that say what each revision looks like are what the migrations make.
+//!
+//! `UPDATE_GENERATED=1 cargo test generated` writes them anew; the next build takes them in.
+
+use std::path::Path;
+
+use post_api::store::migrate::POSTGRES;
+
+use super::database::Database;
+
+#[tokio::test]
+async fn shapes_are_generated() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+    let database = Database::fresh();
+    for (number, migration) in POSTGRES.iter().enumerate() {
+        database.go_to(number + 1).await;
+        let made = database.admin().await.shape().await.unwrap();
+        let path = folder.join(format!("{}.shape.txt", migration.revision));
+        if std::env::var_os("UPDATE_GENERATED").is_some() {
+            std::fs::write(&path, made).unwrap();
+            continue;
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(committed, made, "run `UPDATE_GENERATED=1 cargo test generated`");
+    }
+}
