@@ -40,7 +40,8 @@ pub(super) async fn recognise(client: &Client) -> MigrateResult<Option<Adoptable
     }
     let first: Vec<Line> = first.into_iter().filter(|line| line.key != ADDED.0).collect();
     let (beside, found) = part_from_tolerated(found);
-    let differences = shape::differences(&first, &found, form);
+    let mut differences = shape::differences(&first, &found, form);
+    differences.extend(foreign_owners(client).await.map_err(database)?);
     if !differences.is_empty() {
         return Err(MigrateError::NotAdoptable(differences));
     }
@@ -88,6 +89,24 @@ impl Adoptable {
         }
         Ok(lines)
     }
+}
+
+/// A table can only be added to by its owner: that is found out before anything is begun.
+async fn foreign_owners(client: &Client) -> Result<Vec<String>, Error> {
+    client
+        .query(
+            "SELECT format('table %s: belongs to the role %s, in whose name this must be done',
+                           relname, pg_get_userbyid(relowner))
+               FROM pg_class
+              WHERE oid IN (to_regclass('users'), to_regclass('posts'), to_regclass('votes'))
+                AND NOT pg_has_role(relowner, 'USAGE')
+              ORDER BY relname",
+            &[],
+        )
+        .await?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect()
 }
 
 /// What Alembic wrote down; `None` if it was never there.

@@ -2,7 +2,7 @@
 
 use post_api::store::migrate::{Admin as _, MigrateError, POSTGRES, POSTGRES_ADOPTED};
 
-use super::database::Database;
+use super::database::{Database, assert_same};
 use crate::store::stores::noon;
 
 /// What the course that the reference descends from makes of the same tables: another revision, hashes
@@ -35,7 +35,7 @@ async fn an_adopted_database_is_given_back_as_it_was() {
         assert_eq!(database.number("SELECT sum(votes)::bigint FROM vote_counts").await, 100);
         assert_ne!(database.dump(), before);
         database.go_to(0).await;
-        assert_eq!(database.dump(), before);
+        assert_same(&database.dump(), &before, "");
     }
 }
 
@@ -96,7 +96,7 @@ async fn a_plan_says_what_an_upgrade_would_do() {
                 5 users, 40 posts and 100 votes stay as they are";
     let plan = reference.admin().await.plan(POSTGRES.len()).await.unwrap();
     assert_eq!(plan, [&[head][..], &steps[..]].concat());
-    assert_eq!(reference.dump(), before);
+    assert_same(&reference.dump(), &before, "");
     reference.go_to(3).await;
     let plan = reference.admin().await.plan(POSTGRES.len()).await.unwrap();
     assert_eq!(plan, steps[3..]);
@@ -134,7 +134,7 @@ async fn the_shape_is_enough() {
         database.go_to(POSTGRES.len()).await;
         database.assert_sound().await;
         database.go_to(0).await;
-        assert_eq!(database.dump(), before, "{change}");
+        assert_same(&database.dump(), &before, change);
     }
 }
 
@@ -200,7 +200,7 @@ async fn another_shape_is_refused_with_every_difference() {
         assert!(matches!(admin.plan(1).await, Err(MigrateError::NotAdoptable(_))), "{change}");
         assert_eq!(admin.schema_differences().await.unwrap(), expected, "{change}");
         assert_eq!(admin.applied().await.unwrap(), []);
-        assert_eq!(database.dump(), before, "{change}");
+        assert_same(&database.dump(), &before, change);
     }
 }
 
@@ -218,5 +218,30 @@ async fn a_lost_history_is_declared_anew() {
     let applied = admin.applied().await.unwrap();
     assert_eq!(applied[0].checksum, POSTGRES_ADOPTED[0].checksum());
     database.go_to(0).await;
-    assert_eq!(database.dump(), before);
+    assert_same(&database.dump(), &before, "");
+}
+
+#[tokio::test]
+async fn only_the_owner_of_the_tables_adopts_them() {
+    let database = Database::of_reference().await;
+    let role = format!("stranger_{}", database.url().rsplit('/').next().unwrap());
+    database
+        .run(&format!(
+            "CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role};
+             GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"
+        ))
+        .await;
+    let before = database.dump();
+    let owner: String =
+        database.sql().await.query_one("SELECT current_user::text", &[]).await.unwrap().get(0);
+    match database.for_role(&role).try_to_go_to(POSTGRES.len()).await {
+        Err(MigrateError::NotAdoptable(differences)) => assert_eq!(
+            differences,
+            ["posts", "users", "votes"].map(|table| format!(
+                "table {table}: belongs to the role {owner}, in whose name this must be done"
+            ))
+        ),
+        other => panic!("{other:?}"),
+    }
+    assert_same(&database.dump(), &before, "");
 }

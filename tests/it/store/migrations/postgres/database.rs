@@ -86,16 +86,8 @@ impl Database {
 
     /// Schema and data, as `pg_dump` writes them.
     pub fn dump(&self) -> String {
-        self.dump_with(&[])
-    }
-
-    pub fn dump_without_history(&self) -> String {
-        self.dump_with(&["--exclude-table=schema_migrations"])
-    }
-
-    fn dump_with(&self, arguments: &[&str]) -> String {
         let text = Cluster::shared().run("pg_dump", |command| {
-            command.args(["--no-sync", "--dbname", &self.url]).args(arguments);
+            command.args(["--no-sync", "--dbname", &self.url]);
         });
         // Newer versions put a random word around a dump.
         let is_random =
@@ -115,6 +107,15 @@ impl Database {
             command.arg(file.path());
         });
     }
+}
+
+/// Two dumps are the same, line by line.
+#[track_caller]
+pub fn assert_same(found: &str, expected: &str, place: &str) {
+    for (number, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(found, expected, "line {number} {place}");
+    }
+    assert_eq!(found.lines().count(), expected.lines().count(), "{place}");
 }
 
 async fn open(url: &str) -> Client {

@@ -23,7 +23,7 @@ use post_api::store::migrate::{
     Admin as _, Applied, Direction, MigrateError, Migration, POSTGRES, Step, migrate,
 };
 
-use self::database::Database;
+use self::database::{Database, assert_same};
 use super::super::stores::noon;
 
 /// Two users, two posts and four votes, as any revision with tables can hold them.
@@ -57,7 +57,7 @@ async fn up_and_down_one_by_one_over_data() {
     assert_eq!(database.number("SELECT votes FROM vote_counts WHERE post_id = 2").await, 2);
     database.go_to(0).await;
     assert_eq!(database.revisions().await, [""; 0]);
-    assert_eq!(database.dump(), empty, "the way back leaves nothing");
+    assert_same(&database.dump(), &empty, "the way back leaves nothing");
     database.go_to(POSTGRES.len()).await;
     assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
 }
@@ -233,7 +233,8 @@ async fn a_script_does_what_its_step_does() {
                 let step = Step::next(admin.migrations(), at, target).unwrap();
                 scripted.psql(&admin.script(step, noon()));
                 stepped.go_to(target).await;
-                assert_eq!(scripted.dump(), stepped.dump(), "{direction:?} to {target}");
+                let place = format!("{direction:?} to {target}");
+                assert_same(&scripted.dump(), &stepped.dump(), &place);
             }
         }
     }
