@@ -22,11 +22,20 @@ mod votes;
 /// Many callers at once, and callers that leave.
 mod concurrency;
 
+/// Callers that leave PostgreSQL's store at every point where they can.
+mod leaving;
+
 /// What an operator does to a database: up, down, compare, recount.
 mod migrations;
 
 /// Taking over a database of the reference, and giving it back.
 mod adoption;
+
+/// How PostgreSQL runs the statements of requests: by an index, each of them.
+mod postgres_plans;
+
+/// Connections to PostgreSQL: TLS, sockets, several hosts.
+mod tls;
 
 /// How SQLite runs the statements of requests: by an index, each of them.
 mod plans;

@@ -11,6 +11,7 @@ use post_api::store::migrate::{Admin as _, migrate};
 use post_api::store::sqlite::{SqliteAdmin, request_statements};
 use rusqlite::Connection;
 
+use super::stores::{search, sqlite};
 use crate::support::TestClock;
 
 /// These go through a table or an index in the order they answer in, and whoever runs them stops
@@ -100,4 +101,20 @@ fn plan(database: &Connection, statement: &str) -> Vec<String> {
         lines.push(row.get(3).unwrap());
     }
     lines
+}
+
+/// Titles that hold the trigrams of a text and not the text are candidates: after a thousand of them a
+/// search gives up, whatever the index has left.
+#[tokio::test]
+async fn a_search_among_many_candidates_in_vain_ends() {
+    let store = sqlite().await;
+    let ada = store.sign_up("ada").await;
+    store.write(ada, "needle abcd").await;
+    for _ in 0..999 {
+        store.write(ada, "abc bcd").await;
+    }
+    assert_eq!(store.titles(ada, search("abcd")).await, ["needle abcd"]);
+    store.write(ada, "abc bcd").await;
+    assert_eq!(store.titles(ada, search("abcd")).await, [""; 0]);
+    assert_eq!(store.titles(ada, search("needle")).await.len(), 1);
 }

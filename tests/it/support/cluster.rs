@@ -4,7 +4,7 @@
 //! breaks its server starts another. Nothing is left behind, even if the process is killed: a shell
 //! that waits for the end of a pipe stops the server and removes its folder.
 
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,6 +64,14 @@ impl Cluster {
         ));
         cluster.go();
         cluster
+    }
+
+    /// Puts a file into the cluster's folder that the server, and nobody else, can read.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        give_away(&path);
     }
 
     /// Adds lines to the configuration; they count from the next start.

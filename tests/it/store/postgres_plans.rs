@@ -1,0 +1,92 @@
+//! How PostgreSQL runs the statements of requests, whatever their values: each by an index, so that
+//! its cost does not follow the size of a table.
+
+use post_api::store::postgres::request_statements;
+use tokio_postgres::types::Type;
+
+use crate::support::{Cluster, TestDatabase};
+
+/// Statements about the database itself, not about a table of ours.
+const OF_THE_CATALOG: [&str; 4] =
+    ["HAS_HISTORY", "READ_HISTORY", "FIND_SEARCH_INDEX", "IS_READ_ONLY"];
+
+/// The plan of a statement that is made once for all values. What an empty table would be served by
+/// sooner is switched off, as a large one would be: reading all of it, and sorting.
+fn plan(database: &TestDatabase<'_>, sql: &str, parameters: usize, types: &str) -> Vec<String> {
+    let nulls = vec!["NULL"; parameters].join(", ");
+    let execute = if parameters == 0 { "asked".to_owned() } else { format!("asked ({nulls})") };
+    let types = if types.is_empty() { String::new() } else { format!(" ({types})") };
+    database.query(&format!(
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_sort = off;
+         PREPARE asked{types} AS {sql}; EXPLAIN (COSTS OFF) EXECUTE {execute}"
+    ))
+}
+
+#[test]
+fn every_request_is_served_by_an_index() {
+    let database = Cluster::shared().database();
+    let mut faults = Vec::new();
+    let mut plans = 0;
+    for statement in request_statements() {
+        if OF_THE_CATALOG.contains(&statement.name) {
+            continue;
+        }
+        let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
+        let lines = plan(&database, statement.sql, types.len(), &types.join(", "));
+        plans += 1;
+        // What is switched off is still taken where there is no other way.
+        for line in lines.iter().filter(|line| line.contains("Seq Scan")) {
+            faults.push(format!("{}: {}", statement.name, line.trim()));
+        }
+    }
+    assert!(plans >= 15, "{plans}");
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Newest first comes from the index, not from sorting all there is.
+#[test]
+fn lists_are_read_in_their_order() {
+    let database = Cluster::shared().database();
+    for (name, index) in [
+        ("LIST_PUBLISHED", "posts_published"),
+        ("LIST_ALL", "posts_pkey"),
+        ("LIST_OWN_DRAFTS", "posts_owner"),
+        ("LOOK_THROUGH_PUBLISHED", "posts_published"),
+        ("LOOK_THROUGH_ALL", "posts_pkey"),
+        ("LOOK_THROUGH_DRAFTS", "posts_owner"),
+    ] {
+        let statement = request_statements().find(|statement| statement.name == name).unwrap();
+        let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
+        let lines = plan(&database, statement.sql, types.len(), &types.join(", "));
+        let scan = format!("Backward using {index} on posts");
+        assert!(lines.iter().any(|line| line.contains(&scan)), "{name}: {lines:#?}");
+    }
+}
+
+#[test]
+fn a_search_looks_its_trigrams_up() {
+    let database = Cluster::shared().database();
+    let statement = request_statements().find(|statement| statement.name == "LOOK_UP").unwrap();
+    let lines = plan(&database, statement.sql, 4, "int8, int8, text, bool");
+    assert!(
+        lines.iter().any(|line| line.contains("Bitmap Index Scan on post_search")),
+        "{lines:#?}"
+    );
+}
+
+/// A deletion looks for what goes with it.
+#[test]
+fn what_a_deletion_cascades_to_is_found_by_an_index() {
+    let database = Cluster::shared().database();
+    let references = database.query_pairs(
+        "SELECT conrelid::regclass, attname FROM pg_constraint
+           JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+          WHERE contype = 'f' AND connamespace = 'public'::regnamespace",
+    );
+    assert_eq!(references.len(), 4, "{references:?}");
+    for (table, column) in references {
+        let sql = format!("DELETE FROM {table} WHERE {column} = $1");
+        let lines = plan(&database, &sql, 1, "int8");
+        assert!(!lines.iter().any(|line| line.contains("Seq Scan")), "{table}: {lines:#?}");
+    }
+}

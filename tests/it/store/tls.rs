@@ -1,0 +1,147 @@
+//! Connections to PostgreSQL: with and without TLS, by socket, past hosts that are not there.
+
+use std::path::PathBuf;
+
+use post_api::store::StoreError;
+use post_api::store::postgres::{Address, connect};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use crate::support::Cluster;
+
+/// A server that takes passwords, and on `localhost` TLS alone, with a certificate for that name.
+struct Place {
+    cluster: Cluster,
+    authority: PathBuf,
+    stranger: PathBuf,
+}
+
+const PASSWORD: &str = "p@ss word";
+
+impl Place {
+    fn start() -> Self {
+        let cluster = Cluster::start("password_encryption = 'scram-sha-256'\n");
+        cluster.execute("postgres", &format!("CREATE ROLE ada LOGIN PASSWORD '{PASSWORD}'"));
+        let (authority, issuer) = make_authority();
+        let key = KeyPair::generate().unwrap();
+        let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let server = server.signed_by(&key, &issuer).unwrap();
+        let (stranger, _) = make_authority();
+        let write = |name: &str, text: &str| {
+            cluster.write(name, text);
+            cluster.folder().join(name)
+        };
+        write("server.crt", &server.pem());
+        write("server.key", &key.serialize_pem());
+        let authority = write("authority.pem", &authority);
+        let stranger = write("stranger.pem", &stranger);
+        cluster.configure(&format!(
+            "ssl = on\nssl_cert_file = '{0}/server.crt'\nssl_key_file = '{0}/server.key'\n",
+            cluster.folder().display()
+        ));
+        cluster.write(
+            "data/pg_hba.conf",
+            "local all tester trust\nlocal all ada scram-sha-256\n\
+             host all tester 127.0.0.1/32 trust\n\
+             hostssl all ada 127.0.0.1/32 scram-sha-256\n",
+        );
+        cluster.stop("fast");
+        cluster.go();
+        Self { cluster, authority, stranger }
+    }
+
+    fn url(&self, host: &str, parameters: &str) -> String {
+        let (port, authority) = (self.cluster.port(), self.authority.display());
+        let parameters = parameters
+            .replace("AUTHORITY", &authority.to_string())
+            .replace("STRANGER", &self.stranger.display().to_string());
+        format!("postgresql://ada:p%40ss%20word@{host}:{port}/postgres?{parameters}")
+    }
+}
+
+fn make_authority() -> (String, Issuer<'static, KeyPair>) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    (certificate, Issuer::new(params, key))
+}
+
+/// Whether the session is encrypted, or why there is none.
+async fn ask(url: &str) -> Result<bool, String> {
+    let client = connect(&Address::parse(url).unwrap()).await.map_err(|error| match error {
+        StoreError::Unavailable(cause) => {
+            let deeper = cause.source().map(ToString::to_string).unwrap_or_default();
+            format!("{cause}: {deeper}")
+        }
+        other => panic!("{other:?}"),
+    })?;
+    let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    Ok(client.query_one(sql, &[]).await.unwrap().get(0))
+}
+
+#[tokio::test]
+async fn certificates_are_believed_as_far_as_sslmode_says() {
+    let place = Place::start();
+    for (host, parameters, is_taken) in [
+        ("127.0.0.1", "", true),
+        ("127.0.0.1", "sslmode=allow", true),
+        ("127.0.0.1", "sslmode=prefer", true),
+        ("127.0.0.1", "sslmode=require", true),
+        ("127.0.0.1", "sslmode=require&channel_binding=require", true),
+        ("127.0.0.1", "sslmode=disable", false),
+        ("127.0.0.1", "sslmode=verify-ca&sslrootcert=AUTHORITY", true),
+        ("127.0.0.1", "sslmode=verify-ca&sslrootcert=STRANGER", false),
+        ("127.0.0.1", "sslmode=require&sslrootcert=STRANGER", false),
+        ("127.0.0.1", "sslmode=verify-full&sslrootcert=AUTHORITY", false),
+        ("localhost", "sslmode=verify-full&sslrootcert=AUTHORITY", true),
+        ("localhost", "sslmode=verify-full&sslrootcert=STRANGER", false),
+        ("localhost", "sslmode=verify-full", false),
+        ("localhost", "sslmode=verify-full&sslrootcert=/not/there", false),
+    ] {
+        let answer = ask(&place.url(host, parameters)).await;
+        assert_eq!(answer.is_ok(), is_taken, "{host} {parameters}: {answer:?}");
+        assert_ne!(answer, Ok(false), "{host} {parameters}: not encrypted");
+        let said = format!("{answer:?}");
+        assert!(!said.contains(PASSWORD) && !said.contains("p%40ss"), "{said}");
+    }
+    let wrong = place.url("127.0.0.1", "").replace("word", "ward");
+    assert!(ask(&wrong).await.is_err());
+}
+
+#[tokio::test]
+async fn a_socket_of_this_machine_is_a_host() {
+    let place = Place::start();
+    let folder = place.cluster.folder().to_str().unwrap().replace('/', "%2F");
+    let url = place.url(&folder, "");
+    assert_eq!(ask(&url).await, Ok(false), "nobody is in between");
+    let in_parameters = place.url("", &format!("host={folder}"));
+    assert_eq!(ask(&in_parameters).await, Ok(false));
+}
+
+#[tokio::test]
+async fn of_several_hosts_the_one_that_is_there_and_takes_writes_is_used() {
+    let primary = Cluster::start("wal_level = replica\n");
+    let standby = primary.standby();
+    // A port that was free a moment ago.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ports = [nobody, standby.port(), primary.port()].map(|port| format!("127.0.0.1:{port}"));
+    let url = format!("postgresql://tester@{}/postgres", ports.join(","));
+    for (url, expected) in [
+        (url.clone(), false),
+        (format!("{url}?target_session_attrs=read-write"), false),
+        (format!("{url}?target_session_attrs=read-only"), true),
+    ] {
+        let client = connect(&Address::parse(&url).unwrap()).await.unwrap();
+        let asked = client.query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap();
+        assert_eq!(asked.get::<_, bool>(0), expected, "{url}");
+    }
+}
+
+/// A server that accepts and then says nothing is given up.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_is_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("postgresql://ada@127.0.0.1:{port}/postgres");
+    assert!(ask(&url).await.is_err());
+}
