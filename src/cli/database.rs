@@ -59,6 +59,8 @@ async fn open_postgres(
         if is_upgraded { Some(wait_for(address).await?) } else { look_for(address).await? };
     if let Some(mut admin) = admin {
         if is_upgraded {
+            let head = admin.migrations().len();
+            tell(admin.plan(head).await?);
             upgrade(&mut admin).await?;
         }
         check_revision(&mut admin).await?;
@@ -68,9 +70,6 @@ async fn open_postgres(
 
 async fn upgrade(admin: &mut dyn Admin) -> std::result::Result<(), Exit> {
     let head = admin.migrations().len();
-    if admin.applied().await?.is_empty() {
-        tell(admin.plan(head).await?);
-    }
     migrate(admin, head, SystemClock.now(), |step| {
         tracing::info!(revision = step.migration.revision, "migrated");
     })

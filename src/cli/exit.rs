@@ -69,6 +69,7 @@ impl From<MigrateError> for Exit {
             | MigrateError::Busy(_)
             | MigrateError::Refused(_) => Self::Failed(error.into()),
             MigrateError::NoSuchRevision(_)
+            | MigrateError::NoSession
             | MigrateError::OutOfRange(..)
             | MigrateError::WrongWay(..) => Self::Usage(error.to_string()),
         }

@@ -21,6 +21,7 @@ use crate::telemetry;
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     let (settings, source) = arguments.read()?;
+    settings.check_for_serving()?;
     telemetry::start(settings.log_format, settings.log_level);
     warn_of_unknown(&source);
     for Fault { name, problem, cure } in &settings.warnings {

@@ -85,14 +85,12 @@ impl Settings {
         let data_dir = PathBuf::from(parser.text("DATA_DIR"));
         let algorithm = parser.algorithm("ALGORITHM");
         let is_reference = parser.choice("COMPAT", false, &[("", false), ("reference", true)]);
-        let database = parser.database(&data_dir);
-        let is_embedded = matches!(database, Database::Sqlite(_));
         let settings = Self {
             host: parser.text("HOST"),
             port: parser.number("PORT", 0..=u16::MAX),
-            database,
+            database: parser.database(&data_dir),
             data_dir,
-            secret_key: parser.secret_key("SECRET_KEY", algorithm, is_reference, is_embedded),
+            secret_key: parser.secret_key("SECRET_KEY", algorithm, is_reference),
             algorithm,
             token_lifetime: Duration::from_secs(
                 60 * parser.number("ACCESS_TOKEN_EXPIRE_MINUTES", 1..=525_600_u64),
@@ -112,5 +110,21 @@ impl Settings {
             warnings: Vec::new(),
         };
         parser.finish(settings)
+    }
+
+    /// What only serving needs.
+    ///
+    /// # Errors
+    /// If there is no key for PostgreSQL: it may be served by several processes, and all must sign
+    /// alike.
+    pub fn check_for_serving(&self) -> Result<(), Vec<Fault>> {
+        const CURE: &str = "make one with `openssl rand -hex 32`, the same for every process that \
+                            serves this database";
+        match (&self.database, &self.secret_key) {
+            (Database::Postgres(_), None) => {
+                Err(vec![Fault::new("SECRET_KEY", "is missing", CURE)])
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -112,16 +112,8 @@ impl<'a> Parser<'a> {
         name: &'static str,
         algorithm: Algorithm,
         is_reference: bool,
-        is_embedded: bool,
     ) -> Option<SecretString> {
-        let Some(secret) = self.secret(name) else {
-            if !is_embedded {
-                let cure = "make one with `openssl rand -hex 32`, the same for every process that \
-                            serves this database";
-                self.faults.push(Fault::new(name, "is missing", cure));
-            }
-            return None;
-        };
+        let secret = self.secret(name)?;
         if let Err(problem) = check_secret(&secret, algorithm) {
             // The tokens that the reference's clients hold were signed with it. But a key that can be
             // tried out in no time opens every account.

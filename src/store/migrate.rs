@@ -174,6 +174,10 @@ pub enum MigrateError {
     WrongWay(String, &'static str, String),
     #[error("another process is migrating the database: {0}")]
     Busy(String),
+    #[error(
+        "a pooler gives no session of one's own: name PostgreSQL itself, without DATABASE_PREPARED=off"
+    )]
+    NoSession,
     #[error("the tables are not to be had for a change: {0}")]
     Refused(String),
     #[error("the database has other tables of these names: {}", .0.join("; "))]

@@ -31,12 +31,15 @@ fn the_five_settings_of_the_reference_come_together_or_not_at_all() {
     assert_eq!(file_of(&load(&with_url)), Path::new("posts.db"), "the URL wins");
 }
 
-/// Who serves PostgreSQL may be one of several, and all must sign alike.
+/// Who serves PostgreSQL may be one of several, and all must sign alike. Whoever looks after it signs
+/// nothing.
 #[test]
-fn postgresql_needs_a_key() {
-    let faults = faults(&[("DATABASE_URL", "postgresql://ada@db/posts")]);
+fn postgresql_is_served_with_a_key_alone() {
+    let settings = load(&[("DATABASE_URL", "postgresql://ada@db/posts")]);
+    let faults = settings.check_for_serving().unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_eq!((faults[0].name.as_str(), faults[0].problem.as_str()), ("SECRET_KEY", "is missing"));
+    load(&[]).check_for_serving().unwrap();
 }
 
 #[test]

@@ -23,7 +23,17 @@ pub(super) struct History {
     pub(super) adopted_from: Option<String>,
 }
 
-pub(super) async fn exists(client: &Client) -> Result<bool, Error> {
+impl History {
+    pub(super) fn is_empty(&self) -> bool {
+        self.applied.is_empty() && self.unfinished.is_none()
+    }
+
+    pub(super) fn has(&self, revision: &str) -> bool {
+        self.applied.iter().any(|applied| applied.revision == revision)
+    }
+}
+
+async fn exists(client: &Client) -> Result<bool, Error> {
     client.query_one("SELECT to_regclass('schema_migrations') IS NOT NULL", &[]).await?.try_get(0)
 }
 

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Client;
 
+use self::adopt::Adoptable;
 use self::history::History;
 use self::lock::database;
 use super::address::Address;
@@ -33,6 +34,8 @@ pub use script::statements;
 pub struct PostgresAdmin {
     client: Client,
     patience: Patience,
+    /// Whether the lock can be had: behind a pooler each statement may be another session's.
+    has_session: bool,
     /// Which list it is shows when the database is looked at.
     migrations: &'static [Migration],
     /// What the database was before it was adopted; for [`POSTGRES_ADOPTED`] alone.
@@ -44,6 +47,8 @@ struct Standing {
     history: History,
     /// How many migrations it has; one that was begun and not finished is not among them.
     at: usize,
+    /// What is to be adopted by the first step.
+    adoptable: Option<Adoptable>,
 }
 
 impl PostgresAdmin {
@@ -51,8 +56,17 @@ impl PostgresAdmin {
     /// [`crate::store::StoreError::Unavailable`] if the database is out of reach.
     pub async fn connect(address: &Address) -> Result<Self> {
         let client = connect(address).await?;
-        client.batch_execute(script::PREAMBLE).await?;
-        Ok(Self { client, patience: Patience::default(), migrations: POSTGRES, adopted_from: None })
+        // Set behind a pooler they would be set for others.
+        if address.is_prepared() {
+            client.batch_execute(script::PREAMBLE).await?;
+        }
+        Ok(Self {
+            client,
+            patience: Patience::default(),
+            has_session: address.is_prepared(),
+            migrations: POSTGRES,
+            adopted_from: None,
+        })
     }
 
     #[must_use]
@@ -75,30 +89,31 @@ impl PostgresAdmin {
     /// If it has tables of our names that are neither ours nor the reference's.
     async fn look(&mut self) -> MigrateResult<Standing> {
         let mut history = history::read(&self.client).await.map_err(database)?;
-        let mut adopted_from = None;
+        let mut adoptable = None;
         if history.is_none() {
             let recognised = adopt::recognise(&self.client).await;
             // What was looked at may have been another process's first step.
             history = history::read(&self.client).await.map_err(database)?;
             if history.is_none() {
-                adopted_from = recognised?.map(|found| found.origin);
+                adoptable = recognised?;
             }
         }
         let history = history.unwrap_or_default();
-        self.adopted_from = adopted_from.or_else(|| history.adopted_from.clone());
+        let origin = adoptable.as_ref().map(|found| found.origin.clone());
+        self.adopted_from = origin.or_else(|| history.adopted_from.clone());
         self.migrations = if self.adopted_from.is_some() { POSTGRES_ADOPTED } else { POSTGRES };
         let at = position(self.migrations, &history.applied)?;
         let begun: Vec<Applied> =
             history.applied.iter().chain(&history.unfinished).cloned().collect();
         position(self.migrations, &begun)?;
-        Ok(Standing { history, at })
+        Ok(Standing { history, at, adoptable })
     }
 
     /// The step under the lock.
     async fn step(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>> {
         let standing = self.look().await?;
         let Some(step) = standing.next(self.migrations, target) else {
-            if standing.has(search::REVISION) {
+            if standing.history.has(search::REVISION) {
                 self.catch_up_on_search().await?;
             }
             return Ok(None);
@@ -124,10 +139,6 @@ impl Standing {
         }
         Step::next(migrations, self.at, target)
     }
-
-    fn has(&self, revision: &str) -> bool {
-        self.history.applied.iter().any(|applied| applied.revision == revision)
-    }
 }
 
 #[async_trait]
@@ -151,9 +162,7 @@ impl Admin for PostgresAdmin {
     async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>> {
         let standing = self.look().await?;
         let mut lines = Vec::new();
-        if !history::exists(&self.client).await.map_err(database)?
-            && let Some(adoptable) = adopt::recognise(&self.client).await?
-        {
+        if let Some(adoptable) = standing.adoptable {
             lines.extend(adoptable.plan(&self.client).await?);
         }
         if let Some(begun) = standing.history.unfinished {
@@ -168,6 +177,13 @@ impl Admin for PostgresAdmin {
     }
 
     async fn step_towards(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>> {
+        if !self.has_session {
+            let standing = self.look().await?;
+            return match standing.next(self.migrations, target) {
+                None => Ok(None),
+                Some(_) => Err(MigrateError::NoSession),
+            };
+        }
         lock::take(&self.client, self.patience.others).await?;
         let outcome = self.step(target, now).await;
         // A session that is broken has lost the lock with it; what broke it is in the outcome.
@@ -177,6 +193,9 @@ impl Admin for PostgresAdmin {
     }
 
     async fn stamp(&mut self, target: usize, now: Timestamp) -> MigrateResult<()> {
+        if !self.has_session {
+            return Err(MigrateError::NoSession);
+        }
         lock::take(&self.client, self.patience.others).await?;
         let outcome = self.rewrite_history(target, now).await;
         let released = lock::release(&self.client).await;
@@ -188,7 +207,7 @@ impl Admin for PostgresAdmin {
             Err(MigrateError::NotAdoptable(differences)) => return Ok(differences),
             other => other?,
         };
-        if !history::exists(&self.client).await.map_err(database)? {
+        if standing.history.is_empty() {
             return Ok(Vec::new());
         }
         let mut differences = self.compare(standing.at).await?;
@@ -204,8 +223,7 @@ impl Admin for PostgresAdmin {
 
     async fn remarks(&mut self) -> Result<Vec<String>> {
         let history = history::read(&self.client).await?.unwrap_or_default();
-        let standing = Standing { history, at: 0 };
-        if !standing.has(search::REVISION) {
+        if !history.has(search::REVISION) {
             return Ok(Vec::new());
         }
         Ok(search::remark(&self.client).await?)

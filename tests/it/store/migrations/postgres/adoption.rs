@@ -224,10 +224,10 @@ async fn a_lost_history_is_declared_anew() {
 #[tokio::test]
 async fn only_the_owner_of_the_tables_adopts_them() {
     let database = Database::of_reference().await;
-    let role = format!("stranger_{}", database.url().rsplit('/').next().unwrap());
+    let role = database.new_role().await;
     database
         .run(&format!(
-            "CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role};
+            "GRANT ALL ON SCHEMA public TO {role};
              GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"
         ))
         .await;

@@ -139,11 +139,9 @@ async fn write_between(work: &str) {
 async fn a_role_that_may_not_touch_the_counts_votes_nevertheless() {
     let database = Database::of_reference().await;
     database.go_to(POSTGRES.len()).await;
-    let role = format!("role_{}", database.url().rsplit('/').next().unwrap());
+    let role = database.new_role().await;
     database
-        .run(&format!(
-            "CREATE ROLE {role}; GRANT SELECT, INSERT, DELETE, UPDATE ON users, posts, votes TO {role}"
-        ))
+        .run(&format!("GRANT SELECT, INSERT, DELETE, UPDATE ON users, posts, votes TO {role}"))
         .await;
     database
         .for_role(&role)

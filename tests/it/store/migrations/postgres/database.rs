@@ -14,7 +14,7 @@ const REFERENCE: &str = include_str!("../../../data/reference.sql");
 
 /// A database that nobody else uses, by its address.
 pub struct Database {
-    url: String,
+    pub url: String,
     /// What goes with the last of its handles.
     place: Arc<TestDatabase<'static>>,
 }
@@ -33,8 +33,13 @@ impl Database {
         database
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
+    /// A role of this database's own, with no rights.
+    pub async fn new_role(&self) -> String {
+        let client = self.sql().await;
+        let row = client.query_one("SELECT 'role_of_' || current_database()", &[]).await.unwrap();
+        let role: String = row.get(0);
+        client.batch_execute(&format!("CREATE ROLE {role}")).await.unwrap();
+        role
     }
 
     /// The same database in the name of another role.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use post_api::store::migrate::{Admin as _, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED};
-use post_api::store::postgres::{Patience, PostgresAdmin, statements};
+use post_api::store::postgres::{Address, Patience, PostgresAdmin, statements};
 
 use super::database::{Database, assert_same};
 use crate::store::stores::noon;
@@ -142,4 +142,17 @@ async fn a_broken_index_is_built_anew() {
     database.run(spoil).await;
     database.go_to(4).await;
     assert_eq!(database.admin().await.schema_differences().await.unwrap(), [""; 0]);
+}
+
+/// Behind a pooler the lock would be somebody else's.
+#[tokio::test]
+async fn without_a_session_nothing_is_migrated() {
+    let database = Database::fresh();
+    let pooled = Address::parse(&database.url).unwrap().with_prepared(false);
+    let mut admin = PostgresAdmin::connect(&pooled).await.unwrap();
+    let refused = admin.step_towards(1, noon()).await;
+    assert!(matches!(refused, Err(MigrateError::NoSession)), "{refused:?}");
+    assert!(matches!(admin.stamp(1, noon()).await, Err(MigrateError::NoSession)));
+    database.go_to(POSTGRES.len()).await;
+    assert!(admin.step_towards(POSTGRES.len(), noon()).await.unwrap().is_none());
 }

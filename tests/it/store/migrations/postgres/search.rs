@@ -9,10 +9,8 @@ const HAS_EXTENSION: &str = "SELECT count(*) FROM pg_extension WHERE extname = '
 
 /// The same database for a role that may make tables and no extensions.
 async fn without_rights(database: &Database) -> Database {
-    let role = format!("role_{}", database.url().rsplit('/').next().unwrap());
-    database
-        .run(&format!("CREATE ROLE {role}; GRANT CREATE, USAGE ON SCHEMA public TO {role}"))
-        .await;
+    let role = database.new_role().await;
+    database.run(&format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}")).await;
     database.for_role(&role)
 }
 
