@@ -111,6 +111,8 @@ impl Address {
             let comma = if number > 0 { "," } else { "" };
             // Writing to a String does not fail.
             let _ = match host {
+                // An address of IPv6.
+                Host::Tcp(name) if name.contains(':') => write!(text, "{comma}[{name}]:{port}"),
                 Host::Tcp(name) => write!(text, "{comma}{name}:{port}"),
                 Host::Unix(folder) => write!(text, "{comma}{}:{port}", folder.display()),
             };

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod migrations;
+mod postgres;
 mod upkeep;
 
 use std::path::Path;

@@ -48,7 +48,7 @@ fn an_address_is_read_as_libpq_reads_it() {
         ("postgresql://ada@db/posts", "postgresql://db:5432/posts"),
         ("postgres://ada:p%40ss%2Fword@db:6543/posts", "postgresql://db:6543/posts"),
         ("postgresql+psycopg2://ada@db/posts?sslmode=verify-full", "postgresql://db:5432/posts"),
-        ("postgresql://ada@[::1]:5433/posts", "postgresql://::1:5433/posts"),
+        ("postgresql://ada@[::1]:5433/posts", "postgresql://[::1]:5433/posts"),
         ("postgresql://ada@a:1,b:2/posts", "postgresql://a:1,b:2/posts"),
         (
             "postgresql:///posts?host=/run/postgresql&user=ada",

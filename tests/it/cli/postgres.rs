@@ -1,0 +1,102 @@
+//! `post-api db` on PostgreSQL.
+
+use std::process::{Child, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Outcome, run_with};
+use crate::support::{Cluster, Service, TestDatabase};
+
+struct Place {
+    database: TestDatabase<'static>,
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let database = Cluster::shared().empty_database();
+        Self { database, folder: TempDir::new().unwrap() }
+    }
+
+    fn run(&self, arguments: &str) -> Outcome {
+        run_with(self.folder.path(), arguments, &[("DATABASE_URL", self.database.url())])
+    }
+
+    fn start_upgrade(&self) -> Child {
+        Service::command(self.folder.path())
+            .args(["db", "upgrade"])
+            .env("DATABASE_URL", self.database.url())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+#[test]
+fn every_command_works_as_on_the_embedded_database() {
+    let place = Place::new();
+    assert_eq!(place.run("db current").expect(0).output, "base\n");
+    let told = place.run("db upgrade --dry-run").expect(0).output;
+    assert_eq!(told.lines().count(), 5, "{told}");
+    place.run("db check").expect(1);
+    place.run("db upgrade 2").expect(0);
+    assert_eq!(place.run("db current").expect(0).output, "0002_downvotes\n");
+    place.run("db verify").expect(1);
+    place.run("db upgrade").expect(0);
+    place.run("db check").expect(0);
+    place.run("db verify").expect(0);
+    assert!(place.run("db history").expect(0).output.contains("0005_post_search  applied"));
+    place.run("db stamp 4").expect(0);
+    place.run("db check").expect(1);
+    place.run("db stamp head").expect(0);
+    assert_eq!(place.run("db upgrade").expect(0).output, "");
+    place.run("db downgrade base").expect(0);
+    assert_eq!(place.run("db current").expect(0).output, "base\n");
+}
+
+#[test]
+fn of_64_processes_that_upgrade_at_once_each_step_is_one_s() {
+    let place = Place::new();
+    let children: Vec<Child> = (0..64).map(|_| place.start_upgrade()).collect();
+    let mut steps = Vec::new();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{error}");
+        steps.extend(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned));
+    }
+    steps.sort();
+    let applied = place.database.query("SELECT revision FROM schema_migrations ORDER BY 1");
+    let expected: Vec<String> = applied.iter().map(|revision| format!("up   {revision}")).collect();
+    assert_eq!(expected.len(), 5);
+    assert_eq!(steps, expected);
+    place.run("db check").expect(0);
+}
+
+#[test]
+fn a_server_out_of_reach_is_exit_code_3() {
+    let folder = TempDir::new().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("postgresql://ada:hunter2@127.0.0.1:{free}/posts");
+    for command in ["upgrade", "current", "check", "verify"] {
+        let arguments = format!("db {command}");
+        let outcome = run_with(folder.path(), &arguments, &[("DATABASE_URL", &url)]).expect(3);
+        assert!(outcome.error.starts_with("error: the database"), "{}", outcome.error);
+        assert!(!outcome.error.contains("hunter2"), "{}", outcome.error);
+    }
+}
+
+#[test]
+fn tables_of_somebody_else_are_left_alone_with_the_difference() {
+    let place = Place::new();
+    place.database.execute("CREATE TABLE users (id serial PRIMARY KEY, login text NOT NULL)");
+    for command in ["db upgrade", "db upgrade --dry-run"] {
+        let refused = place.run(command).expect(1);
+        assert!(refused.error.contains("users.login"), "{}", refused.error);
+    }
+    assert_eq!(
+        place.database.query("SELECT relname FROM pg_class WHERE relname = 'posts'"),
+        [""; 0]
+    );
+}
