@@ -27,6 +27,9 @@ mod config;
 /// The service as a process: start, limits, drain, kill.
 mod process;
 
+/// The promises, attacked for as long as one likes.
+mod proof;
+
 /// The command line.
 mod cli;
 

@@ -3,7 +3,6 @@
 mod drain;
 mod full_disk;
 mod heads;
-mod kill;
 mod legacy;
 mod limits;
 mod panic;

@@ -39,6 +39,7 @@ pub(super) const SECRET: &str =
 
 /// What a service is started with.
 pub struct Setup {
+    pub engine: Engine,
     pub policy: Policy,
     pub strength: Strength,
     /// Threads that hash; each has a queue of its own length.
@@ -48,9 +49,30 @@ pub struct Setup {
     pub root_path: String,
 }
 
+/// What a service keeps its data in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+
+    /// As `TEST_STORE` says; SQLite where it says nothing.
+    fn from_environment() -> Self {
+        match std::env::var("TEST_STORE").as_deref() {
+            Ok("postgres") => Self::Postgres,
+            Ok("sqlite") | Err(_) => Self::Sqlite,
+            Ok(other) => panic!("TEST_STORE is sqlite or postgres, not {other}"),
+        }
+    }
+}
+
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            engine: Engine::from_environment(),
             policy: Policy::default(),
             strength: CHEAP,
             threads: 1,
@@ -82,7 +104,7 @@ impl TestApp {
     pub async fn set_up(setup: Setup) -> Self {
         let threads = NonZeroUsize::new(setup.threads).unwrap();
         let clock = Arc::new(TestClock::default());
-        let (store, place) = open_store().await;
+        let (store, place) = open_store(setup.engine).await;
         let app = App {
             store: store.clone(),
             passwords: Passwords::new(setup.strength, threads).unwrap(),
@@ -164,15 +186,15 @@ enum Place {
     Postgres(TestDatabase<'static>),
 }
 
-/// A store with nothing in it: SQLite's, or with `TEST_STORE=postgres` PostgreSQL's.
-async fn open_store() -> (Arc<dyn Store>, Place) {
-    match std::env::var("TEST_STORE").as_deref() {
-        Ok("postgres") => {
+/// A store with nothing in it.
+async fn open_store(engine: Engine) -> (Arc<dyn Store>, Place) {
+    match engine {
+        Engine::Postgres => {
             let database = Cluster::shared().database();
             let store = PostgresStore::open(&database.address()).unwrap();
             (Arc::new(store), Place::Postgres(database))
         }
-        Ok("sqlite") | Err(_) => {
+        Engine::Sqlite => {
             let folder = TempDir::new().unwrap();
             let path = folder.path().join("posts.db");
             let mut admin = SqliteAdmin::new(&path);
@@ -180,7 +202,6 @@ async fn open_store() -> (Arc<dyn Store>, Place) {
             migrate(&mut admin, head, TestClock::default().now(), |_| {}).await.unwrap();
             (Arc::new(SqliteStore::open(&path).unwrap()), Place::Folder(folder))
         }
-        Ok(other) => panic!("TEST_STORE is sqlite or postgres, not {other}"),
     }
 }
 

@@ -12,7 +12,7 @@ mod served;
 mod wire;
 
 pub use answer::Answer;
-pub use app::{CHEAP, FORM, PASSWORD, Setup, TestApp};
+pub use app::{CHEAP, Engine, FORM, PASSWORD, Setup, TestApp};
 pub use clock::TestClock;
 pub use cluster::{Cluster, TestDatabase};
 pub use forged::{forge, forge_text, forge_with};

@@ -7,28 +7,8 @@ use std::sync::mpsc::Sender;
 use serde_json::{Value, json};
 
 use super::stored::Stored;
+use crate::proof::dice::Dice;
 use crate::support::{Answer, PASSWORD, Service, Wire};
-
-/// Numbers that look random and can be had again (`SplitMix64`).
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
 
 /// What was asked for and not answered yet.
 enum Pending {

@@ -1,8 +1,5 @@
 //! `kill -9` in the middle of writes, and crashes of PostgreSQL, round after round on the same
 //! database. What was acknowledged is there; what was not is there whole or not at all.
-//!
-//! `KILL_ROUNDS` sets the number of rounds and `KILL_SEED` the choices of the clients; a failure
-//! names both.
 
 mod ledger;
 mod stored;
@@ -12,16 +9,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use self::ledger::{Dice, Ledger};
+use self::ledger::Ledger;
 use self::stored::{File, Stored};
+use crate::proof::dice::Dice;
+use crate::proof::effort::Effort;
 use crate::support::{Cluster, Service};
 
 /// Signs the tokens of every round.
 const KEY: &str = "9b1de7c24f5a68037cd2e1f4a6b8093d";
-
-fn from_environment(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap())
-}
 
 /// Lets every client write until the service or its database is ended, which happens right after a
 /// number of acknowledgements that the dice say.
@@ -63,15 +58,21 @@ fn settle(ledgers: &mut [Ledger], stored: &dyn Stored, service: &Service, seed: 
     assert_eq!(found.len(), accounts, "{seed}: accounts that nobody made: {found:?}");
 }
 
+fn report(effort: &Effort, ledgers: &[Ledger]) {
+    let writes: usize = ledgers.iter().map(Ledger::writes).sum();
+    assert!(writes > 0, "nothing was written");
+    effort.report("rounds", effort.rounds());
+    effort.report("writes acknowledged, none lost", writes);
+}
+
 #[test]
 fn what_was_acknowledged_survives_kill_9_and_nothing_is_half_done() {
-    let rounds = from_environment("KILL_ROUNDS", 8);
-    let start = from_environment("KILL_SEED", u64::from(std::process::id()));
+    let mut effort = Effort::new("kill -9, embedded", 8);
     let folder = TempDir::new().unwrap();
-    let mut dice = Dice::new(start);
+    let mut dice = Dice::new(effort.seed());
     let mut ledgers = ledgers(4, &mut dice);
-    for round in 1..=rounds {
-        let seed = format!("KILL_SEED={start} KILL_ROUNDS={round}");
+    while effort.next_round().is_some() {
+        let seed = effort.name_round();
         let mut service = Service::start_in(folder.path(), &[]);
         run_round(&mut service, &mut ledgers, dice.below(150), Service::kill);
         // The service takes up again what it left, and answers as the file says.
@@ -79,27 +80,25 @@ fn what_was_acknowledged_survives_kill_9_and_nothing_is_half_done() {
         let stored = File::open(&folder.path().join("data/posts.db"));
         settle(&mut ledgers, &stored, &service, &seed);
     }
-    let writes: usize = ledgers.iter().map(Ledger::writes).sum();
-    assert!(writes > 0, "nothing was written");
+    report(&effort, &ledgers);
 }
 
 /// In turn PostgreSQL crashes and the service is killed, with 64 clients writing. The server is told
 /// not to wait for its log, which would lose what was acknowledged: the service knows better.
 #[test]
 fn what_was_acknowledged_survives_a_crash_of_postgresql_and_of_the_service() {
-    let rounds = from_environment("KILL_ROUNDS", 4);
-    let start = from_environment("KILL_SEED", u64::from(std::process::id()));
+    let mut effort = Effort::new("crash and kill -9, PostgreSQL", 4);
     let cluster = Cluster::start("synchronous_commit = off\nwal_writer_delay = 10s\n");
     let database = cluster.database();
-    let mut dice = Dice::new(start);
+    let mut dice = Dice::new(effort.seed());
     let mut ledgers = ledgers(64, &mut dice);
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
     let mut service = Service::start_in(folder.path(), &settings);
-    for round in 1..=rounds {
-        let seed = format!("KILL_SEED={start} KILL_ROUNDS={round}");
+    while effort.next_round().is_some() {
+        let seed = effort.name_round();
         let acknowledgements = 64 + dice.below(600);
-        if round % 2 == 0 {
+        if effort.rounds().is_multiple_of(2) {
             run_round(&mut service, &mut ledgers, acknowledgements, Service::kill);
             service = Service::start_in(folder.path(), &settings);
         } else {
@@ -110,16 +109,15 @@ fn what_was_acknowledged_survives_a_crash_of_postgresql_and_of_the_service() {
         }
         settle(&mut ledgers, &database, &service, &seed);
     }
-    let writes: usize = ledgers.iter().map(Ledger::writes).sum();
-    assert!(writes > 0, "nothing was written");
+    report(&effort, &ledgers);
 }
 
 #[test]
 fn a_service_that_is_killed_while_it_starts_can_be_started() {
-    let start = from_environment("KILL_SEED", u64::from(std::process::id()));
-    let mut dice = Dice::new(start);
+    let mut effort = Effort::new("kill -9 at the start, embedded", 8);
+    let mut dice = Dice::new(effort.seed());
     let folder = TempDir::new().unwrap();
-    for _ in 0..from_environment("KILL_ROUNDS", 8) {
+    while effort.next_round().is_some() {
         let mut child = Service::command(folder.path())
             .args(["--port", "0"])
             .stderr(std::process::Stdio::null())
@@ -131,6 +129,8 @@ fn a_service_that_is_killed_while_it_starts_can_be_started() {
         child.wait().unwrap();
     }
     let service = Service::start_in(folder.path(), &[]);
-    assert_eq!(service.get("/readyz").status, 200, "KILL_SEED={start}");
-    File::open(&folder.path().join("data/posts.db")).check(&format!("KILL_SEED={start}"));
+    let seed = effort.name_round();
+    assert_eq!(service.get("/readyz").status, 200, "{seed}");
+    File::open(&folder.path().join("data/posts.db")).check(&seed);
+    effort.report("rounds", effort.rounds());
 }

@@ -1,0 +1,8 @@
+//! The promises, attacked. Each part has a short form, which runs with all other tests, and goes on
+//! for as long as it is told to under `scripts/prove`; `docs/proof.md` says what each has shown.
+//!
+//! Not here: what a single request or a single fault gets (`api`, `process`).
+
+mod crash;
+mod dice;
+mod effort;
