@@ -20,7 +20,7 @@ mod docs;
 mod health;
 
 /// The operations of the document, for the tests that walk over all of them.
-mod operations;
+pub mod operations;
 
 /// Every operation with a token, and every way for a token to be wrong.
 mod access;

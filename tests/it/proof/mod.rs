@@ -6,3 +6,4 @@
 mod crash;
 mod dice;
 mod effort;
+mod matrix;

@@ -18,6 +18,7 @@ use post_api::store::Store;
 use post_api::store::migrate::{Admin as _, migrate};
 use post_api::store::postgres::PostgresStore;
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
+use rusqlite::Connection;
 use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
@@ -127,6 +128,31 @@ impl TestApp {
                 files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
             }
             Place::Postgres(database) => database.dump().into_bytes(),
+        }
+    }
+
+    /// The first two columns of each row, as texts, behind the service's back.
+    pub fn query_pairs(&self, sql: &str) -> Vec<(String, String)> {
+        match &self.place {
+            Place::Folder(folder) => {
+                let connection = Connection::open(folder.path().join("posts.db")).unwrap();
+                let mut statement = connection.prepare(sql).unwrap();
+                let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                rows.map(Result::unwrap).collect()
+            }
+            Place::Postgres(database) => database.query_pairs(sql),
+        }
+    }
+
+    /// Runs this behind the service's back.
+    pub fn execute(&self, sql: &str) {
+        match &self.place {
+            Place::Folder(folder) => {
+                let connection = Connection::open(folder.path().join("posts.db")).unwrap();
+                connection.pragma_update(None, "foreign_keys", true).unwrap();
+                connection.execute_batch(sql).unwrap();
+            }
+            Place::Postgres(database) => database.execute(sql),
         }
     }
 

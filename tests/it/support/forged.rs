@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 
 use super::app::SECRET;
 
@@ -20,8 +20,22 @@ pub fn forge_text(header: &str, claims: &str) -> String {
 
 /// The same with another key.
 pub fn forge_with(key: &str, header: &str, claims: &str) -> String {
-    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let message = message(header, claims);
     let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-    let signature = mac.chain_update(&message).finalize().into_bytes();
+    sign(&message, &mac.chain_update(&message).finalize().into_bytes())
+}
+
+/// The right key with a hash function that was not agreed on.
+pub fn forge_with_sha512(header: &str, claims: &str) -> String {
+    let message = message(header, claims);
+    let mac = Hmac::<Sha512>::new_from_slice(SECRET.as_bytes()).unwrap();
+    sign(&message, &mac.chain_update(&message).finalize().into_bytes())
+}
+
+fn message(header: &str, claims: &str) -> String {
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
+}
+
+fn sign(message: &str, signature: &[u8]) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

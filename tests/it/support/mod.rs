@@ -15,7 +15,7 @@ pub use answer::Answer;
 pub use app::{CHEAP, Engine, FORM, PASSWORD, Setup, TestApp};
 pub use clock::TestClock;
 pub use cluster::{Cluster, TestDatabase};
-pub use forged::{forge, forge_text, forge_with};
+pub use forged::{forge, forge_text, forge_with, forge_with_sha512};
 pub use parallel::{at_once, begin_and_drop};
 pub use persona::Persona;
 pub use process::Service;

@@ -1,0 +1,149 @@
+//! The expected answers.
+
+use super::callers::Standing;
+
+/// What an operation is tried on. Posts are the owner's, but for those that there are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Target {
+    /// The operation has none.
+    Nothing,
+    Public,
+    /// In the default mode.
+    Draft,
+    /// The same where drafts are visible (`COMPAT=reference`).
+    VisibleDraft,
+    /// The account of the owner.
+    Owner,
+    /// The account of the other one.
+    Other,
+    /// A number that nothing has.
+    Missing,
+    /// A number that nothing can have.
+    Impossible,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cell {
+    pub(super) status: u16,
+    /// The rows that come (`+`), go (`-`) and change (`~`), in order; numbers by their names.
+    pub(super) effect: &'static str,
+}
+
+pub(super) struct Row {
+    pub(super) operation: &'static str,
+    pub(super) target: Target,
+    anonymous: Cell,
+    invalid: Cell,
+    other: Cell,
+    owner: Cell,
+}
+
+impl Row {
+    pub(super) fn cell(&self, standing: Standing) -> Cell {
+        match standing {
+            Standing::Anonymous => self.anonymous,
+            Standing::Invalid => self.invalid,
+            Standing::Other => self.other,
+            Standing::Owner => self.owner,
+        }
+    }
+}
+
+/// Answers that change nothing: to nobody, to a token that is not good, to the other one, to the
+/// owner.
+const fn same(operation: &'static str, target: Target, statuses: [u16; 4]) -> Row {
+    let [anonymous, invalid, other, owner] = statuses;
+    row(operation, target, [anonymous, invalid], (other, ""), (owner, ""))
+}
+
+const fn row(
+    operation: &'static str,
+    target: Target,
+    refusals: [u16; 2],
+    other: (u16, &'static str),
+    owner: (u16, &'static str),
+) -> Row {
+    Row {
+        operation,
+        target,
+        anonymous: Cell { status: refusals[0], effect: "" },
+        invalid: Cell { status: refusals[1], effect: "" },
+        other: Cell { status: other.0, effect: other.1 },
+        owner: Cell { status: owner.0, effect: owner.1 },
+    }
+}
+
+const OTHER_GOES: &str =
+    "-post/{others} -user/{other} -vote/{others},{owner} -vote/{public},{other}";
+
+const OWNER_GOES: &str = "-post/{draft} -post/{public} -user/{owner} \
+                          -vote/{others},{owner} -vote/{public},{other}";
+
+pub(super) const ROWS: &[Row] = &{
+    use Target::{Draft, Impossible, Missing, Nothing, Other, Owner, Public, VisibleDraft};
+    const NEW: Cell = Cell { status: 201, effect: "+user/*" };
+    [
+        same("GET /livez", Nothing, [200; 4]),
+        same("GET /readyz", Nothing, [200; 4]),
+        // The example's account is nobody's.
+        same("POST /login", Nothing, [403; 4]),
+        Row {
+            operation: "POST /users",
+            target: Nothing,
+            anonymous: NEW,
+            invalid: NEW,
+            other: NEW,
+            owner: NEW,
+        },
+        same("GET /users/me", Nothing, [401, 401, 200, 200]),
+        row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_GOES), (204, OWNER_GOES)),
+        same("GET /users/{id}", Owner, [200; 4]),
+        same("GET /users/{id}", Other, [200; 4]),
+        same("GET /users/{id}", Missing, [404; 4]),
+        same("GET /users/{id}", Impossible, [404; 4]),
+        row("DELETE /users/{id}", Owner, [401, 401], (403, ""), (204, OWNER_GOES)),
+        row("DELETE /users/{id}", Other, [401, 401], (204, OTHER_GOES), (403, "")),
+        same("DELETE /users/{id}", Missing, [401, 401, 404, 404]),
+        same("DELETE /users/{id}", Impossible, [401, 401, 404, 404]),
+        same("GET /posts", Nothing, [401, 401, 200, 200]),
+        row("POST /posts", Nothing, [401, 401], (201, "+post/*"), (201, "+post/*")),
+        same("GET /posts/{id}", Public, [401, 401, 200, 200]),
+        same("GET /posts/{id}", Draft, [401, 401, 404, 200]),
+        same("GET /posts/{id}", VisibleDraft, [401, 401, 200, 200]),
+        same("GET /posts/{id}", Missing, [401, 401, 404, 404]),
+        same("GET /posts/{id}", Impossible, [401, 401, 404, 404]),
+        row("PUT /posts/{id}", Public, [401, 401], (403, ""), (200, "~post/{public}")),
+        row("PUT /posts/{id}", Draft, [401, 401], (404, ""), (200, "~post/{draft}")),
+        row("PUT /posts/{id}", VisibleDraft, [401, 401], (403, ""), (200, "~post/{draft}")),
+        same("PUT /posts/{id}", Missing, [401, 401, 404, 404]),
+        same("PUT /posts/{id}", Impossible, [401, 401, 404, 404]),
+        row(
+            "DELETE /posts/{id}",
+            Public,
+            [401, 401],
+            (403, ""),
+            (204, "-post/{public} -vote/{public},{other}"),
+        ),
+        row("DELETE /posts/{id}", Draft, [401, 401], (404, ""), (204, "-post/{draft}")),
+        row("DELETE /posts/{id}", VisibleDraft, [401, 401], (403, ""), (204, "-post/{draft}")),
+        same("DELETE /posts/{id}", Missing, [401, 401, 404, 404]),
+        same("DELETE /posts/{id}", Impossible, [401, 401, 404, 404]),
+        row(
+            "POST /vote/",
+            Public,
+            [401, 401],
+            (201, "~vote/{public},{other}"),
+            (201, "+vote/{public},{owner}"),
+        ),
+        row("POST /vote/", Draft, [401, 401], (404, ""), (201, "+vote/{draft},{owner}")),
+        row(
+            "POST /vote/",
+            VisibleDraft,
+            [401, 401],
+            (201, "+vote/{draft},{other}"),
+            (201, "+vote/{draft},{owner}"),
+        ),
+        same("POST /vote/", Missing, [401, 401, 404, 404]),
+        same("POST /vote/", Impossible, [401, 401, 404, 404]),
+    ]
+};

@@ -1,0 +1,182 @@
+//! What the cells are tried on, and what became of it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use post_api::domain::policy::Policy;
+use serde_json::json;
+
+use super::callers::Caller;
+use super::table::Target;
+use crate::api::operations::Operation;
+use crate::support::{
+    Answer, Engine, Persona, Setup, TestApp, forge, forge_text, forge_with, forge_with_sha512,
+};
+
+/// Seconds since 1970 at which every test's clock begins.
+const NOW: i64 = 1_738_324_800;
+
+const SECRET_TITLE: &str = "not for other eyes";
+
+/// Every row of the service's tables: its name, and everything else that it holds. And a row for
+/// each post whose count is not that of its votes.
+const ROWS: &str = "
+    SELECT 'user/' || id, email || ' ' || password || ' ' || CAST(created_at AS TEXT) FROM users
+    UNION ALL
+    SELECT 'post/' || id, title || ' ' || content || ' ' || CAST(published AS TEXT) || ' '
+        || CAST(created_at AS TEXT) || ' ' || owner_id FROM posts
+    UNION ALL
+    SELECT 'vote/' || post_id || ',' || user_id, CAST(dir AS TEXT) FROM votes
+    UNION ALL
+    SELECT 'wrong count/' || id, title FROM posts
+     WHERE coalesce((SELECT votes FROM vote_counts WHERE post_id = id), 0)
+        <> coalesce((SELECT sum(dir) FROM votes WHERE post_id = id), 0)";
+
+pub(super) struct World {
+    pub(super) app: TestApp,
+    /// Drafts and addresses are shown to everybody.
+    pub(super) is_open: bool,
+    owner: i64,
+    other: i64,
+    deleted: i64,
+    public: i64,
+    draft: i64,
+    others: i64,
+    /// The rows when they were last looked at.
+    rows: RefCell<BTreeMap<String, String>>,
+}
+
+impl World {
+    pub(super) async fn build(engine: Engine, policy: Policy) -> Self {
+        let app = TestApp::set_up(Setup { engine, policy, ..Setup::default() }).await;
+        Self::populate(app, policy == Policy::reference()).await
+    }
+
+    /// The same anew on the same database, with other numbers.
+    pub(super) async fn renew(self) -> Self {
+        self.app.execute("DELETE FROM users");
+        Self::populate(self.app, self.is_open).await
+    }
+
+    async fn populate(app: TestApp, is_open: bool) -> Self {
+        let (owner, other) = (app.signed_in("owner").await, app.signed_in("other").await);
+        let gone = app.signed_in("gone").await;
+        let (public, draft) =
+            (owner.write_post("public").await, owner.write_draft(SECRET_TITLE).await);
+        let others = other.write_post("other's").await;
+        other.vote(public, -1).await.expect(201);
+        owner.vote(others, 1).await.expect(201);
+        gone.vote(public, 1).await.expect(201);
+        gone.delete("/users/me").await.expect(204);
+        let (owner, other, deleted) = (owner.id, other.id, gone.id);
+        let rows = RefCell::new(rows(&app));
+        Self { app, is_open, owner, other, deleted, public, draft, others, rows }
+    }
+
+    pub(super) fn caller(&self, caller: Caller) -> Persona<'_> {
+        self.token(caller).map_or_else(|| self.app.anonymous(), |token| self.app.with_token(&token))
+    }
+
+    fn token(&self, caller: Caller) -> Option<String> {
+        let header = json!({"alg": "HS256", "typ": "JWT"});
+        let claims = json!({"user_id": self.owner, "exp": NOW + 600});
+        let with = |name: &str, value: serde_json::Value| {
+            let mut claims = claims.clone();
+            claims[name] = value;
+            forge(&header, &claims)
+        };
+        Some(match caller {
+            Caller::Nobody => return None,
+            Caller::Malformed => "not.a.token".to_owned(),
+            Caller::Expired => with("exp", json!(NOW)),
+            Caller::NotYetValid => with("nbf", json!(NOW + 300)),
+            Caller::WrongKey => {
+                forge_with(&"x".repeat(64), &header.to_string(), &claims.to_string())
+            }
+            Caller::NoAlgorithm => {
+                let token = forge_text(r#"{"alg":"none"}"#, &claims.to_string());
+                token[..=token.rfind('.').unwrap()].to_owned()
+            }
+            Caller::OtherAlgorithm => forge_with_sha512(r#"{"alg":"HS512"}"#, &claims.to_string()),
+            Caller::WrongClaims => with("user_id", json!(self.owner.to_string())),
+            Caller::Deleted => self.app.token_for(self.deleted),
+            Caller::Other => self.app.token_for(self.other),
+            Caller::Owner => self.app.token_for(self.owner),
+        })
+    }
+
+    /// What a path or a body says to mean the target.
+    pub(super) fn number(&self, target: Target) -> String {
+        match target {
+            Target::Nothing => String::new(),
+            Target::Public => self.public.to_string(),
+            Target::Draft | Target::VisibleDraft => self.draft.to_string(),
+            Target::Owner => self.owner.to_string(),
+            Target::Other => self.other.to_string(),
+            Target::Missing => "4711".to_owned(),
+            Target::Impossible => "9".repeat(30),
+        }
+    }
+
+    pub(super) async fn call(
+        &self,
+        operation: &Operation,
+        target: Target,
+        caller: Caller,
+    ) -> Answer {
+        let (caller, number) = (self.caller(caller), self.number(target));
+        if operation.path.starts_with("/vote") {
+            let body = format!(r#"{{"post_id": {number}, "dir": 1}}"#);
+            return caller.send_raw("POST", &operation.path, "application/json", body).await;
+        }
+        operation.call(&caller, &number).await
+    }
+
+    /// What is different since the last look: rows that came, with a star for their new numbers, that
+    /// went, and that changed.
+    pub(super) fn changes(&self) -> Vec<String> {
+        let now = rows(&self.app);
+        let before = self.rows.replace(now.clone());
+        let mut changes = BTreeSet::new();
+        for name in before.keys().chain(now.keys()) {
+            let is_new_number = !name.starts_with("vote") && !before.contains_key(name);
+            changes.insert(match (before.get(name), now.get(name)) {
+                (None, _) if is_new_number => format!("+{}/*", name.split('/').next().unwrap()),
+                (None, _) => format!("+{name}"),
+                (_, None) => format!("-{name}"),
+                (before, now) if before != now => format!("~{name}"),
+                _ => continue,
+            });
+        }
+        changes.into_iter().collect()
+    }
+
+    /// The effect of a cell with the numbers of this world.
+    pub(super) fn name(&self, effect: &str) -> Vec<String> {
+        let mut named = effect.to_owned();
+        for (name, number) in [
+            ("{owner}", self.owner),
+            ("{other}", self.other),
+            ("{public}", self.public),
+            ("{draft}", self.draft),
+            ("{others}", self.others),
+        ] {
+            named = named.replace(name, &number.to_string());
+        }
+        let mut named: Vec<String> = named.split_whitespace().map(str::to_owned).collect();
+        named.sort();
+        named
+    }
+
+    /// Neither the draft nor an address, in the head or the body.
+    pub(super) fn assert_nothing_leaks(&self, answer: &Answer, context: &str) {
+        let said = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
+        for secret in [SECRET_TITLE, "owner@example.com"] {
+            assert!(!said.contains(secret), "{context}: {said}");
+        }
+    }
+}
+
+fn rows(app: &TestApp) -> BTreeMap<String, String> {
+    app.query_pairs(ROWS).into_iter().collect()
+}
