@@ -6,4 +6,6 @@
 mod crash;
 mod dice;
 mod effort;
+mod histories;
 mod matrix;
+mod model;

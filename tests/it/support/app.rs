@@ -103,9 +103,27 @@ impl TestApp {
     }
 
     pub async fn set_up(setup: Setup) -> Self {
-        let threads = NonZeroUsize::new(setup.threads).unwrap();
-        let clock = Arc::new(TestClock::default());
         let (store, place) = open_store(setup.engine).await;
+        Self::build(setup, Arc::new(TestClock::default()), store, place)
+    }
+
+    /// Another of the same kind on the same database, as long as the first lives. Only a server's
+    /// database has several: a file's has this one again.
+    pub fn replica(&self) -> Self {
+        let (setup, clock) = (Setup::default(), Arc::clone(&self.clock));
+        match &self.place {
+            Place::Postgres(database) => {
+                let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
+                Self::build(setup, clock, store, Place::Elsewhere)
+            }
+            Place::Folder(_) | Place::Elsewhere => {
+                Self::build(setup, clock, Arc::clone(&self.store), Place::Elsewhere)
+            }
+        }
+    }
+
+    fn build(setup: Setup, clock: Arc<TestClock>, store: Arc<dyn Store>, place: Place) -> Self {
+        let threads = NonZeroUsize::new(setup.threads).unwrap();
         let app = App {
             store: store.clone(),
             passwords: Passwords::new(setup.strength, threads).unwrap(),
@@ -128,6 +146,7 @@ impl TestApp {
                 files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
             }
             Place::Postgres(database) => database.dump().into_bytes(),
+            Place::Elsewhere => panic!("ask the first one"),
         }
     }
 
@@ -141,6 +160,7 @@ impl TestApp {
                 rows.map(Result::unwrap).collect()
             }
             Place::Postgres(database) => database.query_pairs(sql),
+            Place::Elsewhere => panic!("ask the first one"),
         }
     }
 
@@ -153,6 +173,7 @@ impl TestApp {
                 connection.execute_batch(sql).unwrap();
             }
             Place::Postgres(database) => database.execute(sql),
+            Place::Elsewhere => panic!("ask the first one"),
         }
     }
 
@@ -210,6 +231,8 @@ impl TestApp {
 enum Place {
     Folder(TempDir),
     Postgres(TestDatabase<'static>),
+    /// With the app that this one is a replica of.
+    Elsewhere,
 }
 
 /// A store with nothing in it.

@@ -102,7 +102,7 @@ async fn try_cell(world: &World, operation: &Operation, row: &Row, caller: Calle
         assert_refused(&answer, caller, &context);
     }
     if caller != Caller::Owner && !world.is_open {
-        world.assert_nothing_leaks(&answer, &context);
+        World::assert_nothing_leaks(&answer, &context);
         if row.target == Target::Draft {
             assert_hidden(world, operation, caller, &answer, &context).await;
         }

@@ -169,7 +169,7 @@ impl World {
     }
 
     /// Neither the draft nor an address, in the head or the body.
-    pub(super) fn assert_nothing_leaks(&self, answer: &Answer, context: &str) {
+    pub(super) fn assert_nothing_leaks(answer: &Answer, context: &str) {
         let said = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
         for secret in [SECRET_TITLE, "owner@example.com"] {
             assert!(!said.contains(secret), "{context}: {said}");

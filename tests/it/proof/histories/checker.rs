@@ -1,0 +1,126 @@
+//! Whether there is an order that explains a history of one post (the search of Wing and Gong, 1993,
+//! which remembers where it has been, as Lowe, 2017).
+
+use std::collections::HashSet;
+
+/// Something that a client asked for and was answered. Times are any that grow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event {
+    pub(super) begun: u64,
+    pub(super) ended: u64,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Outcome {
+    Read { votes: i64 },
+    Vote { voter: usize, dir: i64, answer: Told },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Added,
+    Changed,
+    Withdrawn,
+    AlreadyCast,
+    NotCast,
+}
+
+/// What each voter's vote is; 0 is none.
+type Votes = Vec<i64>;
+
+pub(super) fn is_linearizable(voters: usize, history: &[Event]) -> bool {
+    let mut been = HashSet::new();
+    let mut open = vec![(vec![false; history.len()], vec![0; voters])];
+    while let Some((placed, votes)) = open.pop() {
+        if placed.iter().all(|is_placed| *is_placed) {
+            return true;
+        }
+        for next in candidates(history, &placed) {
+            let Some(votes) = apply(&votes, history[next].outcome) else { continue };
+            let mut placed = placed.clone();
+            placed[next] = true;
+            if been.insert((placed.clone(), votes.clone())) {
+                open.push((placed, votes));
+            }
+        }
+    }
+    false
+}
+
+/// Events that may be the next in the order: those that had begun when the first of the others
+/// ended.
+fn candidates<'a>(history: &'a [Event], placed: &'a [bool]) -> impl Iterator<Item = usize> + 'a {
+    let is_left = |place: &usize| !placed[*place];
+    let first_end = (0..history.len()).filter(is_left).map(|place| history[place].ended).min();
+    (0..history.len())
+        .filter(move |place| is_left(place) && Some(history[*place].begun) < first_end)
+}
+
+/// The votes after it, if the answer is the one that these votes call for.
+fn apply(votes: &Votes, outcome: Outcome) -> Option<Votes> {
+    let (voter, dir, answer) = match outcome {
+        Outcome::Read { votes: read } => {
+            return (votes.iter().sum::<i64>() == read).then(|| votes.clone());
+        }
+        Outcome::Vote { voter, dir, answer } => (voter, dir, answer),
+    };
+    let expected = match (votes[voter], dir) {
+        (0, 0) => Told::NotCast,
+        (cast, dir) if cast == dir => Told::AlreadyCast,
+        (_, 0) => Told::Withdrawn,
+        (0, _) => Told::Added,
+        _ => Told::Changed,
+    };
+    if expected != answer {
+        return None;
+    }
+    let mut votes = votes.clone();
+    votes[voter] = dir;
+    Some(votes)
+}
+
+fn read(begun: u64, ended: u64, votes: i64) -> Event {
+    Event { begun, ended, outcome: Outcome::Read { votes } }
+}
+
+fn vote(begun: u64, ended: u64, voter: usize, dir: i64, answer: Told) -> Event {
+    Event { begun, ended, outcome: Outcome::Vote { voter, dir, answer } }
+}
+
+#[test]
+fn what_an_order_explains_is_accepted() {
+    use Told::{Added, AlreadyCast, Changed, NotCast, Withdrawn};
+    for history in [
+        vec![],
+        vec![read(0, 1, 0), vote(2, 3, 0, 1, Added), read(4, 5, 1)],
+        // Under way together: the read comes before or after.
+        vec![vote(0, 3, 0, 1, Added), read(1, 2, 0)],
+        vec![vote(0, 3, 0, 1, Added), read(1, 2, 1)],
+        vec![vote(0, 5, 0, 1, Added), vote(1, 2, 0, 1, AlreadyCast), vote(3, 4, 0, 0, Withdrawn)],
+        vec![vote(0, 1, 1, 0, NotCast), vote(2, 3, 1, 1, Added), vote(4, 5, 1, -1, Changed)],
+    ] {
+        assert!(is_linearizable(2, &history), "{history:?}");
+    }
+}
+
+#[test]
+fn what_no_order_explains_is_refused() {
+    use Told::{Added, AlreadyCast, Changed, Withdrawn};
+    for history in [
+        // A read of the past.
+        vec![vote(0, 1, 0, 1, Added), read(2, 3, 0)],
+        // A read of the future.
+        vec![read(0, 1, 1), vote(2, 3, 0, 1, Added)],
+        // A vote that counts twice.
+        vec![vote(0, 4, 0, 1, Added), vote(1, 3, 0, 1, Added)],
+        vec![vote(0, 1, 0, 1, Added), vote(2, 3, 1, 1, Added), read(4, 5, 3)],
+        // A count that goes there and back.
+        vec![vote(0, 9, 0, 1, Added), read(1, 2, 1), read(3, 4, 0)],
+        // A lost withdrawal.
+        vec![vote(0, 1, 0, 1, Added), vote(2, 3, 0, 0, Withdrawn), vote(4, 5, 0, 1, AlreadyCast)],
+        vec![vote(0, 1, 0, 1, Changed)],
+    ] {
+        assert!(!is_linearizable(2, &history), "{history:?}");
+    }
+}

@@ -1,0 +1,377 @@
+//! The service as a few maps: what the README and the contract promise, written once more without a
+//! thought for speed, storage or HTTP.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+use proptest::strategy::{BoxedStrategy, Just, Strategy as _};
+use proptest_state_machine::ReferenceStateMachine;
+use serde_json::{Value, json};
+
+use super::step::{By, Draft, Page, Scene, Step, step};
+
+/// How long a token lives.
+const LIFETIME: i64 = 30 * 60;
+
+/// A mode of the service, as a type: the tests' frame has no other place for it.
+pub(super) trait Mode: Debug + Clone + 'static {
+    const IS_REFERENCE: bool;
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Default;
+
+#[derive(Debug, Clone)]
+pub(super) struct Reference;
+
+impl Mode for Default {
+    const IS_REFERENCE: bool = false;
+}
+
+impl Mode for Reference {
+    const IS_REFERENCE: bool = true;
+}
+
+/// Users and posts are named by the order in which they came; `user#3` in an answer stands for the
+/// number that a store gave to the third.
+#[derive(Debug, Clone)]
+pub(super) struct Model<M> {
+    /// Microseconds since 1970.
+    pub(super) now: i64,
+    pub(super) users: BTreeMap<usize, User>,
+    pub(super) posts: BTreeMap<usize, Post>,
+    /// Whether it is up, by post and voter.
+    pub(super) votes: BTreeMap<(usize, usize), i64>,
+    tokens: Vec<Token>,
+    pub(super) users_made: usize,
+    pub(super) posts_made: usize,
+    /// What the last step was to be answered.
+    pub(super) answer: Answer,
+    mode: PhantomData<M>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct User {
+    email: String,
+    password: String,
+    created_at: i64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Post {
+    owner: usize,
+    title: String,
+    content: String,
+    published: bool,
+    created_at: i64,
+}
+
+#[derive(Debug, Clone)]
+struct Token {
+    user: usize,
+    /// Seconds since 1970.
+    expires: i64,
+}
+
+/// `Null` for a body that is not looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+type Refused = Answer;
+
+fn answer(status: u16, body: Value) -> Answer {
+    Answer { status, body }
+}
+
+fn refuse(status: u16, detail: impl Into<String>) -> Refused {
+    answer(status, json!({"detail": detail.into()}))
+}
+
+/// An address, as accounts are told apart: the domain's case does not count.
+fn account_of(email: &str) -> Option<String> {
+    let (local, domain) = email.split_once('@')?;
+    Some(format!("{local}@{}", domain.to_lowercase()))
+}
+
+fn time(microseconds: i64) -> String {
+    Timestamp::from_microsecond(microseconds).unwrap().to_string()
+}
+
+impl<M: Mode> ReferenceStateMachine for Model<M> {
+    type State = Self;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Self> {
+        Just(Self {
+            now: 1_738_324_800_123_456,
+            users: BTreeMap::new(),
+            posts: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            tokens: Vec::new(),
+            users_made: 0,
+            posts_made: 0,
+            answer: answer(200, Value::Null),
+            mode: PhantomData,
+        })
+        .boxed()
+    }
+
+    fn transitions(model: &Self) -> BoxedStrategy<Step> {
+        let tokens = 0..model.tokens.len();
+        let account = |user: &User| (user.email.clone(), user.password.clone());
+        step(&Scene {
+            accounts: model.users.values().map(account).collect(),
+            tokens: tokens.filter(|place| model.caller(By::Token(*place)).is_ok()).collect(),
+            users: model.users.keys().copied().collect(),
+            posts: model.posts.keys().copied().collect(),
+        })
+    }
+
+    fn apply(mut model: Self, step: &Step) -> Self {
+        model.answer = model.take(step).unwrap_or_else(|refused| refused);
+        model
+    }
+}
+
+impl<M: Mode> Model<M> {
+    fn take(&mut self, step: &Step) -> Result<Answer, Refused> {
+        match step {
+            Step::SignUp { email, password } => self.sign_up(email, password),
+            Step::LogIn { email, password } => self.log_in(email, password),
+            Step::MoveClock { seconds } => {
+                self.now += seconds * 1_000_000;
+                Ok(answer(200, Value::Null))
+            }
+            Step::GetMe { by } => {
+                let caller = self.caller(*by)?;
+                Ok(answer(200, self.show_user(caller, Some(caller))))
+            }
+            Step::GetUser { by, user } => self.get_user(*by, *user),
+            Step::DeleteMe { by } => {
+                let caller = self.caller(*by)?;
+                self.delete_user(caller);
+                Ok(answer(204, Value::Null))
+            }
+            Step::DeleteUser { by, user } => {
+                let caller = self.caller(*by)?;
+                self.find_user(*user)?;
+                if caller != *user {
+                    return Err(not_owner());
+                }
+                self.delete_user(caller);
+                Ok(answer(204, Value::Null))
+            }
+            Step::CreatePost { by, post } => self.create_post(*by, post),
+            Step::GetPost { by, post } => {
+                let caller = self.caller(*by)?;
+                if !self.is_visible(*post, caller) {
+                    return Err(refuse(
+                        404,
+                        format!("the post with the id:post#{post}# was no found"),
+                    ));
+                }
+                Ok(answer(200, self.show_counted(*post)))
+            }
+            Step::ReplacePost { by, post, with } => {
+                self.own_post(*by, *post)?;
+                let replaced = self.posts.get_mut(post).unwrap();
+                replaced.title.clone_from(&with.title);
+                with.content.clone_into(&mut replaced.content);
+                replaced.published = with.published.unwrap_or(true);
+                Ok(answer(200, self.show_post(*post)))
+            }
+            Step::DeletePost { by, post } => {
+                self.own_post(*by, *post)?;
+                self.delete_post(*post);
+                Ok(answer(204, Value::Null))
+            }
+            Step::ListPosts { by, page } => self.list_posts(*by, page),
+            Step::Vote { by, post, dir } => self.vote(*by, *post, *dir),
+        }
+    }
+
+    fn sign_up(&mut self, email: &str, password: &str) -> Result<Answer, Refused> {
+        let account = account_of(email).ok_or_else(|| answer(422, Value::Null))?;
+        if password.len() < 8 && !M::IS_REFERENCE {
+            return Err(answer(422, Value::Null));
+        }
+        if self.users.values().any(|user| user.email == account) {
+            return Err(refuse(409, "a user with this email already exists"));
+        }
+        let (email, password) = (account, password.to_owned());
+        self.users.insert(self.users_made, User { email, password, created_at: self.now });
+        self.users_made += 1;
+        let made = self.users_made - 1;
+        Ok(answer(201, self.show_user(made, Some(made))))
+    }
+
+    fn log_in(&mut self, email: &str, password: &str) -> Result<Answer, Refused> {
+        let account = account_of(email);
+        let is_it =
+            |user: &User| Some(&user.email) == account.as_ref() && user.password == password;
+        let found = self.users.iter().find(|(_, user)| is_it(user)).map(|(user, _)| *user);
+        let user = found.ok_or_else(|| refuse(403, "invalid credentials"))?;
+        self.tokens.push(Token { user, expires: self.now.div_euclid(1_000_000) + LIFETIME });
+        Ok(answer(200, Value::Null))
+    }
+
+    /// The place of the token among all that were given out.
+    pub(super) fn token(&self, place: usize) -> Option<usize> {
+        (!self.tokens.is_empty()).then(|| place % self.tokens.len())
+    }
+
+    fn caller(&self, by: By) -> Result<usize, Refused> {
+        let place = match by {
+            By::Nobody => None,
+            By::Garbage => return Err(refuse(401, "Could not validate credentials")),
+            By::Token(place) => self.token(place),
+        };
+        let place = place.ok_or_else(|| refuse(401, "Not authenticated"))?;
+        let token = &self.tokens[place];
+        if token.expires > self.now.div_euclid(1_000_000) && self.users.contains_key(&token.user) {
+            return Ok(token.user);
+        }
+        Err(refuse(401, "Could not validate credentials"))
+    }
+
+    fn find_user(&self, user: usize) -> Result<(), Refused> {
+        if self.users.contains_key(&user) {
+            return Ok(());
+        }
+        Err(refuse(404, format!("the user with the id:user#{user}# was no found")))
+    }
+
+    /// Whoever asks: a token that is not good is as none.
+    fn get_user(&self, by: By, user: usize) -> Result<Answer, Refused> {
+        self.find_user(user)?;
+        Ok(answer(200, self.show_user(user, self.caller(by).ok())))
+    }
+
+    fn show_user(&self, user: usize, to: Option<usize>) -> Value {
+        let shown = &self.users[&user];
+        let email = (M::IS_REFERENCE || to == Some(user)).then_some(&shown.email);
+        let id = format!("user#{user}#");
+        json!({"id": id, "created_at": time(shown.created_at), "email": email})
+    }
+
+    fn delete_user(&mut self, user: usize) {
+        self.users.remove(&user);
+        let theirs = self.posts.iter().filter(|(_, post)| post.owner == user);
+        for post in theirs.map(|(post, _)| *post).collect::<Vec<_>>() {
+            self.delete_post(post);
+        }
+        self.votes.retain(|(_, voter), _| *voter != user);
+    }
+
+    fn create_post(&mut self, by: By, post: &Draft) -> Result<Answer, Refused> {
+        let owner = self.caller(by)?;
+        let made = Post {
+            owner,
+            title: post.title.clone(),
+            content: post.content.to_owned(),
+            published: post.published.unwrap_or(true),
+            created_at: self.now,
+        };
+        self.posts.insert(self.posts_made, made);
+        self.posts_made += 1;
+        Ok(answer(201, self.show_post(self.posts_made - 1)))
+    }
+
+    fn is_visible(&self, post: usize, to: usize) -> bool {
+        let visible = |post: &Post| post.published || post.owner == to || M::IS_REFERENCE;
+        self.posts.get(&post).is_some_and(visible)
+    }
+
+    /// The post is there for the caller, and theirs.
+    fn own_post(&self, by: By, post: usize) -> Result<(), Refused> {
+        let caller = self.caller(by)?;
+        if !self.is_visible(post, caller) {
+            return Err(refuse(404, "post with id does not exist"));
+        }
+        if self.posts[&post].owner != caller {
+            return Err(not_owner());
+        }
+        Ok(())
+    }
+
+    fn delete_post(&mut self, post: usize) {
+        self.posts.remove(&post);
+        self.votes.retain(|(voted, _), _| *voted != post);
+    }
+
+    fn show_post(&self, post: usize) -> Value {
+        let shown = &self.posts[&post];
+        json!({
+            "title": shown.title,
+            "content": shown.content,
+            "published": shown.published,
+            "id": format!("post#{post}#"),
+            "created_at": time(shown.created_at),
+            "owner_id": format!("user#{}#", shown.owner),
+        })
+    }
+
+    fn show_counted(&self, post: usize) -> Value {
+        let votes: i64 =
+            self.votes.iter().filter(|((voted, _), _)| *voted == post).map(|(_, dir)| dir).sum();
+        json!({"Post": self.show_post(post), "votes": votes})
+    }
+
+    fn list_posts(&self, by: By, page: &Page) -> Result<Answer, Refused> {
+        let caller = self.caller(by)?;
+        if page.limit > Some(1000) && !M::IS_REFERENCE {
+            return Err(answer(422, Value::Null));
+        }
+        let is_listed = |post: &Post| match page.published {
+            _ if M::IS_REFERENCE => true,
+            Some(false) => !post.published && post.owner == caller,
+            _ => post.published,
+        };
+        let is_found = |post: &Post| {
+            let searched: String = post.title.chars().take(1000).collect();
+            searched.contains(page.search.unwrap_or_default())
+        };
+        let newest_first = self.posts.iter().rev();
+        let found = newest_first.filter(|(_, post)| is_listed(post) && is_found(post));
+        let default = if M::IS_REFERENCE { usize::MAX } else { 100 };
+        let limit = match page.limit {
+            None | Some(1001..) => default,
+            Some(limit) => usize::try_from(limit).unwrap(),
+        };
+        let shown = found.skip(page.skip.unwrap_or(0)).take(limit);
+        Ok(answer(200, shown.map(|(post, _)| self.show_counted(*post)).collect()))
+    }
+
+    fn vote(&mut self, by: By, post: usize, dir: i64) -> Result<Answer, Refused> {
+        let caller = self.caller(by)?;
+        if !self.is_visible(post, caller) {
+            return Err(refuse(404, format!("Post with id: post#{post}# does not exist")));
+        }
+        let cast = self.votes.get(&(post, caller)).copied();
+        let message = match (cast, dir) {
+            (None, 0) => return Err(refuse(404, "Vote does not exist")),
+            (Some(cast), dir) if cast == dir => {
+                let detail = format!("user user#{caller}# has already voted on post post#{post}#");
+                return Err(refuse(409, detail));
+            }
+            (Some(_), 0) => "successfully deleted vote",
+            (Some(_), _) => "successfully changed vote",
+            (None, _) => "successfully added vote",
+        };
+        if dir == 0 {
+            self.votes.remove(&(post, caller));
+        } else {
+            self.votes.insert((post, caller), dir);
+        }
+        Ok(answer(201, json!({"message": message})))
+    }
+}
+
+fn not_owner() -> Refused {
+    refuse(403, "not authorized to perform this action")
+}

@@ -1,0 +1,213 @@
+//! What clients do. Whatever a step speaks of is found by its place among what there is when its
+//! turn comes, so that any sequence of steps makes sense, also one from which steps were taken out.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    SignUp {
+        email: &'static str,
+        password: &'static str,
+    },
+    LogIn {
+        email: String,
+        password: String,
+    },
+    /// By so many seconds, back too.
+    MoveClock {
+        seconds: i64,
+    },
+    GetMe {
+        by: By,
+    },
+    GetUser {
+        by: By,
+        user: usize,
+    },
+    DeleteMe {
+        by: By,
+    },
+    DeleteUser {
+        by: By,
+        user: usize,
+    },
+    CreatePost {
+        by: By,
+        post: Draft,
+    },
+    GetPost {
+        by: By,
+        post: usize,
+    },
+    ReplacePost {
+        by: By,
+        post: usize,
+        with: Draft,
+    },
+    DeletePost {
+        by: By,
+        post: usize,
+    },
+    ListPosts {
+        by: By,
+        page: Page,
+    },
+    Vote {
+        by: By,
+        post: usize,
+        dir: i64,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By {
+    Nobody,
+    Garbage,
+    /// With one of the tokens that were ever given out.
+    Token(usize),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) title: String,
+    pub(super) content: &'static str,
+    pub(super) published: Option<bool>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    pub(super) limit: Option<u32>,
+    pub(super) skip: Option<usize>,
+    pub(super) search: Option<&'static str>,
+    pub(super) published: Option<bool>,
+}
+
+const EMAILS: [&str; 6] = [
+    "ada@example.com",
+    "ada@EXAMPLE.com",
+    "Ada@example.com",
+    "grace@example.org",
+    "mary@example.net",
+    "no address",
+];
+
+const PASSWORDS: [&str; 3] = ["plum lantern 83 quay", "Plum lantern 83 quay", "short"];
+
+/// Longer than the part of a title that is searched.
+fn long_title() -> String {
+    format!("{}needle", "hay ".repeat(250))
+}
+
+fn title() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => select(vec!["alpha", "alphabet", "Beta", "100 % _sure_", "\\ ' \" ;--", "日本語", " "])
+            .prop_map(str::to_owned),
+        1 => Just(long_title()),
+    ]
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    let published = prop_oneof![2 => Just(None), 1 => Just(Some(true)), 2 => Just(Some(false))];
+    (title(), select(vec!["text", "", "two\nlines\u{1F600}"]), published)
+        .prop_map(|(title, content, published)| Draft { title, content, published })
+}
+
+fn page() -> impl Strategy<Value = Page> {
+    let limit = select(vec![None, None, Some(0), Some(1), Some(2), Some(1000), Some(1001)]);
+    let skip = select(vec![None, None, Some(0), Some(1), Some(5), Some(usize::MAX)]);
+    let search = select(vec![
+        None,
+        None,
+        Some(""),
+        Some("a"),
+        Some("alpha"),
+        Some("pha"),
+        Some("ALPHA"),
+        Some("%"),
+        Some("_"),
+        Some("\\ '"),
+        Some("本"),
+        Some("hay hay"),
+        Some("needle"),
+    ]);
+    let published = select(vec![None, None, Some(true), Some(false)]);
+    (limit, skip, search, published).prop_map(|(limit, skip, search, published)| Page {
+        limit,
+        skip,
+        search,
+        published,
+    })
+}
+
+/// What there is to speak of, so that most steps mean something.
+pub(super) struct Scene {
+    /// Addresses and passwords of accounts.
+    pub(super) accounts: Vec<(String, String)>,
+    /// Tokens that are good.
+    pub(super) tokens: Vec<usize>,
+    pub(super) users: Vec<usize>,
+    pub(super) posts: Vec<usize>,
+}
+
+/// Mostly somebody with an account.
+fn by(scene: &Scene) -> BoxedStrategy<By> {
+    let any = prop_oneof![
+        1 => Just(By::Nobody),
+        1 => Just(By::Garbage),
+        3 => (0..16_usize).prop_map(By::Token),
+    ];
+    if scene.tokens.is_empty() {
+        return any.boxed();
+    }
+    prop_oneof![1 => any, 12 => select(scene.tokens.clone()).prop_map(By::Token)].boxed()
+}
+
+/// Mostly one that is there; else one that went, or never was.
+fn place(there: &[usize]) -> BoxedStrategy<usize> {
+    if there.is_empty() {
+        return (0..12_usize).boxed();
+    }
+    prop_oneof![1 => 0..12_usize, 8 => select(there.to_vec())].boxed()
+}
+
+fn sign_up() -> impl Strategy<Value = Step> {
+    let password = prop_oneof![8 => Just(PASSWORDS[0]), 1 => select(PASSWORDS.to_vec())];
+    (select(EMAILS.to_vec()), password)
+        .prop_map(|(email, password)| Step::SignUp { email, password })
+}
+
+fn log_in(scene: &Scene) -> BoxedStrategy<Step> {
+    let any = (select(EMAILS.to_vec()), select(PASSWORDS.to_vec()))
+        .prop_map(|(email, password)| (email.to_owned(), password.to_owned()));
+    let account = if scene.accounts.is_empty() {
+        any.boxed()
+    } else {
+        prop_oneof![1 => any, 4 => select(scene.accounts.clone())].boxed()
+    };
+    account.prop_map(|(email, password)| Step::LogIn { email, password }).boxed()
+}
+
+pub(super) fn step(scene: &Scene) -> BoxedStrategy<Step> {
+    let (by, user, post) = (|| by(scene), || place(&scene.users), || place(&scene.posts));
+    prop_oneof![
+        if scene.accounts.len() < 2 { 30 } else { 2 } => sign_up(),
+        if scene.tokens.len() < 3 { 30 } else { 3 } => log_in(scene),
+        1 => select(vec![1, 600, 1799, 1800, -1, -900, -86_400])
+            .prop_map(|seconds| Step::MoveClock { seconds }),
+        2 => by().prop_map(|by| Step::GetMe { by }),
+        2 => (by(), user()).prop_map(|(by, user)| Step::GetUser { by, user }),
+        1 => by().prop_map(|by| Step::DeleteMe { by }),
+        1 => (by(), user()).prop_map(|(by, user)| Step::DeleteUser { by, user }),
+        if scene.posts.len() < 4 { 20 } else { 5 } =>
+            (by(), draft()).prop_map(|(by, post)| Step::CreatePost { by, post }),
+        6 => (by(), post()).prop_map(|(by, post)| Step::GetPost { by, post }),
+        8 => (by(), post(), draft())
+            .prop_map(|(by, post, with)| Step::ReplacePost { by, post, with }),
+        2 => (by(), post()).prop_map(|(by, post)| Step::DeletePost { by, post }),
+        8 => (by(), page()).prop_map(|(by, page)| Step::ListPosts { by, page }),
+        24 => (by(), post(), -1..=1_i64)
+            .prop_map(|(by, post, dir)| Step::Vote { by, post, dir }),
+    ]
+    .boxed()
+}
