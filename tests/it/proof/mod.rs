@@ -3,9 +3,9 @@
 //!
 //! Not here: what a single request or a single fault gets (`api`, `process`).
 
-mod crash;
 mod dice;
 mod effort;
+mod faults;
 mod histories;
 mod matrix;
 mod model;

@@ -136,6 +136,11 @@ impl Cluster {
         });
     }
 
+    /// The database of this name, which came with what the server was copied from.
+    pub fn existing_database(&self, name: &str) -> TestDatabase<'_> {
+        TestDatabase { url: self.url(name), cluster: self, name: name.to_owned(), goes: false }
+    }
+
     /// A database with nothing in it.
     pub fn empty_database(&self) -> TestDatabase<'_> {
         self.create("")
@@ -154,7 +159,7 @@ impl Cluster {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         self.execute("postgres", &format!("CREATE DATABASE {name}{rest}"));
-        TestDatabase { url: self.url(&name), cluster: self, name }
+        TestDatabase { url: self.url(&name), cluster: self, name, goes: true }
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -188,16 +193,27 @@ impl Cluster {
     }
 }
 
-/// A database that goes when the test ends.
+/// A database that goes when the test ends, if it was made for it.
 pub struct TestDatabase<'a> {
     cluster: &'a Cluster,
     name: String,
     url: String,
+    goes: bool,
 }
 
 impl TestDatabase<'_> {
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Leaves it to its server's end.
+    pub fn leave(mut self) -> String {
+        self.goes = false;
+        self.name.clone()
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub fn address(&self) -> Address {
@@ -230,6 +246,9 @@ impl TestDatabase<'_> {
 
 impl Drop for TestDatabase<'_> {
     fn drop(&mut self) {
+        if !self.goes {
+            return;
+        }
         // A server that the test has stopped needs no tidying.
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         let url = self.cluster.url("postgres");

@@ -100,7 +100,8 @@ impl Wire {
 
     fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        if self.stream.read_line(&mut line)? == 0 {
+        self.stream.read_line(&mut line)?;
+        if !line.ends_with('\n') {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         Ok(line.trim_end_matches(['\r', '\n']).to_owned())

@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     votes: BTreeMap<i64, i64>,
     pending: Option<Pending>,
     writes: usize,
+    /// Of the writes that got no answer: those that were done, and those that were not.
+    unknown: (usize, usize),
 }
 
 /// Long enough to be torn: it takes several pages.
@@ -47,6 +49,7 @@ impl Ledger {
             votes: BTreeMap::new(),
             pending: None,
             writes: 0,
+            unknown: (0, 0),
         }
     }
 
@@ -60,6 +63,10 @@ impl Ledger {
 
     pub(super) fn writes(&self) -> usize {
         self.writes
+    }
+
+    pub(super) fn unknown(&self) -> (usize, usize) {
+        self.unknown
     }
 
     /// Writes at random until the service is gone, and tells each acknowledgement.
@@ -173,23 +180,34 @@ impl Ledger {
             Some(Pending::Account(email)) => {
                 let sql =
                     format!("SELECT email, CAST(id AS TEXT) FROM users WHERE email = '{email}'");
-                self.accounts.extend(parsed(stored.rows(&sql)));
+                let found = parsed(stored.rows(&sql));
+                self.count_unknown(!found.is_empty());
+                self.accounts.extend(found);
             }
             Some(Pending::Post(title)) => {
                 let sql =
                     format!("SELECT title, CAST(id AS TEXT) FROM posts WHERE title = '{title}'");
                 let found = parsed::<i64>(stored.rows(&sql));
+                self.count_unknown(!found.is_empty());
                 self.posts.extend(found.into_iter().map(|(title, id)| (id, title)));
             }
             Some(Pending::Vote { post, dir }) => {
                 let found = self.stored_votes(stored).get(&post).copied().unwrap_or(0);
                 let before = self.votes.get(&post).copied().unwrap_or(0);
                 assert!(found == dir || found == before, "{seed}: a vote {dir} became {found}");
+                if before != dir {
+                    self.count_unknown(found == dir);
+                }
                 self.remember_vote(post, found);
             }
             None => {}
         }
         self.compare(stored, seed);
+    }
+
+    fn count_unknown(&mut self, was_done: bool) {
+        let count = if was_done { &mut self.unknown.0 } else { &mut self.unknown.1 };
+        *count += 1;
     }
 
     fn compare(&self, stored: &dyn Stored, seed: &str) {

@@ -1,0 +1,82 @@
+//! A disk that is full, again and again: a file system of its own in memory, with a ballast that
+//! leaves little room. Writes are refused, reads go on, and when there is room again writes go on
+//! too, without a restart.
+//!
+//! The file system is mounted in a namespace of the service's own (`unshare`), so that nobody else
+//! sees it and it goes with the service.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::stored::File;
+use super::{ledgers, report, run_round, settle};
+use crate::proof::dice::Dice;
+use crate::proof::effort::Effort;
+use crate::support::{PASSWORD, Service};
+
+fn start_on_a_file_system_of_its_own(folder: &TempDir) -> Service {
+    const SCRIPT: &str = r#"mount -t tmpfs -o size=64M none "$0" && cd "$0" && exec "$1" --port 0"#;
+    let service = Service::command(folder.path());
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT])
+        .arg(folder.path())
+        .arg(service.get_program())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap());
+    for (name, value) in service.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    Service::run(&mut command, folder.path())
+}
+
+/// Fills the file system but for so many bytes.
+fn fill(ballast: &Path, room: u64) {
+    let mut file = OpenOptions::new().create(true).append(true).open(ballast).unwrap();
+    while file.write_all(&[0; 16 * 1024]).is_ok() {}
+    let length = file.metadata().unwrap().len();
+    file.set_len(length.checked_sub(room).unwrap()).unwrap();
+}
+
+/// The database as it is, which nobody writes at the time.
+fn copy(data: &Path) -> (TempDir, File) {
+    let copy = TempDir::new().unwrap();
+    for name in ["posts.db", "posts.db-wal"] {
+        std::fs::copy(data.join(name), copy.path().join(name)).unwrap();
+    }
+    let file = File::open(&copy.path().join("posts.db"));
+    (copy, file)
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_full_disk() {
+    let mut effort = Effort::new("full disk, embedded", 4);
+    let mut dice = Dice::new(effort.seed());
+    let mut ledgers = ledgers(4, &mut dice);
+    let folder = TempDir::new().unwrap();
+    let service = start_on_a_file_system_of_its_own(&folder);
+    let inside = PathBuf::from(format!("/proc/{}/root", service.process_id()));
+    let inside = inside.join(folder.path().strip_prefix("/").unwrap());
+    let ballast = inside.join("ballast");
+    while effort.next_round().is_some() {
+        let seed = effort.name_round();
+        fill(&ballast, dice.below(1024 * 1024));
+        // Each writes until it is refused.
+        run_round(&service.address().to_owned(), &mut ledgers, 0, || {});
+        assert_eq!(service.get("/livez").status, 200, "{seed}");
+        assert_eq!(service.get("/users/1").status, 200, "{seed}: reads go on");
+        let (_copy, stored) = copy(&inside.join("data"));
+        settle(&mut ledgers, &stored, &service, &seed);
+        std::fs::remove_file(&ballast).unwrap();
+        let email = format!("newcomer{}@example.com", effort.rounds());
+        let account = json!({"email": email, "password": PASSWORD});
+        let answer = service.connect().call("POST", "/users", "", Some(&account)).unwrap();
+        assert_eq!(answer.status, 201, "{seed}: {}", service.said());
+    }
+    report(&effort, &ledgers);
+}

@@ -1,0 +1,46 @@
+//! A primary that dies, and its synchronous standby that takes over, again and again. The service
+//! knows both addresses, and is not told which of them to ask.
+
+use tempfile::TempDir;
+
+use super::{KEY, ledgers, report, run_round, settle, wait_until};
+use crate::proof::dice::Dice;
+use crate::proof::effort::Effort;
+use crate::support::{Cluster, Service};
+
+/// Commits wait for a standby from now on.
+const SYNCHRONOUS: &str = "ALTER SYSTEM SET synchronous_standby_names = '*'";
+
+#[test]
+fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
+    let mut effort = Effort::new("failover to a synchronous standby", 2);
+    let mut dice = Dice::new(effort.seed());
+    let mut ledgers = ledgers(16, &mut dice);
+    let folder = TempDir::new().unwrap();
+    let mut primary = Cluster::start("wal_level = replica\n");
+    let name = primary.database().leave();
+    while effort.next_round().is_some() {
+        let standby = primary.standby();
+        primary.execute("postgres", SYNCHRONOUS);
+        primary.execute("postgres", "SELECT pg_reload_conf()");
+        wait_until("the standby is synchronous", || is_synchronous(&primary));
+        let ports = format!("127.0.0.1:{},127.0.0.1:{}", primary.port(), standby.port());
+        let url = primary.url(&name).replace(&format!("127.0.0.1:{}", primary.port()), &ports);
+        let settings = [("DATABASE_URL", url.as_str()), ("SECRET_KEY", KEY)];
+        let service = Service::start_in(folder.path(), &settings);
+        let address = service.address().to_owned();
+        run_round(&address, &mut ledgers, 32 + dice.below(400), || primary.stop("immediate"));
+        standby.promote();
+        wait_until("the standby is taken up", || service.get("/readyz").status == 200);
+        let stored = standby.existing_database(&name);
+        settle(&mut ledgers, &stored, &service, &effort.name_round());
+        drop(stored);
+        primary = standby;
+    }
+    report(&effort, &ledgers);
+}
+
+fn is_synchronous(primary: &Cluster) -> bool {
+    let postgres = primary.existing_database("postgres");
+    postgres.query("SELECT sync_state FROM pg_stat_replication") == ["sync"]
+}

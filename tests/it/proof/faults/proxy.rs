@@ -1,0 +1,154 @@
+//! A bad network between two programs: bytes that come late, in pieces, or not at all.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+/// What becomes of bytes under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    Clear,
+    /// Each piece is some milliseconds late.
+    Late,
+    /// A few bytes at a time.
+    Sliced,
+    /// Nothing moves, and nobody is told.
+    Held,
+    /// Nothing moves, and new connections are reset.
+    Down,
+}
+
+pub(super) struct Proxy {
+    address: String,
+    network: Arc<Network>,
+}
+
+struct Network {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    condition: Condition,
+    connections: Vec<[TcpStream; 2]>,
+}
+
+impl Proxy {
+    /// Before what listens on this port of this machine.
+    pub(super) fn before(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let state = State { condition: Condition::Clear, connections: Vec::new() };
+        let network = Arc::new(Network { state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::clone(&network);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                shared.take_in(client, port);
+                if Arc::strong_count(&shared) == 1 {
+                    return;
+                }
+            }
+        });
+        Self { address, network }
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn set(&self, condition: Condition) {
+        self.network.state.lock().unwrap().condition = condition;
+        self.network.changed.notify_all();
+    }
+
+    /// Ends every connection; what was under way is lost. No new one comes until the condition is
+    /// another.
+    pub(super) fn cut(&self) {
+        self.network.cut();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.network.cut();
+        // The listener looks up once more, and sees that nobody needs it.
+        let _ = TcpStream::connect(&self.address);
+    }
+}
+
+impl Network {
+    fn take_in(self: &Arc<Self>, client: TcpStream, port: u16) {
+        let mut state = self.state.lock().unwrap();
+        if state.condition == Condition::Down {
+            return reset(&client);
+        }
+        let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
+            return reset(&client);
+        };
+        for stream in [&client, &server] {
+            stream.set_nodelay(true).unwrap();
+        }
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            let network = Arc::downgrade(self);
+            std::thread::spawn(move || {
+                if let Some(network) = network.upgrade() {
+                    network.carry(from, to);
+                }
+            });
+        }
+        state.connections.push([client, server]);
+    }
+
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let length = from.read(&mut buffer).unwrap_or(0);
+            let condition = self.wait_for_passage();
+            if condition == Condition::Down || length == 0 {
+                break;
+            }
+            let piece = &buffer[..length];
+            let sent = match condition {
+                Condition::Sliced => piece.chunks(7).try_for_each(|slice| to.write_all(slice)),
+                Condition::Late => {
+                    std::thread::sleep(Duration::from_millis(3));
+                    to.write_all(piece)
+                }
+                _ => to.write_all(piece),
+            };
+            if sent.is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
+    }
+
+    /// The condition under which a piece goes on its way.
+    fn wait_for_passage(&self) -> Condition {
+        let state = self.state.lock().unwrap();
+        let is_held = |state: &mut State| state.condition == Condition::Held;
+        self.changed.wait_while(state, is_held).unwrap().condition
+    }
+
+    fn cut(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.condition = Condition::Down;
+        self.changed.notify_all();
+        for [client, server] in state.connections.drain(..) {
+            reset(&client);
+            reset(&server);
+        }
+    }
+}
+
+/// Ends it at once: without a farewell, as soon as nobody holds it any more.
+fn reset(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    let _ = stream.shutdown(Shutdown::Both);
+}
