@@ -110,6 +110,11 @@ impl Cluster {
 
     /// A second server that follows this one.
     pub fn standby(&self) -> Self {
+        self.standby_through(&format!("127.0.0.1:{}", self.port))
+    }
+
+    /// The same by way of another address (`127.0.0.1:PORT`).
+    pub fn standby_through(&self, address: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("posts-pg-").tempdir().unwrap().keep();
         give_away(&folder);
         let data = folder.join("data");
@@ -120,7 +125,7 @@ impl Cluster {
             port: free_port(),
             template: OnceLock::new(),
         };
-        let url = self.url("postgres");
+        let url = format!("postgresql://{USER}@{address}/postgres");
         standby.run("pg_basebackup", |command| {
             command.args(["-R", "-c", "fast", "-X", "stream", "-d", &url, "-D"]).arg(&data);
         });

@@ -67,7 +67,7 @@ fn what_was_acknowledged_survives_a_full_disk() {
         let seed = effort.name_round();
         fill(&ballast, dice.below(1024 * 1024));
         // Each writes until it is refused.
-        run_round(&service.address().to_owned(), &mut ledgers, 0, || {});
+        run_round(service.address(), &mut ledgers, 0, || {});
         assert_eq!(service.get("/livez").status, 200, "{seed}");
         assert_eq!(service.get("/users/1").status, 200, "{seed}: reads go on");
         let (_copy, stored) = copy(&inside.join("data"));

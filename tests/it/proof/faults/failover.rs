@@ -3,6 +3,7 @@
 
 use tempfile::TempDir;
 
+use super::proxy::{Condition, Proxy};
 use super::{KEY, ledgers, report, run_round, settle, wait_until};
 use crate::proof::dice::Dice;
 use crate::proof::effort::Effort;
@@ -20,7 +21,9 @@ fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
     let mut primary = Cluster::start("wal_level = replica\n");
     let name = primary.database().leave();
     while effort.next_round().is_some() {
-        let standby = primary.standby();
+        // What the standby has lags behind, so that a commit that does not wait for it is lost.
+        let proxy = Proxy::before(primary.port());
+        let standby = primary.standby_through(proxy.address());
         primary.execute("postgres", SYNCHRONOUS);
         primary.execute("postgres", "SELECT pg_reload_conf()");
         wait_until("the standby is synchronous", || is_synchronous(&primary));
@@ -28,8 +31,10 @@ fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
         let url = primary.url(&name).replace(&format!("127.0.0.1:{}", primary.port()), &ports);
         let settings = [("DATABASE_URL", url.as_str()), ("SECRET_KEY", KEY)];
         let service = Service::start_in(folder.path(), &settings);
-        let address = service.address().to_owned();
-        run_round(&address, &mut ledgers, 32 + dice.below(400), || primary.stop("immediate"));
+        proxy.set(Condition::Late);
+        run_round(service.address(), &mut ledgers, 32 + dice.below(400), || {
+            primary.stop("immediate");
+        });
         standby.promote();
         wait_until("the standby is taken up", || service.get("/readyz").status == 200);
         let stored = standby.existing_database(&name);

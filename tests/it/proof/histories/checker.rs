@@ -14,7 +14,7 @@ pub(super) struct Event {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Outcome {
     Read { votes: i64 },
-    Vote { voter: usize, dir: i64, answer: Told },
+    Vote { voter: usize, dir: i64, told: Told },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,11 @@ pub(super) fn is_linearizable(voters: usize, history: &[Event]) -> bool {
             return true;
         }
         for next in candidates(history, &placed) {
-            let Some(votes) = apply(&votes, history[next].outcome) else { continue };
+            let Some(after) = apply(&votes, history[next].outcome) else { continue };
             let mut placed = placed.clone();
             placed[next] = true;
-            if been.insert((placed.clone(), votes.clone())) {
-                open.push((placed, votes));
+            if been.insert((placed.clone(), after.clone())) {
+                open.push((placed, after));
             }
         }
     }
@@ -58,34 +58,34 @@ fn candidates<'a>(history: &'a [Event], placed: &'a [bool]) -> impl Iterator<Ite
 }
 
 /// The votes after it, if the answer is the one that these votes call for.
-fn apply(votes: &Votes, outcome: Outcome) -> Option<Votes> {
-    let (voter, dir, answer) = match outcome {
-        Outcome::Read { votes: read } => {
-            return (votes.iter().sum::<i64>() == read).then(|| votes.clone());
+fn apply(cast: &Votes, outcome: Outcome) -> Option<Votes> {
+    let (voter, dir, told) = match outcome {
+        Outcome::Read { votes } => {
+            return (cast.iter().sum::<i64>() == votes).then(|| cast.clone());
         }
-        Outcome::Vote { voter, dir, answer } => (voter, dir, answer),
+        Outcome::Vote { voter, dir, told } => (voter, dir, told),
     };
-    let expected = match (votes[voter], dir) {
+    let expected = match (cast[voter], dir) {
         (0, 0) => Told::NotCast,
-        (cast, dir) if cast == dir => Told::AlreadyCast,
+        (before, dir) if before == dir => Told::AlreadyCast,
         (_, 0) => Told::Withdrawn,
         (0, _) => Told::Added,
         _ => Told::Changed,
     };
-    if expected != answer {
+    if expected != told {
         return None;
     }
-    let mut votes = votes.clone();
-    votes[voter] = dir;
-    Some(votes)
+    let mut after = cast.clone();
+    after[voter] = dir;
+    Some(after)
 }
 
 fn read(begun: u64, ended: u64, votes: i64) -> Event {
     Event { begun, ended, outcome: Outcome::Read { votes } }
 }
 
-fn vote(begun: u64, ended: u64, voter: usize, dir: i64, answer: Told) -> Event {
-    Event { begun, ended, outcome: Outcome::Vote { voter, dir, answer } }
+fn vote(begun: u64, ended: u64, voter: usize, dir: i64, told: Told) -> Event {
+    Event { begun, ended, outcome: Outcome::Vote { voter, dir, told } }
 }
 
 #[test]

@@ -105,7 +105,7 @@ async fn act(mut client: Client) -> Vec<(i64, Event)> {
         } else {
             let dir = *client.dice.pick(&[-1, 0, 1]);
             let answer = caller.vote(post, dir).await;
-            Outcome::Vote { voter: client.voter, dir, answer: told_of_vote(&answer) }
+            Outcome::Vote { voter: client.voter, dir, told: told_of_vote(&answer) }
         };
         told.push((post, Event { begun, ended: now(), outcome }));
     }
