@@ -27,6 +27,9 @@ pub(super) struct Ledger {
     posts: BTreeMap<i64, String>,
     votes: BTreeMap<i64, i64>,
     pending: Option<Pending>,
+    /// Whether the service's clock is set, so that a token may end at any time.
+    tokens_end: bool,
+    renewals: usize,
     writes: usize,
     /// Of the writes that got no answer: those that were done, and those that were not.
     unknown: (usize, usize),
@@ -48,9 +51,20 @@ impl Ledger {
             posts: BTreeMap::new(),
             votes: BTreeMap::new(),
             pending: None,
+            tokens_end: false,
+            renewals: 0,
             writes: 0,
             unknown: (0, 0),
         }
+    }
+
+    /// Takes a 401 for a token that has ended, from now on, and logs in again.
+    pub(super) fn let_tokens_end(&mut self) {
+        self.tokens_end = true;
+    }
+
+    pub(super) fn renewals(&self) -> usize {
+        self.renewals
     }
 
     pub(super) fn posts(&self) -> Vec<i64> {
@@ -125,7 +139,9 @@ impl Ledger {
     }
 
     fn log_in(&mut self, wire: &mut Wire) -> io::Result<()> {
-        let (email, id) = self.accounts.first_key_value().unwrap();
+        // The account that posts and votes stays the same.
+        let is_it = |account: &(&String, &i64)| self.user == 0 || self.user == *account.1;
+        let (email, &id) = self.accounts.iter().find(is_it).unwrap();
         let form = format!("username={email}&password={}", PASSWORD.replace(' ', "+"));
         wire.try_send(format!(
             "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
@@ -133,28 +149,48 @@ impl Ledger {
             form.len()
         ))?;
         let answer = settled(wire.try_answer()?, 200)?;
-        self.user = *id;
+        self.user = id;
         answer.json()["access_token"].as_str().unwrap().clone_into(&mut self.token);
         Ok(())
+    }
+
+    /// Asks with the token. What was refused because the token has ended was not done, or it would be
+    /// found there twice.
+    fn call(
+        &mut self,
+        wire: &mut Wire,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> io::Result<Answer> {
+        for _ in 0..100 {
+            let answer = wire.call(method, path, &self.token, body)?;
+            if answer.status != 401 || !self.tokens_end {
+                return Ok(answer);
+            }
+            self.log_in(wire)?;
+            self.renewals += 1;
+        }
+        panic!("{method} {path}: new tokens do not help");
     }
 
     fn write_post(&mut self, wire: &mut Wire) -> io::Result<()> {
         let title = self.fresh_name();
         self.pending = Some(Pending::Post(title.clone()));
         let post = json!({"title": title, "content": content_of(&title)});
-        let answer = settled(wire.call("POST", "/posts", &self.token, Some(&post))?, 201)?;
+        let answer = settled(self.call(wire, "POST", "/posts", Some(&post))?, 201)?;
         let id = number(&answer);
         self.posts.insert(id, title);
         self.pending = None;
         // Acknowledged is committed: readers, on connections of their own, see it at once.
-        settled(wire.call("GET", &format!("/posts/{id}"), &self.token, None)?, 200)?;
+        settled(self.call(wire, "GET", &format!("/posts/{id}"), None)?, 200)?;
         Ok(())
     }
 
     fn vote(&mut self, wire: &mut Wire, post: i64, dir: i64) -> io::Result<()> {
         self.pending = Some(Pending::Vote { post, dir });
         let ballot = json!({"post_id": post, "dir": dir});
-        let answer = wire.call("POST", "/vote", &self.token, Some(&ballot))?;
+        let answer = self.call(wire, "POST", "/vote", Some(&ballot))?;
         let cast = self.votes.get(&post).copied();
         let expected = match (cast, dir) {
             (None, 0) => 404,
@@ -241,15 +277,15 @@ impl Ledger {
     }
 
     /// The API says of the newest post what was acknowledged.
-    pub(super) fn compare_answers(&self, service: &Service, seed: &str) {
+    pub(super) fn compare_answers(&mut self, service: &Service, seed: &str) {
         let (false, Some((id, title))) = (self.token.is_empty(), self.posts.last_key_value())
         else {
             return;
         };
-        let path = format!("/posts/{id}");
-        let post = service.connect().call("GET", &path, &self.token, None).unwrap();
+        let (path, title) = (format!("/posts/{id}"), json!(title));
+        let post = self.call(&mut service.connect(), "GET", &path, None).unwrap();
         let post: Value = post.expect(200).json();
-        assert_eq!(post["Post"]["title"], json!(title), "{seed}: {post}");
+        assert_eq!(post["Post"]["title"], title, "{seed}: {post}");
     }
 }
 

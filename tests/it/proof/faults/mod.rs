@@ -4,6 +4,7 @@
 //! Each client keeps a ledger of what it was told. A request that got no answer, or a 503, is neither
 //! done nor failed: what became of it is read from the database, and has to be one of the two.
 
+mod clock;
 mod crash;
 mod disk;
 mod failover;
