@@ -58,8 +58,9 @@ impl Ledger {
         }
     }
 
-    /// Takes a 401 for a token that has ended, from now on, and logs in again.
-    pub(super) fn let_tokens_end(&mut self) {
+    /// Logs in anew before the next write, and from now on takes a 401 for a token that has ended.
+    pub(super) fn drop_token(&mut self) {
+        self.token.clear();
         self.tokens_end = true;
     }
 
