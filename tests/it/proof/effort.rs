@@ -45,6 +45,11 @@ impl Effort {
         Some(seed)
     }
 
+    /// Whether a time is set.
+    pub fn is_long(&self) -> bool {
+        matches!(self.end, End::At(_))
+    }
+
     /// How this round can be had again, for a failure to say.
     pub fn name_round(&self) -> String {
         format!("{}: PROOF_SEED={}, round {}", self.part, self.seed, self.done)
@@ -76,7 +81,7 @@ fn say(line: &str) {
 }
 
 /// A number from the environment; what is no number is a mistake of the caller.
-fn read(name: &str) -> Option<u64> {
+pub(super) fn read(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
 }

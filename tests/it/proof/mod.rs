@@ -9,3 +9,4 @@ mod faults;
 mod histories;
 mod matrix;
 mod model;
+mod timing;

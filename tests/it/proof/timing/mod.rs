@@ -1,0 +1,236 @@
+//! Whether the time of a refused login tells who has an account: unknown addresses against wrong
+//! passwords, in random order on one connection to the real service.
+//!
+//! The short form runs beside all other tests, on a machine that is anything but quiet. It looks for a
+//! hash that is not computed, nothing finer. The long form takes batches of `PROOF_PAIRS` pairs (10,000)
+//! until its time is over, one at least, and tells them apart by statistics. More time means more
+//! batches, not larger ones: without end any two paths differ, and the claim is about so many tries.
+//!
+//! Not here: accounts whose hash is older than new ones. They take the work of their own hash on top,
+//! which cannot be hidden; it is only seen to that they are not faster.
+
+mod statistics;
+
+use std::time::Instant;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use rusqlite::Connection;
+use serde_json::json;
+
+use self::statistics::{BOUND, crop, mean, median, welch_t};
+use super::dice::Dice;
+use super::effort::{Effort, read};
+use crate::support::{Cluster, PASSWORD, Service, Wire};
+
+const KEY: &str = "5e0d9b7c31a84f26b0c7de95a1f3628d";
+
+/// Addresses of each kind, so that none stands for its kind alone.
+const ADDRESSES: usize = 16;
+
+/// Logins before those that count.
+const FIRST: usize = 20;
+
+type Strength = [(&'static str, &'static str); 3];
+
+const fn strength(memory: &'static str, passes: &'static str, lanes: &'static str) -> Strength {
+    [("ARGON2_MEMORY_KIB", memory), ("ARGON2_ITERATIONS", passes), ("ARGON2_PARALLELISM", lanes)]
+}
+
+/// Dear enough to stand out from everything else that a login takes on a busy machine.
+const DEAR: Strength = strength("16384", "1", "1");
+
+/// Cheap enough that everything else that a login takes is not lost in it.
+const CHEAP: Strength = strength("1024", "1", "1");
+
+/// What a new installation has.
+const DEFAULT: Strength = strength("65536", "3", "4");
+
+/// Refused logins of one kind: whom they name, and how long each took in microseconds.
+struct Kind {
+    addresses: Vec<String>,
+    durations: Vec<f64>,
+}
+
+impl Kind {
+    fn draw(dice: &mut Dice) -> Self {
+        let address = |_| format!("{:016x}@example.com", dice.next());
+        Self { addresses: (0..ADDRESSES).map(address).collect(), durations: Vec::new() }
+    }
+
+    fn sign_up(self, service: &Service) -> Self {
+        for email in &self.addresses {
+            let account = json!({"email": email, "password": PASSWORD});
+            service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+        }
+        self
+    }
+
+    /// Gives the accounts this hash.
+    fn with_hash(self, hash: &str, execute: &dyn Fn(&str)) -> Self {
+        let addresses = self.addresses.join("', '");
+        execute(&format!("UPDATE users SET password = '{hash}' WHERE email IN ('{addresses}')"));
+        self
+    }
+
+    fn measure(&mut self, wire: &mut Wire, dice: &mut Dice) {
+        let form = format!("username={}&password=not+the+password", dice.pick(&self.addresses));
+        let request = format!(
+            "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
+             content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+            form.len()
+        );
+        let begin = Instant::now();
+        let answer = wire.exchange(request);
+        self.durations.push(begin.elapsed().as_secs_f64() * 1e6);
+        answer.expect(403);
+    }
+}
+
+struct Kinds {
+    unknown: Kind,
+    wrong: Kind,
+    /// Accounts with hashes of other parameters.
+    older: [Kind; 2],
+}
+
+impl Kinds {
+    fn new(service: &Service, execute: &dyn Fn(&str), dice: &mut Dice) -> Self {
+        let mut account = || Kind::draw(dice).sign_up(service);
+        let (wrong, argon2, bcrypt) = (account(), account(), account());
+        let hash = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
+        Self {
+            wrong,
+            older: [
+                argon2.with_hash(&hash_with_half_a_mebibyte(), execute),
+                bcrypt.with_hash(&hash, execute),
+            ],
+            unknown: Kind::draw(dice),
+        }
+    }
+
+    /// One login of each kind in random order, again and again.
+    fn measure(&mut self, service: &Service, rounds: usize, dice: &mut Dice) {
+        let wire = &mut service.connect();
+        let [argon2, bcrypt] = &mut self.older;
+        let mut kinds = [&mut self.unknown, &mut self.wrong, argon2, bcrypt];
+        for round in 0..rounds + FIRST {
+            if round == FIRST {
+                kinds.iter_mut().for_each(|kind| kind.durations.clear());
+            }
+            for place in (1..kinds.len()).rev() {
+                let other = dice.below(u64::try_from(place).unwrap() + 1);
+                kinds.swap(place, usize::try_from(other).unwrap());
+            }
+            kinds.iter_mut().for_each(|kind| kind.measure(wire, dice));
+        }
+    }
+
+    /// An unknown address takes the time of a wrong password, give or take a factor of two.
+    fn assert_hashed(&self, seed: &str) {
+        let (unknown, wrong) = (median(&self.unknown.durations), median(&self.wrong.durations));
+        let says = format!("{seed}: unknown {unknown:.0} µs, wrong password {wrong:.0} µs");
+        assert!(unknown * 2.0 > wrong && wrong * 2.0 > unknown, "{says}");
+        for older in &self.older {
+            let older = median(&older.durations);
+            assert!(older * 2.0 > unknown, "{says}, older hash {older:.0} µs");
+        }
+    }
+
+    /// Nobody can tell them apart by so many tries, and an older hash is never the faster one.
+    fn assert_alike(&self, seed: &str) -> f64 {
+        let unknown = &self.unknown.durations;
+        let t = cropped_t(unknown, &self.wrong.durations);
+        let all = welch_t(unknown, &self.wrong.durations);
+        let says = format!("{seed}: t = {t:.2}, with the slowest {all:.2}");
+        assert!(t.abs() < BOUND && all.abs() < BOUND, "{says}");
+        for older in &self.older {
+            let t = cropped_t(unknown, &older.durations);
+            assert!(t < BOUND, "{seed}: an older hash is faster, t = {t:.2}");
+        }
+        t
+    }
+}
+
+fn cropped_t(first: &[f64], second: &[f64]) -> f64 {
+    let (first, second) = crop(first, second);
+    welch_t(&first, &second)
+}
+
+fn hash_with_half_a_mebibyte() -> String {
+    let parameters = Params::new(512, 1, 1, Some(32)).unwrap();
+    let mut output = [0; 32];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+        .hash_password_into(PASSWORD.as_bytes(), b"salt of sixteen.", &mut output)
+        .unwrap();
+    let [salt, output] =
+        [&b"salt of sixteen."[..], &output].map(|part| STANDARD_NO_PAD.encode(part));
+    format!("$argon2id$v=19$m=512,t=1,p=1${salt}${output}")
+}
+
+/// On a service with a database of its own, which `execute` reaches behind its back.
+fn compare(
+    mut effort: Effort,
+    start: impl Fn(Strength) -> Service,
+    execute: &dyn Fn(&Service, &str),
+) {
+    let mut dice = Dice::new(effort.seed());
+    if !effort.is_long() {
+        effort.next_round();
+        let service = start(DEAR);
+        let mut kinds = Kinds::new(&service, &|sql| execute(&service, sql), &mut dice);
+        kinds.measure(&service, 25, &mut dice);
+        return kinds.assert_hashed(&effort.name_round());
+    }
+    let pairs = usize::try_from(read("PROOF_PAIRS").unwrap_or(10_000)).unwrap();
+    let service = start(CHEAP);
+    let mut kinds = Kinds::new(&service, &|sql| execute(&service, sql), &mut dice);
+    let (mut largest, mut unknown, mut wrong) = (0_f64, Vec::new(), Vec::new());
+    while effort.next_round().is_some() {
+        kinds.measure(&service, pairs, &mut dice);
+        largest = largest.max(kinds.assert_alike(&effort.name_round()).abs());
+        unknown.extend_from_slice(&kinds.unknown.durations);
+        wrong.extend_from_slice(&kinds.wrong.durations);
+    }
+    effort.report("pairs in a batch, hashes of 1 MiB", pairs);
+    effort.report("batches", effort.rounds());
+    effort.report("largest |t| of a batch (bound 4.5)", format!("{largest:.2}"));
+    let (cropped, others) = crop(&unknown, &wrong);
+    let difference = mean(&cropped) - mean(&others);
+    effort.report("all batches: t", format!("{:.2}", welch_t(&cropped, &others)));
+    effort.report("all batches: unknown address slower by µs", format!("{difference:.2}"));
+    effort.report("median of a refused login in µs", format!("{:.0}", median(&wrong)));
+    for (name, older) in ["Argon2 with 512 KiB", "bcrypt, cost 4"].iter().zip(&kinds.older) {
+        let name = format!("median with an older hash ({name}) in µs");
+        effort.report(&name, format!("{:.0}", median(&older.durations)));
+    }
+    let service = start(DEFAULT);
+    let mut kinds = Kinds::new(&service, &|sql| execute(&service, sql), &mut dice);
+    kinds.measure(&service, pairs.div_ceil(100), &mut dice);
+    let t = kinds.assert_alike(&effort.name_round());
+    effort.report("pairs with the hashes of a new installation", pairs.div_ceil(100));
+    effort.report("t with the hashes of a new installation", format!("{t:.2}"));
+}
+
+#[test]
+fn the_time_of_a_refused_login_does_not_tell_who_has_an_account_on_sqlite() {
+    compare(
+        Effort::new("login timing, embedded", 1),
+        |strength| Service::start(&strength),
+        &|service, sql| {
+            let database = Connection::open(service.path().join("data/posts.db")).unwrap();
+            database.execute_batch(sql).unwrap();
+        },
+    );
+}
+
+#[test]
+fn the_time_of_a_refused_login_does_not_tell_who_has_an_account_on_postgresql() {
+    let database = Cluster::shared().database();
+    let start = |strength: Strength| {
+        let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
+        Service::start(&[&settings[..], &strength].concat())
+    };
+    compare(Effort::new("login timing, PostgreSQL", 1), start, &|_, sql| database.execute(sql));
+}

@@ -1,0 +1,118 @@
+//! Whether two samples of durations come from the same distribution.
+//!
+//! Welch's t-test as Reparaz, Balasch and Verbauwhede use it ("dude, is my code constant time?", DATE
+//! 2017): t is the difference of the means in units of its standard error, and from 4.5 on, which
+//! equal distributions reach in one of 150,000 comparisons, the two are told apart.
+//!
+//! They crop first: durations have a long upper tail that is the machine's (another process ran), and
+//! a few of those hide a difference of all the others. What is larger than one bound is left out of
+//! both samples; the bound comes from both together, so that it knows nothing of either.
+
+/// What tells two samples apart, on either side of nought.
+pub(super) const BOUND: f64 = 4.5;
+
+/// The share of both samples together that a cropped one keeps.
+const KEPT: f64 = 0.9;
+
+/// Positive where the first takes longer.
+pub(super) fn welch_t(first: &[f64], second: &[f64]) -> f64 {
+    let error = variance(first) / count(first) + variance(second) / count(second);
+    (mean(first) - mean(second)) / error.sqrt()
+}
+
+/// Both without the slowest tenth of all.
+pub(super) fn crop(first: &[f64], second: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let bound = quantile(&[first, second].concat(), KEPT);
+    let keep = |sample: &[f64]| sample.iter().copied().filter(|value| *value <= bound).collect();
+    (keep(first), keep(second))
+}
+
+pub(super) fn median(sample: &[f64]) -> f64 {
+    quantile(sample, 0.5)
+}
+
+pub(super) fn mean(sample: &[f64]) -> f64 {
+    sample.iter().sum::<f64>() / count(sample)
+}
+
+fn variance(sample: &[f64]) -> f64 {
+    let mean = mean(sample);
+    let squares: f64 = sample.iter().map(|value| (value - mean).powi(2)).sum();
+    squares / (count(sample) - 1.0)
+}
+
+/// The smallest value that this share of the sample does not exceed.
+fn quantile(sample: &[f64], share: f64) -> f64 {
+    let mut sorted = sample.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let is_below = |place: &usize| count(&sorted[..=*place]) < share * count(&sorted);
+    let place = (0..sorted.len()).collect::<Vec<_>>().partition_point(is_below);
+    sorted[place]
+}
+
+fn count(sample: &[f64]) -> f64 {
+    f64::from(u32::try_from(sample.len()).unwrap())
+}
+
+mod tests {
+    use super::{BOUND, crop, mean, median, welch_t};
+    use crate::proof::dice::Dice;
+
+    /// As a login takes them: around 1000, with a tail, and one in a hundred that was interrupted.
+    fn durations(dice: &mut Dice, shift: f64) -> Vec<f64> {
+        let mut duration = || {
+            let mut uniform =
+                || f64::from(u32::try_from(dice.below(1 << 32)).unwrap()) / 2_f64.powi(32);
+            let tail = -20.0 * (1.0 - uniform()).ln();
+            let interruption = if uniform() < 0.01 { 50_000.0 * uniform() } else { 0.0 };
+            1000.0 + shift + tail + interruption
+        };
+        (0..10_000).map(|_| duration()).collect()
+    }
+
+    fn assert_close(value: f64, expected: f64) {
+        assert!((value - expected).abs() < 1e-9, "{value} is not {expected}");
+    }
+
+    /// By hand: means 3 and 6, variances 2.5 and 10, so that t = -3 / sqrt(0.5 + 2).
+    #[test]
+    fn t_is_the_difference_in_standard_errors() {
+        let (first, second) = ([1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_close(welch_t(&first, &second), -3.0 / 2.5_f64.sqrt());
+        assert_close(welch_t(&second, &first), 3.0 / 2.5_f64.sqrt());
+        // Samples of different sizes: means 3 and 5, variances 2.5 and 2.
+        assert_close(welch_t(&first, &[4.0, 6.0]), -2.0 / 1.5_f64.sqrt());
+        assert_close(welch_t(&first, &first), 0.0);
+    }
+
+    #[test]
+    fn the_middle_and_the_slowest_tenth_are_found() {
+        assert_close(median(&[9.0, 1.0, 5.0]), 5.0);
+        assert_close(mean(&[9.0, 1.0, 5.0]), 5.0);
+        let first: Vec<f64> = (1..=10).map(f64::from).collect();
+        let second: Vec<f64> = (11..=20).map(f64::from).collect();
+        let (kept, cropped) = crop(&first, &second);
+        assert_eq!((kept, cropped.last()), (first, Some(&18.0)));
+    }
+
+    #[test]
+    fn equal_distributions_are_not_told_apart() {
+        let mut dice = Dice::new(1);
+        for _ in 0..20 {
+            let (first, second) = (durations(&mut dice, 0.0), durations(&mut dice, 0.0));
+            let (kept, cropped) = crop(&first, &second);
+            assert!(welch_t(&first, &second).abs() < BOUND);
+            assert!(welch_t(&kept, &cropped).abs() < BOUND);
+        }
+    }
+
+    /// Two in a thousand, which without cropping drowns in the interruptions.
+    #[test]
+    fn a_small_difference_is_found_below_the_tail() {
+        let mut dice = Dice::new(2);
+        let (first, second) = (durations(&mut dice, 2.0), durations(&mut dice, 0.0));
+        let (kept, cropped) = crop(&first, &second);
+        assert!(welch_t(&first, &second).abs() < BOUND);
+        assert!(welch_t(&kept, &cropped) > BOUND, "{}", welch_t(&kept, &cropped));
+    }
+}
