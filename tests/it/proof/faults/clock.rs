@@ -149,6 +149,15 @@ impl<'a> Observer<'a> {
     }
 }
 
+/// Tells the service to end, also where the observer has found a fault: the clients write until then.
+struct End<'a>(&'a Service);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.terminate();
+    }
+}
+
 /// Fails also where the library did not get into the service, which then sees no setting.
 fn assert_made_since(before: Timestamp, clock: &WallClock, thing: &Value, seed: &str) {
     let made: Timestamp = thing["created_at"].as_str().unwrap().parse().unwrap();
@@ -215,11 +224,11 @@ fn set_the_clock<'a>(
         let address = service.address().to_owned();
         let observer = Observer::sign_up(&service, &clock, &seed);
         run_round(&address, &mut ledgers, 16 + dice.below(100), || {
+            let _end = End(&service);
             for offset in shuffled(&mut dice) {
                 observer.see(&mut clock, offset, &seed);
                 settings_of_the_clock += 1;
             }
-            service.terminate();
         });
         assert!(service.wait().success(), "{seed}: {}", service.last_words());
         assert_healthy(&mut service, &seed);
