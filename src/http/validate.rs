@@ -90,7 +90,9 @@ impl Reading<'_> {
             Body::Absent | Body::Json(Value::Null) => (missing(), Value::Null),
             Body::Json(other) => (not_an_object(), mask_outside(other, secret)),
             // Nobody can tell where in a text the secret stands.
-            Body::Text(Some(_)) if secret.is_some() => (not_an_object(), Value::from(MASK)),
+            Body::Text(Some(text)) if secret.is_some() || names_secret(&text) => {
+                (not_an_object(), Value::from(MASK))
+            }
             Body::Text(Some(text)) => (not_an_object(), Value::String(text)),
             Body::Text(None) => (not_unicode(), Value::Null),
             Body::Form(_) => (not_an_object(), Value::Null),
@@ -170,15 +172,11 @@ impl Reading<'_> {
 
 impl Object {
     fn repeat(&self, name: &str, value: &Value) -> Value {
-        if self.secret == Some(name) {
-            Value::from(MASK)
-        } else {
-            mask_all(value.clone(), self.secret)
-        }
+        if self.secret == Some(name) { Value::from(MASK) } else { mask_all(value.clone()) }
     }
 
     fn repeat_all(&self) -> Value {
-        mask_all(Value::Object(self.fields.clone()), self.secret)
+        mask_all(Value::Object(self.fields.clone()))
     }
 }
 
@@ -242,20 +240,23 @@ fn last(pairs: &[(String, String)], name: &str) -> Option<String> {
 /// What the names of fields with secrets contain, whatever the client's spelling and language.
 const SECRET_NAMES: [&str; 5] = ["pass", "pwd", "kennwort", "contrase", "secret"];
 
-/// Masks the fields that are called like secrets, at any depth and in any case, where one is
-/// expected: a client that misspells the name still sends a password.
-fn mask_all(mut value: Value, secret: Option<&str>) -> Value {
-    if secret.is_some() {
-        mask_within(&mut value);
-    }
+fn names_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|secret| text.contains(secret))
+}
+
+/// Masks the fields that are called like secrets, at any depth and in any case: a client that
+/// misspells the name, or takes one route for another, still sends a password.
+fn mask_all(mut value: Value) -> Value {
+    mask_within(&mut value);
     value
 }
 
-/// The same for what is no object: there nobody can tell where the secret stands, so that every
-/// text is masked but an address, which a client mistakes for the whole request.
+/// The same for what is no object. Where a secret is expected nobody can tell where in it that
+/// stands, so that every text is masked but an address, which a client mistakes for the whole request.
 fn mask_outside(value: Value, secret: Option<&str>) -> Value {
     match value {
-        _ if secret.is_none() => value,
+        _ if secret.is_none() => mask_all(value),
         Value::String(text) if Email::parse(&text).is_ok() => Value::String(text),
         other => mask_texts(other),
     }
@@ -277,8 +278,7 @@ fn mask_within(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(mask_within),
         Value::Object(fields) => {
             for (name, field) in fields {
-                let name = name.to_ascii_lowercase();
-                if SECRET_NAMES.iter().any(|secret| name.contains(secret)) {
+                if names_secret(name) {
                     *field = Value::from(MASK);
                 } else {
                     mask_within(field);

@@ -98,6 +98,25 @@ async fn a_refused_login_does_not_repeat_the_password() {
     assert!(!answer.text().contains(SECRET));
 }
 
+/// A client that takes one route for another.
+#[tokio::test]
+async fn a_password_that_is_sent_to_another_route_is_not_repeated() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let sign_up = json!({"email": "ada@example.com", "password": SECRET});
+    for path in ["/posts", "/vote"] {
+        for (media_type, body) in [
+            ("application/json", sign_up.to_string()),
+            ("application/json", json!([sign_up]).to_string()),
+            ("application/json", json!({"title": sign_up, "post_id": sign_up}).to_string()),
+            ("text/plain", sign_up.to_string()),
+            (FORM, format!("username=ada%40example.com&password={SECRET}")),
+        ] {
+            assert_kept(&ada, path, media_type, body).await;
+        }
+    }
+}
+
 /// What is no secret is repeated as it was sent, else nobody finds their mistake.
 #[tokio::test]
 async fn the_rest_of_a_refused_sign_up_is_repeated() {
