@@ -9,4 +9,5 @@ mod faults;
 mod histories;
 mod matrix;
 mod model;
+mod secrets;
 mod timing;

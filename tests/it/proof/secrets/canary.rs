@@ -1,0 +1,164 @@
+//! Secrets that nothing else looks like, and the search for them in whatever form they come out.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use crate::proof::dice::Dice;
+
+const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+
+/// Characters of a core, the part of a canary that no encoding of texts changes.
+const CORE: usize = 24;
+
+pub(super) struct Canary {
+    pub(super) name: String,
+    /// As it is used.
+    pub(super) text: String,
+    /// Each form of each half, in the spelling of [`Haystack`].
+    needles: Vec<(&'static str, String)>,
+}
+
+impl Canary {
+    /// A password with everything that some encoding changes.
+    pub(super) fn password(name: &str, dice: &mut Dice) -> Self {
+        let core = draw(dice);
+        Self::new(name, format!("{core} \"ü\\+/&=%<"), &core)
+    }
+
+    /// Letters and digits alone.
+    pub(super) fn word(name: &str, dice: &mut Dice) -> Self {
+        let core = draw(dice);
+        Self::new(name, core.clone(), &core)
+    }
+
+    /// A secret that was made by the service.
+    pub(super) fn found(name: &str, text: &str) -> Self {
+        Self::new(name, text.to_owned(), text)
+    }
+
+    /// Half a secret is a leak as well.
+    fn new(name: &str, text: String, core: &str) -> Self {
+        let (first, second) = core.split_at(core.len() / 2);
+        let needles = [first, second].into_iter().flat_map(|half| forms(half.as_bytes()));
+        let needles = needles.map(|(form, needle)| (form, Haystack::spell(&needle))).collect();
+        Self { name: name.to_owned(), text, needles }
+    }
+
+    /// As a query or a form says it.
+    pub(super) fn encoded(&self) -> String {
+        form_urlencoded::byte_serialize(self.text.as_bytes()).collect()
+    }
+}
+
+/// A text that is searched. Capitals are small letters, and the two alphabets of base64 are one:
+/// neither is worth missing a secret for.
+pub(super) struct Haystack(String);
+
+impl Haystack {
+    pub(super) fn new(text: impl AsRef<[u8]>) -> Self {
+        Self(Self::spell(&String::from_utf8_lossy(text.as_ref())))
+    }
+
+    fn spell(text: &str) -> String {
+        text.to_ascii_lowercase().replace('-', "+").replace('_', "/").replace(", ", ",")
+    }
+
+    /// Which of them are in it, and in what form.
+    pub(super) fn find<'a>(&self, canaries: impl IntoIterator<Item = &'a Canary>) -> Vec<String> {
+        let mut found = Vec::new();
+        for canary in canaries {
+            for (form, needle) in &canary.needles {
+                if self.0.contains(needle) {
+                    found.push(format!("{} ({form})", canary.name));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn draw(dice: &mut Dice) -> String {
+    (0..CORE).map(|_| char::from(*dice.pick(LETTERS))).collect()
+}
+
+fn forms(bytes: &[u8]) -> Vec<(&'static str, String)> {
+    let list: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    let mut forms = vec![
+        ("as it is", String::from_utf8(bytes.to_vec()).unwrap()),
+        ("in hexadecimal", each(bytes, "")),
+        ("percent-encoded", each(bytes, "%")),
+        ("escaped", each(bytes, "\\x")),
+        ("escaped as in JSON", each(bytes, "\\u00")),
+        ("as a list of bytes", list.join(",")),
+    ];
+    forms.extend((0..3).map(|shift| ("in base64", base64_after(shift, bytes))));
+    forms
+}
+
+fn each(bytes: &[u8], prefix: &str) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{prefix}{byte:02x}").unwrap();
+        text
+    })
+}
+
+/// What the bytes alone decide of their base64, when so many others come before them.
+fn base64_after(others: usize, bytes: &[u8]) -> String {
+    let text = STANDARD_NO_PAD.encode([&vec![0; others], bytes].concat());
+    let first = (others * 8).div_ceil(6);
+    let end = (others + bytes.len()) * 8 / 6;
+    text[first..end].to_owned()
+}
+
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use serde_json::json;
+
+    use super::{Canary, Haystack};
+    use crate::proof::dice::Dice;
+
+    fn finds(canary: &Canary, text: &str) -> bool {
+        !Haystack::new(text).find([canary]).is_empty()
+    }
+
+    #[test]
+    fn a_canary_is_found_in_every_form_and_between_other_things() {
+        let canary = Canary::password("password", &mut Dice::new(7));
+        let text = &canary.text;
+        for others in ["", "a", "ab", "abc", "user:"] {
+            let said = format!("{others}{text}");
+            let hexadecimal: String = said.bytes().map(|byte| format!("{byte:02X}")).collect();
+            let percent: String = said.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            for form in [
+                said.clone(),
+                said.to_uppercase(),
+                json!({ "field": said }).to_string(),
+                format!("{said:?}"),
+                format!("{:?}", said.as_bytes()),
+                json!(said.as_bytes()).to_string(),
+                form_urlencoded::byte_serialize(said.as_bytes()).collect(),
+                STANDARD.encode(&said),
+                URL_SAFE_NO_PAD.encode(&said),
+                hexadecimal,
+                percent,
+            ] {
+                assert!(finds(&canary, &format!("before {form} after")), "{form}");
+            }
+        }
+        assert!(finds(&canary, &text[..12]) && finds(&canary, &text[12..24]), "halves");
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_it() {
+        let mut dice = Dice::new(8);
+        let canary = Canary::password("password", &mut dice);
+        for _ in 0..100 {
+            let other = Canary::password("other", &mut dice);
+            assert!(!finds(&canary, &other.text) && !finds(&canary, &STANDARD.encode(&other.text)));
+        }
+        assert!(!finds(&canary, "\"ü\\+/&=%<") && !finds(&canary, ""));
+    }
+}

@@ -1,0 +1,175 @@
+//! Where the service and its database are, how its store is made to fail, and what is kept.
+
+use std::fs::File;
+use std::process::Command;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::Canaries;
+use super::canary::Canary;
+use crate::support::{Cluster, Engine, Service};
+
+pub(super) struct Place {
+    folder: TempDir,
+    server: Option<Server>,
+    environment: Vec<(&'static str, String)>,
+}
+
+struct Server {
+    cluster: Cluster,
+    name: String,
+}
+
+/// How a store fails.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Failure {
+    /// The table is not there.
+    NoTable,
+    /// The server is not there.
+    NoServer,
+    /// A row is refused, and the server says which in its details: with the hash.
+    RefusedRow,
+}
+
+/// The role of the service has to give its password; the tests' own need none.
+const ACCESS: &str = "host all keeper 127.0.0.1/32 scram-sha-256\n\
+                      host all all 127.0.0.1/32 trust\n\
+                      local all all trust\n";
+
+impl Place {
+    pub(super) fn new(engine: Engine, key: &Canary, password: &Canary) -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut environment = vec![("SECRET_KEY", key.text.clone())];
+        let server = (engine == Engine::Postgres).then(|| Server::start(password));
+        if let Some(server) = &server {
+            environment.push(("DATABASE_URL", server.url(password)));
+        }
+        Self { folder, server, environment }
+    }
+
+    /// The binary, with what it prints kept.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Service::command(self.folder.path());
+        let output = File::options().create(true).append(true).open(self.folder.path().join("out"));
+        command.stdout(output.unwrap());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(super) fn serve(&self, settings: &[(&str, &str)]) -> Service {
+        let mut command = self.command();
+        command.args(["serve", "--port", "0"]).envs(settings.iter().copied());
+        Service::run(&mut command, self.folder.path())
+    }
+
+    pub(super) fn output(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("out")).unwrap()
+    }
+
+    /// The hashes of all accounts.
+    pub(super) fn hashes(&self) -> Vec<String> {
+        const SQL: &str = "SELECT password FROM users";
+        if let Some(server) = &self.server {
+            return server.cluster.existing_database(&server.name).query(SQL);
+        }
+        let database = self.open();
+        let mut statement = database.prepare(SQL).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    /// Everything that the database keeps.
+    pub(super) fn kept(&self) -> Vec<u8> {
+        if let Some(server) = &self.server {
+            return server.cluster.existing_database(&server.name).dump().into_bytes();
+        }
+        let data = self.folder.path().join("data");
+        let files = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+        files.flat_map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
+    pub(super) fn failures(&self) -> &'static [Failure] {
+        match self.server {
+            None => &[Failure::NoTable],
+            Some(_) => &[Failure::NoTable, Failure::NoServer, Failure::RefusedRow],
+        }
+    }
+
+    pub(super) fn begin(&self, failure: Failure) {
+        match failure {
+            Failure::NoTable => self.execute("ALTER TABLE users RENAME TO hidden"),
+            Failure::NoServer => self.server.as_ref().unwrap().cluster.stop("immediate"),
+            Failure::RefusedRow => self
+                .execute("ALTER TABLE users ADD CONSTRAINT none CHECK (email NOT LIKE 'refused%')"),
+        }
+    }
+
+    /// Waits until the service has taken the store up again.
+    pub(super) fn end(&self, failure: Failure, service: &Service) {
+        match failure {
+            Failure::NoTable => self.execute("ALTER TABLE hidden RENAME TO users"),
+            Failure::NoServer => self.server.as_ref().unwrap().cluster.go(),
+            Failure::RefusedRow => self.execute("ALTER TABLE users DROP CONSTRAINT none"),
+        }
+        for _ in 0..3000 {
+            if service.get("/readyz").status == 200 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("the service is not ready after {failure:?}: {}", service.said());
+    }
+
+    /// Whatever the statements were that failed, their values are not in PostgreSQL's own log as it is
+    /// set from the start.
+    pub(super) fn assert_server_log_tells_nothing(&self, canaries: &Canaries, seed: &str) {
+        if self.server.is_none() {
+            return;
+        }
+        let log = self.server_log();
+        let text = String::from_utf8_lossy(&log);
+        assert!(text.contains("duplicate key") && text.contains("INSERT INTO users"), "{text}");
+        canaries.assert_hidden("PostgreSQL's log", &log, seed);
+    }
+
+    /// Of PostgreSQL.
+    pub(super) fn server_log(&self) -> Vec<u8> {
+        std::fs::read(self.server.as_ref().unwrap().cluster.folder().join("log")).unwrap()
+    }
+
+    /// The same database of PostgreSQL with another password.
+    pub(super) fn url_with(&self, password: &Canary) -> String {
+        self.server.as_ref().unwrap().url(password)
+    }
+
+    fn execute(&self, sql: &str) {
+        match &self.server {
+            Some(server) => server.cluster.execute(&server.name, sql),
+            None => self.open().execute_batch(sql).unwrap(),
+        }
+    }
+
+    fn open(&self) -> Connection {
+        Connection::open(self.folder.path().join("data/posts.db")).unwrap()
+    }
+}
+
+impl Server {
+    fn start(password: &Canary) -> Self {
+        let cluster = Cluster::start("");
+        let role = format!("CREATE ROLE keeper LOGIN SUPERUSER PASSWORD '{}'", password.text);
+        cluster.execute("postgres", &role);
+        cluster.stop("fast");
+        cluster.write("data/pg_hba.conf", ACCESS);
+        cluster.go();
+        let name = cluster.database().leave();
+        Self { cluster, name }
+    }
+
+    fn url(&self, password: &Canary) -> String {
+        let password = password.encoded().replace('+', "%20");
+        let url = self.cluster.url(&self.name);
+        url.replace("tester@", &format!("keeper:{password}@"))
+    }
+}
