@@ -20,6 +20,13 @@ impl Dice {
         self.next() % bound
     }
 
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for place in (1..items.len()).rev() {
+            let other = self.below(u64::try_from(place).unwrap() + 1);
+            items.swap(place, usize::try_from(other).unwrap());
+        }
+    }
+
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         let bound = u64::try_from(of.len()).unwrap();
         &of[usize::try_from(self.below(bound)).unwrap()]

@@ -248,10 +248,7 @@ fn set_the_clock<'a>(
 fn shuffled(dice: &mut Dice) -> Vec<i64> {
     let mut offsets = OFFSETS.to_vec();
     offsets.push(-SystemClock.now().as_second() + 60);
-    for place in (1..offsets.len()).rev() {
-        let other = dice.below(u64::try_from(place).unwrap() + 1);
-        offsets.swap(place, usize::try_from(other).unwrap());
-    }
+    dice.shuffle(&mut offsets);
     offsets
 }
 
