@@ -75,13 +75,13 @@ impl Passwords {
         let nobody = self.nobody.clone();
         self.pool
             .run(move |memory| {
-                if let Some(stored) = stored {
-                    let verdict = verify(strength, &password, &stored, memory)?;
-                    if verdict != Verdict::Wrong || has_strength(&stored, strength) {
-                        return Ok(verdict);
-                    }
+                // No account takes the way of one to its end, and not only its hash.
+                let stored = stored.as_ref().unwrap_or(&nobody);
+                let verdict = verify(strength, &password, stored, memory)?;
+                if verdict != Verdict::Wrong || has_strength(stored, strength) {
+                    return Ok(verdict);
                 }
-                // No account, or a hash of another price: the work of one that is as new ones are.
+                // A hash of another price: on top of it the work of one that is as new ones are.
                 verify(strength, &password, &nobody, memory).map(|_| Verdict::Wrong)
             })
             .await?

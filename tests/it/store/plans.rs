@@ -15,13 +15,16 @@ use super::stores::{search, sqlite};
 use crate::support::TestClock;
 
 /// These go through a table or an index in the order they answer in, and whoever runs them stops
-/// early: at the limit, or at the bound of a search.
+/// early: at the limit, or at the bound of a search. The last goes through the one row that it brings.
 const BOUNDED: &[(&str, &str)] = &[
     ("LIST_PUBLISHED", "SCAN posts USING INDEX posts_published"),
     ("LIST_ALL", "SCAN posts"),
     ("LOOK_THROUGH_PUBLISHED", "SCAN posts USING INDEX posts_published"),
     ("LOOK_THROUGH_ALL", "SCAN posts"),
     ("LOOK_UP", NEWEST_MATCHES_FIRST),
+    ("FIND_CREDENTIALS", "CO-ROUTINE asked"),
+    ("FIND_CREDENTIALS", "SCAN CONSTANT ROW"),
+    ("FIND_CREDENTIALS", "SCAN asked"),
 ];
 
 /// The trigrams of a text (`M`), by descending number (128 of the 192).
