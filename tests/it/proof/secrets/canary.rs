@@ -52,8 +52,9 @@ impl Canary {
     }
 }
 
-/// A text that is searched. Capitals are small letters, and the two alphabets of base64 are one:
-/// neither is worth missing a secret for.
+/// A text that is searched. Capitals are small letters, the two alphabets of base64 are one, and
+/// nothing is between two characters that a printer may have put there: none is worth missing a secret
+/// for.
 pub(super) struct Haystack(String);
 
 impl Haystack {
@@ -62,7 +63,12 @@ impl Haystack {
     }
 
     fn spell(text: &str) -> String {
-        text.to_ascii_lowercase().replace('-', "+").replace('_', "/").replace(", ", ",")
+        let mut text = text.to_ascii_lowercase();
+        for (one, other) in [("%2b", "+"), ("%2f", "/"), ("\\n", ""), ("\\/", "/")] {
+            text = text.replace(one, other);
+        }
+        text.retain(|character| !character.is_whitespace());
+        text.replace('-', "+").replace('_', "/")
     }
 
     /// Which of them are in it, and in what form.
@@ -84,14 +90,19 @@ fn draw(dice: &mut Dice) -> String {
 }
 
 fn forms(bytes: &[u8]) -> Vec<(&'static str, String)> {
-    let list: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    let spell = |write: fn(&u8) -> String| bytes.iter().map(write).collect::<Vec<_>>();
     let mut forms = vec![
         ("as it is", String::from_utf8(bytes.to_vec()).unwrap()),
         ("in hexadecimal", each(bytes, "")),
         ("percent-encoded", each(bytes, "%")),
         ("escaped", each(bytes, "\\x")),
         ("escaped as in JSON", each(bytes, "\\u00")),
-        ("as a list of bytes", list.join(",")),
+        ("as entities", spell(|byte| format!("&#{byte};")).concat()),
+        ("in octal", spell(|byte| format!("\\{byte:03o}")).concat()),
+        ("with colons", each(bytes, ":")[1..].to_owned()),
+        ("as a list of bytes", spell(u8::to_string).join(",")),
+        ("as a hexadecimal list", spell(|byte| format!("{byte:x}")).join(",")),
+        ("as a list with 0x", spell(|byte| format!("0x{byte:02x}")).join(",")),
     ];
     forms.extend((0..3).map(|shift| ("in base64", base64_after(shift, bytes))));
     forms
@@ -130,8 +141,7 @@ mod tests {
         let text = &canary.text;
         for others in ["", "a", "ab", "abc", "user:"] {
             let said = format!("{others}{text}");
-            let hexadecimal: String = said.bytes().map(|byte| format!("{byte:02X}")).collect();
-            let percent: String = said.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let spell = |write: fn(u8) -> String| said.bytes().map(write).collect::<String>();
             for form in [
                 said.clone(),
                 said.to_uppercase(),
@@ -142,8 +152,18 @@ mod tests {
                 form_urlencoded::byte_serialize(said.as_bytes()).collect(),
                 STANDARD.encode(&said),
                 URL_SAFE_NO_PAD.encode(&said),
-                hexadecimal,
-                percent,
+                form_urlencoded::byte_serialize(STANDARD.encode(&said).as_bytes()).collect(),
+                json!(STANDARD.encode(&said)).to_string().replace('/', "\\/"),
+                STANDARD.encode(&said).replace('A', "A\n").replace('b', "b\\n"),
+                format!("{:#?}", said.as_bytes()),
+                format!("{:x?}", said.as_bytes()),
+                format!("{:#04x?}", said.as_bytes()),
+                spell(|byte| format!("{byte:02X}")),
+                spell(|byte| format!("{byte:02X} ")),
+                spell(|byte| format!("{byte:02x}:")),
+                spell(|byte| format!("%{byte:02X}")),
+                spell(|byte| format!("\\{byte:03o}")),
+                spell(|byte| format!("&#{byte};")),
             ] {
                 assert!(finds(&canary, &format!("before {form} after")), "{form}");
             }

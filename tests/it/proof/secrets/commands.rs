@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::Canaries;
-use super::canary::Haystack;
+use super::canary::{Canary, Haystack};
 use super::place::Place;
 use crate::proof::dice::Dice;
 use crate::proof::effort::Effort;
@@ -41,12 +41,21 @@ fn faults(canaries: &Canaries) -> Vec<(i32, Vec<(&'static str, String)>)> {
         format!("postgresql://ada@127.0.0.1/posts?target_session_attrs={password}"),
         format!("postgresql://ada@127.0.0.1/posts?passwort={password}"),
         format!("postgresql://[{password}/posts"),
+        format!("postgresql://{password}@127.0.0.1/posts?sslmode=x"),
+        format!("postgresql+psycopg2://ada:{password}@127.0.0.1/posts"),
+        format!("postgresql://127.0.0.1/posts?user=ada&password={password}"),
+        format!("postgresql://ada:{password}@127.0.0.1:1,127.0.0.1:x/posts"),
+        format!("host=127.0.0.1 user=ada password={} dbname=posts", canaries.database.text),
+        format!("jdbc:postgresql://127.0.0.1/posts?user=ada&password={password}"),
         password.clone(),
     ] {
         faults.push((2, vec![("DATABASE_URL", url), ("SECRET_KEY", short.to_owned())]));
     }
     faults.push((2, vec![("SECRET_KEY", short.to_owned()), ("PORT", "x".to_owned())]));
     faults.push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", "HS512".to_owned())]));
+    faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned())]));
+    faults.push((2, vec![("DATABASE_URL_FILE", "short".to_owned())]));
+    faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned()), ("SECRET_KEY", key.clone())]));
     for (name, value) in [
         ("ARGON2_MEMORY_KIB", "7"),
         ("ARGON2_ITERATIONS", "0"),
@@ -97,6 +106,7 @@ fn no_start_that_fails_tells_a_secret() {
         command.env("LOG_LEVEL", "trace");
         command
     };
+    std::fs::write(folder.path().join("short"), &canaries.key.text[..20]).unwrap();
     let mut starts = 0;
     for (code, settings) in faults(&canaries) {
         let what = format!("a start with {}", settings[0].1);
@@ -126,17 +136,28 @@ fn no_start_that_fails_tells_a_secret() {
 
 #[test]
 fn no_command_tells_a_secret_on_sqlite() {
-    look_at_commands(Effort::new("secrets, commands, embedded", 1), Engine::Sqlite);
+    look_at_commands(&Effort::new("secrets, commands, embedded", 1), Engine::Sqlite);
 }
 
 #[test]
 fn no_command_tells_a_secret_on_postgresql() {
-    look_at_commands(Effort::new("secrets, commands, PostgreSQL", 1), Engine::Postgres);
+    look_at_commands(&Effort::new("secrets, commands, PostgreSQL", 1), Engine::Postgres);
 }
 
-fn look_at_commands(effort: Effort, engine: Engine) {
+fn look_at_commands(effort: &Effort, engine: Engine) {
     let canaries = Canaries::draw(&mut Dice::new(effort.seed()));
-    let place = Place::new(engine, &canaries.key, &canaries.database);
+    let mut place = Place::new(engine, &canaries.key, &canaries.database);
+    let mut commands = look_at_each_command(&canaries, &place);
+    place.move_settings_to_a_file();
+    commands += look_at_each_command(&canaries, &place);
+    if engine == Engine::Postgres {
+        refuse_the_password(&place, &canaries);
+    }
+    effort.report("commands looked at", commands);
+}
+
+/// How many there were.
+fn look_at_each_command(canaries: &Canaries, place: &Place) -> usize {
     let mut commands = 0;
     for (code, arguments) in [
         (0, "db upgrade"),
@@ -162,15 +183,29 @@ fn look_at_commands(effort: Effort, engine: Engine) {
         for level in ["info", "trace"] {
             let mut command = place.command();
             command.args(arguments.split(' ')).env("LOG_LEVEL", level);
-            let said = look_at(&canaries, arguments, &mut command, code);
+            let said = look_at(canaries, arguments, &mut command, code);
             assert!(arguments != "settings" || said.contains("SECRET_KEY=**********"), "{said}");
             commands += 1;
         }
     }
-    if engine == Engine::Postgres {
-        refuse_the_password(&place, &canaries);
+    commands
+}
+
+/// The one secret that no setting holds.
+#[test]
+fn a_key_that_the_service_made_is_not_told() {
+    let mut service = Service::start(&[("LOG_LEVEL", "trace"), ("ACCESS_LOG", "on")]);
+    let mut canaries = Canaries::draw(&mut Dice::new(1));
+    canaries.made.push(Canary::found("the key that was made", &service.secret()));
+    service.get("/readyz").expect(200);
+    service.terminate();
+    assert!(service.wait().success());
+    canaries.assert_hidden("the log", service.last_words(), "a key that was made");
+    for arguments in ["settings", "db current", "db verify"] {
+        let mut command = Service::command(service.path());
+        command.args(arguments.split(' ')).env("LOG_LEVEL", "trace");
+        look_at(&canaries, arguments, &mut command, 0);
     }
-    effort.report("commands looked at", commands);
 }
 
 /// A password that the server does not take is in neither's log.

@@ -20,6 +20,13 @@ use super::effort::Effort;
 use crate::api::operations::Operation;
 use crate::support::{Answer, Engine, Service, TestApp, forge_with};
 
+/// The account whose hash is no good one.
+const WEAK: &str = "weak@example.com";
+
+/// What the log has to say of it.
+const DAMAGED: &str = "a login failed for a damaged account";
+const NOT_UPGRADED: &str = "a password hash could not be upgraded";
+
 struct Canaries {
     /// Of every account.
     password: Canary,
@@ -110,13 +117,19 @@ impl Campaign<'_> {
         self.send(&request).unwrap()
     }
 
-    /// A new account with a post, and its tokens: the only answer that shows one is not looked at.
+    fn log_in(&mut self, email: &str) -> Answer {
+        let request = log_in(email, &self.canaries.password);
+        self.send(&request).unwrap()
+    }
+
+    /// A new account with a post, and its tokens. The only answer that shows one is looked at before its
+    /// signature is a canary.
     fn make_account(&mut self, dice: &mut Dice) -> Account {
         let email = format!("{:016x}@example.com", dice.next());
         let id = self.sign_up(&email).expect(201).json()["id"].as_i64().unwrap();
         self.refuse_login(&email).expect(403);
-        let login = self.service.connect().exchange(log_in(&email, &self.canaries.password));
-        let token = login.expect(200).json()["access_token"].as_str().unwrap().to_owned();
+        let token =
+            self.log_in(&email).expect(200).json()["access_token"].as_str().unwrap().to_owned();
         let post = json!({"title": "a title", "content": "text"});
         let post = self.service.connect().call("POST", "/posts", &token, Some(&post)).unwrap();
         let post = post.expect(201).json()["id"].as_i64().unwrap();
@@ -178,7 +191,10 @@ fn tell_nothing(mut effort: Effort, engine: Engine, format: &str) {
     while let Some(seed) = effort.next_round() {
         let (name, dice) = (effort.name_round(), &mut Dice::new(seed));
         let canaries = Canaries::draw(dice);
-        let place = Place::new(engine, &canaries.key, &canaries.database);
+        let mut place = Place::new(engine, &canaries.key, &canaries.database);
+        if format == "json" {
+            place.move_settings_to_a_file();
+        }
         let mut service =
             place.serve(&[("LOG_LEVEL", "trace"), ("LOG_FORMAT", format), ("ACCESS_LOG", "on")]);
         let mut campaign = Campaign { service: &service, canaries, seed: &name, answers: 0 };
@@ -194,13 +210,14 @@ fn tell_nothing(mut effort: Effort, engine: Engine, format: &str) {
         assert!(!hashes.is_empty(), "{name}");
         let hashes = hashes.iter().map(|hash| hash.rsplit('$').next().unwrap());
         campaign.canaries.made.extend(hashes.map(|hash| Canary::found("a hash", hash)));
+        damage(&mut campaign, &place, dice);
         fail(&mut campaign, &place);
         let Campaign { canaries, answers: looked_at, .. } = campaign;
         service.terminate();
         assert!(service.wait().success());
 
         let said = service.last_words();
-        for text in ["/a-path-that-is-logged", "TRACE", "a request failed"] {
+        for text in ["/a-path-that-is-logged", "TRACE", "a request failed", DAMAGED, NOT_UPGRADED] {
             assert!(said.contains(text), "{name}: no {text} in {}", excerpt(&said));
         }
         canaries.assert_hidden("the log", &said, &name);
@@ -218,6 +235,19 @@ fn tell_nothing(mut effort: Effort, engine: Engine, format: &str) {
     effort.report("bytes of log looked at", logged);
 }
 
+/// An account with a password in its hash's place, which is then given a hash that wants to be stronger.
+fn damage(campaign: &mut Campaign<'_>, place: &Place, dice: &mut Dice) {
+    campaign.sign_up(WEAK).expect(201);
+    let planted = Canary::password("a hash", dice);
+    place.keep_as_hash(WEAK, &planted.text);
+    campaign.canaries.made.push(planted);
+    campaign.log_in(WEAK).expect(403);
+    let weak = bcrypt::hash_with_salt(&campaign.canaries.password.text, 4, [7; 16]).unwrap();
+    let weak = weak.to_string();
+    place.keep_as_hash(WEAK, &weak);
+    campaign.canaries.made.push(Canary::found("a hash", weak.rsplit('$').next().unwrap()));
+}
+
 /// The store fails in the middle of what holds a secret.
 fn fail(campaign: &mut Campaign<'_>, place: &Place) {
     place.assert_server_log_tells_nothing(&campaign.canaries, campaign.seed);
@@ -226,6 +256,7 @@ fn fail(campaign: &mut Campaign<'_>, place: &Place) {
         let answer = campaign.sign_up("refused@example.com");
         assert!(answer.status.is_server_error(), "{}: {answer:?}", campaign.seed);
         campaign.refuse_login("refused@example.com");
+        campaign.log_in(WEAK);
         campaign.get("/readyz");
         place.end(failure, campaign.service);
     }

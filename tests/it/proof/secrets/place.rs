@@ -28,7 +28,8 @@ pub(super) enum Failure {
     NoTable,
     /// The server is not there.
     NoServer,
-    /// A row is refused, and the server says which in its details: with the hash.
+    /// A row is refused, a new one and one with a stronger hash, and PostgreSQL says which in its
+    /// details: with the hash.
     RefusedRow,
 }
 
@@ -36,6 +37,13 @@ pub(super) enum Failure {
 const ACCESS: &str = "host all keeper 127.0.0.1/32 scram-sha-256\n\
                       host all all 127.0.0.1/32 trust\n\
                       local all all trust\n";
+
+const REFUSE_IN_SQLITE: &str = "
+    CREATE TRIGGER none BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'refused'); END;
+    CREATE TRIGGER no_other BEFORE UPDATE ON users BEGIN SELECT RAISE(ABORT, 'refused'); END";
+
+const REFUSE_IN_POSTGRESQL: &str = "ALTER TABLE users ADD CONSTRAINT none
+    CHECK (email NOT LIKE 'refused%' AND (email NOT LIKE 'weak%' OR password NOT LIKE '$argon2%'))";
 
 impl Place {
     pub(super) fn new(engine: Engine, key: &Canary, password: &Canary) -> Self {
@@ -46,6 +54,12 @@ impl Place {
             environment.push(("DATABASE_URL", server.url(password)));
         }
         Self { folder, server, environment }
+    }
+
+    /// From here on the service has its secrets from `.env`.
+    pub(super) fn move_settings_to_a_file(&mut self) {
+        let lines = self.environment.drain(..).map(|(name, value)| format!("{name}='{value}'\n"));
+        std::fs::write(self.folder.path().join(".env"), lines.collect::<String>()).unwrap();
     }
 
     /// The binary, with what it prints kept.
@@ -79,6 +93,11 @@ impl Place {
         rows.map(Result::unwrap).collect()
     }
 
+    /// Puts this in the place of the account's hash.
+    pub(super) fn keep_as_hash(&self, email: &str, text: &str) {
+        self.execute(&format!("UPDATE users SET password = '{text}' WHERE email = '{email}'"));
+    }
+
     /// Everything that the database keeps.
     pub(super) fn kept(&self) -> Vec<u8> {
         if let Some(server) = &self.server {
@@ -91,7 +110,7 @@ impl Place {
 
     pub(super) fn failures(&self) -> &'static [Failure] {
         match self.server {
-            None => &[Failure::NoTable],
+            None => &[Failure::NoTable, Failure::RefusedRow],
             Some(_) => &[Failure::NoTable, Failure::NoServer, Failure::RefusedRow],
         }
     }
@@ -100,8 +119,10 @@ impl Place {
         match failure {
             Failure::NoTable => self.execute("ALTER TABLE users RENAME TO hidden"),
             Failure::NoServer => self.server.as_ref().unwrap().cluster.stop("immediate"),
-            Failure::RefusedRow => self
-                .execute("ALTER TABLE users ADD CONSTRAINT none CHECK (email NOT LIKE 'refused%')"),
+            Failure::RefusedRow => self.execute(match self.server {
+                None => REFUSE_IN_SQLITE,
+                Some(_) => REFUSE_IN_POSTGRESQL,
+            }),
         }
     }
 
@@ -110,7 +131,10 @@ impl Place {
         match failure {
             Failure::NoTable => self.execute("ALTER TABLE hidden RENAME TO users"),
             Failure::NoServer => self.server.as_ref().unwrap().cluster.go(),
-            Failure::RefusedRow => self.execute("ALTER TABLE users DROP CONSTRAINT none"),
+            Failure::RefusedRow => self.execute(match self.server {
+                None => "DROP TRIGGER none; DROP TRIGGER no_other",
+                Some(_) => "ALTER TABLE users DROP CONSTRAINT none",
+            }),
         }
         for _ in 0..3000 {
             if service.get("/readyz").status == 200 {
