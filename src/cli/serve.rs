@@ -1,7 +1,6 @@
 //! `post-api serve`: opens everything, says where it is, serves until it is told to end.
 
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -40,7 +39,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
 async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     let store = open_store(&settings.database, is_upgraded).await?;
     let app = open(settings, store)?;
-    let listener = TcpListener::bind((settings.host.as_str(), settings.port))
+    let listener = http::listen(&settings.host, settings.port)
+        .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
     let shell = Shell { origins: settings.cors_origins.clone(), access_log: settings.access_log };

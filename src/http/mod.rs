@@ -31,7 +31,7 @@ pub use error::{ApiError, method_not_allowed, route_not_found};
 pub use extract::{OptionalCaller, Valid};
 pub use json::Json;
 pub use pages::{Pages, serve_asset, serve_document, serve_redirect, serve_redoc, serve_swagger};
-pub use serve::{Limits, serve};
+pub use serve::{Limits, listen, serve};
 pub use stack::{Shell, wrap};
 pub use validate::{BodyKind, Input, Reading};
 

@@ -12,7 +12,7 @@ use axum::{Extension, Router};
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use hyper_util::rt::TokioTimer;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Layer as _;
 
@@ -57,6 +57,31 @@ impl Default for Limits {
             drain_time: Duration::from_secs(25),
         }
     }
+}
+
+/// Listens on the first of the host's addresses that can be had. As many as may be connected at once
+/// may also ask to be at the same moment: the kernel drops those beyond, who ask again after a second.
+///
+/// # Errors
+/// If the host has no address, or none of them can be had.
+pub async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+    let waiting = u32::try_from(Limits::default().connections).unwrap_or(u32::MAX);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in tokio::net::lookup_host((host, port)).await? {
+        match listen_on(address, waiting) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn listen_on(address: SocketAddr, waiting: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The connections of the process before, which the kernel remembers for a minute, do not count.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(waiting)?.into_std()
 }
 
 /// Serves until `end` is done, then takes no new connection, lets the requests under way finish

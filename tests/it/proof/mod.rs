@@ -7,6 +7,7 @@ mod dice;
 mod effort;
 mod faults;
 mod histories;
+mod hostile;
 mod matrix;
 mod model;
 mod secrets;

@@ -1,0 +1,9 @@
+//! Clients that mean harm, against the binary as its users run it. While they are at it, clients that
+//! behave are all answered, and rightly; the memory of the process stays below a bound; and when they
+//! are gone, so is all that was held for them.
+//!
+//! All on the embedded store: what is attacked lies before any store, which a hostile client reaches
+//! only by requests that are like everybody's. What a single such request gets is shown in `process`.
+
+mod crowd;
+mod files;
