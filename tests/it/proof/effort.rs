@@ -50,6 +50,11 @@ impl Effort {
         matches!(self.end, End::At(_))
     }
 
+    /// How much of something: in a short form this, in one that was told its time that.
+    pub fn size(&self, short: usize, long: usize) -> usize {
+        if self.is_long() { long } else { short }
+    }
+
     /// How this round can be had again, for a failure to say.
     pub fn name_round(&self) -> String {
         format!("{}: PROOF_SEED={}, round {}", self.part, self.seed, self.done)

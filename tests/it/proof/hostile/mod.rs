@@ -5,5 +5,13 @@
 //! All on the embedded store: what is attacked lies before any store, which a hostile client reaches
 //! only by requests that are like everybody's. What a single such request gets is shown in `process`.
 
+mod beside;
 mod crowd;
 mod files;
+mod idle;
+mod logins;
+mod memory;
+mod slow;
+
+/// In KiB, as the kernel counts.
+const MIB: u64 = 1024;

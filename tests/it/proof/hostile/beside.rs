@@ -1,0 +1,145 @@
+//! Clients that behave, beside those that do not.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Answer, PASSWORD, Service, Wire};
+
+/// What an attack sees of those beside it.
+pub(super) struct Beside {
+    answered: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Beside {
+    /// Waits until they have had so many more answers, which must come.
+    #[track_caller]
+    pub(super) fn wait_for(&self, answers: usize) {
+        let enough = self.answered.load(Ordering::SeqCst) + answers;
+        for _ in 0..6000 {
+            if self.answered.load(Ordering::SeqCst) >= enough {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("those who behave get no answers");
+    }
+}
+
+/// Ends those beside also when the attack fails.
+struct Over<'a>(&'a Beside);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::SeqCst);
+    }
+}
+
+/// An account that is used while an attack goes on, and has a connection just as long.
+pub(super) struct Resident {
+    address: String,
+    wire: Option<Wire>,
+    pub(super) token: String,
+    rounds: usize,
+    times: Vec<Duration>,
+}
+
+impl Resident {
+    pub(super) fn settle(service: &Service, name: &str) -> Self {
+        let mut wire = service.connect();
+        let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+        let answer = service.connect().exchange(login_request(name, PASSWORD)).expect(200);
+        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        let address = service.address().to_owned();
+        Self { address, wire: None, token, rounds: 0, times: Vec::new() }
+    }
+
+    /// Goes on with its life until the attack is over, and then once more.
+    pub(super) fn live_beside<T>(&mut self, attack: impl FnOnce(&Beside) -> T) -> T {
+        let beside = Beside { answered: AtomicUsize::new(0), over: AtomicBool::new(false) };
+        self.wire = Some(Wire::connect(&self.address));
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !beside.over.load(Ordering::SeqCst) {
+                    self.live(&beside);
+                }
+            });
+            let _over = Over(&beside);
+            beside.wait_for(1);
+            attack(&beside)
+        });
+        self.live(&beside);
+        self.wire = None;
+        outcome
+    }
+
+    /// Writes, reads what it wrote, votes for it, and takes it away again.
+    fn live(&mut self, beside: &Beside) {
+        self.rounds += 1;
+        let title = format!("round {}", self.rounds);
+        let post = json!({"title": title, "content": "as ever"});
+        let id = self.call(beside, "POST", "/posts", Some(&post), 201)["id"].as_i64().unwrap();
+        let path = format!("/posts/{id}");
+        self.call(beside, "POST", "/vote", Some(&json!({"post_id": id, "dir": 1})), 201);
+        let read = self.call(beside, "GET", &path, None, 200);
+        assert_eq!((&read["Post"]["title"], &read["votes"]), (&json!(title), &json!(1)));
+        let list = self.call(beside, "GET", "/posts?limit=1", None, 200);
+        assert_eq!(list[0]["Post"]["id"], id);
+        let answer = self.timed(beside, "DELETE", &path, None);
+        assert_eq!(answer.status, 204);
+    }
+
+    fn call(
+        &mut self,
+        beside: &Beside,
+        method: &str,
+        path: &str,
+        body: Option<&serde_json::Value>,
+        status: u16,
+    ) -> serde_json::Value {
+        self.timed(beside, method, path, body).expect(status).json()
+    }
+
+    fn timed(
+        &mut self,
+        beside: &Beside,
+        method: &str,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Answer {
+        let began = Instant::now();
+        let answer = self.wire.as_mut().unwrap().call(method, path, &self.token, body).unwrap();
+        self.times.push(began.elapsed());
+        beside.answered.fetch_add(1, Ordering::SeqCst);
+        answer
+    }
+
+    /// How long its answers took, for a report.
+    pub(super) fn describe(&self) -> String {
+        describe(&self.times)
+    }
+}
+
+/// The last one of its connection.
+pub(super) fn login_request(name: &str, password: &str) -> String {
+    let password = password.replace(' ', "+");
+    let form = format!("username={name}@example.com&password={password}");
+    format!(
+        "POST /login HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    )
+}
+
+/// The middle, the 99th of a hundred and the longest of them.
+pub(super) fn describe(times: &[Duration]) -> String {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    let Some(longest) = times.last() else { return "none".to_owned() };
+    let (median, late) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    let count = times.len();
+    format!("{count}: median {median:.1?}, 99th of 100 {late:.1?}, longest {longest:.1?}")
+}

@@ -1,0 +1,170 @@
+//! Thousands of logins at once, each on a connection of its own and at its real cost: as many are
+//! computed as there are cores, some wait, and the others are told to come again.
+
+use std::io::ErrorKind;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::MIB;
+use super::beside::{Resident, describe, login_request};
+use super::files::raise_bound;
+use super::memory::Watch;
+use crate::proof::effort::Effort;
+use crate::support::{PASSWORD, Service};
+
+/// As in RFC 9106, and as the service has it unless it is told otherwise.
+const REAL: [(&str, &str); 3] =
+    [("ARGON2_MEMORY_KIB", "65536"), ("ARGON2_ITERATIONS", "3"), ("ARGON2_PARALLELISM", "4")];
+
+/// What a hash takes.
+const HASH: u64 = 64 * MIB;
+
+/// Twice what a connection takes, its request included.
+const EACH: u64 = 64;
+
+/// Those that were begun and are not answered.
+#[derive(Default)]
+struct Outstanding {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Outstanding {
+    fn begin(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How long the answers of one kind took.
+#[derive(Default)]
+struct Times {
+    accepted: Vec<Duration>,
+    denied: Vec<Duration>,
+    told_later: Vec<Duration>,
+}
+
+/// A login that has sent all but its form.
+struct Login {
+    stream: TcpStream,
+    form: String,
+    status: u16,
+}
+
+impl Login {
+    /// The right password, a wrong one and an unknown address in turn.
+    async fn begin(address: &str, number: usize) -> Self {
+        let (name, password, status) = [
+            ("resident", PASSWORD, 200),
+            ("resident", "a wrong one", 403),
+            ("nobody", PASSWORD, 403),
+        ][number % 3];
+        let request = login_request(name, password);
+        let form = request.find("\r\n\r\n").unwrap() + 4;
+        let stream = TcpStream::connect(address).await.unwrap();
+        write(&stream, &request[..form]).await;
+        Self { stream, form: request[form..].to_owned(), status }
+    }
+
+    /// What it was answered, and after how long.
+    async fn end(self, outstanding: Arc<Outstanding>) -> (u16, Duration) {
+        outstanding.begin();
+        let began = Instant::now();
+        write(&self.stream, &self.form).await;
+        let answer = read_to_end(&self.stream).await;
+        let time = began.elapsed();
+        outstanding.end();
+        let status = answer.get(9..12).unwrap_or_default().parse().unwrap_or(0);
+        if status == 503 {
+            assert!(answer.contains("\r\nretry-after: "), "{answer}");
+        } else {
+            assert_eq!(status, self.status, "{answer}");
+        }
+        (status, time)
+    }
+}
+
+/// So little that the kernel takes it in one piece.
+async fn write(stream: &TcpStream, text: &str) {
+    stream.writable().await.unwrap();
+    assert_eq!(stream.try_write(text.as_bytes()).unwrap(), text.len());
+}
+
+async fn read_to_end(stream: &TcpStream) -> String {
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        stream.readable().await.unwrap();
+        match stream.try_read(&mut piece) {
+            Ok(0) => return String::from_utf8(answer).unwrap(),
+            Ok(length) => answer.extend(&piece[..length]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+    }
+}
+
+/// All of them connect first, and then send their forms at the same moment.
+async fn log_in_at_once(
+    address: &str,
+    clients: usize,
+    times: &mut Times,
+    outstanding: &Arc<Outstanding>,
+) {
+    let mut logins = Vec::new();
+    for number in 0..clients {
+        logins.push(Login::begin(address, number).await);
+    }
+    let ends: Vec<_> =
+        logins.into_iter().map(|login| tokio::spawn(login.end(Arc::clone(outstanding)))).collect();
+    for end in ends {
+        let (status, time) = end.await.unwrap();
+        match status {
+            200 => times.accepted.push(time),
+            403 => times.denied.push(time),
+            _ => times.told_later.push(time),
+        }
+    }
+}
+
+#[test]
+fn thousands_of_logins_at_once_take_no_more_than_the_cores_can_hash() {
+    let mut effort = Effort::new("logins", 1);
+    raise_bound();
+    let clients = effort.size(1000, 10_000);
+    let service = Service::start(&REAL);
+    let mut resident = Resident::settle(&service, "resident");
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut times, outstanding) = (Times::default(), Arc::default());
+    let watch = Watch::begin(&service);
+    // The base may hold a hash's memory already: the bound is one for all.
+    let most =
+        HASH * u64::try_from(threads).unwrap() + 64 * MIB + EACH * u64::try_from(clients).unwrap();
+    while effort.next_round().is_some() {
+        let round = effort.name_round();
+        let already = times.told_later.len();
+        resident.live_beside(|_| {
+            runtime.block_on(log_in_at_once(service.address(), clients, &mut times, &outstanding));
+        });
+        assert!(!times.accepted.is_empty() && !times.denied.is_empty(), "{round}");
+        assert!(times.told_later.len() > already, "{round}: all were computed");
+        watch.wait_until_all_are_gone();
+        watch.assert_growth_below(most, &round);
+        // Who comes again is let in.
+        service.connect().exchange(login_request("resident", PASSWORD)).expect(200);
+    }
+    effort.report("at once", outstanding.most.load(Ordering::SeqCst));
+    effort.report("accepted", describe(&times.accepted));
+    effort.report("denied", describe(&times.denied));
+    effort.report("told to come again", describe(&times.told_later));
+    effort.report("answers to others meanwhile", resident.describe());
+    effort.report("MiB", watch.describe());
+    effort.report("threads that hash", threads);
+}

@@ -1,0 +1,86 @@
+//! What a process holds, as the kernel knows it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::MIB;
+use crate::support::Service;
+
+/// Looks at a service from outside. What it held at the beginning is what it is compared with.
+pub(super) struct Watch {
+    folder: PathBuf,
+    base: u64,
+    sockets: BTreeSet<PathBuf>,
+}
+
+impl Watch {
+    pub(super) fn begin(service: &Service) -> Self {
+        let folder = PathBuf::from(format!("/proc/{}", service.process_id()));
+        let mut watch = Self { folder, base: 0, sockets: BTreeSet::new() };
+        watch.base = watch.resident();
+        watch.sockets = watch.sockets();
+        // The peak of its start is not looked for: from here on it counts anew.
+        std::fs::write(watch.folder.join("clear_refs"), "5").unwrap();
+        watch
+    }
+
+    pub(super) fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    pub(super) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// By how much the peak is above the beginning.
+    pub(super) fn growth(&self) -> u64 {
+        self.peak().saturating_sub(self.base)
+    }
+
+    #[track_caller]
+    pub(super) fn assert_growth_below(&self, most: u64, context: &str) {
+        let growth = self.growth();
+        assert!(growth < most, "{context}: {} MiB more, {} allowed", growth / MIB, most / MIB);
+    }
+
+    /// For a report: in MiB at the beginning, at most, and now.
+    pub(super) fn describe(&self) -> String {
+        let (base, peak, now) = (self.base, self.peak(), self.resident());
+        format!("{} at first, {} at most, {} after", base / MIB, peak / MIB, now / MIB)
+    }
+
+    /// Connections that it holds, those of the beginning left out.
+    pub(super) fn connections(&self) -> usize {
+        self.held().len()
+    }
+
+    /// The same, each by the name that the kernel gives it.
+    pub(super) fn held(&self) -> BTreeSet<PathBuf> {
+        self.sockets().difference(&self.sockets).cloned().collect()
+    }
+
+    #[track_caller]
+    pub(super) fn wait_until_all_are_gone(&self) {
+        for _ in 0..3000 {
+            if self.connections() == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{} connections are still held", self.connections());
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(self.folder.join("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn sockets(&self) -> BTreeSet<PathBuf> {
+        let files = std::fs::read_dir(self.folder.join("fd")).unwrap();
+        // One that is closed meanwhile is none.
+        let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with("socket:")).collect()
+    }
+}
