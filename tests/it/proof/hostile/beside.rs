@@ -57,6 +57,11 @@ impl Resident {
         Self { address, wire: None, token, rounds: 0, times: Vec::new() }
     }
 
+    /// Goes to a service that was started on the same folder.
+    pub(super) fn move_to(&mut self, service: &Service) {
+        service.address().clone_into(&mut self.address);
+    }
+
     /// Goes on with its life until the attack is over, and then once more.
     pub(super) fn live_beside<T>(&mut self, attack: impl FnOnce(&Beside) -> T) -> T {
         let beside = Beside { answered: AtomicUsize::new(0), over: AtomicBool::new(false) };

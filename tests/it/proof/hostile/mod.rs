@@ -11,6 +11,7 @@ mod files;
 mod idle;
 mod logins;
 mod memory;
+mod over;
 mod slow;
 
 /// In KiB, as the kernel counts.
