@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use post_api::http::Limits;
 
-use crate::support::{Served, TestApp};
+use crate::support::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS, Served, TestApp};
 
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
@@ -33,27 +33,7 @@ fn outcome(served: &Served, bytes: &[u8]) -> Vec<u16> {
 #[tokio::test]
 async fn ambiguous_framing_is_refused_and_nothing_behind_it_is_answered() {
     let (_app, served) = serve().await;
-    let framings = [
-        "content-length: 5\r\ncontent-length: 6\r\n\r\n12345",
-        "content-length: +5\r\n\r\n12345",
-        "content-length: -1\r\n\r\n",
-        "content-length: 0x5\r\n\r\n12345",
-        "content-length: 5, 6\r\n\r\n12345",
-        "content-length: 99999999999999999999\r\n\r\n",
-        "content-length: \r\n\r\n",
-        "transfer-encoding: identity\r\n\r\n",
-        "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-        "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
-        "transfer-encoding : chunked\r\n\r\n0\r\n\r\n",
-        "content-length : 5\r\n\r\n12345",
-        "x: y\r\n content-length: 5\r\n\r\n",
-        "content-length: 5\u{0}\r\n\r\n12345",
-        " content-length: 5\r\n\r\n12345",
-        ": 5\r\n\r\n",
-        "x\r\n\r\n",
-        "x: a\rb: c\r\n\r\n",
-    ];
-    for framing in framings {
+    for framing in AMBIGUOUS {
         let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
         let statuses = outcome(&served, bytes.as_bytes());
         assert_eq!(statuses, [400], "{framing:?}");
@@ -65,12 +45,7 @@ async fn ambiguous_framing_is_refused_and_nothing_behind_it_is_answered() {
 #[tokio::test]
 async fn a_length_beside_an_encoding_is_refused_or_ends_the_connection() {
     let (_app, served) = serve().await;
-    let orders = [
-        "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-        "transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
-        "transfer-encoding: chunked\r\ncontent-length: 64\r\n\r\n0\r\n\r\n",
-    ];
-    for framing in orders {
+    for framing in LENGTH_BESIDE_ENCODING {
         let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
         let statuses = outcome(&served, bytes.as_bytes());
         assert_eq!(statuses.len(), 1, "{framing:?}: {statuses:?}");
@@ -81,17 +56,7 @@ async fn a_length_beside_an_encoding_is_refused_or_ends_the_connection() {
 #[tokio::test]
 async fn chunks_that_are_none_are_refused() {
     let (_app, served) = serve().await;
-    let chunks = [
-        "5\r\n12345",
-        "z\r\n12345\r\n0\r\n\r\n",
-        "-1\r\n12345\r\n0\r\n\r\n",
-        "0x5\r\n12345\r\n0\r\n\r\n",
-        "5\r\n1234567\r\n0\r\n\r\n",
-        "fffffffffffffffff\r\n12345\r\n0\r\n\r\n",
-        "5 5\r\n12345\r\n0\r\n\r\n",
-        "\r\n0\r\n\r\n",
-    ];
-    for chunk in chunks {
+    for chunk in NO_CHUNKS {
         let bytes = format!(
             "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
              transfer-encoding: chunked\r\n\r\n{chunk}{HIDDEN}"

@@ -9,6 +9,7 @@ mod parallel;
 mod persona;
 mod process;
 mod served;
+mod smuggled;
 mod wire;
 
 pub use answer::Answer;
@@ -20,4 +21,5 @@ pub use parallel::{at_once, begin_and_drop};
 pub use persona::Persona;
 pub use process::Service;
 pub use served::Served;
+pub use smuggled::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS};
 pub use wire::Wire;

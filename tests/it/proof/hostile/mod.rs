@@ -8,11 +8,13 @@
 mod beside;
 mod crowd;
 mod files;
+mod front;
 mod idle;
 mod logins;
 mod memory;
 mod over;
 mod slow;
+mod smuggling;
 
 /// In KiB, as the kernel counts.
 const MIB: u64 = 1024;

@@ -1,0 +1,43 @@
+//! How a body is framed that two readers could take for different ones: what follows the first
+//! lines of a request, up to where an attacker hides another.
+
+/// One reader may see a length or an encoding where the other sees none.
+pub const AMBIGUOUS: [&str; 18] = [
+    "content-length: 5\r\ncontent-length: 6\r\n\r\n12345",
+    "content-length: +5\r\n\r\n12345",
+    "content-length: -1\r\n\r\n",
+    "content-length: 0x5\r\n\r\n12345",
+    "content-length: 5, 6\r\n\r\n12345",
+    "content-length: 99999999999999999999\r\n\r\n",
+    "content-length: \r\n\r\n",
+    "transfer-encoding: identity\r\n\r\n",
+    "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "transfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+    "content-length : 5\r\n\r\n12345",
+    "x: y\r\n content-length: 5\r\n\r\n",
+    "content-length: 5\u{0}\r\n\r\n12345",
+    " content-length: 5\r\n\r\n12345",
+    ": 5\r\n\r\n",
+    "x\r\n\r\n",
+    "x: a\rb: c\r\n\r\n",
+];
+
+/// Both, of which only one can be right.
+pub const LENGTH_BESIDE_ENCODING: [&str; 3] = [
+    "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: chunked\r\ncontent-length: 64\r\n\r\n0\r\n\r\n",
+];
+
+/// What follows the head of a body in chunks, and is none.
+pub const NO_CHUNKS: [&str; 8] = [
+    "5\r\n12345",
+    "z\r\n12345\r\n0\r\n\r\n",
+    "-1\r\n12345\r\n0\r\n\r\n",
+    "0x5\r\n12345\r\n0\r\n\r\n",
+    "5\r\n1234567\r\n0\r\n\r\n",
+    "fffffffffffffffff\r\n12345\r\n0\r\n\r\n",
+    "5 5\r\n12345\r\n0\r\n\r\n",
+    "\r\n0\r\n\r\n",
+];
