@@ -6,6 +6,7 @@ use std::time::Duration;
 use post_api::http::Limits;
 
 use super::limits::wait_for_a_place;
+use crate::support::frames::{END_HEADERS, END_STREAM, Kind, PREFACE, frame, request_fields};
 use crate::support::{Served, TestApp};
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -14,7 +15,7 @@ const SHORT: Duration = Duration::from_millis(200);
 const LARGE: &str = "/docs/swagger-ui-bundle.js";
 
 /// As often as the kernel cannot keep it for a client that does not read.
-const OFTEN: u8 = 20;
+const OFTEN: usize = 20;
 
 async fn serve(limits: Limits) -> (TestApp, Served) {
     let app = TestApp::start().await;
@@ -27,7 +28,7 @@ async fn an_answer_that_is_not_read_holds_no_place() {
     let limits = Limits { stall_time: SHORT, connections: 1, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let mut wire = served.connect();
-    wire.send(format!("GET {LARGE} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(OFTEN.into()));
+    wire.send(format!("GET {LARGE} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(OFTEN));
     wait_for_a_place(&served);
     drop(wire);
 }
@@ -38,17 +39,16 @@ async fn an_answer_that_is_not_read_over_http_2_ends_the_connection_whatever_is_
     let limits = Limits { stall_time: SHORT, connections: 1, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let mut wire = served.connect();
-    wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    wire.send(PREFACE);
     // The largest windows, so that only the network holds the answers up.
-    wire.send(frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]));
-    wire.send(frame(8, 0, 0, &[0x7f, 0, 0, 0]));
-    let mut fields = vec![0x82, 0x86, 0x01, 1, b'a', 0x04, u8::try_from(LARGE.len()).unwrap()];
-    fields.extend(LARGE.bytes());
-    for request in 0..OFTEN {
-        wire.send(frame(1, 5, 2 * request + 1, &fields));
+    wire.send(frame(Kind::Settings, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]));
+    wire.send(frame(Kind::WindowUpdate, 0, 0, &[0x7f, 0, 0, 0]));
+    let fields = request_fields("GET", LARGE);
+    for request in (1..).step_by(2).take(OFTEN) {
+        wire.send(frame(Kind::Headers, END_STREAM | END_HEADERS, request, &fields));
     }
-    // PRIORITY: needs no answer.
-    let chatter = frame(2, 0, 1, &[0, 0, 0, 0, 1]);
+    // It needs no answer.
+    let chatter = frame(Kind::Priority, 0, 1, &[0, 0, 0, 0, 1]);
     let mut sent = 0;
     while wire.try_send(&chatter).is_ok() {
         std::thread::sleep(SHORT / 20);
@@ -56,14 +56,6 @@ async fn an_answer_that_is_not_read_over_http_2_ends_the_connection_whatever_is_
         assert!(sent < 2000, "the connection stays open");
     }
     wait_for_a_place(&served);
-}
-
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
-    frame.extend(payload);
-    frame
 }
 
 /// It answers pings, as any client does.

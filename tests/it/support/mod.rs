@@ -5,6 +5,7 @@ mod app;
 mod clock;
 mod cluster;
 mod forged;
+pub mod frames;
 mod parallel;
 mod persona;
 mod process;

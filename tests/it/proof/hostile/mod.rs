@@ -8,6 +8,7 @@
 mod beside;
 mod crowd;
 mod files;
+mod floods;
 mod front;
 mod idle;
 mod logins;
