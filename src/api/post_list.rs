@@ -55,7 +55,7 @@ impl Input for Query {
     params(
         ("limit" = Option<i64>, Query, minimum = 0, maximum = 1000,
             description = "At most so many, 100 if absent"),
-        ("skip" = Option<i64>, Query, minimum = 0,
+        ("skip" = Option<u64>, Query, minimum = 0, format = "uint64",
             description = "Left out at the start"),
         ("search" = Option<String>, Query,
             description = "Only titles that contain this, literally"),

@@ -36,7 +36,7 @@ pub(super) struct UserCreate {
     #[schema(format = "email")]
     email: String,
     /// 8 characters or more, not a very common one.
-    #[schema(format = "password", max_length = 4096)]
+    #[schema(format = "password", min_length = 8, max_length = 4096)]
     password: String,
 }
 

@@ -193,7 +193,9 @@ fn parse_parameters(text: &str) -> Result<Strength, Unusable> {
         parts
             .next()
             .and_then(|part| part.strip_prefix(name))
+            // Only as it is written: another spelling is nobody's but a forger's.
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .filter(|digits| !digits.starts_with('0'))
             .and_then(|digits| digits.parse::<u32>().ok())
             .ok_or(Unusable("bad parameters"))
     };

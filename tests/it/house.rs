@@ -127,7 +127,7 @@ fn every_room_is_on_the_map() {
 #[test]
 fn files_are_short_and_say_what_they_are_for() {
     let mut wrong = Vec::new();
-    let folders = ["src", "tests", "bench"].map(|folder| root().join(folder));
+    let folders = ["src", "tests", "bench", "fuzz"].map(|folder| root().join(folder));
     for path in
         folders.iter().filter(|folder| folder.exists()).flat_map(|folder| files(folder, ".rs"))
     {
@@ -200,8 +200,8 @@ fn links(text: &str) -> Vec<(bool, String)> {
 
 /// Files of the repository that stand between backticks.
 fn named_files(text: &str) -> Vec<(bool, String)> {
-    const FOLDERS: [&str; 7] =
-        ["src/", "tests/", "docs/", "scripts/", "bench/", "migrations/", "assets/"];
+    const FOLDERS: [&str; 8] =
+        ["src/", "tests/", "docs/", "scripts/", "bench/", "fuzz/", "migrations/", "assets/"];
     let quoted = text.split('`').skip(1).step_by(2);
     let is_plain = |name: &&str| {
         name.chars()

@@ -35,8 +35,8 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 /// The cheapest hash there is: tests are about other things.
 pub const CHEAP: Strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
 
-pub(super) const SECRET: &str =
-    "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";
+/// What every [`TestApp`] signs with.
+pub const SECRET: &str = "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";
 
 /// What a service is started with.
 pub struct Setup {
@@ -169,6 +169,8 @@ impl TestApp {
         match &self.place {
             Place::Folder(folder) => {
                 let connection = Connection::open(folder.path().join("posts.db")).unwrap();
+                // Its writer may be in the middle of something, on a machine that is busy.
+                connection.busy_timeout(Duration::from_mins(1)).unwrap();
                 connection.pragma_update(None, "foreign_keys", true).unwrap();
                 connection.execute_batch(sql).unwrap();
             }
