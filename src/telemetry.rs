@@ -8,7 +8,9 @@ use crate::config::LogFormat;
 
 /// Starts logging for the whole process. A second call does nothing.
 pub fn start(format: LogFormat, level: LevelFilter) {
-    let builder = fmt().with_max_level(level).with_writer(std::io::stderr);
+    // When nobody reads the lines any more, to complain in the same place would panic.
+    let builder =
+        fmt().with_max_level(level).with_writer(std::io::stderr).log_internal_errors(false);
     // An error means that logging was started before.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(is_terminal()).try_init(),

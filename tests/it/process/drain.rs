@@ -1,8 +1,9 @@
 //! How the service ends: what is under way is finished, nothing new begins, and nobody who only
 //! waits holds it up.
 
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use axum::Router;
 use axum::routing::get;
 use post_api::http::Limits;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::support::{PASSWORD, Served, Service, Wire};
 
@@ -87,4 +89,40 @@ fn a_second_signal_ends_it_at_once() {
     let status = service.wait();
     assert!(status.code() == Some(1) || status.signal().is_some(), "{status}");
     assert_eq!(wire.rest(), "", "the request was not answered");
+}
+
+/// Whoever reads the log may end before the service does.
+#[test]
+fn a_log_that_nobody_reads_keeps_it_neither_from_answering_nor_from_ending() {
+    let folder = TempDir::new().unwrap();
+    let mut command = Service::command(folder.path());
+    let mut child = command
+        .args(["serve", "--port", "0"])
+        .env("ACCESS_LOG", "on")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("  API   ") {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "no banner");
+    }
+    drop(lines);
+    let address = line.trim_start_matches("  API   http://").trim_end();
+    let mut wire = Wire::connect(address);
+    for _ in 0..2 {
+        wire.call("GET", "/livez", "", None).unwrap().expect(200);
+    }
+    drop(wire);
+    let process = child.id().to_string();
+    assert!(Command::new("kill").arg(process).status().unwrap().success());
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_mins(1) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
