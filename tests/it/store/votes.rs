@@ -42,6 +42,23 @@ pub async fn votes_of_several_add_up(store: &FreshStore) {
     assert_eq!(store.count(ada, second).await, -6);
 }
 
+/// Neither another's on the same post nor one's own on another.
+pub async fn a_vote_that_changes_leaves_all_others_alone(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let (first, second) = (store.write(ada, "first").await.id, store.write(ada, "second").await.id);
+    for (dir, outcome) in [(-1, Changed), (0, Withdrawn)] {
+        for (voter, post) in [(ada, first), (ada, second), (bob, first), (bob, second)] {
+            store.vote(voter, post, 1).await;
+        }
+        assert_eq!(store.vote(bob, first, dir).await, outcome);
+        for (voter, post) in [(ada, first), (ada, second), (bob, second)] {
+            assert_eq!(store.vote(voter, post, 1).await, AlreadyCast);
+        }
+        assert_eq!(store.count(ada, first).await, 1 + dir);
+        assert_eq!(store.count(ada, second).await, 2);
+    }
+}
+
 pub async fn votes_need_a_post_that_is_seen(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let draft = store.draft(ada, "draft").await.id;
