@@ -4,6 +4,9 @@
 /// The same on PostgreSQL, and the adoption of a database of the reference.
 mod postgres;
 
+/// What the embedded schema refuses and counts by itself.
+mod schema;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

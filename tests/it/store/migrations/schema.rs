@@ -1,0 +1,90 @@
+//! What the embedded schema holds by itself, whoever writes: an operator's SQL is no request.
+
+use post_api::store::migrate::{Admin as _, SQLITE};
+use rusqlite::ErrorCode;
+
+use super::{Place, SAMPLE, count};
+
+#[tokio::test]
+async fn what_no_row_can_be_is_refused() {
+    let place = Place::at(SQLITE.len()).await;
+    let sql = place.sql();
+    sql.execute_batch(SAMPLE).unwrap();
+    for statement in [
+        "INSERT INTO users (email, password, created_at) VALUES ('a@example.com', 'h', 3)",
+        "INSERT INTO users (email, password, created_at) VALUES ('c@example.com', 'h', 'now')",
+        "UPDATE posts SET published = 2",
+        "UPDATE posts SET published = 'yes'",
+        "UPDATE posts SET owner_id = 99",
+        "UPDATE votes SET dir = 0",
+        "UPDATE votes SET dir = 2",
+        "UPDATE votes SET dir = 'up'",
+        "UPDATE votes SET user_id = 'somebody' WHERE user_id = 1",
+        "INSERT INTO votes (post_id, user_id) VALUES (1, 1)",
+        "INSERT INTO votes (post_id, user_id) VALUES (99, 1)",
+        "INSERT INTO votes (post_id, user_id) VALUES (1, 99)",
+        "INSERT INTO vote_counts (post_id, votes) VALUES (99, 0)",
+    ] {
+        let refused = sql.execute_batch(statement).unwrap_err();
+        assert_eq!(
+            refused.sqlite_error_code(),
+            Some(ErrorCode::ConstraintViolation),
+            "{statement}"
+        );
+    }
+    assert_eq!(count(&place, "SELECT count(*) FROM votes WHERE dir = 1"), 4);
+}
+
+/// A vote that turns, moves, goes, or goes along.
+#[tokio::test]
+async fn counts_follow_every_change() {
+    let mut place = Place::at(SQLITE.len()).await;
+    place.sql().execute_batch(SAMPLE).unwrap();
+    for (statement, first, second) in [
+        ("UPDATE votes SET dir = -1 WHERE user_id = 2", 0, 0),
+        ("INSERT INTO users (email, password, created_at) VALUES ('c@example.com', 'h', 5)", 0, 0),
+        ("INSERT INTO votes (post_id, user_id, dir) VALUES (1, 3, -1)", -1, 0),
+        ("UPDATE votes SET post_id = 2 WHERE post_id = 1 AND user_id = 3", 0, -1),
+        ("DELETE FROM votes WHERE user_id = 3", 0, 0),
+        ("DELETE FROM votes WHERE user_id = 2 AND post_id = 2", 0, 1),
+    ] {
+        place.sql().execute_batch(statement).unwrap();
+        for (post, votes) in [(1, first), (2, second)] {
+            let found = format!("SELECT votes FROM vote_counts WHERE post_id = {post}");
+            assert_eq!(count(&place, &found), votes, "post {post} after {statement}");
+        }
+        assert_eq!(place.admin.wrong_counts().await.unwrap(), [""; 0], "{statement}");
+    }
+    place.sql().execute_batch("DELETE FROM posts WHERE id = 1").unwrap();
+    assert_eq!(count(&place, "SELECT count(*) FROM votes WHERE post_id = 1"), 0);
+    assert_eq!(count(&place, "SELECT count(*) FROM vote_counts WHERE post_id = 1"), 0);
+}
+
+/// Downvotes that were cast before counts were kept.
+#[tokio::test]
+async fn old_votes_are_counted_with_their_directions() {
+    let mut place = Place::at(2).await;
+    place.sql().execute_batch(SAMPLE).unwrap();
+    place.sql().execute("UPDATE votes SET dir = -1 WHERE post_id = 2", []).unwrap();
+    place.go_to(SQLITE.len()).await;
+    assert_eq!(count(&place, "SELECT votes FROM vote_counts WHERE post_id = 1"), 2);
+    assert_eq!(count(&place, "SELECT votes FROM vote_counts WHERE post_id = 2"), -2);
+    assert_eq!(place.admin.wrong_counts().await.unwrap(), [""; 0]);
+}
+
+/// As a program leaves them that writes with its foreign keys off.
+#[tokio::test]
+async fn rows_without_their_post_or_user_are_found_out() {
+    let mut place = Place::at(SQLITE.len()).await;
+    place.sql().execute_batch(SAMPLE).unwrap();
+    let careless = place.sql();
+    careless.pragma_update(None, "foreign_keys", false).unwrap();
+    careless.execute_batch("DELETE FROM users WHERE id = 2").unwrap();
+    assert_eq!(
+        place.admin.wrong_counts().await.unwrap(),
+        [
+            "1 of posts name a row of users that is not there",
+            "2 of votes name a row of users that is not there",
+        ]
+    );
+}
