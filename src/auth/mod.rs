@@ -7,6 +7,8 @@ mod password;
 mod provider;
 mod rules;
 mod stored_hash;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use hashing::HashingError;

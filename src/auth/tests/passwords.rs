@@ -1,0 +1,81 @@
+//! New passwords.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+
+use futures_util::future::join_all;
+use secrecy::SecretString;
+
+use super::CHEAP;
+use crate::auth::{HashingError, Passwords, RefusedPassword, Strength, Verdict, accept_password};
+use crate::domain::policy::PasswordRules;
+
+const ANY: PasswordRules = PasswordRules { minimum_length: 0, blocklist: false };
+
+/// The longest password there is has 4096 characters, however many bytes they take.
+#[tokio::test]
+async fn the_longest_password_is_hashed_and_known_again() {
+    let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
+    for character in ["x", "ä"] {
+        let longest = character.repeat(4096);
+        let accepted = accept_password(&longest, ANY).unwrap();
+        let hash = passwords.hash(accepted.clone()).await.unwrap();
+        assert_eq!(passwords.verify(accepted, Some(hash)).await.unwrap(), Verdict::Right);
+    }
+}
+
+/// Else who reads two hashes would know that they are of one password, and a table would do for all.
+#[tokio::test]
+async fn every_hash_has_a_salt_of_its_own() {
+    let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
+    let mut salts = HashSet::new();
+    for _ in 0..20 {
+        let hash = passwords.hash(SecretString::from("the same")).await.unwrap();
+        let salt = hash.as_str().split('$').nth(4).unwrap().to_owned();
+        assert_eq!(salt.len(), 22, "16 bytes in base64");
+        assert!(salts.insert(salt));
+    }
+}
+
+/// Sign-up refuses a longer one; if its hash is there all the same, it is not even computed.
+#[tokio::test]
+async fn a_longer_password_belongs_to_nobody() {
+    let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
+    for length in [4097, 4098, 10_000] {
+        let longer = "x".repeat(length);
+        let refused = accept_password(&longer, ANY).unwrap_err();
+        assert_eq!(refused, RefusedPassword::TooLong { most: 4096 });
+        let hash = passwords.hash(SecretString::from(longer.clone())).await.unwrap();
+        let verdict = passwords.verify(SecretString::from(longer), Some(hash)).await.unwrap();
+        assert_eq!(verdict, Verdict::Wrong, "{length}");
+    }
+}
+
+#[test]
+fn the_shortest_password_is_as_long_as_the_rules_say() {
+    let rules = PasswordRules { minimum_length: 9, blocklist: true };
+    accept_password("jx7 qv-wé", rules).unwrap();
+    for shorter in ["jx7 qv-w", "éééééééé", ""] {
+        let refused = accept_password(shorter, rules).unwrap_err();
+        assert_eq!(refused, RefusedPassword::TooShort { least: 9 }, "{shorter}");
+    }
+    assert_eq!(accept_password("password123", rules).unwrap_err(), RefusedPassword::TooCommon);
+    accept_password("password123", PasswordRules { blocklist: false, ..rules }).unwrap();
+}
+
+/// Sixteen for each thread: a second thread is twice the room.
+#[tokio::test]
+async fn every_thread_has_a_queue_of_its_own_length() {
+    // Long enough for all of them to ask before one is done.
+    let dear = Strength { memory_kib: 8 * 1024, iterations: 1, parallelism: 1 };
+    for (threads, room) in [(1, 16), (3, 48)] {
+        let passwords = Passwords::new(dear, NonZeroUsize::new(threads).unwrap()).unwrap();
+        let hashes = (0..room).map(|_| passwords.hash(SecretString::from("x")));
+        for hash in join_all(hashes).await {
+            hash.unwrap();
+        }
+        let hashes = (0..2 * room + threads).map(|_| passwords.hash(SecretString::from("x")));
+        let answers = join_all(hashes).await;
+        assert!(answers.contains(&Err(HashingError::Overloaded)), "{threads} threads");
+    }
+}

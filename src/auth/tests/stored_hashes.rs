@@ -1,0 +1,214 @@
+//! Hashes that are stored.
+
+use std::num::NonZeroUsize;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use secrecy::SecretString;
+
+use super::PASSWORD;
+use crate::auth::stored_hash::StoredHash;
+use crate::auth::{Passwords, Strength, Verdict};
+use crate::domain::user::PasswordHash;
+
+/// What new hashes are made with here.
+const STRENGTH: Strength = Strength { memory_kib: 64, iterations: 2, parallelism: 1 };
+
+/// A hash of [`PASSWORD`], made by others.
+#[derive(Clone, Copy)]
+struct Made {
+    algorithm: Algorithm,
+    version: Version,
+    strength: Strength,
+    salt: usize,
+    output: usize,
+}
+
+const GOOD: Made = Made {
+    algorithm: Algorithm::Argon2id,
+    version: Version::V0x13,
+    strength: STRENGTH,
+    salt: 16,
+    output: 32,
+};
+
+impl Made {
+    /// The parts of the PHC string between its first `$` and the others.
+    fn parts(self) -> [String; 5] {
+        let Strength { memory_kib, iterations, parallelism } = self.strength;
+        let parameters =
+            Params::new(memory_kib, iterations, parallelism, Some(self.output)).unwrap();
+        let (salt, mut output) = (vec![7; self.salt], vec![0; self.output]);
+        Argon2::new(self.algorithm, self.version, parameters)
+            .hash_password_into(PASSWORD.as_bytes(), &salt, &mut output)
+            .unwrap();
+        [
+            if self.algorithm == Algorithm::Argon2i { "argon2i" } else { "argon2id" }.to_owned(),
+            format!("v={}", if self.version == Version::V0x10 { 16 } else { 19 }),
+            format!("m={memory_kib},t={iterations},p={parallelism}"),
+            STANDARD_NO_PAD.encode(salt),
+            STANDARD_NO_PAD.encode(output),
+        ]
+    }
+
+    fn text(self) -> String {
+        format!("${}", self.parts().join("$"))
+    }
+}
+
+async fn verdict(stored: &str) -> Verdict {
+    let passwords = Passwords::new(STRENGTH, NonZeroUsize::MIN).unwrap();
+    let stored = PasswordHash::new(stored.to_owned());
+    passwords.verify(SecretString::from(PASSWORD), Some(stored)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_hash_as_new_ones_are_stays() {
+    for made in [
+        GOOD,
+        Made { salt: 8, ..GOOD },
+        Made { salt: 64, ..GOOD },
+        Made { output: 16, ..GOOD },
+        Made { output: 64, ..GOOD },
+    ] {
+        assert_eq!(verdict(&made.text()).await, Verdict::Right, "{}", made.text());
+    }
+}
+
+/// Each is weaker in one thing alone.
+#[tokio::test]
+async fn a_weaker_hash_is_known_and_replaced() {
+    let mut weaker = vec![
+        Made { algorithm: Algorithm::Argon2i, ..GOOD }.text(),
+        Made { version: Version::V0x10, ..GOOD }.text(),
+        Made { strength: Strength { memory_kib: 63, ..STRENGTH }, ..GOOD }.text(),
+        Made { strength: Strength { iterations: 1, ..STRENGTH }, ..GOOD }.text(),
+    ];
+    // Of the first version, which had no field for it.
+    let [algorithm, _, strength, salt, output] = Made { version: Version::V0x10, ..GOOD }.parts();
+    weaker.push(format!("${algorithm}${strength}${salt}${output}"));
+    let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
+    for prefix in ["$2a$", "$2b$", "$2x$", "$2y$"] {
+        weaker.push(bcrypt.replace("$2b$", prefix));
+    }
+    for text in weaker {
+        let Verdict::RightButWeak(stronger) = verdict(&text).await else {
+            panic!("{text} is not weak");
+        };
+        assert_eq!(verdict(stronger.as_str()).await, Verdict::Right);
+    }
+}
+
+/// The password would fit: it is the form that does not.
+#[tokio::test]
+async fn a_hash_that_is_out_of_bounds_belongs_to_nobody() {
+    let [algorithm, version, strength, salt, output] = GOOD.parts();
+    let good = GOOD.text();
+    let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
+    for text in [
+        good.replace("m=64", "m=+64"),
+        good.replace("p=1", "p=1,x=1"),
+        good.replace("m=64,t=2", "t=2,m=64"),
+        format!("${algorithm}${version}${strength}${salt}${output}="),
+        format!("${algorithm}${version}${strength}${salt}"),
+        format!("${algorithm}${version}${strength}${salt}$c2hvcnQ"),
+        Made { salt: 65, ..GOOD }.text(),
+        Made { output: 15, ..GOOD }.text(),
+        Made { output: 65, ..GOOD }.text(),
+        Made { strength: Strength { iterations: 33, ..STRENGTH }, ..GOOD }.text(),
+        bcrypt.replace("$2b$", "$2c$"),
+        bcrypt.replace("$04$", "$4$"),
+        format!("{bcrypt}a"),
+    ] {
+        assert_ne!(text, good);
+        assert_eq!(verdict(&text).await, Verdict::Wrong, "{text}");
+    }
+}
+
+#[test]
+fn what_a_hash_may_cost_is_bounded() {
+    for (memory_kib, iterations, parallelism, is_bounded) in [
+        (8, 1, 1, true),
+        (7, 1, 1, false),
+        (16, 1, 2, true),
+        (15, 1, 2, false),
+        (512, 32, 64, true),
+        (511, 32, 64, false),
+        (512, 33, 64, false),
+        (520, 32, 65, false),
+        (8, 0, 1, false),
+        (8, 1, 0, false),
+        (1_048_576, 1, 1, true),
+        (1_048_577, 1, 1, false),
+    ] {
+        let strength = Strength { memory_kib, iterations, parallelism };
+        assert_eq!(strength.is_bounded(), is_bounded, "{strength:?}");
+    }
+}
+
+#[test]
+fn less_memory_or_fewer_passes_are_weaker() {
+    let of = |memory_kib, iterations| Strength { memory_kib, iterations, parallelism: 1 };
+    for (memory_kib, iterations, is_weaker) in
+        [(64, 2, false), (65, 3, false), (63, 2, true), (64, 1, true), (63, 9, true), (99, 1, true)]
+    {
+        let strength = of(memory_kib, iterations);
+        assert_eq!(strength.is_weaker_than(STRENGTH), is_weaker, "{strength:?}");
+    }
+}
+
+/// Whoever gives a wrong password waits for one hash of this price, and for no second.
+#[test]
+fn only_a_hash_of_the_same_price_takes_the_same_work() {
+    let has_strength = |text: &str| StoredHash::parse(text).unwrap().has_strength(STRENGTH);
+    assert!(has_strength(&GOOD.text()));
+    for other in [
+        Strength { memory_kib: 63, ..STRENGTH },
+        Strength { memory_kib: 65, ..STRENGTH },
+        Strength { iterations: 1, ..STRENGTH },
+        Strength { memory_kib: 128, parallelism: 2, ..STRENGTH },
+    ] {
+        assert!(!has_strength(&Made { strength: other, ..GOOD }.text()), "{other:?}");
+    }
+    assert!(!has_strength(&bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string()));
+}
+
+/// bcrypt looks at 72 bytes, and at none after a NUL.
+#[test]
+fn bcrypt_does_not_see_all_of_a_long_password() {
+    let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
+    let bcrypt = StoredHash::parse(&bcrypt).unwrap();
+    let argon2 = StoredHash::parse(&GOOD.text()).unwrap();
+    for (password, is_seen) in [
+        (vec![b'x'; 72], true),
+        (vec![b'x'; 73], false),
+        (b"with\0nul".to_vec(), false),
+        (vec![0; 80], false),
+    ] {
+        assert_eq!(bcrypt.saw_all_of(&password), is_seen, "{password:?}");
+        assert!(argon2.saw_all_of(&password));
+    }
+}
+
+/// Before the library sees it, which would take the time that the text asks for.
+#[test]
+fn what_bcrypt_may_cost_is_bounded() {
+    for (start, rest, is_bcrypt) in [
+        ("$2a$04$", "a".repeat(53), true),
+        ("$2b$16$", "a".repeat(53), true),
+        ("$2x$10$", "a".repeat(53), true),
+        ("$2y$10$", "a".repeat(53), true),
+        ("$2b$03$", "a".repeat(53), false),
+        ("$2b$17$", "a".repeat(53), false),
+        ("$2b$xx$", "a".repeat(53), false),
+        ("$2c$10$", "a".repeat(53), false),
+        ("$2c$17$", "a".repeat(53), false),
+        ("$2b$10$", "a".repeat(52), false),
+        ("$2b$10$", "a".repeat(54), false),
+        ("$2b$10$", format!("{}é", "a".repeat(51)), false),
+    ] {
+        let text = format!("{start}{rest}");
+        assert_eq!(StoredHash::parse(&text).is_ok(), is_bcrypt, "{text}");
+    }
+}
