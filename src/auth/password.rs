@@ -145,3 +145,31 @@ fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
     getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{OUTPUT_LENGTH, PasswordHash, Strength, has_strength, unhashed};
+
+    /// Whoever gives a wrong password waits for one hash of this price, and for no second.
+    #[test]
+    fn only_a_hash_of_the_same_price_takes_the_same_work() {
+        let strength = Strength { memory_kib: 64, iterations: 2, parallelism: 1 };
+        let of = |strength: Strength| {
+            let hash = unhashed(strength).unwrap();
+            let hash = super::Argon2Hash { output: vec![7; OUTPUT_LENGTH], ..hash };
+            PasswordHash::new(hash.to_phc())
+        };
+        assert!(has_strength(&of(strength), strength));
+        for other in [
+            Strength { memory_kib: 63, ..strength },
+            Strength { memory_kib: 65, ..strength },
+            Strength { iterations: 1, ..strength },
+            Strength { memory_kib: 128, parallelism: 2, ..strength },
+        ] {
+            assert!(!has_strength(&of(other), strength), "{other:?}");
+        }
+        for text in ["", "$argon2id$v=19", &format!("$2b$04${}", "a".repeat(53))] {
+            assert!(!has_strength(&PasswordHash::new(text.to_owned()), strength), "{text}");
+        }
+    }
+}

@@ -158,22 +158,6 @@ fn less_memory_or_fewer_passes_are_weaker() {
     }
 }
 
-/// Whoever gives a wrong password waits for one hash of this price, and for no second.
-#[test]
-fn only_a_hash_of_the_same_price_takes_the_same_work() {
-    let has_strength = |text: &str| StoredHash::parse(text).unwrap().has_strength(STRENGTH);
-    assert!(has_strength(&GOOD.text()));
-    for other in [
-        Strength { memory_kib: 63, ..STRENGTH },
-        Strength { memory_kib: 65, ..STRENGTH },
-        Strength { iterations: 1, ..STRENGTH },
-        Strength { memory_kib: 128, parallelism: 2, ..STRENGTH },
-    ] {
-        assert!(!has_strength(&Made { strength: other, ..GOOD }.text()), "{other:?}");
-    }
-    assert!(!has_strength(&bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string()));
-}
-
 /// bcrypt looks at 72 bytes, and at none after a NUL.
 #[test]
 fn bcrypt_does_not_see_all_of_a_long_password() {

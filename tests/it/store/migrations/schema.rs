@@ -88,3 +88,22 @@ async fn rows_without_their_post_or_user_are_found_out() {
         ]
     );
 }
+
+/// A title that is gone and still indexed harms no search: the index would only grow.
+#[tokio::test]
+async fn the_index_of_searches_holds_the_titles_and_nothing_else() {
+    let place = Place::at(SQLITE.len()).await;
+    let sql = place.sql();
+    sql.execute_batch(SAMPLE).unwrap();
+    for statement in [
+        "UPDATE posts SET title = 'another lantern' WHERE id = 1",
+        "UPDATE posts SET title = title || '!', content = 'x'",
+        "INSERT INTO posts (title, content, created_at, owner_id) VALUES ('a third', '', 5, 1)",
+        "DELETE FROM posts WHERE id = 1",
+        "DELETE FROM users",
+    ] {
+        sql.execute_batch(statement).unwrap();
+        let check = "INSERT INTO post_search (post_search, rank) VALUES ('integrity-check', 1)";
+        sql.execute_batch(check).unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+}
