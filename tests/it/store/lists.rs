@@ -1,7 +1,7 @@
 //! Lists of posts: order, pages, shelves and searches.
 
 use post_api::domain::caller::Caller;
-use post_api::domain::page::{Page, Shelf};
+use post_api::domain::page::{PAGE_BYTES, Page, Shelf};
 use post_api::domain::post::PostContent;
 
 use super::stores::{FreshStore, content, noon, search, seeing_drafts, text};
@@ -209,6 +209,32 @@ pub async fn a_blank_search_finds_all(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     write_numbered(store, ada, 2).await;
     assert_eq!(store.titles(ada, search("")).await, ["1", "0"]);
+}
+
+/// Titles and contents count, those of the post that reaches the bound too. Who asks for no limit gets all.
+pub async fn a_list_ends_after_eight_mebibytes(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let write = async |title: &str, bytes: usize| {
+        let long = "x".repeat(bytes - title.len());
+        let written = PostContent { content: text(&long), ..content(title, true) };
+        store.create_post(ada, written, noon()).await.unwrap().id
+    };
+    write("oldest", 10).await;
+    write("half", PAGE_BYTES / 2).await;
+    let other = write("other half", PAGE_BYTES / 2).await;
+    let limited = Page { limit: Some(10), ..Page::default() };
+    for page in [limited.clone(), Page { limit: Some(10), ..search("l") }] {
+        let rest = Page { skip: 2, ..page.clone() };
+        let all = Page { limit: None, ..page.clone() };
+        assert_eq!(store.titles(ada, page).await, ["other half", "half"]);
+        assert_eq!(store.titles(ada, rest).await, ["oldest"]);
+        assert_eq!(store.titles(ada, all).await, ["other half", "half", "oldest"]);
+    }
+    store.delete_post(ada, other).await.unwrap();
+    write("a byte less", PAGE_BYTES / 2 - 1).await;
+    assert_eq!(store.titles(ada, limited.clone()).await, ["a byte less", "half", "oldest"]);
+    write("more than all", PAGE_BYTES + 1).await;
+    assert_eq!(store.titles(ada, limited).await, ["more than all"]);
 }
 
 async fn write_numbered(store: &FreshStore, author: Caller, count: u32) {

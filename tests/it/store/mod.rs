@@ -76,6 +76,7 @@ macro_rules! every_case_on {
                 drafts_stand_on_their_own_shelf
                 visible_drafts_stand_among_the_posts
                 a_list_carries_contents_and_votes
+                a_list_ends_after_eight_mebibytes
                 searches_are_literal
                 searches_mind_case_and_script
                 searches_of_every_length_agree
