@@ -122,6 +122,29 @@ async fn alone_a_request_is_a_batch() {
     assert!(place.later_batches().is_empty());
 }
 
+/// Its task goes with it, and whatever the batch holds.
+#[tokio::test]
+async fn a_lane_that_nobody_holds_ends() {
+    let Place { lane, turns, batches } = Place::busy(BOUNDS).await;
+    turns.add_permits(1);
+    drop((lane, turns));
+    let is_over = async {
+        while Arc::strong_count(&batches) > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_over).await.unwrap();
+}
+
+/// With nobody beside it there is nobody whom it could harm.
+#[tokio::test]
+async fn a_request_that_fails_alone_is_not_run_again() {
+    let place = Place::busy(BOUNDS).await;
+    let asked = place.ask(&[Poison]).await;
+    assert_eq!(place.end(asked).await, ["internal"]);
+    assert_eq!(place.later_batches(), [vec![Poison]]);
+}
+
 #[tokio::test]
 async fn what_waits_leaves_together_and_in_order() {
     let place = Place::busy(BOUNDS).await;
