@@ -133,6 +133,22 @@ fn members_of_a_batch_that_cannot_be_committed_go_through_alone() {
     assert!(succeeded(next_answer));
 }
 
+/// There is nobody beside it who could be at fault.
+#[test]
+fn a_member_that_cannot_be_committed_alone_is_not_run_again() {
+    let database = Database::create();
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let (orphan, answer) = member(move |connection| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        insert_orphan(connection)
+    });
+    database.write([orphan]);
+    assert!(matches!(refusal(answer), StoreError::Internal(_)));
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+    assert!(database.numbers().is_empty());
+}
+
 #[test]
 fn a_member_that_nobody_waits_for_any_more_is_not_retried() {
     let database = Database::create();
