@@ -8,6 +8,7 @@ use post_api::store::postgres::statements;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::SAMPLE;
 use super::database::Database;
 
 /// Enough for a recount of several pieces.
@@ -132,6 +133,21 @@ async fn write_between(work: &str) {
         let wrong = database.admin().await.wrong_counts().await.unwrap();
         assert_eq!(wrong, [""; 0], "after {before} statements");
     }
+}
+
+/// When the old ones are gone and their column is not: it would read as an upvote.
+#[tokio::test]
+async fn no_downvote_comes_in_on_the_way_back() {
+    let database = Database::fresh();
+    database.go_to(2).await;
+    database.run(SAMPLE).await;
+    database.run("UPDATE votes SET dir = -1 WHERE user_id = 2").await;
+    database.psql(&statements(POSTGRES[1].down)[0]);
+    let late = database.sql().await.batch_execute("UPDATE votes SET dir = -1").await;
+    assert_eq!(late.unwrap_err().code(), Some(&SqlState::CHECK_VIOLATION));
+    database.go_to(1).await;
+    assert_eq!(database.number("SELECT count(*) FROM votes WHERE user_id = 1").await, 2);
+    assert_eq!(database.number("SELECT count(*) FROM votes").await, 2);
 }
 
 /// The reference's role may write, and knows nothing of our table; nor is its path our path.
