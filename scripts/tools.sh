@@ -175,13 +175,15 @@ end_service() {
     service=
 }
 
-# Has schemathesis attack the running service, by every check it has; its other options are given.
-# How it logs in is told in tests/schemathesis.
+# Has Schemathesis attack the running service, by every check it has; its other options are given. How
+# it logs in is told in tests/schemathesis. What it keeps goes with the scratch folder.
 attack_by_document() {
-    local told=$scratch/schemathesis.told
-    if ! SCHEMATHESIS_HOOKS=tests/schemathesis/accounts.py API=$url "$tools/bin/schemathesis" \
-        --config-file tests/schemathesis/schemathesis.toml run "$url/openapi.json" --checks all \
-        --no-color "$@" >"$told" 2>&1; then
+    local told=$scratch/schemathesis.told rules=$PWD/tests/schemathesis program=$PWD/$tools/bin/schemathesis
+    if ! (
+        cd "$scratch"
+        SCHEMATHESIS_HOOKS=$rules/accounts.py API=$url "$program" --config-file "$rules/schemathesis.toml" \
+            run "$url/openapi.json" --checks all --no-color "$@" >"$told" 2>&1
+    ); then
         cat "$told" >&2
         exit 1
     fi
