@@ -14,7 +14,7 @@ use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, Fault, LogFormat, Settings, Source, keep_secret};
-use crate::http::{self, App, Limits, Pages, Shell};
+use crate::http::{self, App, LargeAnswers, Limits, Pages, Shell};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -43,7 +43,11 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let shell = Shell { origins: settings.cors_origins.clone(), access_log: settings.access_log };
+    let shell = Shell {
+        origins: settings.cors_origins.clone(),
+        access_log: settings.access_log,
+        large_answers: LargeAnswers::default(),
+    };
     let routes = api::routes(app, shell, settings.docs);
     let end = told_to_end()?;
     announce(settings, &format!("http://{address}"));

@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::App;
 use super::error::ApiError;
+use super::large::KeptOnce;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -152,6 +153,7 @@ impl Page {
             Response::new(Body::from(self.body.clone()))
         };
         response.headers_mut().extend(self.headers.iter().cloned());
+        response.extensions_mut().insert(KeptOnce);
         response
     }
 }

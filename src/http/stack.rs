@@ -1,6 +1,6 @@
 //! What happens to every request around its handler, in order: it is timed and given an id, a
 //! preflight is answered, the path is spelled in the one way, the handler runs within a time and
-//! may panic for itself alone, and the answer gets its headers.
+//! may panic for itself alone, its answer finds room if it is large, and gets its headers.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::access::Access;
 use super::cors::{Crossing, Origins};
 use super::error::ApiError;
+use super::large::LargeAnswers;
 use super::{body, headers, path};
 
 /// How long a handler may take. Every wait inside it has a bound of its own that is shorter; this
@@ -28,6 +29,7 @@ const HANDLER_TIME: Duration = Duration::from_mins(1);
 pub struct Shell {
     pub origins: Origins,
     pub access_log: bool,
+    pub large_answers: LargeAnswers,
 }
 
 /// Puts the routes into the shell.
@@ -43,7 +45,7 @@ async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Nex
     let preflight = crossing.as_ref().and_then(Crossing::answer_preflight);
     let mut response = match preflight {
         Some(response) => response,
-        None => answer(request, next, &access).await,
+        None => answer(request, next, &access, &shell.large_answers).await,
     };
     headers::complete(response.headers_mut());
     shell.origins.vary(response.headers_mut());
@@ -54,12 +56,18 @@ async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Nex
     response
 }
 
-async fn answer(request: Request<Body>, next: Next, access: &Access) -> Response {
+async fn answer(
+    request: Request<Body>,
+    next: Next,
+    access: &Access,
+    large_answers: &LargeAnswers,
+) -> Response {
+    let method = request.method().clone();
     let request = path::normalise(body::drain_unread(request));
     let span = tracing::error_span!("request", id = access.id().to_str().unwrap_or_default());
     let handled = tracing::Instrument::instrument(next.run(request), span);
     match tokio::time::timeout(HANDLER_TIME, handled).await {
-        Ok(response) => response,
+        Ok(response) => large_answers.admit(&method, response),
         Err(elapsed) => ApiError::Unavailable(elapsed.into()).into_response(),
     }
 }

@@ -3,6 +3,7 @@
 mod drain;
 mod full_disk;
 mod heads;
+mod large;
 mod legacy;
 mod limits;
 mod panic;

@@ -21,7 +21,7 @@ use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
-use post_api::http::{App, Limits, Origins, Pages, Shell, wrap};
+use post_api::http::{App, LargeAnswers, Limits, Origins, Pages, Shell, wrap};
 use post_api::store::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
 use secrecy::SecretString;
 use serde_json::json;
@@ -123,7 +123,7 @@ fn broken(way: Way) -> (Router, String) {
 }
 
 fn shell() -> Shell {
-    Shell { origins: Origins::Any, access_log: false }
+    Shell { origins: Origins::Any, access_log: false, large_answers: LargeAnswers::default() }
 }
 
 /// A request to each of the store's methods that a client can reach.

@@ -1,0 +1,258 @@
+//! Large answers: whole for whoever reads them, with a bound for all that nobody reads, and a time
+//! for each.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use post_api::http::{LargeAnswers, Limits};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
+
+use crate::support::{Answer, Persona, Served, Setup, TestApp};
+
+const LISTS: &str = "/posts?limit=1000";
+
+/// What a text takes that makes an answer large.
+const LARGE: usize = 300 * 1024;
+
+/// Room for three lists that hold one such text.
+const ROOM: u32 = 1000 * 1024;
+
+const LISTS_AT_ONCE: usize = 3;
+
+const TIME: Duration = Duration::from_mins(2);
+
+async fn start(room: u32) -> TestApp {
+    let large_answers = LargeAnswers::new(room, TIME);
+    TestApp::set_up(Setup { large_answers, ..Setup::default() }).await
+}
+
+/// No piece of it is like another.
+fn text(length: usize) -> String {
+    (0..)
+        .flat_map(|number: u32| format!("{number} ").into_bytes())
+        .take(length)
+        .map(char::from)
+        .collect()
+}
+
+async fn publish(author: &Persona<'_>, length: usize) -> Answer {
+    author.post("/posts", &json!({"title": "large", "content": text(length)})).await
+}
+
+/// An answer of which nothing is read yet.
+async fn ask(app: &TestApp, author: &Persona<'_>, path: &str) -> Response {
+    let request = author.request("GET", path).body(Body::empty()).unwrap();
+    app.routes().oneshot(request).await.unwrap()
+}
+
+/// How reading it ends.
+async fn end(response: Response) -> String {
+    match response.into_body().collect().await {
+        Ok(whole) => format!("{} bytes", whole.to_bytes().len()),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Of HTTP/2.
+struct Client {
+    requests: h2::client::SendRequest<Bytes>,
+    connection: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Client {
+    async fn connect(served: &Served, window: u32) -> Self {
+        let stream = TcpStream::connect(served.address).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        let (requests, connection) =
+            builder.initial_window_size(window).handshake(stream).await.unwrap();
+        Self { requests, connection: tokio::spawn(connection) }
+    }
+
+    async fn ask(&mut self, token: &str) -> (StatusCode, HeaderMap, h2::RecvStream) {
+        let request = Request::get(format!("http://localhost{LISTS}"));
+        let request = request.header("authorization", format!("Bearer {token}")).body(()).unwrap();
+        let (answer, _) = self.requests.send_request(request, true).unwrap();
+        let (parts, body) = answer.await.unwrap().into_parts();
+        (parts.status, parts.headers, body)
+    }
+
+    /// Without a word.
+    async fn end(self) {
+        self.connection.abort();
+        let _ = self.connection.await;
+    }
+}
+
+async fn read(mut body: h2::RecvStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.data().await {
+        let piece = piece.unwrap();
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        bytes.extend(piece);
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn a_large_list_arrives_whole_over_either_protocol() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for _ in 0..4 {
+        publish(&ada, 1024 * 1024).await.expect(201);
+    }
+    let whole = ada.get(LISTS).await.expect(200);
+    let length = whole.body.len().to_string();
+    assert_eq!(whole.json()[3]["Post"]["content"], text(1024 * 1024));
+
+    let served = Served::start(app.routes(), Limits::default());
+    let token = ada.token.as_deref().unwrap();
+    let answer = served.connect().call("GET", LISTS, token, None).unwrap().expect(200);
+    assert_eq!(answer.header("content-length"), length);
+    assert!(answer.body == whole.body, "another body over HTTP/1.1");
+
+    let mut client = Client::connect(&served, 100_000).await;
+    let (status, headers, body) = client.ask(token).await;
+    assert_eq!((status.as_u16(), headers["content-length"].to_str().unwrap()), (200, &*length));
+    assert!(read(body).await == whole.body, "another body over HTTP/2");
+    let head = ada.head(LISTS).await.expect(200);
+    assert_eq!((head.header("content-length"), head.body.len()), (&*length, 0));
+}
+
+#[tokio::test]
+async fn lists_that_nobody_gives_a_window_have_a_bound_together() {
+    let app = start(ROOM).await;
+    let ada = app.signed_in("ada").await;
+    publish(&ada, LARGE).await.expect(201);
+    let small = ada.write_post("small").await;
+    let served = Served::start(app.routes(), Limits::default());
+    let token = ada.token.as_deref().unwrap();
+    let mut clients = [Client::connect(&served, 0).await, Client::connect(&served, 0).await];
+    let (mut given, mut refused) = (Vec::new(), 0);
+    for number in 0..20 {
+        let (status, headers, body) = clients[number % 2].ask(token).await;
+        match status.as_u16() {
+            200 => given.push(body),
+            503 => {
+                assert_eq!(headers["retry-after"], "2");
+                refused += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((given.len(), refused), (LISTS_AT_ONCE, 20 - LISTS_AT_ONCE));
+
+    let mut wire = served.connect();
+    let refusal = wire.call("GET", LISTS, token, None).unwrap().expect(503);
+    assert_eq!(refusal.detail(), "the service is overloaded, try again later");
+    wire.call("GET", &format!("/posts/{small}"), token, None).unwrap().expect(200);
+    wire.call("GET", "/docs/redoc.js", "", None).unwrap().expect(200);
+
+    drop(given);
+    for client in clients {
+        client.end().await;
+    }
+    wait_for_room(&served, token);
+}
+
+/// There is some as soon as the service has seen the end of a connection.
+#[track_caller]
+fn wait_for_room(served: &Served, token: &str) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while served.connect().call("GET", LISTS, token, None).unwrap().status != 200 {
+        assert!(Instant::now() < end, "there is never room again");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_read_in_its_time_is_taken_back() {
+    let app = start(ROOM).await;
+    let ada = app.signed_in("ada").await;
+    publish(&ada, LARGE).await.expect(201);
+    let mut held = Vec::new();
+    for _ in 0..LISTS_AT_ONCE {
+        held.push(ask(&app, &ada, LISTS).await);
+    }
+    // What was handed on is only a piece.
+    let piece = held[0].body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(piece.len() < LARGE / 10, "{}", piece.len());
+    let_pass(TIME * 9 / 10).await;
+    assert_eq!(ask(&app, &ada, LISTS).await.status(), 503);
+    let_pass(TIME / 5).await;
+    for _ in 0..2 * LISTS_AT_ONCE {
+        ada.get(LISTS).await.expect(200);
+    }
+    for response in held {
+        assert_eq!(response.status(), 200);
+        assert_eq!(end(response).await, "the answer was taken back");
+    }
+}
+
+/// Nothing of it is read, or only a part.
+#[tokio::test]
+async fn a_list_whose_client_leaves_gives_its_room_back_and_leaves_no_timer() {
+    let app = start(ROOM).await;
+    let ada = app.signed_in("ada").await;
+    let before = alive();
+    publish(&ada, LARGE).await.expect(201);
+    for _ in 0..2 * LISTS_AT_ONCE {
+        let mut response = ask(&app, &ada, LISTS).await;
+        assert_eq!(response.status(), 200);
+        drop(ask(&app, &ada, LISTS).await);
+        response.body_mut().frame().await.unwrap().unwrap();
+    }
+    // A task that was told to end does so when it has its turn.
+    for _ in 0..1000 {
+        if alive() <= before {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{} timers are left", alive() - before);
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_the_room_has_all_of_it() {
+    let app = start(100 * 1024).await;
+    let ada = app.signed_in("ada").await;
+    publish(&ada, LARGE).await.expect(201);
+    let held = ask(&app, &ada, LISTS).await;
+    assert_eq!(ada.get(LISTS).await.status, 503);
+    drop(held);
+    ada.get(LISTS).await.expect(200);
+}
+
+/// Not "try again later": it was done.
+#[tokio::test]
+async fn a_write_that_was_done_is_not_denied_for_its_large_answer() {
+    let app = start(100 * 1024).await;
+    let ada = app.signed_in("ada").await;
+    publish(&ada, LARGE).await.expect(201);
+    let held = ask(&app, &ada, LISTS).await;
+    let post = json!({"title": "second", "content": text(LARGE)}).to_string();
+    let request = ada.request("POST", "/posts").header("content-type", "application/json");
+    let response = app.routes().oneshot(request.body(Body::from(post)).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 201);
+    assert_eq!(end(response).await, "the answer was taken back");
+    drop(held);
+    assert_eq!(ada.titles(LISTS).await, ["second", "large"]);
+}
+
+fn alive() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+/// The store has threads of its own, for which only true time passes.
+async fn let_pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+    // The store may answer so fast that nobody else has a turn.
+    tokio::task::yield_now().await;
+}
