@@ -11,6 +11,7 @@ mod files;
 mod floods;
 mod front;
 mod idle;
+mod lists;
 mod logins;
 mod memory;
 mod over;

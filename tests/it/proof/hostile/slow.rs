@@ -159,7 +159,7 @@ fn trickle(slow: &mut [Slow], beside: &Beside, until_gone_from: Option<&Watch>) 
 }
 
 /// As much text as a list shows at most.
-fn publish_large_posts(service: &Service, token: &str) {
+pub(super) fn publish_large_posts(service: &Service, token: &str) {
     let post = json!({"title": "large", "content": "x".repeat(1024 * 1024)});
     let mut wire = service.connect();
     for _ in 0..8 {
