@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use post_api::domain::user::UserId;
 use post_api::store::migrate::{Admin as _, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED};
-use post_api::store::postgres::{Address, Patience, PostgresAdmin, statements};
+use post_api::store::postgres::{Address, Patience, PostgresAdmin, PostgresStore, statements};
+use post_api::store::{Readiness, Store as _, StoreError};
 
 use super::database::{Database, assert_same};
 use crate::store::stores::noon;
@@ -155,4 +157,21 @@ async fn without_a_session_nothing_is_migrated() {
     assert!(matches!(admin.stamp(1, noon()).await, Err(MigrateError::NoSession)));
     database.go_to(POSTGRES.len()).await;
     assert!(admin.step_towards(POSTGRES.len(), noon()).await.unwrap().is_none());
+}
+
+/// A step that was begun is none that is done, and the schema none that requests are written for.
+#[tokio::test]
+async fn nobody_is_served_while_a_step_is_under_way() {
+    let database = Database::fresh();
+    database.go_to(POSTGRES.len()).await;
+    database
+        .run("UPDATE schema_migrations SET applied_at = NULL WHERE revision LIKE '0005%'")
+        .await;
+    let store = PostgresStore::open(&Address::parse(&database.url).unwrap()).unwrap();
+    assert_eq!(store.check_ready().await.unwrap(), Readiness::WrongRevision);
+    let refused = store.find_user(UserId(1)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    database.go_to(POSTGRES.len()).await;
+    assert_eq!(store.check_ready().await.unwrap(), Readiness::Ready);
+    assert_eq!(store.find_user(UserId(1)).await.unwrap(), None);
 }
