@@ -65,20 +65,20 @@ impl Judge {
     /// Panics unless a request like that may be answered like this.
     pub(crate) fn check(&self, method: &Method, path: &str, answer: &Answer) {
         let at_path = |operation: &&Operation| fits(&operation.path, path);
-        let mut here = self.operations.iter().filter(at_path).peekable();
+        let mut operations = self.operations.iter().filter(at_path).peekable();
         let is_page = PAGES.iter().any(|page| fits(page, path));
-        let is_nowhere = here.peek().is_none() && !is_page && path != "/docs/oauth2-redirect";
+        let is_nowhere = operations.peek().is_none() && !is_page && path != "/docs/oauth2-redirect";
         // A HEAD is a GET whose body is kept back (RFC 9110, 9.3.2).
         let is_head = method == Method::HEAD;
         let asked = if is_head { "GET" } else { method.as_str() };
-        if let Some(operation) = here.find(|operation| operation.method == asked) {
+        if let Some(operation) = operations.find(|operation| operation.method == asked) {
             return operation.check(answer, is_head);
         }
-        let is_read = asked == "GET";
+        let reads = asked == "GET";
         let status = answer.status.as_u16();
         match status {
-            200 if is_page && is_read => return,
-            404 if is_nowhere || (is_page && is_read) => {}
+            200 if is_page && reads => return,
+            404 if is_nowhere || (is_page && reads) => {}
             405 if !is_nowhere && !answer.header("allow").is_empty() => {}
             _ => panic!("{method} {path}: {answer:?}"),
         }
