@@ -139,7 +139,7 @@ async fn the_shape_is_enough() {
 }
 
 /// A change of the reference's schema, and what is said of it.
-const OTHER_SHAPES: [(&str, &[&str]); 10] = [
+const OTHER_SHAPES: [(&str, &[&str]); 11] = [
     (
         "ALTER TABLE users ALTER COLUMN email TYPE varchar(50)",
         &["users.email: expected text not null, found character varying(50) not null"],
@@ -157,6 +157,10 @@ const OTHER_SHAPES: [(&str, &[&str]); 10] = [
         ],
     ),
     ("DROP TABLE votes", &["table votes: expected ordinary, found nothing"]),
+    (
+        "ALTER TABLE posts ENABLE ROW LEVEL SECURITY",
+        &["table posts: expected ordinary, found ordinary, with row security"],
+    ),
     (
         "ALTER TABLE posts ADD CONSTRAINT short CHECK (length(title) < 80)",
         &["constraint posts: expected nothing, found CHECK (length(title::text) < 80)"],
