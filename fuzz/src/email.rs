@@ -15,6 +15,7 @@ pub(crate) fn open() -> Attack {
         assert!(normal.len() <= 320 * 4, "{normal:?}");
         let (local, domain) = normal.rsplit_once('@').expect("an address");
         assert!(!local.is_empty() && domain.contains('.'), "{normal:?}");
-        assert_eq!(domain, domain.to_lowercase(), "{normal:?}");
+        // Not all of Unicode: Cherokee is folded to its capitals.
+        assert!(!domain.contains(|letter: char| letter.is_ascii_uppercase()), "{normal:?}");
     })
 }
