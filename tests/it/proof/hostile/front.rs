@@ -85,7 +85,7 @@ impl Front {
         String::from_utf8_lossy(&said).into_owned()
     }
 
-    /// What it has passed on until now.
+    /// What it has passed on until now, also where its client did not wait for the answer.
     pub(super) fn passed(&self) -> Vec<Passed> {
         let log = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap();
         let fields = log.lines().map(|line| line.split('\t').collect::<Vec<_>>());
@@ -114,7 +114,7 @@ fn configure(service: &str) -> String {
         "daemon off; master_process off; worker_processes 1; pid pid;
 events {{ worker_connections 128; }}
 http {{
-    log_format passed '$http_x_request_id\\t$request_method\\t$request_uri\\t$upstream_status';
+    log_format passed '$http_x_request_id\\t$request_method\\t$request_uri\\t$upstream_addr';
     access_log access.log passed;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;

@@ -27,8 +27,9 @@ const LIST: u64 = 16 * MIB;
 /// Long, and the same for all: the service keeps each once.
 const DOCUMENTS: [&str; 2] = ["/openapi.json", "/docs/swagger-ui-bundle.js"];
 
-/// The longest that one of them is borne, and as much again for a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// The longest that one of them is borne, for those too who find room only when the first are gone, and
+/// as much again for a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A connection that says a piece of something, again and again.
 struct Slow {
