@@ -29,7 +29,7 @@ const DOCUMENTS: [&str; 2] = ["/openapi.json", "/docs/swagger-ui-bundle.js"];
 
 /// The longest that one of them is borne, for those too who find room only when the first are gone, and
 /// as much again for a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A connection that says a piece of something, again and again.
 struct Slow {
