@@ -67,7 +67,7 @@ impl Judge {
         let at_path = |operation: &&Operation| fits(&operation.path, path);
         let mut operations = self.operations.iter().filter(at_path).peekable();
         let is_page = PAGES.iter().any(|page| fits(page, path));
-        let is_nowhere = operations.peek().is_none() && !is_page && path != "/docs/oauth2-redirect";
+        let is_nowhere = operations.peek().is_none() && !is_page;
         // A HEAD is a GET whose body is kept back (RFC 9110, 9.3.2).
         let is_head = method == Method::HEAD;
         let asked = if is_head { "GET" } else { method.as_str() };
