@@ -19,7 +19,7 @@ use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::{Clock as _, SystemClock};
 use post_api::domain::policy::Policy;
 use post_api::domain::user::UserId;
-use post_api::http::{self, App, LargeAnswers, Limits, Origins, Pages, Shell};
+use post_api::http::{self, App, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell};
 use post_api::store::migrate::{Admin as _, migrate};
 use post_api::store::postgres::{Address, PostgresAdmin, PostgresStore, connect};
 use secrecy::SecretString;
@@ -140,12 +140,13 @@ impl Service {
             clock,
             policy: Policy::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+            large_answers: LargeAnswers::default(),
             root_path: String::new(),
         };
         let shell = Shell {
             origins: Origins::Any,
             access_log: false,
-            large_answers: LargeAnswers::default(),
+            large_bodies: LargeBodies::default(),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -16,7 +16,7 @@ use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::UserId;
-use post_api::http::{App, LargeAnswers, Origins, Pages, Shell};
+use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell};
 use post_api::store::sqlite::SqliteStore;
 use secrecy::SecretString;
 use tower::ServiceExt as _;
@@ -61,12 +61,13 @@ impl Service {
             clock,
             policy: Policy::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+            large_answers: LargeAnswers::default(),
             root_path: String::new(),
         };
         let shell = Shell {
             origins: Origins::Any,
             access_log: false,
-            large_answers: LargeAnswers::default(),
+            large_bodies: LargeBodies::default(),
         };
         Self { routes: api::routes(app, shell, false), tokens: Arc::new(tokens), posts }
     }

@@ -43,10 +43,11 @@ pub fn routes(app: App, shell: Shell, with_pages: bool) -> Router {
         .route("/docs/oauth2-redirect", get(http::serve_redirect))
         .route("/docs/{file}", get(http::serve_asset))
         .route("/redoc", get(http::serve_redoc));
+    let large_answers = app.large_answers.clone();
     let routes = if with_pages { routes.merge(pages) } else { routes };
     let routes = routes
         .fallback(http::route_not_found)
         .method_not_allowed_fallback(http::method_not_allowed)
         .with_state(Arc::new(app));
-    http::wrap(routes, shell)
+    http::wrap(routes, shell, large_answers)
 }

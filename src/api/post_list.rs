@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 use serde_json::Value;
 
 use super::post_types::PostOut;
@@ -11,8 +12,7 @@ use crate::domain::caller::Caller;
 use crate::domain::page::{Page, Shelf};
 use crate::domain::policy::Drafts;
 use crate::http::{
-    App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, boolean, integer_from_text,
-    stored_text,
+    App, BodyKind, Input, Integer, Problem, Reading, Valid, boolean, integer_from_text, stored_text,
 };
 
 /// The most posts that a list is asked for at once, where there is a bound.
@@ -72,9 +72,11 @@ pub(super) async fn list_posts(
     State(app): State<Arc<App>>,
     caller: Caller,
     Valid(Query(page)): Valid<Query>,
-) -> ApiResult<Json<Vec<PostOut>>> {
+) -> ApiResult<Response> {
     let posts = app.store.list_posts(caller, page).await?;
-    Ok(Json(posts.into_iter().map(PostOut::from).collect()))
+    let bytes = posts.iter().map(|found| found.post.weight()).sum();
+    let posts: Vec<PostOut> = posts.into_iter().map(PostOut::from).collect();
+    app.large_answers.write(bytes, posts).await
 }
 
 /// Up to [`MAXIMUM_LIMIT`]. A larger number is refused, or where there is no bound means all.
@@ -107,7 +109,7 @@ fn not_negative(text: &str) -> Result<Integer, Problem> {
 /// A blank search finds everything, as none does.
 fn search(text: &str) -> Result<Option<String>, Problem> {
     let text = stored_text(text)?;
-    Ok(Some(text.into_string()).filter(|text| !text.is_empty()))
+    Ok(Some(text.as_str().to_owned()).filter(|text| !text.is_empty()))
 }
 
 fn published(text: &str) -> Result<bool, Problem> {

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::responses::serialize_timestamp;
+use super::responses::{serialize_text, serialize_timestamp};
 use crate::domain::post;
+use crate::domain::text::Text;
 
 /// What an author writes.
 #[derive(Deserialize, ToSchema)]
@@ -25,8 +26,12 @@ pub(super) struct PostCreate {
     "created_at": "2025-01-31T12:00:00.123456Z", "owner_id": 1
 }))]
 pub(super) struct Post {
-    title: String,
-    content: String,
+    #[serde(serialize_with = "serialize_text")]
+    #[schema(value_type = String)]
+    title: Text,
+    #[serde(serialize_with = "serialize_text")]
+    #[schema(value_type = String)]
+    content: Text,
     #[schema(default = true, required = false)]
     published: bool,
     id: i64,
@@ -39,8 +44,8 @@ pub(super) struct Post {
 impl From<post::Post> for Post {
     fn from(post: post::Post) -> Self {
         Self {
-            title: post.title.into_string(),
-            content: post.content.into_string(),
+            title: post.title,
+            content: post.content,
             published: post.published,
             id: post.id.0,
             created_at: post.created_at,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::domain::text::Text;
 use crate::http::{ApiError, Json};
 
 /// RFC 3339 in UTC with six digits of the second, or none when they are zero: Python's
@@ -22,6 +23,10 @@ pub(super) fn serialize_timestamp<S: Serializer>(
     } else {
         serializer.collect_str(&format_args!("{timestamp:.0}"))
     }
+}
+
+pub(super) fn serialize_text<S: Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.as_str())
 }
 
 /// 201 with the new thing, and where it is.

@@ -14,7 +14,7 @@ use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, Fault, LogFormat, Settings, Source, keep_secret};
-use crate::http::{self, App, LargeAnswers, Limits, Pages, Shell};
+use crate::http::{self, App, LargeAnswers, LargeBodies, Limits, Pages, Shell};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -46,7 +46,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     let shell = Shell {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
-        large_answers: LargeAnswers::default(),
+        large_bodies: LargeBodies::default(),
     };
     let routes = api::routes(app, shell, settings.docs);
     let end = told_to_end()?;
@@ -78,6 +78,7 @@ fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
         clock,
         policy: settings.policy,
         pages,
+        large_answers: LargeAnswers::default(),
         root_path: settings.root_path.clone(),
     })
 }

@@ -66,7 +66,7 @@ impl Filling {
     }
 
     pub fn push(&mut self, found: PostWithVotes) {
-        self.bytes += found.post.title.as_str().len() + found.post.content.as_str().len();
+        self.bytes += found.post.weight();
         self.posts.push(found);
     }
 

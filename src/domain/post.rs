@@ -28,6 +28,14 @@ pub struct Post {
     pub owner_id: UserId,
 }
 
+impl Post {
+    /// Bytes of its texts: nearly all that it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.title.as_str().len() + self.content.as_str().len()
+    }
+}
+
 /// A post as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostWithVotes {

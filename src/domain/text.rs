@@ -1,8 +1,11 @@
 //! Text that every store can keep.
 
-/// Any Unicode text without NUL, kept exactly as it came: PostgreSQL cannot store NUL.
+use std::sync::Arc;
+
+/// Any Unicode text without NUL, kept exactly as it came: PostgreSQL cannot store NUL. Copies share
+/// its bytes: several may be answered with the same post.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Text(String);
+pub struct Text(Arc<str>);
 
 /// The text holds a NUL character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +15,7 @@ pub struct HoldsNul;
 impl Text {
     /// # Errors
     /// [`HoldsNul`] if there is one in it.
-    pub fn parse(text: impl Into<String>) -> Result<Self, HoldsNul> {
+    pub fn parse(text: impl Into<Arc<str>>) -> Result<Self, HoldsNul> {
         let text = text.into();
         if text.contains('\0') {
             return Err(HoldsNul);
@@ -22,17 +25,12 @@ impl Text {
 
     /// A text that a store has kept before.
     #[must_use]
-    pub fn from_stored(text: String) -> Self {
-        Self(text)
+    pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
     }
 
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    #[must_use]
-    pub fn into_string(self) -> String {
-        self.0
     }
 }

@@ -1,8 +1,10 @@
 //! Request bodies: read up to a bound, and what nobody read drained up to another, so that an
 //! early answer reaches its client and the connection stays usable.
 
+use std::error::Error;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,6 +16,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::error::ApiError;
+use super::large_bodies::{LargeBodies, NoRoom, Share};
 
 /// The largest body that is read: 2 MiB.
 const MAXIMUM_BODY: usize = 2 * 1024 * 1024;
@@ -42,29 +45,43 @@ pub(super) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, ApiErr
     match tokio::time::timeout(BODY_TIME, reading).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
+        Ok(Err(error)) if is_for_want_of_room(error.as_ref()) => Err(ApiError::Overloaded),
         // Cut short or badly chunked: nobody is left to read the answer.
         Ok(Err(_)) => Err(ApiError::UnreadableBody),
         Err(_) => Err(ApiError::RequestTimeout),
     }
 }
 
-/// Wraps the body so that its unread rest is drained when it is dropped: unless its client waits
-/// to be asked for it, and nobody did. To drain it would be to ask.
-pub(super) fn drain_unread(request: Request<Body>) -> Request<Body> {
-    if http_body::Body::is_end_stream(request.body()) {
-        return request;
-    }
-    let under_way = !request.headers().contains_key(EXPECT);
-    request.map(|body| Body::new(Drained { body: Some(body), under_way }))
+/// The library has wrapped it, perhaps more than once.
+fn is_for_want_of_room(error: &(dyn Error + 'static)) -> bool {
+    error.is::<NoRoom>() || error.source().is_some_and(is_for_want_of_room)
 }
 
-struct Drained {
+/// Wraps the body so that what is read of it has room, until the share is dropped that comes with it;
+/// and so that its unread rest is drained when it is dropped: unless its client waits to be asked for
+/// it, and nobody did. To drain it would be to ask.
+pub(super) fn take_in(
+    request: Request<Body>,
+    large_bodies: &LargeBodies,
+) -> (Request<Body>, Option<Arc<Share>>) {
+    if http_body::Body::is_end_stream(request.body()) {
+        return (request, None);
+    }
+    let under_way = !request.headers().contains_key(EXPECT);
+    let share = Arc::new(large_bodies.open());
+    let same = Arc::clone(&share);
+    let taken = |body| Body::new(TakenIn { body: Some(body), share: same, under_way });
+    (request.map(taken), Some(share))
+}
+
+struct TakenIn {
     body: Option<Body>,
+    share: Arc<Share>,
     /// The client sends it, on its own or because it was asked to.
     under_way: bool,
 }
 
-impl http_body::Body for Drained {
+impl http_body::Body for TakenIn {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -77,12 +94,14 @@ impl http_body::Body for Drained {
         let Some(body) = self.body.as_mut() else {
             return Poll::Ready(None);
         };
-        let frame = Pin::new(body).poll_frame(context);
-        // Nothing is left to drain after the end or an error.
-        if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
+        let frame = ready!(Pin::new(body).poll_frame(context));
+        let Some(Ok(frame)) = frame else {
+            // Nothing is left to drain after the end or an error.
             self.body = None;
-        }
-        frame
+            return Poll::Ready(frame);
+        };
+        let room = self.share.take(frame.data_ref().map_or(0, Bytes::len));
+        Poll::Ready(Some(room.map(|()| frame).map_err(axum::Error::new)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -94,7 +113,7 @@ impl http_body::Body for Drained {
     }
 }
 
-impl Drop for Drained {
+impl Drop for TakenIn {
     fn drop(&mut self) {
         let Some(body) = self.body.take() else {
             return;

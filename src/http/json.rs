@@ -49,8 +49,21 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// A response with the value as its body.
 pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Response {
+    json_response_of(0, status, value)
+}
+
+/// The same for a value whose texts have so many bytes, as far as that is known.
+pub(super) fn json_response_of(
+    bytes: usize,
+    status: StatusCode,
+    value: &impl Serialize,
+) -> Response {
+    // With the names and numbers around them.
+    let mut body = Vec::with_capacity(bytes + bytes / 4 + 128);
     // Values of ours always serialize: no map has keys other than strings.
-    let body = serde_json::to_vec(value).unwrap_or_default();
+    if serde_json::to_writer(&mut body, value).is_err() {
+        body.clear();
+    }
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -10,7 +10,8 @@ mod extract;
 mod form;
 mod headers;
 mod json;
-mod large;
+mod large_answers;
+mod large_bodies;
 mod pages;
 mod path;
 mod serve;
@@ -31,7 +32,8 @@ pub use cors::Origins;
 pub use error::{ApiError, method_not_allowed, route_not_found};
 pub use extract::{OptionalCaller, Valid};
 pub use json::Json;
-pub use large::LargeAnswers;
+pub use large_answers::LargeAnswers;
+pub use large_bodies::LargeBodies;
 pub use pages::{Pages, serve_asset, serve_document, serve_redirect, serve_redoc, serve_swagger};
 pub use serve::{Limits, listen, serve};
 pub use stack::{Shell, wrap};
@@ -45,6 +47,7 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub policy: Policy,
     pub pages: Pages,
+    pub large_answers: LargeAnswers,
     /// Below which a proxy shows the service; empty, or begins with a slash.
     pub root_path: String,
 }

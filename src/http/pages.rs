@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::App;
 use super::error::ApiError;
-use super::large::KeptOnce;
+use super::large_answers::KeptOnce;
 
 const HTML: &str = "text/html; charset=utf-8";
 

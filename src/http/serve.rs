@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Layer as _;
 
-use super::large::LARGE;
+use super::large_answers::LARGE;
 use super::stalled::StallBounded;
 
 /// What a client may take of the listener. The defaults are for a service bare on the net.
@@ -129,7 +129,7 @@ fn configure<A>(server: &mut axum_server::Server<SocketAddr, A>, limits: Limits)
         // still, and a dead one stands still by itself.
         .max_concurrent_streams(limits.streams)
         // What has left its answer, and waits for the connection.
-        .max_send_buf_size(usize::try_from(LARGE).unwrap_or(usize::MAX));
+        .max_send_buf_size(LARGE);
 }
 
 /// Admits a connection while there is a place, which it holds until it ends.

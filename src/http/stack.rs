@@ -17,7 +17,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::access::Access;
 use super::cors::{Crossing, Origins};
 use super::error::ApiError;
-use super::large::LargeAnswers;
+use super::large_answers::LargeAnswers;
+use super::large_bodies::LargeBodies;
 use super::{body, headers, path};
 
 /// How long a handler may take. Every wait inside it has a bound of its own that is shorter; this
@@ -29,23 +30,30 @@ const HANDLER_TIME: Duration = Duration::from_mins(1);
 pub struct Shell {
     pub origins: Origins,
     pub access_log: bool,
-    pub large_answers: LargeAnswers,
+    pub large_bodies: LargeBodies,
 }
 
-/// Puts the routes into the shell.
-pub fn wrap(routes: Router, shell: Shell) -> Router {
+struct Around {
+    shell: Shell,
+    large_answers: LargeAnswers,
+}
+
+/// Puts the routes into the shell; the room for large answers is that into which they write theirs.
+pub fn wrap(routes: Router, shell: Shell, large_answers: LargeAnswers) -> Router {
+    let around = Around { shell, large_answers };
     let routes = routes.layer(CatchPanicLayer::custom(after_panic));
     // A layer of the routes' own router would run only after a route was found.
-    Router::new().fallback_service(routes).layer(from_fn_with_state(Arc::new(shell), pass))
+    Router::new().fallback_service(routes).layer(from_fn_with_state(Arc::new(around), pass))
 }
 
-async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Next) -> Response {
+async fn pass(State(around): State<Arc<Around>>, request: Request<Body>, next: Next) -> Response {
+    let shell = &around.shell;
     let access = Access::begin(&request, shell.access_log);
     let crossing = Crossing::of(request.method(), request.headers());
     let preflight = crossing.as_ref().and_then(Crossing::answer_preflight);
     let mut response = match preflight {
         Some(response) => response,
-        None => answer(request, next, &access, &shell.large_answers).await,
+        None => answer(request, next, &access, &around).await,
     };
     headers::complete(response.headers_mut());
     shell.origins.vary(response.headers_mut());
@@ -56,18 +64,14 @@ async fn pass(State(shell): State<Arc<Shell>>, request: Request<Body>, next: Nex
     response
 }
 
-async fn answer(
-    request: Request<Body>,
-    next: Next,
-    access: &Access,
-    large_answers: &LargeAnswers,
-) -> Response {
+async fn answer(request: Request<Body>, next: Next, access: &Access, around: &Around) -> Response {
     let method = request.method().clone();
-    let request = path::normalise(body::drain_unread(request));
+    let (request, _share) = body::take_in(request, &around.shell.large_bodies);
+    let request = path::normalise(request);
     let span = tracing::error_span!("request", id = access.id().to_str().unwrap_or_default());
     let handled = tracing::Instrument::instrument(next.run(request), span);
     match tokio::time::timeout(HANDLER_TIME, handled).await {
-        Ok(response) => large_answers.admit(&method, response),
+        Ok(response) => around.large_answers.admit(&method, response),
         Err(elapsed) => ApiError::Unavailable(elapsed.into()).into_response(),
     }
 }

@@ -60,6 +60,13 @@ statements! {
     );
 }
 
+/// Lists that are read side by side: each may have [`crate::domain::page::PAGE_BYTES`].
+const SIDE_BY_SIDE: usize = 8;
+
+/// Bytes of texts that are read for a batch. Lists whose turn comes after that are refused as too much
+/// at once: nobody but clients that ask for many different long lists at the same moment finds out.
+const BATCH_BYTES: usize = 64 * 1024 * 1024;
+
 pub(super) struct ListPosts(pub(super) Arc<Sessions>);
 
 #[async_trait]
@@ -85,8 +92,8 @@ pub(super) async fn list_alone(
     lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
 }
 
-/// Equal lists are read once. All are sent without a wait between them, the question who of the
-/// callers is there last: an account that is there now was there when its list was read.
+/// Equal lists are read once. The question who of the callers is there comes last: an account that is
+/// there now was there when its list was read.
 pub(super) async fn list_posts(
     sessions: &Sessions,
     requests: &[&(Caller, Page)],
@@ -102,21 +109,39 @@ pub(super) async fn list_posts(
         session.prepare(list.statement()).await?;
     }
     session.prepare(&FIND_USERS).await?;
-    let lists = try_join_all(distinct.iter().map(|list| list.read(&session)));
+    let mut turns = distinct.chunks(SIDE_BY_SIDE);
+    let last = turns.next_back().unwrap_or_default();
+    let mut lists = Vec::new();
+    for turn in turns {
+        lists.extend(read_side_by_side(&session, turn, &lists).await?);
+    }
     let callers: [Value<'_>; 1] = [&callers];
-    let (lists, users) = tokio::join!(lists, session.query(&FIND_USERS, &callers));
-    let (lists, users) = (lists?, read_users(&users?)?);
+    let users = session.query(&FIND_USERS, &callers);
+    let (rest, users) = tokio::join!(read_side_by_side(&session, last, &lists), users);
+    lists.extend(rest?);
+    let users = read_users(&users?)?;
 
     let answer = |((caller, _), list): (&&(Caller, Page), &List)| {
         if !users.contains(&caller.user_id) {
             return Err(StoreError::CallerGone);
         }
         let place = distinct.binary_search(list).ok();
-        place
-            .and_then(|place| lists.get(place).cloned())
-            .ok_or_else(|| StoreError::internal("a list was not read"))
+        place.and_then(|place| lists.get(place).cloned()).ok_or(StoreError::Overloaded)
     };
     Ok(requests.iter().zip(&asked).map(answer).collect())
+}
+
+/// All are sent without a wait between them; none if what was read before is too much already.
+async fn read_side_by_side(
+    session: &Session,
+    asked: &[List],
+    before: &[Vec<PostWithVotes>],
+) -> Result<Vec<Vec<PostWithVotes>>> {
+    let bytes: usize = before.iter().flatten().map(|found| found.post.weight()).sum();
+    if bytes > BATCH_BYTES {
+        return Ok(Vec::new());
+    }
+    try_join_all(asked.iter().map(|list| list.read(session))).await
 }
 
 /// All that a list depends on.

@@ -50,6 +50,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A queue of many batches would be worked off too late; more than this is refused at once.
 const LANE: Bounds = Bounds { queue: 4096, members: 256, patience: PATIENCE };
 
+/// The same for what carries the texts of posts, each of which may have 2 MiB.
+const LANE_OF_TEXTS: Bounds = Bounds { members: 64, ..LANE };
+
 pub struct PostgresStore {
     sessions: Arc<Sessions>,
     callers: Lane<FindCallers>,
@@ -69,9 +72,9 @@ impl PostgresStore {
         let sessions = Arc::new(Sessions::new(address)?);
         Ok(Self {
             callers: Lane::open(FindCallers(Arc::clone(&sessions)), LANE),
-            posts: Lane::open(FindPosts(Arc::clone(&sessions)), LANE),
+            posts: Lane::open(FindPosts(Arc::clone(&sessions)), LANE_OF_TEXTS),
             lists: Lane::open(ListPosts(Arc::clone(&sessions)), LANE),
-            new_posts: Lane::open(CreatePosts(Arc::clone(&sessions)), LANE),
+            new_posts: Lane::open(CreatePosts(Arc::clone(&sessions)), LANE_OF_TEXTS),
             votes: Lane::open(CastVotes(Arc::clone(&sessions)), LANE),
             withdrawals: Lane::open(WithdrawVotes(Arc::clone(&sessions)), LANE),
             sessions,

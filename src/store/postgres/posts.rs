@@ -200,8 +200,8 @@ pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
     Ok(PostWithVotes {
         post: Post {
             id: PostId(column(row, 0)?),
-            title: Text::from_stored(column(row, 1)?),
-            content: Text::from_stored(column(row, 2)?),
+            title: Text::from_stored(column::<&str>(row, 1)?),
+            content: Text::from_stored(column::<&str>(row, 2)?),
             published: column(row, 3)?,
             created_at: column(row, 4)?,
             owner_id: UserId(column(row, 5)?),

@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file.
 //!
 //! One thread writes, committing what waits together; a few threads read, each on a connection
-//! of its own. WAL with `synchronous = FULL`: a commit is on the disk before it is answered.
+//! of its own, and others like them read lists, so that nobody's short read waits behind long ones. WAL with `synchronous = FULL`: a commit is on the disk before it is answered.
 //! Other processes may use the file too (a backup, the command line): a lock is waited for
 //! [`BUSY_TIMEOUT`].
 
@@ -38,6 +38,7 @@ pub use statements::request_statements;
 
 pub struct SqliteStore {
     readers: Readers,
+    list_readers: Readers,
     writer: Writer,
 }
 
@@ -47,7 +48,11 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`] if the file cannot be opened or the threads not started.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { writer: Writer::open(path)?, readers: Readers::open(path)? })
+        Ok(Self {
+            writer: Writer::open(path)?,
+            readers: Readers::open(path, "sqlite-read")?,
+            list_readers: Readers::open(path, "sqlite-list")?,
+        })
     }
 }
 
@@ -100,7 +105,7 @@ impl Store for SqliteStore {
     }
 
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<Vec<PostWithVotes>> {
-        self.readers.run(move |database| posts::list_posts(database, caller, &page)).await
+        self.list_readers.run(move |database| posts::list_posts(database, caller, &page)).await
     }
 
     async fn replace_post(

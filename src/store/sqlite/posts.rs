@@ -198,8 +198,8 @@ fn read_post_with_votes(row: &Row<'_>) -> rusqlite::Result<PostWithVotes> {
     Ok(PostWithVotes {
         post: Post {
             id: PostId(row.get(0)?),
-            title: Text::from_stored(row.get(1)?),
-            content: Text::from_stored(row.get(2)?),
+            title: Text::from_stored(row.get_ref(1)?.as_str()?),
+            content: Text::from_stored(row.get_ref(2)?.as_str()?),
             published: row.get(3)?,
             created_at: timestamp(row, 4)?,
             owner_id: UserId(row.get(5)?),

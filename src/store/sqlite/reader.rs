@@ -1,5 +1,5 @@
-//! The threads that read. Each has a connection of its own, so that no read waits for a write;
-//! a statement that takes long holds one of them up, never the threads that serve requests.
+//! Threads that read. Each has a connection of its own, so that no read waits for a write; a
+//! statement that takes long holds one of them up, never the threads that serve requests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::store::{Result, StoreError};
 /// Reads that may wait.
 const QUEUE: usize = 4096;
 
-/// One for each core, within these: with two a short read passes a long one.
+/// One for each core, within these.
 const FEWEST: usize = 2;
 const MOST: usize = 8;
 
@@ -25,14 +25,15 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// Starts the threads; their names begin with this one.
+    pub(super) fn open(path: &Path, name: &str) -> Result<Self> {
         let (queue, jobs) = crossbeam_channel::bounded::<Job>(QUEUE);
         let cores = std::thread::available_parallelism().map_or(FEWEST, std::num::NonZero::get);
         for number in 0..cores.clamp(FEWEST, MOST) {
             let connection = connection::open_reader(path)?;
             let jobs = jobs.clone();
             std::thread::Builder::new()
-                .name(format!("sqlite-read-{number}"))
+                .name(format!("{name}-{number}"))
                 .spawn(move || work(&connection, &jobs))
                 .map_err(StoreError::unavailable)?;
         }

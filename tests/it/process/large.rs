@@ -228,6 +228,21 @@ async fn an_answer_larger_than_the_room_has_all_of_it() {
     ada.get(LISTS).await.expect(200);
 }
 
+/// Each of its characters takes six bytes.
+#[tokio::test]
+async fn what_is_escaped_counts_as_it_is_written() {
+    let app = start(ROOM).await;
+    let ada = app.signed_in("ada").await;
+    let content = "\u{1}".repeat(100 * 1024);
+    ada.post("/posts", &json!({"title": "large", "content": content})).await.expect(201);
+    let held = ask(&app, &ada, LISTS).await;
+    assert_eq!(held.status(), 200);
+    let refusal = ada.get(LISTS).await.expect(503);
+    assert_eq!(refusal.header("retry-after"), "2");
+    drop(held);
+    assert_eq!(ada.get(LISTS).await.expect(200).json()[0]["Post"]["content"], content);
+}
+
 /// Not "try again later": it was done.
 #[tokio::test]
 async fn a_write_that_was_done_is_not_denied_for_its_large_answer() {

@@ -1,5 +1,6 @@
 //! The service as a process: how it starts and ends, what it bears, and what it keeps to itself.
 
+mod bodies;
 mod drain;
 mod full_disk;
 mod heads;

@@ -21,7 +21,7 @@ use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
-use post_api::http::{App, LargeAnswers, Limits, Origins, Pages, Shell, wrap};
+use post_api::http::{App, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell, wrap};
 use post_api::store::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
 use secrecy::SecretString;
 use serde_json::json;
@@ -117,13 +117,14 @@ fn broken(way: Way) -> (Router, String) {
         clock,
         policy: Policy::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+        large_answers: LargeAnswers::default(),
         root_path: String::new(),
     };
     (api::routes(app, shell(), false), token)
 }
 
 fn shell() -> Shell {
-    Shell { origins: Origins::Any, access_log: false, large_answers: LargeAnswers::default() }
+    Shell { origins: Origins::Any, access_log: false, large_bodies: LargeBodies::default() }
 }
 
 /// A request to each of the store's methods that a client can reach.
@@ -256,7 +257,7 @@ async fn a_panic_ends_its_own_request_alone() {
         panic!("{CAUSE}")
     }
     let routes = Router::new().route("/panic", get(panics)).route("/", get(async || "here"));
-    let served = Served::start(wrap(routes, shell()), Limits::default());
+    let served = Served::start(wrap(routes, shell(), LargeAnswers::default()), Limits::default());
     let mut wire = served.connect();
     for _ in 0..3 {
         let answer = wire.call("GET", "/panic", "", None).unwrap().expect(500);

@@ -3,8 +3,9 @@
 use post_api::domain::caller::Caller;
 use post_api::domain::page::{PAGE_BYTES, Page, Shelf};
 use post_api::domain::post::PostContent;
+use post_api::store::StoreError;
 
-use super::stores::{FreshStore, content, noon, search, seeing_drafts, text};
+use super::stores::{FreshStore, content, noon, postgres, search, seeing_drafts, text};
 
 const DRAFTS: Page = Page { limit: None, skip: 0, search: None, shelf: Shelf::OwnDrafts };
 
@@ -235,6 +236,45 @@ pub async fn a_list_ends_after_eight_mebibytes(store: &FreshStore) {
     assert_eq!(store.titles(ada, limited.clone()).await, ["a byte less", "half", "oldest"]);
     write("more than all", PAGE_BYTES + 1).await;
     assert_eq!(store.titles(ada, limited).await, ["more than all"]);
+}
+
+pub async fn of_many_long_lists_at_once_each_is_right_or_refused(store: &FreshStore) {
+    let given = ask_for_many_long_lists(store).await;
+    assert!(given >= 8, "{given} lists alone were given");
+}
+
+/// Which would read them all side by side.
+#[tokio::test]
+async fn of_many_long_lists_at_once_postgresql_reads_some() {
+    let given = ask_for_many_long_lists(&postgres().await).await;
+    assert!(given <= 24, "{given} lists were read at once");
+}
+
+/// Each is another one, and every second one shows a long post alone. Tells how many were not refused.
+async fn ask_for_many_long_lists(store: &FreshStore) -> usize {
+    let ada = store.sign_up("ada").await;
+    write_numbered(store, ada, 20).await;
+    let long = PostContent { content: text(&"x".repeat(PAGE_BYTES)), ..content("long", true) };
+    store.create_post(ada, long, noon()).await.unwrap();
+    let page = |number: u32| {
+        let limit = Some(number / 2 + 1);
+        Page { limit, skip: u64::from(number % 2), ..Page::default() }
+    };
+    let lists = (0..40).map(|number| store.list_posts(ada, page(number)));
+    let mut given = 0;
+    for (number, list) in (0..).zip(futures_util::future::join_all(lists).await) {
+        let list = match list {
+            Err(StoreError::Overloaded) => store.list_posts(ada, page(number)).await.unwrap(),
+            list => list.inspect(|_| given += 1).unwrap(),
+        };
+        let titles: Vec<&str> = list.iter().map(|found| found.post.title.as_str()).collect();
+        let numbers: Vec<String> = (0..20).rev().map(|number| number.to_string()).collect();
+        match number % 2 {
+            0 => assert_eq!(titles, ["long"]),
+            _ => assert_eq!(titles, numbers[..usize::try_from(number / 2 + 1).unwrap()]),
+        }
+    }
+    given
 }
 
 async fn write_numbered(store: &FreshStore, author: Caller, count: u32) {

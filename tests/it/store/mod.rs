@@ -77,6 +77,7 @@ macro_rules! every_case_on {
                 visible_drafts_stand_among_the_posts
                 a_list_carries_contents_and_votes
                 a_list_ends_after_eight_mebibytes
+                of_many_long_lists_at_once_each_is_right_or_refused
                 searches_are_literal
                 searches_mind_case_and_script
                 searches_of_every_length_agree

@@ -13,7 +13,7 @@ use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::UserId;
-use post_api::http::{App, LargeAnswers, Origins, Pages, Shell};
+use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell};
 use post_api::store::Store;
 use post_api::store::migrate::{Admin as _, migrate};
 use post_api::store::postgres::PostgresStore;
@@ -46,6 +46,7 @@ pub struct Setup {
     /// Threads that hash; each has a queue of its own length.
     pub threads: usize,
     pub origins: Origins,
+    pub large_bodies: LargeBodies,
     pub large_answers: LargeAnswers,
     pub pages: bool,
     pub root_path: String,
@@ -79,6 +80,7 @@ impl Default for Setup {
             strength: CHEAP,
             threads: 1,
             origins: Origins::Any,
+            large_bodies: LargeBodies::default(),
             large_answers: LargeAnswers::default(),
             pages: true,
             root_path: String::new(),
@@ -133,10 +135,11 @@ impl TestApp {
             clock: clock.clone(),
             policy: setup.policy,
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+            large_answers: setup.large_answers,
             root_path: setup.root_path,
         };
         let shell =
-            Shell { origins: setup.origins, access_log: false, large_answers: setup.large_answers };
+            Shell { origins: setup.origins, access_log: false, large_bodies: setup.large_bodies };
         let routes = api::routes(app, shell, setup.pages);
         Self { clock, store, routes, place }
     }

@@ -20,14 +20,11 @@ use crate::support::frames::{
 /// What all large answers may take together.
 const ROOM: u64 = 256 * MIB;
 
-/// What is on its way to be counted: rows that were read, lists that are being written.
+/// What is on its way to be counted, and what was counted while it is written.
 const UNDER_WAY: u64 = 120 * MIB;
 
 /// Lists of 8 MiB that a connection asks for: half as many again as there is room for.
 const EACH: u32 = 48;
-
-/// On all connections at the same moment: what is under way is not counted yet.
-const AT_ONCE: u32 = 4;
 
 /// How the head of an answer begins that says 200.
 const GIVEN: u8 = 0x88;
@@ -96,11 +93,8 @@ fn whole_frame(said: &[u8]) -> Option<usize> {
 fn ask_for_all(greedy: &mut [Greedy], token: &str, beside: &Beside) {
     let began = Instant::now();
     while greedy.iter().any(|one| one.answered < EACH) {
-        let under_way: u32 = greedy.iter().map(|one| one.asked - one.answered).sum();
-        let mut places = AT_ONCE - under_way;
         for one in greedy.iter_mut() {
-            if one.asked < EACH && places > 0 {
-                places -= 1;
+            if one.asked < EACH {
                 one.ask(token);
             }
             one.go_on();

@@ -10,6 +10,8 @@ use crate::support::Service;
 /// Looks at a service from outside. What it held at the beginning is what it is compared with.
 pub(super) struct Watch {
     folder: PathBuf,
+    /// As the kernel writes it.
+    port: String,
     base: u64,
     sockets: BTreeSet<PathBuf>,
 }
@@ -17,7 +19,9 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn begin(service: &Service) -> Self {
         let folder = PathBuf::from(format!("/proc/{}", service.process_id()));
-        let mut watch = Self { folder, base: 0, sockets: BTreeSet::new() };
+        let port = service.address().rsplit(':').next().unwrap().parse::<u16>().unwrap();
+        let port = format!(":{port:04X}");
+        let mut watch = Self { folder, port, base: 0, sockets: BTreeSet::new() };
         watch.base = watch.resident();
         watch.sockets = watch.sockets();
         // The peak of its start is not looked for: from here on it counts anew.
@@ -50,7 +54,7 @@ impl Watch {
         format!("{} at first, {} at most, {} after", base / MIB, peak / MIB, now / MIB)
     }
 
-    /// Connections that it holds, those of the beginning left out.
+    /// Connections of clients that it holds, those of the beginning left out.
     pub(super) fn connections(&self) -> usize {
         self.held().len()
     }
@@ -81,6 +85,15 @@ impl Watch {
         let files = std::fs::read_dir(self.folder.join("fd")).unwrap();
         // One that is closed meanwhile is none.
         let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
-        targets.filter(|target| target.to_string_lossy().starts_with("socket:")).collect()
+        let at_the_door = self.at_the_door();
+        targets.filter(|target| at_the_door.contains(target)).collect()
+    }
+
+    /// Connections to the port that it listens on: those that it has to a database are none of them.
+    fn at_the_door(&self) -> BTreeSet<PathBuf> {
+        let connections = std::fs::read_to_string(self.folder.join("net/tcp")).unwrap();
+        let fields = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let here = fields.filter(|fields| fields.len() > 9 && fields[1].ends_with(&self.port));
+        here.map(|fields| format!("socket:[{}]", fields[9]).into()).collect()
     }
 }

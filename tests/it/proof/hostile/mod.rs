@@ -2,8 +2,9 @@
 //! behave are all answered, and rightly; the memory of the process stays below a bound; and when they
 //! are gone, so is all that was held for them.
 //!
-//! All on the embedded store: what is attacked lies before any store, which a hostile client reaches
-//! only by requests that are like everybody's. What a single such request gets is shown in `process`.
+//! On the embedded store, but for lists, which each store reads in its own way: what is attacked lies
+//! before any store, which a hostile client reaches only by requests that are like everybody's. What a
+//! single such request gets is shown in `process`.
 
 mod beside;
 mod crowd;

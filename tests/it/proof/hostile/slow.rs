@@ -16,16 +16,35 @@ use super::beside::{Beside, Resident};
 use super::files::raise_bound;
 use super::memory::Watch;
 use crate::proof::effort::Effort;
-use crate::support::Service;
+use crate::support::{Cluster, Service};
 
 /// What a connection takes, its request or the piece of its answer included that waits to go out.
 const EACH: u64 = MIB / 2;
 
-/// What a reader of the longest list holds: its texts, escaped and in one piece.
-const LIST: u64 = 16 * MIB;
+/// What all that are like each other take together where nothing is counted.
+const UNCOUNTED: u64 = 64 * MIB;
+
+/// What large bodies have together, and what is kept of those that are refused while they are sent.
+const BODIES: u64 = (128 + 32) * MIB;
+
+/// What large answers have together.
+const ANSWERS: u64 = 256 * MIB;
+
+/// Lists of 8 MiB that are being read or written: one for each thread that does so, twice where rows
+/// are made texts or texts an answer. Of PostgreSQL's eight are read side by side.
+const UNDER_WAY: u64 = 96 * MIB;
+const UNDER_WAY_POSTGRES: u64 = 192 * MIB;
+
+const KEY: &str = "3f8a1c5de2704b96a7d0c41b8e95f263";
+
+/// A tenth less than a body may have.
+const NEARLY_WHOLE: usize = 1800 * 1024;
 
 /// Long, and the same for all: the service keeps each once.
 const DOCUMENTS: [&str; 2] = ["/openapi.json", "/docs/swagger-ui-bundle.js"];
+
+/// Lists that are asked for.
+const DIFFERENT: usize = 24;
 
 /// The longest that one of them is borne, for those too who find room only when the first are gone, and
 /// as much again for a machine that is busy.
@@ -44,7 +63,8 @@ impl Slow {
         socket.set_recv_buffer_size(4096).unwrap();
         socket.connect(&address.into()).unwrap();
         let mut stream = TcpStream::from(socket);
-        stream.write_all(beginning.as_bytes()).unwrap();
+        // One whose beginning is refused may be cut off in it.
+        let _ = stream.write_all(beginning.as_bytes());
         stream.set_nonblocking(true).unwrap();
         Self { stream, piece }
     }
@@ -75,70 +95,111 @@ fn bodies(address: SocketAddr, count: usize) -> Vec<Slow> {
     (0..count).map(begin).collect()
 }
 
+/// Of which nearly all is said at once.
+fn nearly_whole_bodies(address: SocketAddr, count: usize) -> Vec<Slow> {
+    let head = "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let announced = format!("{head}content-length: {}\r\n\r\n", 2 * 1024 * 1024);
+    let beginning = format!("{announced}{{\"email\": \"{}", "x".repeat(NEARLY_WHOLE));
+    (0..count).map(|_| Slow::begin(address, &beginning, "a")).collect()
+}
+
 /// More of it than the kernel keeps for a client that does not read.
-fn readers(address: SocketAddr, count: usize, paths: &[&str], token: &str) -> Vec<Slow> {
+fn readers_of_documents(address: SocketAddr, count: usize) -> Vec<Slow> {
     let begin = |number: usize| {
-        let path = paths[number % paths.len()];
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
+        let path = DOCUMENTS[number % DOCUMENTS.len()];
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
         Slow::begin(address, &request.repeat(100), "")
+    };
+    (0..count).map(begin).collect()
+}
+
+/// Of 8 MiB, and hardly one like another.
+fn readers_of_lists(address: SocketAddr, count: usize, token: &str) -> Vec<Slow> {
+    let begin = |number: usize| {
+        let path = format!("/posts?limit=1000&skip={}", number % DIFFERENT);
+        let head = format!("host: a\r\nauthorization: Bearer {token}\r\n");
+        Slow::begin(address, &format!("GET {path} HTTP/1.1\r\n{head}\r\n"), "")
     };
     (0..count).map(begin).collect()
 }
 
 #[test]
 fn slow_heads_hold_nobody_up() {
-    attack("slow heads", 400, 4000, EACH, |address, count, _| heads(address, count));
+    let attack = Attack { part: "slow heads", short: 400, long: 4000, counted: 0 };
+    attack.run(&[], |address, count, _| heads(address, count));
 }
 
 #[test]
 fn slow_bodies_hold_nobody_up() {
-    attack("slow bodies", 400, 4000, EACH, |address, count, _| bodies(address, count));
+    let attack = Attack { part: "slow bodies", short: 400, long: 4000, counted: 0 };
+    attack.run(&[], |address, count, _| bodies(address, count));
+}
+
+#[test]
+fn bodies_that_are_nearly_whole_take_no_more_than_their_room() {
+    let part = "large bodies without an end";
+    let attack = Attack { part, short: 250, long: 1000, counted: BODIES };
+    attack.run(&[], |address, count, _| nearly_whole_bodies(address, count));
 }
 
 #[test]
 fn answers_that_nobody_reads_hold_nobody_up() {
-    attack("slow readers of documents", 300, 3000, EACH, |address, count, _| {
-        readers(address, count, &DOCUMENTS, "")
-    });
+    let attack = Attack { part: "slow readers of documents", short: 300, long: 3000, counted: 0 };
+    attack.run(&[], |address, count, _| readers_of_documents(address, count));
 }
 
-/// A list is written before it is sent: each reader holds one, and no more than one.
 #[test]
-fn lists_that_nobody_reads_take_no_more_than_one_each() {
-    attack("slow readers of lists", 30, 60, LIST, |address, count, token| {
-        readers(address, count, &["/posts?limit=1000"], token)
-    });
+fn lists_that_nobody_reads_take_no_more_than_their_room() {
+    let counted = ANSWERS + UNDER_WAY;
+    let attack = Attack { part: "slow readers of lists, embedded", short: 40, long: 120, counted };
+    attack.run(&[], readers_of_lists);
 }
 
-fn attack(
+#[test]
+fn lists_that_nobody_reads_take_no_more_than_their_room_on_postgresql() {
+    let cluster = Cluster::start("");
+    let database = cluster.database();
+    let counted = ANSWERS + UNDER_WAY_POSTGRES;
+    let attack =
+        Attack { part: "slow readers of lists, PostgreSQL", short: 40, long: 120, counted };
+    let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
+    attack.run(&settings, readers_of_lists);
+}
+
+struct Attack {
     part: &'static str,
+    /// Connections at once, in the short form and in the long.
     short: usize,
     long: usize,
-    each: u64,
-    begin: impl Fn(SocketAddr, usize, &str) -> Vec<Slow>,
-) {
-    let mut effort = Effort::new(part, 1);
-    raise_bound();
-    let service = Service::start(&[]);
-    let mut resident = Resident::settle(&service, "resident");
-    publish_large_posts(&service, &resident.token);
-    let watch = Watch::begin(&service);
-    let address = service.address().parse().unwrap();
-    let (count, is_long) = (effort.size(short, long), effort.size(0, 1) == 1);
-    let token = resident.token.clone();
-    let most = 64 * MIB + each * u64::try_from(count).unwrap();
-    while effort.next_round().is_some() {
-        resident.live_beside(|beside| {
-            let mut slow = begin(address, count, &token);
-            trickle(&mut slow, beside, is_long.then_some(&watch));
-        });
-        watch.wait_until_all_are_gone();
-        watch.assert_growth_below(most, &effort.name_round());
+    /// What all of them together may take of what is counted.
+    counted: u64,
+}
+
+impl Attack {
+    fn run(&self, settings: &[(&str, &str)], begin: impl Fn(SocketAddr, usize, &str) -> Vec<Slow>) {
+        let mut effort = Effort::new(self.part, 1);
+        raise_bound();
+        let service = Service::start(settings);
+        let mut resident = Resident::settle(&service, "resident");
+        publish_large_posts(&service, &resident.token);
+        let watch = Watch::begin(&service);
+        let address = service.address().parse().unwrap();
+        let count = effort.size(self.short, self.long);
+        let is_long = effort.is_long();
+        let token = resident.token.clone();
+        let most = UNCOUNTED + self.counted + EACH * u64::try_from(count).unwrap();
+        while effort.next_round().is_some() {
+            resident.live_beside(|beside| {
+                let mut slow = begin(address, count, &token);
+                trickle(&mut slow, beside, is_long.then_some(&watch));
+            });
+            watch.wait_until_all_are_gone();
+            watch.assert_growth_below(most, &effort.name_round());
+        }
+        effort.report("at once", count);
+        effort.report("MiB", watch.describe());
+        effort.report("answers to others meanwhile", resident.describe());
     }
-    effort.report("at once", count);
-    effort.report("MiB", watch.describe());
-    effort.report("answers to others meanwhile", resident.describe());
 }
 
 /// Lets them go on until others have had many answers, or in the long form until each was cut off.
@@ -159,11 +220,11 @@ fn trickle(slow: &mut [Slow], beside: &Beside, until_gone_from: Option<&Watch>) 
     }
 }
 
-/// As much text as a list shows at most.
+/// So that there are different lists that show as much text as a list does at most.
 pub(super) fn publish_large_posts(service: &Service, token: &str) {
     let post = json!({"title": "large", "content": "x".repeat(1024 * 1024)});
     let mut wire = service.connect();
-    for _ in 0..8 {
+    for _ in 0..DIFFERENT + 8 {
         wire.call("POST", "/posts", token, Some(&post)).unwrap().expect(201);
     }
 }

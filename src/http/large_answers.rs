@@ -1,26 +1,30 @@
 //! Answers that are large, which are written whole and then wait for their client. All of them
-//! together have a bound, and each has a time.
+//! together have a bound, and each has a time. Whoever knows before it is written that one is large
+//! has it written here.
 //!
 //! Not here: connections that stand still (`stalled`). A client of HTTP/2 can keep its connection
 //! moving and yet give no answer any room.
 
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use super::error::ApiError;
+use super::json::json_response_of;
 
 /// What is no larger is not counted: a connection has so much for each of its streams anyway.
-pub(super) const LARGE: u32 = 64 * 1024;
+pub(super) const LARGE: usize = 64 * 1024;
 
 /// What is handed on at once, and cannot be taken back: the largest frame of HTTP/2.
 const PIECE: usize = 16 * 1024;
@@ -32,11 +36,18 @@ pub struct LargeAnswers {
     room: Arc<Semaphore>,
     together: u32,
     time: Duration,
+    /// Answers that may be written at the same time, each on a thread of its own: other requests have
+    /// half of the cores at least.
+    pens: Arc<Semaphore>,
 }
 
 /// Marks an answer whose bytes exist once, however many read them.
 #[derive(Clone)]
 pub(super) struct KeptOnce;
+
+/// Marks an answer that has its room.
+#[derive(Clone)]
+struct Admitted;
 
 impl Default for LargeAnswers {
     /// A list of 8 MiB must be read at 70 KB a second.
@@ -50,29 +61,90 @@ impl LargeAnswers {
     #[must_use]
     pub fn new(together: u32, time: Duration) -> Self {
         let room = usize::try_from(together).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { room: Arc::new(Semaphore::new(room)), together, time }
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            room: Arc::new(Semaphore::new(room)),
+            together,
+            time,
+            pens: Arc::new(Semaphore::new((cores / 2).max(1))),
+        }
+    }
+
+    /// The answer to a request that changed nothing: a value whose texts have so many bytes. A large one
+    /// has its room before it is written, so that what waits for a pen is counted.
+    ///
+    /// # Errors
+    /// [`ApiError::Overloaded`] if there is no room for it.
+    pub async fn write<T>(&self, bytes: usize, value: T) -> Result<Response, ApiError>
+    where
+        T: Serialize + Send + 'static,
+    {
+        if bytes <= LARGE {
+            return Ok(json_response_of(bytes, StatusCode::OK, &value));
+        }
+        let share = self.take(self.share(bytes)).ok_or(ApiError::Overloaded)?;
+        let pen = Arc::clone(&self.pens).acquire_owned().await.map_err(ApiError::internal)?;
+        // If the client leaves, what it writes with goes when it has written.
+        let writing = move || {
+            let response = json_response_of(bytes, StatusCode::OK, &value);
+            drop((value, pen));
+            (response, share)
+        };
+        #[expect(clippy::disallowed_methods, reason = "as many at a time as there are pens")]
+        let written = tokio::task::spawn_blocking(writing).await.map_err(ApiError::internal);
+        let (response, mut share) = written?;
+        // Names, numbers and what was escaped.
+        let more = self.share(length(&response)).saturating_sub(self.share(bytes));
+        share.merge(self.take(more).ok_or(ApiError::Overloaded)?);
+        let mut response = self.hold(response, share);
+        response.extensions_mut().insert(Admitted);
+        Ok(response)
     }
 
     /// Gives a large answer its share of the room, or refuses it.
     pub(super) fn admit(&self, method: &Method, response: Response) -> Response {
-        let length = response.body().size_hint().exact().unwrap_or(0);
-        if length <= u64::from(LARGE) || response.extensions().get::<KeptOnce>().is_some() {
+        let marks = response.extensions();
+        if length(&response) <= LARGE
+            || marks.get::<KeptOnce>().is_some()
+            || marks.get::<Admitted>().is_some()
+        {
             return response;
         }
-        // One that is larger than the room may have all of it.
-        let share = u32::try_from(length).unwrap_or(u32::MAX).min(self.together);
-        match Arc::clone(&self.room).try_acquire_many_owned(share) {
-            Ok(share) => response.map(|body| {
-                let held = Held { body, rest: Bytes::new(), _share: share };
-                Body::new(LargeBody::new(held, length, self.time))
-            }),
-            Err(_) if method.is_safe() || !response.status().is_success() => {
+        match self.take(self.share(length(&response))) {
+            Some(share) => self.hold(response, share),
+            None if method.is_safe() || !response.status().is_success() => {
                 ApiError::Overloaded.into_response()
             }
             // What was done must not be denied: the client learns as much as if it had been cut off.
-            Err(_) => response.map(|_| Body::new(LargeBody::taken_back(length))),
+            None => {
+                let length = length(&response);
+                response.map(|_| Body::new(LargeBody::taken_back(length)))
+            }
         }
     }
+
+    /// What is larger than the room may have all of it.
+    fn share(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX).min(self.together)
+    }
+
+    fn take(&self, share: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_many_owned(share).ok()
+    }
+
+    fn hold(&self, response: Response, share: OwnedSemaphorePermit) -> Response {
+        let length = length(&response);
+        response.map(|body| {
+            let held = Held { body, rest: Bytes::new(), _share: share };
+            Body::new(LargeBody::new(held, length, self.time))
+        })
+    }
+}
+
+/// Every answer is whole before it is sent.
+fn length(response: &Response) -> usize {
+    let length = response.body().size_hint().exact();
+    length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
 }
 
 /// An answer that was not read in its time.
@@ -84,7 +156,7 @@ struct TakenBack;
 /// holds is where a timer finds it as well.
 struct LargeBody {
     held: Arc<Mutex<Option<Held>>>,
-    left: u64,
+    left: usize,
     timer: Option<AbortHandle>,
 }
 
@@ -96,7 +168,7 @@ struct Held {
 }
 
 impl LargeBody {
-    fn new(held: Held, length: u64, time: Duration) -> Self {
+    fn new(held: Held, length: usize, time: Duration) -> Self {
         let held = Arc::new(Mutex::new(Some(held)));
         let same = Arc::clone(&held);
         let end = tokio::time::sleep(time);
@@ -107,7 +179,7 @@ impl LargeBody {
         Self { held, left: length, timer: Some(timer.abort_handle()) }
     }
 
-    fn taken_back(length: u64) -> Self {
+    fn taken_back(length: usize) -> Self {
         Self { held: Arc::default(), left: length, timer: None }
     }
 
@@ -151,7 +223,7 @@ impl http_body::Body for LargeBody {
             Some(held) => ready!(held.poll_piece(context)),
             None => Err(axum::Error::new(TakenBack)),
         };
-        let length = piece.as_ref().map_or(self.left, |piece| piece.len().try_into().unwrap_or(0));
+        let length = piece.as_ref().map_or(self.left, Bytes::len);
         self.left = self.left.saturating_sub(length);
         if self.left == 0 {
             self.give_back();
@@ -164,7 +236,7 @@ impl http_body::Body for LargeBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.left.try_into().unwrap_or(u64::MAX))
     }
 }
 

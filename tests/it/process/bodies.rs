@@ -1,0 +1,130 @@
+//! Large request bodies have a bound together, from their first piece until their request is answered;
+//! small ones do not, nor what nobody reads.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use axum::routing::post;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http_body_util::BodyExt as _;
+use post_api::http::{LargeAnswers, LargeBodies, Origins, Shell, wrap};
+use serde_json::json;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
+
+use crate::support::{Answer, Persona, Setup, TestApp};
+
+const KIB: usize = 1024;
+
+async fn start(room: usize) -> TestApp {
+    let large_bodies = LargeBodies::new(room);
+    TestApp::set_up(Setup { large_bodies, ..Setup::default() }).await
+}
+
+async fn publish(author: &Persona<'_>, length: usize) -> Answer {
+    author.post("/posts", &json!({"title": "title", "content": "x".repeat(length)})).await
+}
+
+/// A body that comes piece by piece.
+fn body() -> (mpsc::Sender<Bytes>, Body) {
+    let (pieces, receiver) = mpsc::channel(1);
+    let pieces_to_come = futures_util::stream::unfold(receiver, async |mut receiver| {
+        Some((receiver.recv().await?, receiver))
+    });
+    (pieces, Body::from_stream(pieces_to_come.map(Ok::<_, std::convert::Infallible>)))
+}
+
+/// A post of which the piece was read, and that waits for the rest.
+async fn begin(
+    app: &TestApp,
+    author: &Persona<'_>,
+    piece: Vec<u8>,
+) -> (mpsc::Sender<Bytes>, JoinHandle<Response>) {
+    let (pieces, body) = body();
+    let request = author.request("POST", "/posts").header("content-type", "application/json");
+    let asked = tokio::spawn(app.routes().oneshot(request.body(body).unwrap()));
+    let asked = tokio::spawn(async { asked.await.unwrap().unwrap() });
+    pieces.send(piece.into()).await.unwrap();
+    // There is a place for this one when the other was read.
+    pieces.send(Bytes::new()).await.unwrap();
+    (pieces, asked)
+}
+
+#[tokio::test]
+async fn large_bodies_have_a_bound_together() {
+    let app = start(200 * KIB).await;
+    let ada = app.signed_in("ada").await;
+    let beginning = format!(r#"{{"title": "title", "content": "{}"#, "x".repeat(150 * KIB));
+    let (pieces, held) = begin(&app, &ada, beginning.into()).await;
+
+    let refusal = publish(&ada, 100 * KIB).await.expect(503);
+    assert_eq!(refusal.detail(), "the service is overloaded, try again later");
+    assert_eq!(refusal.header("retry-after"), "2");
+    publish(&ada, 50 * KIB).await.expect(201);
+    publish(&ada, KIB).await.expect(201);
+    // Whoever has no token is told so, whatever they send.
+    publish(&app.anonymous(), 100 * KIB).await.expect(401);
+
+    pieces.send(Bytes::from_static(b"\"}")).await.unwrap();
+    drop(pieces);
+    assert_eq!(held.await.unwrap().status(), 201);
+    publish(&ada, 100 * KIB).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_body_whose_client_leaves_gives_its_room_back() {
+    let app = start(200 * KIB).await;
+    let ada = app.signed_in("ada").await;
+    let (pieces, held) = begin(&app, &ada, vec![b' '; 150 * KIB]).await;
+    publish(&ada, 100 * KIB).await.expect(503);
+    drop(pieces);
+    assert_eq!(held.await.unwrap().status(), 422, "cut short");
+    publish(&ada, 100 * KIB).await.expect(201);
+}
+
+#[tokio::test]
+async fn what_is_small_needs_no_room() {
+    let app = start(0).await;
+    let ada = app.signed_in("ada").await;
+    publish(&ada, 15 * KIB).await.expect(201);
+    publish(&ada, 17 * KIB).await.expect(503);
+    let many_small_ones = (0..100).map(|_| publish(&ada, 15 * KIB));
+    for answer in futures_util::future::join_all(many_small_ones).await {
+        answer.expect(201);
+    }
+}
+
+/// A handler works with what was read.
+#[tokio::test]
+async fn a_body_has_its_room_until_its_request_is_answered() {
+    let answers = Arc::new(Semaphore::new(0));
+    let may_answer = Arc::clone(&answers);
+    let handler = move |body: Body| async move {
+        let Ok(read) = body.collect().await else { return StatusCode::SERVICE_UNAVAILABLE };
+        drop(read);
+        may_answer.acquire().await.unwrap().forget();
+        StatusCode::OK
+    };
+    let shell = Shell {
+        origins: Origins::Any,
+        access_log: false,
+        large_bodies: LargeBodies::new(200 * KIB),
+    };
+    let routes = wrap(Router::new().route("/", post(handler)), shell, LargeAnswers::default());
+    let send = |length| {
+        let request = Request::post("/").body(Body::from(vec![b' '; length])).unwrap();
+        tokio::spawn(routes.clone().oneshot(request))
+    };
+    let first = send(150 * KIB);
+    // In one thread each has its turn: the first one waits in its handler.
+    tokio::task::yield_now().await;
+    assert_eq!(send(100 * KIB).await.unwrap().unwrap().status(), 503);
+    answers.add_permits(2);
+    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    assert_eq!(send(100 * KIB).await.unwrap().unwrap().status(), 200);
+}
