@@ -27,7 +27,7 @@ pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
 /// The connection that writes: the only one that moves the log into the database file.
 pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
-    keep_log_ahead(&connection)?;
+    keep_log_ahead(&connection, || std::thread::sleep(Duration::from_millis(10)))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A log that a slow reader made long is cut back to this many bytes.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
@@ -35,9 +35,9 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Switches to WAL. SQLite does not wait for other processes here, whatever the timeout says:
-/// when several make the database at once, all but one are turned away and must ask again.
-fn keep_log_ahead(connection: &Connection) -> rusqlite::Result<()> {
-    const PAUSE: Duration = Duration::from_millis(10);
+/// when several make the database at once, all but one are turned away and must ask again, after a
+/// pause each time.
+fn keep_log_ahead(connection: &Connection, pause: impl Fn()) -> rusqlite::Result<()> {
     let end = Instant::now() + BUSY_TIMEOUT;
     loop {
         match connection.pragma_update(None, "journal_mode", "WAL") {
@@ -45,7 +45,7 @@ fn keep_log_ahead(connection: &Connection) -> rusqlite::Result<()> {
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                     && Instant::now() < end =>
             {
-                std::thread::sleep(PAUSE);
+                pause();
             }
             outcome => return outcome,
         }
@@ -69,4 +69,77 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn setting(connection: &Connection, name: &str) -> String {
+        let value: rusqlite::types::Value =
+            connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+        match value {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn assert_settings(connection: &Connection, expected: &[(&str, &str)]) {
+        for (name, value) in expected {
+            assert_eq!(setting(connection, name), *value, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_role_has_its_settings() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("posts.db");
+        create_private(&path).unwrap();
+        let common = [("busy_timeout", "5000"), ("foreign_keys", "1"), ("trusted_schema", "0")];
+        let writer = open_writer(&path).unwrap();
+        assert_settings(&writer, &common);
+        let durable =
+            [("journal_mode", "wal"), ("synchronous", "2"), ("journal_size_limit", "67108864")];
+        assert_settings(&writer, &durable);
+        let reader = open_reader(&path).unwrap();
+        assert_settings(&reader, &common);
+        assert_settings(&reader, &[("query_only", "1"), ("wal_autocheckpoint", "0")]);
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_left_and_a_folder_that_is_not_is_an_error() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("posts.db");
+        std::fs::write(&path, "something").unwrap();
+        create_private(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"something");
+        create_private(&folder.path().join("missing/posts.db")).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_and_not_asked_again() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("posts.db");
+        std::fs::write(&path, "no database".repeat(1000)).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let error = keep_log_ahead(&connection, || panic!("asked again")).unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase));
+    }
+
+    #[test]
+    fn whoever_is_in_the_way_of_the_switch_is_waited_for() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("posts.db");
+        let another = Connection::open(&path).unwrap();
+        another.execute_batch("CREATE TABLE rows (number); BEGIN; SELECT * FROM rows").unwrap();
+        let connection = Connection::open(&path).unwrap();
+        // Here it would wait, where it does not when others make the database.
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        keep_log_ahead(&connection, || another.execute_batch("ROLLBACK").unwrap()).unwrap();
+        assert_eq!(setting(&connection, "journal_mode"), "wal");
+    }
 }
