@@ -113,17 +113,18 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Starts a throw-away cluster: sets $cluster and $postgres, to which a database's name can be added.
+# Starts a throw-away cluster with the lines in its configuration: sets $cluster and $postgres, to which
+# a database's name can be added.
 start_cluster() {
-    local port
+    local port lines=${1:-}
     cluster=$scratch/cluster
     port=$(free_port)
     chmod a+rx "$scratch"
     mkdir "$cluster"
     [ "$(id -u)" != 0 ] || chown postgres "$cluster"
     as_server initdb -D "$cluster/data" -U tester -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
-    printf "listen_addresses = '127.0.0.1'\nport = %s\nfsync = off\nunix_socket_directories = '%s'\n" \
-        "$port" "$cluster" | as_server tee -a "$cluster/data/postgresql.conf" >/dev/null
+    printf "listen_addresses = '127.0.0.1'\nport = %s\nunix_socket_directories = '%s'\n%s\n" \
+        "$port" "$cluster" "$lines" | as_server tee -a "$cluster/data/postgresql.conf" >/dev/null
     (cd "$cluster" && as_server pg_ctl -D "$cluster/data" -w -s -l "$cluster/log" start)
     postgres=postgresql://tester@127.0.0.1:$port/
 }

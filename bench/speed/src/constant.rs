@@ -1,0 +1,59 @@
+//! A server that answers each request with the same bytes, once the token was verified: all of our
+//! HTTP, and no store. What a service of ours could do at most.
+
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use post_api::api::openapi;
+use post_api::auth::{Passwords, Strength};
+use post_api::clock::SystemClock;
+use post_api::domain::caller::Caller;
+use post_api::domain::policy::Policy;
+use post_api::http::{self, App, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell};
+use post_api::store::sqlite::SqliteStore;
+
+use crate::seed::issuer;
+
+/// As long as the answer that it stands for.
+const ANSWER: &str = concat!(
+    r#"{"Post":{"title":"Post 1234","content":"A text of some length, as it stands in a post "#,
+    r#"that somebody wrote on a train: about the weather, the coffee, and the view of the hills "#,
+    r#"behind the lake.","published":true,"id":1234,"created_at":"2025-01-31T12:00:00.123456Z","#,
+    r#""owner_id":1234},"votes":0}"#,
+);
+
+/// Serves until the process is killed. The database is opened, as the service would, and not asked.
+pub fn serve(port: u16, database: &Path) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
+    let app = App {
+        store: Arc::new(SqliteStore::open(database)?),
+        passwords: Passwords::new(strength, NonZeroUsize::MIN)?,
+        tokens: issuer()?,
+        clock: Arc::new(SystemClock),
+        policy: Policy::default(),
+        pages: Pages::new(openapi::document(""), "", openapi::TITLE)?,
+        large_answers: LargeAnswers::default(),
+        root_path: String::new(),
+    };
+    let shell =
+        Shell { origins: Origins::Any, access_log: false, large_bodies: LargeBodies::default() };
+    let routes = Router::new().route("/constant", get(answer)).with_state(Arc::new(app));
+    let routes = http::wrap(routes, shell, LargeAnswers::default());
+    runtime.block_on(async {
+        let listener = TcpListener::bind(("127.0.0.1", port))?;
+        http::serve(listener, routes, Limits::default(), std::future::pending()).await?;
+        Ok(())
+    })
+}
+
+async fn answer(_: Caller) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], ANSWER)
+}

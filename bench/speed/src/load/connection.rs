@@ -1,0 +1,97 @@
+//! One connection with at most one request under way.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use super::answer::{self, Answer};
+
+/// Most that is read at once.
+const PIECE: usize = 64 * 1024;
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    pub(super) request: Vec<u8>,
+    sent: usize,
+    received: Vec<u8>,
+    /// When the request that is under way was due.
+    pub(super) due: Option<Instant>,
+}
+
+impl Connection {
+    pub(super) fn open(address: SocketAddr, registry: &Registry, token: Token) -> Result<Self> {
+        // Waits, so that a server that is not there is an error and no measurement.
+        let stream = std::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let (request, received) = (Vec::new(), Vec::new());
+        Ok(Self { stream, request, sent: 0, received, due: None })
+    }
+
+    /// Sends the request that was put into it, as far as that goes.
+    pub(super) fn begin(&mut self, due: Instant) -> Result<()> {
+        self.due = Some(due);
+        self.sent = 0;
+        self.send()
+    }
+
+    pub(super) fn send(&mut self) -> Result<()> {
+        while let Some(rest) = self.request.get(self.sent..)
+            && !rest.is_empty()
+        {
+            match self.stream.write(rest) {
+                Ok(0) => bail!("nothing can be sent"),
+                Ok(length) => self.sent += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what has come, and has the answer looked at if that was all of it. Tells whether it
+    /// was, and whether the connection can be used again.
+    pub(super) fn receive(&mut self, look: impl FnOnce(&Answer<'_>)) -> Result<(bool, bool)> {
+        self.take_in()?;
+        if self.due.is_none() {
+            if self.received.is_empty() {
+                return Ok((false, true));
+            }
+            bail!("an answer to nothing");
+        }
+        let Some(answer) = answer::parse(&self.received)? else { return Ok((false, true)) };
+        if answer.length != self.received.len() {
+            bail!("more than one answer");
+        }
+        let goes_on = !answer.is_last;
+        look(&answer);
+        self.received.clear();
+        self.due = None;
+        Ok((true, goes_on))
+    }
+
+    fn take_in(&mut self) -> Result<()> {
+        loop {
+            let before = self.received.len();
+            self.received.resize(before + PIECE, 0);
+            let read = self.stream.read(self.received.get_mut(before..).unwrap_or_default());
+            self.received.truncate(before + read.as_ref().map_or(0, |length| *length));
+            match read {
+                Ok(0) => bail!("the server ended the connection"),
+                // Less than there was room for: that was all.
+                Ok(length) if length < PIECE => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

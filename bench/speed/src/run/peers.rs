@@ -1,0 +1,102 @@
+//! Services that do the same: `PocketBase` beside the embedded store, and the reference's stack beside
+//! PostgreSQL, on the same database.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::place::Place;
+use crate::contest::{Goal, Reading, compare};
+use crate::load::{self, Pace, Traffic};
+use crate::operation::Operation;
+use crate::pocketbase::PocketBase;
+use crate::process::Server;
+use crate::report::Report;
+use crate::seed::SECRET;
+
+const OPERATIONS: [Operation; 6] = [
+    Operation::ReadPost,
+    Operation::ListPosts,
+    Operation::Vote,
+    Operation::VoteOnOnePost,
+    Operation::CreatePost,
+    Operation::LogIn,
+];
+
+/// Connections that the reference's stack is asked on. With 64 it comes to a stop: each of its 40 threads
+/// waits for a connection to the database, and those that have one for a thread.
+const REFERENCE: usize = 16;
+
+/// Logins that wait at the same time, and how much longer they are measured: each takes a tenth of a
+/// second.
+const LOGINS: usize = 8;
+const LONGER: u32 = 2;
+const LEAST: Duration = Duration::from_secs(2);
+
+pub fn measure_pocketbase(place: &Place<'_>, report: &mut Report) -> Result<()> {
+    let Some(program) = &place.options.pocketbase else { return Ok(()) };
+    let peer = PocketBase::start(program, place.folder.path())?;
+    let server = place.on_sqlite("beside_pocketbase")?;
+    let connections = place.options.connections;
+    for operation in OPERATIONS {
+        let (mut ours, mut theirs) = (place.traffic(operation), peer.traffic(operation));
+        report.comparisons.push(compare(
+            place.effort,
+            (&format!("{}, embedded", operation.name()), &mut |time| {
+                load((operation, connections), server.address, &mut ours, time)
+            }),
+            ("PocketBase", &mut |time| {
+                load((operation, connections), peer.server.address, &mut theirs, time)
+            }),
+            ("/s", Goal::AtLeast(8.0)),
+        )?);
+    }
+    Ok(())
+}
+
+pub fn measure_reference(place: &Place<'_>, report: &mut Report) -> Result<()> {
+    const DATABASE: &str = "beside_reference";
+    let Some(python) = &place.options.reference else { return Ok(()) };
+    let folder = place.options.reference_folder.as_deref().context("--reference-folder")?;
+    let server = place.on_postgres(DATABASE)?;
+    let url = place.cluster.url(DATABASE).replace("postgresql://", "postgresql+psycopg2://");
+    let peer = Server::start("the reference's stack", |port| {
+        let mut command = Command::new(python);
+        command.args(["-m", "uvicorn", "app:app", "--workers", "2", "--log-level", "warning"]);
+        command.args(["--port", &port.to_string()]).current_dir(folder);
+        command.env("DATABASE_URL", url).env("SECRET_KEY", SECRET);
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    })?;
+    let connections = place.options.connections;
+    for operation in OPERATIONS {
+        let goal = if operation == Operation::LogIn { 1.2 } else { 50.0 };
+        let (mut ours, mut theirs) = (place.traffic(operation), place.traffic(operation));
+        report.comparisons.push(compare(
+            place.effort,
+            (&format!("{}, PostgreSQL", operation.name()), &mut |time| {
+                load((operation, connections), server.address, &mut ours, time)
+            }),
+            ("the reference's stack", &mut |time| {
+                load((operation, REFERENCE), peer.address, &mut theirs, time)
+            }),
+            ("/s", Goal::AtLeast(goal)),
+        )?);
+    }
+    Ok(())
+}
+
+/// In a closed loop, with so many connections unless it is logins.
+fn load(
+    (operation, connections): (Operation, usize),
+    address: SocketAddr,
+    traffic: &mut dyn Traffic,
+    time: Duration,
+) -> Result<Reading> {
+    let is_login = operation == Operation::LogIn;
+    let connections = if is_login { LOGINS } else { connections };
+    let time = if is_login { (LONGER * time).max(LEAST) } else { time };
+    Reading::throughput(&load::run(address, connections, Pace::Closed, time, traffic)?)
+}
