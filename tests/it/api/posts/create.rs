@@ -37,14 +37,17 @@ async fn what_the_service_decides_is_not_taken_from_the_body() {
 async fn a_second_is_written_without_zeros() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
-    app.clock.set(1_738_324_800_000_000);
-    let path = format!("/posts/{}", ada.write_post("whole").await);
-    let post = ada.get(&path).await.expect(200).json();
-    assert_eq!(post["Post"]["created_at"], "2025-01-31T12:00:00Z");
-    app.clock.set(1_738_324_800_100_000);
-    let path = format!("/posts/{}", ada.write_post("a tenth").await);
-    let post = ada.get(&path).await.expect(200).json();
-    assert_eq!(post["Post"]["created_at"], "2025-01-31T12:00:00.100000Z");
+    for (microseconds, expected) in [
+        (0, "2025-01-31T12:00:00Z"),
+        (100_000, "2025-01-31T12:00:00.100000Z"),
+        (1, "2025-01-31T12:00:00.000001Z"),
+        (999_999, "2025-01-31T12:00:00.999999Z"),
+    ] {
+        app.clock.set(1_738_324_800_000_000 + microseconds);
+        let path = format!("/posts/{}", ada.write_post("title").await);
+        let post = ada.get(&path).await.expect(200).json();
+        assert_eq!(post["Post"]["created_at"], expected);
+    }
 }
 
 #[tokio::test]
