@@ -208,6 +208,28 @@ async fn another_shape_is_refused_with_every_difference() {
     }
 }
 
+/// But for what may be beside: a column that can be left out, an index that forbids nothing.
+#[tokio::test]
+async fn an_adopted_schema_that_was_changed_by_hand_is_found_out() {
+    let database = Database::of_reference().await;
+    database.go_to(POSTGRES.len()).await;
+    database
+        .run(
+            "ALTER TABLE users ADD COLUMN nickname text;
+             CREATE INDEX ix_posts_title ON posts (title);
+             DROP INDEX votes_user;
+             ALTER TABLE posts ALTER COLUMN content TYPE varchar(8000);
+             ALTER TABLE votes DROP CONSTRAINT votes_dir_check;",
+        )
+        .await;
+    let expected = [
+        "constraint votes: expected CHECK (dir = ANY (ARRAY['-1'::integer, 1])), found nothing",
+        "index votes_user on votes: expected btree (user_id), found nothing",
+        "posts.content: expected text not null, found character varying(8000) not null",
+    ];
+    assert_eq!(database.admin().await.schema_differences().await.unwrap(), expected);
+}
+
 /// After a restored backup, say: what is declared about an adopted database is that it was adopted.
 #[tokio::test]
 async fn a_lost_history_is_declared_anew() {
