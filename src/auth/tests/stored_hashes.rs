@@ -76,6 +76,19 @@ async fn a_hash_as_new_ones_are_stays() {
     }
 }
 
+#[tokio::test]
+async fn every_byte_of_a_hash_counts() {
+    let [algorithm, version, strength, salt, output] = GOOD.parts();
+    let output = STANDARD_NO_PAD.decode(output).unwrap();
+    for place in 0..output.len() {
+        let mut other = output.clone();
+        other[place] ^= 1;
+        let other = STANDARD_NO_PAD.encode(other);
+        let text = format!("${algorithm}${version}${strength}${salt}${other}");
+        assert_eq!(verdict(&text).await, Verdict::Wrong, "byte {place}");
+    }
+}
+
 /// Each is weaker in one thing alone.
 #[tokio::test]
 async fn a_weaker_hash_is_known_and_replaced() {
