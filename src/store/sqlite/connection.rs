@@ -110,6 +110,23 @@ mod tests {
         assert_settings(&reader, &[("query_only", "1"), ("wal_autocheckpoint", "0")]);
     }
 
+    /// SQLite's own files take after it.
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_on_the_machine_reads_the_files() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("posts.db");
+        create_private(&path).unwrap();
+        let writer = open_writer(&path).unwrap();
+        writer.execute_batch("CREATE TABLE rows (number)").unwrap();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{}", file.path().display());
+        }
+    }
+
     #[test]
     fn a_file_that_is_there_is_left_and_a_folder_that_is_not_is_an_error() {
         let folder = TempDir::new().unwrap();

@@ -32,7 +32,9 @@ fn it_starts_on_nothing_and_keeps_what_it_makes_private() {
     let service = Service::start(&[]);
     let data = service.path().join("data");
     assert_eq!(mode(&data), 0o700);
-    assert_eq!(mode(&data.join("secret_key")), 0o600);
+    for file in ["secret_key", "posts.db", "posts.db-wal", "posts.db-shm"] {
+        assert_eq!(mode(&data.join(file)), 0o600, "{file}");
+    }
     assert!(data.join("posts.db").is_file());
     assert!(service.secret().len() >= 64);
     assert_eq!(service.get("/readyz").status, 200);
