@@ -325,12 +325,15 @@ async fn a_script_does_what_its_step_does() {
     let mut stepped = Place::at(SQLITE.len()).await;
     assert_eq!(scripted.admin.applied().await.unwrap(), stepped.admin.applied().await.unwrap());
     assert!(scripted.admin.schema_differences().await.unwrap().is_empty());
-    let newest = SQLITE.last().unwrap();
-    let step = Step { direction: Direction::Down, migration: newest };
-    scripted.sql().execute_batch(&scripted.admin.script(step, noon())).unwrap();
-    stepped.go_to(SQLITE.len() - 1).await;
-    assert_eq!(scripted.revisions().await, stepped.revisions().await);
-    assert!(scripted.admin.schema_differences().await.unwrap().is_empty());
+    for (position, migration) in SQLITE.iter().enumerate().rev() {
+        let step = Step { direction: Direction::Down, migration };
+        scripted.sql().execute_batch(&scripted.admin.script(step, noon())).unwrap();
+        stepped.go_to(position).await;
+        assert_eq!(scripted.revisions().await, stepped.revisions().await);
+        assert!(scripted.admin.schema_differences().await.unwrap().is_empty());
+    }
+    let left = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite%'";
+    assert_eq!((count(&scripted, left), count(&stepped, left)), (0, 0));
 }
 
 fn count(place: &Place, query: &str) -> i64 {

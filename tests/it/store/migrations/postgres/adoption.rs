@@ -247,6 +247,16 @@ async fn a_lost_history_is_declared_anew() {
     assert_same(&database.dump(), &before, "");
 }
 
+/// A table that only a later migration makes is no sign of the reference.
+#[tokio::test]
+async fn a_database_without_its_tables_is_not_taken_for_the_references() {
+    let database = Database::fresh();
+    database.run("CREATE TABLE vote_counts (id integer)").await;
+    let plan = database.admin().await.plan(1).await.unwrap();
+    assert_eq!(plan.len(), 1, "{plan:?}");
+    assert!(plan[0].starts_with("up   0001_users_posts_votes: adds "), "{plan:?}");
+}
+
 #[tokio::test]
 async fn only_the_owner_of_the_tables_adopts_them() {
     let database = Database::of_reference().await;

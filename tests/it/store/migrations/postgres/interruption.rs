@@ -37,13 +37,15 @@ async fn another_process_is_waited_for_until_the_limit() {
     assert!(impatient(&database).await.step_towards(1, noon()).await.unwrap().is_some());
 }
 
-/// A step that failed does not keep the others out.
+/// A step that failed does not keep the others out. One that is a transaction leaves nothing.
 #[tokio::test]
 async fn a_failed_step_lets_go_of_the_lock() {
     let database = Database::fresh();
     database.run("CREATE TABLE users_posts (id integer); CREATE VIEW votes AS SELECT 1").await;
+    let before = database.dump();
     let mut failed = impatient(&database).await;
     assert!(failed.step_towards(1, noon()).await.is_err());
+    assert_same(&database.dump(), &before, "");
     database.run("DROP VIEW votes").await;
     impatient(&database).await.step_towards(1, noon()).await.unwrap();
 }
@@ -66,6 +68,24 @@ async fn a_table_that_is_in_use_is_asked_for_in_vain_until_the_limit() {
     database.go_to(1).await;
     // The history was written, which leaves no trace in its dump.
     assert_same(&database.dump(), &before, "");
+}
+
+/// Until the limit, and no less: by then its transaction is older than a second.
+#[tokio::test]
+async fn whoever_is_in_the_way_is_named() {
+    let database = Database::fresh();
+    database.go_to(1).await;
+    let reader = database.sql().await;
+    reader.batch_execute("SET application_name = 'the reader'").await.unwrap();
+    let process: i32 = reader.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    reader.batch_execute("BEGIN; SELECT FROM votes").await.unwrap();
+    let patience = Patience { tables: Duration::from_secs(2), ..NONE };
+    let refused = database.admin().await.with_patience(patience).step_towards(2, noon()).await;
+    let expected = format!("the session {process} (the reader) is idle in transaction since ");
+    match refused {
+        Err(MigrateError::Refused(who)) => assert!(who.starts_with(&expected), "{who}"),
+        outcome => panic!("{outcome:?}"),
+    }
 }
 
 /// After whichever of its statements a step is cut off, it can be brought to its end, or taken back.
