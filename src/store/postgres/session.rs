@@ -112,9 +112,9 @@ impl Sessions {
             let mut session = self.begin().await.map_err(QueryError::NoSession)?;
             session.limit = limit;
             match session.query(statement, values).await {
-                Err(QueryError::Statement(error)) if attempt < ATTEMPTS && is_overtaken(&error) => {
-                }
-                Err(QueryError::Statement(error)) if is_stale(&error) => {
+                Err(QueryError::Statement(error))
+                    if attempt < ATTEMPTS && is_overtaken(error.code()) => {}
+                Err(QueryError::Statement(error)) if is_stale(error.code()) => {
                     session.discard();
                     if attempt >= 2 {
                         return Err(QueryError::Statement(error));

@@ -40,7 +40,7 @@ pub(super) async fn create_user(sessions: &Sessions, user: &NewUser) -> Result<C
         )
         .await;
     let rows = match inserted {
-        Err(QueryError::Statement(error)) if is_duplicate(&error) => {
+        Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
             return Ok(CreateUser::EmailTaken);
         }
         inserted => inserted?,

@@ -158,3 +158,41 @@ impl From<rusqlite::Error> for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn of(code: i32) -> StoreError {
+        StoreError::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not() {
+        for code in [
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_NOMEM,
+        ] {
+            assert!(matches!(of(code), StoreError::Unavailable(_)), "{code}");
+        }
+        for code in [ffi::SQLITE_ERROR, ffi::SQLITE_CORRUPT, ffi::SQLITE_CONSTRAINT] {
+            assert!(matches!(of(code), StoreError::Internal(_)), "{code}");
+        }
+        let no_row = StoreError::from(rusqlite::Error::QueryReturnedNoRows);
+        assert!(matches!(no_row, StoreError::Internal(_)));
+    }
+
+    #[test]
+    fn a_queue_that_is_full_is_told_from_one_that_has_ended() {
+        assert!(matches!(StoreError::from(TrySendError::Full(())), StoreError::Overloaded));
+        let ended = StoreError::from(TrySendError::Disconnected(()));
+        assert!(matches!(ended, StoreError::Unavailable(_)));
+    }
+}

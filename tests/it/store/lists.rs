@@ -239,22 +239,28 @@ pub async fn a_list_ends_after_eight_mebibytes(store: &FreshStore) {
 }
 
 pub async fn of_many_long_lists_at_once_each_is_right_or_refused(store: &FreshStore) {
-    let given = ask_for_many_long_lists(store).await;
+    let given = ask_for_many_lists(store, PAGE_BYTES).await;
     assert!(given >= 8, "{given} lists alone were given");
+}
+
+/// Twenty of them have half a mebibyte.
+pub async fn of_many_lists_at_once_none_is_refused(store: &FreshStore) {
+    assert_eq!(ask_for_many_lists(store, PAGE_BYTES / 16).await, 40);
 }
 
 /// Which would read them all side by side.
 #[tokio::test]
 async fn of_many_long_lists_at_once_postgresql_reads_some() {
-    let given = ask_for_many_long_lists(&postgres().await).await;
+    let given = ask_for_many_lists(&postgres().await, PAGE_BYTES).await;
     assert!(given <= 24, "{given} lists were read at once");
 }
 
-/// Each is another one, and every second one shows a long post alone. Tells how many were not refused.
-async fn ask_for_many_long_lists(store: &FreshStore) -> usize {
+/// Each is another one, and every second one begins with a post of so many bytes, and shows it alone if
+/// that is a whole page. Tells how many were not refused.
+async fn ask_for_many_lists(store: &FreshStore, bytes: usize) -> usize {
     let ada = store.sign_up("ada").await;
     write_numbered(store, ada, 20).await;
-    let long = PostContent { content: text(&"x".repeat(PAGE_BYTES)), ..content("long", true) };
+    let long = PostContent { content: text(&"x".repeat(bytes)), ..content("long", true) };
     store.create_post(ada, long, noon()).await.unwrap();
     let page = |number: u32| {
         let limit = Some(number / 2 + 1);
@@ -268,10 +274,13 @@ async fn ask_for_many_long_lists(store: &FreshStore) -> usize {
             list => list.inspect(|_| given += 1).unwrap(),
         };
         let titles: Vec<&str> = list.iter().map(|found| found.post.title.as_str()).collect();
-        let numbers: Vec<String> = (0..20).rev().map(|number| number.to_string()).collect();
+        let numbers = (0..20).rev().map(|number| number.to_string());
+        let all: Vec<String> = ["long".to_owned()].into_iter().chain(numbers).collect();
+        let limit = usize::try_from(number / 2 + 1).unwrap();
         match number % 2 {
-            0 => assert_eq!(titles, ["long"]),
-            _ => assert_eq!(titles, numbers[..usize::try_from(number / 2 + 1).unwrap()]),
+            0 if bytes >= PAGE_BYTES => assert_eq!(titles, ["long"]),
+            0 => assert_eq!(titles, all[..limit]),
+            _ => assert_eq!(titles, all[1..=limit]),
         }
     }
     given

@@ -78,6 +78,7 @@ macro_rules! every_case_on {
                 a_list_carries_contents_and_votes
                 a_list_ends_after_eight_mebibytes
                 of_many_long_lists_at_once_each_is_right_or_refused
+                of_many_lists_at_once_none_is_refused
                 searches_are_literal
                 searches_mind_case_and_script
                 searches_of_every_length_agree

@@ -166,8 +166,8 @@ const OTHER_SHAPES: [(&str, &[&str]); 11] = [
         &["constraint posts: expected nothing, found CHECK (length(title::text) < 80)"],
     ),
     (
-        "CREATE UNIQUE INDEX one_title ON posts (title)",
-        &["index one_title on posts: expected nothing, found unique btree (title)"],
+        "CREATE UNIQUE INDEX \"one.title\" ON posts (title)",
+        &["index one.title on posts: expected nothing, found unique btree (title)"],
     ),
     ("ALTER TABLE votes ADD COLUMN dir smallint", &["votes.dir: expected nothing, found smallint"]),
     (
