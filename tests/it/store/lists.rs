@@ -1,7 +1,7 @@
 //! Lists of posts: order, pages, shelves and searches.
 
 use post_api::domain::caller::Caller;
-use post_api::domain::page::{PAGE_BYTES, Page, Shelf};
+use post_api::domain::page::{PAGE_BYTES, Page, SEARCH_SKIP_BOUND, Shelf};
 use post_api::domain::post::PostContent;
 use post_api::store::StoreError;
 
@@ -318,6 +318,22 @@ fn parts(title: &str) -> Vec<String> {
 }
 
 /// What no index can bound gives up after a thousand titles in vain.
+pub async fn a_search_leaves_out_ten_thousand_hits_and_no_more(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let write =
+        |number: u64| store.create_post(ada, content(&format!("needle {number}"), true), noon());
+    for hundred in 0..101 {
+        let first = 100 * hundred;
+        let written = (first..first + 100).map(write);
+        futures_util::future::try_join_all(written).await.unwrap();
+    }
+    for text in ["needle", "ee"] {
+        let from = |skip| Page { limit: Some(5), skip, ..search(text) };
+        assert_eq!(store.titles(ada, from(SEARCH_SKIP_BOUND)).await.len(), 5, "{text}");
+        assert_eq!(store.titles(ada, from(SEARCH_SKIP_BOUND + 1)).await, [""; 0], "{text}");
+    }
+}
+
 pub async fn a_search_in_vain_ends(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.write(ada, "needle q7").await;

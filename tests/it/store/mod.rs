@@ -82,6 +82,7 @@ macro_rules! every_case_on {
                 searches_are_literal
                 searches_mind_case_and_script
                 searches_of_every_length_agree
+                a_search_leaves_out_ten_thousand_hits_and_no_more
                 a_search_in_vain_ends
                 searches_keep_to_shelf_and_page
                 searches_follow_changes
