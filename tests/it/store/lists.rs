@@ -344,5 +344,39 @@ pub async fn a_search_in_vain_ends(store: &FreshStore) {
     assert_eq!(store.titles(ada, search("zz")).await, [""; 0]);
     store.write(ada, "hay").await;
     assert_eq!(store.titles(ada, search("q7")).await, [""; 0]);
-    assert_eq!(store.titles(ada, search("needle")).await, ["needle q7"]);
+    for limit in [None, Some(1), Some(5)] {
+        let page = Page { limit, ..search("needle") };
+        assert_eq!(store.titles(ada, page).await, ["needle q7"], "{limit:?}");
+    }
+}
+
+/// Their number bounds the work; but not for a text that no index could find anywhere.
+pub async fn among_own_drafts_a_search_in_vain_goes_on(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    store.draft(ada, "needle q7").await;
+    for _ in 0..1000 {
+        store.draft(ada, "hay").await;
+    }
+    for limit in [None, Some(5)] {
+        let page = |text| Page { limit, shelf: Shelf::OwnDrafts, ..search(text) };
+        assert_eq!(store.titles(ada, page("needle")).await, ["needle q7"], "{limit:?}");
+        assert_eq!(store.titles(ada, page("q7")).await, [""; 0], "{limit:?}");
+    }
+}
+
+/// Its index knows runs of three letters or digits alone.
+#[tokio::test]
+async fn postgresql_looks_for_what_has_no_trigrams_in_the_newest_titles() {
+    let store = postgres().await;
+    let ada = store.sign_up("ada").await;
+    store.write(ada, "needle ++++").await;
+    for _ in 0..999 {
+        store.write(ada, "hay").await;
+    }
+    assert_eq!(store.titles(ada, search("++++")).await, ["needle ++++"]);
+    store.write(ada, "hay").await;
+    for limit in [None, Some(5)] {
+        let page = Page { limit, ..search("++++") };
+        assert_eq!(store.titles(ada, page).await, [""; 0], "{limit:?}");
+    }
 }

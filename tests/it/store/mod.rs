@@ -84,6 +84,7 @@ macro_rules! every_case_on {
                 searches_of_every_length_agree
                 a_search_leaves_out_ten_thousand_hits_and_no_more
                 a_search_in_vain_ends
+                among_own_drafts_a_search_in_vain_goes_on
                 searches_keep_to_shelf_and_page
                 searches_follow_changes
                 a_blank_search_finds_all;
