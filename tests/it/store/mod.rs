@@ -13,8 +13,11 @@ mod users;
 /// Posts and drafts: who sees, changes and removes them, and that they are kept as they came.
 mod posts;
 
-/// Lists: order, pages, shelves and searches.
+/// Lists: order, pages, shelves, and how long they are.
 mod lists;
+
+/// Searches: what they find, and how far they go on in vain.
+mod searches;
 
 /// Votes, and the counts that follow every kind of change.
 mod votes;
@@ -78,13 +81,15 @@ macro_rules! every_case_on {
                 a_list_carries_contents_and_votes
                 a_list_ends_after_eight_mebibytes
                 of_many_long_lists_at_once_each_is_right_or_refused
-                of_many_lists_at_once_none_is_refused
+                of_many_lists_at_once_none_is_refused;
+            searches:
                 searches_are_literal
                 searches_mind_case_and_script
                 searches_of_every_length_agree
                 a_search_leaves_out_ten_thousand_hits_and_no_more
                 a_search_in_vain_ends
                 among_own_drafts_a_search_in_vain_goes_on
+                hits_do_not_bring_the_end_of_a_search_nearer
                 searches_keep_to_shelf_and_page
                 searches_follow_changes
                 a_blank_search_finds_all;

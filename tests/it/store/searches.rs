@@ -1,0 +1,225 @@
+//! Searches of the titles: what they find, and how far they go on in vain.
+
+use post_api::domain::caller::Caller;
+use post_api::domain::page::{Page, SEARCH_SKIP_BOUND, Shelf};
+use post_api::domain::post::PostContent;
+
+use super::lists::write_numbered;
+use super::stores::{FreshStore, content, noon, postgres, search, text};
+
+pub async fn searches_are_literal(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let titles = [
+        "100% sure",
+        "snake_case_name",
+        "C:\\temp\\new",
+        "say \"hello\" twice",
+        "it's his",
+        "a*b+c?(d)[e]",
+        "NEAR AND OR NOT",
+        "semi;colon--comment",
+        "col:on ^start",
+        "{curly} -dash",
+    ];
+    for title in titles {
+        store.write(ada, title).await;
+    }
+    let mut searches: Vec<String> = titles.iter().flat_map(|title| parts(title)).collect();
+    let wild = ["%", "_", "\\", "*", "%%%", "___", "\\\\\\", "***", ".*.", "\"\"\"", "'''"];
+    searches.extend(wild.map(str::to_owned));
+    assert_found_literally(store, ada, &titles, &searches).await;
+}
+
+pub async fn searches_mind_case_and_script(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let titles = [
+        "Lantern",
+        "lantern",
+        "LANTERN",
+        "Straße",
+        "STRASSE",
+        "é composed",
+        "e\u{301} decomposed",
+        "日本語のタイトル",
+        "Привет мир",
+        "😀😀😀 faces",
+        "İstanbul",
+        "\u{ffff}\u{fffe}\u{fffd}",
+        "ﬁnd",
+        "find",
+        "Å\u{212b}",
+    ];
+    for title in titles {
+        store.write(ada, title).await;
+    }
+    let searches: Vec<String> = titles.iter().flat_map(|title| parts(title)).collect();
+    assert_found_literally(store, ada, &titles, &searches).await;
+}
+
+/// One, two, three and many characters take different ways through a store.
+pub async fn searches_of_every_length_agree(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let long = (0..400).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
+    store.write(ada, &long).await;
+    store.write(ada, "abcabcab").await;
+    store.write(ada, "").await;
+    for length in (1..10).chain((10..long.len()).step_by(97)).chain([1000, 1001, long.len()]) {
+        let part = &long[..length];
+        // Of a title the first 1,000 characters are searched.
+        let found = usize::from(length <= 1000);
+        assert_eq!(store.titles(ada, search(part)).await.len(), found, "{length}");
+        let absent = format!("{part}x");
+        assert!(store.titles(ada, search(&absent)).await.is_empty(), "{length}");
+    }
+    // The pieces are there, but not in this order.
+    for part in ["cba", "abcb", "bcabca ", "cabb", "acb"] {
+        assert!(store.titles(ada, search(part)).await.is_empty(), "{part}");
+    }
+    assert_eq!(store.titles(ada, search("bcabca")).await, ["abcabcab"]);
+    assert!(store.titles(ada, search(&"long ".repeat(20_000))).await.is_empty());
+}
+
+pub async fn searches_keep_to_shelf_and_page(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    for number in 0..4 {
+        store.write(ada, &format!("lantern {number}")).await;
+        store.write(ada, "other").await;
+        store.draft(bob, &format!("hidden lantern {number}")).await;
+    }
+    for word in ["la", "l", "lantern"] {
+        let page = Page { limit: Some(2), skip: 1, ..search(word) };
+        assert_eq!(store.titles(bob, page).await, ["lantern 2", "lantern 1"], "{word}");
+        let drafts = Page { limit: Some(1), skip: 2, shelf: Shelf::OwnDrafts, ..search(word) };
+        assert_eq!(store.titles(bob, drafts.clone()).await, ["hidden lantern 1"], "{word}");
+        assert!(store.titles(ada, drafts).await.is_empty(), "{word}");
+    }
+}
+
+pub async fn searches_follow_changes(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let post = store.write(ada, "before the change").await;
+    let unchanged = PostContent { content: text("other"), ..content("before the change", true) };
+    store.replace_post(ada, post.id, unchanged).await.unwrap();
+    assert_eq!(store.titles(ada, search("before")).await.len(), 1);
+    store.replace_post(ada, post.id, content("after it", true)).await.unwrap();
+    assert!(store.titles(ada, search("before")).await.is_empty());
+    assert_eq!(store.titles(ada, search("after")).await, ["after it"]);
+    store.replace_post(ada, post.id, content("after it", false)).await.unwrap();
+    assert!(store.titles(ada, search("after")).await.is_empty());
+    let drafts = Page { shelf: Shelf::OwnDrafts, ..search("after") };
+    assert_eq!(store.titles(ada, drafts.clone()).await, ["after it"]);
+    store.delete_post(ada, post.id).await.unwrap();
+    assert!(store.titles(ada, drafts).await.is_empty());
+}
+
+pub async fn a_blank_search_finds_all(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    write_numbered(store, ada, 2).await;
+    assert_eq!(store.titles(ada, search("")).await, ["1", "0"]);
+}
+
+pub async fn a_search_leaves_out_ten_thousand_hits_and_no_more(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let write =
+        |number: u64| store.create_post(ada, content(&format!("needle {number}"), true), noon());
+    for hundred in 0..101 {
+        let first = 100 * hundred;
+        let written = (first..first + 100).map(write);
+        futures_util::future::try_join_all(written).await.unwrap();
+    }
+    for text in ["needle", "ee"] {
+        let from = |skip| Page { limit: Some(5), skip, ..search(text) };
+        assert_eq!(store.titles(ada, from(SEARCH_SKIP_BOUND)).await.len(), 5, "{text}");
+        assert_eq!(store.titles(ada, from(SEARCH_SKIP_BOUND + 1)).await, [""; 0], "{text}");
+    }
+}
+
+/// What no index can bound gives up after a thousand titles in vain.
+pub async fn a_search_in_vain_ends(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    store.write(ada, "needle q7").await;
+    for _ in 0..999 {
+        store.write(ada, "hay").await;
+    }
+    assert_eq!(store.titles(ada, search("q7")).await, ["needle q7"]);
+    assert_eq!(store.titles(ada, search("zz")).await, [""; 0]);
+    store.write(ada, "hay").await;
+    assert_eq!(store.titles(ada, search("q7")).await, [""; 0]);
+    for limit in [None, Some(1), Some(5)] {
+        let page = Page { limit, ..search("needle") };
+        assert_eq!(store.titles(ada, page).await, ["needle q7"], "{limit:?}");
+    }
+}
+
+/// Their number bounds the work; but not for a text that no index could find anywhere.
+pub async fn among_own_drafts_a_search_in_vain_goes_on(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    store.draft(ada, "needle q7").await;
+    for _ in 0..1000 {
+        store.draft(ada, "hay").await;
+    }
+    for limit in [None, Some(5)] {
+        let page = |text| Page { limit, shelf: Shelf::OwnDrafts, ..search(text) };
+        assert_eq!(store.titles(ada, page("needle")).await, ["needle q7"], "{limit:?}");
+        assert_eq!(store.titles(ada, page("eed")).await, ["needle q7"], "{limit:?}");
+        assert_eq!(store.titles(ada, page("q7")).await, [""; 0], "{limit:?}");
+    }
+}
+
+/// Hits are not in vain, wherever the page begins and however long it is.
+pub async fn hits_do_not_bring_the_end_of_a_search_nearer(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    store.write(ada, "oldest q7").await;
+    for _ in 0..995 {
+        store.write(ada, "hay").await;
+    }
+    for _ in 0..20 {
+        store.write(ada, "q7").await;
+    }
+    for (limit, skip) in [(21, 0), (5, 20)] {
+        let page = Page { limit: Some(limit), skip, ..search("q7") };
+        let found = store.titles(ada, page).await;
+        assert_eq!(found.last().map(String::as_str), Some("oldest q7"), "{limit} after {skip}");
+    }
+}
+
+/// Its index knows runs of three letters or digits alone.
+#[tokio::test]
+async fn postgresql_looks_for_what_has_no_trigrams_in_the_newest_titles() {
+    let store = postgres().await;
+    let ada = store.sign_up("ada").await;
+    store.write(ada, "needle ++++").await;
+    for _ in 0..999 {
+        store.write(ada, "hay").await;
+    }
+    assert_eq!(store.titles(ada, search("++++")).await, ["needle ++++"]);
+    store.write(ada, "hay").await;
+    for limit in [None, Some(5)] {
+        let page = Page { limit, ..search("++++") };
+        assert_eq!(store.titles(ada, page).await, [""; 0], "{limit:?}");
+    }
+}
+
+/// Each search finds the titles that contain it, and no others.
+async fn assert_found_literally(
+    store: &FreshStore,
+    caller: Caller,
+    titles: &[&str],
+    searches: &[String],
+) {
+    for part in searches {
+        let expected: Vec<&str> =
+            titles.iter().rev().copied().filter(|title| title.contains(part)).collect();
+        assert_eq!(store.titles(caller, search(part)).await, expected, "{part:?}");
+    }
+}
+
+/// Every run of one, two, three and five characters of the title, and all of it.
+fn parts(title: &str) -> Vec<String> {
+    let characters: Vec<char> = title.chars().collect();
+    let mut parts = vec![title.to_owned()];
+    for length in [1, 2, 3, 5] {
+        parts.extend(characters.windows(length).map(|part| part.iter().collect::<String>()));
+    }
+    parts
+}
