@@ -42,6 +42,8 @@ async fn an_adopted_database_is_given_back_as_it_was() {
 #[tokio::test]
 async fn each_revision_of_an_adopted_database_is_sound() {
     let database = Database::of_reference().await;
+    let differences = database.admin().await.schema_differences().await.unwrap();
+    assert_eq!(differences, [""; 0], "before");
     let up_and_down = (1..=POSTGRES.len()).chain((1..POSTGRES.len()).rev());
     for target in up_and_down {
         database.go_to(target).await;
