@@ -63,6 +63,12 @@ fn what_was_acknowledged_survives_a_full_disk() {
     let inside = PathBuf::from(format!("/proc/{}/root", service.process_id()));
     let inside = inside.join(folder.path().strip_prefix("/").unwrap());
     let ballast = inside.join("ballast");
+    let sign_up = |name: &str| {
+        let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        service.connect().call("POST", "/users", "", Some(&account)).unwrap()
+    };
+    // There may be room for nobody else.
+    sign_up("newcomer0").expect(201);
     while effort.next_round().is_some() {
         let seed = effort.name_round();
         fill(&ballast, dice.below(1024 * 1024));
@@ -73,9 +79,7 @@ fn what_was_acknowledged_survives_a_full_disk() {
         let (_copy, stored) = copy(&inside.join("data"));
         settle(&mut ledgers, &stored, &service, &seed);
         std::fs::remove_file(&ballast).unwrap();
-        let email = format!("newcomer{}@example.com", effort.rounds());
-        let account = json!({"email": email, "password": PASSWORD});
-        let answer = service.connect().call("POST", "/users", "", Some(&account)).unwrap();
+        let answer = sign_up(&format!("newcomer{}", effort.rounds()));
         assert_eq!(answer.status, 201, "{seed}: {}", service.said());
     }
     report(&effort, &ledgers);
