@@ -24,8 +24,6 @@ pub struct Latency {
 pub struct Report {
     pub comparisons: Vec<Comparison>,
     pub latencies: Vec<Latency>,
-    /// What is said below the tables.
-    pub notes: Vec<String>,
 }
 
 impl Report {
@@ -72,9 +70,6 @@ impl Report {
             let Times { median, p99, longest } = latency.times;
             let (work, rate) = (&latency.work, latency.per_second);
             writeln!(text, "| {work} | {rate:.0} | {median} µs | {p99} µs | {longest} µs |")?;
-        }
-        for note in &self.notes {
-            writeln!(text, "\n{note}")?;
         }
         Ok(text)
     }
