@@ -97,7 +97,6 @@ pub(super) fn list_posts(
     page: &Page,
 ) -> Result<Vec<PostWithVotes>> {
     let posts = match page.search.as_deref() {
-        _ if page.limit == Some(0) => Vec::new(),
         None | Some("") => read_list(database, caller, page)?,
         Some(text) => search_posts(database, caller, page, text)?,
     };

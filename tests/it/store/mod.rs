@@ -57,10 +57,12 @@ macro_rules! every_case_on {
                 an_address_is_free_after_deletion
                 the_number_of_a_deleted_account_is_never_given_again
                 times_of_accounts_are_kept_to_the_microsecond
+                a_refused_account_is_a_fault
                 a_caller_without_an_account_is_gone
                 the_store_is_ready;
             posts:
                 a_post_is_found_as_it_was_written
+                a_refused_post_is_a_fault
                 no_post_has_an_impossible_number
                 a_draft_exists_for_its_author_only
                 a_visible_draft_is_read_by_all_and_changed_by_its_author
@@ -88,6 +90,7 @@ macro_rules! every_case_on {
                 searches_of_every_length_agree
                 a_search_leaves_out_ten_thousand_hits_and_no_more
                 a_search_in_vain_ends
+                a_long_title_in_vain_counts_as_several
                 among_own_drafts_a_search_in_vain_goes_on
                 hits_do_not_bring_the_end_of_a_search_nearer
                 searches_keep_to_shelf_and_page

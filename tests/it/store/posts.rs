@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use post_api::domain::page::Page;
 use post_api::domain::post::{PostContent, PostId};
-use post_api::store::ChangePost;
+use post_api::store::{ChangePost, StoreError};
 
 use super::stores::{FreshStore, content, noon, seeing_drafts, text};
 
@@ -35,6 +35,14 @@ pub async fn a_post_is_found_as_it_was_written(store: &FreshStore) {
         let found = store.read(reader, written.id).await.unwrap();
         assert_eq!((found.post, found.votes), (written.clone(), 0));
     }
+}
+
+/// A refusal of the database's own does not say that the author is gone.
+pub async fn a_refused_post_is_a_fault(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    store.refuse_rows("posts");
+    let refused = store.create_post(ada, content("a title", true), noon()).await;
+    assert!(matches!(refused, Err(StoreError::Internal(_))), "{refused:?}");
 }
 
 pub async fn no_post_has_an_impossible_number(store: &FreshStore) {

@@ -151,6 +151,18 @@ pub async fn a_search_in_vain_ends(store: &FreshStore) {
     }
 }
 
+/// It is read as a whole before its start is looked at.
+pub async fn a_long_title_in_vain_counts_as_several(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    store.write(ada, "needle q7").await;
+    let write =
+        |number: usize| store.create_post(ada, content(&"hay ".repeat(number), true), noon());
+    futures_util::future::try_join_all([1500; 142].map(write)).await.unwrap();
+    assert_eq!(store.titles(ada, search("q7")).await, ["needle q7"], "142 times seven");
+    write(1500).await.unwrap();
+    assert_eq!(store.titles(ada, search("q7")).await, [""; 0]);
+}
+
 /// Their number bounds the work; but not for a text that no index could find anywhere.
 pub async fn among_own_drafts_a_search_in_vain_goes_on(store: &FreshStore) {
     let ada = store.sign_up("ada").await;

@@ -18,7 +18,7 @@ use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use post_api::store::{CreateUser, Result, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::support::Cluster;
+use crate::support::{Cluster, TestDatabase};
 
 /// What every case's clock shows: 2025-01-31T12:00:00.123456Z.
 pub const NOON: i64 = 1_738_324_800_123_456;
@@ -26,8 +26,14 @@ pub const NOON: i64 = 1_738_324_800_123_456;
 /// A store that nobody else uses.
 pub struct FreshStore {
     store: Arc<dyn Store>,
-    /// What goes when the case ends.
-    _place: Box<dyn std::any::Any + Send + Sync>,
+    place: Place,
+}
+
+/// Where it is, and what goes when the case ends.
+enum Place {
+    Sqlite(TempDir),
+    Postgres(TestDatabase<'static>),
+    Elsewhere,
 }
 
 /// On SQLite, in a file of its own.
@@ -37,14 +43,14 @@ pub async fn sqlite() -> FreshStore {
     let mut admin = SqliteAdmin::new(&path);
     let head = admin.migrations().len();
     migrate(&mut admin, head, noon(), |_| {}).await.unwrap();
-    FreshStore { store: Arc::new(SqliteStore::open(&path).unwrap()), _place: Box::new(folder) }
+    FreshStore { store: Arc::new(SqliteStore::open(&path).unwrap()), place: Place::Sqlite(folder) }
 }
 
 /// On PostgreSQL, in a database of its own.
 pub async fn postgres() -> FreshStore {
     let database = Cluster::shared().database();
     let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
-    FreshStore { store, _place: Box::new(database) }
+    FreshStore { store, place: Place::Postgres(database) }
 }
 
 impl Deref for FreshStore {
@@ -58,7 +64,28 @@ impl Deref for FreshStore {
 impl FreshStore {
     /// A store that somebody else opened, and keeps the place of.
     pub fn of(store: Arc<dyn Store>) -> Self {
-        Self { store, _place: Box::new(()) }
+        Self { store, place: Place::Elsewhere }
+    }
+
+    /// Has the database itself refuse every new row of the table, for a reason of its own.
+    pub fn refuse_rows(&self, table: &str) {
+        match &self.place {
+            Place::Sqlite(folder) => {
+                let database = rusqlite::Connection::open(folder.path().join("posts.db")).unwrap();
+                let refusal = format!(
+                    "CREATE TRIGGER refuse BEFORE INSERT ON {table}
+                     BEGIN SELECT RAISE(ABORT, 'refused'); END"
+                );
+                database.execute_batch(&refusal).unwrap();
+            }
+            Place::Postgres(database) => database.execute(&format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+                     AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+                 CREATE TRIGGER refuse BEFORE INSERT ON {table}
+                     FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )),
+            Place::Elsewhere => panic!("it belongs to somebody else"),
+        }
     }
 
     /// Adds the account `NAME@example.com`.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
 use post_api::domain::user::{NewUser, UserId};
-use post_api::store::{CreateUser, DeleteUser, Readiness};
+use post_api::store::{CreateUser, DeleteUser, Readiness, StoreError};
 
 use super::stores::{
     FreshStore, assert_gone, content, email, hash, new_user, noon, seeing_drafts, vote,
@@ -38,6 +38,13 @@ pub async fn addresses_are_told_apart_exactly(store: &FreshStore) {
         let found = store.find_credentials(email(name)).await.unwrap().unwrap();
         assert_eq!(found.user_id, caller.user_id, "{name}");
     }
+}
+
+/// A refusal of the database's own does not say that the address is taken.
+pub async fn a_refused_account_is_a_fault(store: &FreshStore) {
+    store.refuse_rows("users");
+    let refused = store.create_user(new_user("ada")).await;
+    assert!(matches!(refused, Err(StoreError::Internal(_))), "{refused:?}");
 }
 
 pub async fn credentials_belong_to_the_address(store: &FreshStore) {
