@@ -28,7 +28,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Measures
-    Run(Options),
+    Run(Box<Options>),
     /// Serves a constant, once the token was verified
     Constant {
         #[arg(long)]
@@ -57,6 +57,9 @@ pub struct Options {
     /// The folder of the reference's stack
     #[arg(long)]
     reference_folder: Option<PathBuf>,
+    /// Another build of the service: what the change between them has brought
+    #[arg(long)]
+    beside: Option<PathBuf>,
     /// A round of a moment each: to see that everything works
     #[arg(long)]
     quick: bool,
@@ -70,7 +73,7 @@ pub struct Options {
     /// The page that the figures are put into
     #[arg(long)]
     page: Option<PathBuf>,
-    /// Only groups with such a name: postgres, embedded, login, pocketbase, reference, memory
+    /// Only groups with such a name: postgres, embedded, login, pocketbase, reference, memory, builds
     only: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
 //! The measurements, one group after the other, each with servers and databases of its own.
 
 mod against_pgbench;
+mod builds;
 mod embedded;
 mod logins;
 mod memory;
@@ -18,13 +19,14 @@ use crate::report::Report;
 
 type Group = fn(&Place<'_>, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 7] = [
     ("postgres", against_pgbench::measure),
     ("embedded", embedded::measure),
     ("login", logins::measure),
     ("memory", memory::measure),
     ("pocketbase", peers::measure_pocketbase),
     ("reference", peers::measure_reference),
+    ("builds", builds::measure),
 ];
 
 pub fn run(options: &Options) -> Result<()> {

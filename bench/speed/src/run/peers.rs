@@ -37,32 +37,25 @@ const LEAST: Duration = Duration::from_secs(2);
 
 pub fn measure_pocketbase(place: &Place<'_>, report: &mut Report) -> Result<()> {
     let Some(program) = &place.options.pocketbase else { return Ok(()) };
-    let peer = PocketBase::start(program, place.folder.path())?;
-    let server = place.on_sqlite("beside_pocketbase")?;
-    let connections = place.options.connections;
-    for operation in OPERATIONS {
-        let (mut ours, mut theirs) = (place.traffic(operation), peer.traffic(operation));
-        report.comparisons.push(compare(
-            place.effort,
-            (&format!("{}, embedded", operation.name()), &mut |time| {
-                load((operation, connections), server.address, &mut ours, time)
-            }),
-            ("PocketBase", &mut |time| {
-                load((operation, connections), peer.server.address, &mut theirs, time)
-            }),
-            ("/s", Goal::AtLeast(8.0)),
-        )?);
-    }
-    Ok(())
+    let started = PocketBase::start(program, place.folder.path())?;
+    let server = place.on_sqlite(&place.options.service, "beside_pocketbase")?;
+    let peer = Peer {
+        name: "PocketBase",
+        address: started.server.address,
+        connections: place.options.connections,
+        traffic: &|operation| Box::new(started.traffic(operation)),
+        goal: |_| 8.0,
+    };
+    measure(place, report, ("embedded", &server), &peer)
 }
 
 pub fn measure_reference(place: &Place<'_>, report: &mut Report) -> Result<()> {
     const DATABASE: &str = "beside_reference";
     let Some(python) = &place.options.reference else { return Ok(()) };
     let folder = place.options.reference_folder.as_deref().context("--reference-folder")?;
-    let server = place.on_postgres(DATABASE)?;
+    let server = place.on_postgres(&place.options.service, DATABASE)?;
     let url = place.cluster.url(DATABASE).replace("postgresql://", "postgresql+psycopg2://");
-    let peer = Server::start("the reference's stack", |port| {
+    let stack = Server::start("the reference's stack", |port| {
         let mut command = Command::new(python);
         command.args(["-m", "uvicorn", "app:app", "--workers", "2", "--log-level", "warning"]);
         command.args(["--port", &port.to_string()]).current_dir(folder);
@@ -70,19 +63,42 @@ pub fn measure_reference(place: &Place<'_>, report: &mut Report) -> Result<()> {
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
     })?;
-    let connections = place.options.connections;
+    let peer = Peer {
+        name: "the reference's stack",
+        address: stack.address,
+        connections: REFERENCE,
+        traffic: &|operation| Box::new(place.traffic(operation)),
+        goal: |operation| if operation == Operation::LogIn { 1.2 } else { 50.0 },
+    };
+    measure(place, report, ("PostgreSQL", &server), &peer)
+}
+
+/// A service that is asked for the same.
+struct Peer<'a> {
+    name: &'static str,
+    address: SocketAddr,
+    connections: usize,
+    traffic: &'a dyn Fn(Operation) -> Box<dyn Traffic>,
+    goal: fn(Operation) -> f64,
+}
+
+fn measure(
+    place: &Place<'_>,
+    report: &mut Report,
+    (store, server): (&str, &Server),
+    peer: &Peer<'_>,
+) -> Result<()> {
     for operation in OPERATIONS {
-        let goal = if operation == Operation::LogIn { 1.2 } else { 50.0 };
-        let (mut ours, mut theirs) = (place.traffic(operation), place.traffic(operation));
+        let (mut ours, mut theirs) = (place.traffic(operation), (peer.traffic)(operation));
         report.comparisons.push(compare(
             place.effort,
-            (&format!("{}, PostgreSQL", operation.name()), &mut |time| {
-                load((operation, connections), server.address, &mut ours, time)
+            (&format!("{}, {store}", operation.name()), &mut |time| {
+                load((operation, place.options.connections), server.address, &mut ours, time)
             }),
-            ("the reference's stack", &mut |time| {
-                load((operation, REFERENCE), peer.address, &mut theirs, time)
+            (peer.name, &mut |time| {
+                load((operation, peer.connections), peer.address, theirs.as_mut(), time)
             }),
-            ("/s", Goal::AtLeast(goal)),
+            ("/s", Goal::AtLeast((peer.goal)(operation))),
         )?);
     }
     Ok(())

@@ -40,19 +40,19 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// The service on a fresh database of PostgreSQL with this name.
-    pub fn on_postgres(&self, name: &str) -> Result<Server> {
+    /// A build of the service on a fresh database of PostgreSQL with this name.
+    pub fn on_postgres(&self, service: &Path, name: &str) -> Result<Server> {
         self.cluster.create_database(name)?;
         let url = self.cluster.url(name);
         self.upgrade(&url)?;
         seed::fill_postgres(&self.cluster, name, &self.hash)?;
-        self.serve(&url)
+        self.serve(service, &url)
     }
 
-    /// The service on a fresh file with this name.
-    pub fn on_sqlite(&self, name: &str) -> Result<Server> {
+    /// A build of the service on a fresh file with this name.
+    pub fn on_sqlite(&self, service: &Path, name: &str) -> Result<Server> {
         let path = self.fresh_sqlite(name)?;
-        self.serve(&format!("sqlite:{}", path.display()))
+        self.serve(service, &format!("sqlite:{}", path.display()))
     }
 
     /// A filled database that nobody serves.
@@ -74,23 +74,27 @@ impl<'a> Place<'a> {
         })
     }
 
-    fn command(&self, url: &str) -> Command {
-        let mut command = Command::new(&self.options.service);
+    fn command(&self, service: &Path, url: &str) -> Command {
+        let mut command = Command::new(service);
         command.current_dir(self.folder.path()).env_clear().env("SECRET_KEY", SECRET);
         command.env("DATABASE_URL", url).env("ACCESS_LOG", "off").env("LOG_LEVEL", "warn");
         command
     }
 
     fn upgrade(&self, url: &str) -> Result<()> {
-        let output = self.command(url).args(["db", "upgrade"]).output().context("the service")?;
+        let output = self
+            .command(&self.options.service, url)
+            .args(["db", "upgrade"])
+            .output()
+            .context("the service")?;
         if !output.status.success() {
             bail!("db upgrade: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }
 
-    fn serve(&self, url: &str) -> Result<Server> {
-        let mut command = self.command(url);
+    fn serve(&self, service: &Path, url: &str) -> Result<Server> {
+        let mut command = self.command(service, url);
         Server::start("the service", move |port| {
             command.args(["serve", "--port", &port.to_string()]);
             command
