@@ -57,7 +57,7 @@ pub struct Options {
     /// The folder of the reference's stack
     #[arg(long)]
     reference_folder: Option<PathBuf>,
-    /// Another build of the service: what the change between them has brought
+    /// Another build of the service, and nothing else: what the change between them has brought
     #[arg(long)]
     beside: Option<PathBuf>,
     /// A round of a moment each: to see that everything works
@@ -73,7 +73,7 @@ pub struct Options {
     /// The page that the figures are put into
     #[arg(long)]
     page: Option<PathBuf>,
-    /// Only groups with such a name: postgres, embedded, login, pocketbase, reference, memory, builds
+    /// Only groups with such a name: postgres, embedded, login, pocketbase, reference, memory
     only: Vec<String>,
 }
 

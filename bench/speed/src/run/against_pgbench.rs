@@ -51,7 +51,7 @@ struct Work {
 }
 
 pub fn measure(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    let server = place.on_postgres(&place.options.service, DATABASE)?;
+    let server = place.on_postgres(DATABASE)?;
     for Work { operation, script, goal, is_at_best } in works() {
         let fixed = (!is_at_best).then_some(place.options.connections);
         let script = place.cluster.script(DATABASE, &script, fixed, place.effort.time / 2)?;

@@ -10,7 +10,7 @@ use crate::operation::Operation;
 use crate::report::Report;
 
 pub fn measure(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    let server = place.on_sqlite(&place.options.service, "embedded")?;
+    let server = place.on_sqlite("embedded")?;
     let constant = Place::constant(&place.fresh_sqlite("constant")?)?;
     let mut constants = place.traffic(Operation::Constant);
     let against: Side<'_> = &mut |time| place.load(constant.address, &mut constants, time);

@@ -24,7 +24,7 @@ const LONGER: u32 = 2;
 const LEAST: Duration = Duration::from_secs(2);
 
 pub fn measure(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    let server = place.on_sqlite(&place.options.service, "logins")?;
+    let server = place.on_sqlite("logins")?;
     let mut effort = place.effort;
     effort.time = (LONGER * effort.time).max(LEAST);
     let mut traffic = place.traffic(Operation::LogIn);

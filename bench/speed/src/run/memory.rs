@@ -11,10 +11,8 @@ use crate::report::Report;
 const CONNECTIONS: usize = 256;
 
 pub fn measure(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    let servers = [
-        ("embedded", place.on_sqlite(&place.options.service, "memory")?),
-        ("PostgreSQL", place.on_postgres(&place.options.service, "memory")?),
-    ];
+    let servers =
+        [("embedded", place.on_sqlite("memory")?), ("PostgreSQL", place.on_postgres("memory")?)];
     for (store, server) in servers {
         let mut most: f64 = 0.0;
         for operation in [Operation::ReadPost, Operation::ListPosts, Operation::Vote] {

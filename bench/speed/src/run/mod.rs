@@ -1,7 +1,6 @@
 //! The measurements, one group after the other, each with servers and databases of its own.
 
 mod against_pgbench;
-mod builds;
 mod embedded;
 mod logins;
 mod memory;
@@ -19,14 +18,13 @@ use crate::report::Report;
 
 type Group = fn(&Place<'_>, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 6] = [
     ("postgres", against_pgbench::measure),
     ("embedded", embedded::measure),
     ("login", logins::measure),
     ("memory", memory::measure),
     ("pocketbase", peers::measure_pocketbase),
     ("reference", peers::measure_reference),
-    ("builds", builds::measure),
 ];
 
 pub fn run(options: &Options) -> Result<()> {
@@ -37,6 +35,11 @@ pub fn run(options: &Options) -> Result<()> {
     };
     let place = Place::new(options, effort)?;
     let mut report = Report::default();
+    if let Some(other) = options.beside.as_deref() {
+        peers::measure_build(&place, &mut report, other)?;
+        println!("{}", report.to_markdown()?);
+        return Ok(());
+    }
     for (name, measure) in GROUPS {
         let is_wanted = options.only.is_empty() || options.only.iter().any(|only| only == name);
         if is_wanted {

@@ -1,13 +1,14 @@
-//! Services that do the same: `PocketBase` beside the embedded store, and the reference's stack beside
-//! PostgreSQL, on the same database.
+//! Services that do the same: `PocketBase` beside the embedded store, the reference's stack beside
+//! PostgreSQL, on the same database, and another build of our own beside this one.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::place::Place;
+use super::place::{Place, sqlite_url};
 use crate::contest::{Goal, Reading, compare};
 use crate::load::{self, Pace, Traffic};
 use crate::operation::Operation;
@@ -38,7 +39,7 @@ const LEAST: Duration = Duration::from_secs(2);
 pub fn measure_pocketbase(place: &Place<'_>, report: &mut Report) -> Result<()> {
     let Some(program) = &place.options.pocketbase else { return Ok(()) };
     let started = PocketBase::start(program, place.folder.path())?;
-    let server = place.on_sqlite(&place.options.service, "beside_pocketbase")?;
+    let server = place.on_sqlite("beside_pocketbase")?;
     let peer = Peer {
         name: "PocketBase",
         address: started.server.address,
@@ -53,7 +54,7 @@ pub fn measure_reference(place: &Place<'_>, report: &mut Report) -> Result<()> {
     const DATABASE: &str = "beside_reference";
     let Some(python) = &place.options.reference else { return Ok(()) };
     let folder = place.options.reference_folder.as_deref().context("--reference-folder")?;
-    let server = place.on_postgres(&place.options.service, DATABASE)?;
+    let server = place.on_postgres(DATABASE)?;
     let url = place.cluster.url(DATABASE).replace("postgresql://", "postgresql+psycopg2://");
     let stack = Server::start("the reference's stack", |port| {
         let mut command = Command::new(python);
@@ -71,6 +72,25 @@ pub fn measure_reference(place: &Place<'_>, report: &mut Report) -> Result<()> {
         goal: |operation| if operation == Operation::LogIn { 1.2 } else { 50.0 },
     };
     measure(place, report, ("PostgreSQL", &server), &peer)
+}
+
+/// What the change between two builds has brought, on both stores.
+pub fn measure_build(place: &Place<'_>, report: &mut Report, other: &Path) -> Result<()> {
+    let url = sqlite_url(&place.fresh_sqlite("other_build")?);
+    let embedded = (place.on_sqlite("this_build")?, place.serve(other, &url)?);
+    let url = place.fresh_postgres("other_build")?;
+    let postgres = (place.on_postgres("this_build")?, place.serve(other, &url)?);
+    for (store, (this, other)) in [("embedded", embedded), ("PostgreSQL", postgres)] {
+        let peer = Peer {
+            name: "the other build",
+            address: other.address,
+            connections: place.options.connections,
+            traffic: &|operation| Box::new(place.traffic(operation)),
+            goal: |_| 1.0,
+        };
+        measure(place, report, (store, &this), &peer)?;
+    }
+    Ok(())
 }
 
 /// A service that is asked for the same.

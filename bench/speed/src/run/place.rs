@@ -40,25 +40,29 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// A build of the service on a fresh database of PostgreSQL with this name.
-    pub fn on_postgres(&self, service: &Path, name: &str) -> Result<Server> {
+    /// The service on a fresh database of PostgreSQL with this name.
+    pub fn on_postgres(&self, name: &str) -> Result<Server> {
+        self.serve(&self.options.service, &self.fresh_postgres(name)?)
+    }
+
+    /// The service on a fresh file with this name.
+    pub fn on_sqlite(&self, name: &str) -> Result<Server> {
+        self.serve(&self.options.service, &sqlite_url(&self.fresh_sqlite(name)?))
+    }
+
+    /// The address of a filled database that nobody serves.
+    pub fn fresh_postgres(&self, name: &str) -> Result<String> {
         self.cluster.create_database(name)?;
         let url = self.cluster.url(name);
         self.upgrade(&url)?;
         seed::fill_postgres(&self.cluster, name, &self.hash)?;
-        self.serve(service, &url)
+        Ok(url)
     }
 
-    /// A build of the service on a fresh file with this name.
-    pub fn on_sqlite(&self, service: &Path, name: &str) -> Result<Server> {
-        let path = self.fresh_sqlite(name)?;
-        self.serve(service, &format!("sqlite:{}", path.display()))
-    }
-
-    /// A filled database that nobody serves.
+    /// The file of one.
     pub fn fresh_sqlite(&self, name: &str) -> Result<PathBuf> {
         let path = self.folder.path().join(format!("{name}.db"));
-        self.upgrade(&format!("sqlite:{}", path.display()))?;
+        self.upgrade(&sqlite_url(&path))?;
         seed::fill_sqlite(&path, &self.hash)?;
         Ok(path)
     }
@@ -93,7 +97,8 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    fn serve(&self, service: &Path, url: &str) -> Result<Server> {
+    /// A build of the service on a database.
+    pub fn serve(&self, service: &Path, url: &str) -> Result<Server> {
         let mut command = self.command(service, url);
         Server::start("the service", move |port| {
             command.args(["serve", "--port", &port.to_string()]);
@@ -131,6 +136,10 @@ impl<'a> Place<'a> {
         Reading::throughput(&outcome)?;
         Ok(Latency { work, per_second: rate, times: Times::of(&outcome), curve: curve(&outcome) })
     }
+}
+
+pub fn sqlite_url(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
 }
 
 fn curve(outcome: &Outcome) -> Vec<(f64, u64)> {
