@@ -4,6 +4,7 @@ that what the account has made stays. The service is told in $API.
 
 import json
 import os
+import time
 import urllib.parse
 import urllib.request
 
@@ -11,6 +12,8 @@ import schemathesis
 
 API = os.environ["API"]
 PASSWORD = "plum lantern 83 quay"
+# Seconds after which the account logs in again: its token is valid for half an hour.
+RENEWAL = 600
 
 
 def send(path, data=None, **headers):
@@ -23,11 +26,16 @@ def send(path, data=None, **headers):
 class Account:
     def __init__(self):
         self.number = 0
-        self.token = self.sign_up()
+        self.email = self.sign_up()
+        self.log_in_again()
 
     def get(self, case, context):
         is_deletion = case.method.upper() == "DELETE" and case.path.startswith("/users")
-        return self.sign_up() if is_deletion else self.token
+        if is_deletion:
+            return self.log_in(self.sign_up())
+        if time.monotonic() > self.renewal:
+            self.log_in_again()
+        return self.token
 
     def set(self, case, token, context):
         case.headers["Authorization"] = f"Bearer {token}"
@@ -37,5 +45,12 @@ class Account:
         email = f"account{self.number}.{os.getpid()}@example.com"
         account = json.dumps({"email": email, "password": PASSWORD}).encode()
         send("/users", account, **{"Content-Type": "application/json"})
+        return email
+
+    def log_in(self, email):
         form = urllib.parse.urlencode({"username": email, "password": PASSWORD}).encode()
         return send("/login", form)["access_token"]
+
+    def log_in_again(self):
+        self.token = self.log_in(self.email)
+        self.renewal = time.monotonic() + RENEWAL
