@@ -11,13 +11,16 @@ use mio::{Interest, Registry, Token};
 use super::answer::{self, Answer};
 
 /// Most that is read at once.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 16 * 1024;
 
 pub(super) struct Connection {
     stream: TcpStream,
     pub(super) request: Vec<u8>,
     sent: usize,
+    /// Of this, so many bytes have come: to make room anew for each answer would cost more than the
+    /// rest of the client.
     received: Vec<u8>,
+    length: usize,
     /// When the request that is under way was due.
     pub(super) due: Option<Instant>,
 }
@@ -30,8 +33,8 @@ impl Connection {
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let (request, received) = (Vec::new(), Vec::new());
-        Ok(Self { stream, request, sent: 0, received, due: None })
+        let (request, received) = (Vec::new(), vec![0; PIECE]);
+        Ok(Self { stream, request, sent: 0, received, length: 0, due: None })
     }
 
     /// Sends the request that was put into it, as far as that goes.
@@ -61,33 +64,39 @@ impl Connection {
     pub(super) fn receive(&mut self, look: impl FnOnce(&Answer<'_>)) -> Result<(bool, bool)> {
         self.take_in()?;
         if self.due.is_none() {
-            if self.received.is_empty() {
+            if self.length == 0 {
                 return Ok((false, true));
             }
             bail!("an answer to nothing");
         }
-        let Some(answer) = answer::parse(&self.received)? else { return Ok((false, true)) };
-        if answer.length != self.received.len() {
+        let received = self.received.get(..self.length).unwrap_or_default();
+        let Some(answer) = answer::parse(received)? else { return Ok((false, true)) };
+        if answer.length != self.length {
             bail!("more than one answer");
         }
         let goes_on = !answer.is_last;
         look(&answer);
-        self.received.clear();
+        self.length = 0;
         self.due = None;
         Ok((true, goes_on))
     }
 
     fn take_in(&mut self) -> Result<()> {
         loop {
-            let before = self.received.len();
-            self.received.resize(before + PIECE, 0);
-            let read = self.stream.read(self.received.get_mut(before..).unwrap_or_default());
-            self.received.truncate(before + read.as_ref().map_or(0, |length| *length));
-            match read {
+            if self.length == self.received.len() {
+                self.received.resize(self.length + PIECE, 0);
+            }
+            let room = self.received.get_mut(self.length..).unwrap_or_default();
+            let wanted = room.len();
+            match self.stream.read(room) {
                 Ok(0) => bail!("the server ended the connection"),
-                // Less than there was room for: that was all.
-                Ok(length) if length < PIECE => return Ok(()),
-                Ok(_) => {}
+                Ok(length) => {
+                    self.length += length;
+                    // Less than there was room for: that was all.
+                    if length < wanted {
+                        return Ok(());
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
