@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::BodyExt as _;
@@ -16,7 +15,7 @@ use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::UserId;
-use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell};
+use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled};
 use post_api::store::sqlite::SqliteStore;
 use secrecy::SecretString;
 use tower::ServiceExt as _;
@@ -25,7 +24,7 @@ use super::seed::{AUTHORS, VOTERS};
 
 #[derive(Clone)]
 pub(crate) struct Service {
-    routes: Router,
+    routes: Shelled,
     /// One for each voter.
     tokens: Arc<Vec<String>>,
     /// The posts that were there at the start: their numbers are 1 to this.

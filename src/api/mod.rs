@@ -20,10 +20,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-use crate::http::{self, App, Shell};
+use crate::http::{self, App, Shell, Shelled};
 
 /// The whole service, ready to be served.
-pub fn routes(app: App, shell: Shell, with_pages: bool) -> Router {
+pub fn routes(app: App, shell: Shell, with_pages: bool) -> Shelled {
     let routes = Router::new()
         .route("/login", post(login::login))
         .route("/users", post(users::create_user))

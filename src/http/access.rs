@@ -1,15 +1,18 @@
-//! One log line for each request, and the id that ties it to its client's own logs.
+//! One log line for each request, another for one that failed, and the id that ties both to its
+//! client's own logs.
 //!
 //! The line has the path without its query, and no header: neither tokens nor search texts nor
 //! addresses of e-mail get into the log.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use axum::response::Response;
+
+use super::error::Failure;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,25 +34,39 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn begin(request: &Request<Body>, log: bool) -> Self {
+    pub(super) fn begin(
+        request: &Request<Body>,
+        client: Option<SocketAddr>,
+        log: bool,
+        ids: &Ids,
+    ) -> Self {
+        let own_id = request.headers().get(REQUEST_ID).and_then(accept_id);
         Self {
             log,
             status: CLIENT_LEFT,
             began: Instant::now(),
             method: request.method().clone(),
             uri: request.uri().clone(),
-            client: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0),
-            id: request.headers().get(REQUEST_ID).and_then(accept_id).unwrap_or_else(make_id),
+            client,
+            id: own_id.unwrap_or_else(|| ids.make()),
         }
     }
 
-    pub(super) fn id(&self) -> &HeaderValue {
-        &self.id
+    pub(super) fn id_text(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
     }
 
-    /// Marks the response with the id.
+    /// Marks the response with the id, and logs why it is none.
     pub(super) fn end(mut self, response: &mut Response) {
         self.status = response.status().as_u16();
+        if let Some(Failure { cause }) = response.extensions_mut().remove() {
+            tracing::error!(
+                request = self.id_text(),
+                status = self.status,
+                cause,
+                "a request failed"
+            );
+        }
         response.headers_mut().insert(REQUEST_ID, self.id.clone());
     }
 }
@@ -67,7 +84,7 @@ impl Drop for Access {
             path = self.uri.path(),
             status = self.status,
             microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX),
-            request = self.id.to_str().unwrap_or_default(),
+            request = self.id_text(),
         );
     }
 }
@@ -80,9 +97,22 @@ fn accept_id(id: &HeaderValue) -> Option<HeaderValue> {
     accepted.then(|| id.clone())
 }
 
-fn make_id() -> HeaderValue {
-    // Without random bytes ids are not unique, which harms nothing but the reading of logs.
-    let number = getrandom::u64().unwrap_or_default();
-    HeaderValue::from_str(&format!("{number:016x}"))
-        .unwrap_or_else(|_| HeaderValue::from_static("0"))
+/// Ids that this process gives out: none twice, and those of another process begin elsewhere.
+pub(super) struct Ids {
+    next: AtomicU64,
+}
+
+impl Ids {
+    pub(super) fn new() -> Self {
+        // Without random bytes ids are not unique, which harms nothing but the reading of logs.
+        Self { next: AtomicU64::new(getrandom::u64().unwrap_or_default()) }
+    }
+
+    fn make(&self) -> HeaderValue {
+        // An odd step comes to every number before it comes to one again; this one is far.
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let number = self.next.fetch_add(STEP, Ordering::Relaxed);
+        HeaderValue::from_str(&format!("{number:016x}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("0"))
+    }
 }

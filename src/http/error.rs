@@ -1,7 +1,7 @@
 //! Every refusal there is, in one table: its status, and the text that the client sees. The
 //! texts are the reference's, its slips included.
 //!
-//! The cause of a fault of ours is logged here, once, and never sent.
+//! The cause of a fault of ours goes with the answer as far as the log (`access`), and is never sent.
 
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -114,12 +114,6 @@ struct Detail<T> {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        if let Self::Unavailable(source)
-        | Self::Internal(source)
-        | Self::NotReady(_, Some(source)) = &self
-        {
-            log_failure(status, source.as_ref());
-        }
         let mut response = match &self {
             Self::Invalid(faults) => json_response(status, &Detail { detail: faults }),
             refusal => json_response(status, &Detail { detail: refusal.to_string() }),
@@ -131,19 +125,34 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
+        if let Self::Unavailable(source)
+        | Self::Internal(source)
+        | Self::NotReady(_, Some(source)) = &self
+        {
+            response.extensions_mut().insert(Failure::of(source.as_ref()));
+        }
         response
     }
 }
 
-fn log_failure(status: StatusCode, source: &(dyn std::error::Error + 'static)) {
-    let mut causes = source.to_string();
-    let mut deeper = source.source();
-    while let Some(cause) = deeper {
-        causes.push_str(": ");
-        causes.push_str(&cause.to_string());
-        deeper = cause.source();
+/// Why a request failed, for the log alone.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) cause: String,
+}
+
+impl Failure {
+    /// With what lies below it.
+    fn of(source: &(dyn std::error::Error + 'static)) -> Self {
+        let mut cause = source.to_string();
+        let mut deeper = source.source();
+        while let Some(source) = deeper {
+            cause.push_str(": ");
+            cause.push_str(&source.to_string());
+            deeper = source.source();
+        }
+        Self { cause }
     }
-    tracing::error!(status = status.as_u16(), cause = %causes, "a request failed");
 }
 
 impl From<StoreError> for ApiError {

@@ -1,9 +1,10 @@
 //! What a handler is given: who asks, and values that fit. The order of checks is the contract's:
 //! the token first, then the body's size and syntax, then path, query and body together.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use bytes::Bytes;
@@ -133,11 +134,9 @@ async fn read_form(parts: &Parts, body: Bytes) -> Result<Body, ApiError> {
     }
 }
 
-/// The one parameter that a path of ours can have, decoded; bytes that are not UTF-8 become
-/// U+FFFD, so that they are a fault of the value and not of the request.
-fn path_parameter(parts: &Parts) -> Option<String> {
-    let route = parts.extensions.get::<MatchedPath>()?;
-    let segment = route.as_str().split('/').position(|segment| segment.starts_with('{'))?;
-    let encoded = parts.uri.path().split('/').nth(segment)?;
-    Some(percent_decode_str(encoded).decode_utf8_lossy().into_owned())
+/// The one parameter that a path of ours can have, and then has at its end, decoded; bytes that are
+/// not UTF-8 become U+FFFD, so that they are a fault of the value and not of the request.
+fn path_parameter(parts: &Parts) -> Cow<'_, str> {
+    let encoded = parts.uri.path().rsplit('/').next().unwrap_or_default();
+    percent_decode_str(encoded).decode_utf8_lossy()
 }

@@ -1,22 +1,22 @@
 //! The listener: its limits, and how it ends. Speaks HTTP/1.1 and, to clients that begin with it,
 //! HTTP/2.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::middleware::AddExtension;
-use axum::{Extension, Router};
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::Layer as _;
+use tokio::sync::Semaphore;
+use tower::service_fn;
 
 use super::large_answers::LARGE;
+use super::stack::Shelled;
 use super::stalled::StallBounded;
 
 /// What a client may take of the listener. The defaults are for a service bare on the net.
@@ -92,7 +92,7 @@ fn listen_on(address: SocketAddr, waiting: u32) -> io::Result<TcpListener> {
 /// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    routes: Router,
+    service: Shelled,
     limits: Limits,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
@@ -110,7 +110,9 @@ pub async fn serve(
         .first_request_timeout(limits.head_time)
         .handle(handle);
     configure(&mut server, limits);
-    server.serve(routes.into_make_service_with_connect_info::<SocketAddr>()).await
+    let connected =
+        move |client| std::future::ready(Ok::<_, Infallible>(service.of_client(client)));
+    server.serve(service_fn(connected)).await
 }
 
 fn configure<A>(server: &mut axum_server::Server<SocketAddr, A>, limits: Limits) {
@@ -141,7 +143,7 @@ struct Admission {
 
 impl<S> Accept<TcpStream, S> for Admission {
     type Stream = StallBounded;
-    type Service = AddExtension<S, Arc<OwnedSemaphorePermit>>;
+    type Service = S;
     type Future = std::future::Ready<io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
@@ -150,8 +152,7 @@ impl<S> Accept<TcpStream, S> for Admission {
             .map_err(|_| io::Error::other("too many connections"))
             .and_then(|place| {
                 stream.set_nodelay(true)?;
-                let stream = StallBounded::new(stream, self.stall_time);
-                Ok((stream, Extension(Arc::new(place)).layer(service)))
+                Ok((StallBounded::new(stream, self.stall_time, place), service))
             });
         std::future::ready(admitted)
     }

@@ -3,18 +3,23 @@
 //! may panic for itself alone, its answer finds room if it is large, and gets its headers.
 
 use std::any::Any;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
+use axum::body::{Body, HttpBody};
 use axum::http::Request;
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use tower_http::catch_panic::CatchPanicLayer;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tower::{BoxError, Service};
 
-use super::access::Access;
+use super::access::{Access, Ids};
 use super::cors::{Crossing, Origins};
 use super::error::ApiError;
 use super::large_answers::LargeAnswers;
@@ -33,27 +38,65 @@ pub struct Shell {
     pub large_bodies: LargeBodies,
 }
 
+/// The routes in their shell. One service for all of it: as a layer each of these steps would cost
+/// every request a box and a copy.
+#[derive(Clone)]
+pub struct Shelled {
+    routes: Router,
+    around: Arc<Around>,
+    /// Who is at the other end, if there is one.
+    client: Option<SocketAddr>,
+}
+
 struct Around {
     shell: Shell,
     large_answers: LargeAnswers,
+    ids: Ids,
 }
 
 /// Puts the routes into the shell; the room for large answers is that into which they write theirs.
-pub fn wrap(routes: Router, shell: Shell, large_answers: LargeAnswers) -> Router {
-    let around = Around { shell, large_answers };
-    let routes = routes.layer(CatchPanicLayer::custom(after_panic));
-    // A layer of the routes' own router would run only after a route was found.
-    Router::new().fallback_service(routes).layer(from_fn_with_state(Arc::new(around), pass))
+#[must_use]
+pub fn wrap(routes: Router, shell: Shell, large_answers: LargeAnswers) -> Shelled {
+    let around = Around { shell, large_answers, ids: Ids::new() };
+    Shelled { routes, around: Arc::new(around), client: None }
 }
 
-async fn pass(State(around): State<Arc<Around>>, request: Request<Body>, next: Next) -> Response {
+impl Shelled {
+    /// The same for a connection of this client's.
+    pub(super) fn of_client(&self, client: SocketAddr) -> Self {
+        Self { client: Some(client), ..self.clone() }
+    }
+}
+
+impl<B> Service<Request<B>> for Shelled
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let served = self.clone();
+        let request = request.map(Body::new);
+        Box::pin(async move { Ok(pass(served, request).await) })
+    }
+}
+
+async fn pass(served: Shelled, request: Request<Body>) -> Response {
+    let Shelled { routes, around, client } = served;
     let shell = &around.shell;
-    let access = Access::begin(&request, shell.access_log);
+    let access = Access::begin(&request, client, shell.access_log, &around.ids);
     let crossing = Crossing::of(request.method(), request.headers());
     let preflight = crossing.as_ref().and_then(Crossing::answer_preflight);
     let mut response = match preflight {
         Some(response) => response,
-        None => answer(request, next, &access, &around).await,
+        None => answer(request, routes, &access, &around).await,
     };
     headers::complete(response.headers_mut());
     shell.origins.vary(response.headers_mut());
@@ -64,20 +107,27 @@ async fn pass(State(around): State<Arc<Around>>, request: Request<Body>, next: N
     response
 }
 
-async fn answer(request: Request<Body>, next: Next, access: &Access, around: &Around) -> Response {
+async fn answer(
+    request: Request<Body>,
+    mut routes: Router,
+    access: &Access,
+    around: &Around,
+) -> Response {
     let method = request.method().clone();
     let (request, _share) = body::take_in(request, &around.shell.large_bodies);
     let request = path::normalise(request);
-    let span = tracing::error_span!("request", id = access.id().to_str().unwrap_or_default());
-    let handled = tracing::Instrument::instrument(next.run(request), span);
+    // A request that fails is logged with its id in any case (`access`).
+    let span = tracing::info_span!("request", id = access.id_text());
+    let handled = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
+    let handled = tracing::Instrument::instrument(handled, span);
     match tokio::time::timeout(HANDLER_TIME, handled).await {
-        Ok(response) => around.large_answers.admit(&method, response),
+        Ok(Ok(Ok(response))) => around.large_answers.admit(&method, response),
+        Ok(Err(panic)) => after_panic(panic.as_ref()),
         Err(elapsed) => ApiError::Unavailable(elapsed.into()).into_response(),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-fn after_panic(panic: Box<dyn Any + Send>) -> Response {
+fn after_panic(panic: &(dyn Any + Send)) -> Response {
     let message = panic
         .downcast_ref::<String>()
         .map(String::as_str)

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 pub(super) struct StallBounded {
@@ -22,16 +23,23 @@ pub(super) struct StallBounded {
     /// Rings at the deadline or before. Moving it for every byte would cost more than to look at
     /// the deadline when it rings.
     timer: Pin<Box<Sleep>>,
+    /// Among the connections that there may be.
+    _place: OwnedSemaphorePermit,
 }
 
 impl StallBounded {
-    pub(super) fn new(stream: TcpStream, stall_time: Duration) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        stall_time: Duration,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             stream,
             stall_time,
             moved: Instant::now(),
             blocked: None,
             timer: Box::pin(sleep(stall_time)),
+            _place: place,
         }
     }
 

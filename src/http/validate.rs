@@ -1,6 +1,7 @@
 //! Requests that do not fit: every fault of path, query and body at once, in the reference's
 //! words. A resource says what it wants by an [`Input`]; this room finds it, or the faults.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
@@ -33,7 +34,7 @@ const MASK: &str = "**********";
 /// A request, taken apart but not yet believed, and the faults found so far.
 pub struct Reading<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) path_parameter: Option<String>,
+    pub(super) path_parameter: Cow<'a, str>,
     /// In the order they came.
     pub(super) query: Vec<(String, String)>,
     pub(super) body: Body,
@@ -64,9 +65,9 @@ impl Reading<'_> {
 
     /// The number in the path.
     pub fn path_integer(&mut self, name: &'static str) -> Option<Integer> {
-        let text = self.path_parameter.clone().unwrap_or_default();
+        let text = std::mem::take(&mut self.path_parameter);
         let parsed = integer_from_text(&text);
-        self.note(["path", name], parsed, || Value::String(text))
+        self.note(["path", name], parsed, || Value::String(text.into_owned()))
     }
 
     /// An optional parameter of the query: the last of repeated ones counts.

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use post_api::http::Limits;
+use post_api::http::{LargeAnswers, Limits, wrap};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{PASSWORD, Served, Service, Wire};
+use crate::support::{PASSWORD, Served, Service, Wire, shell};
 
 /// A sign-up whose body ends in the second part. The service has begun with it when it asks for
 /// the body.
@@ -61,7 +61,8 @@ fn what_is_under_way_is_finished_and_nothing_new_begins() {
 fn whoever_only_waits_does_not_hold_it_up() {
     const FOREVER: Duration = Duration::from_hours(1);
     let limits = Limits { head_time: FOREVER, drain_time: FOREVER, ..Limits::default() };
-    let served = Served::start(Router::new().route("/", get(async || "here")), limits);
+    let routes = Router::new().route("/", get(async || "here"));
+    let served = Served::start(wrap(routes, shell(), LargeAnswers::default()), limits);
     let mut used = served.connect();
     assert_eq!(used.call("GET", "/", "", None).unwrap().text(), "here");
     let mut silent = served.connect();

@@ -21,13 +21,13 @@ use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
-use post_api::http::{App, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell, wrap};
+use post_api::http::{App, LargeAnswers, Limits, Pages, Shelled, wrap};
 use post_api::store::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
 use secrecy::SecretString;
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use crate::support::{Answer, CHEAP, Served, TestClock};
+use crate::support::{Answer, CHEAP, Served, TestClock, shell};
 
 /// What no client may read.
 const CAUSE: &str = "the very private cause";
@@ -104,7 +104,7 @@ impl Store for Broken {
 }
 
 /// The service over such a store, and a token that it takes.
-fn broken(way: Way) -> (Router, String) {
+fn broken(way: Way) -> (Shelled, String) {
     let clock = Arc::new(TestClock::default());
     let secret = SecretString::from("a secret of this test alone, 0123456789 abcdefghijkl");
     let lifetime = Duration::from_mins(30);
@@ -121,10 +121,6 @@ fn broken(way: Way) -> (Router, String) {
         root_path: String::new(),
     };
     (api::routes(app, shell(), false), token)
-}
-
-fn shell() -> Shell {
-    Shell { origins: Origins::Any, access_log: false, large_bodies: LargeBodies::default() }
 }
 
 /// A request to each of the store's methods that a client can reach.
@@ -163,7 +159,7 @@ fn requests(token: &str) -> Vec<Request<Body>> {
     lines.into_iter().map(request).chain([login]).collect()
 }
 
-async fn ask(routes: &Router, request: Request<Body>) -> Answer {
+async fn ask(routes: &Shelled, request: Request<Body>) -> Answer {
     let response = routes.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
@@ -195,7 +191,8 @@ impl Log {
         });
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
+            // Where requests have no span.
+            .with_max_level(tracing::Level::WARN)
             .with_ansi(false)
             .with_writer(move || log.clone());
         tracing::subscriber::set_default(subscriber.finish())

@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
@@ -13,7 +12,7 @@ use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::UserId;
-use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell};
+use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled};
 use post_api::store::Store;
 use post_api::store::migrate::{Admin as _, migrate};
 use post_api::store::postgres::PostgresStore;
@@ -91,7 +90,7 @@ impl Default for Setup {
 pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub store: Arc<dyn Store>,
-    routes: Router,
+    routes: Shelled,
     /// The database goes when the test ends.
     place: Place,
 }
@@ -222,7 +221,7 @@ impl TestApp {
     }
 
     /// Everything it serves, for a listener.
-    pub fn routes(&self) -> Router {
+    pub fn routes(&self) -> Shelled {
         self.routes.clone()
     }
 

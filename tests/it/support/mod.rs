@@ -21,6 +21,6 @@ pub use forged::{forge, forge_text, forge_with, forge_with_sha512};
 pub use parallel::{at_once, begin_and_drop};
 pub use persona::Persona;
 pub use process::Service;
-pub use served::Served;
+pub use served::{Served, shell};
 pub use smuggled::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS};
 pub use wire::Wire;

@@ -4,11 +4,15 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 
-use axum::Router;
-use post_api::http::{Limits, serve};
+use post_api::http::{LargeBodies, Limits, Origins, Shell, Shelled, serve};
 use tokio::sync::oneshot;
 
 use super::Wire;
+
+/// For routes of a test's own.
+pub fn shell() -> Shell {
+    Shell { origins: Origins::Any, access_log: false, large_bodies: LargeBodies::default() }
+}
 
 /// Told to end when it goes out of sight.
 pub struct Served {
@@ -19,7 +23,7 @@ pub struct Served {
 
 impl Served {
     /// On a free port, with a runtime of its own: a test may wait for it without letting go.
-    pub fn start(routes: Router, limits: Limits) -> Self {
+    pub fn start(routes: Shelled, limits: Limits) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel();
