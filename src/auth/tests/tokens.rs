@@ -1,6 +1,7 @@
 //! Tokens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -30,6 +31,15 @@ struct Stopped;
 impl Clock for Stopped {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(NOW).unwrap()
+    }
+}
+
+/// Shows what it is set to.
+struct Moving(AtomicI64);
+
+impl Clock for Moving {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap()
     }
 }
 
@@ -68,6 +78,8 @@ fn every_algorithm_keeps_to_itself() {
 fn a_signature_counts_to_its_last_byte() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let token = tokens.issue(UserId(7)).unwrap();
+    // One that was accepted before is known; those that are nearly the same are not.
+    tokens.verify(&token).unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     for place in 0..signature.len() {
@@ -90,6 +102,26 @@ fn claims_hold_to_the_second() {
     assert_eq!(verified(&claims(NOW - 1)), Some(UserId(7)));
     assert_eq!(verified(&claims(NOW)), Some(UserId(7)));
     assert_eq!(verified(&claims(NOW + 1)), None);
+}
+
+#[test]
+fn a_token_that_was_accepted_is_not_for_ever() {
+    let clock = Arc::new(Moving(AtomicI64::new(NOW)));
+    let lifetime = Duration::from_mins(30);
+    let secret = SecretString::from(SECRET);
+    let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
+    // The longer one is not remembered.
+    for claim in ["short".to_owned(), "long".repeat(200)] {
+        let claims = json!({"user_id": 7, "nbf": NOW + 10, "exp": NOW + 20, "x": claim});
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let token = encode(&Header::default(), &claims, &key).unwrap();
+        for (now, is_valid) in
+            [(9, false), (10, true), (19, true), (20, false), (10, true), (9, false)]
+        {
+            clock.0.store(NOW + now, Ordering::Relaxed);
+            assert_eq!(tokens.verify(&token).is_ok(), is_valid, "{now}");
+        }
+    }
 }
 
 #[test]
