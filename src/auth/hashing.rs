@@ -14,6 +14,11 @@ use tokio::sync::oneshot;
 /// last waits some three seconds: a client that is told "later" at once is served better than one that waits on.
 const QUEUE_PER_THREAD: usize = 16;
 
+/// How much these threads step back for those that serve requests (the `nice` of Linux): beside one that
+/// never rests, a hash takes ten times as long, and still gets done.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 /// A thread that had nothing to do for this long gives its memory back.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -66,6 +71,7 @@ impl HashingPool {
 }
 
 fn work(jobs: &Receiver<Job>) {
+    step_back();
     let mut memory = Vec::new();
     loop {
         match jobs.recv_timeout(IDLE) {
@@ -76,5 +82,36 @@ fn work(jobs: &Receiver<Job>) {
             Err(RecvTimeoutError::Timeout) => memory = Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+/// A hash is long, and whoever reads a post does not want to wait for a slice of it to end.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{getpriority_process, setpriority_process};
+        // Both are of this thread alone, on Linux. If it may not, it goes on as before.
+        let niceness = getpriority_process(None).unwrap_or_default().max(NICENESS);
+        let _ = setpriority_process(None, niceness);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_hashes_steps_back_for_whoever_serves() {
+        let niceness = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // The 19th of proc(5), counted from behind the name, which is the second.
+            let after_name = stat.rsplit(") ").next().unwrap();
+            after_name.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let before = niceness();
+        let pool = HashingPool::new(NonZeroUsize::MIN).unwrap();
+        let hashing = pool.run(move |_| niceness()).await.unwrap();
+        assert_eq!(hashing, before.max(NICENESS));
+        assert_eq!(niceness(), before);
     }
 }
