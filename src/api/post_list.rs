@@ -74,9 +74,9 @@ pub(super) async fn list_posts(
     Valid(Query(page)): Valid<Query>,
 ) -> ApiResult<Response> {
     let posts = app.store.list_posts(caller, page).await?;
-    let bytes = posts.iter().map(|found| found.post.weight()).sum();
-    let posts: Vec<PostOut> = posts.into_iter().map(PostOut::from).collect();
-    app.large_answers.write(bytes, posts).await
+    app.large_answers
+        .write(posts, |posts| posts.iter().cloned().map(PostOut::from).collect::<Vec<_>>())
+        .await
 }
 
 /// Up to [`MAXIMUM_LIMIT`]. A larger number is refused, or where there is no bound means all.

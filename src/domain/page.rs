@@ -1,5 +1,10 @@
 //! Which posts a list is to hold.
 
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
 use super::post::PostWithVotes;
 
 /// A part of the list of posts, newest first.
@@ -44,6 +49,44 @@ pub const SEARCH_SKIP_BOUND: u64 = 10_000;
 /// for: the next page goes on from there. One post is always given.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
+/// The posts of a page. All who asked for the same at once are answered with one list, which is
+/// written once.
+#[derive(Debug, Clone)]
+pub struct PostList(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    posts: Vec<PostWithVotes>,
+    written: OnceLock<Bytes>,
+}
+
+impl PostList {
+    /// Bytes of its texts.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.iter().map(|found| found.post.weight()).sum()
+    }
+
+    /// The list as its readers get it. Whoever asks first has it written, in the one way there is.
+    pub fn write_once(&self, write: impl FnOnce(&[PostWithVotes]) -> Bytes) -> Bytes {
+        self.0.written.get_or_init(|| write(self)).clone()
+    }
+}
+
+impl From<Vec<PostWithVotes>> for PostList {
+    fn from(posts: Vec<PostWithVotes>) -> Self {
+        Self(Arc::new(Shared { posts, written: OnceLock::new() }))
+    }
+}
+
+impl Deref for PostList {
+    type Target = [PostWithVotes];
+
+    fn deref(&self) -> &[PostWithVotes] {
+        &self.0.posts
+    }
+}
+
 /// Posts of a list as they are found, within its limit and [`PAGE_BYTES`].
 pub struct Filling {
     limit: Option<usize>,
@@ -73,5 +116,25 @@ impl Filling {
     #[must_use]
     pub fn into_posts(self) -> Vec<PostWithVotes> {
         self.posts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_written_once_for_all_who_have_it() {
+        let list = PostList::from(Vec::new());
+        let same = list.clone();
+        let mut times = 0;
+        for list in [list, same] {
+            let written = list.write_once(|_| {
+                times += 1;
+                Bytes::from_static(b"[]")
+            });
+            assert_eq!(written, "[]");
+        }
+        assert_eq!(times, 1);
     }
 }

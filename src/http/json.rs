@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Number, Value};
 
@@ -58,13 +59,23 @@ pub(super) fn json_response_of(
     status: StatusCode,
     value: &impl Serialize,
 ) -> Response {
+    json_response_with(status, json_of(bytes, value))
+}
+
+/// The JSON of a value whose texts have so many bytes.
+pub(super) fn json_of(bytes: usize, value: &impl Serialize) -> Bytes {
     // With the names and numbers around them.
-    let mut body = Vec::with_capacity(bytes + bytes / 4 + 128);
+    let mut json = Vec::with_capacity(bytes + bytes / 4 + 128);
     // Values of ours always serialize: no map has keys other than strings.
-    if serde_json::to_writer(&mut body, value).is_err() {
-        body.clear();
+    if serde_json::to_writer(&mut json, value).is_err() {
+        json.clear();
     }
-    let mut response = Response::new(Body::from(body));
+    json.into()
+}
+
+/// A response with such a JSON as its body.
+pub(super) fn json_response_with(status: StatusCode, json: Bytes) -> Response {
+    let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

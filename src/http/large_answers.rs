@@ -21,7 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use super::error::ApiError;
-use super::json::json_response_of;
+use super::json::{json_of, json_response_of, json_response_with};
+use crate::domain::page::PostList;
+use crate::domain::post::PostWithVotes;
 
 /// What is no larger is not counted: a connection has so much for each of its streams anyway.
 pub(super) const LARGE: usize = 64 * 1024;
@@ -70,18 +72,26 @@ impl LargeAnswers {
         }
     }
 
-    /// The answer to a request that changed nothing: a value whose texts have so many bytes. A large one
-    /// has its room before it is written, so that what waits for a pen is counted.
+    /// The answer with a list, as `show` shows it. A small one is written once for all who are answered
+    /// with it; a large one has its room before it is written, so that what waits for a pen is counted.
     ///
     /// # Errors
     /// [`ApiError::Overloaded`] if there is no room for it.
-    pub async fn write<T>(&self, bytes: usize, value: T) -> Result<Response, ApiError>
+    pub async fn write<T>(
+        &self,
+        posts: PostList,
+        show: impl Fn(&[PostWithVotes]) -> T,
+    ) -> Result<Response, ApiError>
     where
         T: Serialize + Send + 'static,
     {
+        let bytes = posts.weight();
         if bytes <= LARGE {
-            return Ok(json_response_of(bytes, StatusCode::OK, &value));
+            let body = posts.write_once(|posts| json_of(bytes, &show(posts)));
+            return Ok(json_response_with(StatusCode::OK, body));
         }
+        let value = show(&posts);
+        drop(posts);
         let share = self.take(self.share(bytes)).ok_or(ApiError::Overloaded)?;
         let pen = Arc::clone(&self.pens).acquire_owned().await.map_err(ApiError::internal)?;
         // If the client leaves, what it writes with goes when it has written.

@@ -31,7 +31,7 @@ use jiff::Timestamp;
 
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
-use crate::domain::page::Page;
+use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
@@ -77,7 +77,7 @@ pub trait Store: Send + Sync + 'static {
     async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>>;
 
     /// Newest first: by descending number.
-    async fn list_posts(&self, caller: Caller, page: Page) -> Result<Vec<PostWithVotes>>;
+    async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList>;
 
     /// Replaces what the author wrote, if the caller is the author.
     async fn replace_post(

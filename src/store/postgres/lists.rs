@@ -10,9 +10,8 @@ use super::session::{Session, Sessions, Value};
 use super::statement::{Statement, statements};
 use super::users::{FIND_USERS, read_users};
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, Shelf};
+use crate::domain::page::{Page, PostList, Shelf};
 use crate::domain::policy::Drafts;
-use crate::domain::post::PostWithVotes;
 use crate::domain::user::UserId;
 use crate::store::batch::{Batch, Failure};
 use crate::store::{Result, StoreError};
@@ -72,12 +71,12 @@ pub(super) struct ListPosts(pub(super) Arc<Sessions>);
 #[async_trait]
 impl Batch for ListPosts {
     type Request = (Caller, Page);
-    type Answer = Vec<PostWithVotes>;
+    type Answer = PostList;
 
     async fn run(
         &self,
         requests: &[&(Caller, Page)],
-    ) -> std::result::Result<Vec<Result<Vec<PostWithVotes>>>, Failure> {
+    ) -> std::result::Result<Vec<Result<PostList>>, Failure> {
         list_posts(&self.0, requests).await.map_err(Failure::Final)
     }
 }
@@ -87,7 +86,7 @@ pub(super) async fn list_alone(
     sessions: &Sessions,
     caller: Caller,
     page: Page,
-) -> Result<Vec<PostWithVotes>> {
+) -> Result<PostList> {
     let mut lists = list_posts(sessions, &[&(caller, page)]).await?;
     lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
 }
@@ -97,7 +96,7 @@ pub(super) async fn list_alone(
 pub(super) async fn list_posts(
     sessions: &Sessions,
     requests: &[&(Caller, Page)],
-) -> Result<Vec<Result<Vec<PostWithVotes>>>> {
+) -> Result<Vec<Result<PostList>>> {
     let asked: Vec<List> = requests.iter().map(|(caller, page)| List::of(*caller, page)).collect();
     let mut distinct = asked.clone();
     distinct.sort_unstable();
@@ -135,9 +134,9 @@ pub(super) async fn list_posts(
 async fn read_side_by_side(
     session: &Session,
     asked: &[List],
-    before: &[Vec<PostWithVotes>],
-) -> Result<Vec<Vec<PostWithVotes>>> {
-    let bytes: usize = before.iter().flatten().map(|found| found.post.weight()).sum();
+    before: &[PostList],
+) -> Result<Vec<PostList>> {
+    let bytes: usize = before.iter().map(PostList::weight).sum();
     if bytes > BATCH_BYTES {
         return Ok(Vec::new());
     }
@@ -178,12 +177,13 @@ impl List {
         }
     }
 
-    async fn read(&self, session: &Session) -> Result<Vec<PostWithVotes>> {
+    async fn read(&self, session: &Session) -> Result<PostList> {
         let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
         if let Shelves::DraftsOf(author) = &self.shelf {
             values.push(&author.0);
         }
         let rows = session.query(self.statement(), &values).await?;
-        rows.iter().map(read_post).collect()
+        let posts: Vec<_> = rows.iter().map(read_post).collect::<Result<_>>()?;
+        Ok(posts.into())
     }
 }

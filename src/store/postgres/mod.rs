@@ -34,7 +34,7 @@ use super::batch::{Bounds, Lane};
 use super::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
-use crate::domain::page::Page;
+use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
@@ -146,9 +146,9 @@ impl Store for PostgresStore {
         self.posts.ask((caller, id)).await
     }
 
-    async fn list_posts(&self, caller: Caller, page: Page) -> Result<Vec<PostWithVotes>> {
+    async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
         match (page.limit, page.search.as_deref()) {
-            (Some(0), _) => self.find_caller(caller).await.map(|()| Vec::new()),
+            (Some(0), _) => self.find_caller(caller).await.map(|()| Vec::new().into()),
             (Some(_), None | Some("")) => self.lists.ask((caller, page)).await,
             // What may take long goes alone: nobody waits behind it.
             (None, None | Some("")) => {

@@ -11,7 +11,7 @@ use super::session::{Sessions, Value};
 use super::statement::{Statement, statements};
 use super::users::find_callers;
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, SEARCH_BOUND, SEARCH_SKIP_BOUND, Shelf, TRIGRAM};
+use crate::domain::page::{Page, PostList, SEARCH_BOUND, SEARCH_SKIP_BOUND, Shelf, TRIGRAM};
 use crate::domain::policy::Drafts;
 use crate::domain::post::PostWithVotes;
 use crate::store::Result;
@@ -60,7 +60,7 @@ pub(super) async fn search_posts(
     sessions: &Sessions,
     caller: Caller,
     page: &Page,
-) -> Result<Vec<PostWithVotes>> {
+) -> Result<PostList> {
     let text = page.search.as_deref().unwrap_or_default();
     let posts = if page.skip > SEARCH_SKIP_BOUND || text.chars().count() > 1000 {
         Vec::new()
@@ -71,7 +71,7 @@ pub(super) async fn search_posts(
     for caller in find_callers(sessions, &[&caller.user_id]).await? {
         caller?;
     }
-    Ok(posts)
+    Ok(posts.into())
 }
 
 async fn find_hits(

@@ -27,7 +27,7 @@ use self::writer::Writer;
 use super::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
-use crate::domain::page::Page;
+use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
@@ -104,7 +104,7 @@ impl Store for SqliteStore {
         self.readers.run(move |database| posts::find_post(database, caller, id)).await
     }
 
-    async fn list_posts(&self, caller: Caller, page: Page) -> Result<Vec<PostWithVotes>> {
+    async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
         self.list_readers.run(move |database| posts::list_posts(database, caller, &page)).await
     }
 

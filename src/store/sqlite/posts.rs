@@ -8,7 +8,7 @@ use super::search::search_posts;
 use super::statements::statements;
 use super::users::find_caller;
 use crate::domain::caller::Caller;
-use crate::domain::page::{Filling, Page, Shelf};
+use crate::domain::page::{Filling, Page, PostList, Shelf};
 use crate::domain::policy::Drafts;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::text::Text;
@@ -91,18 +91,14 @@ pub(super) fn find_post(
     found.ok_or(StoreError::CallerGone)
 }
 
-pub(super) fn list_posts(
-    database: &Connection,
-    caller: Caller,
-    page: &Page,
-) -> Result<Vec<PostWithVotes>> {
+pub(super) fn list_posts(database: &Connection, caller: Caller, page: &Page) -> Result<PostList> {
     let posts = match page.search.as_deref() {
         None | Some("") => read_list(database, caller, page)?,
         Some(text) => search_posts(database, caller, page, text)?,
     };
     // Asked last: an account that is there now was there when the list was read.
     find_caller(database, caller)?;
-    Ok(posts)
+    Ok(posts.into())
 }
 
 fn read_list(database: &Connection, caller: Caller, page: &Page) -> Result<Vec<PostWithVotes>> {

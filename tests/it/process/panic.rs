@@ -16,7 +16,7 @@ use post_api::api::{self, openapi};
 use post_api::auth::{Algorithm, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::Email;
-use post_api::domain::page::Page;
+use post_api::domain::page::{Page, PostList};
 use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
@@ -86,7 +86,7 @@ impl Store for Broken {
     async fn find_post(&self, _: Caller, _: PostId) -> Result<Option<PostWithVotes>> {
         self.fail()
     }
-    async fn list_posts(&self, _: Caller, _: Page) -> Result<Vec<PostWithVotes>> {
+    async fn list_posts(&self, _: Caller, _: Page) -> Result<PostList> {
         self.fail()
     }
     async fn replace_post(&self, _: Caller, _: PostId, _: PostContent) -> Result<ChangePost<Post>> {

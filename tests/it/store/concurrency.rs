@@ -191,7 +191,7 @@ pub async fn dropped_posts_happen_whole_or_not_at_all(store: &FreshStore) {
     let titles: HashSet<&str> = list.iter().map(|found| found.post.title.as_str()).collect();
     assert_eq!(titles.len(), list.len());
     assert!(list.iter().any(|found| found.post == whole));
-    for found in &list {
+    for found in list.iter() {
         assert_eq!((found.post.content.as_str(), found.votes), ("text", 0));
         let searched = store.titles(ada, super::stores::search(found.post.title.as_str())).await;
         assert!(searched.contains(&found.post.title.as_str().to_owned()));

@@ -94,7 +94,7 @@ pub async fn a_list_carries_contents_and_votes(store: &FreshStore) {
     store.vote(ada, loud.id, 1).await;
     store.vote(bob, loud.id, 1).await;
     for page in [Page::default(), search("u"), search("qui"), search("loud")] {
-        for found in store.list_posts(ada, page).await.unwrap() {
+        for found in store.list_posts(ada, page).await.unwrap().iter() {
             let expected = if found.post.id == loud.id { (&loud, 2) } else { (&quiet, 0) };
             assert_eq!((&found.post, found.votes), expected);
         }

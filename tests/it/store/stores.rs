@@ -118,7 +118,7 @@ impl FreshStore {
     /// The titles of the page, in its order.
     pub async fn titles(&self, caller: Caller, page: Page) -> Vec<String> {
         let posts = self.list_posts(caller, page).await.unwrap();
-        posts.into_iter().map(|found| found.post.title.as_str().to_owned()).collect()
+        posts.iter().map(|found| found.post.title.as_str().to_owned()).collect()
     }
 
     /// The count, which a reading and a list must agree on.
