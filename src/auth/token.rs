@@ -33,7 +33,7 @@ const LONGEST_TOKEN: usize = 4096;
 
 /// Tokens that are remembered once they were found valid, and bytes of the longest of them: 8 MiB
 /// together at most. One of these is known by all of its bytes; what it is spared is the signature and
-/// the reading of its claims, a tenth of a request. Its dates are looked at each time.
+/// the reading of its claims. Its dates are looked at each time.
 const REMEMBERED: usize = 16_384;
 const LONGEST_REMEMBERED: usize = 512;
 
