@@ -30,6 +30,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
         make_private_folder(&settings.data_dir)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.server_threads.unwrap_or_else(http::server_threads))
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;

@@ -30,6 +30,8 @@ pub use table::{SETTINGS, Setting};
 pub struct Settings {
     pub host: String,
     pub port: u16,
+    /// `None` leaves it to [`crate::http::server_threads`].
+    pub server_threads: Option<usize>,
     pub data_dir: PathBuf,
     pub database: Database,
     /// `None` lets the service make and keep one.
@@ -88,6 +90,7 @@ impl Settings {
         let settings = Self {
             host: parser.text("HOST"),
             port: parser.number("PORT", 0..=u16::MAX),
+            server_threads: parser.server_threads("SERVER_THREADS"),
             database: parser.database(&data_dir),
             data_dir,
             secret_key: parser.secret_key("SECRET_KEY", algorithm, is_reference),

@@ -56,6 +56,11 @@ impl<'a> Parser<'a> {
         }
     }
 
+    pub(super) fn server_threads(&mut self, name: &str) -> Option<usize> {
+        let is_chosen = !self.text(name).is_empty();
+        is_chosen.then(|| self.number(name, 1..=1024))
+    }
+
     pub(super) fn switch(&mut self, name: &str) -> bool {
         let text = self.text(name);
         match text.to_ascii_lowercase().as_str() {

@@ -42,6 +42,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("PORT", "8000", "Port to listen on; 0 takes a free one."),
     setting(
+        "SERVER_THREADS",
+        "",
+        "Threads that serve requests, 1 to 1024. Without a number one fewer than there are cores, one at least: hashing, the database and the kernel want the other.",
+    ),
+    setting(
         "DATA_DIR",
         "./data",
         "Folder for the embedded database and the secret that is made for it.",

@@ -35,7 +35,7 @@ pub use json::Json;
 pub use large_answers::LargeAnswers;
 pub use large_bodies::LargeBodies;
 pub use pages::{Pages, serve_asset, serve_document, serve_redirect, serve_redoc, serve_swagger};
-pub use serve::{Limits, listen, serve};
+pub use serve::{Limits, listen, serve, server_threads};
 pub use stack::{Shell, Shelled, wrap};
 pub use validate::{BodyKind, Input, Reading};
 

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,16 @@ impl Default for Limits {
             drain_time: Duration::from_secs(25),
         }
     }
+}
+
+/// The threads that serve requests where nobody has said how many: one fewer than there are cores, one
+/// at least. What they hand over is worked on elsewhere, by the database or threads of the store's, and
+/// with a thread for every core all of them wait for each other: on two cores one thread serves a tenth
+/// more reads than two (docs/benchmarks.md).
+#[must_use]
+pub fn server_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cores.saturating_sub(1).max(1)
 }
 
 /// Listens on the first of the host's addresses that can be had. As many as may be connected at once

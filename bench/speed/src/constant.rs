@@ -31,7 +31,10 @@ const ANSWER: &str = concat!(
 
 /// Serves until the process is killed. The database is opened, as the service would, and not asked.
 pub fn serve(port: u16, database: &Path) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(http::server_threads())
+        .enable_all()
+        .build()?;
     let strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
     let app = App {
         store: Arc::new(SqliteStore::open(database)?),

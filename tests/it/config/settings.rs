@@ -54,9 +54,10 @@ fn nothing_is_needed() {
 
 #[test]
 fn every_setting_takes_what_it_should() {
-    let taken: [(&str, &[&str]); 21] = [
+    let taken: [(&str, &[&str]); 22] = [
         ("HOST", &["0.0.0.0", "::", "localhost"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
+        ("SERVER_THREADS", &["", "1", "1024"]),
         ("DATA_DIR", &["/var/lib/posts", "with space"]),
         ("DATABASE_URL", &["sqlite:posts.db", "sqlite:/a/b.db", "sqlite:///a/b.db"]),
         ("SECRET_KEY", &[GOOD_SECRET]),
@@ -86,8 +87,9 @@ fn every_setting_takes_what_it_should() {
 
 #[test]
 fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
-    let refused: [(&str, &[&str]); 20] = [
+    let refused: [(&str, &[&str]); 21] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
+        ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         (
             "DATABASE_URL",
             &["mysql://x", "posts.db", "postgres://x", "sqlite:", "sqlite://", "sqlite::memory:"],
@@ -174,6 +176,7 @@ fn the_table_and_the_loader_know_the_same_names() {
 fn all_faults_are_told_at_once() {
     let names = [
         "PORT",
+        "SERVER_THREADS",
         "ACCESS_TOKEN_EXPIRE_MINUTES",
         "ALGORITHM",
         "SECRET_KEY",

@@ -40,6 +40,22 @@ fn it_starts_on_nothing_and_keeps_what_it_makes_private() {
     assert_eq!(service.get("/readyz").status, 200);
 }
 
+/// The threads by the name that the runtime gives to those that serve.
+#[cfg(target_os = "linux")]
+#[test]
+fn as_many_threads_serve_as_the_setting_says() {
+    for (environment, expected) in
+        [(vec![("SERVER_THREADS", "3")], 3), (vec![], post_api::http::server_threads())]
+    {
+        let service = Service::start(&environment);
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", service.process_id())).unwrap();
+        let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+        let serving =
+            names.filter(|name| name.as_ref().is_ok_and(|name| name.starts_with("tokio-")));
+        assert_eq!(serving.count(), expected);
+    }
+}
+
 #[test]
 fn a_second_start_keeps_the_secret_and_the_data() {
     let folder = TempDir::new().unwrap();
