@@ -14,7 +14,7 @@ use post_api::api::{self, openapi};
 use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
-use post_api::domain::user::UserId;
+use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled};
 use post_api::store::sqlite::SqliteStore;
 use secrecy::SecretString;
@@ -50,7 +50,12 @@ impl Service {
         let issuer = || Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
         let tokens = issuer();
         let tokens = (AUTHORS + 1..=AUTHORS + VOTERS)
-            .map(|voter| format!("Bearer {}", tokens.issue(UserId(voter)).unwrap()))
+            .map(|voter| {
+                format!(
+                    "Bearer {}",
+                    tokens.issue(UserId(voter), TokensValidFrom::default()).unwrap()
+                )
+            })
             .collect();
         let strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
         let app = App {

@@ -44,7 +44,7 @@ pub(crate) fn open() -> Attack {
     let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, Arc::new(clock)).unwrap();
     Box::new(move |data| {
         let Some(token) = token(data) else { return };
-        if let Ok(user) = tokens.verify(&token) {
+        if let Ok((user, _)) = tokens.verify(&token) {
             assert_may_be_accepted(&token, user, now);
         }
     })

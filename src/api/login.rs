@@ -42,6 +42,12 @@ pub(super) struct Token {
     token_type: &'static str,
 }
 
+impl Token {
+    pub(super) fn new(access_token: String) -> Self {
+        Self { access_token, token_type: "bearer" }
+    }
+}
+
 /// A form that fits.
 pub(super) struct LoginForm {
     username: String,
@@ -92,8 +98,8 @@ pub(super) async fn login(
         Verdict::Right => {}
         Verdict::RightButWeak(stronger) => upgrade(&app, &credentials, stronger).await,
     }
-    let access_token = app.tokens.issue(credentials.user_id)?;
-    Ok(Json(Token { access_token, token_type: "bearer" }))
+    let access_token = app.tokens.issue(credentials.user_id, credentials.tokens_valid_from)?;
+    Ok(Json(Token::new(access_token)))
 }
 
 /// Keeps the stronger hash. If that fails the login stands, and the next one tries again.

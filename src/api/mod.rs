@@ -5,6 +5,7 @@
 //! `/openapi.json` is made from the handlers' own descriptions (`openapi`), and a test holds it
 //! against this page.
 
+mod account;
 mod health;
 mod login;
 pub mod openapi;
@@ -26,9 +27,14 @@ use crate::http::{self, App, Shell, Shelled};
 pub fn routes(app: App, shell: Shell, with_pages: bool) -> Shelled {
     let routes = Router::new()
         .route("/login", post(login::login))
+        .route("/logout", post(account::sign_out))
         .route("/users", post(users::create_user))
-        .route("/users/me", get(users::get_me).delete(users::delete_me))
-        .route("/users/{id}", get(users::get_user).delete(users::delete_user))
+        .route(
+            "/users/me",
+            get(account::get_me).patch(account::change_email).delete(account::delete_me),
+        )
+        .route("/users/me/password", post(account::change_password))
+        .route("/users/{id}", get(users::get_user).delete(account::delete_user))
         .route("/posts", get(post_list::list_posts).post(posts::create_post))
         .route(
             "/posts/{id}",

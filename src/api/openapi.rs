@@ -5,7 +5,7 @@ use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{health, login, post_list, posts, responses, users, votes};
+use super::{account, health, login, post_list, posts, responses, users, votes};
 
 pub const TITLE: &str = "Post Management API";
 
@@ -24,11 +24,14 @@ pub fn document(root_path: &str) -> String {
     info(title = "Post Management API", description = "Users, posts and votes."),
     paths(
         login::login,
+        account::sign_out,
         users::create_user,
-        users::get_me,
-        users::delete_me,
+        account::get_me,
+        account::change_email,
+        account::delete_me,
+        account::change_password,
         users::get_user,
-        users::delete_user,
+        account::delete_user,
         post_list::list_posts,
         posts::create_post,
         posts::get_post,

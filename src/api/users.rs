@@ -1,9 +1,8 @@
-//! Accounts.
+//! Accounts, as anybody may make and see them. What only their owner may do is `account`'s.
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -12,18 +11,16 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::responses::{
-    ApiResult, BodyRefusals, Failures, Refusal, TokenRefusals, ValidationRefusals, created,
-    serialize_timestamp,
+    ApiResult, BodyRefusals, Failures, Refusal, ValidationRefusals, created, serialize_timestamp,
 };
 use crate::auth::{RefusedPassword, accept_password};
-use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::policy::PasswordRules;
 use crate::domain::user::{NewUser, User, UserId};
 use crate::http::{
     ApiError, App, BodyKind, Input, Integer, Json, OptionalCaller, Problem, Reading, Valid, text,
 };
-use crate::store::{CreateUser, DeleteUser};
+use crate::store::{CreateUser, StoreError};
 
 /// What a sign-up sends.
 #[derive(Deserialize, ToSchema)]
@@ -57,7 +54,7 @@ pub(super) struct UserOut {
 }
 
 impl UserOut {
-    fn new(user: &User, show_email: bool) -> Self {
+    pub(super) fn new(user: &User, show_email: bool) -> Self {
         Self {
             id: user.id.0,
             created_at: user.created_at,
@@ -149,97 +146,26 @@ pub(super) async fn get_user(
     let Some(known) = id.as_i64().map(UserId) else {
         return Err(ApiError::NoSuchUser(id));
     };
+    if let Some(caller) = caller.filter(|caller| caller.user_id == known) {
+        match app.store.find_me(caller).await {
+            Ok(user) => return Ok(Json(UserOut::new(&user, true))),
+            // A token that was ended shows no more than none.
+            Err(StoreError::CallerGone) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let user = app.store.find_user(known).await?.ok_or(ApiError::NoSuchUser(id))?;
-    let is_self = caller.is_some_and(|caller| caller.user_id == known);
-    Ok(Json(UserOut::new(&user, is_self || app.policy.public_emails)))
+    Ok(Json(UserOut::new(&user, app.policy.public_emails)))
 }
 
-/// Get Me
-///
-/// The account that the token names.
-#[utoipa::path(
-    get, path = "/users/me", operation_id = "get_me_users_me_get", tag = "Users",
-    responses(
-        (status = 200, description = "Successful Response", body = UserOut),
-        TokenRefusals, Failures
-    ),
-    security(("OAuth2PasswordBearer" = []))
-)]
-pub(super) async fn get_me(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-) -> ApiResult<Json<UserOut>> {
-    let user = app.store.find_user(caller.user_id).await?.ok_or(ApiError::InvalidToken)?;
-    Ok(Json(UserOut::new(&user, true)))
-}
-
-/// Delete User
-///
-/// Removes one's own account, with its posts and votes; its tokens end at once.
-#[utoipa::path(
-    delete, path = "/users/{id}", operation_id = "delete_user_users__id__delete", tag = "Users",
-    params(("id" = i64, Path, description = "The account's number")),
-    responses(
-        (status = 204, description = "Successful Response"),
-        (status = 403, description = "The account is somebody else's", body = Refusal,
-            example = json!({"detail": "not authorized to perform this action"})),
-        (status = 404, description = "No such account", body = Refusal,
-            example = json!({"detail": "the user with the id:7 was no found"})),
-        TokenRefusals, ValidationRefusals, Failures
-    ),
-    security(("OAuth2PasswordBearer" = []))
-)]
-pub(super) async fn delete_user(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Valid(UserPath(id)): Valid<UserPath>,
-) -> ApiResult<StatusCode> {
-    let Some(known) = id.as_i64().map(UserId) else {
-        app.store.find_caller(caller).await?;
-        return Err(ApiError::NoSuchUser(id));
-    };
-    match app.store.delete_user(caller, known).await? {
-        DeleteUser::Deleted => {
-            tracing::info!(user = known.0, "account deleted");
-            Ok(StatusCode::NO_CONTENT)
-        }
-        DeleteUser::NotOwner => Err(ApiError::NotOwner),
-        DeleteUser::NoSuchUser => Err(ApiError::NoSuchUser(id)),
-    }
-}
-
-/// Delete Me
-///
-/// Removes the account that the token names, with its posts and votes.
-#[utoipa::path(
-    delete, path = "/users/me", operation_id = "delete_me_users_me_delete", tag = "Users",
-    responses(
-        (status = 204, description = "Successful Response"),
-        TokenRefusals, Failures
-    ),
-    security(("OAuth2PasswordBearer" = []))
-)]
-pub(super) async fn delete_me(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-) -> ApiResult<StatusCode> {
-    match app.store.delete_user(caller, caller.user_id).await? {
-        DeleteUser::Deleted => {
-            tracing::info!(user = caller.user_id.0, "account deleted");
-            Ok(StatusCode::NO_CONTENT)
-        }
-        DeleteUser::NotOwner | DeleteUser::NoSuchUser => Err(ApiError::InvalidToken),
-    }
-}
-
-fn email(value: &Value) -> Result<Email, Problem> {
+pub(super) fn email(value: &Value) -> Result<Email, Problem> {
     Email::parse(text(value)?).map_err(|fault| {
         let message = format!("value is not a valid email address: {}", fault.reason());
         Problem::value_error(message, fault.reason())
     })
 }
 
-fn password(value: &Value, rules: PasswordRules) -> Result<SecretString, Problem> {
+pub(super) fn password(value: &Value, rules: PasswordRules) -> Result<SecretString, Problem> {
     accept_password(text(value)?, rules).map_err(|refused| match refused {
         RefusedPassword::TooShort { least } => {
             let message = format!("String should have at least {least} characters");

@@ -1,5 +1,6 @@
 //! Bearer tokens: JWTs signed with HMAC, as the reference makes them (`user_id`, `exp`) plus
-//! `iat`. Not here: whether the user still exists.
+//! `iat`, and for accounts whose tokens were ended before `valid_from`: the mark under which this one was
+//! issued. Not here: whether the user still exists, and which mark is the present one.
 //!
 //! Claims are read strictly (RFC 8725): one pinned algorithm, an expiry that is a number and
 //! lies ahead, no leeway, and no claim that would mean the token is for somebody else.
@@ -17,7 +18,8 @@ use serde_json::{Number, Value};
 
 use super::provider;
 use crate::clock::Clock;
-use crate::domain::user::UserId;
+use crate::domain::caller::TokenEra;
+use crate::domain::user::{TokensValidFrom, UserId};
 
 /// The HMACs that may sign tokens (RFC 7518, 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,28 +88,34 @@ impl Tokens {
             decoding_key: DecodingKey::from_secret(secret.expose_secret().as_bytes()),
             remembered: Cache::new(REMEMBERED),
         };
-        let trial = tokens.issue(UserId(1))?;
+        let trial = tokens.issue(UserId(1), TokensValidFrom::default())?;
         jsonwebtoken::decode::<Claims>(&trial, &tokens.decoding_key, &tokens.validation)?;
         Ok(tokens)
     }
 
-    /// A token for the user, valid from now for the lifetime.
+    /// A token for the user, valid from now for the lifetime, as long as the mark of the account does
+    /// not move.
     ///
     /// # Errors
     /// [`TokenError`] if signing fails.
-    pub fn issue(&self, user_id: UserId) -> Result<String, TokenError> {
+    pub fn issue(&self, user_id: UserId, mark: TokensValidFrom) -> Result<String, TokenError> {
         let issued_at = self.clock.now().as_second();
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
-        let claims =
-            Issued { user_id: user_id.0, exp: issued_at.saturating_add(lifetime), iat: issued_at };
+        let has_moved = mark != TokensValidFrom::default();
+        let claims = Issued {
+            user_id: user_id.0,
+            exp: issued_at.saturating_add(lifetime),
+            iat: issued_at,
+            valid_from: has_moved.then(|| mark.0.as_microsecond()),
+        };
         Ok(jsonwebtoken::encode(&self.header, &claims, &self.encoding_key)?)
     }
 
-    /// The user that the token names.
+    /// The user that the token names, and how far it reaches.
     ///
     /// # Errors
     /// [`InvalidToken`] for everything that is not a token of ours, valid now.
-    pub fn verify(&self, token: &str) -> Result<UserId, InvalidToken> {
+    pub fn verify(&self, token: &str) -> Result<(UserId, TokenEra), InvalidToken> {
         if token.len() > LONGEST_TOKEN {
             return Err(InvalidToken("too long"));
         }
@@ -115,11 +123,11 @@ impl Tokens {
             return accepted.check(self.clock.now());
         }
         let accepted = self.read(token)?;
-        let user_id = accepted.check(self.clock.now())?;
+        let verified = accepted.check(self.clock.now())?;
         if token.len() <= LONGEST_REMEMBERED {
             self.remembered.insert(token.into(), accepted);
         }
-        Ok(user_id)
+        Ok(verified)
     }
 
     /// What the token says, if it was signed with our key.
@@ -130,7 +138,7 @@ impl Tokens {
             // RFC 7515, 4.1.11: an extension that is not understood must be refused.
             return Err(InvalidToken("critical extension"));
         }
-        decoded.claims.read()
+        decoded.claims.read(self.lifetime)
     }
 }
 
@@ -149,6 +157,10 @@ struct Issued {
     user_id: i64,
     exp: i64,
     iat: i64,
+    /// In microseconds since 1970. Not there while the account's mark has never moved: the token is then
+    /// as it always was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_from: Option<i64>,
 }
 
 /// The claims that matter. One that stands twice, or has the wrong type, fails to parse; so does
@@ -159,8 +171,10 @@ struct Claims {
     exp: Number,
     #[serde(default, deserialize_with = "present")]
     nbf: Option<Number>,
-    #[serde(default, rename = "iat", deserialize_with = "present")]
-    _iat: Option<Number>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<Number>,
+    #[serde(default, deserialize_with = "present")]
+    valid_from: Option<Number>,
     #[serde(default, rename = "sub", deserialize_with = "present")]
     _sub: Option<String>,
     #[serde(default, rename = "jti", deserialize_with = "present")]
@@ -184,13 +198,14 @@ where
 #[derive(Clone, Copy)]
 struct Accepted {
     user_id: UserId,
+    era: TokenEra,
     /// In seconds since 1970.
     expires: f64,
     not_before: Option<f64>,
 }
 
 impl Claims {
-    fn read(&self) -> Result<Accepted, InvalidToken> {
+    fn read(&self, lifetime: Duration) -> Result<Accepted, InvalidToken> {
         if self.aud.is_some() || self.at_hash.is_some() {
             return Err(InvalidToken("meant for another purpose"));
         }
@@ -200,12 +215,30 @@ impl Claims {
             None => None,
         };
         let user_id = self.user_id.as_i64().ok_or(InvalidToken("no user"))?;
-        Ok(Accepted { user_id: UserId(user_id), expires, not_before })
+        let era = self.era(expires, lifetime)?;
+        Ok(Accepted { user_id: UserId(user_id), era, expires, not_before })
+    }
+
+    /// What is not known for sure is taken for the worse. A token that says when it was issued and not
+    /// under which mark is one of ours from before the account's mark first moved. One that says neither
+    /// is the reference's: it was issued a lifetime before it expires, in that second.
+    fn era(&self, expires: f64, lifetime: Duration) -> Result<TokenEra, InvalidToken> {
+        if let Some(mark) = &self.valid_from {
+            let mark = mark.as_i64().and_then(|mark| Timestamp::from_microsecond(mark).ok());
+            let mark = mark.ok_or(InvalidToken("no mark"))?;
+            return Ok(TokenEra::of(TokensValidFrom(mark)));
+        }
+        if self.iat.is_some() {
+            return Ok(TokenEra::default());
+        }
+        let issued_at = SignedDuration::try_from_secs_f64(expires - lifetime.as_secs_f64());
+        let issued_at = issued_at.ok().and_then(|since| Timestamp::from_duration(since).ok());
+        Ok(issued_at.map_or_else(TokenEra::default, TokenEra::issued_at))
     }
 }
 
 impl Accepted {
-    fn check(self, now: Timestamp) -> Result<UserId, InvalidToken> {
+    fn check(self, now: Timestamp) -> Result<(UserId, TokenEra), InvalidToken> {
         let now = SignedDuration::from_micros(now.as_microsecond()).as_secs_f64();
         if self.expires <= now {
             return Err(InvalidToken("expired"));
@@ -213,6 +246,6 @@ impl Accepted {
         if self.not_before.is_some_and(|not_before| not_before > now) {
             return Err(InvalidToken("not valid yet"));
         }
-        Ok(self.user_id)
+        Ok((self.user_id, self.era))
     }
 }

@@ -84,7 +84,8 @@ fn tell(remarks: Vec<String>) {
     }
 }
 
-async fn check_revision(admin: &mut dyn Admin) -> std::result::Result<(), Exit> {
+/// The database is at the newest revision.
+pub(super) async fn check_revision(admin: &mut dyn Admin) -> std::result::Result<(), Exit> {
     let applied = admin.applied().await?;
     let at = position(admin.migrations(), &applied)?;
     if at == admin.migrations().len() {

@@ -7,6 +7,7 @@ mod db;
 mod exit;
 mod inspect;
 mod serve;
+mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Command {
     Serve(ServeArguments),
     /// Look after the database
     Db(db::DbArguments),
+    /// Look after accounts
+    User(user::UserArguments),
     /// Print the OpenAPI document
     Openapi,
     /// Print the settings in force, secrets masked
@@ -98,6 +101,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         None => serve::run(&arguments.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Db(db)) => db::run(&db),
+        Some(Command::User(user)) => user::run(&user),
         Some(Command::Openapi) => inspect::print_document(),
         Some(Command::Settings(source)) => inspect::print_settings(&source),
         Some(Command::Healthcheck(serve)) => inspect::check_health(&serve),

@@ -181,6 +181,7 @@ impl<'a> Parser<'a> {
         if self.is_given("PUBLIC_EMAILS") {
             policy.public_emails = self.switch("PUBLIC_EMAILS");
         }
+        policy.confirmed_deletion = self.switch("CONFIRM_DELETION");
         policy.passwords = self.password_rules(preset.passwords);
         policy
     }

@@ -100,6 +100,11 @@ pub const SETTINGS: &[Setting] = &[
     preset("PASSWORD_MIN_LENGTH", "8", "0", "Fewest characters of a new password, 0 to 4096."),
     preset("PASSWORD_BLOCKLIST", "on", "off", "Whether very common passwords are refused."),
     setting(
+        "CONFIRM_DELETION",
+        "off",
+        "Whether the deletion of an account asks for its password, in the header `X-Confirm-Password` or as `current_password` in the body.",
+    ),
+    setting(
         "ARGON2_MEMORY_KIB",
         "65536",
         "Memory of a password hash in KiB, 8 per lane to 1048576.",

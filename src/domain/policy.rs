@@ -28,6 +28,8 @@ pub struct Policy {
     /// Whether anybody may read anybody's e-mail address.
     pub public_emails: bool,
     pub passwords: PasswordRules,
+    /// Whether the deletion of an account asks for its password.
+    pub confirmed_deletion: bool,
 }
 
 impl Policy {
@@ -39,6 +41,7 @@ impl Policy {
             posts_default_limit: None,
             public_emails: true,
             passwords: PasswordRules { minimum_length: 0, blocklist: false },
+            confirmed_deletion: false,
         }
     }
 }
@@ -50,6 +53,7 @@ impl Default for Policy {
             posts_default_limit: Some(100),
             public_emails: false,
             passwords: PasswordRules { minimum_length: 8, blocklist: true },
+            confirmed_deletion: false,
         }
     }
 }

@@ -24,11 +24,24 @@ pub struct NewUser {
     pub created_at: Timestamp,
 }
 
-/// What a login is checked against.
+/// What a login is checked against, and what its token is to say.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     pub user_id: UserId,
     pub password_hash: PasswordHash,
+    pub tokens_valid_from: TokensValidFrom,
+}
+
+/// The mark of an account from which on its tokens are valid. It moves, and only ever forwards, when
+/// all of them are to end. An account begins with [`TokensValidFrom::default`], which says that it never
+/// has moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokensValidFrom(pub Timestamp);
+
+impl Default for TokensValidFrom {
+    fn default() -> Self {
+        Self(Timestamp::UNIX_EPOCH)
+    }
 }
 
 /// A password hash as it is stored: a PHC string (`$argon2id$…`) or bcrypt's (`$2b$…`).

@@ -58,11 +58,11 @@ fn authenticate(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
     }
     let token = token.strip_prefix(b" ").unwrap_or_default();
     let token = std::str::from_utf8(token).map_err(|_| ApiError::InvalidToken)?;
-    let user_id = app.tokens.verify(token).map_err(|invalid| {
+    let (user_id, era) = app.tokens.verify(token).map_err(|invalid| {
         tracing::debug!(reason = %invalid, "a token was refused");
         ApiError::InvalidToken
     })?;
-    Ok(Caller { user_id, drafts: app.policy.drafts })
+    Ok(Caller { user_id, drafts: app.policy.drafts, era })
 }
 
 /// The input, after every check that needs no store.
@@ -90,13 +90,14 @@ async fn read_input<T: Input>(
     body: axum::body::Body,
     app: &App,
 ) -> Result<T, ApiError> {
-    let body = match T::BODY {
+    let body = match T::body(&app.policy) {
         BodyKind::Ignored => Body::Absent,
         BodyKind::Json => read_json(parts, &read_body(parts, body).await?)?,
         BodyKind::Form => read_form(parts, read_body(parts, body).await?).await?,
     };
     let mut request = Reading {
         policy: &app.policy,
+        headers: &parts.headers,
         path_parameter: path_parameter(parts),
         query: form::pairs(parts.uri.query().unwrap_or_default().as_bytes()),
         body,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use axum::http::{HeaderMap, HeaderName};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
@@ -15,6 +16,12 @@ use crate::domain::policy::Policy;
 pub trait Input: Sized + Send {
     /// What the body is read as.
     const BODY: BodyKind;
+
+    /// The same where the rules that the operator chose have a say.
+    #[must_use]
+    fn body(_policy: &Policy) -> BodyKind {
+        Self::BODY
+    }
 
     /// Takes what it wants. `None` only after a fault was noted.
     fn read(request: &mut Reading<'_>) -> Option<Self>;
@@ -34,6 +41,7 @@ const MASK: &str = "**********";
 /// A request, taken apart but not yet believed, and the faults found so far.
 pub struct Reading<'a> {
     pub(super) policy: &'a Policy,
+    pub(super) headers: &'a HeaderMap,
     pub(super) path_parameter: Cow<'a, str>,
     /// In the order they came.
     pub(super) query: Vec<(String, String)>,
@@ -61,6 +69,14 @@ impl Reading<'_> {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         self.policy
+    }
+
+    /// A text in a header that stands there once; `None` if it does not.
+    #[must_use]
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().filter(|_| values.next().is_none())?;
+        std::str::from_utf8(value.as_bytes()).ok()
     }
 
     /// The number in the path.
@@ -173,7 +189,11 @@ impl Reading<'_> {
 
 impl Object {
     fn repeat(&self, name: &str, value: &Value) -> Value {
-        if self.secret == Some(name) { Value::from(MASK) } else { mask_all(value.clone()) }
+        if self.secret == Some(name) || names_secret(name) {
+            Value::from(MASK)
+        } else {
+            mask_all(value.clone())
+        }
     }
 
     fn repeat_all(&self) -> Value {

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::Result as StoreResult;
+use crate::domain::email::Email;
 
 /// One step between two revisions of the schema.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +95,7 @@ migrations! {
     "0003_vote_counts",
     "0004_indexes",
     "0005_post_search",
+    "0006_tokens_valid_from",
 }
 
 /// A migration as the database remembers it.
@@ -134,6 +136,9 @@ pub trait Admin: Send {
     /// Posts whose kept count is not the sum of their votes, as sentences; empty if all are.
     async fn wrong_counts(&mut self) -> StoreResult<Vec<String>>;
 
+    /// Ends all tokens of the account with this address, or of every account, and says of how many.
+    async fn sign_out(&mut self, whose: Whose<'_>, now: Timestamp) -> StoreResult<u64>;
+
     /// What the operator should know about the database where it is now, as sentences.
     async fn remarks(&mut self) -> StoreResult<Vec<String>> {
         Ok(Vec::new())
@@ -141,6 +146,13 @@ pub trait Admin: Send {
 
     /// The step as a script: what [`Admin::step_towards`] would run.
     fn script(&self, step: Step, now: Timestamp) -> String;
+}
+
+/// Accounts that an operator means.
+#[derive(Debug, Clone, Copy)]
+pub enum Whose<'a> {
+    Everybodys,
+    Of(&'a Email),
 }
 
 /// One migration, one way.

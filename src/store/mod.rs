@@ -16,7 +16,8 @@
 //!
 //! "Not found" is an `Option` or a named variant, an expected conflict a named variant, and
 //! everything else a [`StoreError`]. Methods that act for a [`Caller`] find out in the same step
-//! whether the caller's account exists, and answer [`StoreError::CallerGone`] if it does not.
+//! whether the caller's account exists and accepts their token, and answer [`StoreError::CallerGone`] if
+//! it does not. Once it was acknowledged that an account's tokens end, none of them is accepted any more.
 //!
 //! Not here: HTTP, hashing, and what a request must look like.
 
@@ -33,7 +34,7 @@ use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use error::StoreError;
@@ -47,8 +48,14 @@ pub trait Store: Send + Sync + 'static {
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>>;
 
+    /// The caller's own account.
+    async fn find_me(&self, caller: Caller) -> Result<User>;
+
     /// What a login with this address is checked against.
     async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>>;
+
+    /// What a password that the caller gives once more is checked against.
+    async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials>;
 
     /// Puts a stronger hash of the same password in the place of `old`. Nothing happens if
     /// something else has taken its place meanwhile.
@@ -59,11 +66,31 @@ pub trait Store: Send + Sync + 'static {
         new: PasswordHash,
     ) -> Result<()>;
 
+    /// Gives the caller's account another password and ends all of its tokens; new ones are valid from
+    /// the mark that is returned.
+    async fn change_password(
+        &self,
+        caller: Caller,
+        new: PasswordHash,
+        now: Timestamp,
+    ) -> Result<TokensValidFrom>;
+
+    /// Gives the caller's account another address and ends all of its tokens.
+    async fn change_email(
+        &self,
+        caller: Caller,
+        email: Email,
+        now: Timestamp,
+    ) -> Result<ChangeEmail>;
+
+    /// Ends all tokens of the caller's account, the one that they came with too.
+    async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()>;
+
     /// Removes the caller's own account with their posts and votes; the counts of the posts
     /// that they had voted on follow.
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser>;
 
-    /// Nothing but the question whether the caller's account exists.
+    /// Nothing but the question whether the caller's account exists and accepts their token.
     async fn find_caller(&self, caller: Caller) -> Result<()>;
 
     async fn create_post(
@@ -111,6 +138,14 @@ pub enum Readiness {
 pub enum CreateUser {
     Created(User),
     /// Another account has the address.
+    EmailTaken,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeEmail {
+    /// The account as it is now; new tokens are valid from the mark.
+    Changed(User, TokensValidFrom),
+    /// Another account has the address; nothing changed.
     EmailTaken,
 }
 

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use post_api::auth::{Algorithm, Tokens};
 use post_api::clock::SystemClock;
-use post_api::domain::user::UserId;
+use post_api::domain::user::{TokensValidFrom, UserId};
 use secrecy::SecretString;
 
 use crate::operation::TEXT;
@@ -47,7 +47,8 @@ pub fn stored_hash() -> Result<String> {
 /// A token for each user.
 pub fn tokens() -> Result<Rc<Vec<String>>> {
     let issuer = issuer()?;
-    let token = |user: u64| Ok(issuer.issue(UserId(user.cast_signed()))?);
+    let token =
+        |user: u64| Ok(issuer.issue(UserId(user.cast_signed()), TokensValidFrom::default())?);
     Ok(Rc::new((1..=USERS).map(token).collect::<Result<_>>()?))
 }
 

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::auth::{Algorithm, Tokens};
 use crate::clock::Clock;
-use crate::domain::user::UserId;
+use crate::domain::caller::TokenEra;
+use crate::domain::user::{TokensValidFrom, UserId};
 
 const NOW: i64 = 1_738_324_800;
 
@@ -53,14 +54,14 @@ fn verified(claims: &Value) -> Option<UserId> {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let token = encode(&Header::default(), claims, &key).unwrap();
-    tokens.verify(&token).ok()
+    tokens.verify(&token).ok().map(|(user_id, _)| user_id)
 }
 
 /// Each signs as it says, and knows no other's tokens.
 #[test]
 fn every_algorithm_keeps_to_itself() {
     for (algorithm, name, length) in ALGORITHMS {
-        let token = tokens(algorithm, SECRET).issue(UserId(7)).unwrap();
+        let token = tokens(algorithm, SECRET).issue(UserId(7), TokensValidFrom::default()).unwrap();
         let part = |number| URL_SAFE_NO_PAD.decode(token.split('.').nth(number).unwrap()).unwrap();
         let json = |number| serde_json::from_slice::<Value>(&part(number)).unwrap();
         assert_eq!(json(0)["alg"], name);
@@ -68,16 +69,66 @@ fn every_algorithm_keeps_to_itself() {
         assert_eq!(part(2).len(), length);
         for (other, ..) in ALGORITHMS {
             let verified = tokens(other, SECRET).verify(&token).ok();
-            assert_eq!(verified, (other == algorithm).then_some(UserId(7)), "{name}");
+            let expected = (UserId(7), TokenEra::default());
+            assert_eq!(verified, (other == algorithm).then_some(expected), "{name}");
         }
         assert!(tokens(algorithm, "another for each of them").verify(&token).is_err(), "{name}");
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// Under which mark it was issued, if the account's has ever moved.
+#[test]
+fn a_token_says_its_mark() {
+    let tokens = tokens(Algorithm::HS256, SECRET);
+    let mark = TokensValidFrom(Timestamp::from_microsecond(NOW * 1_000_000 - 7).unwrap());
+    let token = tokens.issue(UserId(7), mark).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let valid_from = NOW * 1_000_000 - 7;
+    let expected = json!({"user_id": 7, "exp": NOW + 1800, "iat": NOW, "valid_from": valid_from});
+    assert_eq!(claims, expected);
+    // Once when it is read, once when it is remembered.
+    for _ in 0..2 {
+        assert_eq!(tokens.verify(&token).unwrap(), (UserId(7), TokenEra::of(mark)));
+    }
+}
+
+#[test]
+fn how_far_a_token_reaches_is_read_for_the_worse() {
+    let tokens = tokens(Algorithm::HS256, SECRET);
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let era = |claims: Value| {
+        let token = encode(&Header::default(), &claims, &key).unwrap();
+        tokens.verify(&token).ok().map(|(_, era)| era)
+    };
+    let never = Some(TokenEra::default());
+    let exp = NOW + 600;
+    // The reference's: no more than a lifetime before it expires.
+    let issued = Some(TokenEra::issued_at(at(exp - 1800)));
+    assert_eq!(era(json!({"user_id": 7, "exp": exp})), issued);
+    let fraction = Timestamp::from_microsecond((exp - 1800) * 1_000_000 + 500_000).unwrap();
+    let with_fraction =
+        era(json!({"user_id": 7, "exp": f64::from(i32::try_from(exp).unwrap()) + 0.5}));
+    assert_eq!(with_fraction, Some(TokenEra::issued_at(fraction)));
+    // Ours, of before there were marks or before this one moved.
+    assert_eq!(era(json!({"user_id": 7, "exp": exp, "iat": NOW})), never);
+    assert_eq!(era(json!({"user_id": 7, "exp": exp, "iat": NOW + 4711})), never);
+    // So late that there is no such time.
+    assert_eq!(era(json!({"user_id": 7, "exp": 1e300})), never);
+    for mark in [json!("0"), json!(1.5), json!(null), json!(true), json!(u64::MAX), json!(i64::MAX)]
+    {
+        assert_eq!(era(json!({"user_id": 7, "exp": exp, "valid_from": mark})), None, "{mark}");
     }
 }
 
 #[test]
 fn a_signature_counts_to_its_last_byte() {
     let tokens = tokens(Algorithm::HS256, SECRET);
-    let token = tokens.issue(UserId(7)).unwrap();
+    let token = tokens.issue(UserId(7), TokensValidFrom::default()).unwrap();
     // One that was accepted before is known; those that are nearly the same are not.
     tokens.verify(&token).unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use super::posts::read_post;
 use super::session::{Session, Sessions, Value};
 use super::statement::{Statement, statements};
-use super::users::{FIND_USERS, read_users};
+use super::users::{FIND_MARKS, Marks};
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostList, Shelf};
 use crate::domain::policy::Drafts;
@@ -107,7 +107,7 @@ pub(super) async fn list_posts(
     for list in &distinct {
         session.prepare(list.statement()).await?;
     }
-    session.prepare(&FIND_USERS).await?;
+    session.prepare(&FIND_MARKS).await?;
     let mut turns = distinct.chunks(SIDE_BY_SIDE);
     let last = turns.next_back().unwrap_or_default();
     let mut lists = Vec::new();
@@ -115,15 +115,13 @@ pub(super) async fn list_posts(
         lists.extend(read_side_by_side(&session, turn, &lists).await?);
     }
     let callers: [Value<'_>; 1] = [&callers];
-    let users = session.query(&FIND_USERS, &callers);
+    let users = session.query(&FIND_MARKS, &callers);
     let (rest, users) = tokio::join!(read_side_by_side(&session, last, &lists), users);
     lists.extend(rest?);
-    let users = read_users(&users?)?;
+    let marks = Marks::read(&users?)?;
 
     let answer = |((caller, _), list): (&&(Caller, Page), &List)| {
-        if !users.contains(&caller.user_id) {
-            return Err(StoreError::CallerGone);
-        }
+        marks.check(*caller)?;
         let place = distinct.binary_search(list).ok();
         place.and_then(|place| lists.get(place).cloned()).ok_or(StoreError::Overloaded)
     };

@@ -31,12 +31,14 @@ use self::session::Sessions;
 use self::users::FindCallers;
 use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{Bounds, Lane};
-use super::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
+use super::{
+    ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
+};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use address::{Address, AddressFault};
@@ -108,8 +110,19 @@ impl Store for PostgresStore {
         self.run(move |sessions| async move { users::find_user(&sessions, id).await }).await
     }
 
+    async fn find_me(&self, caller: Caller) -> Result<User> {
+        self.run(move |sessions| async move { users::find_me(&sessions, caller).await }).await
+    }
+
     async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
         self.run(|sessions| async move { users::find_credentials(&sessions, &email).await }).await
+    }
+
+    async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials> {
+        self.run(
+            move |sessions| async move { users::find_own_credentials(&sessions, caller).await },
+        )
+        .await
     }
 
     async fn upgrade_password_hash(
@@ -124,13 +137,41 @@ impl Store for PostgresStore {
         .await
     }
 
+    async fn change_password(
+        &self,
+        caller: Caller,
+        new: PasswordHash,
+        now: Timestamp,
+    ) -> Result<TokensValidFrom> {
+        self.run(move |sessions| async move {
+            users::change_password(&sessions, caller, &new, now).await
+        })
+        .await
+    }
+
+    async fn change_email(
+        &self,
+        caller: Caller,
+        email: Email,
+        now: Timestamp,
+    ) -> Result<ChangeEmail> {
+        self.run(move |sessions| async move {
+            users::change_email(&sessions, caller, &email, now).await
+        })
+        .await
+    }
+
+    async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
+        self.run(move |sessions| async move { users::sign_out(&sessions, caller, now).await }).await
+    }
+
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
         self.run(move |sessions| async move { users::delete_user(&sessions, caller, id).await })
             .await
     }
 
     async fn find_caller(&self, caller: Caller) -> Result<()> {
-        self.callers.ask(caller.user_id).await
+        self.callers.ask(caller).await
     }
 
     async fn create_post(
@@ -139,7 +180,7 @@ impl Store for PostgresStore {
         content: PostContent,
         created_at: Timestamp,
     ) -> Result<Post> {
-        self.new_posts.ask(NewPost { author: caller.user_id, content, created_at }).await
+        self.new_posts.ask(NewPost { author: caller, content, created_at }).await
     }
 
     async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {

@@ -1,19 +1,20 @@
 //! Single posts in PostgreSQL.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::session::{Sessions, column};
+use super::session::{Sessions, Value, column};
 use super::statement::{Statement, statements};
+use super::users::{Marks, accepted};
 use crate::domain::caller::Caller;
 use crate::domain::policy::Drafts;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::text::Text;
-use crate::domain::user::UserId;
+use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::batch::{Batch, Failure};
 use crate::store::{ChangePost, Result, StoreError};
 
@@ -25,23 +26,37 @@ statements! {
            FROM posts
           WHERE id = ANY($1)
           UNION ALL
-         SELECT id::bigint, NULL, NULL, NULL, NULL, NULL, NULL
+         SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL
            FROM users
           WHERE id = ANY($2)";
-    // Numbers are drawn in the order of the rows. Of an author without an account nothing is kept.
-    CREATE_POSTS(TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY) =
+    // Numbers are drawn in the order of the rows. Of an author without an account nothing is kept, nor
+    // what came with a token that it does not accept; with a row comes the mark that decided.
+    CREATE_POSTS(
+        TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY, TIMESTAMPTZ_ARRAY,
+        TIMESTAMPTZ_ARRAY
+    ) =
         "INSERT INTO posts (title, content, published, created_at, owner_id)
          SELECT title, content, published, created_at, owner_id
-           FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY
-             AS written (title, content, published, created_at, owner_id, place)
-          WHERE EXISTS (SELECT FROM users WHERE users.id = written.owner_id)
+           FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY
+             AS written (title, content, published, created_at, owner_id, least, most, place)
+          WHERE EXISTS (SELECT FROM users
+                         WHERE users.id = written.owner_id
+                           AND tokens_valid_from BETWEEN least AND most)
           ORDER BY place
-         RETURNING id::bigint, owner_id::bigint";
-    REPLACE_POST(INT8, INT8, TEXT, TEXT, BOOL) =
+         RETURNING id::bigint, owner_id::bigint,
+                   (SELECT tokens_valid_from FROM users WHERE users.id = posts.owner_id)";
+    REPLACE_POST(INT8, INT8, TEXT, TEXT, BOOL, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE posts SET title = $3, content = $4, published = $5
           WHERE id = $1 AND owner_id = $2
+            AND EXISTS (SELECT FROM users
+                         WHERE users.id = $2 AND tokens_valid_from BETWEEN $6 AND $7)
          RETURNING created_at";
-    DELETE_POST(INT8, INT8) = "DELETE FROM posts WHERE id = $1 AND owner_id = $2 RETURNING id::bigint";
+    DELETE_POST(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "DELETE FROM posts
+          WHERE id = $1 AND owner_id = $2
+            AND EXISTS (SELECT FROM users
+                         WHERE users.id = $2 AND tokens_valid_from BETWEEN $3 AND $4)
+         RETURNING id::bigint";
 }
 
 pub(super) async fn replace_post(
@@ -51,9 +66,9 @@ pub(super) async fn replace_post(
     content: &PostContent,
 ) -> Result<ChangePost<Post>> {
     let (title, text) = (content.title.as_str(), content.content.as_str());
-    let rows = sessions
-        .query(&REPLACE_POST, &[&id.0, &caller.user_id.0, &title, &text, &content.published])
-        .await?;
+    let (author, least, most) = accepted(caller);
+    let values: [Value<'_>; 7] = [&id.0, &author, &title, &text, &content.published, &least, &most];
+    let rows = sessions.query(&REPLACE_POST, &values).await?;
     match rows.first() {
         Some(row) => Ok(ChangePost::Changed(post(id, content, column(row, 0)?, caller.user_id))),
         None => why_unchanged(sessions, caller, id).await,
@@ -65,7 +80,8 @@ pub(super) async fn delete_post(
     caller: Caller,
     id: PostId,
 ) -> Result<ChangePost<()>> {
-    let rows = sessions.query(&DELETE_POST, &[&id.0, &caller.user_id.0]).await?;
+    let (author, least, most) = accepted(caller);
+    let rows = sessions.query(&DELETE_POST, &[&id.0, &author, &least, &most]).await?;
     if !rows.is_empty() {
         return Ok(ChangePost::Changed(()));
     }
@@ -103,15 +119,13 @@ impl Batch for FindPosts {
 /// What one statement read for several.
 struct Found {
     posts: HashMap<PostId, PostWithVotes>,
-    callers: HashSet<UserId>,
+    callers: Marks,
 }
 
 impl Found {
     /// The post as the caller sees it.
     fn post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
-        if !self.callers.contains(&caller.user_id) {
-            return Err(StoreError::CallerGone);
-        }
+        self.callers.check(caller)?;
         let is_seen = |found: &&PostWithVotes| {
             let post = &found.post;
             post.published || post.owner_id == caller.user_id || caller.drafts == Drafts::Visible
@@ -124,20 +138,20 @@ async fn read_posts(sessions: &Sessions, asked: &[&(Caller, PostId)]) -> Result<
     let posts = distinct(asked.iter().map(|(_, id)| id.0));
     let callers = distinct(asked.iter().map(|(caller, _)| caller.user_id.0));
     let rows = sessions.query(&FIND_POSTS, &[&posts, &callers]).await?;
-    let mut found = Found { posts: HashMap::new(), callers: HashSet::new() };
+    let mut found = Found { posts: HashMap::new(), callers: Marks::default() };
     for row in &rows {
         if column::<Option<&str>>(row, 1)?.is_some() {
             let post = read_post(row)?;
             found.posts.insert(post.post.id, post);
         } else {
-            found.callers.insert(UserId(column(row, 0)?));
+            found.callers.insert(UserId(column(row, 0)?), TokensValidFrom(column(row, 4)?));
         }
     }
     Ok(found)
 }
 
 pub(super) struct NewPost {
-    pub(super) author: UserId,
+    pub(super) author: Caller,
     pub(super) content: PostContent,
     pub(super) created_at: Timestamp,
 }
@@ -154,32 +168,31 @@ impl Batch for CreatePosts {
         let contents: Vec<_> = requests.iter().map(|new| new.content.content.as_str()).collect();
         let published: Vec<_> = requests.iter().map(|new| new.content.published).collect();
         let times: Vec<_> = requests.iter().map(|new| new.created_at).collect();
-        let authors: Vec<_> = requests.iter().map(|new| new.author.0).collect();
-        let rows = self
-            .0
-            .query(&CREATE_POSTS, &[&titles, &contents, &published, &times, &authors])
-            .await?;
+        let authors: Vec<_> = requests.iter().map(|new| new.author.user_id.0).collect();
+        let least: Vec<_> = requests.iter().map(|new| new.author.era.least()).collect();
+        let most: Vec<_> = requests.iter().map(|new| new.author.era.most()).collect();
+        let values: [Value<'_>; 7] =
+            [&titles, &contents, &published, &times, &authors, &least, &most];
+        let rows = self.0.query(&CREATE_POSTS, &values).await?;
         number(requests, &rows).map_err(Failure::Final)
     }
 }
 
-/// Gives each post its number. The rows come in any order; but all posts of an author were kept or
-/// none, and numbers were drawn in the order of the posts.
+/// Gives each post its number. The rows come in any order; but numbers were drawn in the order of the
+/// posts, and an author's mark says which of theirs were kept.
 fn number(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> {
     let mut ids = Vec::new();
-    let mut authors = HashSet::new();
+    let mut authors = Marks::default();
     for row in rows {
         ids.push(column::<i64>(row, 0)?);
-        authors.insert(UserId(column(row, 1)?));
+        authors.insert(UserId(column(row, 1)?), TokensValidFrom(column(row, 2)?));
     }
     ids.sort_unstable();
     let mut ids = ids.into_iter();
     let posts = requests.iter().map(|new| {
-        if !authors.contains(&new.author) {
-            return Err(StoreError::CallerGone);
-        }
+        authors.check(new.author)?;
         let id = ids.next().ok_or_else(|| StoreError::internal("a post got no number"))?;
-        Ok(post(PostId(id), &new.content, new.created_at, new.author))
+        Ok(post(PostId(id), &new.content, new.created_at, new.author.user_id))
     });
     Ok(posts.collect())
 }

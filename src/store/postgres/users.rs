@@ -1,10 +1,11 @@
 //! Accounts in PostgreSQL. Numbers are read as bigint whatever the column is: a database that was
 //! adopted has integers.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::error::is_duplicate;
@@ -12,9 +13,9 @@ use super::session::{LONG_LIMIT, QueryError, Sessions, Value, column};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
-use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::store::batch::{Batch, Failure};
-use crate::store::{CreateUser, DeleteUser, Result, StoreError};
+use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError};
 
 statements! {
     CREATE_USER(TEXT, TEXT, TIMESTAMPTZ) =
@@ -22,14 +23,41 @@ statements! {
          VALUES ($1, $2, $3)
          RETURNING id::bigint";
     FIND_USER(INT8) = "SELECT id::bigint, email, created_at FROM users WHERE id = $1";
+    FIND_ME(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "SELECT id::bigint, email, created_at FROM users
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
     // An unknown address has a row too, with itself in the hash's place: no row would be quicker.
     FIND_CREDENTIALS(TEXT) =
-        "SELECT users.id::bigint, coalesce(users.password, $1)
+        "SELECT users.id::bigint, coalesce(users.password, $1), users.tokens_valid_from
            FROM (SELECT 1) AS asked LEFT JOIN users ON users.email = $1";
+    FIND_OWN_CREDENTIALS(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "SELECT id::bigint, password, tokens_valid_from FROM users
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
     UPGRADE_PASSWORD_HASH(INT8, TEXT, TEXT) =
         "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
-    DELETE_USER(INT8, INT8) = "DELETE FROM users WHERE id = $1 AND id = $2 RETURNING id::bigint";
-    FIND_USERS(INT8_ARRAY) = "SELECT id::bigint FROM users WHERE id = ANY($1)";
+    // The mark grows whatever the clock says.
+    CHANGE_PASSWORD(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TIMESTAMPTZ) =
+        "UPDATE users
+            SET password = $4,
+                tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
+         RETURNING tokens_valid_from";
+    CHANGE_EMAIL(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TIMESTAMPTZ) =
+        "UPDATE users
+            SET email = $4,
+                tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
+         RETURNING id::bigint, email, created_at, tokens_valid_from";
+    SIGN_OUT(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "UPDATE users
+            SET tokens_valid_from = greatest($4, tokens_valid_from + interval '1 microsecond')
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
+         RETURNING id::bigint";
+    DELETE_USER(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "DELETE FROM users
+          WHERE id = $1 AND id = $2 AND tokens_valid_from BETWEEN $3 AND $4
+         RETURNING id::bigint";
+    FIND_MARKS(INT8_ARRAY) = "SELECT id::bigint, tokens_valid_from FROM users WHERE id = ANY($1)";
 }
 
 pub(super) async fn create_user(sessions: &Sessions, user: &NewUser) -> Result<CreateUser> {
@@ -55,12 +83,13 @@ pub(super) async fn create_user(sessions: &Sessions, user: &NewUser) -> Result<C
 
 pub(super) async fn find_user(sessions: &Sessions, id: UserId) -> Result<Option<User>> {
     let rows = sessions.query(&FIND_USER, &[&id.0]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    Ok(Some(User {
-        id: UserId(column(row, 0)?),
-        email: Email::from_stored(column(row, 1)?),
-        created_at: column(row, 2)?,
-    }))
+    rows.first().map(read_user).transpose()
+}
+
+pub(super) async fn find_me(sessions: &Sessions, caller: Caller) -> Result<User> {
+    let (id, least, most) = accepted(caller);
+    let rows = sessions.query(&FIND_ME, &[&id, &least, &most]).await?;
+    read_user(rows.first().ok_or(StoreError::CallerGone)?)
 }
 
 pub(super) async fn find_credentials(
@@ -70,9 +99,19 @@ pub(super) async fn find_credentials(
     let rows = sessions.query(&FIND_CREDENTIALS, &[&email.as_str()]).await?;
     let no_row = || StoreError::internal("a statement returned no row");
     let row = rows.first().ok_or_else(no_row)?;
-    let id: Option<i64> = column(row, 0)?;
-    let password_hash = PasswordHash::new(column(row, 1)?);
-    Ok(id.map(|id| Credentials { user_id: UserId(id), password_hash }))
+    match column::<Option<i64>>(row, 0)? {
+        Some(_) => read_credentials(row).map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn find_own_credentials(
+    sessions: &Sessions,
+    caller: Caller,
+) -> Result<Credentials> {
+    let (id, least, most) = accepted(caller);
+    let rows = sessions.query(&FIND_OWN_CREDENTIALS, &[&id, &least, &most]).await?;
+    read_credentials(rows.first().ok_or(StoreError::CallerGone)?)
 }
 
 pub(super) async fn upgrade_password_hash(
@@ -85,21 +124,57 @@ pub(super) async fn upgrade_password_hash(
     Ok(())
 }
 
+pub(super) async fn change_password(
+    sessions: &Sessions,
+    caller: Caller,
+    new: &PasswordHash,
+    now: Timestamp,
+) -> Result<TokensValidFrom> {
+    let (id, least, most) = accepted(caller);
+    let values: [Value<'_>; 5] = [&id, &least, &most, &new.as_str(), &now];
+    let rows = sessions.query(&CHANGE_PASSWORD, &values).await?;
+    let row = rows.first().ok_or(StoreError::CallerGone)?;
+    Ok(TokensValidFrom(column(row, 0)?))
+}
+
+pub(super) async fn change_email(
+    sessions: &Sessions,
+    caller: Caller,
+    email: &Email,
+    now: Timestamp,
+) -> Result<ChangeEmail> {
+    let (id, least, most) = accepted(caller);
+    let values: [Value<'_>; 5] = [&id, &least, &most, &email.as_str(), &now];
+    let rows = match sessions.query(&CHANGE_EMAIL, &values).await {
+        Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
+            return Ok(ChangeEmail::EmailTaken);
+        }
+        changed => changed?,
+    };
+    let row = rows.first().ok_or(StoreError::CallerGone)?;
+    Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(column(row, 3)?)))
+}
+
+pub(super) async fn sign_out(sessions: &Sessions, caller: Caller, now: Timestamp) -> Result<()> {
+    let (id, least, most) = accepted(caller);
+    let rows = sessions.query(&SIGN_OUT, &[&id, &least, &most, &now]).await?;
+    if rows.is_empty() { Err(StoreError::CallerGone) } else { Ok(()) }
+}
+
 pub(super) async fn delete_user(
     sessions: &Sessions,
     caller: Caller,
     id: UserId,
 ) -> Result<DeleteUser> {
-    let ids: [Value<'_>; 2] = [&id.0, &caller.user_id.0];
-    let deleted = sessions.query_within(LONG_LIMIT, &DELETE_USER, &ids).await?;
+    let (own, least, most) = accepted(caller);
+    let values: [Value<'_>; 4] = [&id.0, &own, &least, &most];
+    let deleted = sessions.query_within(LONG_LIMIT, &DELETE_USER, &values).await?;
     if !deleted.is_empty() {
         return Ok(DeleteUser::Deleted);
     }
-    let found = find_users(sessions, &[&caller.user_id, &id]).await?;
-    if !found.contains(&caller.user_id) {
-        return Err(StoreError::CallerGone);
-    }
-    Ok(if found.contains(&id) { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
+    let found = find_marks(sessions, &[own, id.0]).await?;
+    found.check(caller)?;
+    Ok(if found.has(id) { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
 }
 
 /// Callers of whom nothing is asked but whether they are there.
@@ -107,30 +182,72 @@ pub(super) struct FindCallers(pub(super) Arc<Sessions>);
 
 #[async_trait]
 impl Batch for FindCallers {
-    type Request = UserId;
+    type Request = Caller;
     type Answer = ();
 
-    async fn run(&self, requests: &[&UserId]) -> std::result::Result<Vec<Result<()>>, Failure> {
-        find_callers(&self.0, requests).await.map_err(Failure::Final)
+    async fn run(&self, requests: &[&Caller]) -> std::result::Result<Vec<Result<()>>, Failure> {
+        let ids: Vec<i64> = requests.iter().map(|caller| caller.user_id.0).collect();
+        let found = find_marks(&self.0, &ids).await.map_err(Failure::Final)?;
+        Ok(requests.iter().map(|caller| found.check(**caller)).collect())
     }
 }
 
-/// Whether each of the callers is there.
-pub(super) async fn find_callers(
-    sessions: &Sessions,
-    callers: &[&UserId],
-) -> Result<Vec<Result<()>>> {
-    let found = find_users(sessions, callers).await?;
-    let is_there = |id: &&UserId| found.contains(*id).then_some(()).ok_or(StoreError::CallerGone);
-    Ok(callers.iter().map(is_there).collect())
+/// Whether the caller is there.
+pub(super) async fn find_caller(sessions: &Sessions, caller: Caller) -> Result<()> {
+    find_marks(sessions, &[caller.user_id.0]).await?.check(caller)
 }
 
-async fn find_users(sessions: &Sessions, users: &[&UserId]) -> Result<HashSet<UserId>> {
-    let ids: Vec<i64> = users.iter().map(|id| id.0).collect();
-    read_users(&sessions.query(&FIND_USERS, &[&ids]).await?)
+async fn find_marks(sessions: &Sessions, ids: &[i64]) -> Result<Marks> {
+    Marks::read(&sessions.query(&FIND_MARKS, &[&ids]).await?)
 }
 
-/// The numbers that [`FIND_USERS`] found.
-pub(super) fn read_users(rows: &[Row]) -> Result<HashSet<UserId>> {
-    rows.iter().map(|row| column(row, 0).map(UserId)).collect()
+/// Accounts that are there, each with its mark.
+#[derive(Default)]
+pub(super) struct Marks(HashMap<UserId, TokensValidFrom>);
+
+impl Marks {
+    /// Of what [`FIND_MARKS`] found.
+    pub(super) fn read(rows: &[Row]) -> Result<Self> {
+        let mut marks = Self::default();
+        for row in rows {
+            marks.insert(UserId(column(row, 0)?), TokensValidFrom(column(row, 1)?));
+        }
+        Ok(marks)
+    }
+
+    pub(super) fn insert(&mut self, id: UserId, mark: TokensValidFrom) {
+        self.0.insert(id, mark);
+    }
+
+    /// # Errors
+    /// [`StoreError::CallerGone`] if the caller's account is not there or does not accept their token.
+    pub(super) fn check(&self, caller: Caller) -> Result<()> {
+        let mark = self.0.get(&caller.user_id).ok_or(StoreError::CallerGone)?;
+        if caller.era.accepts(*mark) { Ok(()) } else { Err(StoreError::CallerGone) }
+    }
+
+    fn has(&self, id: UserId) -> bool {
+        self.0.contains_key(&id)
+    }
+}
+
+/// The caller's number, and the marks that their token goes with.
+pub(super) fn accepted(caller: Caller) -> (i64, Timestamp, Timestamp) {
+    (caller.user_id.0, caller.era.least(), caller.era.most())
+}
+
+fn read_user(row: &Row) -> Result<User> {
+    Ok(User {
+        id: UserId(column(row, 0)?),
+        email: Email::from_stored(column(row, 1)?),
+        created_at: column(row, 2)?,
+    })
+}
+
+fn read_credentials(row: &Row) -> Result<Credentials> {
+    Ok(Credentials {
+        user_id: UserId(column(row, 0)?),
+        password_hash: PasswordHash::new(column(row, 1)?),
+        tokens_valid_from: TokensValidFrom(column(row, 2)?),
+    })
 }

@@ -4,11 +4,11 @@
 //! replica, or the reference beside it, votes too. So what it changed is asked of the change
 //! itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio_postgres::Row;
+use jiff::Timestamp;
 
 use super::session::{Sessions, Value, column};
 use super::statement::{Statement, statements};
@@ -20,43 +20,53 @@ use crate::domain::vote::{Direction, VoteOutcome};
 use crate::store::batch::{Batch, Failure};
 use crate::store::{Result, StoreError};
 
-/// Of each ballot: post, caller, whether each is there for the other, and what was changed.
+/// Of each ballot: its place, whether caller and post are there for each other, and what was changed.
 macro_rules! ballots {
     ($ballots:literal, $change:literal, $outcome:literal) => {
         concat!(
             "WITH ballots AS (
                  SELECT ballot.*, users.id IS NOT NULL AS has_caller, posts.id IS NOT NULL AS has_post
                    FROM unnest(", $ballots, "
-                   LEFT JOIN users ON users.id = ballot.user_id
+                   LEFT JOIN users
+                     ON users.id = ballot.user_id
+                    AND users.tokens_valid_from BETWEEN ballot.least AND ballot.most
                    LEFT JOIN posts
                      ON posts.id = ballot.post_id
                     AND (posts.published OR posts.owner_id = ballot.user_id OR ballot.sees_drafts)
              ), changed AS (", $change, ")
-             SELECT ballots.post_id, ballots.user_id, has_caller, has_post, ", $outcome, "
+             SELECT place, has_caller, has_post, ", $outcome, "
                FROM ballots
                LEFT JOIN changed
-                 ON changed.post_id = ballots.post_id AND changed.user_id = ballots.user_id"
+                 ON changed.post_id = ballots.post_id AND changed.user_id = ballots.user_id
+              ORDER BY place"
         )
     };
 }
 
 statements! {
     // In the order of posts and callers, so that two batches never wait for each other. A row that
-    // was there before has a locker's or a deleter's transaction in xmax; a new one has none.
-    CAST_VOTES(INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, INT2_ARRAY) = ballots!(
-        "$1, $2, $3, $4) AS ballot (post_id, user_id, sees_drafts, dir)",
+    // was there before has a locker's or a deleter's transaction in xmax; a new one has none. Of several
+    // votes of one caller on one post the last stays that came with a token which is accepted.
+    CAST_VOTES(
+        INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, INT2_ARRAY
+    ) = ballots!(
+        "$1, $2, $3, $4, $5, $6) WITH ORDINALITY
+                     AS ballot (post_id, user_id, sees_drafts, least, most, dir, place)",
         "INSERT INTO votes (post_id, user_id, dir)
-         SELECT post_id, user_id, dir
+         SELECT DISTINCT ON (post_id, user_id) post_id, user_id, dir
            FROM ballots
           WHERE has_caller AND has_post
-          ORDER BY post_id, user_id
+          ORDER BY post_id, user_id, place DESC
          ON CONFLICT (post_id, user_id) DO UPDATE SET dir = excluded.dir
           WHERE votes.dir <> excluded.dir
          RETURNING post_id, user_id, xmax = 0 AS is_new",
         "changed.is_new"
     );
-    WITHDRAW_VOTES(INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY) = ballots!(
-        "$1, $2, $3) AS ballot (post_id, user_id, sees_drafts)",
+    WITHDRAW_VOTES(
+        INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY
+    ) = ballots!(
+        "$1, $2, $3, $4, $5) WITH ORDINALITY
+                     AS ballot (post_id, user_id, sees_drafts, least, most, place)",
         "DELETE FROM votes
           USING ballots
           WHERE votes.post_id = ballots.post_id AND votes.user_id = ballots.user_id
@@ -80,30 +90,31 @@ impl Batch for CastVotes {
         &self,
         requests: &[&Ballot<Direction>],
     ) -> std::result::Result<Vec<Result<VoteOutcome>>, Failure> {
-        // Of several votes of one caller on one post the last stays.
-        let last: BTreeMap<Pair, Ballot<Direction>> =
-            requests.iter().map(|ballot| (pair(ballot), **ballot)).collect();
-        let directions: Vec<i16> = last.values().map(|(.., dir)| value(*dir)).collect();
-        let found = change(&self.0, &CAST_VOTES, last.values(), Some(&directions)).await?;
-        let mut before = BTreeMap::new();
-        for (pair, (.., dir)) in &last {
-            before.insert(*pair, found.get(pair).and_then(|found| found.cast_before(*dir)));
+        let directions: Vec<i16> = requests.iter().map(|(.., dir)| value(*dir)).collect();
+        let found = change(&self.0, &CAST_VOTES, requests, Some(&directions)).await?;
+        let mut stands = BTreeMap::new();
+        for (ballot, found) in requests.iter().zip(&found) {
+            if found.is_carried_out() {
+                stands.insert(pair(ballot), found.cast_before(ballot.2));
+            }
         }
-        Ok(requests.iter().map(|ballot| cast(&mut before, &found, ballot)).collect())
+        let cast =
+            |(ballot, found): (&&Ballot<Direction>, &Found)| cast(&mut stands, found, ballot);
+        Ok(requests.iter().zip(&found).map(cast).collect())
     }
 }
 
 /// Answers as if the votes of one batch had been cast one after the other.
 fn cast(
-    before: &mut BTreeMap<Pair, Option<Direction>>,
-    found: &BTreeMap<Pair, Found>,
+    stands: &mut BTreeMap<Pair, Option<Direction>>,
+    found: &Found,
     ballot: &Ballot<Direction>,
 ) -> Result<VoteOutcome> {
     let (.., dir) = *ballot;
-    if let Some(refusal) = refusal(found, ballot)? {
+    if let Some(refusal) = found.refusal()? {
         return Ok(refusal);
     }
-    let stands = before.insert(pair(ballot), Some(dir)).flatten();
+    let stands = stands.insert(pair(ballot), Some(dir)).flatten();
     Ok(match stands {
         None => VoteOutcome::Added,
         Some(stands) if stands == dir => VoteOutcome::AlreadyCast,
@@ -122,18 +133,17 @@ impl Batch for WithdrawVotes {
         &self,
         requests: &[&Ballot<()>],
     ) -> std::result::Result<Vec<Result<VoteOutcome>>, Failure> {
-        let distinct: BTreeMap<Pair, Ballot<()>> =
-            requests.iter().map(|ballot| (pair(ballot), **ballot)).collect();
-        let mut found = change(&self.0, &WITHDRAW_VOTES, distinct.values(), None).await?;
-        let answer = |ballot: &&Ballot<()>| {
-            if let Some(refusal) = refusal(&found, ballot)? {
+        let found = change(&self.0, &WITHDRAW_VOTES, requests, None).await?;
+        let mut withdrawn = BTreeSet::new();
+        let answer = |(ballot, found): (&&Ballot<()>, &Found)| {
+            if let Some(refusal) = found.refusal()? {
                 return Ok(refusal);
             }
             // Who withdraws it twice at once withdraws it once.
-            let change = found.get_mut(&pair(ballot)).and_then(|found| found.change.take());
-            Ok(if change == Some(true) { VoteOutcome::Withdrawn } else { VoteOutcome::NotCast })
+            let is_first = found.change == Some(true) && withdrawn.insert(pair(ballot));
+            Ok(if is_first { VoteOutcome::Withdrawn } else { VoteOutcome::NotCast })
         };
-        Ok(requests.iter().map(answer).collect())
+        Ok(requests.iter().zip(&found).map(answer).collect())
     }
 }
 
@@ -147,11 +157,24 @@ fn pair<D>((caller, post, _): &Ballot<D>) -> Pair {
 struct Found {
     has_caller: bool,
     has_post: bool,
-    /// Cast: whether the vote is new, if it changed anything. Withdrawn: whether it was there.
+    /// Cast: whether the vote is new, if it changed anything. Withdrawn: whether it was there. The same
+    /// for all ballots of a caller on a post.
     change: Option<bool>,
 }
 
 impl Found {
+    fn is_carried_out(&self) -> bool {
+        self.has_caller && self.has_post
+    }
+
+    /// Why nothing was done for the ballot, if it was not its own vote that said so.
+    fn refusal(&self) -> Result<Option<VoteOutcome>> {
+        if !self.has_caller {
+            return Err(StoreError::CallerGone);
+        }
+        Ok((!self.has_post).then_some(VoteOutcome::NoSuchPost))
+    }
+
     /// The vote that stood before this direction was cast.
     fn cast_before(&self, dir: Direction) -> Option<Direction> {
         match self.change {
@@ -162,43 +185,29 @@ impl Found {
     }
 }
 
-/// Why nothing was done for the ballot, if it was not its own vote that said so.
-fn refusal<D>(found: &BTreeMap<Pair, Found>, ballot: &Ballot<D>) -> Result<Option<VoteOutcome>> {
-    match found.get(&pair(ballot)) {
-        None => Err(StoreError::internal("a vote got no answer")),
-        Some(found) if !found.has_caller => Err(StoreError::CallerGone),
-        Some(found) if !found.has_post => Ok(Some(VoteOutcome::NoSuchPost)),
-        Some(_) => Ok(None),
-    }
-}
-
-async fn change<'a, D: 'a>(
+/// What became of each ballot, in their order.
+async fn change<D>(
     sessions: &Sessions,
     statement: &Statement,
-    ballots: impl Iterator<Item = &'a Ballot<D>>,
+    ballots: &[&Ballot<D>],
     directions: Option<&Vec<i16>>,
-) -> std::result::Result<BTreeMap<Pair, Found>, Failure> {
-    let (mut posts, mut users, mut sees_drafts) = (Vec::new(), Vec::new(), Vec::new());
-    for (caller, post, _) in ballots {
-        posts.push(post.0);
-        users.push(caller.user_id.0);
-        sees_drafts.push(caller.drafts == Drafts::Visible);
-    }
-    let mut values: Vec<Value<'_>> = vec![&posts, &users, &sees_drafts];
+) -> std::result::Result<Vec<Found>, Failure> {
+    let posts: Vec<i64> = ballots.iter().map(|(_, post, _)| post.0).collect();
+    let callers = || ballots.iter().map(|(caller, ..)| caller);
+    let users: Vec<i64> = callers().map(|caller| caller.user_id.0).collect();
+    let sees_drafts: Vec<bool> = callers().map(|caller| caller.drafts == Drafts::Visible).collect();
+    let least: Vec<Timestamp> = callers().map(|caller| caller.era.least()).collect();
+    let most: Vec<Timestamp> = callers().map(|caller| caller.era.most()).collect();
+    let mut values: Vec<Value<'_>> = vec![&posts, &users, &sees_drafts, &least, &most];
     if let Some(directions) = directions {
         values.push(directions);
     }
-    read(&sessions.query(statement, &values).await?).map_err(Failure::Final)
-}
-
-fn read(rows: &[Row]) -> Result<BTreeMap<Pair, Found>> {
-    rows.iter()
-        .map(|row| {
-            let pair = (PostId(column(row, 0)?), UserId(column(row, 1)?));
-            let (has_caller, has_post) = (column(row, 2)?, column(row, 3)?);
-            Ok((pair, Found { has_caller, has_post, change: column(row, 4)? }))
-        })
-        .collect()
+    let rows = sessions.query(statement, &values).await?;
+    let found = rows.iter().map(|row| {
+        let (has_caller, has_post) = (column(row, 1)?, column(row, 2)?);
+        Ok(Found { has_caller, has_post, change: column(row, 3)? })
+    });
+    found.collect::<Result<_>>().map_err(Failure::Final)
 }
 
 fn value(direction: Direction) -> i16 {

@@ -11,8 +11,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::connection;
 use super::row::timestamp;
 use crate::store::migrate::{
-    Admin, Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, Step, position,
-    steps_up,
+    Admin, Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, Step, Whose,
+    position, steps_up,
 };
 use crate::store::{Result, StoreError};
 
@@ -115,6 +115,23 @@ impl Admin for SqliteAdmin {
             Some(database) => Ok(find_wrong_counts(&database)?),
             None => Ok(Vec::new()),
         }
+    }
+
+    async fn sign_out(&mut self, whose: Whose<'_>, now: Timestamp) -> Result<u64> {
+        const EVERYBODY: &str =
+            "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
+        const ONE: &str =
+            "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1) WHERE email = ?2";
+        if !self.path.exists() {
+            return Ok(0);
+        }
+        let now = now.as_microsecond();
+        let writer = self.writer()?;
+        let count = match whose {
+            Whose::Everybodys => writer.execute(EVERYBODY, [now])?,
+            Whose::Of(email) => writer.execute(ONE, params![now, email.as_str()])?,
+        };
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
     fn script(&self, step: Step, now: Timestamp) -> String {

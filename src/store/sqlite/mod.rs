@@ -24,12 +24,14 @@ use jiff::Timestamp;
 
 use self::reader::Readers;
 use self::writer::Writer;
-use super::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
+use super::{
+    ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
+};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use admin::SqliteAdmin;
@@ -66,8 +68,16 @@ impl Store for SqliteStore {
         self.readers.run(move |database| users::find_user(database, id)).await
     }
 
+    async fn find_me(&self, caller: Caller) -> Result<User> {
+        self.readers.run(move |database| users::find_me(database, caller)).await
+    }
+
     async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
         self.readers.run(move |database| users::find_credentials(database, &email)).await
+    }
+
+    async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials> {
+        self.readers.run(move |database| users::find_own_credentials(database, caller)).await
     }
 
     async fn upgrade_password_hash(
@@ -79,6 +89,28 @@ impl Store for SqliteStore {
         self.writer
             .run(move |database| users::upgrade_password_hash(database, id, &old, &new))
             .await
+    }
+
+    async fn change_password(
+        &self,
+        caller: Caller,
+        new: PasswordHash,
+        now: Timestamp,
+    ) -> Result<TokensValidFrom> {
+        self.writer.run(move |database| users::change_password(database, caller, &new, now)).await
+    }
+
+    async fn change_email(
+        &self,
+        caller: Caller,
+        email: Email,
+        now: Timestamp,
+    ) -> Result<ChangeEmail> {
+        self.writer.run(move |database| users::change_email(database, caller, &email, now)).await
+    }
+
+    async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
+        self.writer.run(move |database| users::sign_out(database, caller, now)).await
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {

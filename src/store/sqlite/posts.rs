@@ -1,12 +1,12 @@
 //! Posts in SQLite.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::row::{timestamp, violates};
+use super::row::timestamp;
 use super::search::search_posts;
 use super::statements::statements;
-use super::users::find_caller;
+use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::page::{Filling, Page, PostList, Shelf};
 use crate::domain::policy::Drafts;
@@ -30,12 +30,14 @@ macro_rules! reading {
 
 statements! {
     CREATE_POST = "INSERT INTO posts (title, content, published, created_at, owner_id)
-         VALUES (?1, ?2, ?3, ?4, ?5)";
+         SELECT ?1, ?2, ?3, ?4, id
+           FROM users
+          WHERE id = ?5 AND tokens_valid_from BETWEEN ?6 AND ?7";
     FIND_POST = reading!("FROM users
                LEFT JOIN posts
                  ON posts.id = ?1
                 AND (posts.published OR posts.owner_id = users.id OR ?3)
-              WHERE users.id = ?2");
+              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5");
     READ_POST = reading!("FROM posts WHERE posts.id = ?1");
     LIST_PUBLISHED = reading!("FROM posts
               WHERE posts.published = 1
@@ -47,8 +49,13 @@ statements! {
               ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
     REPLACE_POST = "UPDATE posts SET title = ?3, content = ?4, published = ?5
           WHERE id = ?1 AND owner_id = ?2
+            AND EXISTS (SELECT 1 FROM users
+                         WHERE id = ?2 AND tokens_valid_from BETWEEN ?6 AND ?7)
          RETURNING created_at";
-    DELETE_POST = "DELETE FROM posts WHERE id = ?1 AND owner_id = ?2";
+    DELETE_POST = "DELETE FROM posts
+          WHERE id = ?1 AND owner_id = ?2
+            AND EXISTS (SELECT 1 FROM users
+                         WHERE id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4)";
 }
 
 pub(super) fn create_post(
@@ -57,20 +64,20 @@ pub(super) fn create_post(
     content: &PostContent,
     created_at: Timestamp,
 ) -> Result<Post> {
-    let inserted = database.prepare_cached(CREATE_POST)?.insert(params![
+    let [author, least, most] = accepted(caller);
+    let inserted = database.prepare_cached(CREATE_POST)?.execute(params![
         content.title.as_str(),
         content.content.as_str(),
         content.published,
         created_at.as_microsecond(),
-        caller.user_id.0,
-    ]);
-    let id = match inserted {
-        Ok(id) => PostId(id),
-        Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => {
-            return Err(StoreError::CallerGone);
-        }
-        Err(error) => return Err(error.into()),
-    };
+        author,
+        least,
+        most,
+    ])?;
+    if inserted == 0 {
+        return Err(StoreError::CallerGone);
+    }
+    let id = PostId(database.last_insert_rowid());
     Ok(post(id, content, created_at, caller.user_id))
 }
 
@@ -79,9 +86,11 @@ pub(super) fn find_post(
     caller: Caller,
     id: PostId,
 ) -> Result<Option<PostWithVotes>> {
+    let [viewer, least, most] = accepted(caller);
+    let sees_drafts = caller.drafts == Drafts::Visible;
     let found = database
         .prepare_cached(FIND_POST)?
-        .query_row(params![id.0, caller.user_id.0, caller.drafts == Drafts::Visible], |row| {
+        .query_row(params![id.0, viewer, sees_drafts, least, most], |row| {
             match row.get::<_, Option<i64>>(0)? {
                 Some(_) => read_post_with_votes(row).map(Some),
                 None => Ok(None),
@@ -131,15 +140,18 @@ pub(super) fn replace_post(
     id: PostId,
     content: &PostContent,
 ) -> Result<ChangePost<Post>> {
+    let [author, least, most] = accepted(caller);
     let created_at = database
         .prepare_cached(REPLACE_POST)?
         .query_row(
             params![
                 id.0,
-                caller.user_id.0,
+                author,
                 content.title.as_str(),
                 content.content.as_str(),
                 content.published,
+                least,
+                most,
             ],
             |row| timestamp(row, 0),
         )
@@ -155,7 +167,8 @@ pub(super) fn delete_post(
     caller: Caller,
     id: PostId,
 ) -> Result<ChangePost<()>> {
-    let deleted = database.prepare_cached(DELETE_POST)?.execute([id.0, caller.user_id.0])?;
+    let [author, least, most] = accepted(caller);
+    let deleted = database.prepare_cached(DELETE_POST)?.execute([id.0, author, least, most])?;
     if deleted > 0 {
         return Ok(ChangePost::Changed(()));
     }

@@ -1,24 +1,41 @@
 //! Accounts in SQLite.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
 use super::row::{timestamp, violates};
 use super::statements::statements;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
-use crate::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
-use crate::store::{CreateUser, DeleteUser, Result, StoreError};
+use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
+use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError};
 
 statements! {
     CREATE_USER = "INSERT INTO users (email, password, created_at)
              VALUES (?1, ?2, ?3)";
     FIND_USER = "SELECT id, email, created_at FROM users WHERE id = ?1";
+    FIND_ME = "SELECT id, email, created_at FROM users
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
     // An unknown address has a row too, with itself in the hash's place: no row would be quicker.
-    FIND_CREDENTIALS = "SELECT users.id, coalesce(users.password, ?1)
+    FIND_CREDENTIALS = "SELECT users.id, coalesce(users.password, ?1), users.tokens_valid_from
               FROM (SELECT 1) AS asked LEFT JOIN users ON users.email = ?1";
+    FIND_OWN_CREDENTIALS = "SELECT id, password, tokens_valid_from FROM users
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
     UPGRADE_PASSWORD_HASH = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2";
-    DELETE_USER = "DELETE FROM users WHERE id = ?1 AND id = ?2";
-    FIND_CALLER = "SELECT 1 FROM users WHERE id = ?1";
+    // The mark grows whatever the clock says.
+    CHANGE_PASSWORD = "UPDATE users
+                SET password = ?4, tokens_valid_from = max(?5, tokens_valid_from + 1)
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3
+             RETURNING tokens_valid_from";
+    CHANGE_EMAIL = "UPDATE users
+                SET email = ?4, tokens_valid_from = max(?5, tokens_valid_from + 1)
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3
+             RETURNING id, email, created_at, tokens_valid_from";
+    SIGN_OUT = "UPDATE users SET tokens_valid_from = max(?4, tokens_valid_from + 1)
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
+    DELETE_USER = "DELETE FROM users
+              WHERE id = ?1 AND id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4";
+    FIND_CALLER = "SELECT 1 FROM users WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
 }
 
 pub(super) fn create_user(database: &Connection, user: &NewUser) -> Result<CreateUser> {
@@ -43,17 +60,29 @@ pub(super) fn find_user(database: &Connection, id: UserId) -> Result<Option<User
     Ok(user)
 }
 
+pub(super) fn find_me(database: &Connection, caller: Caller) -> Result<User> {
+    let mut statement = database.prepare_cached(FIND_ME)?;
+    let user = statement.query_row(accepted(caller), read_user).optional()?;
+    user.ok_or(StoreError::CallerGone)
+}
+
 pub(super) fn find_credentials(
     database: &Connection,
     email: &Email,
 ) -> Result<Option<Credentials>> {
+    let mut statement = database.prepare_cached(FIND_CREDENTIALS)?;
     let credentials =
-        database.prepare_cached(FIND_CREDENTIALS)?.query_row([email.as_str()], |row| {
-            let id: Option<i64> = row.get(0)?;
-            let password_hash = PasswordHash::new(row.get(1)?);
-            Ok(id.map(|id| Credentials { user_id: UserId(id), password_hash }))
+        statement.query_row([email.as_str()], |row| match row.get::<_, Option<i64>>(0)? {
+            Some(_) => read_credentials(row).map(Some),
+            None => Ok(None),
         })?;
     Ok(credentials)
+}
+
+pub(super) fn find_own_credentials(database: &Connection, caller: Caller) -> Result<Credentials> {
+    let mut statement = database.prepare_cached(FIND_OWN_CREDENTIALS)?;
+    let credentials = statement.query_row(accepted(caller), read_credentials).optional()?;
+    credentials.ok_or(StoreError::CallerGone)
 }
 
 pub(super) fn upgrade_password_hash(
@@ -70,8 +99,56 @@ pub(super) fn upgrade_password_hash(
     Ok(())
 }
 
+pub(super) fn change_password(
+    database: &Connection,
+    caller: Caller,
+    new: &PasswordHash,
+    now: Timestamp,
+) -> Result<TokensValidFrom> {
+    let [id, least, most] = accepted(caller);
+    let mark = database
+        .prepare_cached(CHANGE_PASSWORD)?
+        .query_row(params![id, least, most, new.as_str(), now.as_microsecond()], |row| {
+            timestamp(row, 0).map(TokensValidFrom)
+        })
+        .optional()?;
+    mark.ok_or(StoreError::CallerGone)
+}
+
+pub(super) fn change_email(
+    database: &Connection,
+    caller: Caller,
+    email: &Email,
+    now: Timestamp,
+) -> Result<ChangeEmail> {
+    let [id, least, most] = accepted(caller);
+    let changed = database
+        .prepare_cached(CHANGE_EMAIL)?
+        .query_row(params![id, least, most, email.as_str(), now.as_microsecond()], |row| {
+            Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(timestamp(row, 3)?)))
+        })
+        .optional();
+    match changed {
+        Ok(changed) => changed.ok_or(StoreError::CallerGone),
+        Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => {
+            Ok(ChangeEmail::EmailTaken)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn sign_out(database: &Connection, caller: Caller, now: Timestamp) -> Result<()> {
+    let [id, least, most] = accepted(caller);
+    let values = [id, least, most, now.as_microsecond()];
+    match database.prepare_cached(SIGN_OUT)?.execute(values)? {
+        0 => Err(StoreError::CallerGone),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> Result<DeleteUser> {
-    let deleted = database.prepare_cached(DELETE_USER)?.execute([id.0, caller.user_id.0])?;
+    let [own, least, most] = accepted(caller);
+    let deleted = database.prepare_cached(DELETE_USER)?.execute([id.0, own, least, most])?;
     if deleted > 0 {
         return Ok(DeleteUser::Deleted);
     }
@@ -83,8 +160,22 @@ pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> 
 }
 
 pub(super) fn find_caller(database: &Connection, caller: Caller) -> Result<()> {
-    let found = database.prepare_cached(FIND_CALLER)?.exists([caller.user_id.0])?;
+    let found = database.prepare_cached(FIND_CALLER)?.exists(accepted(caller))?;
     if found { Ok(()) } else { Err(StoreError::CallerGone) }
+}
+
+/// The caller's number, and the marks that their token goes with.
+pub(super) fn accepted(caller: Caller) -> [i64; 3] {
+    let Caller { user_id, era, .. } = caller;
+    [user_id.0, era.least().as_microsecond(), era.most().as_microsecond()]
+}
+
+fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
+    Ok(Credentials {
+        user_id: UserId(row.get(0)?),
+        password_hash: PasswordHash::new(row.get(1)?),
+        tokens_valid_from: TokensValidFrom(timestamp(row, 2)?),
+    })
 }
 
 fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {

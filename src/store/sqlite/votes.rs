@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::statements::statements;
+use super::users::accepted;
 use crate::domain::caller::Caller;
 use crate::domain::policy::Drafts;
 use crate::domain::vote::{Vote, VoteOutcome};
@@ -19,7 +20,7 @@ statements! {
                 AND (posts.published OR posts.owner_id = users.id OR ?3)
                LEFT JOIN votes
                  ON votes.post_id = posts.id AND votes.user_id = users.id
-              WHERE users.id = ?2";
+              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5";
 }
 
 pub(super) fn cast_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
@@ -64,12 +65,13 @@ enum Found {
 }
 
 fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Found> {
+    let [voter, least, most] = accepted(caller);
+    let sees_drafts = caller.drafts == Drafts::Visible;
     let (post, cast) = database
         .prepare_cached(FIND_VOTE)?
-        .query_row(
-            params![vote.post_id.0, caller.user_id.0, caller.drafts == Drafts::Visible],
-            |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)),
-        )
+        .query_row(params![vote.post_id.0, voter, sees_drafts, least, most], |row| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+        })
         .optional()?
         .ok_or(StoreError::CallerGone)?;
     Ok(post.map_or(Found::NoSuchPost, |_| Found::Vote(cast)))

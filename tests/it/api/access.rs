@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::operations::{Access, Operation};
-use crate::support::{Answer, Persona, TestApp, forge, forge_text};
+use crate::support::{Answer, PASSWORD, Persona, TestApp, forge, forge_text};
 
 const NOW: i64 = 1_738_324_800;
 
@@ -45,7 +45,7 @@ async fn assert_refused_everywhere(app: &TestApp, caller: &Persona<'_>, id: i64,
             assert_refused(&answer, detail, &name);
         }
     }
-    assert!(walked >= 9, "only {walked} operations need a token");
+    assert!(walked >= 12, "only {walked} operations need a token");
 }
 
 #[tokio::test]
@@ -113,6 +113,59 @@ async fn with_the_token_of_a_deleted_user() {
     let huge = json!({"post_id": 9e18, "dir": 1});
     assert_refused(&ghost.post("/vote", &huge).await, detail, "vote on an impossible post");
     assert_eq!(everything(&[&ada]).await, before);
+}
+
+/// Those of a login before, those of the reference, and whatever ended them.
+#[tokio::test]
+async fn with_a_token_that_was_ended() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let post = ada.write_post("post").await;
+    let of_reference = json!({"user_id": ada.id, "exp": NOW + 1799});
+    let of_reference = forge(&json!({"alg": "HS256", "typ": "JWT"}), &of_reference);
+    let earlier = [ada.token.clone().unwrap(), of_reference];
+    let mut last = earlier[0].clone();
+    for way in ["password", "address", "logout"] {
+        let caller = app.with_token(&last);
+        let ended = caller.token.clone().unwrap();
+        last = match way {
+            "password" => token(&caller.change_password(PASSWORD, PASSWORD).await.expect(200)),
+            "address" => token(&caller.change_email("ada@example.com").await.expect(200)),
+            _ => {
+                caller.post("/logout", &json!({})).await.expect(204);
+                token(&app.log_in("ada@example.com", PASSWORD).await.expect(200))
+            }
+        };
+        let again = app.with_token(&last);
+        let before = everything(&[&again]).await;
+        for token in earlier.iter().chain([&ended]) {
+            let detail = "Could not validate credentials";
+            let caller = app.with_token(token);
+            assert_refused_everywhere(&app, &caller, post, detail).await;
+            assert_refused_everywhere(&app, &caller, ada.id, detail).await;
+            // Where none is needed it shows no more than none.
+            let seen = caller.get(&format!("/users/{}", ada.id)).await.expect(200).json();
+            assert_eq!(seen["email"], Value::Null, "{way}");
+        }
+        assert_eq!(everything(&[&again]).await, before, "{way}");
+    }
+}
+
+/// A login at the reference, whose tokens do not say when they were issued.
+#[tokio::test]
+async fn with_a_token_that_the_reference_issued_after_a_sign_out() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    ada.post("/logout", &json!({})).await.expect(204);
+    for (expires, status) in [(1799, 401), (1800, 401), (1801, 200), (3600, 200)] {
+        let claims = json!({"user_id": ada.id, "exp": NOW + expires});
+        let caller = app.with_token(&forge(&json!({"alg": "HS256"}), &claims));
+        assert_eq!(caller.get("/users/me").await.status, status, "{expires}");
+    }
+}
+
+fn token(answer: &Answer) -> String {
+    answer.json()["access_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -5,13 +5,16 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 5] = [
+const REVISIONS: [&str; 6] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
     "0004_indexes",
     "0005_post_search",
+    "0006_tokens_valid_from",
 ];
+
+const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];
 
 #[test]
 fn a_database_goes_up_and_down_by_every_word_for_a_revision() {
@@ -23,13 +26,13 @@ fn a_database_goes_up_and_down_by_every_word_for_a_revision() {
         ("downgrade 0001", "0001_users_posts_votes"),
         ("upgrade 0004_indexes", "0004_indexes"),
         ("upgrade 4", "0004_indexes"),
-        ("upgrade", "0005_post_search"),
-        ("upgrade head", "0005_post_search"),
-        ("downgrade -2", "0003_vote_counts"),
-        ("upgrade +2", "0005_post_search"),
+        ("upgrade", NEWEST),
+        ("upgrade head", NEWEST),
+        ("downgrade -2", REVISIONS[REVISIONS.len() - 3]),
+        ("upgrade +2", NEWEST),
         ("downgrade base", "base"),
         ("downgrade base", "base"),
-        ("upgrade head", "0005_post_search"),
+        ("upgrade head", NEWEST),
     ];
     assert_eq!(run(folder.path(), "db current").expect(0).output, "base\n");
     for (step, revision) in steps {
@@ -104,7 +107,8 @@ fn a_dry_run_says_what_an_upgrade_would_do() {
     assert!(!folder.path().join("data/posts.db").exists());
     run(folder.path(), "db upgrade 4").expect(0);
     let said = run(folder.path(), "db upgrade --dry-run").expect(0).output;
-    assert_eq!(said, "up   0005_post_search\n");
+    let rest: Vec<String> = REVISIONS[4..].iter().map(|name| format!("up   {name}")).collect();
+    assert_eq!(said.lines().collect::<Vec<_>>(), rest);
     assert_eq!(run(folder.path(), "db current").expect(0).output, "0004_indexes\n");
     run(folder.path(), "db upgrade").expect(0);
     let said = run(folder.path(), "db upgrade --dry-run").expect(0).output;
@@ -118,8 +122,8 @@ fn flags_may_stand_before_the_revision() {
     run(folder.path(), "db upgrade --sql +1").expect(0);
     run(folder.path(), "db upgrade").expect(0);
     let script = run(folder.path(), "db downgrade --sql -1").expect(0).output;
-    assert!(script.starts_with("-- 0005_post_search, down\nBEGIN"), "{script}");
-    assert_eq!(run(folder.path(), "db current").expect(0).output, "0005_post_search\n");
+    assert!(script.starts_with(&format!("-- {NEWEST}, down\nBEGIN")), "{script}");
+    assert_eq!(run(folder.path(), "db current").expect(0).output, format!("{NEWEST}\n"));
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn a_revision_that_leads_nowhere_is_refused() {
         ("upgrade 0002", ""),
         ("upgrade nonsense", "there is no revision \"nonsense\""),
         ("upgrade +x", "there is no revision \"+x\""),
-        ("upgrade +4", "+4 leads beyond the newest revision"),
+        ("upgrade +99", "+99 leads beyond the newest revision"),
         ("upgrade 1", "1 does not lead up: the database is at 0002_downvotes"),
         ("downgrade -3", "-3 leads beyond the base revision"),
         ("downgrade 3", "3 does not lead down: the database is at 0002_downvotes"),

@@ -4,6 +4,7 @@ mod inspect;
 mod migrations;
 mod postgres;
 mod upkeep;
+mod user;
 
 use std::path::Path;
 use std::process::{Output, Stdio};

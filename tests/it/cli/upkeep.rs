@@ -40,7 +40,7 @@ fn an_upgrade_makes_what_is_not_there() {
 /// Down and up again by the same steps is the same database.
 #[test]
 fn a_round_trip_leaves_no_difference() {
-    for revision in ["base", "1", "2", "3", "4"] {
+    for revision in ["base", "1", "2", "3", "4", "5"] {
         let folder = folder();
         run(folder.path(), "db upgrade").expect(0);
         run(folder.path(), &format!("db downgrade {revision}")).expect(0);
@@ -83,7 +83,7 @@ fn a_wrong_count_is_found_and_told() {
     run(folder.path(), "db upgrade").expect(0);
     open(folder.path())
         .execute_batch(
-            "INSERT INTO users VALUES (1, 'ada@example.com', 'x', 0), (2, 'bob@example.com', 'x', 0);
+            "INSERT INTO users (id, email, password, created_at) VALUES (1, 'ada@example.com', 'x', 0), (2, 'bob@example.com', 'x', 0);
              INSERT INTO posts VALUES (1, 1, 1, 0, 'a', 'b'), (2, 1, 1, 0, 'a', 'b'), (3, 1, 1, 0, 'a', 'b');
              INSERT INTO votes VALUES (1, 1, 1), (1, 2, 1), (2, 1, -1), (2, 2, 1);",
         )
@@ -111,7 +111,7 @@ fn orphans_are_found_and_moved_votes_counted() {
     run(folder.path(), "db upgrade").expect(0);
     open(folder.path())
         .execute_batch(
-            "INSERT INTO users VALUES (1, 'ada@example.com', 'x', 0);
+            "INSERT INTO users (id, email, password, created_at) VALUES (1, 'ada@example.com', 'x', 0);
              INSERT INTO posts VALUES (1, 1, 1, 0, 'a', 'b'), (2, 1, 1, 0, 'a', 'b');
              INSERT INTO votes VALUES (1, 1, -1);
              UPDATE votes SET post_id = 2, dir = 1;",

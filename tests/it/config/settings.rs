@@ -54,7 +54,7 @@ fn nothing_is_needed() {
 
 #[test]
 fn every_setting_takes_what_it_should() {
-    let taken: [(&str, &[&str]); 22] = [
+    let taken: [(&str, &[&str]); 23] = [
         ("HOST", &["0.0.0.0", "::", "localhost"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
@@ -69,6 +69,7 @@ fn every_setting_takes_what_it_should() {
         ("PUBLIC_EMAILS", &["on", "off", "true", "false", "1", "0", "ON"]),
         ("PASSWORD_MIN_LENGTH", &["0", "4096"]),
         ("PASSWORD_BLOCKLIST", &["on", "off"]),
+        ("CONFIRM_DELETION", &["on", "off"]),
         ("ARGON2_MEMORY_KIB", &["32", "1048576"]),
         ("ARGON2_ITERATIONS", &["1", "32"]),
         ("ARGON2_PARALLELISM", &["1", "64"]),
@@ -87,7 +88,7 @@ fn every_setting_takes_what_it_should() {
 
 #[test]
 fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
-    let refused: [(&str, &[&str]); 21] = [
+    let refused: [(&str, &[&str]); 22] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         (
@@ -103,6 +104,7 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
         ("PUBLIC_EMAILS", &["yes", "2"]),
         ("PASSWORD_MIN_LENGTH", &["-1", "4097", "eight"]),
         ("PASSWORD_BLOCKLIST", &["maybe"]),
+        ("CONFIRM_DELETION", &["ask"]),
         ("ARGON2_MEMORY_KIB", &["0", "7", "31", "1048577"]),
         ("ARGON2_ITERATIONS", &["0", "33"]),
         ("ARGON2_PARALLELISM", &["0", "65"]),
@@ -187,6 +189,7 @@ fn all_faults_are_told_at_once() {
         "PUBLIC_EMAILS",
         "PASSWORD_MIN_LENGTH",
         "PASSWORD_BLOCKLIST",
+        "CONFIRM_DELETION",
         "ARGON2_MEMORY_KIB",
         "ARGON2_ITERATIONS",
         "ARGON2_PARALLELISM",

@@ -19,10 +19,12 @@ use post_api::domain::email::Email;
 use post_api::domain::page::{Page, PostList};
 use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use post_api::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
+use post_api::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::http::{App, LargeAnswers, Limits, Pages, Shelled, wrap};
-use post_api::store::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
+use post_api::store::{
+    ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
+};
 use secrecy::SecretString;
 use serde_json::json;
 use tower::ServiceExt as _;
@@ -63,7 +65,13 @@ impl Store for Broken {
     async fn find_user(&self, _: UserId) -> Result<Option<User>> {
         self.fail()
     }
+    async fn find_me(&self, _: Caller) -> Result<User> {
+        self.fail()
+    }
     async fn find_credentials(&self, _: Email) -> Result<Option<Credentials>> {
+        self.fail()
+    }
+    async fn find_own_credentials(&self, _: Caller) -> Result<Credentials> {
         self.fail()
     }
     async fn upgrade_password_hash(
@@ -72,6 +80,20 @@ impl Store for Broken {
         _: PasswordHash,
         _: PasswordHash,
     ) -> Result<()> {
+        self.fail()
+    }
+    async fn change_password(
+        &self,
+        _: Caller,
+        _: PasswordHash,
+        _: Timestamp,
+    ) -> Result<TokensValidFrom> {
+        self.fail()
+    }
+    async fn change_email(&self, _: Caller, _: Email, _: Timestamp) -> Result<ChangeEmail> {
+        self.fail()
+    }
+    async fn sign_out(&self, _: Caller, _: Timestamp) -> Result<()> {
         self.fail()
     }
     async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
@@ -109,7 +131,7 @@ fn broken(way: Way) -> (Shelled, String) {
     let secret = SecretString::from("a secret of this test alone, 0123456789 abcdefghijkl");
     let lifetime = Duration::from_mins(30);
     let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
-    let token = tokens.issue(UserId(1)).unwrap();
+    let token = tokens.issue(UserId(1), TokensValidFrom::default()).unwrap();
     let app = App {
         store: Arc::new(Broken(way)),
         passwords: Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap(),
@@ -126,6 +148,8 @@ fn broken(way: Way) -> (Shelled, String) {
 /// A request to each of the store's methods that a client can reach.
 fn requests(token: &str) -> Vec<Request<Body>> {
     let account = json!({"email": "ada@example.com", "password": "plum lantern 83 quay"});
+    let account_change = json!({"email": "ada@example.org", "current_password": "x"});
+    let password_change = json!({"current_password": "x", "new_password": "94 moss anchors"});
     let post = json!({"title": "title", "content": "text"});
     let lines = [
         ("POST", "/users", account.to_string()),
@@ -133,6 +157,9 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("GET", "/users/me", String::new()),
         ("DELETE", "/users/1", String::new()),
         ("DELETE", "/users/me", String::new()),
+        ("PATCH", "/users/me", account_change.to_string()),
+        ("POST", "/users/me/password", password_change.to_string()),
+        ("POST", "/logout", String::new()),
         ("POST", "/posts", post.to_string()),
         ("GET", "/posts/1", String::new()),
         ("GET", "/posts", String::new()),

@@ -10,5 +10,6 @@ mod histories;
 mod hostile;
 mod matrix;
 mod model;
+mod revocation;
 mod secrets;
 mod timing;

@@ -3,7 +3,7 @@
 use post_api::domain::post::PostId;
 use post_api::domain::user::UserId;
 use post_api::domain::vote::VoteOutcome;
-use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::migrate::{Admin as _, POSTGRES, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
 use post_api::store::{DeleteUser, Store as _};
 
@@ -17,7 +17,7 @@ async fn an_adopted_database_is_served_from() {
     let database = Cluster::shared().empty_database();
     database.execute(REFERENCE);
     let mut admin = PostgresAdmin::connect(&database.address()).await.unwrap();
-    migrate(&mut admin, 5, noon(), |_| {}).await.unwrap();
+    migrate(&mut admin, POSTGRES.len(), noon(), |_| {}).await.unwrap();
     let store = PostgresStore::open(&database.address()).unwrap();
 
     let (first, second) = (caller(UserId(1)), caller(UserId(2)));

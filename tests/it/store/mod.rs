@@ -10,6 +10,9 @@ mod stores;
 /// Accounts: sign-up, credentials, deletion.
 mod users;
 
+/// One's own account: another password, another address, and the end of all tokens.
+mod account;
+
 /// Posts and drafts: who sees, changes and removes them, and that they are kept as they came.
 mod posts;
 
@@ -60,6 +63,16 @@ macro_rules! every_case_on {
                 a_refused_account_is_a_fault
                 a_caller_without_an_account_is_gone
                 the_store_is_ready;
+            account:
+                signing_out_ends_every_token
+                another_password_ends_every_token
+                another_address_ends_every_token
+                an_address_of_another_is_not_to_be_had
+                marks_only_grow
+                a_token_without_a_mark_goes_by_its_time
+                one_of_many_with_the_same_token_signs_out
+                votes_with_ended_tokens_do_not_count
+                posts_with_ended_tokens_are_not_kept;
             posts:
                 a_post_is_found_as_it_was_written
                 a_refused_post_is_a_fault

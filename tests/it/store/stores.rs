@@ -4,13 +4,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use post_api::domain::caller::Caller;
+use post_api::domain::caller::{Caller, TokenEra};
 use post_api::domain::email::Email;
 use post_api::domain::page::Page;
 use post_api::domain::policy::Drafts;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::text::Text;
-use post_api::domain::user::{NewUser, PasswordHash, UserId};
+use post_api::domain::user::{NewUser, PasswordHash, TokensValidFrom, UserId};
 use post_api::domain::vote::{Direction, Vote, VoteOutcome};
 use post_api::store::migrate::{Admin as _, migrate};
 use post_api::store::postgres::PostgresStore;
@@ -153,7 +153,7 @@ pub fn new_user(name: &str) -> NewUser {
 
 /// Someone who sees no drafts but their own.
 pub fn caller(user_id: UserId) -> Caller {
-    Caller { user_id, drafts: Drafts::Private }
+    Caller { user_id, drafts: Drafts::Private, era: TokenEra::default() }
 }
 
 /// The same caller where drafts are visible to all.
@@ -182,6 +182,11 @@ pub fn vote(post_id: PostId, dir: i64) -> Vote {
 /// A page that searches for the text.
 pub fn search(text: &str) -> Page {
     Page { search: Some(text.to_owned()), ..Page::default() }
+}
+
+/// The same caller with a token that was issued under this mark.
+pub fn with_mark(caller: Caller, mark: TokensValidFrom) -> Caller {
+    Caller { era: TokenEra::of(mark), ..caller }
 }
 
 #[track_caller]

@@ -1,13 +1,14 @@
 //! Accounts.
 
 use jiff::Timestamp;
+use post_api::domain::caller::Caller;
 use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
 use post_api::domain::user::{NewUser, UserId};
 use post_api::store::{CreateUser, DeleteUser, Readiness, StoreError};
 
 use super::stores::{
-    FreshStore, assert_gone, content, email, hash, new_user, noon, seeing_drafts, vote,
+    FreshStore, assert_gone, content, email, hash, new_user, noon, search, seeing_drafts, vote,
 };
 
 pub async fn an_account_is_found_as_it_was_made(store: &FreshStore) {
@@ -135,15 +136,41 @@ pub async fn a_caller_without_an_account_is_gone(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await;
     let ghost = store.gone().await;
-    let missing = PostId(post.id.0 + 100);
+    assert_gone_everywhere(store, ghost, &[ghost.user_id, ada.user_id, UserId(0)], post.id).await;
+    assert_eq!(store.read(ada, post.id).await.unwrap().post, post);
+    assert_eq!(store.count(ada, post.id).await, 0);
+    assert_eq!(store.titles(ada, Page::default()).await, ["post"]);
+}
+
+pub async fn assert_gone_everywhere(
+    store: &FreshStore,
+    ghost: Caller,
+    users: &[UserId],
+    post: PostId,
+) {
     assert_gone(store.find_caller(ghost).await);
-    for user in [ghost.user_id, ada.user_id, UserId(0)] {
-        assert_gone(store.delete_user(ghost, user).await);
+    assert_gone(store.find_me(ghost).await);
+    assert_gone(store.find_own_credentials(ghost).await);
+    assert_gone(store.change_password(ghost, hash("no"), noon()).await);
+    for name in ["ada", "free"] {
+        assert_gone(store.change_email(ghost, email(name), noon()).await);
+    }
+    assert_gone(store.sign_out(ghost, noon()).await);
+    for user in users {
+        assert_gone(store.delete_user(ghost, *user).await);
     }
     assert_gone(store.create_post(ghost, content("no", true), noon()).await);
     assert_gone(store.list_posts(ghost, Page::default()).await);
-    assert_gone(store.list_posts(ghost, Page { limit: Some(0), ..Page::default() }).await);
-    for id in [post.id, missing] {
+    for page in [
+        Page { limit: Some(0), ..Page::default() },
+        Page { limit: None, ..Page::default() },
+        search("post"),
+        search("po"),
+    ] {
+        assert_gone(store.list_posts(ghost, page).await);
+    }
+    let missing = PostId(post.0 + 100);
+    for id in [post, missing] {
         assert_gone(store.find_post(ghost, id).await);
         assert_gone(store.replace_post(ghost, id, content("no", true)).await);
         assert_gone(store.delete_post(ghost, id).await);
@@ -151,9 +178,6 @@ pub async fn a_caller_without_an_account_is_gone(store: &FreshStore) {
             assert_gone(store.cast_vote(ghost, vote(id, dir)).await);
         }
     }
-    assert_eq!(store.read(ada, post.id).await.unwrap().post, post);
-    assert_eq!(store.count(ada, post.id).await, 0);
-    assert_eq!(store.titles(ada, Page::default()).await, ["post"]);
 }
 
 pub async fn the_store_is_ready(store: &FreshStore) {

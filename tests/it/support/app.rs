@@ -7,15 +7,16 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
 use post_api::api::{self, openapi};
 use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
-use post_api::domain::user::UserId;
+use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled};
 use post_api::store::Store;
-use post_api::store::migrate::{Admin as _, migrate};
-use post_api::store::postgres::PostgresStore;
+use post_api::store::migrate::{Admin, migrate};
+use post_api::store::postgres::{PostgresAdmin, PostgresStore};
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use rusqlite::Connection;
 use secrecy::SecretString;
@@ -184,6 +185,21 @@ impl TestApp {
         }
     }
 
+    /// What an operator has of the same database.
+    pub async fn admin(&self) -> Box<dyn Admin> {
+        match &self.place {
+            Place::Folder(folder) => Box::new(SqliteAdmin::new(&folder.path().join("posts.db"))),
+            Place::Postgres(database) => {
+                Box::new(PostgresAdmin::connect(&database.address()).await.unwrap())
+            }
+            Place::Elsewhere => panic!("ask the first one"),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub fn anonymous(&self) -> Persona<'_> {
         Persona::new(self, None, 0)
     }
@@ -196,7 +212,7 @@ impl TestApp {
 
     /// A token as a login would give it now.
     pub fn token_for(&self, id: i64) -> String {
-        tokens(&self.clock).issue(UserId(id)).unwrap()
+        tokens(&self.clock).issue(UserId(id), TokensValidFrom::default()).unwrap()
     }
 
     /// Sends the login form.

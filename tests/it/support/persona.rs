@@ -5,7 +5,7 @@ use axum::http::Request;
 use axum::http::request::Builder;
 use serde_json::{Value, json};
 
-use super::{Answer, TestApp};
+use super::{Answer, PASSWORD, TestApp};
 
 /// A caller, with or without a token.
 pub struct Persona<'a> {
@@ -34,6 +34,17 @@ impl<'a> Persona<'a> {
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send_json("PUT", path, body).await
+    }
+
+    pub async fn change_password(&self, current: &str, new: &str) -> Answer {
+        let change = json!({"current_password": current, "new_password": new});
+        self.post("/users/me/password", &change).await
+    }
+
+    /// With the password that every account begins with.
+    pub async fn change_email(&self, email: &str) -> Answer {
+        let change = json!({"email": email, "current_password": PASSWORD});
+        self.send_json("PATCH", "/users/me", &change).await
     }
 
     /// Sends a body of the given type as it is.

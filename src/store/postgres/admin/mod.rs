@@ -25,7 +25,7 @@ use super::connect::connect;
 use crate::store::Result;
 use crate::store::migrate::{
     Admin, Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, Step,
-    position, steps_up,
+    Whose, position, steps_up,
 };
 
 pub use lock::Patience;
@@ -219,6 +219,18 @@ impl Admin for PostgresAdmin {
 
     async fn wrong_counts(&mut self) -> Result<Vec<String>> {
         Ok(counts::find_wrong(&self.client).await?)
+    }
+
+    async fn sign_out(&mut self, whose: Whose<'_>, now: Timestamp) -> Result<u64> {
+        const EVERYBODY: &str = "UPDATE users SET tokens_valid_from =
+            greatest($1, tokens_valid_from + interval '1 microsecond')";
+        const ONE: &str = "UPDATE users SET tokens_valid_from =
+            greatest($1, tokens_valid_from + interval '1 microsecond') WHERE email = $2";
+        let signed_out = match whose {
+            Whose::Everybodys => self.client.execute(EVERYBODY, &[&now]).await?,
+            Whose::Of(email) => self.client.execute(ONE, &[&now, &email.as_str()]).await?,
+        };
+        Ok(signed_out)
     }
 
     async fn remarks(&mut self) -> Result<Vec<String>> {

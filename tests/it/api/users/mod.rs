@@ -9,5 +9,8 @@ mod get;
 /// `DELETE /users/{id}`
 mod delete;
 
+/// `PATCH /users/me`, `POST /users/me/password`, `POST /logout`, confirmed deletions
+mod account;
+
 /// `/users/me`
 mod me;

@@ -15,8 +15,12 @@ pub(super) enum Caller {
     OtherAlgorithm,
     /// The number of the account as a text.
     WrongClaims,
-    /// A good token whose account is deleted: what revokes a token.
+    /// A good token whose account is deleted.
     Deleted,
+    /// A token from before its account was signed out everywhere.
+    SignedOut,
+    /// The same, as the reference makes them: it does not say when it was issued.
+    SignedOutOfReference,
     /// Somebody with an account of their own.
     Other,
     /// Whose posts they are.
@@ -33,7 +37,7 @@ pub(super) enum Standing {
 }
 
 impl Caller {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Nobody,
         Self::Malformed,
         Self::Expired,
@@ -43,6 +47,8 @@ impl Caller {
         Self::OtherAlgorithm,
         Self::WrongClaims,
         Self::Deleted,
+        Self::SignedOut,
+        Self::SignedOutOfReference,
         Self::Other,
         Self::Owner,
     ];

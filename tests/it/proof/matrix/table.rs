@@ -87,6 +87,7 @@ pub(super) const ROWS: &[Row] = &{
         same("GET /readyz", Nothing, [200; 4]),
         // The example's account is nobody's.
         same("POST /login", Nothing, [403; 4]),
+        row("POST /logout", Nothing, [401, 401], (204, "~user/{other}"), (204, "~user/{owner}")),
         Row {
             operation: "POST /users",
             target: Nothing,
@@ -96,6 +97,14 @@ pub(super) const ROWS: &[Row] = &{
             owner: NEW,
         },
         same("GET /users/me", Nothing, [401, 401, 200, 200]),
+        row("PATCH /users/me", Nothing, [401, 401], (200, "~user/{other}"), (200, "~user/{owner}")),
+        row(
+            "POST /users/me/password",
+            Nothing,
+            [401, 401],
+            (200, "~user/{other}"),
+            (200, "~user/{owner}"),
+        ),
         row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_GOES), (204, OWNER_GOES)),
         same("GET /users/{id}", Owner, [200; 4]),
         same("GET /users/{id}", Other, [200; 4]),

@@ -3,14 +3,17 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use post_api::domain::policy::Policy;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::callers::Caller;
 use super::table::Target;
 use crate::api::operations::Operation;
 use crate::support::{
-    Answer, Engine, Persona, Setup, TestApp, forge, forge_text, forge_with, forge_with_sha512,
+    Answer, Engine, PASSWORD, Persona, Setup, TestApp, forge, forge_text, forge_with,
+    forge_with_sha512,
 };
 
 /// Seconds since 1970 at which every test's clock begins.
@@ -21,7 +24,8 @@ const SECRET_TITLE: &str = "not for other eyes";
 /// Every row of the service's tables: its name, and everything else that it holds. And a row for
 /// each post whose count is not that of its votes.
 const ROWS: &str = "
-    SELECT 'user/' || id, email || ' ' || password || ' ' || CAST(created_at AS TEXT) FROM users
+    SELECT 'user/' || id, email || ' ' || password || ' ' || CAST(created_at AS TEXT) || ' '
+        || CAST(tokens_valid_from AS TEXT) FROM users
     UNION ALL
     SELECT 'post/' || id, title || ' ' || content || ' ' || CAST(published AS TEXT) || ' '
         || CAST(created_at AS TEXT) || ' ' || owner_id FROM posts
@@ -37,6 +41,8 @@ pub(super) struct World {
     /// Drafts and addresses are shown to everybody.
     pub(super) is_open: bool,
     owner: i64,
+    /// Of a login after the owner was signed out.
+    owner_token: String,
     other: i64,
     deleted: i64,
     public: i64,
@@ -68,9 +74,12 @@ impl World {
         owner.vote(others, 1).await.expect(201);
         gone.vote(public, 1).await.expect(201);
         gone.delete("/users/me").await.expect(204);
+        owner.post("/logout", &json!({})).await.expect(204);
         let (owner, other, deleted) = (owner.id, other.id, gone.id);
+        let login = app.log_in("owner@example.com", PASSWORD).await.expect(200).json();
+        let owner_token = login["access_token"].as_str().unwrap().to_owned();
         let rows = RefCell::new(rows(&app));
-        Self { app, is_open, owner, other, deleted, public, draft, others, rows }
+        Self { app, is_open, owner, owner_token, other, deleted, public, draft, others, rows }
     }
 
     pub(super) fn caller(&self, caller: Caller) -> Persona<'_> {
@@ -79,8 +88,9 @@ impl World {
 
     fn token(&self, caller: Caller) -> Option<String> {
         let header = json!({"alg": "HS256", "typ": "JWT"});
-        let claims = json!({"user_id": self.owner, "exp": NOW + 600});
-        let with = |name: &str, value: serde_json::Value| {
+        let mark = &claims_of(&self.owner_token)["valid_from"];
+        let claims = json!({"user_id": self.owner, "exp": NOW + 600, "valid_from": mark});
+        let with = |name: &str, value: Value| {
             let mut claims = claims.clone();
             claims[name] = value;
             forge(&header, &claims)
@@ -100,8 +110,12 @@ impl World {
             Caller::OtherAlgorithm => forge_with_sha512(r#"{"alg":"HS512"}"#, &claims.to_string()),
             Caller::WrongClaims => with("user_id", json!(self.owner.to_string())),
             Caller::Deleted => self.app.token_for(self.deleted),
+            Caller::SignedOut => self.app.token_for(self.owner),
+            Caller::SignedOutOfReference => {
+                forge(&header, &json!({"user_id": self.owner, "exp": NOW + 600}))
+            }
             Caller::Other => self.app.token_for(self.other),
-            Caller::Owner => self.app.token_for(self.owner),
+            Caller::Owner => self.owner_token.clone(),
         })
     }
 
@@ -175,6 +189,11 @@ impl World {
             assert!(!said.contains(secret), "{context}: {said}");
         }
     }
+}
+
+fn claims_of(token: &str) -> Value {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&claims).unwrap()
 }
 
 fn rows(app: &TestApp) -> BTreeMap<String, String> {

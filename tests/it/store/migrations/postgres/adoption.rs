@@ -91,6 +91,7 @@ async fn a_plan_says_what_an_upgrade_would_do() {
         "up   0004_indexes: adds index posts_owner on posts, index posts_published on posts, \
          index votes_user on votes",
         "up   0005_post_search: adds index post_search on posts",
+        "up   0006_tokens_valid_from: adds column users.tokens_valid_from",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();

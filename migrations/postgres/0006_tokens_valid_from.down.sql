@@ -1,0 +1,3 @@
+-- no transaction
+-- Tokens that were ended and have not expired are accepted again.
+ALTER TABLE users DROP COLUMN IF EXISTS tokens_valid_from;

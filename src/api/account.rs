@@ -1,0 +1,331 @@
+//! One's own account. Whatever could take it over, or ends it, asks for the password once more or ends
+//! every token of the account; what a token was good for, it is not good for after the answer.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::login::Token;
+use super::responses::{
+    ApiResult, BodyRefusals, Failures, Refusal, TokenRefusals, ValidationRefusals,
+};
+use super::users::{UserOut, email, password};
+use crate::auth::Verdict;
+use crate::domain::caller::Caller;
+use crate::domain::email::Email;
+use crate::domain::policy::Policy;
+use crate::domain::user::UserId;
+use crate::http::{ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, text};
+use crate::store::{ChangeEmail, DeleteUser};
+
+/// Another address.
+#[derive(Deserialize, ToSchema)]
+#[schema(
+    title = "EmailChange",
+    example = json!({"email": "ada@example.org", "current_password": "plum lantern 83 quay"})
+)]
+#[expect(dead_code, reason = "it describes what NewEmail reads")]
+pub(super) struct EmailChange {
+    #[schema(format = "email")]
+    email: String,
+    #[schema(format = "password")]
+    current_password: String,
+}
+
+/// The account with its new address, and a token in the place of those that have ended.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "EmailChanged")]
+pub(super) struct EmailChanged {
+    #[serde(flatten)]
+    user: UserOut,
+    #[serde(flatten)]
+    token: Token,
+}
+
+/// Another password.
+#[derive(Deserialize, ToSchema)]
+#[schema(
+    title = "PasswordChange",
+    example = json!({"current_password": "plum lantern 83 quay", "new_password": "94 moss anchors"})
+)]
+#[expect(dead_code, reason = "it describes what NewPassword reads")]
+pub(super) struct PasswordChange {
+    #[schema(format = "password")]
+    current_password: String,
+    /// 8 characters or more, not a very common one.
+    #[schema(format = "password", min_length = 8, max_length = 4096)]
+    new_password: String,
+}
+
+/// A new address that fits.
+pub(super) struct NewEmail {
+    email: Email,
+    current_password: SecretString,
+}
+
+impl Input for NewEmail {
+    const BODY: BodyKind = BodyKind::Json;
+
+    fn read(request: &mut Reading<'_>) -> Option<Self> {
+        let body = request.object(Some("current_password"))?;
+        let email = request.required(&body, "email", email);
+        let current_password = request.required(&body, "current_password", secret_text);
+        Some(Self { email: email?, current_password: current_password? })
+    }
+}
+
+/// A new password that fits.
+pub(super) struct NewPassword {
+    current_password: SecretString,
+    new_password: SecretString,
+}
+
+impl Input for NewPassword {
+    const BODY: BodyKind = BodyKind::Json;
+
+    fn read(request: &mut Reading<'_>) -> Option<Self> {
+        let rules = request.policy().passwords;
+        let body = request.object(Some("current_password"))?;
+        let current_password = request.required(&body, "current_password", secret_text);
+        let new_password = request.required(&body, "new_password", |value| password(value, rules));
+        Some(Self { current_password: current_password?, new_password: new_password? })
+    }
+}
+
+/// The password with which a deletion is confirmed, where that is asked for.
+pub(super) struct Confirmation(Option<SecretString>);
+
+const CONFIRM_PASSWORD: HeaderName = HeaderName::from_static("x-confirm-password");
+
+impl Input for Confirmation {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn body(policy: &Policy) -> BodyKind {
+        if policy.confirmed_deletion { BodyKind::Json } else { BodyKind::Ignored }
+    }
+
+    fn read(request: &mut Reading<'_>) -> Option<Self> {
+        if !request.policy().confirmed_deletion {
+            return Some(Self(None));
+        }
+        if let Some(password) = request.header(&CONFIRM_PASSWORD) {
+            return Some(Self(Some(SecretString::from(password))));
+        }
+        let body = request.object(Some("current_password"))?;
+        request
+            .required(&body, "current_password", secret_text)
+            .map(|password| Self(Some(password)))
+    }
+}
+
+/// The account to be deleted, and the confirmation.
+pub(super) struct Deletion {
+    id: Integer,
+    confirmation: Confirmation,
+}
+
+impl Input for Deletion {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn body(policy: &Policy) -> BodyKind {
+        Confirmation::body(policy)
+    }
+
+    fn read(request: &mut Reading<'_>) -> Option<Self> {
+        let id = request.path_integer("id");
+        let confirmation = Confirmation::read(request);
+        Some(Self { id: id?, confirmation: confirmation? })
+    }
+}
+
+/// Get Me
+///
+/// The account that the token names.
+#[utoipa::path(
+    get, path = "/users/me", operation_id = "get_me_users_me_get", tag = "Users",
+    responses(
+        (status = 200, description = "Successful Response", body = UserOut),
+        TokenRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn get_me(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> ApiResult<Json<UserOut>> {
+    Ok(Json(UserOut::new(&app.store.find_me(caller).await?, true)))
+}
+
+/// Change Email
+///
+/// Gives one's account another address. All of its tokens end at once; the answer has a new one.
+#[utoipa::path(
+    patch, path = "/users/me", operation_id = "change_email_users_me_patch", tag = "Users",
+    request_body = EmailChange,
+    responses(
+        (status = 200, description = "Successful Response", body = EmailChanged),
+        (status = 403, description = "The password is not the account's", body = Refusal,
+            example = json!({"detail": "invalid credentials"})),
+        (status = 409, description = "The address belongs to another account", body = Refusal,
+            example = json!({"detail": "a user with this email already exists"})),
+        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn change_email(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Valid(change): Valid<NewEmail>,
+) -> ApiResult<Json<EmailChanged>> {
+    confirm(&app, caller, change.current_password).await?;
+    match app.store.change_email(caller, change.email, app.clock.now()).await? {
+        ChangeEmail::Changed(user, mark) => {
+            tracing::info!(user = user.id.0, "e-mail address changed");
+            let token = Token::new(app.tokens.issue(user.id, mark)?);
+            Ok(Json(EmailChanged { user: UserOut::new(&user, true), token }))
+        }
+        ChangeEmail::EmailTaken => Err(ApiError::EmailTaken),
+    }
+}
+
+/// Change Password
+///
+/// Gives one's account another password. All of its tokens end at once; the answer has a new one.
+#[utoipa::path(
+    post, path = "/users/me/password", operation_id = "change_password_users_me_password_post",
+    tag = "Users",
+    request_body = PasswordChange,
+    responses(
+        (status = 200, description = "Successful Response", body = Token),
+        (status = 403, description = "The password is not the account's", body = Refusal,
+            example = json!({"detail": "invalid credentials"})),
+        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn change_password(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Valid(change): Valid<NewPassword>,
+) -> ApiResult<Json<Token>> {
+    confirm(&app, caller, change.current_password).await?;
+    let hash = app.passwords.hash(change.new_password).await?;
+    let mark = app.store.change_password(caller, hash, app.clock.now()).await?;
+    tracing::info!(user = caller.user_id.0, "password changed");
+    Ok(Json(Token::new(app.tokens.issue(caller.user_id, mark)?)))
+}
+
+/// Logout
+///
+/// Ends all tokens of one's account, this one too.
+#[utoipa::path(
+    post, path = "/logout", operation_id = "logout_logout_post", tag = "Login",
+    responses(
+        (status = 204, description = "Successful Response"),
+        TokenRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn sign_out(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<StatusCode> {
+    app.store.sign_out(caller, app.clock.now()).await?;
+    tracing::info!(user = caller.user_id.0, "signed out everywhere");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Delete Me
+///
+/// Removes the account that the token names, with its posts and votes. Where `CONFIRM_DELETION` is on
+/// the password is asked for, in the header or as `current_password` in a JSON body.
+#[utoipa::path(
+    delete, path = "/users/me", operation_id = "delete_me_users_me_delete", tag = "Users",
+    params(("X-Confirm-Password" = Option<String>, Header, description = "The password")),
+    responses(
+        (status = 204, description = "Successful Response"),
+        (status = 403, description = "The password is not the account's", body = Refusal,
+            example = json!({"detail": "invalid credentials"})),
+        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn delete_me(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Valid(confirmation): Valid<Confirmation>,
+) -> ApiResult<StatusCode> {
+    match delete(&app, caller, caller.user_id, confirmation).await? {
+        DeleteUser::Deleted => Ok(StatusCode::NO_CONTENT),
+        DeleteUser::NotOwner | DeleteUser::NoSuchUser => Err(ApiError::InvalidToken),
+    }
+}
+
+/// Delete User
+///
+/// Removes one's own account, with its posts and votes; its tokens end at once. Confirmed as at
+/// `/users/me`.
+#[utoipa::path(
+    delete, path = "/users/{id}", operation_id = "delete_user_users__id__delete", tag = "Users",
+    params(
+        ("id" = i64, Path, description = "The account's number"),
+        ("X-Confirm-Password" = Option<String>, Header, description = "The password")
+    ),
+    responses(
+        (status = 204, description = "Successful Response"),
+        (status = 403, description = "The account is somebody else's, or the password not the account's",
+            body = Refusal, example = json!({"detail": "not authorized to perform this action"})),
+        (status = 404, description = "No such account", body = Refusal,
+            example = json!({"detail": "the user with the id:7 was no found"})),
+        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn delete_user(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Valid(Deletion { id, confirmation }): Valid<Deletion>,
+) -> ApiResult<StatusCode> {
+    let Some(known) = id.as_i64().map(UserId) else {
+        app.store.find_caller(caller).await?;
+        return Err(ApiError::NoSuchUser(id));
+    };
+    match delete(&app, caller, known, confirmation).await? {
+        DeleteUser::Deleted => Ok(StatusCode::NO_CONTENT),
+        DeleteUser::NotOwner => Err(ApiError::NotOwner),
+        DeleteUser::NoSuchUser => Err(ApiError::NoSuchUser(id)),
+    }
+}
+
+/// Whose account it is not learns so without a password.
+async fn delete(
+    app: &App,
+    caller: Caller,
+    id: UserId,
+    Confirmation(password): Confirmation,
+) -> ApiResult<DeleteUser> {
+    if let Some(password) = password.filter(|_| id == caller.user_id) {
+        confirm(app, caller, password).await?;
+    }
+    let outcome = app.store.delete_user(caller, id).await?;
+    if outcome == DeleteUser::Deleted {
+        tracing::info!(user = id.0, "account deleted");
+    }
+    Ok(outcome)
+}
+
+/// A token may have been stolen, or left on a screen: the password says that it is the owner.
+async fn confirm(app: &App, caller: Caller, password: SecretString) -> ApiResult<()> {
+    let credentials = app.store.find_own_credentials(caller).await?;
+    match app.passwords.verify(password, Some(credentials.password_hash)).await? {
+        Verdict::Wrong => Err(ApiError::InvalidLogin),
+        // A weak hash is replaced when its owner signs in.
+        Verdict::Right | Verdict::RightButWeak(_) => Ok(()),
+    }
+}
+
+fn secret_text(value: &Value) -> Result<SecretString, Problem> {
+    text(value).map(SecretString::from)
+}

@@ -1,0 +1,69 @@
+//! `post-api user`: what an operator does to accounts. The service may go on meanwhile: it asks the
+//! database about its callers with each request, and keeps nothing of them.
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::SourceArguments;
+use super::database::{check_revision, open_admin};
+use super::exit::Exit;
+use super::inspect::print;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{Database, Settings};
+use crate::domain::email::Email;
+use crate::store::migrate::Whose;
+
+#[derive(Debug, Args)]
+pub(super) struct UserArguments {
+    #[command(subcommand)]
+    command: UserCommand,
+    #[command(flatten)]
+    source: SourceArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// End all tokens of an account, or of every account: exit code 1 if there is none
+    ///
+    /// After a backup was restored, tokens that had been ended since it was made are accepted again,
+    /// until --all has ended them.
+    SignOut {
+        /// The account's address
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        email: Option<String>,
+        /// Of every account
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+pub(super) fn run(arguments: &UserArguments) -> Result<(), Exit> {
+    let source = arguments.source.read()?;
+    let settings = Settings::load(&source)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(execute(&arguments.command, &settings.database))
+}
+
+async fn execute(command: &UserCommand, database: &Database) -> Result<(), Exit> {
+    let UserCommand::SignOut { email, .. } = command;
+    let email = email.as_deref().map(parse_email).transpose()?;
+    let mut admin = open_admin(database).await?;
+    check_revision(admin.as_mut()).await?;
+    let whose = email.as_ref().map_or(Whose::Everybodys, Whose::Of);
+    let count = admin.sign_out(whose, SystemClock.now()).await?;
+    match (count, email) {
+        (0, Some(email)) => {
+            Err(Exit::No(vec![format!("no account has the address {}", email.as_str())]))
+        }
+        (1, _) => print("signed out 1 account\n"),
+        (count, _) => print(&format!("signed out {count} accounts\n")),
+    }
+}
+
+fn parse_email(text: &str) -> Result<Email, Exit> {
+    Email::parse(text)
+        .map_err(|fault| Exit::Usage(format!("{text:?} is no e-mail address: {}", fault.reason())))
+}

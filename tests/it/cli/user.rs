@@ -1,0 +1,93 @@
+//! `user`: what an operator does to accounts, while the service goes on.
+
+use std::path::Path;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{run, run_with};
+use crate::support::{Cluster, PASSWORD, Service};
+
+type Environment<'a> = [(&'a str, &'a str)];
+
+fn token(service: &Service, email: &str) -> String {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("username", email)
+        .append_pair("password", PASSWORD)
+        .finish();
+    let answer = service.connect().exchange(format!(
+        "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    ));
+    answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+}
+
+fn status(service: &Service, token: &str) -> u16 {
+    let answer = service.connect().call("GET", "/users/me", token, None).unwrap();
+    answer.status.as_u16()
+}
+
+/// Of one account, then of all, under a service that runs.
+fn sign_out(folder: &Path, environment: &Environment<'_>) {
+    let service = Service::start_in(folder, environment);
+    let emails = ["ada@example.com", "bob@example.com"];
+    for email in emails {
+        let account = json!({"email": email, "password": PASSWORD});
+        service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    }
+    let [ada, bob] = emails.map(|email| token(&service, email));
+    assert_eq!([status(&service, &ada), status(&service, &bob)], [200, 200]);
+
+    let told = run_with(folder, "user sign-out ada@EXAMPLE.com", environment).expect(0);
+    assert_eq!(told.output, "signed out 1 account\n");
+    assert_eq!([status(&service, &ada), status(&service, &bob)], [401, 200]);
+    let ada = token(&service, "ada@example.com");
+    assert_eq!(status(&service, &ada), 200);
+
+    let told = run_with(folder, "user sign-out --all", environment).expect(0);
+    assert_eq!(told.output, "signed out 2 accounts\n");
+    assert_eq!([status(&service, &ada), status(&service, &bob)], [401, 401]);
+    let ada = token(&service, "ada@example.com");
+    assert_eq!(status(&service, &ada), 200);
+
+    let told = run_with(folder, "user sign-out eve@example.com", environment).expect(1);
+    assert_eq!(told.error, "no account has the address eve@example.com\n");
+    assert_eq!(status(&service, &ada), 200);
+}
+
+#[test]
+fn an_operator_signs_out_one_account_or_all_on_the_embedded_database() {
+    let folder = TempDir::new().unwrap();
+    sign_out(folder.path(), &[]);
+}
+
+#[test]
+fn an_operator_signs_out_one_account_or_all_on_postgresql() {
+    let folder = TempDir::new().unwrap();
+    let database = Cluster::shared().database();
+    let environment =
+        [("DATABASE_URL", database.url()), ("SECRET_KEY", "7c1f0a94e2b85d36f7a1c05e9d42b83a")];
+    sign_out(folder.path(), &environment);
+}
+
+#[test]
+fn what_names_no_account_is_refused() {
+    let folder = TempDir::new().unwrap();
+    for arguments in ["", " a@example.com --all", " nonsense", " @", " --everybody"] {
+        let refused = run(folder.path(), &format!("user sign-out{arguments}")).expect(2);
+        assert!(!refused.error.is_empty(), "{arguments}");
+    }
+    run(folder.path(), "user").expect(2);
+    assert!(!folder.path().join("data").exists(), "looking makes no database");
+}
+
+#[test]
+fn a_database_that_is_behind_is_told_the_cure() {
+    let folder = super::folder();
+    for step in ["db current", "db upgrade 5"] {
+        run(folder.path(), step).expect(0);
+        let refused = run(folder.path(), "user sign-out --all").expect(1);
+        assert!(refused.error.contains("run `post-api db upgrade`"), "{}", refused.error);
+    }
+}
