@@ -1,13 +1,17 @@
-//! Signing in: the password form of OAuth2 (RFC 6749, 4.3), as the reference takes it.
+//! Signing in: the password form of OAuth2 (RFC 6749, 4.3), as the reference takes it, and the refresh
+//! form (section 6). What a session is belongs to `sessions`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
-use secrecy::SecretString;
+use axum::http::header::USER_AGENT;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::responses::{ApiResult, BodyRefusals, Failures, Refusal, ValidationRefusals};
+use super::sessions;
 use crate::auth::Verdict;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, PasswordHash};
@@ -37,38 +41,82 @@ pub(super) struct Body_login_login_post {
 /// A token to be sent as `Authorization: Bearer …`.
 #[derive(Serialize, ToSchema)]
 #[schema(title = "Token", example = json!({"access_token": "eyJ0eXAi…", "token_type": "bearer"}))]
+#[expect(clippy::struct_field_names, reason = "the names are OAuth2's")]
 pub(super) struct Token {
     access_token: String,
     token_type: &'static str,
+    /// Seconds; with a refresh token alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    expires_in: Option<u64>,
+    /// Where `scope` had `offline_access`: good once, for the next answer of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refresh_token: Option<String>,
 }
 
 impl Token {
     pub(super) fn new(access_token: String) -> Self {
-        Self { access_token, token_type: "bearer" }
+        Self { access_token, token_type: "bearer", expires_in: None, refresh_token: None }
+    }
+
+    /// With a token that goes on with its session.
+    pub(super) fn lasting(access_token: String, refresh_token: String, lifetime: Duration) -> Self {
+        Self {
+            expires_in: Some(lifetime.as_secs()),
+            refresh_token: Some(refresh_token),
+            ..Self::new(access_token)
+        }
     }
 }
 
 /// A form that fits.
-pub(super) struct LoginForm {
+pub(super) enum LoginForm {
+    Password(PasswordLogin),
+    /// RFC 6749, section 6. `None` if the token is missing.
+    Refresh(Option<SecretString>),
+}
+
+pub(super) struct PasswordLogin {
     username: String,
     password: SecretString,
+    /// Whether the client wants to stay signed in.
+    is_lasting: bool,
+    user_agent: String,
 }
 
 impl Input for LoginForm {
     const BODY: BodyKind = BodyKind::Form;
 
     fn read(request: &mut Reading<'_>) -> Option<Self> {
+        if request.form_text("grant_type").as_deref() == Some("refresh_token") {
+            let token = request.form_text("refresh_token").filter(|token| !token.is_empty());
+            return Some(Self::Refresh(token.map(SecretString::from)));
+        }
         let grant_type = request.optional_form_field("grant_type", password_grant);
         let username = request.form_field("username");
         let password = request.form_field("password").map(SecretString::from);
         grant_type?;
-        Some(Self { username: username?, password: password? })
+        let scope = request.form_text("scope").unwrap_or_default();
+        Some(Self::Password(PasswordLogin {
+            username: username?,
+            password: password?,
+            is_lasting: scope.split_ascii_whitespace().any(|scope| scope == "offline_access"),
+            user_agent: name_of_client(request),
+        }))
     }
+}
+
+/// As much of it as its owner needs to know it again.
+fn name_of_client(request: &Reading<'_>) -> String {
+    const LONGEST: usize = 200;
+    request.header(&USER_AGENT).unwrap_or_default().chars().take(LONGEST).collect()
 }
 
 /// Login
 ///
-/// Exchanges an e-mail address and a password for a token.
+/// Exchanges an e-mail address and a password for a token; with `scope=offline_access` for a refresh
+/// token too. That one is exchanged for the next pair by `grant_type=refresh_token`: it is good once.
 #[utoipa::path(
     post, path = "/login", operation_id = "login_login_post", tag = "Login",
     request_body(content = Body_login_login_post, content_type = "application/x-www-form-urlencoded"),
@@ -83,23 +131,36 @@ pub(super) async fn login(
     State(app): State<Arc<App>>,
     Valid(form): Valid<LoginForm>,
 ) -> ApiResult<Json<Token>> {
+    match form {
+        LoginForm::Password(login) => log_in(&app, login).await.map(Json),
+        LoginForm::Refresh(Some(token)) => {
+            sessions::go_on(&app, token.expose_secret()).await.map(Json)
+        }
+        LoginForm::Refresh(None) => Err(ApiError::NoRefreshToken),
+    }
+}
+
+async fn log_in(app: &App, login: PasswordLogin) -> ApiResult<Token> {
     // What is no address can have no account; the work is the same.
-    let credentials = match Email::parse(&form.username) {
+    let credentials = match Email::parse(&login.username) {
         Ok(email) => app.store.find_credentials(email).await?,
         Err(_) => None,
     };
     let stored = credentials.as_ref().map(|found| found.password_hash.clone());
-    let verdict = app.passwords.verify(form.password, stored).await?;
+    let verdict = app.passwords.verify(login.password, stored).await?;
     let Some(credentials) = credentials else {
         return Err(ApiError::InvalidLogin);
     };
     match verdict {
         Verdict::Wrong => return Err(ApiError::InvalidLogin),
         Verdict::Right => {}
-        Verdict::RightButWeak(stronger) => upgrade(&app, &credentials, stronger).await,
+        Verdict::RightButWeak(stronger) => upgrade(app, &credentials, stronger).await,
     }
-    let access_token = app.tokens.issue(credentials.user_id, credentials.tokens_valid_from)?;
-    Ok(Json(Token::new(access_token)))
+    if login.is_lasting {
+        return sessions::begin(app, &credentials, login.user_agent).await;
+    }
+    let Credentials { user_id, tokens_valid_from, .. } = credentials;
+    Ok(Token::new(app.tokens.issue(user_id, tokens_valid_from)?))
 }
 
 /// Keeps the stronger hash. If that fails the login stands, and the next one tries again.

@@ -13,13 +13,14 @@ mod post_list;
 mod post_types;
 mod posts;
 mod responses;
+mod sessions;
 mod users;
 mod votes;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::http::{self, App, Shell, Shelled};
 
@@ -34,6 +35,8 @@ pub fn routes(app: App, shell: Shell, with_pages: bool) -> Shelled {
             get(account::get_me).patch(account::change_email).delete(account::delete_me),
         )
         .route("/users/me/password", post(account::change_password))
+        .route("/users/me/sessions", get(sessions::list_sessions).delete(sessions::end_sessions))
+        .route("/users/me/sessions/{id}", delete(sessions::end_session))
         .route("/users/{id}", get(users::get_user).delete(account::delete_user))
         .route("/posts", get(post_list::list_posts).post(posts::create_post))
         .route(

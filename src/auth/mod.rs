@@ -5,6 +5,7 @@ mod blocklist;
 mod hashing;
 mod password;
 mod provider;
+mod refresh;
 mod rules;
 mod stored_hash;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod token;
 
 pub use hashing::HashingError;
 pub use password::{Passwords, Verdict};
+pub use refresh::{RefreshSecrets, draw_salt};
 pub use rules::{RefusedPassword, accept_password};
 pub use stored_hash::Strength;
 pub use token::{Algorithm, InvalidToken, TokenError, Tokens};

@@ -93,6 +93,12 @@ impl Tokens {
         Ok(tokens)
     }
 
+    /// How long a token is good.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
     /// A token for the user, valid from now for the lifetime, as long as the mark of the account does
     /// not move.
     ///

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
@@ -14,7 +15,7 @@ use super::source::Source;
 use super::table::SETTINGS;
 use super::{Database, Fault, Settings};
 use crate::auth::{Algorithm, Strength};
-use crate::domain::policy::{Drafts, PasswordRules, Policy};
+use crate::domain::policy::{Drafts, PasswordRules, Policy, SessionTimes};
 use crate::http::Origins;
 use crate::store::postgres::Address;
 
@@ -182,6 +183,10 @@ impl<'a> Parser<'a> {
             policy.public_emails = self.switch("PUBLIC_EMAILS");
         }
         policy.confirmed_deletion = self.switch("CONFIRM_DELETION");
+        policy.sessions = SessionTimes {
+            unused: self.days("REFRESH_TOKEN_EXPIRE_DAYS"),
+            longest: self.days("SESSION_EXPIRE_DAYS"),
+        };
         policy.passwords = self.password_rules(preset.passwords);
         policy
     }
@@ -259,6 +264,10 @@ impl<'a> Parser<'a> {
             ["DATABASE_HOSTNAME", "DATABASE_NAME", "DATABASE_USERNAME"].map(|name| self.text(name));
         let address = Address::from_parts(&host, port, &name, &user, &password.unwrap_or_default());
         Some(address.map_err(|fault| fault.to_string()))
+    }
+
+    fn days(&mut self, name: &str) -> SignedDuration {
+        SignedDuration::from_hours(24 * self.number(name, 1..=3650_i64))
     }
 
     fn is_given(&self, name: &str) -> bool {

@@ -80,6 +80,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("ACCESS_TOKEN_EXPIRE_MINUTES", "30", "Lifetime of a token, 1 to 525600."),
     setting(
+        "REFRESH_TOKEN_EXPIRE_DAYS",
+        "30",
+        "How long a sign-in with `scope=offline_access` lasts without being used, 1 to 3650 days.",
+    ),
+    setting(
+        "SESSION_EXPIRE_DAYS",
+        "365",
+        "How long such a sign-in lasts however much it is used, 1 to 3650 days.",
+    ),
+    setting(
         "COMPAT",
         "",
         "`reference` presets the five settings below for clients of the reference; each can still be set alone. A weak `SECRET_KEY` is then warned about instead of refused: its tokens are in use.",

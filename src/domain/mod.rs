@@ -6,6 +6,7 @@ pub mod email;
 pub mod page;
 pub mod policy;
 pub mod post;
+pub mod session;
 pub mod text;
 pub mod user;
 pub mod vote;

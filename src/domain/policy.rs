@@ -1,6 +1,8 @@
 //! The rules that an operator may choose. The defaults are the secure ones; [`Policy::reference`]
 //! is what clients of the reference are used to.
 
+use jiff::SignedDuration;
+
 /// Who sees a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drafts {
@@ -30,6 +32,23 @@ pub struct Policy {
     pub passwords: PasswordRules,
     /// Whether the deletion of an account asks for its password.
     pub confirmed_deletion: bool,
+    pub sessions: SessionTimes,
+}
+
+/// How long sign-ins last that were asked to (OWASP ASVS 5.0, 7.3.1 and 7.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionTimes {
+    /// Without being used.
+    pub unused: SignedDuration,
+    /// However much they are used.
+    pub longest: SignedDuration,
+}
+
+impl Default for SessionTimes {
+    fn default() -> Self {
+        let days = |days: i64| SignedDuration::from_hours(24 * days);
+        Self { unused: days(30), longest: days(365) }
+    }
 }
 
 impl Policy {
@@ -42,6 +61,7 @@ impl Policy {
             public_emails: true,
             passwords: PasswordRules { minimum_length: 0, blocklist: false },
             confirmed_deletion: false,
+            sessions: SessionTimes::default(),
         }
     }
 }
@@ -54,6 +74,7 @@ impl Default for Policy {
             public_emails: false,
             passwords: PasswordRules { minimum_length: 8, blocklist: true },
             confirmed_deletion: false,
+            sessions: SessionTimes::default(),
         }
     }
 }

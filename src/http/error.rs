@@ -30,6 +30,13 @@ pub enum ApiError {
     InvalidToken,
     #[error("invalid credentials")]
     InvalidLogin,
+    /// As OAuth2 names it (RFC 6749, 5.2).
+    #[error("the refresh token is not valid")]
+    InvalidGrant,
+    #[error("refresh_token is missing")]
+    NoRefreshToken,
+    #[error("no such session")]
+    NoSuchSession,
     #[error("not authorized to perform this action")]
     NotOwner,
     #[error("the user with the id:{0} was no found")]
@@ -79,12 +86,15 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnreadableBody => StatusCode::BAD_REQUEST,
+            Self::UnreadableBody | Self::InvalidGrant | Self::NoRefreshToken => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::InvalidLogin | Self::NotOwner => StatusCode::FORBIDDEN,
             Self::RouteNotFound
             | Self::NoSuchUser(_)
             | Self::NoSuchPost(_)
+            | Self::NoSuchSession
             | Self::NoSuchPostToChange
             | Self::NoSuchPostToVoteOn(_)
             | Self::NoSuchVote => StatusCode::NOT_FOUND,
@@ -100,6 +110,15 @@ impl ApiError {
         }
     }
 
+    /// Its name in RFC 6749, 5.2.
+    fn grant_error(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidGrant => Some("invalid_grant"),
+            Self::NoRefreshToken => Some("invalid_request"),
+            _ => None,
+        }
+    }
+
     /// A fault of ours that nothing more is known about.
     pub fn internal(source: impl Into<Source>) -> Self {
         Self::Internal(source.into())
@@ -111,12 +130,24 @@ struct Detail<T> {
     detail: T,
 }
 
+/// A refusal for clients of OAuth2 too.
+#[derive(Serialize)]
+struct GrantRefusal {
+    error: &'static str,
+    detail: String,
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         let mut response = match &self {
             Self::Invalid(faults) => json_response(status, &Detail { detail: faults }),
-            refusal => json_response(status, &Detail { detail: refusal.to_string() }),
+            refusal => match refusal.grant_error() {
+                Some(error) => {
+                    json_response(status, &GrantRefusal { error, detail: refusal.to_string() })
+                }
+                None => json_response(status, &Detail { detail: refusal.to_string() }),
+            },
         };
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {

@@ -145,6 +145,12 @@ impl Reading<'_> {
         }
     }
 
+    /// A field of a form that may be absent.
+    #[must_use]
+    pub fn form_text(&self, name: &str) -> Option<String> {
+        self.form_value(name)
+    }
+
     /// A field of a form, as OAuth2 has it (RFC 6749, 3.2): a blank one counts as omitted.
     pub fn form_field(&mut self, name: &'static str) -> Option<String> {
         let value = self.form_value(name).filter(|value| !value.is_empty());

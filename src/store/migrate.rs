@@ -96,6 +96,7 @@ migrations! {
     "0004_indexes",
     "0005_post_search",
     "0006_tokens_valid_from",
+    "0007_sessions",
 }
 
 /// A migration as the database remembers it.

@@ -34,6 +34,7 @@ use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
 
@@ -85,6 +86,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends all tokens of the caller's account, the one that they came with too.
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()>;
+
+    /// Begins a session, and forgets those of the account that have ended or are too many
+    /// ([`crate::domain::session::MOST_SESSIONS`]). `None` if the account is gone, or its mark has moved since.
+    async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>>;
+
+    /// Puts the successor in the place of the session's good token, if it is the one that was presented.
+    /// Of several who present it at once one does, and the others are given the same.
+    async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession>;
+
+    /// The caller's sessions that have not ended, those used last before the others.
+    async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>>;
+
+    /// Ends one session of the caller's, or all; whether there was one.
+    async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool>;
 
     /// Removes the caller's own account with their posts and votes; the counts of the posts
     /// that they had voted on follow.

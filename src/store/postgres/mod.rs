@@ -14,6 +14,7 @@ mod posts;
 mod schema;
 mod search;
 mod session;
+mod sessions;
 mod statement;
 mod tls;
 mod users;
@@ -38,6 +39,7 @@ use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
 
@@ -163,6 +165,22 @@ impl Store for PostgresStore {
 
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
         self.run(move |sessions| async move { users::sign_out(&sessions, caller, now).await }).await
+    }
+
+    async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>> {
+        self.run(move |pool| async move { sessions::create_session(&pool, &session).await }).await
+    }
+
+    async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession> {
+        self.run(move |pool| async move { sessions::rotate_session(&pool, &rotation).await }).await
+    }
+
+    async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>> {
+        self.run(move |pool| async move { sessions::list_sessions(&pool, caller, now).await }).await
+    }
+
+    async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool> {
+        self.run(move |pool| async move { sessions::end_sessions(&pool, caller, id).await }).await
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {

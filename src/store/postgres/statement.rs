@@ -4,7 +4,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::{lists, posts, schema, search, users, votes};
+use super::{lists, posts, schema, search, sessions, users, votes};
 
 /// A statement of a request.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(super) use statements;
 pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
     let files = [
         users::STATEMENTS,
+        sessions::STATEMENTS,
         posts::STATEMENTS,
         lists::STATEMENTS,
         search::STATEMENTS,

@@ -11,6 +11,7 @@ mod posts;
 mod reader;
 mod row;
 mod search;
+mod sessions;
 mod statements;
 mod users;
 mod votes;
@@ -31,6 +32,7 @@ use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::domain::vote::{Vote, VoteOutcome};
 
@@ -111,6 +113,22 @@ impl Store for SqliteStore {
 
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
         self.writer.run(move |database| users::sign_out(database, caller, now)).await
+    }
+
+    async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>> {
+        self.writer.run(move |database| sessions::create_session(database, &session)).await
+    }
+
+    async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession> {
+        self.writer.run(move |database| sessions::rotate_session(database, &rotation)).await
+    }
+
+    async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>> {
+        self.readers.run(move |database| sessions::list_sessions(database, caller, now)).await
+    }
+
+    async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool> {
+        self.writer.run(move |database| sessions::end_sessions(database, caller, id)).await
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {

@@ -2,7 +2,7 @@
 //! [`statements!`], so that none can be forgotten where all of them are looked at: a test asks
 //! SQLite how it would run each.
 
-use super::{posts, search, users, votes};
+use super::{posts, search, sessions, users, votes};
 
 /// Constants for the statements of a file, and a list of them.
 macro_rules! statements {
@@ -17,6 +17,12 @@ pub(super) use statements;
 
 /// Every statement on the path of a request: name and text.
 pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files = [users::STATEMENTS, posts::STATEMENTS, search::STATEMENTS, votes::STATEMENTS];
+    let files = [
+        users::STATEMENTS,
+        sessions::STATEMENTS,
+        posts::STATEMENTS,
+        search::STATEMENTS,
+        votes::STATEMENTS,
+    ];
     files.into_iter().flatten().copied()
 }

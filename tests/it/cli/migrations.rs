@@ -5,13 +5,14 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 6] = [
+const REVISIONS: [&str; 7] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
     "0004_indexes",
     "0005_post_search",
     "0006_tokens_valid_from",
+    "0007_sessions",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

@@ -54,7 +54,7 @@ fn nothing_is_needed() {
 
 #[test]
 fn every_setting_takes_what_it_should() {
-    let taken: [(&str, &[&str]); 23] = [
+    let taken: [(&str, &[&str]); 25] = [
         ("HOST", &["0.0.0.0", "::", "localhost"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
@@ -63,6 +63,8 @@ fn every_setting_takes_what_it_should() {
         ("SECRET_KEY", &[GOOD_SECRET]),
         ("ALGORITHM", &["HS256", "hs384", "HS512"]),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", &["1", "525600"]),
+        ("REFRESH_TOKEN_EXPIRE_DAYS", &["1", "3650"]),
+        ("SESSION_EXPIRE_DAYS", &["1", "3650"]),
         ("COMPAT", &["", "reference", "REFERENCE"]),
         ("DRAFTS", &["private", "visible", "Visible"]),
         ("POSTS_DEFAULT_LIMIT", &["1", "1000", "none", "None"]),
@@ -88,7 +90,7 @@ fn every_setting_takes_what_it_should() {
 
 #[test]
 fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
-    let refused: [(&str, &[&str]); 22] = [
+    let refused: [(&str, &[&str]); 24] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         (
@@ -98,6 +100,8 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
         ("SECRET_KEY", &["short", "changeme", "00000000000000000000000000000000"]),
         ("ALGORITHM", &["none", "RS256", "HS256,HS384"]),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", &["0", "525601", "-1", "1.5", "99999999999999999999"]),
+        ("REFRESH_TOKEN_EXPIRE_DAYS", &["0", "3651", "30d"]),
+        ("SESSION_EXPIRE_DAYS", &["0", "3651", "never"]),
         ("COMPAT", &["yes", "on"]),
         ("DRAFTS", &["on", "public"]),
         ("POSTS_DEFAULT_LIMIT", &["0", "1001", "all", "-1"]),
@@ -180,6 +184,8 @@ fn all_faults_are_told_at_once() {
         "PORT",
         "SERVER_THREADS",
         "ACCESS_TOKEN_EXPIRE_MINUTES",
+        "REFRESH_TOKEN_EXPIRE_DAYS",
+        "SESSION_EXPIRE_DAYS",
         "ALGORITHM",
         "SECRET_KEY",
         "DATABASE_URL",

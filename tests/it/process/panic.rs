@@ -19,6 +19,7 @@ use post_api::domain::email::Email;
 use post_api::domain::page::{Page, PostList};
 use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use post_api::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::http::{App, LargeAnswers, Limits, Pages, Shelled, wrap};
@@ -96,6 +97,18 @@ impl Store for Broken {
     async fn sign_out(&self, _: Caller, _: Timestamp) -> Result<()> {
         self.fail()
     }
+    async fn create_session(&self, _: NewSession) -> Result<Option<SessionId>> {
+        self.fail()
+    }
+    async fn rotate_session(&self, _: Rotation) -> Result<RotateSession> {
+        self.fail()
+    }
+    async fn list_sessions(&self, _: Caller, _: Timestamp) -> Result<Vec<Session>> {
+        self.fail()
+    }
+    async fn end_sessions(&self, _: Caller, _: Option<SessionId>) -> Result<bool> {
+        self.fail()
+    }
     async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
         self.fail()
     }
@@ -160,6 +173,9 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("PATCH", "/users/me", account_change.to_string()),
         ("POST", "/users/me/password", password_change.to_string()),
         ("POST", "/logout", String::new()),
+        ("GET", "/users/me/sessions", String::new()),
+        ("DELETE", "/users/me/sessions", String::new()),
+        ("DELETE", "/users/me/sessions/1", String::new()),
         ("POST", "/posts", post.to_string()),
         ("GET", "/posts/1", String::new()),
         ("GET", "/posts", String::new()),

@@ -1,6 +1,6 @@
 //! Clients send everything that a token is good for, without a pause, on two replicas of the service
-//! (on SQLite two services over one store). In the midst of it the tokens of the account are ended, in
-//! each way there is. What was sent after that was acknowledged is refused, all of it.
+//! (on SQLite two services over one store), and go on with a session of it. In the midst of it the tokens of the
+//! account are ended, in each way there is. What was sent after that was acknowledged is refused, all of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -53,7 +53,9 @@ async fn run(engine: Engine, mut effort: Effort) {
         let way = WAYS[usize::try_from(round).unwrap() % WAYS.len()];
         let name = format!("user{round}");
         let caller = app.signed_in(&name).await;
+        let lasting = app.stay_signed_in(&format!("{name}@example.com")).await;
         let shared = Arc::new(Shared {
+            refresh_token: lasting["refresh_token"].as_str().unwrap().to_owned(),
             token: caller.token.clone().unwrap(),
             id: caller.id,
             post,
@@ -107,6 +109,8 @@ async fn end(app: &TestApp, caller: &Persona<'_>, name: &str, way: Way) {
 
 struct Shared {
     token: String,
+    /// Of a session of the account: within its grace it is good again and again, until that ends.
+    refresh_token: String,
     id: i64,
     /// Of somebody else.
     post: i64,
@@ -131,11 +135,16 @@ async fn act(app: Arc<TestApp>, shared: Arc<Shared>, mut dice: Dice) -> Told {
         after += u64::from(is_after);
         shared.begun.fetch_add(1, Ordering::SeqCst);
         let (method, path, body) = request(&mut dice, &shared);
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let answer = caller.send_raw(method, &path, "application/json", body).await;
+        let answer = if path == "/login" {
+            app.refresh(&shared.refresh_token).await
+        } else {
+            let body = body.map(|body| body.to_string()).unwrap_or_default();
+            caller.send_raw(method, &path, "application/json", body).await
+        };
         // Where no token is needed, an ended one shows no more than none.
         let is_open = path.starts_with("/users/") && !path.contains("me");
         let is_refused = match (is_open, answer.status.as_u16()) {
+            (_, 400) => path == "/login",
             (true, 404) => true,
             (true, 200) => answer.json()["email"] == Value::Null,
             (_, status) => status == 401,
@@ -151,11 +160,11 @@ async fn act(app: Arc<TestApp>, shared: Arc<Shared>, mut dice: Dice) -> Told {
     told
 }
 
-/// Whatever does not end the tokens by itself.
+/// Whatever does not end the tokens by itself; `/login` is to go on with the session.
 fn request(dice: &mut Dice, shared: &Shared) -> (&'static str, String, Option<Value>) {
     let post = format!("/posts/{}", shared.post);
     let content = json!({"title": "title", "content": "text"});
-    match dice.below(13) {
+    match dice.below(16) {
         0 => ("GET", "/users/me".to_owned(), None),
         1 => ("GET", format!("/users/{}", shared.id), None),
         2 => ("GET", "/posts?limit=3".to_owned(), None),
@@ -170,6 +179,9 @@ fn request(dice: &mut Dice, shared: &Shared) -> (&'static str, String, Option<Va
             let change = json!({"current_password": "wrong", "new_password": "94 moss anchors"});
             ("POST", "/users/me/password".to_owned(), Some(change))
         }
+        13 => ("POST", "/login".to_owned(), None),
+        14 => ("GET", "/users/me/sessions".to_owned(), None),
+        15 => ("DELETE", "/users/me/sessions/4711".to_owned(), None),
         10 => ("DELETE", format!("/users/{}", shared.id + 1_000_000), None),
         number => {
             let dir = 12 - number;

@@ -13,6 +13,9 @@ mod users;
 /// One's own account: another password, another address, and the end of all tokens.
 mod account;
 
+/// Sign-ins that last: how they begin, go on and end.
+mod sessions;
+
 /// Posts and drafts: who sees, changes and removes them, and that they are kept as they came.
 mod posts;
 
@@ -73,6 +76,18 @@ macro_rules! every_case_on {
                 one_of_many_with_the_same_token_signs_out
                 votes_with_ended_tokens_do_not_count
                 posts_with_ended_tokens_are_not_kept;
+            sessions:
+                a_session_is_listed_as_it_was_begun
+                a_link_is_good_once_and_repeated_for_ten_seconds
+                a_spent_link_ends_the_session
+                of_many_who_go_on_at_once_all_get_the_same
+                another_secret_ends_nothing
+                a_session_that_is_not_used_expires
+                a_session_ends_however_much_it_is_used
+                a_session_ends_with_the_tokens_of_its_account
+                a_session_is_not_begun_under_an_old_mark
+                sessions_are_their_owners_to_end
+                the_hundred_used_last_are_kept;
             posts:
                 a_post_is_found_as_it_was_written
                 a_refused_post_is_a_fault

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use post_api::domain::caller::Caller;
 use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
+use post_api::domain::session::SessionId;
 use post_api::domain::user::{NewUser, UserId};
 use post_api::store::{CreateUser, DeleteUser, Readiness, StoreError};
 
@@ -156,6 +157,10 @@ pub async fn assert_gone_everywhere(
         assert_gone(store.change_email(ghost, email(name), noon()).await);
     }
     assert_gone(store.sign_out(ghost, noon()).await);
+    assert_gone(store.list_sessions(ghost, noon()).await);
+    for id in [None, Some(SessionId(1))] {
+        assert_gone(store.end_sessions(ghost, id).await);
+    }
     for user in users {
         assert_gone(store.delete_user(ghost, *user).await);
     }

@@ -20,7 +20,7 @@ use post_api::store::postgres::{PostgresAdmin, PostgresStore};
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use rusqlite::Connection;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -217,10 +217,22 @@ impl TestApp {
 
     /// Sends the login form.
     pub async fn log_in(&self, username: &str, password: &str) -> Answer {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("username", username)
-            .append_pair("password", password)
-            .finish();
+        self.send_form(&[("username", username), ("password", password)]).await
+    }
+
+    /// What a login answers that is asked to last.
+    pub async fn stay_signed_in(&self, email: &str) -> Value {
+        let form = [("username", email), ("password", PASSWORD), ("scope", "offline_access")];
+        self.send_form(&form).await.expect(200).json()
+    }
+
+    /// What the login answers to a refresh token.
+    pub async fn refresh(&self, token: &str) -> Answer {
+        self.send_form(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+    }
+
+    async fn send_form(&self, fields: &[(&str, &str)]) -> Answer {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.anonymous().send_raw("POST", "/login", FORM, form).await
     }
 

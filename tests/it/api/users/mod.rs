@@ -12,5 +12,8 @@ mod delete;
 /// `PATCH /users/me`, `POST /users/me/password`, `POST /logout`, confirmed deletions
 mod account;
 
+/// `/users/me/sessions`, and logins that last
+mod sessions;
+
 /// `/users/me`
 mod me;

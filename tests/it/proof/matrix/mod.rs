@@ -22,8 +22,13 @@ use crate::support::{Answer, Engine};
 
 /// What there is to try of an operation, in any mode.
 fn targets(operation: &Operation) -> &'static [Target] {
-    use Target::{Draft, Impossible, Missing, Nothing, Other, Owner, Public, VisibleDraft};
-    if operation.path.starts_with("/posts/{id}") || operation.path.starts_with("/vote") {
+    use Target::{
+        Draft, Impossible, Missing, Nothing, Other, OthersSession, Owner, OwnersSession, Public,
+        VisibleDraft,
+    };
+    if operation.path.starts_with("/users/me/sessions/{id}") {
+        &[OwnersSession, OthersSession, Missing, Impossible]
+    } else if operation.path.starts_with("/posts/{id}") || operation.path.starts_with("/vote") {
         &[Public, Draft, VisibleDraft, Missing, Impossible]
     } else if operation.path.starts_with("/users/{id}") {
         &[Owner, Other, Missing, Impossible]

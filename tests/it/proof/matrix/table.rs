@@ -16,6 +16,9 @@ pub(super) enum Target {
     Owner,
     /// The account of the other one.
     Other,
+    /// A sign-in of the owner's that lasts.
+    OwnersSession,
+    OthersSession,
     /// A number that nothing has.
     Missing,
     /// A number that nothing can have.
@@ -73,14 +76,16 @@ const fn row(
     }
 }
 
-const OTHER_GOES: &str =
-    "-post/{others} -user/{other} -vote/{others},{owner} -vote/{public},{other}";
+const OTHER_GOES: &str = "-post/{others} -session/{others_session} -user/{other} -vote/{others},{owner} -vote/{public},{other}";
 
-const OWNER_GOES: &str = "-post/{draft} -post/{public} -user/{owner} \
+const OWNER_GOES: &str = "-post/{draft} -post/{public} -session/{owners_session} -user/{owner} \
                           -vote/{others},{owner} -vote/{public},{other}";
 
 pub(super) const ROWS: &[Row] = &{
-    use Target::{Draft, Impossible, Missing, Nothing, Other, Owner, Public, VisibleDraft};
+    use Target::{
+        Draft, Impossible, Missing, Nothing, Other, OthersSession, Owner, OwnersSession, Public,
+        VisibleDraft,
+    };
     const NEW: Cell = Cell { status: 201, effect: "+user/*" };
     [
         same("GET /livez", Nothing, [200; 4]),
@@ -106,6 +111,30 @@ pub(super) const ROWS: &[Row] = &{
             (200, "~user/{owner}"),
         ),
         row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_GOES), (204, OWNER_GOES)),
+        same("GET /users/me/sessions", Nothing, [401, 401, 200, 200]),
+        row(
+            "DELETE /users/me/sessions",
+            Nothing,
+            [401, 401],
+            (204, "-session/{others_session}"),
+            (204, "-session/{owners_session}"),
+        ),
+        row(
+            "DELETE /users/me/sessions/{id}",
+            OwnersSession,
+            [401, 401],
+            (404, ""),
+            (204, "-session/{owners_session}"),
+        ),
+        row(
+            "DELETE /users/me/sessions/{id}",
+            OthersSession,
+            [401, 401],
+            (204, "-session/{others_session}"),
+            (404, ""),
+        ),
+        same("DELETE /users/me/sessions/{id}", Missing, [401, 401, 404, 404]),
+        same("DELETE /users/me/sessions/{id}", Impossible, [401, 401, 404, 404]),
         same("GET /users/{id}", Owner, [200; 4]),
         same("GET /users/{id}", Other, [200; 4]),
         same("GET /users/{id}", Missing, [404; 4]),

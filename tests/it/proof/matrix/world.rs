@@ -12,8 +12,7 @@ use super::callers::Caller;
 use super::table::Target;
 use crate::api::operations::Operation;
 use crate::support::{
-    Answer, Engine, PASSWORD, Persona, Setup, TestApp, forge, forge_text, forge_with,
-    forge_with_sha512,
+    Answer, Engine, Persona, Setup, TestApp, forge, forge_text, forge_with, forge_with_sha512,
 };
 
 /// Seconds since 1970 at which every test's clock begins.
@@ -32,6 +31,8 @@ const ROWS: &str = "
     UNION ALL
     SELECT 'vote/' || post_id || ',' || user_id, CAST(dir AS TEXT) FROM votes
     UNION ALL
+    SELECT 'session/' || id, user_id || ' ' || CAST(used_at AS TEXT) FROM sessions
+    UNION ALL
     SELECT 'wrong count/' || id, title FROM posts
      WHERE coalesce((SELECT votes FROM vote_counts WHERE post_id = id), 0)
         <> coalesce((SELECT sum(dir) FROM votes WHERE post_id = id), 0)";
@@ -48,6 +49,8 @@ pub(super) struct World {
     public: i64,
     draft: i64,
     others: i64,
+    owners_session: i64,
+    others_session: i64,
     /// The rows when they were last looked at.
     rows: RefCell<BTreeMap<String, String>>,
 }
@@ -76,10 +79,23 @@ impl World {
         gone.delete("/users/me").await.expect(204);
         owner.post("/logout", &json!({})).await.expect(204);
         let (owner, other, deleted) = (owner.id, other.id, gone.id);
-        let login = app.log_in("owner@example.com", PASSWORD).await.expect(200).json();
-        let owner_token = login["access_token"].as_str().unwrap().to_owned();
+        let (owner_token, owners_session) = stay_signed_in(&app, "owner").await;
+        let (_, others_session) = stay_signed_in(&app, "other").await;
         let rows = RefCell::new(rows(&app));
-        Self { app, is_open, owner, owner_token, other, deleted, public, draft, others, rows }
+        Self {
+            app,
+            is_open,
+            owner,
+            owner_token,
+            other,
+            deleted,
+            public,
+            draft,
+            others,
+            owners_session,
+            others_session,
+            rows,
+        }
     }
 
     pub(super) fn caller(&self, caller: Caller) -> Persona<'_> {
@@ -127,6 +143,8 @@ impl World {
             Target::Draft | Target::VisibleDraft => self.draft.to_string(),
             Target::Owner => self.owner.to_string(),
             Target::Other => self.other.to_string(),
+            Target::OwnersSession => self.owners_session.to_string(),
+            Target::OthersSession => self.others_session.to_string(),
             Target::Missing => "4711".to_owned(),
             Target::Impossible => "9".repeat(30),
         }
@@ -174,6 +192,8 @@ impl World {
             ("{public}", self.public),
             ("{draft}", self.draft),
             ("{others}", self.others),
+            ("{owners_session}", self.owners_session),
+            ("{others_session}", self.others_session),
         ] {
             named = named.replace(name, &number.to_string());
         }
@@ -189,6 +209,14 @@ impl World {
             assert!(!said.contains(secret), "{context}: {said}");
         }
     }
+}
+
+/// A sign-in that lasts: its token and its number.
+async fn stay_signed_in(app: &TestApp, name: &str) -> (String, i64) {
+    let login = app.stay_signed_in(&format!("{name}@example.com")).await;
+    let token = login["access_token"].as_str().unwrap().to_owned();
+    let sessions = app.with_token(&token).get("/users/me/sessions").await.expect(200).json();
+    (token, sessions[0]["id"].as_i64().unwrap())
 }
 
 fn claims_of(token: &str) -> Value {

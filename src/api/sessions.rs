@@ -1,0 +1,192 @@
+//! Staying signed in: refresh tokens, and the sessions that they go on with. How one is asked for is
+//! `login`'s.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::login::Token;
+use super::responses::{
+    ApiResult, Failures, Refusal, TokenRefusals, ValidationRefusals, serialize_timestamp,
+};
+use crate::auth::{RefreshSecrets, draw_salt};
+use crate::domain::caller::Caller;
+use crate::domain::policy::SessionTimes;
+use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
+use crate::domain::user::Credentials;
+use crate::http::{ApiError, App, BodyKind, Input, Integer, Json, Reading, Valid};
+
+/// A sign-in that lasts.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "SessionOut")]
+pub(super) struct SessionOut {
+    #[schema(example = 1)]
+    id: i64,
+    /// What the client called itself when it signed in.
+    #[schema(example = "curl/8.5.0")]
+    user_agent: String,
+    #[serde(serialize_with = "serialize_timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it was begun or last gone on with.
+    #[serde(serialize_with = "serialize_timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    used_at: Timestamp,
+    /// When it ends unless it is used before.
+    #[serde(serialize_with = "serialize_timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+impl From<Session> for SessionOut {
+    fn from(session: Session) -> Self {
+        let Session { id, user_agent, created_at, used_at, expires_at } = session;
+        Self { id: id.0, user_agent, created_at, used_at, expires_at }
+    }
+}
+
+/// The number of a session in the path.
+pub(super) struct SessionPath(Integer);
+
+impl Input for SessionPath {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn read(request: &mut Reading<'_>) -> Option<Self> {
+        request.path_integer("id").map(Self)
+    }
+}
+
+/// List Sessions
+///
+/// Where one's account is signed in to stay: those that were used last first.
+#[utoipa::path(
+    get, path = "/users/me/sessions", operation_id = "list_sessions_users_me_sessions_get",
+    tag = "Sessions",
+    responses(
+        (status = 200, description = "Successful Response", body = Vec<SessionOut>),
+        TokenRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn list_sessions(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> ApiResult<Json<Vec<SessionOut>>> {
+    let sessions = app.store.list_sessions(caller, app.clock.now()).await?;
+    Ok(Json(sessions.into_iter().map(SessionOut::from).collect()))
+}
+
+/// End Session
+///
+/// Its refresh token is good for nothing from then on. The access token that it brought last is good until
+/// it expires; `POST /logout` ends those too.
+#[utoipa::path(
+    delete, path = "/users/me/sessions/{id}",
+    operation_id = "end_session_users_me_sessions__id__delete", tag = "Sessions",
+    params(("id" = i64, Path, description = "The session's number")),
+    responses(
+        (status = 204, description = "Successful Response"),
+        (status = 404, description = "No such session of the account", body = Refusal,
+            example = json!({"detail": "no such session"})),
+        TokenRefusals, ValidationRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn end_session(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Valid(SessionPath(id)): Valid<SessionPath>,
+) -> ApiResult<StatusCode> {
+    let Some(known) = id.as_i64().map(SessionId) else {
+        app.store.find_caller(caller).await?;
+        return Err(ApiError::NoSuchSession);
+    };
+    if !app.store.end_sessions(caller, Some(known)).await? {
+        return Err(ApiError::NoSuchSession);
+    }
+    tracing::info!(user = caller.user_id.0, session = known.0, "session ended");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// End Sessions
+///
+/// All of them.
+#[utoipa::path(
+    delete, path = "/users/me/sessions", operation_id = "end_sessions_users_me_sessions_delete",
+    tag = "Sessions",
+    responses(
+        (status = 204, description = "Successful Response"),
+        TokenRefusals, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(super) async fn end_sessions(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> ApiResult<StatusCode> {
+    app.store.end_sessions(caller, None).await?;
+    tracing::info!(user = caller.user_id.0, "all sessions ended");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Begins a session for an account whose password was right.
+pub(super) async fn begin(
+    app: &App,
+    credentials: &Credentials,
+    user_agent: String,
+) -> ApiResult<Token> {
+    let secrets = RefreshSecrets::draw().map_err(ApiError::internal)?;
+    let now = app.clock.now();
+    let SessionTimes { unused, longest } = app.policy.sessions;
+    let ends_at = later(now, longest);
+    let session = NewSession {
+        user_id: credentials.user_id,
+        mark: credentials.tokens_valid_from,
+        family: secrets.family_hash(),
+        link: secrets.link_hash(),
+        user_agent,
+        now,
+        expires_at: later(now, unused).min(ends_at),
+        ends_at,
+    };
+    // The password was changed while it was checked.
+    let id = app.store.create_session(session).await?.ok_or(ApiError::InvalidLogin)?;
+    let access = app.tokens.issue(credentials.user_id, credentials.tokens_valid_from)?;
+    Ok(Token::lasting(access, secrets.token(id), app.tokens.lifetime()))
+}
+
+/// Goes on with a session: a token that was good becomes its successor.
+pub(super) async fn go_on(app: &App, token: &str) -> ApiResult<Token> {
+    let (id, secrets) = RefreshSecrets::parse(token).ok_or(ApiError::InvalidGrant)?;
+    let salt = draw_salt().map_err(ApiError::internal)?;
+    let next = secrets.next(salt);
+    let now = app.clock.now();
+    let rotation = Rotation {
+        id,
+        family: secrets.family_hash(),
+        presented: secrets.link_hash(),
+        next: next.link_hash(),
+        salt,
+        now,
+        expires_at: later(now, app.policy.sessions.unused),
+    };
+    let (user_id, mark, next) = match app.store.rotate_session(rotation).await? {
+        RotateSession::Rotated(user_id, mark) => (user_id, mark, next),
+        RotateSession::Repeated(user_id, mark, salt) => (user_id, mark, secrets.next(salt)),
+        RotateSession::Reused(user_id) => {
+            tracing::warn!(user = user_id.0, session = id.0, "a spent refresh token came back");
+            return Err(ApiError::InvalidGrant);
+        }
+        RotateSession::NoSuchSession => return Err(ApiError::InvalidGrant),
+    };
+    let access = app.tokens.issue(user_id, mark)?;
+    Ok(Token::lasting(access, next.token(id), app.tokens.lifetime()))
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.saturating_add(by).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,165 @@
+//! Sessions of accounts in PostgreSQL; connections to it are `session`'s.
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::session::{Sessions as Connections, Value, column};
+use super::statement::{Statement, statements};
+use super::users::{accepted, find_caller};
+use crate::domain::caller::Caller;
+use crate::domain::session::{
+    GRACE, MOST_SESSIONS, NewSession, RotateSession, Rotation, Session, SessionId,
+};
+use crate::domain::user::{TokensValidFrom, UserId};
+use crate::store::{Result, StoreError};
+
+statements! {
+    CREATE_SESSION(
+        INT8, TIMESTAMPTZ, BYTEA, BYTEA, TEXT, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ
+    ) =
+        "INSERT INTO sessions (user_id, tokens_valid_from, family_hash, link_hash, user_agent,
+                created_at, used_at, expires_at, ends_at)
+         SELECT id, tokens_valid_from, $3, $4, $5, $6, $6, $7, $8
+           FROM users
+          WHERE id = $1 AND tokens_valid_from = $2
+         RETURNING id::bigint";
+    FORGET_SESSIONS(INT8, TIMESTAMPTZ, INT8) =
+        "DELETE FROM sessions
+          WHERE user_id = $1
+            AND (expires_at <= $2
+                 OR tokens_valid_from <> (SELECT tokens_valid_from FROM users WHERE id = $1)
+                 OR used_at < (SELECT used_at FROM sessions
+                                WHERE user_id = $1
+                                ORDER BY used_at DESC LIMIT 1 OFFSET $3))";
+    // Whoever comes second finds another link, and looks at what is there now.
+    ROTATE_SESSION(INT8, BYTEA, BYTEA, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "UPDATE sessions
+            SET previous_hash = link_hash, link_hash = $4, salt = $5, used_at = $6,
+                expires_at = least($7, ends_at)
+           FROM users
+          WHERE sessions.id = $1 AND family_hash = $2 AND link_hash = $3 AND expires_at > $6
+            AND users.id = sessions.user_id
+            AND users.tokens_valid_from = sessions.tokens_valid_from
+         RETURNING users.id::bigint, users.tokens_valid_from";
+    FIND_SESSION(INT8, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "SELECT sessions.user_id, sessions.tokens_valid_from,
+                coalesce(previous_hash = $3 AND used_at > $4, FALSE), salt,
+                expires_at > $5 AND users.tokens_valid_from = sessions.tokens_valid_from
+           FROM sessions JOIN users ON users.id = sessions.user_id
+          WHERE sessions.id = $1 AND family_hash = $2";
+    FORGET_SESSION(INT8, BYTEA) = "DELETE FROM sessions WHERE id = $1 AND family_hash = $2";
+    LIST_SESSIONS(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "SELECT sessions.id, sessions.user_agent, sessions.created_at, sessions.used_at,
+                sessions.expires_at
+           FROM users
+           JOIN sessions
+             ON sessions.user_id = users.id
+            AND sessions.tokens_valid_from = users.tokens_valid_from
+            AND sessions.expires_at > $4
+          WHERE users.id = $1 AND users.tokens_valid_from BETWEEN $2 AND $3
+          ORDER BY sessions.used_at DESC";
+    END_SESSION(INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8) =
+        "DELETE FROM sessions
+          USING users
+          WHERE sessions.id = $4 AND sessions.user_id = $1
+            AND users.id = $1 AND users.tokens_valid_from BETWEEN $2 AND $3
+         RETURNING sessions.id";
+    END_SESSIONS(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "DELETE FROM sessions
+          USING users
+          WHERE sessions.user_id = $1
+            AND users.id = $1 AND users.tokens_valid_from BETWEEN $2 AND $3
+         RETURNING sessions.id";
+}
+
+pub(super) async fn create_session(
+    connections: &Connections,
+    session: &NewSession,
+) -> Result<Option<SessionId>> {
+    let values: [Value<'_>; 8] = [
+        &session.user_id.0,
+        &session.mark.0,
+        &&session.family[..],
+        &&session.link[..],
+        &session.user_agent.as_str(),
+        &session.now,
+        &session.expires_at,
+        &session.ends_at,
+    ];
+    let rows = connections.query(&CREATE_SESSION, &values).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let id = SessionId(column(row, 0)?);
+    let last_kept = i64::from(MOST_SESSIONS) - 1;
+    connections.query(&FORGET_SESSIONS, &[&session.user_id.0, &session.now, &last_kept]).await?;
+    Ok(Some(id))
+}
+
+pub(super) async fn rotate_session(
+    connections: &Connections,
+    rotation: &Rotation,
+) -> Result<RotateSession> {
+    let (family, presented) = (&rotation.family[..], &rotation.presented[..]);
+    let (next, salt) = (&rotation.next[..], &rotation.salt[..]);
+    let values: [Value<'_>; 7] =
+        [&rotation.id.0, &family, &presented, &next, &salt, &rotation.now, &rotation.expires_at];
+    let rows = connections.query(&ROTATE_SESSION, &values).await?;
+    if let Some(row) = rows.first() {
+        return Ok(RotateSession::Rotated(
+            UserId(column(row, 0)?),
+            TokensValidFrom(column(row, 1)?),
+        ));
+    }
+    let grace = rotation.now.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
+    let values: [Value<'_>; 5] = [&rotation.id.0, &family, &presented, &grace, &rotation.now];
+    let rows = connections.query(&FIND_SESSION, &values).await?;
+    let Some(row) = rows.first() else { return Ok(RotateSession::NoSuchSession) };
+    if !column::<bool>(row, 4)? {
+        return Ok(RotateSession::NoSuchSession);
+    }
+    let (user_id, mark) = (UserId(column(row, 0)?), TokensValidFrom(column(row, 1)?));
+    if column(row, 2)? {
+        let salt = column::<&[u8]>(row, 3)?.try_into().map_err(StoreError::internal)?;
+        return Ok(RotateSession::Repeated(user_id, mark, salt));
+    }
+    connections.query(&FORGET_SESSION, &[&rotation.id.0, &family]).await?;
+    Ok(RotateSession::Reused(user_id))
+}
+
+pub(super) async fn list_sessions(
+    connections: &Connections,
+    caller: Caller,
+    now: Timestamp,
+) -> Result<Vec<Session>> {
+    let (id, least, most) = accepted(caller);
+    let rows = connections.query(&LIST_SESSIONS, &[&id, &least, &most, &now]).await?;
+    let sessions = rows.iter().map(read_session).collect::<Result<_>>()?;
+    // Asked last: who is there now was there when the list was read.
+    find_caller(connections, caller).await?;
+    Ok(sessions)
+}
+
+pub(super) async fn end_sessions(
+    connections: &Connections,
+    caller: Caller,
+    id: Option<SessionId>,
+) -> Result<bool> {
+    let (user_id, least, most) = accepted(caller);
+    let ended = match id {
+        Some(id) => connections.query(&END_SESSION, &[&user_id, &least, &most, &id.0]).await?,
+        None => connections.query(&END_SESSIONS, &[&user_id, &least, &most]).await?,
+    };
+    if ended.is_empty() {
+        find_caller(connections, caller).await?;
+    }
+    Ok(!ended.is_empty())
+}
+
+fn read_session(row: &Row) -> Result<Session> {
+    Ok(Session {
+        id: SessionId(column(row, 0)?),
+        user_agent: column(row, 1)?,
+        created_at: column(row, 2)?,
+        used_at: column(row, 3)?,
+        expires_at: column(row, 4)?,
+    })
+}

@@ -1,0 +1,169 @@
+//! Sessions in SQLite.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::row::timestamp;
+use super::statements::statements;
+use super::users::{accepted, find_caller};
+use crate::domain::caller::Caller;
+use crate::domain::session::{
+    GRACE, MOST_SESSIONS, NewSession, RotateSession, Rotation, Salt, Session, SessionId,
+};
+use crate::domain::user::{TokensValidFrom, UserId};
+use crate::store::Result;
+
+statements! {
+    CREATE_SESSION = "INSERT INTO sessions (user_id, tokens_valid_from, family_hash, link_hash,
+                user_agent, created_at, used_at, expires_at, ends_at)
+         SELECT id, tokens_valid_from, ?3, ?4, ?5, ?6, ?6, ?7, ?8
+           FROM users
+          WHERE id = ?1 AND tokens_valid_from = ?2";
+    FORGET_SESSIONS = "DELETE FROM sessions
+          WHERE user_id = ?1
+            AND (expires_at <= ?2
+                 OR tokens_valid_from <> (SELECT tokens_valid_from FROM users WHERE id = ?1)
+                 OR used_at < (SELECT used_at FROM sessions
+                                WHERE user_id = ?1
+                                ORDER BY used_at DESC LIMIT 1 OFFSET ?3))";
+    // The session, if its secret was presented, and whether it has ended by itself.
+    FIND_SESSION = "SELECT sessions.user_id, sessions.tokens_valid_from, sessions.link_hash = ?3,
+                coalesce(sessions.previous_hash = ?3 AND sessions.used_at > ?4, FALSE),
+                sessions.salt,
+                sessions.expires_at > ?5 AND users.tokens_valid_from = sessions.tokens_valid_from
+           FROM sessions JOIN users ON users.id = sessions.user_id
+          WHERE sessions.id = ?1 AND sessions.family_hash = ?2";
+    ROTATE_SESSION = "UPDATE sessions
+            SET previous_hash = link_hash, link_hash = ?2, salt = ?3, used_at = ?4,
+                expires_at = min(?5, ends_at)
+          WHERE id = ?1";
+    FORGET_SESSION = "DELETE FROM sessions WHERE id = ?1";
+    LIST_SESSIONS = "SELECT sessions.id, sessions.user_agent, sessions.created_at, sessions.used_at,
+                sessions.expires_at
+           FROM users
+           JOIN sessions
+             ON sessions.user_id = users.id
+            AND sessions.tokens_valid_from = users.tokens_valid_from
+            AND sessions.expires_at > ?4
+          WHERE users.id = ?1 AND users.tokens_valid_from BETWEEN ?2 AND ?3
+          ORDER BY sessions.used_at DESC";
+    END_SESSION = "DELETE FROM sessions WHERE id = ?2 AND user_id = ?1";
+    END_SESSIONS = "DELETE FROM sessions WHERE user_id = ?1";
+}
+
+pub(super) fn create_session(
+    database: &Connection,
+    session: &NewSession,
+) -> Result<Option<SessionId>> {
+    let created = database.prepare_cached(CREATE_SESSION)?.execute(params![
+        session.user_id.0,
+        session.mark.0.as_microsecond(),
+        session.family,
+        session.link,
+        session.user_agent,
+        session.now.as_microsecond(),
+        session.expires_at.as_microsecond(),
+        session.ends_at.as_microsecond(),
+    ])?;
+    if created == 0 {
+        return Ok(None);
+    }
+    let id = SessionId(database.last_insert_rowid());
+    let (now, last_kept) = (session.now.as_microsecond(), i64::from(MOST_SESSIONS) - 1);
+    database.prepare_cached(FORGET_SESSIONS)?.execute([session.user_id.0, now, last_kept])?;
+    Ok(Some(id))
+}
+
+/// A session as it is found before it is gone on with.
+struct Found {
+    user_id: UserId,
+    mark: TokensValidFrom,
+    is_good: bool,
+    /// The token was spent a moment ago.
+    is_repeated: bool,
+    salt: Option<Salt>,
+    is_live: bool,
+}
+
+pub(super) fn rotate_session(database: &Connection, rotation: &Rotation) -> Result<RotateSession> {
+    let grace = rotation.now.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
+    let found = database
+        .prepare_cached(FIND_SESSION)?
+        .query_row(
+            params![
+                rotation.id.0,
+                rotation.family,
+                rotation.presented,
+                grace.as_microsecond(),
+                rotation.now.as_microsecond(),
+            ],
+            read_found,
+        )
+        .optional()?;
+    let Some(found) = found.filter(|found| found.is_live) else {
+        return Ok(RotateSession::NoSuchSession);
+    };
+    if found.is_good {
+        database.prepare_cached(ROTATE_SESSION)?.execute(params![
+            rotation.id.0,
+            rotation.next,
+            rotation.salt,
+            rotation.now.as_microsecond(),
+            rotation.expires_at.as_microsecond(),
+        ])?;
+        return Ok(RotateSession::Rotated(found.user_id, found.mark));
+    }
+    if let Some(salt) = found.salt.filter(|_| found.is_repeated) {
+        return Ok(RotateSession::Repeated(found.user_id, found.mark, salt));
+    }
+    database.prepare_cached(FORGET_SESSION)?.execute([rotation.id.0])?;
+    Ok(RotateSession::Reused(found.user_id))
+}
+
+pub(super) fn list_sessions(
+    database: &Connection,
+    caller: Caller,
+    now: Timestamp,
+) -> Result<Vec<Session>> {
+    let [id, least, most] = accepted(caller);
+    let mut statement = database.prepare_cached(LIST_SESSIONS)?;
+    let sessions = statement.query_map([id, least, most, now.as_microsecond()], read_session)?;
+    let sessions = sessions.collect::<rusqlite::Result<_>>()?;
+    // Asked last: who is there now was there when the list was read.
+    find_caller(database, caller)?;
+    Ok(sessions)
+}
+
+pub(super) fn end_sessions(
+    database: &Connection,
+    caller: Caller,
+    id: Option<SessionId>,
+) -> Result<bool> {
+    find_caller(database, caller)?;
+    let ended = match id {
+        Some(id) => database.prepare_cached(END_SESSION)?.execute([caller.user_id.0, id.0])?,
+        None => database.prepare_cached(END_SESSIONS)?.execute([caller.user_id.0])?,
+    };
+    Ok(ended > 0)
+}
+
+fn read_found(row: &Row<'_>) -> rusqlite::Result<Found> {
+    Ok(Found {
+        user_id: UserId(row.get(0)?),
+        mark: TokensValidFrom(timestamp(row, 1)?),
+        is_good: row.get(2)?,
+        is_repeated: row.get(3)?,
+        salt: row.get(4)?,
+        is_live: row.get(5)?,
+    })
+}
+
+fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: SessionId(row.get(0)?),
+        user_agent: row.get(1)?,
+        created_at: timestamp(row, 2)?,
+        used_at: timestamp(row, 3)?,
+        expires_at: timestamp(row, 4)?,
+    })
+}

@@ -1,0 +1,219 @@
+//! `/users/me/sessions`, and `POST /login` with `scope=offline_access` and `grant_type=refresh_token`.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, FORM, PASSWORD, TestApp, at_once};
+
+const ADDRESS: &str = "ada@example.com";
+
+fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
+    answer[name].as_str().unwrap()
+}
+
+fn refresh_token(answer: &Answer) -> String {
+    text(&answer.json(), "refresh_token").to_owned()
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer) {
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let refusal = json!({"error": "invalid_grant", "detail": "the refresh token is not valid"});
+    assert_eq!(answer.text(), refusal.to_string());
+    assert_eq!(answer.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn a_login_lasts_if_it_is_asked_to() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let plain = app.log_in(ADDRESS, PASSWORD).await.expect(200).json();
+    assert_eq!(plain.as_object().unwrap().len(), 2);
+    for (scope, lasts) in [
+        ("offline_access", true),
+        ("openid  offline_access email", true),
+        ("", false),
+        ("offline_access_not", false),
+        ("OFFLINE_ACCESS", false),
+    ] {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("username", ADDRESS), ("password", PASSWORD), ("scope", scope)])
+            .finish();
+        let answer = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
+        let body = answer.json();
+        let names: Vec<&String> = body.as_object().unwrap().keys().collect();
+        if lasts {
+            assert_eq!(names, ["access_token", "token_type", "expires_in", "refresh_token"]);
+            assert_eq!(body["expires_in"], 1800);
+            assert_eq!(answer.header("cache-control"), "no-store");
+        } else {
+            assert_eq!(names, ["access_token", "token_type"], "{scope}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_goes_on_beyond_its_tokens() {
+    let app = TestApp::start().await;
+    let id = app.sign_up("ada").await;
+    let mut login = app.stay_signed_in(ADDRESS).await;
+    for _ in 0..3 {
+        app.clock.advance(3600);
+        let expired = app.with_token(text(&login, "access_token"));
+        expired.get("/users/me").await.expect(401);
+        let next = app.refresh(text(&login, "refresh_token")).await.expect(200).json();
+        assert_ne!(next["refresh_token"], login["refresh_token"]);
+        assert_eq!((&next["token_type"], &next["expires_in"]), (&json!("bearer"), &json!(1800)));
+        let again = app.with_token(text(&next, "access_token"));
+        assert_eq!(again.get("/users/me").await.expect(200).json()["id"], id);
+        login = next;
+    }
+}
+
+/// Two tabs, or an answer that was lost: each gets the same successor, which is good.
+#[tokio::test]
+async fn two_who_go_on_at_once_get_the_same() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let login = app.stay_signed_in(ADDRESS).await;
+    let token = text(&login, "refresh_token");
+    let answers = at_once((0..8).map(|_| app.refresh(token))).await;
+    let mut tokens: Vec<String> = answers.iter().map(refresh_token).collect();
+    app.clock.advance(9);
+    tokens.push(refresh_token(&app.refresh(token).await.expect(200)));
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1, "{tokens:?}");
+    for answer in &answers {
+        let access = text(&answer.json(), "access_token").to_owned();
+        app.with_token(&access).get("/users/me").await.expect(200);
+    }
+    app.refresh(&tokens[0]).await.expect(200);
+}
+
+/// Whoever comes second, thief or owner, ends the session for both.
+#[tokio::test]
+async fn a_stolen_token_ends_the_session() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let other = app.stay_signed_in(ADDRESS).await;
+    let login = app.stay_signed_in(ADDRESS).await;
+    let stolen = text(&login, "refresh_token");
+    let thief = refresh_token(&app.refresh(stolen).await.expect(200));
+    app.clock.advance(11);
+    assert_refused(&app.refresh(stolen).await);
+    assert_refused(&app.refresh(&thief).await);
+    assert_refused(&app.refresh(stolen).await);
+    app.refresh(text(&other, "refresh_token")).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_ends_all_tokens_ends_all_sessions() {
+    let app = TestApp::start().await;
+    for (number, way) in ["logout", "password", "email", "deletion"].into_iter().enumerate() {
+        let name = format!("user{number}");
+        app.sign_up(&name).await;
+        let login = app.stay_signed_in(&format!("{name}@example.com")).await;
+        let caller = app.with_token(text(&login, "access_token"));
+        match way {
+            "logout" => caller.post("/logout", &json!({})).await.expect(204),
+            "password" => caller.change_password(PASSWORD, "94 moss anchors").await.expect(200),
+            "email" => caller.change_email(&format!("new-{name}@example.com")).await.expect(200),
+            _ => caller.delete("/users/me").await.expect(204),
+        };
+        assert_refused(&app.refresh(text(&login, "refresh_token")).await);
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_ended_by_their_owner() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    assert_eq!(ada.get("/users/me/sessions").await.expect(200).json(), json!([]));
+    let first = app.stay_signed_in(ADDRESS).await;
+    app.clock.advance(1);
+    let second = app.stay_signed_in(ADDRESS).await;
+    let listed = ada.get("/users/me/sessions").await.expect(200);
+    assert!(!listed.text().contains("hash") && !listed.text().contains("salt"));
+    let listed = listed.json();
+    let shown = json!({"id": listed[1]["id"], "user_agent": "",
+        "created_at": "2025-01-31T12:00:00.123456Z", "used_at": "2025-01-31T12:00:00.123456Z",
+        "expires_at": "2025-03-02T12:00:00.123456Z"});
+    assert_eq!((listed.as_array().unwrap().len(), &listed[1]), (2, &shown));
+    assert_eq!(bob.get("/users/me/sessions").await.expect(200).json(), json!([]));
+
+    let path = format!("/users/me/sessions/{}", listed[1]["id"]);
+    let missing = bob.delete(&path).await.expect(404);
+    assert_eq!(missing.detail(), "no such session");
+    for id in ["4711", "-1", "0", &"9".repeat(30)] {
+        ada.delete(&format!("/users/me/sessions/{id}")).await.expect(404);
+    }
+    ada.delete("/users/me/sessions/x").await.expect(422);
+    ada.delete(&path).await.expect(204);
+    ada.delete(&path).await.expect(404);
+    assert_refused(&app.refresh(text(&first, "refresh_token")).await);
+    let second = app.refresh(text(&second, "refresh_token")).await.expect(200);
+    ada.delete("/users/me/sessions").await.expect(204);
+    ada.delete("/users/me/sessions").await.expect(204);
+    assert_refused(&app.refresh(&refresh_token(&second)).await);
+    // The access token is not the session's.
+    ada.get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_session_says_what_its_client_called_itself() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let form = format!("username={ADDRESS}&password=plum+lantern+83+quay&scope=offline_access");
+    for (agent, shown) in [
+        (&b"curl/8.5.0"[..], "curl/8.5.0".to_owned()),
+        ("Zürich".as_bytes(), "Zürich".to_owned()),
+        (b"\xff", String::new()),
+        (&[b'x'; 5000], "x".repeat(200)),
+    ] {
+        app.clock.advance(1);
+        let request = app.anonymous().request("POST", "/login").header("user-agent", agent);
+        let request = request.header("content-type", FORM).body(form.clone().into()).unwrap();
+        app.send(request).await.expect(200);
+        let listed = ada.get("/users/me/sessions").await.expect(200).json();
+        assert_eq!(listed[0]["user_agent"], shown);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_refresh_token_is_refused() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let login = app.stay_signed_in(ADDRESS).await;
+    let good = text(&login, "refresh_token");
+    let access = text(&login, "access_token");
+    for token in ["x", &good[1..], &format!("{good}AAAA"), access, &"A".repeat(75), "\0"] {
+        assert_refused(&app.refresh(token).await);
+    }
+    // A refresh token is no access token.
+    app.with_token(good).get("/users/me").await.expect(401);
+    let missing = app.refresh("").await.expect(400);
+    let refusal = json!({"error": "invalid_request", "detail": "refresh_token is missing"});
+    assert_eq!(missing.text(), refusal.to_string());
+    app.refresh(good).await.expect(200);
+}
+
+/// Neither in the database nor, therefore, in a copy of it.
+#[tokio::test]
+async fn tokens_are_not_stored() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let login = app.stay_signed_in(ADDRESS).await;
+    let next = app.refresh(text(&login, "refresh_token")).await.expect(200);
+    for token in [text(&login, "refresh_token"), &refresh_token(&next)] {
+        let bytes =
+            base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, token)
+                .unwrap();
+        let kept = app.kept();
+        for part in [&bytes[8..24], &bytes[24..], token.as_bytes()] {
+            let hex: String =
+                part.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+            for form in [part, hex.as_bytes()] {
+                assert!(!kept.windows(form.len()).any(|window| window == form));
+            }
+        }
+    }
+}

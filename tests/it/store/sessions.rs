@@ -1,0 +1,265 @@
+//! Sign-ins that last: how they begin, go on and end.
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use post_api::auth::RefreshSecrets;
+use post_api::domain::caller::Caller;
+use post_api::domain::session::{
+    MOST_SESSIONS, NewSession, RotateSession, Rotation, Salt, Session, SessionId,
+};
+use post_api::domain::user::TokensValidFrom;
+
+use super::stores::{FreshStore, assert_gone, email, noon};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// A refresh token, with what its client knows.
+struct Token {
+    id: SessionId,
+    secrets: RefreshSecrets,
+}
+
+fn new_session(caller: Caller, secrets: &RefreshSecrets, now: Timestamp) -> NewSession {
+    NewSession {
+        user_id: caller.user_id,
+        mark: TokensValidFrom(caller.era.least()),
+        family: secrets.family_hash(),
+        link: secrets.link_hash(),
+        user_agent: "a browser".to_owned(),
+        now,
+        expires_at: now + DAY * 30,
+        ends_at: now + DAY * 365,
+    }
+}
+
+async fn begin(store: &FreshStore, caller: Caller, now: Timestamp) -> Token {
+    let secrets = RefreshSecrets::draw().unwrap();
+    let id = store.create_session(new_session(caller, &secrets, now)).await.unwrap().unwrap();
+    Token { id, secrets }
+}
+
+impl Token {
+    async fn rotate(&self, store: &FreshStore, salt: Salt, now: Timestamp) -> RotateSession {
+        let rotation = Rotation {
+            id: self.id,
+            family: self.secrets.family_hash(),
+            presented: self.secrets.link_hash(),
+            next: self.secrets.next(salt).link_hash(),
+            salt,
+            now,
+            expires_at: now + DAY * 30,
+        };
+        store.rotate_session(rotation).await.unwrap()
+    }
+
+    fn next(&self, salt: Salt) -> Self {
+        Self { id: self.id, secrets: self.secrets.next(salt) }
+    }
+}
+
+fn after(seconds: i64) -> Timestamp {
+    noon() + SignedDuration::from_secs(seconds)
+}
+
+pub async fn a_session_is_listed_as_it_was_begun(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    assert_eq!(store.list_sessions(ada, noon()).await.unwrap(), []);
+    let first = begin(store, ada, noon()).await;
+    let second = begin(store, ada, after(1)).await;
+    begin(store, bob, noon()).await;
+    let session = |id, now: Timestamp| Session {
+        id,
+        user_agent: "a browser".to_owned(),
+        created_at: now,
+        used_at: now,
+        expires_at: now + DAY * 30,
+    };
+    let expected = [session(second.id, after(1)), session(first.id, noon())];
+    assert_eq!(store.list_sessions(ada, after(2)).await.unwrap(), expected);
+    first.rotate(store, [1; 16], after(3)).await;
+    let used =
+        Session { used_at: after(3), expires_at: after(3) + DAY * 30, ..expected[1].clone() };
+    let listed = store.list_sessions(ada, after(4)).await.unwrap();
+    assert_eq!(listed, [used, expected[0].clone()]);
+}
+
+pub async fn a_link_is_good_once_and_repeated_for_ten_seconds(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let first = begin(store, ada, noon()).await;
+    let mark = TokensValidFrom::default();
+    let rotated = RotateSession::Rotated(ada.user_id, mark);
+    assert_eq!(first.rotate(store, [1; 16], noon()).await, rotated);
+    for seconds in [0, 1, 9] {
+        // With the salt of the first time, whatever the second brings.
+        let repeated = first.rotate(store, [2; 16], after(seconds)).await;
+        assert_eq!(repeated, RotateSession::Repeated(ada.user_id, mark, [1; 16]), "{seconds}");
+    }
+    let second = first.next([1; 16]);
+    assert_eq!(second.rotate(store, [3; 16], after(20)).await, rotated);
+    let third = second.next([3; 16]);
+    assert_eq!(third.rotate(store, [4; 16], after(40)).await, rotated);
+}
+
+pub async fn a_spent_link_ends_the_session(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    for (is_grandparent, seconds) in [(false, 10), (false, 11), (false, 86_400), (true, 1)] {
+        let first = begin(store, ada, noon()).await;
+        let other = begin(store, ada, noon()).await;
+        first.rotate(store, [1; 16], noon()).await;
+        let mut last = first.next([1; 16]);
+        if is_grandparent {
+            last.rotate(store, [2; 16], noon()).await;
+            last = last.next([2; 16]);
+        }
+        let reused = first.rotate(store, [3; 16], after(seconds)).await;
+        assert_eq!(reused, RotateSession::Reused(ada.user_id), "after {seconds} s");
+        // The good one with it, and no other session.
+        for token in [&first, &last] {
+            let gone = token.rotate(store, [4; 16], after(seconds)).await;
+            assert_eq!(gone, RotateSession::NoSuchSession);
+        }
+        let others = other.rotate(store, [5; 16], after(seconds)).await;
+        assert!(matches!(others, RotateSession::Rotated(..)), "{others:?}");
+    }
+}
+
+pub async fn of_many_who_go_on_at_once_all_get_the_same(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    for round in 0..5 {
+        let first = begin(store, ada, noon()).await;
+        let attempts = (0..20_u8).map(|number| first.rotate(store, [number; 16], noon()));
+        let outcomes = join_all(attempts).await;
+        let mut salts = Vec::new();
+        for (number, outcome) in (0..20_u8).zip(outcomes) {
+            salts.push(match outcome {
+                RotateSession::Rotated(..) => [number; 16],
+                RotateSession::Repeated(_, _, salt) => salt,
+                other => panic!("round {round}: {other:?}"),
+            });
+        }
+        salts.dedup();
+        assert_eq!(salts.len(), 1, "round {round}: {salts:?}");
+        let second = first.next(salts[0]).rotate(store, [99; 16], noon()).await;
+        assert!(matches!(second, RotateSession::Rotated(..)), "{second:?}");
+    }
+}
+
+/// Numbers of sessions can be guessed: whoever does must not end those of others.
+pub async fn another_secret_ends_nothing(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let first = begin(store, ada, noon()).await;
+    let stranger = Token { id: first.id, secrets: RefreshSecrets::draw().unwrap() };
+    let missing = Token { id: SessionId(4711), secrets: RefreshSecrets::draw().unwrap() };
+    for token in [stranger, missing] {
+        let refused = token.rotate(store, [1; 16], noon()).await;
+        assert_eq!(refused, RotateSession::NoSuchSession);
+    }
+    let good = first.rotate(store, [1; 16], noon()).await;
+    assert!(matches!(good, RotateSession::Rotated(..)), "{good:?}");
+}
+
+pub async fn a_session_that_is_not_used_expires(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let month = 30 * 86_400;
+    let first = begin(store, ada, noon()).await;
+    assert_eq!(store.list_sessions(ada, after(month)).await.unwrap(), []);
+    assert_eq!(store.list_sessions(ada, after(month - 1)).await.unwrap().len(), 1);
+    let gone = first.rotate(store, [1; 16], after(month)).await;
+    assert_eq!(gone, RotateSession::NoSuchSession);
+    let rotated = first.rotate(store, [1; 16], after(month - 1)).await;
+    assert!(matches!(rotated, RotateSession::Rotated(..)), "{rotated:?}");
+    // It is good for another month; that one was the first's.
+    assert_eq!(store.list_sessions(ada, after(month)).await.unwrap().len(), 1);
+}
+
+pub async fn a_session_ends_however_much_it_is_used(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let mut token = begin(store, ada, noon()).await;
+    let days = |days: i64| after(days * 86_400);
+    for day in (20..365).step_by(20) {
+        let outcome = token.rotate(store, [1; 16], days(day)).await;
+        assert!(matches!(outcome, RotateSession::Rotated(..)), "day {day}: {outcome:?}");
+        token = token.next([1; 16]);
+    }
+    let listed = store.list_sessions(ada, days(361)).await.unwrap();
+    assert_eq!(listed[0].expires_at, days(365));
+    let gone = token.rotate(store, [1; 16], days(365)).await;
+    assert_eq!(gone, RotateSession::NoSuchSession);
+}
+
+pub async fn a_session_ends_with_the_tokens_of_its_account(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let (hers, his) = (begin(store, ada, noon()).await, begin(store, bob, noon()).await);
+    let spent = begin(store, ada, noon()).await;
+    spent.rotate(store, [1; 16], noon()).await;
+    store.sign_out(ada, noon()).await.unwrap();
+    for token in [&hers, &spent] {
+        assert_eq!(token.rotate(store, [1; 16], noon()).await, RotateSession::NoSuchSession);
+    }
+    let others = his.rotate(store, [1; 16], noon()).await;
+    assert!(matches!(others, RotateSession::Rotated(..)), "{others:?}");
+    let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
+    let again = super::stores::with_mark(ada, found.tokens_valid_from);
+    assert_eq!(store.list_sessions(again, noon()).await.unwrap(), []);
+    let new = begin(store, again, noon()).await;
+    let rotated = new.rotate(store, [1; 16], noon()).await;
+    assert_eq!(rotated, RotateSession::Rotated(ada.user_id, found.tokens_valid_from));
+    store.delete_user(again, ada.user_id).await.unwrap();
+    let gone = new.next([1; 16]).rotate(store, [2; 16], noon()).await;
+    assert_eq!(gone, RotateSession::NoSuchSession);
+}
+
+/// The password was right when it was checked, and is another one now.
+pub async fn a_session_is_not_begun_under_an_old_mark(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let secrets = RefreshSecrets::draw().unwrap();
+    store.sign_out(ada, noon()).await.unwrap();
+    let refused = store.create_session(new_session(ada, &secrets, noon())).await.unwrap();
+    assert_eq!(refused, None);
+    let gone = store.gone().await;
+    let refused = store.create_session(new_session(gone, &secrets, noon())).await.unwrap();
+    assert_eq!(refused, None);
+}
+
+pub async fn sessions_are_their_owners_to_end(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let [first, second, third] = [
+        begin(store, ada, noon()).await,
+        begin(store, ada, noon()).await,
+        begin(store, ada, noon()).await,
+    ];
+    let his = begin(store, bob, noon()).await;
+    for id in [first.id, SessionId(4711), SessionId(0), SessionId(i64::MIN)] {
+        assert!(!store.end_sessions(bob, Some(id)).await.unwrap(), "{id:?}");
+    }
+    assert!(store.end_sessions(ada, Some(first.id)).await.unwrap());
+    assert!(!store.end_sessions(ada, Some(first.id)).await.unwrap());
+    assert_eq!(first.rotate(store, [1; 16], noon()).await, RotateSession::NoSuchSession);
+    let rotated = second.rotate(store, [1; 16], noon()).await;
+    assert!(matches!(rotated, RotateSession::Rotated(..)), "{rotated:?}");
+    assert!(store.end_sessions(ada, None).await.unwrap());
+    assert!(!store.end_sessions(ada, None).await.unwrap());
+    for token in [second.next([1; 16]), third] {
+        assert_eq!(token.rotate(store, [2; 16], noon()).await, RotateSession::NoSuchSession);
+    }
+    assert_eq!(store.list_sessions(bob, noon()).await.unwrap()[0].id, his.id);
+    let ghost = store.gone().await;
+    assert_gone(store.end_sessions(ghost, None).await);
+}
+
+pub async fn the_hundred_used_last_are_kept(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let most = i64::from(MOST_SESSIONS);
+    let first = begin(store, ada, after(0)).await;
+    for number in 1..most {
+        begin(store, ada, after(number)).await;
+    }
+    assert_eq!(store.list_sessions(ada, after(most)).await.unwrap().len(), 100);
+    // Used last though it was begun first.
+    first.rotate(store, [1; 16], after(most)).await;
+    let last = begin(store, ada, after(most + 1)).await;
+    let kept = store.list_sessions(ada, after(most + 1)).await.unwrap();
+    assert_eq!(kept.len(), 100);
+    assert_eq!((kept[0].id, kept[1].id), (last.id, first.id));
+    assert_eq!(kept.last().unwrap().used_at, after(2));
+}
