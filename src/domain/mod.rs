@@ -3,6 +3,7 @@
 
 pub mod caller;
 pub mod email;
+pub mod event;
 pub mod page;
 pub mod policy;
 pub mod post;

@@ -97,6 +97,7 @@ migrations! {
     "0005_post_search",
     "0006_tokens_valid_from",
     "0007_sessions",
+    "0008_events",
 }
 
 /// A migration as the database remembers it.

@@ -32,6 +32,7 @@ use jiff::Timestamp;
 
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
+use crate::domain::event::Event;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
@@ -100,6 +101,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends one session of the caller's, or all; whether there was one.
     async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool>;
+
+    /// Keeps an event of the account, if that is there, and forgets old ones.
+    async fn record_event(&self, user: UserId, event: Event) -> Result<()>;
+
+    /// The newest events of the caller's account, the newest first
+    /// ([`crate::domain::event::MOST_EVENTS`]).
+    async fn list_events(&self, caller: Caller) -> Result<Vec<Event>>;
 
     /// Removes the caller's own account with their posts and votes; the counts of the posts
     /// that they had voted on follow.

@@ -9,6 +9,7 @@ mod address;
 mod admin;
 mod connect;
 mod error;
+mod events;
 mod lists;
 mod posts;
 mod schema;
@@ -37,6 +38,7 @@ use super::{
 };
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
+use crate::domain::event::Event;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
@@ -181,6 +183,14 @@ impl Store for PostgresStore {
 
     async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool> {
         self.run(move |pool| async move { sessions::end_sessions(&pool, caller, id).await }).await
+    }
+
+    async fn record_event(&self, user: UserId, event: Event) -> Result<()> {
+        self.run(move |pool| async move { events::record_event(&pool, user, event).await }).await
+    }
+
+    async fn list_events(&self, caller: Caller) -> Result<Vec<Event>> {
+        self.run(move |pool| async move { events::list_events(&pool, caller).await }).await
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {

@@ -4,7 +4,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::{lists, posts, schema, search, sessions, users, votes};
+use super::{events, lists, posts, schema, search, sessions, users, votes};
 
 /// A statement of a request.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
     let files = [
         users::STATEMENTS,
         sessions::STATEMENTS,
+        events::STATEMENTS,
         posts::STATEMENTS,
         lists::STATEMENTS,
         search::STATEMENTS,

@@ -7,6 +7,7 @@
 
 mod admin;
 mod connection;
+mod events;
 mod posts;
 mod reader;
 mod row;
@@ -30,6 +31,7 @@ use super::{
 };
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
+use crate::domain::event::Event;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
@@ -129,6 +131,14 @@ impl Store for SqliteStore {
 
     async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool> {
         self.writer.run(move |database| sessions::end_sessions(database, caller, id)).await
+    }
+
+    async fn record_event(&self, user: UserId, event: Event) -> Result<()> {
+        self.writer.run(move |database| events::record_event(database, user, event)).await
+    }
+
+    async fn list_events(&self, caller: Caller) -> Result<Vec<Event>> {
+        self.readers.run(move |database| events::list_events(database, caller)).await
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 7] = [
+const REVISIONS: [&str; 8] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -13,6 +13,7 @@ const REVISIONS: [&str; 7] = [
     "0005_post_search",
     "0006_tokens_valid_from",
     "0007_sessions",
+    "0008_events",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

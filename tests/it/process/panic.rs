@@ -16,6 +16,7 @@ use post_api::api::{self, openapi};
 use post_api::auth::{Algorithm, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::Email;
+use post_api::domain::event::Event;
 use post_api::domain::page::{Page, PostList};
 use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
@@ -109,6 +110,12 @@ impl Store for Broken {
     async fn end_sessions(&self, _: Caller, _: Option<SessionId>) -> Result<bool> {
         self.fail()
     }
+    async fn record_event(&self, _: UserId, _: Event) -> Result<()> {
+        self.fail()
+    }
+    async fn list_events(&self, _: Caller) -> Result<Vec<Event>> {
+        self.fail()
+    }
     async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
         self.fail()
     }
@@ -174,6 +181,7 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("POST", "/users/me/password", password_change.to_string()),
         ("POST", "/logout", String::new()),
         ("GET", "/users/me/sessions", String::new()),
+        ("GET", "/users/me/events", String::new()),
         ("DELETE", "/users/me/sessions", String::new()),
         ("DELETE", "/users/me/sessions/1", String::new()),
         ("POST", "/posts", post.to_string()),

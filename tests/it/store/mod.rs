@@ -16,6 +16,9 @@ mod account;
 /// Sign-ins that last: how they begin, go on and end.
 mod sessions;
 
+/// Events of accounts: which are kept, and who sees them.
+mod events;
+
 /// Posts and drafts: who sees, changes and removes them, and that they are kept as they came.
 mod posts;
 
@@ -88,6 +91,11 @@ macro_rules! every_case_on {
                 a_session_is_not_begun_under_an_old_mark
                 sessions_are_their_owners_to_end
                 the_hundred_used_last_are_kept;
+            events:
+                an_event_is_found_as_it_was_recorded
+                the_newest_hundred_are_shown
+                refusals_do_not_push_the_others_out
+                events_go_with_their_account;
             posts:
                 a_post_is_found_as_it_was_written
                 a_refused_post_is_a_fault

@@ -83,7 +83,7 @@ fn what_a_deletion_cascades_to_is_found_by_an_index() {
            JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
           WHERE contype = 'f' AND connamespace = 'public'::regnamespace",
     );
-    assert_eq!(references.len(), 5, "{references:?}");
+    assert_eq!(references.len(), 6, "{references:?}");
     for (table, column) in references {
         let sql = format!("DELETE FROM {table} WHERE {column} = $1");
         let lines = plan(&database, &sql, 1, "int8");

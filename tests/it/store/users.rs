@@ -158,6 +158,7 @@ pub async fn assert_gone_everywhere(
     }
     assert_gone(store.sign_out(ghost, noon()).await);
     assert_gone(store.list_sessions(ghost, noon()).await);
+    assert_gone(store.list_events(ghost).await);
     for id in [None, Some(SessionId(1))] {
         assert_gone(store.end_sessions(ghost, id).await);
     }

@@ -93,6 +93,7 @@ async fn a_plan_says_what_an_upgrade_would_do() {
         "up   0005_post_search: adds index post_search on posts",
         "up   0006_tokens_valid_from: adds column users.tokens_valid_from",
         "up   0007_sessions: adds table sessions",
+        "up   0008_events: adds table events",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();

@@ -1,0 +1,56 @@
+//! Events of accounts in PostgreSQL.
+
+use tokio_postgres::Row;
+
+use super::session::{Sessions, Value, column};
+use super::statement::{Statement, statements};
+use super::users::{accepted, find_caller};
+use crate::domain::caller::Caller;
+use crate::domain::event::{Event, EventKind, MOST_EVENTS, MOST_REFUSALS};
+use crate::domain::user::UserId;
+use crate::store::Result;
+
+statements! {
+    RECORD_EVENT(INT8, TEXT, BOOL, TIMESTAMPTZ, TEXT) =
+        "INSERT INTO events (user_id, kind, is_refusal, at, client)
+         SELECT id, $2, $3, $4, $5 FROM users WHERE id = $1";
+    FORGET_EVENTS(INT8, BOOL, INT8) =
+        "DELETE FROM events
+          WHERE user_id = $1 AND is_refusal = $2
+            AND id <= (SELECT id FROM events
+                        WHERE user_id = $1 AND is_refusal = $2
+                        ORDER BY id DESC LIMIT 1 OFFSET $3)";
+    LIST_EVENTS(INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8) =
+        "SELECT events.kind, events.at, events.client
+           FROM users JOIN events ON events.user_id = users.id
+          WHERE users.id = $1 AND users.tokens_valid_from BETWEEN $2 AND $3
+          ORDER BY events.id DESC LIMIT $4";
+}
+
+pub(super) async fn record_event(sessions: &Sessions, user: UserId, event: Event) -> Result<()> {
+    let (name, is_refusal) = (event.kind.name(), event.kind.is_refusal());
+    let client = event.client.map(|client| client.to_string());
+    let values: [Value<'_>; 5] = [&user.0, &name, &is_refusal, &event.at, &client];
+    sessions.query(&RECORD_EVENT, &values).await?;
+    let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MOST_EVENTS });
+    sessions.query(&FORGET_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
+    Ok(())
+}
+
+pub(super) async fn list_events(sessions: &Sessions, caller: Caller) -> Result<Vec<Event>> {
+    let (id, least, most) = accepted(caller);
+    let limit = i64::from(MOST_EVENTS);
+    let rows = sessions.query(&LIST_EVENTS, &[&id, &least, &most, &limit]).await?;
+    let events = rows.iter().map(read_event).collect::<Result<Vec<_>>>()?;
+    // Asked last: who is there now was there when the list was read.
+    find_caller(sessions, caller).await?;
+    Ok(events.into_iter().flatten().collect())
+}
+
+/// `None` of a kind that only a newer version knows.
+fn read_event(row: &Row) -> Result<Option<Event>> {
+    let at = column(row, 1)?;
+    let client = column::<Option<&str>>(row, 2)?.and_then(|client| client.parse().ok());
+    let kind = EventKind::of(column(row, 0)?);
+    Ok(kind.map(|kind| Event { kind, at, client }))
+}

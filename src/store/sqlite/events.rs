@@ -1,0 +1,58 @@
+//! Events of accounts in SQLite.
+
+use rusqlite::{Connection, Row, params};
+
+use super::row::timestamp;
+use super::statements::statements;
+use super::users::{accepted, find_caller};
+use crate::domain::caller::Caller;
+use crate::domain::event::{Event, EventKind, MOST_EVENTS, MOST_REFUSALS};
+use crate::domain::user::UserId;
+use crate::store::Result;
+
+statements! {
+    RECORD_EVENT = "INSERT INTO events (user_id, kind, is_refusal, at, client)
+         SELECT id, ?2, ?3, ?4, ?5 FROM users WHERE id = ?1";
+    FORGET_EVENTS = "DELETE FROM events
+          WHERE user_id = ?1 AND is_refusal = ?2
+            AND id <= (SELECT id FROM events
+                        WHERE user_id = ?1 AND is_refusal = ?2
+                        ORDER BY id DESC LIMIT 1 OFFSET ?3)";
+    LIST_EVENTS = "SELECT events.kind, events.at, events.client
+           FROM users JOIN events ON events.user_id = users.id
+          WHERE users.id = ?1 AND users.tokens_valid_from BETWEEN ?2 AND ?3
+          ORDER BY events.id DESC LIMIT ?4";
+}
+
+pub(super) fn record_event(database: &Connection, user: UserId, event: Event) -> Result<()> {
+    let is_refusal = event.kind.is_refusal();
+    database.prepare_cached(RECORD_EVENT)?.execute(params![
+        user.0,
+        event.kind.name(),
+        is_refusal,
+        event.at.as_microsecond(),
+        event.client.map(|client| client.to_string()),
+    ])?;
+    let kept = if is_refusal { MOST_REFUSALS } else { MOST_EVENTS };
+    database.prepare_cached(FORGET_EVENTS)?.execute(params![user.0, is_refusal, kept])?;
+    Ok(())
+}
+
+pub(super) fn list_events(database: &Connection, caller: Caller) -> Result<Vec<Event>> {
+    let [id, least, most] = accepted(caller);
+    let mut statement = database.prepare_cached(LIST_EVENTS)?;
+    let rows = statement.query_map([id, least, most, i64::from(MOST_EVENTS)], read_event)?;
+    let events = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    // Asked last: who is there now was there when the list was read.
+    find_caller(database, caller)?;
+    Ok(events.into_iter().flatten().collect())
+}
+
+/// `None` of a kind that only a newer version knows.
+fn read_event(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
+    let (at, client) =
+        (timestamp(row, 1)?, row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?);
+    let client = client.and_then(|client| client.parse().ok());
+    let kind = EventKind::of(row.get_ref(0)?.as_str()?);
+    Ok(kind.map(|kind| Event { kind, at, client }))
+}
