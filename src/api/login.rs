@@ -7,11 +7,13 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::responses::{ApiResult, BodyRefusals, Failures, Refusal, ValidationRefusals};
+use super::responses::{
+    ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, ValidationRefusals,
+};
 use crate::auth::Verdict;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, PasswordHash};
-use crate::http::{ApiError, App, BodyKind, Input, Json, Problem, Reading, Valid};
+use crate::http::{ApiError, App, BodyKind, Client, Input, Json, Problem, Reading, Valid};
 
 /// The form.
 #[derive(Deserialize, ToSchema)]
@@ -70,13 +72,25 @@ impl Input for LoginForm {
         (status = 200, description = "Successful Response", body = Token),
         (status = 403, description = "No account has this address and password", body = Refusal,
             example = json!({"detail": "invalid credentials"})),
-        BodyRefusals, ValidationRefusals, Failures
+        BodyRefusals, ValidationRefusals, RateRefusals, Failures
     )
 )]
 pub(super) async fn login(
     State(app): State<Arc<App>>,
+    Client(client): Client,
     Valid(form): Valid<LoginForm>,
 ) -> ApiResult<Json<Token>> {
+    let attempt = app.rate_limits.begin_login(client, &form.username).await?;
+    let answer = sign_in(&app, form).await;
+    match &answer {
+        Ok(_) => attempt.succeeded().await,
+        Err(ApiError::InvalidLogin) => attempt.failed().await?,
+        Err(_) => attempt.undecided(),
+    }
+    answer
+}
+
+async fn sign_in(app: &App, form: LoginForm) -> ApiResult<Json<Token>> {
     // What is no address can have no account; the work is the same.
     let credentials = match Email::parse(&form.username) {
         Ok(email) => app.store.find_credentials(email).await?,
@@ -90,7 +104,7 @@ pub(super) async fn login(
     match verdict {
         Verdict::Wrong => return Err(ApiError::InvalidLogin),
         Verdict::Right => {}
-        Verdict::RightButWeak(stronger) => upgrade(&app, &credentials, stronger).await,
+        Verdict::RightButWeak(stronger) => upgrade(app, &credentials, stronger).await,
     }
     let access_token = app.tokens.issue(credentials.user_id)?;
     Ok(Json(Token { access_token, token_type: "bearer" }))

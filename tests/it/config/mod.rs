@@ -2,4 +2,5 @@
 
 mod database;
 mod dotenv;
+mod rates;
 mod settings;

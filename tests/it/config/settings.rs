@@ -87,7 +87,7 @@ fn every_setting_takes_what_it_should() {
 
 #[test]
 fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
-    let refused: [(&str, &[&str]); 21] = [
+    let refused: [(&str, &[&str]); 29] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         (
@@ -106,6 +106,14 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
         ("ARGON2_MEMORY_KIB", &["0", "7", "31", "1048577"]),
         ("ARGON2_ITERATIONS", &["0", "33"]),
         ("ARGON2_PARALLELISM", &["0", "65"]),
+        ("TRUSTED_PROXIES", &["proxy", "*", "10.0.0.0/33", "0.0.0.0/0", "10.0.0.1 10.0.0.2"]),
+        ("RATE_LIMITS", &["yes"]),
+        ("RATE_LIMIT_LOGIN_ADDRESS", &["0/1s", "1/0s", "1000001/1s", "1/25h", "1/86401s", "20"]),
+        ("RATE_LIMIT_LOGIN_ACCOUNT", &["20/5", "20/m", "/5m", "20/5m/1", "-1/5m", "+1/5m"]),
+        ("RATE_LIMIT_LOGIN_GUARDED", &["1.5/1h", "1/1d", "1 / 1h", "none", "on"]),
+        ("LOGIN_MAX_FAILURES", &["0", "101", "off"]),
+        ("RATE_LIMIT_SIGN_UP", &["99999999999999999999/1h", "1/99999999999999999999h"]),
+        ("RATE_LIMIT_WRITES", &["1/1M", "/", "//"]),
         (
             "CORS_ORIGINS",
             &[
@@ -190,6 +198,14 @@ fn all_faults_are_told_at_once() {
         "ARGON2_MEMORY_KIB",
         "ARGON2_ITERATIONS",
         "ARGON2_PARALLELISM",
+        "TRUSTED_PROXIES",
+        "RATE_LIMITS",
+        "RATE_LIMIT_LOGIN_ADDRESS",
+        "RATE_LIMIT_LOGIN_ACCOUNT",
+        "LOGIN_MAX_FAILURES",
+        "RATE_LIMIT_LOGIN_GUARDED",
+        "RATE_LIMIT_SIGN_UP",
+        "RATE_LIMIT_WRITES",
         "CORS_ORIGINS",
         "ROOT_PATH",
         "DOCS",

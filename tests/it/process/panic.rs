@@ -22,6 +22,7 @@ use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::http::{App, LargeAnswers, Limits, Pages, Shelled, wrap};
+use post_api::rate_limits::RateLimits;
 use post_api::store::{ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError};
 use secrecy::SecretString;
 use serde_json::json;
@@ -116,6 +117,7 @@ fn broken(way: Way) -> (Shelled, String) {
         tokens,
         clock,
         policy: Policy::default(),
+        rate_limits: RateLimits::off(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
         large_answers: LargeAnswers::default(),
         root_path: String::new(),
