@@ -105,7 +105,7 @@ impl<K: Copy + Eq + Hash> Limit<K> {
                 outcome
             }
             // Comes of removing and of waiting for a limited time, neither of which is done here.
-            _ => change(&mut Duration::ZERO),
+            _ => change(&mut Duration::default()),
         }
     }
 }
