@@ -4,7 +4,7 @@
 //! From the right, because what stands there was written last. Whatever a client has written, an open
 //! quotation mark included, cannot change how that is read. Whom to believe is `client`'s.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::HeaderName;
 use axum::http::header::{FORWARDED, HeaderMap};
@@ -81,21 +81,15 @@ fn node(text: &str) -> Option<IpAddr> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_canonical());
     }
-    let (address, port) = match text.strip_prefix('[') {
-        Some(text) => {
-            let (address, port) = text.split_once(']')?;
-            let address: Ipv6Addr = address.parse().ok()?;
-            if port.is_empty() {
-                return Some(IpAddr::V6(address).to_canonical());
-            }
-            (IpAddr::V6(address), port.strip_prefix(':')?)
-        }
-        None => {
-            let (address, port) = text.split_once(':')?;
-            (IpAddr::V4(address.parse().ok()?), port)
-        }
-    };
-    is_port(port).then(|| address.to_canonical())
+    if let Some(text) = text.strip_prefix('[') {
+        let (address, port) = text.split_once(']')?;
+        let address: Ipv6Addr = address.parse().ok()?;
+        let is_whole = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return is_whole.then(|| IpAddr::V6(address).to_canonical());
+    }
+    let (address, port) = text.split_once(':')?;
+    let address: Ipv4Addr = address.parse().ok()?;
+    is_port(port).then_some(IpAddr::V4(address))
 }
 
 /// Up to five digits, or a name that stands for some.

@@ -58,7 +58,7 @@ async fn guessing_from_many_addresses_ends_and_the_owner_gets_in() {
 /// where they were known before.
 #[tokio::test]
 async fn an_account_has_a_limit_of_its_own() {
-    let app = limited(Rates { login_account: rate(30, 60), ..Rates::default() }).await;
+    let app = limited(Rates { login_account: Some(rate(30, 60)), ..Rates::default() }).await;
     app.sign_up("ada").await;
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     for number in 0..30 {
@@ -92,7 +92,8 @@ async fn guessing_all_at_once_gets_no_further() {
 /// Status, headers and body of every attempt, whether the account exists or not.
 #[tokio::test]
 async fn unknown_accounts_are_limited_like_known_ones() {
-    let rates = Rates { login_max_failures: 30, login_account: rate(50, 60), ..Rates::default() };
+    let rates =
+        Rates { login_max_failures: 30, login_account: Some(rate(50, 60)), ..Rates::default() };
     let mut seen = Vec::new();
     for has_account in [true, false] {
         let app = limited(rates).await;

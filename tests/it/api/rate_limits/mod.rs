@@ -39,8 +39,8 @@ async fn behind(proxies: &str, rates: Rates) -> TestApp {
     TestApp::set_up(Setup { rates: Some(rates), trusted_proxies, ..Setup::default() }).await
 }
 
-fn rate(count: u32, seconds: u64) -> Option<Rate> {
-    Some(Rate::new(count, Duration::from_secs(seconds)))
+fn rate(count: u32, seconds: u64) -> Rate {
+    Rate::new(count, Duration::from_secs(seconds))
 }
 
 /// A request with a body of JSON.

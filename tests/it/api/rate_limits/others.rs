@@ -9,7 +9,8 @@ use super::{GUESSER, OWNER, assert_refused, assert_silent, limited, rate, sign_u
 use crate::support::{Answer, Persona, TestApp};
 
 async fn few() -> TestApp {
-    limited(Rates { sign_up: rate(3, 60), writes: rate(6, 60), ..Rates::default() }).await
+    limited(Rates { sign_up: Some(rate(3, 60)), writes: Some(rate(6, 60)), ..Rates::default() })
+        .await
 }
 
 #[tokio::test]
