@@ -156,7 +156,7 @@ start_service() {
     local folder=$scratch/$1 waited=0
     shift
     mkdir -p "$folder"
-    (cd "$folder" && exec env ACCESS_LOG=off "$@" "$binary" serve --upgrade --port 0) 2>"$folder/log" &
+    (cd "$folder" && exec env ACCESS_LOG=off RATE_LIMITS=off "$@" "$binary" serve --upgrade --port 0) 2>"$folder/log" &
     service=$!
     until url=$(sed -n 's/^  API   //p' "$folder/log") && [ -n "$url" ]; do
         if ! kill -0 "$service" 2>/dev/null || [ $((waited += 1)) -gt 300 ]; then

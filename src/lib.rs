@@ -14,6 +14,9 @@ pub mod auth;
 /// The only room that knows a database.
 pub mod store;
 
+/// How often somebody may do what costs others something.
+pub mod rate_limits;
+
 /// How we speak HTTP, whatever is being spoken about.
 pub mod http;
 

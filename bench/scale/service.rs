@@ -15,7 +15,10 @@ use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
-use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled};
+use post_api::http::{
+    App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
+};
+use post_api::rate_limits::RateLimits;
 use post_api::store::sqlite::SqliteStore;
 use secrecy::SecretString;
 use tower::ServiceExt as _;
@@ -64,6 +67,7 @@ impl Service {
             tokens: issuer(),
             clock,
             policy: Policy::default(),
+            rate_limits: RateLimits::off(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_answers: LargeAnswers::default(),
             root_path: String::new(),
@@ -72,6 +76,7 @@ impl Service {
             origins: Origins::Any,
             access_log: false,
             large_bodies: LargeBodies::default(),
+            trusted_proxies: TrustedProxies::default(),
         };
         Self { routes: api::routes(app, shell, false), tokens: Arc::new(tokens), posts }
     }

@@ -1,6 +1,7 @@
 //! One's own account. Whatever could take it over, or ends it, asks for the password once more or ends
 //! every token of the account; what a token was good for, it is not good for after the answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::login::Token;
 use super::responses::{
-    ApiResult, BodyRefusals, Failures, Refusal, TokenRefusals, ValidationRefusals,
+    ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, TokenRefusals, ValidationRefusals,
 };
 use super::users::{UserOut, email, password};
 use crate::auth::Verdict;
@@ -20,7 +21,9 @@ use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::policy::Policy;
 use crate::domain::user::UserId;
-use crate::http::{ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, text};
+use crate::http::{
+    ApiError, App, BodyKind, Client, Input, Integer, Json, Problem, Reading, Valid, text,
+};
 use crate::store::{ChangeEmail, DeleteUser};
 
 /// Another address.
@@ -173,16 +176,17 @@ pub(super) async fn get_me(
             example = json!({"detail": "invalid credentials"})),
         (status = 409, description = "The address belongs to another account", body = Refusal,
             example = json!({"detail": "a user with this email already exists"})),
-        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+        TokenRefusals, BodyRefusals, ValidationRefusals, RateRefusals, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn change_email(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Client(client): Client,
     Valid(change): Valid<NewEmail>,
 ) -> ApiResult<Json<EmailChanged>> {
-    confirm(&app, caller, change.current_password).await?;
+    confirm(&app, caller, client, change.current_password).await?;
     match app.store.change_email(caller, change.email, app.clock.now()).await? {
         ChangeEmail::Changed(user, mark) => {
             tracing::info!(user = user.id.0, "e-mail address changed");
@@ -204,16 +208,17 @@ pub(super) async fn change_email(
         (status = 200, description = "Successful Response", body = Token),
         (status = 403, description = "The password is not the account's", body = Refusal,
             example = json!({"detail": "invalid credentials"})),
-        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+        TokenRefusals, BodyRefusals, ValidationRefusals, RateRefusals, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn change_password(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Client(client): Client,
     Valid(change): Valid<NewPassword>,
 ) -> ApiResult<Json<Token>> {
-    confirm(&app, caller, change.current_password).await?;
+    confirm(&app, caller, client, change.current_password).await?;
     let hash = app.passwords.hash(change.new_password).await?;
     let mark = app.store.change_password(caller, hash, app.clock.now()).await?;
     tracing::info!(user = caller.user_id.0, "password changed");
@@ -248,16 +253,17 @@ pub(super) async fn sign_out(State(app): State<Arc<App>>, caller: Caller) -> Api
         (status = 204, description = "Successful Response"),
         (status = 403, description = "The password is not the account's", body = Refusal,
             example = json!({"detail": "invalid credentials"})),
-        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+        TokenRefusals, BodyRefusals, ValidationRefusals, RateRefusals, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn delete_me(
     State(app): State<Arc<App>>,
     caller: Caller,
+    client: Client,
     Valid(confirmation): Valid<Confirmation>,
 ) -> ApiResult<StatusCode> {
-    match delete(&app, caller, caller.user_id, confirmation).await? {
+    match delete(&app, caller, client, caller.user_id, confirmation).await? {
         DeleteUser::Deleted => Ok(StatusCode::NO_CONTENT),
         DeleteUser::NotOwner | DeleteUser::NoSuchUser => Err(ApiError::InvalidToken),
     }
@@ -279,20 +285,21 @@ pub(super) async fn delete_me(
             body = Refusal, example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such account", body = Refusal,
             example = json!({"detail": "the user with the id:7 was no found"})),
-        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+        TokenRefusals, BodyRefusals, ValidationRefusals, RateRefusals, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn delete_user(
     State(app): State<Arc<App>>,
     caller: Caller,
+    client: Client,
     Valid(Deletion { id, confirmation }): Valid<Deletion>,
 ) -> ApiResult<StatusCode> {
     let Some(known) = id.as_i64().map(UserId) else {
         app.store.find_caller(caller).await?;
         return Err(ApiError::NoSuchUser(id));
     };
-    match delete(&app, caller, known, confirmation).await? {
+    match delete(&app, caller, client, known, confirmation).await? {
         DeleteUser::Deleted => Ok(StatusCode::NO_CONTENT),
         DeleteUser::NotOwner => Err(ApiError::NotOwner),
         DeleteUser::NoSuchUser => Err(ApiError::NoSuchUser(id)),
@@ -303,11 +310,12 @@ pub(super) async fn delete_user(
 async fn delete(
     app: &App,
     caller: Caller,
+    Client(client): Client,
     id: UserId,
     Confirmation(password): Confirmation,
 ) -> ApiResult<DeleteUser> {
     if let Some(password) = password.filter(|_| id == caller.user_id) {
-        confirm(app, caller, password).await?;
+        confirm(app, caller, client, password).await?;
     }
     let outcome = app.store.delete_user(caller, id).await?;
     if outcome == DeleteUser::Deleted {
@@ -316,13 +324,31 @@ async fn delete(
     Ok(outcome)
 }
 
-/// A token may have been stolen, or left on a screen: the password says that it is the owner.
-async fn confirm(app: &App, caller: Caller, password: SecretString) -> ApiResult<()> {
-    let credentials = app.store.find_own_credentials(caller).await?;
-    match app.passwords.verify(password, Some(credentials.password_hash)).await? {
-        Verdict::Wrong => Err(ApiError::InvalidLogin),
+/// A token may have been stolen, or left on a screen: the password says that it is the owner. Whoever tries
+/// passwords here is held off as at the login.
+async fn confirm(
+    app: &App,
+    caller: Caller,
+    client: Option<IpAddr>,
+    password: SecretString,
+) -> ApiResult<()> {
+    let user = app.store.find_me(caller).await?;
+    let stored = app.store.find_own_credentials(caller).await?.password_hash;
+    let attempt = app.rate_limits.begin_login(client, user.email.as_str()).await?;
+    match app.passwords.verify(password, Some(stored)).await {
+        Ok(Verdict::Wrong) => {
+            attempt.failed().await?;
+            Err(ApiError::InvalidLogin)
+        }
         // A weak hash is replaced when its owner signs in.
-        Verdict::Right | Verdict::RightButWeak(_) => Ok(()),
+        Ok(Verdict::Right | Verdict::RightButWeak(_)) => {
+            attempt.succeeded().await;
+            Ok(())
+        }
+        Err(error) => {
+            attempt.undecided();
+            Err(error.into())
+        }
     }
 }
 

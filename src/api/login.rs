@@ -1,6 +1,7 @@
 //! Signing in: the password form of OAuth2 (RFC 6749, 4.3), as the reference takes it, and the refresh
 //! form (section 6). What a session is belongs to `sessions`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::responses::{ApiResult, BodyRefusals, Failures, Refusal, ValidationRefusals};
+use super::responses::{
+    ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, ValidationRefusals,
+};
 use super::sessions;
 use crate::auth::Verdict;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, PasswordHash};
-use crate::http::{ApiError, App, BodyKind, Input, Json, Problem, Reading, Valid};
+use crate::http::{ApiError, App, BodyKind, Client, Input, Json, Problem, Reading, Valid};
 
 /// The form.
 #[derive(Deserialize, ToSchema)]
@@ -124,15 +127,16 @@ fn name_of_client(request: &Reading<'_>) -> String {
         (status = 200, description = "Successful Response", body = Token),
         (status = 403, description = "No account has this address and password", body = Refusal,
             example = json!({"detail": "invalid credentials"})),
-        BodyRefusals, ValidationRefusals, Failures
+        BodyRefusals, ValidationRefusals, RateRefusals, Failures
     )
 )]
 pub(super) async fn login(
     State(app): State<Arc<App>>,
+    Client(client): Client,
     Valid(form): Valid<LoginForm>,
 ) -> ApiResult<Json<Token>> {
     match form {
-        LoginForm::Password(login) => log_in(&app, login).await.map(Json),
+        LoginForm::Password(login) => log_in(&app, client, login).await.map(Json),
         LoginForm::Refresh(Some(token)) => {
             sessions::go_on(&app, token.expose_secret()).await.map(Json)
         }
@@ -140,7 +144,18 @@ pub(super) async fn login(
     }
 }
 
-async fn log_in(app: &App, login: PasswordLogin) -> ApiResult<Token> {
+async fn log_in(app: &App, client: Option<IpAddr>, login: PasswordLogin) -> ApiResult<Token> {
+    let attempt = app.rate_limits.begin_login(client, &login.username).await?;
+    let answer = sign_in(app, login).await;
+    match &answer {
+        Ok(_) => attempt.succeeded().await,
+        Err(ApiError::InvalidLogin) => attempt.failed().await?,
+        Err(_) => attempt.undecided(),
+    }
+    answer
+}
+
+async fn sign_in(app: &App, login: PasswordLogin) -> ApiResult<Token> {
     // What is no address can have no account; the work is the same.
     let credentials = match Email::parse(&login.username) {
         Ok(email) => app.store.find_credentials(email).await?,

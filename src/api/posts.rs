@@ -9,14 +9,15 @@ use serde_json::Value;
 
 use super::post_types::{Post, PostCreate, PostOut};
 use super::responses::{
-    ApiResult, BodyRefusals, Failures, Refusal, TokenRefusals, ValidationRefusals, created,
+    ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, TokenRefusals, ValidationRefusals,
+    created,
 };
 use crate::domain::caller::Caller;
 use crate::domain::post::{PostContent, PostId};
 use crate::domain::text::Text;
 use crate::http::{
-    ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, boolean, stored_text,
-    text,
+    ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, Writer, boolean,
+    stored_text, text,
 };
 use crate::store::ChangePost;
 
@@ -71,13 +72,13 @@ impl Input for Replacement {
     responses(
         (status = 201, description = "Successful Response", body = Post,
             headers(("Location" = String, description = "Where the post is"))),
-        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+        TokenRefusals, BodyRefusals, ValidationRefusals, RateRefusals, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn create_post(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Writer(caller): Writer,
     Valid(Content(content)): Valid<Content>,
 ) -> ApiResult<Response> {
     let post = app.store.create_post(caller, content, app.clock.now()).await?;
@@ -124,13 +125,13 @@ pub(super) async fn get_post(
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = Refusal,
             example = json!({"detail": "post with id does not exist"})),
-        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+        TokenRefusals, BodyRefusals, ValidationRefusals, RateRefusals, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn replace_post(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Writer(caller): Writer,
     Valid(replacement): Valid<Replacement>,
 ) -> ApiResult<Json<Post>> {
     let id = known_post(&app, caller, &replacement.id).await?;
@@ -150,13 +151,13 @@ pub(super) async fn replace_post(
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = Refusal,
             example = json!({"detail": "post with id does not exist"})),
-        TokenRefusals, ValidationRefusals, Failures
+        TokenRefusals, ValidationRefusals, RateRefusals, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn delete_post(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Writer(caller): Writer,
     Valid(PostPath(id)): Valid<PostPath>,
 ) -> ApiResult<StatusCode> {
     let id = known_post(&app, caller, &id).await?;

@@ -116,6 +116,17 @@ pub(super) enum ValidationRefusals {
     Invalid(HTTPValidationError),
 }
 
+/// Refusals of every operation that may be asked for only so often.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it describes what the error table writes")]
+pub(super) enum RateRefusals {
+    /// Too often: try again later
+    #[response(status = 429, headers(
+        ("Retry-After" = i64), ("RateLimit" = String), ("RateLimit-Policy" = String)
+    ))]
+    TooOften(Refusal),
+}
+
 /// Answers of every operation when the fault is ours.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it describes what the error table writes")]

@@ -11,14 +11,16 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::responses::{
-    ApiResult, BodyRefusals, Failures, Refusal, ValidationRefusals, created, serialize_timestamp,
+    ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, ValidationRefusals, created,
+    serialize_timestamp,
 };
 use crate::auth::{RefusedPassword, accept_password};
 use crate::domain::email::Email;
 use crate::domain::policy::PasswordRules;
 use crate::domain::user::{NewUser, User, UserId};
 use crate::http::{
-    ApiError, App, BodyKind, Input, Integer, Json, OptionalCaller, Problem, Reading, Valid, text,
+    ApiError, App, BodyKind, Client, Input, Integer, Json, OptionalCaller, Problem, Reading, Valid,
+    text,
 };
 use crate::store::{CreateUser, StoreError};
 
@@ -103,13 +105,15 @@ impl Input for UserPath {
             headers(("Location" = String, description = "Where the account is"))),
         (status = 409, description = "The address belongs to another account", body = Refusal,
             example = json!({"detail": "a user with this email already exists"})),
-        BodyRefusals, ValidationRefusals, Failures
+        BodyRefusals, ValidationRefusals, RateRefusals, Failures
     )
 )]
 pub(super) async fn create_user(
     State(app): State<Arc<App>>,
+    Client(client): Client,
     Valid(sign_up): Valid<SignUp>,
 ) -> ApiResult<Response> {
+    app.rate_limits.sign_up(client)?;
     let password_hash = app.passwords.hash(sign_up.password).await?;
     let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
     match app.store.create_user(new).await? {

@@ -9,13 +9,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::responses::{
-    ApiResult, BodyRefusals, Failures, Refusal, TokenRefusals, ValidationRefusals,
+    ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, TokenRefusals, ValidationRefusals,
 };
-use crate::domain::caller::Caller;
 use crate::domain::post::PostId;
 use crate::domain::vote::{self, Direction, VoteOutcome};
 use crate::http::{
-    ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, integer,
+    ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, Writer, integer,
 };
 
 /// What the caller wants done about their vote on a post.
@@ -65,13 +64,13 @@ impl Input for Ballot {
             example = json!({"detail": "Vote does not exist"})),
         (status = 409, description = "The vote was cast before", body = Refusal,
             example = json!({"detail": "user 3 has already voted on post 7"})),
-        TokenRefusals, BodyRefusals, ValidationRefusals, Failures
+        TokenRefusals, BodyRefusals, ValidationRefusals, RateRefusals, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn cast_vote(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Writer(caller): Writer,
     Valid(ballot): Valid<Ballot>,
 ) -> ApiResult<(StatusCode, Json<VoteResult>)> {
     let Some(post_id) = ballot.post_id.as_i64().map(PostId) else {

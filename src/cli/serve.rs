@@ -15,6 +15,7 @@ use crate::auth::{Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, Fault, LogFormat, Settings, Source, keep_secret};
 use crate::http::{self, App, LargeAnswers, LargeBodies, Limits, Pages, Shell};
+use crate::rate_limits::{RateLimits, RememberedFailures, SinceStart, Stopwatch};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -48,6 +49,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
         large_bodies: LargeBodies::default(),
+        trusted_proxies: settings.trusted_proxies.clone(),
     };
     let routes = api::routes(app, shell, settings.docs);
     let end = told_to_end()?;
@@ -78,10 +80,19 @@ fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
         tokens,
         clock,
         policy: settings.policy,
+        rate_limits: rate_limits(settings),
         pages,
         large_answers: LargeAnswers::default(),
         root_path: settings.root_path.clone(),
     })
+}
+
+fn rate_limits(settings: &Settings) -> RateLimits {
+    let Some(rates) = &settings.rate_limits else {
+        return RateLimits::off();
+    };
+    let stopwatch: Arc<dyn Stopwatch> = Arc::new(SinceStart::default());
+    RateLimits::new(rates, &stopwatch, Arc::new(RememberedFailures::default()))
 }
 
 /// Completes at the first SIGTERM or SIGINT; at the second the process ends at once.

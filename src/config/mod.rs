@@ -15,7 +15,8 @@ use secrecy::SecretString;
 
 use crate::auth::{Algorithm, Strength};
 use crate::domain::policy::Policy;
-use crate::http::Origins;
+use crate::http::{Origins, TrustedProxies};
+use crate::rate_limits::Rates;
 use crate::store::postgres::Address;
 
 use self::parse::Parser;
@@ -40,6 +41,9 @@ pub struct Settings {
     pub token_lifetime: Duration,
     pub policy: Policy,
     pub hash_strength: Strength,
+    pub trusted_proxies: TrustedProxies,
+    /// `None` limits nothing.
+    pub rate_limits: Option<Rates>,
     pub cors_origins: Origins,
     pub root_path: String,
     pub docs: bool,
@@ -100,6 +104,8 @@ impl Settings {
             ),
             policy: parser.policy(is_reference),
             hash_strength: parser.strength(),
+            trusted_proxies: parser.trusted_proxies("TRUSTED_PROXIES"),
+            rate_limits: parser.rate_limits(),
             cors_origins: parser.origins("CORS_ORIGINS"),
             root_path: parser.root_path("ROOT_PATH"),
             docs: parser.switch("DOCS"),

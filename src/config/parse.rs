@@ -16,7 +16,8 @@ use super::table::SETTINGS;
 use super::{Database, Fault, Settings};
 use crate::auth::{Algorithm, Strength};
 use crate::domain::policy::{Drafts, PasswordRules, Policy, SessionTimes};
-use crate::http::Origins;
+use crate::http::{Origins, TrustedProxies};
+use crate::rate_limits::{Rate, Rates};
 use crate::store::postgres::Address;
 
 /// Bytes of a key that is not refused in any mode.
@@ -206,6 +207,28 @@ impl<'a> Parser<'a> {
         strength
     }
 
+    pub(super) fn trusted_proxies(&mut self, name: &str) -> TrustedProxies {
+        let text = self.text(name);
+        TrustedProxies::parse(&text).unwrap_or_else(|invalid| {
+            self.fault(name, &invalid.0, "give addresses and networks like 10.0.0.1, 10.1.0.0/16");
+            TrustedProxies::default()
+        })
+    }
+
+    /// Each rate is read even if none counts: a fault is told before it is switched on.
+    pub(super) fn rate_limits(&mut self) -> Option<Rates> {
+        let is_on = self.switch("RATE_LIMITS");
+        let rates = Rates {
+            login_address: self.rate("RATE_LIMIT_LOGIN_ADDRESS"),
+            login_account: self.rate("RATE_LIMIT_LOGIN_ACCOUNT"),
+            login_guarded: self.rate("RATE_LIMIT_LOGIN_GUARDED"),
+            login_max_failures: self.number("LOGIN_MAX_FAILURES", 1..=100),
+            sign_up: self.rate("RATE_LIMIT_SIGN_UP"),
+            writes: self.rate("RATE_LIMIT_WRITES"),
+        };
+        is_on.then_some(rates)
+    }
+
     pub(super) fn origins(&mut self, name: &str) -> Origins {
         let text = self.text(name);
         Origins::parse(&text).unwrap_or_else(|invalid| {
@@ -223,6 +246,18 @@ impl<'a> Parser<'a> {
             self.fault(name, &text, "give a path like /api");
         }
         path.to_owned()
+    }
+
+    fn rate(&mut self, name: &str) -> Option<Rate> {
+        let text = self.text(name);
+        if text.eq_ignore_ascii_case("off") {
+            return None;
+        }
+        let rate = Rate::parse(&text);
+        if rate.is_none() {
+            self.fault(name, &text, "give a number and a time, like 20/5m or 300/1h, or off");
+        }
+        rate
     }
 
     fn password_rules(&mut self, preset: PasswordRules) -> PasswordRules {

@@ -122,6 +122,42 @@ pub const SETTINGS: &[Setting] = &[
     setting("ARGON2_ITERATIONS", "3", "Passes of a password hash, 1 to 32."),
     setting("ARGON2_PARALLELISM", "4", "Lanes of a password hash, 1 to 64."),
     setting(
+        "TRUSTED_PROXIES",
+        "",
+        "Proxies that are believed when they say whom they ask for (`Forwarded`, `X-Forwarded-For`): addresses and networks like `10.1.0.0/16`, separated by commas. The client is the last hop that is none of them. A proxy should write one of the two headers and take the other one off: if both are there and differ, the proxy counts as the client.",
+    ),
+    setting(
+        "RATE_LIMITS",
+        "on",
+        "Whether wrong passwords, new accounts and writes are limited, as the settings below say. Each of those is a number and a time, `20/5m`: so many at once, and as many again in each such time (`s`, `m`, `h`; 24 hours at most), one by one; or `off`. Beyond it the answer is 429. Each process counts for itself.",
+    ),
+    setting(
+        "RATE_LIMIT_LOGIN_ADDRESS",
+        "20/5m",
+        "Wrong passwords from one client: an address of IPv4, or a /64 network of IPv6.",
+    ),
+    setting(
+        "RATE_LIMIT_LOGIN_ACCOUNT",
+        "300/1h",
+        "Wrong passwords for one account, from all clients together. Clients that have logged in to it are let through.",
+    ),
+    setting(
+        "LOGIN_MAX_FAILURES",
+        "100",
+        "Wrong passwords in a row, 1 to 100, after which an account is guarded until somebody logs in to it.",
+    ),
+    setting(
+        "RATE_LIMIT_LOGIN_GUARDED",
+        "5/1h",
+        "Wrong passwords from one client for a guarded account; those before it was guarded count. `off` guards none.",
+    ),
+    setting("RATE_LIMIT_SIGN_UP", "60/1h", "Sign-ups from one client."),
+    setting(
+        "RATE_LIMIT_WRITES",
+        "1000/1m",
+        "Posts and votes that one account makes, changes or deletes.",
+    ),
+    setting(
         "CORS_ORIGINS",
         "*",
         "Origins whose pages may read the answers, separated by commas; `*` is any. Never with credentials.",

@@ -4,7 +4,7 @@
 //! The line has the path without its query, and no header: neither tokens nor search texts nor
 //! addresses of e-mail get into the log.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -12,7 +12,8 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use axum::response::Response;
 
-use super::error::Failure;
+use super::client::Client;
+use super::error::{Failure, LimitReached};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -29,14 +30,14 @@ pub(super) struct Access {
     began: Instant,
     method: Method,
     uri: Uri,
-    client: Option<SocketAddr>,
+    client: Option<IpAddr>,
     id: HeaderValue,
 }
 
 impl Access {
     pub(super) fn begin(
         request: &Request<Body>,
-        client: Option<SocketAddr>,
+        Client(client): Client,
         log: bool,
         ids: &Ids,
     ) -> Self {
@@ -56,6 +57,10 @@ impl Access {
         self.id.to_str().unwrap_or_default()
     }
 
+    fn client_text(&self) -> String {
+        self.client.map(|client| client.to_string()).unwrap_or_default()
+    }
+
     /// Marks the response with the id, and logs why it is none.
     pub(super) fn end(mut self, response: &mut Response) {
         self.status = response.status().as_u16();
@@ -65,6 +70,15 @@ impl Access {
                 status = self.status,
                 cause,
                 "a request failed"
+            );
+        }
+        if let Some(LimitReached(limit)) = response.extensions_mut().remove() {
+            tracing::warn!(
+                event = "rate_limited",
+                limit,
+                client = %self.client_text(),
+                request = self.id_text(),
+                "a request was refused for its rate"
             );
         }
         response.headers_mut().insert(REQUEST_ID, self.id.clone());
@@ -79,7 +93,7 @@ impl Drop for Access {
         let microseconds = self.began.elapsed().as_micros();
         tracing::info!(
             target: "access",
-            client = %self.client.map(|client| client.ip().to_string()).unwrap_or_default(),
+            client = %self.client_text(),
             method = %self.method,
             path = self.uri.path(),
             status = self.status,

@@ -4,7 +4,7 @@
 //! The cause of a fault of ours goes with the answer as far as the log (`access`), and is never sent.
 
 use axum::http::StatusCode;
-use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use super::validate::Fault;
 use crate::auth::{HashingError, TokenError};
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
+use crate::rate_limits::{LoginRefused, Refused};
 use crate::store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,9 @@ pub enum ApiError {
     RequestTimeout,
     #[error("the request does not fit")]
     Invalid(Vec<Fault>),
+    /// This client or caller has done too much of it lately.
+    #[error("too many requests, try again later")]
+    TooOften(Refused),
     /// Too much waits already.
     #[error("the service is overloaded, try again later")]
     Overloaded,
@@ -81,6 +85,10 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 /// Seconds after which a client may try again. A full queue of hashing is worked off in less, and
 /// so is one of writes on a disk that keeps up; how long a lock or a full disk lasts is not known.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+/// Which limit there is, and what is left of it (draft-ietf-httpapi-ratelimit-headers-10).
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 impl ApiError {
     #[must_use]
@@ -103,6 +111,7 @@ impl ApiError {
             Self::AlreadyVoted(..) | Self::EmailTaken => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Unavailable(_) | Self::NotReady(..) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -156,6 +165,10 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
+        if let Self::TooOften(refused) = &self {
+            describe_limit(headers, refused);
+            response.extensions_mut().insert(LimitReached(refused.limit));
+        }
         if let Self::Unavailable(source)
         | Self::Internal(source)
         | Self::NotReady(_, Some(source)) = &self
@@ -165,6 +178,26 @@ impl IntoResponse for ApiError {
         response
     }
 }
+
+fn describe_limit(headers: &mut HeaderMap, refused: &Refused) {
+    let Refused { limit, rate, wait } = refused;
+    // Who comes back a moment too early is refused again.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let (count, period) = (rate.count(), rate.period().as_secs());
+    for (name, value) in [
+        (RETRY_AFTER, seconds.to_string()),
+        (RATE_LIMIT_POLICY, format!("\"{limit}\";q={count};w={period}")),
+        (RATE_LIMIT, format!("\"{limit}\";r=0;t={seconds}")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Which limit a request was refused for, for the log alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LimitReached(pub(super) &'static str);
 
 /// Why a request failed, for the log alone.
 #[derive(Debug, Clone)]
@@ -193,6 +226,21 @@ impl From<StoreError> for ApiError {
             StoreError::Overloaded => Self::Overloaded,
             StoreError::Unavailable(source) => Self::Unavailable(source),
             StoreError::Internal(source) => Self::Internal(source),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Self::TooOften(refused)
+    }
+}
+
+impl From<LoginRefused> for ApiError {
+    fn from(refused: LoginRefused) -> Self {
+        match refused {
+            LoginRefused::TooOften(refused) => refused.into(),
+            LoginRefused::Store(error) => error.into(),
         }
     }
 }

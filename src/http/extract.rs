@@ -30,6 +30,20 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
+/// A caller who may write now. Whoever has written too often is told so before anything else of the
+/// request is read.
+pub struct Writer(pub Caller);
+
+impl FromRequestParts<Arc<App>> for Writer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        app.rate_limits.write(caller.user_id)?;
+        Ok(Self(caller))
+    }
+}
+
 /// A caller where none is needed: a token that is not valid counts as none.
 pub struct OptionalCaller(pub Option<Caller>);
 

@@ -3,11 +3,13 @@
 
 mod access;
 mod body;
+mod client;
 mod coerce;
 mod cors;
 mod error;
 mod extract;
 mod form;
+mod forwarded;
 mod headers;
 mod json;
 mod large_answers;
@@ -25,12 +27,14 @@ use std::sync::Arc;
 use crate::auth::{Passwords, Tokens};
 use crate::clock::Clock;
 use crate::domain::policy::Policy;
+use crate::rate_limits::RateLimits;
 use crate::store::Store;
 
+pub use client::{Client, InvalidProxy, TrustedProxies};
 pub use coerce::{Integer, Problem, boolean, integer, integer_from_text, stored_text, text};
 pub use cors::Origins;
 pub use error::{ApiError, method_not_allowed, route_not_found};
-pub use extract::{OptionalCaller, Valid};
+pub use extract::{OptionalCaller, Valid, Writer};
 pub use json::Json;
 pub use large_answers::LargeAnswers;
 pub use large_bodies::LargeBodies;
@@ -46,6 +50,7 @@ pub struct App {
     pub tokens: Tokens,
     pub clock: Arc<dyn Clock>,
     pub policy: Policy,
+    pub rate_limits: RateLimits,
     pub pages: Pages,
     pub large_answers: LargeAnswers,
     /// Below which a proxy shows the service; empty, or begins with a slash.

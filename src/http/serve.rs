@@ -121,8 +121,7 @@ pub async fn serve(
         .first_request_timeout(limits.head_time)
         .handle(handle);
     configure(&mut server, limits);
-    let connected =
-        move |client| std::future::ready(Ok::<_, Infallible>(service.of_client(client)));
+    let connected = move |peer| std::future::ready(Ok::<_, Infallible>(service.of_peer(peer)));
     server.serve(service_fn(connected)).await
 }
 

@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use tower::{BoxError, Service};
 
 use super::access::{Access, Ids};
+use super::client::{Client, TrustedProxies};
 use super::cors::{Crossing, Origins};
 use super::error::ApiError;
 use super::large_answers::LargeAnswers;
@@ -36,6 +37,7 @@ pub struct Shell {
     pub origins: Origins,
     pub access_log: bool,
     pub large_bodies: LargeBodies,
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// The routes in their shell. One service for all of it: as a layer each of these steps would cost
@@ -44,8 +46,8 @@ pub struct Shell {
 pub struct Shelled {
     routes: Router,
     around: Arc<Around>,
-    /// Who is at the other end, if there is one.
-    client: Option<SocketAddr>,
+    /// Who is at the other end, if there is one: a client, or a proxy.
+    peer: Option<SocketAddr>,
 }
 
 struct Around {
@@ -58,13 +60,14 @@ struct Around {
 #[must_use]
 pub fn wrap(routes: Router, shell: Shell, large_answers: LargeAnswers) -> Shelled {
     let around = Around { shell, large_answers, ids: Ids::new() };
-    Shelled { routes, around: Arc::new(around), client: None }
+    Shelled { routes, around: Arc::new(around), peer: None }
 }
 
 impl Shelled {
-    /// The same for a connection of this client's.
-    pub(super) fn of_client(&self, client: SocketAddr) -> Self {
-        Self { client: Some(client), ..self.clone() }
+    /// The same for a connection with this other end.
+    #[must_use]
+    pub fn of_peer(&self, peer: SocketAddr) -> Self {
+        Self { peer: Some(peer), ..self.clone() }
     }
 }
 
@@ -88,9 +91,12 @@ where
     }
 }
 
-async fn pass(served: Shelled, request: Request<Body>) -> Response {
-    let Shelled { routes, around, client } = served;
+async fn pass(served: Shelled, mut request: Request<Body>) -> Response {
+    let Shelled { routes, around, peer } = served;
     let shell = &around.shell;
+    let client = |peer: SocketAddr| shell.trusted_proxies.client_of(peer.ip(), request.headers());
+    let client = Client(peer.map(client));
+    request.extensions_mut().insert(client);
     let access = Access::begin(&request, client, shell.access_log, &around.ids);
     let crossing = Crossing::of(request.method(), request.headers());
     let preflight = crossing.as_ref().and_then(Crossing::answer_preflight);

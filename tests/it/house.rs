@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom. Nothing points back.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("domain", &[]),
     ("clock", &[]),
     ("auth", &["clock", "domain"]),
     ("store", &["domain"]),
-    ("http", &["auth", "clock", "domain", "store"]),
+    ("rate_limits", &["domain", "store"]),
+    ("http", &["auth", "clock", "domain", "rate_limits", "store"]),
     ("api", &["auth", "domain", "http", "store"]),
-    ("config", &["auth", "domain", "http", "store"]),
+    ("config", &["auth", "domain", "http", "rate_limits", "store"]),
     ("telemetry", &["config"]),
-    ("cli", &["api", "auth", "clock", "config", "domain", "http", "store", "telemetry"]),
+    (
+        "cli",
+        &["api", "auth", "clock", "config", "domain", "http", "rate_limits", "store", "telemetry"],
+    ),
 ];
 
 /// Crates that only these rooms may know.

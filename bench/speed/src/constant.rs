@@ -16,7 +16,10 @@ use post_api::auth::{Passwords, Strength};
 use post_api::clock::SystemClock;
 use post_api::domain::caller::Caller;
 use post_api::domain::policy::Policy;
-use post_api::http::{self, App, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell};
+use post_api::http::{
+    self, App, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell, TrustedProxies,
+};
+use post_api::rate_limits::RateLimits;
 use post_api::store::sqlite::SqliteStore;
 
 use crate::seed::issuer;
@@ -42,12 +45,17 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         tokens: issuer()?,
         clock: Arc::new(SystemClock),
         policy: Policy::default(),
+        rate_limits: RateLimits::off(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE)?,
         large_answers: LargeAnswers::default(),
         root_path: String::new(),
     };
-    let shell =
-        Shell { origins: Origins::Any, access_log: false, large_bodies: LargeBodies::default() };
+    let shell = Shell {
+        origins: Origins::Any,
+        access_log: false,
+        large_bodies: LargeBodies::default(),
+        trusted_proxies: TrustedProxies::default(),
+    };
     let routes = Router::new().route("/constant", get(answer)).with_state(Arc::new(app));
     let routes = http::wrap(routes, shell, LargeAnswers::default());
     runtime.block_on(async {

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::operations::Operation;
 use crate::support::{PASSWORD, Persona, TestApp};
 
-/// What a request in this process cannot bring about: a slow body, a fault, an outage.
-const OUT_OF_REACH: [u16; 3] = [408, 500, 503];
+/// What a request in this process cannot bring about: a slow body, a limit, as there are none here
+/// (`rate_limits` has them), a fault, an outage.
+const OUT_OF_REACH: [u16; 4] = [408, 429, 500, 503];
 
 /// Bodies that fit no operation, with their types.
 fn misfits() -> Vec<(&'static str, Vec<u8>)> {

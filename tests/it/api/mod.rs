@@ -25,6 +25,9 @@ pub mod operations;
 /// Every operation with a token, and every way for a token to be wrong.
 mod access;
 
+/// What is too often: passwords that are tried, sign-ups, writes.
+mod rate_limits;
+
 /// Every status that an operation answers stands in the document.
 mod documented;
 

@@ -2,4 +2,6 @@
 
 mod database;
 mod dotenv;
+mod rates;
 mod settings;
+mod values;

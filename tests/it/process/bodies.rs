@@ -11,7 +11,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
-use post_api::http::{LargeAnswers, LargeBodies, Origins, Shell, wrap};
+use post_api::http::{LargeAnswers, LargeBodies, Origins, Shell, TrustedProxies, wrap};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -114,6 +114,7 @@ async fn a_body_has_its_room_until_its_request_is_answered() {
         origins: Origins::Any,
         access_log: false,
         large_bodies: LargeBodies::new(200 * KIB),
+        trusted_proxies: TrustedProxies::default(),
     };
     let routes = wrap(Router::new().route("/", post(handler)), shell, LargeAnswers::default());
     let send = |length| {

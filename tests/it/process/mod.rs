@@ -9,6 +9,7 @@ mod legacy;
 mod limits;
 mod panic;
 mod postgres;
+mod rate_limits;
 mod secrets;
 mod smuggling;
 mod stalled;

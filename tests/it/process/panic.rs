@@ -24,6 +24,7 @@ use post_api::domain::session::{NewSession, RotateSession, Rotation, Session, Se
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::http::{App, LargeAnswers, Limits, Pages, Shelled, wrap};
+use post_api::rate_limits::RateLimits;
 use post_api::store::{
     ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
 };
@@ -158,6 +159,7 @@ fn broken(way: Way) -> (Shelled, String) {
         tokens,
         clock,
         policy: Policy::default(),
+        rate_limits: RateLimits::off(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
         large_answers: LargeAnswers::default(),
         root_path: String::new(),

@@ -1,5 +1,6 @@
 //! The whole service in this process, on a database of its own.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,10 @@ use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
-use post_api::http::{App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled};
+use post_api::http::{
+    App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
+};
+use post_api::rate_limits::{RateLimits, Rates, RememberedFailures, Stopwatch};
 use post_api::store::Store;
 use post_api::store::migrate::{Admin, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
@@ -48,6 +52,9 @@ pub struct Setup {
     pub origins: Origins,
     pub large_bodies: LargeBodies,
     pub large_answers: LargeAnswers,
+    /// Tests that are about other things write as often as they like.
+    pub rates: Option<Rates>,
+    pub trusted_proxies: TrustedProxies,
     pub pages: bool,
     pub root_path: String,
 }
@@ -82,6 +89,8 @@ impl Default for Setup {
             origins: Origins::Any,
             large_bodies: LargeBodies::default(),
             large_answers: LargeAnswers::default(),
+            rates: None,
+            trusted_proxies: TrustedProxies::default(),
             pages: true,
             root_path: String::new(),
         }
@@ -134,12 +143,17 @@ impl TestApp {
             tokens: tokens(&clock),
             clock: clock.clone(),
             policy: setup.policy,
+            rate_limits: rate_limits(setup.rates, &clock),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_answers: setup.large_answers,
             root_path: setup.root_path,
         };
-        let shell =
-            Shell { origins: setup.origins, access_log: false, large_bodies: setup.large_bodies };
+        let shell = Shell {
+            origins: setup.origins,
+            access_log: false,
+            large_bodies: setup.large_bodies,
+            trusted_proxies: setup.trusted_proxies,
+        };
         let routes = api::routes(app, shell, setup.pages);
         Self { clock, store, routes, place }
     }
@@ -217,7 +231,7 @@ impl TestApp {
 
     /// Sends the login form.
     pub async fn log_in(&self, username: &str, password: &str) -> Answer {
-        self.send_form(&[("username", username), ("password", password)]).await
+        self.send(self.login_form(username, password)).await
     }
 
     /// What a login answers that is asked to last.
@@ -234,6 +248,20 @@ impl TestApp {
     async fn send_form(&self, fields: &[(&str, &str)]) -> Answer {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.anonymous().send_raw("POST", "/login", FORM, form).await
+    }
+
+    /// Sends the login form from this address.
+    pub async fn log_in_from(&self, peer: &str, username: &str, password: &str) -> Answer {
+        self.send_from(peer, self.login_form(username, password)).await
+    }
+
+    fn login_form(&self, username: &str, password: &str) -> Request<Body> {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("username", username)
+            .append_pair("password", password)
+            .finish();
+        let request = self.anonymous().request("POST", "/login").header("content-type", FORM);
+        request.body(Body::from(form)).unwrap()
     }
 
     /// Makes the account `NAME@example.com` and tells its number.
@@ -255,7 +283,17 @@ impl TestApp {
 
     /// Sends the request as it is.
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.routes.clone().oneshot(request).await.unwrap();
+        Self::send_to(self.routes.clone(), request).await
+    }
+
+    /// Sends it over a connection from this address.
+    pub async fn send_from(&self, peer: &str, request: Request<Body>) -> Answer {
+        let peer: IpAddr = peer.parse().unwrap();
+        Self::send_to(self.routes.of_peer((peer, 4711).into()), request).await
+    }
+
+    async fn send_to(routes: Shelled, request: Request<Body>) -> Answer {
+        let response = routes.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
@@ -287,6 +325,14 @@ async fn open_store(engine: Engine) -> (Arc<dyn Store>, Place) {
             (Arc::new(SqliteStore::open(&path).unwrap()), Place::Folder(folder))
         }
     }
+}
+
+/// By the same clock as everything else.
+fn rate_limits(rates: Option<Rates>, clock: &Arc<TestClock>) -> RateLimits {
+    let stopwatch: Arc<dyn Stopwatch> = clock.clone();
+    let limits =
+        |rates| RateLimits::new(&rates, &stopwatch, Arc::new(RememberedFailures::default()));
+    rates.map_or_else(RateLimits::off, limits)
 }
 
 /// Signs as every [`TestApp`] does.

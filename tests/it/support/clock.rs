@@ -1,9 +1,13 @@
 //! A clock that tests move.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use post_api::clock::Clock;
+use post_api::rate_limits::Stopwatch;
+
+const BEGINNING: i64 = 1_738_324_800_123_456;
 
 /// Stands still until it is moved; begins at 2025-01-31T12:00:00.123456Z.
 pub struct TestClock {
@@ -22,12 +26,19 @@ impl TestClock {
 
 impl Default for TestClock {
     fn default() -> Self {
-        Self { microseconds: AtomicI64::new(1_738_324_800_123_456) }
+        Self { microseconds: AtomicI64::new(BEGINNING) }
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_microsecond(self.microseconds.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+impl Stopwatch for TestClock {
+    fn elapsed(&self) -> Duration {
+        let microseconds = self.microseconds.load(Ordering::SeqCst) - BEGINNING;
+        Duration::from_micros(microseconds.try_into().unwrap())
     }
 }

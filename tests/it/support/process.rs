@@ -51,7 +51,8 @@ impl Service {
         Self { child, url, folder: None, path: folder.to_owned(), said, reader: Some(reader) }
     }
 
-    /// The binary in the folder, with nothing configured but cheap hashes.
+    /// The binary in the folder, with nothing configured but cheap hashes, and no limits to how often
+    /// a test does what it is about.
     pub fn command(folder: &Path) -> Command {
         let mut command = Command::new(BINARY);
         command
@@ -61,6 +62,7 @@ impl Service {
             .env("ARGON2_ITERATIONS", "1")
             .env("ARGON2_PARALLELISM", "1")
             .env("ACCESS_LOG", "off")
+            .env("RATE_LIMITS", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command

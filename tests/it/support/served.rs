@@ -4,14 +4,19 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 
-use post_api::http::{LargeBodies, Limits, Origins, Shell, Shelled, serve};
+use post_api::http::{LargeBodies, Limits, Origins, Shell, Shelled, TrustedProxies, serve};
 use tokio::sync::oneshot;
 
 use super::Wire;
 
 /// For routes of a test's own.
 pub fn shell() -> Shell {
-    Shell { origins: Origins::Any, access_log: false, large_bodies: LargeBodies::default() }
+    Shell {
+        origins: Origins::Any,
+        access_log: false,
+        large_bodies: LargeBodies::default(),
+        trusted_proxies: TrustedProxies::default(),
+    }
 }
 
 /// Told to end when it goes out of sight.

@@ -82,6 +82,7 @@ impl<'a> Place<'a> {
         let mut command = Command::new(service);
         command.current_dir(self.folder.path()).env_clear().env("SECRET_KEY", SECRET);
         command.env("DATABASE_URL", url).env("ACCESS_LOG", "off").env("LOG_LEVEL", "warn");
+        command.env("RATE_LIMITS", "off");
         command
     }
 

@@ -1,0 +1,188 @@
+//! Which attempts to log in are refused before their password is looked at.
+//!
+//! Only wrong passwords count. They are counted after they were found wrong: for the client's network,
+//! for the account (by the address that was typed, whether it exists or not, so that nobody learns
+//! which do), and for both together. A right password counts for nothing, ends the account's failures,
+//! and makes its network one that the account is *known* from.
+//!
+//! An account with `LOGIN_MAX_FAILURES` failures in a row (100: NIST SP 800-63B, 5.2.2) is *guarded*
+//! until somebody logs in to it: a network then has as many tries as `RATE_LIMIT_LOGIN_GUARDED` says,
+//! and those in which it failed before count. So an attempt is refused
+//!
+//! 1. if its network has failed too often lately, at whatever account;
+//! 2. if the account is guarded and the network has no try left for it;
+//! 3. if the account has been failed at too often lately, from wherever, unless it is known from the
+//!    network.
+//!
+//! What that guarantees, with the defaults:
+//!
+//! - One network tries 20 passwords, and one more every 15 seconds, whatever the accounts.
+//! - One account is tried with 100 passwords in a row. After that each network has 5 tries and one more
+//!   every 12 minutes, and all of them together never more than 300 and one more every 12 seconds:
+//!   however many addresses there are, and however little is left of them elsewhere.
+//! - Nobody locks the owner out of a network that they have logged in from, unless by failing from that
+//!   very network; then there is a try every 12 minutes. From any other network the right password
+//!   opens the account as long as the third rule does not refuse.
+//!
+//! What it does not:
+//!
+//! - Whoever fails from some hundred fresh networks an hour keeps the owner out of networks that the
+//!   account is not known from. A right password cannot be told from a wrong one without looking at it,
+//!   and looking at all of them would be no limit.
+//! - Many accounts tried once each from many addresses are bounded by the hashing alone.
+//! - What is hashed at the same moment is judged before any of it is counted: bursts may be as many
+//!   longer as are hashed or wait for it. They are paid for: the next try comes that much later.
+//! - That a guarded account is not guarded any more shows that somebody has logged in to it.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use super::failures::{AccountKey, LoginFailures};
+use super::limit::{KEYS, Limit, Refused};
+use super::network::Network;
+use super::under_way::{Begun, UnderWay};
+use super::{Rates, Stopwatch};
+use crate::domain::email::Email;
+use crate::store::StoreError;
+
+/// Why a password is not looked at.
+#[derive(Debug)]
+pub enum LoginRefused {
+    TooOften(Refused),
+    /// Whether it may be is not known.
+    Store(StoreError),
+}
+
+pub(super) struct Logins {
+    by_network: Limit<Network>,
+    by_account: Limit<AccountKey>,
+    tries: Limit<(AccountKey, Network)>,
+    known: Cache<(AccountKey, Network), ()>,
+    failures: Arc<dyn LoginFailures>,
+    most_failures: u32,
+    under_way: UnderWay,
+    secret: RandomState,
+}
+
+impl Logins {
+    pub(super) fn new(
+        rates: &Rates,
+        stopwatch: &Arc<dyn Stopwatch>,
+        failures: Arc<dyn LoginFailures>,
+    ) -> Self {
+        Self {
+            by_network: Limit::new("login-address", rates.login_address, stopwatch),
+            by_account: Limit::new("login-account", rates.login_account, stopwatch),
+            tries: Limit::new("login-guarded", rates.login_guarded, stopwatch),
+            known: Cache::new(KEYS),
+            failures,
+            most_failures: rates.login_max_failures,
+            under_way: UnderWay::default(),
+            secret: RandomState::new(),
+        }
+    }
+
+    pub(super) async fn begin(
+        &self,
+        network: Network,
+        username: &str,
+    ) -> Result<LoginAttempt<'_>, LoginRefused> {
+        self.by_network.look(&network).map_err(LoginRefused::TooOften)?;
+        let account = self.account(username);
+        let begun = self.under_way.begin(account);
+        let failed = self.failures.count_login_failures(account).await;
+        let failures = failed.map_err(LoginRefused::Store)?;
+        let tries = self.tries.look(&(account, network));
+        if failures.saturating_add(begun.others) >= self.most_failures {
+            tries.map_err(LoginRefused::TooOften)?;
+        }
+        let is_known = tries.is_ok() && self.known.get(&(account, network)).is_some();
+        if !is_known {
+            self.by_account.look(&account).map_err(LoginRefused::TooOften)?;
+        }
+        let has_try = tries.is_ok();
+        let judged = Judged { logins: self, begun, network, failures, has_try, is_known };
+        Ok(LoginAttempt { judged: Some(judged) })
+    }
+
+    /// The key of the account that sign-up would make of this address. What is no address has one too.
+    fn account(&self, username: &str) -> AccountKey {
+        let key = |text: &str| AccountKey(self.secret.hash_one(text));
+        Email::parse(username).map_or_else(|_| key(username), |email| key(email.as_str()))
+    }
+}
+
+/// An attempt whose password may be looked at. If nothing is told of it, its client has left; the
+/// work was done, and counts for the network.
+#[must_use]
+pub struct LoginAttempt<'a> {
+    /// `None` once it was told what became of it.
+    judged: Option<Judged<'a>>,
+}
+
+struct Judged<'a> {
+    logins: &'a Logins,
+    begun: Begun<'a>,
+    network: Network,
+    failures: u32,
+    has_try: bool,
+    is_known: bool,
+}
+
+impl LoginAttempt<'_> {
+    /// One that is not counted.
+    pub(super) fn unlimited() -> Self {
+        Self { judged: None }
+    }
+
+    /// The password was wrong.
+    ///
+    /// # Errors
+    /// If that could not be recorded. The client must not learn then that it was.
+    pub async fn failed(mut self) -> Result<(), StoreError> {
+        let Some(Judged { logins, begun, network, has_try, is_known, .. }) = self.judged.take()
+        else {
+            return Ok(());
+        };
+        let account = begun.account;
+        logins.by_network.charge(network);
+        if has_try {
+            logins.tries.charge((account, network));
+        }
+        if !is_known {
+            logins.by_account.charge(account);
+        }
+        logins.failures.record_login_failure(account).await
+    }
+
+    /// The password was right. The login stands even if the failures before it cannot be cleared.
+    pub async fn succeeded(mut self) {
+        let Some(Judged { logins, begun, network, failures, .. }) = self.judged.take() else {
+            return;
+        };
+        let account = begun.account;
+        logins.known.insert((account, network), ());
+        logins.tries.forget(&(account, network));
+        if failures == 0 {
+            return;
+        }
+        if let Err(error) = logins.failures.clear_login_failures(account).await {
+            tracing::warn!(error = %error, "the failures before a login could not be cleared");
+        }
+    }
+
+    /// Nobody knows whether it was right: the fault is ours.
+    pub fn undecided(mut self) {
+        self.judged = None;
+    }
+}
+
+impl Drop for LoginAttempt<'_> {
+    fn drop(&mut self) {
+        if let Some(judged) = self.judged.take() {
+            judged.logins.by_network.charge(judged.network);
+        }
+    }
+}

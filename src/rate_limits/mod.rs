@@ -1,0 +1,130 @@
+//! How often somebody may do what costs others something: try passwords, sign up, write.
+//!
+//! [`RateLimits`] is what handlers ask; `limit` is one limit with all that is counted for it; which
+//! attempts to log in are judged, and what that guarantees, is `login`'s. Everything is kept in
+//! memory of bounded size, by this process for itself: several processes that serve one database
+//! together let through as many times more, and a restart forgets. Where something must be forgotten
+//! because too much is remembered, it is what was not asked for lately.
+//!
+//! Not here: how a refusal reads (`http::error`), and whose address counts (`http::client`).
+
+mod failures;
+mod limit;
+mod login;
+mod network;
+mod rate;
+mod stopwatch;
+#[cfg(test)]
+mod tests;
+mod under_way;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::user::UserId;
+
+use self::limit::Limit;
+use self::login::Logins;
+use self::network::Network;
+
+pub use failures::{AccountKey, LoginFailures, RememberedFailures};
+pub use limit::Refused;
+pub use login::{LoginAttempt, LoginRefused};
+pub use rate::Rate;
+pub use stopwatch::{SinceStart, Stopwatch};
+
+/// What is allowed. `None` allows everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// Wrong passwords from one network.
+    pub login_address: Option<Rate>,
+    /// Wrong passwords for one account.
+    pub login_account: Option<Rate>,
+    /// Wrong passwords from one network for an account that is guarded.
+    pub login_guarded: Option<Rate>,
+    /// Wrong passwords in a row after which an account is guarded.
+    pub login_max_failures: u32,
+    /// New accounts from one network.
+    pub sign_up: Option<Rate>,
+    /// Posts and votes that one caller writes or deletes.
+    pub writes: Option<Rate>,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        const MINUTE: Duration = Duration::from_mins(1);
+        const HOUR: Duration = Duration::from_hours(1);
+        Self {
+            login_address: Some(Rate::new(20, Duration::from_mins(5))),
+            login_account: Some(Rate::new(300, HOUR)),
+            login_guarded: Some(Rate::new(5, HOUR)),
+            login_max_failures: 100,
+            sign_up: Some(Rate::new(60, HOUR)),
+            writes: Some(Rate::new(1000, MINUTE)),
+        }
+    }
+}
+
+/// What has been done lately, and what may still be.
+#[derive(Clone, Default)]
+pub struct RateLimits {
+    /// `None` limits nothing.
+    kept: Option<Arc<Kept>>,
+}
+
+struct Kept {
+    logins: Logins,
+    sign_up: Limit<Network>,
+    writes: Limit<UserId>,
+}
+
+impl RateLimits {
+    #[must_use]
+    pub fn new(
+        rates: &Rates,
+        stopwatch: &Arc<dyn Stopwatch>,
+        failures: Arc<dyn LoginFailures>,
+    ) -> Self {
+        let kept = Kept {
+            logins: Logins::new(rates, stopwatch, failures),
+            sign_up: Limit::new("sign-up", rates.sign_up, stopwatch),
+            writes: Limit::new("writes", rates.writes, stopwatch),
+        };
+        Self { kept: Some(Arc::new(kept)) }
+    }
+
+    /// Limits nothing.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::default()
+    }
+
+    /// Judges an attempt to log in, before its password is looked at. What became of it must be told
+    /// to the attempt.
+    ///
+    /// # Errors
+    /// [`LoginRefused`] if the password must not be looked at now.
+    pub async fn begin_login(
+        &self,
+        client: Option<IpAddr>,
+        username: &str,
+    ) -> Result<LoginAttempt<'_>, LoginRefused> {
+        match &self.kept {
+            Some(kept) => kept.logins.begin(Network::of(client), username).await,
+            None => Ok(LoginAttempt::unlimited()),
+        }
+    }
+
+    /// # Errors
+    /// [`Refused`] if this client has signed up too often.
+    pub fn sign_up(&self, client: Option<IpAddr>) -> Result<(), Refused> {
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.sign_up.take(Network::of(client)))
+    }
+
+    /// # Errors
+    /// [`Refused`] if this user has written too often.
+    pub fn write(&self, user: UserId) -> Result<(), Refused> {
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.writes.take(user))
+    }
+}

@@ -1,0 +1,24 @@
+//! Time that passes, whatever the machine's clock is set to.
+
+use std::time::{Duration, Instant};
+
+/// Tells how much time has passed since some beginning, and never less than before.
+pub trait Stopwatch: Send + Sync + 'static {
+    fn elapsed(&self) -> Duration;
+}
+
+/// The machine's.
+#[derive(Debug, Clone, Copy)]
+pub struct SinceStart(Instant);
+
+impl Default for SinceStart {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Stopwatch for SinceStart {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}

@@ -1,0 +1,203 @@
+//! Passwords that are tried.
+
+use post_api::rate_limits::Rates;
+use serde_json::{Value, json};
+
+use super::{
+    ADA, GUESSER, OWNER, assert_refused, assert_silent, json_request, limited, other, rate,
+};
+use crate::support::{PASSWORD, Setup, TestApp, at_once};
+
+const WRONG: &str = "a wrong password";
+
+#[tokio::test]
+async fn guessing_from_one_address_ends() {
+    let app = limited(Rates::default()).await;
+    app.sign_up("ada").await;
+    for _ in 0..20 {
+        let answer = app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
+        assert_silent(&answer);
+    }
+    let refused = app.log_in_from(GUESSER, ADA, WRONG).await;
+    assert_refused(&refused, "login-address", 20, 300, 15);
+    let refused = app.log_in_from(GUESSER, "eve@example.com", PASSWORD).await;
+    assert_refused(&refused, "login-address", 20, 300, 15);
+    let refused = app.log_in_from(GUESSER, ADA, PASSWORD).await;
+    assert_refused(&refused, "login-address", 20, 300, 15);
+    let answer = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+    assert_silent(&answer);
+    app.clock.advance(14);
+    let refused = app.log_in_from(GUESSER, ADA, WRONG).await;
+    assert_refused(&refused, "login-address", 20, 300, 1);
+    app.clock.advance(1);
+    app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
+}
+
+/// A hundred failures from a hundred addresses guard the account; the owner comes from another one.
+#[tokio::test]
+async fn guessing_from_many_addresses_ends_and_the_owner_gets_in() {
+    let app = limited(Rates::default()).await;
+    app.sign_up("ada").await;
+    for round in 0..4 {
+        for number in 0..25 {
+            let answer = app.log_in_from(&other(number), ADA, WRONG).await;
+            assert_eq!(answer.status, 403, "{round} {number}");
+        }
+    }
+    for number in 0..25 {
+        app.log_in_from(&other(number), ADA, WRONG).await.expect(403);
+    }
+    for number in 0..25 {
+        let refused = app.log_in_from(&other(number), ADA, PASSWORD).await;
+        assert_refused(&refused, "login-guarded", 5, 3600, 720);
+    }
+    app.log_in_from(OWNER, ADA, WRONG).await.expect(403);
+    app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+    // That ends the row, and the others begin another.
+    app.log_in_from(&other(1), ADA, WRONG).await.expect(403);
+}
+
+/// However many addresses: the account has a limit of its own, which does not hold for the owner
+/// where they were known before.
+#[tokio::test]
+async fn an_account_has_a_limit_of_its_own() {
+    let app = limited(Rates { login_account: Some(rate(30, 60)), ..Rates::default() }).await;
+    app.sign_up("ada").await;
+    app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+    for number in 0..30 {
+        app.log_in_from(&other(number), ADA, WRONG).await.expect(403);
+    }
+    for number in 30..60 {
+        let refused = app.log_in_from(&other(number), ADA, PASSWORD).await;
+        assert_refused(&refused, "login-account", 30, 60, 2);
+    }
+    app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+    app.log_in_from(OWNER, ADA, WRONG).await.expect(403);
+    app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+    app.log_in_from(&other(61), "eve@example.com", WRONG).await.expect(403);
+}
+
+/// Guessing at the same moment gets no further: every check that is under way may be a failure.
+#[tokio::test]
+async fn guessing_all_at_once_gets_no_further() {
+    let rates = Rates { login_max_failures: 10, login_address: None, ..Rates::default() };
+    let app = limited(rates).await;
+    app.sign_up("ada").await;
+    for _ in 0..5 {
+        app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
+    }
+    let answers = at_once((0..100).map(|_| app.log_in_from(GUESSER, ADA, WRONG))).await;
+    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(403), count(429)), (5, 95));
+    app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+}
+
+/// Status, headers and body of every attempt, whether the account exists or not.
+#[tokio::test]
+async fn unknown_accounts_are_limited_like_known_ones() {
+    let rates =
+        Rates { login_max_failures: 30, login_account: Some(rate(50, 60)), ..Rates::default() };
+    let mut seen = Vec::new();
+    for has_account in [true, false] {
+        let app = limited(rates).await;
+        app.sign_up(if has_account { "ada" } else { "eve" }).await;
+        let mut answers = Vec::new();
+        for number in 0..100 {
+            let from = if number < 60 { other(number % 6) } else { other(number) };
+            let mut answer = app.log_in_from(&from, ADA, WRONG).await;
+            answer.headers.remove("x-request-id");
+            answers.push((answer.status, answer.headers, answer.body));
+            app.clock.advance(i64::from(number % 10 == 0));
+        }
+        seen.push(answers);
+    }
+    assert_eq!(seen[0], seen[1]);
+    for limit in ["login-guarded", "login-account"] {
+        let names = seen[0].iter().filter_map(|(_, headers, _)| headers.get("ratelimit"));
+        let mut names = names.map(|value| value.to_str().unwrap());
+        assert!(names.any(|name| name.contains(limit)), "nobody met {limit}");
+    }
+}
+
+/// A network of IPv6 is one client, and the next one another.
+#[tokio::test]
+async fn ipv6_counts_by_its_first_64_bits() {
+    let app = limited(Rates::default()).await;
+    for number in 0..20 {
+        app.log_in_from(&format!("2001:db8:1:2::{number:x}"), ADA, WRONG).await.expect(403);
+    }
+    let refused = app.log_in_from("2001:db8:1:2:ffff::1", ADA, WRONG).await;
+    assert_refused(&refused, "login-address", 20, 300, 15);
+    app.log_in_from("2001:db8:1:3::1", ADA, WRONG).await.expect(403);
+    for _ in 0..20 {
+        app.log_in_from("::ffff:198.51.100.1", ADA, WRONG).await.expect(403);
+    }
+    app.log_in_from("198.51.100.1", ADA, WRONG).await.expect(429);
+    app.log_in_from("::ffff:198.51.100.2", ADA, WRONG).await.expect(403);
+}
+
+/// A form that does not fit is no try.
+#[tokio::test]
+async fn who_tries_no_password_is_not_counted() {
+    let app = limited(Rates::default()).await;
+    for _ in 0..50 {
+        app.log_in_from(GUESSER, ADA, "").await.expect(422);
+    }
+    for _ in 0..20 {
+        app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
+    }
+    app.log_in_from(GUESSER, ADA, WRONG).await.expect(429);
+    app.log_in_from(GUESSER, ADA, "").await.expect(422);
+}
+
+#[tokio::test]
+async fn right_passwords_are_never_too_many() {
+    let app = limited(Rates::default()).await;
+    app.sign_up("ada").await;
+    for _ in 0..400 {
+        let answer = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+        assert_silent(&answer);
+    }
+}
+
+#[tokio::test]
+async fn without_limits_nobody_is_refused() {
+    let app = TestApp::set_up(Setup { rates: None, ..Setup::default() }).await;
+    app.sign_up("ada").await;
+    for _ in 0..350 {
+        app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
+    }
+    app.log_in_from(GUESSER, ADA, PASSWORD).await.expect(200);
+}
+
+/// Whoever has a token tries passwords here instead.
+#[tokio::test]
+async fn passwords_that_confirm_are_tried_no_more_often() {
+    let app = limited(Rates::default()).await;
+    let ada = app.signed_in("ada").await;
+    let with_token = |method: &str, path: &str, body: &Value| {
+        let mut request = json_request(method, path, body);
+        let token = format!("Bearer {}", ada.token.as_ref().unwrap());
+        request.headers_mut().insert("authorization", token.parse().unwrap());
+        request
+    };
+    let password = json!({"current_password": WRONG, "new_password": "94 moss anchors"});
+    let email = json!({"email": "countess@example.com", "current_password": WRONG});
+    for _ in 0..10 {
+        let request = with_token("POST", "/users/me/password", &password);
+        app.send_from(GUESSER, request).await.expect(403);
+        let request = with_token("PATCH", "/users/me", &email);
+        app.send_from(GUESSER, request).await.expect(403);
+    }
+    for request in [
+        with_token("POST", "/users/me/password", &password),
+        with_token("PATCH", "/users/me", &email),
+    ] {
+        let refused = app.send_from(GUESSER, request).await;
+        assert_refused(&refused, "login-address", 20, 300, 15);
+    }
+    assert_refused(&app.log_in_from(GUESSER, ADA, PASSWORD).await, "login-address", 20, 300, 15);
+    let right = json!({"current_password": PASSWORD, "new_password": "94 moss anchors"});
+    let request = with_token("POST", "/users/me/password", &right);
+    app.send_from(OWNER, request).await.expect(200);
+}

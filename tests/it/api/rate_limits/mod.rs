@@ -1,0 +1,77 @@
+//! What is too often: which requests are refused, how the refusal looks, and who never sees one. The
+//! arithmetic of limits is tested where it is done.
+
+/// Passwords that are tried.
+mod login;
+
+/// Sign-ups and writes.
+mod others;
+
+/// Whose address counts, with proxies in between.
+mod proxies;
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use post_api::http::TrustedProxies;
+use post_api::rate_limits::{Rate, Rates};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, PASSWORD, Setup, TestApp};
+
+const ADA: &str = "ada@example.com";
+
+/// Where the owner of an account is, where somebody who guesses is, and one of a hundred others.
+const OWNER: &str = "203.0.113.1";
+const GUESSER: &str = "198.51.100.1";
+
+fn other(number: usize) -> String {
+    format!("192.0.2.{number}")
+}
+
+async fn limited(rates: Rates) -> TestApp {
+    TestApp::set_up(Setup { rates: Some(rates), ..Setup::default() }).await
+}
+
+async fn behind(proxies: &str, rates: Rates) -> TestApp {
+    let trusted_proxies = TrustedProxies::parse(proxies).unwrap();
+    TestApp::set_up(Setup { rates: Some(rates), trusted_proxies, ..Setup::default() }).await
+}
+
+fn rate(count: u32, seconds: u64) -> Rate {
+    Rate::new(count, Duration::from_secs(seconds))
+}
+
+/// A request with a body of JSON.
+fn json_request(method: &str, path: &str, body: &Value) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("content-type", "application/json");
+    request.body(Body::from(body.to_string())).unwrap()
+}
+
+fn sign_up_of(name: &str) -> Request<Body> {
+    let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+    json_request("POST", "/users", &account)
+}
+
+/// Status, body and headers of a refusal for this limit.
+#[track_caller]
+fn assert_refused(answer: &Answer, limit: &str, count: u32, period: u64, seconds: u64) {
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert_eq!(answer.text(), r#"{"detail":"too many requests, try again later"}"#);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("retry-after"), seconds.to_string());
+    let policy = format!("\"{limit}\";q={count};w={period}");
+    assert_eq!(answer.header("ratelimit-policy"), policy);
+    assert_eq!(answer.header("ratelimit"), format!("\"{limit}\";r=0;t={seconds}"));
+    assert_eq!(answer.header("cache-control"), "no-store");
+}
+
+/// No answer but a refusal speaks of limits.
+#[track_caller]
+fn assert_silent(answer: &Answer) {
+    for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+        assert_eq!(answer.header(name), "", "{answer:?}");
+    }
+}

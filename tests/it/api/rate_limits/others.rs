@@ -1,0 +1,121 @@
+//! Sign-ups and writes.
+
+use axum::body::Body;
+use axum::http::Request;
+use post_api::rate_limits::Rates;
+use serde_json::json;
+
+use super::{GUESSER, OWNER, assert_refused, assert_silent, limited, rate, sign_up_of};
+use crate::support::{Answer, Persona, TestApp};
+
+async fn few() -> TestApp {
+    limited(Rates { sign_up: Some(rate(3, 60)), writes: Some(rate(6, 60)), ..Rates::default() })
+        .await
+}
+
+#[tokio::test]
+async fn a_flood_of_sign_ups_ends() {
+    let app = few().await;
+    for number in 0..3 {
+        let sign_up = sign_up_of(&format!("user{number}"));
+        assert_silent(&app.send_from(GUESSER, sign_up).await.expect(201));
+    }
+    let refused = app.send_from(GUESSER, sign_up_of("another")).await;
+    assert_refused(&refused, "sign-up", 3, 60, 20);
+    app.send_from(OWNER, sign_up_of("ada")).await.expect(201);
+    app.clock.advance(20);
+    app.send_from(GUESSER, sign_up_of("another")).await.expect(201);
+    // An address that is taken is one more that was asked about.
+    app.clock.advance(60);
+    for _ in 0..3 {
+        app.send_from(GUESSER, sign_up_of("ada")).await.expect(409);
+    }
+    app.send_from(GUESSER, sign_up_of("ada")).await.expect(429);
+}
+
+#[tokio::test]
+async fn a_sign_up_that_does_not_fit_is_not_counted() {
+    let app = few().await;
+    for _ in 0..10 {
+        app.send_from(GUESSER, sign_up_of("no @ address")).await.expect(422);
+    }
+    app.send_from(GUESSER, sign_up_of("user")).await.expect(201);
+}
+
+/// Sends it from an address as good as any: writes are the caller's.
+async fn send(app: &TestApp, caller: &Persona<'_>, number: u8, method: &str, path: &str) -> Answer {
+    let body = json!({"title": "title", "content": "text", "post_id": 1, "dir": 1}).to_string();
+    let request = caller.request(method, path).header("content-type", "application/json");
+    app.send_from(&format!("192.0.2.{number}"), request.body(Body::from(body)).unwrap()).await
+}
+
+#[tokio::test]
+async fn writes_are_limited_by_caller() {
+    let app = few().await;
+    let (ada, eve) = (app.signed_in("ada").await, app.signed_in("eve").await);
+    for (number, method, path, status) in [
+        (0, "POST", "/posts", 201),
+        (1, "PUT", "/posts/1", 200),
+        (2, "POST", "/vote", 201),
+        (3, "POST", "/vote/", 409),
+        (4, "DELETE", "/posts/4711", 404),
+        (5, "DELETE", "/posts/1", 204),
+    ] {
+        let answer = send(&app, &ada, number, method, path).await.expect(status);
+        assert_silent(&answer);
+    }
+    for (method, path) in [
+        ("POST", "/posts"),
+        ("PUT", "/posts/1"),
+        ("DELETE", "/posts/1"),
+        ("POST", "/vote"),
+        ("POST", "/vote/"),
+    ] {
+        let refused = send(&app, &ada, 7, method, path).await;
+        assert_refused(&refused, "writes", 6, 60, 10);
+    }
+    // Reading is not writing, and going needs no permission.
+    for path in ["/posts", "/users/me", "/posts/1"] {
+        assert!(ada.get(path).await.status != 429, "{path}");
+    }
+    send(&app, &eve, 7, "POST", "/posts").await.expect(201);
+    app.clock.advance(10);
+    send(&app, &ada, 7, "POST", "/posts").await.expect(201);
+    send(&app, &ada, 7, "POST", "/posts").await.expect(429);
+    ada.delete("/users/me").await.expect(204);
+}
+
+/// Who has no token is told that, however often; who has written too often is told that before
+/// anything about what they send.
+#[tokio::test]
+async fn the_token_comes_first_and_the_body_after() {
+    let app = few().await;
+    let ada = app.signed_in("ada").await;
+    for _ in 0..10 {
+        app.anonymous().post("/posts", &json!({})).await.expect(401);
+        app.with_token("x").post("/posts", &json!({})).await.expect(401);
+    }
+    for _ in 0..6 {
+        ada.post("/posts", &json!({})).await.expect(422);
+    }
+    ada.post("/posts", &json!({})).await.expect(429);
+    ada.vote(1, 1).await.expect(429);
+}
+
+/// A browser is told as well: the refusal carries what every answer to it does.
+#[tokio::test]
+async fn a_refusal_has_the_headers_of_every_answer() {
+    let app = few().await;
+    let ada = app.signed_in("ada").await;
+    let request = || -> Request<Body> {
+        let request = ada.request("DELETE", "/posts/1").header("origin", "https://a.example");
+        request.body(Body::empty()).unwrap()
+    };
+    for _ in 0..6 {
+        app.send(request()).await.expect(404);
+    }
+    let refused = app.send(request()).await.expect(429);
+    assert_eq!(refused.header("access-control-allow-origin"), "*");
+    assert_eq!(refused.header("x-content-type-options"), "nosniff");
+    assert_ne!(refused.header("x-request-id"), "");
+}

@@ -1,0 +1,63 @@
+//! Whose address counts, with proxies in between. How the headers are read is tested where it is done.
+
+use axum::http::HeaderValue;
+use post_api::rate_limits::Rates;
+
+use super::{behind, rate, sign_up_of};
+use crate::support::{Answer, TestApp};
+
+const PROXIES: &str = "10.0.0.0/8, 2001:db8:1::/48";
+
+async fn few() -> TestApp {
+    behind(PROXIES, Rates { sign_up: Some(rate(1, 60)), ..Rates::default() }).await
+}
+
+/// Signs up over a connection from the peer that says this.
+async fn sign_up(app: &TestApp, name: &str, peer: &str, said: &[(&'static str, &str)]) -> Answer {
+    let mut request = sign_up_of(name);
+    for (header, value) in said {
+        request.headers_mut().append(*header, HeaderValue::from_str(value).unwrap());
+    }
+    app.send_from(peer, request).await
+}
+
+#[tokio::test]
+async fn clients_of_a_trusted_proxy_are_told_apart() {
+    let app = few().await;
+    let forwarded = |client| [("x-forwarded-for", client)];
+    sign_up(&app, "one", "10.0.0.1", &forwarded("203.0.113.1")).await.expect(201);
+    sign_up(&app, "two", "10.0.0.1", &forwarded("203.0.113.2")).await.expect(201);
+    sign_up(&app, "three", "10.9.9.9", &forwarded("203.0.113.2")).await.expect(429);
+    sign_up(&app, "three", "203.0.113.1", &[]).await.expect(429);
+    let said = [("forwarded", "for=\"[2001:db8:2::1]:80\"")];
+    sign_up(&app, "three", "2001:db8:1::1", &said).await.expect(201);
+    sign_up(&app, "four", "2001:db8:2::ffff", &[]).await.expect(429);
+}
+
+/// Whoever invents hops gets no further than whoever does not.
+#[tokio::test]
+async fn nobody_escapes_by_inventing_hops() {
+    let app = few().await;
+    sign_up(&app, "one", "203.0.113.1", &[]).await.expect(201);
+    for number in 0..20 {
+        let invented = format!("198.51.100.{number}");
+        // To us, and to a proxy that adds whom it saw.
+        sign_up(&app, "two", "203.0.113.1", &[("x-forwarded-for", &invented)]).await.expect(429);
+        let added = format!("{invented}, 203.0.113.1");
+        sign_up(&app, "two", "10.0.0.1", &[("x-forwarded-for", &added)]).await.expect(429);
+        let lines = [("x-forwarded-for", invented.as_str()), ("x-forwarded-for", "203.0.113.1")];
+        sign_up(&app, "two", "10.0.0.1", &lines).await.expect(429);
+    }
+}
+
+/// Of a proxy that hands on the header that it does not write, the clients who invent one are all the
+/// proxy together: none of them chooses whose place they take.
+#[tokio::test]
+async fn a_second_header_makes_nobody_somebody_else() {
+    let app = few().await;
+    let said = |forwarded| [("x-forwarded-for", "203.0.113.1"), ("forwarded", forwarded)];
+    sign_up(&app, "one", "10.0.0.1", &said("for=198.51.100.1")).await.expect(201);
+    sign_up(&app, "two", "10.0.0.1", &said("for=198.51.100.2")).await.expect(429);
+    sign_up(&app, "two", "198.51.100.1", &[]).await.expect(201);
+    sign_up(&app, "three", "10.0.0.1", &said("for=203.0.113.1")).await.expect(201);
+}

@@ -1,0 +1,82 @@
+//! Settings of limits: each is read into its own place, and a rate says how much in how long. And of
+//! the proxies that are trusted.
+
+use std::time::Duration;
+
+use post_api::config::SETTINGS;
+use post_api::http::TrustedProxies;
+use post_api::rate_limits::{Rate, Rates};
+
+use super::settings::{faults, load};
+
+#[test]
+fn nobody_is_trusted_and_everything_is_limited() {
+    let settings = load(&[]);
+    assert_eq!(settings.trusted_proxies, TrustedProxies::default());
+    assert_eq!(settings.rate_limits, Some(Rates::default()));
+}
+
+#[test]
+fn proxies_are_addresses_and_networks() {
+    for text in ["10.0.0.1", "::1, 10.0.0.0/8,fd00::/8"] {
+        let proxies = load(&[("TRUSTED_PROXIES", text)]).trusted_proxies;
+        assert_eq!(proxies, TrustedProxies::parse(text).unwrap());
+        assert_ne!(proxies, TrustedProxies::default());
+    }
+}
+
+#[test]
+fn a_rate_is_a_number_and_a_time() {
+    for (text, count, seconds) in [
+        ("20/5m", 20, 300),
+        ("1/1s", 1, 1),
+        ("300/2h", 300, 7200),
+        ("1000000/86400s", 1_000_000, 86_400),
+    ] {
+        let rates = load(&[("RATE_LIMIT_SIGN_UP", text)]).rate_limits.unwrap();
+        assert_eq!(rates.sign_up, Some(Rate::new(count, Duration::from_secs(seconds))), "{text}");
+    }
+}
+
+type Change = fn(&mut Rates, Option<Rate>);
+
+#[test]
+fn each_limit_is_a_setting() {
+    let changes: [(&str, Change); 5] = [
+        ("RATE_LIMIT_LOGIN_ADDRESS", |rates, rate| rates.login_address = rate),
+        ("RATE_LIMIT_LOGIN_ACCOUNT", |rates, rate| rates.login_account = rate),
+        ("RATE_LIMIT_LOGIN_GUARDED", |rates, rate| rates.login_guarded = rate),
+        ("RATE_LIMIT_SIGN_UP", |rates, rate| rates.sign_up = rate),
+        ("RATE_LIMIT_WRITES", |rates, rate| rates.writes = rate),
+    ];
+    let documented = SETTINGS.iter().filter(|setting| setting.name.starts_with("RATE_LIMIT_"));
+    assert_eq!(documented.count(), changes.len());
+    for (name, change) in changes {
+        for (value, rate) in [("7/11s", Some(Rate::new(7, Duration::from_secs(11)))), ("off", None)]
+        {
+            let mut expected = Rates::default();
+            change(&mut expected, rate);
+            assert_eq!(load(&[(name, value)]).rate_limits, Some(expected), "{name}={value}");
+        }
+    }
+    let expected = Rates { login_max_failures: 7, ..Rates::default() };
+    assert_eq!(load(&[("LOGIN_MAX_FAILURES", "7")]).rate_limits, Some(expected));
+}
+
+#[test]
+fn without_limits_their_settings_are_still_read() {
+    assert_eq!(load(&[("RATE_LIMITS", "off")]).rate_limits, None);
+    let faults = faults(&[("RATE_LIMITS", "off"), ("RATE_LIMIT_WRITES", "many")]);
+    assert_eq!(faults[0].name, "RATE_LIMIT_WRITES");
+}
+
+/// What is documented as the default is the default.
+#[test]
+fn the_table_knows_the_limits() {
+    let written: Vec<(&str, &str)> = SETTINGS
+        .iter()
+        .filter(|setting| setting.name.contains("LIMIT_") || setting.name.starts_with("LOGIN_"))
+        .map(|setting| (setting.name, setting.default))
+        .collect();
+    assert_eq!(load(&written).rate_limits, Some(Rates::default()));
+}

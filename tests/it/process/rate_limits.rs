@@ -1,0 +1,82 @@
+//! Limits as an operator sees them: on unless they are switched off, and a line in the log for each
+//! request that is refused, which says who but no secret.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, FORM, PASSWORD, Service};
+
+const WRONG: &str = "a+wrong+password";
+
+/// Sends the login form of an account.
+fn log_in(service: &Service, password: &str, headers: &str) -> Answer {
+    let form = format!("username=ada@example.com&password={password}");
+    service.connect().exchange(format!(
+        "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FORM}\r\n{headers}\
+         content-length: {}\r\n\r\n{form}",
+        form.len()
+    ))
+}
+
+fn events(service: &mut Service) -> (String, Vec<Value>) {
+    service.terminate();
+    assert!(service.wait().success());
+    let said = service.last_words();
+    let events = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (said, events)
+}
+
+#[test]
+fn a_refusal_is_one_event_that_names_the_client_and_no_secret() {
+    let mut service = Service::start(&[
+        ("RATE_LIMITS", "on"),
+        ("RATE_LIMIT_LOGIN_ADDRESS", "1/1h"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("LOG_FORMAT", "json"),
+        ("ACCESS_LOG", "on"),
+    ]);
+    let headers = "x-forwarded-for: 203.0.113.7\r\nx-request-id: the-second-one\r\n";
+    log_in(&service, WRONG, headers).expect(403);
+    log_in(&service, WRONG, headers).expect(429);
+    log_in(&service, WRONG, "x-forwarded-for: 203.0.113.8\r\n").expect(403);
+    let (said, events) = events(&mut service);
+    let refusals: Vec<&Value> =
+        events.iter().filter(|event| event["event"] == "rate_limited").collect();
+    assert_eq!(refusals.len(), 1, "{said}");
+    let refusal = refusals[0];
+    assert_eq!(refusal["level"], "WARN");
+    assert_eq!(refusal["limit"], "login-address");
+    assert_eq!(refusal["client"], "203.0.113.7");
+    assert_eq!(refusal["request"], "the-second-one");
+    for secret in ["ada@", "wrong"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+    let lines = events.iter().filter(|event| event["target"] == "access");
+    let clients: Vec<&str> = lines.map(|event| event["client"].as_str().unwrap()).collect();
+    assert_eq!(clients, ["203.0.113.7", "203.0.113.7", "203.0.113.8"]);
+}
+
+/// As they are without any setting: not felt by whoever does what people do.
+#[test]
+fn limits_are_on_and_ordinary_use_does_not_meet_them() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut command = Service::command(folder.path());
+    command.env_remove("RATE_LIMITS").args(["serve", "--port", "0"]);
+    let service = Service::run(&mut command, folder.path());
+    let account = json!({"email": "ada@example.com", "password": PASSWORD});
+    service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    let password = PASSWORD.replace(' ', "+");
+    let mut token = String::new();
+    for _ in 0..50 {
+        let answer = log_in(&service, &password, "").expect(200);
+        token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    }
+    let post = json!({"title": "title", "content": "text"});
+    for _ in 0..200 {
+        service.connect().call("POST", "/posts", &token, Some(&post)).unwrap().expect(201);
+    }
+    for _ in 0..20 {
+        log_in(&service, WRONG, "").expect(403);
+    }
+    // A header that nobody is trusted to send changes nothing.
+    log_in(&service, WRONG, "x-forwarded-for: 203.0.113.7\r\n").expect(429);
+}
