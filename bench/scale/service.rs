@@ -16,7 +16,7 @@ use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::http::{
-    App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
+    App, Background, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
 };
 use post_api::rate_limits::RateLimits;
 use post_api::store::sqlite::SqliteStore;
@@ -68,6 +68,7 @@ impl Service {
             clock,
             policy: Policy::default(),
             rate_limits: RateLimits::off(),
+            background: Background::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_answers: LargeAnswers::default(),
             root_path: String::new(),

@@ -1,7 +1,6 @@
 //! One's own account. Whatever could take it over, or ends it, asks for the password once more or ends
 //! every token of the account; what a token was good for, it is not good for after the answer.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::audit;
 use super::login::Token;
 use super::responses::{
     ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, TokenRefusals, ValidationRefusals,
@@ -19,6 +19,7 @@ use super::users::{UserOut, email, password};
 use crate::auth::Verdict;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
+use crate::domain::event::EventKind;
 use crate::domain::policy::Policy;
 use crate::domain::user::UserId;
 use crate::http::{
@@ -183,13 +184,13 @@ pub(super) async fn get_me(
 pub(super) async fn change_email(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Client(client): Client,
+    client: Client,
     Valid(change): Valid<NewEmail>,
 ) -> ApiResult<Json<EmailChanged>> {
     confirm(&app, caller, client, change.current_password).await?;
     match app.store.change_email(caller, change.email, app.clock.now()).await? {
         ChangeEmail::Changed(user, mark) => {
-            tracing::info!(user = user.id.0, "e-mail address changed");
+            audit::record(&app, client, user.id, EventKind::EmailChanged).await;
             let token = Token::new(app.tokens.issue(user.id, mark)?);
             Ok(Json(EmailChanged { user: UserOut::new(&user, true), token }))
         }
@@ -215,13 +216,13 @@ pub(super) async fn change_email(
 pub(super) async fn change_password(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Client(client): Client,
+    client: Client,
     Valid(change): Valid<NewPassword>,
 ) -> ApiResult<Json<Token>> {
     confirm(&app, caller, client, change.current_password).await?;
     let hash = app.passwords.hash(change.new_password).await?;
     let mark = app.store.change_password(caller, hash, app.clock.now()).await?;
-    tracing::info!(user = caller.user_id.0, "password changed");
+    audit::record(&app, client, caller.user_id, EventKind::PasswordChanged).await;
     Ok(Json(Token::new(app.tokens.issue(caller.user_id, mark)?)))
 }
 
@@ -236,9 +237,13 @@ pub(super) async fn change_password(
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
-pub(super) async fn sign_out(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<StatusCode> {
+pub(super) async fn sign_out(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    client: Client,
+) -> ApiResult<StatusCode> {
     app.store.sign_out(caller, app.clock.now()).await?;
-    tracing::info!(user = caller.user_id.0, "signed out everywhere");
+    audit::record(&app, client, caller.user_id, EventKind::SignedOut).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -308,9 +313,9 @@ pub(super) async fn delete_user(
 
 /// Whose account it is not learns so without a password.
 async fn delete(
-    app: &App,
+    app: &Arc<App>,
     caller: Caller,
-    Client(client): Client,
+    client: Client,
     id: UserId,
     Confirmation(password): Confirmation,
 ) -> ApiResult<DeleteUser> {
@@ -318,8 +323,11 @@ async fn delete(
         confirm(app, caller, client, password).await?;
     }
     let outcome = app.store.delete_user(caller, id).await?;
+    if outcome == DeleteUser::NotOwner {
+        audit::record_refusal(app, client, Some(caller.user_id), EventKind::OwnershipRefused);
+    }
     if outcome == DeleteUser::Deleted {
-        tracing::info!(user = id.0, "account deleted");
+        audit::record(app, client, id, EventKind::AccountDeleted).await;
     }
     Ok(outcome)
 }
@@ -327,17 +335,18 @@ async fn delete(
 /// A token may have been stolen, or left on a screen: the password says that it is the owner. Whoever tries
 /// passwords here is held off as at the login.
 async fn confirm(
-    app: &App,
+    app: &Arc<App>,
     caller: Caller,
-    client: Option<IpAddr>,
+    client: Client,
     password: SecretString,
 ) -> ApiResult<()> {
     let user = app.store.find_me(caller).await?;
     let stored = app.store.find_own_credentials(caller).await?.password_hash;
-    let attempt = app.rate_limits.begin_login(client, user.email.as_str()).await?;
+    let attempt = app.rate_limits.begin_login(client.0, user.email.as_str()).await?;
     match app.passwords.verify(password, Some(stored)).await {
         Ok(Verdict::Wrong) => {
             attempt.failed().await?;
+            audit::record_refusal(app, client, Some(user.id), EventKind::PasswordRefused);
             Err(ApiError::InvalidLogin)
         }
         // A weak hash is replaced when its owner signs in.

@@ -1,7 +1,6 @@
 //! Signing in: the password form of OAuth2 (RFC 6749, 4.3), as the reference takes it, and the refresh
 //! form (section 6). What a session is belongs to `sessions`.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +10,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::audit;
 use super::responses::{
     ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, ValidationRefusals,
 };
 use super::sessions;
 use crate::auth::Verdict;
 use crate::domain::email::Email;
+use crate::domain::event::EventKind;
 use crate::domain::user::{Credentials, PasswordHash};
 use crate::http::{ApiError, App, BodyKind, Client, Input, Json, Problem, Reading, Valid};
 
@@ -132,21 +133,21 @@ fn name_of_client(request: &Reading<'_>) -> String {
 )]
 pub(super) async fn login(
     State(app): State<Arc<App>>,
-    Client(client): Client,
+    client: Client,
     Valid(form): Valid<LoginForm>,
 ) -> ApiResult<Json<Token>> {
     match form {
         LoginForm::Password(login) => log_in(&app, client, login).await.map(Json),
         LoginForm::Refresh(Some(token)) => {
-            sessions::go_on(&app, token.expose_secret()).await.map(Json)
+            sessions::go_on(&app, client, token.expose_secret()).await.map(Json)
         }
         LoginForm::Refresh(None) => Err(ApiError::NoRefreshToken),
     }
 }
 
-async fn log_in(app: &App, client: Option<IpAddr>, login: PasswordLogin) -> ApiResult<Token> {
-    let attempt = app.rate_limits.begin_login(client, &login.username).await?;
-    let answer = sign_in(app, login).await;
+async fn log_in(app: &Arc<App>, client: Client, login: PasswordLogin) -> ApiResult<Token> {
+    let attempt = app.rate_limits.begin_login(client.0, &login.username).await?;
+    let answer = sign_in(app, client, login).await;
     match &answer {
         Ok(_) => attempt.succeeded().await,
         Err(ApiError::InvalidLogin) => attempt.failed().await?,
@@ -155,7 +156,7 @@ async fn log_in(app: &App, client: Option<IpAddr>, login: PasswordLogin) -> ApiR
     answer
 }
 
-async fn sign_in(app: &App, login: PasswordLogin) -> ApiResult<Token> {
+async fn sign_in(app: &Arc<App>, client: Client, login: PasswordLogin) -> ApiResult<Token> {
     // What is no address can have no account; the work is the same.
     let credentials = match Email::parse(&login.username) {
         Ok(email) => app.store.find_credentials(email).await?,
@@ -163,19 +164,23 @@ async fn sign_in(app: &App, login: PasswordLogin) -> ApiResult<Token> {
     };
     let stored = credentials.as_ref().map(|found| found.password_hash.clone());
     let verdict = app.passwords.verify(login.password, stored).await?;
-    let Some(credentials) = credentials else {
+    let user = credentials.as_ref().map(|found| found.user_id);
+    let (Some(credentials), Verdict::Right | Verdict::RightButWeak(_)) = (credentials, &verdict)
+    else {
+        audit::record_refusal(app, client, user, EventKind::LoginRefused);
         return Err(ApiError::InvalidLogin);
     };
-    match verdict {
-        Verdict::Wrong => return Err(ApiError::InvalidLogin),
-        Verdict::Right => {}
-        Verdict::RightButWeak(stronger) => upgrade(app, &credentials, stronger).await,
-    }
-    if login.is_lasting {
-        return sessions::begin(app, &credentials, login.user_agent).await;
+    if let Verdict::RightButWeak(stronger) = verdict {
+        upgrade(app, &credentials, stronger).await;
     }
     let Credentials { user_id, tokens_valid_from, .. } = credentials;
-    Ok(Token::new(app.tokens.issue(user_id, tokens_valid_from)?))
+    let token = if login.is_lasting {
+        sessions::begin(app, &credentials, login.user_agent).await?
+    } else {
+        Token::new(app.tokens.issue(user_id, tokens_valid_from)?)
+    };
+    audit::record(app, client, user_id, EventKind::LoggedIn).await;
+    Ok(token)
 }
 
 /// Keeps the stronger hash. If that fails the login stands, and the next one tries again.

@@ -6,6 +6,7 @@
 //! against this page.
 
 mod account;
+mod audit;
 mod health;
 mod login;
 pub mod openapi;
@@ -35,6 +36,7 @@ pub fn routes(app: App, shell: Shell, with_pages: bool) -> Shelled {
             get(account::get_me).patch(account::change_email).delete(account::delete_me),
         )
         .route("/users/me/password", post(account::change_password))
+        .route("/users/me/events", get(audit::list_events))
         .route("/users/me/sessions", get(sessions::list_sessions).delete(sessions::end_sessions))
         .route("/users/me/sessions/{id}", delete(sessions::end_session))
         .route("/users/{id}", get(users::get_user).delete(account::delete_user))

@@ -5,7 +5,7 @@ use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{account, health, login, post_list, posts, responses, sessions, users, votes};
+use super::{account, audit, health, login, post_list, posts, responses, sessions, users, votes};
 
 pub const TITLE: &str = "Post Management API";
 
@@ -30,6 +30,7 @@ pub fn document(root_path: &str) -> String {
         account::change_email,
         account::delete_me,
         account::change_password,
+        audit::list_events,
         sessions::list_sessions,
         sessions::end_sessions,
         sessions::end_session,

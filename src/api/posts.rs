@@ -7,17 +7,19 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
+use super::audit;
 use super::post_types::{Post, PostCreate, PostOut};
 use super::responses::{
     ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, TokenRefusals, ValidationRefusals,
     created,
 };
 use crate::domain::caller::Caller;
+use crate::domain::event::EventKind;
 use crate::domain::post::{PostContent, PostId};
 use crate::domain::text::Text;
 use crate::http::{
-    ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, Writer, boolean,
-    stored_text, text,
+    ApiError, App, BodyKind, Client, Input, Integer, Json, Problem, Reading, Valid, Writer,
+    boolean, stored_text, text,
 };
 use crate::store::ChangePost;
 
@@ -132,11 +134,12 @@ pub(super) async fn get_post(
 pub(super) async fn replace_post(
     State(app): State<Arc<App>>,
     Writer(caller): Writer,
+    client: Client,
     Valid(replacement): Valid<Replacement>,
 ) -> ApiResult<Json<Post>> {
     let id = known_post(&app, caller, &replacement.id).await?;
     let replaced = app.store.replace_post(caller, id, replacement.content).await?;
-    changed(replaced).map(|post| Json(post.into()))
+    changed(&app, caller, client, replaced).map(|post| Json(post.into()))
 }
 
 /// Delete Post
@@ -158,10 +161,12 @@ pub(super) async fn replace_post(
 pub(super) async fn delete_post(
     State(app): State<Arc<App>>,
     Writer(caller): Writer,
+    client: Client,
     Valid(PostPath(id)): Valid<PostPath>,
 ) -> ApiResult<StatusCode> {
     let id = known_post(&app, caller, &id).await?;
-    changed(app.store.delete_post(caller, id).await?)?;
+    let deleted = app.store.delete_post(caller, id).await?;
+    changed(&app, caller, client, deleted)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -174,10 +179,18 @@ async fn known_post(app: &App, caller: Caller, id: &Integer) -> ApiResult<PostId
     Err(ApiError::NoSuchPostToChange)
 }
 
-fn changed<T>(outcome: ChangePost<T>) -> ApiResult<T> {
+fn changed<T>(
+    app: &Arc<App>,
+    caller: Caller,
+    client: Client,
+    outcome: ChangePost<T>,
+) -> ApiResult<T> {
     match outcome {
         ChangePost::Changed(changed) => Ok(changed),
-        ChangePost::NotOwner => Err(ApiError::NotOwner),
+        ChangePost::NotOwner => {
+            audit::record_refusal(app, client, Some(caller.user_id), EventKind::OwnershipRefused);
+            Err(ApiError::NotOwner)
+        }
         ChangePost::NoSuchPost => Err(ApiError::NoSuchPostToChange),
     }
 }

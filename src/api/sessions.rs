@@ -9,16 +9,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::audit;
 use super::login::Token;
 use super::responses::{
     ApiResult, Failures, Refusal, TokenRefusals, ValidationRefusals, serialize_timestamp,
 };
 use crate::auth::{RefreshSecrets, draw_salt};
 use crate::domain::caller::Caller;
+use crate::domain::event::EventKind;
 use crate::domain::policy::SessionTimes;
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use crate::domain::user::Credentials;
-use crate::http::{ApiError, App, BodyKind, Input, Integer, Json, Reading, Valid};
+use crate::http::{ApiError, App, BodyKind, Client, Input, Integer, Json, Reading, Valid};
 
 /// A sign-in that lasts.
 #[derive(Serialize, ToSchema)]
@@ -99,6 +101,7 @@ pub(super) async fn list_sessions(
 pub(super) async fn end_session(
     State(app): State<Arc<App>>,
     caller: Caller,
+    client: Client,
     Valid(SessionPath(id)): Valid<SessionPath>,
 ) -> ApiResult<StatusCode> {
     let Some(known) = id.as_i64().map(SessionId) else {
@@ -108,7 +111,7 @@ pub(super) async fn end_session(
     if !app.store.end_sessions(caller, Some(known)).await? {
         return Err(ApiError::NoSuchSession);
     }
-    tracing::info!(user = caller.user_id.0, session = known.0, "session ended");
+    audit::record(&app, client, caller.user_id, EventKind::SessionEnded).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -127,9 +130,11 @@ pub(super) async fn end_session(
 pub(super) async fn end_sessions(
     State(app): State<Arc<App>>,
     caller: Caller,
+    client: Client,
 ) -> ApiResult<StatusCode> {
-    app.store.end_sessions(caller, None).await?;
-    tracing::info!(user = caller.user_id.0, "all sessions ended");
+    if app.store.end_sessions(caller, None).await? {
+        audit::record(&app, client, caller.user_id, EventKind::SessionEnded).await;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -160,7 +165,7 @@ pub(super) async fn begin(
 }
 
 /// Goes on with a session: a token that was good becomes its successor.
-pub(super) async fn go_on(app: &App, token: &str) -> ApiResult<Token> {
+pub(super) async fn go_on(app: &Arc<App>, client: Client, token: &str) -> ApiResult<Token> {
     let (id, secrets) = RefreshSecrets::parse(token).ok_or(ApiError::InvalidGrant)?;
     let salt = draw_salt().map_err(ApiError::internal)?;
     let next = secrets.next(salt);
@@ -178,7 +183,7 @@ pub(super) async fn go_on(app: &App, token: &str) -> ApiResult<Token> {
         RotateSession::Rotated(user_id, mark) => (user_id, mark, next),
         RotateSession::Repeated(user_id, mark, salt) => (user_id, mark, secrets.next(salt)),
         RotateSession::Reused(user_id) => {
-            tracing::warn!(user = user_id.0, session = id.0, "a spent refresh token came back");
+            audit::record_refusal(app, client, Some(user_id), EventKind::RefreshTokenReused);
             return Err(ApiError::InvalidGrant);
         }
         RotateSession::NoSuchSession => return Err(ApiError::InvalidGrant),

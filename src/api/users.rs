@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::audit;
 use super::responses::{
     ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, ValidationRefusals, created,
     serialize_timestamp,
 };
 use crate::auth::{RefusedPassword, accept_password};
 use crate::domain::email::Email;
+use crate::domain::event::EventKind;
 use crate::domain::policy::PasswordRules;
 use crate::domain::user::{NewUser, User, UserId};
 use crate::http::{
@@ -110,15 +112,15 @@ impl Input for UserPath {
 )]
 pub(super) async fn create_user(
     State(app): State<Arc<App>>,
-    Client(client): Client,
+    client: Client,
     Valid(sign_up): Valid<SignUp>,
 ) -> ApiResult<Response> {
-    app.rate_limits.sign_up(client)?;
+    app.rate_limits.sign_up(client.0)?;
     let password_hash = app.passwords.hash(sign_up.password).await?;
     let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
     match app.store.create_user(new).await? {
         CreateUser::Created(user) => {
-            tracing::info!(user = user.id.0, "signed up");
+            audit::record(&app, client, user.id, EventKind::SignedUp).await;
             Ok(created(
                 &format!("{}/users/{}", app.root_path, user.id.0),
                 UserOut::new(&user, true),

@@ -14,7 +14,7 @@ use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, Fault, LogFormat, Settings, Source, keep_secret};
-use crate::http::{self, App, LargeAnswers, LargeBodies, Limits, Pages, Shell};
+use crate::http::{self, App, Background, LargeAnswers, LargeBodies, Limits, Pages, Shell};
 use crate::rate_limits::{RateLimits, RememberedFailures, SinceStart, Stopwatch};
 use crate::store::Store;
 use crate::telemetry;
@@ -81,6 +81,7 @@ fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
         clock,
         policy: settings.policy,
         rate_limits: rate_limits(settings),
+        background: Background::default(),
         pages,
         large_answers: LargeAnswers::default(),
         root_path: settings.root_path.clone(),

@@ -2,6 +2,7 @@
 //! must look like, and how refusals read. Which routes there are is `api`'s.
 
 mod access;
+mod background;
 mod body;
 mod client;
 mod coerce;
@@ -30,6 +31,7 @@ use crate::domain::policy::Policy;
 use crate::rate_limits::RateLimits;
 use crate::store::Store;
 
+pub use background::Background;
 pub use client::{Client, InvalidProxy, TrustedProxies};
 pub use coerce::{Integer, Problem, boolean, integer, integer_from_text, stored_text, text};
 pub use cors::Origins;
@@ -51,6 +53,7 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub policy: Policy,
     pub rate_limits: RateLimits,
+    pub background: Background,
     pub pages: Pages,
     pub large_answers: LargeAnswers,
     /// Below which a proxy shows the service; empty, or begins with a slash.

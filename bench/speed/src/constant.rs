@@ -17,7 +17,7 @@ use post_api::clock::SystemClock;
 use post_api::domain::caller::Caller;
 use post_api::domain::policy::Policy;
 use post_api::http::{
-    self, App, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell, TrustedProxies,
+    self, App, Background, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell, TrustedProxies,
 };
 use post_api::rate_limits::RateLimits;
 use post_api::store::sqlite::SqliteStore;
@@ -46,6 +46,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         clock: Arc::new(SystemClock),
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
+        background: Background::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE)?,
         large_answers: LargeAnswers::default(),
         root_path: String::new(),

@@ -52,5 +52,8 @@ mod secrets;
 /// Cross-origin requests.
 mod cors;
 
+/// `/users/me/events`: what has happened to an account.
+mod audit;
+
 /// Headers that every answer carries.
 mod headers;

@@ -23,7 +23,7 @@ use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use post_api::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use post_api::domain::vote::{Vote, VoteOutcome};
-use post_api::http::{App, LargeAnswers, Limits, Pages, Shelled, wrap};
+use post_api::http::{App, Background, LargeAnswers, Limits, Pages, Shelled, wrap};
 use post_api::rate_limits::RateLimits;
 use post_api::store::{
     ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
@@ -160,6 +160,7 @@ fn broken(way: Way) -> (Shelled, String) {
         clock,
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
+        background: Background::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
         large_answers: LargeAnswers::default(),
         root_path: String::new(),

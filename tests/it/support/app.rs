@@ -15,7 +15,7 @@ use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::http::{
-    App, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
+    App, Background, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
 };
 use post_api::rate_limits::{RateLimits, Rates, RememberedFailures, Stopwatch};
 use post_api::store::Store;
@@ -144,6 +144,7 @@ impl TestApp {
             clock: clock.clone(),
             policy: setup.policy,
             rate_limits: rate_limits(setup.rates, &clock),
+            background: Background::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_answers: setup.large_answers,
             root_path: setup.root_path,

@@ -111,6 +111,7 @@ pub(super) const ROWS: &[Row] = &{
             (200, "~user/{owner}"),
         ),
         row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_GOES), (204, OWNER_GOES)),
+        same("GET /users/me/events", Nothing, [401, 401, 200, 200]),
         same("GET /users/me/sessions", Nothing, [401, 401, 200, 200]),
         row(
             "DELETE /users/me/sessions",

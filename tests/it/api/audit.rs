@@ -1,0 +1,92 @@
+//! `GET /users/me/events`: what has happened to one's account, and nobody else's.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, PASSWORD, Persona, Setup, TestApp};
+
+const ADA: &str = "ada@example.com";
+
+/// The events, the newest first, once they are so many: refusals are kept after they were answered.
+async fn events(caller: &Persona<'_>, count: usize) -> Vec<String> {
+    let kept = || async { caller.get("/users/me/events").await.expect(200).json() };
+    let mut events = kept().await;
+    while events.as_array().unwrap().len() < count {
+        tokio::task::yield_now().await;
+        events = kept().await;
+    }
+    let name = |event: &Value| event["event"].as_str().unwrap().to_owned();
+    events.as_array().unwrap().iter().map(name).collect()
+}
+
+fn token(answer: &Answer) -> String {
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn everything_that_happens_to_an_account_is_an_event() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let post = bob.write_post("his").await;
+    assert_eq!(events(&ada, 1).await, ["signed_up"]);
+    app.log_in(ADA, PASSWORD).await.expect(200);
+    assert_eq!(events(&ada, 2).await[0], "logged_in");
+    app.log_in(ADA, "wrong").await.expect(403);
+    assert_eq!(events(&ada, 3).await[0], "login_refused");
+    ada.change_password("wrong", "94 moss anchors").await.expect(403);
+    assert_eq!(events(&ada, 4).await[0], "password_refused");
+    ada.delete(&format!("/posts/{post}")).await.expect(403);
+    assert_eq!(events(&ada, 5).await[0], "ownership_refused");
+    let content = json!({"title": "mine", "content": "text"});
+    ada.put(&format!("/posts/{post}"), &content).await.expect(403);
+    ada.delete(&format!("/users/{}", bob.id)).await.expect(403);
+    assert_eq!(events(&ada, 7).await[..2], ["ownership_refused", "ownership_refused"]);
+
+    let lasting = app.stay_signed_in(ADA).await;
+    let refresh = lasting["refresh_token"].as_str().unwrap();
+    app.refresh(refresh).await.expect(200);
+    app.clock.advance(11);
+    app.refresh(refresh).await.expect(400);
+    assert_eq!(events(&ada, 9).await[..2], ["refresh_token_reused", "logged_in"]);
+    app.stay_signed_in(ADA).await;
+    ada.delete("/users/me/sessions").await.expect(204);
+    assert_eq!(events(&ada, 11).await[0], "session_ended");
+
+    let ada = app.with_token(&token(&ada.change_password(PASSWORD, PASSWORD).await.expect(200)));
+    assert_eq!(events(&ada, 12).await[0], "password_changed");
+    let ada = app.with_token(&token(&ada.change_email("ada@example.org").await.expect(200)));
+    assert_eq!(events(&ada, 13).await[0], "email_changed");
+    ada.post("/logout", &json!({})).await.expect(204);
+    let again = app.log_in("ada@example.org", PASSWORD).await.expect(200);
+    let ada = app.with_token(&token(&again));
+    assert_eq!(events(&ada, 15).await[..2], ["logged_in", "signed_out"]);
+    assert_eq!(events(&bob, 1).await, ["signed_up"]);
+}
+
+#[tokio::test]
+async fn an_event_says_when_and_from_where() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    app.clock.advance(60);
+    for client in ["203.0.113.9", "2001:db8::7"] {
+        app.log_in_from(client, ADA, PASSWORD).await.expect(200);
+    }
+    let events = ada.get("/users/me/events").await.expect(200).json();
+    let event =
+        |event: &str, at: &str, client: Value| json!({"event": event, "at": at, "client": client});
+    let expected = json!([
+        event("logged_in", "2025-01-31T12:01:00.123456Z", json!("2001:db8::7")),
+        event("logged_in", "2025-01-31T12:01:00.123456Z", json!("203.0.113.9")),
+        event("signed_up", "2025-01-31T12:00:00.123456Z", Value::Null),
+    ]);
+    assert_eq!(events, expected);
+}
+
+/// What cannot be kept is no reason to refuse what was done.
+#[tokio::test]
+async fn a_login_stands_without_its_event() {
+    let app = TestApp::set_up(Setup::default()).await;
+    app.sign_up("ada").await;
+    app.execute("DROP TABLE events");
+    app.log_in(ADA, PASSWORD).await.expect(200);
+    app.log_in(ADA, "wrong").await.expect(403);
+}
