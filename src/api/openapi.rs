@@ -5,7 +5,7 @@ use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{health, login, post_list, posts, responses, users, votes};
+use super::{health, jwks, login, post_list, posts, responses, users, votes};
 
 pub const TITLE: &str = "Post Management API";
 
@@ -35,6 +35,7 @@ pub fn document(root_path: &str) -> String {
         posts::replace_post,
         posts::delete_post,
         votes::cast_vote,
+        jwks::list_keys,
         health::livez,
         health::readyz,
     ),

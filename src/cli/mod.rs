@@ -6,6 +6,8 @@ mod database;
 mod db;
 mod exit;
 mod inspect;
+mod keys;
+mod secret;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +36,8 @@ enum Command {
     Serve(ServeArguments),
     /// Look after the database
     Db(db::DbArguments),
+    /// Look after the secret that signs the tokens
+    Secret(secret::SecretArguments),
     /// Print the OpenAPI document
     Openapi,
     /// Print the settings in force, secrets masked
@@ -98,6 +102,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         None => serve::run(&arguments.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Db(db)) => db::run(&db),
+        Some(Command::Secret(secret)) => secret::run(&secret),
         Some(Command::Openapi) => inspect::print_document(),
         Some(Command::Settings(source)) => inspect::print_settings(&source),
         Some(Command::Healthcheck(serve)) => inspect::check_health(&serve),

@@ -9,11 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::database::{describe, open_store};
 use super::exit::Exit;
+use super::keys::open_keys;
 use super::{ServeArguments, make_private_folder};
 use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
 use crate::clock::SystemClock;
-use crate::config::{Database, Fault, LogFormat, Settings, Source, keep_secret};
+use crate::config::{Database, Fault, LogFormat, Settings, Source};
 use crate::http::{self, App, LargeAnswers, LargeBodies, Limits, Pages, Shell};
 use crate::store::Store;
 use crate::telemetry;
@@ -58,13 +59,9 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
 }
 
 fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
-    let secret = match &settings.secret_key {
-        Some(secret) => secret.clone(),
-        None => keep_secret(&settings.data_dir, settings.algorithm)
-            .context("the secret cannot be kept")?,
-    };
     let clock = Arc::new(SystemClock);
-    let tokens = Tokens::new(&secret, settings.algorithm, settings.token_lifetime, clock.clone())
+    let keys = open_keys(settings)?;
+    let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
         .context("tokens cannot be signed")?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let passwords = Passwords::new(settings.hash_strength, cores)

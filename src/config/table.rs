@@ -71,12 +71,20 @@ pub const SETTINGS: &[Setting] = &[
     ),
     secret(
         "SECRET_KEY",
-        "Signs the tokens: 32 bytes or more, as `openssl rand -hex 32` makes them. Made once and kept in `DATA_DIR/secret_key` when the embedded database is used and none is given; required with PostgreSQL.",
+        "Signs the tokens: 32 bytes or more, as `openssl rand -hex 32` makes them. Made once and kept in `DATA_DIR/secret_key` when the embedded database is used and none is given; required with PostgreSQL, unless `SECRET_KEYS` is given.",
+    ),
+    secret(
+        "SECRET_KEYS",
+        "Up to eight secrets as that of `SECRET_KEY`, parted by commas or white space, to change them while tokens are in use: the first signs, all verify, and each token says which one signed it. `SECRET_KEY`, where it is given too, only verifies.",
     ),
     setting(
         "ALGORITHM",
         "HS256",
-        "How tokens are signed: `HS256`, `HS384` or `HS512`. No other is accepted.",
+        "How tokens are signed: `HS256`, `HS384` or `HS512` with a secret, or `RS256`, `ES256` or `EdDSA` with `SIGNING_KEYS`. No other is accepted.",
+    ),
+    secret(
+        "SIGNING_KEYS",
+        "Private keys for `RS256` (2048 to 4096 bits), `ES256` (P-256) or `EdDSA` (Ed25519): PKCS#8 in PEM, up to eight blocks, of which the first signs and all verify. `openssl genpkey -algorithm ed25519` makes one; so do `-algorithm EC -pkeyopt ec_paramgen_curve:P-256` and `-algorithm RSA -pkeyopt rsa_keygen_bits:3072`. The public keys are at `/.well-known/jwks.json`.",
     ),
     setting("ACCESS_TOKEN_EXPIRE_MINUTES", "30", "Lifetime of a token, 1 to 525600."),
     setting(

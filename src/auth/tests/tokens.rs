@@ -15,7 +15,7 @@ use crate::auth::{Algorithm, Tokens};
 use crate::clock::Clock;
 use crate::domain::user::UserId;
 
-const NOW: i64 = 1_738_324_800;
+pub(super) const NOW: i64 = 1_738_324_800;
 
 const SECRET: &str = "the same for all of them";
 
@@ -26,7 +26,7 @@ const ALGORITHMS: [(Algorithm, &str, usize); 3] = [
 ];
 
 /// Shows [`NOW`].
-struct Stopped;
+pub(super) struct Stopped;
 
 impl Clock for Stopped {
     fn now(&self) -> Timestamp {

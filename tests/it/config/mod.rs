@@ -2,4 +2,5 @@
 
 mod database;
 mod dotenv;
+mod keys;
 mod settings;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use post_api::auth::Algorithm;
-use post_api::config::{Fault, LogFormat, SETTINGS, Settings, Source, effective, keep_secret};
+use post_api::config::{Fault, LogFormat, SETTINGS, Settings, Source, effective, keep_secrets};
 use post_api::domain::policy::{Drafts, Policy};
 use post_api::http::Origins;
 use secrecy::ExposeSecret as _;
@@ -54,14 +54,18 @@ fn nothing_is_needed() {
 
 #[test]
 fn every_setting_takes_what_it_should() {
-    let taken: [(&str, &[&str]); 22] = [
+    let taken: [(&str, &[&str]); 23] = [
         ("HOST", &["0.0.0.0", "::", "localhost"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
         ("DATA_DIR", &["/var/lib/posts", "with space"]),
         ("DATABASE_URL", &["sqlite:posts.db", "sqlite:/a/b.db", "sqlite:///a/b.db"]),
         ("SECRET_KEY", &[GOOD_SECRET]),
-        ("ALGORITHM", &["HS256", "hs384", "HS512"]),
+        (
+            "SECRET_KEYS",
+            &[GOOD_SECRET, "7c1f0a94e2b85d36f7a1c05e9d42b83a,another-secret-of-33-bytes-or-more\n"],
+        ),
+        ("ALGORITHM", &["HS256", "hs384", "HS512", "RS256", "es256", "EdDSA"]),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", &["1", "525600"]),
         ("COMPAT", &["", "reference", "REFERENCE"]),
         ("DRAFTS", &["private", "visible", "Visible"]),
@@ -87,7 +91,7 @@ fn every_setting_takes_what_it_should() {
 
 #[test]
 fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
-    let refused: [(&str, &[&str]); 21] = [
+    let refused: [(&str, &[&str]); 23] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         (
@@ -95,7 +99,9 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
             &["mysql://x", "posts.db", "postgres://x", "sqlite:", "sqlite://", "sqlite::memory:"],
         ),
         ("SECRET_KEY", &["short", "changeme", "00000000000000000000000000000000"]),
-        ("ALGORITHM", &["none", "RS256", "HS256,HS384"]),
+        ("SECRET_KEYS", &["short", ",", "changeme,changeme"]),
+        ("SIGNING_KEYS", &["short", "-----BEGIN PRIVATE KEY-----"]),
+        ("ALGORITHM", &["none", "RS512", "PS256", "HS256,HS384"]),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", &["0", "525601", "-1", "1.5", "99999999999999999999"]),
         ("COMPAT", &["yes", "on"]),
         ("DRAFTS", &["on", "public"]),
@@ -180,6 +186,8 @@ fn all_faults_are_told_at_once() {
         "ACCESS_TOKEN_EXPIRE_MINUTES",
         "ALGORITHM",
         "SECRET_KEY",
+        "SECRET_KEYS",
+        "SIGNING_KEYS",
         "DATABASE_URL",
         "COMPAT",
         "DRAFTS",
@@ -374,8 +382,9 @@ fn a_draft_of_the_secret_that_was_left_stands_in_nobody_s_way() {
     let folder = tempfile::TempDir::new().unwrap();
     let number = std::process::id();
     std::fs::write(folder.path().join(format!("secret_key.{number}.new")), "half").unwrap();
-    let secret = keep_secret(folder.path(), Algorithm::HS512).unwrap();
-    let kept = keep_secret(folder.path(), Algorithm::HS512).unwrap();
-    assert_eq!(kept.expose_secret(), secret.expose_secret());
-    assert!(secret.expose_secret().len() >= 64);
+    let secrets = keep_secrets(folder.path(), Algorithm::HS512).unwrap();
+    let kept = keep_secrets(folder.path(), Algorithm::HS512).unwrap();
+    assert_eq!((secrets.len(), kept.len()), (1, 1));
+    assert_eq!(kept[0].expose_secret(), secrets[0].expose_secret());
+    assert!(secrets[0].expose_secret().len() >= 64);
 }

@@ -4,6 +4,7 @@ mod bodies;
 mod drain;
 mod full_disk;
 mod heads;
+mod keys;
 mod large;
 mod legacy;
 mod limits;

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api::{self, openapi};
-use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
+use post_api::auth::{Algorithm, Keys, Passwords, Strength, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::UserId;
@@ -40,6 +40,7 @@ pub const SECRET: &str = "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz a
 /// What a service is started with.
 pub struct Setup {
     pub engine: Engine,
+    pub keys: fn() -> Keys,
     pub policy: Policy,
     pub strength: Strength,
     /// Threads that hash; each has a queue of its own length.
@@ -75,6 +76,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             engine: Engine::from_environment(),
+            keys: one_secret,
             policy: Policy::default(),
             strength: CHEAP,
             threads: 1,
@@ -91,6 +93,7 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub store: Arc<dyn Store>,
     routes: Shelled,
+    keys: fn() -> Keys,
     /// The database goes when the test ends.
     place: Place,
 }
@@ -130,7 +133,7 @@ impl TestApp {
         let app = App {
             store: store.clone(),
             passwords: Passwords::new(setup.strength, threads).unwrap(),
-            tokens: tokens(&clock),
+            tokens: tokens((setup.keys)(), &clock),
             clock: clock.clone(),
             policy: setup.policy,
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
@@ -140,7 +143,7 @@ impl TestApp {
         let shell =
             Shell { origins: setup.origins, access_log: false, large_bodies: setup.large_bodies };
         let routes = api::routes(app, shell, setup.pages);
-        Self { clock, store, routes, place }
+        Self { clock, store, routes, keys: setup.keys, place }
     }
 
     /// Everything that the database keeps, in whatever form.
@@ -196,7 +199,7 @@ impl TestApp {
 
     /// A token as a login would give it now.
     pub fn token_for(&self, id: i64) -> String {
-        tokens(&self.clock).issue(UserId(id)).unwrap()
+        tokens((self.keys)(), &self.clock).issue(UserId(id)).unwrap()
     }
 
     /// Sends the login form.
@@ -261,8 +264,11 @@ async fn open_store(engine: Engine) -> (Arc<dyn Store>, Place) {
     }
 }
 
-/// Signs as every [`TestApp`] does.
-fn tokens(clock: &Arc<TestClock>) -> Tokens {
-    let lifetime = Duration::from_mins(30);
-    Tokens::new(&SecretString::from(SECRET), Algorithm::HS256, lifetime, clock.clone()).unwrap()
+/// Signs as every [`TestApp`] does that was not set up otherwise.
+fn one_secret() -> Keys {
+    Keys::of_secret(&SecretString::from(SECRET), Algorithm::HS256).unwrap()
+}
+
+fn tokens(keys: Keys, clock: &Arc<TestClock>) -> Tokens {
+    Tokens::with_keys(keys, Duration::from_mins(30), clock.clone()).unwrap()
 }

@@ -6,6 +6,7 @@ mod clock;
 mod cluster;
 mod forged;
 pub mod frames;
+pub mod key_files;
 mod parallel;
 mod persona;
 mod process;

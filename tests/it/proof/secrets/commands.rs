@@ -56,6 +56,17 @@ fn faults(canaries: &Canaries) -> Vec<(i32, Vec<(&'static str, String)>)> {
     faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned())]));
     faults.push((2, vec![("DATABASE_URL_FILE", "short".to_owned())]));
     faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned()), ("SECRET_KEY", key.clone())]));
+    for name in ["SECRET_KEYS", "SIGNING_KEYS"] {
+        faults.push((2, vec![(name, key.clone())]));
+    }
+    faults.push((2, vec![("SECRET_KEYS_FILE", "short".to_owned())]));
+    for algorithm in ["RS256", "ES256", "EdDSA"] {
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n", canaries.word.text);
+        for text in [key.clone(), pem.clone(), format!("{pem}-----END PRIVATE KEY-----\n")] {
+            faults.push((2, vec![("SIGNING_KEYS", text), ("ALGORITHM", algorithm.to_owned())]));
+        }
+        faults.push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", algorithm.to_owned())]));
+    }
     for (name, value) in [
         ("ARGON2_MEMORY_KIB", "7"),
         ("ARGON2_ITERATIONS", "0"),
@@ -172,6 +183,7 @@ fn look_at_each_command(canaries: &Canaries, place: &Place) -> usize {
         (2, "db stamp nowhere"),
         (0, "db stamp head"),
         (0, "settings"),
+        (2, "secret rotate"),
         (0, "openapi"),
         (1, "healthcheck --port 1"),
         (2, "serve --port x"),
@@ -201,10 +213,13 @@ fn a_key_that_the_service_made_is_not_told() {
     service.terminate();
     assert!(service.wait().success());
     canaries.assert_hidden("the log", service.last_words(), "a key that was made");
-    for arguments in ["settings", "db current", "db verify"] {
+    for arguments in ["settings", "db current", "db verify", "secret rotate"] {
         let mut command = Service::command(service.path());
         command.args(arguments.split(' ')).env("LOG_LEVEL", "trace");
-        look_at(&canaries, arguments, &mut command, 0);
+        let said = look_at(&canaries, arguments, &mut command, 0);
+        for secret in service.secret().lines() {
+            assert!(!said.contains(secret), "{said}");
+        }
     }
 }
 
