@@ -9,6 +9,7 @@ mod inspect;
 mod keys;
 mod secret;
 mod serve;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

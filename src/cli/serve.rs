@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::database::{describe, open_store};
 use super::exit::Exit;
 use super::keys::open_keys;
+use super::tls::{open_tls, watch};
 use super::{ServeArguments, make_private_folder};
 use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
@@ -39,6 +40,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
 }
 
 async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
+    let tls = open_tls(settings)?;
     let store = open_store(&settings.database, is_upgraded).await?;
     let app = open(settings, store)?;
     let listener = http::listen(&settings.host, settings.port)
@@ -52,8 +54,14 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     };
     let routes = api::routes(app, shell, settings.docs);
     let end = told_to_end()?;
-    announce(settings, &format!("http://{address}"));
-    http::serve(listener, routes, Limits::default(), end).await.context("the listener failed")?;
+    if let Some(tls) = &tls {
+        watch(Arc::clone(tls))?;
+    }
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    announce(settings, &format!("{scheme}://{address}"));
+    http::serve(listener, routes, Limits::default(), tls, end)
+        .await
+        .context("the listener failed")?;
     tracing::info!("ended");
     Ok(())
 }

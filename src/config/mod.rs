@@ -34,6 +34,8 @@ pub struct Settings {
     pub port: u16,
     /// `None` leaves it to [`crate::http::server_threads`].
     pub server_threads: Option<usize>,
+    /// `None` leaves TLS to whoever stands before the service.
+    pub tls: Option<TlsFiles>,
     pub data_dir: PathBuf,
     pub database: Database,
     /// Without a key of any kind the service makes and keeps a secret.
@@ -54,6 +56,14 @@ pub struct Settings {
     pub log_level: tracing::level_filters::LevelFilter,
     /// What can be used, and should not be.
     pub warnings: Vec<Fault>,
+}
+
+/// Where the certificate of the listener is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// With those of its authorities after it.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// Where the users, posts and votes are.
@@ -97,6 +107,7 @@ impl Settings {
             host: parser.text("HOST"),
             port: parser.number("PORT", 0..=u16::MAX),
             server_threads: parser.server_threads("SERVER_THREADS"),
+            tls: parser.tls(),
             database: parser.database(&data_dir),
             data_dir,
             secret_key: parser.secret_key("SECRET_KEY", algorithm, is_reference),

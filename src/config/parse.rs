@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::source::Source;
 use super::table::SETTINGS;
-use super::{Database, Fault, Settings};
+use super::{Database, Fault, Settings, TlsFiles};
 use crate::auth::{Algorithm, Strength};
 use crate::domain::policy::{Drafts, PasswordRules, Policy};
 use crate::http::Origins;
@@ -54,6 +54,20 @@ impl<'a> Parser<'a> {
     pub(super) fn server_threads(&mut self, name: &str) -> Option<usize> {
         let is_chosen = !self.text(name).is_empty();
         is_chosen.then(|| self.number(name, 1..=1024))
+    }
+
+    pub(super) fn tls(&mut self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.text("TLS_CERT"), self.text("TLS_KEY"));
+        let (name, problem) = match (certificate.is_empty(), key.is_empty()) {
+            (true, true) => return None,
+            (false, true) => ("TLS_CERT", "is given without TLS_KEY"),
+            (true, false) => ("TLS_KEY", "is given without TLS_CERT"),
+            (false, false) => {
+                return Some(TlsFiles { certificate: certificate.into(), key: key.into() });
+            }
+        };
+        self.faults.push(Fault::new(name, problem, "give both of them, or none"));
+        None
     }
 
     pub(super) fn switch(&mut self, name: &str) -> bool {

@@ -47,6 +47,12 @@ pub const SETTINGS: &[Setting] = &[
         "Threads that serve requests, 1 to 1024. Without a number one fewer than there are cores, one at least: hashing, the database and the kernel want the other.",
     ),
     setting(
+        "TLS_CERT",
+        "",
+        "File of the listener's certificate and those of its authorities after it, in PEM. With it, and with `TLS_KEY`, the service speaks HTTPS alone (TLS 1.2 and above) and tells browsers to stay with it (HSTS). A file that has changed is taken within seconds, or at once on SIGHUP.",
+    ),
+    setting("TLS_KEY", "", "File of the certificate's private key, in PEM."),
+    setting(
         "DATA_DIR",
         "./data",
         "Folder for the embedded database and the secret that is made for it.",

@@ -46,6 +46,8 @@ pub struct Shelled {
     around: Arc<Around>,
     /// Who is at the other end, if there is one.
     client: Option<SocketAddr>,
+    /// Whether the connection is within TLS of ours.
+    is_secure: bool,
 }
 
 struct Around {
@@ -58,13 +60,13 @@ struct Around {
 #[must_use]
 pub fn wrap(routes: Router, shell: Shell, large_answers: LargeAnswers) -> Shelled {
     let around = Around { shell, large_answers, ids: Ids::new() };
-    Shelled { routes, around: Arc::new(around), client: None }
+    Shelled { routes, around: Arc::new(around), client: None, is_secure: false }
 }
 
 impl Shelled {
     /// The same for a connection of this client's.
-    pub(super) fn of_client(&self, client: SocketAddr) -> Self {
-        Self { client: Some(client), ..self.clone() }
+    pub(super) fn of_client(&self, client: SocketAddr, is_secure: bool) -> Self {
+        Self { client: Some(client), is_secure, ..self.clone() }
     }
 }
 
@@ -89,7 +91,7 @@ where
 }
 
 async fn pass(served: Shelled, request: Request<Body>) -> Response {
-    let Shelled { routes, around, client } = served;
+    let Shelled { routes, around, client, is_secure } = served;
     let shell = &around.shell;
     let access = Access::begin(&request, client, shell.access_log, &around.ids);
     let crossing = Crossing::of(request.method(), request.headers());
@@ -98,7 +100,7 @@ async fn pass(served: Shelled, request: Request<Body>) -> Response {
         Some(response) => response,
         None => answer(request, routes, &access, &around).await,
     };
-    headers::complete(response.headers_mut());
+    headers::complete(response.headers_mut(), is_secure);
     shell.origins.vary(response.headers_mut());
     if let Some(crossing) = crossing {
         crossing.allow(&shell.origins, response.headers_mut());

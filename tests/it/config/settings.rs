@@ -188,6 +188,7 @@ fn all_faults_are_told_at_once() {
         "SECRET_KEY",
         "SECRET_KEYS",
         "SIGNING_KEYS",
+        "TLS_CERT",
         "DATABASE_URL",
         "COMPAT",
         "DRAFTS",

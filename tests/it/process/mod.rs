@@ -14,3 +14,5 @@ mod secrets;
 mod smuggling;
 mod stalled;
 mod start;
+mod tls;
+mod tls_files;
