@@ -19,7 +19,7 @@ pub(super) struct SecretArguments {
 
 #[derive(Debug, Subcommand)]
 enum SecretCommand {
-    /// Put a new secret before that of DATA_DIR/secret_key; the next start signs with it
+    /// Put a new secret before the one that the service made; the next start signs with it
     Rotate {
         /// Keep no old secret: every token that was given out ends with the next start
         #[arg(long)]

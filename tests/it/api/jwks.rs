@@ -21,8 +21,10 @@ fn p256() -> Keys {
     key_files::of(key_files::P256, Algorithm::ES256)
 }
 
-const ALL: [(fn() -> Keys, &str); 3] =
-    [(rsa, "RS256"), (p256, "ES256"), (key_files::ed25519, "EdDSA")];
+/// What signs, and the algorithm's name.
+type Signer = (fn() -> Keys, &'static str);
+
+const ALL: [Signer; 3] = [(rsa, "RS256"), (p256, "ES256"), (key_files::ed25519, "EdDSA")];
 
 async fn start(keys: fn() -> Keys) -> TestApp {
     TestApp::set_up(Setup { keys, ..Setup::default() }).await

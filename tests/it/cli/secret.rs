@@ -27,7 +27,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 fn assert_no_draft(folder: &Path) {
     let names = files(folder);
-    assert!(!names.iter().any(|name| name.to_str().unwrap().ends_with(".new")), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.extension().is_some_and(|end| end == "new")),
+        "{names:?}"
+    );
 }
 
 /// A folder with the secret that a service has made for itself.
