@@ -117,7 +117,10 @@ fn write_once(path: &Path, secret: &str) -> io::Result<()> {
 
 /// The draft becomes the file, which keeps its owner: whoever rotates may be another than who serves.
 fn take_the_place(draft: &Path, path: &Path, before: &Metadata) -> io::Result<()> {
-    std::os::unix::fs::chown(draft, Some(before.uid()), Some(before.gid()))?;
+    let made = std::fs::metadata(draft)?;
+    if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
+        std::os::unix::fs::chown(draft, Some(before.uid()), Some(before.gid()))?;
+    }
     std::fs::rename(draft, path)?;
     keep_name(path)
 }

@@ -127,6 +127,9 @@ pub async fn serve(
     let mut server = axum_server::from_tcp(listener)?
         .acceptor(admission)
         .first_request_timeout(limits.head_time)
+        .accept_error_handler(|client, error| {
+            tracing::debug!(?client, %error, "a connection was not taken");
+        })
         .handle(handle);
     configure(&mut server, limits);
     let connected =

@@ -1,6 +1,6 @@
 //! `secret rotate`: a new secret, and what becomes of the old ones.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -117,6 +117,21 @@ fn a_link_stays_one() {
     run(folder.path(), "secret rotate").expect(0);
     assert!(file(folder.path()).is_symlink());
     assert_eq!(std::fs::read_to_string(elsewhere).unwrap().lines().count(), 2);
+}
+
+/// Root may look after a service that is another's, who must be able to read the file.
+#[test]
+fn the_file_keeps_its_owner() {
+    const SOMEBODY: u32 = 4711;
+    let folder = made();
+    if chown(file(folder.path()), Some(SOMEBODY), Some(SOMEBODY)).is_err() {
+        // Only root can give a file away.
+        return;
+    }
+    run(folder.path(), "secret rotate").expect(0);
+    let metadata = std::fs::metadata(file(folder.path())).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid()), (SOMEBODY, SOMEBODY));
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -152,6 +152,31 @@ async fn who_shakes_hands_has_a_place() {
     wait_for_service(&place);
 }
 
+/// What waits to be read is as bounded within TLS as without.
+#[tokio::test]
+async fn an_answer_that_is_not_read_holds_no_place() {
+    const LARGE: &str = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let place = serve(Limits { stall_time: SHORT, connections: 1, ..Limits::default() }).await;
+    let mut wire = place.certificate.connect(place.served.address).unwrap();
+    wire.send(&LARGE.repeat(20)).unwrap();
+    wait_for_service(&place);
+    drop(wire);
+}
+
+/// The process ends when the requests under way are answered, as without TLS.
+#[tokio::test]
+async fn whoever_idles_or_shakes_hands_does_not_hold_up_the_end() {
+    let place = serve(Limits::default()).await;
+    let mut idle = place.certificate.connect(place.served.address).unwrap();
+    idle.get("/livez").unwrap();
+    let slow = TcpStream::connect(place.served.address).unwrap();
+    let began = Instant::now();
+    place.served.end();
+    assert!(began.elapsed() < Limits::default().drain_time, "it waited for them");
+    assert!(idle.get("/livez").is_err());
+    drop(slow);
+}
+
 /// A connection that holds the only place; one that has none is closed at once.
 fn free_place(place: &Place) -> TcpStream {
     wait_for_service(place);

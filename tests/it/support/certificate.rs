@@ -87,10 +87,15 @@ impl SecureWire {
         (String::from_utf8(protocol.to_vec()).unwrap(), format!("{version:?}"))
     }
 
+    /// Sends as it is, and reads nothing.
+    pub fn send(&mut self, text: &str) -> io::Result<()> {
+        self.0.write_all(text.as_bytes())?;
+        self.0.flush()
+    }
+
     /// The head of the answer, whose body is short.
     pub fn get(&mut self, path: &str) -> io::Result<String> {
-        write!(self.0, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-        self.0.flush()?;
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"}") {
             let mut piece = [0; 4096];
