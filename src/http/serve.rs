@@ -97,8 +97,8 @@ fn listen_on(address: SocketAddr, waiting: u32) -> io::Result<TcpListener> {
     socket.listen(waiting)?.into_std()
 }
 
-/// Serves, within TLS if there is any, until `end` is done, then takes no new connection, lets the requests under way finish
-/// within the drain time, and returns.
+/// Serves, within TLS if there is any, until `end` is done, then takes no new connection, lets the
+/// requests under way finish within the drain time, and returns.
 ///
 /// # Errors
 /// If the listener fails.
