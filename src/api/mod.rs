@@ -8,6 +8,7 @@
 mod account;
 mod audit;
 mod health;
+mod jwks;
 mod login;
 pub mod openapi;
 mod post_list;
@@ -46,6 +47,7 @@ pub fn routes(app: App, shell: Shell, with_pages: bool) -> Shelled {
             get(posts::get_post).put(posts::replace_post).delete(posts::delete_post),
         )
         .route("/vote", post(votes::cast_vote))
+        .route("/.well-known/jwks.json", get(jwks::list_keys))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz));
     let pages = Router::new()

@@ -5,7 +5,9 @@ use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{account, audit, health, login, post_list, posts, responses, sessions, users, votes};
+use super::{
+    account, audit, health, jwks, login, post_list, posts, responses, sessions, users, votes,
+};
 
 pub const TITLE: &str = "Post Management API";
 
@@ -42,6 +44,7 @@ pub fn document(root_path: &str) -> String {
         posts::replace_post,
         posts::delete_post,
         votes::cast_vote,
+        jwks::list_keys,
         health::livez,
         health::readyz,
     ),

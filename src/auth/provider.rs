@@ -1,6 +1,6 @@
-//! HMAC for `jsonwebtoken`. The crate's own back ends bring either a C library or an RSA crate
-//! with an open advisory (RUSTSEC-2023-0071); the service signs with HMAC alone, which takes a
-//! page. Not here: which algorithm is accepted, that is `token`'s.
+//! What `jsonwebtoken` signs with: HMAC, and the pairs of keys of `signatures`. The crate's own back
+//! ends bring either a second C library or an RSA crate with an open advisory (RUSTSEC-2023-0071). Not
+//! here: which algorithm is accepted, that is `keys`'.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -8,6 +8,8 @@ use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
 use sha2::{Sha256, Sha384, Sha512};
 use signature::{Signer, Verifier};
+
+use super::signatures::{Private, Public};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,
@@ -83,18 +85,29 @@ impl JwtVerifier for Keyed {
     }
 }
 
+/// A key of another kind than the algorithm's is refused: a public key must never be the secret of an
+/// HMAC.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
-    if key.family() != AlgorithmFamily::Hmac {
+    if key.family() != algorithm.family() {
         return Err(ErrorKind::InvalidKeyFormat.into());
     }
-    Ok(Box::new(Keyed::new(*algorithm, key.as_bytes())?))
+    if key.family() == AlgorithmFamily::Hmac {
+        return Ok(Box::new(Keyed::new(*algorithm, key.as_bytes())?));
+    }
+    let private = Private::read(*algorithm, key.as_bytes());
+    Ok(Box::new(private.map_err(|_| Error::from(ErrorKind::InvalidKeyFormat))?))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
-    if key.family() != AlgorithmFamily::Hmac {
+    if key.family() != algorithm.family() {
         return Err(ErrorKind::InvalidKeyFormat.into());
     }
-    Ok(Box::new(Keyed::new(*algorithm, key.try_get_as_bytes()?)?))
+    let bytes = key.try_get_as_bytes()?;
+    if key.family() == AlgorithmFamily::Hmac {
+        return Ok(Box::new(Keyed::new(*algorithm, bytes)?));
+    }
+    let public = Public::new(*algorithm, bytes);
+    Ok(Box::new(public.ok_or(Error::from(ErrorKind::InvalidAlgorithm))?))
 }

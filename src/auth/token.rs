@@ -1,6 +1,6 @@
-//! Bearer tokens: JWTs signed with HMAC, as the reference makes them (`user_id`, `exp`) plus
+//! Bearer tokens: signed JWTs, as the reference makes them (`user_id`, `exp`) plus
 //! `iat`, and for accounts whose tokens were ended before `valid_from`: the mark under which this one was
-//! issued. Not here: whether the user still exists, and which mark is the present one.
+//! issued. Not here: the keys (`keys`), whether the user still exists, and which mark is the present one.
 //!
 //! Claims are read strictly (RFC 8725): one pinned algorithm, an expiry that is a number and
 //! lies ahead, no leeway, and no claim that would mean the token is for somebody else.
@@ -9,35 +9,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use quick_cache::sync::Cache;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
-use super::provider;
+use super::{Algorithm, Keys, PublicKey};
 use crate::clock::Clock;
 use crate::domain::caller::TokenEra;
 use crate::domain::user::{TokensValidFrom, UserId};
-
-/// The HMACs that may sign tokens (RFC 7518, 3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    HS256,
-    HS384,
-    HS512,
-}
 
 /// Bytes of a token that are looked at: ours have some 150, and a stranger's header is parsed before
 /// its signature.
 const LONGEST_TOKEN: usize = 4096;
 
-/// Tokens that are remembered once they were found valid, and bytes of the longest of them: 8 MiB
-/// together at most. One of these is known by all of its bytes; what it is spared is the signature and
-/// the reading of its claims. Its dates are looked at each time.
+/// Tokens that are remembered once they were found valid, and bytes of the longest of them, which is
+/// above that of an RSA key of 4096 bits: 16 MiB together at most. One of these is known by all of its
+/// bytes; what it is spared is the signature and the reading of its claims. Its dates are looked at
+/// each time.
 const REMEMBERED: usize = 16_384;
-const LONGEST_REMEMBERED: usize = 512;
+const LONGEST_REMEMBERED: usize = 1024;
 
 /// The token is not one of ours, or not valid now. Why is nobody's business but the log's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,44 +45,43 @@ pub struct TokenError(#[from] jsonwebtoken::errors::Error);
 pub struct Tokens {
     clock: Arc<dyn Clock>,
     lifetime: Duration,
-    header: Header,
-    validation: Validation,
-    encoding_key: EncodingKey,
-    decoding_key: DecodingKey,
-    /// By the whole token.
+    keys: Keys,
+    /// By the whole token. The keys do not change, so that what one of them signed stays signed.
     remembered: Cache<Box<str>, Accepted>,
 }
 
 impl Tokens {
+    /// With one secret.
+    ///
     /// # Errors
-    /// [`TokenError`] if a token cannot be signed and verified with this key: found out at the
-    /// start instead of at the first login.
+    /// As [`Tokens::with_keys`].
     pub fn new(
         secret: &SecretString,
         algorithm: Algorithm,
         lifetime: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TokenError> {
-        provider::install();
-        let algorithm = algorithm.into();
-        let mut validation = Validation::new(algorithm);
-        // `check` looks at the claims, by our clock.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let tokens = Self {
-            clock,
-            lifetime,
-            header: Header::new(algorithm),
-            validation,
-            encoding_key: EncodingKey::from_secret(secret.expose_secret().as_bytes()),
-            decoding_key: DecodingKey::from_secret(secret.expose_secret().as_bytes()),
-            remembered: Cache::new(REMEMBERED),
-        };
+        Self::with_keys(Keys::of_secret(secret, algorithm)?, lifetime, clock)
+    }
+
+    /// # Errors
+    /// [`TokenError`] if a token cannot be signed and verified with these keys: found out at the
+    /// start instead of at the first login.
+    pub fn with_keys(
+        keys: Keys,
+        lifetime: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TokenError> {
+        let tokens = Self { clock, lifetime, keys, remembered: Cache::new(REMEMBERED) };
         let trial = tokens.issue(UserId(1), TokensValidFrom::default())?;
-        jsonwebtoken::decode::<Claims>(&trial, &tokens.decoding_key, &tokens.validation)?;
+        tokens.keys.decode::<Claims>(&trial)?;
         Ok(tokens)
+    }
+
+    /// What others may verify tokens with; empty if only who could sign them can.
+    #[must_use]
+    pub fn public_keys(&self) -> &[PublicKey] {
+        self.keys.public()
     }
 
     /// How long a token is good.
@@ -114,7 +105,7 @@ impl Tokens {
             iat: issued_at,
             valid_from: has_moved.then(|| mark.0.as_microsecond()),
         };
-        Ok(jsonwebtoken::encode(&self.header, &claims, &self.encoding_key)?)
+        Ok(self.keys.sign(&claims)?)
     }
 
     /// The user that the token names, and how far it reaches.
@@ -136,25 +127,17 @@ impl Tokens {
         Ok(verified)
     }
 
-    /// What the token says, if it was signed with our key.
+    /// What the token says, if it was signed with a key of ours.
     fn read(&self, token: &str) -> Result<Accepted, InvalidToken> {
-        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding_key, &self.validation)
+        let decoded = self
+            .keys
+            .decode::<Claims>(token)
             .map_err(|_| InvalidToken("not signed by this service"))?;
         if decoded.header.crit.is_some() {
             // RFC 7515, 4.1.11: an extension that is not understood must be refused.
             return Err(InvalidToken("critical extension"));
         }
         decoded.claims.read(self.lifetime)
-    }
-}
-
-impl From<Algorithm> for jsonwebtoken::Algorithm {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::HS256 => Self::HS256,
-            Algorithm::HS384 => Self::HS384,
-            Algorithm::HS512 => Self::HS512,
-        }
     }
 }
 

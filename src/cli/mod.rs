@@ -6,7 +6,10 @@ mod database;
 mod db;
 mod exit;
 mod inspect;
+mod keys;
+mod secret;
 mod serve;
+mod tls;
 mod user;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +38,8 @@ enum Command {
     Serve(ServeArguments),
     /// Look after the database
     Db(db::DbArguments),
+    /// Look after the secret that signs the tokens
+    Secret(secret::SecretArguments),
     /// Look after accounts
     User(user::UserArguments),
     /// Print the OpenAPI document
@@ -101,6 +106,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         None => serve::run(&arguments.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Db(db)) => db::run(&db),
+        Some(Command::Secret(secret)) => secret::run(&secret),
         Some(Command::User(user)) => user::run(&user),
         Some(Command::Openapi) => inspect::print_document(),
         Some(Command::Settings(source)) => inspect::print_settings(&source),

@@ -9,11 +9,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::database::{describe, open_store};
 use super::exit::Exit;
+use super::keys::open_keys;
+use super::tls::{open_tls, watch};
 use super::{ServeArguments, make_private_folder};
 use crate::api::{self, openapi};
 use crate::auth::{Passwords, Tokens};
 use crate::clock::SystemClock;
-use crate::config::{Database, Fault, LogFormat, Settings, Source, keep_secret};
+use crate::config::{Database, Fault, LogFormat, Settings, Source};
 use crate::http::{self, App, Background, LargeAnswers, LargeBodies, Limits, Pages, Shell};
 use crate::rate_limits::{RateLimits, RememberedFailures, SinceStart, Stopwatch};
 use crate::store::Store;
@@ -39,6 +41,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
 }
 
 async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
+    let tls = open_tls(settings)?;
     let store = open_store(&settings.database, is_upgraded).await?;
     let app = open(settings, store)?;
     let listener = http::listen(&settings.host, settings.port)
@@ -53,20 +56,22 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     };
     let routes = api::routes(app, shell, settings.docs);
     let end = told_to_end()?;
-    announce(settings, &format!("http://{address}"));
-    http::serve(listener, routes, Limits::default(), end).await.context("the listener failed")?;
+    if let Some(tls) = &tls {
+        watch(Arc::clone(tls))?;
+    }
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    announce(settings, &format!("{scheme}://{address}"));
+    http::serve(listener, routes, Limits::default(), tls, end)
+        .await
+        .context("the listener failed")?;
     tracing::info!("ended");
     Ok(())
 }
 
 fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
-    let secret = match &settings.secret_key {
-        Some(secret) => secret.clone(),
-        None => keep_secret(&settings.data_dir, settings.algorithm)
-            .context("the secret cannot be kept")?,
-    };
     let clock = Arc::new(SystemClock);
-    let tokens = Tokens::new(&secret, settings.algorithm, settings.token_lifetime, clock.clone())
+    let keys = open_keys(settings)?;
+    let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
         .context("tokens cannot be signed")?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let passwords = Passwords::new(settings.hash_strength, cores)

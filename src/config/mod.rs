@@ -2,9 +2,11 @@
 //! Where the values come from is `source`'s; how they are documented, `table`'s.
 
 pub mod dotenv;
+mod keys;
 mod parse;
 mod render;
 mod secret;
+mod secret_file;
 mod source;
 mod table;
 
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::auth::{Algorithm, Strength};
+use crate::auth::{Algorithm, KeyPair, Strength};
 use crate::domain::policy::Policy;
 use crate::http::{Origins, TrustedProxies};
 use crate::rate_limits::Rates;
@@ -22,7 +24,7 @@ use crate::store::postgres::Address;
 use self::parse::Parser;
 
 pub use render::{effective, env_example, procfile, settings_page};
-pub use secret::{SECRET_FILE, keep_secret};
+pub use secret_file::{SECRET_FILE, keep_secrets, rotate_secret};
 pub use source::Source;
 pub use table::{SETTINGS, Setting};
 
@@ -33,10 +35,16 @@ pub struct Settings {
     pub port: u16,
     /// `None` leaves it to [`crate::http::server_threads`].
     pub server_threads: Option<usize>,
+    /// `None` leaves TLS to whoever stands before the service.
+    pub tls: Option<TlsFiles>,
     pub data_dir: PathBuf,
     pub database: Database,
-    /// `None` lets the service make and keep one.
+    /// Without a key of any kind the service makes and keeps a secret.
     pub secret_key: Option<SecretString>,
+    /// The one that signs first. `secret_key` verifies beside them.
+    pub secret_keys: Vec<SecretString>,
+    /// The same where the algorithm signs with pairs of keys.
+    pub signing_keys: Vec<KeyPair>,
     pub algorithm: Algorithm,
     pub token_lifetime: Duration,
     pub policy: Policy,
@@ -52,6 +60,14 @@ pub struct Settings {
     pub log_level: tracing::level_filters::LevelFilter,
     /// What can be used, and should not be.
     pub warnings: Vec<Fault>,
+}
+
+/// Where the certificate of the listener is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// With those of its authorities after it.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// Where the users, posts and votes are.
@@ -95,9 +111,12 @@ impl Settings {
             host: parser.text("HOST"),
             port: parser.number("PORT", 0..=u16::MAX),
             server_threads: parser.server_threads("SERVER_THREADS"),
+            tls: parser.tls(),
             database: parser.database(&data_dir),
             data_dir,
             secret_key: parser.secret_key("SECRET_KEY", algorithm, is_reference),
+            secret_keys: parser.secret_keys("SECRET_KEYS", algorithm, is_reference),
+            signing_keys: parser.signing_keys("SIGNING_KEYS", algorithm),
             algorithm,
             token_lifetime: Duration::from_secs(
                 60 * parser.number("ACCESS_TOKEN_EXPIRE_MINUTES", 1..=525_600_u64),
@@ -124,16 +143,26 @@ impl Settings {
     /// What only serving needs.
     ///
     /// # Errors
-    /// If there is no key for PostgreSQL: it may be served by several processes, and all must sign
-    /// alike.
+    /// If there is no key for PostgreSQL, which may be served by several processes, and all must sign
+    /// alike; or none for an algorithm whose keys the service does not make.
     pub fn check_for_serving(&self) -> Result<(), Vec<Fault>> {
-        const CURE: &str = "make one with `openssl rand -hex 32`, the same for every process that \
-                            serves this database";
-        match (&self.database, &self.secret_key) {
-            (Database::Postgres(_), None) => {
-                Err(vec![Fault::new("SECRET_KEY", "is missing", CURE)])
-            }
-            _ => Ok(()),
+        const SECRET_CURE: &str = "make one with `openssl rand -hex 32`, the same for every process \
+                                   that serves this database";
+        const PAIR_CURE: &str = "make one as docs/settings.md says, the same for every process that \
+                                 serves this database";
+        if !self.algorithm.is_symmetric() && self.signing_keys.is_empty() {
+            return Err(vec![Fault::new("SIGNING_KEYS", "is missing", PAIR_CURE)]);
         }
+        let is_postgres = matches!(self.database, Database::Postgres(_));
+        if is_postgres && self.algorithm.is_symmetric() && !self.has_secret() {
+            return Err(vec![Fault::new("SECRET_KEY", "is missing", SECRET_CURE)]);
+        }
+        Ok(())
+    }
+
+    /// Whether a secret was given.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        self.secret_key.is_some() || !self.secret_keys.is_empty()
     }
 }

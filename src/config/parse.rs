@@ -7,26 +7,21 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use jiff::SignedDuration;
-use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
-use super::secret::check_secret;
 use super::source::Source;
 use super::table::SETTINGS;
-use super::{Database, Fault, Settings};
+use super::{Database, Fault, Settings, TlsFiles};
 use crate::auth::{Algorithm, Strength};
 use crate::domain::policy::{Drafts, PasswordRules, Policy, SessionTimes};
 use crate::http::{Origins, TrustedProxies};
 use crate::rate_limits::{Rate, Rates};
 use crate::store::postgres::Address;
 
-/// Bytes of a key that is not refused in any mode.
-const SHORTEST_SECRET: usize = 16;
-
 pub(super) struct Parser<'a> {
     source: &'a Source,
-    faults: Vec<Fault>,
-    warnings: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) warnings: Vec<Fault>,
 }
 
 impl<'a> Parser<'a> {
@@ -63,6 +58,20 @@ impl<'a> Parser<'a> {
         is_chosen.then(|| self.number(name, 1..=1024))
     }
 
+    pub(super) fn tls(&mut self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.text("TLS_CERT"), self.text("TLS_KEY"));
+        let (name, problem) = match (certificate.is_empty(), key.is_empty()) {
+            (true, true) => return None,
+            (false, true) => ("TLS_CERT", "is given without TLS_KEY"),
+            (true, false) => ("TLS_KEY", "is given without TLS_CERT"),
+            (false, false) => {
+                return Some(TlsFiles { certificate: certificate.into(), key: key.into() });
+            }
+        };
+        self.faults.push(Fault::new(name, problem, "give both of them, or none"));
+        None
+    }
+
     pub(super) fn switch(&mut self, name: &str) -> bool {
         let text = self.text(name);
         match text.to_ascii_lowercase().as_str() {
@@ -96,6 +105,9 @@ impl<'a> Parser<'a> {
                 ("HS256", Algorithm::HS256),
                 ("HS384", Algorithm::HS384),
                 ("HS512", Algorithm::HS512),
+                ("RS256", Algorithm::RS256),
+                ("ES256", Algorithm::ES256),
+                ("EdDSA", Algorithm::EdDSA),
             ],
         )
     }
@@ -112,29 +124,6 @@ impl<'a> Parser<'a> {
                 ("trace", LevelFilter::TRACE),
             ],
         )
-    }
-
-    pub(super) fn secret_key(
-        &mut self,
-        name: &'static str,
-        algorithm: Algorithm,
-        is_reference: bool,
-    ) -> Option<SecretString> {
-        let secret = self.secret(name)?;
-        if let Err(problem) = check_secret(&secret, algorithm) {
-            // The tokens that the reference's clients hold were signed with it. But a key that can be
-            // tried out in no time opens every account.
-            let (list, cure) = if is_reference && secret.len() >= SHORTEST_SECRET {
-                (&mut self.warnings, "SECRET_KEY is weak: replace it when its tokens have ended")
-            } else {
-                (
-                    &mut self.faults,
-                    "make one with `openssl rand -hex 32`, or give none to the embedded database",
-                )
-            };
-            list.push(Fault::new(name, problem, cure));
-        }
-        Some(SecretString::from(secret))
     }
 
     /// What `DATABASE_URL` names, else the reference's five settings, else the embedded database.
@@ -309,7 +298,7 @@ impl<'a> Parser<'a> {
         self.source.get(name).is_some()
     }
 
-    fn secret(&mut self, name: &'static str) -> Option<String> {
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<String> {
         self.source.get_secret(name).unwrap_or_else(|fault| {
             self.faults.push(fault);
             None

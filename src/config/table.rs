@@ -47,6 +47,12 @@ pub const SETTINGS: &[Setting] = &[
         "Threads that serve requests, 1 to 1024. Without a number one fewer than there are cores, one at least: hashing, the database and the kernel want the other.",
     ),
     setting(
+        "TLS_CERT",
+        "",
+        "File of the listener's certificate and those of its authorities after it, in PEM. With it, and with `TLS_KEY`, the service speaks HTTPS alone (TLS 1.2 and above) and tells browsers to stay with it (HSTS). A file that has changed is taken within seconds, or at once on SIGHUP.",
+    ),
+    setting("TLS_KEY", "", "File of the certificate's private key, in PEM."),
+    setting(
         "DATA_DIR",
         "./data",
         "Folder for the embedded database and the secret that is made for it.",
@@ -71,12 +77,20 @@ pub const SETTINGS: &[Setting] = &[
     ),
     secret(
         "SECRET_KEY",
-        "Signs the tokens: 32 bytes or more, as `openssl rand -hex 32` makes them. Made once and kept in `DATA_DIR/secret_key` when the embedded database is used and none is given; required with PostgreSQL.",
+        "Signs the tokens: 32 bytes or more, as `openssl rand -hex 32` makes them. Made once and kept in `DATA_DIR/secret_key` when the embedded database is used and none is given; required with PostgreSQL, unless `SECRET_KEYS` is given.",
+    ),
+    secret(
+        "SECRET_KEYS",
+        "Up to eight secrets as that of `SECRET_KEY`, parted by commas or white space, to change them while tokens are in use: the first signs, all verify, and each token says which one signed it. `SECRET_KEY`, where it is given too, only verifies.",
     ),
     setting(
         "ALGORITHM",
         "HS256",
-        "How tokens are signed: `HS256`, `HS384` or `HS512`. No other is accepted.",
+        "How tokens are signed: `HS256`, `HS384` or `HS512` with a secret, or `RS256`, `ES256` or `EdDSA` with `SIGNING_KEYS`. No other is accepted.",
+    ),
+    secret(
+        "SIGNING_KEYS",
+        "Private keys for `RS256` (2048 to 4096 bits), `ES256` (P-256) or `EdDSA` (Ed25519): PKCS#8 in PEM, up to eight blocks, of which the first signs and all verify. `openssl genpkey -algorithm ed25519` makes one; so do `-algorithm EC -pkeyopt ec_paramgen_curve:P-256` and `-algorithm RSA -pkeyopt rsa_keygen_bits:3072`. The public keys are at `/.well-known/jwks.json`.",
     ),
     setting("ACCESS_TOKEN_EXPIRE_MINUTES", "30", "Lifetime of a token, 1 to 525600."),
     setting(

@@ -2,6 +2,7 @@
 //! must look like, and how refusals read. Which routes there are is `api`'s.
 
 mod access;
+mod admission;
 mod background;
 mod body;
 mod client;
@@ -17,9 +18,11 @@ mod large_answers;
 mod large_bodies;
 mod pages;
 mod path;
+mod probe;
 mod serve;
 mod stack;
 mod stalled;
+mod tls;
 mod validate;
 mod value;
 
@@ -41,8 +44,10 @@ pub use json::Json;
 pub use large_answers::LargeAnswers;
 pub use large_bodies::LargeBodies;
 pub use pages::{Pages, serve_asset, serve_document, serve_redirect, serve_redoc, serve_swagger};
+pub use probe::ask_ready;
 pub use serve::{Limits, listen, serve, server_threads};
 pub use stack::{Shell, Shelled, wrap};
+pub use tls::{Tls, UnusableTls};
 pub use validate::{BodyKind, Input, Reading};
 
 /// What every handler works with.

@@ -1,5 +1,5 @@
 //! The listener: its limits, and how it ends. Speaks HTTP/1.1 and, to clients that begin with it,
-//! HTTP/2.
+//! HTTP/2; both within TLS if it is given a certificate.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use axum_server::accept::Accept;
 use hyper_util::rt::TokioTimer;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
 use tower::service_fn;
 
+use super::admission::Admission;
 use super::large_answers::LARGE;
 use super::stack::Shelled;
-use super::stalled::StallBounded;
+use super::tls::Tls;
 
 /// What a client may take of the listener. The defaults are for a service bare on the net.
 ///
@@ -30,7 +30,8 @@ pub struct Limits {
     pub connections: usize,
     /// From the beginning of a connection to the end of its first request's head. On HTTP/1.1 also
     /// from the end of an answer to the end of the next head, and so the longest that a connection
-    /// may idle between requests; on HTTP/2 that is `stall_time`.
+    /// may idle between requests; on HTTP/2 that is `stall_time`. Before it, a handshake may take
+    /// as long.
     pub head_time: Duration,
     /// How long a connection may stand still: no byte comes or goes, or the client takes nothing
     /// of what waits for it. While a request is worked on nothing moves either, so that this must
@@ -96,8 +97,8 @@ fn listen_on(address: SocketAddr, waiting: u32) -> io::Result<TcpListener> {
     socket.listen(waiting)?.into_std()
 }
 
-/// Serves until `end` is done, then takes no new connection, lets the requests under way finish
-/// within the drain time, and returns.
+/// Serves, within TLS if there is any, until `end` is done, then takes no new connection, lets the
+/// requests under way finish within the drain time, and returns.
 ///
 /// # Errors
 /// If the listener fails.
@@ -105,6 +106,7 @@ pub async fn serve(
     listener: TcpListener,
     service: Shelled,
     limits: Limits,
+    tls: Option<Arc<Tls>>,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let handle = Handle::<SocketAddr>::new();
@@ -115,13 +117,23 @@ pub async fn serve(
         ending.graceful_shutdown(Some(limits.drain_time));
     });
     listener.set_nonblocking(true)?;
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let is_secure = tls.is_some();
+    let admission = Admission {
+        places: Arc::new(Semaphore::new(limits.connections)),
+        stall_time: limits.stall_time,
+        handshake_time: limits.head_time,
+        tls,
+    };
     let mut server = axum_server::from_tcp(listener)?
-        .acceptor(Admission { places, stall_time: limits.stall_time })
+        .acceptor(admission)
         .first_request_timeout(limits.head_time)
+        .accept_error_handler(|client, error| {
+            tracing::debug!(?client, %error, "a connection was not taken");
+        })
         .handle(handle);
     configure(&mut server, limits);
-    let connected = move |peer| std::future::ready(Ok::<_, Infallible>(service.of_peer(peer)));
+    let connected =
+        move |client| std::future::ready(Ok::<_, Infallible>(service.of_peer(client, is_secure)));
     server.serve(service_fn(connected)).await
 }
 
@@ -142,28 +154,4 @@ fn configure<A>(server: &mut axum_server::Server<SocketAddr, A>, limits: Limits)
         .max_concurrent_streams(limits.streams)
         // What has left its answer, and waits for the connection.
         .max_send_buf_size(LARGE);
-}
-
-/// Admits a connection while there is a place, which it holds until it ends.
-#[derive(Clone)]
-struct Admission {
-    places: Arc<Semaphore>,
-    stall_time: Duration,
-}
-
-impl<S> Accept<TcpStream, S> for Admission {
-    type Stream = StallBounded;
-    type Service = S;
-    type Future = std::future::Ready<io::Result<(Self::Stream, Self::Service)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let admitted = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| io::Error::other("too many connections"))
-            .and_then(|place| {
-                stream.set_nodelay(true)?;
-                Ok((StallBounded::new(stream, self.stall_time, place), service))
-            });
-        std::future::ready(admitted)
-    }
 }

@@ -48,6 +48,8 @@ pub struct Shelled {
     around: Arc<Around>,
     /// Who is at the other end, if there is one: a client, or a proxy.
     peer: Option<SocketAddr>,
+    /// Whether the connection is within TLS of ours.
+    is_secure: bool,
 }
 
 struct Around {
@@ -60,14 +62,14 @@ struct Around {
 #[must_use]
 pub fn wrap(routes: Router, shell: Shell, large_answers: LargeAnswers) -> Shelled {
     let around = Around { shell, large_answers, ids: Ids::new() };
-    Shelled { routes, around: Arc::new(around), peer: None }
+    Shelled { routes, around: Arc::new(around), peer: None, is_secure: false }
 }
 
 impl Shelled {
     /// The same for a connection with this other end.
     #[must_use]
-    pub fn of_peer(&self, peer: SocketAddr) -> Self {
-        Self { peer: Some(peer), ..self.clone() }
+    pub fn of_peer(&self, peer: SocketAddr, is_secure: bool) -> Self {
+        Self { peer: Some(peer), is_secure, ..self.clone() }
     }
 }
 
@@ -92,7 +94,7 @@ where
 }
 
 async fn pass(served: Shelled, mut request: Request<Body>) -> Response {
-    let Shelled { routes, around, peer } = served;
+    let Shelled { routes, around, peer, is_secure } = served;
     let shell = &around.shell;
     let client = |peer: SocketAddr| shell.trusted_proxies.client_of(peer.ip(), request.headers());
     let client = Client(peer.map(client));
@@ -104,7 +106,7 @@ async fn pass(served: Shelled, mut request: Request<Body>) -> Response {
         Some(response) => response,
         None => answer(request, routes, &access, &around).await,
     };
-    headers::complete(response.headers_mut());
+    headers::complete(response.headers_mut(), is_secure);
     shell.origins.vary(response.headers_mut());
     if let Some(crossing) = crossing {
         crossing.allow(&shell.origins, response.headers_mut());

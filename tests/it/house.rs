@@ -28,7 +28,7 @@ const FENCED: [(&str, &[&str]); 9] = [
     ("deadpool_postgres", &["store"]),
     ("jsonwebtoken", &["auth"]),
     ("rusqlite", &["store"]),
-    ("rustls", &["store"]),
+    ("rustls", &["http", "store"]),
     ("tokio_postgres", &["store"]),
     ("utoipa", &["api"]),
 ];

@@ -61,7 +61,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
     let routes = http::wrap(routes, shell, LargeAnswers::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
-        http::serve(listener, routes, Limits::default(), std::future::pending()).await?;
+        http::serve(listener, routes, Limits::default(), None, std::future::pending()).await?;
         Ok(())
     })
 }

@@ -7,6 +7,12 @@ mod passwords;
 /// Hashes that are stored: which can be verified, and which are replaced.
 mod stored_hashes;
 
+/// Pairs of keys: which can be used, and that none passes for a secret.
+mod pairs;
+
+/// Several keys at once, and how one takes over from another.
+mod keys;
+
 /// Tokens of every algorithm, and every claim that counts.
 mod tokens;
 

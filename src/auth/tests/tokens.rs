@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::domain::caller::TokenEra;
 use crate::domain::user::{TokensValidFrom, UserId};
 
-const NOW: i64 = 1_738_324_800;
+pub(super) const NOW: i64 = 1_738_324_800;
 
 const SECRET: &str = "the same for all of them";
 
@@ -27,7 +27,7 @@ const ALGORITHMS: [(Algorithm, &str, usize); 3] = [
 ];
 
 /// Shows [`NOW`].
-struct Stopped;
+pub(super) struct Stopped;
 
 impl Clock for Stopped {
     fn now(&self) -> Timestamp {

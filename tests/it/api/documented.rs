@@ -7,7 +7,7 @@ use post_api::domain::policy::Policy;
 use serde_json::json;
 
 use super::operations::Operation;
-use crate::support::{PASSWORD, Persona, TestApp};
+use crate::support::{PASSWORD, Persona, Setup, TestApp, key_files};
 
 /// What a request in this process cannot bring about: a slow body, a limit, as there are none here
 /// (`rate_limits` has them), a fault, an outage.
@@ -94,7 +94,12 @@ async fn walk_all(confirmed_deletion: bool, seen: &mut BTreeMap<String, BTreeSet
     // The others do not know the difference.
     operations.retain(|operation| !confirmed_deletion || operation.method == "DELETE");
     for (number, operation) in operations.into_iter().enumerate() {
-        let statuses = walk(&app, &operation, number).await;
+        let mut statuses = walk(&app, &operation, number).await;
+        if operation.path == "/.well-known/jwks.json" {
+            // There are keys to show where tokens are signed with pairs of them.
+            let setup = Setup { keys: key_files::ed25519, ..Setup::default() };
+            statuses.extend(walk(&TestApp::set_up(setup).await, &operation, number).await);
+        }
         seen.entry(operation.name()).or_default().extend(statuses);
     }
 }

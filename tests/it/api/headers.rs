@@ -35,7 +35,9 @@ async fn every_answer_is_guarded() {
         let is_page = path == "/docs" || path == "/openapi.json";
         let expected = if is_page { "no-cache" } else { "no-store" };
         assert_eq!(answer.header("cache-control"), expected, "{context}");
-        for name in ["server", "x-powered-by", "access-control-allow-origin"] {
+        for name in
+            ["server", "x-powered-by", "access-control-allow-origin", "strict-transport-security"]
+        {
             assert!(answer.header(name).is_empty(), "{context}: {name}");
         }
     }

@@ -16,6 +16,9 @@ mod vote;
 /// `/docs`, `/redoc`, `/openapi.json`: the pages and the document.
 mod docs;
 
+/// `/.well-known/jwks.json`: the keys with which others verify tokens.
+mod jwks;
+
 /// `/livez`, `/readyz`: alive and ready.
 mod health;
 

@@ -107,7 +107,7 @@ fn what_is_no_command_is_refused_with_exit_code_2() {
 fn help_and_version_are_no_errors() {
     let folder = folder();
     let help = run(folder.path(), "--help").expect(0).output;
-    for command in ["serve", "db", "openapi", "settings", "healthcheck"] {
+    for command in ["serve", "db", "secret", "openapi", "settings", "healthcheck"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     let version = run(folder.path(), "--version").expect(0).output;

@@ -3,6 +3,7 @@
 mod inspect;
 mod migrations;
 mod postgres;
+mod secret;
 mod upkeep;
 mod user;
 

@@ -2,6 +2,7 @@
 
 mod database;
 mod dotenv;
+mod keys;
 mod rates;
 mod settings;
 mod values;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use post_api::auth::Algorithm;
-use post_api::config::{Fault, LogFormat, SETTINGS, Settings, Source, effective, keep_secret};
+use post_api::config::{Fault, LogFormat, SETTINGS, Settings, Source, effective, keep_secrets};
 use post_api::domain::policy::{Drafts, Policy};
 use post_api::http::Origins;
 use secrecy::ExposeSecret as _;
@@ -221,8 +221,9 @@ fn a_draft_of_the_secret_that_was_left_stands_in_nobody_s_way() {
     let folder = tempfile::TempDir::new().unwrap();
     let number = std::process::id();
     std::fs::write(folder.path().join(format!("secret_key.{number}.new")), "half").unwrap();
-    let secret = keep_secret(folder.path(), Algorithm::HS512).unwrap();
-    let kept = keep_secret(folder.path(), Algorithm::HS512).unwrap();
-    assert_eq!(kept.expose_secret(), secret.expose_secret());
-    assert!(secret.expose_secret().len() >= 64);
+    let secrets = keep_secrets(folder.path(), Algorithm::HS512).unwrap();
+    let kept = keep_secrets(folder.path(), Algorithm::HS512).unwrap();
+    assert_eq!((secrets.len(), kept.len()), (1, 1));
+    assert_eq!(kept[0].expose_secret(), secrets[0].expose_secret());
+    assert!(secrets[0].expose_secret().len() >= 64);
 }

@@ -6,14 +6,18 @@ use super::settings::{GOOD_SECRET, faults, load, source};
 
 #[test]
 fn every_setting_takes_what_it_should() {
-    let taken: [(&str, &[&str]); 25] = [
+    let taken: [(&str, &[&str]); 26] = [
         ("HOST", &["0.0.0.0", "::", "localhost"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
         ("DATA_DIR", &["/var/lib/posts", "with space"]),
         ("DATABASE_URL", &["sqlite:posts.db", "sqlite:/a/b.db", "sqlite:///a/b.db"]),
         ("SECRET_KEY", &[GOOD_SECRET]),
-        ("ALGORITHM", &["HS256", "hs384", "HS512"]),
+        (
+            "SECRET_KEYS",
+            &[GOOD_SECRET, "7c1f0a94e2b85d36f7a1c05e9d42b83a,another-secret-of-33-bytes-or-more\n"],
+        ),
+        ("ALGORITHM", &["HS256", "hs384", "HS512", "RS256", "es256", "EdDSA"]),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", &["1", "525600"]),
         ("REFRESH_TOKEN_EXPIRE_DAYS", &["1", "3650"]),
         ("SESSION_EXPIRE_DAYS", &["1", "3650"]),
@@ -42,7 +46,7 @@ fn every_setting_takes_what_it_should() {
 
 #[test]
 fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
-    let refused: [(&str, &[&str]); 32] = [
+    let refused: [(&str, &[&str]); 34] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         (
@@ -50,7 +54,9 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
             &["mysql://x", "posts.db", "postgres://x", "sqlite:", "sqlite://", "sqlite::memory:"],
         ),
         ("SECRET_KEY", &["short", "changeme", "00000000000000000000000000000000"]),
-        ("ALGORITHM", &["none", "RS256", "HS256,HS384"]),
+        ("SECRET_KEYS", &["short", ",", "changeme,changeme"]),
+        ("SIGNING_KEYS", &["short", "-----BEGIN PRIVATE KEY-----"]),
+        ("ALGORITHM", &["none", "RS512", "PS256", "HS256,HS384"]),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", &["0", "525601", "-1", "1.5", "99999999999999999999"]),
         ("REFRESH_TOKEN_EXPIRE_DAYS", &["0", "3651", "30d"]),
         ("SESSION_EXPIRE_DAYS", &["0", "3651", "never"]),
@@ -148,6 +154,9 @@ fn all_faults_are_told_at_once() {
         "SESSION_EXPIRE_DAYS",
         "ALGORITHM",
         "SECRET_KEY",
+        "SECRET_KEYS",
+        "SIGNING_KEYS",
+        "TLS_CERT",
         "DATABASE_URL",
         "COMPAT",
         "DRAFTS",

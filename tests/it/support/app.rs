@@ -10,7 +10,7 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
+use post_api::auth::{Algorithm, Keys, Passwords, Strength, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
@@ -45,6 +45,7 @@ pub const SECRET: &str = "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz a
 /// What a service is started with.
 pub struct Setup {
     pub engine: Engine,
+    pub keys: fn() -> Keys,
     pub policy: Policy,
     pub strength: Strength,
     /// Threads that hash; each has a queue of its own length.
@@ -83,6 +84,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             engine: Engine::from_environment(),
+            keys: one_secret,
             policy: Policy::default(),
             strength: CHEAP,
             threads: 1,
@@ -101,6 +103,7 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub store: Arc<dyn Store>,
     routes: Shelled,
+    keys: fn() -> Keys,
     /// The database goes when the test ends.
     place: Place,
 }
@@ -140,7 +143,7 @@ impl TestApp {
         let app = App {
             store: store.clone(),
             passwords: Passwords::new(setup.strength, threads).unwrap(),
-            tokens: tokens(&clock),
+            tokens: tokens((setup.keys)(), &clock),
             clock: clock.clone(),
             policy: setup.policy,
             rate_limits: rate_limits(setup.rates, &clock),
@@ -156,7 +159,7 @@ impl TestApp {
             trusted_proxies: setup.trusted_proxies,
         };
         let routes = api::routes(app, shell, setup.pages);
-        Self { clock, store, routes, place }
+        Self { clock, store, routes, keys: setup.keys, place }
     }
 
     /// Everything that the database keeps, in whatever form.
@@ -227,7 +230,8 @@ impl TestApp {
 
     /// A token as a login would give it now.
     pub fn token_for(&self, id: i64) -> String {
-        tokens(&self.clock).issue(UserId(id), TokensValidFrom::default()).unwrap()
+        let tokens = tokens((self.keys)(), &self.clock);
+        tokens.issue(UserId(id), TokensValidFrom::default()).unwrap()
     }
 
     /// Sends the login form.
@@ -290,7 +294,7 @@ impl TestApp {
     /// Sends it over a connection from this address.
     pub async fn send_from(&self, peer: &str, request: Request<Body>) -> Answer {
         let peer: IpAddr = peer.parse().unwrap();
-        Self::send_to(self.routes.of_peer((peer, 4711).into()), request).await
+        Self::send_to(self.routes.of_peer((peer, 4711).into(), false), request).await
     }
 
     async fn send_to(routes: Shelled, request: Request<Body>) -> Answer {
@@ -336,8 +340,11 @@ fn rate_limits(rates: Option<Rates>, clock: &Arc<TestClock>) -> RateLimits {
     rates.map_or_else(RateLimits::off, limits)
 }
 
-/// Signs as every [`TestApp`] does.
-fn tokens(clock: &Arc<TestClock>) -> Tokens {
-    let lifetime = Duration::from_mins(30);
-    Tokens::new(&SecretString::from(SECRET), Algorithm::HS256, lifetime, clock.clone()).unwrap()
+/// Signs as every [`TestApp`] does that was not set up otherwise.
+fn one_secret() -> Keys {
+    Keys::of_secret(&SecretString::from(SECRET), Algorithm::HS256).unwrap()
+}
+
+fn tokens(keys: Keys, clock: &Arc<TestClock>) -> Tokens {
+    Tokens::with_keys(keys, Duration::from_mins(30), clock.clone()).unwrap()
 }

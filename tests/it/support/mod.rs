@@ -2,10 +2,12 @@
 
 mod answer;
 mod app;
+mod certificate;
 mod clock;
 mod cluster;
 mod forged;
 pub mod frames;
+pub mod key_files;
 mod parallel;
 mod persona;
 mod process;
@@ -15,6 +17,7 @@ mod wire;
 
 pub use answer::Answer;
 pub use app::{CHEAP, Engine, FORM, PASSWORD, Setup, TestApp};
+pub use certificate::Certificate;
 pub use clock::TestClock;
 pub use cluster::{Cluster, TestDatabase};
 pub use forged::{forge, forge_text, forge_with, forge_with_sha512};

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Service {
     child: Child,
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or `https`
     pub url: String,
     folder: Option<TempDir>,
     path: PathBuf,
@@ -70,7 +70,8 @@ impl Service {
 
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> &str {
-        self.url.strip_prefix("http://").unwrap().split('/').next().unwrap()
+        let (_, rest) = self.url.split_once("://").unwrap();
+        rest.split('/').next().unwrap()
     }
 
     pub fn connect(&self) -> Wire {
@@ -116,9 +117,17 @@ impl Service {
 
     /// Asks it to end, as service managers do.
     pub fn terminate(&self) {
-        let status =
-            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        self.signal("-TERM");
+    }
+
+    /// Asks it to read again what it can read again.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let process = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &process]).status().unwrap().success());
     }
 
     pub fn wait(&mut self) -> ExitStatus {

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use post_api::http::{LargeBodies, Limits, Origins, Shell, Shelled, TrustedProxies, serve};
+use post_api::http::{LargeBodies, Limits, Origins, Shell, Shelled, Tls, TrustedProxies, serve};
 use tokio::sync::oneshot;
 
 use super::Wire;
@@ -29,6 +30,11 @@ pub struct Served {
 impl Served {
     /// On a free port, with a runtime of its own: a test may wait for it without letting go.
     pub fn start(routes: Shelled, limits: Limits) -> Self {
+        Self::start_within(None, routes, limits)
+    }
+
+    /// The same within TLS.
+    pub fn start_within(tls: Option<Arc<Tls>>, routes: Shelled, limits: Limits) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel();
@@ -38,7 +44,7 @@ impl Served {
                 .enable_all()
                 .build()
                 .unwrap();
-            runtime.block_on(serve(listener, routes, limits, async {
+            runtime.block_on(serve(listener, routes, limits, tls, async {
                 let _ = ended.await;
             }))
         });

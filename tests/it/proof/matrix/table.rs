@@ -90,6 +90,8 @@ pub(super) const ROWS: &[Row] = &{
     [
         same("GET /livez", Nothing, [200; 4]),
         same("GET /readyz", Nothing, [200; 4]),
+        // Tokens are signed with a secret.
+        same("GET /.well-known/jwks.json", Nothing, [404; 4]),
         // The example's account is nobody's.
         same("POST /login", Nothing, [403; 4]),
         row("POST /logout", Nothing, [401, 401], (204, "~user/{other}"), (204, "~user/{owner}")),

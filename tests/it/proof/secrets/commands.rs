@@ -21,8 +21,11 @@ fn run(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
 
+/// The exit code of a start, and its settings.
+type Start = (i32, Vec<(&'static str, String)>);
+
 /// Settings that cannot be used, each with secrets in it: what the start has to say, and the settings.
-fn faults(canaries: &Canaries) -> Vec<(i32, Vec<(&'static str, String)>)> {
+fn faults(canaries: &Canaries) -> Vec<Start> {
     let (key, password) = (&canaries.key.text, canaries.database.encoded().replace('+', "%20"));
     let short = &key[..20];
     let mut faults = Vec::new();
@@ -56,6 +59,7 @@ fn faults(canaries: &Canaries) -> Vec<(i32, Vec<(&'static str, String)>)> {
     faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned())]));
     faults.push((2, vec![("DATABASE_URL_FILE", "short".to_owned())]));
     faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned()), ("SECRET_KEY", key.clone())]));
+    faults.extend(faults_of_keys(canaries));
     for (name, value) in [
         ("ARGON2_MEMORY_KIB", "7"),
         ("ARGON2_ITERATIONS", "0"),
@@ -72,6 +76,24 @@ fn faults(canaries: &Canaries) -> Vec<(i32, Vec<(&'static str, String)>)> {
             settings.push(("DATABASE_PASSWORD", canaries.database.text.clone()));
         }
         faults.push((code, settings));
+    }
+    faults
+}
+
+/// The same for the settings that take several keys.
+fn faults_of_keys(canaries: &Canaries) -> Vec<Start> {
+    let key = &canaries.key.text;
+    let mut faults = Vec::new();
+    for name in ["SECRET_KEYS", "SIGNING_KEYS"] {
+        faults.push((2, vec![(name, key.clone())]));
+    }
+    faults.push((2, vec![("SECRET_KEYS_FILE", "short".to_owned())]));
+    for algorithm in ["RS256", "ES256", "EdDSA"] {
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n", canaries.word.text);
+        for text in [key.clone(), pem.clone(), format!("{pem}-----END PRIVATE KEY-----\n")] {
+            faults.push((2, vec![("SIGNING_KEYS", text), ("ALGORITHM", algorithm.to_owned())]));
+        }
+        faults.push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", algorithm.to_owned())]));
     }
     faults
 }
@@ -172,6 +194,7 @@ fn look_at_each_command(canaries: &Canaries, place: &Place) -> usize {
         (2, "db stamp nowhere"),
         (0, "db stamp head"),
         (0, "settings"),
+        (2, "secret rotate"),
         (0, "openapi"),
         (1, "healthcheck --port 1"),
         (2, "serve --port x"),
@@ -201,10 +224,13 @@ fn a_key_that_the_service_made_is_not_told() {
     service.terminate();
     assert!(service.wait().success());
     canaries.assert_hidden("the log", service.last_words(), "a key that was made");
-    for arguments in ["settings", "db current", "db verify"] {
+    for arguments in ["settings", "db current", "db verify", "secret rotate"] {
         let mut command = Service::command(service.path());
         command.args(arguments.split(' ')).env("LOG_LEVEL", "trace");
-        look_at(&canaries, arguments, &mut command, 0);
+        let said = look_at(&canaries, arguments, &mut command, 0);
+        for secret in service.secret().lines() {
+            assert!(!said.contains(secret), "{said}");
+        }
     }
 }
 

@@ -1,0 +1,102 @@
+//! The keys with which others verify tokens.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderName, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::responses::{ApiResult, Refusal};
+use crate::auth::{Numbers, PublicKey};
+use crate::http::{ApiError, App, Json};
+
+/// A new key verifies for as long as the roll-out takes before it signs; whoever has kept the set for
+/// five minutes knows it by then, and is not asked for at every token.
+const KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// Public keys (RFC 7517).
+#[derive(Serialize, ToSchema)]
+#[schema(title = "KeySet")]
+pub(super) struct KeySet {
+    keys: Vec<Key>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(
+    title = "Key",
+    example = json!({
+        "kty": "OKP", "use": "sig", "alg": "EdDSA", "kid": "Wx2kCn0YqRk", "crv": "Ed25519",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+    })
+)]
+struct Key {
+    /// `RSA`, `EC` or `OKP`
+    kty: &'static str,
+    #[serde(rename = "use")]
+    usage: &'static str,
+    alg: &'static str,
+    /// As tokens name it
+    kid: String,
+    /// `P-256` or `Ed25519`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    crv: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    x: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    y: Option<String>,
+    /// The modulus of an RSA key
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    n: Option<String>,
+    /// The exponent of an RSA key
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    e: Option<String>,
+}
+
+/// Jwks
+///
+/// The public keys that verify tokens, the one that signs first. Not there when tokens are signed with a
+/// secret.
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", operation_id = "jwks__well_known_jwks_json_get",
+    tag = "Login",
+    responses(
+        (status = 200, description = "Successful Response", body = KeySet),
+        (status = 404, description = "Tokens are signed with a secret", body = Refusal),
+    )
+)]
+pub(super) async fn list_keys(
+    State(app): State<Arc<App>>,
+) -> ApiResult<([(HeaderName, HeaderValue); 1], Json<KeySet>)> {
+    let keys: Vec<Key> = app.tokens.public_keys().iter().map(Key::from).collect();
+    if keys.is_empty() {
+        return Err(ApiError::RouteNotFound);
+    }
+    Ok(([(CACHE_CONTROL, KEPT)], Json(KeySet { keys })))
+}
+
+impl From<&PublicKey> for Key {
+    fn from(public: &PublicKey) -> Self {
+        let text = |number: &[u8]| Some(URL_SAFE_NO_PAD.encode(number));
+        let (kty, crv) = match public.numbers {
+            Numbers::Rsa { .. } => ("RSA", None),
+            Numbers::P256 { .. } => ("EC", Some("P-256")),
+            Numbers::Ed25519 { .. } => ("OKP", Some("Ed25519")),
+        };
+        let (x, y, n, e) = match &public.numbers {
+            Numbers::Rsa { modulus, exponent } => (None, None, text(modulus), text(exponent)),
+            Numbers::P256 { x, y } => (text(x), text(y), None, None),
+            Numbers::Ed25519 { x } => (text(x), None, None, None),
+        };
+        let alg = public.algorithm.name();
+        Self { kty, usage: "sig", alg, kid: public.name.clone(), crv, x, y, n, e }
+    }
+}

@@ -1,0 +1,104 @@
+//! Pairs of keys, as they are given: PKCS#8 in PEM, one block after the other.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use rustls_pki_types::pem::{PemObject as _, SectionKind};
+use sha2::{Digest as _, Sha256};
+
+use super::Algorithm;
+use super::keys::NAME_LENGTH;
+use super::signatures::{Numbers, Private};
+
+/// What begins a block of PEM, whatever is in it.
+const BEGIN: &str = "-----BEGIN ";
+
+/// Fewest bits of an RSA key (RFC 7518, 3.3).
+const SHORTEST_RSA: usize = 2048;
+
+/// A key that signs, and the one that verifies. `Debug` does not show the first.
+#[derive(Debug, Clone)]
+pub struct KeyPair {
+    pub(super) signing: EncodingKey,
+    pub(super) verifying: DecodingKey,
+    pub(super) public: PublicKey,
+}
+
+/// A key that anybody may know, and its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    pub name: String,
+    pub algorithm: Algorithm,
+    pub numbers: Numbers,
+}
+
+/// Why keys cannot be used. Does not repeat any of them.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusablePair {
+    #[error("holds no key in PEM")]
+    NoPem,
+    #[error("holds something else than PKCS#8 keys (`-----BEGIN PRIVATE KEY-----`)")]
+    NoPkcs8,
+    #[error("key {number} is none for {algorithm:?}: {reason}")]
+    Rejected { number: usize, algorithm: Algorithm, reason: String },
+    #[error("key {number} has {bits} bits, RS256 needs {least} or more", least = SHORTEST_RSA)]
+    Short { number: usize, bits: usize },
+    #[error("key {0} stands there twice")]
+    Twice(usize),
+}
+
+impl KeyPair {
+    /// Every pair of the text, in its order.
+    ///
+    /// # Errors
+    /// [`UnusablePair`] if there is none, or one of them cannot be used.
+    pub fn read_all(pem: &str, algorithm: Algorithm) -> Result<Vec<Self>, UnusablePair> {
+        let blocks = <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| UnusablePair::NoPem)?;
+        let is_pkcs8 = |(kind, _): &(SectionKind, Vec<u8>)| *kind == SectionKind::PrivateKey;
+        // Blocks of a kind that is not known are left out by the reader.
+        if pem.matches(BEGIN).count() != blocks.len() || !blocks.iter().all(is_pkcs8) {
+            return Err(UnusablePair::NoPkcs8);
+        }
+        let mut pairs: Vec<Self> = Vec::new();
+        for (number, (_, pkcs8)) in (1..).zip(&blocks) {
+            let pair = Self::read(pkcs8, algorithm, number)?;
+            if pairs.iter().any(|other| other.public == pair.public) {
+                return Err(UnusablePair::Twice(number));
+            }
+            pairs.push(pair);
+        }
+        if pairs.is_empty() { Err(UnusablePair::NoPem) } else { Ok(pairs) }
+    }
+
+    fn read(pkcs8: &[u8], algorithm: Algorithm, number: usize) -> Result<Self, UnusablePair> {
+        let private = Private::read(algorithm.into(), pkcs8)
+            .map_err(|reason| UnusablePair::Rejected { number, algorithm, reason })?;
+        let (numbers, bytes) = (private.numbers(), private.public_bytes());
+        let (signing, verifying) = match &numbers {
+            Numbers::Rsa { modulus, .. } => {
+                let bits = count_bits(modulus);
+                if bits < SHORTEST_RSA {
+                    return Err(UnusablePair::Short { number, bits });
+                }
+                (EncodingKey::from_rsa_der(pkcs8), DecodingKey::from_rsa_der(bytes))
+            }
+            Numbers::P256 { .. } => {
+                (EncodingKey::from_ec_der(pkcs8), DecodingKey::from_ec_der(bytes))
+            }
+            Numbers::Ed25519 { .. } => {
+                (EncodingKey::from_ed_der(pkcs8), DecodingKey::from_ed_der(bytes))
+            }
+        };
+        let mut name = URL_SAFE_NO_PAD.encode(Sha256::digest(bytes));
+        name.truncate(NAME_LENGTH);
+        Ok(Self { signing, verifying, public: PublicKey { name, algorithm, numbers } })
+    }
+}
+
+/// Of a number without leading zero bytes.
+fn count_bits(number: &[u8]) -> usize {
+    let unused = number.first().map_or(0, |first| first.leading_zeros());
+    number.len() * 8 - usize::try_from(unused).unwrap_or_default()
+}

@@ -1,0 +1,133 @@
+//! Signatures of pairs of keys for `jsonwebtoken`, by `ring`, which TLS has brought anyway. Which
+//! key is good enough is `key_pair`'s.
+
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::crypto::{JwtSigner, JwtVerifier};
+use ring::error::KeyRejected;
+use ring::rand::SystemRandom;
+use ring::rsa::PublicKeyComponents;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
+    UnparsedPublicKey, VerificationAlgorithm,
+};
+use signature::{Error, Signer, Verifier};
+
+/// A private key that was read.
+pub(super) enum Private {
+    Rsa(Box<RsaKeyPair>),
+    P256(Box<EcdsaKeyPair>),
+    Ed25519(Box<Ed25519KeyPair>),
+}
+
+/// The numbers of a public key, as a JWK has them (RFC 7518, 6; RFC 8037, 2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Numbers {
+    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    P256 { x: Vec<u8>, y: Vec<u8> },
+    Ed25519 { x: Vec<u8> },
+}
+
+impl Private {
+    /// From PKCS#8; or says what is wrong with it.
+    pub(super) fn read(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, String> {
+        let read = match algorithm {
+            Algorithm::RS256 => RsaKeyPair::from_pkcs8(pkcs8).map(|pair| Self::Rsa(pair.into())),
+            Algorithm::ES256 => {
+                let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                EcdsaKeyPair::from_pkcs8(kind, pkcs8, &SystemRandom::new())
+                    .map(|pair| Self::P256(pair.into()))
+            }
+            // OpenSSL writes no public key beside it to be checked.
+            Algorithm::EdDSA => Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
+                .map(|pair| Self::Ed25519(pair.into())),
+            _ => return Err("it signs with no pair of keys".to_owned()),
+        };
+        read.map_err(|rejected: KeyRejected| rejected.to_string())
+    }
+
+    /// The public key as [`Public`] takes it.
+    pub(super) fn public_bytes(&self) -> &[u8] {
+        match self {
+            Self::Rsa(pair) => pair.public_key().as_ref(),
+            Self::P256(pair) => pair.public_key().as_ref(),
+            Self::Ed25519(pair) => pair.public_key().as_ref(),
+        }
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        match self {
+            Self::Rsa(pair) => {
+                let numbers = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
+                Numbers::Rsa { modulus: numbers.n, exponent: numbers.e }
+            }
+            Self::P256(_) => {
+                // A point without compression: a byte that says so, and two numbers of one length.
+                let point = self.public_bytes().get(1..).unwrap_or_default();
+                let (x, y) = point.split_at(point.len() / 2);
+                Numbers::P256 { x: x.to_vec(), y: y.to_vec() }
+            }
+            Self::Ed25519(_) => Numbers::Ed25519 { x: self.public_bytes().to_vec() },
+        }
+    }
+}
+
+impl Signer<Vec<u8>> for Private {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                    .map_err(|_| Error::new())?;
+                Ok(signature)
+            }
+            Self::P256(pair) => {
+                let signature = pair.sign(&random, message).map_err(|_| Error::new())?;
+                Ok(signature.as_ref().to_vec())
+            }
+            Self::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+        }
+    }
+}
+
+impl JwtSigner for Private {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Rsa(_) => Algorithm::RS256,
+            Self::P256(_) => Algorithm::ES256,
+            Self::Ed25519(_) => Algorithm::EdDSA,
+        }
+    }
+}
+
+/// A public key, and what it verifies.
+pub(super) struct Public {
+    algorithm: Algorithm,
+    key: UnparsedPublicKey<Vec<u8>>,
+}
+
+impl Public {
+    /// `None` if the algorithm signs with no pair of keys.
+    pub(super) fn new(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
+        let kind: &'static dyn VerificationAlgorithm = match algorithm {
+            Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,
+            Algorithm::ES256 => &ECDSA_P256_SHA256_FIXED,
+            Algorithm::EdDSA => &ED25519,
+            _ => return None,
+        };
+        Some(Self { algorithm, key: UnparsedPublicKey::new(kind, bytes.to_vec()) })
+    }
+}
+
+impl Verifier<Vec<u8>> for Public {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), Error> {
+        self.key.verify(message, signature).map_err(|_| Error::new())
+    }
+}
+
+impl JwtVerifier for Public {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}

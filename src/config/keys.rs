@@ -1,0 +1,119 @@
+//! The keys that sign tokens, as they are given. Those that the service makes for itself are
+//! `secret_file`'s.
+
+use secrecy::SecretString;
+
+use super::Fault;
+use super::parse::Parser;
+use super::secret::{check_secret, split_secrets};
+use crate::auth::{Algorithm, KeyPair};
+
+/// Bytes of a secret that is not refused in any mode.
+const SHORTEST_SECRET: usize = 16;
+
+/// Keys at once: a token that names none of them is tried with each.
+const MOST_KEYS: usize = 8;
+
+const CURE: &str = "make one with `openssl rand -hex 32`, or give none to the embedded database";
+
+const PAIR_CURE: &str =
+    "make one with `openssl genpkey`, as docs/settings.md says, and give it as it is";
+
+impl Parser<'_> {
+    pub(super) fn secret_key(
+        &mut self,
+        name: &'static str,
+        algorithm: Algorithm,
+        is_reference: bool,
+    ) -> Option<SecretString> {
+        let secret = self.secret(name)?;
+        if self.refuse_unused(name, algorithm, algorithm.is_symmetric()) {
+            return None;
+        }
+        if let Err(problem) = check_secret(&secret, algorithm) {
+            self.tell_weak(name, problem, is_reference && secret.len() >= SHORTEST_SECRET);
+        }
+        Some(SecretString::from(secret))
+    }
+
+    /// Several secrets, parted by commas or white space.
+    pub(super) fn secret_keys(
+        &mut self,
+        name: &'static str,
+        algorithm: Algorithm,
+        is_reference: bool,
+    ) -> Vec<SecretString> {
+        let Some(text) = self.secret(name) else {
+            return Vec::new();
+        };
+        if self.refuse_unused(name, algorithm, algorithm.is_symmetric()) {
+            return Vec::new();
+        }
+        let is_between = |character: char| character == ',' || character.is_whitespace();
+        let secrets = match split_secrets(&text, is_between) {
+            Ok(secrets) => secrets,
+            Err(problem) => {
+                self.faults.push(Fault::new(name, problem, CURE));
+                return Vec::new();
+            }
+        };
+        self.refuse_many(name, secrets.len());
+        let weak = (1..).zip(&secrets).filter_map(|(number, secret)| {
+            let problem = check_secret(secret, algorithm).err()?;
+            Some(format!("key {number} {problem}"))
+        });
+        let weak: Vec<String> = weak.collect();
+        if !weak.is_empty() {
+            let is_long = secrets.iter().all(|secret| secret.len() >= SHORTEST_SECRET);
+            self.tell_weak(name, weak.join(", "), is_reference && is_long);
+        }
+        secrets.into_iter().map(SecretString::from).collect()
+    }
+
+    /// Several private keys, one block of PEM after the other.
+    pub(super) fn signing_keys(
+        &mut self,
+        name: &'static str,
+        algorithm: Algorithm,
+    ) -> Vec<KeyPair> {
+        let Some(text) = self.secret(name) else {
+            return Vec::new();
+        };
+        if self.refuse_unused(name, algorithm, !algorithm.is_symmetric()) {
+            return Vec::new();
+        }
+        let pairs = KeyPair::read_all(&text, algorithm).unwrap_or_else(|unusable| {
+            self.faults.push(Fault::new(name, unusable.to_string(), PAIR_CURE));
+            Vec::new()
+        });
+        self.refuse_many(name, pairs.len());
+        pairs
+    }
+
+    /// Whoever gives a key that signs nothing takes the tokens for safer than they are.
+    fn refuse_unused(&mut self, name: &str, algorithm: Algorithm, is_used: bool) -> bool {
+        if !is_used {
+            let problem = format!("is not used with ALGORITHM={algorithm:?}");
+            self.faults.push(Fault::new(name, problem, "take it away, or change ALGORITHM"));
+        }
+        !is_used
+    }
+
+    fn refuse_many(&mut self, name: &str, number: usize) {
+        if number > MOST_KEYS {
+            let problem = format!("holds {number} keys, {MOST_KEYS} is the most");
+            self.faults.push(Fault::new(name, problem, "take away the oldest"));
+        }
+    }
+
+    /// The tokens that the reference's clients hold were signed with it. But a key that can be tried out
+    /// in no time opens every account.
+    fn tell_weak(&mut self, name: &str, problem: String, is_borne: bool) {
+        if is_borne {
+            let cure = format!("{name} is weak: replace it when its tokens have ended");
+            self.warnings.push(Fault::new(name, problem, cure));
+        } else {
+            self.faults.push(Fault::new(name, problem, CURE));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `secret rotate`: a new secret, and what becomes of the old ones.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use super::{folder, run, run_with};
+use crate::support::Service;
+use crate::support::key_files::ED25519;
+
+const GOOD_SECRET: &str = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("data/secret_key")
+}
+
+fn lines(folder: &Path) -> Vec<String> {
+    std::fs::read_to_string(file(folder)).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder.join("data")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn assert_no_draft(folder: &Path) {
+    let names = files(folder);
+    assert!(
+        !names.iter().any(|name| name.extension().is_some_and(|end| end == "new")),
+        "{names:?}"
+    );
+}
+
+/// A folder with the secret that a service has made for itself.
+fn made() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    drop(Service::start_in(folder.path(), &[]));
+    folder
+}
+
+/// As if it had last been changed so long ago.
+fn age(folder: &Path, age: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "files have the machine's time")]
+    let then = SystemTime::now() - age;
+    std::fs::File::open(file(folder)).unwrap().set_modified(then).unwrap();
+}
+
+#[test]
+fn a_new_secret_comes_first_and_the_old_ones_stay() {
+    let folder = made();
+    let first = lines(folder.path());
+    let said = run(folder.path(), "secret rotate").expect(0).output;
+    assert_eq!(said, "the next start signs with a new secret; 1 from before still verify\n");
+    let second = lines(folder.path());
+    assert_eq!(second[1..], first);
+    run(folder.path(), "secret rotate").expect(0);
+    let third = lines(folder.path());
+    assert_eq!(third[1..], second);
+    assert!(third.iter().all(|secret| secret.len() == 86), "{third:?}");
+    let mode = std::fs::metadata(file(folder.path())).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_no_draft(folder.path());
+}
+
+#[test]
+fn the_old_ones_can_be_dropped() {
+    let folder = made();
+    let first = lines(folder.path());
+    run(folder.path(), "secret rotate").expect(0);
+    let said = run(folder.path(), "secret rotate --drop-old").expect(0).output;
+    assert_eq!(said, "the next start signs with a new secret, and every token from before ends\n");
+    let last = lines(folder.path());
+    assert_eq!(last.len(), 1);
+    assert!(!first.contains(&last[0]));
+}
+
+/// The secret that signed until now always stays; one before it is needed for the lifetime of a token.
+#[test]
+fn what_no_token_needs_any_more_goes_by_itself() {
+    let folder = made();
+    run(folder.path(), "secret rotate").expect(0);
+    let before = lines(folder.path());
+    age(folder.path(), Duration::from_mins(29));
+    run(folder.path(), "secret rotate").expect(0);
+    assert_eq!(lines(folder.path())[1..], before);
+
+    let before = lines(folder.path());
+    age(folder.path(), Duration::from_mins(31));
+    run(folder.path(), "secret rotate").expect(0);
+    assert_eq!(lines(folder.path())[1..], before[..1]);
+
+    age(folder.path(), Duration::from_mins(31));
+    let lifetime = [("ACCESS_TOKEN_EXPIRE_MINUTES", "60")];
+    run_with(folder.path(), "secret rotate", &lifetime).expect(0);
+    assert_eq!(lines(folder.path()).len(), 3);
+}
+
+#[test]
+fn there_are_never_more_than_eight() {
+    let folder = made();
+    for number in 2..=10 {
+        run(folder.path(), "secret rotate").expect(0);
+        assert_eq!(lines(folder.path()).len(), number.min(8));
+    }
+    drop(Service::start_in(folder.path(), &[]));
+}
+
+/// Whatever is where the file is, it is a link to, as for folders that are mounted.
+#[test]
+fn a_link_stays_one() {
+    let folder = made();
+    let elsewhere = folder.path().join("kept");
+    std::fs::rename(file(folder.path()), &elsewhere).unwrap();
+    std::os::unix::fs::symlink("../kept", file(folder.path())).unwrap();
+    run(folder.path(), "secret rotate").expect(0);
+    assert!(file(folder.path()).is_symlink());
+    assert_eq!(std::fs::read_to_string(elsewhere).unwrap().lines().count(), 2);
+}
+
+/// Root may look after a service that is another's, who must be able to read the file.
+#[test]
+fn the_file_keeps_its_owner() {
+    const SOMEBODY: u32 = 4711;
+    let folder = made();
+    if chown(file(folder.path()), Some(SOMEBODY), Some(SOMEBODY)).is_err() {
+        // Only root can give a file away.
+        return;
+    }
+    run(folder.path(), "secret rotate").expect(0);
+    let metadata = std::fs::metadata(file(folder.path())).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid()), (SOMEBODY, SOMEBODY));
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_told_and_left_as_it_is() {
+    let folder = folder();
+    let said = run(folder.path(), "secret rotate").expect(1).error;
+    assert!(said.contains("data/secret_key"), "{said}");
+    assert!(files(folder.path()).is_empty());
+
+    let long = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
+    for (damaged, cause) in [
+        (b"".as_slice(), "holds no key"),
+        (b"\n\n", "holds no key"),
+        (b"7c1f0a94e2b8", "key 1 has 12 bytes, HS256 needs 32 or more"),
+        (format!("{long}\n7c1f0a94e2b8").as_bytes(), "key 2 has 12 bytes"),
+        (format!("{long}\n{long}\n").as_bytes(), "key 2 stands there twice"),
+        (&[0xff; 40], "UTF-8"),
+    ] {
+        std::fs::write(file(folder.path()), damaged).unwrap();
+        let said = run(folder.path(), "secret rotate").expect(1).error;
+        assert!(
+            said.starts_with("error: the secret cannot be replaced, and is as it was"),
+            "{said}"
+        );
+        assert!(said.contains(cause) && !said.contains("7c1f"), "{said}");
+        assert_eq!(std::fs::read(file(folder.path())).unwrap(), damaged);
+        let said = run(folder.path(), "serve --port 0").expect(1).error;
+        assert!(said.contains(cause) && !said.contains("7c1f"), "{said}");
+    }
+    assert_no_draft(folder.path());
+}
+
+#[test]
+fn a_file_that_is_a_folder_is_told() {
+    let folder = folder();
+    std::fs::create_dir(file(folder.path())).unwrap();
+    let said = run(folder.path(), "secret rotate").expect(1).error;
+    assert!(said.contains("directory"), "{said}");
+}
+
+/// Where the file signs nothing, to change it would change nothing.
+#[test]
+fn a_secret_that_was_given_is_not_for_this_command() {
+    let folder = made();
+    let before = lines(folder.path());
+    for (environment, said) in [
+        (vec![("SECRET_KEY", GOOD_SECRET)], "SECRET_KEY or SECRET_KEYS is given"),
+        (vec![("SECRET_KEYS", GOOD_SECRET)], "SECRET_KEY or SECRET_KEYS is given"),
+        (vec![("DATABASE_URL", "postgresql://ada@db/posts")], "several processes may serve"),
+        (vec![("ALGORITHM", "EdDSA"), ("SIGNING_KEYS", ED25519)], "signs with SIGNING_KEYS"),
+        (vec![("PORT", "x")], "PORT: "),
+    ] {
+        for command in ["secret rotate", "secret rotate --drop-old"] {
+            let outcome = run_with(folder.path(), command, &environment).expect(2);
+            assert!(outcome.error.contains(said), "{}", outcome.error);
+            assert!(!outcome.error.contains(GOOD_SECRET), "{}", outcome.error);
+        }
+    }
+    assert_eq!(lines(folder.path()), before);
+    for words in ["secret", "secret nonsense", "secret rotate 1"] {
+        run(folder.path(), words).expect(2);
+    }
+}

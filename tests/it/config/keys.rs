@@ -1,0 +1,143 @@
+//! The keys that sign tokens: what is taken, what is refused, and when there must be one.
+
+use post_api::auth::Algorithm;
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+
+use super::settings::{GOOD_SECRET, faults, load};
+use crate::support::key_files::{ED25519, P256, RSA};
+
+const OTHER: &str = "e42d9c70a8f6b1357d0e2c4b6a8f9135";
+
+const POSTGRES: (&str, &str) = ("DATABASE_URL", "postgresql://ada@db/posts");
+
+fn read(text: &str) -> Vec<String> {
+    let secrets = load(&[("SECRET_KEYS", text)]).secret_keys;
+    secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect()
+}
+
+#[track_caller]
+fn problem(pairs: &[(&str, &str)]) -> (String, String) {
+    let faults = faults(pairs);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    for (_, value) in pairs {
+        let long = value.len() > 16;
+        assert!(!long || !faults[0].to_string().contains(value), "{faults:?}");
+    }
+    (faults[0].name.clone(), faults[0].problem.clone())
+}
+
+#[test]
+fn commas_and_white_space_part_secrets_and_their_order_is_kept() {
+    for between in [",", " ", "\n", ", ", "\r\n", "\t,\n\n,"] {
+        assert_eq!(read(&format!("{GOOD_SECRET}{between}{OTHER}")), [GOOD_SECRET, OTHER]);
+        assert_eq!(
+            read(&format!("{between}{OTHER}{between}{GOOD_SECRET}{between}")),
+            [OTHER, GOOD_SECRET]
+        );
+    }
+    assert_eq!(read(GOOD_SECRET), [GOOD_SECRET]);
+}
+
+#[test]
+fn secrets_come_from_a_file_too() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, format!("{GOOD_SECRET}\n{OTHER}\n")).unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(load(&[("SECRET_KEYS_FILE", path)]).secret_keys.len(), 2);
+    let (name, problem) = problem(&[("SECRET_KEYS_FILE", path), ("SECRET_KEYS", GOOD_SECRET)]);
+    assert_eq!(name, "SECRET_KEYS");
+    assert_eq!(problem, "both SECRET_KEYS and SECRET_KEYS_FILE are set");
+}
+
+#[test]
+fn every_secret_is_held_to_what_the_only_one_is() {
+    let nine: Vec<String> = (0..9).map(|number| format!("{GOOD_SECRET}{number}")).collect();
+    for (text, said) in [
+        (",,", "holds no key"),
+        (&format!("{GOOD_SECRET},short"), "key 2 has 5 bytes, HS256 needs 32 or more"),
+        (&format!("x {GOOD_SECRET} y"), "key 1 has 1 bytes, HS256 needs 32 or more, key 3 has 1"),
+        (&format!("{},{OTHER}", "ab".repeat(20)), "key 1 is the same few characters over and over"),
+        (&format!("{OTHER},{GOOD_SECRET},{OTHER}"), "key 3 stands there twice"),
+        (&nine.join(","), "holds 9 keys, 8 is the most"),
+    ] {
+        let (name, problem) = problem(&[("SECRET_KEYS", text)]);
+        assert_eq!(name, "SECRET_KEYS");
+        assert!(problem.starts_with(said), "{problem}");
+    }
+    assert_eq!(load(&[("SECRET_KEYS", &nine[..8].join(","))]).secret_keys.len(), 8);
+    let (_, problem) = problem(&[("SECRET_KEYS", GOOD_SECRET), ("ALGORITHM", "HS512")]);
+    assert_eq!(problem, "key 1 has 32 bytes, HS512 needs 64 or more");
+}
+
+/// The reference's own key may be weak, and must be borne while one moves away from it.
+#[test]
+fn weak_secrets_are_warned_about_in_the_reference_s_mode() {
+    let text = format!("short-but-not-so {GOOD_SECRET}");
+    let settings = load(&[("COMPAT", "reference"), ("SECRET_KEYS", &text)]);
+    assert_eq!(settings.warnings.len(), 1, "{settings:?}");
+    assert!(settings.warnings[0].cure.starts_with("SECRET_KEYS is weak"), "{settings:?}");
+    let too_weak = format!("{GOOD_SECRET} fifteen_bytes..");
+    problem(&[("COMPAT", "reference"), ("SECRET_KEYS", &too_weak)]);
+}
+
+#[test]
+fn postgresql_is_served_with_keys_of_any_kind() {
+    for keys in [
+        vec![("SECRET_KEY", GOOD_SECRET)],
+        vec![("SECRET_KEYS", GOOD_SECRET)],
+        vec![("SECRET_KEYS", OTHER), ("SECRET_KEY", GOOD_SECRET)],
+        vec![("ALGORITHM", "EdDSA"), ("SIGNING_KEYS", ED25519)],
+    ] {
+        let pairs: Vec<_> = keys.into_iter().chain([POSTGRES]).collect();
+        load(&pairs).check_for_serving().unwrap();
+    }
+}
+
+/// Those are not made by the service: it would have to show their public keys before it signs.
+#[test]
+fn a_pair_must_be_given_for_any_database() {
+    for database in [vec![], vec![POSTGRES]] {
+        let pairs: Vec<_> = database.into_iter().chain([("ALGORITHM", "ES256")]).collect();
+        let faults = load(&pairs).check_for_serving().unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].to_string().split(';').next(), Some("SIGNING_KEYS: is missing"));
+    }
+}
+
+#[test]
+fn pairs_are_read_for_their_algorithm() {
+    for (algorithm, pem) in [("RS256", RSA), ("ES256", P256), ("EdDSA", ED25519)] {
+        let settings = load(&[("ALGORITHM", algorithm), ("SIGNING_KEYS", pem)]);
+        assert_eq!(settings.signing_keys.len(), 1);
+        assert_eq!(settings.algorithm.name(), algorithm);
+        let printed = format!("{settings:?}");
+        let secret = pem.lines().nth(1).unwrap();
+        assert!(!printed.contains(secret) && printed.contains("[redacted]"), "{printed}");
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("key.pem");
+    std::fs::write(&path, ED25519).unwrap();
+    let path = path.to_str().unwrap();
+    let settings = load(&[("ALGORITHM", "eddsa"), ("SIGNING_KEYS_FILE", path)]);
+    assert_eq!((settings.signing_keys.len(), settings.algorithm), (1, Algorithm::EdDSA));
+    let (name, problem) = problem(&[("ALGORITHM", "RS256"), ("SIGNING_KEYS", P256)]);
+    assert_eq!(name, "SIGNING_KEYS");
+    assert!(problem.starts_with("key 1 is none for RS256"), "{problem}");
+}
+
+/// One family at a time: what signs nothing is no key that one may rely on.
+#[test]
+fn keys_of_the_other_family_are_refused() {
+    for (algorithm, name, value) in [
+        ("HS256", "SIGNING_KEYS", ED25519),
+        ("HS512", "SIGNING_KEYS", RSA),
+        ("EdDSA", "SECRET_KEY", GOOD_SECRET),
+        ("RS256", "SECRET_KEYS", GOOD_SECRET),
+    ] {
+        let (named, problem) = problem(&[("ALGORITHM", algorithm), (name, value)]);
+        assert_eq!(named, name);
+        assert_eq!(problem, format!("is not used with ALGORITHM={algorithm}"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Keys that are changed: whose tokens go on, and whose end.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::key_files::{ED25519, P256};
+use crate::support::{PASSWORD, Service};
+
+const OLD: &str = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
+const NEW: &str = "e42d9c70a8f6b1357d0e2c4b6a8f9135";
+
+fn sign_up(service: &Service) {
+    let account = json!({"email": "ada@example.com", "password": PASSWORD});
+    service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+}
+
+fn log_in(service: &Service) -> String {
+    let form = format!("username=ada@example.com&password={}", PASSWORD.replace(' ', "+"));
+    let answer = service.connect().exchange(format!(
+        "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    ));
+    answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+}
+
+fn is_taken(service: &Service, token: &str) -> bool {
+    let answer = service.connect().call("GET", "/users/me", token, None).unwrap();
+    assert!(answer.status == 200 || answer.status == 401, "{answer:?}");
+    answer.status == 200
+}
+
+fn header(token: &str) -> Value {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    serde_json::from_slice(&header).unwrap()
+}
+
+fn rotate(folder: &Path, flags: &[&str]) {
+    let mut command = Service::command(folder);
+    assert!(command.args(["secret", "rotate"]).args(flags).status().unwrap().success());
+}
+
+#[test]
+fn a_rotated_secret_signs_after_a_restart_and_the_old_tokens_go_on() {
+    let folder = TempDir::new().unwrap();
+    let first = Service::start_in(folder.path(), &[]);
+    sign_up(&first);
+    let old = log_in(&first);
+    assert_eq!(header(&old), json!({"typ": "JWT", "alg": "HS256"}));
+    rotate(folder.path(), &[]);
+    // Who runs goes on with what it has.
+    assert!(is_taken(&first, &old));
+    let between = log_in(&first);
+    assert_eq!(header(&between), header(&old));
+    drop(first);
+
+    let second = Service::start_in(folder.path(), &[]);
+    let new = log_in(&second);
+    assert!(header(&new)["kid"].is_string(), "{new}");
+    for token in [&old, &between, &new] {
+        assert!(is_taken(&second, token), "{token}");
+    }
+    rotate(folder.path(), &["--drop-old"]);
+    assert!(is_taken(&second, &old));
+    drop(second);
+
+    let third = Service::start_in(folder.path(), &[]);
+    for token in [&old, &between, &new] {
+        assert!(!is_taken(&third, token), "{token}");
+    }
+    assert!(is_taken(&third, &log_in(&third)));
+}
+
+/// The README's drill as settings, each step on a process of its own that has the same database.
+#[test]
+fn tokens_go_on_from_one_step_of_the_drill_to_the_next() {
+    let folder = TempDir::new().unwrap();
+    let (old_new, new_old) = (format!("{OLD},{NEW}"), format!("{NEW}\n{OLD}"));
+    let steps = [
+        vec![("SECRET_KEY", OLD)],
+        vec![("SECRET_KEYS", old_new.as_str()), ("SECRET_KEY", OLD)],
+        vec![("SECRET_KEYS", new_old.as_str()), ("SECRET_KEY", OLD)],
+        vec![("SECRET_KEYS", NEW)],
+    ];
+    let replicas: Vec<Service> =
+        steps.iter().map(|step| Service::start_in(folder.path(), step)).collect();
+    sign_up(&replicas[0]);
+    let tokens: Vec<String> = replicas.iter().map(log_in).collect();
+    // Neighbours run at the same time; the others do not know each other.
+    for (signer, token) in tokens.iter().enumerate() {
+        for (place, replica) in replicas.iter().enumerate() {
+            let is_neighbour = signer.abs_diff(place) <= 1;
+            assert!(is_taken(replica, token) || !is_neighbour, "{signer} at {place}");
+        }
+    }
+    assert!(!is_taken(&replicas[3], &tokens[0]) && !is_taken(&replicas[0], &tokens[3]));
+}
+
+/// The key of before, alone beside the new ones, only verifies.
+#[test]
+fn the_single_secret_verifies_beside_the_several() {
+    let folder = TempDir::new().unwrap();
+    let first = Service::start_in(folder.path(), &[("SECRET_KEY", OLD)]);
+    sign_up(&first);
+    let old = log_in(&first);
+    let second = Service::start_in(folder.path(), &[("SECRET_KEYS", NEW), ("SECRET_KEY", OLD)]);
+    assert!(is_taken(&second, &old));
+    assert!(!is_taken(&first, &log_in(&second)), "the new one signs");
+}
+
+#[test]
+fn a_pair_of_keys_signs_and_shows_its_public_key() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("keys.pem"), ED25519).unwrap();
+    let environment = [("ALGORITHM", "EdDSA"), ("SIGNING_KEYS_FILE", "keys.pem")];
+    let service = Service::start_in(folder.path(), &environment);
+    sign_up(&service);
+    let token = log_in(&service);
+    assert!(is_taken(&service, &token));
+    let set = service.get("/.well-known/jwks.json").expect(200).json();
+    assert_eq!(set["keys"][0]["kid"], header(&token)["kid"]);
+    assert!(!folder.path().join("data/secret_key").exists(), "no secret is made");
+}
+
+/// At the lowest level of the log as well, and while keys are read, shown and changed.
+#[test]
+fn no_key_is_told() {
+    for environment in [
+        vec![("SECRET_KEYS", format!("{NEW},{OLD}"))],
+        vec![("SECRET_KEYS", NEW.to_owned()), ("SECRET_KEY", OLD.to_owned())],
+        vec![("SIGNING_KEYS", P256.to_owned()), ("ALGORITHM", "ES256".to_owned())],
+    ] {
+        let mut settings: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        settings.extend([("LOG_LEVEL", "trace"), ("ACCESS_LOG", "on")]);
+        let mut service = Service::start(&settings);
+        sign_up(&service);
+        assert!(is_taken(&service, &log_in(&service)));
+        service.get("/.well-known/jwks.json");
+        let shown = Service::command(service.path())
+            .arg("settings")
+            .envs(settings.clone())
+            .stdout(std::process::Stdio::piped())
+            .output()
+            .unwrap();
+        service.terminate();
+        assert!(service.wait().success());
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains(&format!("{}=**********", environment[0].0)), "{shown}");
+        let said = format!("{}{shown}", service.last_words());
+        let middle = P256.lines().nth(1).unwrap();
+        for secret in [OLD, NEW, middle] {
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The listener within TLS: who gets in, who does not, and for how long one may try.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use post_api::http::{Limits, Tls};
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use tempfile::TempDir;
+use tokio_rustls::TlsConnector;
+
+use crate::support::{Certificate, Served, TestApp};
+
+const SHORT: Duration = Duration::from_millis(200);
+
+/// The beginning of a handshake: a record that says it has more bytes than come.
+const BEGINNING: [u8; 6] = [0x16, 3, 1, 0x02, 0, 1];
+
+struct Place {
+    _app: TestApp,
+    served: Served,
+    tls: Arc<Tls>,
+    certificate: Certificate,
+    folder: TempDir,
+}
+
+async fn serve(limits: Limits) -> Place {
+    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
+    let (path, key) = certificate.write(folder.path());
+    let tls = Arc::new(Tls::open(path, key).unwrap());
+    let app = TestApp::start().await;
+    let served = Served::start_within(Some(Arc::clone(&tls)), app.routes(), limits);
+    Place { _app: app, served, tls, certificate, folder }
+}
+
+fn assert_serves(place: &Place) {
+    let head = place.certificate.connect(place.served.address).unwrap().get("/livez").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
+
+/// Everything up to the end of the connection, which must come.
+fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let mut rest = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it stays open");
+    }
+    rest
+}
+
+#[tokio::test]
+async fn http_1_is_served_within_both_versions() {
+    let place = serve(Limits::default()).await;
+    for (version, name) in [(&TLS12, "TLSv1_2"), (&TLS13, "TLSv1_3")] {
+        let mut wire = place.certificate.connect_with(place.served.address, &[version]).unwrap();
+        assert_eq!(wire.agreed(), ("http/1.1".to_owned(), name.to_owned()));
+        for _ in 0..3 {
+            let head = wire.get("/livez").unwrap();
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_2_is_served_to_who_agrees_on_it() {
+    let place = serve(Limits::default()).await;
+    let connector = TlsConnector::from(place.certificate.client("h2", rustls::DEFAULT_VERSIONS));
+    let stream = tokio::net::TcpStream::connect(place.served.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = connector.connect(name, stream).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for (path, status) in [("/livez", 200), ("/posts", 401)] {
+        let request =
+            axum::http::Request::get(format!("https://localhost{path}")).body(()).unwrap();
+        let (answer, _) = client.send_request(request, true).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(
+            answer.headers()["strict-transport-security"],
+            "max-age=63072000; includeSubDomains"
+        );
+    }
+}
+
+/// Browsers are told to come back within TLS, by whoever can promise that they will be served.
+#[tokio::test]
+async fn browsers_are_held_to_tls_within_it_and_not_without() {
+    let place = serve(Limits::default()).await;
+    let expected = "strict-transport-security: max-age=63072000; includeSubDomains";
+    for path in ["/livez", "/posts", "/nowhere"] {
+        let head = place.certificate.connect(place.served.address).unwrap().get(path).unwrap();
+        assert_eq!(head.lines().filter(|line| *line == expected).count(), 1, "{head}");
+    }
+    let app = TestApp::start().await;
+    let plain = Served::start(app.routes(), Limits::default());
+    for path in ["/livez", "/posts", "/nowhere"] {
+        let answer = plain.connect().call("GET", path, "", None).unwrap();
+        assert_eq!(answer.header("strict-transport-security"), "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_speaks_plainly_is_hung_up_on() {
+    let place = serve(Limits::default()).await;
+    for said in
+        ["GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
+        let mut stream = TcpStream::connect(place.served.address).unwrap();
+        stream.write_all(said.as_bytes()).unwrap();
+        let answer = rest(&mut stream);
+        // An alert of TLS at most.
+        assert!(answer.len() <= 7, "{answer:?}");
+    }
+    assert_serves(&place);
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_end_in_time_is_cut_off_and_its_place_is_free() {
+    let limits = Limits { head_time: SHORT, connections: 1, ..Limits::default() };
+    let place = serve(limits).await;
+    for beginning in [&[], BEGINNING.as_slice()] {
+        let mut slow = free_place(&place);
+        slow.write_all(beginning).unwrap();
+        assert_eq!(rest(&mut slow), [0; 0]);
+    }
+    // A byte now and then buys no more of it.
+    let mut slow = free_place(&place);
+    slow.write_all(&BEGINNING).unwrap();
+    let mut bytes = 0;
+    while slow.write_all(&[0]).is_ok() {
+        std::thread::sleep(SHORT / 20);
+        bytes += 1;
+        assert!(bytes < 500, "the connection stays open");
+    }
+    wait_for_service(&place);
+}
+
+/// The place is taken by who has not begun a handshake, too.
+#[tokio::test]
+async fn who_shakes_hands_has_a_place() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let place = serve(limits).await;
+    let slow = TcpStream::connect(place.served.address).unwrap();
+    let mut next = TcpStream::connect(place.served.address).unwrap();
+    assert_eq!(rest(&mut next), [0; 0]);
+    assert!(place.certificate.connect(place.served.address).is_err());
+    drop(slow);
+    wait_for_service(&place);
+}
+
+/// What waits to be read is as bounded within TLS as without.
+#[tokio::test]
+async fn an_answer_that_is_not_read_holds_no_place() {
+    const LARGE: &str = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let place = serve(Limits { stall_time: SHORT, connections: 1, ..Limits::default() }).await;
+    let mut wire = place.certificate.connect(place.served.address).unwrap();
+    wire.send(&LARGE.repeat(20)).unwrap();
+    wait_for_service(&place);
+    drop(wire);
+}
+
+/// The process ends when the requests under way are answered, as without TLS.
+#[tokio::test]
+async fn whoever_idles_or_shakes_hands_does_not_hold_up_the_end() {
+    let place = serve(Limits::default()).await;
+    let mut idle = place.certificate.connect(place.served.address).unwrap();
+    idle.get("/livez").unwrap();
+    let slow = TcpStream::connect(place.served.address).unwrap();
+    let began = Instant::now();
+    place.served.end();
+    assert!(began.elapsed() < Limits::default().drain_time, "it waited for them");
+    assert!(idle.get("/livez").is_err());
+    drop(slow);
+}
+
+/// A connection that holds the only place; one that has none is closed at once.
+fn free_place(place: &Place) -> TcpStream {
+    wait_for_service(place);
+    let end = Instant::now() + Duration::from_mins(1);
+    loop {
+        let mut stream = TcpStream::connect(place.served.address).unwrap();
+        stream.set_read_timeout(Some(SHORT / 10)).unwrap();
+        match stream.read(&mut [0]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return stream,
+            _ => assert!(Instant::now() < end, "there is no place"),
+        }
+    }
+}
+
+fn wait_for_service(place: &Place) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while !is_served(&place.certificate, place.served.address) {
+        assert!(Instant::now() < end, "the place is never free again");
+    }
+}
+
+fn is_served(certificate: &Certificate, address: SocketAddr) -> bool {
+    certificate.connect(address).and_then(|mut wire| wire.get("/livez")).is_ok()
+}
+
+#[tokio::test]
+async fn another_certificate_is_taken_and_no_connection_is_lost() {
+    let place = serve(Limits::default()).await;
+    let address = place.served.address;
+    let mut kept = place.certificate.connect(address).unwrap();
+    kept.get("/livez").unwrap();
+    assert!(!place.tls.has_changed());
+    let other = Certificate::make();
+    assert!(!is_served(&other, address));
+
+    other.write(place.folder.path());
+    assert!(place.tls.has_changed());
+    place.tls.reload().unwrap();
+    assert!(!place.tls.has_changed());
+    assert!(is_served(&other, address) && !is_served(&place.certificate, address));
+    kept.get("/livez").unwrap();
+}
+
+#[tokio::test]
+async fn files_that_do_not_fit_change_nothing() {
+    let place = serve(Limits::default()).await;
+    let (other, path) = (Certificate::make(), place.folder.path());
+    let (certificate, key) = (path.join("certificate.pem"), path.join("key.pem"));
+    for (file, text, said) in [
+        (&certificate, other.pem.as_str(), "the certificate's key is that of another certificate"),
+        (&key, other.key.as_str(), "the certificate's key is that of another certificate"),
+        (&certificate, "", "the certificate is not in its file"),
+        (&certificate, "-----BEGIN CERTIFICATE-----", "the certificate is no PEM"),
+        (&key, "no key", "the certificate's key is not in its file"),
+    ] {
+        place.certificate.write(path);
+        std::fs::write(file, text).unwrap();
+        assert!(place.tls.has_changed(), "{said}");
+        let told = place.tls.reload().unwrap_err().to_string();
+        assert!(told.starts_with(said), "{told}");
+        assert!(!place.tls.has_changed(), "it was looked at");
+        assert_serves(&place);
+    }
+    std::fs::remove_file(&key).unwrap();
+    assert!(!place.tls.has_changed());
+    let told = place.tls.reload().unwrap_err().to_string();
+    assert!(
+        told.starts_with("the certificate's key ") && told.contains("cannot be read"),
+        "{told}"
+    );
+    assert_serves(&place);
+    place.certificate.write(path);
+    place.tls.reload().unwrap();
+    assert_serves(&place);
+}

@@ -1,0 +1,136 @@
+//! TLS as its users set it up: two files, which are replaced under the service.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::{Certificate, Service};
+
+const FILES: [(&str, &str); 2] = [("TLS_CERT", "certificate.pem"), ("TLS_KEY", "key.pem")];
+
+fn start(folder: &Path, certificate: &Certificate) -> (Service, SocketAddr) {
+    certificate.write(folder);
+    let service = Service::start_in(folder, &FILES);
+    let address = service.address().parse().unwrap();
+    (service, address)
+}
+
+fn is_served(certificate: &Certificate, address: SocketAddr) -> bool {
+    certificate.connect(address).and_then(|mut wire| wire.get("/readyz")).is_ok()
+}
+
+#[track_caller]
+fn wait_until(condition: impl Fn() -> bool, service: &Service) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while !condition() {
+        assert!(Instant::now() < end, "{}", service.said());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn it_is_served_and_the_banner_says_so() {
+    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
+    let (service, address) = start(folder.path(), &certificate);
+    assert!(service.url.starts_with("https://127.0.0.1:"), "{}", service.url);
+    wait_until(|| service.said().contains(&format!("  Docs  {}/docs", service.url)), &service);
+    let mut wire = certificate.connect(address).unwrap();
+    let head = wire.get("/readyz").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(head.contains("strict-transport-security: "), "{head}");
+}
+
+#[test]
+fn a_health_check_asks_within_tls() {
+    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
+    let (service, address) = start(folder.path(), &certificate);
+    let ask = |environment: &[(&str, &str)]| {
+        let mut command = Service::command(folder.path());
+        command.args(["healthcheck", "--port", &address.port().to_string()]);
+        command.envs(environment.iter().copied()).stderr(Stdio::null());
+        command.status().unwrap().code()
+    };
+    assert_eq!(ask(&FILES), Some(0));
+    assert_eq!(ask(&[]), Some(1), "without TLS nobody answers");
+    drop(service);
+    assert_eq!(ask(&FILES), Some(1));
+    let plain = Service::start(&[]);
+    let port = plain.address().rsplit_once(':').unwrap().1;
+    let code = Service::command(folder.path())
+        .args(["healthcheck", "--port", port])
+        .envs(FILES)
+        .stderr(Stdio::null())
+        .status();
+    assert_eq!(code.unwrap().code(), Some(1), "what is not within TLS is another service");
+}
+
+/// At the signal, and without one.
+#[test]
+fn other_files_are_taken_while_it_serves() {
+    let folder = TempDir::new().unwrap();
+    let [first, second, third] = [(); 3].map(|()| Certificate::make());
+    let (mut service, address) = start(folder.path(), &first);
+    let mut kept = first.connect(address).unwrap();
+    kept.get("/readyz").unwrap();
+
+    second.write(folder.path());
+    service.hang_up();
+    wait_until(|| is_served(&second, address), &service);
+    kept.get("/readyz").unwrap();
+
+    std::fs::write(folder.path().join("key.pem"), "no key").unwrap();
+    service.hang_up();
+    wait_until(|| service.said().contains("the certificate cannot be replaced"), &service);
+    assert!(is_served(&second, address));
+
+    third.write(folder.path());
+    wait_until(|| is_served(&third, address), &service);
+    kept.get("/readyz").unwrap();
+    service.terminate();
+    drop(kept);
+    assert!(service.wait().success());
+    let said = service.last_words();
+    for certificate in [first, second, third] {
+        let secret = certificate.key.lines().nth(1).unwrap().to_owned();
+        assert!(!said.contains(&secret), "{said}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_refused_at_the_start_with_a_cure() {
+    let folder = TempDir::new().unwrap();
+    let (certificate, other) = (Certificate::make(), Certificate::make());
+    certificate.write(folder.path());
+    let write = |name: &str, text: &str| {
+        let mut file = std::fs::File::create(folder.path().join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    write("other.pem", &other.key);
+    write("garbage.pem", "no PEM");
+    for (certificate, key, said) in [
+        ("certificate.pem", "", "TLS_CERT: is given without TLS_KEY; give both of them"),
+        ("", "key.pem", "TLS_KEY: is given without TLS_CERT; give both of them"),
+        ("none.pem", "key.pem", "TLS_CERT: the certificate none.pem cannot be read: "),
+        ("certificate.pem", "none.pem", "TLS_KEY: the certificate's key none.pem cannot be read: "),
+        ("certificate.pem", "other.pem", "TLS_KEY: the certificate's key is that of another"),
+        ("garbage.pem", "key.pem", "TLS_CERT: the certificate is not in its file; give "),
+        ("key.pem", "key.pem", "TLS_CERT: the certificate is not in its file; give "),
+        ("certificate.pem", "garbage.pem", "TLS_KEY: the certificate's key is not in its file"),
+        ("certificate.pem", "certificate.pem", "TLS_KEY: the certificate's key is not in its file"),
+    ] {
+        let output = Service::command(folder.path())
+            .args(["serve", "--port", "0"])
+            .envs([("TLS_CERT", certificate), ("TLS_KEY", key)])
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(said), "{told}");
+        assert!(!folder.path().join("data/posts.db").exists(), "nothing is made before");
+    }
+}

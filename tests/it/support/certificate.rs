@@ -1,0 +1,111 @@
+//! Certificates of a test's own, and clients that believe one of them alone.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+
+/// How long a byte may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub struct Certificate {
+    pub pem: String,
+    pub key: String,
+    der: CertificateDer<'static>,
+}
+
+impl Certificate {
+    /// For this machine as it calls itself.
+    pub fn make() -> Self {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        Self { pem, key, der: made.cert.der().clone() }
+    }
+
+    /// Where they are: the certificate, and its key.
+    pub fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
+        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        std::fs::write(&certificate, &self.pem).unwrap();
+        std::fs::write(&key, &self.key).unwrap();
+        (certificate, key)
+    }
+
+    pub fn client(
+        &self,
+        protocol: &str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_protocol_versions(versions).unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        if !protocol.is_empty() {
+            config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        }
+        Arc::new(config)
+    }
+
+    /// A connection within TLS, if who answers there has this certificate.
+    pub fn connect(&self, address: SocketAddr) -> io::Result<SecureWire> {
+        self.connect_with(address, rustls::DEFAULT_VERSIONS)
+    }
+
+    pub fn connect_with(
+        &self,
+        address: SocketAddr,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> io::Result<SecureWire> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let config = self.client("http/1.1", versions);
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut session = ClientConnection::new(config, name).unwrap();
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        Ok(SecureWire(StreamOwned::new(session, stream)))
+    }
+}
+
+/// A connection on which a test speaks HTTP/1.1 within TLS.
+pub struct SecureWire(StreamOwned<ClientConnection, TcpStream>);
+
+impl SecureWire {
+    /// What was agreed on: the protocol within, and the version of TLS.
+    pub fn agreed(&self) -> (String, String) {
+        let protocol = self.0.conn.alpn_protocol().unwrap_or_default();
+        let version = self.0.conn.protocol_version().unwrap();
+        (String::from_utf8(protocol.to_vec()).unwrap(), format!("{version:?}"))
+    }
+
+    /// Sends as it is, and reads nothing.
+    pub fn send(&mut self, text: &str) -> io::Result<()> {
+        self.0.write_all(text.as_bytes())?;
+        self.0.flush()
+    }
+
+    /// The head of the answer, whose body is short.
+    pub fn get(&mut self, path: &str) -> io::Result<String> {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut piece = [0; 4096];
+            let length = self.0.read(&mut piece)?;
+            if length == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            answer.extend_from_slice(&piece[..length]);
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        Ok(answer.split("\r\n\r\n").next().unwrap().to_owned())
+    }
+}
