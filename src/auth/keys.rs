@@ -6,6 +6,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey, Header, TokenData, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 use super::provider;
 use super::{Algorithm, KeyPair, PublicKey, TokenError};
@@ -15,6 +16,9 @@ pub(super) const NAME_LENGTH: usize = 11;
 
 /// What a secret's name is made from. No token is signed over it: those have a dot.
 const NAME_LABEL: &[u8] = b"post-api: the name of a key";
+
+/// What [`Keys::pseudonym_key`] is made from besides the key, so that it is no other hash of it.
+const PSEUDONYM_LABEL: &[u8] = b"post-api: the key of pseudonyms";
 
 /// One signs, all verify.
 pub struct Keys {
@@ -96,6 +100,16 @@ impl Keys {
     #[must_use]
     pub fn public(&self) -> &[PublicKey] {
         &self.public
+    }
+
+    /// A key for names that stand for something else: the same in every process that signs alike, and of
+    /// no use for anything but that.
+    #[must_use]
+    pub fn pseudonym_key(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(PSEUDONYM_LABEL);
+        hash.update(self.signing.as_bytes());
+        hash.finalize().into()
     }
 
     pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, Error> {

@@ -17,7 +17,7 @@ use crate::auth::{Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, Fault, LogFormat, Settings, Source};
 use crate::http::{self, App, Background, LargeAnswers, LargeBodies, Limits, Pages, Shell};
-use crate::rate_limits::{RateLimits, RememberedFailures, SinceStart, Stopwatch};
+use crate::rate_limits::{RateLimits, SinceStart, Stopwatch, StoredFailures};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -71,6 +71,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
 fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
     let clock = Arc::new(SystemClock);
     let keys = open_keys(settings)?;
+    let rate_limits = rate_limits(settings, &store, clock.clone(), keys.pseudonym_key());
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
         .context("tokens cannot be signed")?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -85,7 +86,7 @@ fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
         tokens,
         clock,
         policy: settings.policy,
-        rate_limits: rate_limits(settings),
+        rate_limits,
         background: Background::default(),
         pages,
         large_answers: LargeAnswers::default(),
@@ -93,12 +94,18 @@ fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
     })
 }
 
-fn rate_limits(settings: &Settings) -> RateLimits {
+fn rate_limits(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    clock: Arc<SystemClock>,
+    pseudonym_key: [u8; 32],
+) -> RateLimits {
     let Some(rates) = &settings.rate_limits else {
         return RateLimits::off();
     };
     let stopwatch: Arc<dyn Stopwatch> = Arc::new(SinceStart::default());
-    RateLimits::new(rates, &stopwatch, Arc::new(RememberedFailures::default()))
+    let failures = StoredFailures { store: Arc::clone(store), clock };
+    RateLimits::new(rates, &stopwatch, Arc::new(failures), pseudonym_key)
 }
 
 /// Completes at the first SIGTERM or SIGINT; at the second the process ends at once.

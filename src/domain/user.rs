@@ -44,6 +44,12 @@ impl Default for TokensValidFrom {
     }
 }
 
+/// Stands for an account, whether it exists or not: a hash, with a secret key, of the address that
+/// somebody wants to log in with. It is as short for long addresses as for short ones, and nobody
+/// learns the address from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AccountKey(pub i64);
+
 /// A password hash as it is stored: a PHC string (`$argon2id$…`) or bcrypt's (`$2b$…`).
 /// Nothing is known about its contents; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]

@@ -161,6 +161,9 @@ impl Page {
 fn swagger_file(name: &'static str) -> Result<(Cow<'static, [u8]>, String), MissingFile> {
     let config = Arc::new(utoipa_swagger_ui::Config::<'static>::from("/openapi.json"));
     match utoipa_swagger_ui::serve(name, config) {
+        Ok(Some(file)) if file.content_type.starts_with("text/") => {
+            Ok((file.bytes, format!("{}; charset=utf-8", file.content_type)))
+        }
         Ok(Some(file)) => Ok((file.bytes, file.content_type)),
         _ => Err(MissingFile(name)),
     }

@@ -34,17 +34,19 @@
 //!   longer as are hashed or wait for it. They are paid for: the next try comes that much later.
 //! - That a guarded account is not guarded any more shows that somebody has logged in to it.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use quick_cache::sync::Cache;
+use sha2::Sha256;
 
-use super::failures::{AccountKey, LoginFailures};
+use super::failures::LoginFailures;
 use super::limit::{KEYS, Limit, Refused};
 use super::network::Network;
 use super::under_way::{Begun, UnderWay};
 use super::{Rates, Stopwatch};
 use crate::domain::email::Email;
+use crate::domain::user::AccountKey;
 use crate::store::StoreError;
 
 /// Why a password is not looked at.
@@ -63,7 +65,8 @@ pub(super) struct Logins {
     failures: Arc<dyn LoginFailures>,
     most_failures: u32,
     under_way: UnderWay,
-    secret: RandomState,
+    /// Filled up with zeros to a block of SHA-256.
+    pseudonym_key: [u8; 64],
 }
 
 impl Logins {
@@ -71,7 +74,12 @@ impl Logins {
         rates: &Rates,
         stopwatch: &Arc<dyn Stopwatch>,
         failures: Arc<dyn LoginFailures>,
+        pseudonym_key: [u8; 32],
     ) -> Self {
+        let mut block = [0; 64];
+        for (byte, of_key) in block.iter_mut().zip(pseudonym_key) {
+            *byte = of_key;
+        }
         Self {
             by_network: Limit::new("login-address", rates.login_address, stopwatch),
             by_account: Limit::new("login-account", rates.login_account, stopwatch),
@@ -80,7 +88,7 @@ impl Logins {
             failures,
             most_failures: rates.login_max_failures,
             under_way: UnderWay::default(),
-            secret: RandomState::new(),
+            pseudonym_key: block,
         }
     }
 
@@ -109,8 +117,14 @@ impl Logins {
 
     /// The key of the account that sign-up would make of this address. What is no address has one too.
     fn account(&self, username: &str) -> AccountKey {
-        let key = |text: &str| AccountKey(self.secret.hash_one(text));
-        Email::parse(username).map_or_else(|_| key(username), |email| key(email.as_str()))
+        Email::parse(username).map_or_else(|_| self.key(username), |email| self.key(email.as_str()))
+    }
+
+    /// 64 of a MAC's bits: by chance no two of a billion accounts share them with any likelihood.
+    fn key(&self, text: &str) -> AccountKey {
+        let mac = Hmac::<Sha256>::new(&self.pseudonym_key.into()).chain_update(text).finalize();
+        let bytes = mac.into_bytes();
+        AccountKey(bytes.first_chunk().map_or(0, |first| i64::from_be_bytes(*first)))
     }
 }
 

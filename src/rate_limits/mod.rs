@@ -1,10 +1,11 @@
 //! How often somebody may do what costs others something: try passwords, sign up, write.
 //!
 //! [`RateLimits`] is what handlers ask; `limit` is one limit with all that is counted for it; which
-//! attempts to log in are judged, and what that guarantees, is `login`'s. Everything is kept in
-//! memory of bounded size, by this process for itself: several processes that serve one database
-//! together let through as many times more, and a restart forgets. Where something must be forgotten
-//! because too much is remembered, it is what was not asked for lately.
+//! attempts to log in are judged, and what that guarantees, is `login`'s. How many wrong passwords in a
+//! row an account has had is kept by the store, for all processes that serve its database. Everything
+//! else is kept in memory of bounded size, by this process for itself: several processes together let
+//! through as many times more, and a restart forgets. Where something must be forgotten because too much
+//! is remembered, it is what was not asked for lately.
 //!
 //! Not here: how a refusal reads (`http::error`), and whose address counts (`http::client`).
 
@@ -28,7 +29,7 @@ use self::limit::Limit;
 use self::login::Logins;
 use self::network::Network;
 
-pub use failures::{AccountKey, LoginFailures, RememberedFailures};
+pub use failures::{LoginFailures, StoredFailures};
 pub use limit::Refused;
 pub use login::{LoginAttempt, LoginRefused};
 pub use rate::Rate;
@@ -85,9 +86,10 @@ impl RateLimits {
         rates: &Rates,
         stopwatch: &Arc<dyn Stopwatch>,
         failures: Arc<dyn LoginFailures>,
+        pseudonym_key: [u8; 32],
     ) -> Self {
         let kept = Kept {
-            logins: Logins::new(rates, stopwatch, failures),
+            logins: Logins::new(rates, stopwatch, failures, pseudonym_key),
             sign_up: Limit::new("sign-up", rates.sign_up, stopwatch),
             writes: Limit::new("writes", rates.writes, stopwatch),
         };

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::failures::AccountKey;
+use crate::domain::user::AccountKey;
 
 /// As many accounts at most as passwords are being looked at.
 #[derive(Default)]

@@ -98,6 +98,7 @@ migrations! {
     "0006_tokens_valid_from",
     "0007_sessions",
     "0008_events",
+    "0009_login_failures",
 }
 
 /// A migration as the database remembers it.

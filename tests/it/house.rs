@@ -9,7 +9,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("clock", &[]),
     ("auth", &["clock", "domain"]),
     ("store", &["domain"]),
-    ("rate_limits", &["domain", "store"]),
+    ("rate_limits", &["clock", "domain", "store"]),
     ("http", &["auth", "clock", "domain", "rate_limits", "store"]),
     ("api", &["auth", "domain", "http", "store"]),
     ("config", &["auth", "domain", "http", "rate_limits", "store"]),

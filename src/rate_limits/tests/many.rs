@@ -1,19 +1,7 @@
 //! A million addresses at once: what is remembered of them is bounded, and what they try is.
 
-use super::super::limit::KEYS;
-use super::super::{AccountKey, LoginFailures as _, Rates, RememberedFailures};
+use super::super::Rates;
 use super::{Scene, address};
-
-#[tokio::test]
-async fn a_million_accounts_are_not_all_remembered() {
-    let failures = RememberedFailures::default();
-    for number in 0..1_000_000 {
-        failures.record_login_failure(AccountKey(number)).await.unwrap();
-    }
-    assert!(failures.len() <= KEYS, "{}", failures.len());
-    let last = failures.count_login_failures(AccountKey(999_999)).await.unwrap();
-    assert_eq!(last, 1);
-}
 
 /// Those that are told no leave nothing behind: a million addresses do not make the service forget
 /// an account that is guarded.

@@ -9,12 +9,17 @@ mod logins;
 /// Many addresses at once.
 mod many;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{LoginAttempt, LoginRefused, RateLimits, Rates, RememberedFailures, Stopwatch};
+use async_trait::async_trait;
+
+use super::{LoginAttempt, LoginFailures, LoginRefused, RateLimits, Rates, Stopwatch};
+use crate::domain::user::AccountKey;
+use crate::store::StoreError;
 
 /// Stands still until it is moved.
 #[derive(Default)]
@@ -34,6 +39,27 @@ impl Stopwatch for Hand {
     }
 }
 
+/// What a store would keep.
+#[derive(Default)]
+struct Counted(Mutex<HashMap<AccountKey, u32>>);
+
+#[async_trait]
+impl LoginFailures for Counted {
+    async fn count_login_failures(&self, account: AccountKey) -> Result<u32, StoreError> {
+        Ok(self.0.lock().unwrap().get(&account).copied().unwrap_or_default())
+    }
+
+    async fn record_login_failure(&self, account: AccountKey) -> Result<(), StoreError> {
+        *self.0.lock().unwrap().entry(account).or_default() += 1;
+        Ok(())
+    }
+
+    async fn clear_login_failures(&self, account: AccountKey) -> Result<(), StoreError> {
+        self.0.lock().unwrap().remove(&account);
+        Ok(())
+    }
+}
+
 struct Scene {
     hand: Arc<Hand>,
     limits: RateLimits,
@@ -43,7 +69,7 @@ impl Scene {
     fn new(rates: &Rates) -> Self {
         let hand = Arc::new(Hand::default());
         let stopwatch: Arc<dyn Stopwatch> = hand.clone();
-        let limits = RateLimits::new(rates, &stopwatch, Arc::new(RememberedFailures::default()));
+        let limits = RateLimits::new(rates, &stopwatch, Arc::<Counted>::default(), [7; 32]);
         Self { hand, limits }
     }
 

@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod events;
 mod lists;
+mod login_failures;
 mod posts;
 mod schema;
 mod search;
@@ -42,7 +43,9 @@ use crate::domain::event::Event;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
-use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
+use crate::domain::user::{
+    AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
+};
 use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use address::{Address, AddressFault};
@@ -191,6 +194,27 @@ impl Store for PostgresStore {
 
     async fn list_events(&self, caller: Caller) -> Result<Vec<Event>> {
         self.run(move |pool| async move { events::list_events(&pool, caller).await }).await
+    }
+
+    async fn count_login_failures(&self, account: AccountKey, now: Timestamp) -> Result<u32> {
+        self.run(move |pool| async move {
+            login_failures::count_login_failures(&pool, account, now).await
+        })
+        .await
+    }
+
+    async fn record_login_failure(&self, account: AccountKey, now: Timestamp) -> Result<()> {
+        self.run(move |pool| async move {
+            login_failures::record_login_failure(&pool, account, now).await
+        })
+        .await
+    }
+
+    async fn clear_login_failures(&self, account: AccountKey) -> Result<()> {
+        self.run(
+            move |pool| async move { login_failures::clear_login_failures(&pool, account).await },
+        )
+        .await
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {

@@ -4,7 +4,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::{events, lists, posts, schema, search, sessions, users, votes};
+use super::{events, lists, login_failures, posts, schema, search, sessions, users, votes};
 
 /// A statement of a request.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         users::STATEMENTS,
         sessions::STATEMENTS,
         events::STATEMENTS,
+        login_failures::STATEMENTS,
         posts::STATEMENTS,
         lists::STATEMENTS,
         search::STATEMENTS,

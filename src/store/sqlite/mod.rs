@@ -8,6 +8,7 @@
 mod admin;
 mod connection;
 mod events;
+mod login_failures;
 mod posts;
 mod reader;
 mod row;
@@ -35,7 +36,9 @@ use crate::domain::event::Event;
 use crate::domain::page::{Page, PostList};
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
-use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
+use crate::domain::user::{
+    AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
+};
 use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use admin::SqliteAdmin;
@@ -139,6 +142,24 @@ impl Store for SqliteStore {
 
     async fn list_events(&self, caller: Caller) -> Result<Vec<Event>> {
         self.readers.run(move |database| events::list_events(database, caller)).await
+    }
+
+    async fn count_login_failures(&self, account: AccountKey, now: Timestamp) -> Result<u32> {
+        self.readers
+            .run(move |database| login_failures::count_login_failures(database, account, now))
+            .await
+    }
+
+    async fn record_login_failure(&self, account: AccountKey, now: Timestamp) -> Result<()> {
+        self.writer
+            .run(move |database| login_failures::record_login_failure(database, account, now))
+            .await
+    }
+
+    async fn clear_login_failures(&self, account: AccountKey) -> Result<()> {
+        self.writer
+            .run(move |database| login_failures::clear_login_failures(database, account))
+            .await
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {

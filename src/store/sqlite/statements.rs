@@ -2,7 +2,7 @@
 //! [`statements!`], so that none can be forgotten where all of them are looked at: a test asks
 //! SQLite how it would run each.
 
-use super::{events, posts, search, sessions, users, votes};
+use super::{events, login_failures, posts, search, sessions, users, votes};
 
 /// Constants for the statements of a file, and a list of them.
 macro_rules! statements {
@@ -21,6 +21,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         users::STATEMENTS,
         sessions::STATEMENTS,
         events::STATEMENTS,
+        login_failures::STATEMENTS,
         posts::STATEMENTS,
         search::STATEMENTS,
         votes::STATEMENTS,

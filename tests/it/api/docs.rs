@@ -33,7 +33,10 @@ async fn files_of_the_page_are_there() {
         .collect();
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
-        app.anonymous().get(file).await.expect(200);
+        let answer = app.anonymous().get(file).await.expect(200);
+        let content_type = answer.header("content-type");
+        let is_text = content_type.starts_with("text/");
+        assert_eq!(is_text, content_type.ends_with("; charset=utf-8"), "{file}: {content_type}");
     }
     app.anonymous().get("/docs/no-such-file.js").await.expect(404);
     app.anonymous().get("/docs/..%2f..%2fCargo.toml").await.expect(404);

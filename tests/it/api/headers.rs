@@ -31,7 +31,9 @@ async fn every_answer_is_guarded() {
         assert_eq!(answer.header("x-frame-options"), "DENY", "{context}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{context}");
         let policy = answer.header("content-security-policy");
-        assert!(policy.contains("default-src 'none'"), "{context}: {policy}");
+        for rule in ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(rule), "{context}: {policy}");
+        }
         let is_page = path == "/docs" || path == "/openapi.json";
         let expected = if is_page { "no-cache" } else { "no-store" };
         assert_eq!(answer.header("cache-control"), expected, "{context}");

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 8] = [
+const REVISIONS: [&str; 9] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -14,6 +14,7 @@ const REVISIONS: [&str; 8] = [
     "0006_tokens_valid_from",
     "0007_sessions",
     "0008_events",
+    "0009_login_failures",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];
@@ -133,7 +134,7 @@ fn a_revision_that_leads_nowhere_is_refused() {
     let folder = folder();
     run(folder.path(), "db upgrade 2").expect(0);
     let cases = [
-        ("upgrade 9", "there is no revision \"9\""),
+        ("upgrade 99", "there is no revision \"99\""),
         ("upgrade 0", "there is no revision \"0\""),
         ("upgrade 0002", ""),
         ("upgrade nonsense", "there is no revision \"nonsense\""),

@@ -40,7 +40,7 @@ fn an_upgrade_makes_what_is_not_there() {
 /// Down and up again by the same steps is the same database.
 #[test]
 fn a_round_trip_leaves_no_difference() {
-    for revision in ["base", "1", "2", "3", "4", "5", "6", "7"] {
+    for revision in ["base", "1", "2", "3", "4", "5", "6", "7", "8"] {
         let folder = folder();
         run(folder.path(), "db upgrade").expect(0);
         run(folder.path(), &format!("db downgrade {revision}")).expect(0);

@@ -21,7 +21,9 @@ use post_api::domain::page::{Page, PostList};
 use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
-use post_api::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
+use post_api::domain::user::{
+    AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
+};
 use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::http::{App, Background, LargeAnswers, Limits, Pages, Shelled, wrap};
 use post_api::rate_limits::RateLimits;
@@ -115,6 +117,15 @@ impl Store for Broken {
         self.fail()
     }
     async fn list_events(&self, _: Caller) -> Result<Vec<Event>> {
+        self.fail()
+    }
+    async fn count_login_failures(&self, _: AccountKey, _: Timestamp) -> Result<u32> {
+        self.fail()
+    }
+    async fn record_login_failure(&self, _: AccountKey, _: Timestamp) -> Result<()> {
+        self.fail()
+    }
+    async fn clear_login_failures(&self, _: AccountKey) -> Result<()> {
         self.fail()
     }
     async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {

@@ -19,6 +19,9 @@ mod sessions;
 /// Events of accounts: which are kept, and who sees them.
 mod events;
 
+/// Wrong passwords in a row: how many, and when they are forgotten.
+mod login_failures;
+
 /// Posts and drafts: who sees, changes and removes them, and that they are kept as they came.
 mod posts;
 
@@ -96,6 +99,11 @@ macro_rules! every_case_on {
                 the_newest_hundred_are_shown
                 refusals_do_not_push_the_others_out
                 events_go_with_their_account;
+            login_failures:
+                failures_are_counted_for_each_account
+                failures_of_many_at_once_are_all_counted
+                few_failures_are_forgotten_sooner_than_many
+                what_is_forgotten_does_not_stay_in_the_table;
             posts:
                 a_post_is_found_as_it_was_written
                 a_refused_post_is_a_fault

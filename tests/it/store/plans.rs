@@ -37,7 +37,7 @@ async fn every_request_is_served_by_an_index() {
     for (name, statement) in request_statements() {
         for line in plan(&database, statement) {
             let by_index = line.starts_with("SEARCH ") && !line.contains("AUTOMATIC");
-            let heading = line.contains("SCALAR SUBQUERY ");
+            let heading = line.contains("SCALAR SUBQUERY ") || line.starts_with("LIST SUBQUERY ");
             if !(by_index || heading || BOUNDED.contains(&(name, line.as_str()))) {
                 faults.push(format!("{name}: {line}"));
             }
@@ -74,7 +74,15 @@ async fn what_a_deletion_cascades_to_is_found_by_an_index() {
 #[test]
 fn no_statement_of_a_request_is_left_out() {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite");
-    for name in ["users.rs", "sessions.rs", "events.rs", "posts.rs", "search.rs", "votes.rs"] {
+    for name in [
+        "users.rs",
+        "sessions.rs",
+        "events.rs",
+        "login_failures.rs",
+        "posts.rs",
+        "search.rs",
+        "votes.rs",
+    ] {
         let mut source = std::fs::read_to_string(files.join(name)).unwrap();
         source.retain(|character| !character.is_whitespace());
         for call in ["prepare(", "query_row(\"", "execute(\"", "prepare_cached(\"", "format!(\"SEL"]

@@ -17,7 +17,7 @@ use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::http::{
     App, Background, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
 };
-use post_api::rate_limits::{RateLimits, Rates, RememberedFailures, Stopwatch};
+use post_api::rate_limits::{RateLimits, Rates, Stopwatch, StoredFailures};
 use post_api::store::Store;
 use post_api::store::migrate::{Admin, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
@@ -126,7 +126,12 @@ impl TestApp {
     /// Another of the same kind on the same database, as long as the first lives. Only a server's
     /// database has several: a file's has this one again.
     pub fn replica(&self) -> Self {
-        let (setup, clock) = (Setup::default(), Arc::clone(&self.clock));
+        self.replica_with(Setup::default())
+    }
+
+    /// The same, set up otherwise.
+    pub fn replica_with(&self, setup: Setup) -> Self {
+        let clock = Arc::clone(&self.clock);
         match &self.place {
             Place::Postgres(database) => {
                 let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
@@ -146,7 +151,7 @@ impl TestApp {
             tokens: tokens((setup.keys)(), &clock),
             clock: clock.clone(),
             policy: setup.policy,
-            rate_limits: rate_limits(setup.rates, &clock),
+            rate_limits: rate_limits(setup.rates, &clock, &store),
             background: Background::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_answers: setup.large_answers,
@@ -333,10 +338,10 @@ async fn open_store(engine: Engine) -> (Arc<dyn Store>, Place) {
 }
 
 /// By the same clock as everything else.
-fn rate_limits(rates: Option<Rates>, clock: &Arc<TestClock>) -> RateLimits {
+fn rate_limits(rates: Option<Rates>, clock: &Arc<TestClock>, store: &Arc<dyn Store>) -> RateLimits {
     let stopwatch: Arc<dyn Stopwatch> = clock.clone();
-    let limits =
-        |rates| RateLimits::new(&rates, &stopwatch, Arc::new(RememberedFailures::default()));
+    let failures = StoredFailures { store: Arc::clone(store), clock: clock.clone() };
+    let limits = |rates| RateLimits::new(&rates, &stopwatch, Arc::new(failures), [7; 32]);
     rates.map_or_else(RateLimits::off, limits)
 }
 

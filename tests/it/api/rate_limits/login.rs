@@ -201,3 +201,25 @@ async fn passwords_that_confirm_are_tried_no_more_often() {
     let request = with_token("POST", "/users/me/password", &right);
     app.send_from(OWNER, request).await.expect(200);
 }
+
+/// What one process has counted another knows, and so does the next start.
+#[tokio::test]
+async fn failures_in_a_row_are_counted_for_all_processes_together() {
+    let app = limited(Rates::default()).await;
+    app.sign_up("ada").await;
+    let rates = Some(Rates::default());
+    let replica = app.replica_with(Setup { rates, ..Setup::default() });
+    for number in 0..100 {
+        let process = if number % 2 == 0 { &app } else { &replica };
+        process.log_in_from(&other(number), ADA, WRONG).await.expect(403);
+    }
+    for process in [&app, &replica] {
+        for _ in 0..5 {
+            process.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
+        }
+        let refused = process.log_in_from(GUESSER, ADA, PASSWORD).await;
+        assert_refused(&refused, "login-guarded", 5, 3600, 720);
+    }
+    replica.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+    app.log_in_from(&other(1), ADA, WRONG).await.expect(403);
+}

@@ -94,6 +94,7 @@ async fn a_plan_says_what_an_upgrade_would_do() {
         "up   0006_tokens_valid_from: adds column users.tokens_valid_from",
         "up   0007_sessions: adds table sessions",
         "up   0008_events: adds table events",
+        "up   0009_login_failures: adds table login_failures",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();

@@ -1,0 +1,62 @@
+//! Wrong passwords in a row, in PostgreSQL: one number for all processes that serve the database.
+
+use jiff::Timestamp;
+
+use super::session::{Sessions, Value, column};
+use super::statement::{Statement, statements};
+use crate::domain::user::AccountKey;
+use crate::store::{
+    FEW_FAILURES, FORGOTTEN_AT_ONCE, Result, StoreError, login_failures_forgotten_at,
+};
+
+statements! {
+    COUNT_LOGIN_FAILURES(INT8, TIMESTAMPTZ) =
+        "SELECT failures FROM login_failures WHERE account = $1 AND forgotten_at > $2";
+    // Several processes count at once, each on what the others have counted. Few failures are forgotten
+    // at $3, more at $4.
+    RECORD_LOGIN_FAILURE(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, INT4) =
+        "INSERT INTO login_failures AS counted (account, failures, forgotten_at)
+         VALUES ($1, 1, $3)
+         ON CONFLICT (account) DO UPDATE
+            SET failures = CASE WHEN counted.forgotten_at > $2
+                                THEN least(counted.failures, 1000000) + 1 ELSE 1 END,
+                forgotten_at = CASE WHEN counted.forgotten_at > $2 AND counted.failures >= $5
+                                    THEN $4 ELSE $3 END";
+    // Whoever comes at the same moment takes others.
+    FORGET_LOGIN_FAILURES(TIMESTAMPTZ, INT8) =
+        "DELETE FROM login_failures
+          WHERE account IN (SELECT account FROM login_failures
+                             WHERE forgotten_at <= $1
+                             ORDER BY forgotten_at LIMIT $2
+                               FOR UPDATE SKIP LOCKED)";
+    CLEAR_LOGIN_FAILURES(INT8) = "DELETE FROM login_failures WHERE account = $1";
+}
+
+pub(super) async fn count_login_failures(
+    sessions: &Sessions,
+    account: AccountKey,
+    now: Timestamp,
+) -> Result<u32> {
+    let rows = sessions.query(&COUNT_LOGIN_FAILURES, &[&account.0, &now]).await?;
+    let Some(row) = rows.first() else { return Ok(0) };
+    u32::try_from(column::<i32>(row, 0)?).map_err(StoreError::internal)
+}
+
+pub(super) async fn record_login_failure(
+    sessions: &Sessions,
+    account: AccountKey,
+    now: Timestamp,
+) -> Result<()> {
+    let few = i32::try_from(FEW_FAILURES).map_err(StoreError::internal)?;
+    let soon = login_failures_forgotten_at(1, now);
+    let late = login_failures_forgotten_at(FEW_FAILURES + 1, now);
+    let values: [Value<'_>; 5] = [&account.0, &now, &soon, &late, &few];
+    sessions.query(&RECORD_LOGIN_FAILURE, &values).await?;
+    sessions.query(&FORGET_LOGIN_FAILURES, &[&now, &i64::from(FORGOTTEN_AT_ONCE)]).await?;
+    Ok(())
+}
+
+pub(super) async fn clear_login_failures(sessions: &Sessions, account: AccountKey) -> Result<()> {
+    sessions.query(&CLEAR_LOGIN_FAILURES, &[&account.0]).await?;
+    Ok(())
+}
