@@ -11,6 +11,7 @@ mod crowd;
 mod files;
 mod floods;
 mod front;
+mod guessing;
 mod idle;
 mod lists;
 mod logins;
