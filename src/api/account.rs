@@ -188,6 +188,8 @@ pub(super) async fn change_email(
     Valid(change): Valid<NewEmail>,
 ) -> ApiResult<Json<EmailChanged>> {
     confirm(&app, caller, client, change.current_password).await?;
+    // As a sign-up it tells whether an address is taken.
+    app.rate_limits.sign_up(client.0)?;
     match app.store.change_email(caller, change.email, app.clock.now()).await? {
         ChangeEmail::Changed(user, mark) => {
             audit::record(&app, client, user.id, EventKind::EmailChanged).await;
@@ -324,6 +326,8 @@ async fn delete(
     }
     let outcome = app.store.delete_user(caller, id).await?;
     if outcome == DeleteUser::NotOwner {
+        // It is kept, as a write is.
+        app.rate_limits.write(caller)?;
         audit::record_refusal(app, client, Some(caller.user_id), EventKind::OwnershipRefused);
     }
     if outcome == DeleteUser::Deleted {

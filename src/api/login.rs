@@ -18,7 +18,7 @@ use super::sessions;
 use crate::auth::Verdict;
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
-use crate::domain::user::{Credentials, PasswordHash};
+use crate::domain::user::{Credentials, PasswordHash, UserId};
 use crate::http::{ApiError, App, BodyKind, Client, Input, Json, Problem, Reading, Valid};
 
 /// The form.
@@ -77,8 +77,8 @@ impl Token {
 /// A form that fits.
 pub(super) enum LoginForm {
     Password(PasswordLogin),
-    /// RFC 6749, section 6. `None` if the token is missing.
-    Refresh(Option<SecretString>),
+    /// RFC 6749, section 6.
+    Refresh(SecretString),
 }
 
 pub(super) struct PasswordLogin {
@@ -93,9 +93,12 @@ impl Input for LoginForm {
     const BODY: BodyKind = BodyKind::Form;
 
     fn read(request: &mut Reading<'_>) -> Option<Self> {
-        if request.form_text("grant_type").as_deref() == Some("refresh_token") {
-            let token = request.form_text("refresh_token").filter(|token| !token.is_empty());
-            return Some(Self::Refresh(token.map(SecretString::from)));
+        // Without its token this grant is what it is to the reference: a fault of the form.
+        if request.form_text("grant_type").as_deref() == Some("refresh_token")
+            && let Some(token) =
+                request.form_text("refresh_token").filter(|token| !token.is_empty())
+        {
+            return Some(Self::Refresh(SecretString::from(token)));
         }
         let grant_type = request.optional_form_field("grant_type", password_grant);
         let username = request.form_field("username");
@@ -138,36 +141,45 @@ pub(super) async fn login(
 ) -> ApiResult<Json<Token>> {
     match form {
         LoginForm::Password(login) => log_in(&app, client, login).await.map(Json),
-        LoginForm::Refresh(Some(token)) => {
+        LoginForm::Refresh(token) => {
             sessions::go_on(&app, client, token.expose_secret()).await.map(Json)
         }
-        LoginForm::Refresh(None) => Err(ApiError::NoRefreshToken),
     }
 }
 
 async fn log_in(app: &Arc<App>, client: Client, login: PasswordLogin) -> ApiResult<Token> {
     let attempt = app.rate_limits.begin_login(client.0, &login.username).await?;
-    let answer = sign_in(app, client, login).await;
+    let mut user = None;
+    let answer = sign_in(app, client, login, &mut user).await;
     match &answer {
         Ok(_) => attempt.succeeded().await,
-        Err(ApiError::InvalidLogin) => attempt.failed().await?,
+        Err(ApiError::InvalidLogin) => {
+            attempt.failed().await?;
+            // Last: nobody is to wait for what is kept of accounts that exist alone.
+            audit::record_refusal(app, client, user, EventKind::LoginRefused);
+        }
         Err(_) => attempt.undecided(),
     }
     answer
 }
 
-async fn sign_in(app: &Arc<App>, client: Client, login: PasswordLogin) -> ApiResult<Token> {
+/// Tells whose account was tried, if it is one.
+async fn sign_in(
+    app: &App,
+    client: Client,
+    login: PasswordLogin,
+    user: &mut Option<UserId>,
+) -> ApiResult<Token> {
     // What is no address can have no account; the work is the same.
     let credentials = match Email::parse(&login.username) {
         Ok(email) => app.store.find_credentials(email).await?,
         Err(_) => None,
     };
+    *user = credentials.as_ref().map(|found| found.user_id);
     let stored = credentials.as_ref().map(|found| found.password_hash.clone());
     let verdict = app.passwords.verify(login.password, stored).await?;
-    let user = credentials.as_ref().map(|found| found.user_id);
     let (Some(credentials), Verdict::Right | Verdict::RightButWeak(_)) = (credentials, &verdict)
     else {
-        audit::record_refusal(app, client, user, EventKind::LoginRefused);
         return Err(ApiError::InvalidLogin);
     };
     if let Verdict::RightButWeak(stronger) = verdict {

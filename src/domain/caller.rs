@@ -19,7 +19,7 @@ pub struct Caller {
 /// The marks ([`TokensValidFrom`]) of its account that a token goes with: the account accepts the token
 /// while its mark is one of these. A mark only ever grows, so that a token that is refused once is
 /// refused for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenEra {
     least: Timestamp,
     most: Timestamp,

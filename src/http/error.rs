@@ -34,8 +34,6 @@ pub enum ApiError {
     /// As OAuth2 names it (RFC 6749, 5.2).
     #[error("the refresh token is not valid")]
     InvalidGrant,
-    #[error("refresh_token is missing")]
-    NoRefreshToken,
     #[error("no such session")]
     NoSuchSession,
     #[error("not authorized to perform this action")]
@@ -94,9 +92,7 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnreadableBody | Self::InvalidGrant | Self::NoRefreshToken => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::UnreadableBody | Self::InvalidGrant => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::InvalidLogin | Self::NotOwner => StatusCode::FORBIDDEN,
             Self::RouteNotFound
@@ -121,11 +117,7 @@ impl ApiError {
 
     /// Its name in RFC 6749, 5.2.
     fn grant_error(&self) -> Option<&'static str> {
-        match self {
-            Self::InvalidGrant => Some("invalid_grant"),
-            Self::NoRefreshToken => Some("invalid_request"),
-            _ => None,
-        }
+        matches!(self, Self::InvalidGrant).then_some("invalid_grant")
     }
 
     /// A fault of ours that nothing more is known about.

@@ -39,7 +39,7 @@ impl FromRequestParts<Arc<App>> for Writer {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        app.rate_limits.write(caller.user_id)?;
+        app.rate_limits.write(caller)?;
         Ok(Self(caller))
     }
 }

@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::caller::{Caller, TokenEra};
 use crate::domain::user::UserId;
 
 use self::limit::Limit;
@@ -77,7 +78,7 @@ pub struct RateLimits {
 struct Kept {
     logins: Logins,
     sign_up: Limit<Network>,
-    writes: Limit<UserId>,
+    writes: Limit<(UserId, TokenEra)>,
 }
 
 impl RateLimits {
@@ -125,8 +126,10 @@ impl RateLimits {
     }
 
     /// # Errors
-    /// [`Refused`] if this user has written too often.
-    pub fn write(&self, user: UserId) -> Result<(), Refused> {
-        self.kept.as_ref().map_or(Ok(()), |kept| kept.writes.take(user))
+    /// [`Refused`] if this caller has written too often.
+    pub fn write(&self, caller: Caller) -> Result<(), Refused> {
+        // A token that was ended takes nothing from those that came after it.
+        let key = (caller.user_id, caller.era);
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.writes.take(key))
     }
 }

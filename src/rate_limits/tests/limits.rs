@@ -8,6 +8,8 @@ use super::super::limit::{KEYS, Limit, Refused};
 use super::super::network::Network;
 use super::super::{Rate, RateLimits, Rates, Stopwatch};
 use super::{Hand, Scene};
+use crate::domain::caller::{Caller, TokenEra};
+use crate::domain::policy::Drafts;
 use crate::domain::user::UserId;
 
 /// Ten at once, and then one every six seconds.
@@ -132,12 +134,16 @@ fn callers_and_clients_have_limits_of_their_own() {
     assert_eq!(sign_up("::3"), refused("sign-up", rates.sign_up));
     assert_eq!(sign_up("127.0.0.1"), Ok(()));
     for _ in 0..3 {
-        assert_eq!(scene.limits.write(UserId(1)), Ok(()));
+        assert_eq!(scene.limits.write(caller(1)), Ok(()));
     }
-    assert_eq!(scene.limits.write(UserId(1)), refused("writes", rates.writes));
-    assert_eq!(scene.limits.write(UserId(2)), Ok(()));
+    assert_eq!(scene.limits.write(caller(1)), refused("writes", rates.writes));
+    assert_eq!(scene.limits.write(caller(2)), Ok(()));
     for _ in 0..10_000 {
-        assert_eq!(RateLimits::off().write(UserId(1)), Ok(()));
+        assert_eq!(RateLimits::off().write(caller(1)), Ok(()));
         assert_eq!(RateLimits::off().sign_up(None), Ok(()));
     }
+}
+
+fn caller(user: i64) -> Caller {
+    Caller { user_id: UserId(user), drafts: Drafts::Private, era: TokenEra::default() }
 }

@@ -6,7 +6,7 @@ use post_api::rate_limits::Rates;
 use serde_json::json;
 
 use super::{GUESSER, OWNER, assert_refused, assert_silent, limited, rate, sign_up_of};
-use crate::support::{Answer, Persona, TestApp};
+use crate::support::{Answer, PASSWORD, Persona, TestApp};
 
 async fn few() -> TestApp {
     limited(Rates { sign_up: Some(rate(3, 60)), writes: Some(rate(6, 60)), ..Rates::default() })
@@ -118,4 +118,42 @@ async fn a_refusal_has_the_headers_of_every_answer() {
     assert_eq!(refused.header("access-control-allow-origin"), "*");
     assert_eq!(refused.header("x-content-type-options"), "nosniff");
     assert_ne!(refused.header("x-request-id"), "");
+}
+
+/// Or whoever stole it would keep its owner from writing.
+#[tokio::test]
+async fn a_token_that_has_ended_takes_nothing_from_its_successor() {
+    let app = few().await;
+    let ada = app.signed_in("ada").await;
+    ada.post("/logout", &json!({})).await.expect(204);
+    let login = app.log_in("ada@example.com", PASSWORD).await.expect(200).json();
+    let again = app.with_token(login["access_token"].as_str().unwrap());
+    for number in 0..10 {
+        let expected = if number < 6 { 401 } else { 429 };
+        send(&app, &ada, 1, "POST", "/posts").await.expect(expected);
+    }
+    send(&app, &again, 1, "POST", "/posts").await.expect(201);
+}
+
+/// Both tell whether an address is taken.
+#[tokio::test]
+async fn another_address_counts_as_a_sign_up() {
+    let app = few().await;
+    let (ada, _bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    // Those two sign-ups came from nowhere; so does this.
+    ada.change_email("bob@example.com").await.expect(409);
+    let refused = ada.change_email("bob@example.com").await;
+    assert_refused(&refused, "sign-up", 3, 60, 20);
+}
+
+/// What is kept of it is written.
+#[tokio::test]
+async fn to_delete_others_counts_as_a_write() {
+    let app = few().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let path = format!("/users/{}", bob.id);
+    for _ in 0..6 {
+        ada.delete(&path).await.expect(403);
+    }
+    assert_refused(&ada.delete(&path).await, "writes", 6, 60, 10);
 }
