@@ -140,7 +140,7 @@ fn unhashed(strength: Strength) -> std::io::Result<Argon2Hash> {
     })
 }
 
-fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
+pub(super) fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
     let mut bytes = [0; LENGTH];
     getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
     Ok(bytes)

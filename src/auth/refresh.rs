@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
+use super::password::random;
 use crate::domain::session::{Salt, SessionId, TokenHash};
 
 const NUMBER: usize = 8;
@@ -90,12 +91,6 @@ impl std::fmt::Debug for RefreshSecrets {
 /// If the system gives no random bytes.
 pub fn draw_salt() -> std::io::Result<Salt> {
     random()
-}
-
-fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
-    let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! `post-api db`: migrations, and whether the database is as it should be.
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::database::open_admin;
 use super::exit::Exit;
 use super::inspect::print;
-use super::{SourceArguments, make_private_folder};
+use super::{SourceArguments, block_on, make_private_folder};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::store::migrate::{
@@ -68,11 +67,7 @@ pub(super) fn run(arguments: &DbArguments) -> Result<(), Exit> {
     if is_embedded && arguments.command.may_create() {
         make_private_folder(&settings.data_dir)?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime cannot be started")?;
-    runtime.block_on(execute(&arguments.command, &settings.database))
+    block_on(execute(&arguments.command, &settings.database))
 }
 
 async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {

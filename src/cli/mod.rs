@@ -118,6 +118,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+/// Does what a command does to a database, on this thread.
+fn block_on(work: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(work)
+}
+
 /// The folder of the data, which nobody but its owner may enter.
 fn make_private_folder(folder: &Path) -> Result<(), Exit> {
     use std::os::unix::fs::DirBuilderExt as _;

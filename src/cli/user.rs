@@ -1,13 +1,12 @@
 //! `post-api user`: what an operator does to accounts. The service may go on meanwhile: it asks the
 //! database about its callers with each request, and keeps nothing of them.
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::SourceArguments;
 use super::database::{check_revision, open_admin};
 use super::exit::Exit;
 use super::inspect::print;
+use super::{SourceArguments, block_on};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::domain::email::Email;
@@ -40,11 +39,7 @@ enum UserCommand {
 pub(super) fn run(arguments: &UserArguments) -> Result<(), Exit> {
     let source = arguments.source.read()?;
     let settings = Settings::load(&source)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime cannot be started")?;
-    runtime.block_on(execute(&arguments.command, &settings.database))
+    block_on(execute(&arguments.command, &settings.database))
 }
 
 async fn execute(command: &UserCommand, database: &Database) -> Result<(), Exit> {

@@ -10,19 +10,6 @@ use crate::support::{Cluster, PASSWORD, Service};
 
 type Environment<'a> = [(&'a str, &'a str)];
 
-fn token(service: &Service, email: &str) -> String {
-    let form = form_urlencoded::Serializer::new(String::new())
-        .append_pair("username", email)
-        .append_pair("password", PASSWORD)
-        .finish();
-    let answer = service.connect().exchange(format!(
-        "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\
-         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
-        form.len()
-    ));
-    answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
-}
-
 fn status(service: &Service, token: &str) -> u16 {
     let answer = service.connect().call("GET", "/users/me", token, None).unwrap();
     answer.status.as_u16()
@@ -36,19 +23,19 @@ fn sign_out(folder: &Path, environment: &Environment<'_>) {
         let account = json!({"email": email, "password": PASSWORD});
         service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
     }
-    let [ada, bob] = emails.map(|email| token(&service, email));
+    let [ada, bob] = emails.map(|email| service.log_in(email));
     assert_eq!([status(&service, &ada), status(&service, &bob)], [200, 200]);
 
     let told = run_with(folder, "user sign-out ada@EXAMPLE.com", environment).expect(0);
     assert_eq!(told.output, "signed out 1 account\n");
     assert_eq!([status(&service, &ada), status(&service, &bob)], [401, 200]);
-    let ada = token(&service, "ada@example.com");
+    let ada = service.log_in("ada@example.com");
     assert_eq!(status(&service, &ada), 200);
 
     let told = run_with(folder, "user sign-out --all", environment).expect(0);
     assert_eq!(told.output, "signed out 2 accounts\n");
     assert_eq!([status(&service, &ada), status(&service, &bob)], [401, 401]);
-    let ada = token(&service, "ada@example.com");
+    let ada = service.log_in("ada@example.com");
     assert_eq!(status(&service, &ada), 200);
 
     let told = run_with(folder, "user sign-out eve@example.com", environment).expect(1);

@@ -19,13 +19,7 @@ fn sign_up(service: &Service) {
 }
 
 fn log_in(service: &Service) -> String {
-    let form = format!("username=ada@example.com&password={}", PASSWORD.replace(' ', "+"));
-    let answer = service.connect().exchange(format!(
-        "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\
-         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
-        form.len()
-    ));
-    answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+    service.log_in("ada@example.com")
 }
 
 fn is_taken(service: &Service, token: &str) -> bool {

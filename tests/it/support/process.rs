@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Answer, Wire};
+use super::{Answer, FORM, PASSWORD, Wire};
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_post-api");
@@ -81,6 +81,20 @@ impl Service {
     /// Asks for something that needs neither a token nor a body.
     pub fn get(&self, path: &str) -> Answer {
         self.connect().call("GET", path, "", None).unwrap()
+    }
+
+    /// A token for the account, whose password is [`PASSWORD`].
+    pub fn log_in(&self, email: &str) -> String {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("username", email)
+            .append_pair("password", PASSWORD)
+            .finish();
+        let answer = self.connect().exchange(format!(
+            "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\
+             content-type: {FORM}\r\n\r\n{form}",
+            form.len()
+        ));
+        answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
     }
 
     /// What it wrote to standard error until now.
