@@ -126,5 +126,7 @@ fn configure(certificate: &[u8], key: &[u8]) -> Result<ServerConfig, UnusableTls
         .with_single_cert(certificates, key)
         .map_err(refused)?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    // A client that puts its weakest cipher first does not get it.
+    config.ignore_client_order = true;
     Ok(config)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use post_api::http::{Limits, Tls};
+use rustls::CipherSuite;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
@@ -59,6 +60,24 @@ async fn http_1_is_served_within_both_versions() {
         for _ in 0..3 {
             let head = wire.get("/livez").unwrap();
             assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        }
+    }
+}
+
+/// AES with 256 bits, where the client knows it, however it orders what it knows.
+#[tokio::test]
+async fn the_order_of_the_ciphers_is_ours() {
+    let place = serve(Limits::default()).await;
+    let ours = rustls::crypto::ring::default_provider().cipher_suites;
+    let theirs: Vec<_> = ours.iter().copied().rev().collect();
+    for (version, expected) in [
+        (&TLS12, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
+        (&TLS13, CipherSuite::TLS13_AES_256_GCM_SHA384),
+    ] {
+        for order in [&ours, &theirs] {
+            let address = place.served.address;
+            let wire = place.certificate.connect_by(address, order.clone(), version).unwrap();
+            assert_eq!(wire.cipher(), expected, "{order:?}");
         }
     }
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    CipherSuite, ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedCipherSuite,
+    SupportedProtocolVersion,
 };
 
 /// How long a byte may take on a machine that is busy with other tests.
@@ -42,10 +44,19 @@ impl Certificate {
         protocol: &str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Arc<ClientConfig> {
+        self.client_of(rustls::crypto::ring::default_provider(), protocol, versions)
+    }
+
+    /// The same with other ciphers.
+    fn client_of(
+        &self,
+        provider: CryptoProvider,
+        protocol: &str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider);
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider));
         let builder = builder.with_protocol_versions(versions).unwrap();
         let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         if !protocol.is_empty() {
@@ -64,9 +75,23 @@ impl Certificate {
         address: SocketAddr,
         versions: &[&'static SupportedProtocolVersion],
     ) -> io::Result<SecureWire> {
+        Self::shake_hands(address, self.client("http/1.1", versions))
+    }
+
+    /// By a client whose ciphers are these, the one that it likes best first.
+    pub fn connect_by(
+        &self,
+        address: SocketAddr,
+        cipher_suites: Vec<SupportedCipherSuite>,
+        version: &'static SupportedProtocolVersion,
+    ) -> io::Result<SecureWire> {
+        let provider = CryptoProvider { cipher_suites, ..rustls::crypto::ring::default_provider() };
+        Self::shake_hands(address, self.client_of(provider, "http/1.1", &[version]))
+    }
+
+    fn shake_hands(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<SecureWire> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let config = self.client("http/1.1", versions);
         let name = ServerName::try_from("localhost").unwrap();
         let mut session = ClientConnection::new(config, name).unwrap();
         while session.is_handshaking() {
@@ -85,6 +110,10 @@ impl SecureWire {
         let protocol = self.0.conn.alpn_protocol().unwrap_or_default();
         let version = self.0.conn.protocol_version().unwrap();
         (String::from_utf8(protocol.to_vec()).unwrap(), format!("{version:?}"))
+    }
+
+    pub fn cipher(&self) -> CipherSuite {
+        self.0.conn.negotiated_cipher_suite().unwrap().suite()
     }
 
     /// Sends as it is, and reads nothing.
