@@ -26,9 +26,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     settings.check_for_serving()?;
     telemetry::start(settings.log_format, settings.log_level);
     warn_of_unknown(&source);
-    for Fault { name, problem, cure } in &settings.warnings {
-        tracing::warn!(name, problem, "{cure}");
-    }
+    warn_of(&settings.warnings);
     if matches!(settings.database, Database::Sqlite(_)) {
         make_private_folder(&settings.data_dir)?;
     }
@@ -48,6 +46,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
+    warn_of(&settings.warning_at(address.ip()));
     let shell = Shell {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
@@ -126,6 +125,12 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     tokio::select! {
         _ = one.recv() => {}
         _ = other.recv() => {}
+    }
+}
+
+fn warn_of<'a>(warnings: impl IntoIterator<Item = &'a Fault>) {
+    for Fault { name, problem, cure } in warnings {
+        tracing::warn!(name, problem, "{cure}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! Where the values come from is `source`'s; how they are documented, `table`'s.
 
 pub mod dotenv;
+mod exposure;
 mod keys;
 mod parse;
 mod render;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
 
+use super::exposure::warning_to;
 use super::source::Source;
 use super::table::SETTINGS;
 use super::{Database, Fault, Settings, TlsFiles};
@@ -145,7 +146,10 @@ impl<'a> Parser<'a> {
             (None, None) => return Database::Sqlite(data_dir.join("posts.db")),
         };
         match address {
-            Ok(address) => Database::Postgres(Box::new(address.with_prepared(is_prepared))),
+            Ok(address) => {
+                self.warnings.extend(warning_to(&address, name));
+                Database::Postgres(Box::new(address.with_prepared(is_prepared)))
+            }
             Err(problem) => {
                 self.faults.push(Fault::new(name, problem, CURE));
                 Database::Sqlite(PathBuf::new())

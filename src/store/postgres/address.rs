@@ -4,6 +4,7 @@
 //! Not read: `PGPASSWORD` and the other variables of libpq, `~/.pgpass`, `pg_service.conf`.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -120,6 +121,19 @@ impl Address {
         text + "/" + self.config.get_dbname().unwrap_or_default()
     }
 
+    /// Whether the way leads to another machine and TLS is not insisted on.
+    #[must_use]
+    pub fn may_be_overheard(&self) -> bool {
+        // An address stands for its host, which is then a name for certificates alone.
+        let addresses = self.config.get_hostaddrs();
+        let leaves = if addresses.is_empty() {
+            self.config.get_hosts().iter().any(is_elsewhere)
+        } else {
+            !addresses.iter().all(is_loopback)
+        };
+        leaves && self.config.get_ssl_mode() != SslMode::Require
+    }
+
     fn complete(mut config: Config, trust: Trust) -> Result<Self, AddressFault> {
         let is_blank = |text: Option<&str>| text.is_none_or(str::is_empty);
         if config.get_hosts().is_empty() {
@@ -151,6 +165,20 @@ impl Address {
         }
         Ok(Self { config, trust, is_prepared: true })
     }
+}
+
+fn is_elsewhere(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => false,
+        Host::Tcp(name) => match name.parse() {
+            Ok(address) => !is_loopback(&address),
+            Err(_) => !name.eq_ignore_ascii_case("localhost"),
+        },
+    }
+}
+
+fn is_loopback(address: &IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// What the parameters of a URL say about TLS, with libpq's meaning; and the others.

@@ -97,6 +97,48 @@ fn statements_are_prepared_unless_a_pooler_is_in_between() {
     }
 }
 
+/// Whoever listens in between reads the password, and every row.
+#[test]
+fn a_way_to_postgresql_that_others_can_listen_to_is_warned_about() {
+    for (url, is_told) in [
+        ("postgresql://ada:hunter2@db/posts", true),
+        ("postgresql://ada:hunter2@db/posts?sslmode=prefer", true),
+        ("postgresql://ada:hunter2@db/posts?sslmode=allow", true),
+        ("postgresql://ada:hunter2@db/posts?sslmode=disable", true),
+        ("postgresql://ada:hunter2@db/posts?sslmode=require", false),
+        ("postgresql://ada:hunter2@db/posts?sslmode=verify-full", false),
+        ("postgresql://ada:hunter2@192.0.2.1/posts", true),
+        ("postgresql://ada:hunter2@[2001:db8::1]/posts", true),
+        ("postgresql://ada:hunter2@127.0.0.1/posts", false),
+        ("postgresql://ada:hunter2@127.1.2.3/posts?sslmode=disable", false),
+        ("postgresql://ada:hunter2@[::1]/posts", false),
+        ("postgresql://ada:hunter2@[::ffff:127.0.0.1]/posts", false),
+        ("postgresql://ada:hunter2@LocalHost/posts", false),
+        ("postgresql://ada:hunter2@localhost,db/posts", true),
+        ("postgresql://ada:hunter2@localhost/posts?hostaddr=192.0.2.1", true),
+        ("postgresql://ada:hunter2@db/posts?hostaddr=127.0.0.1", false),
+        ("postgresql:///posts?host=/run/postgresql&user=ada&password=hunter2", false),
+        ("sqlite:hunter2.db", false),
+    ] {
+        let warnings = load(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]).warnings;
+        assert_eq!(warnings.len(), usize::from(is_told), "{url}: {warnings:?}");
+        let told: Vec<_> = warnings.iter().map(|warning| warning.name.as_str()).collect();
+        assert!(told.iter().all(|name| *name == "DATABASE_URL"), "{url}: {warnings:?}");
+        assert!(!format!("{warnings:?}").contains("hunter2"), "{url}: {warnings:?}");
+    }
+    let five = |host| {
+        load(&[
+            ("DATABASE_HOSTNAME", host),
+            ("DATABASE_PORT", "5432"),
+            ("DATABASE_PASSWORD", "hunter2"),
+            ("DATABASE_NAME", "posts"),
+            ("DATABASE_USERNAME", "ada"),
+        ])
+    };
+    assert_eq!(five("localhost").warnings, []);
+    assert_eq!(five("db").warnings[0].name, "DATABASE_HOSTNAME");
+}
+
 /// The embedded database's file.
 pub(super) fn file_of(settings: &Settings) -> &Path {
     match &settings.database {

@@ -17,3 +17,4 @@ mod stalled;
 mod start;
 mod tls;
 mod tls_files;
+mod warnings;

@@ -1,0 +1,29 @@
+//! What leaves the machine without TLS: it is served nevertheless, and said.
+
+use std::net::IpAddr;
+
+use super::{Fault, Settings};
+use crate::store::postgres::Address;
+
+impl Settings {
+    /// What is wrong with serving at this address, if others can read what is said there. Where there is
+    /// a proxy to be trusted, it is taken to do TLS.
+    #[must_use]
+    pub fn warning_at(&self, address: IpAddr) -> Option<Fault> {
+        const PROBLEM: &str = "lets other machines connect, and what they send comes without TLS, \
+                               passwords and tokens too";
+        const CURE: &str =
+            "give TLS_CERT and TLS_KEY, or name the proxy that does TLS in TRUSTED_PROXIES";
+        let is_here = address.to_canonical().is_loopback();
+        let is_bare = self.tls.is_none() && self.trusted_proxies.is_empty() && !is_here;
+        is_bare.then(|| Fault::new("HOST", PROBLEM, CURE))
+    }
+}
+
+/// The same for the way to a database, of the setting that names it.
+pub(super) fn warning_to(address: &Address, name: &str) -> Option<Fault> {
+    const PROBLEM: &str = "leads to another machine, and what is said to it may go without TLS, the \
+                           database's password too";
+    const CURE: &str = "give DATABASE_URL with sslmode=verify-full";
+    address.may_be_overheard().then(|| Fault::new(name, PROBLEM, CURE))
+}

@@ -1,0 +1,54 @@
+//! What is served nevertheless, and said at the start.
+
+use tempfile::TempDir;
+
+use crate::support::{Certificate, Cluster, Service};
+
+const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
+
+/// The lines of a service's start, up to its banner, that have this in them.
+fn told(service: &Service, text: &str) -> Vec<String> {
+    let said = service.said();
+    said.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+}
+
+#[test]
+fn plain_http_that_reaches_beyond_the_machine_is_told_once() {
+    let folder = TempDir::new().unwrap();
+    Certificate::make().write(folder.path());
+    let tls = [("TLS_CERT", "certificate.pem"), ("TLS_KEY", "key.pem")];
+    for (host, environment, is_told) in [
+        ("0.0.0.0", vec![], true),
+        ("::", vec![], true),
+        ("127.0.0.1", vec![], false),
+        ("localhost", vec![], false),
+        ("0.0.0.0", vec![("TRUSTED_PROXIES", "10.0.0.0/8")], false),
+        ("0.0.0.0", tls.to_vec(), false),
+    ] {
+        let environment: Vec<_> = environment.into_iter().chain([("HOST", host)]).collect();
+        let service = Service::start_in(folder.path(), &environment);
+        let lines = told(&service, "without TLS");
+        assert_eq!(lines.len(), usize::from(is_told), "{environment:?}: {lines:?}");
+        for line in lines {
+            assert!(line.contains(" WARN ") && line.contains("name=\"HOST\""), "{line}");
+            assert!(line.contains("give TLS_CERT and TLS_KEY"), "{line}");
+        }
+    }
+}
+
+/// The address of every interface leads to this machine too, and does not say so.
+#[test]
+fn a_way_to_postgresql_without_tls_is_told_once_and_no_secret() {
+    let database = Cluster::shared().database();
+    let folder = TempDir::new().unwrap();
+    let elsewhere = database.url().replace("tester@127.0.0.1", "tester:hunter2@0.0.0.0");
+    for (url, is_told) in [(database.url(), false), (&elsewhere, true)] {
+        let environment = [("DATABASE_URL", url), ("SECRET_KEY", KEY)];
+        let service = Service::start_in(folder.path(), &environment);
+        service.get("/readyz").expect(200);
+        let lines = told(&service, "without TLS");
+        assert_eq!(lines.len(), usize::from(is_told), "{url}: {lines:?}");
+        assert!(lines.iter().all(|line| line.contains("sslmode=verify-full")), "{lines:?}");
+        assert!(!service.said().contains("hunter2"), "{}", service.said());
+    }
+}
