@@ -5,6 +5,7 @@ pub mod dotenv;
 mod exposure;
 mod keys;
 mod parse;
+mod readers;
 mod render;
 mod secret;
 mod secret_file;

@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
 
 use super::exposure::warning_to;
+use super::readers::warning_of;
 use super::source::Source;
 use super::table::SETTINGS;
 use super::{Database, Fault, Settings, TlsFiles};
@@ -66,6 +67,7 @@ impl<'a> Parser<'a> {
             (false, true) => ("TLS_CERT", "is given without TLS_KEY"),
             (true, false) => ("TLS_KEY", "is given without TLS_CERT"),
             (false, false) => {
+                self.warnings.extend(warning_of(Path::new(&key), "TLS_KEY"));
                 return Some(TlsFiles { certificate: certificate.into(), key: key.into() });
             }
         };
@@ -303,6 +305,9 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn secret(&mut self, name: &'static str) -> Option<String> {
+        if let Some(path) = self.source.secret_file(name) {
+            self.warnings.extend(warning_of(path, &format!("{name}_FILE")));
+        }
         self.source.get_secret(name).unwrap_or_else(|fault| {
             self.faults.push(fault);
             None

@@ -103,22 +103,25 @@ impl Source {
     /// The value of a secret as it is, or the contents of the file that `NAME_FILE` names; of both
     /// the one of the higher rank.
     pub(super) fn get_secret(&self, name: &'static str) -> Result<Option<String>, Fault> {
+        if let Some(path) = self.secret_file(name) {
+            return read_secret_file(name, path).map(Some);
+        }
         let file_name = format!("{name}_FILE");
         match (self.ranked(name), self.ranked(&file_name)) {
-            (None, None) => Ok(None),
             (Some((rank, _)), Some((file_rank, _))) if rank == file_rank => Err(Fault::new(
                 name,
                 format!("both {name} and {file_name} are set"),
                 "keep one of them",
             )),
-            (Some((rank, value)), file) if file.is_none_or(|(file_rank, _)| file_rank < rank) => {
-                Ok(Some(value.to_owned()))
-            }
-            (_, file) => {
-                let path = file.map(|(_, path)| Path::new(path.trim()));
-                path.map(|path| read_secret_file(name, path)).transpose()
-            }
+            (value, _) => Ok(value.map(|(_, value)| value.to_owned())),
         }
+    }
+
+    /// The file that a secret is read from, if it is not given as it is.
+    pub(super) fn secret_file(&self, name: &str) -> Option<&Path> {
+        let (rank, path) = self.ranked(&format!("{name}_FILE"))?;
+        let is_outranked = self.ranked(name).is_some_and(|(own, _)| own >= rank);
+        (!is_outranked).then(|| Path::new(path.trim()))
     }
 }
 

@@ -4,5 +4,6 @@ mod database;
 mod dotenv;
 mod keys;
 mod rates;
+mod readers;
 mod settings;
 mod values;

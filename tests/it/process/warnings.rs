@@ -1,5 +1,7 @@
 //! What is served nevertheless, and said at the start.
 
+use std::os::unix::fs::PermissionsExt;
+
 use tempfile::TempDir;
 
 use crate::support::{Certificate, Cluster, Service};
@@ -50,5 +52,19 @@ fn a_way_to_postgresql_without_tls_is_told_once_and_no_secret() {
         assert_eq!(lines.len(), usize::from(is_told), "{url}: {lines:?}");
         assert!(lines.iter().all(|line| line.contains("sslmode=verify-full")), "{lines:?}");
         assert!(!service.said().contains("hunter2"), "{}", service.said());
+    }
+}
+
+#[test]
+fn a_given_secret_that_everybody_can_read_is_told_once() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, KEY).unwrap();
+    for (mode, is_told) in [(0o640, false), (0o644, true)] {
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        let service = Service::start_in(folder.path(), &[("SECRET_KEY_FILE", "key")]);
+        let lines = told(&service, "everybody on the machine can use the secret in key");
+        assert_eq!(lines.len(), usize::from(is_told), "{mode:o}: {lines:?}");
+        assert!(!service.said().contains(KEY), "{}", service.said());
     }
 }
