@@ -16,6 +16,10 @@ const BEGIN: &str = "-----BEGIN ";
 /// Fewest bits of an RSA key (RFC 7518, 3.3).
 const SHORTEST_RSA: usize = 2048;
 
+/// Bits of one that is worth 128 bits of strength, as the keys of the other algorithms are; 2048 are
+/// worth 112 (NIST SP 800-57 part 1, table 2).
+const STRONG_RSA: usize = 3072;
+
 /// A key that signs, and the one that verifies. `Debug` does not show the first.
 #[derive(Debug, Clone)]
 pub struct KeyPair {
@@ -70,6 +74,17 @@ impl KeyPair {
             pairs.push(pair);
         }
         if pairs.is_empty() { Err(UnusablePair::NoPem) } else { Ok(pairs) }
+    }
+
+    /// The bits of a key that is worth less than 128 bits of strength.
+    #[must_use]
+    pub fn weak_bits(&self) -> Option<usize> {
+        match &self.public.numbers {
+            Numbers::Rsa { modulus, .. } => {
+                Some(count_bits(modulus)).filter(|bits| *bits < STRONG_RSA)
+            }
+            Numbers::P256 { .. } | Numbers::Ed25519 { .. } => None,
+        }
     }
 
     fn read(pkcs8: &[u8], algorithm: Algorithm, number: usize) -> Result<Self, UnusablePair> {

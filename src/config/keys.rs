@@ -87,6 +87,7 @@ impl Parser<'_> {
             Vec::new()
         });
         self.refuse_many(name, pairs.len());
+        self.tell_short(name, &pairs);
         pairs
     }
 
@@ -103,6 +104,22 @@ impl Parser<'_> {
         if number > MOST_KEYS {
             let problem = format!("holds {number} keys, {MOST_KEYS} is the most");
             self.faults.push(Fault::new(name, problem, "take away the oldest"));
+        }
+    }
+
+    /// Keys that are as long as they must be, and not as long as they should.
+    fn tell_short(&mut self, name: &str, pairs: &[KeyPair]) {
+        let told = |(number, pair): (usize, &KeyPair)| {
+            Some(format!("key {number} has {} bits", pair.weak_bits()?))
+        };
+        let short: Vec<String> = (1..).zip(pairs).filter_map(told).collect();
+        if !short.is_empty() {
+            let problem = format!(
+                "{}: less than 128 bits of strength, 2048 have 112 (NIST SP 800-57 part 1)",
+                short.join(", ")
+            );
+            let cure = "sign with one of 3072 bits or more, or with ES256 or EdDSA";
+            self.warnings.push(Fault::new(name, problem, cure));
         }
     }
 

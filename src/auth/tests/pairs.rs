@@ -17,6 +17,7 @@ use crate::domain::user::{TokensValidFrom, UserId};
 
 /// Made by OpenSSL as docs/settings.md says, for tests alone.
 const RSA: &str = include_str!("../../../tests/it/data/keys/rsa_2048.pem");
+const STRONG_RSA: &str = include_str!("../../../tests/it/data/keys/rsa_3072.pem");
 const P256: &str = include_str!("../../../tests/it/data/keys/p256.pem");
 const ED25519: &str = include_str!("../../../tests/it/data/keys/ed25519.pem");
 
@@ -63,6 +64,18 @@ fn another(algorithm: Algorithm) -> String {
         _ => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap(),
     };
     pem("PRIVATE KEY", pkcs8.as_ref())
+}
+
+#[test]
+fn only_short_keys_of_rsa_are_weak() {
+    for (algorithm, pem, weak) in [
+        (Algorithm::RS256, RSA, Some(2048)),
+        (Algorithm::RS256, STRONG_RSA, None),
+        (Algorithm::ES256, P256, None),
+        (Algorithm::EdDSA, ED25519, None),
+    ] {
+        assert_eq!(read(pem, algorithm)[0].weak_bits(), weak, "{algorithm:?}");
+    }
 }
 
 #[test]

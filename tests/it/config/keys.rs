@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use super::settings::{GOOD_SECRET, faults, load};
-use crate::support::key_files::{ED25519, P256, RSA};
+use crate::support::key_files::{ED25519, P256, RSA, STRONG_RSA};
 
 const OTHER: &str = "e42d9c70a8f6b1357d0e2c4b6a8f9135";
 
@@ -103,6 +103,28 @@ fn a_pair_must_be_given_for_any_database() {
         let faults = load(&pairs).check_for_serving().unwrap_err();
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert_eq!(faults[0].to_string().split(';').next(), Some("SIGNING_KEYS: is missing"));
+    }
+}
+
+/// RFC 7518 takes 2048 bits, and so does the service.
+#[test]
+fn short_keys_of_rsa_are_taken_and_warned_about() {
+    let both = format!("{STRONG_RSA}{RSA}");
+    for (algorithm, pem, told) in [
+        ("RS256", RSA, Some("key 1 has 2048 bits: ")),
+        ("RS256", &both, Some("key 2 has 2048 bits: ")),
+        ("RS256", STRONG_RSA, None),
+        ("ES256", P256, None),
+        ("EdDSA", ED25519, None),
+    ] {
+        let settings = load(&[("ALGORITHM", algorithm), ("SIGNING_KEYS", pem)]);
+        let warnings = settings.warnings;
+        assert_eq!(warnings.len(), usize::from(told.is_some()), "{algorithm}: {warnings:?}");
+        for (warning, told) in warnings.iter().zip(told) {
+            assert_eq!(warning.name, "SIGNING_KEYS");
+            assert!(warning.problem.starts_with(told), "{warning:?}");
+            assert!(warning.problem.contains("112 (NIST SP 800-57 part 1)"), "{warning:?}");
+        }
     }
 }
 

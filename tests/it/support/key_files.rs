@@ -3,6 +3,7 @@
 use post_api::auth::{Algorithm, KeyPair, Keys};
 
 pub const RSA: &str = include_str!("../data/keys/rsa_2048.pem");
+pub const STRONG_RSA: &str = include_str!("../data/keys/rsa_3072.pem");
 pub const P256: &str = include_str!("../data/keys/p256.pem");
 pub const ED25519: &str = include_str!("../data/keys/ed25519.pem");
 
