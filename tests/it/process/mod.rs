@@ -2,6 +2,7 @@
 
 mod bodies;
 mod drain;
+mod forged_lines;
 mod full_disk;
 mod heads;
 mod keys;
