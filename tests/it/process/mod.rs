@@ -7,6 +7,7 @@ mod full_disk;
 mod heads;
 mod keys;
 mod large;
+mod least_rights;
 mod legacy;
 mod limits;
 mod panic;

@@ -1,0 +1,191 @@
+//! A service on PostgreSQL whose role may do what the README grants it, and nothing else: every route
+//! is served, and nothing of what only the owner of the tables may do is done.
+
+use std::collections::BTreeSet;
+
+use post_api::store::postgres::{Address, connect};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_postgres::error::SqlState;
+
+use crate::support::key_files::ED25519;
+use crate::support::{Answer, Cluster, FORM, PASSWORD, Service, TestDatabase};
+
+const README: &str = include_str!("../../../README.md");
+const ROUTES: &str = include_str!("../../../docs/routes.txt");
+
+/// A database that one role has migrated and another may serve; the URL of the latter.
+fn prepare(cluster: &Cluster, database: &TestDatabase<'_>) -> String {
+    let name = database.name();
+    let (owner, serving) = (format!("owner_of_{name}"), format!("serving_{name}"));
+    let url = |role: &str| database.url().replace("tester@", &format!("{role}@"));
+    database.execute(&format!(
+        "CREATE ROLE {owner} LOGIN; CREATE ROLE {serving} LOGIN;
+         ALTER DATABASE {name} OWNER TO {owner}; ALTER SCHEMA public OWNER TO {owner};
+         REVOKE ALL ON DATABASE {name} FROM PUBLIC; REVOKE ALL ON SCHEMA public FROM PUBLIC"
+    ));
+    let folder = TempDir::new().unwrap();
+    let mut upgrade = Service::command(folder.path());
+    upgrade.args(["db", "upgrade", "--database-url", &url(&owner)]);
+    assert!(upgrade.status().unwrap().success());
+    let rights = README.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    let rights = rights.replace("DATABASE posts ", &format!("DATABASE {name} "));
+    let rights = rights.replace("TO serving;", &format!("TO {serving};"));
+    cluster.execute(name, &format!("SET ROLE {owner}; {rights}"));
+    url(&serving)
+}
+
+/// The callers of a service, and the routes that have answered them well.
+struct Calls<'a> {
+    service: &'a Service,
+    served: BTreeSet<String>,
+}
+
+impl Calls<'_> {
+    /// As the list of routes has it: the number that is asked for stands for `{id}`.
+    fn call(&mut self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+        let answer = self.service.connect().call(method, path, token, body).unwrap();
+        assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
+        let path = path.split('?').next().unwrap();
+        let parts =
+            path.split('/').map(|part| if part.parse::<u64>().is_ok() { "{id}" } else { part });
+        self.note(method, &parts.collect::<Vec<_>>().join("/"));
+        answer
+    }
+
+    fn note(&mut self, method: &str, path: &str) {
+        self.served.insert(format!("{method} {}", path.trim_end_matches('/')));
+    }
+
+    fn log_in(&mut self, form: &str, status: u16) -> Value {
+        let answer = self.service.connect().exchange(format!(
+            "POST /login HTTP/1.1\r\nhost: a\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n{form}",
+            form.len()
+        ));
+        self.note("POST", "/login");
+        answer.expect(status).json()
+    }
+
+    fn sign_up(&mut self, email: &str) -> (String, u64) {
+        let account = json!({"email": email, "password": PASSWORD});
+        let id = self.call("POST", "/users", "", Some(&account)).json()["id"].as_u64().unwrap();
+        (self.token(email, PASSWORD), id)
+    }
+
+    fn token(&mut self, email: &str, password: &str) -> String {
+        let password = password.replace(' ', "+");
+        let login = self.log_in(&format!("username={email}&password={password}"), 200);
+        login["access_token"].as_str().unwrap().to_owned()
+    }
+}
+
+fn read_and_write_posts(calls: &mut Calls<'_>, ada: &str, bob: &str) {
+    let post = json!({"title": "A quay", "content": "c"});
+    let id = calls.call("POST", "/posts", ada, Some(&post)).json()["id"].as_u64().unwrap();
+    for path in ["/posts", "/posts?search=quay", "/posts?published=false", &format!("/posts/{id}")]
+    {
+        calls.call("GET", path, bob, None);
+    }
+    for dir in [1, -1, 0, 1] {
+        calls.call("POST", "/vote", bob, Some(&json!({"post_id": id, "dir": dir})));
+    }
+    let counted = calls.call("GET", &format!("/posts/{id}"), ada, None).json();
+    assert_eq!(counted["votes"], 1);
+    calls.call("PUT", &format!("/posts/{id}"), ada, Some(&post));
+    calls.call("DELETE", &format!("/posts/{id}"), ada, None);
+}
+
+fn stay_signed_in(calls: &mut Calls<'_>, ada: &str) {
+    let password = PASSWORD.replace(' ', "+");
+    let form = format!("username=ada@example.com&password={password}&scope=offline_access");
+    for _ in 0..2 {
+        let login = calls.log_in(&form, 200);
+        let refresh = login["refresh_token"].as_str().unwrap();
+        calls.log_in(&format!("grant_type=refresh_token&refresh_token={refresh}"), 200);
+    }
+    let sessions = calls.call("GET", "/users/me/sessions", ada, None).json();
+    let first = sessions[0]["id"].as_u64().unwrap();
+    calls.call("DELETE", &format!("/users/me/sessions/{first}"), ada, None);
+    calls.call("DELETE", "/users/me/sessions", ada, None);
+}
+
+/// What ends the account's tokens, and in the end the account.
+fn change_and_leave(calls: &mut Calls<'_>, ada: &str) {
+    let other = "plum lantern 83 quay";
+    let change = json!({"current_password": PASSWORD, "new_password": other});
+    let changed = calls.call("POST", "/users/me/password", ada, Some(&change)).json();
+    let token = changed["access_token"].as_str().unwrap();
+    let change = json!({"current_password": other, "email": "eve@example.com"});
+    calls.call("PATCH", "/users/me", token, Some(&change));
+    let token = calls.token("eve@example.com", other);
+    calls.call("POST", "/logout", &token, None);
+    let token = calls.token("eve@example.com", other);
+    calls.call("DELETE", "/users/me", &token, None);
+}
+
+#[test]
+fn every_route_is_served_with_no_more_than_the_rights_of_the_readme() {
+    let cluster = Cluster::shared();
+    let database = cluster.empty_database();
+    let url = prepare(cluster, &database);
+    let mut service = Service::start(&[
+        ("DATABASE_URL", &url),
+        ("ALGORITHM", "EdDSA"),
+        ("SIGNING_KEYS", ED25519),
+        ("RATE_LIMITS", "on"),
+    ]);
+    let mut calls = Calls { service: &service, served: BTreeSet::new() };
+    for path in ["/livez", "/readyz", "/.well-known/jwks.json"] {
+        calls.call("GET", path, "", None);
+    }
+    calls.log_in("username=ada@example.com&password=wrong", 403);
+    let (ada, _) = calls.sign_up("ada@example.com");
+    let (bob, number) = calls.sign_up("bob@example.com");
+    calls.log_in("username=ada@example.com&password=wrong", 403);
+    calls.call("GET", &format!("/users/{number}"), &ada, None);
+    calls.call("GET", "/users/me", &ada, None);
+    read_and_write_posts(&mut calls, &ada, &bob);
+    stay_signed_in(&mut calls, &ada);
+    calls.call("GET", "/users/me/events", &ada, None);
+    let mut sign_out = Service::command(service.path());
+    sign_out.args(["user", "sign-out", "bob@example.com", "--database-url", &url]);
+    assert!(sign_out.status().unwrap().success());
+    let bob = calls.token("bob@example.com", PASSWORD);
+    calls.call("DELETE", &format!("/users/{number}"), &bob, None);
+    change_and_leave(&mut calls, &ada);
+
+    let words = ROUTES.lines().map(|line| line.split_whitespace());
+    let routes: BTreeSet<String> = words
+        .map(|mut words| (words.next().unwrap(), words.next().unwrap()))
+        .map(|(path, method)| format!("{method} {}", path.trim_end_matches('/')))
+        .collect();
+    assert_eq!(calls.served, routes);
+    service.terminate();
+    assert!(service.wait().success());
+    let said = service.last_words();
+    // What is kept of an account's events is written after the answer.
+    assert!(!said.contains(" WARN ") && !said.contains(" ERROR "), "{said}");
+}
+
+#[tokio::test]
+async fn with_these_rights_nothing_of_the_owner_s_is_changed() {
+    let cluster = Cluster::shared();
+    let database = cluster.empty_database();
+    let url = prepare(cluster, &database);
+    let client = connect(&Address::parse(&url).unwrap()).await.unwrap();
+    for statement in [
+        "CREATE TABLE public.another ()",
+        "CREATE SCHEMA another",
+        "ALTER TABLE users ADD COLUMN another text",
+        "DROP TABLE votes",
+        "TRUNCATE votes",
+        "ALTER TABLE votes DISABLE TRIGGER USER",
+        "UPDATE vote_counts SET votes = 1",
+        "DELETE FROM schema_migrations",
+        "UPDATE events SET kind = 'logged_in'",
+        "SELECT setval('users_id_seq', 1)",
+    ] {
+        let refused = client.batch_execute(statement).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{statement}");
+    }
+}
