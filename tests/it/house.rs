@@ -214,3 +214,16 @@ fn named_files(text: &str) -> Vec<(bool, String)> {
     let is_ours = |name: &&str| FOLDERS.iter().any(|folder| name.starts_with(folder));
     quoted.filter(is_plain).filter(is_ours).map(|name| (false, name.to_owned())).collect()
 }
+
+/// What users run is checked for sums that do not fit, as what the tests run is.
+#[test]
+fn what_is_released_does_not_wrap() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let settings = manifest.lines().skip_while(|line| *line != "[profile.release]").skip(1);
+    let is_checked = settings
+        .take_while(|line| !line.starts_with('['))
+        .any(|line| line == "overflow-checks = true");
+    assert!(is_checked);
+    // Nor does a part of it.
+    assert!(!manifest.contains("overflow-checks = false"));
+}
