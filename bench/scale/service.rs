@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api::{self, openapi};
-use post_api::auth::{Algorithm, Passwords, Strength, Tokens};
+use post_api::auth::{Algorithm, Passwords, Strength, Tokens, Unanswered};
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
@@ -69,6 +69,7 @@ impl Service {
             policy: Policy::default(),
             rate_limits: RateLimits::off(),
             background: Background::default(),
+            unanswered: Unanswered::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_answers: LargeAnswers::default(),
             root_path: String::new(),

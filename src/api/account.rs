@@ -21,7 +21,7 @@ use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
 use crate::domain::policy::Policy;
-use crate::domain::user::UserId;
+use crate::domain::user::{User, UserId};
 use crate::http::{
     ApiError, App, BodyKind, Client, Input, Integer, Json, Problem, Reading, Valid, text,
 };
@@ -187,17 +187,21 @@ pub(super) async fn change_email(
     client: Client,
     Valid(change): Valid<NewEmail>,
 ) -> ApiResult<Json<EmailChanged>> {
-    confirm(&app, caller, client, change.current_password).await?;
+    let before = confirm(&app, caller, client, change.current_password).await?;
     // As a sign-up it tells whether an address is taken.
     app.rate_limits.sign_up(client.0)?;
-    match app.store.change_email(caller, change.email, app.clock.now()).await? {
-        ChangeEmail::Changed(user, mark) => {
-            audit::record(&app, client, user.id, EventKind::EmailChanged).await;
-            let token = Token::new(app.tokens.issue(user.id, mark)?);
-            Ok(Json(EmailChanged { user: UserOut::new(&user, true), token }))
+    audit::complete(&app, |app| async move {
+        match app.store.change_email(caller, change.email, app.clock.now()).await? {
+            ChangeEmail::Changed(user, mark) => {
+                app.rate_limits.rename_account(&before.email, &user.email);
+                audit::record(&app, client, user.id, EventKind::EmailChanged).await;
+                let token = Token::new(app.tokens.issue(user.id, mark)?);
+                Ok(Json(EmailChanged { user: UserOut::new(&user, true), token }))
+            }
+            ChangeEmail::EmailTaken => Err(ApiError::EmailTaken),
         }
-        ChangeEmail::EmailTaken => Err(ApiError::EmailTaken),
-    }
+    })
+    .await
 }
 
 /// Change Password
@@ -223,9 +227,12 @@ pub(super) async fn change_password(
 ) -> ApiResult<Json<Token>> {
     confirm(&app, caller, client, change.current_password).await?;
     let hash = app.passwords.hash(change.new_password).await?;
-    let mark = app.store.change_password(caller, hash, app.clock.now()).await?;
-    audit::record(&app, client, caller.user_id, EventKind::PasswordChanged).await;
-    Ok(Json(Token::new(app.tokens.issue(caller.user_id, mark)?)))
+    audit::complete(&app, |app| async move {
+        let mark = app.store.change_password(caller, hash, app.clock.now()).await?;
+        audit::record(&app, client, caller.user_id, EventKind::PasswordChanged).await;
+        Ok(Json(Token::new(app.tokens.issue(caller.user_id, mark)?)))
+    })
+    .await
 }
 
 /// Logout
@@ -244,9 +251,12 @@ pub(super) async fn sign_out(
     caller: Caller,
     client: Client,
 ) -> ApiResult<StatusCode> {
-    app.store.sign_out(caller, app.clock.now()).await?;
-    audit::record(&app, client, caller.user_id, EventKind::SignedOut).await;
-    Ok(StatusCode::NO_CONTENT)
+    audit::complete(&app, |app| async move {
+        app.store.sign_out(caller, app.clock.now()).await?;
+        audit::record(&app, client, caller.user_id, EventKind::SignedOut).await;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 /// Delete Me
@@ -324,26 +334,29 @@ async fn delete(
     if let Some(password) = password.filter(|_| id == caller.user_id) {
         confirm(app, caller, client, password).await?;
     }
-    let outcome = app.store.delete_user(caller, id).await?;
-    if outcome == DeleteUser::NotOwner {
-        // It is kept, as a write is.
-        app.rate_limits.write(caller)?;
-        audit::record_refusal(app, client, Some(caller.user_id), EventKind::OwnershipRefused);
-    }
-    if outcome == DeleteUser::Deleted {
-        audit::record(app, client, id, EventKind::AccountDeleted).await;
-    }
-    Ok(outcome)
+    audit::complete(app, |app| async move {
+        let outcome = app.store.delete_user(caller, id).await?;
+        if outcome == DeleteUser::NotOwner {
+            // It is kept, as a write is.
+            app.rate_limits.write(caller)?;
+            audit::record_refusal(&app, client, Some(caller.user_id), EventKind::OwnershipRefused);
+        }
+        if outcome == DeleteUser::Deleted {
+            audit::record(&app, client, id, EventKind::AccountDeleted).await;
+        }
+        Ok(outcome)
+    })
+    .await
 }
 
 /// A token may have been stolen, or left on a screen: the password says that it is the owner. Whoever tries
-/// passwords here is held off as at the login.
+/// passwords here is held off as at the login. Tells whose account it is.
 async fn confirm(
     app: &Arc<App>,
     caller: Caller,
     client: Client,
     password: SecretString,
-) -> ApiResult<()> {
+) -> ApiResult<User> {
     let user = app.store.find_me(caller).await?;
     let stored = app.store.find_own_credentials(caller).await?.password_hash;
     let attempt = app.rate_limits.begin_login(client.0, user.email.as_str()).await?;
@@ -356,7 +369,7 @@ async fn confirm(
         // A weak hash is replaced when its owner signs in.
         Ok(Verdict::Right | Verdict::RightButWeak(_)) => {
             attempt.succeeded().await;
-            Ok(())
+            Ok(user)
         }
         Err(error) => {
             attempt.undecided();

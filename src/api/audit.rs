@@ -56,6 +56,18 @@ pub(super) async fn list_events(
     Ok(Json(events.into_iter().map(EventOut::from).collect()))
 }
 
+/// Does what changes an account and records it, as one: whoever leaves in the middle keeps neither from
+/// being done.
+pub(super) async fn complete<T: Send + 'static, F>(
+    app: &Arc<App>,
+    work: impl FnOnce(Arc<App>) -> F,
+) -> ApiResult<T>
+where
+    F: Future<Output = ApiResult<T>> + Send + 'static,
+{
+    app.background.complete(work(Arc::clone(app))).await
+}
+
 /// Records what was done, before it is answered. What was done stands even if its event cannot be kept.
 pub(super) async fn record(app: &App, Client(client): Client, user: UserId, kind: EventKind) {
     let event = log(app, Client(client), Some(user), kind);

@@ -165,7 +165,7 @@ async fn log_in(app: &Arc<App>, client: Client, login: PasswordLogin) -> ApiResu
 
 /// Tells whose account was tried, if it is one.
 async fn sign_in(
-    app: &App,
+    app: &Arc<App>,
     client: Client,
     login: PasswordLogin,
     user: &mut Option<UserId>,
@@ -185,14 +185,17 @@ async fn sign_in(
     if let Verdict::RightButWeak(stronger) = verdict {
         upgrade(app, &credentials, stronger).await;
     }
-    let Credentials { user_id, tokens_valid_from, .. } = credentials;
-    let token = if login.is_lasting {
-        sessions::begin(app, &credentials, login.user_agent).await?
-    } else {
-        Token::new(app.tokens.issue(user_id, tokens_valid_from)?)
-    };
-    audit::record(app, client, user_id, EventKind::LoggedIn).await;
-    Ok(token)
+    audit::complete(app, |app| async move {
+        let Credentials { user_id, tokens_valid_from, .. } = credentials;
+        let token = if login.is_lasting {
+            sessions::begin(&app, &credentials, login.user_agent).await?
+        } else {
+            Token::new(app.tokens.issue(user_id, tokens_valid_from)?)
+        };
+        audit::record(&app, client, user_id, EventKind::LoggedIn).await;
+        Ok(token)
+    })
+    .await
 }
 
 /// Keeps the stronger hash. If that fails the login stands, and the next one tries again.

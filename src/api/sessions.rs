@@ -108,10 +108,9 @@ pub(super) async fn end_session(
         app.store.find_caller(caller).await?;
         return Err(ApiError::NoSuchSession);
     };
-    if !app.store.end_sessions(caller, Some(known)).await? {
+    if !end(&app, client, caller, Some(known)).await? {
         return Err(ApiError::NoSuchSession);
     }
-    audit::record(&app, client, caller.user_id, EventKind::SessionEnded).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -132,10 +131,25 @@ pub(super) async fn end_sessions(
     caller: Caller,
     client: Client,
 ) -> ApiResult<StatusCode> {
-    if app.store.end_sessions(caller, None).await? {
-        audit::record(&app, client, caller.user_id, EventKind::SessionEnded).await;
-    }
+    end(&app, client, caller, None).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tells whether there was one.
+async fn end(
+    app: &Arc<App>,
+    client: Client,
+    caller: Caller,
+    id: Option<SessionId>,
+) -> ApiResult<bool> {
+    audit::complete(app, |app| async move {
+        let has_ended = app.store.end_sessions(caller, id).await?;
+        if has_ended {
+            audit::record(&app, client, caller.user_id, EventKind::SessionEnded).await;
+        }
+        Ok(has_ended)
+    })
+    .await
 }
 
 /// Begins a session for an account whose password was right.
@@ -170,26 +184,36 @@ pub(super) async fn go_on(app: &Arc<App>, client: Client, token: &str) -> ApiRes
     let salt = draw_salt().map_err(ApiError::internal)?;
     let next = secrets.next(salt);
     let now = app.clock.now();
+    let presented = secrets.link_hash();
     let rotation = Rotation {
         id,
         family: secrets.family_hash(),
-        presented: secrets.link_hash(),
+        presented,
         next: next.link_hash(),
         salt,
         now,
+        first_asked: app.unanswered.ask(presented, now),
         expires_at: later(now, app.policy.sessions.unused),
     };
-    let (user_id, mark, next) = match app.store.rotate_session(rotation).await? {
+    let rotated = audit::complete(app, |app| rotate(app, client, rotation)).await?;
+    app.unanswered.answer(&presented);
+    let (user_id, mark, next) = match rotated {
         RotateSession::Rotated(user_id, mark) => (user_id, mark, next),
         RotateSession::Repeated(user_id, mark, salt) => (user_id, mark, secrets.next(salt)),
-        RotateSession::Reused(user_id) => {
-            audit::record_refusal(app, client, Some(user_id), EventKind::RefreshTokenReused);
+        RotateSession::Reused(_) | RotateSession::NoSuchSession => {
             return Err(ApiError::InvalidGrant);
         }
-        RotateSession::NoSuchSession => return Err(ApiError::InvalidGrant),
     };
     let access = app.tokens.issue(user_id, mark)?;
     Ok(Token::lasting(access, next.token(id), app.tokens.lifetime()))
+}
+
+async fn rotate(app: Arc<App>, client: Client, rotation: Rotation) -> ApiResult<RotateSession> {
+    let rotated = app.store.rotate_session(rotation).await?;
+    if let RotateSession::Reused(user_id) = rotated {
+        audit::record_refusal(&app, client, Some(user_id), EventKind::RefreshTokenReused);
+    }
+    Ok(rotated)
 }
 
 fn later(now: Timestamp, by: SignedDuration) -> Timestamp {

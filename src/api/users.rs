@@ -118,16 +118,17 @@ pub(super) async fn create_user(
     app.rate_limits.sign_up(client.0)?;
     let password_hash = app.passwords.hash(sign_up.password).await?;
     let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
-    match app.store.create_user(new).await? {
-        CreateUser::Created(user) => {
-            audit::record(&app, client, user.id, EventKind::SignedUp).await;
-            Ok(created(
-                &format!("{}/users/{}", app.root_path, user.id.0),
-                UserOut::new(&user, true),
-            ))
+    audit::complete(&app, |app| async move {
+        match app.store.create_user(new).await? {
+            CreateUser::Created(user) => {
+                audit::record(&app, client, user.id, EventKind::SignedUp).await;
+                let location = format!("{}/users/{}", app.root_path, user.id.0);
+                Ok(created(&location, UserOut::new(&user, true)))
+            }
+            CreateUser::EmailTaken => Err(ApiError::EmailTaken),
         }
-        CreateUser::EmailTaken => Err(ApiError::EmailTaken),
-    }
+    })
+    .await
 }
 
 /// Get User

@@ -15,6 +15,7 @@ mod stored_hash;
 #[cfg(test)]
 mod tests;
 mod token;
+mod unanswered;
 
 pub use algorithm::Algorithm;
 pub use hashing::HashingError;
@@ -26,3 +27,4 @@ pub use rules::{RefusedPassword, accept_password};
 pub use signatures::Numbers;
 pub use stored_hash::Strength;
 pub use token::{InvalidToken, TokenError, Tokens};
+pub use unanswered::Unanswered;

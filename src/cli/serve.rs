@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,13 +14,17 @@ use super::keys::open_keys;
 use super::tls::{open_tls, watch};
 use super::{ServeArguments, make_private_folder};
 use crate::api::{self, openapi};
-use crate::auth::{Passwords, Tokens};
+use crate::auth::{Passwords, Tokens, Unanswered};
 use crate::clock::SystemClock;
 use crate::config::{Database, Fault, LogFormat, Settings, Source};
 use crate::http::{self, App, Background, LargeAnswers, LargeBodies, Limits, Pages, Shell};
 use crate::rate_limits::{RateLimits, SinceStart, Stopwatch, StoredFailures};
 use crate::store::Store;
 use crate::telemetry;
+
+/// How long work that goes on after its request may hold up the end: a moment within the half minute that
+/// whoever ends services gives them, most of which is for requests.
+const BACKGROUND_TIME: Duration = Duration::from_secs(3);
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     let (settings, source) = arguments.read()?;
@@ -53,6 +58,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
         large_bodies: LargeBodies::default(),
         trusted_proxies: settings.trusted_proxies.clone(),
     };
+    let background = app.background.clone();
     let routes = api::routes(app, shell, settings.docs);
     let end = told_to_end()?;
     if let Some(tls) = &tls {
@@ -63,6 +69,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     http::serve(listener, routes, Limits::default(), tls, end)
         .await
         .context("the listener failed")?;
+    background.end(BACKGROUND_TIME).await;
     tracing::info!("ended");
     Ok(())
 }
@@ -87,6 +94,7 @@ fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
         policy: settings.policy,
         rate_limits,
         background: Background::default(),
+        unanswered: Unanswered::default(),
         pages,
         large_answers: LargeAnswers::default(),
         root_path: settings.root_path.clone(),

@@ -59,6 +59,8 @@ pub struct Rotation {
     pub next: TokenHash,
     pub salt: Salt,
     pub now: Timestamp,
+    /// When the token was first presented, if that was not answered: [`GRACE`] is reckoned from then.
+    pub first_asked: Timestamp,
     pub expires_at: Timestamp,
 }
 

@@ -28,7 +28,7 @@ mod value;
 
 use std::sync::Arc;
 
-use crate::auth::{Passwords, Tokens};
+use crate::auth::{Passwords, Tokens, Unanswered};
 use crate::clock::Clock;
 use crate::domain::policy::Policy;
 use crate::rate_limits::RateLimits;
@@ -59,6 +59,7 @@ pub struct App {
     pub policy: Policy,
     pub rate_limits: RateLimits,
     pub background: Background,
+    pub unanswered: Unanswered,
     pub pages: Pages,
     pub large_answers: LargeAnswers,
     /// Below which a proxy shows the service; empty, or begins with a slash.

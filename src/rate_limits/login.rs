@@ -37,11 +37,11 @@
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use quick_cache::sync::Cache;
 use sha2::Sha256;
 
 use super::failures::LoginFailures;
-use super::limit::{KEYS, Limit, Refused};
+use super::known::KnownNetworks;
+use super::limit::{Limit, Refused};
 use super::network::Network;
 use super::under_way::{Begun, UnderWay};
 use super::{Rates, Stopwatch};
@@ -61,7 +61,7 @@ pub(super) struct Logins {
     by_network: Limit<Network>,
     by_account: Limit<AccountKey>,
     tries: Limit<(AccountKey, Network)>,
-    known: Cache<(AccountKey, Network), ()>,
+    known: KnownNetworks,
     failures: Arc<dyn LoginFailures>,
     most_failures: u32,
     under_way: UnderWay,
@@ -84,7 +84,7 @@ impl Logins {
             by_network: Limit::new("login-address", rates.login_address, stopwatch),
             by_account: Limit::new("login-account", rates.login_account, stopwatch),
             tries: Limit::new("login-guarded", rates.login_guarded, stopwatch),
-            known: Cache::new(KEYS),
+            known: KnownNetworks::default(),
             failures,
             most_failures: rates.login_max_failures,
             under_way: UnderWay::default(),
@@ -106,13 +106,18 @@ impl Logins {
         if failures.saturating_add(begun.others) >= self.most_failures {
             tries.map_err(LoginRefused::TooOften)?;
         }
-        let is_known = tries.is_ok() && self.known.get(&(account, network)).is_some();
+        let is_known = tries.is_ok() && self.known.is_known(account, network);
         if !is_known {
             self.by_account.look(&account).map_err(LoginRefused::TooOften)?;
         }
         let has_try = tries.is_ok();
         let judged = Judged { logins: self, begun, network, failures, has_try, is_known };
         Ok(LoginAttempt { judged: Some(judged) })
+    }
+
+    /// The account of the one address has the other from now on.
+    pub(super) fn rename(&self, old: &Email, new: &Email) {
+        self.known.rename(self.key(old.as_str()), self.key(new.as_str()));
     }
 
     /// The key of the account that sign-up would make of this address. What is no address has one too.
@@ -177,7 +182,7 @@ impl LoginAttempt<'_> {
             return;
         };
         let account = begun.account;
-        logins.known.insert((account, network), ());
+        logins.known.add(account, network);
         logins.tries.forget(&(account, network));
         if failures == 0 {
             return;

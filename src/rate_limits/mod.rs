@@ -10,6 +10,7 @@
 //! Not here: how a refusal reads (`http::error`), and whose address counts (`http::client`).
 
 mod failures;
+mod known;
 mod limit;
 mod login;
 mod network;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::caller::{Caller, TokenEra};
+use crate::domain::email::Email;
 use crate::domain::user::UserId;
 
 use self::limit::Limit;
@@ -116,6 +118,13 @@ impl RateLimits {
         match &self.kept {
             Some(kept) => kept.logins.begin(Network::of(client), username).await,
             None => Ok(LoginAttempt::unlimited()),
+        }
+    }
+
+    /// The account goes by another address now: where it is known from goes with it.
+    pub fn rename_account(&self, old: &Email, new: &Email) {
+        if let Some(kept) = &self.kept {
+            kept.logins.rename(old, new);
         }
     }
 

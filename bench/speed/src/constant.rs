@@ -12,7 +12,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use post_api::api::openapi;
-use post_api::auth::{Passwords, Strength};
+use post_api::auth::{Passwords, Strength, Unanswered};
 use post_api::clock::SystemClock;
 use post_api::domain::caller::Caller;
 use post_api::domain::policy::Policy;
@@ -47,6 +47,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
+        unanswered: Unanswered::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE)?,
         large_answers: LargeAnswers::default(),
         root_path: String::new(),

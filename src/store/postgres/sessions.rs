@@ -109,7 +109,7 @@ pub(super) async fn rotate_session(
             TokensValidFrom(column(row, 1)?),
         ));
     }
-    let grace = rotation.now.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
+    let grace = rotation.first_asked.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
     let values: [Value<'_>; 5] = [&rotation.id.0, &family, &presented, &grace, &rotation.now];
     let rows = connections.query(&FIND_SESSION, &values).await?;
     let Some(row) = rows.first() else { return Ok(RotateSession::NoSuchSession) };

@@ -86,7 +86,7 @@ struct Found {
 }
 
 pub(super) fn rotate_session(database: &Connection, rotation: &Rotation) -> Result<RotateSession> {
-    let grace = rotation.now.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
+    let grace = rotation.first_asked.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
     let found = database
         .prepare_cached(FIND_SESSION)?
         .query_row(

@@ -13,7 +13,7 @@ use axum::http::Request;
 use axum::routing::get;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::auth::{Algorithm, Passwords, Tokens};
+use post_api::auth::{Algorithm, Passwords, Tokens, Unanswered};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::Email;
 use post_api::domain::event::Event;
@@ -172,6 +172,7 @@ fn broken(way: Way) -> (Shelled, String) {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
+        unanswered: Unanswered::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
         large_answers: LargeAnswers::default(),
         root_path: String::new(),

@@ -40,6 +40,16 @@ async fn begin(store: &FreshStore, caller: Caller, now: Timestamp) -> Token {
 
 impl Token {
     async fn rotate(&self, store: &FreshStore, salt: Salt, now: Timestamp) -> RotateSession {
+        self.rotate_again(store, salt, now, now).await
+    }
+
+    async fn rotate_again(
+        &self,
+        store: &FreshStore,
+        salt: Salt,
+        now: Timestamp,
+        first_asked: Timestamp,
+    ) -> RotateSession {
         let rotation = Rotation {
             id: self.id,
             family: self.secrets.family_hash(),
@@ -47,6 +57,7 @@ impl Token {
             next: self.secrets.next(salt).link_hash(),
             salt,
             now,
+            first_asked,
             expires_at: now + DAY * 30,
         };
         store.rotate_session(rotation).await.unwrap()
@@ -94,6 +105,9 @@ pub async fn a_link_is_good_once_and_repeated_for_ten_seconds(store: &FreshStore
         let repeated = first.rotate(store, [2; 16], after(seconds)).await;
         assert_eq!(repeated, RotateSession::Repeated(ada.user_id, mark, [1; 16]), "{seconds}");
     }
+    // Asked for in time, and not answered then.
+    let repeated = first.rotate_again(store, [2; 16], after(60), after(9)).await;
+    assert_eq!(repeated, RotateSession::Repeated(ada.user_id, mark, [1; 16]));
     let second = first.next([1; 16]);
     assert_eq!(second.rotate(store, [3; 16], after(20)).await, rotated);
     let third = second.next([3; 16]);

@@ -10,7 +10,7 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::auth::{Algorithm, Keys, Passwords, Strength, Tokens};
+use post_api::auth::{Algorithm, Keys, Passwords, Strength, Tokens, Unanswered};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
@@ -153,6 +153,7 @@ impl TestApp {
             policy: setup.policy,
             rate_limits: rate_limits(setup.rates, &clock, &store),
             background: Background::default(),
+            unanswered: Unanswered::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_answers: setup.large_answers,
             root_path: setup.root_path,
