@@ -88,6 +88,11 @@ pub(super) fn record_refusal(
     app.background.run(async move { keep(&kept, user, event).await });
 }
 
+/// Records what is too common to be kept, or nobody's, in the log alone.
+pub(super) fn record_in_log(app: &App, client: Client, user: Option<UserId>, kind: EventKind) {
+    log(app, client, user, kind);
+}
+
 fn log(app: &App, Client(client): Client, user: Option<UserId>, kind: EventKind) -> Event {
     let event = Event { kind, at: app.clock.now(), client };
     let client = client.map(|client| client.to_string()).unwrap_or_default();

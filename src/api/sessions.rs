@@ -180,7 +180,10 @@ pub(super) async fn begin(
 
 /// Goes on with a session: a token that was good becomes its successor.
 pub(super) async fn go_on(app: &Arc<App>, client: Client, token: &str) -> ApiResult<Token> {
-    let (id, secrets) = RefreshSecrets::parse(token).ok_or(ApiError::InvalidGrant)?;
+    let Some((id, secrets)) = RefreshSecrets::parse(token) else {
+        audit::record_in_log(app, client, None, EventKind::RefreshRefused);
+        return Err(ApiError::InvalidGrant);
+    };
     let salt = draw_salt().map_err(ApiError::internal)?;
     let next = secrets.next(salt);
     let now = app.clock.now();
@@ -210,8 +213,16 @@ pub(super) async fn go_on(app: &Arc<App>, client: Client, token: &str) -> ApiRes
 
 async fn rotate(app: Arc<App>, client: Client, rotation: Rotation) -> ApiResult<RotateSession> {
     let rotated = app.store.rotate_session(rotation).await?;
-    if let RotateSession::Reused(user_id) = rotated {
-        audit::record_refusal(&app, client, Some(user_id), EventKind::RefreshTokenReused);
+    match rotated {
+        RotateSession::Rotated(user_id, _) | RotateSession::Repeated(user_id, ..) => {
+            audit::record_in_log(&app, client, Some(user_id), EventKind::SessionContinued);
+        }
+        RotateSession::Reused(user_id) => {
+            audit::record_refusal(&app, client, Some(user_id), EventKind::RefreshTokenReused);
+        }
+        RotateSession::NoSuchSession => {
+            audit::record_in_log(&app, client, None, EventKind::RefreshRefused);
+        }
     }
     Ok(rotated)
 }

@@ -24,6 +24,10 @@ pub enum EventKind {
     /// Out of everything.
     SignedOut,
     SessionEnded,
+    /// A refresh token brought the next pair.
+    SessionContinued,
+    /// What was presented is no refresh token that is good.
+    RefreshRefused,
     /// A spent refresh token came back: its session has ended.
     RefreshTokenReused,
     /// The account tried to change what is somebody else's.
@@ -32,7 +36,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::SignedUp,
         Self::LoggedIn,
         Self::LoginRefused,
@@ -41,6 +45,8 @@ impl EventKind {
         Self::EmailChanged,
         Self::SignedOut,
         Self::SessionEnded,
+        Self::SessionContinued,
+        Self::RefreshRefused,
         Self::RefreshTokenReused,
         Self::OwnershipRefused,
         Self::AccountDeleted,
@@ -57,6 +63,8 @@ impl EventKind {
             Self::EmailChanged => "email_changed",
             Self::SignedOut => "signed_out",
             Self::SessionEnded => "session_ended",
+            Self::SessionContinued => "session_continued",
+            Self::RefreshRefused => "refresh_refused",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::OwnershipRefused => "ownership_refused",
             Self::AccountDeleted => "account_deleted",
@@ -76,6 +84,7 @@ impl EventKind {
             self,
             Self::LoginRefused
                 | Self::PasswordRefused
+                | Self::RefreshRefused
                 | Self::RefreshTokenReused
                 | Self::OwnershipRefused
         )

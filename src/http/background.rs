@@ -123,7 +123,9 @@ mod tests {
         assert!(matches!(failed, Err(ApiError::NotOwner)));
         let told = Background::clone(&background);
         let panicked =
-            tokio::spawn(async move { told.complete::<()>(async { panic!("at the disco") }).await });
+            tokio::spawn(
+                async move { told.complete::<()>(async { panic!("at the disco") }).await },
+            );
         let panic = panicked.await.unwrap_err().into_panic();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"at the disco"));
     }

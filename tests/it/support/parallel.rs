@@ -32,3 +32,15 @@ pub async fn begin_and_drop<F: Future>(future: F) {
     })
     .await;
 }
+
+/// What it came to within so many turns of everything else; after them whoever waited for it leaves.
+pub async fn within_turns<F: Future>(turns: usize, work: F) -> Option<F::Output> {
+    let mut work = std::pin::pin!(work);
+    for _ in 0..=turns {
+        if let Poll::Ready(outcome) = futures_util::poll!(&mut work) {
+            return Some(outcome);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}

@@ -223,3 +223,17 @@ async fn failures_in_a_row_are_counted_for_all_processes_together() {
     replica.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     app.log_in_from(&other(1), ADA, WRONG).await.expect(403);
 }
+
+/// From where it is known an account stays known when it takes another address.
+#[tokio::test]
+async fn another_address_does_not_make_the_owner_a_stranger() {
+    let app = limited(Rates { login_account: Some(rate(3, 3600)), ..Rates::default() }).await;
+    let ada = app.signed_in("ada").await;
+    app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+    ada.change_email("ada@example.org").await.expect(200);
+    for number in 0..3 {
+        app.log_in_from(&other(number), "ada@example.org", WRONG).await.expect(403);
+    }
+    app.log_in_from(GUESSER, "ada@example.org", PASSWORD).await.expect(429);
+    app.log_in_from(OWNER, "ada@example.org", PASSWORD).await.expect(200);
+}

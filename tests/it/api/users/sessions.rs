@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FORM, PASSWORD, TestApp, at_once};
+use crate::support::{Answer, FORM, PASSWORD, TestApp, at_once, within_turns};
 
 const ADDRESS: &str = "ada@example.com";
 
@@ -87,6 +87,25 @@ async fn two_who_go_on_at_once_get_the_same() {
         app.with_token(&access).get("/users/me").await.expect(200);
     }
     app.refresh(&tokens[0]).await.expect(200);
+}
+
+/// Whoever was not answered, for a fault of ours or for leaving too early, is no thief when it asks again.
+#[tokio::test]
+async fn whoever_was_not_answered_may_ask_again_later() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    for turns in 0..10_000 {
+        let login = app.stay_signed_in(ADDRESS).await;
+        let token = text(&login, "refresh_token");
+        if within_turns(turns, app.refresh(token)).await.is_some() {
+            return;
+        }
+        app.clock.advance(200);
+        let next = app.refresh(token).await;
+        assert_eq!(next.status, 200, "after {turns} turns: {next:?}");
+        app.refresh(&refresh_token(&next)).await.expect(200);
+    }
+    panic!("it is never answered");
 }
 
 /// Whoever comes second, thief or owner, ends the session for both.
