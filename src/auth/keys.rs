@@ -64,6 +64,16 @@ impl Keys {
         Ok(Self::new(algorithm, signing, verifying, Vec::new()))
     }
 
+    /// The name by which tokens tell which secret signed them. It gives away nothing of the secret.
+    ///
+    /// # Errors
+    /// [`TokenError`] if the algorithm does not sign with a secret.
+    pub fn name_of(secret: &SecretString, algorithm: Algorithm) -> Result<String, TokenError> {
+        provider::install();
+        let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+        Ok(name_of_secret(&key, algorithm)?)
+    }
+
     /// Pairs of keys, the first of which signs. Its tokens name it.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The secrets that the service makes for itself, in a file of the data folder: one a line, the newest
-//! first. There are several of them while tokens of the old ones are in use.
+//! first. There are several of them while tokens of the old ones are in use. A file beside it names the one
+//! that signs: with a new one nothing is signed before the next start, whenever that is.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
@@ -12,10 +13,13 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::secret::{check_secret, split_secrets};
-use crate::auth::Algorithm;
+use crate::auth::{Algorithm, Keys};
 
 /// The file, in the data folder.
 pub const SECRET_FILE: &str = "secret_key";
+
+/// The file that names the secret with which the service signs; it is as old as that has been so.
+const SIGNING_FILE: &str = "secret_key.signing";
 
 /// Secrets that are kept at once, the one that signs included.
 const MOST_SECRETS: usize = 8;
@@ -33,12 +37,19 @@ pub fn keep_secrets(data_dir: &Path, algorithm: Algorithm) -> io::Result<Vec<Sec
     // Of two processes that start at once, one made it and both read it.
     let secrets = read(&path, algorithm)?;
     warn_of_readers(&path)?;
-    Ok(secrets.into_iter().map(SecretString::from).collect())
+    let secrets: Vec<_> = secrets.into_iter().map(SecretString::from).collect();
+    if let Some(first) = secrets.first()
+        && let Err(error) = remember_signing(data_dir, &name_of(first, algorithm)?)
+    {
+        // Not known which, none of them is dropped.
+        tracing::warn!(error = %error, "which secret signs cannot be kept");
+    }
+    Ok(secrets)
 }
 
 /// Puts a new secret before those of the file, and tells how many others it still holds. Without a
-/// moment that is none. With one it is the secret that signed until now, and those before that if they
-/// were retired after that moment.
+/// moment that is none. With one it is the secret that signs until the next start, and those before that
+/// if they were retired after that moment; one that has never signed is not needed.
 ///
 /// A service that runs goes on with what it has read. If this fails the file is as it was.
 ///
@@ -56,13 +67,10 @@ pub fn rotate_secret(
     })?;
     let mut secrets = read(&path, algorithm)?;
     let metadata = std::fs::metadata(&path)?;
-    let retired = Timestamp::try_from(metadata.modified()?).map_err(io::Error::other)?;
-    secrets.truncate(match kept_since {
-        None => 0,
-        // The time of the file is that of the last change: all but the first were retired by then.
-        Some(moment) if retired < moment => 1,
-        Some(_) => MOST_SECRETS - 1,
-    });
+    match kept_since {
+        None => secrets.clear(),
+        Some(moment) => drop_unneeded(&mut secrets, data_dir, algorithm, moment)?,
+    }
     secrets.insert(0, make_secret()?);
     let draft = write_draft(&path, &secrets.join("\n"))?;
     if let Err(error) = take_the_place(&draft, &path, &metadata) {
@@ -71,6 +79,52 @@ pub fn rotate_secret(
         return Err(error);
     }
     Ok(secrets.len() - 1)
+}
+
+/// Leaves the secret that signs, and those before it if they were retired after the moment.
+fn drop_unneeded(
+    secrets: &mut Vec<String>,
+    data_dir: &Path,
+    algorithm: Algorithm,
+    moment: Timestamp,
+) -> io::Result<()> {
+    let path = data_dir.join(SIGNING_FILE);
+    let names = secrets.iter().map(|secret| name_of(&SecretString::from(&**secret), algorithm));
+    let names = names.collect::<io::Result<Vec<_>>>()?;
+    let signing = read_if_there(&path)?;
+    let position = names.iter().position(|name| Some(name) == signing.as_ref());
+    // Nobody knows which one signs, so that each of them may.
+    let Some(position) = position else {
+        secrets.truncate(MOST_SECRETS - 1);
+        return Ok(());
+    };
+    secrets.drain(..position);
+    let signs_since = std::fs::metadata(&path)?.modified()?;
+    let signs_since = Timestamp::try_from(signs_since).map_err(io::Error::other)?;
+    secrets.truncate(if signs_since < moment { 1 } else { MOST_SECRETS - 1 });
+    Ok(())
+}
+
+fn name_of(secret: &SecretString, algorithm: Algorithm) -> io::Result<String> {
+    Keys::name_of(secret, algorithm).map_err(io::Error::other)
+}
+
+/// Nothing is written while the same secret goes on signing.
+fn remember_signing(data_dir: &Path, name: &str) -> io::Result<()> {
+    let path = data_dir.join(SIGNING_FILE);
+    if read_if_there(&path)?.is_some_and(|kept| kept == name) {
+        return Ok(());
+    }
+    std::fs::rename(write_draft(&path, name)?, &path)?;
+    keep_name(&path)
+}
+
+fn read_if_there(path: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim_end().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    }
 }
 
 fn read(path: &Path, algorithm: Algorithm) -> io::Result<Vec<String>> {

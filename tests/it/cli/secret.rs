@@ -40,11 +40,17 @@ fn made() -> TempDir {
     folder
 }
 
-/// As if it had last been changed so long ago.
+/// The service starts, and ends.
+fn restart(folder: &Path) {
+    drop(Service::start_in(folder, &[]));
+}
+
+/// As if the secret that signs had done so for so long.
 fn age(folder: &Path, age: Duration) {
     #[expect(clippy::disallowed_methods, reason = "files have the machine's time")]
     let then = SystemTime::now() - age;
-    std::fs::File::open(file(folder)).unwrap().set_modified(then).unwrap();
+    let signing = folder.join("data/secret_key.signing");
+    std::fs::File::open(signing).unwrap().set_modified(then).unwrap();
 }
 
 #[test]
@@ -55,6 +61,7 @@ fn a_new_secret_comes_first_and_the_old_ones_stay() {
     assert_eq!(said, "the next start signs with a new secret; 1 from before still verify\n");
     let second = lines(folder.path());
     assert_eq!(second[1..], first);
+    restart(folder.path());
     run(folder.path(), "secret rotate").expect(0);
     let third = lines(folder.path());
     assert_eq!(third[1..], second);
@@ -81,30 +88,76 @@ fn the_old_ones_can_be_dropped() {
 fn what_no_token_needs_any_more_goes_by_itself() {
     let folder = made();
     run(folder.path(), "secret rotate").expect(0);
+    restart(folder.path());
     let before = lines(folder.path());
     age(folder.path(), Duration::from_mins(29));
+    // To start again changes nothing of that.
+    restart(folder.path());
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(lines(folder.path())[1..], before);
 
+    restart(folder.path());
     let before = lines(folder.path());
     age(folder.path(), Duration::from_mins(31));
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(lines(folder.path())[1..], before[..1]);
 
+    restart(folder.path());
     age(folder.path(), Duration::from_mins(31));
     let lifetime = [("ACCESS_TOKEN_EXPIRE_MINUTES", "60")];
     run_with(folder.path(), "secret rotate", &lifetime).expect(0);
     assert_eq!(lines(folder.path()).len(), 3);
 }
 
+/// However often it is replaced before the next start, and however late that is: tokens of the secret
+/// that signs are good after it.
+#[test]
+fn what_signs_stays_until_the_next_start() {
+    let folder = made();
+    run(folder.path(), "secret rotate").expect(0);
+    restart(folder.path());
+    let before = lines(folder.path());
+    for _ in 0..10 {
+        run(folder.path(), "secret rotate").expect(0);
+        assert_eq!(lines(folder.path())[1..], before);
+    }
+    age(folder.path(), Duration::from_hours(1));
+    for _ in 0..2 {
+        let said = run(folder.path(), "secret rotate").expect(0).output;
+        assert_eq!(said, "the next start signs with a new secret; 1 from before still verify\n");
+        assert_eq!(lines(folder.path())[1..], before[..1]);
+    }
+}
+
+/// After a copy of the folder, or with what was made by hand, nobody knows which one signs.
+#[test]
+fn where_nobody_knows_what_signs_all_stay() {
+    let folder = made();
+    run(folder.path(), "secret rotate").expect(0);
+    let before = lines(folder.path());
+    let signing = folder.path().join("data/secret_key.signing");
+    std::fs::write(&signing, "another").unwrap();
+    age(folder.path(), Duration::from_hours(1));
+    run(folder.path(), "secret rotate").expect(0);
+    std::fs::remove_file(&signing).unwrap();
+    run(folder.path(), "secret rotate").expect(0);
+    assert_eq!(lines(folder.path())[2..], before);
+    // What cannot be kept is no reason not to serve.
+    std::fs::create_dir(&signing).unwrap();
+    restart(folder.path());
+    let said = run(folder.path(), "secret rotate").expect(1).error;
+    assert!(said.contains("secret_key.signing"), "{said}");
+}
+
 #[test]
 fn there_are_never_more_than_eight() {
     let folder = made();
     for number in 2..=10 {
+        restart(folder.path());
         run(folder.path(), "secret rotate").expect(0);
         assert_eq!(lines(folder.path()).len(), number.min(8));
     }
-    drop(Service::start_in(folder.path(), &[]));
+    restart(folder.path());
 }
 
 /// Whatever is where the file is, it is a link to, as for folders that are mounted.
