@@ -8,6 +8,9 @@ pub mod domain;
 /// The one source of time.
 pub mod clock;
 
+/// Errors as the log has them.
+pub mod causes;
+
 /// Who is asking: passwords and tokens.
 pub mod auth;
 

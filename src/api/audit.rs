@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::responses::{ApiResult, Failures, TokenRefusals, serialize_timestamp};
+use crate::causes::with_causes;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::user::UserId;
@@ -104,6 +105,10 @@ fn log(app: &App, Client(client): Client, user: Option<UserId>, kind: EventKind)
 
 async fn keep(app: &App, user: UserId, event: Event) {
     if let Err(error) = app.store.record_event(user, event).await {
-        tracing::warn!(error = %error, event = event.kind.name(), "an event could not be kept");
+        tracing::warn!(
+            error = with_causes(&error),
+            event = event.kind.name(),
+            "an event could not be kept"
+        );
     }
 }

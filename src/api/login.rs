@@ -16,6 +16,7 @@ use super::responses::{
 };
 use super::sessions;
 use crate::auth::Verdict;
+use crate::causes::with_causes;
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
 use crate::domain::user::{Credentials, PasswordHash, UserId};
@@ -203,7 +204,7 @@ async fn upgrade(app: &App, credentials: &Credentials, stronger: PasswordHash) {
     let weak = credentials.password_hash.clone();
     let upgraded = app.store.upgrade_password_hash(credentials.user_id, weak, stronger).await;
     if let Err(error) = upgraded {
-        tracing::warn!(error = %error, "a password hash could not be upgraded");
+        tracing::warn!(error = with_causes(&error), "a password hash could not be upgraded");
     }
 }
 

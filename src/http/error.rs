@@ -12,6 +12,7 @@ use super::coerce::Integer;
 use super::json::json_response;
 use super::validate::Fault;
 use crate::auth::{HashingError, TokenError};
+use crate::causes::with_causes;
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
 use crate::rate_limits::{LoginRefused, Refused};
@@ -198,16 +199,8 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// With what lies below it.
     fn of(source: &(dyn std::error::Error + 'static)) -> Self {
-        let mut cause = source.to_string();
-        let mut deeper = source.source();
-        while let Some(source) = deeper {
-            cause.push_str(": ");
-            cause.push_str(&source.to_string());
-            deeper = source.source();
-        }
-        Self { cause }
+        Self { cause: with_causes(source) }
     }
 }
 

@@ -45,6 +45,7 @@ use super::limit::{Limit, Refused};
 use super::network::Network;
 use super::under_way::{Begun, UnderWay};
 use super::{Rates, Stopwatch};
+use crate::causes::with_causes;
 use crate::domain::email::Email;
 use crate::domain::user::AccountKey;
 use crate::store::StoreError;
@@ -188,7 +189,10 @@ impl LoginAttempt<'_> {
             return;
         }
         if let Err(error) = logins.failures.clear_login_failures(account).await {
-            tracing::warn!(error = %error, "the failures before a login could not be cleared");
+            tracing::warn!(
+                error = with_causes(&error),
+                "the failures before a login could not be cleared"
+            );
         }
     }
 

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom. Nothing points back.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
+    ("causes", &[]),
     ("clock", &[]),
     ("auth", &["clock", "domain"]),
     ("store", &["domain"]),
-    ("rate_limits", &["clock", "domain", "store"]),
-    ("http", &["auth", "clock", "domain", "rate_limits", "store"]),
-    ("api", &["auth", "domain", "http", "store"]),
+    ("rate_limits", &["causes", "clock", "domain", "store"]),
+    ("http", &["auth", "causes", "clock", "domain", "rate_limits", "store"]),
+    ("api", &["auth", "causes", "domain", "http", "store"]),
     ("config", &["auth", "domain", "http", "rate_limits", "store"]),
     ("telemetry", &["config"]),
     (
