@@ -11,8 +11,10 @@
 mod bodies;
 mod content;
 mod email;
+mod forwarded;
 mod judge;
 mod password_hash;
+mod refresh_token;
 mod router;
 mod scene;
 mod service;
@@ -56,7 +58,7 @@ pub struct Target {
 }
 
 /// All there are. Each has a binary of its own in `fuzz_targets/`.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "router", open: router::open },
     Target { name: "wire", open: wire::open },
     Target { name: "json", open: bodies::open_json },
@@ -65,6 +67,8 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "password_hash", open: password_hash::open },
     Target { name: "email", open: email::open },
     Target { name: "settings", open: settings::open },
+    Target { name: "refresh_token", open: refresh_token::open },
+    Target { name: "forwarded", open: forwarded::open },
 ];
 
 /// The target of this name, ready.

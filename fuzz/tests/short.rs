@@ -135,5 +135,7 @@ targets! {
         password_hash: "variations, password hash",
         email: "variations, e-mail",
         settings: "variations, settings",
+        refresh_token: "variations, refresh token",
+        forwarded: "variations, forwarded",
     }
 }
