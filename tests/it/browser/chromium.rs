@@ -130,6 +130,11 @@ impl Browser {
         assert_eq!(written.as_deref(), Some(text), "{selector}");
     }
 
+    /// What a script in the page returns.
+    pub(super) async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
     /// Fails the test if the browser's console has an error, except those that are expected: a
     /// violated policy is one, and so are a missing file and an exception.
     pub(super) async fn assert_no_complaint(&self, is_expected: impl Fn(&str) -> bool) {

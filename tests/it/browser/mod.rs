@@ -47,6 +47,36 @@ async fn everything_can_be_tried_out_on_the_docs_page() {
     .await;
 }
 
+/// Whoever comes to the same browser finds a token that ends soon, and nothing that opens the account again.
+#[tokio::test]
+async fn of_a_login_on_the_docs_page_the_browser_keeps_the_token_alone() {
+    let service = Service::start(&[]);
+    let account = json!({"email": "eve@example.com", "password": PASSWORD});
+    service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    let url = service.url.clone();
+    browse(async move |browser| {
+        let page = swagger::Page::open(&browser, &format!("{url}/docs")).await;
+        page.log_in("eve@example.com", PASSWORD).await;
+        page.execute("GET", "/users/me", None, None).await.expect(200);
+        page.reload().await;
+        page.execute("GET", "/users/me", None, None).await.expect(200);
+        let kept = page.kept().await;
+        assert!(kept.contains("access_token"), "the search is blind: {kept}");
+        for typed in ["eve@", PASSWORD] {
+            assert!(!kept.contains(typed), "{typed} is in {kept}");
+        }
+        page.log_out().await;
+        let kept = page.kept().await;
+        assert!(!kept.contains("access_token"), "{kept}");
+        page.reload().await;
+        page.execute("GET", "/users/me", None, None).await.expect(401);
+        browser
+            .assert_no_complaint(|said| said.contains("/users/me") && said.contains("401"))
+            .await;
+    })
+    .await;
+}
+
 /// A link to our page must not show somebody else's document under our name.
 #[tokio::test]
 async fn an_address_cannot_bring_another_document_to_the_docs_page() {

@@ -46,6 +46,23 @@ impl<'a> Page<'a> {
         self.browser.wait_for(".auth-wrapper .btn.authorize.locked").await;
     }
 
+    /// By the same dialog.
+    pub(super) async fn log_out(&self) {
+        let dialog = ".auth-wrapper .btn.authorize.locked";
+        let log_out = ".auth-btn-wrapper [aria-label='Remove authorization']";
+        self.browser.click_for(dialog, log_out).await;
+        self.browser.click_for(log_out, "#oauth_username").await;
+        self.browser.click(".close-modal").await;
+        self.browser.wait_for(".auth-wrapper .btn.authorize.unlocked").await;
+    }
+
+    /// Everything that the browser keeps for the page.
+    pub(super) async fn kept(&self) -> String {
+        const SCRIPT: &str =
+            "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])";
+        self.browser.run(SCRIPT).await.as_str().unwrap().to_owned()
+    }
+
     /// Unfolds the operation, tries it out and tells what came back.
     pub(super) async fn execute(
         &self,
