@@ -77,6 +77,32 @@ async fn of_a_login_on_the_docs_page_the_browser_keeps_the_token_alone() {
     .await;
 }
 
+/// What others have written is text on the page, whatever it looks like.
+#[tokio::test]
+async fn markup_in_a_post_is_shown_and_does_nothing() {
+    const MARKUP: &str = "</code></pre><script>window.owned = 1</script>\
+                          <img class=owned src=x onerror='window.owned = 1'>";
+    let service = Service::start(&[]);
+    let url = service.url.clone();
+    browse(async move |browser| {
+        let page = swagger::Page::open(&browser, &format!("{url}/docs")).await;
+        let account = json!({"email": "eve@example.com", "password": PASSWORD});
+        page.execute("POST", "/users", None, Some(&account)).await.expect(201);
+        page.log_in("eve@example.com", PASSWORD).await;
+        let post = json!({"title": MARKUP, "content": MARKUP});
+        let made = page.execute("POST", "/posts", None, Some(&post)).await.expect(201);
+        let id = made["id"].to_string();
+        let reading = page.execute("GET", "/posts/{id}", Some(("id", &id)), None).await.expect(200);
+        assert_eq!(reading["Post"]["title"], MARKUP);
+        assert_eq!(reading["Post"]["content"], MARKUP);
+        let elements = "return document.querySelectorAll('.owned, .opblock script').length";
+        assert_eq!(browser.run(elements).await, 0);
+        assert_eq!(browser.run("return typeof window.owned").await, "undefined");
+        browser.assert_no_complaint(|_| false).await;
+    })
+    .await;
+}
+
 /// A link to our page must not show somebody else's document under our name.
 #[tokio::test]
 async fn an_address_cannot_bring_another_document_to_the_docs_page() {
