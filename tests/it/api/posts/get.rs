@@ -31,6 +31,9 @@ async fn no_post_has_an_impossible_number() {
         let missing = ada.get(&format!("/posts/{id}")).await.expect(404);
         assert_eq!(missing.detail(), format!("the post with the id:{shown} was no found"));
     }
+    for id in ["%%335", "%2%35", "%2535"] {
+        ada.get(&format!("/posts/{id}")).await.expect(422);
+    }
     for id in ["1.5", "abc", "1;DROP", "%00", "%FF", "1%2F2", "null", "0x1", "1__0", "%D9%A1"] {
         ada.get(&format!("/posts/{id}")).await.expect(422);
     }
