@@ -265,7 +265,7 @@ fn last(pairs: &[(String, String)], name: &str) -> Option<String> {
 }
 
 /// What the names of fields with secrets contain, whatever the client's spelling and language.
-const SECRET_NAMES: [&str; 5] = ["pass", "pwd", "kennwort", "contrase", "secret"];
+const SECRET_NAMES: [&str; 6] = ["pass", "pwd", "kennwort", "contrase", "secret", "token"];
 
 fn names_secret(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
@@ -273,7 +273,7 @@ fn names_secret(text: &str) -> bool {
 }
 
 /// Masks the fields that are called like secrets, at any depth and in any case: a client that
-/// misspells the name, or takes one route for another, still sends a password.
+/// misspells the name, or takes one route for another, still sends a password or a token.
 fn mask_all(mut value: Value) -> Value {
     mask_within(&mut value);
     value

@@ -117,6 +117,36 @@ async fn a_password_that_is_sent_to_another_route_is_not_repeated() {
     }
 }
 
+/// The same with what opens an account for longer than a password is typed for.
+#[tokio::test]
+async fn a_token_that_is_sent_to_another_route_is_not_repeated() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let login = app.stay_signed_in("ada@example.com").await;
+    let text = |name: &str| login[name].as_str().unwrap();
+    let ada = app.with_token(text("access_token"));
+    for path in ["/posts", "/vote", "/users", "/users/me/password"] {
+        for (name, token) in [
+            ("refresh_token", text("refresh_token")),
+            ("refreshToken", text("refresh_token")),
+            ("token", text("refresh_token")),
+            ("access_token", text("access_token")),
+        ] {
+            let field = json!({ name: token });
+            for (media_type, body) in [
+                ("application/json", field.to_string()),
+                ("application/json", json!([field]).to_string()),
+                ("application/json", json!({"title": field, "password": field}).to_string()),
+                ("text/plain", field.to_string()),
+                (FORM, format!("grant_type=refresh_token&{name}={token}")),
+            ] {
+                let answer = ada.send_raw("POST", path, media_type, body).await.expect(422);
+                assert!(!answer.text().contains(token), "{path} {name}: {}", answer.text());
+            }
+        }
+    }
+}
+
 /// What is no secret is repeated as it was sent, else nobody finds their mistake.
 #[tokio::test]
 async fn the_rest_of_a_refused_sign_up_is_repeated() {
@@ -141,9 +171,16 @@ async fn no_reading_shows_a_password_or_its_hash() {
     let login = app.log_in("ada@example.com", SECRET).await.expect(200);
     let ada = app.with_token(login.json()["access_token"].as_str().unwrap());
     let path = format!("/users/{}", made.json()["id"]);
-    for answer in [made, ada.get(&path).await, ada.get("/users/me").await, login] {
+    let form = format!("username=ada%40example.com&password={SECRET}&scope=offline_access");
+    let lasting = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
+    let refresh = lasting.json()["refresh_token"].as_str().unwrap().to_owned();
+    for answer in [made, ada.get(&path).await, ada.get("/users/me").await, login, lasting] {
         let text = answer.text();
         assert!(!text.contains(SECRET) && !text.contains("argon2"), "{text}");
+    }
+    for path in ["/users/me", "/users/me/sessions", "/users/me/events"] {
+        let answer = ada.get(path).await.expect(200);
+        assert!(!answer.text().contains(&refresh), "{}", answer.text());
     }
     let kept = app.kept();
     let holds = |text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());
