@@ -11,7 +11,20 @@ const WRONG: &str = "canary-wrong-password quartz";
 const DATABASE: &str = "canary-database.db";
 
 fn log_in(wire: &mut Wire, password: &str) -> Answer {
-    let form = format!("username=ada%40example.com&password={}", password.replace(' ', "+"));
+    let password = password.replace(' ', "+");
+    let scope = "scope=offline_access";
+    send_form(wire, &format!("username=ada%40example.com&password={password}&{scope}"))
+}
+
+fn refresh(wire: &mut Wire, token: &str) -> Answer {
+    send_form(wire, &format!("grant_type=refresh_token&refresh_token={token}"))
+}
+
+fn refresh_token(answer: &Answer) -> String {
+    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+}
+
+fn send_form(wire: &mut Wire, form: &str) -> Answer {
     wire.exchange(format!(
         "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
          content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
@@ -20,7 +33,7 @@ fn log_in(wire: &mut Wire, password: &str) -> Answer {
 }
 
 /// Answers to requests that are wrong in every way that could make a service repeat them.
-fn provoke(service: &Service, token: &str) -> Vec<Answer> {
+fn provoke(service: &Service, token: &str, refresh: &str) -> Vec<Answer> {
     let forged = format!("{}x", token.rsplit_once('.').unwrap().0);
     let account = |password: &str| json!({"email": "ada@example.com", "password": password});
     let with_number = json!({"email": "no address", "password": [PASSWORD]});
@@ -36,6 +49,11 @@ fn provoke(service: &Service, token: &str) -> Vec<Answer> {
         ("GET", "/posts?limit=x", token, None),
         ("POST", "/vote", token, Some(json!({"post_id": 1, "dir": 1}))),
         ("PUT", "/nowhere", token, Some(account(PASSWORD))),
+        ("GET", "/users/me", refresh, None),
+        ("GET", &format!("/posts?limit=x&refresh_token={refresh}"), token, None),
+        ("POST", "/posts", token, Some(json!({ "refresh_token": refresh }))),
+        ("POST", "/users", "", Some(json!({"user": {"refreshToken": [refresh]}}))),
+        ("POST", "/login", "", Some(json!({ "refresh_token": refresh }))),
     ];
     let call = |(method, path, token, body): (&str, &str, &str, Option<serde_json::Value>)| {
         service.connect().call(method, path, token, body.as_ref()).unwrap()
@@ -89,20 +107,29 @@ fn no_secret_is_logged_or_answered_even_at_the_lowest_level() {
     let mut wire = service.connect();
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
     let created = wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
-    let token =
-        log_in(&mut wire, PASSWORD).expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let login = log_in(&mut wire, PASSWORD).expect(200);
+    let token = login.json()["access_token"].as_str().unwrap().to_owned();
     let refused = log_in(&mut wire, WRONG).expect(403);
-    let mut answers = provoke(&service, &token);
+    let mut links = vec![refresh_token(&login)];
+    for _ in 0..2 {
+        let next = refresh(&mut wire, &links[links.len() - 1]).expect(200);
+        links.push(refresh_token(&next));
+    }
+    let mut answers = provoke(&service, &token, &links[2]);
+    // Spent, and so is its successor: it ends the session.
+    answers.push(refresh(&mut wire, &links[0]).expect(400));
+    answers.push(refresh(&mut wire, &links[2]).expect(400));
     answers.extend([created, refused, service.get("/readyz"), service.get("/openapi.json")]);
     ask_over_http_2(&service, &token);
     service.terminate();
     assert!(service.wait().success());
 
     let signature = token.rsplit_once('.').unwrap().1;
-    let hidden = ["canary-password", "canary-wrong", "canary+", "canary-key", signature];
+    let mut hidden = vec!["canary-password", "canary-wrong", "canary+", "canary-key", signature];
+    hidden.extend(links.iter().map(String::as_str));
     for answer in answers {
         let said = format!("{answer:?} {}", String::from_utf8_lossy(&answer.body));
-        for secret in hidden.into_iter().chain(["canary-database", "$argon2"]) {
+        for secret in hidden.iter().copied().chain(["canary-database", "$argon2"]) {
             assert!(!said.contains(secret), "{secret} is in {said}");
         }
     }

@@ -87,6 +87,7 @@ struct Account {
     id: i64,
     post: i64,
     token: String,
+    refresh: String,
     refused: Vec<String>,
 }
 
@@ -122,14 +123,34 @@ impl Campaign<'_> {
         self.send(&request).unwrap()
     }
 
-    /// A new account with a post, and its tokens. The only answer that shows one is looked at before its
-    /// signature is a canary.
+    /// Sends a refresh token where it belongs, and gives its successor.
+    fn go_on(&mut self, token: &str) -> String {
+        let request = send_form(&format!("grant_type=refresh_token&refresh_token={token}"));
+        refresh_token(&self.send(&request).unwrap().expect(200))
+    }
+
+    /// It is a secret from here on.
+    fn hide(&mut self, name: &str, text: &str) {
+        self.canaries.made.push(Canary::found(name, text));
+    }
+
+    /// A new account with a post, and its tokens. The only answers that show one are looked at before it is
+    /// a canary: of a session the last one, which shares a part with those that are spent.
     fn make_account(&mut self, dice: &mut Dice) -> Account {
         let email = format!("{:016x}@example.com", dice.next());
         let id = self.sign_up(&email).expect(201).json()["id"].as_i64().unwrap();
         self.refuse_login(&email).expect(403);
-        let token =
-            self.log_in(&email).expect(200).json()["access_token"].as_str().unwrap().to_owned();
+        let login = self.log_in(&email).expect(200);
+        let token = login.json()["access_token"].as_str().unwrap().to_owned();
+        let first = refresh_token(&login);
+        let second = self.go_on(&first);
+        let refresh = self.go_on(&second);
+        for spent in [&first, &second, &refresh] {
+            self.hide("a refresh token", spent);
+        }
+        // It ends the session, as its successor is spent too.
+        let again = send_form(&format!("grant_type=refresh_token&refresh_token={first}"));
+        self.send(&again).unwrap().expect(400);
         let post = json!({"title": "a title", "content": "text"});
         let post = self.service.connect().call("POST", "/posts", &token, Some(&post)).unwrap();
         let post = post.expect(201).json()["id"].as_i64().unwrap();
@@ -137,10 +158,9 @@ impl Campaign<'_> {
         let other = "k".repeat(64);
         let refused = [&self.canaries.key.text, &other].map(|key| forge_with(key, header, &claims));
         for token in [&token].into_iter().chain(&refused) {
-            let signature = token.rsplit('.').next().unwrap();
-            self.canaries.made.push(Canary::found("a token's signature", signature));
+            self.hide("a token's signature", token.rsplit('.').next().unwrap());
         }
-        Account { email, id, post, token, refused: refused.to_vec() }
+        Account { email, id, post, token, refresh, refused: refused.to_vec() }
     }
 
     fn attack(&mut self, operation: &Operation, dice: &mut Dice) {
@@ -151,6 +171,7 @@ impl Campaign<'_> {
             stray: &self.canaries.stray,
             word: &self.canaries.word,
             token: &account.token,
+            refresh: &account.refresh,
             refused: &account.refused,
             email: &account.email,
         };
@@ -162,7 +183,15 @@ impl Campaign<'_> {
 }
 
 fn log_in(email: &str, password: &Canary) -> String {
-    let form = format!("username={email}&password={}", password.encoded());
+    let scope = "scope=offline_access";
+    send_form(&format!("username={email}&password={}&{scope}", password.encoded()))
+}
+
+fn refresh_token(answer: &Answer) -> String {
+    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+}
+
+fn send_form(form: &str) -> String {
     format!(
         "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
          content-type: application/x-www-form-urlencoded\r\n\r\n{form}",

@@ -18,6 +18,8 @@ pub(super) struct Secrets<'a> {
     pub(super) stray: &'a Canary,
     pub(super) word: &'a Canary,
     pub(super) token: &'a str,
+    /// Of a session that has ended: one that goes on answers with secrets, rightly.
+    pub(super) refresh: &'a str,
     /// Tokens that are refused.
     pub(super) refused: &'a [String],
     pub(super) email: &'a str,
@@ -65,6 +67,7 @@ fn targets(path: &str, secrets: &Secrets<'_>) -> Vec<String> {
     vec![
         format!("{path}?password={password}&username={}", secrets.email),
         format!("{path}?access_token={token}&api_key={}", secrets.word.text),
+        format!("{path}?grant_type=refresh_token&refresh_token={}", secrets.refresh),
         format!("{path}?{password}"),
         format!("http://ada:{}@localhost{path}", secrets.word.text),
     ]
@@ -77,6 +80,7 @@ fn heads(secrets: &Secrets<'_>) -> Vec<String> {
     let mut values = vec![
         format!("Basic {basic}"),
         format!("Bearer {word}"),
+        format!("Bearer {}", secrets.refresh),
         format!("Bearer {token} {token}"),
         format!("bearer:{token}"),
         format!("Digest username=\"ada\", response=\"{word}\""),
@@ -139,6 +143,8 @@ fn forms(secrets: &Secrets<'_>) -> Vec<(&'static str, String)> {
         (FORM, format!("username={email}&password={}", stray.repeat(200))),
         (FORM, format!("username={email}&password=x&client_id=c&client_secret={stray}")),
         (FORM, format!("grant_type=client_credentials&password={stray}")),
+        (FORM, format!("grant_type=refresh_token&refresh_token={}", secrets.refresh)),
+        (FORM, format!("refresh_token={}", secrets.refresh)),
         (FORM, format!("password={stray}")),
         ("multipart/form-data; boundary=b", multipart),
         ("multipart/form-data; boundary=b", cut_off),
@@ -165,6 +171,10 @@ fn documents(example: &str, secrets: &Secrets<'_>) -> Vec<String> {
     for name in ["password", "newPassword", "PASSWORT", "passphrase", "pwd", "client_secret"] {
         documents.push(json!({ name: stray }));
         documents.push(json!({ "user": { name: [stray] } }));
+    }
+    for name in ["refresh_token", "refreshToken", "token"] {
+        documents.push(json!({ name: secrets.refresh }));
+        documents.push(json!({ "user": { name: [secrets.refresh] } }));
     }
     let mut texts: Vec<String> = documents.iter().map(Value::to_string).collect();
     let whole = texts[0].clone();
