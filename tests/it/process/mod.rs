@@ -1,5 +1,6 @@
 //! The service as a process: how it starts and ends, what it bears, and what it keeps to itself.
 
+mod audit;
 mod bodies;
 mod drain;
 mod forged_lines;

@@ -1,0 +1,132 @@
+//! What the operator's log has of what happens to accounts: who, what, how it ended and from where, and
+//! no secret. What an account is shown itself is the API's (`api::audit`).
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, FORM, PASSWORD, Service};
+
+const WRONG: &str = "a-wrong-password";
+const NEW: &str = "94 moss anchors";
+
+/// The address of the client, as a proxy tells it that is trusted.
+const CLIENT: &str = "203.0.113.7";
+
+/// Sends a request in the name of the client, under this id.
+fn send(service: &Service, id: &str, line: &str, token: &str, media: &str, body: &str) -> Answer {
+    service.connect().exchange(format!(
+        "{line} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+         x-forwarded-for: {CLIENT}\r\nx-request-id: {id}\r\ncontent-type: {media}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+fn form(service: &Service, id: &str, fields: &[(&str, &str)]) -> Answer {
+    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    send(service, id, "POST /login", "", FORM, &form)
+}
+
+fn log_in(service: &Service, id: &str, email: &str, password: &str) -> Answer {
+    form(service, id, &[("username", email), ("password", password), ("scope", "offline_access")])
+}
+
+fn call(service: &Service, id: &str, line: &str, token: &str, body: &Value) -> Answer {
+    send(service, id, line, token, "application/json", &body.to_string())
+}
+
+fn field(answer: &Answer, name: &str) -> String {
+    answer.json()[name].as_str().unwrap().to_owned()
+}
+
+/// One of each kind, the name of which is the request's id, and the secrets that were in them.
+fn happen(service: &Service) -> Vec<String> {
+    let ada = json!({"email": "ada@example.com", "password": PASSWORD});
+    let bob = json!({"email": "bob@example.com", "password": PASSWORD});
+    call(service, "signed_up", "POST /users", "", &ada).expect(201);
+    call(service, "of-bob", "POST /users", "", &bob).expect(201);
+    let of_bob = field(&log_in(service, "of-bob", "bob@example.com", PASSWORD), "access_token");
+    let post = json!({"title": "a title", "content": "text"});
+    call(service, "of-bob", "POST /posts", &of_bob, &post).expect(201);
+
+    let login = log_in(service, "logged_in", "ada@example.com", PASSWORD).expect(200);
+    let (token, first) = (field(&login, "access_token"), field(&login, "refresh_token"));
+    log_in(service, "login_refused", "ada@example.com", WRONG).expect(403);
+    log_in(service, "of-nobody", "nobody@example.com", WRONG).expect(403);
+    let change = |current: &str| json!({"current_password": current, "new_password": NEW});
+    let path = "POST /users/me/password";
+    call(service, "password_refused", path, &token, &change(WRONG)).expect(403);
+    call(service, "ownership_refused", "DELETE /posts/1", &token, &json!({})).expect(403);
+    let mut tokens = vec![of_bob, token.clone(), first];
+    for _ in 0..2 {
+        let last = tokens.last().unwrap();
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", last)];
+        let next = field(&form(service, "session_continued", &fields).expect(200), "refresh_token");
+        tokens.push(next);
+    }
+    let spent = [("grant_type", "refresh_token"), ("refresh_token", tokens[2].as_str())];
+    form(service, "refresh_token_reused", &spent).expect(400);
+    let unknown = [("grant_type", "refresh_token"), ("refresh_token", "of-no-session")];
+    form(service, "refresh_refused", &unknown).expect(400);
+    let changed = call(service, "password_changed", path, &token, &change(PASSWORD)).expect(200);
+    let token = field(&changed, "access_token");
+    call(service, "signed_out", "POST /logout", &token, &json!({})).expect(204);
+    tokens.push(token);
+    tokens
+}
+
+#[test]
+fn what_happens_to_an_account_is_a_line_that_says_who_and_whence_and_no_secret() {
+    let mut service = Service::start(&[
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("LOG_FORMAT", "json"),
+        ("ACCESS_LOG", "on"),
+    ]);
+    let tokens = happen(&service);
+    service.terminate();
+    assert!(service.wait().success());
+    let said = service.last_words();
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_request = |id: &str| -> Vec<&Value> {
+        let is_it = |line: &&Value| line["target"] == "audit" && id_of(line) == id;
+        lines.iter().filter(is_it).collect()
+    };
+    for event in [
+        "signed_up",
+        "logged_in",
+        "login_refused",
+        "password_refused",
+        "ownership_refused",
+        "refresh_token_reused",
+        "password_changed",
+        "signed_out",
+    ] {
+        let [line] = of_request(event)[..] else { panic!("not one line of {event}: {said}") };
+        let is_refusal = event.ends_with("refused") || event.ends_with("reused");
+        assert_eq!(line["event"], event, "{line}");
+        assert_eq!(line["outcome"], if is_refusal { "refused" } else { "done" }, "{line}");
+        assert_eq!(line["user"], 1, "{line}");
+        assert_eq!(line["client"], CLIENT, "{line}");
+        assert_eq!(line["level"], "INFO", "{line}");
+    }
+    let goings_on = of_request("session_continued");
+    assert_eq!(goings_on.len(), 2, "{said}");
+    for line in goings_on {
+        assert_eq!((&line["event"], &line["user"]), (&json!("session_continued"), &json!(1)));
+    }
+    // Of an address or a token that is nobody's nothing is known, and it is not repeated.
+    for (id, event) in [("of-nobody", "login_refused"), ("refresh_refused", "refresh_refused")] {
+        let [line] = of_request(id)[..] else { panic!("not one line of {id}: {said}") };
+        assert_eq!((&line["event"], &line["user"]), (&json!(event), &Value::Null), "{line}");
+        assert_eq!((&line["outcome"], &line["client"]), (&json!("refused"), &json!(CLIENT)));
+    }
+
+    let signatures = tokens.iter().map(|token| token.rsplit('.').next().unwrap());
+    for secret in signatures.chain([PASSWORD, WRONG, NEW, "@example.com", "of-no-session"]) {
+        assert!(!said.contains(secret), "{secret} is in {said}");
+    }
+}
+
+/// The id of the request that the line belongs to.
+fn id_of(line: &Value) -> &str {
+    line["span"]["id"].as_str().unwrap_or_default()
+}
