@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use axum::body::Body;
 
-use crate::support::{Answer, TestApp};
+use super::operations::Operation;
+use crate::support::{Answer, FORM, PASSWORD, TestApp};
 
 async fn ask(app: &TestApp, id: &[u8]) -> Answer {
     let request = app.anonymous().request("GET", "/livez").header("x-request-id", id);
@@ -23,6 +24,8 @@ async fn every_answer_is_guarded() {
         ("PATCH", "/posts", 405),
         ("GET", "/nowhere", 404),
         ("GET", "/docs", 200),
+        ("GET", "/redoc", 200),
+        ("GET", "/docs/oauth2-redirect", 200),
         ("GET", "/openapi.json", 200),
     ] {
         let answer = ada.send_raw(method, path, "", "").await.expect(status);
@@ -31,16 +34,44 @@ async fn every_answer_is_guarded() {
         assert_eq!(answer.header("x-frame-options"), "DENY", "{context}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{context}");
         let policy = answer.header("content-security-policy");
-        for rule in ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"] {
-            assert!(policy.contains(rule), "{context}: {policy}");
+        for rule in ["default-src", "object-src", "base-uri", "frame-ancestors"] {
+            let said = policy.split("; ").filter(|said| said.starts_with(rule));
+            assert_eq!(said.collect::<Vec<_>>(), [format!("{rule} 'none'")], "{context}: {policy}");
         }
-        let is_page = path == "/docs" || path == "/openapi.json";
+        let is_page = ["/docs", "/redoc", "/docs/oauth2-redirect", "/openapi.json"].contains(&path);
         let expected = if is_page { "no-cache" } else { "no-store" };
         assert_eq!(answer.header("cache-control"), expected, "{context}");
         for name in
             ["server", "x-powered-by", "access-control-allow-origin", "strict-transport-security"]
         {
             assert!(answer.header(name).is_empty(), "{context}: {name}");
+        }
+    }
+}
+
+/// A browser sends nothing by itself, as it is given nothing to send.
+#[tokio::test]
+async fn no_answer_sets_a_cookie() {
+    let app = TestApp::start().await;
+    let post = app.signed_in("ada").await.write_post("a post").await.to_string();
+    let account = format!("username=ada@example.com&password={PASSWORD}");
+    let mut answers = Vec::new();
+    for scope in ["", "&scope=offline_access"] {
+        let form = format!("{account}{scope}");
+        answers.push(app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200));
+    }
+    for (number, operation) in Operation::all(&app).await.iter().enumerate() {
+        for caller in [app.anonymous(), app.signed_in(&format!("caller{number}")).await] {
+            answers.push(operation.call(&caller, &post).await);
+        }
+    }
+    for path in ["/docs", "/redoc", "/docs/oauth2-redirect", "/docs/start.js", "/nowhere"] {
+        answers.push(app.anonymous().get(path).await);
+    }
+    assert!(answers.iter().any(|answer| answer.status == 201), "nothing was done");
+    for answer in answers {
+        for name in ["set-cookie", "set-cookie2"] {
+            assert!(!answer.headers.contains_key(name), "{answer:?}");
         }
     }
 }
