@@ -2,7 +2,7 @@
 //! below 500, in the contract's shape.
 
 use axum::body::Body;
-use axum::http::HeaderValue;
+use axum::http::{HeaderName, HeaderValue};
 
 use super::operations::Operation;
 use crate::support::{Answer, FORM, Persona, TestApp};
@@ -212,12 +212,10 @@ async fn in_bodies_of_every_type() {
     }
 }
 
-#[tokio::test]
-async fn in_headers() {
-    let app = TestApp::start().await;
-    let ada = app.signed_in("ada").await;
+/// Values of headers.
+fn values() -> Vec<Vec<u8>> {
     let long = "x".repeat(60_000);
-    let values: Vec<Vec<u8>> = [
+    [
         "",
         " ",
         "Bearer",
@@ -234,6 +232,8 @@ async fn in_headers() {
         "W/\"x\"",
         "null",
         "<>",
+        "<script>alert(1)</script>",
+        "authorization, x-<b>, \"y\"",
         "a, b",
         "127.0.0.1",
         "evil.example",
@@ -244,7 +244,14 @@ async fn in_headers() {
     .iter()
     .map(|value| value.as_bytes().to_vec())
     .chain([vec![0xff, 0xfe], vec![b'\t']])
-    .collect();
+    .collect()
+}
+
+#[tokio::test]
+async fn in_headers() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let values = values();
     let names = [
         "authorization",
         "content-type",
@@ -266,6 +273,7 @@ async fn in_headers() {
         "accept-encoding",
         "upgrade",
         "access-control-request-method",
+        "access-control-request-headers",
         "x-http-method-override",
         "te",
         "user-agent",
@@ -282,6 +290,39 @@ async fn in_headers() {
                 assert_answered(&answer, &format!("{method} {path} {name}: {shown}"));
             }
         }
+    }
+}
+
+/// What a preflight asks for comes back in its one header, whatever it is, and nowhere else.
+#[tokio::test]
+async fn in_preflights() {
+    let app = TestApp::start().await;
+    let ask = async |name: &str, value: &[u8]| {
+        let mut request = app.anonymous().request("OPTIONS", "/posts");
+        for (name, value) in [
+            ("origin", b"https://a.example".as_slice()),
+            ("access-control-request-method", b"POST"),
+            (name, value),
+        ] {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            request.headers_mut().unwrap().insert(HeaderName::try_from(name).unwrap(), value);
+        }
+        let mut answer = app.send(request.body(Body::empty()).unwrap()).await;
+        assert!(answer.headers.remove("x-request-id").is_some());
+        answer
+    };
+    let plain = ask("access-control-request-headers", b"authorization").await.expect(200);
+    for value in values() {
+        let mut answer = ask("access-control-request-headers", &value).await.expect(200);
+        let shown = String::from_utf8_lossy(&value).chars().take(60).collect::<String>();
+        assert_eq!(answer.headers["access-control-allow-headers"].as_bytes(), value, "{shown}");
+        let harmless = HeaderValue::from_static("authorization");
+        answer.headers.insert("access-control-allow-headers", harmless);
+        assert_eq!((answer.headers, answer.body), (plain.headers.clone(), vec![]), "{shown}");
+
+        let answer = ask("access-control-request-method", &value).await.expect(200);
+        let methods = "access-control-allow-methods";
+        assert_eq!(answer.header(methods), plain.header(methods), "{shown}");
     }
 }
 
