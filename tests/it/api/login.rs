@@ -135,6 +135,36 @@ async fn a_multipart_form_will_do() {
     }
 }
 
+/// Whatever a file is called and holds, it is no field, and takes the place of none.
+#[tokio::test]
+async fn files_in_a_form_are_passed_over() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let part = |name: &str, more: &str, value: &str| {
+        let disposition = format!("content-disposition: form-data; name=\"{name}\"{more}");
+        format!("--b\r\n{disposition}\r\n\r\n{value}\r\n")
+    };
+    let fields = part("username", "", ADDRESS) + &part("password", "", PASSWORD);
+    let media_type = "multipart/form-data; boundary=b";
+    let send = async |parts: String| {
+        app.anonymous().send_raw("POST", "/login", media_type, parts + "--b--\r\n").await
+    };
+    for file in [
+        "; filename=\"a.txt\"",
+        "; filename=\"\"",
+        "; filename=\"../../data/secret_key\"\r\ncontent-type: image/svg+xml",
+    ] {
+        for name in ["username", "password", "grant_type", "avatar"] {
+            let file = part(name, file, "another");
+            send(format!("{fields}{file}")).await.expect(200);
+            send(format!("{file}{fields}")).await.expect(200);
+        }
+        let alone = part("username", "", ADDRESS) + &part("password", file, PASSWORD);
+        let fault = &send(alone).await.expect(422).json()["detail"][0];
+        assert_eq!((&fault["type"], &fault["loc"][1]), (&json!("missing"), &json!("password")));
+    }
+}
+
 #[tokio::test]
 async fn a_weaker_hash_is_replaced_at_login() {
     let app = with_strength().await;
