@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use axum::http::Request;
 use post_api::http::Limits;
+use serde_json::json;
 
-use crate::support::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS, Served, TestApp};
+use crate::support::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS, PASSWORD, Served, TestApp};
 
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
@@ -50,6 +52,39 @@ async fn a_length_beside_an_encoding_is_refused_or_ends_the_connection() {
         let statuses = outcome(&served, bytes.as_bytes());
         assert_eq!(statuses.len(), 1, "{framing:?}: {statuses:?}");
         assert!((400..500).contains(&statuses[0]), "{framing:?}: {statuses:?}");
+    }
+}
+
+/// Over HTTP/2 the frames say where a body ends. A length that says otherwise makes the request a broken one
+/// (RFC 9113, 8.1.1), of which nothing is done; behind a proxy it would say where the next begins.
+#[tokio::test]
+async fn over_http_2_a_length_must_be_that_of_the_frames() {
+    let (app, served) = serve().await;
+    for (difference, is_done) in [(-1, false), (1, false), (-40, false), (4096, false), (0, true)] {
+        let name = format!("user{}", difference + 100);
+        let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        let body = account.to_string();
+        let length = i64::try_from(body.len()).unwrap() + difference;
+        let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::post("http://localhost/users")
+            .header("content-type", "application/json")
+            .header("content-length", length)
+            .body(())
+            .unwrap();
+        let (answer, mut frames) = client.send_request(request, false).unwrap();
+        let (first, second) = body.split_at(20);
+        // What comes too late may meet a stream that was reset.
+        for (piece, is_last) in [(first, false), (second, true)] {
+            let _ = frames.send_data(piece.to_owned().into(), is_last);
+        }
+        match answer.await {
+            Ok(answer) => assert_eq!(answer.status(), if is_done { 201 } else { 400 }),
+            Err(error) => assert!(!is_done && error.is_reset(), "{difference}: {error}"),
+        }
+        let login = app.log_in(&format!("{name}@example.com"), PASSWORD).await;
+        assert_eq!(login.status, if is_done { 200 } else { 403 }, "{difference}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -119,6 +120,36 @@ fn in_json_every_line_is_an_object_and_none_is_a_banner() {
     assert_eq!(access["status"], 200);
     assert_eq!(access["client"], "127.0.0.1");
     assert!(events.iter().any(|event| event["message"] == "ended"), "{said}");
+}
+
+/// Whatever time it is where it runs.
+#[test]
+fn lines_have_their_time_in_utc() {
+    for format in ["json", "text"] {
+        let before = now();
+        let mut service =
+            Service::start(&[("LOG_FORMAT", format), ("ACCESS_LOG", "on"), ("TZ", "Asia/Tokyo")]);
+        assert_eq!(service.get("/livez").status, 200);
+        service.terminate();
+        assert!(service.wait().success());
+        let said = service.last_words();
+        let line = said.lines().find(|line| line.contains("/livez")).unwrap();
+        let time = match format {
+            "json" => {
+                let event: Value = serde_json::from_str(line).unwrap();
+                event["timestamp"].as_str().unwrap().to_owned()
+            }
+            _ => line.split(' ').next().unwrap().to_owned(),
+        };
+        assert!(time.ends_with('Z'), "{line}");
+        let time: Timestamp = time.parse().unwrap();
+        assert!(before <= time && time <= now(), "{line}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the service's own clock, as it is another process")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 #[test]

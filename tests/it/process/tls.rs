@@ -83,6 +83,15 @@ async fn the_order_of_the_ciphers_is_ours() {
 }
 
 #[tokio::test]
+async fn who_offers_both_versions_gets_the_newer() {
+    let place = serve(Limits::default()).await;
+    for offered in [[&TLS12, &TLS13], [&TLS13, &TLS12]] {
+        let wire = place.certificate.connect_with(place.served.address, &offered).unwrap();
+        assert_eq!(wire.agreed().1, "TLSv1_3");
+    }
+}
+
+#[tokio::test]
 async fn http_2_is_served_to_who_agrees_on_it() {
     let place = serve(Limits::default()).await;
     let connector = TlsConnector::from(place.certificate.client("h2", rustls::DEFAULT_VERSIONS));
