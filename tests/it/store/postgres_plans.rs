@@ -1,6 +1,8 @@
 //! How PostgreSQL runs the statements of requests, whatever their values: each by an index, so that
 //! its cost does not follow the size of a table.
 
+use std::path::Path;
+
 use post_api::store::postgres::request_statements;
 use tokio_postgres::types::Type;
 
@@ -72,6 +74,52 @@ fn a_search_looks_its_trigrams_up() {
         lines.iter().any(|line| line.contains("Bitmap Index Scan on post_search")),
         "{lines:#?}"
     );
+}
+
+/// A connection runs declared statements and no texts; who opens it sets it up with constants.
+#[test]
+fn no_statement_of_a_request_is_left_out() {
+    const ALLOWED: [(&str, &str); 7] = [
+        ("connect", "batch_execute(DURABLE)"),
+        ("lists", "->&'staticStatement{"),
+        ("session", "prepare_typed_cached(statement.sql,"),
+        ("session", "query_typed(statement.sql,"),
+        ("session", "connection.query(&prepared,"),
+        ("statement", "pubstructStatement{"),
+        ("statement", ":Statement=Statement{"),
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/postgres");
+    let list = std::fs::read_to_string(folder.join("statement.rs")).unwrap();
+    let mut declaring = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let mut source = std::fs::read_to_string(&path).unwrap();
+        source.retain(|character| !character.is_whitespace());
+        for (_, allowed) in ALLOWED.iter().filter(|(file, _)| *file == name) {
+            assert!(source.contains(allowed), "{name} has no {allowed} any more");
+            source = source.replace(allowed, "");
+        }
+        for call in [
+            "Statement{",
+            "execute(",
+            "_typed",
+            "prepare(\"",
+            "query(\"",
+            "simple_query",
+            "copy_in",
+        ] {
+            assert!(!source.contains(call), "{name} has a statement that is not declared: {call}");
+        }
+        if source.contains("statements!{") && name != "statement" {
+            assert!(list.contains(&format!("{name}::STATEMENTS")), "{name} is not listed");
+            declaring += 1;
+        }
+    }
+    assert!(declaring >= 9, "{declaring}");
 }
 
 /// A deletion looks for what goes with it.

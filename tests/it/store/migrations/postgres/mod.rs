@@ -23,6 +23,8 @@ use post_api::store::migrate::{
     Admin as _, Applied, Direction, MigrateError, Migration, POSTGRES, Step, migrate,
 };
 
+use tokio_postgres::error::SqlState;
+
 use self::database::{Database, assert_same};
 use super::super::stores::noon;
 
@@ -39,6 +41,40 @@ pub fn further_files() -> Vec<String> {
     let pair = ["up", "down"].map(|way| format!("{first}.adopt.{way}.sql"));
     let shapes = POSTGRES.iter().map(|migration| format!("{}.shape.txt", migration.revision));
     pair.into_iter().chain(shapes).collect()
+}
+
+#[tokio::test]
+async fn what_no_row_can_be_is_refused() {
+    let database = Database::fresh();
+    database.go_to(POSTGRES.len()).await;
+    database.run(SAMPLE).await;
+    let sql = database.sql().await;
+    for (statement, refusal) in [
+        (
+            "INSERT INTO users (email, password) VALUES ('a@example.com', 'h')",
+            SqlState::UNIQUE_VIOLATION,
+        ),
+        ("INSERT INTO users (email) VALUES ('c@example.com')", SqlState::NOT_NULL_VIOLATION),
+        ("UPDATE users SET created_at = 'noon'", SqlState::INVALID_DATETIME_FORMAT),
+        ("UPDATE posts SET title = NULL", SqlState::NOT_NULL_VIOLATION),
+        ("UPDATE posts SET title = E'a\\x00'", SqlState::CHARACTER_NOT_IN_REPERTOIRE),
+        ("UPDATE posts SET published = 'maybe'", SqlState::INVALID_TEXT_REPRESENTATION),
+        ("UPDATE posts SET owner_id = 99", SqlState::FOREIGN_KEY_VIOLATION),
+        ("UPDATE votes SET dir = 0", SqlState::CHECK_VIOLATION),
+        ("UPDATE votes SET dir = 2", SqlState::CHECK_VIOLATION),
+        ("UPDATE votes SET user_id = 'somebody'", SqlState::INVALID_TEXT_REPRESENTATION),
+        ("INSERT INTO votes (post_id, user_id) VALUES (1, 1)", SqlState::UNIQUE_VIOLATION),
+        ("INSERT INTO votes (post_id, user_id) VALUES (99, 1)", SqlState::FOREIGN_KEY_VIOLATION),
+        ("INSERT INTO votes (post_id, user_id) VALUES (1, 99)", SqlState::FOREIGN_KEY_VIOLATION),
+        (
+            "INSERT INTO vote_counts (post_id, votes) VALUES (99, 0)",
+            SqlState::FOREIGN_KEY_VIOLATION,
+        ),
+    ] {
+        let refused = sql.batch_execute(statement).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&refusal), "{statement}: {refused:?}");
+    }
+    assert_eq!(database.number("SELECT count(*) FROM votes WHERE dir = 1").await, 4);
 }
 
 #[tokio::test]
