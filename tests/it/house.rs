@@ -173,6 +173,21 @@ fn rooms_have_names_that_say_something() {
     }
 }
 
+/// What the page on security takes for proof is there to be run.
+#[test]
+fn tests_that_prove_something_are_there() {
+    let page = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let quoted = page.split('`').skip(1).step_by(2);
+    let named: Vec<_> = quoted.filter(|name| name.contains(".rs::")).collect();
+    assert!(named.len() > 150, "{named:?}");
+    for name in named {
+        let (file, test) = name.split_once("::").unwrap();
+        let folder = if file.starts_with("src/") { root() } else { root().join("tests/it") };
+        let source = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+        assert!(source.contains(&format!("fn {test}(")), "docs/security.md names {name}");
+    }
+}
+
 /// Links and names of files in the documents lead somewhere.
 #[test]
 fn documents_name_only_what_is_there() {
