@@ -143,6 +143,7 @@ macro_rules! every_case_on {
             votes:
                 votes_are_cast_turned_and_withdrawn
                 votes_of_several_add_up
+                of_votes_at_once_the_last_stays
                 a_vote_that_changes_leaves_all_others_alone
                 votes_need_a_post_that_is_seen
                 hiding_a_post_hides_its_votes_from_others

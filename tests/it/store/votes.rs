@@ -7,6 +7,7 @@ use post_api::domain::vote::VoteOutcome::{
 };
 
 use super::stores::{FreshStore, content, seeing_drafts};
+use crate::support::at_once;
 
 pub async fn votes_are_cast_turned_and_withdrawn(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
@@ -43,6 +44,22 @@ pub async fn votes_of_several_add_up(store: &FreshStore) {
 }
 
 /// Neither another's on the same post nor one's own on another.
+/// Those that come at once are cast as if one after the other, in the order in which they came.
+pub async fn of_votes_at_once_the_last_stays(store: &FreshStore) {
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    for (votes, outcomes) in [
+        (vec![1, -1], vec![Added, Changed]),
+        (vec![-1, 1], vec![Added, Changed]),
+        (vec![1, 1, -1], vec![Added, AlreadyCast, Changed]),
+        (vec![-1, 1, -1, 1], vec![Added, Changed, Changed, Changed]),
+    ] {
+        let post = store.write(ada, "post").await.id;
+        let cast = at_once(votes.iter().map(|dir| store.vote(bob, post, *dir))).await;
+        assert_eq!(cast, outcomes, "{votes:?}");
+        assert_eq!(store.count(ada, post).await, *votes.last().unwrap(), "{votes:?}");
+    }
+}
+
 pub async fn a_vote_that_changes_leaves_all_others_alone(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let (first, second) = (store.write(ada, "first").await.id, store.write(ada, "second").await.id);
