@@ -93,7 +93,7 @@ impl Input for NewPassword {
     const BODY: BodyKind = BodyKind::Json;
 
     fn read(request: &mut Reading<'_>) -> Option<Self> {
-        let rules = request.policy().passwords;
+        let rules = &request.policy().passwords;
         let body = request.object(Some("current_password"))?;
         let current_password = request.required(&body, "current_password", secret_text);
         let new_password = request.required(&body, "new_password", |value| password(value, rules));

@@ -25,7 +25,7 @@ impl Input for Query {
     const BODY: BodyKind = BodyKind::Ignored;
 
     fn read(request: &mut Reading<'_>) -> Option<Self> {
-        let policy = *request.policy();
+        let policy = request.policy();
         let is_bounded = policy.posts_default_limit.is_some();
         let limit = request.query("limit", |text| limit(text, is_bounded));
         let skip = request.query("skip", skip);

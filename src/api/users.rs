@@ -77,7 +77,7 @@ impl Input for SignUp {
     const BODY: BodyKind = BodyKind::Json;
 
     fn read(request: &mut Reading<'_>) -> Option<Self> {
-        let rules = request.policy().passwords;
+        let rules = &request.policy().passwords;
         let body = request.object(Some("password"))?;
         let email = request.required(&body, "email", email);
         let password = request.required(&body, "password", |value| password(value, rules));
@@ -172,7 +172,7 @@ pub(super) fn email(value: &Value) -> Result<Email, Problem> {
     })
 }
 
-pub(super) fn password(value: &Value, rules: PasswordRules) -> Result<SecretString, Problem> {
+pub(super) fn password(value: &Value, rules: &PasswordRules) -> Result<SecretString, Problem> {
     accept_password(text(value)?, rules).map_err(|refused| match refused {
         RefusedPassword::TooShort { least } => {
             let message = format!("String should have at least {least} characters");
@@ -182,7 +182,7 @@ pub(super) fn password(value: &Value, rules: PasswordRules) -> Result<SecretStri
             let message = format!("String should have at most {most} characters");
             Problem::new("string_too_long", message).with("max_length", most)
         }
-        RefusedPassword::TooCommon => {
+        RefusedPassword::TooCommon | RefusedPassword::ForbiddenWord => {
             Problem::value_error(format!("Value error, {refused}"), &refused.to_string())
         }
     })

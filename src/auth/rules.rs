@@ -15,6 +15,8 @@ pub enum RefusedPassword {
     TooLong { most: usize },
     #[error("this password is too common")]
     TooCommon,
+    #[error("this password contains a word that is easily guessed here")]
+    ForbiddenWord,
 }
 
 /// Takes the password exactly as it is, if the rules accept it.
@@ -23,7 +25,7 @@ pub enum RefusedPassword {
 /// The first rule that it breaks.
 pub fn accept_password(
     password: &str,
-    rules: PasswordRules,
+    rules: &PasswordRules,
 ) -> Result<SecretString, RefusedPassword> {
     let length = password.chars().count();
     if length < rules.minimum_length {
@@ -34,6 +36,10 @@ pub fn accept_password(
     }
     if rules.blocklist && is_common(password) {
         return Err(RefusedPassword::TooCommon);
+    }
+    let lower_case = password.to_lowercase();
+    if rules.forbidden_words.iter().any(|word| lower_case.contains(&**word)) {
+        return Err(RefusedPassword::ForbiddenWord);
     }
     Ok(SecretString::from(password))
 }

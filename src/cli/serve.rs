@@ -91,7 +91,7 @@ fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
         passwords,
         tokens,
         clock,
-        policy: settings.policy,
+        policy: settings.policy.clone(),
         rate_limits,
         background: Background::default(),
         unanswered: Unanswered::default(),

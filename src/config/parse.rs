@@ -160,8 +160,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn policy(&mut self, is_reference: bool) -> Policy {
-        let preset = if is_reference { Policy::reference() } else { Policy::default() };
-        let mut policy = preset;
+        let mut policy = if is_reference { Policy::reference() } else { Policy::default() };
         if self.is_given("DRAFTS") {
             policy.drafts = self.choice(
                 "DRAFTS",
@@ -183,7 +182,7 @@ impl<'a> Parser<'a> {
             unused: self.days("REFRESH_TOKEN_EXPIRE_DAYS"),
             longest: self.days("SESSION_EXPIRE_DAYS"),
         };
-        policy.passwords = self.password_rules(preset.passwords);
+        self.password_rules(&mut policy.passwords);
         policy
     }
 
@@ -255,15 +254,26 @@ impl<'a> Parser<'a> {
         rate
     }
 
-    fn password_rules(&mut self, preset: PasswordRules) -> PasswordRules {
-        let mut rules = preset;
+    fn password_rules(&mut self, rules: &mut PasswordRules) {
         if self.is_given("PASSWORD_MIN_LENGTH") {
             rules.minimum_length = self.number("PASSWORD_MIN_LENGTH", 0..=4096);
         }
         if self.is_given("PASSWORD_BLOCKLIST") {
             rules.blocklist = self.switch("PASSWORD_BLOCKLIST");
         }
-        rules
+        rules.forbidden_words = self.forbidden_words();
+    }
+
+    fn forbidden_words(&mut self) -> Vec<String> {
+        const NAME: &str = "PASSWORD_FORBIDDEN_WORDS";
+        const SHORTEST: usize = 3;
+        let text = self.text(NAME).to_lowercase();
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.map(str::to_owned).collect();
+        if let Some(short) = words.iter().find(|word| word.chars().count() < SHORTEST) {
+            self.fault(NAME, short, "give words of three characters or more, separated by commas");
+        }
+        words
     }
 
     /// The database that the reference's five settings name; all or none must be there.

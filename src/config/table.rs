@@ -124,6 +124,11 @@ pub const SETTINGS: &[Setting] = &[
     preset("PASSWORD_MIN_LENGTH", "8", "0", "Fewest characters of a new password, 0 to 4096."),
     preset("PASSWORD_BLOCKLIST", "on", "off", "Whether very common passwords are refused."),
     setting(
+        "PASSWORD_FORBIDDEN_WORDS",
+        "",
+        "Words that no new password may contain, in whatever case, separated by commas: what is guessed first here, such as the names of the service, its owner and its town. Three characters or more each.",
+    ),
+    setting(
         "CONFIRM_DELETION",
         "off",
         "Whether the deletion of an account asks for its password, in the header `X-Confirm-Password` or as `current_password` in the body.",

@@ -13,15 +13,18 @@ pub enum Drafts {
 }
 
 /// Which passwords are accepted at sign-up. Existing accounts are not affected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordRules {
     /// Fewest characters (Unicode scalar values); 0 accepts any.
     pub minimum_length: usize,
     /// Whether very common passwords are refused (OWASP ASVS 5.0, 6.2.4).
     pub blocklist: bool,
+    /// Words that no password may contain, in lower case: those that are guessed first where the service
+    /// runs (OWASP ASVS 5.0, 6.1.2).
+    pub forbidden_words: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub drafts: Drafts,
     /// Posts in a list that was asked for without `limit`; `None` gives all of them, and
@@ -59,7 +62,11 @@ impl Policy {
             drafts: Drafts::Visible,
             posts_default_limit: None,
             public_emails: true,
-            passwords: PasswordRules { minimum_length: 0, blocklist: false },
+            passwords: PasswordRules {
+                minimum_length: 0,
+                blocklist: false,
+                forbidden_words: Vec::new(),
+            },
             confirmed_deletion: false,
             sessions: SessionTimes::default(),
         }
@@ -72,7 +79,11 @@ impl Default for Policy {
             drafts: Drafts::Private,
             posts_default_limit: Some(100),
             public_emails: false,
-            passwords: PasswordRules { minimum_length: 8, blocklist: true },
+            passwords: PasswordRules {
+                minimum_length: 8,
+                blocklist: true,
+                forbidden_words: Vec::new(),
+            },
             confirmed_deletion: false,
             sessions: SessionTimes::default(),
         }

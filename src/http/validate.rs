@@ -65,9 +65,9 @@ pub struct Object {
     secret: Option<&'static str>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     #[must_use]
-    pub fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &'a Policy {
         self.policy
     }
 

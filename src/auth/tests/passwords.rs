@@ -10,7 +10,8 @@ use super::CHEAP;
 use crate::auth::{HashingError, Passwords, RefusedPassword, Strength, Verdict, accept_password};
 use crate::domain::policy::PasswordRules;
 
-const ANY: PasswordRules = PasswordRules { minimum_length: 0, blocklist: false };
+const ANY: PasswordRules =
+    PasswordRules { minimum_length: 0, blocklist: false, forbidden_words: Vec::new() };
 
 /// The longest password there is has 4096 characters, however many bytes they take.
 #[tokio::test]
@@ -18,7 +19,7 @@ async fn the_longest_password_is_hashed_and_known_again() {
     let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
     for character in ["x", "ä"] {
         let longest = character.repeat(4096);
-        let accepted = accept_password(&longest, ANY).unwrap();
+        let accepted = accept_password(&longest, &ANY).unwrap();
         let hash = passwords.hash(accepted.clone()).await.unwrap();
         assert_eq!(passwords.verify(accepted, Some(hash)).await.unwrap(), Verdict::Right);
     }
@@ -43,7 +44,7 @@ async fn a_longer_password_belongs_to_nobody() {
     let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
     for length in [4097, 4098, 10_000] {
         let longer = "x".repeat(length);
-        let refused = accept_password(&longer, ANY).unwrap_err();
+        let refused = accept_password(&longer, &ANY).unwrap_err();
         assert_eq!(refused, RefusedPassword::TooLong { most: 4096 });
         let hash = passwords.hash(SecretString::from(longer.clone())).await.unwrap();
         let verdict = passwords.verify(SecretString::from(longer), Some(hash)).await.unwrap();
@@ -53,14 +54,27 @@ async fn a_longer_password_belongs_to_nobody() {
 
 #[test]
 fn the_shortest_password_is_as_long_as_the_rules_say() {
-    let rules = PasswordRules { minimum_length: 9, blocklist: true };
-    accept_password("jx7 qv-wé", rules).unwrap();
+    let rules = PasswordRules { minimum_length: 9, blocklist: true, ..ANY };
+    accept_password("jx7 qv-wé", &rules).unwrap();
     for shorter in ["jx7 qv-w", "éééééééé", ""] {
-        let refused = accept_password(shorter, rules).unwrap_err();
+        let refused = accept_password(shorter, &rules).unwrap_err();
         assert_eq!(refused, RefusedPassword::TooShort { least: 9 }, "{shorter}");
     }
-    assert_eq!(accept_password("password123", rules).unwrap_err(), RefusedPassword::TooCommon);
-    accept_password("password123", PasswordRules { blocklist: false, ..rules }).unwrap();
+    assert_eq!(accept_password("password123", &rules).unwrap_err(), RefusedPassword::TooCommon);
+    accept_password("password123", &PasswordRules { blocklist: false, ..rules }).unwrap();
+}
+
+#[test]
+fn a_forbidden_word_is_found_wherever_and_however_it_stands() {
+    let forbidden_words = ["acme", "zürich", "42nd street"].map(str::to_owned).to_vec();
+    let rules = PasswordRules { forbidden_words, ..ANY };
+    for password in ["acme", "xxACMExx", "My Acme 2026!", "in ZÜRICH again", "no 42nd Street"] {
+        let refused = accept_password(password, &rules).unwrap_err();
+        assert_eq!(refused, RefusedPassword::ForbiddenWord, "{password}");
+    }
+    for password in ["a c m e", "zurich", "42nd  street", ""] {
+        accept_password(password, &rules).unwrap();
+    }
 }
 
 /// Sixteen for each thread: a second thread is twice the room.

@@ -3,7 +3,7 @@
 use post_api::domain::policy::{Drafts, PasswordRules, Policy};
 use serde_json::json;
 
-use crate::support::TestApp;
+use crate::support::{Answer, PASSWORD, TestApp};
 
 /// What an operator can switch.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,16 +91,41 @@ async fn addresses_alone() {
 
 #[tokio::test]
 async fn the_length_of_passwords_alone() {
-    let passwords = PasswordRules { minimum_length: 0, blocklist: true };
+    let passwords =
+        PasswordRules { minimum_length: 0, blocklist: true, forbidden_words: Vec::new() };
     let policy = Policy { passwords, ..Policy::default() };
     assert_eq!(observe(policy).await, Looseness { short_passwords: true, ..STRICT });
 }
 
 #[tokio::test]
 async fn the_blocklist_of_passwords_alone() {
-    let passwords = PasswordRules { minimum_length: 8, blocklist: false };
+    let passwords =
+        PasswordRules { minimum_length: 8, blocklist: false, forbidden_words: Vec::new() };
     let policy = Policy { passwords, ..Policy::default() };
     assert_eq!(observe(policy).await, Looseness { common_passwords: true, ..STRICT });
+}
+
+/// At sign-up and when the password is changed; what is there already is asked for as before.
+#[tokio::test]
+async fn words_that_are_forbidden() {
+    let refused = |answer: Answer| {
+        let detail = answer.expect(422).json()["detail"][0].clone();
+        assert_eq!(
+            detail["msg"],
+            "Value error, this password contains a word that is easily guessed here"
+        );
+        assert_eq!(detail["input"], "**********");
+    };
+    let mut policy = Policy::default();
+    policy.passwords.forbidden_words = vec!["lantern".to_owned()];
+    let strict = TestApp::with(policy).await;
+    let account = json!({"email": "ada@example.com", "password": PASSWORD});
+    refused(strict.anonymous().post("/users", &account).await);
+    let account = json!({"email": "ada@example.com", "password": "94 moss anchors"});
+    let answer = strict.anonymous().post("/users", &account).await.expect(201);
+    let ada = strict.with_token(&strict.token_for(answer.json()["id"].as_i64().unwrap()));
+    refused(ada.change_password("94 moss anchors", "Lantern 94 moss").await);
+    ada.change_password("94 moss anchors", "95 moss anchors").await.expect(200);
 }
 
 /// Where drafts are visible they are posts like others, and changed by their owner alone.

@@ -81,12 +81,16 @@ fn the_preset_for_the_reference_can_be_overridden_one_by_one() {
     let preset = load(&[("COMPAT", "reference")]).policy;
     assert_eq!(preset, Policy::reference());
     assert_ne!(preset, Policy::default());
-    let changes: [(&str, &str, Change); 5] = [
+    let changes: [(&str, &str, Change); 6] = [
         ("DRAFTS", "private", |policy| policy.drafts = Drafts::Private),
         ("POSTS_DEFAULT_LIMIT", "7", |policy| policy.posts_default_limit = Some(7)),
         ("PUBLIC_EMAILS", "off", |policy| policy.public_emails = false),
         ("PASSWORD_MIN_LENGTH", "9", |policy| policy.passwords.minimum_length = 9),
         ("PASSWORD_BLOCKLIST", "on", |policy| policy.passwords.blocklist = true),
+        ("PASSWORD_FORBIDDEN_WORDS", " Acme, ZÜRICH,,42nd Street ", |policy| {
+            let words = ["acme", "zürich", "42nd street"].map(str::to_owned);
+            policy.passwords.forbidden_words = words.to_vec();
+        }),
     ];
     for (name, value, change) in changes {
         let mut expected = Policy::reference();

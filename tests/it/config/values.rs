@@ -46,7 +46,7 @@ fn every_setting_takes_what_it_should() {
 
 #[test]
 fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
-    let refused: [(&str, &[&str]); 34] = [
+    let refused: [(&str, &[&str]); 35] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         (
@@ -93,6 +93,7 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
         ("ACCESS_LOG", &["all"]),
         ("LOG_FORMAT", &["xml"]),
         ("LOG_LEVEL", &["loud", "off"]),
+        ("PASSWORD_FORBIDDEN_WORDS", &["ab", "acme, éé"]),
     ];
     for (name, values) in refused {
         for value in values {
@@ -107,7 +108,7 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
 }
 
 /// Free texts: any value of theirs is one.
-const TEXTS: [&str; 2] = ["HOST", "DATA_DIR"];
+const TEXTS: [&str; 3] = ["HOST", "DATA_DIR", "PASSWORD_FORBIDDEN_WORDS"];
 
 /// The reference's settings for its database.
 const FIVE: [&str; 5] = [

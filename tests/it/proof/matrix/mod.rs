@@ -38,8 +38,7 @@ fn targets(operation: &Operation) -> &'static [Target] {
     }
 }
 
-fn is_of_mode(target: Target, policy: Policy) -> bool {
-    let is_reference = policy == Policy::reference();
+fn is_of_mode(target: Target, is_reference: bool) -> bool {
     match target {
         Target::Draft => !is_reference,
         Target::VisibleDraft => is_reference,
@@ -75,10 +74,11 @@ async fn every_operation_by_every_caller_on_every_target_on_postgresql() {
 async fn walk(engine: Engine) {
     let mut cells = 0;
     for policy in [Policy::default(), Policy::reference()] {
+        let is_reference = policy == Policy::reference();
         let mut world = World::build(engine, policy).await;
         let operations = Operation::all(&world.app).await;
         assert_complete(&operations);
-        for row in ROWS.iter().filter(|row| is_of_mode(row.target, policy)) {
+        for row in ROWS.iter().filter(|row| is_of_mode(row.target, is_reference)) {
             let operation = operations.iter().find(|found| found.name() == row.operation).unwrap();
             for caller in Caller::ALL {
                 let cell = row.cell(caller.standing());

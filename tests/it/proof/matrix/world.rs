@@ -57,8 +57,9 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn build(engine: Engine, policy: Policy) -> Self {
+        let is_reference = policy == Policy::reference();
         let app = TestApp::set_up(Setup { engine, policy, ..Setup::default() }).await;
-        Self::populate(app, policy == Policy::reference()).await
+        Self::populate(app, is_reference).await
     }
 
     /// The same anew on the same database, with other numbers.
