@@ -21,7 +21,7 @@ pub use certificate::Certificate;
 pub use clock::TestClock;
 pub use cluster::{Cluster, TestDatabase};
 pub use forged::{forge, forge_text, forge_with, forge_with_sha512};
-pub use parallel::{at_once, begin_and_drop, within_turns};
+pub use parallel::{at_once, begin_and_drop, longer_and_longer, within_turns};
 pub use persona::Persona;
 pub use process::Service;
 pub use served::{Served, shell};

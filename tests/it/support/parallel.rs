@@ -33,6 +33,11 @@ pub async fn begin_and_drop<F: Future>(future: F) {
     .await;
 }
 
+/// Turns after which to leave: few at first, and more than anything takes at last.
+pub fn longer_and_longer() -> impl Iterator<Item = usize> {
+    std::iter::once(0).chain((0..usize::BITS).map(|doublings| 1 << doublings))
+}
+
 /// What it came to within so many turns of everything else; after them whoever waited for it leaves.
 pub async fn within_turns<F: Future>(turns: usize, work: F) -> Option<F::Output> {
     let mut work = std::pin::pin!(work);
