@@ -185,22 +185,25 @@ pub(super) async fn go_on(app: &Arc<App>, client: Client, token: &str) -> ApiRes
         return Err(ApiError::InvalidGrant);
     };
     let salt = draw_salt().map_err(ApiError::internal)?;
+    let (whole, now) = (secrets.whole_hash(id), app.clock.now());
+    let first_asked = app.unanswered.first_asked(&whole, now);
     let next = secrets.next(salt);
-    let now = app.clock.now();
-    let presented = secrets.link_hash();
     let rotation = Rotation {
         id,
         family: secrets.family_hash(),
-        presented,
+        presented: secrets.link_hash(),
         next: next.link_hash(),
         salt,
         now,
-        first_asked: app.unanswered.ask(presented, now),
+        first_asked,
         expires_at: later(now, app.policy.sessions.unused),
     };
-    let rotated = audit::complete(app, |app| rotate(app, client, rotation)).await?;
-    app.unanswered.answer(&presented);
-    let (user_id, mark, next) = match rotated {
+    let rotated = audit::complete(app, |app| rotate(app, client, rotation)).await;
+    match &rotated {
+        Ok(_) => app.unanswered.forget(&whole),
+        Err(_) => app.unanswered.remember(whole, first_asked),
+    }
+    let (user_id, mark, next) = match rotated? {
         RotateSession::Rotated(user_id, mark) => (user_id, mark, next),
         RotateSession::Repeated(user_id, mark, salt) => (user_id, mark, secrets.next(salt)),
         RotateSession::Reused(_) | RotateSession::NoSuchSession => {

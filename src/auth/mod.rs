@@ -23,7 +23,7 @@ pub use key_pair::{KeyPair, PublicKey, UnusablePair};
 pub use keys::Keys;
 pub use password::{Passwords, Verdict};
 pub use refresh::{RefreshSecrets, draw_salt};
-pub use rules::{RefusedPassword, accept_password};
+pub use rules::{RefusedPassword, accept_password, fold_case};
 pub use signatures::Numbers;
 pub use stored_hash::Strength;
 pub use token::{InvalidToken, TokenError, Tokens};

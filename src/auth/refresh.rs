@@ -66,6 +66,12 @@ impl RefreshSecrets {
         Sha256::digest(self.link).into()
     }
 
+    /// Of all that the client sent: what another has made up of a part of it has another.
+    #[must_use]
+    pub fn whole_hash(&self, id: SessionId) -> TokenHash {
+        Sha256::digest(self.token(id)).into()
+    }
+
     /// The successor: the same to whoever has this one and the salt.
     #[must_use]
     pub fn next(&self, salt: Salt) -> Self {

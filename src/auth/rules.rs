@@ -37,9 +37,20 @@ pub fn accept_password(
     if rules.blocklist && is_common(password) {
         return Err(RefusedPassword::TooCommon);
     }
-    let lower_case = password.to_lowercase();
-    if rules.forbidden_words.iter().any(|word| lower_case.contains(&**word)) {
-        return Err(RefusedPassword::ForbiddenWord);
+    if !rules.forbidden_words.is_empty() {
+        let folded = fold_case(password);
+        if rules.forbidden_words.iter().any(|word| folded.contains(&**word)) {
+            return Err(RefusedPassword::ForbiddenWord);
+        }
     }
     Ok(SecretString::from(password))
+}
+
+/// The text as forbidden words are looked for: small and capital letters are the same, the Turkish ones
+/// too, and ß is ss. Letters that are put together from several characters stay what they are.
+#[must_use]
+pub fn fold_case(text: &str) -> String {
+    const DOT_ABOVE: char = '\u{307}';
+    let folded = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    folded.filter(|character| *character != DOT_ABOVE).collect()
 }

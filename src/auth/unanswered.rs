@@ -1,6 +1,7 @@
-//! Refresh tokens whose exchange was begun and not answered: the database was out of reach, or took longer
-//! than its client waited. Repeats of it are judged by when it was first asked for, so that a fault of ours
-//! never looks like a theft. Not here: how long a repeat is granted at all, that is the session's.
+//! Refresh tokens whose exchange has failed for a fault of ours, though it may have been carried out: the
+//! database was out of reach, or took too long. Repeats of it are judged by when it was first asked for, so
+//! that such a fault does not look like a theft. Whoever leaves before the answer is not remembered: a thief
+//! could do that whenever it served them. Not here: how long a repeat is granted at all, that is the session's.
 //!
 //! A process knows its own alone: a repeat that meets another replica is judged by its own time.
 
@@ -9,30 +10,34 @@ use quick_cache::sync::Cache;
 
 use crate::domain::session::TokenHash;
 
-/// Exchanges that are remembered. Beyond them the one that was asked for least lately goes.
+/// Exchanges that are remembered. Beyond them some go that were not asked for lately: their repeats are
+/// judged by their own time.
 const PLACES: usize = 4096;
 
 /// How long one is: a fault that lasts longer looks like any silence.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
-/// When exchanges that have no answer were first asked for.
+/// When exchanges that have failed for faults of ours were first asked for, by the hash of the whole token.
 pub struct Unanswered {
     since: Cache<TokenHash, Timestamp>,
 }
 
 impl Unanswered {
-    /// An exchange of this token is asked for now; tells when it first was.
+    /// When the exchange was first asked for, if it is asked for now.
     #[must_use]
-    pub fn ask(&self, presented: TokenHash, now: Timestamp) -> Timestamp {
-        let earlier = self.since.get(&presented);
-        let first = earlier.filter(|first| now.duration_since(*first) <= LONGEST).unwrap_or(now);
-        self.since.insert(presented, first);
-        first
+    pub fn first_asked(&self, token: &TokenHash, now: Timestamp) -> Timestamp {
+        let earlier = self.since.get(token);
+        earlier.filter(|first| now.duration_since(*first) <= LONGEST).unwrap_or(now)
+    }
+
+    /// The exchange that was first asked for then has failed for a fault of ours.
+    pub fn remember(&self, token: TokenHash, first_asked: Timestamp) {
+        self.since.insert(token, first_asked);
     }
 
     /// The exchange has an answer.
-    pub fn answer(&self, presented: &TokenHash) {
-        self.since.remove(presented);
+    pub fn forget(&self, token: &TokenHash) {
+        self.since.remove(token);
     }
 }
 
@@ -53,30 +58,29 @@ mod tests {
     #[test]
     fn repeats_count_from_the_first_until_there_is_an_answer() {
         let unanswered = Unanswered::default();
-        assert_eq!(unanswered.ask([1; 32], at(0)), at(0));
-        assert_eq!(unanswered.ask([1; 32], at(11)), at(0));
-        assert_eq!(unanswered.ask([2; 32], at(12)), at(12));
-        assert_eq!(unanswered.ask([1; 32], at(300)), at(0));
-        unanswered.answer(&[1; 32]);
-        assert_eq!(unanswered.ask([1; 32], at(301)), at(301));
-        assert_eq!(unanswered.ask([2; 32], at(302)), at(12));
+        assert_eq!(unanswered.first_asked(&[1; 32], at(0)), at(0));
+        assert_eq!(unanswered.first_asked(&[1; 32], at(11)), at(11), "nothing has failed");
+        unanswered.remember([1; 32], at(11));
+        assert_eq!(unanswered.first_asked(&[1; 32], at(311)), at(11));
+        assert_eq!(unanswered.first_asked(&[2; 32], at(12)), at(12), "another");
+        unanswered.forget(&[1; 32]);
+        assert_eq!(unanswered.first_asked(&[1; 32], at(20)), at(20));
     }
 
     #[test]
-    fn a_silence_that_lasts_is_forgotten() {
+    fn a_fault_that_lasts_is_forgotten() {
         let unanswered = Unanswered::default();
-        let _ = unanswered.ask([1; 32], at(0));
-        assert_eq!(unanswered.ask([1; 32], at(301)), at(301));
-        assert_eq!(unanswered.ask([1; 32], at(600)), at(301));
+        unanswered.remember([1; 32], at(0));
+        assert_eq!(unanswered.first_asked(&[1; 32], at(301)), at(301));
     }
 
     #[test]
-    fn of_too_many_the_first_are_forgotten() {
+    fn so_many_are_remembered_and_no_more() {
         let unanswered = Unanswered::default();
         for number in 0..100_000_u64 {
             let mut token = [0; 32];
             token[..8].copy_from_slice(&number.to_be_bytes());
-            let _ = unanswered.ask(token, at(0));
+            unanswered.remember(token, at(0));
         }
         assert!(unanswered.since.len() <= PLACES, "{}", unanswered.since.len());
     }

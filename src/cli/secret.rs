@@ -1,5 +1,7 @@
 //! `post-api secret`: the secret that the service made for itself.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
@@ -8,6 +10,9 @@ use super::exit::Exit;
 use super::inspect::print;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, SECRET_FILE, Settings, rotate_secret};
+
+/// How long a service may go on signing with the secret before after the next one has begun.
+const HANDOVER: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub(super) struct SecretArguments {
@@ -31,7 +36,8 @@ pub(super) fn run(arguments: &SecretArguments) -> Result<(), Exit> {
     let settings = Settings::load(&arguments.source.read()?)?;
     let SecretCommand::Rotate { drop_old } = arguments.command;
     check_place(&settings)?;
-    let old_tokens_end = SystemClock.now().checked_sub(settings.token_lifetime);
+    let last_use = settings.token_lifetime.saturating_add(HANDOVER);
+    let old_tokens_end = SystemClock.now().checked_sub(last_use);
     let kept_since = old_tokens_end.ok().filter(|_| !drop_old);
     let kept = rotate_secret(&settings.data_dir, settings.algorithm, kept_since)
         .context("the secret cannot be replaced, and is as it was")?;

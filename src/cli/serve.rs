@@ -14,9 +14,9 @@ use super::keys::open_keys;
 use super::tls::{open_tls, watch};
 use super::{ServeArguments, make_private_folder};
 use crate::api::{self, openapi};
-use crate::auth::{Passwords, Tokens, Unanswered};
+use crate::auth::{Keys, Passwords, Tokens, Unanswered};
 use crate::clock::SystemClock;
-use crate::config::{Database, Fault, LogFormat, Settings, Source};
+use crate::config::{Database, Fault, LogFormat, Settings, Source, note_signing};
 use crate::http::{self, App, Background, LargeAnswers, LargeBodies, Limits, Pages, Shell};
 use crate::rate_limits::{RateLimits, SinceStart, Stopwatch, StoredFailures};
 use crate::store::Store;
@@ -46,12 +46,18 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
 async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     let tls = open_tls(settings)?;
     let store = open_store(&settings.database, is_upgraded).await?;
-    let app = open(settings, store)?;
+    let (keys, kept) = open_keys(settings)?;
+    let app = open(settings, store, keys)?;
     let listener = http::listen(&settings.host, settings.port)
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
     warn_of(&settings.warning_at(address.ip()));
+    // Not before: a second service that finds the port taken signs nothing.
+    if let Some(secret) = kept {
+        note_signing(&settings.data_dir, &secret, settings.algorithm)
+            .context("which secret signs cannot be noted")?;
+    }
     let shell = Shell {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
@@ -66,17 +72,15 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     announce(settings, &format!("{scheme}://{address}"));
-    http::serve(listener, routes, Limits::default(), tls, end)
-        .await
-        .context("the listener failed")?;
+    let served = http::serve(listener, routes, Limits::default(), tls, end).await;
     background.end(BACKGROUND_TIME).await;
+    served.context("the listener failed")?;
     tracing::info!("ended");
     Ok(())
 }
 
-fn open(settings: &Settings, store: Arc<dyn Store>) -> Result<App, Exit> {
+fn open(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<App, Exit> {
     let clock = Arc::new(SystemClock);
-    let keys = open_keys(settings)?;
     let rate_limits = rate_limits(settings, &store, clock.clone(), keys.pseudonym_key());
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
         .context("tokens cannot be signed")?;

@@ -9,6 +9,7 @@ mod readers;
 mod render;
 mod secret;
 mod secret_file;
+mod signing_file;
 mod source;
 mod table;
 
@@ -27,6 +28,7 @@ use self::parse::Parser;
 
 pub use render::{effective, env_example, procfile, settings_page};
 pub use secret_file::{SECRET_FILE, keep_secrets, rotate_secret};
+pub use signing_file::note_signing;
 pub use source::Source;
 pub use table::{SETTINGS, Setting};
 

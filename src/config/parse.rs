@@ -14,7 +14,7 @@ use super::readers::warning_of;
 use super::source::Source;
 use super::table::SETTINGS;
 use super::{Database, Fault, Settings, TlsFiles};
-use crate::auth::{Algorithm, Strength};
+use crate::auth::{Algorithm, Strength, fold_case};
 use crate::domain::policy::{Drafts, PasswordRules, Policy, SessionTimes};
 use crate::http::{Origins, TrustedProxies};
 use crate::rate_limits::{Rate, Rates};
@@ -267,7 +267,7 @@ impl<'a> Parser<'a> {
     fn forbidden_words(&mut self) -> Vec<String> {
         const NAME: &str = "PASSWORD_FORBIDDEN_WORDS";
         const SHORTEST: usize = 3;
-        let text = self.text(NAME).to_lowercase();
+        let text = fold_case(&self.text(NAME));
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let words: Vec<String> = words.map(str::to_owned).collect();
         if let Some(short) = words.iter().find(|word| word.chars().count() < SHORTEST) {

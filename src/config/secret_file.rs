@@ -1,6 +1,6 @@
 //! The secrets that the service makes for itself, in a file of the data folder: one a line, the newest
-//! first. There are several of them while tokens of the old ones are in use. A file beside it names the one
-//! that signs: with a new one nothing is signed before the next start, whenever that is.
+//! first. There are several of them while tokens of the old ones are in use. Which one signs is noted by
+//! `signing_file`.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
@@ -13,13 +13,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::secret::{check_secret, split_secrets};
-use crate::auth::{Algorithm, Keys};
+use super::signing_file::{name_of, read_signing};
+use crate::auth::Algorithm;
 
 /// The file, in the data folder.
 pub const SECRET_FILE: &str = "secret_key";
-
-/// The file that names the secret with which the service signs; it is as old as that has been so.
-const SIGNING_FILE: &str = "secret_key.signing";
 
 /// Secrets that are kept at once, the one that signs included.
 const MOST_SECRETS: usize = 8;
@@ -37,19 +35,12 @@ pub fn keep_secrets(data_dir: &Path, algorithm: Algorithm) -> io::Result<Vec<Sec
     // Of two processes that start at once, one made it and both read it.
     let secrets = read(&path, algorithm)?;
     warn_of_readers(&path)?;
-    let secrets: Vec<_> = secrets.into_iter().map(SecretString::from).collect();
-    if let Some(first) = secrets.first()
-        && let Err(error) = remember_signing(data_dir, &name_of(first, algorithm)?)
-    {
-        // Not known which, none of them is dropped.
-        tracing::warn!(error = %error, "which secret signs cannot be kept");
-    }
-    Ok(secrets)
+    Ok(secrets.into_iter().map(SecretString::from).collect())
 }
 
 /// Puts a new secret before those of the file, and tells how many others it still holds. Without a
 /// moment that is none. With one it is the secret that signs until the next start, and those before that
-/// if they were retired after that moment; one that has never signed is not needed.
+/// if they were retired after that moment. Of too many those go first that have never signed.
 ///
 /// A service that runs goes on with what it has read. If this fails the file is as it was.
 ///
@@ -81,50 +72,34 @@ pub fn rotate_secret(
     Ok(secrets.len() - 1)
 }
 
-/// Leaves the secret that signs, and those before it if they were retired after the moment.
+/// Leaves room for one more, the secret that signs, those before it if they were retired after the moment,
+/// and those after it, with which the next start may be about to sign.
 fn drop_unneeded(
     secrets: &mut Vec<String>,
     data_dir: &Path,
     algorithm: Algorithm,
     moment: Timestamp,
 ) -> io::Result<()> {
-    let path = data_dir.join(SIGNING_FILE);
-    let names = secrets.iter().map(|secret| name_of(&SecretString::from(&**secret), algorithm));
-    let names = names.collect::<io::Result<Vec<_>>>()?;
-    let signing = read_if_there(&path)?;
-    let position = names.iter().position(|name| Some(name) == signing.as_ref());
+    let signing = read_signing(data_dir)?;
+    let mut names = secrets.iter().map(|secret| name_of(secret, algorithm));
+    let position = match &signing {
+        Some(signing) => names.position(|name| name.is_ok_and(|name| name == signing.name)),
+        None => None,
+    };
     // Nobody knows which one signs, so that each of them may.
-    let Some(position) = position else {
+    let (Some(mut position), Some(signing)) = (position, signing) else {
         secrets.truncate(MOST_SECRETS - 1);
         return Ok(());
     };
-    secrets.drain(..position);
-    let signs_since = std::fs::metadata(&path)?.modified()?;
-    let signs_since = Timestamp::try_from(signs_since).map_err(io::Error::other)?;
-    secrets.truncate(if signs_since < moment { 1 } else { MOST_SECRETS - 1 });
+    if signing.since < moment {
+        secrets.truncate(position + 1);
+    }
+    while secrets.len() > MOST_SECRETS - 1 && position > 0 {
+        position -= 1;
+        secrets.remove(position);
+    }
+    secrets.truncate(MOST_SECRETS - 1);
     Ok(())
-}
-
-fn name_of(secret: &SecretString, algorithm: Algorithm) -> io::Result<String> {
-    Keys::name_of(secret, algorithm).map_err(io::Error::other)
-}
-
-/// Nothing is written while the same secret goes on signing.
-fn remember_signing(data_dir: &Path, name: &str) -> io::Result<()> {
-    let path = data_dir.join(SIGNING_FILE);
-    if read_if_there(&path)?.is_some_and(|kept| kept == name) {
-        return Ok(());
-    }
-    std::fs::rename(write_draft(&path, name)?, &path)?;
-    keep_name(&path)
-}
-
-fn read_if_there(path: &Path) -> io::Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text.trim_end().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
-    }
 }
 
 fn read(path: &Path, algorithm: Algorithm) -> io::Result<Vec<String>> {
@@ -180,7 +155,7 @@ fn take_the_place(draft: &Path, path: &Path, before: &Metadata) -> io::Result<()
 }
 
 /// A file beside it that is on the disk, whole.
-fn write_draft(path: &Path, text: &str) -> io::Result<PathBuf> {
+pub(super) fn write_draft(path: &Path, text: &str) -> io::Result<PathBuf> {
     // Not a process's number: in a container that is always the same, and a draft that was left by
     // one that was killed would stand in the way for ever.
     let number = getrandom::u64().map_err(io::Error::other)?;
@@ -202,6 +177,6 @@ fn write_new(draft: &Path, text: &str) -> io::Result<()> {
 }
 
 /// The name must reach the disk too: with the key every token would be lost.
-fn keep_name(path: &Path) -> io::Result<()> {
+pub(super) fn keep_name(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

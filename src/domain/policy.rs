@@ -19,7 +19,7 @@ pub struct PasswordRules {
     pub minimum_length: usize,
     /// Whether very common passwords are refused (OWASP ASVS 5.0, 6.2.4).
     pub blocklist: bool,
-    /// Words that no password may contain, in lower case: those that are guessed first where the service
+    /// Words that no password may contain, case folded: those that are guessed first where the service
     /// runs (OWASP ASVS 5.0, 6.1.2).
     pub forbidden_words: Vec<String>,
 }

@@ -86,10 +86,6 @@ impl Browser {
         self.client.goto(address).await.unwrap();
     }
 
-    pub(super) async fn reload(&self) {
-        self.client.refresh().await.unwrap();
-    }
-
     pub(super) async fn wait_for(&self, selector: &str) -> Element {
         self.persist(selector, async || self.find(selector).await).await
     }

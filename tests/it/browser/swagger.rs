@@ -6,6 +6,7 @@ use super::chromium::Browser;
 
 pub(super) struct Page<'a> {
     browser: &'a Browser,
+    address: String,
 }
 
 /// What the page shows of an answer.
@@ -18,11 +19,13 @@ impl<'a> Page<'a> {
     pub(super) async fn open(browser: &'a Browser, address: &str) -> Self {
         browser.open(address).await;
         browser.wait_for(".opblock").await;
-        Self { browser }
+        Self { browser, address: address.to_owned() }
     }
 
+    /// Loads it anew, without the fragment that the page has added meanwhile: with it the last operation
+    /// would unfold by itself, when a click for that is on its way.
     pub(super) async fn reload(&self) {
-        self.browser.reload().await;
+        self.browser.open(&self.address).await;
         self.browser.wait_for(".opblock").await;
     }
 

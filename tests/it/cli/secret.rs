@@ -90,43 +90,61 @@ fn what_no_token_needs_any_more_goes_by_itself() {
     run(folder.path(), "secret rotate").expect(0);
     restart(folder.path());
     let before = lines(folder.path());
-    age(folder.path(), Duration::from_mins(29));
+    age(folder.path(), Duration::from_mins(30));
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(lines(folder.path())[1..], before);
 
     restart(folder.path());
     let before = lines(folder.path());
-    age(folder.path(), Duration::from_mins(31));
+    age(folder.path(), Duration::from_mins(32));
     // To start again changes nothing of that.
     restart(folder.path());
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(lines(folder.path())[1..], before[..1]);
 
     restart(folder.path());
-    age(folder.path(), Duration::from_mins(31));
+    age(folder.path(), Duration::from_mins(32));
     let lifetime = [("ACCESS_TOKEN_EXPIRE_MINUTES", "60")];
     run_with(folder.path(), "secret rotate", &lifetime).expect(0);
     assert_eq!(lines(folder.path()).len(), 3);
 }
 
 /// However often it is replaced before the next start, and however late that is: tokens of the secret
-/// that signs are good after it.
+/// that signs are good after it, and of whichever of the new ones the next start may be about to take.
 #[test]
 fn what_signs_stays_until_the_next_start() {
     let folder = made();
     run(folder.path(), "secret rotate").expect(0);
     restart(folder.path());
     let before = lines(folder.path());
+    let mut newest = Vec::new();
     for _ in 0..10 {
         run(folder.path(), "secret rotate").expect(0);
-        assert_eq!(lines(folder.path())[1..], before);
+        let now = lines(folder.path());
+        newest.insert(0, now[0].clone());
+        newest.truncate(6);
+        assert_eq!(now, [&*newest, &*before].concat());
     }
     age(folder.path(), Duration::from_hours(1));
-    for _ in 0..2 {
-        let said = run(folder.path(), "secret rotate").expect(0).output;
-        assert_eq!(said, "the next start signs with a new secret; 1 from before still verify\n");
-        assert_eq!(lines(folder.path())[1..], before[..1]);
-    }
+    run(folder.path(), "secret rotate").expect(0);
+    let now = lines(folder.path());
+    assert_eq!((now.len(), &now[7]), (8, &before[0]));
+    assert!(!now.contains(&before[1]));
+}
+
+/// A second service that finds the port taken signs nothing, and the first goes on.
+#[test]
+fn a_start_in_vain_signs_nothing() {
+    let folder = TempDir::new().unwrap();
+    let service = Service::start_in(folder.path(), &[]);
+    let first = lines(folder.path());
+    run(folder.path(), "secret rotate").expect(0);
+    let port = service.address().rsplit(':').next().unwrap();
+    let said = run(folder.path(), &format!("serve --port {port}")).expect(1).error;
+    assert!(said.contains("cannot listen"), "{said}");
+    age(folder.path(), Duration::from_hours(1));
+    run(folder.path(), "secret rotate").expect(0);
+    assert_eq!(lines(folder.path()).last(), first.last());
 }
 
 /// After a copy of the folder, or with what was made by hand, nobody knows which one signs.
@@ -142,11 +160,17 @@ fn where_nobody_knows_what_signs_all_stay() {
     std::fs::remove_file(&signing).unwrap();
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(lines(folder.path())[2..], before);
-    // What cannot be kept is no reason not to serve.
-    std::fs::create_dir(&signing).unwrap();
+    // One that cannot be read is written anew.
+    std::fs::write(&signing, [0xff]).unwrap();
     restart(folder.path());
-    let said = run(folder.path(), "secret rotate").expect(1).error;
-    assert!(said.contains("secret_key.signing"), "{said}");
+    assert_eq!(std::fs::read(&signing).unwrap().len(), 12);
+    // What can be neither read nor replaced may say what is not so.
+    std::fs::remove_file(&signing).unwrap();
+    std::fs::create_dir(&signing).unwrap();
+    for command in ["secret rotate", "serve --port 0"] {
+        let said = run(folder.path(), command).expect(1).error;
+        assert!(said.contains("secret_key.signing"), "{said}");
+    }
 }
 
 #[test]
