@@ -7,7 +7,8 @@ use crate::store::postgres::Address;
 
 impl Settings {
     /// What is wrong with serving at this address, if others can read what is said there. Where there is
-    /// a proxy to be trusted, it is taken to do TLS.
+    /// a proxy to be trusted on another machine, it is taken to do TLS; for one on this machine no other
+    /// address is needed.
     #[must_use]
     pub fn warning_at(&self, address: IpAddr) -> Option<Fault> {
         const PROBLEM: &str = "lets other machines connect, and what they send comes without TLS, \
@@ -15,7 +16,7 @@ impl Settings {
         const CURE: &str =
             "give TLS_CERT and TLS_KEY, or name the proxy that does TLS in TRUSTED_PROXIES";
         let is_here = address.to_canonical().is_loopback();
-        let is_bare = self.tls.is_none() && self.trusted_proxies.is_empty() && !is_here;
+        let is_bare = self.tls.is_none() && !self.trusted_proxies.reach_beyond() && !is_here;
         is_bare.then(|| Fault::new("HOST", PROBLEM, CURE))
     }
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use super::Fault;
 
 /// Whoever is neither the owner nor of the group, to read or to write. A group is how such files are
-/// handed over: Debian's `ssl-cert`, Kubernetes' `fsGroup`; and with systemd's credentials what is granted to
-/// the service alone shows in the same bits. Whether it is the right group only the operator knows.
+/// handed over: Debian's `ssl-cert`, Kubernetes' `fsGroup` with `defaultMode: 0440`; and with systemd's
+/// credentials what is granted to the service alone shows in the same bits. Whether it is the right group only
+/// the operator knows.
 const STRANGERS: u32 = 0o006;
 
 /// What is wrong with the file of a secret that the setting names. One that cannot be looked at is told

@@ -57,10 +57,10 @@ impl TrustedProxies {
         networks.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether there is none.
+    /// Whether one of them may be on another machine.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn reach_beyond(&self) -> bool {
+        self.0.iter().any(|network| !network.addr().is_loopback())
     }
 
     /// The client of a request with these headers that came from this peer.

@@ -25,6 +25,7 @@ fn plain_http_that_reaches_beyond_the_machine_is_told_once() {
         ("127.0.0.1", vec![], false),
         ("localhost", vec![], false),
         ("0.0.0.0", vec![("TRUSTED_PROXIES", "10.0.0.0/8")], false),
+        ("0.0.0.0", vec![("TRUSTED_PROXIES", "127.0.0.1, ::1")], true),
         ("0.0.0.0", tls.to_vec(), false),
     ] {
         let environment: Vec<_> = environment.into_iter().chain([("HOST", host)]).collect();
