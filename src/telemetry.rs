@@ -4,14 +4,16 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::panic::PanicHookInfo;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
 
 use crate::config::LogFormat;
 
-/// Starts logging for the whole process. A second call does nothing.
+/// Starts logging for the whole process, panics included. A second call does nothing.
 pub fn start(format: LogFormat, level: LevelFilter) {
+    std::panic::set_hook(Box::new(log_panic));
     // When nobody reads the lines any more, to complain in the same place would panic.
     let builder = fmt().with_max_level(level).log_internal_errors(false);
     // An error means that logging was started before.
@@ -21,6 +23,14 @@ pub fn start(format: LogFormat, level: LevelFilter) {
             builder.with_writer(|| AsciiJson(io::stderr())).json().flatten_event(true).try_init()
         }
     };
+}
+
+/// As an event like all others: what stands in a panic's text would else begin lines of its own, and in
+/// JSON be none.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(cause = message, place, "a panic");
 }
 
 fn is_terminal() -> bool {

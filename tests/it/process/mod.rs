@@ -12,6 +12,7 @@ mod least_rights;
 mod legacy;
 mod limits;
 mod panic;
+mod panic_lines;
 mod postgres;
 mod rate_limits;
 mod secrets;

@@ -1,0 +1,45 @@
+//! How a panic stands in the log of a process.
+
+use std::process::Command;
+
+use post_api::config::LogFormat;
+use post_api::telemetry;
+use serde_json::Value;
+use tracing::level_filters::LevelFilter;
+
+/// What it does is done to the whole process, so that it has one of its own.
+#[test]
+#[ignore = "it is run by the test below"]
+fn a_process_that_panics() {
+    let is_json = std::env::var_os("PANIC_IN_JSON").is_some();
+    telemetry::start(if is_json { LogFormat::Json } else { LogFormat::Text }, LevelFilter::INFO);
+    std::thread::spawn(|| panic!("one\n{{\"forged\": \x1b[31m true}}")).join().unwrap_err();
+}
+
+fn lines(is_json: bool) -> Vec<String> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture"]);
+    command.arg("process::panic_lines::a_process_that_panics").env("NO_COLOR", "1");
+    if is_json {
+        command.env("PANIC_IN_JSON", "1");
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    said.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_panic_is_one_line_that_cannot_be_forged() {
+    for is_json in [true, false] {
+        let lines = lines(is_json);
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        assert!(line.contains("a panic") && line.contains("panic_lines.rs"), "{line}");
+        assert!(!line.contains('\x1b'), "{line}");
+        if is_json {
+            let event: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(event["cause"], "one\n{\"forged\": \x1b[31m true}");
+            assert_eq!(event["level"], "ERROR");
+        }
+    }
+}
