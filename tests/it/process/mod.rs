@@ -15,6 +15,7 @@ mod panic;
 mod panic_lines;
 mod postgres;
 mod rate_limits;
+mod replicas;
 mod secrets;
 mod smuggling;
 mod stalled;
