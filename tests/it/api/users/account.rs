@@ -160,8 +160,11 @@ async fn a_deletion_is_confirmed_where_that_is_asked_for() {
         ada.send_raw("DELETE", path, "application/json", wrong).await.expect(403);
     }
     // Whose it is not learns no more for a password.
-    delete_with(&ada, &app, &others, PASSWORD.as_bytes()).await.expect(403);
-    delete_with(&ada, &app, "/users/4711", PASSWORD.as_bytes()).await.expect(404);
+    for password in [PASSWORD, "wrong"] {
+        let refused = delete_with(&ada, &app, &others, password.as_bytes()).await.expect(403);
+        assert_eq!(refused.detail(), "not authorized to perform this action");
+        delete_with(&ada, &app, "/users/4711", password.as_bytes()).await.expect(404);
+    }
     ada.get("/users/me").await.expect(200);
     delete_with(&ada, &app, &own, PASSWORD.as_bytes()).await.expect(204);
     ada.get("/users/me").await.expect(401);
