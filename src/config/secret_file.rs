@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::secret::{check_secret, split_secrets};
-use super::signing_file::{name_of, read_signing};
+use super::signing_file::{name_of, naming, read_signing};
 use crate::auth::Algorithm;
 
 /// The file, in the data folder.
@@ -52,10 +52,8 @@ pub fn rotate_secret(
     kept_since: Option<Timestamp>,
 ) -> io::Result<usize> {
     // Where it is a link, what it leads to is replaced.
-    let path = data_dir.join(SECRET_FILE).canonicalize().map_err(|error| {
-        let path = data_dir.join(SECRET_FILE);
-        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-    })?;
+    let path = data_dir.join(SECRET_FILE);
+    let path = path.canonicalize().map_err(|error| naming(&path, &error))?;
     let mut secrets = read(&path, algorithm)?;
     let metadata = std::fs::metadata(&path)?;
     match kept_since {

@@ -39,7 +39,7 @@ pub fn note_signing(
     }
     let Err(error) = write(&path, &name) else { return Ok(()) };
     match std::fs::remove_file(&path) {
-        Err(stays) if stays.kind() != io::ErrorKind::NotFound => Err(told(&path, &stays)),
+        Err(stays) if stays.kind() != io::ErrorKind::NotFound => Err(naming(&path, &stays)),
         _ => {
             tracing::warn!(path = %path.display(), %error, "which secret signs cannot be noted");
             Ok(())
@@ -56,7 +56,7 @@ pub(super) fn read_signing(data_dir: &Path) -> io::Result<Option<Signing>> {
     let name = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim_end().to_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(told(&path, &error)),
+        Err(error) => return Err(naming(&path, &error)),
     };
     let since = std::fs::metadata(&path)?.modified()?;
     let since = Timestamp::try_from(since).map_err(io::Error::other)?;
@@ -77,6 +77,7 @@ fn write(path: &Path, name: &str) -> io::Result<()> {
     keep_name(path)
 }
 
-fn told(path: &Path, error: &io::Error) -> io::Error {
+/// The error with the file that it is about.
+pub(super) fn naming(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
