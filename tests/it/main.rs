@@ -39,5 +39,5 @@ mod browser;
 /// What is generated and committed: documents, tables, examples.
 mod generated;
 
-/// The rules of the house.
-mod house;
+/// Rules for the source tree: layers, files, links and wording.
+mod architecture;

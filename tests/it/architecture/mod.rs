@@ -1,4 +1,6 @@
-//! The rules of the house that a compiler does not know.
+//! Rules for the source tree that the compiler does not know: layers, files, links and wording.
+
+mod wording;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
