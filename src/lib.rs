@@ -9,7 +9,7 @@ pub mod domain;
 pub mod clock;
 
 /// Errors as the log has them.
-pub mod causes;
+pub mod error_chain;
 
 /// Who is asking: passwords and tokens.
 pub mod auth;

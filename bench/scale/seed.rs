@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use post_api::clock::{Clock as _, SystemClock};
-use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::migrate::{SchemaAdmin as _, migrate};
 use post_api::store::sqlite::SqliteAdmin;
 use rusqlite::{Connection, params};
 

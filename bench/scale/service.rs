@@ -11,12 +11,13 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api::{self, openapi};
-use post_api::auth::{Algorithm, Passwords, Strength, Tokens, Unanswered};
+use post_api::auth::{Algorithm, Argon2Params, InterruptedRefreshes, Passwords, Tokens};
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::http::{
-    App, Background, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
+    AllowedOrigins, AppService, AppState, Background, BodyMemory, LargeResponses, MiddlewareConfig,
+    Pages, TrustedProxies,
 };
 use post_api::rate_limits::RateLimits;
 use post_api::store::sqlite::SqliteStore;
@@ -27,7 +28,7 @@ use super::seed::{AUTHORS, VOTERS};
 
 #[derive(Clone)]
 pub(crate) struct Service {
-    routes: Shelled,
+    routes: AppService,
     /// One for each voter.
     tokens: Arc<Vec<String>>,
     /// The posts that were there at the start: their numbers are 1 to this.
@@ -60,8 +61,8 @@ impl Service {
                 )
             })
             .collect();
-        let strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
-        let app = App {
+        let strength = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };
+        let app = AppState {
             store: Arc::new(SqliteStore::open(database).unwrap()),
             passwords: Passwords::new(strength, NonZeroUsize::MIN).unwrap(),
             tokens: issuer(),
@@ -69,15 +70,15 @@ impl Service {
             policy: Policy::default(),
             rate_limits: RateLimits::off(),
             background: Background::default(),
-            unanswered: Unanswered::default(),
+            interrupted_refreshes: InterruptedRefreshes::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
-            large_answers: LargeAnswers::default(),
+            large_responses: LargeResponses::default(),
             root_path: String::new(),
         };
-        let shell = Shell {
-            origins: Origins::Any,
+        let shell = MiddlewareConfig {
+            origins: AllowedOrigins::Any,
             access_log: false,
-            large_bodies: LargeBodies::default(),
+            body_memory: BodyMemory::default(),
             trusted_proxies: TrustedProxies::default(),
         };
         Self { routes: api::routes(app, shell, false), tokens: Arc::new(tokens), posts }

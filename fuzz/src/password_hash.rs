@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 
 use argon2::{Argon2, PasswordVerifier as _};
-use post_api::auth::{Passwords, Verdict};
+use post_api::auth::{PasswordCheck, Passwords};
 use post_api::domain::user::PasswordHash;
 use secrecy::SecretString;
 
@@ -24,9 +24,9 @@ pub(crate) fn open() -> Attack {
         let hash = PasswordHash::new(stored.to_owned());
         match runtime.block_on(passwords.verify(SecretString::from(password), Some(hash))).unwrap()
         {
-            Verdict::Wrong => {}
-            Verdict::Right => assert_right(password, stored),
-            Verdict::RightButWeak(better) => {
+            PasswordCheck::Mismatch => {}
+            PasswordCheck::Match => assert_right(password, stored),
+            PasswordCheck::NeedsRehash(better) => {
                 assert_right(password, stored);
                 assert_right(password, better.as_str());
             }

@@ -27,7 +27,7 @@ pub(crate) fn open() -> Attack {
                 Err(faults) => {
                     assert!(!faults.is_empty());
                     for fault in faults {
-                        assert!(!fault.name.is_empty() && !fault.cure.is_empty(), "{fault}");
+                        assert!(!fault.name.is_empty() && !fault.hint.is_empty(), "{fault}");
                         assert_silent(&fault.to_string(), &key);
                     }
                 }

@@ -16,14 +16,15 @@ use super::responses::{
     ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, TokenRefusals, ValidationRefusals,
 };
 use super::users::{UserOut, email, password};
-use crate::auth::Verdict;
+use crate::auth::PasswordCheck;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
 use crate::domain::policy::Policy;
 use crate::domain::user::{User, UserId};
 use crate::http::{
-    ApiError, App, BodyKind, Client, Input, Integer, Json, Problem, Reading, Valid, text,
+    ApiError, AppState, BodyKind, Client, FieldError, FromRequestFields, Json, JsonInteger,
+    RequestFields, Valid, text,
 };
 use crate::store::{ChangeEmail, DeleteUser};
 
@@ -67,15 +68,15 @@ pub(super) struct PasswordChange {
 }
 
 /// A new address that fits.
-pub(super) struct NewEmail {
+pub(super) struct ChangeEmailRequest {
     email: Email,
     current_password: SecretString,
 }
 
-impl Input for NewEmail {
+impl FromRequestFields for ChangeEmailRequest {
     const BODY: BodyKind = BodyKind::Json;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let body = request.object(Some("current_password"))?;
         let email = request.required(&body, "email", email);
         let current_password = request.required(&body, "current_password", secret_text);
@@ -84,15 +85,15 @@ impl Input for NewEmail {
 }
 
 /// A new password that fits.
-pub(super) struct NewPassword {
+pub(super) struct ChangePasswordRequest {
     current_password: SecretString,
     new_password: SecretString,
 }
 
-impl Input for NewPassword {
+impl FromRequestFields for ChangePasswordRequest {
     const BODY: BodyKind = BodyKind::Json;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let rules = &request.policy().passwords;
         let body = request.object(Some("current_password"))?;
         let current_password = request.required(&body, "current_password", secret_text);
@@ -102,19 +103,19 @@ impl Input for NewPassword {
 }
 
 /// The password with which a deletion is confirmed, where that is asked for.
-pub(super) struct Confirmation(Option<SecretString>);
+pub(super) struct PasswordConfirmation(Option<SecretString>);
 
 const CONFIRM_PASSWORD: HeaderName = HeaderName::from_static("x-confirm-password");
 
-impl Input for Confirmation {
+impl FromRequestFields for PasswordConfirmation {
     const BODY: BodyKind = BodyKind::Ignored;
 
     fn body(policy: &Policy) -> BodyKind {
-        if policy.confirmed_deletion { BodyKind::Json } else { BodyKind::Ignored }
+        if policy.delete_requires_password { BodyKind::Json } else { BodyKind::Ignored }
     }
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
-        if !request.policy().confirmed_deletion {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        if !request.policy().delete_requires_password {
             return Some(Self(None));
         }
         if let Some(password) = request.header(&CONFIRM_PASSWORD) {
@@ -128,21 +129,21 @@ impl Input for Confirmation {
 }
 
 /// The account to be deleted, and the confirmation.
-pub(super) struct Deletion {
-    id: Integer,
-    confirmation: Confirmation,
+pub(super) struct DeleteUserRequest {
+    id: JsonInteger,
+    confirmation: PasswordConfirmation,
 }
 
-impl Input for Deletion {
+impl FromRequestFields for DeleteUserRequest {
     const BODY: BodyKind = BodyKind::Ignored;
 
     fn body(policy: &Policy) -> BodyKind {
-        Confirmation::body(policy)
+        PasswordConfirmation::body(policy)
     }
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let id = request.path_integer("id");
-        let confirmation = Confirmation::read(request);
+        let confirmation = PasswordConfirmation::read(request);
         Some(Self { id: id?, confirmation: confirmation? })
     }
 }
@@ -159,7 +160,7 @@ impl Input for Deletion {
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn get_me(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
 ) -> ApiResult<Json<UserOut>> {
     Ok(Json(UserOut::new(&app.store.find_me(caller).await?, true)))
@@ -182,20 +183,20 @@ pub(super) async fn get_me(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn change_email(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     client: Client,
-    Valid(change): Valid<NewEmail>,
+    Valid(change): Valid<ChangeEmailRequest>,
 ) -> ApiResult<Json<EmailChanged>> {
     let before = confirm(&app, caller, client, change.current_password).await?;
     // As a sign-up it tells whether an address is taken.
     app.rate_limits.sign_up(client.0)?;
     audit::complete(&app, |app| async move {
         match app.store.change_email(caller, change.email, app.clock.now()).await? {
-            ChangeEmail::Changed(user, mark) => {
+            ChangeEmail::Changed(user, tokens_valid_from) => {
                 app.rate_limits.rename_account(&before.email, &user.email);
                 audit::record(&app, client, user.id, EventKind::EmailChanged).await;
-                let token = Token::new(app.tokens.issue(user.id, mark)?);
+                let token = Token::new(app.tokens.issue(user.id, tokens_valid_from)?);
                 Ok(Json(EmailChanged { user: UserOut::new(&user, true), token }))
             }
             ChangeEmail::EmailTaken => Err(ApiError::EmailTaken),
@@ -220,17 +221,17 @@ pub(super) async fn change_email(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn change_password(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     client: Client,
-    Valid(change): Valid<NewPassword>,
+    Valid(change): Valid<ChangePasswordRequest>,
 ) -> ApiResult<Json<Token>> {
     confirm(&app, caller, client, change.current_password).await?;
     let hash = app.passwords.hash(change.new_password).await?;
     audit::complete(&app, |app| async move {
-        let mark = app.store.change_password(caller, hash, app.clock.now()).await?;
+        let tokens_valid_from = app.store.change_password(caller, hash, app.clock.now()).await?;
         audit::record(&app, client, caller.user_id, EventKind::PasswordChanged).await;
-        Ok(Json(Token::new(app.tokens.issue(caller.user_id, mark)?)))
+        Ok(Json(Token::new(app.tokens.issue(caller.user_id, tokens_valid_from)?)))
     })
     .await
 }
@@ -247,7 +248,7 @@ pub(super) async fn change_password(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn sign_out(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     client: Client,
 ) -> ApiResult<StatusCode> {
@@ -261,7 +262,7 @@ pub(super) async fn sign_out(
 
 /// Delete Me
 ///
-/// Removes the account that the token names, with its posts and votes. Where `CONFIRM_DELETION` is on
+/// Removes the account that the token names, with its posts and votes. Where `DELETE_REQUIRES_PASSWORD` is on
 /// the password is asked for, in the header or as `current_password` in a JSON body.
 #[utoipa::path(
     delete, path = "/users/me", operation_id = "delete_me_users_me_delete", tag = "Users",
@@ -275,10 +276,10 @@ pub(super) async fn sign_out(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn delete_me(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     client: Client,
-    Valid(confirmation): Valid<Confirmation>,
+    Valid(confirmation): Valid<PasswordConfirmation>,
 ) -> ApiResult<StatusCode> {
     match delete(&app, caller, client, caller.user_id, confirmation).await? {
         DeleteUser::Deleted => Ok(StatusCode::NO_CONTENT),
@@ -307,10 +308,10 @@ pub(super) async fn delete_me(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn delete_user(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     client: Client,
-    Valid(Deletion { id, confirmation }): Valid<Deletion>,
+    Valid(DeleteUserRequest { id, confirmation }): Valid<DeleteUserRequest>,
 ) -> ApiResult<StatusCode> {
     let Some(known) = id.as_i64().map(UserId) else {
         app.store.find_caller(caller).await?;
@@ -325,11 +326,11 @@ pub(super) async fn delete_user(
 
 /// Whose account it is not learns so without a password.
 async fn delete(
-    app: &Arc<App>,
+    app: &Arc<AppState>,
     caller: Caller,
     client: Client,
     id: UserId,
-    Confirmation(password): Confirmation,
+    PasswordConfirmation(password): PasswordConfirmation,
 ) -> ApiResult<DeleteUser> {
     if let Some(password) = password.filter(|_| id == caller.user_id) {
         confirm(app, caller, client, password).await?;
@@ -352,7 +353,7 @@ async fn delete(
 /// A token may have been stolen, or left on a screen: the password says that it is the owner. Whoever tries
 /// passwords here is held off as at the login. Tells whose account it is.
 async fn confirm(
-    app: &Arc<App>,
+    app: &Arc<AppState>,
     caller: Caller,
     client: Client,
     password: SecretString,
@@ -361,13 +362,13 @@ async fn confirm(
     let stored = app.store.find_own_credentials(caller).await?.password_hash;
     let attempt = app.rate_limits.begin_login(client.0, user.email.as_str()).await?;
     match app.passwords.verify(password, Some(stored)).await {
-        Ok(Verdict::Wrong) => {
+        Ok(PasswordCheck::Mismatch) => {
             attempt.failed().await?;
             audit::record_refusal(app, client, Some(user.id), EventKind::PasswordRefused);
             Err(ApiError::InvalidLogin)
         }
         // A weak hash is replaced when its owner signs in.
-        Ok(Verdict::Right | Verdict::RightButWeak(_)) => {
+        Ok(PasswordCheck::Match | PasswordCheck::NeedsRehash(_)) => {
             attempt.succeeded().await;
             Ok(user)
         }
@@ -378,6 +379,6 @@ async fn confirm(
     }
 }
 
-fn secret_text(value: &Value) -> Result<SecretString, Problem> {
+fn secret_text(value: &Value) -> Result<SecretString, FieldError> {
     text(value).map(SecretString::from)
 }

@@ -10,11 +10,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::responses::{ApiResult, Failures, TokenRefusals, serialize_timestamp};
-use crate::causes::with_causes;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::user::UserId;
-use crate::http::{App, Client, Json};
+use crate::error_chain::error_chain;
+use crate::http::{AppState, Client, Json};
 
 /// Something that has happened to an account.
 #[derive(Serialize, ToSchema)]
@@ -50,7 +50,7 @@ impl From<Event> for EventOut {
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn list_events(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
 ) -> ApiResult<Json<Vec<EventOut>>> {
     let events = app.store.list_events(caller).await?;
@@ -60,8 +60,8 @@ pub(super) async fn list_events(
 /// Does what changes an account and records it, as one: whoever leaves in the middle keeps neither from
 /// being done.
 pub(super) async fn complete<T: Send + 'static, F>(
-    app: &Arc<App>,
-    work: impl FnOnce(Arc<App>) -> F,
+    app: &Arc<AppState>,
+    work: impl FnOnce(Arc<AppState>) -> F,
 ) -> ApiResult<T>
 where
     F: Future<Output = ApiResult<T>> + Send + 'static,
@@ -70,7 +70,7 @@ where
 }
 
 /// Records what was done, before it is answered. What was done stands even if its event cannot be kept.
-pub(super) async fn record(app: &App, Client(client): Client, user: UserId, kind: EventKind) {
+pub(super) async fn record(app: &AppState, Client(client): Client, user: UserId, kind: EventKind) {
     let event = log(app, Client(client), Some(user), kind);
     keep(app, user, event).await;
 }
@@ -78,7 +78,7 @@ pub(super) async fn record(app: &App, Client(client): Client, user: UserId, kind
 /// Records what was not done. Nobody waits for it to be kept: how long a refusal takes must not tell
 /// whether there is an account.
 pub(super) fn record_refusal(
-    app: &Arc<App>,
+    app: &Arc<AppState>,
     client: Client,
     user: Option<UserId>,
     kind: EventKind,
@@ -90,11 +90,11 @@ pub(super) fn record_refusal(
 }
 
 /// Records what is too common to be kept, or nobody's, in the log alone.
-pub(super) fn record_in_log(app: &App, client: Client, user: Option<UserId>, kind: EventKind) {
+pub(super) fn record_in_log(app: &AppState, client: Client, user: Option<UserId>, kind: EventKind) {
     log(app, client, user, kind);
 }
 
-fn log(app: &App, Client(client): Client, user: Option<UserId>, kind: EventKind) -> Event {
+fn log(app: &AppState, Client(client): Client, user: Option<UserId>, kind: EventKind) -> Event {
     let event = Event { kind, at: app.clock.now(), client };
     let client = client.map(|client| client.to_string()).unwrap_or_default();
     let outcome = if kind.is_refusal() { "refused" } else { "done" };
@@ -103,10 +103,10 @@ fn log(app: &App, Client(client): Client, user: Option<UserId>, kind: EventKind)
     event
 }
 
-async fn keep(app: &App, user: UserId, event: Event) {
+async fn keep(app: &AppState, user: UserId, event: Event) {
     if let Err(error) = app.store.record_event(user, event).await {
         tracing::warn!(
-            error = with_causes(&error),
+            error = error_chain(&error),
             event = event.kind.name(),
             "an event could not be kept"
         );

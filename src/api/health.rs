@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::responses::{ApiResult, Failures};
-use crate::http::{ApiError, App, Json};
+use crate::http::{ApiError, AppState, Json};
 use crate::store::{Readiness, StoreError};
 
 /// The service answers.
@@ -38,7 +38,7 @@ pub(super) async fn livez() -> Json<Health> {
     get, path = "/readyz", operation_id = "readyz_readyz_get", tag = "Health",
     responses((status = 200, description = "Successful Response", body = Health), Failures)
 )]
-pub(super) async fn readyz(State(app): State<Arc<App>>) -> ApiResult<Json<Health>> {
+pub(super) async fn readyz(State(app): State<Arc<AppState>>) -> ApiResult<Json<Health>> {
     let (reason, cause) = match app.store.check_ready().await {
         Ok(Readiness::Ready) => return Ok(Json(OK)),
         Ok(Readiness::WrongRevision) => {

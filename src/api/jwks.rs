@@ -11,8 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::responses::{ApiResult, Refusal};
-use crate::auth::{Numbers, PublicKey};
-use crate::http::{ApiError, App, Json};
+use crate::auth::{JwkParams, PublicKey};
+use crate::http::{ApiError, AppState, Json};
 
 /// A new key verifies for as long as the roll-out takes before it signs; whoever has kept the set for
 /// five minutes knows it by then, and is not asked for at every token.
@@ -74,7 +74,7 @@ struct Key {
     )
 )]
 pub(super) async fn list_keys(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
 ) -> ApiResult<([(HeaderName, HeaderValue); 1], Json<KeySet>)> {
     let keys: Vec<Key> = app.tokens.public_keys().iter().map(Key::from).collect();
     if keys.is_empty() {
@@ -87,14 +87,14 @@ impl From<&PublicKey> for Key {
     fn from(public: &PublicKey) -> Self {
         let text = |number: &[u8]| Some(URL_SAFE_NO_PAD.encode(number));
         let (kty, crv) = match public.numbers {
-            Numbers::Rsa { .. } => ("RSA", None),
-            Numbers::P256 { .. } => ("EC", Some("P-256")),
-            Numbers::Ed25519 { .. } => ("OKP", Some("Ed25519")),
+            JwkParams::Rsa { .. } => ("RSA", None),
+            JwkParams::P256 { .. } => ("EC", Some("P-256")),
+            JwkParams::Ed25519 { .. } => ("OKP", Some("Ed25519")),
         };
         let (x, y, n, e) = match &public.numbers {
-            Numbers::Rsa { modulus, exponent } => (None, None, text(modulus), text(exponent)),
-            Numbers::P256 { x, y } => (text(x), text(y), None, None),
-            Numbers::Ed25519 { x } => (text(x), None, None, None),
+            JwkParams::Rsa { modulus, exponent } => (None, None, text(modulus), text(exponent)),
+            JwkParams::P256 { x, y } => (text(x), text(y), None, None),
+            JwkParams::Ed25519 { x } => (text(x), None, None, None),
         };
         let alg = public.algorithm.name();
         Self { kty, usage: "sig", alg, kid: public.name.clone(), crv, x, y, n, e }

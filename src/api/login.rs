@@ -15,12 +15,14 @@ use super::responses::{
     ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, ValidationRefusals,
 };
 use super::sessions;
-use crate::auth::Verdict;
-use crate::causes::with_causes;
+use crate::auth::PasswordCheck;
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
 use crate::domain::user::{Credentials, PasswordHash, UserId};
-use crate::http::{ApiError, App, BodyKind, Client, Input, Json, Problem, Reading, Valid};
+use crate::error_chain::error_chain;
+use crate::http::{
+    ApiError, AppState, BodyKind, Client, FieldError, FromRequestFields, Json, RequestFields, Valid,
+};
 
 /// The form.
 #[derive(Deserialize, ToSchema)]
@@ -90,10 +92,10 @@ pub(super) struct PasswordLogin {
     user_agent: String,
 }
 
-impl Input for LoginForm {
+impl FromRequestFields for LoginForm {
     const BODY: BodyKind = BodyKind::Form;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         // Without its token this grant is what it is to the reference: a fault of the form.
         if request.form_text("grant_type").as_deref() == Some("refresh_token")
             && let Some(token) =
@@ -116,7 +118,7 @@ impl Input for LoginForm {
 }
 
 /// As much of it as its owner needs to know it again.
-fn name_of_client(request: &Reading<'_>) -> String {
+fn name_of_client(request: &RequestFields<'_>) -> String {
     const LONGEST: usize = 200;
     request.header(&USER_AGENT).unwrap_or_default().chars().take(LONGEST).collect()
 }
@@ -136,7 +138,7 @@ fn name_of_client(request: &Reading<'_>) -> String {
     )
 )]
 pub(super) async fn login(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     client: Client,
     Valid(form): Valid<LoginForm>,
 ) -> ApiResult<Json<Token>> {
@@ -148,7 +150,7 @@ pub(super) async fn login(
     }
 }
 
-async fn log_in(app: &Arc<App>, client: Client, login: PasswordLogin) -> ApiResult<Token> {
+async fn log_in(app: &Arc<AppState>, client: Client, login: PasswordLogin) -> ApiResult<Token> {
     let attempt = app.rate_limits.begin_login(client.0, &login.username).await?;
     let mut user = None;
     let answer = sign_in(app, client, login, &mut user).await;
@@ -157,7 +159,7 @@ async fn log_in(app: &Arc<App>, client: Client, login: PasswordLogin) -> ApiResu
         Err(ApiError::InvalidLogin) => {
             attempt.failed().await?;
             // Last: nobody is to wait for what is kept of accounts that exist alone.
-            audit::record_refusal(app, client, user, EventKind::LoginRefused);
+            audit::record_refusal(app, client, user, EventKind::LoginLimitError);
         }
         Err(_) => attempt.undecided(),
     }
@@ -166,7 +168,7 @@ async fn log_in(app: &Arc<App>, client: Client, login: PasswordLogin) -> ApiResu
 
 /// Tells whose account was tried, if it is one.
 async fn sign_in(
-    app: &Arc<App>,
+    app: &Arc<AppState>,
     client: Client,
     login: PasswordLogin,
     user: &mut Option<UserId>,
@@ -179,11 +181,12 @@ async fn sign_in(
     *user = credentials.as_ref().map(|found| found.user_id);
     let stored = credentials.as_ref().map(|found| found.password_hash.clone());
     let verdict = app.passwords.verify(login.password, stored).await?;
-    let (Some(credentials), Verdict::Right | Verdict::RightButWeak(_)) = (credentials, &verdict)
+    let (Some(credentials), PasswordCheck::Match | PasswordCheck::NeedsRehash(_)) =
+        (credentials, &verdict)
     else {
         return Err(ApiError::InvalidLogin);
     };
-    if let Verdict::RightButWeak(stronger) = verdict {
+    if let PasswordCheck::NeedsRehash(stronger) = verdict {
         upgrade(app, &credentials, stronger).await;
     }
     audit::complete(app, |app| async move {
@@ -200,19 +203,19 @@ async fn sign_in(
 }
 
 /// Keeps the stronger hash. If that fails the login stands, and the next one tries again.
-async fn upgrade(app: &App, credentials: &Credentials, stronger: PasswordHash) {
+async fn upgrade(app: &AppState, credentials: &Credentials, stronger: PasswordHash) {
     let weak = credentials.password_hash.clone();
     let upgraded = app.store.upgrade_password_hash(credentials.user_id, weak, stronger).await;
     if let Err(error) = upgraded {
-        tracing::warn!(error = with_causes(&error), "a password hash could not be upgraded");
+        tracing::warn!(error = error_chain(&error), "a password hash could not be upgraded");
     }
 }
 
-fn password_grant(value: &str) -> Result<(), Problem> {
+fn password_grant(value: &str) -> Result<(), FieldError> {
     const PATTERN: &str = "^password$";
     if value == "password" {
         return Ok(());
     }
     let message = format!("String should match pattern '{PATTERN}'");
-    Err(Problem::new("string_pattern_mismatch", message).with("pattern", PATTERN))
+    Err(FieldError::new("string_pattern_mismatch", message).with("pattern", PATTERN))
 }

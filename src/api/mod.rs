@@ -24,10 +24,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{delete, get, post};
 
-use crate::http::{self, App, Shell, Shelled};
+use crate::http::{self, AppService, AppState, MiddlewareConfig};
 
 /// The whole service, ready to be served.
-pub fn routes(app: App, shell: Shell, with_pages: bool) -> Shelled {
+pub fn routes(app: AppState, shell: MiddlewareConfig, with_pages: bool) -> AppService {
     let routes = Router::new()
         .route("/login", post(login::login))
         .route("/logout", post(account::sign_out))
@@ -56,11 +56,11 @@ pub fn routes(app: App, shell: Shell, with_pages: bool) -> Shelled {
         .route("/docs/oauth2-redirect", get(http::serve_redirect))
         .route("/docs/{file}", get(http::serve_asset))
         .route("/redoc", get(http::serve_redoc));
-    let large_answers = app.large_answers.clone();
+    let large_responses = app.large_responses.clone();
     let routes = if with_pages { routes.merge(pages) } else { routes };
     let routes = routes
         .fallback(http::route_not_found)
         .method_not_allowed_fallback(http::method_not_allowed)
         .with_state(Arc::new(app));
-    http::wrap(routes, shell, large_answers)
+    http::with_middleware(routes, shell, large_responses)
 }

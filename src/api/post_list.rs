@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::post_types::PostOut;
 use super::responses::{ApiResult, Failures, TokenRefusals, ValidationRefusals};
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, Shelf};
-use crate::domain::policy::Drafts;
+use crate::domain::page::{Page, PostScope};
+use crate::domain::policy::DraftVisibility;
 use crate::http::{
-    App, BodyKind, Input, Integer, Problem, Reading, Valid, boolean, integer_from_text, stored_text,
+    AppState, BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, Valid, boolean,
+    integer_from_text, stored_text,
 };
 
 /// The most posts that a list is asked for at once, where there is a bound.
@@ -21,10 +22,10 @@ const MAXIMUM_LIMIT: u32 = 1000;
 /// Which posts are asked for.
 pub(super) struct Query(Page);
 
-impl Input for Query {
+impl FromRequestFields for Query {
     const BODY: BodyKind = BodyKind::Ignored;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let policy = request.policy();
         let is_bounded = policy.posts_default_limit.is_some();
         let limit = request.query("limit", |text| limit(text, is_bounded));
@@ -32,16 +33,16 @@ impl Input for Query {
         let search = request.query("search", search);
         // Where drafts are visible the reference's rules hold: it knows no such parameter.
         let published = match policy.drafts {
-            Drafts::Private => request.query("published", published),
-            Drafts::Visible => Some(None),
+            DraftVisibility::Private => request.query("published", published),
+            DraftVisibility::Visible => Some(None),
         };
         Some(Self(Page {
             limit: limit?.unwrap_or(policy.posts_default_limit),
             skip: skip?.unwrap_or(0),
             search: search?.flatten(),
-            shelf: match published? {
-                Some(false) => Shelf::OwnDrafts,
-                Some(true) | None => Shelf::Public,
+            scope: match published? {
+                Some(false) => PostScope::OwnDrafts,
+                Some(true) | None => PostScope::Public,
             },
         }))
     }
@@ -69,49 +70,49 @@ impl Input for Query {
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn list_posts(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     Valid(Query(page)): Valid<Query>,
 ) -> ApiResult<Response> {
     let posts = app.store.list_posts(caller, page).await?;
-    app.large_answers
+    app.large_responses
         .write(posts, |posts| posts.iter().cloned().map(PostOut::from).collect::<Vec<_>>())
         .await
 }
 
 /// Up to [`MAXIMUM_LIMIT`]. A larger number is refused, or where there is no bound means all.
-fn limit(text: &str, is_bounded: bool) -> Result<Option<u32>, Problem> {
+fn limit(text: &str, is_bounded: bool) -> Result<Option<u32>, FieldError> {
     let number = not_negative(text)?;
     let limit = number.as_i64().and_then(|number| u32::try_from(number).ok());
     let limit = limit.filter(|limit| *limit <= MAXIMUM_LIMIT);
     if limit.is_none() && is_bounded {
         let message = format!("Input should be less than or equal to {MAXIMUM_LIMIT}");
-        return Err(Problem::new("less_than_equal", message).with("le", MAXIMUM_LIMIT));
+        return Err(FieldError::new("less_than_equal", message).with("le", MAXIMUM_LIMIT));
     }
     Ok(limit)
 }
 
 /// A number that is too large skips everything there can be.
-fn skip(text: &str) -> Result<u64, Problem> {
+fn skip(text: &str) -> Result<u64, FieldError> {
     let number = not_negative(text)?;
     Ok(number.as_i64().and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX))
 }
 
-fn not_negative(text: &str) -> Result<Integer, Problem> {
+fn not_negative(text: &str) -> Result<JsonInteger, FieldError> {
     let number = integer_from_text(text)?;
     if number.compare(0).is_lt() {
         let message = "Input should be greater than or equal to 0";
-        return Err(Problem::new("greater_than_equal", message).with("ge", 0));
+        return Err(FieldError::new("greater_than_equal", message).with("ge", 0));
     }
     Ok(number)
 }
 
 /// A blank search finds everything, as none does.
-fn search(text: &str) -> Result<Option<String>, Problem> {
+fn search(text: &str) -> Result<Option<String>, FieldError> {
     let text = stored_text(text)?;
     Ok(Some(text.as_str().to_owned()).filter(|text| !text.is_empty()))
 }
 
-fn published(text: &str) -> Result<bool, Problem> {
+fn published(text: &str) -> Result<bool, FieldError> {
     boolean(&Value::from(text))
 }

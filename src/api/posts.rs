@@ -18,18 +18,18 @@ use crate::domain::event::EventKind;
 use crate::domain::post::{PostContent, PostId};
 use crate::domain::text::Text;
 use crate::http::{
-    ApiError, App, BodyKind, Client, Input, Integer, Json, Problem, Reading, Valid, Writer,
-    boolean, stored_text, text,
+    ApiError, AppState, BodyKind, Client, FieldError, FromRequestFields, Json, JsonInteger,
+    RequestFields, Valid, Writer, boolean, stored_text, text,
 };
 use crate::store::ChangePost;
 
 /// What an author writes.
-pub(super) struct Content(PostContent);
+pub(super) struct CreatePostRequest(PostContent);
 
-impl Input for Content {
+impl FromRequestFields for CreatePostRequest {
     const BODY: BodyKind = BodyKind::Json;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let body = request.object(None)?;
         let title = request.required(&body, "title", content_text);
         let content = request.required(&body, "content", content_text);
@@ -39,28 +39,28 @@ impl Input for Content {
 }
 
 /// The number of a post in the path.
-pub(super) struct PostPath(Integer);
+pub(super) struct PostPath(JsonInteger);
 
-impl Input for PostPath {
+impl FromRequestFields for PostPath {
     const BODY: BodyKind = BodyKind::Ignored;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         request.path_integer("id").map(Self)
     }
 }
 
 /// A post in the path and what is to stand in it.
-pub(super) struct Replacement {
-    id: Integer,
+pub(super) struct ReplacePostRequest {
+    id: JsonInteger,
     content: PostContent,
 }
 
-impl Input for Replacement {
+impl FromRequestFields for ReplacePostRequest {
     const BODY: BodyKind = BodyKind::Json;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let id = request.path_integer("id");
-        let Content(content) = Content::read(request)?;
+        let CreatePostRequest(content) = CreatePostRequest::read(request)?;
         Some(Self { id: id?, content })
     }
 }
@@ -79,9 +79,9 @@ impl Input for Replacement {
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn create_post(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Writer(caller): Writer,
-    Valid(Content(content)): Valid<Content>,
+    Valid(CreatePostRequest(content)): Valid<CreatePostRequest>,
 ) -> ApiResult<Response> {
     let post = app.store.create_post(caller, content, app.clock.now()).await?;
     Ok(created(&format!("{}/posts/{}", app.root_path, post.id.0), Post::from(post)))
@@ -102,7 +102,7 @@ pub(super) async fn create_post(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn get_post(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     Valid(PostPath(id)): Valid<PostPath>,
 ) -> ApiResult<Json<PostOut>> {
@@ -132,10 +132,10 @@ pub(super) async fn get_post(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn replace_post(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Writer(caller): Writer,
     client: Client,
-    Valid(replacement): Valid<Replacement>,
+    Valid(replacement): Valid<ReplacePostRequest>,
 ) -> ApiResult<Json<Post>> {
     let id = known_post(&app, caller, &replacement.id).await?;
     let replaced = app.store.replace_post(caller, id, replacement.content).await?;
@@ -159,7 +159,7 @@ pub(super) async fn replace_post(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn delete_post(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Writer(caller): Writer,
     client: Client,
     Valid(PostPath(id)): Valid<PostPath>,
@@ -171,7 +171,7 @@ pub(super) async fn delete_post(
 }
 
 /// A number that a post can have; of any other there is no post to change.
-async fn known_post(app: &App, caller: Caller, id: &Integer) -> ApiResult<PostId> {
+async fn known_post(app: &AppState, caller: Caller, id: &JsonInteger) -> ApiResult<PostId> {
     if let Some(id) = id.as_i64() {
         return Ok(PostId(id));
     }
@@ -180,7 +180,7 @@ async fn known_post(app: &App, caller: Caller, id: &Integer) -> ApiResult<PostId
 }
 
 fn changed<T>(
-    app: &Arc<App>,
+    app: &Arc<AppState>,
     caller: Caller,
     client: Client,
     outcome: ChangePost<T>,
@@ -195,6 +195,6 @@ fn changed<T>(
     }
 }
 
-fn content_text(value: &Value) -> Result<Text, Problem> {
+fn content_text(value: &Value) -> Result<Text, FieldError> {
     stored_text(text(value)?)
 }

@@ -124,7 +124,7 @@ pub(super) enum RateRefusals {
     #[response(status = 429, headers(
         ("Retry-After" = i64), ("RateLimit" = String), ("RateLimit-Policy" = String)
     ))]
-    TooOften(Refusal),
+    RateLimited(Refusal),
 }
 
 /// Answers of every operation when the fault is ours.

@@ -14,13 +14,16 @@ use super::login::Token;
 use super::responses::{
     ApiResult, Failures, Refusal, TokenRefusals, ValidationRefusals, serialize_timestamp,
 };
-use crate::auth::{RefreshSecrets, draw_salt};
+use crate::auth::{RefreshSecrets, generate_salt};
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
-use crate::domain::policy::SessionTimes;
+use crate::domain::policy::SessionTimeouts;
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use crate::domain::user::Credentials;
-use crate::http::{ApiError, App, BodyKind, Client, Input, Integer, Json, Reading, Valid};
+use crate::http::{
+    ApiError, AppState, BodyKind, Client, FromRequestFields, Json, JsonInteger, RequestFields,
+    Valid,
+};
 
 /// A sign-in that lasts.
 #[derive(Serialize, ToSchema)]
@@ -52,12 +55,12 @@ impl From<Session> for SessionOut {
 }
 
 /// The number of a session in the path.
-pub(super) struct SessionPath(Integer);
+pub(super) struct SessionPath(JsonInteger);
 
-impl Input for SessionPath {
+impl FromRequestFields for SessionPath {
     const BODY: BodyKind = BodyKind::Ignored;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         request.path_integer("id").map(Self)
     }
 }
@@ -75,7 +78,7 @@ impl Input for SessionPath {
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn list_sessions(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
 ) -> ApiResult<Json<Vec<SessionOut>>> {
     let sessions = app.store.list_sessions(caller, app.clock.now()).await?;
@@ -99,7 +102,7 @@ pub(super) async fn list_sessions(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn end_session(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     client: Client,
     Valid(SessionPath(id)): Valid<SessionPath>,
@@ -127,7 +130,7 @@ pub(super) async fn end_session(
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn end_sessions(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     caller: Caller,
     client: Client,
 ) -> ApiResult<StatusCode> {
@@ -137,7 +140,7 @@ pub(super) async fn end_sessions(
 
 /// Tells whether there was one.
 async fn end(
-    app: &Arc<App>,
+    app: &Arc<AppState>,
     client: Client,
     caller: Caller,
     id: Option<SessionId>,
@@ -154,17 +157,17 @@ async fn end(
 
 /// Begins a session for an account whose password was right.
 pub(super) async fn begin(
-    app: &App,
+    app: &AppState,
     credentials: &Credentials,
     user_agent: String,
 ) -> ApiResult<Token> {
-    let secrets = RefreshSecrets::draw().map_err(ApiError::internal)?;
+    let secrets = RefreshSecrets::generate().map_err(ApiError::internal)?;
     let now = app.clock.now();
-    let SessionTimes { unused, longest } = app.policy.sessions;
+    let SessionTimeouts { unused, longest } = app.policy.sessions;
     let ends_at = later(now, longest);
     let session = NewSession {
         user_id: credentials.user_id,
-        mark: credentials.tokens_valid_from,
+        tokens_valid_from: credentials.tokens_valid_from,
         family: secrets.family_hash(),
         link: secrets.link_hash(),
         user_agent,
@@ -179,14 +182,14 @@ pub(super) async fn begin(
 }
 
 /// Goes on with a session: a token that was good becomes its successor.
-pub(super) async fn go_on(app: &Arc<App>, client: Client, token: &str) -> ApiResult<Token> {
+pub(super) async fn go_on(app: &Arc<AppState>, client: Client, token: &str) -> ApiResult<Token> {
     let Some((id, secrets)) = RefreshSecrets::parse(token) else {
         audit::record_in_log(app, client, None, EventKind::RefreshRefused);
         return Err(ApiError::InvalidGrant);
     };
-    let salt = draw_salt().map_err(ApiError::internal)?;
-    let (whole, now) = (secrets.whole_hash(id), app.clock.now());
-    let first_asked = app.unanswered.first_asked(&whole, now);
+    let salt = generate_salt().map_err(ApiError::internal)?;
+    let (whole, now) = (secrets.token_hash(id), app.clock.now());
+    let first_attempt_at = app.interrupted_refreshes.first_attempt_at(&whole, now);
     let next = secrets.next(salt);
     let rotation = Rotation {
         id,
@@ -195,26 +198,32 @@ pub(super) async fn go_on(app: &Arc<App>, client: Client, token: &str) -> ApiRes
         next: next.link_hash(),
         salt,
         now,
-        first_asked,
+        first_attempt_at,
         expires_at: later(now, app.policy.sessions.unused),
     };
     let rotated = audit::complete(app, |app| rotate(app, client, rotation)).await;
     match &rotated {
-        Ok(_) => app.unanswered.forget(&whole),
-        Err(_) => app.unanswered.remember(whole, first_asked),
+        Ok(_) => app.interrupted_refreshes.forget(&whole),
+        Err(_) => app.interrupted_refreshes.remember(whole, first_attempt_at),
     }
-    let (user_id, mark, next) = match rotated? {
-        RotateSession::Rotated(user_id, mark) => (user_id, mark, next),
-        RotateSession::Repeated(user_id, mark, salt) => (user_id, mark, secrets.next(salt)),
+    let (user_id, tokens_valid_from, next) = match rotated? {
+        RotateSession::Rotated(user_id, tokens_valid_from) => (user_id, tokens_valid_from, next),
+        RotateSession::Repeated(user_id, tokens_valid_from, salt) => {
+            (user_id, tokens_valid_from, secrets.next(salt))
+        }
         RotateSession::Reused(_) | RotateSession::NoSuchSession => {
             return Err(ApiError::InvalidGrant);
         }
     };
-    let access = app.tokens.issue(user_id, mark)?;
+    let access = app.tokens.issue(user_id, tokens_valid_from)?;
     Ok(Token::lasting(access, next.token(id), app.tokens.lifetime()))
 }
 
-async fn rotate(app: Arc<App>, client: Client, rotation: Rotation) -> ApiResult<RotateSession> {
+async fn rotate(
+    app: Arc<AppState>,
+    client: Client,
+    rotation: Rotation,
+) -> ApiResult<RotateSession> {
     let rotated = app.store.rotate_session(rotation).await?;
     match rotated {
         RotateSession::Rotated(user_id, _) | RotateSession::Repeated(user_id, ..) => {

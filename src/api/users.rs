@@ -15,14 +15,14 @@ use super::responses::{
     ApiResult, BodyRefusals, Failures, RateRefusals, Refusal, ValidationRefusals, created,
     serialize_timestamp,
 };
-use crate::auth::{RefusedPassword, accept_password};
+use crate::auth::{PasswordRejected, accept_password};
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
 use crate::domain::policy::PasswordRules;
 use crate::domain::user::{NewUser, User, UserId};
 use crate::http::{
-    ApiError, App, BodyKind, Client, Input, Integer, Json, OptionalCaller, Problem, Reading, Valid,
-    text,
+    ApiError, AppState, BodyKind, Client, FieldError, FromRequestFields, Json, JsonInteger,
+    OptionalCaller, RequestFields, Valid, text,
 };
 use crate::store::{CreateUser, StoreError};
 
@@ -68,15 +68,15 @@ impl UserOut {
 }
 
 /// A sign-up that fits.
-pub(super) struct SignUp {
+pub(super) struct CreateUserRequest {
     email: Email,
     password: SecretString,
 }
 
-impl Input for SignUp {
+impl FromRequestFields for CreateUserRequest {
     const BODY: BodyKind = BodyKind::Json;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let rules = &request.policy().passwords;
         let body = request.object(Some("password"))?;
         let email = request.required(&body, "email", email);
@@ -86,12 +86,12 @@ impl Input for SignUp {
 }
 
 /// The number of an account in the path.
-pub(super) struct UserPath(Integer);
+pub(super) struct UserPath(JsonInteger);
 
-impl Input for UserPath {
+impl FromRequestFields for UserPath {
     const BODY: BodyKind = BodyKind::Ignored;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         request.path_integer("id").map(Self)
     }
 }
@@ -111,9 +111,9 @@ impl Input for UserPath {
     )
 )]
 pub(super) async fn create_user(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     client: Client,
-    Valid(sign_up): Valid<SignUp>,
+    Valid(sign_up): Valid<CreateUserRequest>,
 ) -> ApiResult<Response> {
     app.rate_limits.sign_up(client.0)?;
     let password_hash = app.passwords.hash(sign_up.password).await?;
@@ -146,7 +146,7 @@ pub(super) async fn create_user(
     security((), ("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn get_user(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     OptionalCaller(caller): OptionalCaller,
     Valid(UserPath(id)): Valid<UserPath>,
 ) -> ApiResult<Json<UserOut>> {
@@ -157,7 +157,7 @@ pub(super) async fn get_user(
         match app.store.find_me(caller).await {
             Ok(user) => return Ok(Json(UserOut::new(&user, true))),
             // A token that was ended shows no more than none.
-            Err(StoreError::CallerGone) => {}
+            Err(StoreError::CallerRejected) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -165,25 +165,25 @@ pub(super) async fn get_user(
     Ok(Json(UserOut::new(&user, app.policy.public_emails)))
 }
 
-pub(super) fn email(value: &Value) -> Result<Email, Problem> {
+pub(super) fn email(value: &Value) -> Result<Email, FieldError> {
     Email::parse(text(value)?).map_err(|fault| {
         let message = format!("value is not a valid email address: {}", fault.reason());
-        Problem::value_error(message, fault.reason())
+        FieldError::value_error(message, fault.reason())
     })
 }
 
-pub(super) fn password(value: &Value, rules: &PasswordRules) -> Result<SecretString, Problem> {
+pub(super) fn password(value: &Value, rules: &PasswordRules) -> Result<SecretString, FieldError> {
     accept_password(text(value)?, rules).map_err(|refused| match refused {
-        RefusedPassword::TooShort { least } => {
+        PasswordRejected::TooShort { least } => {
             let message = format!("String should have at least {least} characters");
-            Problem::new("string_too_short", message).with("min_length", least)
+            FieldError::new("string_too_short", message).with("min_length", least)
         }
-        RefusedPassword::TooLong { most } => {
+        PasswordRejected::TooLong { most } => {
             let message = format!("String should have at most {most} characters");
-            Problem::new("string_too_long", message).with("max_length", most)
+            FieldError::new("string_too_long", message).with("max_length", most)
         }
-        RefusedPassword::TooCommon | RefusedPassword::ForbiddenWord => {
-            Problem::value_error(format!("Value error, {refused}"), &refused.to_string())
+        PasswordRejected::TooCommon | PasswordRejected::ForbiddenWord => {
+            FieldError::value_error(format!("Value error, {refused}"), &refused.to_string())
         }
     })
 }

@@ -14,7 +14,8 @@ use super::responses::{
 use crate::domain::post::PostId;
 use crate::domain::vote::{self, Direction, VoteOutcome};
 use crate::http::{
-    ApiError, App, BodyKind, Input, Integer, Json, Problem, Reading, Valid, Writer, integer,
+    ApiError, AppState, BodyKind, FieldError, FromRequestFields, Json, JsonInteger, RequestFields,
+    Valid, Writer, integer,
 };
 
 /// What the caller wants done about their vote on a post.
@@ -36,15 +37,15 @@ pub(super) struct VoteResult {
 }
 
 /// A vote that fits.
-pub(super) struct Ballot {
-    post_id: Integer,
+pub(super) struct VoteRequest {
+    post_id: JsonInteger,
     direction: Option<Direction>,
 }
 
-impl Input for Ballot {
+impl FromRequestFields for VoteRequest {
     const BODY: BodyKind = BodyKind::Json;
 
-    fn read(request: &mut Reading<'_>) -> Option<Self> {
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let body = request.object(None)?;
         let post_id = request.required(&body, "post_id", integer);
         let direction = request.required(&body, "dir", direction);
@@ -69,9 +70,9 @@ impl Input for Ballot {
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(super) async fn cast_vote(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Writer(caller): Writer,
-    Valid(ballot): Valid<Ballot>,
+    Valid(ballot): Valid<VoteRequest>,
 ) -> ApiResult<(StatusCode, Json<VoteResult>)> {
     let Some(post_id) = ballot.post_id.as_i64().map(PostId) else {
         app.store.find_caller(caller).await?;
@@ -89,15 +90,15 @@ pub(super) async fn cast_vote(
     Ok((StatusCode::CREATED, Json(VoteResult { message })))
 }
 
-fn direction(value: &Value) -> Result<Option<Direction>, Problem> {
+fn direction(value: &Value) -> Result<Option<Direction>, FieldError> {
     let number = integer(value)?;
     if number.compare(-1).is_lt() {
         let message = "Input should be greater than or equal to -1";
-        return Err(Problem::new("greater_than_equal", message).with("ge", -1));
+        return Err(FieldError::new("greater_than_equal", message).with("ge", -1));
     }
     if number.compare(1).is_gt() {
         let message = "Input should be less than or equal to 1";
-        return Err(Problem::new("less_than_equal", message).with("le", 1));
+        return Err(FieldError::new("less_than_equal", message).with("le", 1));
     }
     Ok(match number.as_i64() {
         Some(1) => Some(Direction::Up),

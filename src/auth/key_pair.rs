@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Algorithm;
 use super::keys::NAME_LENGTH;
-use super::signatures::{Numbers, Private};
+use super::signatures::{JwkParams, Private};
 
 /// What begins a block of PEM, whatever is in it.
 const BEGIN: &str = "-----BEGIN ";
@@ -33,7 +33,7 @@ pub struct KeyPair {
 pub struct PublicKey {
     pub name: String,
     pub algorithm: Algorithm,
-    pub numbers: Numbers,
+    pub numbers: JwkParams,
 }
 
 /// Why keys cannot be used. Does not repeat any of them.
@@ -80,10 +80,10 @@ impl KeyPair {
     #[must_use]
     pub fn weak_bits(&self) -> Option<usize> {
         match &self.public.numbers {
-            Numbers::Rsa { modulus, .. } => {
+            JwkParams::Rsa { modulus, .. } => {
                 Some(count_bits(modulus)).filter(|bits| *bits < STRONG_RSA)
             }
-            Numbers::P256 { .. } | Numbers::Ed25519 { .. } => None,
+            JwkParams::P256 { .. } | JwkParams::Ed25519 { .. } => None,
         }
     }
 
@@ -92,17 +92,17 @@ impl KeyPair {
             .map_err(|reason| UnusablePair::Rejected { number, algorithm, reason })?;
         let (numbers, bytes) = (private.numbers(), private.public_bytes());
         let (signing, verifying) = match &numbers {
-            Numbers::Rsa { modulus, .. } => {
+            JwkParams::Rsa { modulus, .. } => {
                 let bits = count_bits(modulus);
                 if bits < SHORTEST_RSA {
                     return Err(UnusablePair::Short { number, bits });
                 }
                 (EncodingKey::from_rsa_der(pkcs8), DecodingKey::from_rsa_der(bytes))
             }
-            Numbers::P256 { .. } => {
+            JwkParams::P256 { .. } => {
                 (EncodingKey::from_ec_der(pkcs8), DecodingKey::from_ec_der(bytes))
             }
-            Numbers::Ed25519 { .. } => {
+            JwkParams::Ed25519 { .. } => {
                 (EncodingKey::from_ed_der(pkcs8), DecodingKey::from_ed_der(bytes))
             }
         };

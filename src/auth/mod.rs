@@ -4,27 +4,27 @@
 mod algorithm;
 mod blocklist;
 mod hashing;
+mod interrupted_refreshes;
 mod key_pair;
 mod keys;
 mod password;
+mod password_policy;
 mod provider;
 mod refresh;
-mod rules;
 mod signatures;
 mod stored_hash;
 #[cfg(test)]
 mod tests;
 mod token;
-mod unanswered;
 
 pub use algorithm::Algorithm;
 pub use hashing::HashingError;
+pub use interrupted_refreshes::InterruptedRefreshes;
 pub use key_pair::{KeyPair, PublicKey, UnusablePair};
 pub use keys::Keys;
-pub use password::{Passwords, Verdict};
-pub use refresh::{RefreshSecrets, draw_salt};
-pub use rules::{RefusedPassword, accept_password, fold_case};
-pub use signatures::Numbers;
-pub use stored_hash::Strength;
+pub use password::{PasswordCheck, Passwords};
+pub use password_policy::{PasswordRejected, accept_password, fold_case};
+pub use refresh::{RefreshSecrets, generate_salt};
+pub use signatures::JwkParams;
+pub use stored_hash::Argon2Params;
 pub use token::{InvalidToken, TokenError, Tokens};
-pub use unanswered::Unanswered;

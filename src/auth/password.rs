@@ -7,7 +7,7 @@ use argon2::Block;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::hashing::{HashingError, HashingPool};
-use super::stored_hash::{Argon2Hash, StoredHash, Strength};
+use super::stored_hash::{Argon2Hash, Argon2Params, StoredHash};
 use crate::domain::user::PasswordHash;
 
 /// The longest password there is, in characters: what the reference's hasher takes.
@@ -18,17 +18,17 @@ const OUTPUT_LENGTH: usize = 32;
 
 /// What a password was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    Wrong,
-    Right,
-    /// Right, and the stored hash is weaker than what new ones get: here is a better one.
-    RightButWeak(PasswordHash),
+pub enum PasswordCheck {
+    Mismatch,
+    Match,
+    /// Match, and the stored hash is weaker than what new ones get: here is a better one.
+    NeedsRehash(PasswordHash),
 }
 
 /// Hashes and verifies passwords, on threads of its own.
 pub struct Passwords {
     pool: HashingPool,
-    strength: Strength,
+    strength: Argon2Params,
     /// What an unknown account's password is checked against, so that the check takes the same
     /// work: of the strength of new hashes, and of no password, its bytes being random.
     nobody: PasswordHash,
@@ -37,7 +37,7 @@ pub struct Passwords {
 impl Passwords {
     /// # Errors
     /// If the threads cannot be started or the system gives no random bytes.
-    pub fn new(strength: Strength, threads: NonZeroUsize) -> std::io::Result<Self> {
+    pub fn new(strength: Argon2Params, threads: NonZeroUsize) -> std::io::Result<Self> {
         let hash =
             Argon2Hash { output: random::<OUTPUT_LENGTH>()?.to_vec(), ..unhashed(strength)? };
         Ok(Self {
@@ -66,10 +66,10 @@ impl Passwords {
         &self,
         password: SecretString,
         stored: Option<PasswordHash>,
-    ) -> Result<Verdict, HashingError> {
+    ) -> Result<PasswordCheck, HashingError> {
         // Such a password can have no account: sign-up refuses it.
         if password.expose_secret().chars().count() > MAXIMUM_PASSWORD_LENGTH {
-            return Ok(Verdict::Wrong);
+            return Ok(PasswordCheck::Mismatch);
         }
         let strength = self.strength;
         let nobody = self.nobody.clone();
@@ -78,18 +78,18 @@ impl Passwords {
                 // No account takes the way of one to its end, and not only its hash.
                 let stored = stored.as_ref().unwrap_or(&nobody);
                 let verdict = verify(strength, &password, stored, memory)?;
-                if verdict != Verdict::Wrong || has_strength(stored, strength) {
+                if verdict != PasswordCheck::Mismatch || has_strength(stored, strength) {
                     return Ok(verdict);
                 }
                 // A hash of another price: on top of it the work of one that is as new ones are.
-                verify(strength, &password, &nobody, memory).map(|_| Verdict::Wrong)
+                verify(strength, &password, &nobody, memory).map(|_| PasswordCheck::Mismatch)
             })
             .await?
     }
 }
 
 fn hash(
-    strength: Strength,
+    strength: Argon2Params,
     password: &SecretString,
     memory: &mut Vec<Block>,
 ) -> Result<PasswordHash, HashingError> {
@@ -102,35 +102,35 @@ fn hash(
 }
 
 /// Whether checking the hash takes the work of checking a new one.
-fn has_strength(stored: &PasswordHash, strength: Strength) -> bool {
+fn has_strength(stored: &PasswordHash, strength: Argon2Params) -> bool {
     StoredHash::parse(stored.as_str()).is_ok_and(|stored| stored.has_strength(strength))
 }
 
 fn verify(
-    strength: Strength,
+    strength: Argon2Params,
     password: &SecretString,
     stored: &PasswordHash,
     memory: &mut Vec<Block>,
-) -> Result<Verdict, HashingError> {
+) -> Result<PasswordCheck, HashingError> {
     let bytes = password.expose_secret().as_bytes();
     let stored = StoredHash::parse(stored.as_str());
     let is_right =
         stored.as_ref().map_err(|error| *error).and_then(|stored| stored.verify(bytes, memory));
     match (is_right, stored) {
         (Ok(true), Ok(stored)) if stored.is_weaker_than(strength) && stored.saw_all_of(bytes) => {
-            Ok(Verdict::RightButWeak(hash(strength, password, memory)?))
+            Ok(PasswordCheck::NeedsRehash(hash(strength, password, memory)?))
         }
-        (Ok(true), _) => Ok(Verdict::Right),
-        (Ok(false), _) => Ok(Verdict::Wrong),
+        (Ok(true), _) => Ok(PasswordCheck::Match),
+        (Ok(false), _) => Ok(PasswordCheck::Mismatch),
         (Err(unusable), _) => {
             tracing::error!(error = %unusable, "a login failed for a damaged account");
-            Ok(Verdict::Wrong)
+            Ok(PasswordCheck::Mismatch)
         }
     }
 }
 
 /// A hash of the given strength with a new salt and no output yet.
-fn unhashed(strength: Strength) -> std::io::Result<Argon2Hash> {
+fn unhashed(strength: Argon2Params) -> std::io::Result<Argon2Hash> {
     Ok(Argon2Hash {
         algorithm: argon2::Algorithm::Argon2id,
         version: argon2::Version::V0x13,
@@ -148,23 +148,23 @@ pub(super) fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OUTPUT_LENGTH, PasswordHash, Strength, has_strength, unhashed};
+    use super::{Argon2Params, OUTPUT_LENGTH, PasswordHash, has_strength, unhashed};
 
     /// Whoever gives a wrong password waits for one hash of this price, and for no second.
     #[test]
     fn only_a_hash_of_the_same_price_takes_the_same_work() {
-        let strength = Strength { memory_kib: 64, iterations: 2, parallelism: 1 };
-        let of = |strength: Strength| {
+        let strength = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
+        let of = |strength: Argon2Params| {
             let hash = unhashed(strength).unwrap();
             let hash = super::Argon2Hash { output: vec![7; OUTPUT_LENGTH], ..hash };
             PasswordHash::new(hash.to_phc())
         };
         assert!(has_strength(&of(strength), strength));
         for other in [
-            Strength { memory_kib: 63, ..strength },
-            Strength { memory_kib: 65, ..strength },
-            Strength { iterations: 1, ..strength },
-            Strength { memory_kib: 128, parallelism: 2, ..strength },
+            Argon2Params { memory_kib: 63, ..strength },
+            Argon2Params { memory_kib: 65, ..strength },
+            Argon2Params { iterations: 1, ..strength },
+            Argon2Params { memory_kib: 128, parallelism: 2, ..strength },
         ] {
             assert!(!has_strength(&of(other), strength), "{other:?}");
         }

@@ -29,7 +29,7 @@ impl RefreshSecrets {
     ///
     /// # Errors
     /// If the system gives no random bytes.
-    pub fn draw() -> std::io::Result<Self> {
+    pub fn generate() -> std::io::Result<Self> {
         Ok(Self { family: random()?, link: random()? })
     }
 
@@ -68,7 +68,7 @@ impl RefreshSecrets {
 
     /// Of all that the client sent: what another has made up of a part of it has another.
     #[must_use]
-    pub fn whole_hash(&self, id: SessionId) -> TokenHash {
+    pub fn token_hash(&self, id: SessionId) -> TokenHash {
         Sha256::digest(self.token(id)).into()
     }
 
@@ -95,7 +95,7 @@ impl std::fmt::Debug for RefreshSecrets {
 ///
 /// # Errors
 /// If the system gives no random bytes.
-pub fn draw_salt() -> std::io::Result<Salt> {
+pub fn generate_salt() -> std::io::Result<Salt> {
     random()
 }
 
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_token_is_read_as_it_was_written() {
         for id in [1, 4711, i64::MAX] {
-            let drawn = RefreshSecrets::draw().unwrap();
+            let drawn = RefreshSecrets::generate().unwrap();
             let (read, secrets) = RefreshSecrets::parse(&drawn.token(SessionId(id))).unwrap();
             assert_eq!(read, SessionId(id));
             assert_eq!(secrets.family_hash(), drawn.family_hash());
@@ -137,10 +137,11 @@ mod tests {
 
     #[test]
     fn no_two_are_alike() {
-        let [one, other] = [RefreshSecrets::draw().unwrap(), RefreshSecrets::draw().unwrap()];
+        let [one, other] =
+            [RefreshSecrets::generate().unwrap(), RefreshSecrets::generate().unwrap()];
         assert_ne!(one.family_hash(), other.family_hash());
         assert_ne!(one.link_hash(), other.link_hash());
-        assert_ne!(draw_salt().unwrap(), draw_salt().unwrap());
+        assert_ne!(generate_salt().unwrap(), generate_salt().unwrap());
     }
 
     /// By Python: `hmac.new(b"\x09" * 32, b"\x05" * 16, "sha256")`, and SHA-256 of that.

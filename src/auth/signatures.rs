@@ -22,7 +22,7 @@ pub(super) enum Private {
 
 /// The numbers of a public key, as a JWK has them (RFC 7518, 6; RFC 8037, 2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Numbers {
+pub enum JwkParams {
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
     P256 { x: Vec<u8>, y: Vec<u8> },
     Ed25519 { x: Vec<u8> },
@@ -55,19 +55,19 @@ impl Private {
         }
     }
 
-    pub(super) fn numbers(&self) -> Numbers {
+    pub(super) fn numbers(&self) -> JwkParams {
         match self {
             Self::Rsa(pair) => {
                 let numbers = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-                Numbers::Rsa { modulus: numbers.n, exponent: numbers.e }
+                JwkParams::Rsa { modulus: numbers.n, exponent: numbers.e }
             }
             Self::P256(_) => {
                 // A point without compression: a byte that says so, and two numbers of one length.
                 let point = self.public_bytes().get(1..).unwrap_or_default();
                 let (x, y) = point.split_at(point.len() / 2);
-                Numbers::P256 { x: x.to_vec(), y: y.to_vec() }
+                JwkParams::P256 { x: x.to_vec(), y: y.to_vec() }
             }
-            Self::Ed25519(_) => Numbers::Ed25519 { x: self.public_bytes().to_vec() },
+            Self::Ed25519(_) => JwkParams::Ed25519 { x: self.public_bytes().to_vec() },
         }
     }
 }

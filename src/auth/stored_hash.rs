@@ -11,16 +11,16 @@ use subtle::ConstantTimeEq as _;
 
 /// The Argon2 parameters of a hash (RFC 9106).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Strength {
-    /// Memory in KiB: 8 per lane at least, [`Strength::MAXIMUM_MEMORY_KIB`] at most.
+pub struct Argon2Params {
+    /// Memory in KiB: 8 per lane at least, [`Argon2Params::MAXIMUM_MEMORY_KIB`] at most.
     pub memory_kib: u32,
-    /// Passes, 1 to [`Strength::MAXIMUM_ITERATIONS`].
+    /// Passes, 1 to [`Argon2Params::MAXIMUM_ITERATIONS`].
     pub iterations: u32,
-    /// Lanes, 1 to [`Strength::MAXIMUM_PARALLELISM`].
+    /// Lanes, 1 to [`Argon2Params::MAXIMUM_PARALLELISM`].
     pub parallelism: u32,
 }
 
-impl Strength {
+impl Argon2Params {
     /// 1 GiB.
     pub const MAXIMUM_MEMORY_KIB: u32 = 1024 * 1024;
     pub const MAXIMUM_ITERATIONS: u32 = 32;
@@ -44,7 +44,7 @@ impl Strength {
 }
 
 /// The same reference defaults as `argon2-cffi` (RFC 9106, second recommended option).
-impl Default for Strength {
+impl Default for Argon2Params {
     fn default() -> Self {
         Self { memory_kib: 65_536, iterations: 3, parallelism: 4 }
     }
@@ -67,7 +67,7 @@ pub(super) enum StoredHash {
 pub(super) struct Argon2Hash {
     pub algorithm: argon2::Algorithm,
     pub version: Version,
-    pub strength: Strength,
+    pub strength: Argon2Params,
     pub salt: Vec<u8>,
     pub output: Vec<u8>,
 }
@@ -96,7 +96,7 @@ impl StoredHash {
     }
 
     /// Whether its parameters are these.
-    pub(super) fn has_strength(&self, strength: Strength) -> bool {
+    pub(super) fn has_strength(&self, strength: Argon2Params) -> bool {
         matches!(self, Self::Argon2(hash) if hash.strength == strength)
     }
 
@@ -110,7 +110,7 @@ impl StoredHash {
     }
 
     /// Whether a new hash of the given strength would be harder to guess.
-    pub(super) fn is_weaker_than(&self, strength: Strength) -> bool {
+    pub(super) fn is_weaker_than(&self, strength: Argon2Params) -> bool {
         match self {
             Self::Argon2(hash) => {
                 hash.algorithm != argon2::Algorithm::Argon2id
@@ -164,7 +164,7 @@ impl Argon2Hash {
         output: &mut [u8],
         memory: &mut Vec<Block>,
     ) -> Result<(), Unusable> {
-        let Strength { memory_kib, iterations, parallelism } = self.strength;
+        let Argon2Params { memory_kib, iterations, parallelism } = self.strength;
         let parameters = Params::new(memory_kib, iterations, parallelism, Some(output.len()))
             .map_err(|_| Unusable("bad parameters"))?;
         let blocks = parameters.block_count();
@@ -178,7 +178,7 @@ impl Argon2Hash {
     }
 
     pub(super) fn to_phc(&self) -> String {
-        let Strength { memory_kib, iterations, parallelism } = self.strength;
+        let Argon2Params { memory_kib, iterations, parallelism } = self.strength;
         format!(
             "$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${}${}",
             STANDARD_NO_PAD.encode(&self.salt),
@@ -187,7 +187,7 @@ impl Argon2Hash {
     }
 }
 
-fn parse_parameters(text: &str) -> Result<Strength, Unusable> {
+fn parse_parameters(text: &str) -> Result<Argon2Params, Unusable> {
     let mut parts = text.split(',');
     let mut number = |name: &str| {
         parts
@@ -199,7 +199,7 @@ fn parse_parameters(text: &str) -> Result<Strength, Unusable> {
             .and_then(|digits| digits.parse::<u32>().ok())
             .ok_or(Unusable("bad parameters"))
     };
-    let strength = Strength {
+    let strength = Argon2Params {
         memory_kib: number("m=")?,
         iterations: number("t=")?,
         parallelism: number("p=")?,

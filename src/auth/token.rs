@@ -17,7 +17,7 @@ use serde_json::{Number, Value};
 
 use super::{Algorithm, Keys, PublicKey};
 use crate::clock::Clock;
-use crate::domain::caller::TokenEra;
+use crate::domain::caller::ValidFromRange;
 use crate::domain::user::{TokensValidFrom, UserId};
 
 /// Bytes of a token that are looked at: ours have some 150, and a stranger's header is parsed before
@@ -47,7 +47,7 @@ pub struct Tokens {
     lifetime: Duration,
     keys: Keys,
     /// By the whole token. The keys do not change, so that what one of them signed stays signed.
-    remembered: Cache<Box<str>, Accepted>,
+    remembered: Cache<Box<str>, VerifiedClaims>,
 }
 
 impl Tokens {
@@ -95,15 +95,19 @@ impl Tokens {
     ///
     /// # Errors
     /// [`TokenError`] if signing fails.
-    pub fn issue(&self, user_id: UserId, mark: TokensValidFrom) -> Result<String, TokenError> {
+    pub fn issue(
+        &self,
+        user_id: UserId,
+        tokens_valid_from: TokensValidFrom,
+    ) -> Result<String, TokenError> {
         let issued_at = self.clock.now().as_second();
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
-        let has_moved = mark != TokensValidFrom::default();
+        let has_moved = tokens_valid_from != TokensValidFrom::default();
         let claims = Issued {
             user_id: user_id.0,
             exp: issued_at.saturating_add(lifetime),
             iat: issued_at,
-            valid_from: has_moved.then(|| mark.0.as_microsecond()),
+            valid_from: has_moved.then(|| tokens_valid_from.0.as_microsecond()),
         };
         Ok(self.keys.sign(&claims)?)
     }
@@ -112,7 +116,7 @@ impl Tokens {
     ///
     /// # Errors
     /// [`InvalidToken`] for everything that is not a token of ours, valid now.
-    pub fn verify(&self, token: &str) -> Result<(UserId, TokenEra), InvalidToken> {
+    pub fn verify(&self, token: &str) -> Result<(UserId, ValidFromRange), InvalidToken> {
         if token.len() > LONGEST_TOKEN {
             return Err(InvalidToken("too long"));
         }
@@ -128,7 +132,7 @@ impl Tokens {
     }
 
     /// What the token says, if it was signed with a key of ours.
-    fn read(&self, token: &str) -> Result<Accepted, InvalidToken> {
+    fn read(&self, token: &str) -> Result<VerifiedClaims, InvalidToken> {
         let decoded = self
             .keys
             .decode::<Claims>(token)
@@ -185,16 +189,16 @@ where
 
 /// What a token of ours says.
 #[derive(Clone, Copy)]
-struct Accepted {
+struct VerifiedClaims {
     user_id: UserId,
-    era: TokenEra,
+    valid_from_range: ValidFromRange,
     /// In seconds since 1970.
     expires: f64,
     not_before: Option<f64>,
 }
 
 impl Claims {
-    fn read(&self, lifetime: Duration) -> Result<Accepted, InvalidToken> {
+    fn read(&self, lifetime: Duration) -> Result<VerifiedClaims, InvalidToken> {
         if self.aud.is_some() || self.at_hash.is_some() {
             return Err(InvalidToken("meant for another purpose"));
         }
@@ -204,30 +208,36 @@ impl Claims {
             None => None,
         };
         let user_id = self.user_id.as_i64().ok_or(InvalidToken("no user"))?;
-        let era = self.era(expires, lifetime)?;
-        Ok(Accepted { user_id: UserId(user_id), era, expires, not_before })
+        let valid_from_range = self.valid_from_range(expires, lifetime)?;
+        Ok(VerifiedClaims { user_id: UserId(user_id), valid_from_range, expires, not_before })
     }
 
     /// What is not known for sure is taken for the worse. A token that says when it was issued and not
     /// under which mark is one of ours from before the account's mark first moved. One that says neither
     /// is the reference's: it was issued a lifetime before it expires, in that second.
-    fn era(&self, expires: f64, lifetime: Duration) -> Result<TokenEra, InvalidToken> {
-        if let Some(mark) = &self.valid_from {
-            let mark = mark.as_i64().and_then(|mark| Timestamp::from_microsecond(mark).ok());
-            let mark = mark.ok_or(InvalidToken("no mark"))?;
-            return Ok(TokenEra::of(TokensValidFrom(mark)));
+    fn valid_from_range(
+        &self,
+        expires: f64,
+        lifetime: Duration,
+    ) -> Result<ValidFromRange, InvalidToken> {
+        if let Some(tokens_valid_from) = &self.valid_from {
+            let tokens_valid_from = tokens_valid_from
+                .as_i64()
+                .and_then(|tokens_valid_from| Timestamp::from_microsecond(tokens_valid_from).ok());
+            let tokens_valid_from = tokens_valid_from.ok_or(InvalidToken("no mark"))?;
+            return Ok(ValidFromRange::of(TokensValidFrom(tokens_valid_from)));
         }
         if self.iat.is_some() {
-            return Ok(TokenEra::default());
+            return Ok(ValidFromRange::default());
         }
         let issued_at = SignedDuration::try_from_secs_f64(expires - lifetime.as_secs_f64());
         let issued_at = issued_at.ok().and_then(|since| Timestamp::from_duration(since).ok());
-        Ok(issued_at.map_or_else(TokenEra::default, TokenEra::issued_at))
+        Ok(issued_at.map_or_else(ValidFromRange::default, ValidFromRange::issued_at))
     }
 }
 
-impl Accepted {
-    fn check(self, now: Timestamp) -> Result<(UserId, TokenEra), InvalidToken> {
+impl VerifiedClaims {
+    fn check(self, now: Timestamp) -> Result<(UserId, ValidFromRange), InvalidToken> {
         let now = SignedDuration::from_micros(now.as_microsecond()).as_secs_f64();
         if self.expires <= now {
             return Err(InvalidToken("expired"));
@@ -235,6 +245,6 @@ impl Accepted {
         if self.not_before.is_some_and(|not_before| not_before > now) {
             return Err(InvalidToken("not valid yet"));
         }
-        Ok((self.user_id, self.era))
+        Ok((self.user_id, self.valid_from_range))
     }
 }

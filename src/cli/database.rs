@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::exit::Exit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Database;
-use crate::store::migrate::{Admin, migrate, position, revision_at};
+use crate::store::migrate::{SchemaAdmin, migrate, position, revision_at};
 use crate::store::postgres::{Address, PostgresAdmin, PostgresStore};
 use crate::store::sqlite::{SqliteAdmin, SqliteStore};
 use crate::store::{Result, Store, StoreError};
@@ -17,7 +17,7 @@ use crate::store::{Result, Store, StoreError};
 /// How long `--upgrade` waits for a database that is not there yet.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-pub(super) async fn open_admin(database: &Database) -> Result<Box<dyn Admin>> {
+pub(super) async fn open_admin(database: &Database) -> Result<Box<dyn SchemaAdmin>> {
     match database {
         Database::Sqlite(path) => Ok(Box::new(SqliteAdmin::new(path))),
         Database::Postgres(address) => Ok(Box::new(PostgresAdmin::connect(address).await?)),
@@ -68,24 +68,24 @@ async fn open_postgres(
     Ok(Arc::new(PostgresStore::open(address)?))
 }
 
-async fn upgrade(admin: &mut dyn Admin) -> std::result::Result<(), Exit> {
+async fn upgrade(admin: &mut dyn SchemaAdmin) -> std::result::Result<(), Exit> {
     let head = admin.migrations().len();
     migrate(admin, head, SystemClock.now(), |step| {
         tracing::info!(revision = step.migration.revision, "migrated");
     })
     .await?;
-    tell(admin.remarks().await?);
+    tell(admin.notes().await?);
     Ok(())
 }
 
-fn tell(remarks: Vec<String>) {
-    for remark in remarks {
+fn tell(notes: Vec<String>) {
+    for remark in notes {
         tracing::info!("{remark}");
     }
 }
 
 /// The database is at the newest revision.
-pub(super) async fn check_revision(admin: &mut dyn Admin) -> std::result::Result<(), Exit> {
+pub(super) async fn check_revision(admin: &mut dyn SchemaAdmin) -> std::result::Result<(), Exit> {
     let applied = admin.applied().await?;
     let at = position(admin.migrations(), &applied)?;
     if at == admin.migrations().len() {

@@ -9,7 +9,7 @@ use super::{SourceArguments, block_on, make_private_folder};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::store::migrate::{
-    Admin, Direction, MigrateError, Step, find_target, migrate, position, revision_at,
+    Direction, MigrateError, SchemaAdmin, Step, find_target, migrate, position, revision_at,
 };
 
 #[derive(Debug, Args)]
@@ -109,14 +109,14 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
     }
 }
 
-async fn where_is(admin: &mut dyn Admin) -> Result<usize, Exit> {
+async fn where_is(admin: &mut dyn SchemaAdmin) -> Result<usize, Exit> {
     let applied = admin.applied().await?;
     Ok(position(admin.migrations(), &applied)?)
 }
 
 /// Where the database is, and where the word leads.
 async fn find_way(
-    admin: &mut dyn Admin,
+    admin: &mut dyn SchemaAdmin,
     revision: &str,
     direction: Direction,
 ) -> Result<(usize, usize), Exit> {
@@ -133,20 +133,20 @@ async fn find_way(
     Ok((at, target))
 }
 
-async fn move_to(admin: &mut dyn Admin, target: usize) -> Result<(), Exit> {
+async fn move_to(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit> {
     let mut done = Vec::new();
     let outcome = migrate(admin, target, SystemClock.now(), |step| done.push(describe(step))).await;
     for line in done {
         print(&line)?;
     }
     outcome?;
-    for remark in admin.remarks().await? {
+    for remark in admin.notes().await? {
         print(&format!("note: {remark}"))?;
     }
     Ok(())
 }
 
-async fn print_plan(admin: &mut dyn Admin, target: usize) -> Result<(), Exit> {
+async fn print_plan(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit> {
     let lines = admin.plan(target).await?;
     if lines.is_empty() {
         return print("there is nothing to do");
@@ -157,7 +157,7 @@ async fn print_plan(admin: &mut dyn Admin, target: usize) -> Result<(), Exit> {
     Ok(())
 }
 
-fn print_script(admin: &dyn Admin, at: usize, target: usize) -> Result<(), Exit> {
+fn print_script(admin: &dyn SchemaAdmin, at: usize, target: usize) -> Result<(), Exit> {
     let mut at = at;
     while let Some(step) = Step::next(admin.migrations(), at, target) {
         print(&admin.script(step, SystemClock.now()))?;
@@ -177,7 +177,7 @@ fn describe(step: Step) -> String {
     format!("{way} {}", step.migration.revision)
 }
 
-async fn print_history(admin: &mut dyn Admin) -> Result<(), Exit> {
+async fn print_history(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     let applied = admin.applied().await?;
     position(admin.migrations(), &applied)?;
     for (number, migration) in admin.migrations().iter().enumerate() {
@@ -190,7 +190,7 @@ async fn print_history(admin: &mut dyn Admin) -> Result<(), Exit> {
     Ok(())
 }
 
-async fn check(admin: &mut dyn Admin) -> Result<(), Exit> {
+async fn check(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     let at = where_is(admin).await?;
     let mut problems = admin.schema_differences().await?;
     let pending = admin.migrations().len().saturating_sub(at);
@@ -205,7 +205,7 @@ async fn check(admin: &mut dyn Admin) -> Result<(), Exit> {
     Err(Exit::No(problems))
 }
 
-async fn verify(admin: &mut dyn Admin) -> Result<(), Exit> {
+async fn verify(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     let at = where_is(admin).await?;
     if at < admin.migrations().len() {
         let at = revision_at(admin.migrations(), at);

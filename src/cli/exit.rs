@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::config::Fault;
+use crate::config::SettingError;
 use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
 
@@ -11,7 +11,7 @@ pub(super) enum Exit {
     /// The check says no: 1.
     No(Vec<String>),
     /// Usage or settings: 2.
-    Settings(Vec<Fault>),
+    Settings(Vec<SettingError>),
     /// Usage or settings, in one sentence: 2.
     Usage(String),
     /// The database is out of reach: 3.
@@ -41,8 +41,8 @@ impl Exit {
     }
 }
 
-impl From<Vec<Fault>> for Exit {
-    fn from(faults: Vec<Fault>) -> Self {
+impl From<Vec<SettingError>> for Exit {
+    fn from(faults: Vec<SettingError>) -> Self {
         Self::Settings(faults)
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::exit::Exit;
 use super::{ServeArguments, SourceArguments};
 use crate::api::openapi;
-use crate::config::{Settings, effective};
+use crate::config::{Settings, effective_settings};
 use crate::http::ask_ready;
 
 pub(super) fn print_document() -> Result<(), Exit> {
@@ -16,7 +16,7 @@ pub(super) fn print_document() -> Result<(), Exit> {
 
 pub(super) fn print_settings(arguments: &SourceArguments) -> Result<(), Exit> {
     let source = arguments.read()?;
-    print(&effective(&source))?;
+    print(&effective_settings(&source))?;
     Settings::load(&source)?;
     Ok(())
 }

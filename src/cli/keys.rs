@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::exit::Exit;
 use crate::auth::Keys;
-use crate::config::{Settings, keep_secrets};
+use crate::config::{Settings, load_or_create_secrets};
 
 /// Keys, and of those that the service made for itself the one that signs.
 pub(super) fn open_keys(settings: &Settings) -> Result<(Keys, Option<SecretString>), Exit> {
@@ -26,7 +26,8 @@ pub(super) fn open_keys(settings: &Settings) -> Result<(Keys, Option<SecretStrin
 
 fn open_kept(settings: &Settings) -> Result<(Keys, Option<SecretString>), Exit> {
     let algorithm = settings.algorithm;
-    let kept = keep_secrets(&settings.data_dir, algorithm).context("the secret cannot be kept")?;
+    let kept = load_or_create_secrets(&settings.data_dir, algorithm)
+        .context("the secret cannot be kept")?;
     let keys = match kept.as_slice() {
         // As long as there is one, tokens look as they always did.
         [secret] => Keys::of_secret(secret, algorithm),

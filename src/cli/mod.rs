@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Fault, Settings, Source};
+use crate::config::{SettingError, Settings, Source};
 
 use self::exit::Exit;
 
@@ -94,7 +94,7 @@ impl ServeArguments {
         if let Some(port) = &self.port {
             source.set("PORT", port.clone());
         }
-        let settings = Settings::load(&source).map_err(|faults: Vec<Fault>| faults)?;
+        let settings = Settings::load(&source).map_err(|faults: Vec<SettingError>| faults)?;
         Ok((settings, source))
     }
 }

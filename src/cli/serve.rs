@@ -14,11 +14,13 @@ use super::keys::open_keys;
 use super::tls::{open_tls, watch};
 use super::{ServeArguments, make_private_folder};
 use crate::api::{self, openapi};
-use crate::auth::{Keys, Passwords, Tokens, Unanswered};
+use crate::auth::{InterruptedRefreshes, Keys, Passwords, Tokens};
 use crate::clock::SystemClock;
-use crate::config::{Database, Fault, LogFormat, Settings, Source, note_signing};
-use crate::http::{self, App, Background, LargeAnswers, LargeBodies, Limits, Pages, Shell};
-use crate::rate_limits::{RateLimits, SinceStart, Stopwatch, StoredFailures};
+use crate::config::{Database, LogFormat, SettingError, Settings, Source, record_signing_key};
+use crate::http::{
+    self, AppState, Background, BodyMemory, LargeResponses, Limits, MiddlewareConfig, Pages,
+};
+use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimits, StoredFailures};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -55,13 +57,13 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     warn_of(&settings.warning_at(address.ip()));
     // Not before: a second service that finds the port taken signs nothing.
     if let Some(secret) = kept {
-        note_signing(&settings.data_dir, &secret, settings.algorithm)
+        record_signing_key(&settings.data_dir, &secret, settings.algorithm)
             .context("which secret signs cannot be noted")?;
     }
-    let shell = Shell {
+    let shell = MiddlewareConfig {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
-        large_bodies: LargeBodies::default(),
+        body_memory: BodyMemory::default(),
         trusted_proxies: settings.trusted_proxies.clone(),
     };
     let background = app.background.clone();
@@ -79,7 +81,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     Ok(())
 }
 
-fn open(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<App, Exit> {
+fn open(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppState, Exit> {
     let clock = Arc::new(SystemClock);
     let rate_limits = rate_limits(settings, &store, clock.clone(), keys.pseudonym_key());
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
@@ -90,7 +92,7 @@ fn open(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<App, E
     let document = openapi::document(&settings.root_path);
     let pages = Pages::new(document, &settings.root_path, openapi::TITLE)
         .context("the documentation is incomplete")?;
-    Ok(App {
+    Ok(AppState {
         store,
         passwords,
         tokens,
@@ -98,9 +100,9 @@ fn open(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<App, E
         policy: settings.policy.clone(),
         rate_limits,
         background: Background::default(),
-        unanswered: Unanswered::default(),
+        interrupted_refreshes: InterruptedRefreshes::default(),
         pages,
-        large_answers: LargeAnswers::default(),
+        large_responses: LargeResponses::default(),
         root_path: settings.root_path.clone(),
     })
 }
@@ -114,7 +116,7 @@ fn rate_limits(
     let Some(rates) = &settings.rate_limits else {
         return RateLimits::off();
     };
-    let stopwatch: Arc<dyn Stopwatch> = Arc::new(SinceStart::default());
+    let stopwatch: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
     let failures = StoredFailures { store: Arc::clone(store), clock };
     RateLimits::new(rates, &stopwatch, Arc::new(failures), pseudonym_key)
 }
@@ -140,9 +142,9 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     }
 }
 
-fn warn_of<'a>(warnings: impl IntoIterator<Item = &'a Fault>) {
-    for Fault { name, problem, cure } in warnings {
-        tracing::warn!(name, problem, "{cure}");
+fn warn_of<'a>(warnings: impl IntoIterator<Item = &'a SettingError>) {
+    for SettingError { name, problem, hint } in warnings {
+        tracing::warn!(name, problem, "{hint}");
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Exit;
-use crate::config::{Fault, Settings};
+use crate::config::{SettingError, Settings};
 use crate::http::{Tls, UnusableTls};
 
 /// How often the files are looked at.
@@ -28,7 +28,7 @@ pub(super) fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
                 UnusableTls::Certificate(_) => "TLS_CERT",
                 UnusableTls::Key(_) => "TLS_KEY",
             };
-            Err(Exit::Settings(vec![Fault::new(name, unusable.to_string(), CURE)]))
+            Err(Exit::Settings(vec![SettingError::new(name, unusable.to_string(), CURE)]))
         }
     }
 }

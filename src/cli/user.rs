@@ -10,7 +10,7 @@ use super::{SourceArguments, block_on};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::domain::email::Email;
-use crate::store::migrate::Whose;
+use crate::store::migrate::SignOutTarget;
 
 #[derive(Debug, Args)]
 pub(super) struct UserArguments {
@@ -47,7 +47,7 @@ async fn execute(command: &UserCommand, database: &Database) -> Result<(), Exit>
     let email = email.as_deref().map(parse_email).transpose()?;
     let mut admin = open_admin(database).await?;
     check_revision(admin.as_mut()).await?;
-    let whose = email.as_ref().map_or(Whose::Everybodys, Whose::Of);
+    let whose = email.as_ref().map_or(SignOutTarget::AllUsers, SignOutTarget::Of);
     let count = admin.sign_out(whose, SystemClock.now()).await?;
     match (count, email) {
         (0, Some(email)) => {

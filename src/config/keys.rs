@@ -3,7 +3,7 @@
 
 use secrecy::SecretString;
 
-use super::Fault;
+use super::SettingError;
 use super::parse::Parser;
 use super::secret::{check_secret, split_secrets};
 use crate::auth::{Algorithm, KeyPair};
@@ -31,7 +31,7 @@ impl Parser<'_> {
             return None;
         }
         if let Err(problem) = check_secret(&secret, algorithm) {
-            self.tell_weak(name, problem, is_reference && secret.len() >= SHORTEST_SECRET);
+            self.warn_weak_secret(name, problem, is_reference && secret.len() >= SHORTEST_SECRET);
         }
         Some(SecretString::from(secret))
     }
@@ -53,7 +53,7 @@ impl Parser<'_> {
         let secrets = match split_secrets(&text, is_between) {
             Ok(secrets) => secrets,
             Err(problem) => {
-                self.faults.push(Fault::new(name, problem, CURE));
+                self.faults.push(SettingError::new(name, problem, CURE));
                 return Vec::new();
             }
         };
@@ -65,7 +65,7 @@ impl Parser<'_> {
         let weak: Vec<String> = weak.collect();
         if !weak.is_empty() {
             let is_long = secrets.iter().all(|secret| secret.len() >= SHORTEST_SECRET);
-            self.tell_weak(name, weak.join(", "), is_reference && is_long);
+            self.warn_weak_secret(name, weak.join(", "), is_reference && is_long);
         }
         secrets.into_iter().map(SecretString::from).collect()
     }
@@ -83,11 +83,11 @@ impl Parser<'_> {
             return Vec::new();
         }
         let pairs = KeyPair::read_all(&text, algorithm).unwrap_or_else(|unusable| {
-            self.faults.push(Fault::new(name, unusable.to_string(), PAIR_CURE));
+            self.faults.push(SettingError::new(name, unusable.to_string(), PAIR_CURE));
             Vec::new()
         });
         self.refuse_many(name, pairs.len());
-        self.tell_short(name, &pairs);
+        self.warn_short_secret(name, &pairs);
         pairs
     }
 
@@ -95,7 +95,7 @@ impl Parser<'_> {
     fn refuse_unused(&mut self, name: &str, algorithm: Algorithm, is_used: bool) -> bool {
         if !is_used {
             let problem = format!("is not used with ALGORITHM={algorithm:?}");
-            self.faults.push(Fault::new(name, problem, "take it away, or change ALGORITHM"));
+            self.faults.push(SettingError::new(name, problem, "take it away, or change ALGORITHM"));
         }
         !is_used
     }
@@ -103,12 +103,12 @@ impl Parser<'_> {
     fn refuse_many(&mut self, name: &str, number: usize) {
         if number > MOST_KEYS {
             let problem = format!("holds {number} keys, {MOST_KEYS} is the most");
-            self.faults.push(Fault::new(name, problem, "take away the oldest"));
+            self.faults.push(SettingError::new(name, problem, "take away the oldest"));
         }
     }
 
     /// Keys that are as long as they must be, and not as long as they should.
-    fn tell_short(&mut self, name: &str, pairs: &[KeyPair]) {
+    fn warn_short_secret(&mut self, name: &str, pairs: &[KeyPair]) {
         let told = |(number, pair): (usize, &KeyPair)| {
             Some(format!("key {number} has {} bits", pair.weak_bits()?))
         };
@@ -118,19 +118,19 @@ impl Parser<'_> {
                 "{}: less than 128 bits of strength, 2048 have 112 (NIST SP 800-57 part 1)",
                 short.join(", ")
             );
-            let cure = "sign with one of 3072 bits or more, or with ES256 or EdDSA";
-            self.warnings.push(Fault::new(name, problem, cure));
+            let hint = "sign with one of 3072 bits or more, or with ES256 or EdDSA";
+            self.warnings.push(SettingError::new(name, problem, hint));
         }
     }
 
     /// The tokens that the reference's clients hold were signed with it. But a key that can be tried out
     /// in no time opens every account.
-    fn tell_weak(&mut self, name: &str, problem: String, is_borne: bool) {
+    fn warn_weak_secret(&mut self, name: &str, problem: String, is_borne: bool) {
         if is_borne {
-            let cure = format!("{name} is weak: replace it when its tokens have ended");
-            self.warnings.push(Fault::new(name, problem, cure));
+            let hint = format!("{name} is weak: replace it when its tokens have ended");
+            self.warnings.push(SettingError::new(name, problem, hint));
         } else {
-            self.faults.push(Fault::new(name, problem, CURE));
+            self.faults.push(SettingError::new(name, problem, CURE));
         }
     }
 }

@@ -1,36 +1,36 @@
 //! Every setting, with its type and its checks. All faults are found at once, each with its cure.
 //! Where the values come from is `source`'s; how they are documented, `table`'s.
 
+mod definitions;
 pub mod dotenv;
-mod exposure;
+mod file_permissions;
 mod keys;
 mod parse;
-mod readers;
+mod plaintext_warnings;
 mod render;
 mod secret;
 mod secret_file;
 mod signing_file;
 mod source;
-mod table;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::auth::{Algorithm, KeyPair, Strength};
+use crate::auth::{Algorithm, Argon2Params, KeyPair};
 use crate::domain::policy::Policy;
-use crate::http::{Origins, TrustedProxies};
-use crate::rate_limits::Rates;
+use crate::http::{AllowedOrigins, TrustedProxies};
+use crate::rate_limits::RateLimitConfig;
 use crate::store::postgres::Address;
 
 use self::parse::Parser;
 
-pub use render::{effective, env_example, procfile, settings_page};
-pub use secret_file::{SECRET_FILE, keep_secrets, rotate_secret};
-pub use signing_file::note_signing;
+pub use definitions::{SETTINGS, Setting};
+pub use render::{effective_settings, env_example, procfile, settings_page};
+pub use secret_file::{SECRET_FILE, load_or_create_secrets, rotate_secret};
+pub use signing_file::record_signing_key;
 pub use source::Source;
-pub use table::{SETTINGS, Setting};
 
 /// What the service is told at its start. `Debug` does not show the secret.
 #[derive(Debug)]
@@ -52,18 +52,18 @@ pub struct Settings {
     pub algorithm: Algorithm,
     pub token_lifetime: Duration,
     pub policy: Policy,
-    pub hash_strength: Strength,
+    pub hash_strength: Argon2Params,
     pub trusted_proxies: TrustedProxies,
     /// `None` limits nothing.
-    pub rate_limits: Option<Rates>,
-    pub cors_origins: Origins,
+    pub rate_limits: Option<RateLimitConfig>,
+    pub cors_origins: AllowedOrigins,
     pub root_path: String,
     pub docs: bool,
     pub access_log: bool,
     pub log_format: LogFormat,
     pub log_level: tracing::level_filters::LevelFilter,
     /// What can be used, and should not be.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<SettingError>,
 }
 
 /// Where the certificate of the listener is.
@@ -90,23 +90,23 @@ pub enum LogFormat {
 
 /// A setting that cannot be used, and what to do about it. Never repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {problem}; {cure}")]
-pub struct Fault {
+#[error("{name}: {problem}; {hint}")]
+pub struct SettingError {
     pub name: String,
     pub problem: String,
-    pub cure: String,
+    pub hint: String,
 }
 
-impl Fault {
-    pub(crate) fn new(name: &str, problem: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), problem: problem.into(), cure: cure.into() }
+impl SettingError {
+    pub(crate) fn new(name: &str, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), problem: problem.into(), hint: hint.into() }
     }
 }
 
 impl Settings {
     /// # Errors
     /// Every fault there is.
-    pub fn load(source: &Source) -> Result<Self, Vec<Fault>> {
+    pub fn load(source: &Source) -> Result<Self, Vec<SettingError>> {
         let mut parser = Parser::new(source);
         let data_dir = PathBuf::from(parser.text("DATA_DIR"));
         let algorithm = parser.algorithm("ALGORITHM");
@@ -149,17 +149,17 @@ impl Settings {
     /// # Errors
     /// If there is no key for PostgreSQL, which may be served by several processes, and all must sign
     /// alike; or none for an algorithm whose keys the service does not make.
-    pub fn check_for_serving(&self) -> Result<(), Vec<Fault>> {
+    pub fn check_for_serving(&self) -> Result<(), Vec<SettingError>> {
         const SECRET_CURE: &str = "make one with `openssl rand -hex 32`, the same for every process \
                                    that serves this database";
         const PAIR_CURE: &str = "make one as docs/settings.md says, the same for every process that \
                                  serves this database";
         if !self.algorithm.is_symmetric() && self.signing_keys.is_empty() {
-            return Err(vec![Fault::new("SIGNING_KEYS", "is missing", PAIR_CURE)]);
+            return Err(vec![SettingError::new("SIGNING_KEYS", "is missing", PAIR_CURE)]);
         }
         let is_postgres = matches!(self.database, Database::Postgres(_));
         if is_postgres && self.algorithm.is_symmetric() && !self.has_secret() {
-            return Err(vec![Fault::new("SECRET_KEY", "is missing", SECRET_CURE)]);
+            return Err(vec![SettingError::new("SECRET_KEY", "is missing", SECRET_CURE)]);
         }
         Ok(())
     }

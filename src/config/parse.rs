@@ -9,21 +9,21 @@ use std::str::FromStr;
 use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
 
-use super::exposure::warning_to;
-use super::readers::warning_of;
+use super::definitions::SETTINGS;
+use super::file_permissions::warning_of;
+use super::plaintext_warnings::warning_to;
 use super::source::Source;
-use super::table::SETTINGS;
-use super::{Database, Fault, Settings, TlsFiles};
-use crate::auth::{Algorithm, Strength, fold_case};
-use crate::domain::policy::{Drafts, PasswordRules, Policy, SessionTimes};
-use crate::http::{Origins, TrustedProxies};
-use crate::rate_limits::{Rate, Rates};
+use super::{Database, SettingError, Settings, TlsFiles};
+use crate::auth::{Algorithm, Argon2Params, fold_case};
+use crate::domain::policy::{DraftVisibility, PasswordRules, Policy, SessionTimeouts};
+use crate::http::{AllowedOrigins, TrustedProxies};
+use crate::rate_limits::{Rate, RateLimitConfig};
 use crate::store::postgres::Address;
 
 pub(super) struct Parser<'a> {
     source: &'a Source,
-    pub(super) faults: Vec<Fault>,
-    pub(super) warnings: Vec<Fault>,
+    pub(super) faults: Vec<SettingError>,
+    pub(super) warnings: Vec<SettingError>,
 }
 
 impl<'a> Parser<'a> {
@@ -31,7 +31,7 @@ impl<'a> Parser<'a> {
         Self { source, faults: Vec::new(), warnings: Vec::new() }
     }
 
-    pub(super) fn finish(self, mut settings: Settings) -> Result<Settings, Vec<Fault>> {
+    pub(super) fn finish(self, mut settings: Settings) -> Result<Settings, Vec<SettingError>> {
         settings.warnings = self.warnings;
         if self.faults.is_empty() { Ok(settings) } else { Err(self.faults) }
     }
@@ -71,7 +71,7 @@ impl<'a> Parser<'a> {
                 return Some(TlsFiles { certificate: certificate.into(), key: key.into() });
             }
         };
-        self.faults.push(Fault::new(name, problem, "give both of them, or none"));
+        self.faults.push(SettingError::new(name, problem, "give both of them, or none"));
         None
     }
 
@@ -133,7 +133,7 @@ impl<'a> Parser<'a> {
     pub(super) fn database(&mut self, data_dir: &Path) -> Database {
         const CURE: &str = "give `sqlite:PATH`, `postgresql://USER:PASSWORD@HOST/NAME`, \
                             or nothing for the embedded database in DATA_DIR";
-        let is_prepared = self.switch("DATABASE_PREPARED");
+        let is_prepared = self.switch("DATABASE_PREPARED_STATEMENTS");
         let reference = self.reference_database();
         let (name, address) = match (self.secret("DATABASE_URL"), reference) {
             (Some(url), _) if url.starts_with("sqlite:") => match sqlite_path(&url) {
@@ -153,7 +153,7 @@ impl<'a> Parser<'a> {
                 Database::Postgres(Box::new(address.with_prepared(is_prepared)))
             }
             Err(problem) => {
-                self.faults.push(Fault::new(name, problem, CURE));
+                self.faults.push(SettingError::new(name, problem, CURE));
                 Database::Sqlite(PathBuf::new())
             }
         }
@@ -161,11 +161,11 @@ impl<'a> Parser<'a> {
 
     pub(super) fn policy(&mut self, is_reference: bool) -> Policy {
         let mut policy = if is_reference { Policy::reference() } else { Policy::default() };
-        if self.is_given("DRAFTS") {
+        if self.is_given("DRAFT_VISIBILITY") {
             policy.drafts = self.choice(
-                "DRAFTS",
-                Drafts::Private,
-                &[("private", Drafts::Private), ("visible", Drafts::Visible)],
+                "DRAFT_VISIBILITY",
+                DraftVisibility::Private,
+                &[("private", DraftVisibility::Private), ("visible", DraftVisibility::Visible)],
             );
         }
         if self.is_given("POSTS_DEFAULT_LIMIT") {
@@ -177,8 +177,8 @@ impl<'a> Parser<'a> {
         if self.is_given("PUBLIC_EMAILS") {
             policy.public_emails = self.switch("PUBLIC_EMAILS");
         }
-        policy.confirmed_deletion = self.switch("CONFIRM_DELETION");
-        policy.sessions = SessionTimes {
+        policy.delete_requires_password = self.switch("DELETE_REQUIRES_PASSWORD");
+        policy.sessions = SessionTimeouts {
             unused: self.days("REFRESH_TOKEN_EXPIRE_DAYS"),
             longest: self.days("SESSION_EXPIRE_DAYS"),
         };
@@ -186,12 +186,12 @@ impl<'a> Parser<'a> {
         policy
     }
 
-    pub(super) fn strength(&mut self) -> Strength {
+    pub(super) fn strength(&mut self) -> Argon2Params {
         let faults = self.faults.len();
-        let strength = Strength {
-            memory_kib: self.number("ARGON2_MEMORY_KIB", 8..=Strength::MAXIMUM_MEMORY_KIB),
-            iterations: self.number("ARGON2_ITERATIONS", 1..=Strength::MAXIMUM_ITERATIONS),
-            parallelism: self.number("ARGON2_PARALLELISM", 1..=Strength::MAXIMUM_PARALLELISM),
+        let strength = Argon2Params {
+            memory_kib: self.number("ARGON2_MEMORY_KIB", 8..=Argon2Params::MAXIMUM_MEMORY_KIB),
+            iterations: self.number("ARGON2_ITERATIONS", 1..=Argon2Params::MAXIMUM_ITERATIONS),
+            parallelism: self.number("ARGON2_PARALLELISM", 1..=Argon2Params::MAXIMUM_PARALLELISM),
         };
         // Of a stand-in nothing is said.
         if self.faults.len() == faults && !strength.is_bounded() {
@@ -210,24 +210,24 @@ impl<'a> Parser<'a> {
     }
 
     /// Each rate is read even if none counts: a fault is told before it is switched on.
-    pub(super) fn rate_limits(&mut self) -> Option<Rates> {
+    pub(super) fn rate_limits(&mut self) -> Option<RateLimitConfig> {
         let is_on = self.switch("RATE_LIMITS");
-        let rates = Rates {
-            login_address: self.rate("RATE_LIMIT_LOGIN_ADDRESS"),
+        let rates = RateLimitConfig {
+            login_address: self.rate("RATE_LIMIT_LOGIN_IP"),
             login_account: self.rate("RATE_LIMIT_LOGIN_ACCOUNT"),
-            login_guarded: self.rate("RATE_LIMIT_LOGIN_GUARDED"),
-            login_max_failures: self.number("LOGIN_MAX_FAILURES", 1..=100),
+            login_guarded: self.rate("RATE_LIMIT_LOGIN_LOCKED"),
+            login_max_failures: self.number("LOGIN_LOCKOUT_THRESHOLD", 1..=100),
             sign_up: self.rate("RATE_LIMIT_SIGN_UP"),
             writes: self.rate("RATE_LIMIT_WRITES"),
         };
         is_on.then_some(rates)
     }
 
-    pub(super) fn origins(&mut self, name: &str) -> Origins {
+    pub(super) fn origins(&mut self, name: &str) -> AllowedOrigins {
         let text = self.text(name);
-        Origins::parse(&text).unwrap_or_else(|invalid| {
+        AllowedOrigins::parse(&text).unwrap_or_else(|invalid| {
             self.fault(name, &invalid.0, "give `*`, or origins like https://app.example.org");
-            Origins::Any
+            AllowedOrigins::Any
         })
     }
 
@@ -290,7 +290,7 @@ impl<'a> Parser<'a> {
             return None;
         }
         for name in &missing {
-            self.faults.push(Fault::new(
+            self.faults.push(SettingError::new(
                 name,
                 "is missing",
                 "give all five of DATABASE_…, or none",
@@ -324,8 +324,8 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn fault(&mut self, name: &str, text: &str, cure: impl Into<String>) {
-        self.faults.push(Fault::new(name, format!("{text:?} cannot be used"), cure));
+    fn fault(&mut self, name: &str, text: &str, hint: impl Into<String>) {
+        self.faults.push(SettingError::new(name, format!("{text:?} cannot be used"), hint));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The settings in words: files that are made from the table, and what is in force.
 
+use super::definitions::SETTINGS;
 use super::source::Source;
-use super::table::SETTINGS;
 
 /// `.env.example`.
 #[must_use]
@@ -52,7 +52,7 @@ pub fn procfile() -> String {
 
 /// What is in force, a line each; secrets are masked.
 #[must_use]
-pub fn effective(source: &Source) -> String {
+pub fn effective_settings(source: &Source) -> String {
     let is_reference =
         source.get("COMPAT").is_some_and(|compat| compat.eq_ignore_ascii_case("reference"));
     let lines = SETTINGS.iter().map(|setting| {

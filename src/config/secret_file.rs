@@ -27,7 +27,10 @@ const MOST_SECRETS: usize = 8;
 ///
 /// # Errors
 /// If the folder or the file cannot be used, or what it holds are no keys for the algorithm.
-pub fn keep_secrets(data_dir: &Path, algorithm: Algorithm) -> io::Result<Vec<SecretString>> {
+pub fn load_or_create_secrets(
+    data_dir: &Path,
+    algorithm: Algorithm,
+) -> io::Result<Vec<SecretString>> {
     let path = data_dir.join(SECRET_FILE);
     if !path.exists() {
         write_once(&path, &make_secret()?)?;

@@ -26,7 +26,7 @@ pub(super) struct Signing {
 ///
 /// # Errors
 /// If what was noted before can be neither replaced nor removed.
-pub fn note_signing(
+pub fn record_signing_key(
     data_dir: &Path,
     secret: &SecretString,
     algorithm: Algorithm,

@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use super::SettingError;
+use super::definitions::SETTINGS;
 use super::dotenv;
-use super::table::SETTINGS;
 
 /// Names and values, whatever they mean.
 #[derive(Default)]
 pub struct Source {
-    values: BTreeMap<String, (Rank, String)>,
+    values: BTreeMap<String, (Precedence, String)>,
     /// Names in `.env` that no setting has.
     pub unknown: Vec<String>,
     /// Lines of `.env` that cannot be read, as a quote that does not end.
@@ -21,7 +21,7 @@ pub struct Source {
 
 /// Of values from several places the highest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum Precedence {
     File,
     Environment,
     CommandLine,
@@ -33,7 +33,7 @@ impl Source {
     ///
     /// # Errors
     /// A [`Fault`] if the file cannot be read, or a setting's value is not Unicode.
-    pub fn read(env_file: Option<&Path>) -> Result<Self, Fault> {
+    pub fn read(env_file: Option<&Path>) -> Result<Self, SettingError> {
         let text = read_env_file(env_file)?;
         let mut environment = Vec::new();
         for (name, value) in std::env::vars_os() {
@@ -41,7 +41,9 @@ impl Source {
             match value.into_string() {
                 Ok(value) => environment.push((name, value)),
                 Err(_) if !is_known(&name.to_uppercase()) => {}
-                Err(_) => return Err(Fault::new(&name, "is not Unicode", "give it as UTF-8")),
+                Err(_) => {
+                    return Err(SettingError::new(&name, "is not Unicode", "give it as UTF-8"));
+                }
             }
         }
         Ok(Self::from_parts(&text, environment))
@@ -60,7 +62,7 @@ impl Source {
             if !is_known(&name) {
                 source.unknown.push(name);
             } else if let Some(value) = value {
-                source.insert(Rank::File, name, value);
+                source.insert(Precedence::File, name, value);
             } else {
                 source.values.remove(&name);
             }
@@ -69,17 +71,17 @@ impl Source {
             environment.into_iter().partition(|(name, _)| *name == name.to_uppercase());
         // Of two spellings the one in capitals counts.
         for (name, value) in other.into_iter().chain(exact) {
-            source.insert(Rank::Environment, name.to_uppercase(), value);
+            source.insert(Precedence::Environment, name.to_uppercase(), value);
         }
         source
     }
 
     /// A value of the command line: it outranks what was there.
     pub fn set(&mut self, name: &str, value: String) {
-        self.insert(Rank::CommandLine, name.to_owned(), value);
+        self.insert(Precedence::CommandLine, name.to_owned(), value);
     }
 
-    fn insert(&mut self, rank: Rank, name: String, value: String) {
+    fn insert(&mut self, rank: Precedence, name: String, value: String) {
         if is_known(&name) {
             self.values.insert(name, (rank, value));
         }
@@ -95,20 +97,20 @@ impl Source {
         self.ranked(name).map(|(_, value)| value.trim())
     }
 
-    fn ranked(&self, name: &str) -> Option<(Rank, &str)> {
+    fn ranked(&self, name: &str) -> Option<(Precedence, &str)> {
         let (rank, value) = self.values.get(name)?;
         (!value.trim().is_empty()).then_some((*rank, value.as_str()))
     }
 
     /// The value of a secret as it is, or the contents of the file that `NAME_FILE` names; of both
     /// the one of the higher rank.
-    pub(super) fn get_secret(&self, name: &'static str) -> Result<Option<String>, Fault> {
+    pub(super) fn get_secret(&self, name: &'static str) -> Result<Option<String>, SettingError> {
         if let Some(path) = self.secret_file(name) {
             return read_secret_file(name, path).map(Some);
         }
         let file_name = format!("{name}_FILE");
         match (self.ranked(name), self.ranked(&file_name)) {
-            (Some((rank, _)), Some((file_rank, _))) if rank == file_rank => Err(Fault::new(
+            (Some((rank, _)), Some((file_rank, _))) if rank == file_rank => Err(SettingError::new(
                 name,
                 format!("both {name} and {file_name} are set"),
                 "keep one of them",
@@ -132,17 +134,21 @@ fn is_known(name: &str) -> bool {
     })
 }
 
-fn read_env_file(path: Option<&Path>) -> Result<String, Fault> {
+fn read_env_file(path: Option<&Path>) -> Result<String, SettingError> {
     let is_named = path.is_some();
     let path = path.map_or_else(|| PathBuf::from(".env"), Path::to_owned);
     match std::fs::read(&path) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
-            Fault::new("--env-file", format!("{} is not UTF-8", path.display()), "save it as UTF-8")
+            SettingError::new(
+                "--env-file",
+                format!("{} is not UTF-8", path.display()),
+                "save it as UTF-8",
+            )
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
             Ok(String::new())
         }
-        Err(error) => Err(Fault::new(
+        Err(error) => Err(SettingError::new(
             "--env-file",
             format!("{} cannot be read: {error}", path.display()),
             "name a file that can be read",
@@ -150,9 +156,9 @@ fn read_env_file(path: Option<&Path>) -> Result<String, Fault> {
     }
 }
 
-fn read_secret_file(name: &'static str, path: &Path) -> Result<String, Fault> {
+fn read_secret_file(name: &'static str, path: &Path) -> Result<String, SettingError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Fault::new(
+        SettingError::new(
             name,
             format!("{} cannot be read: {error}", path.display()),
             "name a file of text that can be read",
@@ -160,7 +166,7 @@ fn read_secret_file(name: &'static str, path: &Path) -> Result<String, Fault> {
     })?;
     if text.trim().is_empty() {
         let problem = format!("{} is empty", path.display());
-        return Err(Fault::new(name, problem, "put the secret into it"));
+        return Err(SettingError::new(name, problem, "put the secret into it"));
     }
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

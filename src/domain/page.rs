@@ -17,12 +17,12 @@ pub struct Page {
     /// Only titles that contain this text literally, case counting, in their first 1,000
     /// characters.
     pub search: Option<String>,
-    pub shelf: Shelf,
+    pub scope: PostScope,
 }
 
 /// Where to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shelf {
+pub enum PostScope {
     /// What everybody sees.
     #[default]
     Public,
@@ -40,10 +40,10 @@ pub const TRIGRAM: usize = 3;
 /// pieces but none as a whole. With this bound neither costs more on a million posts than on a
 /// thousand. It does not hold in one's own drafts from [`TRIGRAM`] characters on: their number
 /// bounds the work.
-pub const SEARCH_BOUND: u32 = 1000;
+pub const MAX_SEARCH_MISSES: u32 = 1000;
 
 /// Hits that a search leaves out at its start; those beyond count as looked at in vain.
-pub const SEARCH_SKIP_BOUND: u64 = 10_000;
+pub const MAX_SEARCH_SKIP: u64 = 10_000;
 
 /// Bytes of titles and contents after which a list with a limit ends, however many posts were asked
 /// for: the next page goes on from there. One post is always given.
@@ -63,8 +63,8 @@ struct Shared {
 impl PostList {
     /// Bytes of its texts.
     #[must_use]
-    pub fn weight(&self) -> usize {
-        self.iter().map(|found| found.post.weight()).sum()
+    pub fn byte_len(&self) -> usize {
+        self.iter().map(|found| found.post.byte_len()).sum()
     }
 
     /// The list as its readers get it. Whoever asks first has it written, in the one way there is.
@@ -88,13 +88,13 @@ impl Deref for PostList {
 }
 
 /// Posts of a list as they are found, within its limit and [`PAGE_BYTES`].
-pub struct Filling {
+pub struct PageBuilder {
     limit: Option<usize>,
     bytes: usize,
     posts: Vec<PostWithVotes>,
 }
 
-impl Filling {
+impl PageBuilder {
     #[must_use]
     pub fn new(page: &Page) -> Self {
         let limit = page.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
@@ -109,7 +109,7 @@ impl Filling {
     }
 
     pub fn push(&mut self, found: PostWithVotes) {
-        self.bytes += found.post.weight();
+        self.bytes += found.post.byte_len();
         self.posts.push(found);
     }
 

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 /// Who sees a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drafts {
+pub enum DraftVisibility {
     /// Its owner alone: to everybody else it does not exist.
     Private,
     /// Everybody, as if it were published.
@@ -26,7 +26,7 @@ pub struct PasswordRules {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    pub drafts: Drafts,
+    pub drafts: DraftVisibility,
     /// Posts in a list that was asked for without `limit`; `None` gives all of them, and
     /// lifts the bound on `limit` too.
     pub posts_default_limit: Option<u32>,
@@ -34,20 +34,20 @@ pub struct Policy {
     pub public_emails: bool,
     pub passwords: PasswordRules,
     /// Whether the deletion of an account asks for its password.
-    pub confirmed_deletion: bool,
-    pub sessions: SessionTimes,
+    pub delete_requires_password: bool,
+    pub sessions: SessionTimeouts,
 }
 
 /// How long sign-ins last that were asked to (OWASP ASVS 5.0, 7.3.1 and 7.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionTimes {
+pub struct SessionTimeouts {
     /// Without being used.
     pub unused: SignedDuration,
     /// However much they are used.
     pub longest: SignedDuration,
 }
 
-impl Default for SessionTimes {
+impl Default for SessionTimeouts {
     fn default() -> Self {
         let days = |days: i64| SignedDuration::from_hours(24 * days);
         Self { unused: days(30), longest: days(365) }
@@ -59,7 +59,7 @@ impl Policy {
     #[must_use]
     pub fn reference() -> Self {
         Self {
-            drafts: Drafts::Visible,
+            drafts: DraftVisibility::Visible,
             posts_default_limit: None,
             public_emails: true,
             passwords: PasswordRules {
@@ -67,8 +67,8 @@ impl Policy {
                 blocklist: false,
                 forbidden_words: Vec::new(),
             },
-            confirmed_deletion: false,
-            sessions: SessionTimes::default(),
+            delete_requires_password: false,
+            sessions: SessionTimeouts::default(),
         }
     }
 }
@@ -76,7 +76,7 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            drafts: Drafts::Private,
+            drafts: DraftVisibility::Private,
             posts_default_limit: Some(100),
             public_emails: false,
             passwords: PasswordRules {
@@ -84,8 +84,8 @@ impl Default for Policy {
                 blocklist: true,
                 forbidden_words: Vec::new(),
             },
-            confirmed_deletion: false,
-            sessions: SessionTimes::default(),
+            delete_requires_password: false,
+            sessions: SessionTimeouts::default(),
         }
     }
 }

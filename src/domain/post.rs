@@ -31,7 +31,7 @@ pub struct Post {
 impl Post {
     /// Bytes of its texts: nearly all that it takes.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub fn byte_len(&self) -> usize {
         self.title.as_str().len() + self.content.as_str().len()
     }
 }

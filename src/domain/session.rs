@@ -10,11 +10,11 @@ use super::user::{TokensValidFrom, UserId};
 pub struct SessionId(pub i64);
 
 /// Sessions of an account that are kept; of more, those that were used last.
-pub const MOST_SESSIONS: u32 = 100;
+pub const MAX_SESSIONS: u32 = 100;
 
 /// How long a spent token still brings the one that took its place: a second tab, or an answer that was
 /// lost on its way. After that it is taken for stolen.
-pub const GRACE: SignedDuration = SignedDuration::from_secs(10);
+pub const REUSE_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 /// SHA-256 of a part of a refresh token.
 pub type TokenHash = [u8; 32];
@@ -40,7 +40,7 @@ pub struct Session {
 pub struct NewSession {
     pub user_id: UserId,
     /// The mark of the account when its password was checked: the session ends when it moves.
-    pub mark: TokensValidFrom,
+    pub tokens_valid_from: TokensValidFrom,
     pub family: TokenHash,
     pub link: TokenHash,
     pub user_agent: String,
@@ -59,8 +59,8 @@ pub struct Rotation {
     pub next: TokenHash,
     pub salt: Salt,
     pub now: Timestamp,
-    /// When the token was first presented, if that was not answered: [`GRACE`] is reckoned from then.
-    pub first_asked: Timestamp,
+    /// When the token was first presented, if that was not answered: [`REUSE_INTERVAL`] is reckoned from then.
+    pub first_attempt_at: Timestamp,
     pub expires_at: Timestamp,
 }
 
@@ -69,7 +69,7 @@ pub struct Rotation {
 pub enum RotateSession {
     /// The successor is good from now on.
     Rotated(UserId, TokensValidFrom),
-    /// The token was spent within [`GRACE`]: its successor, made with this salt, is there already.
+    /// The token was spent within [`REUSE_INTERVAL`]: its successor, made with this salt, is there already.
     Repeated(UserId, TokensValidFrom, Salt),
     /// The token was spent before: one of two who have it is a thief, and the session has ended.
     Reused(UserId),

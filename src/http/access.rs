@@ -24,7 +24,7 @@ const LONGEST_ID: usize = 64;
 const CLIENT_LEFT: u16 = 499;
 
 /// A request that is under way. Its line is written when it ends, in whatever way.
-pub(super) struct Access {
+pub(super) struct RequestLog {
     log: bool,
     status: u16,
     began: Instant,
@@ -34,12 +34,12 @@ pub(super) struct Access {
     id: HeaderValue,
 }
 
-impl Access {
+impl RequestLog {
     pub(super) fn begin(
         request: &Request<Body>,
         Client(client): Client,
         log: bool,
-        ids: &Ids,
+        ids: &RequestIds,
     ) -> Self {
         let own_id = request.headers().get(REQUEST_ID).and_then(accept_id);
         Self {
@@ -85,7 +85,7 @@ impl Access {
     }
 }
 
-impl Drop for Access {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         if !self.log {
             return;
@@ -111,12 +111,12 @@ fn accept_id(id: &HeaderValue) -> Option<HeaderValue> {
     accepted.then(|| id.clone())
 }
 
-/// Ids that this process gives out: none twice, and those of another process begin elsewhere.
-pub(super) struct Ids {
+/// RequestIds that this process gives out: none twice, and those of another process begin elsewhere.
+pub(super) struct RequestIds {
     next: AtomicU64,
 }
 
-impl Ids {
+impl RequestIds {
     pub(super) fn new() -> Self {
         // Without random bytes ids are not unique, which harms nothing but the reading of logs.
         Self { next: AtomicU64::new(getrandom::u64().unwrap_or_default()) }

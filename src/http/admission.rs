@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-use super::stalled::StallBounded;
+use super::stalled::IdleTimeoutStream;
 use super::tls::Tls;
 
 /// Admits a connection while there is a place, which it holds until it ends: from before the handshake,
@@ -19,21 +19,21 @@ use super::tls::Tls;
 #[derive(Clone)]
 pub(super) struct Admission {
     pub(super) places: Arc<Semaphore>,
-    pub(super) stall_time: Duration,
+    pub(super) idle_timeout: Duration,
     pub(super) handshake_time: Duration,
     pub(super) tls: Option<Arc<Tls>>,
 }
 
 /// A connection, without or within TLS.
-type Connection = Either<StallBounded, Box<TlsStream<StallBounded>>>;
+type Connection = Either<IdleTimeoutStream, Box<TlsStream<IdleTimeoutStream>>>;
 
 impl Admission {
-    fn admit(&self, stream: TcpStream) -> io::Result<StallBounded> {
+    fn admit(&self, stream: TcpStream) -> io::Result<IdleTimeoutStream> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| io::Error::other("too many connections"))?;
         stream.set_nodelay(true)?;
-        Ok(StallBounded::new(stream, self.stall_time, place))
+        Ok(IdleTimeoutStream::new(stream, self.idle_timeout, place))
     }
 }
 

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::body_memory::{BodyMemory, MemoryLimitExceeded, MemoryPermit};
 use super::error::ApiError;
-use super::large_bodies::{LargeBodies, NoRoom, Share};
 
 /// The largest body that is read: 2 MiB.
 const MAXIMUM_BODY: usize = 2 * 1024 * 1024;
@@ -54,34 +54,34 @@ pub(super) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, ApiErr
 
 /// The library has wrapped it, perhaps more than once.
 fn is_for_want_of_room(error: &(dyn Error + 'static)) -> bool {
-    error.is::<NoRoom>() || error.source().is_some_and(is_for_want_of_room)
+    error.is::<MemoryLimitExceeded>() || error.source().is_some_and(is_for_want_of_room)
 }
 
 /// Wraps the body so that what is read of it has room, until the share is dropped that comes with it;
 /// and so that its unread rest is drained when it is dropped: unless its client waits to be asked for
 /// it, and nobody did. To drain it would be to ask.
-pub(super) fn take_in(
+pub(super) fn track_and_drain(
     request: Request<Body>,
-    large_bodies: &LargeBodies,
-) -> (Request<Body>, Option<Arc<Share>>) {
+    body_memory: &BodyMemory,
+) -> (Request<Body>, Option<Arc<MemoryPermit>>) {
     if http_body::Body::is_end_stream(request.body()) {
         return (request, None);
     }
     let under_way = !request.headers().contains_key(EXPECT);
-    let share = Arc::new(large_bodies.open());
+    let share = Arc::new(body_memory.open());
     let same = Arc::clone(&share);
-    let taken = |body| Body::new(TakenIn { body: Some(body), share: same, under_way });
+    let taken = |body| Body::new(TrackedBody { body: Some(body), share: same, under_way });
     (request.map(taken), Some(share))
 }
 
-struct TakenIn {
+struct TrackedBody {
     body: Option<Body>,
-    share: Arc<Share>,
+    share: Arc<MemoryPermit>,
     /// The client sends it, on its own or because it was asked to.
     under_way: bool,
 }
 
-impl http_body::Body for TakenIn {
+impl http_body::Body for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -113,7 +113,7 @@ impl http_body::Body for TakenIn {
     }
 }
 
-impl Drop for TakenIn {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
         let Some(body) = self.body.take() else {
             return;

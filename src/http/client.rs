@@ -59,7 +59,7 @@ impl TrustedProxies {
 
     /// Whether one of them may be on another machine.
     #[must_use]
-    pub fn reach_beyond(&self) -> bool {
+    pub fn includes_remote(&self) -> bool {
         self.0.iter().any(|network| !network.addr().is_loopback())
     }
 

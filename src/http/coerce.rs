@@ -11,14 +11,14 @@ use crate::domain::text::Text;
 
 /// What is wrong with one value.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
+pub struct FieldError {
     pub kind: &'static str,
     pub message: String,
     /// What the message was made of. Boxed: a problem is rare, and handed about as an error.
     pub context: Option<Box<(&'static str, Value)>>,
 }
 
-impl Problem {
+impl FieldError {
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), context: None }
     }
@@ -38,11 +38,11 @@ impl Problem {
 
 /// An integer of any size, as the client meant it; displayed in canonical decimal form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Integer {
+pub struct JsonInteger {
     canonical: String,
 }
 
-impl Integer {
+impl JsonInteger {
     /// The value, if it fits: an id that does not is the id of nothing.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
@@ -70,13 +70,13 @@ impl Integer {
     }
 }
 
-impl From<i64> for Integer {
+impl From<i64> for JsonInteger {
     fn from(value: i64) -> Self {
         Self { canonical: value.to_string() }
     }
 }
 
-impl fmt::Display for Integer {
+impl fmt::Display for JsonInteger {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.canonical)
     }
@@ -86,18 +86,18 @@ impl fmt::Display for Integer {
 ///
 /// # Errors
 /// `string_type`.
-pub fn text(value: &Value) -> Result<&str, Problem> {
-    value.as_str().ok_or_else(|| Problem::new("string_type", "Input should be a valid string"))
+pub fn text(value: &Value) -> Result<&str, FieldError> {
+    value.as_str().ok_or_else(|| FieldError::new("string_type", "Input should be a valid string"))
 }
 
 /// A text that every store can keep.
 ///
 /// # Errors
 /// `value_error` for one with a NUL character.
-pub fn stored_text(text: &str) -> Result<Text, Problem> {
+pub fn stored_text(text: &str) -> Result<Text, FieldError> {
     Text::parse(text).map_err(|fault| {
         let reason = fault.to_string();
-        Problem::value_error(format!("Value error, {reason}"), &reason)
+        FieldError::value_error(format!("Value error, {reason}"), &reason)
     })
 }
 
@@ -105,7 +105,7 @@ pub fn stored_text(text: &str) -> Result<Text, Problem> {
 ///
 /// # Errors
 /// `bool_parsing` for other words and numbers, `bool_type` for all else.
-pub fn boolean(value: &Value) -> Result<bool, Problem> {
+pub fn boolean(value: &Value) -> Result<bool, FieldError> {
     let parsed = match value {
         Value::Bool(flag) => return Ok(*flag),
         Value::String(word) => boolean_word(word),
@@ -118,7 +118,10 @@ pub fn boolean(value: &Value) -> Result<bool, Problem> {
         _ => return Err(boolean_type()),
     };
     parsed.ok_or_else(|| {
-        Problem::new("bool_parsing", "Input should be a valid boolean, unable to interpret input")
+        FieldError::new(
+            "bool_parsing",
+            "Input should be a valid boolean, unable to interpret input",
+        )
     })
 }
 
@@ -126,17 +129,17 @@ pub fn boolean(value: &Value) -> Result<bool, Problem> {
 ///
 /// # Errors
 /// `int_type`, `int_parsing`, `int_parsing_size`, `int_from_float`.
-pub fn integer(value: &Value) -> Result<Integer, Problem> {
+pub fn integer(value: &Value) -> Result<JsonInteger, FieldError> {
     match value {
-        Value::Bool(flag) => Ok(Integer::from(i64::from(*flag))),
+        Value::Bool(flag) => Ok(JsonInteger::from(i64::from(*flag))),
         Value::Number(number) if is_integer(number.as_str()) => {
             let text = number.as_str();
             let digits = text.trim_start_matches('-');
-            Ok(Integer::new(text.starts_with('-'), digits))
+            Ok(JsonInteger::new(text.starts_with('-'), digits))
         }
         Value::Number(number) => integer_from_float(number.as_f64().unwrap_or(f64::NAN)),
         Value::String(text) => integer_from_text(text),
-        _ => Err(Problem::new("int_type", "Input should be a valid integer")),
+        _ => Err(FieldError::new("int_type", "Input should be a valid integer")),
     }
 }
 
@@ -144,9 +147,9 @@ pub fn integer(value: &Value) -> Result<Integer, Problem> {
 ///
 /// # Errors
 /// `int_parsing`, `int_parsing_size`.
-pub fn integer_from_text(text: &str) -> Result<Integer, Problem> {
+pub fn integer_from_text(text: &str) -> Result<JsonInteger, FieldError> {
     let unparsable = || {
-        Problem::new(
+        FieldError::new(
             "int_parsing",
             "Input should be a valid integer, unable to parse string as an integer",
         )
@@ -170,18 +173,18 @@ pub fn integer_from_text(text: &str) -> Result<Integer, Problem> {
         return Err(unparsable());
     }
     let digits = whole.replace('_', "");
-    let integer = Integer::new(negative, &digits);
+    let integer = JsonInteger::new(negative, &digits);
     if integer.canonical.trim_start_matches('-').len() > MAXIMUM_DIGITS {
         return Err(too_large());
     }
     Ok(integer)
 }
 
-fn integer_from_float(number: f64) -> Result<Integer, Problem> {
+fn integer_from_float(number: f64) -> Result<JsonInteger, FieldError> {
     /// 2^63: the first float that is too large.
     const BOUND: f64 = 9_223_372_036_854_775_808.0;
     if number.fract() != 0.0 {
-        return Err(Problem::new(
+        return Err(FieldError::new(
             "int_from_float",
             "Input should be a valid integer, got a number with a fractional part",
         ));
@@ -189,11 +192,11 @@ fn integer_from_float(number: f64) -> Result<Integer, Problem> {
     if number.abs() >= BOUND {
         return Err(too_large());
     }
-    Ok(Integer::new(number < 0.0, &format!("{:.0}", number.abs())))
+    Ok(JsonInteger::new(number < 0.0, &format!("{:.0}", number.abs())))
 }
 
-fn too_large() -> Problem {
-    Problem::new(
+fn too_large() -> FieldError {
+    FieldError::new(
         "int_parsing_size",
         "Unable to parse input string as an integer, exceeded maximum size",
     )
@@ -207,6 +210,6 @@ fn boolean_word(word: &str) -> Option<bool> {
     }
 }
 
-fn boolean_type() -> Problem {
-    Problem::new("bool_type", "Input should be a valid boolean")
+fn boolean_type() -> FieldError {
+    FieldError::new("bool_type", "Input should be a valid boolean")
 }

@@ -14,7 +14,7 @@ use axum::response::Response;
 
 /// Which pages of other origins may read our answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origins {
+pub enum AllowedOrigins {
     Any,
     /// These alone, as browsers write them: `https://app.example.org`.
     Listed(Vec<HeaderValue>),
@@ -25,7 +25,7 @@ pub enum Origins {
 #[error("{0:?} is no origin")]
 pub struct InvalidOrigin(pub String);
 
-impl Origins {
+impl AllowedOrigins {
     /// `*`, or origins separated by commas.
     ///
     /// # Errors
@@ -52,14 +52,14 @@ impl Origins {
 }
 
 /// What has to be known of a request to answer it across origins.
-pub(super) struct Crossing {
+pub(super) struct CorsRequest {
     origin: HeaderValue,
     /// Whether the browser only asks what it may do.
     is_preflight: bool,
     asked_headers: Option<HeaderValue>,
 }
 
-impl Crossing {
+impl CorsRequest {
     /// `None` for a request of the same origin, or of no browser.
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
         let origin = headers.get(ORIGIN)?.clone();
@@ -89,11 +89,11 @@ impl Crossing {
     }
 
     /// Lets the origin read the response, if it may.
-    pub(super) fn allow(&self, origins: &Origins, headers: &mut HeaderMap) {
+    pub(super) fn allow(&self, origins: &AllowedOrigins, headers: &mut HeaderMap) {
         let allowed = match origins {
-            Origins::Any => HeaderValue::from_static("*"),
-            Origins::Listed(listed) if listed.contains(&self.origin) => self.origin.clone(),
-            Origins::Listed(_) => return,
+            AllowedOrigins::Any => HeaderValue::from_static("*"),
+            AllowedOrigins::Listed(listed) if listed.contains(&self.origin) => self.origin.clone(),
+            AllowedOrigins::Listed(_) => return,
         };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         headers.insert(

@@ -8,14 +8,14 @@ use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AU
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::coerce::Integer;
+use super::coerce::JsonInteger;
 use super::json::json_response;
-use super::validate::Fault;
+use super::validate::ValidationError;
 use crate::auth::{HashingError, TokenError};
-use crate::causes::with_causes;
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
-use crate::rate_limits::{LoginRefused, Refused};
+use crate::error_chain::error_chain;
+use crate::rate_limits::{LoginLimitError, RateLimited};
 use crate::store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -40,15 +40,15 @@ pub enum ApiError {
     #[error("not authorized to perform this action")]
     NotOwner,
     #[error("the user with the id:{0} was no found")]
-    NoSuchUser(Integer),
+    NoSuchUser(JsonInteger),
     #[error("the post with the id:{0} was no found")]
-    NoSuchPost(Integer),
+    NoSuchPost(JsonInteger),
     /// As the routes that change a post say it.
     #[error("post with id does not exist")]
     NoSuchPostToChange,
     /// As the vote route says it.
     #[error("Post with id: {0} does not exist")]
-    NoSuchPostToVoteOn(Integer),
+    NoSuchPostToVoteOn(JsonInteger),
     #[error("Vote does not exist")]
     NoSuchVote,
     #[error("user {} has already voted on post {}", .0.0, .1.0)]
@@ -62,10 +62,10 @@ pub enum ApiError {
     #[error("the request took too long to arrive")]
     RequestTimeout,
     #[error("the request does not fit")]
-    Invalid(Vec<Fault>),
+    Invalid(Vec<ValidationError>),
     /// This client or caller has done too much of it lately.
     #[error("too many requests, try again later")]
-    TooOften(Refused),
+    RateLimited(RateLimited),
     /// Too much waits already.
     #[error("the service is overloaded, try again later")]
     Overloaded,
@@ -108,7 +108,7 @@ impl ApiError {
             Self::AlreadyVoted(..) | Self::EmailTaken => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Unavailable(_) | Self::NotReady(..) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -134,7 +134,7 @@ struct Detail<T> {
 
 /// A refusal for clients of OAuth2 too.
 #[derive(Serialize)]
-struct GrantRefusal {
+struct OAuthError {
     error: &'static str,
     detail: String,
 }
@@ -146,7 +146,7 @@ impl IntoResponse for ApiError {
             Self::Invalid(faults) => json_response(status, &Detail { detail: faults }),
             refusal => match refusal.grant_error() {
                 Some(error) => {
-                    json_response(status, &GrantRefusal { error, detail: refusal.to_string() })
+                    json_response(status, &OAuthError { error, detail: refusal.to_string() })
                 }
                 None => json_response(status, &Detail { detail: refusal.to_string() }),
             },
@@ -158,7 +158,7 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
-        if let Self::TooOften(refused) = &self {
+        if let Self::RateLimited(refused) = &self {
             describe_limit(headers, refused);
             response.extensions_mut().insert(LimitReached(refused.limit));
         }
@@ -172,8 +172,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-fn describe_limit(headers: &mut HeaderMap, refused: &Refused) {
-    let Refused { limit, rate, wait } = refused;
+fn describe_limit(headers: &mut HeaderMap, refused: &RateLimited) {
+    let RateLimited { limit, rate, wait } = refused;
     // Who comes back a moment too early is refused again.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let (count, period) = (rate.count(), rate.period().as_secs());
@@ -200,14 +200,14 @@ pub(super) struct Failure {
 
 impl Failure {
     fn of(source: &(dyn std::error::Error + 'static)) -> Self {
-        Self { cause: with_causes(source) }
+        Self { cause: error_chain(source) }
     }
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::CallerGone => Self::InvalidToken,
+            StoreError::CallerRejected => Self::InvalidToken,
             StoreError::Overloaded => Self::Overloaded,
             StoreError::Unavailable(source) => Self::Unavailable(source),
             StoreError::Internal(source) => Self::Internal(source),
@@ -215,17 +215,17 @@ impl From<StoreError> for ApiError {
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
-        Self::TooOften(refused)
+impl From<RateLimited> for ApiError {
+    fn from(refused: RateLimited) -> Self {
+        Self::RateLimited(refused)
     }
 }
 
-impl From<LoginRefused> for ApiError {
-    fn from(refused: LoginRefused) -> Self {
+impl From<LoginLimitError> for ApiError {
+    fn from(refused: LoginLimitError) -> Self {
         match refused {
-            LoginRefused::TooOften(refused) => refused.into(),
-            LoginRefused::Store(error) => error.into(),
+            LoginLimitError::RateLimited(refused) => refused.into(),
+            LoginLimitError::Store(error) => error.into(),
         }
     }
 }

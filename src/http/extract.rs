@@ -10,20 +10,22 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
-use super::App;
+use super::AppState;
 use super::body::read_body;
 use super::error::ApiError;
 use super::form::{self, MediaType};
 use super::json::{self, JsonError};
-use super::validate::{Body, BodyKind, Fault, Input, Reading, invalid_json};
+use super::validate::{
+    Body, BodyKind, FromRequestFields, RequestFields, ValidationError, invalid_json,
+};
 use crate::domain::caller::Caller;
 
 /// The token's signature and dates are checked here; whether its account exists, by the store
 /// when it does the work, or by [`Valid`] when there is none to do.
-impl FromRequestParts<Arc<App>> for Caller {
+impl FromRequestParts<Arc<AppState>> for Caller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
         let caller = authenticate(parts, app)?;
         parts.extensions.insert(caller);
         Ok(caller)
@@ -34,10 +36,10 @@ impl FromRequestParts<Arc<App>> for Caller {
 /// request is read.
 pub struct Writer(pub Caller);
 
-impl FromRequestParts<Arc<App>> for Writer {
+impl FromRequestParts<Arc<AppState>> for Writer {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?;
         app.rate_limits.write(caller)?;
         Ok(Self(caller))
@@ -47,18 +49,18 @@ impl FromRequestParts<Arc<App>> for Writer {
 /// A caller where none is needed: a token that is not valid counts as none.
 pub struct OptionalCaller(pub Option<Caller>);
 
-impl FromRequestParts<Arc<App>> for OptionalCaller {
+impl FromRequestParts<Arc<AppState>> for OptionalCaller {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(
         parts: &mut Parts,
-        app: &Arc<App>,
+        app: &Arc<AppState>,
     ) -> Result<Self, Self::Rejection> {
         Ok(Self(authenticate(parts, app).ok()))
     }
 }
 
-fn authenticate(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
+fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
     let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
     let header = headers.next().ok_or(ApiError::NotAuthenticated)?.as_bytes();
     let end = header.iter().position(|&byte| byte == b' ').unwrap_or(header.len());
@@ -72,20 +74,20 @@ fn authenticate(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
     }
     let token = token.strip_prefix(b" ").unwrap_or_default();
     let token = std::str::from_utf8(token).map_err(|_| ApiError::InvalidToken)?;
-    let (user_id, era) = app.tokens.verify(token).map_err(|invalid| {
+    let (user_id, valid_from_range) = app.tokens.verify(token).map_err(|invalid| {
         tracing::debug!(reason = %invalid, "a token was refused");
         ApiError::InvalidToken
     })?;
-    Ok(Caller { user_id, drafts: app.policy.drafts, era })
+    Ok(Caller { user_id, drafts: app.policy.drafts, valid_from_range })
 }
 
 /// The input, after every check that needs no store.
 pub struct Valid<T>(pub T);
 
-impl<T: Input> FromRequest<Arc<App>> for Valid<T> {
+impl<T: FromRequestFields> FromRequest<Arc<AppState>> for Valid<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let refusal = match read_input(&parts, body, app).await {
             Ok(input) => return Ok(Self(input)),
@@ -99,17 +101,17 @@ impl<T: Input> FromRequest<Arc<App>> for Valid<T> {
     }
 }
 
-async fn read_input<T: Input>(
+async fn read_input<T: FromRequestFields>(
     parts: &Parts,
     body: axum::body::Body,
-    app: &App,
+    app: &AppState,
 ) -> Result<T, ApiError> {
     let body = match T::body(&app.policy) {
         BodyKind::Ignored => Body::Absent,
         BodyKind::Json => read_json(parts, &read_body(parts, body).await?)?,
         BodyKind::Form => read_form(parts, read_body(parts, body).await?).await?,
     };
-    let mut request = Reading {
+    let mut request = RequestFields {
         policy: &app.policy,
         headers: &parts.headers,
         path_parameter: path_parameter(parts),
@@ -118,7 +120,7 @@ async fn read_input<T: Input>(
         faults: Vec::new(),
     };
     let input = T::read(&mut request);
-    let faults: Vec<Fault> = request.faults;
+    let faults: Vec<ValidationError> = request.faults;
     match input {
         Some(input) if faults.is_empty() => Ok(input),
         _ => Err(ApiError::Invalid(faults)),

@@ -5,6 +5,7 @@ mod access;
 mod admission;
 mod background;
 mod body;
+mod body_memory;
 mod client;
 mod coerce;
 mod cors;
@@ -14,8 +15,7 @@ mod form;
 mod forwarded;
 mod headers;
 mod json;
-mod large_answers;
-mod large_bodies;
+mod large_responses;
 mod pages;
 mod path;
 mod probe;
@@ -28,30 +28,30 @@ mod value;
 
 use std::sync::Arc;
 
-use crate::auth::{Passwords, Tokens, Unanswered};
+use crate::auth::{InterruptedRefreshes, Passwords, Tokens};
 use crate::clock::Clock;
 use crate::domain::policy::Policy;
 use crate::rate_limits::RateLimits;
 use crate::store::Store;
 
 pub use background::Background;
+pub use body_memory::BodyMemory;
 pub use client::{Client, InvalidProxy, TrustedProxies};
-pub use coerce::{Integer, Problem, boolean, integer, integer_from_text, stored_text, text};
-pub use cors::Origins;
+pub use coerce::{FieldError, JsonInteger, boolean, integer, integer_from_text, stored_text, text};
+pub use cors::AllowedOrigins;
 pub use error::{ApiError, method_not_allowed, route_not_found};
 pub use extract::{OptionalCaller, Valid, Writer};
 pub use json::Json;
-pub use large_answers::LargeAnswers;
-pub use large_bodies::LargeBodies;
+pub use large_responses::LargeResponses;
 pub use pages::{Pages, serve_asset, serve_document, serve_redirect, serve_redoc, serve_swagger};
 pub use probe::ask_ready;
 pub use serve::{Limits, listen, serve, server_threads};
-pub use stack::{Shell, Shelled, wrap};
+pub use stack::{AppService, MiddlewareConfig, with_middleware};
 pub use tls::{Tls, UnusableTls};
-pub use validate::{BodyKind, Input, Reading};
+pub use validate::{BodyKind, FromRequestFields, RequestFields};
 
 /// What every handler works with.
-pub struct App {
+pub struct AppState {
     pub store: Arc<dyn Store>,
     pub passwords: Passwords,
     pub tokens: Tokens,
@@ -59,9 +59,9 @@ pub struct App {
     pub policy: Policy,
     pub rate_limits: RateLimits,
     pub background: Background,
-    pub unanswered: Unanswered,
+    pub interrupted_refreshes: InterruptedRefreshes,
     pub pages: Pages,
-    pub large_answers: LargeAnswers,
+    pub large_responses: LargeResponses,
     /// Below which a proxy shows the service; empty, or begins with a slash.
     pub root_path: String,
 }

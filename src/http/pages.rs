@@ -1,6 +1,6 @@
 //! The documentation pages, out of the binary: Swagger UI and `ReDoc` come with the crates
 //! `utoipa-swagger-ui` and `aide`, our own pages, style and script from `assets/`. Nothing is
-//! loaded from elsewhere, and the Content-Security-Policy sees to it.
+//! loaded from elsewhere, and the CreatePostRequest-Security-Policy sees to it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::App;
+use super::AppState;
 use super::error::ApiError;
-use super::large_answers::KeptOnce;
+use super::large_responses::StaticBody;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -85,24 +85,24 @@ impl Pages {
 #[error("the documentation file {0} is not in the binary")]
 pub struct MissingFile(&'static str);
 
-pub async fn serve_document(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub async fn serve_document(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     app.pages.document.respond(&headers)
 }
 
-pub async fn serve_swagger(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub async fn serve_swagger(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     app.pages.swagger.respond(&headers)
 }
 
-pub async fn serve_redirect(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub async fn serve_redirect(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     app.pages.redirect.respond(&headers)
 }
 
-pub async fn serve_redoc(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub async fn serve_redoc(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     app.pages.redoc.respond(&headers)
 }
 
 pub async fn serve_asset(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
@@ -154,7 +154,7 @@ impl Page {
             Response::new(Body::from(self.body.clone()))
         };
         response.headers_mut().extend(self.headers.iter().cloned());
-        response.extensions_mut().insert(KeptOnce);
+        response.extensions_mut().insert(StaticBody);
         response
     }
 }

@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 use tower::service_fn;
 
 use super::admission::Admission;
-use super::large_answers::LARGE;
-use super::stack::Shelled;
+use super::large_responses::LARGE_RESPONSE_BYTES;
+use super::stack::AppService;
 use super::tls::Tls;
 
 /// What a client may take of the listener. The defaults are for a service bare on the net.
@@ -30,13 +30,13 @@ pub struct Limits {
     pub connections: usize,
     /// From the beginning of a connection to the end of its first request's head. On HTTP/1.1 also
     /// from the end of an answer to the end of the next head, and so the longest that a connection
-    /// may idle between requests; on HTTP/2 that is `stall_time`. Before it, a handshake may take
+    /// may idle between requests; on HTTP/2 that is `idle_timeout`. Before it, a handshake may take
     /// as long.
     pub head_time: Duration,
     /// How long a connection may stand still: no byte comes or goes, or the client takes nothing
     /// of what waits for it. While a request is worked on nothing moves either, so that this must
     /// be longer than a handler may take.
-    pub stall_time: Duration,
+    pub idle_timeout: Duration,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     /// Header fields of a request.
@@ -53,7 +53,7 @@ impl Default for Limits {
             connections: 16_384,
             head_time: Duration::from_secs(15),
             // A handler ends within 60 seconds: its answer must still find the connection.
-            stall_time: Duration::from_secs(75),
+            idle_timeout: Duration::from_secs(75),
             head_bytes: 64 * 1024,
             head_fields: 100,
             streams: 200,
@@ -104,7 +104,7 @@ fn listen_on(address: SocketAddr, waiting: u32) -> io::Result<TcpListener> {
 /// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    service: Shelled,
+    service: AppService,
     limits: Limits,
     tls: Option<Arc<Tls>>,
     end: impl Future<Output = ()> + Send + 'static,
@@ -120,7 +120,7 @@ pub async fn serve(
     let is_secure = tls.is_some();
     let admission = Admission {
         places: Arc::new(Semaphore::new(limits.connections)),
-        stall_time: limits.stall_time,
+        idle_timeout: limits.idle_timeout,
         handshake_time: limits.head_time,
         tls,
     };
@@ -153,5 +153,5 @@ fn configure<A>(server: &mut axum_server::Server<SocketAddr, A>, limits: Limits)
         // still, and a dead one stands still by itself.
         .max_concurrent_streams(limits.streams)
         // What has left its answer, and waits for the connection.
-        .max_send_buf_size(LARGE);
+        .max_send_buf_size(LARGE_RESPONSE_BYTES);
 }

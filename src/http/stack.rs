@@ -19,12 +19,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tower::{BoxError, Service};
 
-use super::access::{Access, Ids};
+use super::access::{RequestIds, RequestLog};
+use super::body_memory::BodyMemory;
 use super::client::{Client, TrustedProxies};
-use super::cors::{Crossing, Origins};
+use super::cors::{AllowedOrigins, CorsRequest};
 use super::error::ApiError;
-use super::large_answers::LargeAnswers;
-use super::large_bodies::LargeBodies;
+use super::large_responses::LargeResponses;
 use super::{body, headers, path};
 
 /// How long a handler may take. Every wait inside it has a bound of its own that is shorter; this
@@ -33,39 +33,43 @@ const HANDLER_TIME: Duration = Duration::from_mins(1);
 
 /// How requests are met, whatever they ask.
 #[derive(Debug, Clone)]
-pub struct Shell {
-    pub origins: Origins,
+pub struct MiddlewareConfig {
+    pub origins: AllowedOrigins,
     pub access_log: bool,
-    pub large_bodies: LargeBodies,
+    pub body_memory: BodyMemory,
     pub trusted_proxies: TrustedProxies,
 }
 
 /// The routes in their shell. One service for all of it: as a layer each of these steps would cost
 /// every request a box and a copy.
 #[derive(Clone)]
-pub struct Shelled {
+pub struct AppService {
     routes: Router,
-    around: Arc<Around>,
+    around: Arc<Shared>,
     /// Who is at the other end, if there is one: a client, or a proxy.
     peer: Option<SocketAddr>,
     /// Whether the connection is within TLS of ours.
     is_secure: bool,
 }
 
-struct Around {
-    shell: Shell,
-    large_answers: LargeAnswers,
-    ids: Ids,
+struct Shared {
+    shell: MiddlewareConfig,
+    large_responses: LargeResponses,
+    ids: RequestIds,
 }
 
 /// Puts the routes into the shell; the room for large answers is that into which they write theirs.
 #[must_use]
-pub fn wrap(routes: Router, shell: Shell, large_answers: LargeAnswers) -> Shelled {
-    let around = Around { shell, large_answers, ids: Ids::new() };
-    Shelled { routes, around: Arc::new(around), peer: None, is_secure: false }
+pub fn with_middleware(
+    routes: Router,
+    shell: MiddlewareConfig,
+    large_responses: LargeResponses,
+) -> AppService {
+    let around = Shared { shell, large_responses, ids: RequestIds::new() };
+    AppService { routes, around: Arc::new(around), peer: None, is_secure: false }
 }
 
-impl Shelled {
+impl AppService {
     /// The same for a connection with this other end.
     #[must_use]
     pub fn of_peer(&self, peer: SocketAddr, is_secure: bool) -> Self {
@@ -73,7 +77,7 @@ impl Shelled {
     }
 }
 
-impl<B> Service<Request<B>> for Shelled
+impl<B> Service<Request<B>> for AppService
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -93,15 +97,15 @@ where
     }
 }
 
-async fn pass(served: Shelled, mut request: Request<Body>) -> Response {
-    let Shelled { routes, around, peer, is_secure } = served;
+async fn pass(served: AppService, mut request: Request<Body>) -> Response {
+    let AppService { routes, around, peer, is_secure } = served;
     let shell = &around.shell;
     let client = |peer: SocketAddr| shell.trusted_proxies.client_of(peer.ip(), request.headers());
     let client = Client(peer.map(client));
     request.extensions_mut().insert(client);
-    let access = Access::begin(&request, client, shell.access_log, &around.ids);
-    let crossing = Crossing::of(request.method(), request.headers());
-    let preflight = crossing.as_ref().and_then(Crossing::answer_preflight);
+    let access = RequestLog::begin(&request, client, shell.access_log, &around.ids);
+    let crossing = CorsRequest::of(request.method(), request.headers());
+    let preflight = crossing.as_ref().and_then(CorsRequest::answer_preflight);
     let mut response = match preflight {
         Some(response) => response,
         None => answer(request, routes, &access, &around).await,
@@ -118,18 +122,18 @@ async fn pass(served: Shelled, mut request: Request<Body>) -> Response {
 async fn answer(
     request: Request<Body>,
     mut routes: Router,
-    access: &Access,
-    around: &Around,
+    access: &RequestLog,
+    around: &Shared,
 ) -> Response {
     let method = request.method().clone();
-    let (request, _share) = body::take_in(request, &around.shell.large_bodies);
+    let (request, _share) = body::track_and_drain(request, &around.shell.body_memory);
     let request = path::normalise(request);
     // A request that fails is logged with its id in any case (`access`).
     let span = tracing::info_span!("request", id = access.id_text());
     let handled = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
     let handled = tracing::Instrument::instrument(handled, span);
     match tokio::time::timeout(HANDLER_TIME, handled).await {
-        Ok(Ok(Ok(response))) => around.large_answers.admit(&method, response),
+        Ok(Ok(Ok(response))) => around.large_responses.admit(&method, response),
         Ok(Err(panic)) => after_panic(panic.as_ref()),
         Err(elapsed) => ApiError::Unavailable(elapsed.into()).into_response(),
     }

@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
-pub(super) struct StallBounded {
+pub(super) struct IdleTimeoutStream {
     stream: TcpStream,
-    stall_time: Duration,
+    idle_timeout: Duration,
     /// When a byte was last read or written.
     moved: Instant,
     /// Since when the client takes nothing although something waits for it. What it sends in the
@@ -27,18 +27,18 @@ pub(super) struct StallBounded {
     _place: OwnedSemaphorePermit,
 }
 
-impl StallBounded {
+impl IdleTimeoutStream {
     pub(super) fn new(
         stream: TcpStream,
-        stall_time: Duration,
+        idle_timeout: Duration,
         place: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             stream,
-            stall_time,
+            idle_timeout,
             moved: Instant::now(),
             blocked: None,
-            timer: Box::pin(sleep(stall_time)),
+            timer: Box::pin(sleep(idle_timeout)),
             _place: place,
         }
     }
@@ -48,7 +48,7 @@ impl StallBounded {
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         while self.timer.as_mut().poll(context).is_ready() {
             let elapsed = self.blocked.unwrap_or(self.moved).elapsed();
-            let Some(left) = self.stall_time.checked_sub(elapsed).filter(|left| !left.is_zero())
+            let Some(left) = self.idle_timeout.checked_sub(elapsed).filter(|left| !left.is_zero())
             else {
                 return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "it stalled"));
             };
@@ -72,7 +72,7 @@ impl StallBounded {
     }
 }
 
-impl AsyncRead for StallBounded {
+impl AsyncRead for IdleTimeoutStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -88,7 +88,7 @@ impl AsyncRead for StallBounded {
     }
 }
 
-impl AsyncWrite for StallBounded {
+impl AsyncWrite for IdleTimeoutStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,5 +1,5 @@
 //! Requests that do not fit: every fault of path, query and body at once, in the reference's
-//! words. A resource says what it wants by an [`Input`]; this room finds it, or the faults.
+//! words. A resource says what it wants by an [`FromRequestFields`]; this room finds it, or the faults.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,12 +8,12 @@ use axum::http::{HeaderMap, HeaderName};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
-use super::coerce::{Integer, Problem, integer_from_text};
+use super::coerce::{FieldError, JsonInteger, integer_from_text};
 use crate::domain::email::Email;
 use crate::domain::policy::Policy;
 
 /// What a handler wants to be given: values that are known to fit.
-pub trait Input: Sized + Send {
+pub trait FromRequestFields: Sized + Send {
     /// What the body is read as.
     const BODY: BodyKind;
 
@@ -24,7 +24,7 @@ pub trait Input: Sized + Send {
     }
 
     /// Takes what it wants. `None` only after a fault was noted.
-    fn read(request: &mut Reading<'_>) -> Option<Self>;
+    fn read(request: &mut RequestFields<'_>) -> Option<Self>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +39,14 @@ pub enum BodyKind {
 const MASK: &str = "**********";
 
 /// A request, taken apart but not yet believed, and the faults found so far.
-pub struct Reading<'a> {
+pub struct RequestFields<'a> {
     pub(super) policy: &'a Policy,
     pub(super) headers: &'a HeaderMap,
     pub(super) path_parameter: Cow<'a, str>,
     /// In the order they came.
     pub(super) query: Vec<(String, String)>,
     pub(super) body: Body,
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<ValidationError>,
 }
 
 /// What came as a body.
@@ -65,7 +65,7 @@ pub struct Object {
     secret: Option<&'static str>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> RequestFields<'a> {
     #[must_use]
     pub fn policy(&self) -> &'a Policy {
         self.policy
@@ -80,7 +80,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The number in the path.
-    pub fn path_integer(&mut self, name: &'static str) -> Option<Integer> {
+    pub fn path_integer(&mut self, name: &'static str) -> Option<JsonInteger> {
         let text = std::mem::take(&mut self.path_parameter);
         let parsed = integer_from_text(&text);
         self.note(["path", name], parsed, || Value::String(text.into_owned()))
@@ -92,7 +92,7 @@ impl<'a> Reading<'a> {
     pub fn query<T>(
         &mut self,
         name: &'static str,
-        rule: impl FnOnce(&str) -> Result<T, Problem>,
+        rule: impl FnOnce(&str) -> Result<T, FieldError>,
     ) -> Option<Option<T>> {
         let Some(value) = last(&self.query, name) else {
             return Some(None);
@@ -114,7 +114,7 @@ impl<'a> Reading<'a> {
             Body::Text(None) => (not_unicode(), Value::Null),
             Body::Form(_) => (not_an_object(), Value::Null),
         };
-        self.faults.push(Fault::new(vec!["body".into()], problem, input));
+        self.faults.push(ValidationError::new(vec!["body".into()], problem, input));
         None
     }
 
@@ -123,7 +123,7 @@ impl<'a> Reading<'a> {
         &mut self,
         object: &Object,
         name: &'static str,
-        rule: impl FnOnce(&Value) -> Result<T, Problem>,
+        rule: impl FnOnce(&Value) -> Result<T, FieldError>,
     ) -> Option<T> {
         match object.fields.get(name) {
             Some(value) => self.note(["body", name], rule(value), || object.repeat(name, value)),
@@ -137,7 +137,7 @@ impl<'a> Reading<'a> {
         object: &Object,
         name: &'static str,
         default: T,
-        rule: impl FnOnce(&Value) -> Result<T, Problem>,
+        rule: impl FnOnce(&Value) -> Result<T, FieldError>,
     ) -> Option<T> {
         match object.fields.get(name) {
             Some(value) => self.note(["body", name], rule(value), || object.repeat(name, value)),
@@ -161,7 +161,7 @@ impl<'a> Reading<'a> {
     pub fn optional_form_field(
         &mut self,
         name: &'static str,
-        rule: impl FnOnce(&str) -> Result<(), Problem>,
+        rule: impl FnOnce(&str) -> Result<(), FieldError>,
     ) -> Option<()> {
         let Some(value) = self.form_value(name) else {
             return Some(());
@@ -179,14 +179,14 @@ impl<'a> Reading<'a> {
     fn note<T>(
         &mut self,
         place: [&'static str; 2],
-        outcome: Result<T, Problem>,
+        outcome: Result<T, FieldError>,
         input: impl FnOnce() -> Value,
     ) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
             Err(problem) => {
                 let place = place.into_iter().map(Value::from).collect();
-                self.faults.push(Fault::new(place, problem, input()));
+                self.faults.push(ValidationError::new(place, problem, input()));
                 None
             }
         }
@@ -209,19 +209,19 @@ impl Object {
 
 /// One thing that does not fit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
+pub struct ValidationError {
     place: Vec<Value>,
-    problem: Problem,
+    problem: FieldError,
     input: Value,
 }
 
-impl Fault {
-    pub(super) fn new(place: Vec<Value>, problem: Problem, input: Value) -> Self {
+impl ValidationError {
+    pub(super) fn new(place: Vec<Value>, problem: FieldError, input: Value) -> Self {
         Self { place, problem, input }
     }
 }
 
-impl Serialize for Fault {
+impl Serialize for ValidationError {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", self.problem.kind)?;
@@ -236,25 +236,25 @@ impl Serialize for Fault {
 }
 
 /// A text that is not JSON, at this character.
-pub(super) fn invalid_json(position: usize, message: String) -> Fault {
-    let problem = Problem::new("json_invalid", "JSON decode error").with("error", message);
+pub(super) fn invalid_json(position: usize, message: String) -> ValidationError {
+    let problem = FieldError::new("json_invalid", "JSON decode error").with("error", message);
     let place = vec![Value::from("body"), Value::from(position)];
-    Fault::new(place, problem, Value::Object(Map::new()))
+    ValidationError::new(place, problem, Value::Object(Map::new()))
 }
 
-fn missing() -> Problem {
-    Problem::new("missing", "Field required")
+fn missing() -> FieldError {
+    FieldError::new("missing", "Field required")
 }
 
-fn not_an_object() -> Problem {
-    Problem::new(
+fn not_an_object() -> FieldError {
+    FieldError::new(
         "model_attributes_type",
         "Input should be a valid dictionary or object to extract fields from",
     )
 }
 
-fn not_unicode() -> Problem {
-    Problem::new(
+fn not_unicode() -> FieldError {
+    FieldError::new(
         "string_unicode",
         "Input should be a valid string, unable to parse raw data as a unicode string",
     )

@@ -1,6 +1,6 @@
 //! How many wrong passwords in a row an account has had.
 //!
-//! Kept by the store, because it is the one number that several processes should share, and that a restart
+//! Limiters by the store, because it is the one number that several processes should share, and that a restart
 //! should not forget. Behind a trait, so that the arithmetic of limits is tested without a store.
 
 use std::sync::Arc;

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
+use super::monotonic_clock::MonotonicClock;
 use super::rate::Rate;
-use super::stopwatch::Stopwatch;
 
 /// Keys that are remembered of one limit: some 4 MiB when it is full.
 pub(super) const KEYS: usize = 65_536;
 
 /// Nothing is left of a limit for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
+pub struct RateLimited {
     /// The limit's name, as clients and the log see it.
     pub limit: &'static str,
     pub rate: Rate,
@@ -31,7 +31,7 @@ pub(super) struct Limit<K> {
     name: &'static str,
     /// `None` allows everything.
     rate: Option<Rate>,
-    stopwatch: Arc<dyn Stopwatch>,
+    stopwatch: Arc<dyn MonotonicClock>,
     /// When everything will be there again.
     whole_at: Cache<K, Duration>,
 }
@@ -40,13 +40,13 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     pub(super) fn new(
         name: &'static str,
         rate: Option<Rate>,
-        stopwatch: &Arc<dyn Stopwatch>,
+        stopwatch: &Arc<dyn MonotonicClock>,
     ) -> Self {
         Self { name, rate, stopwatch: Arc::clone(stopwatch), whole_at: Cache::new(KEYS) }
     }
 
     /// Takes one, if there is one.
-    pub(super) fn take(&self, key: K) -> Result<(), Refused> {
+    pub(super) fn take(&self, key: K) -> Result<(), RateLimited> {
         let Some(rate) = self.rate else {
             return Ok(());
         };
@@ -59,7 +59,7 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     }
 
     /// Whether there is one. Nothing is taken, and a key that is not known stays so.
-    pub(super) fn look(&self, key: &K) -> Result<(), Refused> {
+    pub(super) fn look(&self, key: &K) -> Result<(), RateLimited> {
         let Some(rate) = self.rate else {
             return Ok(());
         };
@@ -88,9 +88,9 @@ impl<K: Copy + Eq + Hash> Limit<K> {
         self.whole_at.len()
     }
 
-    fn judge(&self, rate: Rate, whole_at: Duration, now: Duration) -> Result<(), Refused> {
+    fn judge(&self, rate: Rate, whole_at: Duration, now: Duration) -> Result<(), RateLimited> {
         let wait = whole_at.saturating_sub(now + rate.allowance());
-        if wait.is_zero() { Ok(()) } else { Err(Refused { limit: self.name, rate, wait }) }
+        if wait.is_zero() { Ok(()) } else { Err(RateLimited { limit: self.name, rate, wait }) }
     }
 
     /// Alone with what is kept of the key.

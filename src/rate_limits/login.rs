@@ -5,8 +5,8 @@
 //! which do), and for both together. A right password counts for nothing, ends the account's failures,
 //! and makes its network one that the account is *known* from.
 //!
-//! An account with `LOGIN_MAX_FAILURES` failures in a row (100: NIST SP 800-63B, 5.2.2) is *guarded*
-//! until somebody logs in to it: a network then has as many tries as `RATE_LIMIT_LOGIN_GUARDED` says,
+//! An account with `LOGIN_LOCKOUT_THRESHOLD` failures in a row (100: NIST SP 800-63B, 5.2.2) is *guarded*
+//! until somebody logs in to it: a network then has as many tries as `RATE_LIMIT_LOGIN_LOCKED` says,
 //! and those in which it failed before count. So an attempt is refused
 //!
 //! 1. if its network has failed too often lately, at whatever account;
@@ -40,20 +40,20 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::failures::LoginFailures;
-use super::known::KnownNetworks;
-use super::limit::{Limit, Refused};
+use super::in_flight::{InFlightGuard, UnderWay};
+use super::known_networks::KnownNetworks;
+use super::limit::{Limit, RateLimited};
 use super::network::Network;
-use super::under_way::{Begun, UnderWay};
-use super::{Rates, Stopwatch};
-use crate::causes::with_causes;
+use super::{MonotonicClock, RateLimitConfig};
 use crate::domain::email::Email;
 use crate::domain::user::AccountKey;
+use crate::error_chain::error_chain;
 use crate::store::StoreError;
 
 /// Why a password is not looked at.
 #[derive(Debug)]
-pub enum LoginRefused {
-    TooOften(Refused),
+pub enum LoginLimitError {
+    RateLimited(RateLimited),
     /// Whether it may be is not known.
     Store(StoreError),
 }
@@ -72,8 +72,8 @@ pub(super) struct Logins {
 
 impl Logins {
     pub(super) fn new(
-        rates: &Rates,
-        stopwatch: &Arc<dyn Stopwatch>,
+        rates: &RateLimitConfig,
+        stopwatch: &Arc<dyn MonotonicClock>,
         failures: Arc<dyn LoginFailures>,
         pseudonym_key: [u8; 32],
     ) -> Self {
@@ -97,22 +97,22 @@ impl Logins {
         &self,
         network: Network,
         username: &str,
-    ) -> Result<LoginAttempt<'_>, LoginRefused> {
-        self.by_network.look(&network).map_err(LoginRefused::TooOften)?;
+    ) -> Result<LoginAttempt<'_>, LoginLimitError> {
+        self.by_network.look(&network).map_err(LoginLimitError::RateLimited)?;
         let account = self.account(username);
         let begun = self.under_way.begin(account);
         let failed = self.failures.count_login_failures(account).await;
-        let failures = failed.map_err(LoginRefused::Store)?;
+        let failures = failed.map_err(LoginLimitError::Store)?;
         let tries = self.tries.look(&(account, network));
         if failures.saturating_add(begun.others) >= self.most_failures {
-            tries.map_err(LoginRefused::TooOften)?;
+            tries.map_err(LoginLimitError::RateLimited)?;
         }
         let is_known = tries.is_ok() && self.known.is_known(account, network);
         if !is_known {
-            self.by_account.look(&account).map_err(LoginRefused::TooOften)?;
+            self.by_account.look(&account).map_err(LoginLimitError::RateLimited)?;
         }
         let has_try = tries.is_ok();
-        let judged = Judged { logins: self, begun, network, failures, has_try, is_known };
+        let judged = PendingAttempt { logins: self, begun, network, failures, has_try, is_known };
         Ok(LoginAttempt { judged: Some(judged) })
     }
 
@@ -139,12 +139,12 @@ impl Logins {
 #[must_use]
 pub struct LoginAttempt<'a> {
     /// `None` once it was told what became of it.
-    judged: Option<Judged<'a>>,
+    judged: Option<PendingAttempt<'a>>,
 }
 
-struct Judged<'a> {
+struct PendingAttempt<'a> {
     logins: &'a Logins,
-    begun: Begun<'a>,
+    begun: InFlightGuard<'a>,
     network: Network,
     failures: u32,
     has_try: bool,
@@ -162,7 +162,8 @@ impl LoginAttempt<'_> {
     /// # Errors
     /// If that could not be recorded. The client must not learn then that it was.
     pub async fn failed(mut self) -> Result<(), StoreError> {
-        let Some(Judged { logins, begun, network, has_try, is_known, .. }) = self.judged.take()
+        let Some(PendingAttempt { logins, begun, network, has_try, is_known, .. }) =
+            self.judged.take()
         else {
             return Ok(());
         };
@@ -179,7 +180,8 @@ impl LoginAttempt<'_> {
 
     /// The password was right. The login stands even if the failures before it cannot be cleared.
     pub async fn succeeded(mut self) {
-        let Some(Judged { logins, begun, network, failures, .. }) = self.judged.take() else {
+        let Some(PendingAttempt { logins, begun, network, failures, .. }) = self.judged.take()
+        else {
             return;
         };
         let account = begun.account;
@@ -190,7 +192,7 @@ impl LoginAttempt<'_> {
         }
         if let Err(error) = logins.failures.clear_login_failures(account).await {
             tracing::warn!(
-                error = with_causes(&error),
+                error = error_chain(&error),
                 "the failures before a login could not be cleared"
             );
         }

@@ -10,21 +10,21 @@
 //! Not here: how a refusal reads (`http::error`), and whose address counts (`http::client`).
 
 mod failures;
-mod known;
+mod in_flight;
+mod known_networks;
 mod limit;
 mod login;
+mod monotonic_clock;
 mod network;
 mod rate;
-mod stopwatch;
 #[cfg(test)]
 mod tests;
-mod under_way;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::caller::{Caller, TokenEra};
+use crate::domain::caller::{Caller, ValidFromRange};
 use crate::domain::email::Email;
 use crate::domain::user::UserId;
 
@@ -33,14 +33,14 @@ use self::login::Logins;
 use self::network::Network;
 
 pub use failures::{LoginFailures, StoredFailures};
-pub use limit::Refused;
-pub use login::{LoginAttempt, LoginRefused};
+pub use limit::RateLimited;
+pub use login::{LoginAttempt, LoginLimitError};
+pub use monotonic_clock::{MonotonicClock, ProcessClock};
 pub use rate::Rate;
-pub use stopwatch::{SinceStart, Stopwatch};
 
 /// What is allowed. `None` allows everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rates {
+pub struct RateLimitConfig {
     /// Wrong passwords from one network.
     pub login_address: Option<Rate>,
     /// Wrong passwords for one account.
@@ -55,7 +55,7 @@ pub struct Rates {
     pub writes: Option<Rate>,
 }
 
-impl Default for Rates {
+impl Default for RateLimitConfig {
     fn default() -> Self {
         const MINUTE: Duration = Duration::from_mins(1);
         const HOUR: Duration = Duration::from_hours(1);
@@ -74,27 +74,27 @@ impl Default for Rates {
 #[derive(Clone, Default)]
 pub struct RateLimits {
     /// `None` limits nothing.
-    kept: Option<Arc<Kept>>,
+    kept: Option<Arc<Limiters>>,
 }
 
-struct Kept {
+struct Limiters {
     logins: Logins,
     sign_up: Limit<Network>,
-    writes: Limit<(UserId, TokenEra)>,
+    writes: Limit<(UserId, ValidFromRange)>,
 }
 
 impl RateLimits {
     #[must_use]
     pub fn new(
-        rates: &Rates,
-        stopwatch: &Arc<dyn Stopwatch>,
+        rates: &RateLimitConfig,
+        monotonic_clock: &Arc<dyn MonotonicClock>,
         failures: Arc<dyn LoginFailures>,
         pseudonym_key: [u8; 32],
     ) -> Self {
-        let kept = Kept {
-            logins: Logins::new(rates, stopwatch, failures, pseudonym_key),
-            sign_up: Limit::new("sign-up", rates.sign_up, stopwatch),
-            writes: Limit::new("writes", rates.writes, stopwatch),
+        let kept = Limiters {
+            logins: Logins::new(rates, monotonic_clock, failures, pseudonym_key),
+            sign_up: Limit::new("sign-up", rates.sign_up, monotonic_clock),
+            writes: Limit::new("writes", rates.writes, monotonic_clock),
         };
         Self { kept: Some(Arc::new(kept)) }
     }
@@ -109,12 +109,12 @@ impl RateLimits {
     /// to the attempt.
     ///
     /// # Errors
-    /// [`LoginRefused`] if the password must not be looked at now.
+    /// [`LoginLimitError`] if the password must not be looked at now.
     pub async fn begin_login(
         &self,
         client: Option<IpAddr>,
         username: &str,
-    ) -> Result<LoginAttempt<'_>, LoginRefused> {
+    ) -> Result<LoginAttempt<'_>, LoginLimitError> {
         match &self.kept {
             Some(kept) => kept.logins.begin(Network::of(client), username).await,
             None => Ok(LoginAttempt::unlimited()),
@@ -129,16 +129,16 @@ impl RateLimits {
     }
 
     /// # Errors
-    /// [`Refused`] if this client has signed up too often.
-    pub fn sign_up(&self, client: Option<IpAddr>) -> Result<(), Refused> {
+    /// [`RateLimited`] if this client has signed up too often.
+    pub fn sign_up(&self, client: Option<IpAddr>) -> Result<(), RateLimited> {
         self.kept.as_ref().map_or(Ok(()), |kept| kept.sign_up.take(Network::of(client)))
     }
 
     /// # Errors
-    /// [`Refused`] if this caller has written too often.
-    pub fn write(&self, caller: Caller) -> Result<(), Refused> {
+    /// [`RateLimited`] if this caller has written too often.
+    pub fn write(&self, caller: Caller) -> Result<(), RateLimited> {
         // A token that was ended takes nothing from those that came after it.
-        let key = (caller.user_id, caller.era);
+        let key = (caller.user_id, caller.valid_from_range);
         self.kept.as_ref().map_or(Ok(()), |kept| kept.writes.take(key))
     }
 }

@@ -8,7 +8,7 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 pub enum StoreError {
     /// The account that the caller's token names does not exist (any more).
     #[error("the caller's account does not exist")]
-    CallerGone,
+    CallerRejected,
     /// Too much waits already; nothing was done.
     #[error("the store's queue is full")]
     Overloaded,
@@ -29,7 +29,7 @@ impl StoreError {
     /// The same error for each of several who share it.
     pub(super) fn shared(error: &Arc<Self>) -> Self {
         match error.as_ref() {
-            Self::CallerGone => Self::CallerGone,
+            Self::CallerRejected => Self::CallerRejected,
             Self::Overloaded => Self::Overloaded,
             Self::Unavailable(_) => Self::unavailable(Arc::clone(error)),
             Self::Internal(_) => Self::internal(Arc::clone(error)),

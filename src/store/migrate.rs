@@ -111,7 +111,7 @@ pub struct Applied {
 
 /// What an operator does to a database, beside serving from it.
 #[async_trait]
-pub trait Admin: Send {
+pub trait SchemaAdmin: Send {
     /// The list for this database; which one it is may turn out only by looking.
     fn migrations(&self) -> &'static [Migration];
 
@@ -140,10 +140,10 @@ pub trait Admin: Send {
     async fn wrong_counts(&mut self) -> StoreResult<Vec<String>>;
 
     /// Ends all tokens of the account with this address, or of every account, and says of how many.
-    async fn sign_out(&mut self, whose: Whose<'_>, now: Timestamp) -> StoreResult<u64>;
+    async fn sign_out(&mut self, whose: SignOutTarget<'_>, now: Timestamp) -> StoreResult<u64>;
 
     /// What the operator should know about the database where it is now, as sentences.
-    async fn remarks(&mut self) -> StoreResult<Vec<String>> {
+    async fn notes(&mut self) -> StoreResult<Vec<String>> {
         Ok(Vec::new())
     }
 
@@ -153,8 +153,8 @@ pub trait Admin: Send {
 
 /// Accounts that an operator means.
 #[derive(Debug, Clone, Copy)]
-pub enum Whose<'a> {
-    Everybodys,
+pub enum SignOutTarget<'a> {
+    AllUsers,
     Of(&'a Email),
 }
 
@@ -190,7 +190,7 @@ pub enum MigrateError {
     #[error("another process is migrating the database: {0}")]
     Busy(String),
     #[error(
-        "a pooler gives no session of one's own: name PostgreSQL itself, without DATABASE_PREPARED=off"
+        "a pooler gives no session of one's own: name PostgreSQL itself, without DATABASE_PREPARED_STATEMENTS=off"
     )]
     NoSession,
     #[error("the tables are not to be had for a change: {0}")]
@@ -300,7 +300,7 @@ pub fn steps_up(migrations: &'static [Migration], applied: usize, position: usiz
 /// # Errors
 /// The first step that fails ends it; the steps before it stay.
 pub async fn migrate(
-    admin: &mut dyn Admin,
+    admin: &mut dyn SchemaAdmin,
     position: usize,
     now: Timestamp,
     mut done: impl FnMut(Step),

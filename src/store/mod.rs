@@ -16,7 +16,7 @@
 //!
 //! "Not found" is an `Option` or a named variant, an expected conflict a named variant, and
 //! everything else a [`StoreError`]. Methods that act for a [`Caller`] find out in the same step
-//! whether the caller's account exists and accepts their token, and answer [`StoreError::CallerGone`] if
+//! whether the caller's account exists and accepts their token, and answer [`StoreError::CallerRejected`] if
 //! it does not. Once it was acknowledged that an account's tokens end, none of them is accepted any more.
 //!
 //! Not here: HTTP, hashing, and what a request must look like.
@@ -91,7 +91,7 @@ pub trait Store: Send + Sync + 'static {
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()>;
 
     /// Begins a session, and forgets those of the account that have ended or are too many
-    /// ([`crate::domain::session::MOST_SESSIONS`]). `None` if the account is gone, or its mark has moved since.
+    /// ([`crate::domain::session::MAX_SESSIONS`]). `None` if the account is gone, or its mark has moved since.
     async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>>;
 
     /// Puts the successor in the place of the session's good token, if it is the one that was presented.
@@ -108,7 +108,7 @@ pub trait Store: Send + Sync + 'static {
     async fn record_event(&self, user: UserId, event: Event) -> Result<()>;
 
     /// The newest events of the caller's account, the newest first
-    /// ([`crate::domain::event::MOST_EVENTS`]).
+    /// ([`crate::domain::event::MAX_EVENTS`]).
     async fn list_events(&self, caller: Caller) -> Result<Vec<Event>>;
 
     /// Wrong passwords in a row for the account, since it was last cleared or they were forgotten

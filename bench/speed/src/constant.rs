@@ -12,12 +12,13 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use post_api::api::openapi;
-use post_api::auth::{Passwords, Strength, Unanswered};
+use post_api::auth::{Argon2Params, InterruptedRefreshes, Passwords};
 use post_api::clock::SystemClock;
 use post_api::domain::caller::Caller;
 use post_api::domain::policy::Policy;
 use post_api::http::{
-    self, App, Background, LargeAnswers, LargeBodies, Limits, Origins, Pages, Shell, TrustedProxies,
+    self, AllowedOrigins, AppState, Background, BodyMemory, LargeResponses, Limits,
+    MiddlewareConfig, Pages, TrustedProxies,
 };
 use post_api::rate_limits::RateLimits;
 use post_api::store::sqlite::SqliteStore;
@@ -38,8 +39,8 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         .worker_threads(http::server_threads())
         .enable_all()
         .build()?;
-    let strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
-    let app = App {
+    let strength = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };
+    let app = AppState {
         store: Arc::new(SqliteStore::open(database)?),
         passwords: Passwords::new(strength, NonZeroUsize::MIN)?,
         tokens: issuer()?,
@@ -47,19 +48,19 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
-        unanswered: Unanswered::default(),
+        interrupted_refreshes: InterruptedRefreshes::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE)?,
-        large_answers: LargeAnswers::default(),
+        large_responses: LargeResponses::default(),
         root_path: String::new(),
     };
-    let shell = Shell {
-        origins: Origins::Any,
+    let shell = MiddlewareConfig {
+        origins: AllowedOrigins::Any,
         access_log: false,
-        large_bodies: LargeBodies::default(),
+        body_memory: BodyMemory::default(),
         trusted_proxies: TrustedProxies::default(),
     };
     let routes = Router::new().route("/constant", get(answer)).with_state(Arc::new(app));
-    let routes = http::wrap(routes, shell, LargeAnswers::default());
+    let routes = http::with_middleware(routes, shell, LargeResponses::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         http::serve(listener, routes, Limits::default(), None, std::future::pending()).await?;

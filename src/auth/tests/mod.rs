@@ -16,9 +16,9 @@ mod keys;
 /// Tokens of every algorithm, and every claim that counts.
 mod tokens;
 
-use super::Strength;
+use super::Argon2Params;
 
 const PASSWORD: &str = "plum lantern 83 quay";
 
 /// The cheapest hash there is.
-const CHEAP: Strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
+const CHEAP: Argon2Params = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };

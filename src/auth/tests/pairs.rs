@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::tokens::{NOW, Stopped};
-use crate::auth::{Algorithm, KeyPair, Keys, Numbers, Tokens, UnusablePair};
+use crate::auth::{Algorithm, JwkParams, KeyPair, Keys, Tokens, UnusablePair};
 use crate::domain::user::{TokensValidFrom, UserId};
 
 /// Made by OpenSSL as docs/settings.md says, for tests alone.
@@ -133,9 +133,9 @@ fn forms(pair: &KeyPair) -> Vec<Vec<u8>> {
         pair.public.name.clone().into_bytes(),
     ];
     match &pair.public.numbers {
-        Numbers::Rsa { modulus, .. } => forms.push(modulus.clone()),
-        Numbers::P256 { x, y } => forms.push([x.as_slice(), y].concat()),
-        Numbers::Ed25519 { x } => forms.push(x.clone()),
+        JwkParams::Rsa { modulus, .. } => forms.push(modulus.clone()),
+        JwkParams::P256 { x, y } => forms.push([x.as_slice(), y].concat()),
+        JwkParams::Ed25519 { x } => forms.push(x.clone()),
     }
     forms.push(der);
     forms

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 
 use super::CHEAP;
 use crate::auth::{
-    HashingError, Passwords, RefusedPassword, Strength, Verdict, accept_password, fold_case,
+    Argon2Params, HashingError, PasswordCheck, PasswordRejected, Passwords, accept_password,
+    fold_case,
 };
 use crate::domain::policy::PasswordRules;
 
@@ -23,7 +24,7 @@ async fn the_longest_password_is_hashed_and_known_again() {
         let longest = character.repeat(4096);
         let accepted = accept_password(&longest, &ANY).unwrap();
         let hash = passwords.hash(accepted.clone()).await.unwrap();
-        assert_eq!(passwords.verify(accepted, Some(hash)).await.unwrap(), Verdict::Right);
+        assert_eq!(passwords.verify(accepted, Some(hash)).await.unwrap(), PasswordCheck::Match);
     }
 }
 
@@ -47,38 +48,41 @@ async fn a_longer_password_belongs_to_nobody() {
     for length in [4097, 4098, 10_000] {
         let longer = "x".repeat(length);
         let refused = accept_password(&longer, &ANY).unwrap_err();
-        assert_eq!(refused, RefusedPassword::TooLong { most: 4096 });
+        assert_eq!(refused, PasswordRejected::TooLong { most: 4096 });
         let hash = passwords.hash(SecretString::from(longer.clone())).await.unwrap();
         let verdict = passwords.verify(SecretString::from(longer), Some(hash)).await.unwrap();
-        assert_eq!(verdict, Verdict::Wrong, "{length}");
+        assert_eq!(verdict, PasswordCheck::Mismatch, "{length}");
     }
 }
 
 #[test]
 fn the_shortest_password_is_as_long_as_the_rules_say() {
-    let rules = PasswordRules { minimum_length: 9, blocklist: true, ..ANY };
-    accept_password("jx7 qv-wé", &rules).unwrap();
+    let password_policy = PasswordRules { minimum_length: 9, blocklist: true, ..ANY };
+    accept_password("jx7 qv-wé", &password_policy).unwrap();
     for shorter in ["jx7 qv-w", "éééééééé", ""] {
-        let refused = accept_password(shorter, &rules).unwrap_err();
-        assert_eq!(refused, RefusedPassword::TooShort { least: 9 }, "{shorter}");
+        let refused = accept_password(shorter, &password_policy).unwrap_err();
+        assert_eq!(refused, PasswordRejected::TooShort { least: 9 }, "{shorter}");
     }
-    assert_eq!(accept_password("password123", &rules).unwrap_err(), RefusedPassword::TooCommon);
-    accept_password("password123", &PasswordRules { blocklist: false, ..rules }).unwrap();
+    assert_eq!(
+        accept_password("password123", &password_policy).unwrap_err(),
+        PasswordRejected::TooCommon
+    );
+    accept_password("password123", &PasswordRules { blocklist: false, ..password_policy }).unwrap();
 }
 
 #[test]
 fn a_forbidden_word_is_found_wherever_and_however_it_stands() {
     let words = ["Acme", "Zürich", "42nd street", "İstanbul", "straße", "οδος"];
     let forbidden_words = words.map(fold_case).to_vec();
-    let rules = PasswordRules { forbidden_words, ..ANY };
+    let password_policy = PasswordRules { forbidden_words, ..ANY };
     let refused = ["acme", "xxACMExx", "My Acme 2026!", "in ZÜRICH again", "no 42nd Street"];
     let folded = ["istanbul", "ISTANBUL 7", "İSTANBUL", "STRASSE", "Strasse 12", "ΟΔΟΣx", "ΟΔΟΣ"];
     for password in refused.into_iter().chain(folded) {
-        let refused = accept_password(password, &rules).unwrap_err();
-        assert_eq!(refused, RefusedPassword::ForbiddenWord, "{password}");
+        let refused = accept_password(password, &password_policy).unwrap_err();
+        assert_eq!(refused, PasswordRejected::ForbiddenWord, "{password}");
     }
     for password in ["a c m e", "zurich", "42nd  street", ""] {
-        accept_password(password, &rules).unwrap();
+        accept_password(password, &password_policy).unwrap();
     }
 }
 
@@ -86,7 +90,7 @@ fn a_forbidden_word_is_found_wherever_and_however_it_stands() {
 #[tokio::test]
 async fn every_thread_has_a_queue_of_its_own_length() {
     // Long enough for all of them to ask before one is done.
-    let dear = Strength { memory_kib: 8 * 1024, iterations: 1, parallelism: 1 };
+    let dear = Argon2Params { memory_kib: 8 * 1024, iterations: 1, parallelism: 1 };
     for (threads, room) in [(1, 16), (3, 48)] {
         let passwords = Passwords::new(dear, NonZeroUsize::new(threads).unwrap()).unwrap();
         let hashes = (0..room).map(|_| passwords.hash(SecretString::from("x")));

@@ -9,18 +9,18 @@ use secrecy::SecretString;
 
 use super::PASSWORD;
 use crate::auth::stored_hash::StoredHash;
-use crate::auth::{Passwords, Strength, Verdict};
+use crate::auth::{Argon2Params, PasswordCheck, Passwords};
 use crate::domain::user::PasswordHash;
 
 /// What new hashes are made with here.
-const STRENGTH: Strength = Strength { memory_kib: 64, iterations: 2, parallelism: 1 };
+const STRENGTH: Argon2Params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
 
 /// A hash of [`PASSWORD`], made by others.
 #[derive(Clone, Copy)]
 struct Made {
     algorithm: Algorithm,
     version: Version,
-    strength: Strength,
+    strength: Argon2Params,
     salt: usize,
     output: usize,
 }
@@ -36,7 +36,7 @@ const GOOD: Made = Made {
 impl Made {
     /// The parts of the PHC string between its first `$` and the others.
     fn parts(self) -> [String; 5] {
-        let Strength { memory_kib, iterations, parallelism } = self.strength;
+        let Argon2Params { memory_kib, iterations, parallelism } = self.strength;
         let parameters =
             Params::new(memory_kib, iterations, parallelism, Some(self.output)).unwrap();
         let (salt, mut output) = (vec![7; self.salt], vec![0; self.output]);
@@ -57,7 +57,7 @@ impl Made {
     }
 }
 
-async fn verdict(stored: &str) -> Verdict {
+async fn verdict(stored: &str) -> PasswordCheck {
     let passwords = Passwords::new(STRENGTH, NonZeroUsize::MIN).unwrap();
     let stored = PasswordHash::new(stored.to_owned());
     passwords.verify(SecretString::from(PASSWORD), Some(stored)).await.unwrap()
@@ -72,7 +72,7 @@ async fn a_hash_as_new_ones_are_stays() {
         Made { output: 16, ..GOOD },
         Made { output: 64, ..GOOD },
     ] {
-        assert_eq!(verdict(&made.text()).await, Verdict::Right, "{}", made.text());
+        assert_eq!(verdict(&made.text()).await, PasswordCheck::Match, "{}", made.text());
     }
 }
 
@@ -85,7 +85,7 @@ async fn every_byte_of_a_hash_counts() {
         other[place] ^= 1;
         let other = STANDARD_NO_PAD.encode(other);
         let text = format!("${algorithm}${version}${strength}${salt}${other}");
-        assert_eq!(verdict(&text).await, Verdict::Wrong, "byte {place}");
+        assert_eq!(verdict(&text).await, PasswordCheck::Mismatch, "byte {place}");
     }
 }
 
@@ -95,8 +95,8 @@ async fn a_weaker_hash_is_known_and_replaced() {
     let mut weaker = vec![
         Made { algorithm: Algorithm::Argon2i, ..GOOD }.text(),
         Made { version: Version::V0x10, ..GOOD }.text(),
-        Made { strength: Strength { memory_kib: 63, ..STRENGTH }, ..GOOD }.text(),
-        Made { strength: Strength { iterations: 1, ..STRENGTH }, ..GOOD }.text(),
+        Made { strength: Argon2Params { memory_kib: 63, ..STRENGTH }, ..GOOD }.text(),
+        Made { strength: Argon2Params { iterations: 1, ..STRENGTH }, ..GOOD }.text(),
     ];
     // Of the first version, which had no field for it.
     let [algorithm, _, strength, salt, output] = Made { version: Version::V0x10, ..GOOD }.parts();
@@ -106,10 +106,10 @@ async fn a_weaker_hash_is_known_and_replaced() {
         weaker.push(bcrypt.replace("$2b$", prefix));
     }
     for text in weaker {
-        let Verdict::RightButWeak(stronger) = verdict(&text).await else {
+        let PasswordCheck::NeedsRehash(stronger) = verdict(&text).await else {
             panic!("{text} is not weak");
         };
-        assert_eq!(verdict(stronger.as_str()).await, Verdict::Right);
+        assert_eq!(verdict(stronger.as_str()).await, PasswordCheck::Match);
     }
 }
 
@@ -129,13 +129,13 @@ async fn a_hash_that_is_out_of_bounds_belongs_to_nobody() {
         Made { salt: 65, ..GOOD }.text(),
         Made { output: 15, ..GOOD }.text(),
         Made { output: 65, ..GOOD }.text(),
-        Made { strength: Strength { iterations: 33, ..STRENGTH }, ..GOOD }.text(),
+        Made { strength: Argon2Params { iterations: 33, ..STRENGTH }, ..GOOD }.text(),
         bcrypt.replace("$2b$", "$2c$"),
         bcrypt.replace("$04$", "$4$"),
         format!("{bcrypt}a"),
     ] {
         assert_ne!(text, good);
-        assert_eq!(verdict(&text).await, Verdict::Wrong, "{text}");
+        assert_eq!(verdict(&text).await, PasswordCheck::Mismatch, "{text}");
     }
 }
 
@@ -155,14 +155,14 @@ fn what_a_hash_may_cost_is_bounded() {
         (1_048_576, 1, 1, true),
         (1_048_577, 1, 1, false),
     ] {
-        let strength = Strength { memory_kib, iterations, parallelism };
+        let strength = Argon2Params { memory_kib, iterations, parallelism };
         assert_eq!(strength.is_bounded(), is_bounded, "{strength:?}");
     }
 }
 
 #[test]
 fn less_memory_or_fewer_passes_are_weaker() {
-    let of = |memory_kib, iterations| Strength { memory_kib, iterations, parallelism: 1 };
+    let of = |memory_kib, iterations| Argon2Params { memory_kib, iterations, parallelism: 1 };
     for (memory_kib, iterations, is_weaker) in
         [(64, 2, false), (65, 3, false), (63, 2, true), (64, 1, true), (63, 9, true), (99, 1, true)]
     {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::auth::{Algorithm, Tokens};
 use crate::clock::Clock;
-use crate::domain::caller::TokenEra;
+use crate::domain::caller::ValidFromRange;
 use crate::domain::user::{TokensValidFrom, UserId};
 
 pub(super) const NOW: i64 = 1_738_324_800;
@@ -69,7 +69,7 @@ fn every_algorithm_keeps_to_itself() {
         assert_eq!(part(2).len(), length);
         for (other, ..) in ALGORITHMS {
             let verified = tokens(other, SECRET).verify(&token).ok();
-            let expected = (UserId(7), TokenEra::default());
+            let expected = (UserId(7), ValidFromRange::default());
             assert_eq!(verified, (other == algorithm).then_some(expected), "{name}");
         }
         assert!(tokens(algorithm, "another for each of them").verify(&token).is_err(), "{name}");
@@ -84,8 +84,9 @@ fn at(second: i64) -> Timestamp {
 #[test]
 fn a_token_says_its_mark() {
     let tokens = tokens(Algorithm::HS256, SECRET);
-    let mark = TokensValidFrom(Timestamp::from_microsecond(NOW * 1_000_000 - 7).unwrap());
-    let token = tokens.issue(UserId(7), mark).unwrap();
+    let tokens_valid_from =
+        TokensValidFrom(Timestamp::from_microsecond(NOW * 1_000_000 - 7).unwrap());
+    let token = tokens.issue(UserId(7), tokens_valid_from).unwrap();
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
     let valid_from = NOW * 1_000_000 - 7;
@@ -93,7 +94,10 @@ fn a_token_says_its_mark() {
     assert_eq!(claims, expected);
     // Once when it is read, once when it is remembered.
     for _ in 0..2 {
-        assert_eq!(tokens.verify(&token).unwrap(), (UserId(7), TokenEra::of(mark)));
+        assert_eq!(
+            tokens.verify(&token).unwrap(),
+            (UserId(7), ValidFromRange::of(tokens_valid_from))
+        );
     }
 }
 
@@ -101,27 +105,33 @@ fn a_token_says_its_mark() {
 fn how_far_a_token_reaches_is_read_for_the_worse() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let key = EncodingKey::from_secret(SECRET.as_bytes());
-    let era = |claims: Value| {
+    let valid_from_range = |claims: Value| {
         let token = encode(&Header::default(), &claims, &key).unwrap();
-        tokens.verify(&token).ok().map(|(_, era)| era)
+        tokens.verify(&token).ok().map(|(_, valid_from_range)| valid_from_range)
     };
-    let never = Some(TokenEra::default());
+    let never = Some(ValidFromRange::default());
     let exp = NOW + 600;
     // The reference's: no more than a lifetime before it expires.
-    let issued = Some(TokenEra::issued_at(at(exp - 1800)));
-    assert_eq!(era(json!({"user_id": 7, "exp": exp})), issued);
+    let issued = Some(ValidFromRange::issued_at(at(exp - 1800)));
+    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp})), issued);
     let fraction = Timestamp::from_microsecond((exp - 1800) * 1_000_000 + 500_000).unwrap();
-    let with_fraction =
-        era(json!({"user_id": 7, "exp": f64::from(i32::try_from(exp).unwrap()) + 0.5}));
-    assert_eq!(with_fraction, Some(TokenEra::issued_at(fraction)));
+    let with_fraction = valid_from_range(
+        json!({"user_id": 7, "exp": f64::from(i32::try_from(exp).unwrap()) + 0.5}),
+    );
+    assert_eq!(with_fraction, Some(ValidFromRange::issued_at(fraction)));
     // Ours, of before there were marks or before this one moved.
-    assert_eq!(era(json!({"user_id": 7, "exp": exp, "iat": NOW})), never);
-    assert_eq!(era(json!({"user_id": 7, "exp": exp, "iat": NOW + 4711})), never);
+    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": NOW})), never);
+    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": NOW + 4711})), never);
     // So late that there is no such time.
-    assert_eq!(era(json!({"user_id": 7, "exp": 1e300})), never);
-    for mark in [json!("0"), json!(1.5), json!(null), json!(true), json!(u64::MAX), json!(i64::MAX)]
+    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": 1e300})), never);
+    for tokens_valid_from in
+        [json!("0"), json!(1.5), json!(null), json!(true), json!(u64::MAX), json!(i64::MAX)]
     {
-        assert_eq!(era(json!({"user_id": 7, "exp": exp, "valid_from": mark})), None, "{mark}");
+        assert_eq!(
+            valid_from_range(json!({"user_id": 7, "exp": exp, "valid_from": tokens_valid_from})),
+            None,
+            "{tokens_valid_from}"
+        );
     }
 }
 

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::limit::{KEYS, Limit, Refused};
+use super::super::limit::{KEYS, Limit, RateLimited};
 use super::super::network::Network;
-use super::super::{Rate, RateLimits, Rates, Stopwatch};
+use super::super::{MonotonicClock, Rate, RateLimitConfig, RateLimits};
 use super::{Hand, Scene};
-use crate::domain::caller::{Caller, TokenEra};
-use crate::domain::policy::Drafts;
+use crate::domain::caller::{Caller, ValidFromRange};
+use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
 
 /// Ten at once, and then one every six seconds.
@@ -17,13 +17,13 @@ const TEN_A_MINUTE: Rate = Rate::new(10, Duration::from_mins(1));
 
 fn limit(rate: Option<Rate>) -> (Arc<Hand>, Limit<u32>) {
     let hand = Arc::new(Hand::default());
-    let stopwatch: Arc<dyn Stopwatch> = hand.clone();
+    let stopwatch: Arc<dyn MonotonicClock> = hand.clone();
     (hand, Limit::new("a limit", rate, &stopwatch))
 }
 
-fn refused(seconds: u64) -> Result<(), Refused> {
+fn refused(seconds: u64) -> Result<(), RateLimited> {
     let wait = Duration::from_secs(seconds);
-    Err(Refused { limit: "a limit", rate: TEN_A_MINUTE, wait })
+    Err(RateLimited { limit: "a limit", rate: TEN_A_MINUTE, wait })
 }
 
 #[test]
@@ -120,15 +120,15 @@ fn a_client_is_an_address_or_a_network_of_64_bits() {
 
 #[test]
 fn callers_and_clients_have_limits_of_their_own() {
-    let rates = Rates {
+    let rates = RateLimitConfig {
         sign_up: Some(Rate::new(2, Duration::from_secs(2))),
         writes: Some(Rate::new(3, Duration::from_secs(3))),
-        ..Rates::default()
+        ..RateLimitConfig::default()
     };
     let scene = Scene::new(&rates);
     let sign_up = |address: &str| scene.limits.sign_up(Some(address.parse().unwrap()));
     let refused = |limit, rate: Option<Rate>| {
-        Err(Refused { limit, rate: rate.unwrap(), wait: Duration::from_secs(1) })
+        Err(RateLimited { limit, rate: rate.unwrap(), wait: Duration::from_secs(1) })
     };
     assert_eq!((sign_up("::1"), sign_up("::2")), (Ok(()), Ok(())));
     assert_eq!(sign_up("::3"), refused("sign-up", rates.sign_up));
@@ -145,5 +145,9 @@ fn callers_and_clients_have_limits_of_their_own() {
 }
 
 fn caller(user: i64) -> Caller {
-    Caller { user_id: UserId(user), drafts: Drafts::Private, era: TokenEra::default() }
+    Caller {
+        user_id: UserId(user),
+        drafts: DraftVisibility::Private,
+        valid_from_range: ValidFromRange::default(),
+    }
 }

@@ -1,6 +1,6 @@
 //! Attempts to log in: who is refused, and who never is.
 
-use super::super::Rates;
+use super::super::RateLimitConfig;
 use super::{Scene, address};
 
 const ADA: &str = "ada@example.com";
@@ -9,7 +9,7 @@ const OWNER: &str = "203.0.113.1";
 const GUESSER: &str = "198.51.100.1";
 
 fn scene() -> Scene {
-    Scene::new(&Rates::default())
+    Scene::new(&RateLimitConfig::default())
 }
 
 /// With an account that so many wrong passwords were tried for, none of them from either address.
@@ -188,7 +188,8 @@ async fn what_was_too_much_at_once_is_waited_for() {
 
 #[tokio::test]
 async fn without_that_limit_no_account_is_guarded() {
-    let rates = Rates { login_guarded: None, login_account: None, ..Rates::default() };
+    let rates =
+        RateLimitConfig { login_guarded: None, login_account: None, ..RateLimitConfig::default() };
     let scene = Scene::new(&rates);
     for number in 0..500 {
         scene.fail(&address(number), ADA).await.unwrap();

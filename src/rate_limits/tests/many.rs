@@ -1,13 +1,13 @@
 //! A million addresses at once: what is remembered of them is bounded, and what they try is.
 
-use super::super::Rates;
+use super::super::RateLimitConfig;
 use super::{Scene, address};
 
 /// Those that are told no leave nothing behind: a million addresses do not make the service forget
 /// an account that is guarded.
 #[tokio::test]
 async fn a_million_addresses_do_not_make_an_account_forgotten() {
-    let scene = Scene::new(&Rates::default());
+    let scene = Scene::new(&RateLimitConfig::default());
     // No address, and an account like any other: it is read sooner, a million times.
     let (ada, guesser) = ("ada", "198.51.100.1");
     scene.fail_from_everywhere(ada, 0).await;

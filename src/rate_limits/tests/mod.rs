@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{LoginAttempt, LoginFailures, LoginRefused, RateLimits, Rates, Stopwatch};
+use super::{
+    LoginAttempt, LoginFailures, LoginLimitError, MonotonicClock, RateLimitConfig, RateLimits,
+};
 use crate::domain::user::AccountKey;
 use crate::store::StoreError;
 
@@ -33,7 +35,7 @@ impl Hand {
     }
 }
 
-impl Stopwatch for Hand {
+impl MonotonicClock for Hand {
     fn elapsed(&self) -> Duration {
         Duration::from_secs(self.seconds.load(Ordering::SeqCst))
     }
@@ -66,9 +68,9 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(rates: &Rates) -> Self {
+    fn new(rates: &RateLimitConfig) -> Self {
         let hand = Arc::new(Hand::default());
-        let stopwatch: Arc<dyn Stopwatch> = hand.clone();
+        let stopwatch: Arc<dyn MonotonicClock> = hand.clone();
         let limits = RateLimits::new(rates, &stopwatch, Arc::<Counted>::default(), [7; 32]);
         Self { hand, limits }
     }
@@ -76,8 +78,8 @@ impl Scene {
     async fn begin(&self, client: &str, username: &str) -> Result<LoginAttempt<'_>, &'static str> {
         let client: IpAddr = client.parse().unwrap();
         self.limits.begin_login(Some(client), username).await.map_err(|refused| match refused {
-            LoginRefused::TooOften(refused) => refused.limit,
-            LoginRefused::Store(error) => panic!("{error}"),
+            LoginLimitError::RateLimited(refused) => refused.limit,
+            LoginLimitError::Store(error) => panic!("{error}"),
         })
     }
 

@@ -57,7 +57,7 @@ impl Batch for Told {
 }
 
 fn answer(request: Request) -> Result<u32> {
-    if let Number(number) = request { Ok(number) } else { Err(StoreError::CallerGone) }
+    if let Number(number) = request { Ok(number) } else { Err(StoreError::CallerRejected) }
 }
 
 struct Place {
@@ -106,7 +106,7 @@ impl Place {
         for request in asked {
             ends.push(match request.await.unwrap() {
                 Ok(number) => number.to_string(),
-                Err(StoreError::CallerGone) => "gone".to_owned(),
+                Err(StoreError::CallerRejected) => "gone".to_owned(),
                 Err(StoreError::Overloaded) => "overloaded".to_owned(),
                 Err(StoreError::Unavailable(_)) => "unavailable".to_owned(),
                 Err(StoreError::Internal(_)) => "internal".to_owned(),

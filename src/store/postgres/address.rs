@@ -123,7 +123,7 @@ impl Address {
 
     /// Whether the way leads to another machine and TLS is not insisted on.
     #[must_use]
-    pub fn may_be_overheard(&self) -> bool {
+    pub fn allows_plaintext(&self) -> bool {
         // An address stands for its host, which is then a name for certificates alone.
         let addresses = self.config.get_hostaddrs();
         let leaves = if addresses.is_empty() {

@@ -6,7 +6,7 @@ use super::session::{Sessions, Value, column};
 use super::statement::{Statement, statements};
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
-use crate::domain::event::{Event, EventKind, MOST_EVENTS, MOST_REFUSALS};
+use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
 use crate::domain::user::UserId;
 use crate::store::Result;
 
@@ -32,15 +32,15 @@ pub(super) async fn record_event(sessions: &Sessions, user: UserId, event: Event
     let client = event.client.map(|client| client.to_string());
     let values: [Value<'_>; 5] = [&user.0, &name, &is_refusal, &event.at, &client];
     sessions.query(&RECORD_EVENT, &values).await?;
-    let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MOST_EVENTS });
+    let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MAX_EVENTS });
     sessions.query(&FORGET_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
     Ok(())
 }
 
 pub(super) async fn list_events(sessions: &Sessions, caller: Caller) -> Result<Vec<Event>> {
-    let (id, least, most) = accepted(caller);
-    let limit = i64::from(MOST_EVENTS);
-    let rows = sessions.query(&LIST_EVENTS, &[&id, &least, &most, &limit]).await?;
+    let (id, earliest, latest) = accepted(caller);
+    let limit = i64::from(MAX_EVENTS);
+    let rows = sessions.query(&LIST_EVENTS, &[&id, &earliest, &latest, &limit]).await?;
     let events = rows.iter().map(read_event).collect::<Result<Vec<_>>>()?;
     // Asked last: who is there now was there when the list was read.
     find_caller(sessions, caller).await?;

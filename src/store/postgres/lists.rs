@@ -10,8 +10,8 @@ use super::session::{Session, Sessions, Value};
 use super::statement::{Statement, statements};
 use super::users::{FIND_MARKS, Marks};
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, PostList, Shelf};
-use crate::domain::policy::Drafts;
+use crate::domain::page::{Page, PostList, PostScope};
+use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
 use crate::store::batch::{Batch, Failure};
 use crate::store::{Result, StoreError};
@@ -134,7 +134,7 @@ async fn read_side_by_side(
     asked: &[List],
     before: &[PostList],
 ) -> Result<Vec<PostList>> {
-    let bytes: usize = before.iter().map(PostList::weight).sum();
+    let bytes: usize = before.iter().map(PostList::byte_len).sum();
     if bytes > BATCH_BYTES {
         return Ok(Vec::new());
     }
@@ -144,13 +144,13 @@ async fn read_side_by_side(
 /// All that a list depends on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct List {
-    shelf: Shelves,
+    scope: PostScopes,
     limit: Option<i64>,
     skip: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Shelves {
+enum PostScopes {
     Published,
     All,
     DraftsOf(UserId),
@@ -158,26 +158,26 @@ enum Shelves {
 
 impl List {
     fn of(caller: Caller, page: &Page) -> Self {
-        let shelf = match (page.shelf, caller.drafts) {
-            (Shelf::OwnDrafts, _) => Shelves::DraftsOf(caller.user_id),
-            (Shelf::Public, Drafts::Private) => Shelves::Published,
-            (Shelf::Public, Drafts::Visible) => Shelves::All,
+        let scope = match (page.scope, caller.drafts) {
+            (PostScope::OwnDrafts, _) => PostScopes::DraftsOf(caller.user_id),
+            (PostScope::Public, DraftVisibility::Private) => PostScopes::Published,
+            (PostScope::Public, DraftVisibility::Visible) => PostScopes::All,
         };
         let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
-        Self { shelf, limit: page.limit.map(i64::from), skip }
+        Self { scope, limit: page.limit.map(i64::from), skip }
     }
 
     fn statement(&self) -> &'static Statement {
-        match self.shelf {
-            Shelves::Published => &LIST_PUBLISHED,
-            Shelves::All => &LIST_ALL,
-            Shelves::DraftsOf(_) => &LIST_OWN_DRAFTS,
+        match self.scope {
+            PostScopes::Published => &LIST_PUBLISHED,
+            PostScopes::All => &LIST_ALL,
+            PostScopes::DraftsOf(_) => &LIST_OWN_DRAFTS,
         }
     }
 
     async fn read(&self, session: &Session) -> Result<PostList> {
         let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
-        if let Shelves::DraftsOf(author) = &self.shelf {
+        if let PostScopes::DraftsOf(author) = &self.scope {
             values.push(&author.0);
         }
         let rows = session.query(self.statement(), &values).await?;

@@ -11,7 +11,7 @@ use super::session::{Sessions, Value, column};
 use super::statement::{Statement, statements};
 use super::users::{Marks, accepted};
 use crate::domain::caller::Caller;
-use crate::domain::policy::Drafts;
+use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::{TokensValidFrom, UserId};
@@ -66,8 +66,9 @@ pub(super) async fn replace_post(
     content: &PostContent,
 ) -> Result<ChangePost<Post>> {
     let (title, text) = (content.title.as_str(), content.content.as_str());
-    let (author, least, most) = accepted(caller);
-    let values: [Value<'_>; 7] = [&id.0, &author, &title, &text, &content.published, &least, &most];
+    let (author, earliest, latest) = accepted(caller);
+    let values: [Value<'_>; 7] =
+        [&id.0, &author, &title, &text, &content.published, &earliest, &latest];
     let rows = sessions.query(&REPLACE_POST, &values).await?;
     match rows.first() {
         Some(row) => Ok(ChangePost::Changed(post(id, content, column(row, 0)?, caller.user_id))),
@@ -80,8 +81,8 @@ pub(super) async fn delete_post(
     caller: Caller,
     id: PostId,
 ) -> Result<ChangePost<()>> {
-    let (author, least, most) = accepted(caller);
-    let rows = sessions.query(&DELETE_POST, &[&id.0, &author, &least, &most]).await?;
+    let (author, earliest, latest) = accepted(caller);
+    let rows = sessions.query(&DELETE_POST, &[&id.0, &author, &earliest, &latest]).await?;
     if !rows.is_empty() {
         return Ok(ChangePost::Changed(()));
     }
@@ -128,7 +129,9 @@ impl Found {
         self.callers.check(caller)?;
         let is_seen = |found: &&PostWithVotes| {
             let post = &found.post;
-            post.published || post.owner_id == caller.user_id || caller.drafts == Drafts::Visible
+            post.published
+                || post.owner_id == caller.user_id
+                || caller.drafts == DraftVisibility::Visible
         };
         Ok(self.posts.get(&id).filter(is_seen).cloned())
     }
@@ -169,10 +172,12 @@ impl Batch for CreatePosts {
         let published: Vec<_> = requests.iter().map(|new| new.content.published).collect();
         let times: Vec<_> = requests.iter().map(|new| new.created_at).collect();
         let authors: Vec<_> = requests.iter().map(|new| new.author.user_id.0).collect();
-        let least: Vec<_> = requests.iter().map(|new| new.author.era.least()).collect();
-        let most: Vec<_> = requests.iter().map(|new| new.author.era.most()).collect();
+        let earliest: Vec<_> =
+            requests.iter().map(|new| new.author.valid_from_range.earliest()).collect();
+        let latest: Vec<_> =
+            requests.iter().map(|new| new.author.valid_from_range.latest()).collect();
         let values: [Value<'_>; 7] =
-            [&titles, &contents, &published, &times, &authors, &least, &most];
+            [&titles, &contents, &published, &times, &authors, &earliest, &latest];
         let rows = self.0.query(&CREATE_POSTS, &values).await?;
         number(requests, &rows).map_err(Failure::Final)
     }

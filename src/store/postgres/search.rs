@@ -1,6 +1,6 @@
 //! Searching the titles in PostgreSQL: literally, case counting, in their first 1,000 characters.
 //!
-//! First the newest posts are looked through, as many as [`SEARCH_BOUND`] allows: what many titles
+//! First the newest posts are looked through, as many as [`MAX_SEARCH_MISSES`] allows: what many titles
 //! hold is found there. What is not, the index of trigrams finds, if there is one and the text has
 //! trigrams: `pg_trgm` makes them of letters and digits alone.
 
@@ -11,14 +11,14 @@ use super::session::{Sessions, Value};
 use super::statement::{Statement, statements};
 use super::users::find_caller;
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, PostList, SEARCH_BOUND, SEARCH_SKIP_BOUND, Shelf, TRIGRAM};
-use crate::domain::policy::Drafts;
+use crate::domain::page::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, Page, PostList, PostScope, TRIGRAM};
+use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostWithVotes;
 use crate::store::Result;
 
 /// Hits among the newest `$4` posts, those before `$5` titles were looked at in vain: a long title
 /// counts as several.
-macro_rules! look_through {
+macro_rules! scan_titles {
     ($which:literal) => {
         page!(concat!(
             "SELECT posts.id, title, content, published, created_at, owner_id
@@ -41,12 +41,12 @@ macro_rules! look_through {
 }
 
 statements! {
-    LOOK_THROUGH_PUBLISHED(INT8, INT8, TEXT, INT8, INT8) = look_through!("published");
-    LOOK_THROUGH_ALL(INT8, INT8, TEXT, INT8, INT8) = look_through!("TRUE");
-    LOOK_THROUGH_DRAFTS(INT8, INT8, TEXT, INT8, INT8, INT8) =
-        look_through!("owner_id = $6 AND NOT published");
+    SCAN_PUBLISHED_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("published");
+    SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("TRUE");
+    SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) =
+        scan_titles!("owner_id = $6 AND NOT published");
     // MATERIALIZED: or it may go through all posts, newest first, in the hope of soon being done.
-    LOOK_UP(INT8, INT8, TEXT, BOOL) = page!(
+    SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = page!(
         "WITH hits AS MATERIALIZED (
              SELECT id FROM posts WHERE left(title, 1000) LIKE $3 AND (published OR $4)
          )
@@ -62,7 +62,7 @@ pub(super) async fn search_posts(
     page: &Page,
 ) -> Result<PostList> {
     let text = page.search.as_deref().unwrap_or_default();
-    let posts = if page.skip > SEARCH_SKIP_BOUND || text.chars().count() > 1000 {
+    let posts = if page.skip > MAX_SEARCH_SKIP || text.chars().count() > 1000 {
         Vec::new()
     } else {
         find_hits(sessions, caller, page, text).await?
@@ -79,11 +79,11 @@ async fn find_hits(
     text: &str,
 ) -> Result<Vec<PostWithVotes>> {
     let index = sessions.search_index().await?;
-    let is_indexed = page.shelf == Shelf::Public && has_trigrams(index, text);
+    let is_indexed = page.scope == PostScope::Public && has_trigrams(index, text);
     if is_indexed && page.limit.is_none() {
         return look_up(sessions, caller, page, text).await;
     }
-    let posts = look_through(sessions, caller, page, text).await?;
+    let posts = scan_titles(sessions, caller, page, text).await?;
     let is_full = page.limit.is_some_and(|limit| u32::try_from(posts.len()) == Ok(limit));
     if is_indexed && !is_full {
         return look_up(sessions, caller, page, text).await;
@@ -91,7 +91,7 @@ async fn find_hits(
     Ok(posts)
 }
 
-async fn look_through(
+async fn scan_titles(
     sessions: &Sessions,
     caller: Caller,
     page: &Page,
@@ -99,18 +99,18 @@ async fn look_through(
 ) -> Result<Vec<PostWithVotes>> {
     let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
     // The number of one's own drafts bounds the work as well.
-    let is_bounded = page.shelf == Shelf::Public || text.chars().count() < TRIGRAM;
-    let in_vain = if is_bounded { i64::from(SEARCH_BOUND) } else { i64::MAX };
+    let is_bounded = page.scope == PostScope::Public || text.chars().count() < TRIGRAM;
+    let misses = if is_bounded { i64::from(MAX_SEARCH_MISSES) } else { i64::MAX };
     // More than these are not looked at: hits up to the end of the page, and the rest in vain.
-    let newest = limit.filter(|_| is_bounded).map(|limit| limit + skip + in_vain);
-    let mut values: Vec<Value<'_>> = vec![&limit, &skip, &text, &newest, &in_vain];
-    let statement = match (page.shelf, caller.drafts) {
-        (Shelf::OwnDrafts, _) => {
+    let newest = limit.filter(|_| is_bounded).map(|limit| limit + skip + misses);
+    let mut values: Vec<Value<'_>> = vec![&limit, &skip, &text, &newest, &misses];
+    let statement = match (page.scope, caller.drafts) {
+        (PostScope::OwnDrafts, _) => {
             values.push(&caller.user_id.0);
-            &LOOK_THROUGH_DRAFTS
+            &SCAN_DRAFT_TITLES
         }
-        (Shelf::Public, Drafts::Private) => &LOOK_THROUGH_PUBLISHED,
-        (Shelf::Public, Drafts::Visible) => &LOOK_THROUGH_ALL,
+        (PostScope::Public, DraftVisibility::Private) => &SCAN_PUBLISHED_TITLES,
+        (PostScope::Public, DraftVisibility::Visible) => &SCAN_ALL_TITLES,
     };
     read(sessions, statement, &values).await
 }
@@ -122,8 +122,8 @@ async fn look_up(
     text: &str,
 ) -> Result<Vec<PostWithVotes>> {
     let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
-    let sees_drafts = caller.drafts == Drafts::Visible;
-    read(sessions, &LOOK_UP, &[&limit, &skip, &pattern(text), &sees_drafts]).await
+    let sees_drafts = caller.drafts == DraftVisibility::Visible;
+    read(sessions, &SEARCH_INDEX, &[&limit, &skip, &pattern(text), &sees_drafts]).await
 }
 
 async fn read(

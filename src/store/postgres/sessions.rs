@@ -8,7 +8,7 @@ use super::statement::{Statement, statements};
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::session::{
-    GRACE, MOST_SESSIONS, NewSession, RotateSession, Rotation, Session, SessionId,
+    MAX_SESSIONS, NewSession, REUSE_INTERVAL, RotateSession, Rotation, Session, SessionId,
 };
 use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::{Result, StoreError};
@@ -78,7 +78,7 @@ pub(super) async fn create_session(
 ) -> Result<Option<SessionId>> {
     let values: [Value<'_>; 8] = [
         &session.user_id.0,
-        &session.mark.0,
+        &session.tokens_valid_from.0,
         &&session.family[..],
         &&session.link[..],
         &session.user_agent.as_str(),
@@ -89,7 +89,7 @@ pub(super) async fn create_session(
     let rows = connections.query(&CREATE_SESSION, &values).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let id = SessionId(column(row, 0)?);
-    let last_kept = i64::from(MOST_SESSIONS) - 1;
+    let last_kept = i64::from(MAX_SESSIONS) - 1;
     connections.query(&FORGET_SESSIONS, &[&session.user_id.0, &session.now, &last_kept]).await?;
     Ok(Some(id))
 }
@@ -109,17 +109,17 @@ pub(super) async fn rotate_session(
             TokensValidFrom(column(row, 1)?),
         ));
     }
-    let grace = rotation.first_asked.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
+    let grace = rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
     let values: [Value<'_>; 5] = [&rotation.id.0, &family, &presented, &grace, &rotation.now];
     let rows = connections.query(&FIND_SESSION, &values).await?;
     let Some(row) = rows.first() else { return Ok(RotateSession::NoSuchSession) };
     if !column::<bool>(row, 4)? {
         return Ok(RotateSession::NoSuchSession);
     }
-    let (user_id, mark) = (UserId(column(row, 0)?), TokensValidFrom(column(row, 1)?));
+    let (user_id, tokens_valid_from) = (UserId(column(row, 0)?), TokensValidFrom(column(row, 1)?));
     if column(row, 2)? {
         let salt = column::<&[u8]>(row, 3)?.try_into().map_err(StoreError::internal)?;
-        return Ok(RotateSession::Repeated(user_id, mark, salt));
+        return Ok(RotateSession::Repeated(user_id, tokens_valid_from, salt));
     }
     connections.query(&FORGET_SESSION, &[&rotation.id.0, &family]).await?;
     Ok(RotateSession::Reused(user_id))
@@ -130,8 +130,8 @@ pub(super) async fn list_sessions(
     caller: Caller,
     now: Timestamp,
 ) -> Result<Vec<Session>> {
-    let (id, least, most) = accepted(caller);
-    let rows = connections.query(&LIST_SESSIONS, &[&id, &least, &most, &now]).await?;
+    let (id, earliest, latest) = accepted(caller);
+    let rows = connections.query(&LIST_SESSIONS, &[&id, &earliest, &latest, &now]).await?;
     let sessions = rows.iter().map(read_session).collect::<Result<_>>()?;
     // Asked last: who is there now was there when the list was read.
     find_caller(connections, caller).await?;
@@ -143,10 +143,10 @@ pub(super) async fn end_sessions(
     caller: Caller,
     id: Option<SessionId>,
 ) -> Result<bool> {
-    let (user_id, least, most) = accepted(caller);
+    let (user_id, earliest, latest) = accepted(caller);
     let ended = match id {
-        Some(id) => connections.query(&END_SESSION, &[&user_id, &least, &most, &id.0]).await?,
-        None => connections.query(&END_SESSIONS, &[&user_id, &least, &most]).await?,
+        Some(id) => connections.query(&END_SESSION, &[&user_id, &earliest, &latest, &id.0]).await?,
+        None => connections.query(&END_SESSIONS, &[&user_id, &earliest, &latest]).await?,
     };
     if ended.is_empty() {
         find_caller(connections, caller).await?;

@@ -87,9 +87,9 @@ pub(super) async fn find_user(sessions: &Sessions, id: UserId) -> Result<Option<
 }
 
 pub(super) async fn find_me(sessions: &Sessions, caller: Caller) -> Result<User> {
-    let (id, least, most) = accepted(caller);
-    let rows = sessions.query(&FIND_ME, &[&id, &least, &most]).await?;
-    read_user(rows.first().ok_or(StoreError::CallerGone)?)
+    let (id, earliest, latest) = accepted(caller);
+    let rows = sessions.query(&FIND_ME, &[&id, &earliest, &latest]).await?;
+    read_user(rows.first().ok_or(StoreError::CallerRejected)?)
 }
 
 pub(super) async fn find_credentials(
@@ -109,9 +109,9 @@ pub(super) async fn find_own_credentials(
     sessions: &Sessions,
     caller: Caller,
 ) -> Result<Credentials> {
-    let (id, least, most) = accepted(caller);
-    let rows = sessions.query(&FIND_OWN_CREDENTIALS, &[&id, &least, &most]).await?;
-    read_credentials(rows.first().ok_or(StoreError::CallerGone)?)
+    let (id, earliest, latest) = accepted(caller);
+    let rows = sessions.query(&FIND_OWN_CREDENTIALS, &[&id, &earliest, &latest]).await?;
+    read_credentials(rows.first().ok_or(StoreError::CallerRejected)?)
 }
 
 pub(super) async fn upgrade_password_hash(
@@ -130,10 +130,10 @@ pub(super) async fn change_password(
     new: &PasswordHash,
     now: Timestamp,
 ) -> Result<TokensValidFrom> {
-    let (id, least, most) = accepted(caller);
-    let values: [Value<'_>; 5] = [&id, &least, &most, &new.as_str(), &now];
+    let (id, earliest, latest) = accepted(caller);
+    let values: [Value<'_>; 5] = [&id, &earliest, &latest, &new.as_str(), &now];
     let rows = sessions.query(&CHANGE_PASSWORD, &values).await?;
-    let row = rows.first().ok_or(StoreError::CallerGone)?;
+    let row = rows.first().ok_or(StoreError::CallerRejected)?;
     Ok(TokensValidFrom(column(row, 0)?))
 }
 
@@ -143,22 +143,22 @@ pub(super) async fn change_email(
     email: &Email,
     now: Timestamp,
 ) -> Result<ChangeEmail> {
-    let (id, least, most) = accepted(caller);
-    let values: [Value<'_>; 5] = [&id, &least, &most, &email.as_str(), &now];
+    let (id, earliest, latest) = accepted(caller);
+    let values: [Value<'_>; 5] = [&id, &earliest, &latest, &email.as_str(), &now];
     let rows = match sessions.query(&CHANGE_EMAIL, &values).await {
         Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
             return Ok(ChangeEmail::EmailTaken);
         }
         changed => changed?,
     };
-    let row = rows.first().ok_or(StoreError::CallerGone)?;
+    let row = rows.first().ok_or(StoreError::CallerRejected)?;
     Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(column(row, 3)?)))
 }
 
 pub(super) async fn sign_out(sessions: &Sessions, caller: Caller, now: Timestamp) -> Result<()> {
-    let (id, least, most) = accepted(caller);
-    let rows = sessions.query(&SIGN_OUT, &[&id, &least, &most, &now]).await?;
-    if rows.is_empty() { Err(StoreError::CallerGone) } else { Ok(()) }
+    let (id, earliest, latest) = accepted(caller);
+    let rows = sessions.query(&SIGN_OUT, &[&id, &earliest, &latest, &now]).await?;
+    if rows.is_empty() { Err(StoreError::CallerRejected) } else { Ok(()) }
 }
 
 pub(super) async fn delete_user(
@@ -166,8 +166,8 @@ pub(super) async fn delete_user(
     caller: Caller,
     id: UserId,
 ) -> Result<DeleteUser> {
-    let (own, least, most) = accepted(caller);
-    let values: [Value<'_>; 4] = [&id.0, &own, &least, &most];
+    let (own, earliest, latest) = accepted(caller);
+    let values: [Value<'_>; 4] = [&id.0, &own, &earliest, &latest];
     let deleted = sessions.query_within(LONG_LIMIT, &DELETE_USER, &values).await?;
     if !deleted.is_empty() {
         return Ok(DeleteUser::Deleted);
@@ -215,15 +215,19 @@ impl Marks {
         Ok(marks)
     }
 
-    pub(super) fn insert(&mut self, id: UserId, mark: TokensValidFrom) {
-        self.0.insert(id, mark);
+    pub(super) fn insert(&mut self, id: UserId, tokens_valid_from: TokensValidFrom) {
+        self.0.insert(id, tokens_valid_from);
     }
 
     /// # Errors
-    /// [`StoreError::CallerGone`] if the caller's account is not there or does not accept their token.
+    /// [`StoreError::CallerRejected`] if the caller's account is not there or does not accept their token.
     pub(super) fn check(&self, caller: Caller) -> Result<()> {
-        let mark = self.0.get(&caller.user_id).ok_or(StoreError::CallerGone)?;
-        if caller.era.accepts(*mark) { Ok(()) } else { Err(StoreError::CallerGone) }
+        let tokens_valid_from = self.0.get(&caller.user_id).ok_or(StoreError::CallerRejected)?;
+        if caller.valid_from_range.accepts(*tokens_valid_from) {
+            Ok(())
+        } else {
+            Err(StoreError::CallerRejected)
+        }
     }
 
     fn has(&self, id: UserId) -> bool {
@@ -233,7 +237,7 @@ impl Marks {
 
 /// The caller's number, and the marks that their token goes with.
 pub(super) fn accepted(caller: Caller) -> (i64, Timestamp, Timestamp) {
-    (caller.user_id.0, caller.era.least(), caller.era.most())
+    (caller.user_id.0, caller.valid_from_range.earliest(), caller.valid_from_range.latest())
 }
 
 fn read_user(row: &Row) -> Result<User> {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::session::{Sessions, Value, column};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
-use crate::domain::policy::Drafts;
+use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
 use crate::domain::vote::{Direction, VoteOutcome};
@@ -170,7 +170,7 @@ impl Found {
     /// Why nothing was done for the ballot, if it was not its own vote that said so.
     fn refusal(&self) -> Result<Option<VoteOutcome>> {
         if !self.has_caller {
-            return Err(StoreError::CallerGone);
+            return Err(StoreError::CallerRejected);
         }
         Ok((!self.has_post).then_some(VoteOutcome::NoSuchPost))
     }
@@ -195,10 +195,12 @@ async fn change<D>(
     let posts: Vec<i64> = ballots.iter().map(|(_, post, _)| post.0).collect();
     let callers = || ballots.iter().map(|(caller, ..)| caller);
     let users: Vec<i64> = callers().map(|caller| caller.user_id.0).collect();
-    let sees_drafts: Vec<bool> = callers().map(|caller| caller.drafts == Drafts::Visible).collect();
-    let least: Vec<Timestamp> = callers().map(|caller| caller.era.least()).collect();
-    let most: Vec<Timestamp> = callers().map(|caller| caller.era.most()).collect();
-    let mut values: Vec<Value<'_>> = vec![&posts, &users, &sees_drafts, &least, &most];
+    let sees_drafts: Vec<bool> =
+        callers().map(|caller| caller.drafts == DraftVisibility::Visible).collect();
+    let earliest: Vec<Timestamp> =
+        callers().map(|caller| caller.valid_from_range.earliest()).collect();
+    let latest: Vec<Timestamp> = callers().map(|caller| caller.valid_from_range.latest()).collect();
+    let mut values: Vec<Value<'_>> = vec![&posts, &users, &sees_drafts, &earliest, &latest];
     if let Some(directions) = directions {
         values.push(directions);
     }

@@ -11,8 +11,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::connection;
 use super::row::timestamp;
 use crate::store::migrate::{
-    Admin, Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, Step, Whose,
-    position, steps_up,
+    Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
+    Step, position, steps_up,
 };
 use crate::store::{Result, StoreError};
 
@@ -56,7 +56,7 @@ impl SqliteAdmin {
 }
 
 #[async_trait]
-impl Admin for SqliteAdmin {
+impl SchemaAdmin for SqliteAdmin {
     fn migrations(&self) -> &'static [Migration] {
         SQLITE
     }
@@ -117,7 +117,7 @@ impl Admin for SqliteAdmin {
         }
     }
 
-    async fn sign_out(&mut self, whose: Whose<'_>, now: Timestamp) -> Result<u64> {
+    async fn sign_out(&mut self, whose: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
         const EVERYBODY: &str =
             "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
         const ONE: &str =
@@ -128,8 +128,8 @@ impl Admin for SqliteAdmin {
         let now = now.as_microsecond();
         let writer = self.writer()?;
         let count = match whose {
-            Whose::Everybodys => writer.execute(EVERYBODY, [now])?,
-            Whose::Of(email) => writer.execute(ONE, params![now, email.as_str()])?,
+            SignOutTarget::AllUsers => writer.execute(EVERYBODY, [now])?,
+            SignOutTarget::Of(email) => writer.execute(ONE, params![now, email.as_str()])?,
         };
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }

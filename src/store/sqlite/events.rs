@@ -6,7 +6,7 @@ use super::row::timestamp;
 use super::statements::statements;
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
-use crate::domain::event::{Event, EventKind, MOST_EVENTS, MOST_REFUSALS};
+use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
 use crate::domain::user::UserId;
 use crate::store::Result;
 
@@ -33,15 +33,15 @@ pub(super) fn record_event(database: &Connection, user: UserId, event: Event) ->
         event.at.as_microsecond(),
         event.client.map(|client| client.to_string()),
     ])?;
-    let kept = if is_refusal { MOST_REFUSALS } else { MOST_EVENTS };
+    let kept = if is_refusal { MOST_REFUSALS } else { MAX_EVENTS };
     database.prepare_cached(FORGET_EVENTS)?.execute(params![user.0, is_refusal, kept])?;
     Ok(())
 }
 
 pub(super) fn list_events(database: &Connection, caller: Caller) -> Result<Vec<Event>> {
-    let [id, least, most] = accepted(caller);
+    let [id, earliest, latest] = accepted(caller);
     let mut statement = database.prepare_cached(LIST_EVENTS)?;
-    let rows = statement.query_map([id, least, most, i64::from(MOST_EVENTS)], read_event)?;
+    let rows = statement.query_map([id, earliest, latest, i64::from(MAX_EVENTS)], read_event)?;
     let events = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     // Asked last: who is there now was there when the list was read.
     find_caller(database, caller)?;

@@ -8,8 +8,8 @@ use super::search::search_posts;
 use super::statements::statements;
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
-use crate::domain::page::{Filling, Page, PostList, Shelf};
-use crate::domain::policy::Drafts;
+use crate::domain::page::{Page, PageBuilder, PostList, PostScope};
+use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
@@ -64,18 +64,18 @@ pub(super) fn create_post(
     content: &PostContent,
     created_at: Timestamp,
 ) -> Result<Post> {
-    let [author, least, most] = accepted(caller);
+    let [author, earliest, latest] = accepted(caller);
     let inserted = database.prepare_cached(CREATE_POST)?.execute(params![
         content.title.as_str(),
         content.content.as_str(),
         content.published,
         created_at.as_microsecond(),
         author,
-        least,
-        most,
+        earliest,
+        latest,
     ])?;
     if inserted == 0 {
-        return Err(StoreError::CallerGone);
+        return Err(StoreError::CallerRejected);
     }
     let id = PostId(database.last_insert_rowid());
     Ok(post(id, content, created_at, caller.user_id))
@@ -86,18 +86,18 @@ pub(super) fn find_post(
     caller: Caller,
     id: PostId,
 ) -> Result<Option<PostWithVotes>> {
-    let [viewer, least, most] = accepted(caller);
-    let sees_drafts = caller.drafts == Drafts::Visible;
+    let [viewer, earliest, latest] = accepted(caller);
+    let sees_drafts = caller.drafts == DraftVisibility::Visible;
     let found = database
         .prepare_cached(FIND_POST)?
-        .query_row(params![id.0, viewer, sees_drafts, least, most], |row| {
+        .query_row(params![id.0, viewer, sees_drafts, earliest, latest], |row| {
             match row.get::<_, Option<i64>>(0)? {
                 Some(_) => read_post_with_votes(row).map(Some),
                 None => Ok(None),
             }
         })
         .optional()?;
-    found.ok_or(StoreError::CallerGone)
+    found.ok_or(StoreError::CallerRejected)
 }
 
 pub(super) fn list_posts(database: &Connection, caller: Caller, page: &Page) -> Result<PostList> {
@@ -114,13 +114,13 @@ fn read_list(database: &Connection, caller: Caller, page: &Page) -> Result<Vec<P
     let mut statement = database.prepare_cached(list_statement(caller, page))?;
     let limit = page.limit.map_or(-1, i64::from);
     let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
-    let mut rows = match page.shelf {
-        Shelf::Public => statement.query_map(params![limit, skip], read_post_with_votes)?,
-        Shelf::OwnDrafts => {
+    let mut rows = match page.scope {
+        PostScope::Public => statement.query_map(params![limit, skip], read_post_with_votes)?,
+        PostScope::OwnDrafts => {
             statement.query_map(params![limit, skip, caller.user_id.0], read_post_with_votes)?
         }
     };
-    let mut filling = Filling::new(page);
+    let mut filling = PageBuilder::new(page);
     while filling.has_room()
         && let Some(post) = rows.next()
     {
@@ -140,7 +140,7 @@ pub(super) fn replace_post(
     id: PostId,
     content: &PostContent,
 ) -> Result<ChangePost<Post>> {
-    let [author, least, most] = accepted(caller);
+    let [author, earliest, latest] = accepted(caller);
     let created_at = database
         .prepare_cached(REPLACE_POST)?
         .query_row(
@@ -150,8 +150,8 @@ pub(super) fn replace_post(
                 content.title.as_str(),
                 content.content.as_str(),
                 content.published,
-                least,
-                most,
+                earliest,
+                latest,
             ],
             |row| timestamp(row, 0),
         )
@@ -167,8 +167,9 @@ pub(super) fn delete_post(
     caller: Caller,
     id: PostId,
 ) -> Result<ChangePost<()>> {
-    let [author, least, most] = accepted(caller);
-    let deleted = database.prepare_cached(DELETE_POST)?.execute([id.0, author, least, most])?;
+    let [author, earliest, latest] = accepted(caller);
+    let deleted =
+        database.prepare_cached(DELETE_POST)?.execute([id.0, author, earliest, latest])?;
     if deleted > 0 {
         return Ok(ChangePost::Changed(()));
     }
@@ -184,10 +185,10 @@ fn why_unchanged<T>(database: &Connection, caller: Caller, id: PostId) -> Result
 
 /// Each has an index that gives its posts newest first.
 fn list_statement(caller: Caller, page: &Page) -> &'static str {
-    match (page.shelf, caller.drafts) {
-        (Shelf::OwnDrafts, _) => LIST_OWN_DRAFTS,
-        (Shelf::Public, Drafts::Private) => LIST_PUBLISHED,
-        (Shelf::Public, Drafts::Visible) => LIST_ALL,
+    match (page.scope, caller.drafts) {
+        (PostScope::OwnDrafts, _) => LIST_OWN_DRAFTS,
+        (PostScope::Public, DraftVisibility::Private) => LIST_PUBLISHED,
+        (PostScope::Public, DraftVisibility::Visible) => LIST_ALL,
     }
 }
 

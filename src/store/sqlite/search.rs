@@ -1,6 +1,6 @@
 //! Searching the titles in SQLite: candidates newest first, and each title is looked at before
 //! it is believed. From three characters on an index of trigrams names the candidates; below
-//! that they are all posts of the shelf. [`SEARCH_BOUND`] ends a search in vain.
+//! that they are all posts of the shelf. [`MAX_SEARCH_MISSES`] ends a search in vain.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -8,26 +8,28 @@ use rusqlite::{Connection, params_from_iter};
 use super::posts::read_post;
 use super::statements::statements;
 use crate::domain::caller::Caller;
-use crate::domain::page::{Filling, Page, SEARCH_BOUND, SEARCH_SKIP_BOUND, Shelf, TRIGRAM};
-use crate::domain::policy::Drafts;
+use crate::domain::page::{
+    MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, Page, PageBuilder, PostScope, TRIGRAM,
+};
+use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{PostId, PostWithVotes};
 use crate::store::Result;
 
 statements! {
-    LOOK_THROUGH_PUBLISHED = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
+    SCAN_PUBLISHED_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts
           WHERE published = 1
           ORDER BY id DESC";
-    LOOK_THROUGH_ALL = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
+    SCAN_ALL_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts
           ORDER BY id DESC";
-    LOOK_THROUGH_DRAFTS = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
+    SCAN_DRAFT_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts
           WHERE owner_id = ?1 AND published = 0
           ORDER BY id DESC";
     // CROSS JOIN keeps the order of the loops: the index first, newest first. A draft comes back
     // and is passed over here, so that its work is counted too.
-    LOOK_UP = "SELECT posts.id, substr(posts.title, 1, 1000), posts.published OR ?2,
+    SEARCH_INDEX = "SELECT posts.id, substr(posts.title, 1, 1000), posts.published OR ?2,
                 octet_length(posts.title)
            FROM post_search CROSS JOIN posts
           WHERE post_search MATCH ?1
@@ -50,14 +52,14 @@ pub(super) fn search_posts(
     page: &Page,
     text: &str,
 ) -> Result<Vec<PostWithVotes>> {
-    let candidates = candidates(caller, page.shelf, text);
+    let candidates = candidates(caller, page.scope, text);
     let mut statement = database.prepare_cached(candidates.statement)?;
     let mut rows = statement.query(params_from_iter(candidates.parameters))?;
-    let mut in_vain: u32 = 0;
+    let mut misses: u32 = 0;
     let mut skipped = 0;
-    let mut filling = Filling::new(page);
+    let mut filling = PageBuilder::new(page);
     while filling.has_room()
-        && in_vain < candidates.bound
+        && misses < candidates.bound
         && let Some(row) = rows.next()?
     {
         let title = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
@@ -65,31 +67,32 @@ pub(super) fn search_posts(
         if is_hit && skipped >= page.skip {
             // Read while the first statement is under way: both see the same state.
             filling.push(read_post(database, PostId(row.get(0)?))?);
-        } else if is_hit && skipped < SEARCH_SKIP_BOUND {
+        } else if is_hit && skipped < MAX_SEARCH_SKIP {
             skipped += 1;
         } else {
             // A long title is read as a whole before its start is looked at.
-            in_vain = in_vain.saturating_add(1 + row.get::<_, u32>(3)? / SEARCH_BOUND);
+            misses = misses.saturating_add(1 + row.get::<_, u32>(3)? / MAX_SEARCH_MISSES);
         }
     }
     Ok(filling.into_posts())
 }
 
-fn candidates(caller: Caller, shelf: Shelf, text: &str) -> Candidates {
+fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
     let is_indexed = text.chars().count() >= TRIGRAM;
-    let sees_drafts = caller.drafts == Drafts::Visible;
-    let (statement, parameters) = match shelf {
+    let sees_drafts = caller.drafts == DraftVisibility::Visible;
+    let (statement, parameters) = match scope {
         // The index is of everybody's posts: one's own drafts are sooner looked through.
-        Shelf::OwnDrafts => (LOOK_THROUGH_DRAFTS, vec![Value::Integer(caller.user_id.0)]),
-        Shelf::Public if is_indexed => {
-            (LOOK_UP, vec![Value::Text(trigrams(text)), Value::Integer(i64::from(sees_drafts))])
-        }
-        Shelf::Public if sees_drafts => (LOOK_THROUGH_ALL, Vec::new()),
-        Shelf::Public => (LOOK_THROUGH_PUBLISHED, Vec::new()),
+        PostScope::OwnDrafts => (SCAN_DRAFT_TITLES, vec![Value::Integer(caller.user_id.0)]),
+        PostScope::Public if is_indexed => (
+            SEARCH_INDEX,
+            vec![Value::Text(trigrams(text)), Value::Integer(i64::from(sees_drafts))],
+        ),
+        PostScope::Public if sees_drafts => (SCAN_ALL_TITLES, Vec::new()),
+        PostScope::Public => (SCAN_PUBLISHED_TITLES, Vec::new()),
     };
     // The number of one's own drafts bounds the work as well.
-    let is_unbounded = is_indexed && shelf == Shelf::OwnDrafts;
-    let bound = if is_unbounded { u32::MAX } else { SEARCH_BOUND };
+    let is_unbounded = is_indexed && scope == PostScope::OwnDrafts;
+    let bound = if is_unbounded { u32::MAX } else { MAX_SEARCH_MISSES };
     Candidates { statement, parameters, bound }
 }
 

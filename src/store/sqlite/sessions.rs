@@ -8,7 +8,7 @@ use super::statements::statements;
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::session::{
-    GRACE, MOST_SESSIONS, NewSession, RotateSession, Rotation, Salt, Session, SessionId,
+    MAX_SESSIONS, NewSession, REUSE_INTERVAL, RotateSession, Rotation, Salt, Session, SessionId,
 };
 use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::Result;
@@ -57,7 +57,7 @@ pub(super) fn create_session(
 ) -> Result<Option<SessionId>> {
     let created = database.prepare_cached(CREATE_SESSION)?.execute(params![
         session.user_id.0,
-        session.mark.0.as_microsecond(),
+        session.tokens_valid_from.0.as_microsecond(),
         session.family,
         session.link,
         session.user_agent,
@@ -69,7 +69,7 @@ pub(super) fn create_session(
         return Ok(None);
     }
     let id = SessionId(database.last_insert_rowid());
-    let (now, last_kept) = (session.now.as_microsecond(), i64::from(MOST_SESSIONS) - 1);
+    let (now, last_kept) = (session.now.as_microsecond(), i64::from(MAX_SESSIONS) - 1);
     database.prepare_cached(FORGET_SESSIONS)?.execute([session.user_id.0, now, last_kept])?;
     Ok(Some(id))
 }
@@ -77,7 +77,7 @@ pub(super) fn create_session(
 /// A session as it is found before it is gone on with.
 struct Found {
     user_id: UserId,
-    mark: TokensValidFrom,
+    tokens_valid_from: TokensValidFrom,
     is_good: bool,
     /// The token was spent a moment ago.
     is_repeated: bool,
@@ -86,7 +86,7 @@ struct Found {
 }
 
 pub(super) fn rotate_session(database: &Connection, rotation: &Rotation) -> Result<RotateSession> {
-    let grace = rotation.first_asked.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
+    let grace = rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
     let found = database
         .prepare_cached(FIND_SESSION)?
         .query_row(
@@ -111,10 +111,10 @@ pub(super) fn rotate_session(database: &Connection, rotation: &Rotation) -> Resu
             rotation.now.as_microsecond(),
             rotation.expires_at.as_microsecond(),
         ])?;
-        return Ok(RotateSession::Rotated(found.user_id, found.mark));
+        return Ok(RotateSession::Rotated(found.user_id, found.tokens_valid_from));
     }
     if let Some(salt) = found.salt.filter(|_| found.is_repeated) {
-        return Ok(RotateSession::Repeated(found.user_id, found.mark, salt));
+        return Ok(RotateSession::Repeated(found.user_id, found.tokens_valid_from, salt));
     }
     database.prepare_cached(FORGET_SESSION)?.execute([rotation.id.0])?;
     Ok(RotateSession::Reused(found.user_id))
@@ -125,9 +125,10 @@ pub(super) fn list_sessions(
     caller: Caller,
     now: Timestamp,
 ) -> Result<Vec<Session>> {
-    let [id, least, most] = accepted(caller);
+    let [id, earliest, latest] = accepted(caller);
     let mut statement = database.prepare_cached(LIST_SESSIONS)?;
-    let sessions = statement.query_map([id, least, most, now.as_microsecond()], read_session)?;
+    let sessions =
+        statement.query_map([id, earliest, latest, now.as_microsecond()], read_session)?;
     let sessions = sessions.collect::<rusqlite::Result<_>>()?;
     // Asked last: who is there now was there when the list was read.
     find_caller(database, caller)?;
@@ -150,7 +151,7 @@ pub(super) fn end_sessions(
 fn read_found(row: &Row<'_>) -> rusqlite::Result<Found> {
     Ok(Found {
         user_id: UserId(row.get(0)?),
-        mark: TokensValidFrom(timestamp(row, 1)?),
+        tokens_valid_from: TokensValidFrom(timestamp(row, 1)?),
         is_good: row.get(2)?,
         is_repeated: row.get(3)?,
         salt: row.get(4)?,

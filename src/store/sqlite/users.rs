@@ -63,7 +63,7 @@ pub(super) fn find_user(database: &Connection, id: UserId) -> Result<Option<User
 pub(super) fn find_me(database: &Connection, caller: Caller) -> Result<User> {
     let mut statement = database.prepare_cached(FIND_ME)?;
     let user = statement.query_row(accepted(caller), read_user).optional()?;
-    user.ok_or(StoreError::CallerGone)
+    user.ok_or(StoreError::CallerRejected)
 }
 
 pub(super) fn find_credentials(
@@ -82,7 +82,7 @@ pub(super) fn find_credentials(
 pub(super) fn find_own_credentials(database: &Connection, caller: Caller) -> Result<Credentials> {
     let mut statement = database.prepare_cached(FIND_OWN_CREDENTIALS)?;
     let credentials = statement.query_row(accepted(caller), read_credentials).optional()?;
-    credentials.ok_or(StoreError::CallerGone)
+    credentials.ok_or(StoreError::CallerRejected)
 }
 
 pub(super) fn upgrade_password_hash(
@@ -105,14 +105,14 @@ pub(super) fn change_password(
     new: &PasswordHash,
     now: Timestamp,
 ) -> Result<TokensValidFrom> {
-    let [id, least, most] = accepted(caller);
-    let mark = database
+    let [id, earliest, latest] = accepted(caller);
+    let tokens_valid_from = database
         .prepare_cached(CHANGE_PASSWORD)?
-        .query_row(params![id, least, most, new.as_str(), now.as_microsecond()], |row| {
+        .query_row(params![id, earliest, latest, new.as_str(), now.as_microsecond()], |row| {
             timestamp(row, 0).map(TokensValidFrom)
         })
         .optional()?;
-    mark.ok_or(StoreError::CallerGone)
+    tokens_valid_from.ok_or(StoreError::CallerRejected)
 }
 
 pub(super) fn change_email(
@@ -121,15 +121,15 @@ pub(super) fn change_email(
     email: &Email,
     now: Timestamp,
 ) -> Result<ChangeEmail> {
-    let [id, least, most] = accepted(caller);
+    let [id, earliest, latest] = accepted(caller);
     let changed = database
         .prepare_cached(CHANGE_EMAIL)?
-        .query_row(params![id, least, most, email.as_str(), now.as_microsecond()], |row| {
+        .query_row(params![id, earliest, latest, email.as_str(), now.as_microsecond()], |row| {
             Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(timestamp(row, 3)?)))
         })
         .optional();
     match changed {
-        Ok(changed) => changed.ok_or(StoreError::CallerGone),
+        Ok(changed) => changed.ok_or(StoreError::CallerRejected),
         Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => {
             Ok(ChangeEmail::EmailTaken)
         }
@@ -138,17 +138,17 @@ pub(super) fn change_email(
 }
 
 pub(super) fn sign_out(database: &Connection, caller: Caller, now: Timestamp) -> Result<()> {
-    let [id, least, most] = accepted(caller);
-    let values = [id, least, most, now.as_microsecond()];
+    let [id, earliest, latest] = accepted(caller);
+    let values = [id, earliest, latest, now.as_microsecond()];
     match database.prepare_cached(SIGN_OUT)?.execute(values)? {
-        0 => Err(StoreError::CallerGone),
+        0 => Err(StoreError::CallerRejected),
         _ => Ok(()),
     }
 }
 
 pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> Result<DeleteUser> {
-    let [own, least, most] = accepted(caller);
-    let deleted = database.prepare_cached(DELETE_USER)?.execute([id.0, own, least, most])?;
+    let [own, earliest, latest] = accepted(caller);
+    let deleted = database.prepare_cached(DELETE_USER)?.execute([id.0, own, earliest, latest])?;
     if deleted > 0 {
         return Ok(DeleteUser::Deleted);
     }
@@ -161,13 +161,17 @@ pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> 
 
 pub(super) fn find_caller(database: &Connection, caller: Caller) -> Result<()> {
     let found = database.prepare_cached(FIND_CALLER)?.exists(accepted(caller))?;
-    if found { Ok(()) } else { Err(StoreError::CallerGone) }
+    if found { Ok(()) } else { Err(StoreError::CallerRejected) }
 }
 
 /// The caller's number, and the marks that their token goes with.
 pub(super) fn accepted(caller: Caller) -> [i64; 3] {
-    let Caller { user_id, era, .. } = caller;
-    [user_id.0, era.least().as_microsecond(), era.most().as_microsecond()]
+    let Caller { user_id, valid_from_range, .. } = caller;
+    [
+        user_id.0,
+        valid_from_range.earliest().as_microsecond(),
+        valid_from_range.latest().as_microsecond(),
+    ]
 }
 
 fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {

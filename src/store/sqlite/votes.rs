@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::statements::statements;
 use super::users::accepted;
 use crate::domain::caller::Caller;
-use crate::domain::policy::Drafts;
+use crate::domain::policy::DraftVisibility;
 use crate::domain::vote::{Vote, VoteOutcome};
 use crate::store::{Result, StoreError};
 
@@ -65,14 +65,14 @@ enum Found {
 }
 
 fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Found> {
-    let [voter, least, most] = accepted(caller);
-    let sees_drafts = caller.drafts == Drafts::Visible;
+    let [voter, earliest, latest] = accepted(caller);
+    let sees_drafts = caller.drafts == DraftVisibility::Visible;
     let (post, cast) = database
         .prepare_cached(FIND_VOTE)?
-        .query_row(params![vote.post_id.0, voter, sees_drafts, least, most], |row| {
+        .query_row(params![vote.post_id.0, voter, sees_drafts, earliest, latest], |row| {
             Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
         })
         .optional()?
-        .ok_or(StoreError::CallerGone)?;
+        .ok_or(StoreError::CallerRejected)?;
     Ok(post.map_or(Found::NoSuchPost, |_| Found::Vote(cast)))
 }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::HeaderValue;
-use post_api::http::Origins;
+use post_api::http::AllowedOrigins;
 
 use crate::support::{Answer, Setup, TestApp};
 
@@ -10,7 +10,8 @@ const APP: &str = "https://app.example.org";
 
 async fn listed() -> TestApp {
     let listed = [APP, "http://localhost:3000"].map(HeaderValue::from_static);
-    TestApp::set_up(Setup { origins: Origins::Listed(listed.to_vec()), ..Setup::default() }).await
+    TestApp::set_up(Setup { origins: AllowedOrigins::Listed(listed.to_vec()), ..Setup::default() })
+        .await
 }
 
 async fn ask(app: &TestApp, path: &str, origin: &str) -> Answer {

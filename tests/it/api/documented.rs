@@ -84,15 +84,15 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
 }
 
 /// What each operation answers, deletions confirmed or not.
-async fn walk_all(confirmed_deletion: bool, seen: &mut BTreeMap<String, BTreeSet<u16>>) {
-    let app = TestApp::with(Policy { confirmed_deletion, ..Policy::default() }).await;
+async fn walk_all(delete_requires_password: bool, seen: &mut BTreeMap<String, BTreeSet<u16>>) {
+    let app = TestApp::with(Policy { delete_requires_password, ..Policy::default() }).await;
     // The document's own examples speak of the first post.
     app.signed_in("author").await.write_post("1").await;
     let mut operations = Operation::all(&app).await;
     // Sign-up first: the example's account is the one that the login's example speaks of.
     operations.sort_by_key(|operation| operation.name() != "POST /users");
     // The others do not know the difference.
-    operations.retain(|operation| !confirmed_deletion || operation.method == "DELETE");
+    operations.retain(|operation| !delete_requires_password || operation.method == "DELETE");
     for (number, operation) in operations.into_iter().enumerate() {
         let mut statuses = walk(&app, &operation, number).await;
         if operation.path == "/.well-known/jwks.json" {
@@ -107,8 +107,8 @@ async fn walk_all(confirmed_deletion: bool, seen: &mut BTreeMap<String, BTreeSet
 #[tokio::test]
 async fn answers_and_document_agree_on_statuses() {
     let mut all_seen = BTreeMap::new();
-    for confirmed_deletion in [false, true] {
-        walk_all(confirmed_deletion, &mut all_seen).await;
+    for delete_requires_password in [false, true] {
+        walk_all(delete_requires_password, &mut all_seen).await;
     }
     let mut undocumented = BTreeMap::new();
     let mut unseen = BTreeMap::new();

@@ -3,7 +3,7 @@
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use post_api::auth::Strength;
+use post_api::auth::Argon2Params;
 use post_api::domain::email::Email;
 use post_api::domain::user::PasswordHash;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{FORM, PASSWORD, Setup, TestApp, at_once};
 
 /// What new hashes are made with here, so that there are weaker ones.
-const STRENGTH: Strength = Strength { memory_kib: 64, iterations: 2, parallelism: 1 };
+const STRENGTH: Argon2Params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
 
 const ADDRESS: &str = "ada@example.com";
 
@@ -237,7 +237,7 @@ async fn an_unusable_hash_refuses() {
 /// come later, everybody else is answered, and reads never wait for hashes.
 #[tokio::test]
 async fn a_crowd_is_told_to_come_later() {
-    let strength = Strength { memory_kib: 32 * 1024, iterations: 1, parallelism: 1 };
+    let strength = Argon2Params { memory_kib: 32 * 1024, iterations: 1, parallelism: 1 };
     let app = TestApp::set_up(Setup { strength, ..Setup::default() }).await;
     let ada = app.signed_in("ada").await;
     let reads = async {

@@ -1,6 +1,6 @@
 //! The modes: `COMPAT=reference`, and each of its switches alone.
 
-use post_api::domain::policy::{Drafts, PasswordRules, Policy};
+use post_api::domain::policy::{DraftVisibility, PasswordRules, Policy};
 use serde_json::json;
 
 use crate::support::{Answer, PASSWORD, TestApp};
@@ -73,7 +73,7 @@ async fn the_reference_is_loose_in_everything() {
 
 #[tokio::test]
 async fn drafts_alone() {
-    let policy = Policy { drafts: Drafts::Visible, ..Policy::default() };
+    let policy = Policy { drafts: DraftVisibility::Visible, ..Policy::default() };
     assert_eq!(observe(policy).await, Looseness { drafts: true, ..STRICT });
 }
 

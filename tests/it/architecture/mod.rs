@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 /// Who may import whom. Nothing points back.
 const LAYERS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
-    ("causes", &[]),
+    ("error_chain", &[]),
     ("clock", &[]),
     ("auth", &["clock", "domain"]),
     ("store", &["domain"]),
-    ("rate_limits", &["causes", "clock", "domain", "store"]),
-    ("http", &["auth", "causes", "clock", "domain", "rate_limits", "store"]),
-    ("api", &["auth", "causes", "domain", "http", "store"]),
+    ("rate_limits", &["error_chain", "clock", "domain", "store"]),
+    ("http", &["auth", "error_chain", "clock", "domain", "rate_limits", "store"]),
+    ("api", &["auth", "error_chain", "domain", "http", "store"]),
     ("config", &["auth", "domain", "http", "rate_limits", "store"]),
     ("telemetry", &["config"]),
     (

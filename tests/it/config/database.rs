@@ -90,7 +90,7 @@ fn statements_are_prepared_unless_a_pooler_is_in_between() {
     let url = ("DATABASE_URL", "postgresql://ada@db/posts");
     let key = ("SECRET_KEY", GOOD_SECRET);
     for (value, expected) in [("on", true), ("off", false), ("", true)] {
-        match load(&[url, key, ("DATABASE_PREPARED", value)]).database {
+        match load(&[url, key, ("DATABASE_PREPARED_STATEMENTS", value)]).database {
             Database::Postgres(address) => assert_eq!(address.is_prepared(), expected),
             Database::Sqlite(path) => panic!("{path:?}"),
         }

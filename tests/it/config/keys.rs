@@ -77,7 +77,7 @@ fn weak_secrets_are_warned_about_in_the_reference_s_mode() {
     let text = format!("short-but-not-so {GOOD_SECRET}");
     let settings = load(&[("COMPAT", "reference"), ("SECRET_KEYS", &text)]);
     assert_eq!(settings.warnings.len(), 1, "{settings:?}");
-    assert!(settings.warnings[0].cure.starts_with("SECRET_KEYS is weak"), "{settings:?}");
+    assert!(settings.warnings[0].hint.starts_with("SECRET_KEYS is weak"), "{settings:?}");
     let too_weak = format!("{GOOD_SECRET} fifteen_bytes..");
     problem(&[("COMPAT", "reference"), ("SECRET_KEYS", &too_weak)]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use post_api::config::SETTINGS;
 use post_api::http::TrustedProxies;
-use post_api::rate_limits::{Rate, Rates};
+use post_api::rate_limits::{Rate, RateLimitConfig};
 
 use super::settings::{faults, load};
 
@@ -13,7 +13,7 @@ use super::settings::{faults, load};
 fn nobody_is_trusted_and_everything_is_limited() {
     let settings = load(&[]);
     assert_eq!(settings.trusted_proxies, TrustedProxies::default());
-    assert_eq!(settings.rate_limits, Some(Rates::default()));
+    assert_eq!(settings.rate_limits, Some(RateLimitConfig::default()));
 }
 
 #[test]
@@ -38,14 +38,14 @@ fn a_rate_is_a_number_and_a_time() {
     }
 }
 
-type Change = fn(&mut Rates, Option<Rate>);
+type Change = fn(&mut RateLimitConfig, Option<Rate>);
 
 #[test]
 fn each_limit_is_a_setting() {
     let changes: [(&str, Change); 5] = [
-        ("RATE_LIMIT_LOGIN_ADDRESS", |rates, rate| rates.login_address = rate),
+        ("RATE_LIMIT_LOGIN_IP", |rates, rate| rates.login_address = rate),
         ("RATE_LIMIT_LOGIN_ACCOUNT", |rates, rate| rates.login_account = rate),
-        ("RATE_LIMIT_LOGIN_GUARDED", |rates, rate| rates.login_guarded = rate),
+        ("RATE_LIMIT_LOGIN_LOCKED", |rates, rate| rates.login_guarded = rate),
         ("RATE_LIMIT_SIGN_UP", |rates, rate| rates.sign_up = rate),
         ("RATE_LIMIT_WRITES", |rates, rate| rates.writes = rate),
     ];
@@ -54,13 +54,13 @@ fn each_limit_is_a_setting() {
     for (name, change) in changes {
         for (value, rate) in [("7/11s", Some(Rate::new(7, Duration::from_secs(11)))), ("off", None)]
         {
-            let mut expected = Rates::default();
+            let mut expected = RateLimitConfig::default();
             change(&mut expected, rate);
             assert_eq!(load(&[(name, value)]).rate_limits, Some(expected), "{name}={value}");
         }
     }
-    let expected = Rates { login_max_failures: 7, ..Rates::default() };
-    assert_eq!(load(&[("LOGIN_MAX_FAILURES", "7")]).rate_limits, Some(expected));
+    let expected = RateLimitConfig { login_max_failures: 7, ..RateLimitConfig::default() };
+    assert_eq!(load(&[("LOGIN_LOCKOUT_THRESHOLD", "7")]).rate_limits, Some(expected));
 }
 
 #[test]
@@ -78,5 +78,5 @@ fn the_table_knows_the_limits() {
         .filter(|setting| setting.name.contains("LIMIT_") || setting.name.starts_with("LOGIN_"))
         .map(|setting| (setting.name, setting.default))
         .collect();
-    assert_eq!(load(&written).rate_limits, Some(Rates::default()));
+    assert_eq!(load(&written).rate_limits, Some(RateLimitConfig::default()));
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use post_api::auth::Algorithm;
-use post_api::config::{Fault, LogFormat, SETTINGS, Settings, Source, effective, keep_secrets};
-use post_api::domain::policy::{Drafts, Policy};
-use post_api::http::Origins;
+use post_api::config::{
+    LogFormat, SETTINGS, SettingError, Settings, Source, effective_settings, load_or_create_secrets,
+};
+use post_api::domain::policy::{DraftVisibility, Policy};
+use post_api::http::AllowedOrigins;
 use secrecy::ExposeSecret as _;
 use tracing::level_filters::LevelFilter;
 
@@ -25,7 +27,7 @@ pub(super) fn load(pairs: &[(&str, &str)]) -> Settings {
 }
 
 #[track_caller]
-pub(super) fn faults(pairs: &[(&str, &str)]) -> Vec<Fault> {
+pub(super) fn faults(pairs: &[(&str, &str)]) -> Vec<SettingError> {
     match Settings::load(&source(pairs)) {
         Ok(_) => panic!("taken: {pairs:?}"),
         Err(faults) => faults,
@@ -41,7 +43,7 @@ fn nothing_is_needed() {
     assert_eq!(settings.algorithm, Algorithm::HS256);
     assert_eq!(settings.token_lifetime, Duration::from_mins(30));
     assert_eq!(settings.policy, Policy::default());
-    assert_eq!(settings.cors_origins, Origins::Any);
+    assert_eq!(settings.cors_origins, AllowedOrigins::Any);
     assert_eq!(settings.root_path, "");
     assert!(settings.docs && settings.access_log);
     assert_eq!(settings.log_format, LogFormat::Text);
@@ -82,7 +84,7 @@ fn the_preset_for_the_reference_can_be_overridden_one_by_one() {
     assert_eq!(preset, Policy::reference());
     assert_ne!(preset, Policy::default());
     let changes: [(&str, &str, Change); 6] = [
-        ("DRAFTS", "private", |policy| policy.drafts = Drafts::Private),
+        ("DRAFT_VISIBILITY", "private", |policy| policy.drafts = DraftVisibility::Private),
         ("POSTS_DEFAULT_LIMIT", "7", |policy| policy.posts_default_limit = Some(7)),
         ("PUBLIC_EMAILS", "off", |policy| policy.public_emails = false),
         ("PASSWORD_MIN_LENGTH", "9", |policy| policy.passwords.minimum_length = 9),
@@ -165,12 +167,12 @@ fn lines_that_cannot_be_read_are_told() {
 fn what_is_in_force_knows_the_presets() {
     let shown = |pairs: &[(&str, &str)]| {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        effective(&Source::from_parts("", pairs.iter().map(own).collect()))
+        effective_settings(&Source::from_parts("", pairs.iter().map(own).collect()))
     };
-    assert!(shown(&[]).contains("\nDRAFTS=private  # default\n"));
+    assert!(shown(&[]).contains("\nDRAFT_VISIBILITY=private  # default\n"));
     let reference = shown(&[("COMPAT", "reference"), ("PUBLIC_EMAILS", "off")]);
     for line in [
-        "DRAFTS=visible  # COMPAT=reference",
+        "DRAFT_VISIBILITY=visible  # COMPAT=reference",
         "POSTS_DEFAULT_LIMIT=none  # COMPAT=reference",
         "PUBLIC_EMAILS=off",
         "PASSWORD_MIN_LENGTH=0  # COMPAT=reference",
@@ -225,8 +227,8 @@ fn a_draft_of_the_secret_that_was_left_stands_in_nobody_s_way() {
     let folder = tempfile::TempDir::new().unwrap();
     let number = std::process::id();
     std::fs::write(folder.path().join(format!("secret_key.{number}.new")), "half").unwrap();
-    let secrets = keep_secrets(folder.path(), Algorithm::HS512).unwrap();
-    let kept = keep_secrets(folder.path(), Algorithm::HS512).unwrap();
+    let secrets = load_or_create_secrets(folder.path(), Algorithm::HS512).unwrap();
+    let kept = load_or_create_secrets(folder.path(), Algorithm::HS512).unwrap();
     assert_eq!((secrets.len(), kept.len()), (1, 1));
     assert_eq!(kept[0].expose_secret(), secrets[0].expose_secret());
     assert!(secrets[0].expose_secret().len() >= 64);

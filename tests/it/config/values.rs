@@ -1,6 +1,6 @@
 //! What each setting takes and refuses, and that all faults are told at once.
 
-use post_api::config::{Fault, SETTINGS, Settings};
+use post_api::config::{SETTINGS, SettingError, Settings};
 
 use super::settings::{GOOD_SECRET, faults, load, source};
 
@@ -22,12 +22,12 @@ fn every_setting_takes_what_it_should() {
         ("REFRESH_TOKEN_EXPIRE_DAYS", &["1", "3650"]),
         ("SESSION_EXPIRE_DAYS", &["1", "3650"]),
         ("COMPAT", &["", "reference", "REFERENCE"]),
-        ("DRAFTS", &["private", "visible", "Visible"]),
+        ("DRAFT_VISIBILITY", &["private", "visible", "Visible"]),
         ("POSTS_DEFAULT_LIMIT", &["1", "1000", "none", "None"]),
         ("PUBLIC_EMAILS", &["on", "off", "true", "false", "1", "0", "ON"]),
         ("PASSWORD_MIN_LENGTH", &["0", "4096"]),
         ("PASSWORD_BLOCKLIST", &["on", "off"]),
-        ("CONFIRM_DELETION", &["on", "off"]),
+        ("DELETE_REQUIRES_PASSWORD", &["on", "off"]),
         ("ARGON2_MEMORY_KIB", &["32", "1048576"]),
         ("ARGON2_ITERATIONS", &["1", "32"]),
         ("ARGON2_PARALLELISM", &["1", "64"]),
@@ -61,21 +61,21 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
         ("REFRESH_TOKEN_EXPIRE_DAYS", &["0", "3651", "30d"]),
         ("SESSION_EXPIRE_DAYS", &["0", "3651", "never"]),
         ("COMPAT", &["yes", "on"]),
-        ("DRAFTS", &["on", "public"]),
+        ("DRAFT_VISIBILITY", &["on", "public"]),
         ("POSTS_DEFAULT_LIMIT", &["0", "1001", "all", "-1"]),
         ("PUBLIC_EMAILS", &["yes", "2"]),
         ("PASSWORD_MIN_LENGTH", &["-1", "4097", "eight"]),
         ("PASSWORD_BLOCKLIST", &["maybe"]),
-        ("CONFIRM_DELETION", &["ask"]),
+        ("DELETE_REQUIRES_PASSWORD", &["ask"]),
         ("ARGON2_MEMORY_KIB", &["0", "7", "31", "1048577"]),
         ("ARGON2_ITERATIONS", &["0", "33"]),
         ("ARGON2_PARALLELISM", &["0", "65"]),
         ("TRUSTED_PROXIES", &["proxy", "*", "10.0.0.0/33", "0.0.0.0/0", "10.0.0.1 10.0.0.2"]),
         ("RATE_LIMITS", &["yes"]),
-        ("RATE_LIMIT_LOGIN_ADDRESS", &["0/1s", "1/0s", "1000001/1s", "1/25h", "1/86401s", "20"]),
+        ("RATE_LIMIT_LOGIN_IP", &["0/1s", "1/0s", "1000001/1s", "1/25h", "1/86401s", "20"]),
         ("RATE_LIMIT_LOGIN_ACCOUNT", &["20/5", "20/m", "/5m", "20/5m/1", "-1/5m", "+1/5m"]),
-        ("RATE_LIMIT_LOGIN_GUARDED", &["1.5/1h", "1/1d", "1 / 1h", "none", "on"]),
-        ("LOGIN_MAX_FAILURES", &["0", "101", "off"]),
+        ("RATE_LIMIT_LOGIN_LOCKED", &["1.5/1h", "1/1d", "1 / 1h", "none", "on"]),
+        ("LOGIN_LOCKOUT_THRESHOLD", &["0", "101", "off"]),
         ("RATE_LIMIT_SIGN_UP", &["99999999999999999999/1h", "1/99999999999999999999h"]),
         ("RATE_LIMIT_WRITES", &["1/1M", "/", "//"]),
         (
@@ -99,10 +99,10 @@ fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
         for value in values {
             let faults = faults(&[(name, value)]);
             assert_eq!(faults.len(), 1, "{name}={value}: {faults:?}");
-            let Fault { name: named, problem, cure } = &faults[0];
+            let SettingError { name: named, problem, hint } = &faults[0];
             assert_eq!(named, name, "{name}={value}");
-            assert!(!problem.is_empty() && !cure.is_empty(), "{name}={value}: {faults:?}");
-            assert_eq!(faults[0].to_string(), format!("{name}: {problem}; {cure}"));
+            assert!(!problem.is_empty() && !hint.is_empty(), "{name}={value}: {faults:?}");
+            assert_eq!(faults[0].to_string(), format!("{name}: {problem}; {hint}"));
         }
     }
 }
@@ -160,21 +160,21 @@ fn all_faults_are_told_at_once() {
         "TLS_CERT",
         "DATABASE_URL",
         "COMPAT",
-        "DRAFTS",
+        "DRAFT_VISIBILITY",
         "POSTS_DEFAULT_LIMIT",
         "PUBLIC_EMAILS",
         "PASSWORD_MIN_LENGTH",
         "PASSWORD_BLOCKLIST",
-        "CONFIRM_DELETION",
+        "DELETE_REQUIRES_PASSWORD",
         "ARGON2_MEMORY_KIB",
         "ARGON2_ITERATIONS",
         "ARGON2_PARALLELISM",
         "TRUSTED_PROXIES",
         "RATE_LIMITS",
-        "RATE_LIMIT_LOGIN_ADDRESS",
+        "RATE_LIMIT_LOGIN_IP",
         "RATE_LIMIT_LOGIN_ACCOUNT",
-        "LOGIN_MAX_FAILURES",
-        "RATE_LIMIT_LOGIN_GUARDED",
+        "LOGIN_LOCKOUT_THRESHOLD",
+        "RATE_LIMIT_LOGIN_LOCKED",
         "RATE_LIMIT_SIGN_UP",
         "RATE_LIMIT_WRITES",
         "CORS_ORIGINS",

@@ -11,7 +11,9 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
-use post_api::http::{LargeAnswers, LargeBodies, Origins, Shell, TrustedProxies, wrap};
+use post_api::http::{
+    AllowedOrigins, BodyMemory, LargeResponses, MiddlewareConfig, TrustedProxies, with_middleware,
+};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -22,8 +24,8 @@ use crate::support::{Answer, Persona, Setup, TestApp};
 const KIB: usize = 1024;
 
 async fn start(room: usize) -> TestApp {
-    let large_bodies = LargeBodies::new(room);
-    TestApp::set_up(Setup { large_bodies, ..Setup::default() }).await
+    let body_memory = BodyMemory::new(room);
+    TestApp::set_up(Setup { body_memory, ..Setup::default() }).await
 }
 
 async fn publish(author: &Persona<'_>, length: usize) -> Answer {
@@ -110,13 +112,14 @@ async fn a_body_has_its_room_until_its_request_is_answered() {
         may_answer.acquire().await.unwrap().forget();
         StatusCode::OK
     };
-    let shell = Shell {
-        origins: Origins::Any,
+    let shell = MiddlewareConfig {
+        origins: AllowedOrigins::Any,
         access_log: false,
-        large_bodies: LargeBodies::new(200 * KIB),
+        body_memory: BodyMemory::new(200 * KIB),
         trusted_proxies: TrustedProxies::default(),
     };
-    let routes = wrap(Router::new().route("/", post(handler)), shell, LargeAnswers::default());
+    let routes =
+        with_middleware(Router::new().route("/", post(handler)), shell, LargeResponses::default());
     let send = |length| {
         let request = Request::post("/").body(Body::from(vec![b' '; length])).unwrap();
         tokio::spawn(routes.clone().oneshot(request))

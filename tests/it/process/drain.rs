@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use post_api::http::{LargeAnswers, Limits, wrap};
+use post_api::http::{LargeResponses, Limits, with_middleware};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -62,7 +62,7 @@ fn whoever_only_waits_does_not_hold_it_up() {
     const FOREVER: Duration = Duration::from_hours(1);
     let limits = Limits { head_time: FOREVER, drain_time: FOREVER, ..Limits::default() };
     let routes = Router::new().route("/", get(async || "here"));
-    let served = Served::start(wrap(routes, shell(), LargeAnswers::default()), limits);
+    let served = Served::start(with_middleware(routes, shell(), LargeResponses::default()), limits);
     let mut used = served.connect();
     assert_eq!(used.call("GET", "/", "", None).unwrap().text(), "here");
     let mut silent = served.connect();

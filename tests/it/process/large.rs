@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use post_api::http::{LargeAnswers, Limits};
+use post_api::http::{LargeResponses, Limits};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -29,8 +29,8 @@ const LISTS_AT_ONCE: usize = 3;
 const TIME: Duration = Duration::from_mins(2);
 
 async fn start(room: u32) -> TestApp {
-    let large_answers = LargeAnswers::new(room, TIME);
-    TestApp::set_up(Setup { large_answers, ..Setup::default() }).await
+    let large_responses = LargeResponses::new(room, TIME);
+    TestApp::set_up(Setup { large_responses, ..Setup::default() }).await
 }
 
 /// No piece of it is like another.

@@ -13,7 +13,7 @@ use axum::http::Request;
 use axum::routing::get;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::auth::{Algorithm, Passwords, Tokens, Unanswered};
+use post_api::auth::{Algorithm, InterruptedRefreshes, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::Email;
 use post_api::domain::event::Event;
@@ -25,7 +25,9 @@ use post_api::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
 use post_api::domain::vote::{Vote, VoteOutcome};
-use post_api::http::{App, Background, LargeAnswers, Limits, Pages, Shelled, wrap};
+use post_api::http::{
+    AppService, AppState, Background, LargeResponses, Limits, Pages, with_middleware,
+};
 use post_api::rate_limits::RateLimits;
 use post_api::store::{
     ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
@@ -158,13 +160,13 @@ impl Store for Broken {
 }
 
 /// The service over such a store, and a token that it takes.
-fn broken(way: Way) -> (Shelled, String) {
+fn broken(way: Way) -> (AppService, String) {
     let clock = Arc::new(TestClock::default());
     let secret = SecretString::from("a secret of this test alone, 0123456789 abcdefghijkl");
     let lifetime = Duration::from_mins(30);
     let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
     let token = tokens.issue(UserId(1), TokensValidFrom::default()).unwrap();
-    let app = App {
+    let app = AppState {
         store: Arc::new(Broken(way)),
         passwords: Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap(),
         tokens,
@@ -172,9 +174,9 @@ fn broken(way: Way) -> (Shelled, String) {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
-        unanswered: Unanswered::default(),
+        interrupted_refreshes: InterruptedRefreshes::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
-        large_answers: LargeAnswers::default(),
+        large_responses: LargeResponses::default(),
         root_path: String::new(),
     };
     (api::routes(app, shell(), false), token)
@@ -225,7 +227,7 @@ fn requests(token: &str) -> Vec<Request<Body>> {
     lines.into_iter().map(request).chain([login]).collect()
 }
 
-async fn ask(routes: &Shelled, request: Request<Body>) -> Answer {
+async fn ask(routes: &AppService, request: Request<Body>) -> Answer {
     let response = routes.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
@@ -320,7 +322,10 @@ async fn a_panic_ends_its_own_request_alone() {
         panic!("{CAUSE}")
     }
     let routes = Router::new().route("/panic", get(panics)).route("/", get(async || "here"));
-    let served = Served::start(wrap(routes, shell(), LargeAnswers::default()), Limits::default());
+    let served = Served::start(
+        with_middleware(routes, shell(), LargeResponses::default()),
+        Limits::default(),
+    );
     let mut wire = served.connect();
     for _ in 0..3 {
         let answer = wire.call("GET", "/panic", "", None).unwrap().expect(500);

@@ -29,7 +29,7 @@ fn events(service: &mut Service) -> (String, Vec<Value>) {
 fn a_refusal_is_one_event_that_names_the_client_and_no_secret() {
     let mut service = Service::start(&[
         ("RATE_LIMITS", "on"),
-        ("RATE_LIMIT_LOGIN_ADDRESS", "1/1h"),
+        ("RATE_LIMIT_LOGIN_IP", "1/1h"),
         ("TRUSTED_PROXIES", "127.0.0.0/8"),
         ("LOG_FORMAT", "json"),
         ("ACCESS_LOG", "on"),

@@ -25,7 +25,7 @@ async fn serve(limits: Limits) -> (TestApp, Served) {
 
 #[tokio::test]
 async fn an_answer_that_is_not_read_holds_no_place() {
-    let limits = Limits { stall_time: SHORT, connections: 1, ..Limits::default() };
+    let limits = Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let mut wire = served.connect();
     wire.send(format!("GET {LARGE} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(OFTEN));
@@ -36,7 +36,7 @@ async fn an_answer_that_is_not_read_holds_no_place() {
 /// Whoever talks on does not need to read for it.
 #[tokio::test]
 async fn an_answer_that_is_not_read_over_http_2_ends_the_connection_whatever_is_sent() {
-    let limits = Limits { stall_time: SHORT, connections: 1, ..Limits::default() };
+    let limits = Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let mut wire = served.connect();
     wire.send(PREFACE);
@@ -61,7 +61,7 @@ async fn an_answer_that_is_not_read_over_http_2_ends_the_connection_whatever_is_
 /// It answers pings, as any client does.
 #[tokio::test]
 async fn an_http_2_connection_that_idles_is_closed() {
-    let limits = Limits { head_time: SHORT / 4, stall_time: SHORT, ..Limits::default() };
+    let limits = Limits { head_time: SHORT / 4, idle_timeout: SHORT, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();

@@ -184,7 +184,7 @@ async fn who_shakes_hands_has_a_place() {
 #[tokio::test]
 async fn an_answer_that_is_not_read_holds_no_place() {
     const LARGE: &str = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    let place = serve(Limits { stall_time: SHORT, connections: 1, ..Limits::default() }).await;
+    let place = serve(Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() }).await;
     let mut wire = place.certificate.connect(place.served.address).unwrap();
     wire.send(&LARGE.repeat(20)).unwrap();
     wait_for_service(&place);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use post_api::domain::user::UserId;
-use post_api::store::migrate::Whose;
+use post_api::store::migrate::SignOutTarget;
 use serde_json::{Value, json};
 
 use crate::proof::dice::Dice;
@@ -102,7 +102,7 @@ async fn end(app: &TestApp, caller: &Persona<'_>, name: &str, way: Way) {
         Way::Operator => {
             let email = app.store.find_user(UserId(caller.id)).await.unwrap().unwrap().email;
             let mut admin = app.admin().await;
-            assert_eq!(admin.sign_out(Whose::Of(&email), app.now()).await.unwrap(), 1);
+            assert_eq!(admin.sign_out(SignOutTarget::Of(&email), app.now()).await.unwrap(), 1);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use post_api::domain::caller::{Caller, TokenEra};
+use post_api::domain::caller::{Caller, ValidFromRange};
 use post_api::domain::page::Page;
 use post_api::domain::user::{Credentials, TokensValidFrom};
 use post_api::domain::vote::VoteOutcome;
@@ -38,11 +38,11 @@ pub async fn another_password_ends_every_token(store: &FreshStore) {
     let post = store.write(bob, "post").await;
     let before = store.find_own_credentials(ada).await.unwrap();
     assert_eq!(before.password_hash, hash("a hash"));
-    let mark = store.change_password(ada, hash("another"), noon()).await.unwrap();
+    let tokens_valid_from = store.change_password(ada, hash("another"), noon()).await.unwrap();
     assert_gone_everywhere(store, ada, &[ada.user_id], post.id).await;
     let Credentials { user_id, password_hash, tokens_valid_from } =
-        store.find_own_credentials(with_mark(ada, mark)).await.unwrap();
-    assert_eq!((user_id, tokens_valid_from), (ada.user_id, mark));
+        store.find_own_credentials(with_mark(ada, tokens_valid_from)).await.unwrap();
+    assert_eq!((user_id, tokens_valid_from), (ada.user_id, tokens_valid_from));
     assert_eq!(password_hash, hash("another"));
     let others = store.find_own_credentials(bob).await.unwrap();
     assert_eq!(others.password_hash, hash("a hash"));
@@ -52,10 +52,10 @@ pub async fn another_address_ends_every_token(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(bob, "post").await;
     let changed = store.change_email(ada, email("countess"), noon()).await.unwrap();
-    let ChangeEmail::Changed(user, mark) = changed else { panic!("{changed:?}") };
+    let ChangeEmail::Changed(user, tokens_valid_from) = changed else { panic!("{changed:?}") };
     assert_eq!((user.id, user.email.as_str()), (ada.user_id, "countess@example.com"));
     assert_gone_everywhere(store, ada, &[ada.user_id], post.id).await;
-    assert_eq!(store.find_me(with_mark(ada, mark)).await.unwrap(), user);
+    assert_eq!(store.find_me(with_mark(ada, tokens_valid_from)).await.unwrap(), user);
     assert!(store.find_credentials(email("ada")).await.unwrap().is_none());
     // Whoever comes next may have it.
     store.sign_up("ada").await;
@@ -77,28 +77,29 @@ pub async fn marks_only_grow(store: &FreshStore) {
     let mut last = TokensValidFrom::default();
     for seconds in [0, 0, -3600, 3600, 3600, -7200] {
         let now = noon() + SignedDuration::from_secs(seconds);
-        let mark = store.change_password(ada, hash("another"), now).await.unwrap();
-        assert!(mark > last, "{mark:?} after {last:?}");
-        assert!(mark.0 >= now);
+        let tokens_valid_from = store.change_password(ada, hash("another"), now).await.unwrap();
+        assert!(tokens_valid_from > last, "{tokens_valid_from:?} after {last:?}");
+        assert!(tokens_valid_from.0 >= now);
         assert_gone(store.find_caller(ada).await);
-        ada = with_mark(ada, mark);
-        last = mark;
+        ada = with_mark(ada, tokens_valid_from);
+        last = tokens_valid_from;
     }
     store.sign_out(ada, noon()).await.unwrap();
     let again = signed_in_again(store, ada, "ada").await;
-    assert!(again.era.least() > last.0);
-    let ChangeEmail::Changed(_, mark) =
+    assert!(again.valid_from_range.earliest() > last.0);
+    let ChangeEmail::Changed(_, tokens_valid_from) =
         store.change_email(again, email("countess"), noon()).await.unwrap()
     else {
         panic!("nobody has it");
     };
-    assert!(mark.0 > again.era.least());
+    assert!(tokens_valid_from.0 > again.valid_from_range.earliest());
 }
 
 /// As the reference's: no earlier than this, and perhaps later.
 pub async fn a_token_without_a_mark_goes_by_its_time(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    let issued_at = |time: Timestamp| Caller { era: TokenEra::issued_at(time), ..ada };
+    let issued_at =
+        |time: Timestamp| Caller { valid_from_range: ValidFromRange::issued_at(time), ..ada };
     let post = store.write(issued_at(noon()), "post").await;
     store.sign_out(ada, noon()).await.unwrap();
     let before = issued_at(noon() - SignedDuration::from_micros(1));
@@ -116,7 +117,8 @@ pub async fn one_of_many_with_the_same_token_signs_out(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let outcomes = join_all((0..20).map(|_| store.sign_out(ada, noon()))).await;
     let done = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    let gone = |outcome: &&Result<(), StoreError>| matches!(outcome, Err(StoreError::CallerGone));
+    let gone =
+        |outcome: &&Result<(), StoreError>| matches!(outcome, Err(StoreError::CallerRejected));
     assert_eq!((done, outcomes.iter().filter(gone).count()), (1, 19));
     let again = signed_in_again(store, ada, "ada").await;
     let changes = (0..20).map(|_| store.change_password(again, hash("another"), noon()));

@@ -3,7 +3,7 @@
 use post_api::domain::post::PostId;
 use post_api::domain::user::UserId;
 use post_api::domain::vote::VoteOutcome;
-use post_api::store::migrate::{Admin as _, POSTGRES, migrate};
+use post_api::store::migrate::{POSTGRES, SchemaAdmin as _, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
 use post_api::store::{DeleteUser, Store as _};
 

@@ -110,7 +110,7 @@ pub async fn a_vote_and_the_deletion_of_its_account(store: &FreshStore) {
             store.delete_user(voter, voter.user_id)
         );
         assert_eq!(deleted.unwrap(), DeleteUser::Deleted);
-        let is_ordered = matches!(voted, Ok(VoteOutcome::Added) | Err(StoreError::CallerGone));
+        let is_ordered = matches!(voted, Ok(VoteOutcome::Added) | Err(StoreError::CallerRejected));
         assert!(is_ordered, "{voted:?}");
         assert_eq!(store.count(ada, post).await, 0);
     }
@@ -124,7 +124,7 @@ pub async fn a_post_and_the_deletion_of_its_account(store: &FreshStore) {
             store.create_post(author, content("orphan", true), noon())
         );
         assert_eq!(deleted.unwrap(), DeleteUser::Deleted);
-        assert!(matches!(written, Ok(_) | Err(StoreError::CallerGone)), "{written:?}");
+        assert!(matches!(written, Ok(_) | Err(StoreError::CallerRejected)), "{written:?}");
     }
     assert!(store.titles(ada, Page::default()).await.is_empty());
 }

@@ -1,13 +1,13 @@
 //! Lists of posts: order, pages, shelves, and how long they are. Searches are `searches`'.
 
 use post_api::domain::caller::Caller;
-use post_api::domain::page::{PAGE_BYTES, Page, Shelf};
+use post_api::domain::page::{PAGE_BYTES, Page, PostScope};
 use post_api::domain::post::PostContent;
 use post_api::store::StoreError;
 
 use super::stores::{FreshStore, content, noon, postgres, search, seeing_drafts, text};
 
-const DRAFTS: Page = Page { limit: None, skip: 0, search: None, shelf: Shelf::OwnDrafts };
+const DRAFTS: Page = Page { limit: None, skip: 0, search: None, scope: PostScope::OwnDrafts };
 
 pub async fn the_newest_is_first(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
@@ -45,18 +45,18 @@ pub async fn pages_fit_together(store: &FreshStore) {
 pub async fn impossible_pages_are_empty(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     write_numbered(store, ada, 2).await;
-    for shelf in [Shelf::Public, Shelf::OwnDrafts] {
+    for scope in [PostScope::Public, PostScope::OwnDrafts] {
         for search in [None, Some("0".to_owned()), Some("long enough".to_owned())] {
-            let none = Page { limit: Some(0), skip: 0, search: search.clone(), shelf };
+            let none = Page { limit: Some(0), skip: 0, search: search.clone(), scope };
             assert!(store.titles(ada, none).await.is_empty());
             for skip in [2, 1_u64 << 32, i64::MAX.cast_unsigned(), u64::MAX] {
-                let page = Page { limit: None, skip, search: search.clone(), shelf };
+                let page = Page { limit: None, skip, search: search.clone(), scope };
                 assert!(store.titles(ada, page).await.is_empty(), "skip {skip}");
             }
         }
     }
-    let most = Page { limit: Some(u32::MAX), ..Page::default() };
-    assert_eq!(store.titles(ada, most).await.len(), 2);
+    let latest = Page { limit: Some(u32::MAX), ..Page::default() };
+    assert_eq!(store.titles(ada, latest).await.len(), 2);
 }
 
 pub async fn drafts_stand_on_their_own_shelf(store: &FreshStore) {

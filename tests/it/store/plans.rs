@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use post_api::clock::Clock as _;
-use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::migrate::{SchemaAdmin as _, migrate};
 use post_api::store::sqlite::{SqliteAdmin, request_statements};
 use rusqlite::Connection;
 
@@ -19,9 +19,9 @@ use crate::support::TestClock;
 const BOUNDED: &[(&str, &str)] = &[
     ("LIST_PUBLISHED", "SCAN posts USING INDEX posts_published"),
     ("LIST_ALL", "SCAN posts"),
-    ("LOOK_THROUGH_PUBLISHED", "SCAN posts USING INDEX posts_published"),
-    ("LOOK_THROUGH_ALL", "SCAN posts"),
-    ("LOOK_UP", NEWEST_MATCHES_FIRST),
+    ("SCAN_PUBLISHED_TITLES", "SCAN posts USING INDEX posts_published"),
+    ("SCAN_ALL_TITLES", "SCAN posts"),
+    ("SEARCH_INDEX", NEWEST_MATCHES_FIRST),
     ("FIND_CREDENTIALS", "CO-ROUTINE asked"),
     ("FIND_CREDENTIALS", "SCAN CONSTANT ROW"),
     ("FIND_CREDENTIALS", "SCAN asked"),

@@ -53,9 +53,9 @@ fn lists_are_read_in_their_order() {
         ("LIST_PUBLISHED", "posts_published"),
         ("LIST_ALL", "posts_pkey"),
         ("LIST_OWN_DRAFTS", "posts_owner"),
-        ("LOOK_THROUGH_PUBLISHED", "posts_published"),
-        ("LOOK_THROUGH_ALL", "posts_pkey"),
-        ("LOOK_THROUGH_DRAFTS", "posts_owner"),
+        ("SCAN_PUBLISHED_TITLES", "posts_published"),
+        ("SCAN_ALL_TITLES", "posts_pkey"),
+        ("SCAN_DRAFT_TITLES", "posts_owner"),
     ] {
         let statement = request_statements().find(|statement| statement.name == name).unwrap();
         let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
@@ -68,7 +68,8 @@ fn lists_are_read_in_their_order() {
 #[test]
 fn a_search_looks_its_trigrams_up() {
     let database = Cluster::shared().database();
-    let statement = request_statements().find(|statement| statement.name == "LOOK_UP").unwrap();
+    let statement =
+        request_statements().find(|statement| statement.name == "SEARCH_INDEX").unwrap();
     let lines = plan(&database, statement.sql, 4, "int8, int8, text, bool");
     assert!(
         lines.iter().any(|line| line.contains("Bitmap Index Scan on post_search")),

@@ -1,7 +1,7 @@
 //! Searches of the titles: what they find, and how far they go on in vain.
 
 use post_api::domain::caller::Caller;
-use post_api::domain::page::{Page, SEARCH_SKIP_BOUND, Shelf};
+use post_api::domain::page::{MAX_SEARCH_SKIP, Page, PostScope};
 use post_api::domain::post::PostContent;
 
 use super::lists::write_numbered;
@@ -89,7 +89,7 @@ pub async fn searches_keep_to_shelf_and_page(store: &FreshStore) {
     for word in ["la", "l", "lantern"] {
         let page = Page { limit: Some(2), skip: 1, ..search(word) };
         assert_eq!(store.titles(bob, page).await, ["lantern 2", "lantern 1"], "{word}");
-        let drafts = Page { limit: Some(1), skip: 2, shelf: Shelf::OwnDrafts, ..search(word) };
+        let drafts = Page { limit: Some(1), skip: 2, scope: PostScope::OwnDrafts, ..search(word) };
         assert_eq!(store.titles(bob, drafts.clone()).await, ["hidden lantern 1"], "{word}");
         assert!(store.titles(ada, drafts).await.is_empty(), "{word}");
     }
@@ -106,7 +106,7 @@ pub async fn searches_follow_changes(store: &FreshStore) {
     assert_eq!(store.titles(ada, search("after")).await, ["after it"]);
     store.replace_post(ada, post.id, content("after it", false)).await.unwrap();
     assert!(store.titles(ada, search("after")).await.is_empty());
-    let drafts = Page { shelf: Shelf::OwnDrafts, ..search("after") };
+    let drafts = Page { scope: PostScope::OwnDrafts, ..search("after") };
     assert_eq!(store.titles(ada, drafts.clone()).await, ["after it"]);
     store.delete_post(ada, post.id).await.unwrap();
     assert!(store.titles(ada, drafts).await.is_empty());
@@ -129,8 +129,8 @@ pub async fn a_search_leaves_out_ten_thousand_hits_and_no_more(store: &FreshStor
     }
     for text in ["needle", "ee"] {
         let from = |skip| Page { limit: Some(5), skip, ..search(text) };
-        assert_eq!(store.titles(ada, from(SEARCH_SKIP_BOUND)).await.len(), 5, "{text}");
-        assert_eq!(store.titles(ada, from(SEARCH_SKIP_BOUND + 1)).await, [""; 0], "{text}");
+        assert_eq!(store.titles(ada, from(MAX_SEARCH_SKIP)).await.len(), 5, "{text}");
+        assert_eq!(store.titles(ada, from(MAX_SEARCH_SKIP + 1)).await, [""; 0], "{text}");
     }
 }
 
@@ -171,7 +171,7 @@ pub async fn among_own_drafts_a_search_in_vain_goes_on(store: &FreshStore) {
         store.draft(ada, "hay").await;
     }
     for limit in [None, Some(5)] {
-        let page = |text| Page { limit, shelf: Shelf::OwnDrafts, ..search(text) };
+        let page = |text| Page { limit, scope: PostScope::OwnDrafts, ..search(text) };
         assert_eq!(store.titles(ada, page("needle")).await, ["needle q7"], "{limit:?}");
         assert_eq!(store.titles(ada, page("eed")).await, ["needle q7"], "{limit:?}");
         assert_eq!(store.titles(ada, page("q7")).await, [""; 0], "{limit:?}");

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use post_api::auth::RefreshSecrets;
 use post_api::domain::caller::Caller;
 use post_api::domain::session::{
-    MOST_SESSIONS, NewSession, RotateSession, Rotation, Salt, Session, SessionId,
+    MAX_SESSIONS, NewSession, RotateSession, Rotation, Salt, Session, SessionId,
 };
 use post_api::domain::user::TokensValidFrom;
 
@@ -22,7 +22,7 @@ struct Token {
 fn new_session(caller: Caller, secrets: &RefreshSecrets, now: Timestamp) -> NewSession {
     NewSession {
         user_id: caller.user_id,
-        mark: TokensValidFrom(caller.era.least()),
+        tokens_valid_from: TokensValidFrom(caller.valid_from_range.earliest()),
         family: secrets.family_hash(),
         link: secrets.link_hash(),
         user_agent: "a browser".to_owned(),
@@ -33,7 +33,7 @@ fn new_session(caller: Caller, secrets: &RefreshSecrets, now: Timestamp) -> NewS
 }
 
 async fn begin(store: &FreshStore, caller: Caller, now: Timestamp) -> Token {
-    let secrets = RefreshSecrets::draw().unwrap();
+    let secrets = RefreshSecrets::generate().unwrap();
     let id = store.create_session(new_session(caller, &secrets, now)).await.unwrap().unwrap();
     Token { id, secrets }
 }
@@ -48,7 +48,7 @@ impl Token {
         store: &FreshStore,
         salt: Salt,
         now: Timestamp,
-        first_asked: Timestamp,
+        first_attempt_at: Timestamp,
     ) -> RotateSession {
         let rotation = Rotation {
             id: self.id,
@@ -57,7 +57,7 @@ impl Token {
             next: self.secrets.next(salt).link_hash(),
             salt,
             now,
-            first_asked,
+            first_attempt_at,
             expires_at: now + DAY * 30,
         };
         store.rotate_session(rotation).await.unwrap()
@@ -97,17 +97,21 @@ pub async fn a_session_is_listed_as_it_was_begun(store: &FreshStore) {
 pub async fn a_link_is_good_once_and_repeated_for_ten_seconds(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let first = begin(store, ada, noon()).await;
-    let mark = TokensValidFrom::default();
-    let rotated = RotateSession::Rotated(ada.user_id, mark);
+    let tokens_valid_from = TokensValidFrom::default();
+    let rotated = RotateSession::Rotated(ada.user_id, tokens_valid_from);
     assert_eq!(first.rotate(store, [1; 16], noon()).await, rotated);
     for seconds in [0, 1, 9] {
         // With the salt of the first time, whatever the second brings.
         let repeated = first.rotate(store, [2; 16], after(seconds)).await;
-        assert_eq!(repeated, RotateSession::Repeated(ada.user_id, mark, [1; 16]), "{seconds}");
+        assert_eq!(
+            repeated,
+            RotateSession::Repeated(ada.user_id, tokens_valid_from, [1; 16]),
+            "{seconds}"
+        );
     }
     // Asked for in time, and not answered then.
     let repeated = first.rotate_again(store, [2; 16], after(60), after(9)).await;
-    assert_eq!(repeated, RotateSession::Repeated(ada.user_id, mark, [1; 16]));
+    assert_eq!(repeated, RotateSession::Repeated(ada.user_id, tokens_valid_from, [1; 16]));
     let second = first.next([1; 16]);
     assert_eq!(second.rotate(store, [3; 16], after(20)).await, rotated);
     let third = second.next([3; 16]);
@@ -162,8 +166,8 @@ pub async fn of_many_who_go_on_at_once_all_get_the_same(store: &FreshStore) {
 pub async fn another_secret_ends_nothing(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let first = begin(store, ada, noon()).await;
-    let stranger = Token { id: first.id, secrets: RefreshSecrets::draw().unwrap() };
-    let missing = Token { id: SessionId(4711), secrets: RefreshSecrets::draw().unwrap() };
+    let stranger = Token { id: first.id, secrets: RefreshSecrets::generate().unwrap() };
+    let missing = Token { id: SessionId(4711), secrets: RefreshSecrets::generate().unwrap() };
     for token in [stranger, missing] {
         let refused = token.rotate(store, [1; 16], noon()).await;
         assert_eq!(refused, RotateSession::NoSuchSession);
@@ -226,7 +230,7 @@ pub async fn a_session_ends_with_the_tokens_of_its_account(store: &FreshStore) {
 /// The password was right when it was checked, and is another one now.
 pub async fn a_session_is_not_begun_under_an_old_mark(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    let secrets = RefreshSecrets::draw().unwrap();
+    let secrets = RefreshSecrets::generate().unwrap();
     store.sign_out(ada, noon()).await.unwrap();
     let refused = store.create_session(new_session(ada, &secrets, noon())).await.unwrap();
     assert_eq!(refused, None);
@@ -263,16 +267,16 @@ pub async fn sessions_are_their_owners_to_end(store: &FreshStore) {
 
 pub async fn the_hundred_used_last_are_kept(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    let most = i64::from(MOST_SESSIONS);
+    let latest = i64::from(MAX_SESSIONS);
     let first = begin(store, ada, after(0)).await;
-    for number in 1..most {
+    for number in 1..latest {
         begin(store, ada, after(number)).await;
     }
-    assert_eq!(store.list_sessions(ada, after(most)).await.unwrap().len(), 100);
+    assert_eq!(store.list_sessions(ada, after(latest)).await.unwrap().len(), 100);
     // Used last though it was begun first.
-    first.rotate(store, [1; 16], after(most)).await;
-    let last = begin(store, ada, after(most + 1)).await;
-    let kept = store.list_sessions(ada, after(most + 1)).await.unwrap();
+    first.rotate(store, [1; 16], after(latest)).await;
+    let last = begin(store, ada, after(latest + 1)).await;
+    let kept = store.list_sessions(ada, after(latest + 1)).await.unwrap();
     assert_eq!(kept.len(), 100);
     assert_eq!((kept[0].id, kept[1].id), (last.id, first.id));
     assert_eq!(kept.last().unwrap().used_at, after(2));

@@ -4,15 +4,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use post_api::domain::caller::{Caller, TokenEra};
+use post_api::domain::caller::{Caller, ValidFromRange};
 use post_api::domain::email::Email;
 use post_api::domain::page::Page;
-use post_api::domain::policy::Drafts;
+use post_api::domain::policy::DraftVisibility;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::text::Text;
 use post_api::domain::user::{NewUser, PasswordHash, TokensValidFrom, UserId};
 use post_api::domain::vote::{Direction, Vote, VoteOutcome};
-use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::migrate::{SchemaAdmin as _, migrate};
 use post_api::store::postgres::PostgresStore;
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use post_api::store::{CreateUser, Result, Store, StoreError};
@@ -166,12 +166,16 @@ pub fn new_user(name: &str) -> NewUser {
 
 /// Someone who sees no drafts but their own.
 pub fn caller(user_id: UserId) -> Caller {
-    Caller { user_id, drafts: Drafts::Private, era: TokenEra::default() }
+    Caller {
+        user_id,
+        drafts: DraftVisibility::Private,
+        valid_from_range: ValidFromRange::default(),
+    }
 }
 
 /// The same caller where drafts are visible to all.
 pub fn seeing_drafts(caller: Caller) -> Caller {
-    Caller { drafts: Drafts::Visible, ..caller }
+    Caller { drafts: DraftVisibility::Visible, ..caller }
 }
 
 pub fn text(text: &str) -> Text {
@@ -198,14 +202,14 @@ pub fn search(text: &str) -> Page {
 }
 
 /// The same caller with a token that was issued under this mark.
-pub fn with_mark(caller: Caller, mark: TokensValidFrom) -> Caller {
-    Caller { era: TokenEra::of(mark), ..caller }
+pub fn with_mark(caller: Caller, tokens_valid_from: TokensValidFrom) -> Caller {
+    Caller { valid_from_range: ValidFromRange::of(tokens_valid_from), ..caller }
 }
 
 #[track_caller]
 pub fn assert_gone<T: std::fmt::Debug>(outcome: Result<T>) {
     match outcome {
-        Err(StoreError::CallerGone) => {}
+        Err(StoreError::CallerRejected) => {}
         other => panic!("the caller is not gone: {other:?}"),
     }
 }

@@ -10,16 +10,17 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::auth::{Algorithm, Keys, Passwords, Strength, Tokens, Unanswered};
+use post_api::auth::{Algorithm, Argon2Params, InterruptedRefreshes, Keys, Passwords, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::http::{
-    App, Background, LargeAnswers, LargeBodies, Origins, Pages, Shell, Shelled, TrustedProxies,
+    AllowedOrigins, AppService, AppState, Background, BodyMemory, LargeResponses, MiddlewareConfig,
+    Pages, TrustedProxies,
 };
-use post_api::rate_limits::{RateLimits, Rates, Stopwatch, StoredFailures};
+use post_api::rate_limits::{MonotonicClock, RateLimitConfig, RateLimits, StoredFailures};
 use post_api::store::Store;
-use post_api::store::migrate::{Admin, migrate};
+use post_api::store::migrate::{SchemaAdmin, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use rusqlite::Connection;
@@ -37,7 +38,7 @@ pub const PASSWORD: &str = "plum lantern 83 quay";
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The cheapest hash there is: tests are about other things.
-pub const CHEAP: Strength = Strength { memory_kib: 8, iterations: 1, parallelism: 1 };
+pub const CHEAP: Argon2Params = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };
 
 /// What every [`TestApp`] signs with.
 pub const SECRET: &str = "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";
@@ -47,14 +48,14 @@ pub struct Setup {
     pub engine: Engine,
     pub keys: fn() -> Keys,
     pub policy: Policy,
-    pub strength: Strength,
+    pub strength: Argon2Params,
     /// Threads that hash; each has a queue of its own length.
     pub threads: usize,
-    pub origins: Origins,
-    pub large_bodies: LargeBodies,
-    pub large_answers: LargeAnswers,
+    pub origins: AllowedOrigins,
+    pub body_memory: BodyMemory,
+    pub large_responses: LargeResponses,
     /// Tests that are about other things write as often as they like.
-    pub rates: Option<Rates>,
+    pub rates: Option<RateLimitConfig>,
     pub trusted_proxies: TrustedProxies,
     pub pages: bool,
     pub root_path: String,
@@ -88,9 +89,9 @@ impl Default for Setup {
             policy: Policy::default(),
             strength: CHEAP,
             threads: 1,
-            origins: Origins::Any,
-            large_bodies: LargeBodies::default(),
-            large_answers: LargeAnswers::default(),
+            origins: AllowedOrigins::Any,
+            body_memory: BodyMemory::default(),
+            large_responses: LargeResponses::default(),
             rates: None,
             trusted_proxies: TrustedProxies::default(),
             pages: true,
@@ -102,7 +103,7 @@ impl Default for Setup {
 pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub store: Arc<dyn Store>,
-    routes: Shelled,
+    routes: AppService,
     keys: fn() -> Keys,
     /// The database goes when the test ends.
     place: Place,
@@ -145,7 +146,7 @@ impl TestApp {
 
     fn build(setup: Setup, clock: Arc<TestClock>, store: Arc<dyn Store>, place: Place) -> Self {
         let threads = NonZeroUsize::new(setup.threads).unwrap();
-        let app = App {
+        let app = AppState {
             store: store.clone(),
             passwords: Passwords::new(setup.strength, threads).unwrap(),
             tokens: tokens((setup.keys)(), &clock),
@@ -153,15 +154,15 @@ impl TestApp {
             policy: setup.policy,
             rate_limits: rate_limits(setup.rates, &clock, &store),
             background: Background::default(),
-            unanswered: Unanswered::default(),
+            interrupted_refreshes: InterruptedRefreshes::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
-            large_answers: setup.large_answers,
+            large_responses: setup.large_responses,
             root_path: setup.root_path,
         };
-        let shell = Shell {
+        let shell = MiddlewareConfig {
             origins: setup.origins,
             access_log: false,
-            large_bodies: setup.large_bodies,
+            body_memory: setup.body_memory,
             trusted_proxies: setup.trusted_proxies,
         };
         let routes = api::routes(app, shell, setup.pages);
@@ -210,7 +211,7 @@ impl TestApp {
     }
 
     /// What an operator has of the same database.
-    pub async fn admin(&self) -> Box<dyn Admin> {
+    pub async fn admin(&self) -> Box<dyn SchemaAdmin> {
         match &self.place {
             Place::Folder(folder) => Box::new(SqliteAdmin::new(&folder.path().join("posts.db"))),
             Place::Postgres(database) => {
@@ -288,7 +289,7 @@ impl TestApp {
     }
 
     /// Everything it serves, for a listener.
-    pub fn routes(&self) -> Shelled {
+    pub fn routes(&self) -> AppService {
         self.routes.clone()
     }
 
@@ -303,7 +304,7 @@ impl TestApp {
         Self::send_to(self.routes.of_peer((peer, 4711).into(), false), request).await
     }
 
-    async fn send_to(routes: Shelled, request: Request<Body>) -> Answer {
+    async fn send_to(routes: AppService, request: Request<Body>) -> Answer {
         let response = routes.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
@@ -339,8 +340,12 @@ async fn open_store(engine: Engine) -> (Arc<dyn Store>, Place) {
 }
 
 /// By the same clock as everything else.
-fn rate_limits(rates: Option<Rates>, clock: &Arc<TestClock>, store: &Arc<dyn Store>) -> RateLimits {
-    let stopwatch: Arc<dyn Stopwatch> = clock.clone();
+fn rate_limits(
+    rates: Option<RateLimitConfig>,
+    clock: &Arc<TestClock>,
+    store: &Arc<dyn Store>,
+) -> RateLimits {
+    let stopwatch: Arc<dyn MonotonicClock> = clock.clone();
     let failures = StoredFailures { store: Arc::clone(store), clock: clock.clone() };
     let limits = |rates| RateLimits::new(&rates, &stopwatch, Arc::new(failures), [7; 32]);
     rates.map_or_else(RateLimits::off, limits)

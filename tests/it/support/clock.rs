@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use post_api::clock::Clock;
-use post_api::rate_limits::Stopwatch;
+use post_api::rate_limits::MonotonicClock;
 
 const BEGINNING: i64 = 1_738_324_800_123_456;
 
@@ -36,7 +36,7 @@ impl Clock for TestClock {
     }
 }
 
-impl Stopwatch for TestClock {
+impl MonotonicClock for TestClock {
     fn elapsed(&self) -> Duration {
         let microseconds = self.microseconds.load(Ordering::SeqCst) - BEGINNING;
         Duration::from_micros(microseconds.try_into().unwrap())

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use post_api::clock::Clock as _;
-use post_api::store::migrate::{Admin as _, migrate};
+use post_api::store::migrate::{SchemaAdmin as _, migrate};
 use post_api::store::postgres::{Address, PostgresAdmin, connect};
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 

@@ -5,17 +5,19 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use post_api::http::{LargeBodies, Limits, Origins, Shell, Shelled, Tls, TrustedProxies, serve};
+use post_api::http::{
+    AllowedOrigins, AppService, BodyMemory, Limits, MiddlewareConfig, Tls, TrustedProxies, serve,
+};
 use tokio::sync::oneshot;
 
 use super::Wire;
 
 /// For routes of a test's own.
-pub fn shell() -> Shell {
-    Shell {
-        origins: Origins::Any,
+pub fn shell() -> MiddlewareConfig {
+    MiddlewareConfig {
+        origins: AllowedOrigins::Any,
         access_log: false,
-        large_bodies: LargeBodies::default(),
+        body_memory: BodyMemory::default(),
         trusted_proxies: TrustedProxies::default(),
     }
 }
@@ -29,12 +31,12 @@ pub struct Served {
 
 impl Served {
     /// On a free port, with a runtime of its own: a test may wait for it without letting go.
-    pub fn start(routes: Shelled, limits: Limits) -> Self {
+    pub fn start(routes: AppService, limits: Limits) -> Self {
         Self::start_within(None, routes, limits)
     }
 
     /// The same within TLS.
-    pub fn start_within(tls: Option<Arc<Tls>>, routes: Shelled, limits: Limits) -> Self {
+    pub fn start_within(tls: Option<Arc<Tls>>, routes: AppService, limits: Limits) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel();

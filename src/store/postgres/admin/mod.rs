@@ -24,8 +24,8 @@ use super::address::Address;
 use super::connect::connect;
 use crate::store::Result;
 use crate::store::migrate::{
-    Admin, Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, Step,
-    Whose, position, steps_up,
+    Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin,
+    SignOutTarget, Step, position, steps_up,
 };
 
 pub use lock::Patience;
@@ -142,7 +142,7 @@ impl Standing {
 }
 
 #[async_trait]
-impl Admin for PostgresAdmin {
+impl SchemaAdmin for PostgresAdmin {
     fn migrations(&self) -> &'static [Migration] {
         self.migrations
     }
@@ -221,19 +221,19 @@ impl Admin for PostgresAdmin {
         Ok(counts::find_wrong(&self.client).await?)
     }
 
-    async fn sign_out(&mut self, whose: Whose<'_>, now: Timestamp) -> Result<u64> {
+    async fn sign_out(&mut self, whose: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
         const EVERYBODY: &str = "UPDATE users SET tokens_valid_from =
             greatest($1, tokens_valid_from + interval '1 microsecond')";
         const ONE: &str = "UPDATE users SET tokens_valid_from =
             greatest($1, tokens_valid_from + interval '1 microsecond') WHERE email = $2";
         let signed_out = match whose {
-            Whose::Everybodys => self.client.execute(EVERYBODY, &[&now]).await?,
-            Whose::Of(email) => self.client.execute(ONE, &[&now, &email.as_str()]).await?,
+            SignOutTarget::AllUsers => self.client.execute(EVERYBODY, &[&now]).await?,
+            SignOutTarget::Of(email) => self.client.execute(ONE, &[&now, &email.as_str()]).await?,
         };
         Ok(signed_out)
     }
 
-    async fn remarks(&mut self) -> Result<Vec<String>> {
+    async fn notes(&mut self) -> Result<Vec<String>> {
         let history = history::read(&self.client).await?.unwrap_or_default();
         if !history.has(search::REVISION) {
             return Ok(Vec::new());

@@ -107,12 +107,12 @@ fn a_member_that_errs_leaves_nothing_behind() {
     let (first, first_answer) = inserting(1);
     let (erring, erring_answer) = member(|connection| {
         insert(connection, 2)?;
-        Err(StoreError::CallerGone)
+        Err(StoreError::CallerRejected)
     });
     let (last, last_answer) = inserting(3);
     database.write([first, erring, last]);
     assert!(succeeded(first_answer));
-    assert!(matches!(refusal(erring_answer), StoreError::CallerGone));
+    assert!(matches!(refusal(erring_answer), StoreError::CallerRejected));
     assert!(succeeded(last_answer));
     assert_eq!(database.numbers(), [1, 3]);
 }

@@ -1,6 +1,6 @@
 //! Passwords that are tried.
 
-use post_api::rate_limits::Rates;
+use post_api::rate_limits::RateLimitConfig;
 use serde_json::{Value, json};
 
 use super::{
@@ -12,7 +12,7 @@ const WRONG: &str = "a wrong password";
 
 #[tokio::test]
 async fn guessing_from_one_address_ends() {
-    let app = limited(Rates::default()).await;
+    let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for _ in 0..20 {
         let answer = app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
@@ -36,7 +36,7 @@ async fn guessing_from_one_address_ends() {
 /// A hundred failures from a hundred addresses guard the account; the owner comes from another one.
 #[tokio::test]
 async fn guessing_from_many_addresses_ends_and_the_owner_gets_in() {
-    let app = limited(Rates::default()).await;
+    let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for round in 0..4 {
         for number in 0..25 {
@@ -61,7 +61,11 @@ async fn guessing_from_many_addresses_ends_and_the_owner_gets_in() {
 /// where they were known before.
 #[tokio::test]
 async fn an_account_has_a_limit_of_its_own() {
-    let app = limited(Rates { login_account: Some(rate(30, 60)), ..Rates::default() }).await;
+    let app = limited(RateLimitConfig {
+        login_account: Some(rate(30, 60)),
+        ..RateLimitConfig::default()
+    })
+    .await;
     app.sign_up("ada").await;
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     for number in 0..30 {
@@ -80,7 +84,11 @@ async fn an_account_has_a_limit_of_its_own() {
 /// Guessing at the same moment gets no further: every check that is under way may be a failure.
 #[tokio::test]
 async fn guessing_all_at_once_gets_no_further() {
-    let rates = Rates { login_max_failures: 10, login_address: None, ..Rates::default() };
+    let rates = RateLimitConfig {
+        login_max_failures: 10,
+        login_address: None,
+        ..RateLimitConfig::default()
+    };
     let app = limited(rates).await;
     app.sign_up("ada").await;
     for _ in 0..5 {
@@ -95,8 +103,11 @@ async fn guessing_all_at_once_gets_no_further() {
 /// Status, headers and body of every attempt, whether the account exists or not.
 #[tokio::test]
 async fn unknown_accounts_are_limited_like_known_ones() {
-    let rates =
-        Rates { login_max_failures: 30, login_account: Some(rate(50, 60)), ..Rates::default() };
+    let rates = RateLimitConfig {
+        login_max_failures: 30,
+        login_account: Some(rate(50, 60)),
+        ..RateLimitConfig::default()
+    };
     let mut seen = Vec::new();
     for has_account in [true, false] {
         let app = limited(rates).await;
@@ -122,7 +133,7 @@ async fn unknown_accounts_are_limited_like_known_ones() {
 /// A network of IPv6 is one client, and the next one another.
 #[tokio::test]
 async fn ipv6_counts_by_its_first_64_bits() {
-    let app = limited(Rates::default()).await;
+    let app = limited(RateLimitConfig::default()).await;
     for number in 0..20 {
         app.log_in_from(&format!("2001:db8:1:2::{number:x}"), ADA, WRONG).await.expect(403);
     }
@@ -139,7 +150,7 @@ async fn ipv6_counts_by_its_first_64_bits() {
 /// A form that does not fit is no try.
 #[tokio::test]
 async fn who_tries_no_password_is_not_counted() {
-    let app = limited(Rates::default()).await;
+    let app = limited(RateLimitConfig::default()).await;
     for _ in 0..50 {
         app.log_in_from(GUESSER, ADA, "").await.expect(422);
     }
@@ -152,7 +163,7 @@ async fn who_tries_no_password_is_not_counted() {
 
 #[tokio::test]
 async fn right_passwords_are_never_too_many() {
-    let app = limited(Rates::default()).await;
+    let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for _ in 0..400 {
         let answer = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
@@ -173,7 +184,7 @@ async fn without_limits_nobody_is_refused() {
 /// Whoever has a token tries passwords here instead.
 #[tokio::test]
 async fn passwords_that_confirm_are_tried_no_more_often() {
-    let app = limited(Rates::default()).await;
+    let app = limited(RateLimitConfig::default()).await;
     let ada = app.signed_in("ada").await;
     let with_token = |method: &str, path: &str, body: &Value| {
         let mut request = json_request(method, path, body);
@@ -205,9 +216,9 @@ async fn passwords_that_confirm_are_tried_no_more_often() {
 /// What one process has counted another knows, and so does the next start.
 #[tokio::test]
 async fn failures_in_a_row_are_counted_for_all_processes_together() {
-    let app = limited(Rates::default()).await;
+    let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
-    let rates = Some(Rates::default());
+    let rates = Some(RateLimitConfig::default());
     let replica = app.replica_with(Setup { rates, ..Setup::default() });
     for number in 0..100 {
         let process = if number % 2 == 0 { &app } else { &replica };
@@ -227,7 +238,11 @@ async fn failures_in_a_row_are_counted_for_all_processes_together() {
 /// From where it is known an account stays known when it takes another address.
 #[tokio::test]
 async fn another_address_does_not_make_the_owner_a_stranger() {
-    let app = limited(Rates { login_account: Some(rate(3, 3600)), ..Rates::default() }).await;
+    let app = limited(RateLimitConfig {
+        login_account: Some(rate(3, 3600)),
+        ..RateLimitConfig::default()
+    })
+    .await;
     let ada = app.signed_in("ada").await;
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     ada.change_email("ada@example.org").await.expect(200);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use post_api::http::TrustedProxies;
-use post_api::rate_limits::{Rate, Rates};
+use post_api::rate_limits::{Rate, RateLimitConfig};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, Setup, TestApp};
@@ -30,11 +30,11 @@ fn other(number: usize) -> String {
     format!("192.0.2.{number}")
 }
 
-async fn limited(rates: Rates) -> TestApp {
+async fn limited(rates: RateLimitConfig) -> TestApp {
     TestApp::set_up(Setup { rates: Some(rates), ..Setup::default() }).await
 }
 
-async fn behind(proxies: &str, rates: Rates) -> TestApp {
+async fn behind(proxies: &str, rates: RateLimitConfig) -> TestApp {
     let trusted_proxies = TrustedProxies::parse(proxies).unwrap();
     TestApp::set_up(Setup { rates: Some(rates), trusted_proxies, ..Setup::default() }).await
 }

@@ -2,15 +2,19 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use post_api::rate_limits::Rates;
+use post_api::rate_limits::RateLimitConfig;
 use serde_json::json;
 
 use super::{GUESSER, OWNER, assert_refused, assert_silent, limited, rate, sign_up_of};
 use crate::support::{Answer, PASSWORD, Persona, TestApp};
 
 async fn few() -> TestApp {
-    limited(Rates { sign_up: Some(rate(3, 60)), writes: Some(rate(6, 60)), ..Rates::default() })
-        .await
+    limited(RateLimitConfig {
+        sign_up: Some(rate(3, 60)),
+        writes: Some(rate(6, 60)),
+        ..RateLimitConfig::default()
+    })
+    .await
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Whose address counts, with proxies in between. How the headers are read is tested where it is done.
 
 use axum::http::HeaderValue;
-use post_api::rate_limits::Rates;
+use post_api::rate_limits::RateLimitConfig;
 
 use super::{behind, rate, sign_up_of};
 use crate::support::{Answer, TestApp};
@@ -9,7 +9,8 @@ use crate::support::{Answer, TestApp};
 const PROXIES: &str = "10.0.0.0/8, 2001:db8:1::/48";
 
 async fn few() -> TestApp {
-    behind(PROXIES, Rates { sign_up: Some(rate(1, 60)), ..Rates::default() }).await
+    behind(PROXIES, RateLimitConfig { sign_up: Some(rate(1, 60)), ..RateLimitConfig::default() })
+        .await
 }
 
 /// Signs up over a connection from the peer that says this.

@@ -135,7 +135,7 @@ async fn of_many_changes_at_once_with_one_token_one_succeeds() {
 }
 
 async fn confirming() -> TestApp {
-    let policy = Policy { confirmed_deletion: true, ..Policy::default() };
+    let policy = Policy { delete_requires_password: true, ..Policy::default() };
     TestApp::set_up(Setup { policy, ..Setup::default() }).await
 }
 

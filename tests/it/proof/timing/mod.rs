@@ -41,20 +41,20 @@ const OLDER: usize = 8;
 /// Rounds before those that count.
 const FIRST: usize = 20;
 
-type Strength = [(&'static str, &'static str); 3];
+type Argon2Params = [(&'static str, &'static str); 3];
 
-const fn strength(memory: &'static str, passes: &'static str, lanes: &'static str) -> Strength {
+const fn strength(memory: &'static str, passes: &'static str, lanes: &'static str) -> Argon2Params {
     [("ARGON2_MEMORY_KIB", memory), ("ARGON2_ITERATIONS", passes), ("ARGON2_PARALLELISM", lanes)]
 }
 
 /// Dear enough to stand out from everything else that a login takes on a busy machine.
-const DEAR: Strength = strength("16384", "1", "1");
+const DEAR: Argon2Params = strength("16384", "1", "1");
 
 /// Cheap enough that everything else that a login takes is not lost in it.
-const CHEAP: Strength = strength("1024", "1", "1");
+const CHEAP: Argon2Params = strength("1024", "1", "1");
 
 /// What a new installation has.
-const DEFAULT: Strength = strength("65536", "3", "4");
+const DEFAULT: Argon2Params = strength("65536", "3", "4");
 
 /// Refused logins of one kind: whom they name, and how long each took in microseconds.
 struct Kind {
@@ -187,7 +187,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// On a service with a database of its own, which `execute` reaches behind its back.
 fn compare(
     mut effort: Effort,
-    start: impl Fn(Strength) -> Service,
+    start: impl Fn(Argon2Params) -> Service,
     execute: &dyn Fn(&Service, &str),
 ) {
     let mut dice = Dice::new(effort.seed());
@@ -265,7 +265,7 @@ fn the_time_of_a_refused_login_does_not_tell_who_has_an_account_on_sqlite() {
 #[test]
 fn the_time_of_a_refused_login_does_not_tell_who_has_an_account_on_postgresql() {
     let database = Cluster::shared().database();
-    let start = |strength: Strength| {
+    let start = |strength: Argon2Params| {
         let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
         Service::start(&[&settings[..], &strength].concat())
     };

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use post_api::store::migrate::{
-    Admin, Applied, Direction, MigrateError, Migration, POSTGRES, SQLITE, Step, find_target,
+    Applied, Direction, MigrateError, Migration, POSTGRES, SQLITE, SchemaAdmin, Step, find_target,
     migrate, position, revision_at,
 };
 use post_api::store::sqlite::SqliteAdmin;

@@ -1,6 +1,6 @@
 //! What the embedded schema holds by itself, whoever writes: an operator's SQL is no request.
 
-use post_api::store::migrate::{Admin as _, SQLITE};
+use post_api::store::migrate::{SQLITE, SchemaAdmin as _};
 use rusqlite::ErrorCode;
 
 use super::{Place, SAMPLE, count};

@@ -1,6 +1,6 @@
 //! Databases of the reference: recognised, adopted, given back; others refused.
 
-use post_api::store::migrate::{Admin as _, MigrateError, POSTGRES, POSTGRES_ADOPTED};
+use post_api::store::migrate::{MigrateError, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin as _};
 
 use super::database::{Database, assert_same};
 use crate::store::stores::noon;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use post_api::store::migrate::{Admin as _, POSTGRES};
+use post_api::store::migrate::{POSTGRES, SchemaAdmin as _};
 use post_api::store::postgres::statements;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;

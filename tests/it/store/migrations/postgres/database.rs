@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use post_api::store::migrate::{Admin as _, MigrateResult, Step, migrate};
+use post_api::store::migrate::{MigrateResult, SchemaAdmin as _, Step, migrate};
 use post_api::store::postgres::{Address, PostgresAdmin};
 use tokio_postgres::{Client, NoTls};
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use post_api::domain::user::UserId;
-use post_api::store::migrate::{Admin as _, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED};
+use post_api::store::migrate::{
+    MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin as _,
+};
 use post_api::store::postgres::{Address, Patience, PostgresAdmin, PostgresStore, statements};
 use post_api::store::{Readiness, Store as _, StoreError};
 

@@ -20,7 +20,7 @@ mod search;
 mod shapes;
 
 use post_api::store::migrate::{
-    Admin as _, Applied, Direction, MigrateError, Migration, POSTGRES, Step, migrate,
+    Applied, Direction, MigrateError, Migration, POSTGRES, SchemaAdmin as _, Step, migrate,
 };
 
 use tokio_postgres::error::SqlState;

@@ -1,6 +1,6 @@
 //! The index of searches, which needs what not every role may have.
 
-use post_api::store::migrate::{Admin as _, POSTGRES};
+use post_api::store::migrate::{POSTGRES, SchemaAdmin as _};
 
 use super::database::Database;
 
@@ -19,23 +19,23 @@ async fn without_the_extension_the_upgrade_says_so_and_catches_up_later() {
     let database = Database::fresh();
     let restricted = without_rights(&database).await;
     restricted.go_to(POSTGRES.len()).await;
-    let remarks = restricted.admin().await.remarks().await.unwrap();
-    assert_eq!(remarks.len(), 1, "{remarks:?}");
-    assert!(remarks[0].contains("have a superuser run CREATE EXTENSION pg_trgm"), "{remarks:?}");
+    let notes = restricted.admin().await.notes().await.unwrap();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("have a superuser run CREATE EXTENSION pg_trgm"), "{notes:?}");
     assert_eq!(database.number(HAS_INDEX).await, 0);
     restricted.assert_sound().await;
 
     // A schema that the role may not look into is no help.
     database.run("CREATE SCHEMA elsewhere; CREATE EXTENSION pg_trgm SCHEMA elsewhere").await;
     restricted.go_to(POSTGRES.len()).await;
-    assert_eq!(restricted.admin().await.remarks().await.unwrap(), remarks);
+    assert_eq!(restricted.admin().await.notes().await.unwrap(), notes);
     restricted.assert_sound().await;
 
     database.run("GRANT USAGE ON SCHEMA elsewhere TO PUBLIC").await;
     let differences = restricted.admin().await.schema_differences().await.unwrap();
     assert_eq!(differences.len(), 1, "{differences:?}");
     restricted.go_to(POSTGRES.len()).await;
-    assert_eq!(restricted.admin().await.remarks().await.unwrap(), [""; 0]);
+    assert_eq!(restricted.admin().await.notes().await.unwrap(), [""; 0]);
     assert_eq!(database.number(HAS_INDEX).await, 1);
     restricted.assert_sound().await;
 

@@ -4,9 +4,9 @@ use std::error::Error;
 
 /// The error with what lies below it, for the log: what is on top says only that something failed.
 #[must_use]
-pub fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let error_chain = std::iter::successors(Some(error), |error| (*error).source());
+    error_chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -24,6 +24,6 @@ mod tests {
             "an event was lost",
             Some(Box::new(Layer("a query failed", Some(deepest.into())))),
         );
-        assert_eq!(with_causes(&error), "an event was lost: a query failed: permission denied");
+        assert_eq!(error_chain(&error), "an event was lost: a query failed: permission denied");
     }
 }

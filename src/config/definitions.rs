@@ -71,7 +71,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("DATABASE_NAME", "", "PostgreSQL database."),
     setting("DATABASE_USERNAME", "", "PostgreSQL role."),
     setting(
-        "DATABASE_PREPARED",
+        "DATABASE_PREPARED_STATEMENTS",
         "on",
         "Whether statements stay prepared on their connections to PostgreSQL. `off` for a pooler in transaction mode; `statement_timeout` and `lock_timeout` are then for the role or the pooler to set.",
     ),
@@ -109,7 +109,7 @@ pub const SETTINGS: &[Setting] = &[
         "`reference` presets the five settings below for clients of the reference; each can still be set alone. A weak `SECRET_KEY` is then warned about instead of refused: its tokens are in use.",
     ),
     preset(
-        "DRAFTS",
+        "DRAFT_VISIBILITY",
         "private",
         "visible",
         "`private`: a draft exists for its owner only. `visible`: everybody sees it.",
@@ -129,7 +129,7 @@ pub const SETTINGS: &[Setting] = &[
         "Words that no new password may contain, in whatever case, separated by commas: what is guessed first here, such as the names of the service, its owner and its town. Three characters or more each.",
     ),
     setting(
-        "CONFIRM_DELETION",
+        "DELETE_REQUIRES_PASSWORD",
         "off",
         "Whether the deletion of an account asks for its password, in the header `X-Confirm-Password` or as `current_password` in the body.",
     ),
@@ -151,7 +151,7 @@ pub const SETTINGS: &[Setting] = &[
         "Whether wrong passwords, new accounts and writes are limited, as the settings below say. Each of those is a number and a time, `20/5m`: so many at once, and as many again in each such time (`s`, `m`, `h`; 24 hours at most), one by one; or `off`. Beyond it the answer is 429. Each process counts for itself.",
     ),
     setting(
-        "RATE_LIMIT_LOGIN_ADDRESS",
+        "RATE_LIMIT_LOGIN_IP",
         "20/5m",
         "Wrong passwords from one client: an address of IPv4, or a /64 network of IPv6.",
     ),
@@ -161,12 +161,12 @@ pub const SETTINGS: &[Setting] = &[
         "Wrong passwords for one account, from all clients together. Clients that have logged in to it are let through.",
     ),
     setting(
-        "LOGIN_MAX_FAILURES",
+        "LOGIN_LOCKOUT_THRESHOLD",
         "100",
         "Wrong passwords in a row, 1 to 100, after which an account is guarded until somebody logs in to it.",
     ),
     setting(
-        "RATE_LIMIT_LOGIN_GUARDED",
+        "RATE_LIMIT_LOGIN_LOCKED",
         "5/1h",
         "Wrong passwords from one client for a guarded account; those before it was guarded count. `off` guards none.",
     ),

@@ -18,21 +18,21 @@ const PLACES: usize = 4096;
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
 /// When exchanges that have failed for faults of ours were first asked for, by the hash of the whole token.
-pub struct Unanswered {
+pub struct InterruptedRefreshes {
     since: Cache<TokenHash, Timestamp>,
 }
 
-impl Unanswered {
+impl InterruptedRefreshes {
     /// When the exchange was first asked for, if it is asked for now.
     #[must_use]
-    pub fn first_asked(&self, token: &TokenHash, now: Timestamp) -> Timestamp {
+    pub fn first_attempt_at(&self, token: &TokenHash, now: Timestamp) -> Timestamp {
         let earlier = self.since.get(token);
         earlier.filter(|first| now.duration_since(*first) <= LONGEST).unwrap_or(now)
     }
 
     /// The exchange that was first asked for then has failed for a fault of ours.
-    pub fn remember(&self, token: TokenHash, first_asked: Timestamp) {
-        self.since.insert(token, first_asked);
+    pub fn remember(&self, token: TokenHash, first_attempt_at: Timestamp) {
+        self.since.insert(token, first_attempt_at);
     }
 
     /// The exchange has an answer.
@@ -41,7 +41,7 @@ impl Unanswered {
     }
 }
 
-impl Default for Unanswered {
+impl Default for InterruptedRefreshes {
     fn default() -> Self {
         Self { since: Cache::new(PLACES) }
     }
@@ -57,31 +57,39 @@ mod tests {
 
     #[test]
     fn repeats_count_from_the_first_until_there_is_an_answer() {
-        let unanswered = Unanswered::default();
-        assert_eq!(unanswered.first_asked(&[1; 32], at(0)), at(0));
-        assert_eq!(unanswered.first_asked(&[1; 32], at(11)), at(11), "nothing has failed");
-        unanswered.remember([1; 32], at(11));
-        assert_eq!(unanswered.first_asked(&[1; 32], at(311)), at(11));
-        assert_eq!(unanswered.first_asked(&[2; 32], at(12)), at(12), "another");
-        unanswered.forget(&[1; 32]);
-        assert_eq!(unanswered.first_asked(&[1; 32], at(20)), at(20));
+        let interrupted_refreshes = InterruptedRefreshes::default();
+        assert_eq!(interrupted_refreshes.first_attempt_at(&[1; 32], at(0)), at(0));
+        assert_eq!(
+            interrupted_refreshes.first_attempt_at(&[1; 32], at(11)),
+            at(11),
+            "nothing has failed"
+        );
+        interrupted_refreshes.remember([1; 32], at(11));
+        assert_eq!(interrupted_refreshes.first_attempt_at(&[1; 32], at(311)), at(11));
+        assert_eq!(interrupted_refreshes.first_attempt_at(&[2; 32], at(12)), at(12), "another");
+        interrupted_refreshes.forget(&[1; 32]);
+        assert_eq!(interrupted_refreshes.first_attempt_at(&[1; 32], at(20)), at(20));
     }
 
     #[test]
     fn a_fault_that_lasts_is_forgotten() {
-        let unanswered = Unanswered::default();
-        unanswered.remember([1; 32], at(0));
-        assert_eq!(unanswered.first_asked(&[1; 32], at(301)), at(301));
+        let interrupted_refreshes = InterruptedRefreshes::default();
+        interrupted_refreshes.remember([1; 32], at(0));
+        assert_eq!(interrupted_refreshes.first_attempt_at(&[1; 32], at(301)), at(301));
     }
 
     #[test]
     fn so_many_are_remembered_and_no_more() {
-        let unanswered = Unanswered::default();
+        let interrupted_refreshes = InterruptedRefreshes::default();
         for number in 0..100_000_u64 {
             let mut token = [0; 32];
             token[..8].copy_from_slice(&number.to_be_bytes());
-            unanswered.remember(token, at(0));
+            interrupted_refreshes.remember(token, at(0));
         }
-        assert!(unanswered.since.len() <= PLACES, "{}", unanswered.since.len());
+        assert!(
+            interrupted_refreshes.since.len() <= PLACES,
+            "{}",
+            interrupted_refreshes.since.len()
+        );
     }
 }

@@ -26,14 +26,14 @@ use crate::domain::page::PostList;
 use crate::domain::post::PostWithVotes;
 
 /// What is no larger is not counted: a connection has so much for each of its streams anyway.
-pub(super) const LARGE: usize = 64 * 1024;
+pub(super) const LARGE_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// What is handed on at once, and cannot be taken back: the largest frame of HTTP/2.
 const PIECE: usize = 16 * 1024;
 
 /// The room that large answers have, from their handler until they are read.
 #[derive(Debug, Clone)]
-pub struct LargeAnswers {
+pub struct LargeResponses {
     /// In bytes.
     room: Arc<Semaphore>,
     together: u32,
@@ -45,20 +45,20 @@ pub struct LargeAnswers {
 
 /// Marks an answer whose bytes exist once, however many read them.
 #[derive(Clone)]
-pub(super) struct KeptOnce;
+pub(super) struct StaticBody;
 
 /// Marks an answer that has its room.
 #[derive(Clone)]
-struct Admitted;
+struct Budgeted;
 
-impl Default for LargeAnswers {
+impl Default for LargeResponses {
     /// A list of 8 MiB must be read at 70 KB a second.
     fn default() -> Self {
         Self::new(256 * 1024 * 1024, Duration::from_mins(2))
     }
 }
 
-impl LargeAnswers {
+impl LargeResponses {
     /// So many bytes for all of them, and so long for each to be read.
     #[must_use]
     pub fn new(together: u32, time: Duration) -> Self {
@@ -85,8 +85,8 @@ impl LargeAnswers {
     where
         T: Serialize + Send + 'static,
     {
-        let bytes = posts.weight();
-        if bytes <= LARGE {
+        let bytes = posts.byte_len();
+        if bytes <= LARGE_RESPONSE_BYTES {
             let body = posts.write_once(|posts| json_of(bytes, &show(posts)));
             return Ok(json_response_with(StatusCode::OK, body));
         }
@@ -107,16 +107,16 @@ impl LargeAnswers {
         let more = self.share(length(&response)).saturating_sub(self.share(bytes));
         share.merge(self.take(more).ok_or(ApiError::Overloaded)?);
         let mut response = self.hold(response, share);
-        response.extensions_mut().insert(Admitted);
+        response.extensions_mut().insert(Budgeted);
         Ok(response)
     }
 
     /// Gives a large answer its share of the room, or refuses it.
     pub(super) fn admit(&self, method: &Method, response: Response) -> Response {
         let marks = response.extensions();
-        if length(&response) <= LARGE
-            || marks.get::<KeptOnce>().is_some()
-            || marks.get::<Admitted>().is_some()
+        if length(&response) <= LARGE_RESPONSE_BYTES
+            || marks.get::<StaticBody>().is_some()
+            || marks.get::<Budgeted>().is_some()
         {
             return response;
         }
@@ -160,7 +160,7 @@ fn length(response: &Response) -> usize {
 /// An answer that was not read in its time.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was taken back")]
-struct TakenBack;
+struct ResponseExpired;
 
 /// Whoever has to write it asks a body for nothing while its client gives it no room. So what it
 /// holds is where a timer finds it as well.
@@ -210,7 +210,7 @@ impl Held {
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, axum::Error>> {
         while self.rest.is_empty() {
             let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-            let frame = frame.unwrap_or_else(|| Err(axum::Error::new(TakenBack)))?;
+            let frame = frame.unwrap_or_else(|| Err(axum::Error::new(ResponseExpired)))?;
             self.rest = frame.into_data().unwrap_or_default();
         }
         let piece = self.rest.split_to(self.rest.len().min(PIECE));
@@ -231,7 +231,7 @@ impl http_body::Body for LargeBody {
         }
         let piece = match lock(&self.held).as_mut() {
             Some(held) => ready!(held.poll_piece(context)),
-            None => Err(axum::Error::new(TakenBack)),
+            None => Err(axum::Error::new(ResponseExpired)),
         };
         let length = piece.as_ref().map_or(self.left, Bytes::len);
         self.left = self.left.saturating_sub(length);

@@ -3,21 +3,21 @@
 use std::time::{Duration, Instant};
 
 /// Tells how much time has passed since some beginning, and never less than before.
-pub trait Stopwatch: Send + Sync + 'static {
+pub trait MonotonicClock: Send + Sync + 'static {
     fn elapsed(&self) -> Duration;
 }
 
 /// The machine's.
 #[derive(Debug, Clone, Copy)]
-pub struct SinceStart(Instant);
+pub struct ProcessClock(Instant);
 
-impl Default for SinceStart {
+impl Default for ProcessClock {
     fn default() -> Self {
         Self(Instant::now())
     }
 }
 
-impl Stopwatch for SinceStart {
+impl MonotonicClock for ProcessClock {
     fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }

@@ -8,7 +8,7 @@ use crate::domain::policy::PasswordRules;
 
 /// Why a password is refused. Lengths are in characters (Unicode scalar values).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RefusedPassword {
+pub enum PasswordRejected {
     #[error("the password is shorter than {least} characters")]
     TooShort { least: usize },
     #[error("the password is longer than {most} characters")]
@@ -26,21 +26,21 @@ pub enum RefusedPassword {
 pub fn accept_password(
     password: &str,
     rules: &PasswordRules,
-) -> Result<SecretString, RefusedPassword> {
+) -> Result<SecretString, PasswordRejected> {
     let length = password.chars().count();
     if length < rules.minimum_length {
-        return Err(RefusedPassword::TooShort { least: rules.minimum_length });
+        return Err(PasswordRejected::TooShort { least: rules.minimum_length });
     }
     if length > MAXIMUM_PASSWORD_LENGTH {
-        return Err(RefusedPassword::TooLong { most: MAXIMUM_PASSWORD_LENGTH });
+        return Err(PasswordRejected::TooLong { most: MAXIMUM_PASSWORD_LENGTH });
     }
     if rules.blocklist && is_common(password) {
-        return Err(RefusedPassword::TooCommon);
+        return Err(PasswordRejected::TooCommon);
     }
     if !rules.forbidden_words.is_empty() {
         let folded = fold_case(password);
         if rules.forbidden_words.iter().any(|word| folded.contains(&**word)) {
-            return Err(RefusedPassword::ForbiddenWord);
+            return Err(PasswordRejected::ForbiddenWord);
         }
     }
     Ok(SecretString::from(password))

@@ -13,12 +13,12 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
-    pub(super) fn begin(&self, account: AccountKey) -> Begun<'_> {
+    pub(super) fn begin(&self, account: AccountKey) -> InFlightGuard<'_> {
         let mut counts = self.counts();
         let count = counts.entry(account).or_default();
         let others = *count;
         *count = others.saturating_add(1);
-        Begun { all: self, account, others }
+        InFlightGuard { all: self, account, others }
     }
 
     fn end(&self, account: AccountKey) {
@@ -36,14 +36,14 @@ impl UnderWay {
 }
 
 /// One attempt, until it is dropped.
-pub(super) struct Begun<'a> {
+pub(super) struct InFlightGuard<'a> {
     all: &'a UnderWay,
     pub(super) account: AccountKey,
     /// Those at the same account that were under way before.
     pub(super) others: u32,
 }
 
-impl Drop for Begun<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.all.end(self.account);
     }
