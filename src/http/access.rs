@@ -111,7 +111,7 @@ fn accept_id(id: &HeaderValue) -> Option<HeaderValue> {
     accepted.then(|| id.clone())
 }
 
-/// RequestIds that this process gives out: none twice, and those of another process begin elsewhere.
+/// Request IDs that this process gives out: none twice, and those of another process begin elsewhere.
 pub(super) struct RequestIds {
     next: AtomicU64,
 }

@@ -101,7 +101,9 @@ fn sentences(path: &Path, text: &str) -> Vec<String> {
             paragraphs.push(String::new());
         }
         if is_prose(line) {
-            paragraphs.last_mut().unwrap().push_str(&format!("{words} "));
+            let paragraph = paragraphs.last_mut().unwrap();
+            paragraph.push_str(words);
+            paragraph.push(' ');
         }
     }
     let cells = paragraphs.iter().flat_map(|paragraph| paragraph.split('|'));

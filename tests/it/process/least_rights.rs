@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use crate::support::key_files::ED25519;
 use crate::support::{Answer, Cluster, FORM, PASSWORD, Service, TestDatabase};
 
-const README: &str = include_str!("../../../README.md");
+const README: &str = include_str!("../../../docs/postgresql.md");
 const ROUTES: &str = include_str!("../../../docs/routes.txt");
 
 /// A database that one role has migrated and another may serve; the URL of the latter.
