@@ -159,7 +159,7 @@ async fn log_in(app: &Arc<AppState>, client: Client, login: PasswordLogin) -> Ap
         Err(ApiError::InvalidLogin) => {
             attempt.failed().await?;
             // Last: nobody is to wait for what is kept of accounts that exist alone.
-            audit::record_refusal(app, client, user, EventKind::LoginLimitError);
+            audit::record_refusal(app, client, user, EventKind::LoginRefused);
         }
         Err(_) => attempt.undecided(),
     }

@@ -16,7 +16,7 @@ pub const MOST_REFUSALS: u32 = 50;
 pub enum EventKind {
     SignedUp,
     LoggedIn,
-    LoginLimitError,
+    LoginRefused,
     /// The password that a change asks for was wrong.
     PasswordRefused,
     PasswordChanged,
@@ -39,7 +39,7 @@ impl EventKind {
     pub const ALL: [Self; 13] = [
         Self::SignedUp,
         Self::LoggedIn,
-        Self::LoginLimitError,
+        Self::LoginRefused,
         Self::PasswordRefused,
         Self::PasswordChanged,
         Self::EmailChanged,
@@ -57,7 +57,7 @@ impl EventKind {
         match self {
             Self::SignedUp => "signed_up",
             Self::LoggedIn => "logged_in",
-            Self::LoginLimitError => "login_refused",
+            Self::LoginRefused => "login_refused",
             Self::PasswordRefused => "password_refused",
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
@@ -82,7 +82,7 @@ impl EventKind {
     pub fn is_refusal(self) -> bool {
         matches!(
             self,
-            Self::LoginLimitError
+            Self::LoginRefused
                 | Self::PasswordRefused
                 | Self::RefreshRefused
                 | Self::RefreshTokenReused

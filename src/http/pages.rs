@@ -1,6 +1,6 @@
 //! The documentation pages, out of the binary: Swagger UI and `ReDoc` come with the crates
 //! `utoipa-swagger-ui` and `aide`, our own pages, style and script from `assets/`. Nothing is
-//! loaded from elsewhere, and the CreatePostRequest-Security-Policy sees to it.
+//! loaded from elsewhere, and the Content-Security-Policy sees to it.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -40,11 +40,11 @@ pub async fn refusals_do_not_push_the_others_out(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.record_event(ada.user_id, event(EventKind::PasswordChanged, 0)).await.unwrap();
     for number in 1..=120 {
-        store.record_event(ada.user_id, event(EventKind::LoginLimitError, number)).await.unwrap();
+        store.record_event(ada.user_id, event(EventKind::LoginRefused, number)).await.unwrap();
     }
     let shown = store.list_events(ada).await.unwrap();
     assert_eq!(shown.len(), usize::try_from(MOST_REFUSALS).unwrap() + 1);
-    assert_eq!(shown[0], event(EventKind::LoginLimitError, 120));
+    assert_eq!(shown[0], event(EventKind::LoginRefused, 120));
     assert_eq!(*shown.last().unwrap(), event(EventKind::PasswordChanged, 0));
 }
 
