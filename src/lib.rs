@@ -1,35 +1,39 @@
 //! Users, posts and votes behind a secure REST API.
 //!
-//! The rooms, in reading order:
+//! The layers, lowest first. A layer imports only layers above it on this page; the architecture test
+//! lists which.
 
-/// What the service is about: users, posts, votes and their rules. Pure values.
+/// Users, posts, votes and their rules, as pure values.
 pub mod domain;
 
-/// The one source of time.
+/// The only source of time.
 pub mod clock;
 
-/// Errors as the log has them.
+/// Errors with their causes, as the log writes them.
 pub mod error_chain;
 
-/// Who is asking: passwords and tokens.
+/// Passwords, tokens and keys.
 pub mod auth;
 
-/// The only room that knows a database.
+/// The storage contract, and its implementations for SQLite and PostgreSQL.
 pub mod store;
 
-/// How often somebody may do what costs others something.
+/// Rate limits of logins, sign-ups and writes.
 pub mod rate_limits;
 
-/// How we speak HTTP, whatever is being spoken about.
-pub mod http;
-
-/// What we offer: the routes and their handlers.
+/// The routes, their handlers, and their errors.
 pub mod api;
 
-/// Every setting: its name, default, check and documentation.
+/// The listener, TLS and the middleware around the routes.
+pub mod server;
+
+/// The client of the health check.
+pub mod http;
+
+/// Every setting: its name, default, validation and documentation.
 pub mod config;
 
-/// Logs.
+/// The format and the destination of the log.
 pub mod telemetry;
 
 /// The commands of the binary.

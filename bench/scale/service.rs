@@ -11,15 +11,15 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api::{self, openapi};
+use post_api::api::{AppState, Background, LargeResponses, Pages};
 use post_api::auth::{Algorithm, Argon2Params, InterruptedRefreshes, Passwords, Tokens};
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
-use post_api::http::{
-    AllowedOrigins, AppService, AppState, Background, BodyMemory, LargeResponses, MiddlewareConfig,
-    Pages, TrustedProxies,
-};
 use post_api::rate_limits::RateLimits;
+use post_api::server::{
+    AllowedOrigins, AppService, BodyMemory, MiddlewareConfig, TrustedProxies, with_middleware,
+};
 use post_api::store::sqlite::SqliteStore;
 use secrecy::SecretString;
 use tower::ServiceExt as _;
@@ -81,7 +81,9 @@ impl Service {
             body_memory: BodyMemory::default(),
             trusted_proxies: TrustedProxies::default(),
         };
-        Self { routes: api::routes(app, shell, false), tokens: Arc::new(tokens), posts }
+        let large_responses = app.large_responses.clone();
+        let routes = with_middleware(api::routes(app, false), shell, large_responses);
+        Self { routes, tokens: Arc::new(tokens), posts }
     }
 
     /// Sends the request and gives the body of the answer, whose status must be the expected one.

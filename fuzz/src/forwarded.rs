@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use axum::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
-use post_api::http::TrustedProxies;
+use post_api::server::TrustedProxies;
 
 use crate::Attack;
 
@@ -18,19 +18,19 @@ pub(crate) fn open() -> Attack {
     let client: IpAddr = CLIENT.parse().unwrap();
     Box::new(move |data| {
         let Some(written) = headers(data) else { return };
-        assert_eq!(proxies.client_of(STRANGER, &written), STRANGER, "{written:?}");
+        assert_eq!(proxies.client_ip(STRANGER, &written), STRANGER, "{written:?}");
         // Anybody, as long as it is found without a panic.
-        let _ = proxies.client_of(PROXY, &written);
+        let _ = proxies.client_ip(PROXY, &written);
         for (name, hop) in
             [(FORWARDED, format!("for={CLIENT}")), (X_FORWARDED_FOR, CLIENT.to_owned())]
         {
             let mut alone = written.clone();
             alone.remove(if name == FORWARDED { X_FORWARDED_FOR } else { FORWARDED });
             for headers in [with_line(&alone, &name, &hop), with_hop(&alone, &name, &hop)] {
-                assert_eq!(proxies.client_of(PROXY, &headers), client, "{headers:?}");
+                assert_eq!(proxies.client_ip(PROXY, &headers), client, "{headers:?}");
             }
             // Of the other one nobody knows who wrote it.
-            let found = proxies.client_of(PROXY, &with_hop(&written, &name, &hop));
+            let found = proxies.client_ip(PROXY, &with_hop(&written, &name, &hop));
             assert!(found == client || found == PROXY, "{found}: {written:?}");
         }
     })

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use post_api::http::Limits;
+use post_api::server::Limits;
 
 use crate::Attack;
 use crate::judge::Judge;

@@ -1,46 +1,55 @@
-//! What we offer. This page has every path; each resource has its file, with the types of its
-//! requests and responses and its handlers.
+//! The API: every route with its handler. Each path stands here once; the server normalizes other
+//! spellings of it. A test compares the OpenAPI document with this page.
 //!
-//! Each path is written once: `http` gives it its other spellings. The document at
-//! `/openapi.json` is made from the handlers' own descriptions (`openapi`), and a test holds it
-//! against this page.
+//! Not here: connections, TLS, timeouts and middleware, see `server`.
 
-mod account;
 mod audit;
-mod health;
-mod jwks;
-mod login;
+mod background;
+mod client_ip;
+mod docs;
+mod error;
+mod error_response;
+mod extract;
+mod input;
+mod json_response;
+mod large_responses;
 pub mod openapi;
-mod post_list;
-mod post_types;
-mod posts;
+mod password_check;
 mod responses;
-mod sessions;
-mod users;
-mod votes;
+mod routes;
+mod state;
+mod token;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{delete, get, post};
 
-use crate::http::{self, AppService, AppState, MiddlewareConfig};
+use self::routes::{events, health, jwks, login, me, post_list, posts, sessions, users, votes};
 
-/// The whole service, ready to be served.
-pub fn routes(app: AppState, shell: MiddlewareConfig, with_pages: bool) -> AppService {
+pub use background::Background;
+pub use client_ip::ClientIp;
+pub use docs::{MissingFile, Pages};
+pub use error::ApiError;
+pub use error_response::{Failure, LimitReached};
+pub use input::{MAX_BODY_BYTES, MemoryLimitExceeded};
+pub use large_responses::{
+    LARGE_RESPONSE_BYTES, LargeResponses, ResponsePermit, StaticBody, body_len,
+};
+pub use state::AppState;
+
+/// Returns the routes of the API, and those of its documentation if `with_docs`.
+pub fn routes(app: AppState, with_docs: bool) -> Router {
     let routes = Router::new()
         .route("/login", post(login::login))
-        .route("/logout", post(account::sign_out))
+        .route("/logout", post(login::sign_out))
         .route("/users", post(users::create_user))
-        .route(
-            "/users/me",
-            get(account::get_me).patch(account::change_email).delete(account::delete_me),
-        )
-        .route("/users/me/password", post(account::change_password))
-        .route("/users/me/events", get(audit::list_events))
+        .route("/users/me", get(me::get_me).patch(me::change_email).delete(me::delete_me))
+        .route("/users/me/password", post(me::change_password))
+        .route("/users/me/events", get(events::list_events))
         .route("/users/me/sessions", get(sessions::list_sessions).delete(sessions::end_sessions))
         .route("/users/me/sessions/{id}", delete(sessions::end_session))
-        .route("/users/{id}", get(users::get_user).delete(account::delete_user))
+        .route("/users/{id}", get(users::get_user).delete(users::delete_user))
         .route("/posts", get(post_list::list_posts).post(posts::create_post))
         .route(
             "/posts/{id}",
@@ -50,17 +59,15 @@ pub fn routes(app: AppState, shell: MiddlewareConfig, with_pages: bool) -> AppSe
         .route("/.well-known/jwks.json", get(jwks::list_keys))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz));
-    let pages = Router::new()
-        .route("/openapi.json", get(http::serve_document))
-        .route("/docs", get(http::serve_swagger))
-        .route("/docs/oauth2-redirect", get(http::serve_redirect))
-        .route("/docs/{file}", get(http::serve_asset))
-        .route("/redoc", get(http::serve_redoc));
-    let large_responses = app.large_responses.clone();
-    let routes = if with_pages { routes.merge(pages) } else { routes };
-    let routes = routes
-        .fallback(http::route_not_found)
-        .method_not_allowed_fallback(http::method_not_allowed)
-        .with_state(Arc::new(app));
-    http::with_middleware(routes, shell, large_responses)
+    let docs = Router::new()
+        .route("/openapi.json", get(docs::serve_document))
+        .route("/docs", get(docs::serve_swagger))
+        .route("/docs/oauth2-redirect", get(docs::serve_redirect))
+        .route("/docs/{file}", get(docs::serve_asset))
+        .route("/redoc", get(docs::serve_redoc));
+    let routes = if with_docs { routes.merge(docs) } else { routes };
+    routes
+        .fallback(error::route_not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .with_state(Arc::new(app))
 }

@@ -1,17 +1,17 @@
-//! The head of the document at `/openapi.json`, and the list of what it describes. The
-//! descriptions themselves stand at the handlers.
+//! The OpenAPI document: its head, and the list of its operations.
+//!
+//! Not here: the description of each operation, see its handler.
 
 use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{
-    account, audit, health, jwks, login, post_list, posts, responses, sessions, users, votes,
-};
+use super::responses;
+use super::routes::{events, health, jwks, login, me, post_list, posts, sessions, users, votes};
 
 pub const TITLE: &str = "Post Management API";
 
-/// The document as JSON, for a service that a proxy shows below `root_path`.
+/// Returns the document as JSON, for an API that a proxy serves below `root_path`.
 #[must_use]
 pub fn document(root_path: &str) -> String {
     let mut document = Description::openapi();
@@ -26,18 +26,18 @@ pub fn document(root_path: &str) -> String {
     info(title = "Post Management API", description = "Users, posts and votes."),
     paths(
         login::login,
-        account::sign_out,
+        login::sign_out,
         users::create_user,
-        account::get_me,
-        account::change_email,
-        account::delete_me,
-        account::change_password,
-        audit::list_events,
+        me::get_me,
+        me::change_email,
+        me::delete_me,
+        me::change_password,
+        events::list_events,
         sessions::list_sessions,
         sessions::end_sessions,
         sessions::end_session,
         users::get_user,
-        account::delete_user,
+        users::delete_user,
         post_list::list_posts,
         posts::create_post,
         posts::get_post,
@@ -49,7 +49,7 @@ pub fn document(root_path: &str) -> String {
         health::readyz,
     ),
     components(schemas(
-        responses::Refusal,
+        responses::ErrorBody,
         responses::HTTPValidationError,
         responses::ValidationError,
         responses::LocationPart,
@@ -58,7 +58,7 @@ pub fn document(root_path: &str) -> String {
 )]
 struct Description;
 
-/// How a token is come by: the OAuth2 password flow at `/login`.
+/// Declares the OAuth2 password flow at `/login`.
 struct PasswordFlow;
 
 impl Modify for PasswordFlow {

@@ -1,5 +1,5 @@
-//! What several resources answer: dates as the reference writes them, the bodies of refusals,
-//! and their descriptions for the document.
+//! Parts of responses that several routes share: timestamps as the reference service writes them, the
+//! bodies of errors, and their descriptions in the OpenAPI document.
 
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use utoipa::{IntoResponses, ToSchema};
 
+use super::json_response::Json;
 use crate::domain::text::Text;
-use crate::http::{ApiError, Json};
 
-/// RFC 3339 in UTC with six digits of the second, or none when they are zero: Python's
-/// `isoformat`, with `Z`.
+/// Writes RFC 3339 in UTC with six decimal places, or none if they are zero: Python's `isoformat`, with
+/// `Z`.
 pub(super) fn serialize_timestamp<S: Serializer>(
     timestamp: &Timestamp,
     serializer: S,
@@ -29,7 +29,7 @@ pub(super) fn serialize_text<S: Serializer>(text: &Text, serializer: S) -> Resul
     serializer.serialize_str(text.as_str())
 }
 
-/// 201 with the new thing, and where it is.
+/// Returns 201 with the new resource and its path.
 pub(super) fn created(location: &str, body: impl Serialize) -> Response {
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
     if let Ok(location) = HeaderValue::from_str(location) {
@@ -38,16 +38,14 @@ pub(super) fn created(location: &str, body: impl Serialize) -> Response {
     response
 }
 
-pub(super) type ApiResult<T> = Result<T, ApiError>;
-
-/// A refusal: one sentence.
+/// An error: one sentence.
 #[derive(Serialize, ToSchema)]
-#[schema(title = "Refusal", example = json!({"detail": "Not Found"}))]
-pub(super) struct Refusal {
+#[schema(as = Refusal, title = "Refusal", example = json!({"detail": "Not Found"}))]
+pub(super) struct ErrorBody {
     detail: String,
 }
 
-/// Everything about a request that does not fit.
+/// The errors of all fields of a request.
 #[derive(Serialize, ToSchema)]
 #[schema(title = "HTTPValidationError")]
 pub(super) struct HTTPValidationError {
@@ -55,11 +53,11 @@ pub(super) struct HTTPValidationError {
     detail: Vec<ValidationError>,
 }
 
-/// One thing that does not fit.
+/// The error of one field.
 #[derive(Serialize, ToSchema)]
 #[schema(title = "ValidationError")]
 pub(super) struct ValidationError {
-    /// Where: `body`, `query` or `path`, then the name, or the character of a JSON text.
+    /// The location: `body`, `query` or `path`, then the name of the field, or the character of a JSON text.
     #[schema(value_type = Vec<LocationPart>)]
     loc: Vec<String>,
     #[schema(example = "Field required")]
@@ -67,74 +65,74 @@ pub(super) struct ValidationError {
     #[schema(rename = "type", example = "missing")]
     #[serde(rename = "type")]
     kind: String,
-    /// The value as it was sent; a password never is repeated.
+    /// The value that was sent. Secrets are masked.
     #[schema(value_type = Value, required = false)]
     input: String,
-    /// What the message was made of.
+    /// The parameters of the message.
     #[schema(value_type = Object, required = false)]
     ctx: String,
 }
 
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "it describes what the validation writes")]
+#[expect(dead_code, reason = "the schema of the validation")]
 pub(super) enum LocationPart {
     Name(String),
     Position(i64),
 }
 
-/// Refusals of every operation that needs a token.
+/// Errors of every operation that needs a token.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "it describes what the error table writes")]
-pub(super) enum TokenRefusals {
-    /// No token, or one that is not valid (any more)
+#[expect(dead_code, reason = "the schema of the error table")]
+pub(super) enum TokenErrors {
+    /// The token is absent or invalid
     #[response(status = 401, headers(("WWW-Authenticate" = String)))]
-    Unauthorized(Refusal),
+    Unauthorized(ErrorBody),
 }
 
-/// Refusals of every operation with a body.
+/// Errors of every operation with a body.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "it describes what the error table writes")]
-pub(super) enum BodyRefusals {
-    /// The body cannot be read: not UTF-8, or nested too deep
+#[expect(dead_code, reason = "the schema of the error table")]
+pub(super) enum BodyErrors {
+    /// The body is not UTF-8, or nested too deep
     #[response(status = 400)]
-    Unreadable(Refusal),
+    Unreadable(ErrorBody),
     /// The body took too long to arrive
     #[response(status = 408)]
-    Late(Refusal),
+    Late(ErrorBody),
     /// The body is larger than 2 MiB
     #[response(status = 413)]
-    TooLarge(Refusal),
+    TooLarge(ErrorBody),
 }
 
-/// Refusals of every operation that can be given values that do not fit.
+/// Errors of every operation with input.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "it describes what the validation writes")]
-pub(super) enum ValidationRefusals {
+#[expect(dead_code, reason = "the schema of the validation")]
+pub(super) enum ValidationErrors {
     /// Validation Error
     #[response(status = 422)]
     Invalid(HTTPValidationError),
 }
 
-/// Refusals of every operation that may be asked for only so often.
+/// Errors of every operation with a rate limit.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "it describes what the error table writes")]
-pub(super) enum RateRefusals {
-    /// Too often: try again later
+#[expect(dead_code, reason = "the schema of the error table")]
+pub(super) enum RateLimitErrors {
+    /// The rate limit is reached: try again later
     #[response(status = 429, headers(
         ("Retry-After" = i64), ("RateLimit" = String), ("RateLimit-Policy" = String)
     ))]
-    RateLimited(Refusal),
+    RateLimited(ErrorBody),
 }
 
-/// Answers of every operation when the fault is ours.
+/// Failures that every operation may have.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "it describes what the error table writes")]
+#[expect(dead_code, reason = "the schema of the error table")]
 pub(super) enum Failures {
-    /// A fault of the service
+    /// An internal error
     #[response(status = 500)]
-    Internal(Refusal),
-    /// Overloaded, or the database is out of reach: try again later
+    Internal(ErrorBody),
+    /// The service is overloaded, or the database is unreachable: try again later
     #[response(status = 503, headers(("Retry-After" = i64)))]
-    Unavailable(Refusal),
+    Unavailable(ErrorBody),
 }

@@ -9,7 +9,6 @@ mod inspect;
 mod keys;
 mod secret;
 mod serve;
-mod tls;
 mod user;
 
 use std::path::{Path, PathBuf};

@@ -11,16 +11,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::database::{describe, open_store};
 use super::exit::Exit;
 use super::keys::open_keys;
-use super::tls::{open_tls, watch};
 use super::{ServeArguments, make_private_folder};
-use crate::api::{self, openapi};
+use crate::api::{self, AppState, Background, LargeResponses, Pages, openapi};
 use crate::auth::{InterruptedRefreshes, Keys, Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, LogFormat, SettingError, Settings, Source, record_signing_key};
-use crate::http::{
-    self, AppState, Background, BodyMemory, LargeResponses, Limits, MiddlewareConfig, Pages,
-};
 use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimits, StoredFailures};
+use crate::server::{
+    self, BodyMemory, Limits, MiddlewareConfig, Tls, UnusableTls, watch_tls_files, with_middleware,
+};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -38,7 +37,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
         make_private_folder(&settings.data_dir)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.server_threads.unwrap_or_else(http::server_threads))
+        .worker_threads(settings.server_threads.unwrap_or_else(server::server_threads))
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
@@ -50,7 +49,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     let store = open_store(&settings.database, is_upgraded).await?;
     let (keys, kept) = open_keys(settings)?;
     let app = open(settings, store, keys)?;
-    let listener = http::listen(&settings.host, settings.port)
+    let listener = server::listen(&settings.host, settings.port)
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
@@ -60,22 +59,24 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
         record_signing_key(&settings.data_dir, &secret, settings.algorithm)
             .context("which secret signs cannot be noted")?;
     }
-    let shell = MiddlewareConfig {
+    let middleware = MiddlewareConfig {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
         body_memory: BodyMemory::default(),
         trusted_proxies: settings.trusted_proxies.clone(),
     };
     let background = app.background.clone();
-    let routes = api::routes(app, shell, settings.docs);
+    let large_responses = app.large_responses.clone();
+    let routes = api::routes(app, settings.docs);
+    let service = with_middleware(routes, middleware, large_responses);
     let end = told_to_end()?;
     if let Some(tls) = &tls {
-        watch(Arc::clone(tls))?;
+        watch_tls_files(Arc::clone(tls)).context("could not watch the TLS certificate")?;
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     announce(settings, &format!("{scheme}://{address}"));
-    let served = http::serve(listener, routes, Limits::default(), tls, end).await;
-    background.end(BACKGROUND_TIME).await;
+    let served = server::serve(listener, service, Limits::default(), tls, end).await;
+    background.shutdown(BACKGROUND_TIME).await;
     served.context("the listener failed")?;
     tracing::info!("ended");
     Ok(())
@@ -119,6 +120,25 @@ fn rate_limits(
     let stopwatch: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
     let failures = StoredFailures { store: Arc::clone(store), clock };
     RateLimits::new(rates, &stopwatch, Arc::new(failures), pseudonym_key)
+}
+
+const TLS_HINT: &str = "give the certificate with those of its authorities after it, and its private \
+                    key, both as PEM that this user can read";
+
+fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
+    let Some(files) = &settings.tls else {
+        return Ok(None);
+    };
+    match Tls::open(files.certificate.clone(), files.key.clone()) {
+        Ok(tls) => Ok(Some(Arc::new(tls))),
+        Err(unusable) => {
+            let name = match unusable {
+                UnusableTls::Certificate(_) => "TLS_CERT",
+                UnusableTls::Key(_) => "TLS_KEY",
+            };
+            Err(Exit::Settings(vec![SettingError::new(name, unusable.to_string(), TLS_HINT)]))
+        }
+    }
 }
 
 /// Completes at the first SIGTERM or SIGINT; at the second the process ends at once.

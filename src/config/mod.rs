@@ -20,8 +20,8 @@ use secrecy::SecretString;
 
 use crate::auth::{Algorithm, Argon2Params, KeyPair};
 use crate::domain::policy::Policy;
-use crate::http::{AllowedOrigins, TrustedProxies};
 use crate::rate_limits::RateLimitConfig;
+use crate::server::{AllowedOrigins, TrustedProxies};
 use crate::store::postgres::Address;
 
 use self::parse::Parser;
@@ -37,7 +37,7 @@ pub use source::Source;
 pub struct Settings {
     pub host: String,
     pub port: u16,
-    /// `None` leaves it to [`crate::http::server_threads`].
+    /// `None` leaves it to [`crate::server::server_threads`].
     pub server_threads: Option<usize>,
     /// `None` leaves TLS to whoever stands before the service.
     pub tls: Option<TlsFiles>,

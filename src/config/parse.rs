@@ -16,8 +16,8 @@ use super::source::Source;
 use super::{Database, SettingError, Settings, TlsFiles};
 use crate::auth::{Algorithm, Argon2Params, fold_case};
 use crate::domain::policy::{DraftVisibility, PasswordRules, Policy, SessionTimeouts};
-use crate::http::{AllowedOrigins, TrustedProxies};
 use crate::rate_limits::{Rate, RateLimitConfig};
+use crate::server::{AllowedOrigins, TrustedProxies};
 use crate::store::postgres::Address;
 
 pub(super) struct Parser<'a> {
@@ -179,8 +179,8 @@ impl<'a> Parser<'a> {
         }
         policy.delete_requires_password = self.switch("DELETE_REQUIRES_PASSWORD");
         policy.sessions = SessionTimeouts {
-            unused: self.days("REFRESH_TOKEN_EXPIRE_DAYS"),
-            longest: self.days("SESSION_EXPIRE_DAYS"),
+            idle: self.days("REFRESH_TOKEN_EXPIRE_DAYS"),
+            absolute: self.days("SESSION_EXPIRE_DAYS"),
         };
         self.password_rules(&mut policy.passwords);
         policy

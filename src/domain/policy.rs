@@ -42,15 +42,15 @@ pub struct Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionTimeouts {
     /// Without being used.
-    pub unused: SignedDuration,
+    pub idle: SignedDuration,
     /// However much they are used.
-    pub longest: SignedDuration,
+    pub absolute: SignedDuration,
 }
 
 impl Default for SessionTimeouts {
     fn default() -> Self {
         let days = |days: i64| SignedDuration::from_hours(24 * days);
-        Self { unused: days(30), longest: days(365) }
+        Self { idle: days(30), absolute: days(365) }
     }
 }
 

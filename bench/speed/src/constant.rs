@@ -12,15 +12,15 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use post_api::api::openapi;
+use post_api::api::{AppState, Background, LargeResponses, Pages};
 use post_api::auth::{Argon2Params, InterruptedRefreshes, Passwords};
 use post_api::clock::SystemClock;
 use post_api::domain::caller::Caller;
 use post_api::domain::policy::Policy;
-use post_api::http::{
-    self, AllowedOrigins, AppState, Background, BodyMemory, LargeResponses, Limits,
-    MiddlewareConfig, Pages, TrustedProxies,
-};
 use post_api::rate_limits::RateLimits;
+use post_api::server::{
+    self, AllowedOrigins, BodyMemory, Limits, MiddlewareConfig, TrustedProxies,
+};
 use post_api::store::sqlite::SqliteStore;
 
 use crate::seed::issuer;
@@ -36,7 +36,7 @@ const ANSWER: &str = concat!(
 /// Serves until the process is killed. The database is opened, as the service would, and not asked.
 pub fn serve(port: u16, database: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(http::server_threads())
+        .worker_threads(server::server_threads())
         .enable_all()
         .build()?;
     let strength = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };
@@ -60,10 +60,10 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         trusted_proxies: TrustedProxies::default(),
     };
     let routes = Router::new().route("/constant", get(answer)).with_state(Arc::new(app));
-    let routes = http::with_middleware(routes, shell, LargeResponses::default());
+    let routes = server::with_middleware(routes, shell, LargeResponses::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
-        http::serve(listener, routes, Limits::default(), None, std::future::pending()).await?;
+        server::serve(listener, routes, Limits::default(), None, std::future::pending()).await?;
         Ok(())
     })
 }

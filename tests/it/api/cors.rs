@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::HeaderValue;
-use post_api::http::AllowedOrigins;
+use post_api::server::AllowedOrigins;
 
 use crate::support::{Answer, Setup, TestApp};
 

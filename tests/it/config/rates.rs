@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use post_api::config::SETTINGS;
-use post_api::http::TrustedProxies;
 use post_api::rate_limits::{Rate, RateLimitConfig};
+use post_api::server::TrustedProxies;
 
 use super::settings::{faults, load};
 

@@ -8,7 +8,7 @@ use post_api::config::{
     LogFormat, SETTINGS, SettingError, Settings, Source, effective_settings, load_or_create_secrets,
 };
 use post_api::domain::policy::{DraftVisibility, Policy};
-use post_api::http::AllowedOrigins;
+use post_api::server::AllowedOrigins;
 use secrecy::ExposeSecret as _;
 use tracing::level_filters::LevelFilter;
 

@@ -11,8 +11,9 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
-use post_api::http::{
-    AllowedOrigins, BodyMemory, LargeResponses, MiddlewareConfig, TrustedProxies, with_middleware,
+use post_api::api::LargeResponses;
+use post_api::server::{
+    AllowedOrigins, BodyMemory, MiddlewareConfig, TrustedProxies, with_middleware,
 };
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use post_api::http::{LargeResponses, Limits, with_middleware};
+use post_api::api::LargeResponses;
+use post_api::server::{Limits, with_middleware};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -60,7 +61,7 @@ fn what_is_under_way_is_finished_and_nothing_new_begins() {
 #[test]
 fn whoever_only_waits_does_not_hold_it_up() {
     const FOREVER: Duration = Duration::from_hours(1);
-    let limits = Limits { head_time: FOREVER, drain_time: FOREVER, ..Limits::default() };
+    let limits = Limits { head_timeout: FOREVER, drain_timeout: FOREVER, ..Limits::default() };
     let routes = Router::new().route("/", get(async || "here"));
     let served = Served::start(with_middleware(routes, shell(), LargeResponses::default()), limits);
     let mut used = served.connect();

@@ -2,7 +2,7 @@
 //! our own fault.
 
 use bytes::Bytes;
-use post_api::http::Limits;
+use post_api::server::Limits;
 
 use crate::support::{Served, TestApp};
 

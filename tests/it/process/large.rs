@@ -8,7 +8,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use post_api::http::{LargeResponses, Limits};
+use post_api::api::LargeResponses;
+use post_api::server::Limits;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -190,7 +191,7 @@ async fn a_list_that_is_not_read_in_its_time_is_taken_back() {
     }
     for response in held {
         assert_eq!(response.status(), 200);
-        assert_eq!(end(response).await, "the answer was taken back");
+        assert_eq!(end(response).await, "the response expired before it was read");
     }
 }
 
@@ -254,7 +255,7 @@ async fn a_write_that_was_done_is_not_denied_for_its_large_answer() {
     let request = ada.request("POST", "/posts").header("content-type", "application/json");
     let response = app.routes().oneshot(request.body(Body::from(post)).unwrap()).await.unwrap();
     assert_eq!(response.status(), 201);
-    assert_eq!(end(response).await, "the answer was taken back");
+    assert_eq!(end(response).await, "the response expired before it was read");
     drop(held);
     assert_eq!(ada.titles(LISTS).await, ["second", "large"]);
 }

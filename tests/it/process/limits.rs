@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use post_api::http::Limits;
+use post_api::server::Limits;
 use serde_json::json;
 
 use crate::support::{Served, TestApp};
@@ -43,7 +43,7 @@ pub(super) fn wait_for_a_place(served: &Served) {
 
 #[tokio::test]
 async fn a_head_that_does_not_end_in_time_ends_the_connection() {
-    let (_app, served) = serve(Limits { head_time: SHORT, ..Limits::default() }).await;
+    let (_app, served) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
     for beginning in
         ["", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nhost: localhost\r\n"]
     {
@@ -58,7 +58,7 @@ async fn a_head_that_does_not_end_in_time_ends_the_connection() {
 /// The time is the head's as a whole: a byte now and then buys no more of it.
 #[tokio::test]
 async fn a_head_that_trickles_ends_the_connection() {
-    let (_app, served) = serve(Limits { head_time: SHORT, ..Limits::default() }).await;
+    let (_app, served) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
     let mut wire = served.connect();
     wire.send("GET /livez HTTP/1.1\r\n");
     let mut bytes = 0;
@@ -72,7 +72,7 @@ async fn a_head_that_trickles_ends_the_connection() {
 
 #[tokio::test]
 async fn a_connection_that_idles_is_closed() {
-    let (_app, served) = serve(Limits { head_time: SHORT, ..Limits::default() }).await;
+    let (_app, served) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
     let mut wire = served.connect();
     assert_eq!(wire.exchange(LIVEZ).status, 200);
     assert_eq!(wire.rest(), "");

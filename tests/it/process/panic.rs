@@ -13,6 +13,7 @@ use axum::http::Request;
 use axum::routing::get;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
+use post_api::api::{AppState, Background, LargeResponses, Pages};
 use post_api::auth::{Algorithm, InterruptedRefreshes, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::Email;
@@ -25,10 +26,8 @@ use post_api::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
 use post_api::domain::vote::{Vote, VoteOutcome};
-use post_api::http::{
-    AppService, AppState, Background, LargeResponses, Limits, Pages, with_middleware,
-};
 use post_api::rate_limits::RateLimits;
+use post_api::server::{AppService, Limits, with_middleware};
 use post_api::store::{
     ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
 };
@@ -179,7 +178,8 @@ fn broken(way: Way) -> (AppService, String) {
         large_responses: LargeResponses::default(),
         root_path: String::new(),
     };
-    (api::routes(app, shell(), false), token)
+    let large_responses = app.large_responses.clone();
+    (with_middleware(api::routes(app, false), shell(), large_responses), token)
 }
 
 /// A request to each of the store's methods that a client can reach.

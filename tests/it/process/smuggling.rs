@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::http::Request;
-use post_api::http::Limits;
+use post_api::server::Limits;
 use serde_json::json;
 
 use crate::support::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS, PASSWORD, Served, TestApp};
@@ -17,7 +17,7 @@ const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
 async fn serve() -> (TestApp, Served) {
     let app = TestApp::start().await;
     // A connection that it does not close for a reason, it closes soon.
-    let limits = Limits { head_time: Duration::from_secs(5), ..Limits::default() };
+    let limits = Limits { head_timeout: Duration::from_secs(5), ..Limits::default() };
     let served = Served::start(app.routes(), limits);
     (app, served)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use post_api::http::Limits;
+use post_api::server::Limits;
 
 use super::limits::wait_for_a_place;
 use crate::support::frames::{END_HEADERS, END_STREAM, Kind, PREFACE, frame, request_fields};
@@ -61,7 +61,7 @@ async fn an_answer_that_is_not_read_over_http_2_ends_the_connection_whatever_is_
 /// It answers pings, as any client does.
 #[tokio::test]
 async fn an_http_2_connection_that_idles_is_closed() {
-    let limits = Limits { head_time: SHORT / 4, idle_timeout: SHORT, ..Limits::default() };
+    let limits = Limits { head_timeout: SHORT / 4, idle_timeout: SHORT, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();

@@ -46,7 +46,7 @@ fn it_starts_on_nothing_and_keeps_what_it_makes_private() {
 #[test]
 fn as_many_threads_serve_as_the_setting_says() {
     for (environment, expected) in
-        [(vec![("SERVER_THREADS", "3")], 3), (vec![], post_api::http::server_threads())]
+        [(vec![("SERVER_THREADS", "3")], 3), (vec![], post_api::server::server_threads())]
     {
         let service = Service::start(&environment);
         let tasks = std::fs::read_dir(format!("/proc/{}/task", service.process_id())).unwrap();

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use post_api::http::{Limits, Tls};
+use post_api::server::{Limits, Tls};
 use rustls::CipherSuite;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
@@ -148,7 +148,7 @@ async fn who_speaks_plainly_is_hung_up_on() {
 
 #[tokio::test]
 async fn a_handshake_that_does_not_end_in_time_is_cut_off_and_its_place_is_free() {
-    let limits = Limits { head_time: SHORT, connections: 1, ..Limits::default() };
+    let limits = Limits { head_timeout: SHORT, connections: 1, ..Limits::default() };
     let place = serve(limits).await;
     for beginning in [&[], BEGINNING.as_slice()] {
         let mut slow = free_place(&place);
@@ -200,7 +200,7 @@ async fn whoever_idles_or_shakes_hands_does_not_hold_up_the_end() {
     let slow = TcpStream::connect(place.served.address).unwrap();
     let began = Instant::now();
     place.served.end();
-    assert!(began.elapsed() < Limits::default().drain_time, "it waited for them");
+    assert!(began.elapsed() < Limits::default().drain_timeout, "it waited for them");
     assert!(idle.get("/livez").is_err());
     drop(slow);
 }

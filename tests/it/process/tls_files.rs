@@ -84,7 +84,7 @@ fn other_files_are_taken_while_it_serves() {
 
     std::fs::write(folder.path().join("key.pem"), "no key").unwrap();
     service.hang_up();
-    wait_until(|| service.said().contains("the certificate cannot be replaced"), &service);
+    wait_until(|| service.said().contains("could not reload the TLS certificate"), &service);
     assert!(is_served(&second, address));
 
     third.write(folder.path());

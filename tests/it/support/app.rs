@@ -10,15 +10,15 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
+use post_api::api::{AppState, Background, LargeResponses, Pages};
 use post_api::auth::{Algorithm, Argon2Params, InterruptedRefreshes, Keys, Passwords, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
-use post_api::http::{
-    AllowedOrigins, AppService, AppState, Background, BodyMemory, LargeResponses, MiddlewareConfig,
-    Pages, TrustedProxies,
-};
 use post_api::rate_limits::{MonotonicClock, RateLimitConfig, RateLimits, StoredFailures};
+use post_api::server::{
+    AllowedOrigins, AppService, BodyMemory, MiddlewareConfig, TrustedProxies, with_middleware,
+};
 use post_api::store::Store;
 use post_api::store::migrate::{SchemaAdmin, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
@@ -165,7 +165,8 @@ impl TestApp {
             body_memory: setup.body_memory,
             trusted_proxies: setup.trusted_proxies,
         };
-        let routes = api::routes(app, shell, setup.pages);
+        let large_responses = app.large_responses.clone();
+        let routes = with_middleware(api::routes(app, setup.pages), shell, large_responses);
         Self { clock, store, routes, keys: setup.keys, place }
     }
 
@@ -301,7 +302,7 @@ impl TestApp {
     /// Sends it over a connection from this address.
     pub async fn send_from(&self, peer: &str, request: Request<Body>) -> Answer {
         let peer: IpAddr = peer.parse().unwrap();
-        Self::send_to(self.routes.of_peer((peer, 4711).into(), false), request).await
+        Self::send_to(self.routes.for_peer((peer, 4711).into(), false), request).await
     }
 
     async fn send_to(routes: AppService, request: Request<Body>) -> Answer {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use post_api::http::{
+use post_api::server::{
     AllowedOrigins, AppService, BodyMemory, Limits, MiddlewareConfig, Tls, TrustedProxies, serve,
 };
 use tokio::sync::oneshot;

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use post_api::http::TrustedProxies;
 use post_api::rate_limits::{Rate, RateLimitConfig};
+use post_api::server::TrustedProxies;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, Setup, TestApp};

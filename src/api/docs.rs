@@ -1,0 +1,202 @@
+//! Serves the documentation pages from the binary. Swagger UI and `ReDoc` come from the crates
+//! `utoipa-swagger-ui` and `aide`; the pages, the style and the script around them from `assets/`. The
+//! Content-Security-Policy keeps browsers from loading anything from elsewhere.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    IF_NONE_MATCH,
+};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::error::ApiError;
+use super::large_responses::StaticBody;
+use super::state::AppState;
+
+const HTML: &str = "text/html; charset=utf-8";
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// The files of Swagger UI that its page loads.
+const SWAGGER_FILES: [&str; 4] =
+    ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "oauth2-redirect.js"];
+
+const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
+
+/// `ReDoc` needs inline styles, and a worker for its search. The policy blocks its logo, which it would
+/// load from elsewhere.
+const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; \
+    connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+/// All pages and files, with their headers.
+pub struct Pages {
+    document: Page,
+    swagger: Page,
+    redirect: Page,
+    redoc: Page,
+    assets: Vec<(&'static str, Page)>,
+}
+
+impl Pages {
+    /// Builds the pages for an API below `root_path`.
+    ///
+    /// # Errors
+    /// [`MissingFile`] if a crate does not contain an expected file.
+    pub fn new(document: String, root_path: &str, title: &str) -> Result<Self, MissingFile> {
+        let fill = |page: &str| page.replace("ROOT", root_path).replace("TITLE", title);
+        let swagger = fill(include_str!("../../assets/swagger.html"));
+        let redoc = fill(include_str!("../../assets/redoc.html"));
+        let start = include_bytes!("../../assets/start.js").as_slice();
+        let style = include_bytes!("../../assets/page.css").as_slice();
+        let mut assets = vec![
+            ("start.js", Page::new(SCRIPT, start.into(), None)),
+            ("page.css", Page::new(STYLE, style.into(), None)),
+            ("redoc.js", Page::new(SCRIPT, redoc_script()?.into_bytes().into(), None)),
+        ];
+        for name in SWAGGER_FILES {
+            let (bytes, content_type) = swagger_file(name)?;
+            assets.push((name, Page::new(&content_type, bytes, None)));
+        }
+        let (redirect, _) = swagger_file("oauth2-redirect.html")?;
+        Ok(Self {
+            document: Page::new("application/json", document.into_bytes().into(), None),
+            swagger: Page::new(HTML, swagger.into_bytes().into(), Some(SWAGGER_POLICY)),
+            redirect: Page::new(HTML, redirect, Some(SWAGGER_POLICY)),
+            redoc: Page::new(HTML, redoc.into_bytes().into(), Some(REDOC_POLICY)),
+            assets,
+        })
+    }
+}
+
+/// A crate does not contain an expected file.
+#[derive(Debug, thiserror::Error)]
+#[error("the documentation file {0} is missing from the binary")]
+pub struct MissingFile(&'static str);
+
+pub(super) async fn serve_document(
+    State(app): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> Response {
+    app.pages.document.respond(&headers)
+}
+
+pub(super) async fn serve_swagger(
+    State(app): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> Response {
+    app.pages.swagger.respond(&headers)
+}
+
+pub(super) async fn serve_redirect(
+    State(app): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> Response {
+    app.pages.redirect.respond(&headers)
+}
+
+pub(super) async fn serve_redoc(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+    app.pages.redoc.respond(&headers)
+}
+
+pub(super) async fn serve_asset(
+    State(app): State<Arc<AppState>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    match app.pages.assets.iter().find(|(other, _)| *other == name) {
+        Some((_, page)) => page.respond(&headers),
+        None => ApiError::RouteNotFound.into_response(),
+    }
+}
+
+struct Page {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    tag: HeaderValue,
+    body: Bytes,
+}
+
+impl Page {
+    fn new(content_type: &str, body: Cow<'static, [u8]>, policy: Option<&str>) -> Self {
+        let hash = STANDARD.encode(Sha256::digest(&body));
+        let tag = header_value(&format!("\"{}\"", hash.get(..16).unwrap_or(&hash)));
+        let mut headers = vec![
+            (CONTENT_TYPE, header_value(content_type)),
+            // Cached, but revalidated each time, so that a new release shows at once.
+            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (ETAG, tag.clone()),
+        ];
+        if let Some(policy) = policy {
+            headers.push((CONTENT_SECURITY_POLICY, header_value(policy)));
+        }
+        let body = match body {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
+        };
+        Self { headers, tag, body }
+    }
+
+    /// Returns whether `If-None-Match` has the tag of this page, weak tags included, or `*` (RFC 9110,
+    /// 13.1.2).
+    fn matches(&self, known: &HeaderValue) -> bool {
+        let known = known.to_str().unwrap_or_default();
+        let tags = known.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+        known == "*" || tags.into_iter().any(|tag| self.tag == tag)
+    }
+
+    fn respond(&self, request: &HeaderMap) -> Response {
+        let is_known = request.get(IF_NONE_MATCH).is_some_and(|known| self.matches(known));
+        let mut response = if is_known {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            Response::new(Body::from(self.body.clone()))
+        };
+        response.headers_mut().extend(self.headers.iter().cloned());
+        response.extensions_mut().insert(StaticBody);
+        response
+    }
+}
+
+fn swagger_file(name: &'static str) -> Result<(Cow<'static, [u8]>, String), MissingFile> {
+    let config = Arc::new(utoipa_swagger_ui::Config::<'static>::from("/openapi.json"));
+    match utoipa_swagger_ui::serve(name, config) {
+        Ok(Some(file)) if file.content_type.starts_with("text/") => {
+            Ok((file.bytes, format!("{}; charset=utf-8", file.content_type)))
+        }
+        Ok(Some(file)) => Ok((file.bytes, file.content_type)),
+        _ => Err(MissingFile(name)),
+    }
+}
+
+/// Extracts `ReDoc` from the page that `aide` puts around it. As a separate file it needs no inline
+/// script, and browsers cache it.
+fn redoc_script() -> Result<String, MissingFile> {
+    let page = aide::redoc::Redoc::new("").html();
+    let script = page
+        .split_once("<script>")
+        .and_then(|(_, from_script)| from_script.rsplit_once("Redoc.init("))
+        .map(|(script, _)| script.trim());
+    // A new version of the page could be cut at the wrong place.
+    match script {
+        Some(script) if script.starts_with("/*!") => Ok(script.to_owned()),
+        _ => Err(MissingFile("redoc.js")),
+    }
+}
+
+/// Every value is a constant or base64, so plain ASCII.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

@@ -1,0 +1,166 @@
+//! Every error that a route can answer, in one table: its status, and the text that the client sees.
+//! The texts are those of the reference service, its spelling mistakes included.
+//!
+//! Not here: the body and the headers of the response, see `error_response.rs`.
+
+use axum::http::StatusCode;
+
+use super::input::{JsonInteger, ValidationError};
+use crate::auth::{HashingError, TokenError};
+use crate::domain::post::PostId;
+use crate::domain::user::UserId;
+use crate::rate_limits::{LoginLimitError, RateLimited};
+use crate::store::StoreError;
+
+/// An error that a client is told of.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    #[error("Not Found")]
+    RouteNotFound,
+    #[error("Method Not Allowed")]
+    MethodNotAllowed,
+    /// The request has no token.
+    #[error("Not authenticated")]
+    NotAuthenticated,
+    /// The token is invalid, or its account does not accept it.
+    #[error("Could not validate credentials")]
+    InvalidToken,
+    #[error("invalid credentials")]
+    InvalidLogin,
+    /// `invalid_grant` of OAuth2 (RFC 6749, 5.2).
+    #[error("the refresh token is not valid")]
+    InvalidGrant,
+    #[error("no such session")]
+    NoSuchSession,
+    #[error("not authorized to perform this action")]
+    NotOwner,
+    #[error("the user with the id:{0} was no found")]
+    NoSuchUser(JsonInteger),
+    #[error("the post with the id:{0} was no found")]
+    NoSuchPost(JsonInteger),
+    /// The text of the routes that change a post.
+    #[error("post with id does not exist")]
+    NoSuchPostToChange,
+    /// The text of the vote route.
+    #[error("Post with id: {0} does not exist")]
+    NoSuchPostToVoteOn(JsonInteger),
+    #[error("Vote does not exist")]
+    NoSuchVote,
+    #[error("user {} has already voted on post {}", .0.0, .1.0)]
+    AlreadyVoted(UserId, PostId),
+    #[error("a user with this email already exists")]
+    EmailTaken,
+    #[error("There was an error parsing the body")]
+    UnreadableBody,
+    #[error("the body is larger than 2 MiB")]
+    BodyTooLarge,
+    #[error("the request took too long to arrive")]
+    RequestTimeout,
+    #[error("the request does not fit")]
+    Invalid(Vec<ValidationError>),
+    /// The client or the caller has reached a rate limit.
+    #[error("too many requests, try again later")]
+    RateLimited(RateLimited),
+    /// A queue or a memory budget is full.
+    #[error("the service is overloaded, try again later")]
+    Overloaded,
+    /// The database is unreachable, and may come back.
+    #[error("the service is temporarily unavailable, try again later")]
+    Unavailable(#[source] Source),
+    /// The service cannot serve requests now; answered to readiness probes only.
+    #[error("not ready: {0}")]
+    NotReady(&'static str, #[source] Option<Source>),
+    #[error("Internal Server Error")]
+    Internal(#[source] Source),
+}
+
+/// The result of a handler.
+pub(super) type ApiResult<T> = Result<T, ApiError>;
+
+/// The cause of an error. It reaches the log, never the client.
+pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
+
+impl ApiError {
+    /// Returns the status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnreadableBody | Self::InvalidGrant => StatusCode::BAD_REQUEST,
+            Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::InvalidLogin | Self::NotOwner => StatusCode::FORBIDDEN,
+            Self::RouteNotFound
+            | Self::NoSuchUser(_)
+            | Self::NoSuchPost(_)
+            | Self::NoSuchSession
+            | Self::NoSuchPostToChange
+            | Self::NoSuchPostToVoteOn(_)
+            | Self::NoSuchVote => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::AlreadyVoted(..) | Self::EmailTaken => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Overloaded | Self::Unavailable(_) | Self::NotReady(..) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// Returns an internal error with this cause.
+    pub fn internal(source: impl Into<Source>) -> Self {
+        Self::Internal(source.into())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::CallerRejected => Self::InvalidToken,
+            StoreError::Overloaded => Self::Overloaded,
+            StoreError::Unavailable(source) => Self::Unavailable(source),
+            StoreError::Internal(source) => Self::Internal(source),
+        }
+    }
+}
+
+impl From<RateLimited> for ApiError {
+    fn from(limited: RateLimited) -> Self {
+        Self::RateLimited(limited)
+    }
+}
+
+impl From<LoginLimitError> for ApiError {
+    fn from(refused: LoginLimitError) -> Self {
+        match refused {
+            LoginLimitError::RateLimited(refused) => refused.into(),
+            LoginLimitError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HashingError> for ApiError {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Overloaded => Self::Overloaded,
+            HashingError::Failed => Self::internal(error),
+        }
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Self::internal(error)
+    }
+}
+
+/// Answers a path without a route.
+pub(super) async fn route_not_found() -> ApiError {
+    ApiError::RouteNotFound
+}
+
+/// Answers a method that the route of the path does not have.
+pub(super) async fn method_not_allowed() -> ApiError {
+    ApiError::MethodNotAllowed
+}

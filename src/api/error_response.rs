@@ -1,0 +1,97 @@
+//! The response to an [`ApiError`]: its body, its headers, and the notes for the log.
+//!
+//! The cause of an error travels in the extensions of the response as far as the access log, and is
+//! never sent.
+
+use axum::http::StatusCode;
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::json_response::json_response;
+use crate::error_chain::error_chain;
+use crate::rate_limits::RateLimited;
+
+/// Seconds after which a client may try again. A full queue of hashes or writes drains in less; how
+/// long a lock or a full disk lasts is unknown.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+/// The limit, and what is left of it (draft-ietf-httpapi-ratelimit-headers-10).
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The limit that a request has reached, for the log only.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitReached(pub &'static str);
+
+/// The cause of a failed request, for the log only.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub cause: String,
+}
+
+#[derive(Serialize)]
+struct Detail<T> {
+    detail: T,
+}
+
+/// The body of an error that OAuth2 defines (RFC 6749, 5.2), with the `detail` of every other one.
+#[derive(Serialize)]
+struct OAuthError {
+    error: &'static str,
+    detail: String,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = with_body(&self);
+        let status = self.status();
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if let Self::RateLimited(limited) = &self {
+            describe_limit(headers, limited);
+            response.extensions_mut().insert(LimitReached(limited.limit));
+        }
+        if let Self::Unavailable(source)
+        | Self::Internal(source)
+        | Self::NotReady(_, Some(source)) = &self
+        {
+            let cause = error_chain(source.as_ref());
+            response.extensions_mut().insert(Failure { cause });
+        }
+        response
+    }
+}
+
+fn with_body(error: &ApiError) -> Response {
+    let status = error.status();
+    match error {
+        ApiError::Invalid(errors) => json_response(status, &Detail { detail: errors }),
+        ApiError::InvalidGrant => {
+            json_response(status, &OAuthError { error: "invalid_grant", detail: error.to_string() })
+        }
+        _ => json_response(status, &Detail { detail: error.to_string() }),
+    }
+}
+
+fn describe_limit(headers: &mut HeaderMap, limited: &RateLimited) {
+    let RateLimited { limit, rate, wait } = limited;
+    // Rounded up: a client that comes back a moment too early is rejected again.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let (count, period) = (rate.count(), rate.period().as_secs());
+    for (name, value) in [
+        (RETRY_AFTER, seconds.to_string()),
+        (RATE_LIMIT_POLICY, format!("\"{limit}\";q={count};w={period}")),
+        (RATE_LIMIT, format!("\"{limit}\";r=0;t={seconds}")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+}

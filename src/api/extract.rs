@@ -1,0 +1,157 @@
+//! Extractors: the caller of a request, and its validated input. The contract fixes the order of the
+//! checks: the token, the size and syntax of the body, then path, query and body together.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+
+use super::error::ApiError;
+use super::input::{
+    self, Body, BodyKind, FromRequestFields, JsonError, MediaType, RequestFields, invalid_json,
+    parse_json, read_body,
+};
+use super::state::AppState;
+use crate::domain::caller::Caller;
+
+/// Checks the signature and the dates of the token. The store checks its account in the statement that
+/// does the work, and [`Valid`] does if there is no such statement.
+impl FromRequestParts<Arc<AppState>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
+        let caller = authenticate(parts, app)?;
+        parts.extensions.insert(caller);
+        Ok(caller)
+    }
+}
+
+/// A caller within the rate limit of writes. The limit is checked before the rest of the request is
+/// read.
+pub(super) struct Writer(pub Caller);
+
+impl FromRequestParts<Arc<AppState>> for Writer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        app.rate_limits.write(caller)?;
+        Ok(Self(caller))
+    }
+}
+
+/// A caller of a route that needs none. An invalid token counts as no token.
+pub(super) struct OptionalCaller(pub Option<Caller>);
+
+impl FromRequestParts<Arc<AppState>> for OptionalCaller {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<AppState>,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(Self(authenticate(parts, app).ok()))
+    }
+}
+
+fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
+    let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
+    let header = headers.next().ok_or(ApiError::NotAuthenticated)?.as_bytes();
+    let end = header.iter().position(|&byte| byte == b' ').unwrap_or(header.len());
+    let (scheme, token) = header.split_at(end);
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(ApiError::NotAuthenticated);
+    }
+    if headers.next().is_some() {
+        // A proxy may choose the other one of two headers.
+        return Err(ApiError::InvalidToken);
+    }
+    let token = token.strip_prefix(b" ").unwrap_or_default();
+    let token = std::str::from_utf8(token).map_err(|_| ApiError::InvalidToken)?;
+    let (user_id, valid_from_range) = app.tokens.verify(token).map_err(|invalid| {
+        tracing::debug!(reason = %invalid, "token rejected");
+        ApiError::InvalidToken
+    })?;
+    Ok(Caller { user_id, drafts: app.policy.drafts, valid_from_range })
+}
+
+/// The input of a handler, after every check that needs no store.
+pub(super) struct Valid<T>(pub T);
+
+impl<T: FromRequestFields> FromRequest<Arc<AppState>> for Valid<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let error = match read_input(&parts, body, app).await {
+            Ok(input) => return Ok(Self(input)),
+            Err(error) => error,
+        };
+        // An invalid token takes precedence over any error of the request.
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            app.store.find_caller(*caller).await?;
+        }
+        Err(error)
+    }
+}
+
+async fn read_input<T: FromRequestFields>(
+    parts: &Parts,
+    body: axum::body::Body,
+    app: &AppState,
+) -> Result<T, ApiError> {
+    let body = match T::body(&app.policy) {
+        BodyKind::Ignored => Body::Absent,
+        BodyKind::Json => read_json(parts, &read_body(parts, body).await?)?,
+        BodyKind::Form => read_form(parts, read_body(parts, body).await?).await?,
+    };
+    let mut request = RequestFields {
+        policy: &app.policy,
+        headers: &parts.headers,
+        path_parameter: path_parameter(parts),
+        query: input::pairs(parts.uri.query().unwrap_or_default().as_bytes()),
+        body,
+        errors: Vec::new(),
+    };
+    let input = T::read(&mut request);
+    let errors = request.errors;
+    match input {
+        Some(input) if errors.is_empty() => Ok(input),
+        _ => Err(ApiError::Invalid(errors)),
+    }
+}
+
+fn read_json(parts: &Parts, body: &Bytes) -> Result<Body, ApiError> {
+    if body.is_empty() {
+        return Ok(Body::Absent);
+    }
+    if !matches!(MediaType::of(&parts.headers), MediaType::Json | MediaType::Absent) {
+        return Ok(Body::Text(std::str::from_utf8(body).ok().map(str::to_owned)));
+    }
+    match parse_json(body) {
+        Ok(value) => Ok(Body::Json(value)),
+        Err(JsonError::Unreadable) => Err(ApiError::UnreadableBody),
+        Err(JsonError::Syntax { position, message }) => {
+            Err(ApiError::Invalid(vec![invalid_json(position, message)]))
+        }
+    }
+}
+
+async fn read_form(parts: &Parts, body: Bytes) -> Result<Body, ApiError> {
+    match MediaType::of(&parts.headers) {
+        MediaType::UrlEncoded => Ok(Body::Form(input::pairs(&body))),
+        MediaType::Multipart => Ok(Body::Form(input::multipart(&parts.headers, body).await?)),
+        _ => Ok(Body::Absent),
+    }
+}
+
+/// Returns the last segment of the path, decoded: the only place of a path parameter in this API. Bytes
+/// that are not UTF-8 become U+FFFD, so that the value is invalid, not the request.
+fn path_parameter(parts: &Parts) -> Cow<'_, str> {
+    let encoded = parts.uri.path().rsplit('/').next().unwrap_or_default();
+    percent_decode_str(encoded).decode_utf8_lossy()
+}

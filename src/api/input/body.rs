@@ -1,0 +1,52 @@
+//! Reads the body of a request, up to a size and within a time.
+//!
+//! Not here: the memory that all bodies take together, see `server/body_memory.rs`.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use crate::api::error::ApiError;
+
+/// The largest body that is read: 2 MiB.
+pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// How long a body may take to arrive: 70 KiB/s at its largest.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The bodies of all requests exceed their memory budget. The server reports it while the body is
+/// read.
+#[derive(Debug, thiserror::Error)]
+#[error("the memory limit of request bodies is reached")]
+pub struct MemoryLimitExceeded;
+
+/// Returns the whole body.
+pub(in crate::api) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, ApiError> {
+    let announced = parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(ApiError::BodyTooLarge);
+    }
+    let reading = Limited::new(body, MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
+        Ok(Err(error)) if is_memory_limit(error.as_ref()) => Err(ApiError::Overloaded),
+        // The body is cut short or badly chunked, so the client cannot read the response either.
+        Ok(Err(_)) => Err(ApiError::UnreadableBody),
+        Err(_) => Err(ApiError::RequestTimeout),
+    }
+}
+
+/// The body types wrap the error, some of them more than once.
+fn is_memory_limit(error: &(dyn Error + 'static)) -> bool {
+    error.is::<MemoryLimitExceeded>() || error.source().is_some_and(is_memory_limit)
+}

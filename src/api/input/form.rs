@@ -1,0 +1,95 @@
+//! Parses forms, urlencoded and multipart, into pairs in the order of the request.
+
+use axum::extract::{FromRequest as _, Multipart, Request};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+
+use crate::api::error::ApiError;
+
+/// The type of a body, as `Content-Type` states it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum MediaType {
+    Absent,
+    Json,
+    UrlEncoded,
+    Multipart,
+    Other,
+}
+
+impl MediaType {
+    /// Returns the type of the request. Parameters and case are ignored.
+    pub(in crate::api) fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::CONTENT_TYPE) else {
+            return Self::Absent;
+        };
+        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        match essence {
+            "" => Self::Absent,
+            "application/json" => Self::Json,
+            "application/x-www-form-urlencoded" => Self::UrlEncoded,
+            "multipart/form-data" => Self::Multipart,
+            _ if essence.starts_with("application/") && essence.ends_with("+json") => Self::Json,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The most fields of a form or a query. No request of the API comes near.
+const MAX_FIELDS: usize = 1000;
+
+/// Returns the pairs of a query or a urlencoded body. Bytes that are not UTF-8 become U+FFFD. The last
+/// of repeated fields counts, so of too many fields the last ones are kept.
+pub(in crate::api) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    let fields = encoded.rsplit(|&byte| byte == b'&').take(MAX_FIELDS);
+    let length: usize = fields.map(|field| field.len() + 1).sum();
+    let kept = encoded.get((encoded.len() + 1).saturating_sub(length)..).unwrap_or_default();
+    form_urlencoded::parse(kept).into_owned().collect()
+}
+
+/// Returns the text fields of a multipart body. Files are skipped.
+pub(in crate::api) async fn multipart(
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Vec<(String, String)>, ApiError> {
+    let mut request = Request::new(axum::body::Body::from(body));
+    if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
+        request.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+    }
+    let mut multipart =
+        Multipart::from_request(request, &()).await.map_err(|_| ApiError::UnreadableBody)?;
+    let mut fields = Vec::new();
+    let mut parts = 0;
+    while let Some(field) = multipart.next_field().await.map_err(|_| ApiError::UnreadableBody)? {
+        let name = field.name().map(str::to_owned);
+        let is_file = field.file_name().is_some();
+        let value = field.bytes().await.map_err(|_| ApiError::UnreadableBody)?;
+        if let (Some(name), false) = (name, is_file) {
+            fields.push((name, String::from_utf8_lossy(&value).into_owned()));
+        }
+        parts += 1;
+        if parts > MAX_FIELDS {
+            return Err(ApiError::UnreadableBody);
+        }
+    }
+    Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_FIELDS, pairs};
+
+    #[test]
+    fn too_many_fields_keeps_the_last() {
+        let form = |fields: usize| {
+            let fields: Vec<String> = (0..fields).map(|number| format!("n={number}")).collect();
+            pairs(fields.join("&").as_bytes())
+        };
+        for (fields, first) in [(1, "0"), (MAX_FIELDS, "0"), (MAX_FIELDS + 1, "1")] {
+            let kept = form(fields);
+            assert_eq!(kept.len(), fields.min(MAX_FIELDS));
+            assert_eq!(kept[0], ("n".to_owned(), first.to_owned()));
+        }
+        assert!(pairs(b"").is_empty() && pairs(b"&&").is_empty());
+    }
+}

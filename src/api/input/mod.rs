@@ -1,0 +1,279 @@
+//! Turns a request into typed fields, or into the errors of all its fields at once: path, query and
+//! body, in the words of the reference service. A route states its fields by [`FromRequestFields`].
+//!
+//! Not here: when a request is read, see `extract.rs`.
+
+mod body;
+mod coerce;
+mod form;
+mod json;
+mod json_value;
+mod mask;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use axum::http::{HeaderMap, HeaderName};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::{Map, Value};
+
+use crate::domain::policy::Policy;
+
+pub(super) use body::read_body;
+pub use body::{MAX_BODY_BYTES, MemoryLimitExceeded};
+pub(super) use coerce::{FieldError, JsonInteger};
+pub(super) use coerce::{boolean, integer, integer_from_text, stored_text, text};
+pub(super) use form::{MediaType, multipart, pairs};
+pub(super) use json::{JsonError, parse_json};
+use mask::{MASK, mask_all, mask_outside, names_secret};
+
+/// The typed input of a handler.
+pub(super) trait FromRequestFields: Sized + Send {
+    /// How the body is read.
+    const BODY: BodyKind;
+
+    /// How the body is read under this policy.
+    #[must_use]
+    fn body(_policy: &Policy) -> BodyKind {
+        Self::BODY
+    }
+
+    /// Reads the fields. Returns `None` only after an error was recorded.
+    fn read(request: &mut RequestFields<'_>) -> Option<Self>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyKind {
+    /// Not read.
+    Ignored,
+    Json,
+    Form,
+}
+
+/// The fields of a request, not validated yet, and the errors found so far.
+pub(super) struct RequestFields<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) path_parameter: Cow<'a, str>,
+    /// In the order of the request.
+    pub(super) query: Vec<(String, String)>,
+    pub(super) body: Body,
+    pub(super) errors: Vec<ValidationError>,
+}
+
+/// The body of a request.
+pub(super) enum Body {
+    Absent,
+    Json(Value),
+    /// A body of a type other than JSON; `None` if it is not UTF-8.
+    Text(Option<String>),
+    /// The fields in the order of the request.
+    Form(Vec<(String, String)>),
+}
+
+/// A JSON object in a body.
+pub(super) struct Object {
+    fields: Map<String, Value>,
+    secret: Option<&'static str>,
+}
+
+impl<'a> RequestFields<'a> {
+    /// Returns the policy of the service.
+    #[must_use]
+    pub(super) fn policy(&self) -> &'a Policy {
+        self.policy
+    }
+
+    /// Returns the text of a header that occurs exactly once.
+    #[must_use]
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().filter(|_| values.next().is_none())?;
+        std::str::from_utf8(value.as_bytes()).ok()
+    }
+
+    /// Returns the ID in the path.
+    pub(super) fn path_integer(&mut self, name: &'static str) -> Option<JsonInteger> {
+        let text = std::mem::take(&mut self.path_parameter);
+        let parsed = integer_from_text(&text);
+        self.record(["path", name], parsed, || Value::String(text.into_owned()))
+    }
+
+    /// Returns an optional query parameter. If it is repeated, the last one counts.
+    ///
+    /// The outer `None` means an error, the inner one that the parameter is absent.
+    #[expect(clippy::option_option, reason = "an error and an absent parameter are two things")]
+    pub(super) fn query<T>(
+        &mut self,
+        name: &'static str,
+        rule: impl FnOnce(&str) -> Result<T, FieldError>,
+    ) -> Option<Option<T>> {
+        let Some(value) = last(&self.query, name) else {
+            return Some(None);
+        };
+        self.record(["query", name], rule(&value), || Value::String(value)).map(Some)
+    }
+
+    /// Returns the body as an object. The value of its field `secret` is never echoed.
+    pub(super) fn object(&mut self, secret: Option<&'static str>) -> Option<Object> {
+        let (error, input) = match std::mem::replace(&mut self.body, Body::Absent) {
+            Body::Json(Value::Object(fields)) => return Some(Object { fields, secret }),
+            Body::Absent | Body::Json(Value::Null) => (missing(), Value::Null),
+            Body::Json(other) => (not_an_object(), mask_outside(other, secret)),
+            // The secret may be anywhere in the text.
+            Body::Text(Some(text)) if secret.is_some() || names_secret(&text) => {
+                (not_an_object(), Value::from(MASK))
+            }
+            Body::Text(Some(text)) => (not_an_object(), Value::String(text)),
+            Body::Text(None) => (not_unicode(), Value::Null),
+            Body::Form(_) => (not_an_object(), Value::Null),
+        };
+        self.errors.push(ValidationError::new(vec!["body".into()], error, input));
+        None
+    }
+
+    /// Returns a required field, checked by the rule.
+    pub(super) fn required<T>(
+        &mut self,
+        object: &Object,
+        name: &'static str,
+        rule: impl FnOnce(&Value) -> Result<T, FieldError>,
+    ) -> Option<T> {
+        match object.fields.get(name) {
+            Some(value) => self.record(["body", name], rule(value), || object.echo(name, value)),
+            None => self.record(["body", name], Err(missing()), || object.echo_all()),
+        }
+    }
+
+    /// Returns a field, or its default if it is absent. Null is an error.
+    pub(super) fn defaulted<T>(
+        &mut self,
+        object: &Object,
+        name: &'static str,
+        default: T,
+        rule: impl FnOnce(&Value) -> Result<T, FieldError>,
+    ) -> Option<T> {
+        match object.fields.get(name) {
+            Some(value) => self.record(["body", name], rule(value), || object.echo(name, value)),
+            None => Some(default),
+        }
+    }
+
+    /// Returns an optional form field.
+    #[must_use]
+    pub(super) fn form_text(&self, name: &str) -> Option<String> {
+        self.form_value(name)
+    }
+
+    /// Returns a required form field. An empty value counts as absent (RFC 6749, 3.2).
+    pub(super) fn form_field(&mut self, name: &'static str) -> Option<String> {
+        let value = self.form_value(name).filter(|value| !value.is_empty());
+        self.record(["body", name], value.ok_or_else(missing), || Value::Null)
+    }
+
+    /// Checks an optional form field by the rule.
+    pub(super) fn optional_form_field(
+        &mut self,
+        name: &'static str,
+        rule: impl FnOnce(&str) -> Result<(), FieldError>,
+    ) -> Option<()> {
+        let Some(value) = self.form_value(name) else {
+            return Some(());
+        };
+        self.record(["body", name], rule(&value), || Value::String(value))
+    }
+
+    fn form_value(&self, name: &str) -> Option<String> {
+        match &self.body {
+            Body::Form(fields) => last(fields, name),
+            _ => None,
+        }
+    }
+
+    fn record<T>(
+        &mut self,
+        location: [&'static str; 2],
+        outcome: Result<T, FieldError>,
+        input: impl FnOnce() -> Value,
+    ) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let location = location.into_iter().map(Value::from).collect();
+                self.errors.push(ValidationError::new(location, error, input()));
+                None
+            }
+        }
+    }
+}
+
+impl Object {
+    fn echo(&self, name: &str, value: &Value) -> Value {
+        if self.secret == Some(name) || names_secret(name) {
+            Value::from(MASK)
+        } else {
+            mask_all(value.clone())
+        }
+    }
+
+    fn echo_all(&self) -> Value {
+        mask_all(Value::Object(self.fields.clone()))
+    }
+}
+
+/// The error of one field, as pydantic reports it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidationError {
+    location: Vec<Value>,
+    error: FieldError,
+    input: Value,
+}
+
+impl ValidationError {
+    pub(super) fn new(location: Vec<Value>, error: FieldError, input: Value) -> Self {
+        Self { location, error, input }
+    }
+}
+
+impl Serialize for ValidationError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", self.error.kind)?;
+        map.serialize_entry("loc", &self.location)?;
+        map.serialize_entry("msg", &self.error.message)?;
+        map.serialize_entry("input", &self.input)?;
+        if let Some(context) = &self.error.context {
+            map.serialize_entry("ctx", &BTreeMap::from([(context.0, &context.1)]))?;
+        }
+        map.end()
+    }
+}
+
+/// Returns the error of a body that is not JSON, at this character.
+pub(super) fn invalid_json(position: usize, message: String) -> ValidationError {
+    let error = FieldError::new("json_invalid", "JSON decode error").with("error", message);
+    let location = vec![Value::from("body"), Value::from(position)];
+    ValidationError::new(location, error, Value::Object(Map::new()))
+}
+
+fn missing() -> FieldError {
+    FieldError::new("missing", "Field required")
+}
+
+fn not_an_object() -> FieldError {
+    FieldError::new(
+        "model_attributes_type",
+        "Input should be a valid dictionary or object to extract fields from",
+    )
+}
+
+fn not_unicode() -> FieldError {
+    FieldError::new(
+        "string_unicode",
+        "Input should be a valid string, unable to parse raw data as a unicode string",
+    )
+}
+
+fn last(pairs: &[(String, String)], name: &str) -> Option<String> {
+    pairs.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+}

@@ -1,0 +1,52 @@
+//! JSON responses: compact UTF-8.
+//!
+//! Not here: JSON requests, see `input/json.rs`.
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Serialize;
+
+/// A value as the body of a 200 response.
+pub(super) struct Json<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        json_response(StatusCode::OK, &self.0)
+    }
+}
+
+/// Returns a response with the value as its body.
+pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Response {
+    json_response_of(0, status, value)
+}
+
+/// Returns a response with a value whose texts have about `bytes` bytes.
+pub(super) fn json_response_of(
+    bytes: usize,
+    status: StatusCode,
+    value: &impl Serialize,
+) -> Response {
+    json_response_with(status, json_of(bytes, value))
+}
+
+/// Returns the JSON of a value whose texts have about `bytes` bytes.
+pub(super) fn json_of(bytes: usize, value: &impl Serialize) -> Bytes {
+    // Room for the field names and numbers too.
+    let mut json = Vec::with_capacity(bytes + bytes / 4 + 128);
+    // Our types always serialize: no map has keys other than strings.
+    if serde_json::to_writer(&mut json, value).is_err() {
+        json.clear();
+    }
+    json.into()
+}
+
+/// Returns a response with this JSON as its body.
+pub(super) fn json_response_with(status: StatusCode, json: Bytes) -> Response {
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

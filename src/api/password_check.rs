@@ -1,0 +1,88 @@
+//! Verifies a password within the login limits: for a login, and for a change of the account that
+//! asks for the current password.
+//!
+//! Not here: the limits and their order, see `rate_limits`.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::audit;
+use super::client_ip::ClientIp;
+use super::error::{ApiError, ApiResult};
+use super::state::AppState;
+use crate::auth::PasswordCheck;
+use crate::domain::caller::Caller;
+use crate::domain::event::EventKind;
+use crate::domain::user::{Credentials, PasswordHash, User};
+
+/// An account whose password was verified.
+pub(super) struct Verified {
+    pub credentials: Credentials,
+    /// A hash of the same password with the current parameters, if the stored one is weaker.
+    pub stronger_hash: Option<PasswordHash>,
+}
+
+/// Verifies the password of the account that `find` returns. Takes as long if there is no account.
+///
+/// # Errors
+/// [`ApiError::RateLimited`] before the password is hashed, [`ApiError::InvalidLogin`] if the password
+/// is wrong or there is no account, and failures of this service, which count as no attempt.
+pub(super) async fn check_password(
+    app: &Arc<AppState>,
+    client: ClientIp,
+    username: &str,
+    password: SecretString,
+    find: impl Future<Output = ApiResult<Option<Credentials>>>,
+    refusal: EventKind,
+) -> ApiResult<Verified> {
+    let attempt = app.rate_limits.begin_login(client.0, username).await?;
+    let (credentials, check) = match find_and_verify(app, password, find).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            attempt.undecided();
+            return Err(error);
+        }
+    };
+    let user = credentials.as_ref().map(|found| found.user_id);
+    let (credentials, stronger_hash) = match (credentials, check) {
+        (Some(credentials), PasswordCheck::Match) => (credentials, None),
+        (Some(credentials), PasswordCheck::NeedsRehash(hash)) => (credentials, Some(hash)),
+        _ => {
+            attempt.failed().await?;
+            // Last, because the store keeps it only for accounts that exist.
+            audit::record_refusal(app, client, user, refusal);
+            return Err(ApiError::InvalidLogin);
+        }
+    };
+    attempt.succeeded().await;
+    Ok(Verified { credentials, stronger_hash })
+}
+
+/// Verifies the password of the caller: the token may be stolen, or left on a screen.
+///
+/// # Errors
+/// As [`check_password`], and [`ApiError::InvalidToken`] if the account does not accept the token.
+pub(super) async fn confirm_password(
+    app: &Arc<AppState>,
+    caller: Caller,
+    client: ClientIp,
+    password: SecretString,
+) -> ApiResult<User> {
+    let user = app.store.find_me(caller).await?;
+    let find = async { Ok(Some(app.store.find_own_credentials(caller).await?)) };
+    let refusal = EventKind::PasswordRefused;
+    check_password(app, client, user.email.as_str(), password, find, refusal).await?;
+    Ok(user)
+}
+
+async fn find_and_verify(
+    app: &AppState,
+    password: SecretString,
+    find: impl Future<Output = ApiResult<Option<Credentials>>>,
+) -> ApiResult<(Option<Credentials>, PasswordCheck)> {
+    let credentials = find.await?;
+    let stored = credentials.as_ref().map(|found| found.password_hash.clone());
+    let check = app.passwords.verify(password, stored).await?;
+    Ok((credentials, check))
+}

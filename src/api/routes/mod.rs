@@ -1,0 +1,16 @@
+//! The handlers, one file per resource, each with the types of its requests and responses.
+//!
+//! Not here: the paths, see `api/mod.rs`.
+
+pub(super) mod events;
+pub(super) mod health;
+pub(super) mod jwks;
+pub(super) mod login;
+pub(super) mod me;
+pub(super) mod post_list;
+mod post_types;
+pub(super) mod posts;
+mod refresh;
+pub(super) mod sessions;
+pub(super) mod users;
+pub(super) mod votes;

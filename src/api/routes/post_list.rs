@@ -1,0 +1,122 @@
+//! The list of posts.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::Value;
+
+use super::post_types::PostOut;
+use crate::api::error::ApiResult;
+use crate::api::extract::Valid;
+use crate::api::input::{
+    BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, boolean,
+    integer_from_text, stored_text,
+};
+use crate::api::responses::{Failures, TokenErrors, ValidationErrors};
+use crate::api::state::AppState;
+use crate::domain::caller::Caller;
+use crate::domain::page::{Page, PostScope};
+use crate::domain::policy::DraftVisibility;
+
+/// The largest `limit`, unless the policy has none.
+const MAX_LIMIT: u32 = 1000;
+
+/// The validated query of a list.
+pub(in crate::api) struct ListPostsRequest(Page);
+
+impl FromRequestFields for ListPostsRequest {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        let policy = request.policy();
+        let is_bounded = policy.posts_default_limit.is_some();
+        let limit = request.query("limit", |text| limit(text, is_bounded));
+        let skip = request.query("skip", skip);
+        let search = request.query("search", search);
+        // The reference service, whose drafts are visible, has no such parameter.
+        let published = match policy.drafts {
+            DraftVisibility::Private => request.query("published", published),
+            DraftVisibility::Visible => Some(None),
+        };
+        Some(Self(Page {
+            limit: limit?.unwrap_or(policy.posts_default_limit),
+            skip: skip?.unwrap_or(0),
+            search: search?.flatten(),
+            scope: match published? {
+                Some(false) => PostScope::OwnDrafts,
+                Some(true) | None => PostScope::Public,
+            },
+        }))
+    }
+}
+
+/// Get Posts
+///
+/// Lists posts with their votes, newest first. Only `published=false` lists drafts: those of the caller.
+#[utoipa::path(
+    get, path = "/posts", operation_id = "get_posts_posts_get", tag = "Posts",
+    params(
+        ("limit" = Option<i64>, Query, minimum = 0, maximum = 1000,
+            description = "The most posts to return, 100 if absent"),
+        ("skip" = Option<u64>, Query, minimum = 0, format = "uint64",
+            description = "Posts to skip at the start"),
+        ("search" = Option<String>, Query,
+            description = "Only posts whose title contains this text"),
+        ("published" = Option<bool>, Query,
+            description = "False lists the drafts of the caller"),
+    ),
+    responses(
+        (status = 200, description = "Successful Response", body = Vec<PostOut>),
+        TokenErrors, ValidationErrors, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(in crate::api) async fn list_posts(
+    State(app): State<Arc<AppState>>,
+    caller: Caller,
+    Valid(ListPostsRequest(page)): Valid<ListPostsRequest>,
+) -> ApiResult<Response> {
+    let posts = app.store.list_posts(caller, page).await?;
+    app.large_responses
+        .write(posts, |posts| posts.iter().cloned().map(PostOut::from).collect::<Vec<_>>())
+        .await
+}
+
+/// Accepts up to [`MAX_LIMIT`]. A larger number is an error, or means all posts if the policy has no
+/// limit.
+fn limit(text: &str, is_bounded: bool) -> Result<Option<u32>, FieldError> {
+    let number = not_negative(text)?;
+    let limit = number.as_i64().and_then(|number| u32::try_from(number).ok());
+    let limit = limit.filter(|limit| *limit <= MAX_LIMIT);
+    if limit.is_none() && is_bounded {
+        let message = format!("Input should be less than or equal to {MAX_LIMIT}");
+        return Err(FieldError::new("less_than_equal", message).with("le", MAX_LIMIT));
+    }
+    Ok(limit)
+}
+
+/// Accepts any size. A number that does not fit skips every post.
+fn skip(text: &str) -> Result<u64, FieldError> {
+    let number = not_negative(text)?;
+    Ok(number.as_i64().and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX))
+}
+
+fn not_negative(text: &str) -> Result<JsonInteger, FieldError> {
+    let number = integer_from_text(text)?;
+    if number.compare(0).is_lt() {
+        let message = "Input should be greater than or equal to 0";
+        return Err(FieldError::new("greater_than_equal", message).with("ge", 0));
+    }
+    Ok(number)
+}
+
+/// An empty search finds every post.
+fn search(text: &str) -> Result<Option<String>, FieldError> {
+    let text = stored_text(text)?;
+    Ok(Some(text.as_str().to_owned()).filter(|text| !text.is_empty()))
+}
+
+fn published(text: &str) -> Result<bool, FieldError> {
+    boolean(&Value::from(text))
+}

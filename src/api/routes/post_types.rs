@@ -1,0 +1,72 @@
+//! The JSON types of posts.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::responses::{serialize_text, serialize_timestamp};
+use crate::domain::post;
+use crate::domain::text::Text;
+
+/// The body of a post.
+#[derive(Deserialize, ToSchema)]
+#[schema(title = "PostCreate", example = json!({"title": "First", "content": "Hello", "published": true}))]
+#[expect(dead_code, reason = "the schema of CreatePostRequest")]
+pub(in crate::api) struct PostCreate {
+    title: String,
+    content: String,
+    /// False makes it a draft.
+    #[schema(default = true, required = false)]
+    published: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(title = "Post", example = json!({
+    "title": "First", "content": "Hello", "published": true, "id": 1,
+    "created_at": "2025-01-31T12:00:00.123456Z", "owner_id": 1
+}))]
+pub(in crate::api) struct Post {
+    #[serde(serialize_with = "serialize_text")]
+    #[schema(value_type = String)]
+    title: Text,
+    #[serde(serialize_with = "serialize_text")]
+    #[schema(value_type = String)]
+    content: Text,
+    #[schema(default = true, required = false)]
+    published: bool,
+    id: i64,
+    #[serde(serialize_with = "serialize_timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    owner_id: i64,
+}
+
+impl From<post::Post> for Post {
+    fn from(post: post::Post) -> Self {
+        Self {
+            title: post.title,
+            content: post.content,
+            published: post.published,
+            id: post.id.0,
+            created_at: post.created_at,
+            owner_id: post.owner_id.0,
+        }
+    }
+}
+
+/// A post with its votes.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "PostOut")]
+pub(in crate::api) struct PostOut {
+    #[serde(rename = "Post")]
+    post: Post,
+    /// Upvotes minus downvotes.
+    #[schema(example = 1)]
+    votes: i64,
+}
+
+impl From<post::PostWithVotes> for PostOut {
+    fn from(found: post::PostWithVotes) -> Self {
+        Self { post: found.post.into(), votes: found.votes }
+    }
+}

@@ -1,0 +1,191 @@
+//! Posts: create, read, replace, delete.
+//!
+//! Not here: the list of posts, see `post_list.rs`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+
+use super::post_types::{Post, PostCreate, PostOut};
+use crate::api::audit;
+use crate::api::client_ip::ClientIp;
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::extract::{Valid, Writer};
+use crate::api::input::{
+    BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, boolean, stored_text, text,
+};
+use crate::api::json_response::Json;
+use crate::api::responses::{
+    BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors, created,
+};
+use crate::api::state::AppState;
+use crate::domain::caller::Caller;
+use crate::domain::event::EventKind;
+use crate::domain::post::{PostContent, PostId};
+use crate::domain::text::Text;
+use crate::store::ChangePost;
+
+/// The validated body of a post.
+pub(in crate::api) struct CreatePostRequest(PostContent);
+
+impl FromRequestFields for CreatePostRequest {
+    const BODY: BodyKind = BodyKind::Json;
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        let body = request.object(None)?;
+        let title = request.required(&body, "title", content_text);
+        let content = request.required(&body, "content", content_text);
+        let published = request.defaulted(&body, "published", true, boolean);
+        Some(Self(PostContent { title: title?, content: content?, published: published? }))
+    }
+}
+
+/// The ID of a post in the path.
+pub(in crate::api) struct PostPath(JsonInteger);
+
+impl FromRequestFields for PostPath {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        request.path_integer("id").map(Self)
+    }
+}
+
+/// The ID of a post in the path, and its new content.
+pub(in crate::api) struct ReplacePostRequest {
+    id: JsonInteger,
+    content: PostContent,
+}
+
+impl FromRequestFields for ReplacePostRequest {
+    const BODY: BodyKind = BodyKind::Json;
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        let id = request.path_integer("id");
+        let CreatePostRequest(content) = CreatePostRequest::read(request)?;
+        Some(Self { id: id?, content })
+    }
+}
+
+/// Create Posts
+///
+/// Creates a post of the caller.
+#[utoipa::path(
+    post, path = "/posts", operation_id = "create_posts_posts_post", tag = "Posts",
+    request_body = PostCreate,
+    responses(
+        (status = 201, description = "Successful Response", body = Post,
+            headers(("Location" = String, description = "The path of the post"))),
+        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(in crate::api) async fn create_post(
+    State(app): State<Arc<AppState>>,
+    Writer(caller): Writer,
+    Valid(CreatePostRequest(content)): Valid<CreatePostRequest>,
+) -> ApiResult<Response> {
+    let post = app.store.create_post(caller, content, app.clock.now()).await?;
+    Ok(created(&format!("{}/posts/{}", app.root_path, post.id.0), Post::from(post)))
+}
+
+/// Get Post
+///
+/// Returns a post with its votes. Only its owner can read a draft.
+#[utoipa::path(
+    get, path = "/posts/{id}", operation_id = "get_post_posts__id__get", tag = "Posts",
+    params(("id" = i64, Path, description = "The ID of the post")),
+    responses(
+        (status = 200, description = "Successful Response", body = PostOut),
+        (status = 404, description = "No such post", body = ErrorBody,
+            example = json!({"detail": "the post with the id:7 was no found"})),
+        TokenErrors, ValidationErrors, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(in crate::api) async fn get_post(
+    State(app): State<Arc<AppState>>,
+    caller: Caller,
+    Valid(PostPath(id)): Valid<PostPath>,
+) -> ApiResult<Json<PostOut>> {
+    let found = app.store.find_post(caller, PostId(id.as_id())).await?;
+    found.map(|post| Json(post.into())).ok_or(ApiError::NoSuchPost(id))
+}
+
+/// Update Post
+///
+/// Replaces title, content and published. If `published` is absent, it becomes true.
+#[utoipa::path(
+    put, path = "/posts/{id}", operation_id = "update_post_posts__id__put", tag = "Posts",
+    params(("id" = i64, Path, description = "The ID of the post")),
+    request_body = PostCreate,
+    responses(
+        (status = 200, description = "Successful Response", body = Post),
+        (status = 403, description = "The post belongs to another user", body = ErrorBody,
+            example = json!({"detail": "not authorized to perform this action"})),
+        (status = 404, description = "No such post", body = ErrorBody,
+            example = json!({"detail": "post with id does not exist"})),
+        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(in crate::api) async fn replace_post(
+    State(app): State<Arc<AppState>>,
+    Writer(caller): Writer,
+    client: ClientIp,
+    Valid(replacement): Valid<ReplacePostRequest>,
+) -> ApiResult<Json<Post>> {
+    let id = PostId(replacement.id.as_id());
+    let replaced = app.store.replace_post(caller, id, replacement.content).await?;
+    changed(&app, caller, client, replaced).map(|post| Json(post.into()))
+}
+
+/// Delete Post
+///
+/// Deletes a post with its votes.
+#[utoipa::path(
+    delete, path = "/posts/{id}", operation_id = "delete_post_posts__id__delete", tag = "Posts",
+    params(("id" = i64, Path, description = "The ID of the post")),
+    responses(
+        (status = 204, description = "Successful Response"),
+        (status = 403, description = "The post belongs to another user", body = ErrorBody,
+            example = json!({"detail": "not authorized to perform this action"})),
+        (status = 404, description = "No such post", body = ErrorBody,
+            example = json!({"detail": "post with id does not exist"})),
+        TokenErrors, ValidationErrors, RateLimitErrors, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(in crate::api) async fn delete_post(
+    State(app): State<Arc<AppState>>,
+    Writer(caller): Writer,
+    client: ClientIp,
+    Valid(PostPath(id)): Valid<PostPath>,
+) -> ApiResult<StatusCode> {
+    let deleted = app.store.delete_post(caller, PostId(id.as_id())).await?;
+    changed(&app, caller, client, deleted)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn changed<T>(
+    app: &Arc<AppState>,
+    caller: Caller,
+    client: ClientIp,
+    outcome: ChangePost<T>,
+) -> ApiResult<T> {
+    match outcome {
+        ChangePost::Changed(changed) => Ok(changed),
+        ChangePost::NotOwner => {
+            audit::record_refusal(app, client, Some(caller.user_id), EventKind::OwnershipRefused);
+            Err(ApiError::NotOwner)
+        }
+        ChangePost::NoSuchPost => Err(ApiError::NoSuchPostToChange),
+    }
+}
+
+fn content_text(value: &Value) -> Result<Text, FieldError> {
+    stored_text(text(value)?)
+}

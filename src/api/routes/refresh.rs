@@ -1,0 +1,111 @@
+//! Starts and continues sessions: the refresh token grant of OAuth2 (RFC 6749, 6), with rotation and
+//! reuse detection (RFC 9700, 4.14).
+//!
+//! Not here: the list of sessions, see `sessions.rs`.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::audit;
+use crate::api::client_ip::ClientIp;
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::state::AppState;
+use crate::api::token::Token;
+use crate::auth::{RefreshSecrets, generate_salt};
+use crate::domain::event::EventKind;
+use crate::domain::policy::SessionTimeouts;
+use crate::domain::session::{NewSession, RotateSession, Rotation};
+use crate::domain::user::Credentials;
+
+/// Starts a session for an account whose password was verified.
+pub(super) async fn start_session(
+    app: &AppState,
+    credentials: &Credentials,
+    user_agent: String,
+) -> ApiResult<Token> {
+    let secrets = RefreshSecrets::generate().map_err(ApiError::internal)?;
+    let now = app.clock.now();
+    let SessionTimeouts { idle, absolute } = app.policy.sessions;
+    let ends_at = later(now, absolute);
+    let session = NewSession {
+        user_id: credentials.user_id,
+        tokens_valid_from: credentials.tokens_valid_from,
+        family: secrets.family_hash(),
+        link: secrets.link_hash(),
+        user_agent,
+        now,
+        expires_at: later(now, idle).min(ends_at),
+        ends_at,
+    };
+    // `None` if the password has changed while it was verified.
+    let id = app.store.create_session(session).await?.ok_or(ApiError::InvalidLogin)?;
+    let access = app.tokens.issue(credentials.user_id, credentials.tokens_valid_from)?;
+    Ok(Token::with_refresh_token(access, secrets.token(id), app.tokens.lifetime()))
+}
+
+/// Continues a session: exchanges its current refresh token for the successor.
+pub(super) async fn refresh_session(
+    app: &Arc<AppState>,
+    client: ClientIp,
+    token: &str,
+) -> ApiResult<Token> {
+    let Some((id, secrets)) = RefreshSecrets::parse(token) else {
+        audit::record_in_log(app, client, None, EventKind::RefreshRefused);
+        return Err(ApiError::InvalidGrant);
+    };
+    let salt = generate_salt().map_err(ApiError::internal)?;
+    let (whole, now) = (secrets.token_hash(id), app.clock.now());
+    let first_attempt_at = app.interrupted_refreshes.first_attempt_at(&whole, now);
+    let next = secrets.next(salt);
+    let rotation = Rotation {
+        id,
+        family: secrets.family_hash(),
+        presented: secrets.link_hash(),
+        next: next.link_hash(),
+        salt,
+        now,
+        first_attempt_at,
+        expires_at: later(now, app.policy.sessions.idle),
+    };
+    let rotated = audit::run_to_completion(app, |app| rotate(app, client, rotation)).await;
+    match &rotated {
+        Ok(_) => app.interrupted_refreshes.forget(&whole),
+        Err(_) => app.interrupted_refreshes.remember(whole, first_attempt_at),
+    }
+    let (user_id, tokens_valid_from, next) = match rotated? {
+        RotateSession::Rotated(user_id, tokens_valid_from) => (user_id, tokens_valid_from, next),
+        RotateSession::Repeated(user_id, tokens_valid_from, salt) => {
+            (user_id, tokens_valid_from, secrets.next(salt))
+        }
+        RotateSession::Reused(_) | RotateSession::NoSuchSession => {
+            return Err(ApiError::InvalidGrant);
+        }
+    };
+    let access = app.tokens.issue(user_id, tokens_valid_from)?;
+    Ok(Token::with_refresh_token(access, next.token(id), app.tokens.lifetime()))
+}
+
+async fn rotate(
+    app: Arc<AppState>,
+    client: ClientIp,
+    rotation: Rotation,
+) -> ApiResult<RotateSession> {
+    let rotated = app.store.rotate_session(rotation).await?;
+    match rotated {
+        RotateSession::Rotated(user_id, _) | RotateSession::Repeated(user_id, ..) => {
+            audit::record_in_log(&app, client, Some(user_id), EventKind::SessionContinued);
+        }
+        RotateSession::Reused(user_id) => {
+            audit::record_refusal(&app, client, Some(user_id), EventKind::RefreshTokenReused);
+        }
+        RotateSession::NoSuchSession => {
+            audit::record_in_log(&app, client, None, EventKind::RefreshRefused);
+        }
+    }
+    Ok(rotated)
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.saturating_add(by).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,308 @@
+//! Users: sign-up, public view, deletion.
+//!
+//! Not here: the caller's own account, see `me.rs`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::api::audit;
+use crate::api::client_ip::ClientIp;
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::extract::{OptionalCaller, Valid};
+use crate::api::input::{
+    BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, text,
+};
+use crate::api::json_response::Json;
+use crate::api::password_check::confirm_password;
+use crate::api::responses::{
+    BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors, created,
+    serialize_timestamp,
+};
+use crate::api::state::AppState;
+use crate::auth::{PasswordRejected, accept_password};
+use crate::domain::caller::Caller;
+use crate::domain::email::Email;
+use crate::domain::event::EventKind;
+use crate::domain::policy::{PasswordRules, Policy};
+use crate::domain::user::{NewUser, User, UserId};
+use crate::store::{CreateUser, DeleteUser, StoreError};
+
+/// The body of a sign-up.
+#[derive(Deserialize, ToSchema)]
+#[schema(
+    title = "UserCreate",
+    example = json!({"email": "ada@example.com", "password": "plum lantern 83 quay"})
+)]
+#[expect(dead_code, reason = "the schema of CreateUserRequest")]
+pub(in crate::api) struct UserCreate {
+    #[schema(format = "email")]
+    email: String,
+    /// At least 8 characters, and not a common password.
+    #[schema(format = "password", min_length = 8, max_length = 4096)]
+    password: String,
+}
+
+/// The public view of an account.
+#[derive(Serialize, ToSchema)]
+#[schema(
+    title = "UserOut",
+    example = json!({"id": 1, "created_at": "2025-01-31T12:00:00.123456Z", "email": "ada@example.com"})
+)]
+pub(in crate::api) struct UserOut {
+    id: i64,
+    #[serde(serialize_with = "serialize_timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// Null, unless the account asks for itself.
+    #[schema(format = "email", required = true)]
+    email: Option<String>,
+}
+
+impl UserOut {
+    pub(in crate::api) fn new(user: &User, show_email: bool) -> Self {
+        Self {
+            id: user.id.0,
+            created_at: user.created_at,
+            email: show_email.then(|| user.email.as_str().to_owned()),
+        }
+    }
+}
+
+/// A validated sign-up.
+pub(in crate::api) struct CreateUserRequest {
+    email: Email,
+    password: SecretString,
+}
+
+impl FromRequestFields for CreateUserRequest {
+    const BODY: BodyKind = BodyKind::Json;
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        let rules = &request.policy().passwords;
+        let body = request.object(Some("password"))?;
+        let email = request.required(&body, "email", email);
+        let password = request.required(&body, "password", |value| password(value, rules));
+        Some(Self { email: email?, password: password? })
+    }
+}
+
+/// The ID of a user in the path.
+pub(in crate::api) struct UserPath(JsonInteger);
+
+impl FromRequestFields for UserPath {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        request.path_integer("id").map(Self)
+    }
+}
+
+/// The password that confirms a deletion. `None` if the policy asks for none.
+pub(in crate::api) struct PasswordConfirmation(Option<SecretString>);
+
+const CONFIRM_PASSWORD: HeaderName = HeaderName::from_static("x-confirm-password");
+
+impl FromRequestFields for PasswordConfirmation {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn body(policy: &Policy) -> BodyKind {
+        if policy.delete_requires_password { BodyKind::Json } else { BodyKind::Ignored }
+    }
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        if !request.policy().delete_requires_password {
+            return Some(Self(None));
+        }
+        if let Some(password) = request.header(&CONFIRM_PASSWORD) {
+            return Some(Self(Some(SecretString::from(password))));
+        }
+        let body = request.object(Some("current_password"))?;
+        request
+            .required(&body, "current_password", secret_text)
+            .map(|password| Self(Some(password)))
+    }
+}
+
+/// The account to delete, and the confirmation.
+pub(in crate::api) struct DeleteUserRequest {
+    id: JsonInteger,
+    confirmation: PasswordConfirmation,
+}
+
+impl FromRequestFields for DeleteUserRequest {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn body(policy: &Policy) -> BodyKind {
+        PasswordConfirmation::body(policy)
+    }
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        let id = request.path_integer("id");
+        let confirmation = PasswordConfirmation::read(request);
+        Some(Self { id: id?, confirmation: confirmation? })
+    }
+}
+
+/// Create User
+///
+/// Creates an account. No token is needed.
+#[utoipa::path(
+    post, path = "/users", operation_id = "create_user_users_post", tag = "Users",
+    request_body = UserCreate,
+    responses(
+        (status = 201, description = "Successful Response", body = UserOut,
+            headers(("Location" = String, description = "The path of the account"))),
+        (status = 409, description = "The e-mail belongs to another account", body = ErrorBody,
+            example = json!({"detail": "a user with this email already exists"})),
+        BodyErrors, ValidationErrors, RateLimitErrors, Failures
+    )
+)]
+pub(in crate::api) async fn create_user(
+    State(app): State<Arc<AppState>>,
+    client: ClientIp,
+    Valid(sign_up): Valid<CreateUserRequest>,
+) -> ApiResult<Response> {
+    app.rate_limits.sign_up(client.0)?;
+    let password_hash = app.passwords.hash(sign_up.password).await?;
+    let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
+    audit::run_to_completion(&app, |app| async move {
+        match app.store.create_user(new).await? {
+            CreateUser::Created(user) => {
+                audit::record(&app, client, user.id, EventKind::SignedUp).await;
+                let location = format!("{}/users/{}", app.root_path, user.id.0);
+                Ok(created(&location, UserOut::new(&user, true)))
+            }
+            CreateUser::EmailTaken => Err(ApiError::EmailTaken),
+        }
+    })
+    .await
+}
+
+/// Get User
+///
+/// Returns the public view of an account. The account itself also sees its e-mail.
+#[utoipa::path(
+    get, path = "/users/{id}", operation_id = "get_user_users__id__get", tag = "Users",
+    params(("id" = i64, Path, description = "The ID of the account")),
+    responses(
+        (status = 200, description = "Successful Response", body = UserOut),
+        (status = 404, description = "No such account", body = ErrorBody,
+            example = json!({"detail": "the user with the id:7 was no found"})),
+        ValidationErrors, Failures
+    ),
+    security((), ("OAuth2PasswordBearer" = []))
+)]
+pub(in crate::api) async fn get_user(
+    State(app): State<Arc<AppState>>,
+    OptionalCaller(caller): OptionalCaller,
+    Valid(UserPath(id)): Valid<UserPath>,
+) -> ApiResult<Json<UserOut>> {
+    let user_id = UserId(id.as_id());
+    if let Some(caller) = caller.filter(|caller| caller.user_id == user_id) {
+        match app.store.find_me(caller).await {
+            Ok(user) => return Ok(Json(UserOut::new(&user, true))),
+            // A revoked token shows no more than no token.
+            Err(StoreError::CallerRejected) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let user = app.store.find_user(user_id).await?.ok_or(ApiError::NoSuchUser(id))?;
+    Ok(Json(UserOut::new(&user, app.policy.public_emails)))
+}
+
+/// Delete User
+///
+/// Deletes the account of the caller, with its posts and votes, and revokes its tokens. Confirmed as in
+/// `DELETE /users/me`.
+#[utoipa::path(
+    delete, path = "/users/{id}", operation_id = "delete_user_users__id__delete", tag = "Users",
+    params(
+        ("id" = i64, Path, description = "The ID of the account"),
+        ("X-Confirm-Password" = Option<String>, Header, description = "The password")
+    ),
+    responses(
+        (status = 204, description = "Successful Response"),
+        (status = 403, description = "The account belongs to another user, or the password is wrong",
+            body = ErrorBody, example = json!({"detail": "not authorized to perform this action"})),
+        (status = 404, description = "No such account", body = ErrorBody,
+            example = json!({"detail": "the user with the id:7 was no found"})),
+        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(in crate::api) async fn delete_user(
+    State(app): State<Arc<AppState>>,
+    caller: Caller,
+    client: ClientIp,
+    Valid(DeleteUserRequest { id, confirmation }): Valid<DeleteUserRequest>,
+) -> ApiResult<StatusCode> {
+    match delete_account(&app, caller, client, UserId(id.as_id()), confirmation).await? {
+        DeleteUser::Deleted => Ok(StatusCode::NO_CONTENT),
+        DeleteUser::NotOwner => Err(ApiError::NotOwner),
+        DeleteUser::NoSuchUser => Err(ApiError::NoSuchUser(id)),
+    }
+}
+
+/// Deletes the account `id`, if it is the caller's. The password is verified only then.
+pub(in crate::api) async fn delete_account(
+    app: &Arc<AppState>,
+    caller: Caller,
+    client: ClientIp,
+    id: UserId,
+    PasswordConfirmation(password): PasswordConfirmation,
+) -> ApiResult<DeleteUser> {
+    if let Some(password) = password.filter(|_| id == caller.user_id) {
+        confirm_password(app, caller, client, password).await?;
+    }
+    audit::run_to_completion(app, |app| async move {
+        let outcome = app.store.delete_user(caller, id).await?;
+        if outcome == DeleteUser::NotOwner {
+            // The event is stored, so it counts as a write.
+            app.rate_limits.write(caller)?;
+            audit::record_refusal(&app, client, Some(caller.user_id), EventKind::OwnershipRefused);
+        }
+        if outcome == DeleteUser::Deleted {
+            audit::record(&app, client, id, EventKind::AccountDeleted).await;
+        }
+        Ok(outcome)
+    })
+    .await
+}
+
+pub(in crate::api) fn email(value: &Value) -> Result<Email, FieldError> {
+    Email::parse(text(value)?).map_err(|fault| {
+        let message = format!("value is not a valid email address: {}", fault.reason());
+        FieldError::value_error(message, fault.reason())
+    })
+}
+
+pub(in crate::api) fn password(
+    value: &Value,
+    rules: &PasswordRules,
+) -> Result<SecretString, FieldError> {
+    accept_password(text(value)?, rules).map_err(|rejected| match rejected {
+        PasswordRejected::TooShort { least } => {
+            let message = format!("String should have at least {least} characters");
+            FieldError::new("string_too_short", message).with("min_length", least)
+        }
+        PasswordRejected::TooLong { most } => {
+            let message = format!("String should have at most {most} characters");
+            FieldError::new("string_too_long", message).with("max_length", most)
+        }
+        PasswordRejected::TooCommon | PasswordRejected::ForbiddenWord => {
+            FieldError::value_error(format!("Value error, {rejected}"), &rejected.to_string())
+        }
+    })
+}
+
+pub(in crate::api) fn secret_text(value: &Value) -> Result<SecretString, FieldError> {
+    text(value).map(SecretString::from)
+}

@@ -1,0 +1,28 @@
+//! The state that every handler works with.
+
+use std::sync::Arc;
+
+use super::background::Background;
+use super::docs::Pages;
+use super::large_responses::LargeResponses;
+use crate::auth::{InterruptedRefreshes, Passwords, Tokens};
+use crate::clock::Clock;
+use crate::domain::policy::Policy;
+use crate::rate_limits::RateLimits;
+use crate::store::Store;
+
+/// The state of the service, shared by all requests.
+pub struct AppState {
+    pub store: Arc<dyn Store>,
+    pub passwords: Passwords,
+    pub tokens: Tokens,
+    pub clock: Arc<dyn Clock>,
+    pub policy: Policy,
+    pub rate_limits: RateLimits,
+    pub background: Background,
+    pub interrupted_refreshes: InterruptedRefreshes,
+    pub pages: Pages,
+    pub large_responses: LargeResponses,
+    /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
+    pub root_path: String,
+}

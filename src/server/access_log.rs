@@ -1,0 +1,132 @@
+//! The access log: one line per request, a second one for a failed request, and the request ID that
+//! ties both to the logs of the client.
+//!
+//! A line has the path without the query, and no header, so that no token, search text or e-mail
+//! reaches the log.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
+use axum::response::Response;
+
+use crate::api::{ClientIp, Failure, LimitReached};
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request ID of a client that is kept, in bytes.
+const MAX_ID_BYTES: usize = 64;
+
+/// The logged status of a request whose client closed the connection before the response.
+const CLIENT_CLOSED: u16 = 499;
+
+/// The log entry of a request in flight. Its line is written on drop: after the response, or when
+/// the client closes the connection.
+pub(super) struct RequestLog {
+    is_enabled: bool,
+    status: u16,
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    client: Option<IpAddr>,
+    id: HeaderValue,
+}
+
+impl RequestLog {
+    pub(super) fn begin(
+        request: &Request<Body>,
+        ClientIp(client): ClientIp,
+        is_enabled: bool,
+        ids: &RequestIds,
+    ) -> Self {
+        let client_id = request.headers().get(REQUEST_ID).and_then(accept_id);
+        Self {
+            is_enabled,
+            status: CLIENT_CLOSED,
+            started: Instant::now(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            client,
+            id: client_id.unwrap_or_else(|| ids.generate()),
+        }
+    }
+
+    pub(super) fn id_text(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    fn client_ip(&self) -> String {
+        self.client.map(|client| client.to_string()).unwrap_or_default()
+    }
+
+    /// Adds the request ID to the response, and logs the cause of a failure.
+    pub(super) fn end(mut self, response: &mut Response) {
+        self.status = response.status().as_u16();
+        if let Some(Failure { cause }) = response.extensions_mut().remove() {
+            tracing::error!(
+                request = self.id_text(),
+                status = self.status,
+                cause,
+                "request failed"
+            );
+        }
+        if let Some(LimitReached(limit)) = response.extensions_mut().remove() {
+            tracing::warn!(
+                event = "rate_limited",
+                limit,
+                client = %self.client_ip(),
+                request = self.id_text(),
+                "request rate limited"
+            );
+        }
+        response.headers_mut().insert(REQUEST_ID, self.id.clone());
+    }
+}
+
+impl Drop for RequestLog {
+    fn drop(&mut self) {
+        if !self.is_enabled {
+            return;
+        }
+        let microseconds = self.started.elapsed().as_micros();
+        tracing::info!(
+            target: "access",
+            client = %self.client_ip(),
+            method = %self.method,
+            path = self.uri.path(),
+            status = self.status,
+            microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX),
+            request = self.id_text(),
+        );
+    }
+}
+
+/// A request ID of the client is echoed and logged only if it consists of harmless characters.
+fn accept_id(id: &HeaderValue) -> Option<HeaderValue> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let bytes = id.as_bytes();
+    let accepted = (1..=MAX_ID_BYTES).contains(&bytes.len()) && bytes.iter().all(is_plain);
+    accepted.then(|| id.clone())
+}
+
+/// Generates request IDs: unique in this process, and starting at a random number.
+pub(super) struct RequestIds {
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) fn new() -> Self {
+        // Without random bytes the IDs of two processes can collide, which only blurs the logs.
+        Self { next: AtomicU64::new(getrandom::u64().unwrap_or_default()) }
+    }
+
+    fn generate(&self) -> HeaderValue {
+        // An odd step visits every 64-bit number before it repeats one; this one is 2^64 / phi.
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let number = self.next.fetch_add(STEP, Ordering::Relaxed);
+        HeaderValue::from_str(&format!("{number:016x}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("0"))
+    }
+}

@@ -1,0 +1,116 @@
+//! Cross-origin resource sharing (CORS, as the Fetch standard has it), without credentials.
+//!
+//! tower-http's layer answers preflights too, but it takes every `OPTIONS` for a preflight and sends
+//! `*` without an `Origin`. The contract has neither.
+
+use axum::body::Body;
+use axum::http::Method;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+};
+use axum::response::Response;
+
+/// The origins whose pages may read the responses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    Any,
+    /// Only these, as browsers write them: `https://app.example.org`.
+    Listed(Vec<HeaderValue>),
+}
+
+/// The text is not an origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an origin")]
+pub struct InvalidOrigin(pub String);
+
+impl AllowedOrigins {
+    /// Parses `*`, or origins separated by commas.
+    ///
+    /// # Errors
+    /// [`InvalidOrigin`] with the first text that is not an origin.
+    pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let texts = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let parse = |origin: &str| match HeaderValue::from_str(origin) {
+            Ok(value) if is_origin(origin) => Ok(value),
+            _ => Err(InvalidOrigin(origin.to_owned())),
+        };
+        texts.map(parse).collect::<Result<_, _>>().map(Self::Listed)
+    }
+
+    /// Adds `Vary: Origin` if the response depends on the origin. A response to a request without
+    /// `Origin` needs it too, or a cache would hand that response to a page that may not read it.
+    pub(super) fn vary(&self, headers: &mut HeaderMap) {
+        if matches!(self, Self::Listed(_)) {
+            headers.append(VARY, HeaderValue::from_static("origin"));
+        }
+    }
+}
+
+/// The CORS part of a request.
+pub(super) struct CorsRequest {
+    origin: HeaderValue,
+    /// Whether the browser asks for permission before the actual request.
+    is_preflight: bool,
+    requested_headers: Option<HeaderValue>,
+}
+
+impl CorsRequest {
+    /// Returns `None` for a request without an `Origin`.
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
+        let origin = headers.get(ORIGIN)?.clone();
+        let is_preflight =
+            method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let requested_headers = headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        Some(Self { origin, is_preflight, requested_headers })
+    }
+
+    /// Returns the response to a preflight, or `None` if the request is not one.
+    pub(super) fn answer_preflight(&self) -> Option<Response> {
+        if !self.is_preflight {
+            return None;
+        }
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
+        );
+        // Echoed, because `*` does not cover `Authorization`.
+        if let Some(requested) = &self.requested_headers {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
+        }
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        Some(response)
+    }
+
+    /// Allows the origin to read the response, if the settings do.
+    pub(super) fn allow(&self, origins: &AllowedOrigins, headers: &mut HeaderMap) {
+        let allowed = match origins {
+            AllowedOrigins::Any => HeaderValue::from_static("*"),
+            AllowedOrigins::Listed(listed) if listed.contains(&self.origin) => self.origin.clone(),
+            AllowedOrigins::Listed(_) => return,
+        };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("location, retry-after, x-request-id"),
+        );
+    }
+}
+
+/// Accepts `scheme://host` and `scheme://host:port` in lower case, without a path.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let in_scheme = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let in_host =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
+    let has_both = !scheme.is_empty() && !host.is_empty();
+    has_both && scheme.bytes().all(in_scheme) && host.bytes().all(in_host)
+}

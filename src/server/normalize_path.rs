@@ -1,0 +1,108 @@
+//! Normalizes the path of a request, so that each route has one spelling: one trailing slash is
+//! dropped, and unreserved characters are decoded (RFC 3986, 6.2.2.2).
+//!
+//! There are no redirects, and nothing else is normalized: `//posts` and `/posts/..` are not found. If
+//! a `%` starts no valid escape, the path stays as it is: decoding the rest could create an escape that
+//! a later step decodes again.
+
+use axum::body::Body;
+use axum::http::Request;
+use axum::http::uri::{PathAndQuery, Uri};
+
+/// Returns the request with its path normalized.
+pub(super) fn normalize(mut request: Request<Body>) -> Request<Body> {
+    if let Some(uri) = normalized(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// Returns `None` if the path is normalized already, or cannot be.
+fn normalized(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let has_slash = path.len() > 1 && path.ends_with('/');
+    if !has_slash && !path.contains('%') {
+        return None;
+    }
+    let mut normalized = decode_unreserved(path)?;
+    if has_slash {
+        normalized.pop();
+    }
+    if let Some(query) = uri.query() {
+        normalized.push('?');
+        normalized.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(normalized).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Decodes the unreserved characters: ASCII letters, digits and `-._~`. Returns `None` if a `%` starts
+/// no valid escape.
+fn decode_unreserved(path: &str) -> Option<String> {
+    let mut decoded = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(start) = rest.find('%') {
+        let (before, from_percent) = rest.split_at(start);
+        decoded.push_str(before);
+        let (escape, behind) = from_percent.split_at_checked(3)?;
+        let letter = char::from(decode(escape)?);
+        if letter.is_ascii_alphanumeric() || "-._~".contains(letter) {
+            decoded.push(letter);
+        } else {
+            decoded.push_str(escape);
+        }
+        rest = behind;
+    }
+    decoded.push_str(rest);
+    Some(decoded)
+}
+
+/// Returns the byte of `%` and two hexadecimal digits.
+fn decode(escape: &str) -> Option<u8> {
+    let digits = escape.strip_prefix('%')?;
+    // `from_str_radix` would also accept a sign.
+    let are_digits = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    are_digits.then(|| u8::from_str_radix(digits, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> String {
+        let uri: Uri = text.parse().expect("a URI");
+        normalized(&uri).unwrap_or(uri).to_string()
+    }
+
+    #[test]
+    fn one_trailing_slash_is_dropped() {
+        assert_eq!(path("/posts/"), "/posts");
+        assert_eq!(path("/posts/?limit=1"), "/posts?limit=1");
+        assert_eq!(path("/posts//"), "/posts/");
+        assert_eq!(path("/"), "/");
+    }
+
+    #[test]
+    fn only_unreserved_characters_are_decoded() {
+        assert_eq!(path("/%70osts/%30%31"), "/posts/01");
+        assert_eq!(path("/posts/%252F%2F%20%c3%b6"), "/posts/%252F%2F%20%c3%b6");
+    }
+
+    #[test]
+    fn decoded_escape_is_not_decoded_again() {
+        assert_eq!(path("/posts/%2535"), "/posts/%2535");
+        // Decoding the rest would turn these into escapes.
+        for broken in
+            ["/%", "/%4", "/%%335", "/%2%35", "/%%32%35", "/%g1", "/%+1", "/%70/%", "/%70%/", "/%é"]
+        {
+            assert_eq!(path(broken), broken);
+        }
+    }
+
+    #[test]
+    fn double_slashes_and_dot_segments_stay() {
+        assert_eq!(path("//posts"), "//posts");
+        assert_eq!(path("/posts/../users"), "/posts/../users");
+    }
+}

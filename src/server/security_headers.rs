@@ -1,0 +1,39 @@
+//! Headers of every response (OWASP REST Security and HTTP Headers cheat sheets). A page that needs a
+//! wider policy sets its own header first, and keeps it.
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+
+/// No cache may store a response: it may hold a token or an e-mail.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+const DEFAULTS: [(HeaderName, HeaderValue); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
+        ),
+    ),
+    (CACHE_CONTROL, NO_STORE),
+];
+
+/// Browsers use HTTPS only, for two years (OWASP HSTS cheat sheet). Not `preload`: only the owner of a
+/// domain can decide to be on the lists of the browsers.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// Adds the headers that are absent. HSTS only on TLS of this service: a proxy that terminates TLS
+/// sends it itself.
+pub(super) fn complete(headers: &mut HeaderMap, is_secure: bool) {
+    if is_secure {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+    for (name, value) in DEFAULTS {
+        headers.entry(name).or_insert(value);
+    }
+}

@@ -1,0 +1,134 @@
+//! TLS of the listener, with a certificate from files that may be replaced while the service runs.
+//! TLS 1.2 and 1.3; rustls supports no older version.
+//!
+//! Not here: when the files are read again, see `tls_reload.rs`.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{Error, InconsistentKeys, ServerConfig};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{Accept, TlsAcceptor};
+
+/// The protocols that ALPN offers, in the order of preference.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// A certificate and its key, in use.
+pub struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    /// A connection keeps the configuration that its handshake used.
+    config: RwLock<Arc<ServerConfig>>,
+    /// The hash of the files when they were last read, valid or not.
+    last_read: RwLock<Option<Hash>>,
+}
+
+type Hash = [u8; 32];
+
+/// Why a file cannot be used. Never contains the content of the file.
+#[derive(Debug, thiserror::Error)]
+pub enum UnusableTls {
+    #[error("the certificate {0}")]
+    Certificate(String),
+    #[error("the certificate's key {0}")]
+    Key(String),
+}
+
+impl Tls {
+    /// Reads the certificate chain and its private key, both PEM.
+    ///
+    /// # Errors
+    /// [`UnusableTls`] if a file cannot be read, or the key does not match the certificate.
+    pub fn open(certificate: PathBuf, key: PathBuf) -> Result<Self, UnusableTls> {
+        let (certificate_pem, key_pem) = (read_certificate(&certificate)?, read_key(&key)?);
+        let config = configure(&certificate_pem, &key_pem)?;
+        let last_read = Some(hash(&certificate_pem, &key_pem));
+        Ok(Self {
+            certificate,
+            key,
+            config: RwLock::new(Arc::new(config)),
+            last_read: RwLock::new(last_read),
+        })
+    }
+
+    /// Returns whether the content of the files has changed since they were last read. If a file
+    /// cannot be read, it counts as unchanged: it may be about to be replaced.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        let (Ok(certificate), Ok(key)) = (read_certificate(&self.certificate), read_key(&self.key))
+        else {
+            return false;
+        };
+        let last_read = *self.last_read.read().unwrap_or_else(PoisonError::into_inner);
+        last_read != Some(hash(&certificate, &key))
+    }
+
+    /// Reads the files again and uses them for new connections.
+    ///
+    /// # Errors
+    /// [`UnusableTls`] as in [`Tls::open`]; the old certificate stays in use.
+    pub fn reload(&self) -> Result<(), UnusableTls> {
+        let (certificate, key) = (read_certificate(&self.certificate)?, read_key(&self.key)?);
+        let last_read = Some(hash(&certificate, &key));
+        *self.last_read.write().unwrap_or_else(PoisonError::into_inner) = last_read;
+        let config = Arc::new(configure(&certificate, &key)?);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    /// Starts a handshake. The caller bounds its time.
+    pub(super) fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Accept<S> {
+        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
+        TlsAcceptor::from(config).accept(stream)
+    }
+}
+
+fn read_certificate(path: &Path) -> Result<Vec<u8>, UnusableTls> {
+    std::fs::read(path).map_err(|error| UnusableTls::Certificate(unreadable(path, &error)))
+}
+
+fn read_key(path: &Path) -> Result<Vec<u8>, UnusableTls> {
+    std::fs::read(path).map_err(|error| UnusableTls::Key(unreadable(path, &error)))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    format!("{} cannot be read: {error}", path.display())
+}
+
+fn hash(certificate: &[u8], key: &[u8]) -> Hash {
+    let hashes = [certificate, key].map(Sha256::digest);
+    Sha256::digest(hashes.concat()).into()
+}
+
+fn configure(certificate: &[u8], key: &[u8]) -> Result<ServerConfig, UnusableTls> {
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate)
+        .collect::<Result<_, _>>()
+        .map_err(|_| UnusableTls::Certificate("is no PEM".to_owned()))?;
+    if certificates.is_empty() {
+        return Err(UnusableTls::Certificate("is not in its file".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+        UnusableTls::Key("is not in its file, as PEM that is not encrypted".to_owned())
+    })?;
+    let refused = |error: Error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            UnusableTls::Key("is that of another certificate".to_owned())
+        }
+        Error::InvalidCertificate(_) => UnusableTls::Certificate(format!("is none: {error}")),
+        error => UnusableTls::Key(format!("cannot be used: {error}")),
+    };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .map_err(refused)?;
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    // The service chooses the cipher suite, not the client.
+    config.ignore_client_order = true;
+    Ok(config)
+}

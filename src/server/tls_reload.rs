@@ -1,0 +1,44 @@
+//! Reloads the TLS certificate while the service runs: on SIGHUP, and when its files change.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::tls::Tls;
+
+/// How often the files are compared.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Watches the files of the certificate on a thread of its own, because reading a file can block.
+///
+/// # Errors
+/// If the signal handler or the thread cannot be created.
+pub fn watch_tls_files(tls: Arc<Tls>) -> io::Result<()> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let (sender, signals) = channel();
+    tokio::spawn(async move { while hang_up.recv().await.is_some() && sender.send(()).is_ok() {} });
+    let watch = move || {
+        loop {
+            match signals.recv_timeout(PERIOD) {
+                Ok(()) => reload(&tls),
+                Err(RecvTimeoutError::Timeout) if tls.has_changed() => reload(&tls),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("tls-reload".to_owned()).spawn(watch)?;
+    Ok(())
+}
+
+fn reload(tls: &Tls) {
+    match tls.reload() {
+        Ok(()) => tracing::info!("TLS certificate reloaded"),
+        Err(cause) => {
+            tracing::error!(%cause, "could not reload the TLS certificate; the old one stays in use");
+        }
+    }
+}
