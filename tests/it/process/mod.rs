@@ -1,24 +1,24 @@
 //! The service as a process: how it starts and ends, what it bears, and what it keeps to itself.
 
 mod audit;
-mod bodies;
-mod drain;
-mod forged_lines;
+mod body_memory;
 mod full_disk;
-mod heads;
+mod idle_timeout;
 mod keys;
-mod large;
-mod least_rights;
+mod large_responses;
+mod least_privilege;
 mod legacy;
 mod limits;
-mod panic;
-mod panic_lines;
+mod log_injection;
+mod panic_log;
 mod postgres;
 mod rate_limits;
 mod replicas;
+mod request_headers;
 mod secrets;
+mod server_errors;
+mod shutdown;
 mod smuggling;
-mod stalled;
 mod start;
 mod tls;
 mod tls_files;

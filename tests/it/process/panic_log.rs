@@ -19,7 +19,7 @@ fn a_process_that_panics() {
 fn lines(is_json: bool) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture"]);
-    command.arg("process::panic_lines::a_process_that_panics").env("NO_COLOR", "1");
+    command.arg("process::panic_log::a_process_that_panics").env("NO_COLOR", "1");
     if is_json {
         command.env("PANIC_IN_JSON", "1");
     }
@@ -34,7 +34,7 @@ fn a_panic_is_one_line_that_cannot_be_forged() {
     for is_json in [true, false] {
         let lines = lines(is_json);
         let [line] = &lines[..] else { panic!("{lines:?}") };
-        assert!(line.contains("a panic") && line.contains("panic_lines.rs"), "{line}");
+        assert!(line.contains("a panic") && line.contains("panic_log.rs"), "{line}");
         assert!(!line.contains('\x1b'), "{line}");
         if is_json {
             let event: Value = serde_json::from_str(line).unwrap();
