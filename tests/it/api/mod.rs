@@ -32,7 +32,7 @@ mod access;
 mod rate_limits;
 
 /// Every status that an operation answers stands in the document.
-mod documented;
+mod documented_statuses;
 
 /// Where the service differs from the reference on purpose, a test for each difference.
 mod differences;
@@ -44,10 +44,10 @@ mod modes;
 mod errors;
 
 /// Input made to hurt, on every operation: never a fault of ours.
-mod hostile;
+mod hostile_input;
 
 /// JSON hidden in texts of JSON.
-mod nested;
+mod nested_json;
 
 /// No password in any answer.
 mod secrets;

@@ -1,10 +1,10 @@
 //! The command line, as its users run it.
 
+mod db_check;
 mod inspect;
 mod migrations;
 mod postgres;
 mod secret;
-mod upkeep;
 mod user;
 
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 mod database;
 mod dotenv;
+mod file_permissions;
 mod keys;
-mod rates;
-mod readers;
+mod rate_limits;
 mod settings;
 mod values;

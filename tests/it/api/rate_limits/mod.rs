@@ -5,10 +5,10 @@
 mod login;
 
 /// Sign-ups and writes.
-mod others;
+mod sign_ups_and_writes;
 
 /// Whose address counts, with proxies in between.
-mod proxies;
+mod trusted_proxies;
 
 use std::time::Duration;
 
