@@ -7,6 +7,9 @@ mod users;
 /// `/login`: tokens for passwords, and what becomes of old hashes.
 mod login;
 
+/// `/logout`: the end of every token of an account.
+mod logout;
+
 /// `/posts`: posts and drafts.
 mod posts;
 
@@ -54,9 +57,6 @@ mod secrets;
 
 /// Cross-origin requests.
 mod cors;
-
-/// `/users/me/events`: what has happened to an account.
-mod audit;
 
 /// Headers that every answer carries.
 mod headers;

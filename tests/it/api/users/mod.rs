@@ -9,11 +9,5 @@ mod get;
 /// `DELETE /users/{id}`
 mod delete;
 
-/// `PATCH /users/me`, `POST /users/me/password`, `POST /logout`, confirmed deletions
-mod account;
-
-/// `/users/me/sessions`, and logins that last
-mod sessions;
-
 /// `/users/me`
-mod me;
+pub(super) mod me;

@@ -1,0 +1,21 @@
+//! `POST /logout`
+
+use super::users::me::token;
+use crate::support::{PASSWORD, TestApp};
+
+#[tokio::test]
+async fn signing_out_ends_every_token_of_the_account() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let elsewhere = app.with_token(&token(&app.log_in("ada@example.com", PASSWORD).await));
+    let answer = elsewhere.send_raw("POST", "/logout", "", "").await.expect(204);
+    assert!(answer.body.is_empty());
+    for caller in [&ada, &elsewhere] {
+        caller.get("/users/me").await.expect(401);
+        caller.send_raw("POST", "/logout", "", "").await.expect(401);
+    }
+    bob.get("/users/me").await.expect(200);
+    // In the same second as the sign-out.
+    let again = app.with_token(&token(&app.log_in("ada@example.com", PASSWORD).await));
+    again.get("/users/me").await.expect(200);
+}

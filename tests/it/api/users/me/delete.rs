@@ -1,0 +1,63 @@
+//! `DELETE /users/me`, and deletions that are confirmed.
+
+use post_api::domain::policy::Policy;
+use serde_json::json;
+
+use crate::support::{Answer, PASSWORD, Persona, Setup, TestApp};
+
+async fn confirming() -> TestApp {
+    let policy = Policy { delete_requires_password: true, ..Policy::default() };
+    TestApp::set_up(Setup { policy, ..Setup::default() }).await
+}
+
+async fn delete_with(caller: &Persona<'_>, app: &TestApp, path: &str, password: &[u8]) -> Answer {
+    let request = caller.request("DELETE", path).header("x-confirm-password", password);
+    app.send(request.body(axum::body::Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn deleting_me_leaves_the_others() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    ada.write_post("hers").await;
+    bob.write_post("his").await;
+    ada.delete("/users/me").await.expect(204);
+    assert_eq!(bob.titles("/posts").await, ["his"]);
+    bob.get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_deletion_is_confirmed_where_that_is_asked_for() {
+    let app = confirming().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let (own, others) = (format!("/users/{}", ada.id), format!("/users/{}", bob.id));
+    for path in ["/users/me", &own] {
+        let refused = ada.delete(path).await.expect(422);
+        assert_eq!(refused.json()["detail"][0]["loc"], json!(["body"]));
+        let refused = ada.send_raw("DELETE", path, "application/json", "{}").await.expect(422);
+        assert_eq!(refused.json()["detail"][0]["loc"], json!(["body", "current_password"]));
+        delete_with(&ada, &app, path, b"wrong").await.expect(403);
+        delete_with(&ada, &app, path, b"\xff").await.expect(422);
+        let wrong = json!({"current_password": "wrong"}).to_string();
+        ada.send_raw("DELETE", path, "application/json", wrong).await.expect(403);
+    }
+    // Whose it is not learns no more for a password.
+    for password in [PASSWORD, "wrong"] {
+        let refused = delete_with(&ada, &app, &others, password.as_bytes()).await.expect(403);
+        assert_eq!(refused.detail(), "not authorized to perform this action");
+        delete_with(&ada, &app, "/users/4711", password.as_bytes()).await.expect(404);
+    }
+    ada.get("/users/me").await.expect(200);
+    delete_with(&ada, &app, &own, PASSWORD.as_bytes()).await.expect(204);
+    ada.get("/users/me").await.expect(401);
+    let right = json!({"current_password": PASSWORD}).to_string();
+    bob.send_raw("DELETE", "/users/me", "application/json", right).await.expect(204);
+    bob.get("/users/me").await.expect(401);
+}
+
+#[tokio::test]
+async fn a_deletion_is_not_confirmed_where_that_is_not_asked_for() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    delete_with(&ada, &app, "/users/me", b"wrong").await.expect(204);
+}

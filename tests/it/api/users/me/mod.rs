@@ -1,0 +1,26 @@
+//! `/users/me`.
+
+/// `GET /users/me`
+mod get;
+
+/// `PATCH /users/me`
+mod email;
+
+/// `POST /users/me/password`
+mod password;
+
+/// `DELETE /users/me`
+mod delete;
+
+/// `/users/me/sessions`, and refresh tokens
+mod sessions;
+
+/// `/users/me/events`
+mod events;
+
+use crate::support::Answer;
+
+pub(in crate::api) fn token(answer: &Answer) -> String {
+    assert_eq!(answer.json()["token_type"], "bearer");
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,82 @@
+//! `POST /users/me/password`
+
+use serde_json::{Value, json};
+
+use super::token;
+use crate::support::{Answer, PASSWORD, TestApp, at_once};
+
+const ANOTHER: &str = "94 moss anchors";
+
+#[tokio::test]
+async fn a_new_password_takes_the_place_of_the_old_one() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let elsewhere = app.with_token(&token(&app.log_in("ada@example.com", PASSWORD).await));
+    let answer = ada.change_password(PASSWORD, ANOTHER).await.expect(200);
+    assert_eq!(answer.json().as_object().unwrap().len(), 2);
+    app.with_token(&token(&answer)).get("/users/me").await.expect(200);
+    for caller in [&ada, &elsewhere] {
+        caller.get("/users/me").await.expect(401);
+    }
+    app.log_in("ada@example.com", PASSWORD).await.expect(403);
+    let login = app.log_in("ada@example.com", ANOTHER).await.expect(200);
+    app.with_token(&token(&login)).get("/users/me").await.expect(200);
+    bob.get("/users/me").await.expect(200);
+    app.log_in("bob@example.com", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn without_the_password_nothing_changes() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for wrong in ["", "wrong", &PASSWORD.to_uppercase(), &"x".repeat(5000)] {
+        let refused = ada.change_password(wrong, ANOTHER).await.expect(403);
+        assert_eq!(refused.text(), json!({"detail": "invalid credentials"}).to_string());
+        let change = json!({"email": "countess@example.com", "current_password": wrong});
+        let change = change.to_string();
+        ada.send_raw("PATCH", "/users/me", "application/json", change).await.expect(403);
+    }
+    ada.get("/users/me").await.expect(200);
+    app.log_in("ada@example.com", PASSWORD).await.expect(200);
+}
+
+/// In the reference's words, and without the passwords.
+#[tokio::test]
+async fn what_does_not_fit_is_told_without_passwords() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let caller = &ada;
+    let faults = |body: Value| async move {
+        let answer = caller.post("/users/me/password", &body).await.expect(422);
+        assert!(!answer.text().contains("canary"), "{answer:?}");
+        let faults = answer.json()["detail"].as_array().unwrap().clone();
+        let told =
+            |fault: &Value| format!("{} {}", fault["type"], fault["loc"][1]).replace('"', "");
+        faults.iter().map(told).collect::<Vec<_>>()
+    };
+    let both = ["missing current_password", "missing new_password"];
+    assert_eq!(faults(json!({"password": "canary"})).await, both);
+    let body = json!({"current_password": 7, "new_password": "canary"});
+    let types = ["string_type current_password", "string_too_short new_password"];
+    assert_eq!(faults(body).await, types);
+    let body = json!({"current_password": "canary", "new_password": "password"});
+    assert_eq!(faults(body).await, ["value_error new_password"]);
+    let body = json!({"current_password": ["canary"], "new_password": {"canary": "canary"}});
+    assert_eq!(faults(body).await, ["string_type current_password", "string_type new_password"]);
+    for body in [json!(["canary"]), json!("canary"), json!(null)] {
+        assert_eq!(faults(body).await.len(), 1);
+    }
+    ada.get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn of_many_changes_at_once_with_one_token_one_succeeds() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let answers = at_once((0..12).map(|_| ada.change_password(PASSWORD, ANOTHER))).await;
+    let changed: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 200).collect();
+    // The others' password or token had ended by then.
+    let refused = |answer: &&Answer| answer.status == 401 || answer.status == 403;
+    assert_eq!((changed.len(), answers.iter().filter(refused).count()), (1, 11));
+    app.with_token(&token(changed[0])).get("/users/me").await.expect(200);
+}
