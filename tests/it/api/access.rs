@@ -49,7 +49,7 @@ async fn assert_refused_everywhere(app: &TestApp, caller: &Persona<'_>, id: i64,
 }
 
 #[tokio::test]
-async fn without_a_token() {
+async fn operation_without_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
@@ -59,7 +59,7 @@ async fn without_a_token() {
 }
 
 #[tokio::test]
-async fn with_a_malformed_token() {
+async fn operation_with_malformed_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
@@ -72,7 +72,7 @@ async fn with_a_malformed_token() {
 }
 
 #[tokio::test]
-async fn with_a_token_of_another_key() {
+async fn operation_with_token_of_another_key_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
@@ -85,7 +85,7 @@ async fn with_a_token_of_another_key() {
 }
 
 #[tokio::test]
-async fn with_an_expired_token() {
+async fn operation_with_expired_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
@@ -97,7 +97,7 @@ async fn with_an_expired_token() {
 }
 
 #[tokio::test]
-async fn with_the_token_of_a_deleted_user() {
+async fn operation_with_token_of_deleted_user_is_rejected() {
     let app = TestApp::start().await;
     let (ada, ghost) = (app.signed_in("ada").await, app.signed_in("ghost").await);
     let post = ada.write_post("post").await;
@@ -117,7 +117,7 @@ async fn with_the_token_of_a_deleted_user() {
 
 /// Those of a login before, those of the reference, and whatever ended them.
 #[tokio::test]
-async fn with_a_token_that_was_ended() {
+async fn operation_with_revoked_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
@@ -153,7 +153,7 @@ async fn with_a_token_that_was_ended() {
 
 /// A login at the reference, whose tokens do not say when they were issued.
 #[tokio::test]
-async fn with_a_token_that_the_reference_issued_after_a_sign_out() {
+async fn token_without_iat_after_sign_out_is_dated_by_its_expiry() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     ada.post("/logout", &json!({})).await.expect(204);
@@ -169,7 +169,7 @@ fn token(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn claims_are_read_strictly() {
+async fn token_with_invalid_claims_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let header = json!({"alg": "HS256", "typ": "JWT"});
@@ -224,7 +224,7 @@ async fn claims_are_read_strictly() {
 }
 
 #[tokio::test]
-async fn headers_and_forms_of_tokens_are_read_strictly() {
+async fn token_with_invalid_header_or_form_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let claims = json!({"user_id": ada.id, "exp": NOW + 60});
@@ -264,7 +264,7 @@ async fn headers_and_forms_of_tokens_are_read_strictly() {
 }
 
 #[tokio::test]
-async fn the_header_is_the_only_place_for_a_token() {
+async fn token_outside_the_bearer_header_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let token = ada.token.clone().unwrap();

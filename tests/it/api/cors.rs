@@ -29,7 +29,7 @@ async fn preflight(app: &TestApp, path: &str, origin: &str, headers: Option<&str
 }
 
 #[tokio::test]
-async fn any_origin_may_read_and_none_with_credentials() {
+async fn any_origin_may_read_without_credentials() {
     let app = TestApp::start().await;
     for path in ["/livez", "/posts", "/nowhere", "/users/x", "/docs"] {
         for origin in [APP, "null", "not an origin"] {
@@ -46,7 +46,7 @@ async fn any_origin_may_read_and_none_with_credentials() {
 }
 
 #[tokio::test]
-async fn a_preflight_is_answered_on_every_path() {
+async fn preflight_on_any_path_is_answered() {
     let app = TestApp::start().await;
     for path in ["/posts", "/posts/1", "/nowhere", "/login/"] {
         let answer = preflight(&app, path, APP, Some("authorization, x-own")).await.expect(200);
@@ -62,7 +62,7 @@ async fn a_preflight_is_answered_on_every_path() {
 }
 
 #[tokio::test]
-async fn a_plain_options_is_no_preflight() {
+async fn options_without_preflight_headers_gets_405() {
     let app = TestApp::start().await;
     app.anonymous().send_raw("OPTIONS", "/posts", "", "").await.expect(405);
     let request = app.anonymous().request("OPTIONS", "/posts").header("origin", APP);
@@ -73,7 +73,7 @@ async fn a_plain_options_is_no_preflight() {
 }
 
 #[tokio::test]
-async fn listed_origins_alone_may_read() {
+async fn only_listed_origins_may_read() {
     let app = listed().await;
     for origin in [APP, "http://localhost:3000"] {
         let answer = ask(&app, "/livez", origin).await.expect(200);
@@ -107,7 +107,7 @@ async fn listed_origins_alone_may_read() {
 /// Else a cache gives one origin what was meant for another: the Fetch standard wants it on
 /// answers without an origin, too.
 #[tokio::test]
-async fn answers_vary_with_the_origin_where_origins_are_listed() {
+async fn response_with_listed_origins_varies_by_origin() {
     let app = listed().await;
     for answer in [
         ask(&app, "/docs", APP).await,

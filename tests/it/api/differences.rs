@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{PASSWORD, TestApp};
 
 #[tokio::test]
-async fn a_put_by_a_stranger_changes_nothing() {
+async fn put_by_another_user_is_rejected() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let path = format!("/posts/{}", ada.write_post("hers").await);
@@ -16,7 +16,7 @@ async fn a_put_by_a_stranger_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_client_got_wrong_is_no_fault_of_the_service() {
+async fn client_errors_get_4xx() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
@@ -32,7 +32,7 @@ async fn what_the_client_got_wrong_is_no_fault_of_the_service() {
 }
 
 #[tokio::test]
-async fn the_token_of_a_deleted_user_ends_at_once() {
+async fn token_of_deleted_user_is_rejected_at_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     ada.get("/posts").await.expect(200);
@@ -42,7 +42,7 @@ async fn the_token_of_a_deleted_user_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_stranger_never_reaches_a_parser() {
+async fn invalid_body_without_token_gets_401() {
     let app = TestApp::start().await;
     for (body, media_type) in [("{", "application/json"), ("\u{0}", "text/plain"), ("[[", "")] {
         for (method, path) in [("POST", "/posts"), ("PUT", "/posts/x"), ("POST", "/vote")] {
@@ -52,7 +52,7 @@ async fn a_stranger_never_reaches_a_parser() {
 }
 
 #[tokio::test]
-async fn a_draft_exists_for_its_owner_alone() {
+async fn draft_is_visible_only_to_its_owner() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let draft = ada.write_draft("draft").await;
@@ -70,7 +70,7 @@ async fn a_draft_exists_for_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn the_list_is_newest_first_and_has_pages() {
+async fn post_list_is_newest_first_and_paginated() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for title in ["one", "two", "three"] {
@@ -83,7 +83,7 @@ async fn the_list_is_newest_first_and_has_pages() {
 }
 
 #[tokio::test]
-async fn addresses_are_nobody_elses_business() {
+async fn email_is_visible_only_to_its_owner() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/users/{}", ada.id);
@@ -92,7 +92,7 @@ async fn addresses_are_nobody_elses_business() {
 }
 
 #[tokio::test]
-async fn passwords_have_rules() {
+async fn weak_password_at_sign_up_is_rejected() {
     let app = TestApp::start().await;
     for password in ["", "short", "password123"] {
         let account = json!({"email": "ada@example.com", "password": password});
@@ -101,7 +101,7 @@ async fn passwords_have_rules() {
 }
 
 #[tokio::test]
-async fn nothing_is_dumped_without_a_login() {
+async fn anonymous_request_for_posts_is_rejected() {
     let app = TestApp::start().await;
     app.signed_in("ada").await.write_post("post").await;
     app.anonymous().get("/sqlalchemy").await.expect(404);
@@ -109,7 +109,7 @@ async fn nothing_is_dumped_without_a_login() {
 }
 
 #[tokio::test]
-async fn downvotes_count_against() {
+async fn downvote_lowers_the_vote_count() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = ada.write_post("post").await;
@@ -120,7 +120,7 @@ async fn downvotes_count_against() {
 }
 
 #[tokio::test]
-async fn accounts_can_be_deleted() {
+async fn account_can_be_deleted_only_by_its_owner() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     ada.write_post("hers").await;
@@ -132,7 +132,7 @@ async fn accounts_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_submitted_password_is_not_repeated() {
+async fn submitted_password_is_masked_in_errors() {
     let app = TestApp::start().await;
     let account = json!({"email": "nobody", "password": PASSWORD});
     let refused = app.anonymous().post("/users", &account).await.expect(422);
@@ -143,7 +143,7 @@ async fn a_submitted_password_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn an_address_logs_in_as_it_was_registered() {
+async fn login_email_with_other_domain_case_is_accepted() {
     let app = TestApp::start().await;
     let account = json!({"email": "Foo@EXAMPLE.com", "password": PASSWORD});
     let made = app.anonymous().post("/users", &account).await.expect(201).json();
@@ -155,7 +155,7 @@ async fn an_address_logs_in_as_it_was_registered() {
 }
 
 #[tokio::test]
-async fn both_forms_of_a_slash_answer_and_nothing_redirects() {
+async fn trailing_slash_is_accepted_without_redirect() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
@@ -173,7 +173,7 @@ async fn both_forms_of_a_slash_answer_and_nothing_redirects() {
 }
 
 #[tokio::test]
-async fn slips_and_leaks_are_gone() {
+async fn small_reference_defects_are_fixed() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;

@@ -3,7 +3,7 @@
 use crate::support::{Setup, TestApp};
 
 #[tokio::test]
-async fn pages_come_out_of_the_binary() {
+async fn pages_load_nothing_from_other_hosts() {
     let app = TestApp::start().await;
     for path in ["/docs", "/docs/", "/redoc", "/docs/oauth2-redirect"] {
         let page = app.anonymous().get(path).await.expect(200);
@@ -23,7 +23,7 @@ async fn pages_come_out_of_the_binary() {
 
 /// Every file that the page asks for is there.
 #[tokio::test]
-async fn files_of_the_page_are_there() {
+async fn files_referenced_by_the_page_are_served() {
     let app = TestApp::start().await;
     let page = app.anonymous().get("/docs").await.expect(200);
     let files: Vec<&str> = page
@@ -43,7 +43,7 @@ async fn files_of_the_page_are_there() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_known_is_not_sent_again() {
+async fn page_with_current_etag_gets_304() {
     let app = TestApp::start().await;
     for path in ["/docs", "/redoc", "/openapi.json"] {
         let page = app.anonymous().get(path).await.expect(200);
@@ -58,7 +58,7 @@ async fn a_page_that_is_known_is_not_sent_again() {
 
 /// What other versions of the page take over from the address leads nowhere.
 #[tokio::test]
-async fn the_address_changes_nothing() {
+async fn page_with_config_in_query_is_unchanged() {
     let app = TestApp::start().await;
     let page = app.anonymous().get("/docs").await.expect(200);
     for query in ["url=https://evil.example/a.json", "configUrl=//evil.example", "urls=x"] {
@@ -68,7 +68,7 @@ async fn the_address_changes_nothing() {
 }
 
 #[tokio::test]
-async fn pages_can_be_left_out() {
+async fn pages_with_docs_off_get_404() {
     let app = TestApp::set_up(Setup { pages: false, ..Setup::default() }).await;
     for path in ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect", "/docs/start.js"] {
         app.anonymous().get(path).await.expect(404);
@@ -77,7 +77,7 @@ async fn pages_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn the_document_says_where_a_token_comes_from() {
+async fn document_names_the_token_url() {
     let app = TestApp::start().await;
     let document = app.anonymous().get("/openapi.json").await.expect(200).json();
     let flow =

@@ -105,7 +105,7 @@ async fn walk_all(delete_requires_password: bool, seen: &mut BTreeMap<String, BT
 }
 
 #[tokio::test]
-async fn answers_and_document_agree_on_statuses() {
+async fn returned_and_documented_statuses_agree() {
     let mut all_seen = BTreeMap::new();
     for delete_requires_password in [false, true] {
         walk_all(delete_requires_password, &mut all_seen).await;

@@ -19,7 +19,7 @@ fn assert_shape(answer: &Answer, status: u16, detail: &str, context: &str) {
 }
 
 #[tokio::test]
-async fn unknown_paths() {
+async fn unknown_path_gets_404() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for path in [
@@ -51,7 +51,7 @@ async fn unknown_paths() {
 
 /// `Allow` names every method of the path once, HEAD wherever GET is.
 #[tokio::test]
-async fn unknown_methods() {
+async fn unknown_method_gets_405_with_allow() {
     let app = TestApp::start().await;
     let operations = Operation::all(&app).await;
     let paths: BTreeSet<&str> =
@@ -86,7 +86,7 @@ async fn unknown_methods() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_header_names_does_not_count() {
+async fn method_override_header_is_ignored() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/posts/{}", ada.write_post("post").await);
@@ -99,7 +99,7 @@ async fn a_method_that_a_header_names_does_not_count() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_a_body() {
+async fn head_request_returns_get_headers_without_body() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = format!("/posts/{}", ada.write_post("post").await);
@@ -116,7 +116,7 @@ async fn head_is_get_without_a_body() {
 }
 
 #[tokio::test]
-async fn bodies_have_a_bound() {
+async fn body_over_2_mib_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let around = r#"{"title":"","content":""}"#.len();
@@ -137,7 +137,7 @@ async fn bodies_have_a_bound() {
 }
 
 #[tokio::test]
-async fn bodies_that_cannot_be_read() {
+async fn unreadable_body_gets_400() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for body in [
@@ -153,7 +153,7 @@ async fn bodies_that_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json() {
+async fn invalid_json_body_gets_422() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for body in ["{", "{}{}", "{} x", "nope", "{'a':1}", "[1,]", "\u{1}", "NaN", "-", "\"\\x\""] {
@@ -166,7 +166,7 @@ async fn bodies_that_are_no_json() {
 
 /// A byte order mark is skipped, the last of equal keys counts, and types have parameters.
 #[tokio::test]
-async fn bodies_that_are_json_after_all() {
+async fn unusual_but_valid_json_body_is_accepted() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let twice = r#"{"title":1,"title":"last","content":"c"}"#;
@@ -184,7 +184,7 @@ async fn bodies_that_are_json_after_all() {
 
 /// The clock of timers jumps ahead when nothing else is left to do: the half minute passes at once.
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_comes() {
+async fn body_that_never_arrives_gets_408() {
     let app = TestApp::start().await;
     let silence = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
     let body = axum::body::Body::from_stream(silence);

@@ -13,7 +13,7 @@ async fn ask(app: &TestApp, id: &[u8]) -> Answer {
 }
 
 #[tokio::test]
-async fn every_answer_is_guarded() {
+async fn every_response_has_security_headers() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for (method, path, status) in [
@@ -51,7 +51,7 @@ async fn every_answer_is_guarded() {
 
 /// A browser sends nothing by itself, as it is given nothing to send.
 #[tokio::test]
-async fn no_answer_sets_a_cookie() {
+async fn no_response_sets_a_cookie() {
     let app = TestApp::start().await;
     let post = app.signed_in("ada").await.write_post("a post").await.to_string();
     let account = format!("username=ada@example.com&password={PASSWORD}");
@@ -77,7 +77,7 @@ async fn no_answer_sets_a_cookie() {
 }
 
 #[tokio::test]
-async fn a_plain_request_id_is_taken_over() {
+async fn valid_request_id_is_kept() {
     let app = TestApp::start().await;
     for id in ["a", "0123-abc_DEF.9", &"x".repeat(64)] {
         assert_eq!(ask(&app, id.as_bytes()).await.header("x-request-id"), id);
@@ -85,7 +85,7 @@ async fn a_plain_request_id_is_taken_over() {
 }
 
 #[tokio::test]
-async fn any_other_request_id_is_replaced() {
+async fn invalid_request_id_is_replaced() {
     let app = TestApp::start().await;
     let long = "x".repeat(65);
     let foreign: [&[u8]; 7] =

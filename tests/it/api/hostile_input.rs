@@ -163,7 +163,7 @@ async fn callers(app: &TestApp, number: usize) -> [Persona<'_>; 2] {
 }
 
 #[tokio::test]
-async fn in_paths_and_queries() {
+async fn hostile_path_or_query_never_gets_5xx() {
     let app = TestApp::start().await;
     app.signed_in("ada").await.write_post("post").await;
     for (number, operation) in Operation::all(&app).await.into_iter().enumerate() {
@@ -183,7 +183,7 @@ async fn in_paths_and_queries() {
 }
 
 #[tokio::test]
-async fn in_bodies_of_every_type() {
+async fn hostile_body_never_gets_5xx() {
     let app = TestApp::start().await;
     let types = [
         "application/json",
@@ -248,7 +248,7 @@ fn values() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn in_headers() {
+async fn hostile_header_never_gets_5xx() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let values = values();
@@ -295,7 +295,7 @@ async fn in_headers() {
 
 /// What a preflight asks for comes back in its one header, whatever it is, and nowhere else.
 #[tokio::test]
-async fn in_preflights() {
+async fn hostile_preflight_is_echoed_only_in_its_header() {
     let app = TestApp::start().await;
     let ask = async |name: &str, value: &[u8]| {
         let mut request = app.anonymous().request("OPTIONS", "/posts");
@@ -328,7 +328,7 @@ async fn in_preflights() {
 
 /// A forged host or an absolute address changes nothing that comes back.
 #[tokio::test]
-async fn in_the_address() {
+async fn forged_host_or_absolute_target_is_not_echoed() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for uri in ["http://evil.example/posts", "http://evil.example/posts/", "https://x@y:1/posts"] {

@@ -58,7 +58,7 @@ fn verify(key: &Value, token: &str) {
 }
 
 #[tokio::test]
-async fn a_token_of_a_login_can_be_verified_with_the_set_alone() {
+async fn login_token_is_verifiable_with_only_the_key_set() {
     for (keys, algorithm) in ALL {
         let app = start(keys).await;
         app.sign_up("ada").await;
@@ -84,7 +84,7 @@ async fn a_token_of_a_login_can_be_verified_with_the_set_alone() {
 
 /// Nothing of the private key is in it: neither its names (RFC 7518, 6.2.2 and 6.3.2) nor a number more.
 #[tokio::test]
-async fn the_set_has_public_numbers_alone() {
+async fn key_set_contains_only_public_members() {
     for ((keys, _), expected) in ALL.into_iter().zip([
         ["alg", "e", "kid", "kty", "n", "use"].as_slice(),
         ["alg", "crv", "kid", "kty", "use", "x", "y"].as_slice(),
@@ -99,7 +99,7 @@ async fn the_set_has_public_numbers_alone() {
 }
 
 #[tokio::test]
-async fn there_is_none_where_a_secret_signs() {
+async fn key_set_with_hmac_secret_gets_404() {
     let app = TestApp::start().await;
     let answer = app.anonymous().get(PATH).await.expect(404);
     let nowhere = app.anonymous().get("/nowhere").await.expect(404);
@@ -109,7 +109,7 @@ async fn there_is_none_where_a_secret_signs() {
 
 /// What anybody can read there signs nothing, in whatever form it is taken for a secret.
 #[tokio::test]
-async fn the_set_signs_nothing() {
+async fn token_signed_with_key_set_values_is_rejected() {
     for (keys, _) in ALL {
         let app = start(keys).await;
         let id = app.sign_up("ada").await;

@@ -43,7 +43,7 @@ async fn with_strength() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_token_names_the_user_for_half_an_hour() {
+async fn token_is_valid_for_30_minutes() {
     let app = TestApp::start().await;
     let id = app.sign_up("ada").await;
     let answer = app.log_in(ADDRESS, PASSWORD).await.expect(200);
@@ -65,7 +65,7 @@ async fn a_token_names_the_user_for_half_an_hour() {
 
 /// Status, headers and body: nobody learns who has an account.
 #[tokio::test]
-async fn unknown_accounts_and_wrong_passwords_look_alike() {
+async fn unknown_account_and_wrong_password_get_the_same_response() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let long = "x".repeat(5000);
@@ -89,7 +89,7 @@ async fn unknown_accounts_and_wrong_passwords_look_alike() {
 }
 
 #[tokio::test]
-async fn the_form_is_read_as_oauth2_has_it() {
+async fn login_form_follows_oauth2() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let valid = "username=ada%40example.com&password=plum+lantern+83+quay";
@@ -115,7 +115,7 @@ async fn the_form_is_read_as_oauth2_has_it() {
 }
 
 #[tokio::test]
-async fn a_multipart_form_will_do() {
+async fn login_with_multipart_form_succeeds() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let part = |name: &str, value: &str| {
@@ -137,7 +137,7 @@ async fn a_multipart_form_will_do() {
 
 /// Whatever a file is called and holds, it is no field, and takes the place of none.
 #[tokio::test]
-async fn files_in_a_form_are_passed_over() {
+async fn files_in_login_form_are_ignored() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let part = |name: &str, more: &str, value: &str| {
@@ -166,7 +166,7 @@ async fn files_in_a_form_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_weaker_hash_is_replaced_at_login() {
+async fn weaker_hash_is_rehashed_at_login() {
     let app = with_strength().await;
     let id = app.sign_up("ada").await;
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
@@ -189,7 +189,7 @@ async fn a_weaker_hash_is_replaced_at_login() {
 }
 
 #[tokio::test]
-async fn an_equal_or_stronger_hash_stays() {
+async fn equal_or_stronger_hash_is_kept_at_login() {
     let app = with_strength().await;
     let id = app.sign_up("ada").await;
     for strong in [
@@ -207,7 +207,7 @@ async fn an_equal_or_stronger_hash_stays() {
 
 /// Like a wrong password, and at no price: the parameters are bounded before they are used.
 #[tokio::test]
-async fn an_unusable_hash_refuses() {
+async fn login_with_unusable_hash_is_rejected() {
     let app = TestApp::start().await;
     let id = app.sign_up("ada").await;
     let good = argon2("argon2id", 64, 2, 1);
@@ -236,7 +236,7 @@ async fn an_unusable_hash_refuses() {
 /// A hash takes long enough here for a crowd to gather: what the queue does not hold is told to
 /// come later, everybody else is answered, and reads never wait for hashes.
 #[tokio::test]
-async fn a_crowd_is_told_to_come_later() {
+async fn logins_over_the_queue_limit_get_503() {
     let strength = Argon2Params { memory_kib: 32 * 1024, iterations: 1, parallelism: 1 };
     let app = TestApp::set_up(Setup { strength, ..Setup::default() }).await;
     let ada = app.signed_in("ada").await;
@@ -264,7 +264,7 @@ async fn a_crowd_is_told_to_come_later() {
 /// bcrypt looks at 72 bytes, and at none after a NUL: what it finds right need not be the password,
 /// and must not take its place.
 #[tokio::test]
-async fn what_bcrypt_did_not_see_is_not_kept() {
+async fn bcrypt_hash_of_partly_covered_password_is_not_rehashed() {
     let app = with_strength().await;
     let id = app.sign_up("ada").await;
     let long = "plum lantern 83 quay ".repeat(4);

@@ -4,7 +4,7 @@ use super::users::me::token;
 use crate::support::{PASSWORD, TestApp};
 
 #[tokio::test]
-async fn signing_out_ends_every_token_of_the_account() {
+async fn logout_revokes_every_token_of_the_account() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let elsewhere = app.with_token(&token(&app.log_in("ada@example.com", PASSWORD).await));

@@ -55,12 +55,12 @@ const STRICT: Looseness = Looseness {
 };
 
 #[tokio::test]
-async fn everything_is_strict_by_default() {
+async fn default_policy_is_strict() {
     assert_eq!(observe(Policy::default()).await, STRICT);
 }
 
 #[tokio::test]
-async fn the_reference_is_loose_in_everything() {
+async fn reference_policy_relaxes_every_rule() {
     let loose = Looseness {
         drafts: true,
         whole_list: true,
@@ -72,25 +72,25 @@ async fn the_reference_is_loose_in_everything() {
 }
 
 #[tokio::test]
-async fn drafts_alone() {
+async fn visible_drafts_relaxes_only_drafts() {
     let policy = Policy { drafts: DraftVisibility::Visible, ..Policy::default() };
     assert_eq!(observe(policy).await, Looseness { drafts: true, ..STRICT });
 }
 
 #[tokio::test]
-async fn the_bound_of_lists_alone() {
+async fn disabled_list_limit_relaxes_only_lists() {
     let policy = Policy { posts_default_limit: None, ..Policy::default() };
     assert_eq!(observe(policy).await, Looseness { whole_list: true, ..STRICT });
 }
 
 #[tokio::test]
-async fn addresses_alone() {
+async fn public_emails_relaxes_only_emails() {
     let policy = Policy { public_emails: true, ..Policy::default() };
     assert_eq!(observe(policy).await, Looseness { addresses: true, ..STRICT });
 }
 
 #[tokio::test]
-async fn the_length_of_passwords_alone() {
+async fn zero_minimum_length_relaxes_only_short_passwords() {
     let passwords =
         PasswordRules { minimum_length: 0, blocklist: true, forbidden_words: Vec::new() };
     let policy = Policy { passwords, ..Policy::default() };
@@ -98,7 +98,7 @@ async fn the_length_of_passwords_alone() {
 }
 
 #[tokio::test]
-async fn the_blocklist_of_passwords_alone() {
+async fn disabled_blocklist_relaxes_only_common_passwords() {
     let passwords =
         PasswordRules { minimum_length: 8, blocklist: false, forbidden_words: Vec::new() };
     let policy = Policy { passwords, ..Policy::default() };
@@ -107,7 +107,7 @@ async fn the_blocklist_of_passwords_alone() {
 
 /// At sign-up and when the password is changed; what is there already is asked for as before.
 #[tokio::test]
-async fn words_that_are_forbidden() {
+async fn password_with_forbidden_word_is_rejected() {
     let refused = |answer: Answer| {
         let detail = answer.expect(422).json()["detail"][0].clone();
         assert_eq!(
@@ -130,7 +130,7 @@ async fn words_that_are_forbidden() {
 
 /// Where drafts are visible they are posts like others, and changed by their owner alone.
 #[tokio::test]
-async fn a_visible_draft_is_listed_and_guarded() {
+async fn visible_draft_is_listed_and_changed_only_by_its_owner() {
     let app = TestApp::with(Policy::reference()).await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let draft = ada.write_draft("draft").await;
@@ -144,7 +144,7 @@ async fn a_visible_draft_is_listed_and_guarded() {
 
 /// What a mode does not loosen: the holes stay closed.
 #[tokio::test]
-async fn the_reference_keeps_no_hole() {
+async fn reference_policy_keeps_security_fixes() {
     let app = TestApp::with(Policy::reference()).await;
     let (ada, ghost) = (app.signed_in("ada").await, app.signed_in("ghost").await);
     let empty = json!({"email": "empty@example.com", "password": ""});

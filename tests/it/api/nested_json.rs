@@ -20,7 +20,7 @@ fn nest(levels: usize) -> String {
 }
 
 #[tokio::test]
-async fn in_bodies() {
+async fn body_with_nested_raw_json_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for levels in [1, 2, 12] {
@@ -34,7 +34,7 @@ async fn in_bodies() {
 }
 
 #[tokio::test]
-async fn in_tokens() {
+async fn token_with_nested_raw_json_is_rejected() {
     let app = TestApp::start().await;
     let hidden: Value = json!({ RAW: nest(2) });
     let exp = 1_900_000_000;
@@ -49,7 +49,7 @@ async fn in_tokens() {
 
 /// More values than any request has: each takes more memory than its two bytes.
 #[tokio::test]
-async fn a_million_values() {
+async fn body_with_a_million_values_is_rejected() {
     let app = TestApp::start().await;
     for body in [format!("[{}0]", "0,".repeat(999_999)), format!("[{}[]]", "[],".repeat(600_000))] {
         let answer = app.anonymous().send_raw("POST", "/users", "application/json", body).await;

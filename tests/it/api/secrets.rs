@@ -49,7 +49,7 @@ async fn assert_kept(caller: &Persona<'_>, path: &str, media_type: &str, body: S
 }
 
 #[tokio::test]
-async fn a_refused_sign_up_does_not_repeat_the_password() {
+async fn rejected_sign_up_does_not_echo_the_password() {
     let app = TestApp::start().await;
     let anonymous = app.anonymous();
     for shape in shapes() {
@@ -78,7 +78,7 @@ async fn a_refused_sign_up_does_not_repeat_the_password() {
 }
 
 #[tokio::test]
-async fn a_refused_login_does_not_repeat_the_password() {
+async fn rejected_login_does_not_echo_the_password() {
     let app = TestApp::start().await;
     let anonymous = app.anonymous();
     for body in [
@@ -100,7 +100,7 @@ async fn a_refused_login_does_not_repeat_the_password() {
 
 /// A client that takes one route for another.
 #[tokio::test]
-async fn a_password_that_is_sent_to_another_route_is_not_repeated() {
+async fn password_sent_to_another_route_is_not_echoed() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let sign_up = json!({"email": "ada@example.com", "password": SECRET});
@@ -119,7 +119,7 @@ async fn a_password_that_is_sent_to_another_route_is_not_repeated() {
 
 /// The same with what opens an account for longer than a password is typed for.
 #[tokio::test]
-async fn a_token_that_is_sent_to_another_route_is_not_repeated() {
+async fn token_sent_to_another_route_is_not_echoed() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let login = app.stay_signed_in("ada@example.com").await;
@@ -149,7 +149,7 @@ async fn a_token_that_is_sent_to_another_route_is_not_repeated() {
 
 /// What is no secret is repeated as it was sent, else nobody finds their mistake.
 #[tokio::test]
-async fn the_rest_of_a_refused_sign_up_is_repeated() {
+async fn rejected_sign_up_echoes_all_other_input() {
     let app = TestApp::start().await;
     for (body, input) in [
         (json!("ada@example.com"), json!("ada@example.com")),
@@ -164,7 +164,7 @@ async fn the_rest_of_a_refused_sign_up_is_repeated() {
 }
 
 #[tokio::test]
-async fn no_reading_shows_a_password_or_its_hash() {
+async fn responses_contain_no_password_and_no_hash() {
     let app = TestApp::start().await;
     let body = json!({"email": "ada@example.com", "password": SECRET});
     let made = app.anonymous().post("/users", &body).await.expect(201);

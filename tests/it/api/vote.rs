@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{TestApp, at_once};
 
 #[tokio::test]
-async fn a_vote_is_cast_turned_and_withdrawn() {
+async fn vote_can_be_cast_changed_and_withdrawn() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = ada.write_post("post").await;
@@ -25,7 +25,7 @@ async fn a_vote_is_cast_turned_and_withdrawn() {
 }
 
 #[tokio::test]
-async fn votes_that_cannot_be_are_refused() {
+async fn invalid_vote_is_rejected() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = ada.write_post("post").await;
@@ -44,7 +44,7 @@ async fn votes_that_cannot_be_are_refused() {
 }
 
 #[tokio::test]
-async fn numbers_may_come_in_other_forms() {
+async fn numbers_in_other_forms_are_accepted() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = ada.write_post("post").await;
@@ -62,7 +62,7 @@ async fn numbers_may_come_in_other_forms() {
 }
 
 #[tokio::test]
-async fn a_draft_of_another_takes_no_vote() {
+async fn vote_on_draft_of_another_user_is_rejected() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let draft = ada.write_draft("draft").await;
@@ -75,7 +75,7 @@ async fn a_draft_of_another_takes_no_vote() {
 }
 
 #[tokio::test]
-async fn of_a_hundred_equal_votes_at_once_one_counts() {
+async fn concurrent_equal_votes_count_once() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = ada.write_post("post").await;
@@ -87,7 +87,7 @@ async fn of_a_hundred_equal_votes_at_once_one_counts() {
 }
 
 #[tokio::test]
-async fn a_vote_races_the_deletion_of_its_post() {
+async fn vote_during_post_deletion_leaves_no_trace() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     for round in 0..30 {
@@ -106,7 +106,7 @@ async fn a_vote_races_the_deletion_of_its_post() {
 }
 
 #[tokio::test]
-async fn a_vote_races_the_deletion_of_its_account() {
+async fn vote_during_account_deletion_leaves_no_trace() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{PASSWORD, Setup, TestApp};
 
 #[tokio::test]
-async fn a_post_is_made_and_says_where_it_is() {
+async fn created_post_is_returned_with_its_location() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let body = json!({"title": "First", "content": "Hello 😀"});
@@ -20,7 +20,7 @@ async fn a_post_is_made_and_says_where_it_is() {
 
 /// Nobody writes in another's name, or into the past.
 #[tokio::test]
-async fn what_the_service_decides_is_not_taken_from_the_body() {
+async fn server_set_fields_in_body_are_ignored() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let body = json!({
@@ -34,7 +34,7 @@ async fn what_the_service_decides_is_not_taken_from_the_body() {
 }
 
 #[tokio::test]
-async fn a_second_is_written_without_zeros() {
+async fn timestamp_of_whole_second_has_no_fraction() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for (microseconds, expected) in [
@@ -51,7 +51,7 @@ async fn a_second_is_written_without_zeros() {
 }
 
 #[tokio::test]
-async fn texts_come_back_as_they_went() {
+async fn post_text_is_returned_unchanged() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for text in ["", " \r\n\t", "<script>\u{1b}[31m", "\u{202e}\u{ffff}😀", "e\u{301}é", "'\"\\%_"]
@@ -63,7 +63,7 @@ async fn texts_come_back_as_they_went() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_is_refused_and_not_stored() {
+async fn post_that_cannot_be_stored_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for body in [
@@ -82,7 +82,7 @@ async fn what_cannot_be_stored_is_refused_and_not_stored() {
 
 /// Where a proxy shows the service below a path, so are its resources.
 #[tokio::test]
-async fn the_location_is_below_the_root_path() {
+async fn location_with_root_path_is_prefixed() {
     let root_path = "/api".to_owned();
     let app = TestApp::set_up(Setup { root_path, ..Setup::default() }).await;
     let ada = app.signed_in("ada").await;

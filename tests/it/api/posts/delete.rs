@@ -3,7 +3,7 @@
 use crate::support::{TestApp, at_once};
 
 #[tokio::test]
-async fn the_post_goes_with_its_votes() {
+async fn deleted_post_disappears_with_its_votes() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = ada.write_post("post").await;
@@ -17,7 +17,7 @@ async fn the_post_goes_with_its_votes() {
 }
 
 #[tokio::test]
-async fn nobody_deletes_the_post_of_another() {
+async fn deleting_post_of_another_user_is_rejected() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let (post, draft) = (ada.write_post("post").await, ada.write_draft("draft").await);
@@ -32,7 +32,7 @@ async fn nobody_deletes_the_post_of_another() {
 }
 
 #[tokio::test]
-async fn a_body_is_ignored() {
+async fn deletion_with_body_succeeds() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/posts/{}", ada.write_post("post").await);
@@ -40,7 +40,7 @@ async fn a_body_is_ignored() {
 }
 
 #[tokio::test]
-async fn of_many_deletions_at_once_one_succeeds() {
+async fn concurrent_deletions_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/posts/{}", ada.write_post("post").await);

@@ -3,7 +3,7 @@
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn a_draft_cannot_be_told_from_nothing() {
+async fn draft_of_another_user_looks_missing() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let draft = ada.write_draft("draft").await;
@@ -15,7 +15,7 @@ async fn a_draft_cannot_be_told_from_nothing() {
 }
 
 #[tokio::test]
-async fn no_post_has_an_impossible_number() {
+async fn impossible_post_id_gets_404_or_422() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for (id, shown) in [
@@ -40,7 +40,7 @@ async fn no_post_has_an_impossible_number() {
 }
 
 #[tokio::test]
-async fn a_slash_at_the_end_changes_nothing() {
+async fn trailing_slash_returns_the_same_post() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn the_newest_hundred_without_a_limit() {
+async fn list_without_limit_returns_newest_100() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for number in 0..101 {
@@ -20,7 +20,7 @@ async fn the_newest_hundred_without_a_limit() {
 }
 
 #[tokio::test]
-async fn limits_have_bounds() {
+async fn list_parameter_out_of_range_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     ada.write_post("post").await;
@@ -47,7 +47,7 @@ async fn limits_have_bounds() {
 }
 
 #[tokio::test]
-async fn searches_are_literal() {
+async fn search_text_is_matched_literally() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for title in ["100% sure", "snake_case", "back\\slash", "Lantern", "日本語"] {
@@ -69,7 +69,7 @@ async fn searches_are_literal() {
 
 /// Of a title the first 1,000 characters are searched.
 #[tokio::test]
-async fn a_long_search_is_answered() {
+async fn long_search_is_answered() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     ada.write_post(&"%_".repeat(5000)).await;
@@ -82,7 +82,7 @@ async fn a_long_search_is_answered() {
 
 /// However many posts are asked for, an answer ends after some megabytes; the next goes on.
 #[tokio::test]
-async fn an_answer_has_a_bound_in_bytes() {
+async fn page_of_large_posts_is_limited_in_bytes() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let large = "x".repeat(1024 * 1024);
@@ -97,7 +97,7 @@ async fn an_answer_has_a_bound_in_bytes() {
 }
 
 #[tokio::test]
-async fn own_drafts_have_a_list_of_their_own() {
+async fn own_drafts_are_listed_only_with_published_false() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     ada.write_post("post").await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{TestApp, at_once};
 
 #[tokio::test]
-async fn all_three_fields_are_replaced() {
+async fn put_replaces_all_three_fields() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let draft = ada.write_draft("before").await;
@@ -21,7 +21,7 @@ async fn all_three_fields_are_replaced() {
 }
 
 #[tokio::test]
-async fn faults_of_path_and_body_are_told_together() {
+async fn path_and_body_errors_are_reported_together() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let faults = ada.put("/posts/x", &json!({"title": 5})).await.expect(422).json();
@@ -33,7 +33,7 @@ async fn faults_of_path_and_body_are_told_together() {
 }
 
 #[tokio::test]
-async fn a_post_that_is_not_seen_does_not_exist() {
+async fn replacing_hidden_post_gets_404() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let draft = ada.write_draft("draft").await;
@@ -47,7 +47,7 @@ async fn a_post_that_is_not_seen_does_not_exist() {
 
 /// Each answer is whole, and the last one stands.
 #[tokio::test]
-async fn replacements_at_once_do_not_mix() {
+async fn concurrent_replacements_do_not_mix() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/posts/{}", ada.write_post("post").await);

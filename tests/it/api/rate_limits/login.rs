@@ -11,7 +11,7 @@ use crate::support::{PASSWORD, Setup, TestApp, at_once};
 const WRONG: &str = "a wrong password";
 
 #[tokio::test]
-async fn guessing_from_one_address_ends() {
+async fn guessing_from_one_ip_is_limited() {
     let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for _ in 0..20 {
@@ -35,7 +35,7 @@ async fn guessing_from_one_address_ends() {
 
 /// A hundred failures from a hundred addresses guard the account; the owner comes from another one.
 #[tokio::test]
-async fn guessing_from_many_addresses_ends_and_the_owner_gets_in() {
+async fn guessing_from_many_ips_locks_the_account_but_not_the_owner() {
     let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for round in 0..4 {
@@ -60,7 +60,7 @@ async fn guessing_from_many_addresses_ends_and_the_owner_gets_in() {
 /// However many addresses: the account has a limit of its own, which does not hold for the owner
 /// where they were known before.
 #[tokio::test]
-async fn an_account_has_a_limit_of_its_own() {
+async fn account_limit_applies_except_from_known_networks() {
     let app = limited(RateLimitConfig {
         login_account: Some(rate(30, 60)),
         ..RateLimitConfig::default()
@@ -83,7 +83,7 @@ async fn an_account_has_a_limit_of_its_own() {
 
 /// Guessing at the same moment gets no further: every check that is under way may be a failure.
 #[tokio::test]
-async fn guessing_all_at_once_gets_no_further() {
+async fn concurrent_guesses_count_while_in_flight() {
     let rates = RateLimitConfig {
         login_max_failures: 10,
         login_address: None,
@@ -102,7 +102,7 @@ async fn guessing_all_at_once_gets_no_further() {
 
 /// Status, headers and body of every attempt, whether the account exists or not.
 #[tokio::test]
-async fn unknown_accounts_are_limited_like_known_ones() {
+async fn unknown_account_is_limited_like_a_known_one() {
     let rates = RateLimitConfig {
         login_max_failures: 30,
         login_account: Some(rate(50, 60)),
@@ -132,7 +132,7 @@ async fn unknown_accounts_are_limited_like_known_ones() {
 
 /// A network of IPv6 is one client, and the next one another.
 #[tokio::test]
-async fn ipv6_counts_by_its_first_64_bits() {
+async fn ipv6_clients_are_limited_by_64_bit_prefix() {
     let app = limited(RateLimitConfig::default()).await;
     for number in 0..20 {
         app.log_in_from(&format!("2001:db8:1:2::{number:x}"), ADA, WRONG).await.expect(403);
@@ -149,7 +149,7 @@ async fn ipv6_counts_by_its_first_64_bits() {
 
 /// A form that does not fit is no try.
 #[tokio::test]
-async fn who_tries_no_password_is_not_counted() {
+async fn login_without_password_is_not_counted() {
     let app = limited(RateLimitConfig::default()).await;
     for _ in 0..50 {
         app.log_in_from(GUESSER, ADA, "").await.expect(422);
@@ -162,7 +162,7 @@ async fn who_tries_no_password_is_not_counted() {
 }
 
 #[tokio::test]
-async fn right_passwords_are_never_too_many() {
+async fn correct_logins_are_never_limited() {
     let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for _ in 0..400 {
@@ -172,7 +172,7 @@ async fn right_passwords_are_never_too_many() {
 }
 
 #[tokio::test]
-async fn without_limits_nobody_is_refused() {
+async fn logins_with_limits_off_are_never_limited() {
     let app = TestApp::set_up(Setup { rates: None, ..Setup::default() }).await;
     app.sign_up("ada").await;
     for _ in 0..350 {
@@ -183,7 +183,7 @@ async fn without_limits_nobody_is_refused() {
 
 /// Whoever has a token tries passwords here instead.
 #[tokio::test]
-async fn passwords_that_confirm_are_tried_no_more_often() {
+async fn password_confirmations_share_the_login_limit() {
     let app = limited(RateLimitConfig::default()).await;
     let ada = app.signed_in("ada").await;
     let with_token = |method: &str, path: &str, body: &Value| {
@@ -215,7 +215,7 @@ async fn passwords_that_confirm_are_tried_no_more_often() {
 
 /// What one process has counted another knows, and so does the next start.
 #[tokio::test]
-async fn failures_in_a_row_are_counted_for_all_processes_together() {
+async fn consecutive_failures_are_counted_across_processes() {
     let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     let rates = Some(RateLimitConfig::default());
@@ -237,7 +237,7 @@ async fn failures_in_a_row_are_counted_for_all_processes_together() {
 
 /// From where it is known an account stays known when it takes another address.
 #[tokio::test]
-async fn another_address_does_not_make_the_owner_a_stranger() {
+async fn known_network_is_kept_after_email_change() {
     let app = limited(RateLimitConfig {
         login_account: Some(rate(3, 3600)),
         ..RateLimitConfig::default()

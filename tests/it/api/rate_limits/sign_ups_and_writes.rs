@@ -18,7 +18,7 @@ async fn few() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_flood_of_sign_ups_ends() {
+async fn sign_ups_over_the_limit_are_rejected() {
     let app = few().await;
     for number in 0..3 {
         let sign_up = sign_up_of(&format!("user{number}"));
@@ -38,7 +38,7 @@ async fn a_flood_of_sign_ups_ends() {
 }
 
 #[tokio::test]
-async fn a_sign_up_that_does_not_fit_is_not_counted() {
+async fn invalid_sign_up_is_not_counted() {
     let app = few().await;
     for _ in 0..10 {
         app.send_from(GUESSER, sign_up_of("no @ address")).await.expect(422);
@@ -54,7 +54,7 @@ async fn send(app: &TestApp, caller: &Persona<'_>, number: u8, method: &str, pat
 }
 
 #[tokio::test]
-async fn writes_are_limited_by_caller() {
+async fn writes_over_the_limit_of_the_caller_are_rejected() {
     let app = few().await;
     let (ada, eve) = (app.signed_in("ada").await, app.signed_in("eve").await);
     for (number, method, path, status) in [
@@ -92,7 +92,7 @@ async fn writes_are_limited_by_caller() {
 /// Who has no token is told that, however often; who has written too often is told that before
 /// anything about what they send.
 #[tokio::test]
-async fn the_token_comes_first_and_the_body_after() {
+async fn token_is_checked_before_the_limit_and_the_body_after() {
     let app = few().await;
     let ada = app.signed_in("ada").await;
     for _ in 0..10 {
@@ -108,7 +108,7 @@ async fn the_token_comes_first_and_the_body_after() {
 
 /// A browser is told as well: the refusal carries what every answer to it does.
 #[tokio::test]
-async fn a_refusal_has_the_headers_of_every_answer() {
+async fn rate_limited_response_has_the_common_headers() {
     let app = few().await;
     let ada = app.signed_in("ada").await;
     let request = || -> Request<Body> {
@@ -126,7 +126,7 @@ async fn a_refusal_has_the_headers_of_every_answer() {
 
 /// Or whoever stole it would keep its owner from writing.
 #[tokio::test]
-async fn a_token_that_has_ended_takes_nothing_from_its_successor() {
+async fn revoked_token_does_not_use_the_budget_of_its_successor() {
     let app = few().await;
     let ada = app.signed_in("ada").await;
     ada.post("/logout", &json!({})).await.expect(204);
@@ -141,7 +141,7 @@ async fn a_token_that_has_ended_takes_nothing_from_its_successor() {
 
 /// Both tell whether an address is taken.
 #[tokio::test]
-async fn another_address_counts_as_a_sign_up() {
+async fn email_change_counts_as_a_sign_up() {
     let app = few().await;
     let (ada, _bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     // Those two sign-ups came from nowhere; so does this.
@@ -152,7 +152,7 @@ async fn another_address_counts_as_a_sign_up() {
 
 /// What is kept of it is written.
 #[tokio::test]
-async fn to_delete_others_counts_as_a_write() {
+async fn rejected_user_deletion_counts_as_a_write() {
     let app = few().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let path = format!("/users/{}", bob.id);

@@ -23,7 +23,7 @@ async fn sign_up(app: &TestApp, name: &str, peer: &str, said: &[(&'static str, &
 }
 
 #[tokio::test]
-async fn clients_of_a_trusted_proxy_are_told_apart() {
+async fn clients_of_a_trusted_proxy_are_limited_separately() {
     let app = few().await;
     let forwarded = |client| [("x-forwarded-for", client)];
     sign_up(&app, "one", "10.0.0.1", &forwarded("203.0.113.1")).await.expect(201);
@@ -37,7 +37,7 @@ async fn clients_of_a_trusted_proxy_are_told_apart() {
 
 /// Whoever invents hops gets no further than whoever does not.
 #[tokio::test]
-async fn nobody_escapes_by_inventing_hops() {
+async fn invented_hops_do_not_evade_the_limit() {
     let app = few().await;
     sign_up(&app, "one", "203.0.113.1", &[]).await.expect(201);
     for number in 0..20 {
@@ -54,7 +54,7 @@ async fn nobody_escapes_by_inventing_hops() {
 /// Of a proxy that hands on the header that it does not write, the clients who invent one are all the
 /// proxy together: none of them chooses whose place they take.
 #[tokio::test]
-async fn a_second_header_makes_nobody_somebody_else() {
+async fn conflicting_forwarding_headers_count_as_the_proxy() {
     let app = few().await;
     let said = |forwarded| [("x-forwarded-for", "203.0.113.1"), ("forwarded", forwarded)];
     sign_up(&app, "one", "10.0.0.1", &said("for=198.51.100.1")).await.expect(201);

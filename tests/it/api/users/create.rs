@@ -9,7 +9,7 @@ fn account(email: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_account_is_made_and_says_where_it_is() {
+async fn created_account_is_returned_with_its_location() {
     let app = TestApp::start().await;
     let made = app.anonymous().post("/users", &account("ada@example.com")).await.expect(201);
     let body = made.json();
@@ -20,7 +20,7 @@ async fn an_account_is_made_and_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn fields_that_nobody_asked_for_are_ignored() {
+async fn unknown_fields_are_ignored() {
     let app = TestApp::start().await;
     let body = json!({
         "email": "ada@example.com", "password": PASSWORD,
@@ -33,7 +33,7 @@ async fn fields_that_nobody_asked_for_are_ignored() {
 }
 
 #[tokio::test]
-async fn an_address_makes_one_account_however_it_is_spelled() {
+async fn email_in_another_spelling_is_rejected() {
     let app = TestApp::start().await;
     app.anonymous().post("/users", &account("ada@example.com")).await.expect(201);
     for spelling in ["ada@EXAMPLE.com", " ada@example.com ", "Ada <ada@example.com>"] {
@@ -45,7 +45,7 @@ async fn an_address_makes_one_account_however_it_is_spelled() {
 
 /// The pool has room for all, so that none is told to come later.
 #[tokio::test]
-async fn of_a_hundred_sign_ups_at_once_one_succeeds() {
+async fn concurrent_sign_ups_with_one_email_succeed_once() {
     let app = TestApp::set_up(Setup { threads: 7, ..Setup::default() }).await;
     let anonymous = app.anonymous();
     let body = account("ada@example.com");
@@ -57,7 +57,7 @@ async fn of_a_hundred_sign_ups_at_once_one_succeeds() {
 }
 
 #[tokio::test]
-async fn the_rules_of_passwords_are_told() {
+async fn weak_password_is_rejected_with_its_rule() {
     let app = TestApp::start().await;
     for (password, kind) in [
         (String::new(), "string_too_short"),
@@ -79,7 +79,7 @@ async fn the_rules_of_passwords_are_told() {
 
 /// Every character counts, as it was sent.
 #[tokio::test]
-async fn passwords_are_kept_exactly() {
+async fn password_is_compared_exactly() {
     let app = TestApp::start().await;
     let passwords = [
         "  spaces around  ",
@@ -103,7 +103,7 @@ async fn passwords_are_kept_exactly() {
 }
 
 #[tokio::test]
-async fn every_fault_is_told_at_once() {
+async fn invalid_fields_are_reported_together() {
     let app = TestApp::start().await;
     let body = json!({"email": "nobody", "password": 5});
     let faults = app.anonymous().post("/users", &body).await.expect(422).json();

@@ -3,7 +3,7 @@
 use crate::support::{PASSWORD, TestApp, at_once};
 
 #[tokio::test]
-async fn everything_of_the_account_goes() {
+async fn deleted_account_disappears_with_posts_and_votes() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let (hers, his) = (ada.write_post("hers").await, bob.write_post("his").await);
@@ -18,7 +18,7 @@ async fn everything_of_the_account_goes() {
 }
 
 #[tokio::test]
-async fn nobody_deletes_somebody_else() {
+async fn deleting_another_account_is_rejected() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let refused = bob.delete(&format!("/users/{}", ada.id)).await.expect(403);
@@ -32,7 +32,7 @@ async fn nobody_deletes_somebody_else() {
 
 /// Else the old token would open the new account.
 #[tokio::test]
-async fn a_new_account_with_the_address_is_another_one() {
+async fn new_account_with_deleted_email_gets_a_new_id() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     ada.delete("/users/me").await.expect(204);
@@ -43,7 +43,7 @@ async fn a_new_account_with_the_address_is_another_one() {
 }
 
 #[tokio::test]
-async fn of_many_deletions_at_once_one_succeeds() {
+async fn concurrent_deletions_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/users/{}", ada.id);

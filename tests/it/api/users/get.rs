@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn only_the_account_itself_sees_its_address() {
+async fn email_is_shown_only_to_the_account_itself() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let path = format!("/users/{}", ada.id);
@@ -19,7 +19,7 @@ async fn only_the_account_itself_sees_its_address() {
 
 /// A bad token counts as none here, so that it does not show the address either.
 #[tokio::test]
-async fn an_expired_token_shows_no_address() {
+async fn email_with_expired_token_is_hidden() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     app.clock.advance(30 * 60);
@@ -28,7 +28,7 @@ async fn an_expired_token_shows_no_address() {
 }
 
 #[tokio::test]
-async fn nobody_is_there() {
+async fn unknown_user_id_gets_404_or_422() {
     let app = TestApp::start().await;
     for (id, shown) in [("7", "7"), ("+5", "5"), ("007", "7"), ("-1", "-1"), ("1_000", "1000")] {
         let answer = app.anonymous().get(&format!("/users/{id}")).await.expect(404);

@@ -16,7 +16,7 @@ async fn delete_with(caller: &Persona<'_>, app: &TestApp, path: &str, password: 
 }
 
 #[tokio::test]
-async fn deleting_me_leaves_the_others() {
+async fn deleted_account_leaves_other_accounts_unchanged() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     ada.write_post("hers").await;
@@ -27,7 +27,7 @@ async fn deleting_me_leaves_the_others() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_confirmed_where_that_is_asked_for() {
+async fn deletion_with_required_password_needs_the_password() {
     let app = confirming().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let (own, others) = (format!("/users/{}", ada.id), format!("/users/{}", bob.id));
@@ -56,7 +56,7 @@ async fn a_deletion_is_confirmed_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_not_confirmed_where_that_is_not_asked_for() {
+async fn deletion_without_required_password_ignores_the_password() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     delete_with(&ada, &app, "/users/me", b"wrong").await.expect(204);

@@ -6,7 +6,7 @@ use super::token;
 use crate::support::{PASSWORD, TestApp};
 
 #[tokio::test]
-async fn a_new_address_takes_the_place_of_the_old_one() {
+async fn changed_email_replaces_the_old_one() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let before = ada.get("/users/me").await.expect(200).json();
@@ -24,7 +24,7 @@ async fn a_new_address_takes_the_place_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn an_address_of_another_account_is_refused() {
+async fn email_of_another_account_is_rejected() {
     let app = TestApp::start().await;
     let (ada, _bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let refused = ada.change_email("bob@example.com").await.expect(409);

@@ -25,7 +25,7 @@ fn token(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn everything_that_happens_to_an_account_is_an_event() {
+async fn account_actions_are_recorded_as_events() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = bob.write_post("his").await;
@@ -65,7 +65,7 @@ async fn everything_that_happens_to_an_account_is_an_event() {
 }
 
 #[tokio::test]
-async fn an_event_says_when_and_from_where() {
+async fn event_shows_time_and_client_ip() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     app.clock.advance(60);
@@ -85,7 +85,7 @@ async fn an_event_says_when_and_from_where() {
 
 /// What cannot be kept is no reason to refuse what was done.
 #[tokio::test]
-async fn a_login_stands_without_its_event() {
+async fn login_whose_event_cannot_be_stored_succeeds() {
     let app = TestApp::set_up(Setup::default()).await;
     app.sign_up("ada").await;
     app.execute("DROP TABLE events");
@@ -95,7 +95,7 @@ async fn a_login_stands_without_its_event() {
 
 /// Else whoever has stolen a token would leave before the answer, and nobody would know what was done.
 #[tokio::test]
-async fn what_was_done_is_an_event_though_its_client_has_left() {
+async fn action_of_disconnected_client_is_recorded() {
     let app = TestApp::start().await;
     let mut callers = Vec::new();
     for turns in longer_and_longer() {

@@ -3,7 +3,7 @@
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn me_is_whom_the_token_names() {
+async fn me_returns_the_user_of_the_token() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     for caller in [&ada, &bob] {

@@ -8,7 +8,7 @@ use crate::support::{Answer, PASSWORD, TestApp, at_once};
 const ANOTHER: &str = "94 moss anchors";
 
 #[tokio::test]
-async fn a_new_password_takes_the_place_of_the_old_one() {
+async fn changed_password_replaces_the_old_one() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let elsewhere = app.with_token(&token(&app.log_in("ada@example.com", PASSWORD).await));
@@ -26,7 +26,7 @@ async fn a_new_password_takes_the_place_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn without_the_password_nothing_changes() {
+async fn change_with_wrong_password_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for wrong in ["", "wrong", &PASSWORD.to_uppercase(), &"x".repeat(5000)] {
@@ -42,7 +42,7 @@ async fn without_the_password_nothing_changes() {
 
 /// In the reference's words, and without the passwords.
 #[tokio::test]
-async fn what_does_not_fit_is_told_without_passwords() {
+async fn invalid_change_is_reported_without_passwords() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let caller = &ada;
@@ -70,7 +70,7 @@ async fn what_does_not_fit_is_told_without_passwords() {
 }
 
 #[tokio::test]
-async fn of_many_changes_at_once_with_one_token_one_succeeds() {
+async fn concurrent_changes_with_one_token_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let answers = at_once((0..12).map(|_| ada.change_password(PASSWORD, ANOTHER))).await;

@@ -23,7 +23,7 @@ fn assert_refused(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_login_lasts_if_it_is_asked_to() {
+async fn login_with_offline_access_returns_a_refresh_token() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let plain = app.log_in(ADDRESS, PASSWORD).await.expect(200).json();
@@ -52,7 +52,7 @@ async fn a_login_lasts_if_it_is_asked_to() {
 }
 
 #[tokio::test]
-async fn a_session_goes_on_beyond_its_tokens() {
+async fn session_outlives_its_access_tokens() {
     let app = TestApp::start().await;
     let id = app.sign_up("ada").await;
     let mut login = app.stay_signed_in(ADDRESS).await;
@@ -71,7 +71,7 @@ async fn a_session_goes_on_beyond_its_tokens() {
 
 /// Two tabs, or an answer that was lost: each gets the same successor, which is good.
 #[tokio::test]
-async fn two_who_go_on_at_once_get_the_same() {
+async fn concurrent_refreshes_return_the_same_successor() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let login = app.stay_signed_in(ADDRESS).await;
@@ -91,7 +91,7 @@ async fn two_who_go_on_at_once_get_the_same() {
 
 /// The first answer was lost, and when it was asked for again the database failed: that was in time.
 #[tokio::test]
-async fn a_fault_of_ours_does_not_look_like_a_theft() {
+async fn refresh_interrupted_by_server_error_can_be_retried() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let login = app.stay_signed_in(ADDRESS).await;
@@ -112,7 +112,7 @@ async fn a_fault_of_ours_does_not_look_like_a_theft() {
 
 /// Nor is it one that a thief makes of a part of the token, for the whole to be good longer.
 #[tokio::test]
-async fn a_part_of_a_token_does_not_speak_for_it() {
+async fn interrupted_refresh_with_altered_token_extends_no_retry() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let login = app.stay_signed_in(ADDRESS).await;
@@ -128,7 +128,7 @@ async fn a_part_of_a_token_does_not_speak_for_it() {
 
 /// To leave before the answer brings a thief nothing.
 #[tokio::test]
-async fn whoever_leaves_is_not_remembered() {
+async fn refresh_of_disconnected_client_extends_no_retry() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     for turns in longer_and_longer() {
@@ -146,7 +146,7 @@ async fn whoever_leaves_is_not_remembered() {
 
 /// Whoever comes second, thief or owner, ends the session for both.
 #[tokio::test]
-async fn a_stolen_token_ends_the_session() {
+async fn reused_refresh_token_revokes_the_session() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let other = app.stay_signed_in(ADDRESS).await;
@@ -161,7 +161,7 @@ async fn a_stolen_token_ends_the_session() {
 }
 
 #[tokio::test]
-async fn what_ends_all_tokens_ends_all_sessions() {
+async fn token_revocation_revokes_all_sessions() {
     let app = TestApp::start().await;
     for (number, way) in ["logout", "password", "email", "deletion"].into_iter().enumerate() {
         let name = format!("user{number}");
@@ -179,7 +179,7 @@ async fn what_ends_all_tokens_ends_all_sessions() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed_and_ended_by_their_owner() {
+async fn sessions_are_listed_and_revoked_only_by_their_owner() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     assert_eq!(ada.get("/users/me/sessions").await.expect(200).json(), json!([]));
@@ -214,7 +214,7 @@ async fn sessions_are_listed_and_ended_by_their_owner() {
 }
 
 #[tokio::test]
-async fn a_session_says_what_its_client_called_itself() {
+async fn session_shows_the_user_agent_of_its_login() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let form = format!("username={ADDRESS}&password=plum+lantern+83+quay&scope=offline_access");
@@ -234,7 +234,7 @@ async fn a_session_says_what_its_client_called_itself() {
 }
 
 #[tokio::test]
-async fn what_is_no_refresh_token_is_refused() {
+async fn invalid_refresh_token_is_rejected() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let login = app.stay_signed_in(ADDRESS).await;
@@ -253,7 +253,7 @@ async fn what_is_no_refresh_token_is_refused() {
 
 /// Neither in the database nor, therefore, in a copy of it.
 #[tokio::test]
-async fn tokens_are_not_stored() {
+async fn refresh_tokens_are_not_stored() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let login = app.stay_signed_in(ADDRESS).await;
