@@ -75,7 +75,7 @@ fn happen(service: &Service) -> Vec<String> {
 }
 
 #[test]
-fn what_happens_to_an_account_is_a_line_that_says_who_and_whence_and_no_secret() {
+fn account_actions_are_logged_without_secrets() {
     let mut service = Service::start(&[
         ("TRUSTED_PROXIES", "127.0.0.0/8"),
         ("LOG_FORMAT", "json"),

@@ -59,7 +59,7 @@ async fn begin(
 }
 
 #[tokio::test]
-async fn large_bodies_have_a_bound_together() {
+async fn large_bodies_share_one_memory_limit() {
     let app = start(200 * KIB).await;
     let ada = app.signed_in("ada").await;
     let beginning = format!(r#"{{"title": "title", "content": "{}"#, "x".repeat(150 * KIB));
@@ -80,7 +80,7 @@ async fn large_bodies_have_a_bound_together() {
 }
 
 #[tokio::test]
-async fn a_body_whose_client_leaves_gives_its_room_back() {
+async fn body_of_disconnected_client_releases_its_memory() {
     let app = start(200 * KIB).await;
     let ada = app.signed_in("ada").await;
     let (pieces, held) = begin(&app, &ada, vec![b' '; 150 * KIB]).await;
@@ -91,7 +91,7 @@ async fn a_body_whose_client_leaves_gives_its_room_back() {
 }
 
 #[tokio::test]
-async fn what_is_small_needs_no_room() {
+async fn small_bodies_need_no_memory_permit() {
     let app = start(0).await;
     let ada = app.signed_in("ada").await;
     publish(&ada, 15 * KIB).await.expect(201);
@@ -104,7 +104,7 @@ async fn what_is_small_needs_no_room() {
 
 /// A handler works with what was read.
 #[tokio::test]
-async fn a_body_has_its_room_until_its_request_is_answered() {
+async fn body_memory_is_held_until_the_response() {
     let answers = Arc::new(Semaphore::new(0));
     let may_answer = Arc::clone(&answers);
     let handler = move |body: Body| async move {

@@ -40,7 +40,7 @@ fn sign_up(wire: &mut Wire) -> String {
 }
 
 #[test]
-fn writes_are_refused_until_there_is_room_and_reads_go_on() {
+fn writes_on_full_disk_get_503_while_reads_succeed() {
     let folder = TempDir::new().unwrap();
     let service = start_in_little_room(&folder);
     let mut wire = service.connect();

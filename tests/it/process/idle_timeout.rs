@@ -24,7 +24,7 @@ async fn serve(limits: Limits) -> (TestApp, Served) {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_read_holds_no_place() {
+async fn unread_response_releases_its_connection_permit() {
     let limits = Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let mut wire = served.connect();
@@ -35,7 +35,7 @@ async fn an_answer_that_is_not_read_holds_no_place() {
 
 /// Whoever talks on does not need to read for it.
 #[tokio::test]
-async fn an_answer_that_is_not_read_over_http_2_ends_the_connection_whatever_is_sent() {
+async fn unread_http_2_response_closes_the_connection_despite_other_frames() {
     let limits = Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let mut wire = served.connect();
@@ -60,7 +60,7 @@ async fn an_answer_that_is_not_read_over_http_2_ends_the_connection_whatever_is_
 
 /// It answers pings, as any client does.
 #[tokio::test]
-async fn an_http_2_connection_that_idles_is_closed() {
+async fn idle_http_2_connection_is_closed() {
     let limits = Limits { head_timeout: SHORT / 4, idle_timeout: SHORT, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();

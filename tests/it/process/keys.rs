@@ -39,7 +39,7 @@ fn rotate(folder: &Path, flags: &[&str]) {
 }
 
 #[test]
-fn a_rotated_secret_signs_after_a_restart_and_the_old_tokens_go_on() {
+fn rotated_secret_signs_after_a_restart_and_old_tokens_stay_valid() {
     let folder = TempDir::new().unwrap();
     let first = Service::start_in(folder.path(), &[]);
     sign_up(&first);
@@ -71,7 +71,7 @@ fn a_rotated_secret_signs_after_a_restart_and_the_old_tokens_go_on() {
 
 /// The README's drill as settings, each step on a process of its own that has the same database.
 #[test]
-fn tokens_go_on_from_one_step_of_the_drill_to_the_next() {
+fn tokens_stay_valid_between_neighbouring_rotation_steps() {
     let folder = TempDir::new().unwrap();
     let (old_new, new_old) = (format!("{OLD},{NEW}"), format!("{NEW}\n{OLD}"));
     let steps = [
@@ -96,7 +96,7 @@ fn tokens_go_on_from_one_step_of_the_drill_to_the_next() {
 
 /// The key of before, alone beside the new ones, only verifies.
 #[test]
-fn the_single_secret_verifies_beside_the_several() {
+fn secret_key_next_to_secret_keys_only_verifies() {
     let folder = TempDir::new().unwrap();
     let first = Service::start_in(folder.path(), &[("SECRET_KEY", OLD)]);
     sign_up(&first);
@@ -107,7 +107,7 @@ fn the_single_secret_verifies_beside_the_several() {
 }
 
 #[test]
-fn a_pair_of_keys_signs_and_shows_its_public_key() {
+fn key_pair_signs_and_publishes_its_public_key() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("keys.pem"), ED25519).unwrap();
     let environment = [("ALGORITHM", "EdDSA"), ("SIGNING_KEYS_FILE", "keys.pem")];
@@ -122,7 +122,7 @@ fn a_pair_of_keys_signs_and_shows_its_public_key() {
 
 /// At the lowest level of the log as well, and while keys are read, shown and changed.
 #[test]
-fn no_key_is_told() {
+fn keys_never_appear_in_output() {
     for environment in [
         vec![("SECRET_KEYS", format!("{NEW},{OLD}"))],
         vec![("SECRET_KEYS", NEW.to_owned()), ("SECRET_KEY", OLD.to_owned())],

@@ -102,7 +102,7 @@ async fn read(mut body: h2::RecvStream) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_large_list_arrives_whole_over_either_protocol() {
+async fn large_list_is_complete_over_http_1_and_http_2() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for _ in 0..4 {
@@ -127,7 +127,7 @@ async fn a_large_list_arrives_whole_over_either_protocol() {
 }
 
 #[tokio::test]
-async fn lists_that_nobody_gives_a_window_have_a_bound_together() {
+async fn unread_http_2_lists_share_one_memory_limit() {
     let app = start(ROOM).await;
     let ada = app.signed_in("ada").await;
     publish(&ada, LARGE).await.expect(201);
@@ -172,7 +172,7 @@ fn wait_for_room(served: &Served, token: &str) {
 }
 
 #[tokio::test]
-async fn a_list_that_is_not_read_in_its_time_is_taken_back() {
+async fn list_not_read_in_time_expires() {
     let app = start(ROOM).await;
     let ada = app.signed_in("ada").await;
     publish(&ada, LARGE).await.expect(201);
@@ -197,7 +197,7 @@ async fn a_list_that_is_not_read_in_its_time_is_taken_back() {
 
 /// Nothing of it is read, or only a part.
 #[tokio::test]
-async fn a_list_whose_client_leaves_gives_its_room_back_and_leaves_no_timer() {
+async fn list_of_disconnected_client_releases_memory_and_timer() {
     let app = start(ROOM).await;
     let ada = app.signed_in("ada").await;
     let before = alive();
@@ -219,7 +219,7 @@ async fn a_list_whose_client_leaves_gives_its_room_back_and_leaves_no_timer() {
 }
 
 #[tokio::test]
-async fn an_answer_larger_than_the_room_has_all_of_it() {
+async fn response_larger_than_the_limit_takes_all_of_it() {
     let app = start(100 * 1024).await;
     let ada = app.signed_in("ada").await;
     publish(&ada, LARGE).await.expect(201);
@@ -231,7 +231,7 @@ async fn an_answer_larger_than_the_room_has_all_of_it() {
 
 /// Each of its characters takes six bytes.
 #[tokio::test]
-async fn what_is_escaped_counts_as_it_is_written() {
+async fn escaped_text_counts_with_its_encoded_size() {
     let app = start(ROOM).await;
     let ada = app.signed_in("ada").await;
     let content = "\u{1}".repeat(100 * 1024);
@@ -246,7 +246,7 @@ async fn what_is_escaped_counts_as_it_is_written() {
 
 /// Not "try again later": it was done.
 #[tokio::test]
-async fn a_write_that_was_done_is_not_denied_for_its_large_answer() {
+async fn write_with_large_response_over_the_limit_still_gets_201() {
     let app = start(100 * 1024).await;
     let ada = app.signed_in("ada").await;
     publish(&ada, LARGE).await.expect(201);

@@ -124,7 +124,7 @@ fn change_and_leave(calls: &mut Calls<'_>, ada: &str) {
 }
 
 #[test]
-fn every_route_is_served_with_no_more_than_the_rights_of_the_readme() {
+fn every_route_works_with_only_the_documented_grants() {
     let cluster = Cluster::shared();
     let database = cluster.empty_database();
     let url = prepare(cluster, &database);
@@ -168,7 +168,7 @@ fn every_route_is_served_with_no_more_than_the_rights_of_the_readme() {
 }
 
 #[tokio::test]
-async fn with_these_rights_nothing_of_the_owner_s_is_changed() {
+async fn serving_role_is_denied_the_rights_of_the_owner() {
     let cluster = Cluster::shared();
     let database = cluster.empty_database();
     let url = prepare(cluster, &database);

@@ -68,7 +68,7 @@ const POSTS: &str = "SELECT json_build_object(
 
 #[test]
 #[ignore = "it needs the recorded database"]
-fn a_recorded_database_is_taken_over_and_given_back() {
+fn recorded_database_is_adopted_and_returned_unchanged() {
     let page = recorded("seed.md");
     let place = Place {
         database: Cluster::shared().empty_database(),

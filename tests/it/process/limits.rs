@@ -42,7 +42,7 @@ pub(super) fn wait_for_a_place(served: &Served) {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_in_time_ends_the_connection() {
+async fn request_head_over_the_time_limit_closes_the_connection() {
     let (_app, served) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
     for beginning in
         ["", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nhost: localhost\r\n"]
@@ -57,7 +57,7 @@ async fn a_head_that_does_not_end_in_time_ends_the_connection() {
 
 /// The time is the head's as a whole: a byte now and then buys no more of it.
 #[tokio::test]
-async fn a_head_that_trickles_ends_the_connection() {
+async fn trickling_request_head_closes_the_connection() {
     let (_app, served) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
     let mut wire = served.connect();
     wire.send("GET /livez HTTP/1.1\r\n");
@@ -71,7 +71,7 @@ async fn a_head_that_trickles_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_idles_is_closed() {
+async fn idle_connection_is_closed() {
     let (_app, served) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
     let mut wire = served.connect();
     assert_eq!(wire.exchange(LIVEZ).status, 200);
@@ -80,7 +80,7 @@ async fn a_connection_that_idles_is_closed() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_short_harms_nobody() {
+async fn truncated_body_is_rejected() {
     let (app, served) = serve(Limits::default()).await;
     for framing in
         ["content-length: 100\r\n\r\n{\"email\":", "transfer-encoding: chunked\r\n\r\n64\r\n{"]
@@ -98,7 +98,7 @@ async fn a_body_that_is_cut_short_harms_nobody() {
 }
 
 #[tokio::test]
-async fn connections_above_the_bound_are_closed_and_the_others_go_on() {
+async fn connections_over_the_limit_are_closed() {
     let (_app, served) = serve(Limits { connections: 2, ..Limits::default() }).await;
     let mut first = served.connect();
     let mut second = served.connect();
@@ -116,7 +116,7 @@ async fn connections_above_the_bound_are_closed_and_the_others_go_on() {
 
 /// A client that writes everything before it reads must not be cut off before it has read why.
 #[tokio::test]
-async fn a_body_that_is_too_large_is_answered_after_it_was_written() {
+async fn oversized_body_gets_413_after_it_was_sent() {
     let (app, served) = serve(Limits::default()).await;
     let ada = app.signed_in("ada").await;
     let token = ada.token.as_deref().unwrap();
@@ -138,7 +138,7 @@ async fn a_body_that_is_too_large_is_answered_after_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_body_of_just_the_bound_is_read() {
+async fn body_of_exactly_the_limit_is_accepted() {
     let (app, served) = serve(Limits::default()).await;
     let ada = app.signed_in("ada").await;
     let around = json!({"title": "", "content": "large"}).to_string().len();
@@ -150,7 +150,7 @@ async fn a_body_of_just_the_bound_is_read() {
 }
 
 #[tokio::test]
-async fn an_early_refusal_arrives_although_the_body_is_unread() {
+async fn early_rejection_is_delivered_before_the_body_is_read() {
     let (_app, served) = serve(Limits::default()).await;
     let mut wire = served.connect();
     for _ in 0..3 {
@@ -165,7 +165,7 @@ async fn an_early_refusal_arrives_although_the_body_is_unread() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_cut_off() {
+async fn endless_body_is_cut_off() {
     let (_app, served) = serve(Limits::default()).await;
     let mut wire = served.connect();
     wire.send("POST /posts HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n");

@@ -100,7 +100,7 @@ fn assert_plain(said: &str) {
 }
 
 #[test]
-fn no_line_of_text_is_forged() {
+fn text_log_lines_cannot_be_forged() {
     for level in ["info", "trace"] {
         let (said, requests) = attack("text", level);
         assert_plain(&said);
@@ -120,7 +120,7 @@ fn no_line_of_text_is_forged() {
 }
 
 #[test]
-fn no_line_of_json_is_forged() {
+fn json_log_lines_cannot_be_forged() {
     for level in ["info", "trace"] {
         let (said, requests) = attack("json", level);
         assert_plain(&said);

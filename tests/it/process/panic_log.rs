@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 /// What it does is done to the whole process, so that it has one of its own.
 #[test]
 #[ignore = "it is run by the test below"]
-fn a_process_that_panics() {
+fn panicking_process() {
     let is_json = std::env::var_os("PANIC_IN_JSON").is_some();
     telemetry::start(if is_json { LogFormat::Json } else { LogFormat::Text }, LevelFilter::INFO);
     std::thread::spawn(|| panic!("one\n{{\"forged\": \x1b[31m true}}")).join().unwrap_err();
@@ -19,7 +19,7 @@ fn a_process_that_panics() {
 fn lines(is_json: bool) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture"]);
-    command.arg("process::panic_log::a_process_that_panics").env("NO_COLOR", "1");
+    command.arg("process::panic_log::panicking_process").env("NO_COLOR", "1");
     if is_json {
         command.env("PANIC_IN_JSON", "1");
     }
@@ -30,7 +30,7 @@ fn lines(is_json: bool) -> Vec<String> {
 }
 
 #[test]
-fn a_panic_is_one_line_that_cannot_be_forged() {
+fn panic_is_logged_on_one_line() {
     for is_json in [true, false] {
         let lines = lines(is_json);
         let [line] = &lines[..] else { panic!("{lines:?}") };

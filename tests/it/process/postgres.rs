@@ -90,7 +90,7 @@ fn until(mut is_so: impl FnMut() -> bool) {
 const OUT_OF_REACH: &str = "the database is out of reach";
 
 #[test]
-fn a_database_that_comes_later_than_the_service_is_taken_up() {
+fn database_available_after_startup_is_used() {
     let cluster = Cluster::start("");
     let database = cluster.database();
     let empty = cluster.empty_database();
@@ -111,7 +111,7 @@ fn a_database_that_comes_later_than_the_service_is_taken_up() {
 }
 
 #[test]
-fn a_database_that_is_behind_is_refused_until_it_is_upgraded() {
+fn outdated_database_is_rejected_until_upgraded() {
     let database = Cluster::shared().empty_database();
     let folder = TempDir::new().unwrap();
     let serve = |arguments: &[&str]| {
@@ -129,7 +129,7 @@ fn a_database_that_is_behind_is_refused_until_it_is_upgraded() {
 }
 
 #[test]
-fn a_server_that_crashes_or_restarts_is_taken_up_again() {
+fn restarted_server_is_used_again() {
     let cluster = Cluster::start("");
     let database = cluster.database();
     let place = Place::signed_in(database.url());
@@ -143,7 +143,7 @@ fn a_server_that_crashes_or_restarts_is_taken_up_again() {
 }
 
 #[test]
-fn a_server_without_a_free_connection_is_waited_for() {
+fn requests_without_free_connection_get_503_until_one_is_free() {
     let cluster = Cluster::start("max_connections = 8\nsuperuser_reserved_connections = 0\n");
     let database = cluster.database();
     let place = Place::signed_in(database.url());
@@ -174,7 +174,7 @@ fn take_all_connections(database: &TestDatabase<'_>) -> Vec<tokio_postgres::Clie
 
 /// A database that only reads is no fault of its readers.
 #[test]
-fn a_database_that_only_reads_is_read() {
+fn read_only_database_serves_reads() {
     let cluster = Cluster::start("");
     let database = cluster.database();
     let place = Place::signed_in(database.url());
@@ -200,7 +200,7 @@ fn a_database_that_only_reads_is_read() {
 }
 
 #[test]
-fn a_server_that_is_frozen_holds_nobody_for_ever() {
+fn requests_to_frozen_server_get_503() {
     let cluster = Cluster::start("");
     let database = cluster.database();
     let place = Place::signed_in(database.url());
@@ -224,7 +224,7 @@ fn a_server_that_is_frozen_holds_nobody_for_ever() {
 }
 
 #[test]
-fn a_standby_that_takes_over_is_followed() {
+fn promoted_standby_is_used() {
     let primary = Cluster::start("wal_level = replica\n");
     let database = primary.database();
     let standby = primary.standby();

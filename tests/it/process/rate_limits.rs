@@ -26,7 +26,7 @@ fn events(service: &mut Service) -> (String, Vec<Value>) {
 }
 
 #[test]
-fn a_refusal_is_one_event_that_names_the_client_and_no_secret() {
+fn rate_limited_request_is_logged_once_without_secrets() {
     let mut service = Service::start(&[
         ("RATE_LIMITS", "on"),
         ("RATE_LIMIT_LOGIN_IP", "1/1h"),
@@ -57,7 +57,7 @@ fn a_refusal_is_one_event_that_names_the_client_and_no_secret() {
 
 /// As they are without any setting: not felt by whoever does what people do.
 #[test]
-fn limits_are_on_and_ordinary_use_does_not_meet_them() {
+fn default_limits_do_not_affect_ordinary_use() {
     let folder = tempfile::TempDir::new().unwrap();
     let mut command = Service::command(folder.path());
     command.env_remove("RATE_LIMITS").args(["serve", "--port", "0"]);

@@ -74,7 +74,7 @@ impl Drop for End<'_> {
 }
 
 #[test]
-fn what_one_process_has_ended_no_other_accepts() {
+fn token_revoked_by_one_process_is_rejected_by_all() {
     let database = Cluster::shared().database();
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];

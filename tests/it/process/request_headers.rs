@@ -13,7 +13,7 @@ async fn serve() -> (TestApp, Served) {
 }
 
 #[tokio::test]
-async fn too_many_or_too_large_header_fields_are_refused_and_the_connection_ends() {
+async fn oversized_request_head_closes_the_connection() {
     let (_app, served) = serve().await;
     let many = "a: b\r\n".repeat(101);
     let large = format!("a: {}\r\n", "b".repeat(70 * 1024));
@@ -31,7 +31,7 @@ async fn too_many_or_too_large_header_fields_are_refused_and_the_connection_ends
 }
 
 #[tokio::test]
-async fn a_long_path_is_refused_and_never_our_fault() {
+async fn long_path_never_gets_5xx() {
     let (_app, served) = serve().await;
     for length in [1024, 32 * 1024, 65_000, 70_000] {
         let mut wire = served.connect();
@@ -59,7 +59,7 @@ async fn http_1_0_is_served() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_before_it_sends_is_told_to_go_on_or_not() {
+async fn expect_continue_gets_100_or_an_early_rejection() {
     let (_app, served) = serve().await;
     let body = r#"{"email": "not one", "password": "plum lantern 83 quay"}"#;
     let mut wire = served.connect();
@@ -86,7 +86,7 @@ async fn a_client_that_asks_before_it_sends_is_told_to_go_on_or_not() {
 
 /// The refusal waits for the store, which leaves time to ask for the body by mistake.
 #[tokio::test]
-async fn a_body_that_was_refused_is_not_asked_for() {
+async fn rejected_body_gets_no_100_continue() {
     let (app, served) = serve().await;
     let ada = app.signed_in("ada").await;
     let token = ada.token.as_deref().unwrap();
@@ -101,7 +101,7 @@ async fn a_body_that_was_refused_is_not_asked_for() {
 
 /// Who was asked to send may do so before it reads that it was too much.
 #[tokio::test]
-async fn a_body_that_was_asked_for_and_then_refused_is_taken_in() {
+async fn body_rejected_after_100_continue_is_drained() {
     let (_app, served) = serve().await;
     let body = "x".repeat(7 * 1024 * 1024);
     let mut wire = served.connect();
@@ -114,7 +114,7 @@ async fn a_body_that_was_asked_for_and_then_refused_is_taken_in() {
 }
 
 #[tokio::test]
-async fn requests_in_one_piece_are_answered_in_their_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let (_app, served) = serve().await;
     let mut wire = served.connect();
     wire.send(
@@ -128,7 +128,7 @@ async fn requests_in_one_piece_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn every_form_of_target_and_every_method_gets_an_answer() {
+async fn every_request_target_and_method_is_answered() {
     let (_app, served) = serve().await;
     let cases = [
         ("GET http://elsewhere.example/livez", 200),
@@ -163,7 +163,7 @@ async fn every_form_of_target_and_every_method_gets_an_answer() {
 }
 
 #[tokio::test]
-async fn http_2_is_served_to_clients_that_begin_with_it() {
+async fn http_2_with_prior_knowledge_is_served() {
     let (app, served) = serve().await;
     let ada = app.signed_in("ada").await;
     let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();

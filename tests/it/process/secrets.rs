@@ -96,7 +96,7 @@ fn ask_over_http_2(service: &Service, token: &str) {
 }
 
 #[test]
-fn no_secret_is_logged_or_answered_even_at_the_lowest_level() {
+fn secrets_never_appear_in_logs_or_responses() {
     let url = format!("sqlite:{DATABASE}");
     let mut service = Service::start(&[
         ("SECRET_KEY", KEY),

@@ -272,7 +272,7 @@ impl Log {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_told_by_status_alone_and_logged_once() {
+async fn store_failure_is_hidden_from_the_client_and_logged_once() {
     const LATER: &str = "the service is temporarily unavailable, try again later";
     const FULL: &str = "the service is overloaded, try again later";
     let log = Log::default();
@@ -317,7 +317,7 @@ fn reason_not_ready(way: Way) -> Option<&'static str> {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_own_request_alone() {
+async fn panic_fails_only_its_own_request() {
     async fn panics() -> &'static str {
         panic!("{CAUSE}")
     }

@@ -45,7 +45,7 @@ fn wait_until_refused(service: &Service) {
 }
 
 #[test]
-fn what_is_under_way_is_finished_and_nothing_new_begins() {
+fn shutdown_finishes_requests_in_flight_and_accepts_no_new_ones() {
     let mut service = Service::start(&[]);
     let (mut wire, rest) = begin_sign_up(&service);
     service.terminate();
@@ -59,7 +59,7 @@ fn what_is_under_way_is_finished_and_nothing_new_begins() {
 }
 
 #[test]
-fn whoever_only_waits_does_not_hold_it_up() {
+fn idle_connections_do_not_delay_shutdown() {
     const FOREVER: Duration = Duration::from_hours(1);
     let limits = Limits { head_timeout: FOREVER, drain_timeout: FOREVER, ..Limits::default() };
     let routes = Router::new().route("/", get(async || "here"));
@@ -82,7 +82,7 @@ fn whoever_only_waits_does_not_hold_it_up() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_stops_the_process_at_once() {
     let mut service = Service::start(&[]);
     let (mut wire, _) = begin_sign_up(&service);
     service.terminate();
@@ -95,7 +95,7 @@ fn a_second_signal_ends_it_at_once() {
 
 /// Whoever reads the log may end before the service does.
 #[test]
-fn a_log_that_nobody_reads_keeps_it_neither_from_answering_nor_from_ending() {
+fn closed_log_pipe_blocks_neither_responses_nor_shutdown() {
     let folder = TempDir::new().unwrap();
     let mut command = Service::command(folder.path());
     let mut child = command

@@ -33,7 +33,7 @@ fn outcome(served: &Served, bytes: &[u8]) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn ambiguous_framing_is_refused_and_nothing_behind_it_is_answered() {
+async fn ambiguous_framing_is_rejected_with_all_that_follows() {
     let (_app, served) = serve().await;
     for framing in AMBIGUOUS {
         let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
@@ -45,7 +45,7 @@ async fn ambiguous_framing_is_refused_and_nothing_behind_it_is_answered() {
 
 /// RFC 9112, 6.1: with both, the encoding counts; and the connection must end after the answer.
 #[tokio::test]
-async fn a_length_beside_an_encoding_is_refused_or_ends_the_connection() {
+async fn content_length_with_transfer_encoding_is_rejected() {
     let (_app, served) = serve().await;
     for framing in LENGTH_BESIDE_ENCODING {
         let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
@@ -58,7 +58,7 @@ async fn a_length_beside_an_encoding_is_refused_or_ends_the_connection() {
 /// Over HTTP/2 the frames say where a body ends. A length that says otherwise makes the request a broken one
 /// (RFC 9113, 8.1.1), of which nothing is done; behind a proxy it would say where the next begins.
 #[tokio::test]
-async fn over_http_2_a_length_must_be_that_of_the_frames() {
+async fn http_2_content_length_that_differs_from_the_frames_is_rejected() {
     let (app, served) = serve().await;
     for (difference, is_done) in [(-1, false), (1, false), (-40, false), (4096, false), (0, true)] {
         let name = format!("user{}", difference + 100);
@@ -89,7 +89,7 @@ async fn over_http_2_a_length_must_be_that_of_the_frames() {
 }
 
 #[tokio::test]
-async fn chunks_that_are_none_are_refused() {
+async fn invalid_chunks_are_rejected() {
     let (_app, served) = serve().await;
     for chunk in NO_CHUNKS {
         let bytes = format!(
@@ -103,7 +103,7 @@ async fn chunks_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_request_are_refused() {
+async fn invalid_request_bytes_are_rejected() {
     let (_app, served) = serve().await;
     let garbage: [&[u8]; 10] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",

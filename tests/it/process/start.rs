@@ -29,7 +29,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn it_starts_on_nothing_and_keeps_what_it_makes_private() {
+fn first_start_creates_private_files() {
     let service = Service::start(&[]);
     let data = service.path().join("data");
     assert_eq!(mode(&data), 0o700);
@@ -44,7 +44,7 @@ fn it_starts_on_nothing_and_keeps_what_it_makes_private() {
 /// The threads by the name that the runtime gives to those that serve.
 #[cfg(target_os = "linux")]
 #[test]
-fn as_many_threads_serve_as_the_setting_says() {
+fn server_threads_setting_sets_the_thread_count() {
     for (environment, expected) in
         [(vec![("SERVER_THREADS", "3")], 3), (vec![], post_api::server::server_threads())]
     {
@@ -58,7 +58,7 @@ fn as_many_threads_serve_as_the_setting_says() {
 }
 
 #[test]
-fn a_second_start_keeps_the_secret_and_the_data() {
+fn restart_keeps_the_secret_and_the_data() {
     let folder = TempDir::new().unwrap();
     let mut first = Service::start_in(folder.path(), &[]);
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
@@ -82,7 +82,7 @@ fn a_second_start_keeps_the_secret_and_the_data() {
 }
 
 #[test]
-fn the_banner_says_where_everything_is() {
+fn banner_shows_the_docs_url_and_the_data_path() {
     let service = Service::start(&[]);
     // The lines come in one piece, and the URL stands in the first of them.
     let lines: Vec<String> = wait_for(&service, "  Data  ").lines().map(str::to_owned).collect();
@@ -105,7 +105,7 @@ fn wait_for(service: &Service, text: &str) -> String {
 }
 
 #[test]
-fn in_json_every_line_is_an_object_and_none_is_a_banner() {
+fn json_log_is_one_object_per_line_without_a_banner() {
     let mut service = Service::start(&[("LOG_FORMAT", "json"), ("ACCESS_LOG", "on")]);
     assert_eq!(service.get("/livez?search=private").status, 200);
     service.terminate();
@@ -124,7 +124,7 @@ fn in_json_every_line_is_an_object_and_none_is_a_banner() {
 
 /// Whatever time it is where it runs.
 #[test]
-fn lines_have_their_time_in_utc() {
+fn log_times_are_in_utc() {
     for format in ["json", "text"] {
         let before = now();
         let mut service =
@@ -153,7 +153,7 @@ fn now() -> Timestamp {
 }
 
 #[test]
-fn a_port_in_use_is_said_clearly() {
+fn port_in_use_is_reported() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let folder = TempDir::new().unwrap();
@@ -163,7 +163,7 @@ fn a_port_in_use_is_said_clearly() {
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_out_of_reach() {
+fn unusable_database_exits_with_3() {
     let folder = TempDir::new().unwrap();
     let garbage = folder.path().join("garbage.db");
     std::fs::write(&garbage, "this is no database, and long enough to be none ".repeat(100))
@@ -178,7 +178,7 @@ fn a_database_that_cannot_be_used_is_out_of_reach() {
 }
 
 #[test]
-fn all_faults_of_the_settings_are_told_at_once_without_secrets() {
+fn invalid_settings_are_reported_together_without_secrets() {
     let folder = TempDir::new().unwrap();
     let bad = [
         ("PORT", "eighty"),
@@ -207,7 +207,7 @@ fn root_path(service: &Service) -> String {
 }
 
 #[test]
-fn flags_outrank_the_environment_and_the_environment_outranks_the_file() {
+fn flags_override_the_environment_and_the_environment_the_file() {
     let folder = TempDir::new().unwrap();
     let file =
         "ROOT_PATH=/file\nCORS_ORIGINS=https://file.example\nHOST=256.0.0.1\nDATA_DIR=kept\n";
@@ -228,7 +228,7 @@ fn flags_outrank_the_environment_and_the_environment_outranks_the_file() {
 }
 
 #[test]
-fn another_file_can_be_named_and_must_then_be_there() {
+fn env_file_flag_requires_an_existing_file() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join(".env"), "PORT=nonsense\n").unwrap();
     std::fs::write(folder.path().join("other.env"), "ROOT_PATH=/other\nSMTP_HOST=mail\n").unwrap();
@@ -244,7 +244,7 @@ fn another_file_can_be_named_and_must_then_be_there() {
 }
 
 #[test]
-fn the_secret_may_come_from_a_file() {
+fn secret_from_a_file_is_used() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("key"), format!("{GOOD_SECRET}\n")).unwrap();
     let service = Service::start_in(folder.path(), &[("SECRET_KEY_FILE", "key")]);
@@ -263,7 +263,7 @@ fn the_secret_may_come_from_a_file() {
 }
 
 #[test]
-fn a_weak_secret_is_refused_and_for_the_reference_warned_about() {
+fn weak_secret_is_rejected_except_in_reference_mode() {
     let sample = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7";
     for weak in ["short, but not so", sample, "abababababababababababababababababababab"] {
         let folder = TempDir::new().unwrap();
@@ -282,7 +282,7 @@ fn a_weak_secret_is_refused_and_for_the_reference_warned_about() {
 }
 
 #[test]
-fn postgresql_without_a_key_is_refused_clearly() {
+fn postgresql_without_a_secret_is_rejected() {
     let folder = TempDir::new().unwrap();
     let url = [("DATABASE_URL", "postgresql://ada:hunter2@db/posts")];
     let parts = [
@@ -301,7 +301,7 @@ fn postgresql_without_a_key_is_refused_clearly() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_told() {
+fn key_readable_by_others_is_warned_about() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = TempDir::new().unwrap();
     drop(Service::start_in(folder.path(), &[]));

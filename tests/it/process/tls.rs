@@ -52,7 +52,7 @@ fn rest(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn http_1_is_served_within_both_versions() {
+async fn http_1_is_served_over_both_tls_versions() {
     let place = serve(Limits::default()).await;
     for (version, name) in [(&TLS12, "TLSv1_2"), (&TLS13, "TLSv1_3")] {
         let mut wire = place.certificate.connect_with(place.served.address, &[version]).unwrap();
@@ -66,7 +66,7 @@ async fn http_1_is_served_within_both_versions() {
 
 /// AES with 256 bits, where the client knows it, however it orders what it knows.
 #[tokio::test]
-async fn the_order_of_the_ciphers_is_ours() {
+async fn cipher_order_of_the_server_wins() {
     let place = serve(Limits::default()).await;
     let ours = rustls::crypto::ring::default_provider().cipher_suites;
     let theirs: Vec<_> = ours.iter().copied().rev().collect();
@@ -83,7 +83,7 @@ async fn the_order_of_the_ciphers_is_ours() {
 }
 
 #[tokio::test]
-async fn who_offers_both_versions_gets_the_newer() {
+async fn newer_tls_version_is_negotiated() {
     let place = serve(Limits::default()).await;
     for offered in [[&TLS12, &TLS13], [&TLS13, &TLS12]] {
         let wire = place.certificate.connect_with(place.served.address, &offered).unwrap();
@@ -92,7 +92,7 @@ async fn who_offers_both_versions_gets_the_newer() {
 }
 
 #[tokio::test]
-async fn http_2_is_served_to_who_agrees_on_it() {
+async fn http_2_is_served_if_negotiated() {
     let place = serve(Limits::default()).await;
     let connector = TlsConnector::from(place.certificate.client("h2", rustls::DEFAULT_VERSIONS));
     let stream = tokio::net::TcpStream::connect(place.served.address).await.unwrap();
@@ -116,7 +116,7 @@ async fn http_2_is_served_to_who_agrees_on_it() {
 
 /// Browsers are told to come back within TLS, by whoever can promise that they will be served.
 #[tokio::test]
-async fn browsers_are_held_to_tls_within_it_and_not_without() {
+async fn hsts_is_sent_only_over_tls() {
     let place = serve(Limits::default()).await;
     let expected = "strict-transport-security: max-age=63072000; includeSubDomains";
     for path in ["/livez", "/posts", "/nowhere"] {
@@ -132,7 +132,7 @@ async fn browsers_are_held_to_tls_within_it_and_not_without() {
 }
 
 #[tokio::test]
-async fn who_speaks_plainly_is_hung_up_on() {
+async fn plaintext_request_to_tls_port_is_closed() {
     let place = serve(Limits::default()).await;
     for said in
         ["GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
@@ -147,7 +147,7 @@ async fn who_speaks_plainly_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_end_in_time_is_cut_off_and_its_place_is_free() {
+async fn slow_handshake_is_cut_off_and_releases_its_permit() {
     let limits = Limits { head_timeout: SHORT, connections: 1, ..Limits::default() };
     let place = serve(limits).await;
     for beginning in [&[], BEGINNING.as_slice()] {
@@ -169,7 +169,7 @@ async fn a_handshake_that_does_not_end_in_time_is_cut_off_and_its_place_is_free(
 
 /// The place is taken by who has not begun a handshake, too.
 #[tokio::test]
-async fn who_shakes_hands_has_a_place() {
+async fn handshake_holds_a_connection_permit() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let place = serve(limits).await;
     let slow = TcpStream::connect(place.served.address).unwrap();
@@ -182,7 +182,7 @@ async fn who_shakes_hands_has_a_place() {
 
 /// What waits to be read is as bounded within TLS as without.
 #[tokio::test]
-async fn an_answer_that_is_not_read_holds_no_place() {
+async fn unread_response_releases_its_connection_permit() {
     const LARGE: &str = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let place = serve(Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() }).await;
     let mut wire = place.certificate.connect(place.served.address).unwrap();
@@ -193,7 +193,7 @@ async fn an_answer_that_is_not_read_holds_no_place() {
 
 /// The process ends when the requests under way are answered, as without TLS.
 #[tokio::test]
-async fn whoever_idles_or_shakes_hands_does_not_hold_up_the_end() {
+async fn idle_connections_and_handshakes_do_not_delay_shutdown() {
     let place = serve(Limits::default()).await;
     let mut idle = place.certificate.connect(place.served.address).unwrap();
     idle.get("/livez").unwrap();
@@ -231,7 +231,7 @@ fn is_served(certificate: &Certificate, address: SocketAddr) -> bool {
 }
 
 #[tokio::test]
-async fn another_certificate_is_taken_and_no_connection_is_lost() {
+async fn reloaded_certificate_is_used_without_closing_connections() {
     let place = serve(Limits::default()).await;
     let address = place.served.address;
     let mut kept = place.certificate.connect(address).unwrap();
@@ -249,7 +249,7 @@ async fn another_certificate_is_taken_and_no_connection_is_lost() {
 }
 
 #[tokio::test]
-async fn files_that_do_not_fit_change_nothing() {
+async fn invalid_certificate_files_keep_the_old_pair() {
     let place = serve(Limits::default()).await;
     let (other, path) = (Certificate::make(), place.folder.path());
     let (certificate, key) = (path.join("certificate.pem"), path.join("key.pem"));

@@ -33,7 +33,7 @@ fn wait_until(condition: impl Fn() -> bool, service: &Service) {
 }
 
 #[test]
-fn it_is_served_and_the_banner_says_so() {
+fn https_is_served_and_shown_in_the_banner() {
     let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
     let (service, address) = start(folder.path(), &certificate);
     assert!(service.url.starts_with("https://127.0.0.1:"), "{}", service.url);
@@ -45,7 +45,7 @@ fn it_is_served_and_the_banner_says_so() {
 }
 
 #[test]
-fn a_health_check_asks_within_tls() {
+fn healthcheck_uses_tls() {
     let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
     let (service, address) = start(folder.path(), &certificate);
     let ask = |environment: &[(&str, &str)]| {
@@ -70,7 +70,7 @@ fn a_health_check_asks_within_tls() {
 
 /// At the signal, and without one.
 #[test]
-fn other_files_are_taken_while_it_serves() {
+fn replaced_tls_files_are_used_without_a_restart() {
     let folder = TempDir::new().unwrap();
     let [first, second, third] = [(); 3].map(|()| Certificate::make());
     let (mut service, address) = start(folder.path(), &first);
@@ -101,7 +101,7 @@ fn other_files_are_taken_while_it_serves() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_refused_at_the_start_with_a_cure() {
+fn unusable_tls_files_are_rejected_at_startup() {
     let folder = TempDir::new().unwrap();
     let (certificate, other) = (Certificate::make(), Certificate::make());
     certificate.write(folder.path());

@@ -15,7 +15,7 @@ fn told(service: &Service, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn plain_http_that_reaches_beyond_the_machine_is_told_once() {
+fn plaintext_http_beyond_localhost_is_warned_about_once() {
     let folder = TempDir::new().unwrap();
     Certificate::make().write(folder.path());
     let tls = [("TLS_CERT", "certificate.pem"), ("TLS_KEY", "key.pem")];
@@ -41,7 +41,7 @@ fn plain_http_that_reaches_beyond_the_machine_is_told_once() {
 
 /// The address of every interface leads to this machine too, and does not say so.
 #[test]
-fn a_way_to_postgresql_without_tls_is_told_once_and_no_secret() {
+fn plaintext_postgresql_connection_is_warned_about_once() {
     let database = Cluster::shared().database();
     let folder = TempDir::new().unwrap();
     let elsewhere = database.url().replace("tester@127.0.0.1", "tester:hunter2@0.0.0.0");
@@ -57,7 +57,7 @@ fn a_way_to_postgresql_without_tls_is_told_once_and_no_secret() {
 }
 
 #[test]
-fn a_given_secret_that_everybody_can_read_is_told_once() {
+fn secret_file_readable_by_everyone_is_warned_about_once() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, KEY).unwrap();
