@@ -14,7 +14,7 @@ use crate::support::{PASSWORD, Service};
 use chromium::browse;
 
 #[tokio::test]
-async fn everything_can_be_tried_out_on_the_docs_page() {
+async fn operations_can_be_tried_out_on_the_docs_page() {
     let service = Service::start(&[]);
     let url = service.url.clone();
     browse(async move |browser| {
@@ -49,7 +49,7 @@ async fn everything_can_be_tried_out_on_the_docs_page() {
 
 /// Whoever comes to the same browser finds a token that ends soon, and nothing that opens the account again.
 #[tokio::test]
-async fn of_a_login_on_the_docs_page_the_browser_keeps_the_token_alone() {
+async fn login_on_the_docs_page_stores_only_the_token() {
     let service = Service::start(&[]);
     let account = json!({"email": "eve@example.com", "password": PASSWORD});
     service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
@@ -79,7 +79,7 @@ async fn of_a_login_on_the_docs_page_the_browser_keeps_the_token_alone() {
 
 /// What others have written is text on the page, whatever it looks like.
 #[tokio::test]
-async fn markup_in_a_post_is_shown_and_does_nothing() {
+async fn markup_in_a_post_is_shown_as_text() {
     const MARKUP: &str = "</code></pre><script>window.owned = 1</script>\
                           <img class=owned src=x onerror='window.owned = 1'>";
     let service = Service::start(&[]);
@@ -105,7 +105,7 @@ async fn markup_in_a_post_is_shown_and_does_nothing() {
 
 /// A link to our page must not show somebody else's document under our name.
 #[tokio::test]
-async fn an_address_cannot_bring_another_document_to_the_docs_page() {
+async fn docs_page_with_document_url_in_query_shows_own_document() {
     let service = Service::start(&[]);
     let url = service.url.clone();
     browse(async move |browser| {
@@ -122,7 +122,7 @@ async fn an_address_cannot_bring_another_document_to_the_docs_page() {
 }
 
 #[tokio::test]
-async fn redoc_shows_and_finds_the_operations() {
+async fn redoc_page_shows_and_finds_operations() {
     let service = Service::start(&[]);
     let url = service.url.clone();
     browse(async move |browser| {

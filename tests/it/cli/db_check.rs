@@ -3,7 +3,7 @@
 use super::{folder, open, run};
 
 #[test]
-fn a_database_as_its_migrations_make_it_passes() {
+fn unchanged_database_passes() {
     let folder = folder();
     run(folder.path(), "db upgrade").expect(0);
     let said = run(folder.path(), "db check").expect(0).output;
@@ -13,7 +13,7 @@ fn a_database_as_its_migrations_make_it_passes() {
 }
 
 #[test]
-fn a_database_that_is_behind_is_told_the_cure() {
+fn outdated_database_is_reported_with_the_upgrade_command() {
     let folder = folder();
     for step in ["", "db upgrade 2"] {
         if !step.is_empty() {
@@ -28,7 +28,7 @@ fn a_database_that_is_behind_is_told_the_cure() {
 
 /// The first command of a new user may be this one, and the database is named before or after it.
 #[test]
-fn an_upgrade_makes_what_is_not_there() {
+fn upgrade_of_missing_database_creates_it() {
     let folder = tempfile::TempDir::new().unwrap();
     run(folder.path(), "db upgrade").expect(0);
     run(folder.path(), "db check").expect(0);
@@ -39,7 +39,7 @@ fn an_upgrade_makes_what_is_not_there() {
 
 /// Down and up again by the same steps is the same database.
 #[test]
-fn a_round_trip_leaves_no_difference() {
+fn downgrade_and_upgrade_leave_no_difference() {
     for revision in ["base", "1", "2", "3", "4", "5", "6", "7", "8"] {
         let folder = folder();
         run(folder.path(), "db upgrade").expect(0);
@@ -52,7 +52,7 @@ fn a_round_trip_leaves_no_difference() {
 }
 
 #[test]
-fn whatever_was_changed_by_hand_is_found() {
+fn manual_schema_changes_are_reported() {
     let folder = folder();
     run(folder.path(), "db upgrade").expect(0);
     open(folder.path())
@@ -78,7 +78,7 @@ fn whatever_was_changed_by_hand_is_found() {
 }
 
 #[test]
-fn a_wrong_count_is_found_and_told() {
+fn wrong_vote_count_is_reported() {
     let folder = folder();
     run(folder.path(), "db upgrade").expect(0);
     open(folder.path())
@@ -106,7 +106,7 @@ fn a_wrong_count_is_found_and_told() {
 /// A program that writes with foreign keys off leaves rows behind, and one that moves votes is
 /// followed.
 #[test]
-fn orphans_are_found_and_moved_votes_counted() {
+fn orphaned_rows_are_reported() {
     let folder = folder();
     run(folder.path(), "db upgrade").expect(0);
     open(folder.path())

@@ -9,7 +9,7 @@ use super::{folder, run, run_with};
 use crate::support::Service;
 
 #[test]
-fn openapi_prints_the_document_that_the_service_serves() {
+fn openapi_prints_the_served_document() {
     let service = Service::start(&[]);
     let printed = run(service.path(), "openapi").expect(0).output;
     let printed: Value = serde_json::from_str(&printed).unwrap();
@@ -18,7 +18,7 @@ fn openapi_prints_the_document_that_the_service_serves() {
 }
 
 #[test]
-fn settings_are_shown_and_secrets_are_not() {
+fn settings_are_shown_with_secrets_masked() {
     let folder = folder();
     let secret = "f3b8a1d27c5e94f0863b7d1e2a5c9f40";
     std::fs::write(folder.path().join(".env"), "PORT=1234\nDATABASE_PASSWORD=hunter2\n").unwrap();
@@ -42,7 +42,7 @@ fn settings_are_shown_and_secrets_are_not() {
 
 /// A secret that comes from a file is in force, and must not look like a default.
 #[test]
-fn a_secret_from_a_file_is_shown_as_given() {
+fn secret_from_a_file_is_shown_masked() {
     let folder = folder();
     std::fs::write(folder.path().join("key"), "f3b8a1d27c5e94f0863b7d1e2a5c9f40").unwrap();
     let outcome = run_with(folder.path(), "settings", &[("SECRET_KEY_FILE", "key")]).expect(0);
@@ -50,7 +50,7 @@ fn a_secret_from_a_file_is_shown_as_given() {
 }
 
 #[test]
-fn healthcheck_tells_by_its_exit_code() {
+fn healthcheck_reports_by_exit_code() {
     let service = Service::start(&[]);
     let port = service.address().rsplit_once(':').unwrap().1.to_owned();
     run(service.path(), &format!("healthcheck --port {port}")).expect(0);
@@ -63,7 +63,7 @@ fn healthcheck_tells_by_its_exit_code() {
 }
 
 #[test]
-fn healthcheck_says_no_to_a_service_that_is_not_ready() {
+fn healthcheck_of_service_that_is_not_ready_fails() {
     let folder = folder();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -82,7 +82,7 @@ fn healthcheck_says_no_to_a_service_that_is_not_ready() {
 }
 
 #[test]
-fn what_is_no_command_is_refused_with_exit_code_2() {
+fn unknown_command_exits_with_2() {
     let folder = folder();
     let words = [
         "nonsense",
@@ -104,7 +104,7 @@ fn what_is_no_command_is_refused_with_exit_code_2() {
 }
 
 #[test]
-fn help_and_version_are_no_errors() {
+fn help_and_version_exit_with_0() {
     let folder = folder();
     let help = run(folder.path(), "--help").expect(0).output;
     for command in ["serve", "db", "secret", "openapi", "settings", "healthcheck"] {

@@ -20,7 +20,7 @@ const REVISIONS: [&str; 9] = [
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];
 
 #[test]
-fn a_database_goes_up_and_down_by_every_word_for_a_revision() {
+fn migration_accepts_every_form_of_a_revision() {
     let folder = folder();
     let steps = [
         ("upgrade +1", "0001_users_posts_votes"),
@@ -46,7 +46,7 @@ fn a_database_goes_up_and_down_by_every_word_for_a_revision() {
 }
 
 #[test]
-fn each_step_is_told_and_the_history_knows_them() {
+fn each_step_is_printed_and_listed_in_the_history() {
     let folder = folder();
     let said = run(folder.path(), "db upgrade 2").expect(0).output;
     assert_eq!(said, "up   0001_users_posts_votes\nup   0002_downvotes\n");
@@ -63,7 +63,7 @@ fn each_step_is_told_and_the_history_knows_them() {
 }
 
 #[test]
-fn looking_makes_no_database() {
+fn read_only_command_creates_no_database() {
     let folder = folder();
     for command in ["db current", "db history", "db downgrade base", "db upgrade --sql"] {
         run(folder.path(), command).expect(0);
@@ -74,7 +74,7 @@ fn looking_makes_no_database() {
 
 /// Runs the script that the command prints, and compares with what the command does.
 #[test]
-fn a_printed_script_does_what_the_command_does() {
+fn printed_script_does_the_same_as_the_command() {
     let (printed, done) = (folder(), folder());
     let commands = [
         "db upgrade +1",
@@ -101,7 +101,7 @@ fn a_printed_script_does_what_the_command_does() {
 }
 
 #[test]
-fn a_dry_run_says_what_an_upgrade_would_do() {
+fn dry_run_prints_the_steps_of_the_upgrade() {
     let folder = folder();
     let said = run(folder.path(), "db upgrade 2 --dry-run").expect(0).output;
     let lines: Vec<&str> = said.lines().collect();
@@ -120,7 +120,7 @@ fn a_dry_run_says_what_an_upgrade_would_do() {
 }
 
 #[test]
-fn flags_may_stand_before_the_revision() {
+fn flag_before_the_revision_is_accepted() {
     let folder = folder();
     run(folder.path(), "db upgrade --sql +1").expect(0);
     run(folder.path(), "db upgrade").expect(0);
@@ -130,7 +130,7 @@ fn flags_may_stand_before_the_revision() {
 }
 
 #[test]
-fn a_revision_that_leads_nowhere_is_refused() {
+fn invalid_revision_is_rejected() {
     let folder = folder();
     run(folder.path(), "db upgrade 2").expect(0);
     let cases = [
@@ -156,7 +156,7 @@ fn a_revision_that_leads_nowhere_is_refused() {
 }
 
 #[test]
-fn stamp_declares_without_running() {
+fn stamp_records_a_revision_without_running_it() {
     let folder = folder();
     assert_eq!(run(folder.path(), "db stamp 3").expect(0).output, "0003_vote_counts\n");
     assert_eq!(run(folder.path(), "db current").expect(0).output, "0003_vote_counts\n");
@@ -167,7 +167,7 @@ fn stamp_declares_without_running() {
 }
 
 #[test]
-fn a_database_of_a_newer_or_a_changed_release_is_left_alone() {
+fn database_with_unknown_or_changed_migration_is_rejected() {
     let cases = [
         ("INSERT INTO schema_migrations VALUES ('0009_later', 'x', 0)", "0009_later, which this"),
         (
@@ -189,7 +189,7 @@ fn a_database_of_a_newer_or_a_changed_release_is_left_alone() {
 }
 
 #[test]
-fn a_database_out_of_reach_is_exit_code_3() {
+fn unreachable_database_exits_with_3() {
     let folder = folder();
     std::fs::create_dir(folder.path().join("data/posts.db")).unwrap();
     for command in ["upgrade", "downgrade base", "current", "history", "check", "verify", "stamp 1"]
@@ -200,7 +200,7 @@ fn a_database_out_of_reach_is_exit_code_3() {
 }
 
 #[test]
-fn of_eight_processes_that_upgrade_at_once_each_step_is_one_s() {
+fn concurrent_upgrades_run_each_step_once() {
     for _ in 0..3 {
         let folder = folder();
         let start = || {

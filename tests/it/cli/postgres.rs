@@ -35,7 +35,7 @@ impl Place {
 }
 
 #[test]
-fn every_command_works_as_on_the_embedded_database() {
+fn db_commands_work_as_on_the_embedded_database() {
     let place = Place::new();
     assert_eq!(place.run("db current").expect(0).output, "base\n");
     let told = place.run("db upgrade --dry-run").expect(0).output;
@@ -57,7 +57,7 @@ fn every_command_works_as_on_the_embedded_database() {
 }
 
 #[test]
-fn of_64_processes_that_upgrade_at_once_each_step_is_one_s() {
+fn concurrent_upgrades_run_each_step_once() {
     let place = Place::new();
     let children: Vec<Child> = (0..64).map(|_| place.start_upgrade()).collect();
     let mut steps = Vec::new();
@@ -76,7 +76,7 @@ fn of_64_processes_that_upgrade_at_once_each_step_is_one_s() {
 }
 
 #[test]
-fn a_server_out_of_reach_is_exit_code_3() {
+fn unreachable_server_exits_with_3() {
     let folder = TempDir::new().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("postgresql://ada:hunter2@127.0.0.1:{free}/posts");
@@ -89,7 +89,7 @@ fn a_server_out_of_reach_is_exit_code_3() {
 }
 
 #[test]
-fn tables_of_somebody_else_are_left_alone_with_the_difference() {
+fn tables_of_another_application_are_reported_and_left_unchanged() {
     let place = Place::new();
     place.database.execute("CREATE TABLE users (id serial PRIMARY KEY, login text NOT NULL)");
     for command in ["db upgrade", "db upgrade --dry-run"] {

@@ -54,7 +54,7 @@ fn age(folder: &Path, age: Duration) {
 }
 
 #[test]
-fn a_new_secret_comes_first_and_the_old_ones_stay() {
+fn rotation_puts_the_new_secret_first_and_keeps_the_old_ones() {
     let folder = made();
     let first = lines(folder.path());
     let said = run(folder.path(), "secret rotate").expect(0).output;
@@ -72,7 +72,7 @@ fn a_new_secret_comes_first_and_the_old_ones_stay() {
 }
 
 #[test]
-fn the_old_ones_can_be_dropped() {
+fn rotation_with_drop_old_removes_old_secrets() {
     let folder = made();
     let first = lines(folder.path());
     run(folder.path(), "secret rotate").expect(0);
@@ -85,7 +85,7 @@ fn the_old_ones_can_be_dropped() {
 
 /// The secret that signed until now always stays; one before it is needed for the lifetime of a token.
 #[test]
-fn what_no_token_needs_any_more_goes_by_itself() {
+fn rotation_removes_secrets_that_no_valid_token_needs() {
     let folder = made();
     run(folder.path(), "secret rotate").expect(0);
     restart(folder.path());
@@ -112,7 +112,7 @@ fn what_no_token_needs_any_more_goes_by_itself() {
 /// However often it is replaced before the next start, and however late that is: tokens of the secret
 /// that signs are good after it, and of whichever of the new ones the next start may be about to take.
 #[test]
-fn what_signs_stays_until_the_next_start() {
+fn signing_secret_is_kept_until_the_next_start() {
     let folder = made();
     run(folder.path(), "secret rotate").expect(0);
     restart(folder.path());
@@ -134,7 +134,7 @@ fn what_signs_stays_until_the_next_start() {
 
 /// A second service that finds the port taken signs nothing, and the first goes on.
 #[test]
-fn a_start_in_vain_signs_nothing() {
+fn failed_start_does_not_change_the_signing_secret() {
     let folder = TempDir::new().unwrap();
     let service = Service::start_in(folder.path(), &[]);
     let first = lines(folder.path());
@@ -149,7 +149,7 @@ fn a_start_in_vain_signs_nothing() {
 
 /// After a copy of the folder, or with what was made by hand, nobody knows which one signs.
 #[test]
-fn where_nobody_knows_what_signs_all_stay() {
+fn rotation_with_unknown_signing_secret_keeps_all() {
     let folder = made();
     run(folder.path(), "secret rotate").expect(0);
     let before = lines(folder.path());
@@ -174,7 +174,7 @@ fn where_nobody_knows_what_signs_all_stay() {
 }
 
 #[test]
-fn there_are_never_more_than_eight() {
+fn rotation_keeps_at_most_eight_secrets() {
     let folder = made();
     for number in 2..=10 {
         restart(folder.path());
@@ -186,7 +186,7 @@ fn there_are_never_more_than_eight() {
 
 /// Whatever is where the file is, it is a link to, as for folders that are mounted.
 #[test]
-fn a_link_stays_one() {
+fn symlinked_secret_file_stays_a_symlink() {
     let folder = made();
     let elsewhere = folder.path().join("kept");
     std::fs::rename(file(folder.path()), &elsewhere).unwrap();
@@ -198,7 +198,7 @@ fn a_link_stays_one() {
 
 /// Root may look after a service that is another's, who must be able to read the file.
 #[test]
-fn the_file_keeps_its_owner() {
+fn rotated_secret_file_keeps_its_owner() {
     const SOMEBODY: u32 = 4711;
     let folder = made();
     if chown(file(folder.path()), Some(SOMEBODY), Some(SOMEBODY)).is_err() {
@@ -212,7 +212,7 @@ fn the_file_keeps_its_owner() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_told_and_left_as_it_is() {
+fn unusable_secret_file_is_reported_and_left_unchanged() {
     let folder = folder();
     let said = run(folder.path(), "secret rotate").expect(1).error;
     assert!(said.contains("data/secret_key"), "{said}");
@@ -242,7 +242,7 @@ fn a_file_that_cannot_be_used_is_told_and_left_as_it_is() {
 }
 
 #[test]
-fn a_file_that_is_a_folder_is_told() {
+fn secret_file_that_is_a_directory_is_reported() {
     let folder = folder();
     std::fs::create_dir(file(folder.path())).unwrap();
     let said = run(folder.path(), "secret rotate").expect(1).error;
@@ -251,7 +251,7 @@ fn a_file_that_is_a_folder_is_told() {
 
 /// Where the file signs nothing, to change it would change nothing.
 #[test]
-fn a_secret_that_was_given_is_not_for_this_command() {
+fn rotation_of_configured_secret_is_rejected() {
     let folder = made();
     let before = lines(folder.path());
     for (environment, said) in [

@@ -44,13 +44,13 @@ fn sign_out(folder: &Path, environment: &Environment<'_>) {
 }
 
 #[test]
-fn an_operator_signs_out_one_account_or_all_on_the_embedded_database() {
+fn operator_can_sign_out_one_or_all_accounts_on_the_embedded_database() {
     let folder = TempDir::new().unwrap();
     sign_out(folder.path(), &[]);
 }
 
 #[test]
-fn an_operator_signs_out_one_account_or_all_on_postgresql() {
+fn operator_can_sign_out_one_or_all_accounts_on_postgresql() {
     let folder = TempDir::new().unwrap();
     let database = Cluster::shared().database();
     let environment =
@@ -59,7 +59,7 @@ fn an_operator_signs_out_one_account_or_all_on_postgresql() {
 }
 
 #[test]
-fn what_names_no_account_is_refused() {
+fn sign_out_without_valid_account_is_rejected() {
     let folder = TempDir::new().unwrap();
     for arguments in ["", " a@example.com --all", " nonsense", " @", " --everybody"] {
         let refused = run(folder.path(), &format!("user sign-out{arguments}")).expect(2);
@@ -70,7 +70,7 @@ fn what_names_no_account_is_refused() {
 }
 
 #[test]
-fn a_database_that_is_behind_is_told_the_cure() {
+fn outdated_database_is_reported_with_the_upgrade_command() {
     let folder = super::folder();
     for step in ["db current", "db upgrade 5"] {
         run(folder.path(), step).expect(0);

@@ -7,7 +7,7 @@ use post_api::config::{Database, Settings};
 use super::settings::{GOOD_SECRET, faults, load};
 
 #[test]
-fn the_five_settings_of_the_reference_come_together_or_not_at_all() {
+fn incomplete_reference_database_settings_are_rejected() {
     let five = [
         ("DATABASE_HOSTNAME", "db"),
         ("DATABASE_PORT", "5432"),
@@ -34,7 +34,7 @@ fn the_five_settings_of_the_reference_come_together_or_not_at_all() {
 /// Who serves PostgreSQL may be one of several, and all must sign alike. Whoever looks after it signs
 /// nothing.
 #[test]
-fn postgresql_is_served_with_a_key_alone() {
+fn serving_postgresql_without_a_secret_is_rejected() {
     let settings = load(&[("DATABASE_URL", "postgresql://ada@db/posts")]);
     let faults = settings.check_for_serving().unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");
@@ -43,7 +43,7 @@ fn postgresql_is_served_with_a_key_alone() {
 }
 
 #[test]
-fn an_address_is_read_as_libpq_reads_it() {
+fn database_url_is_parsed_like_libpq() {
     for (url, expected) in [
         ("postgresql://ada@db/posts", "postgresql://db:5432/posts"),
         ("postgres://ada:p%40ss%2Fword@db:6543/posts", "postgresql://db:6543/posts"),
@@ -65,7 +65,7 @@ fn an_address_is_read_as_libpq_reads_it() {
 }
 
 #[test]
-fn an_address_that_cannot_be_used_is_told_without_its_password() {
+fn invalid_database_url_is_reported_without_its_password() {
     for (url, problem) in [
         ("postgresql:hunter2", "it has no `://`"),
         ("mysql://ada:hunter2@db/posts", "it does not begin with `postgresql://`"),
@@ -86,7 +86,7 @@ fn an_address_that_cannot_be_used_is_told_without_its_password() {
 }
 
 #[test]
-fn statements_are_prepared_unless_a_pooler_is_in_between() {
+fn prepared_statements_are_used_unless_disabled() {
     let url = ("DATABASE_URL", "postgresql://ada@db/posts");
     let key = ("SECRET_KEY", GOOD_SECRET);
     for (value, expected) in [("on", true), ("off", false), ("", true)] {
@@ -99,7 +99,7 @@ fn statements_are_prepared_unless_a_pooler_is_in_between() {
 
 /// Whoever listens in between reads the password, and every row.
 #[test]
-fn a_way_to_postgresql_that_others_can_listen_to_is_warned_about() {
+fn plaintext_postgresql_connection_is_warned_about() {
     for (url, is_told) in [
         ("postgresql://ada:hunter2@db/posts", true),
         ("postgresql://ada:hunter2@db/posts?sslmode=prefer", true),

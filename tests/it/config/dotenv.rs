@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const RECORDED: &str = include_str!("../data/dotenv.json");
 
 #[test]
-fn every_recorded_file_is_read_as_python_dotenv_reads_it() {
+fn recorded_files_are_parsed_like_python_dotenv() {
     let cases: Vec<Value> = serde_json::from_str(RECORDED).expect("the table is JSON");
     assert!(cases.len() >= 120, "only {} cases", cases.len());
     let failures: Vec<String> = cases.iter().filter_map(failure).collect();
@@ -24,7 +24,7 @@ fn every_recorded_file_is_read_as_python_dotenv_reads_it() {
 
 /// The limit is dozens of times what one file needs, and far below what quadratic time takes.
 #[test]
-fn hostile_files_are_read_in_linear_time() {
+fn hostile_files_are_parsed_in_linear_time() {
     const LENGTH: usize = 100_000;
     const LIMIT: Duration = Duration::from_secs(5);
     let statements = ["A=\"\n", "A='", "'A\n", "A=\"\\", "export ", "=\n", "A\n", "A B\n"];

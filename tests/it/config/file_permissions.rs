@@ -35,7 +35,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_file_that_everybody_can_use_is_warned_about_whichever_setting_names_it() {
+fn secret_file_open_to_everyone_is_warned_about() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("secret");
     for (name, text, others) in FILES {
@@ -65,7 +65,7 @@ fn a_file_that_everybody_can_use_is_warned_about_whichever_setting_names_it() {
 }
 
 #[test]
-fn no_setting_with_a_secret_is_left_out() {
+fn every_secret_setting_is_covered() {
     for setting in SETTINGS.iter().filter(|setting| setting.is_secret) {
         let file_name = format!("{}_FILE", setting.name);
         assert!(FILES.iter().any(|(name, ..)| *name == file_name), "{file_name}");
@@ -73,7 +73,7 @@ fn no_setting_with_a_secret_is_left_out() {
 }
 
 #[test]
-fn a_file_that_is_not_read_is_not_looked_at() {
+fn unused_secret_file_is_not_checked() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("secret");
     std::fs::write(&path, GOOD_SECRET).unwrap();

@@ -28,7 +28,7 @@ fn problem(pairs: &[(&str, &str)]) -> (String, String) {
 }
 
 #[test]
-fn commas_and_white_space_part_secrets_and_their_order_is_kept() {
+fn secrets_separated_by_commas_or_whitespace_keep_their_order() {
     for between in [",", " ", "\n", ", ", "\r\n", "\t,\n\n,"] {
         assert_eq!(read(&format!("{GOOD_SECRET}{between}{OTHER}")), [GOOD_SECRET, OTHER]);
         assert_eq!(
@@ -40,7 +40,7 @@ fn commas_and_white_space_part_secrets_and_their_order_is_kept() {
 }
 
 #[test]
-fn secrets_come_from_a_file_too() {
+fn secrets_from_a_file_are_accepted() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("keys");
     std::fs::write(&path, format!("{GOOD_SECRET}\n{OTHER}\n")).unwrap();
@@ -52,7 +52,7 @@ fn secrets_come_from_a_file_too() {
 }
 
 #[test]
-fn every_secret_is_held_to_what_the_only_one_is() {
+fn each_of_several_secrets_is_checked_like_a_single_one() {
     let nine: Vec<String> = (0..9).map(|number| format!("{GOOD_SECRET}{number}")).collect();
     for (text, said) in [
         (",,", "holds no key"),
@@ -73,7 +73,7 @@ fn every_secret_is_held_to_what_the_only_one_is() {
 
 /// The reference's own key may be weak, and must be borne while one moves away from it.
 #[test]
-fn weak_secrets_are_warned_about_in_the_reference_s_mode() {
+fn weak_secret_in_reference_mode_is_accepted_with_a_warning() {
     let text = format!("short-but-not-so {GOOD_SECRET}");
     let settings = load(&[("COMPAT", "reference"), ("SECRET_KEYS", &text)]);
     assert_eq!(settings.warnings.len(), 1, "{settings:?}");
@@ -83,7 +83,7 @@ fn weak_secrets_are_warned_about_in_the_reference_s_mode() {
 }
 
 #[test]
-fn postgresql_is_served_with_keys_of_any_kind() {
+fn serving_postgresql_with_any_kind_of_key_is_accepted() {
     for keys in [
         vec![("SECRET_KEY", GOOD_SECRET)],
         vec![("SECRET_KEYS", GOOD_SECRET)],
@@ -97,7 +97,7 @@ fn postgresql_is_served_with_keys_of_any_kind() {
 
 /// Those are not made by the service: it would have to show their public keys before it signs.
 #[test]
-fn a_pair_must_be_given_for_any_database() {
+fn serving_without_a_required_key_pair_is_rejected() {
     for database in [vec![], vec![POSTGRES]] {
         let pairs: Vec<_> = database.into_iter().chain([("ALGORITHM", "ES256")]).collect();
         let faults = load(&pairs).check_for_serving().unwrap_err();
@@ -108,7 +108,7 @@ fn a_pair_must_be_given_for_any_database() {
 
 /// RFC 7518 takes 2048 bits, and so does the service.
 #[test]
-fn short_keys_of_rsa_are_taken_and_warned_about() {
+fn short_rsa_key_is_accepted_with_a_warning() {
     let both = format!("{STRONG_RSA}{RSA}");
     for (algorithm, pem, told) in [
         ("RS256", RSA, Some("key 1 has 2048 bits: ")),
@@ -129,7 +129,7 @@ fn short_keys_of_rsa_are_taken_and_warned_about() {
 }
 
 #[test]
-fn pairs_are_read_for_their_algorithm() {
+fn key_pair_is_parsed_for_its_algorithm() {
     for (algorithm, pem) in [("RS256", RSA), ("ES256", P256), ("EdDSA", ED25519)] {
         let settings = load(&[("ALGORITHM", algorithm), ("SIGNING_KEYS", pem)]);
         assert_eq!(settings.signing_keys.len(), 1);
@@ -151,7 +151,7 @@ fn pairs_are_read_for_their_algorithm() {
 
 /// One family at a time: what signs nothing is no key that one may rely on.
 #[test]
-fn keys_of_the_other_family_are_refused() {
+fn keys_that_the_algorithm_does_not_use_are_rejected() {
     for (algorithm, name, value) in [
         ("HS256", "SIGNING_KEYS", ED25519),
         ("HS512", "SIGNING_KEYS", RSA),

@@ -10,14 +10,14 @@ use post_api::server::TrustedProxies;
 use super::settings::{faults, load};
 
 #[test]
-fn nobody_is_trusted_and_everything_is_limited() {
+fn defaults_trust_no_proxy_and_limit_everything() {
     let settings = load(&[]);
     assert_eq!(settings.trusted_proxies, TrustedProxies::default());
     assert_eq!(settings.rate_limits, Some(RateLimitConfig::default()));
 }
 
 #[test]
-fn proxies_are_addresses_and_networks() {
+fn trusted_proxies_accept_ips_and_networks() {
     for text in ["10.0.0.1", "::1, 10.0.0.0/8,fd00::/8"] {
         let proxies = load(&[("TRUSTED_PROXIES", text)]).trusted_proxies;
         assert_eq!(proxies, TrustedProxies::parse(text).unwrap());
@@ -26,7 +26,7 @@ fn proxies_are_addresses_and_networks() {
 }
 
 #[test]
-fn a_rate_is_a_number_and_a_time() {
+fn rate_is_parsed_as_count_and_period() {
     for (text, count, seconds) in [
         ("20/5m", 20, 300),
         ("1/1s", 1, 1),
@@ -41,7 +41,7 @@ fn a_rate_is_a_number_and_a_time() {
 type Change = fn(&mut RateLimitConfig, Option<Rate>);
 
 #[test]
-fn each_limit_is_a_setting() {
+fn each_limit_has_its_own_setting() {
     let changes: [(&str, Change); 5] = [
         ("RATE_LIMIT_LOGIN_IP", |rates, rate| rates.login_address = rate),
         ("RATE_LIMIT_LOGIN_ACCOUNT", |rates, rate| rates.login_account = rate),
@@ -64,7 +64,7 @@ fn each_limit_is_a_setting() {
 }
 
 #[test]
-fn without_limits_their_settings_are_still_read() {
+fn limit_settings_are_validated_with_limits_off() {
     assert_eq!(load(&[("RATE_LIMITS", "off")]).rate_limits, None);
     let faults = faults(&[("RATE_LIMITS", "off"), ("RATE_LIMIT_WRITES", "many")]);
     assert_eq!(faults[0].name, "RATE_LIMIT_WRITES");
@@ -72,7 +72,7 @@ fn without_limits_their_settings_are_still_read() {
 
 /// What is documented as the default is the default.
 #[test]
-fn the_table_knows_the_limits() {
+fn documented_limits_are_the_defaults() {
     let written: Vec<(&str, &str)> = SETTINGS
         .iter()
         .filter(|setting| setting.name.contains("LIMIT_") || setting.name.starts_with("LOGIN_"))

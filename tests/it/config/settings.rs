@@ -35,7 +35,7 @@ pub(super) fn faults(pairs: &[(&str, &str)]) -> Vec<SettingError> {
 }
 
 #[test]
-fn nothing_is_needed() {
+fn settings_without_input_are_the_defaults() {
     let settings = load(&[]);
     assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 8000));
     assert_eq!(file_of(&settings), Path::new("./data/posts.db"));
@@ -55,7 +55,7 @@ fn nothing_is_needed() {
 }
 
 #[test]
-fn names_are_compared_without_case_and_capitals_win() {
+fn setting_names_ignore_case_and_prefer_upper_case() {
     assert_eq!(load(&[("port", "1")]).port, 1);
     assert_eq!(load(&[("Port", "1"), ("PORT", "2")]).port, 2);
     assert_eq!(load(&[("PORT", "2"), ("port", "1")]).port, 2);
@@ -65,7 +65,7 @@ fn names_are_compared_without_case_and_capitals_win() {
 }
 
 #[test]
-fn the_environment_outranks_the_file_and_a_blank_value_is_none() {
+fn environment_overrides_the_file_and_blank_means_default() {
     let text = "PORT=1\nROOT_PATH=/file\nDOCS=off\nUNKNOWN=x\nOther\n";
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let environment = vec![pair("PORT", "2"), pair("DOCS", "  "), pair("ELSEWHERE", "x")];
@@ -79,7 +79,7 @@ fn the_environment_outranks_the_file_and_a_blank_value_is_none() {
 type Change = fn(&mut Policy);
 
 #[test]
-fn the_preset_for_the_reference_can_be_overridden_one_by_one() {
+fn each_setting_overrides_the_reference_preset() {
     let preset = load(&[("COMPAT", "reference")]).policy;
     assert_eq!(preset, Policy::reference());
     assert_ne!(preset, Policy::default());
@@ -105,7 +105,7 @@ fn the_preset_for_the_reference_can_be_overridden_one_by_one() {
 }
 
 #[test]
-fn a_secret_must_be_as_long_as_its_algorithm_needs() {
+fn secret_shorter_than_its_algorithm_needs_is_rejected() {
     for (algorithm, least) in [("HS256", 32), ("HS384", 48), ("HS512", 64)] {
         let text = "0123456789abcdefghijklmnopqrstuvwxyz".repeat(2);
         let pairs =
@@ -124,7 +124,7 @@ fn a_secret_must_be_as_long_as_its_algorithm_needs() {
 }
 
 #[test]
-fn a_blank_file_is_no_secret() {
+fn blank_secret_file_is_rejected() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, "\n").unwrap();
@@ -137,7 +137,7 @@ fn a_blank_file_is_no_secret() {
 
 /// Of a value and the file of it the one from the higher place counts.
 #[test]
-fn the_environment_outranks_the_file_in_both_forms() {
+fn source_precedence_applies_across_value_and_file_forms() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, GOOD_SECRET).unwrap();
@@ -158,13 +158,13 @@ fn the_environment_outranks_the_file_in_both_forms() {
 }
 
 #[test]
-fn lines_that_cannot_be_read_are_told() {
+fn unreadable_lines_are_reported() {
     let source = Source::from_parts("PORT=1\nSECRET_KEY='never ends\nHOST=::1\n", Vec::new());
     assert_eq!(source.unreadable_lines, [2]);
 }
 
 #[test]
-fn what_is_in_force_knows_the_presets() {
+fn effective_settings_show_preset_values() {
     let shown = |pairs: &[(&str, &str)]| {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         effective_settings(&Source::from_parts("", pairs.iter().map(own).collect()))
@@ -184,7 +184,7 @@ fn what_is_in_force_knows_the_presets() {
 
 /// The presets of the table are what the preset really is.
 #[test]
-fn the_table_knows_the_presets() {
+fn documented_presets_are_the_reference_policy() {
     let presets: Vec<(&str, &str)> = SETTINGS
         .iter()
         .filter_map(|setting| setting.reference.map(|preset| (setting.name, preset)))
@@ -194,7 +194,7 @@ fn the_table_knows_the_presets() {
 }
 
 #[test]
-fn a_secret_may_come_from_a_file_of_which_the_last_line_end_is_cut() {
+fn secret_from_a_file_loses_its_last_line_end() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, format!("{GOOD_SECRET}\r\n")).unwrap();
@@ -213,7 +213,7 @@ fn a_secret_may_come_from_a_file_of_which_the_last_line_end_is_cut() {
 }
 
 #[test]
-fn settings_that_are_printed_do_not_show_the_secrets() {
+fn debug_output_hides_secrets() {
     let url = "postgresql://ada:hunter2@db/posts";
     let settings = load(&[("SECRET_KEY", GOOD_SECRET), ("DATABASE_URL", url)]);
     let printed = format!("{settings:?} {settings:#?}");
@@ -223,7 +223,7 @@ fn settings_that_are_printed_do_not_show_the_secrets() {
 /// A process that was killed while it wrote the secret leaves a draft behind, and the next one may
 /// have its number.
 #[test]
-fn a_draft_of_the_secret_that_was_left_stands_in_nobody_s_way() {
+fn leftover_temp_file_does_not_block_startup() {
     let folder = tempfile::TempDir::new().unwrap();
     let number = std::process::id();
     std::fs::write(folder.path().join(format!("secret_key.{number}.new")), "half").unwrap();

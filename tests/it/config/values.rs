@@ -5,7 +5,7 @@ use post_api::config::{SETTINGS, SettingError, Settings};
 use super::settings::{GOOD_SECRET, faults, load, source};
 
 #[test]
-fn every_setting_takes_what_it_should() {
+fn valid_values_are_accepted() {
     let taken: [(&str, &[&str]); 26] = [
         ("HOST", &["0.0.0.0", "::", "localhost"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
@@ -45,7 +45,7 @@ fn every_setting_takes_what_it_should() {
 }
 
 #[test]
-fn every_setting_refuses_what_it_should_by_name_with_a_cure() {
+fn invalid_values_are_rejected_by_name_with_a_hint() {
     let refused: [(&str, &[&str]); 35] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
@@ -120,7 +120,7 @@ const FIVE: [&str; 5] = [
 ];
 
 #[test]
-fn the_table_and_the_loader_know_the_same_names() {
+fn defined_settings_are_all_loaded() {
     for setting in SETTINGS {
         let loaded = Settings::load(&source(&[(setting.name, "no sense at all")]));
         if TEXTS.contains(&setting.name) {
@@ -146,7 +146,7 @@ fn the_table_and_the_loader_know_the_same_names() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn invalid_settings_are_reported_together() {
     let names = [
         "PORT",
         "SERVER_THREADS",
