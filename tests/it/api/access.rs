@@ -1,4 +1,6 @@
-//! Every operation that the document says needs a token, and every way for a token to be wrong.
+//! Every operation that needs a token, with every kind of invalid token.
+//!
+//! The operations come from the served document.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,8 +11,8 @@ use crate::support::{Answer, PASSWORD, Persona, TestApp, forge, forge_text};
 
 const NOW: i64 = 1_738_324_800;
 
-/// What a stranger could have changed: everything that two accounts see.
-async fn everything(readers: &[&Persona<'_>]) -> Vec<String> {
+/// Returns all data that the readers can see, to detect any change.
+async fn visible_data(readers: &[&Persona<'_>]) -> Vec<String> {
     let mut seen = Vec::new();
     for reader in readers {
         for path in ["/users/me", "/posts", "/posts?published=false"] {
@@ -27,7 +29,7 @@ fn assert_refused(answer: &Answer, detail: &str, context: &str) {
     assert_eq!(answer.header("www-authenticate"), "Bearer", "{context}");
 }
 
-/// Sends each operation with a body that fits, and with faults that the token comes before.
+/// Sends each operation with a valid body, and with invalid input. The token check comes first.
 async fn assert_refused_everywhere(app: &TestApp, caller: &Persona<'_>, id: i64, detail: &str) {
     let mut walked = 0;
     for operation in Operation::all(app).await {
@@ -53,9 +55,9 @@ async fn operation_without_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
-    let before = everything(&[&ada]).await;
+    let before = visible_data(&[&ada]).await;
     assert_refused_everywhere(&app, &app.anonymous(), post, "Not authenticated").await;
-    assert_eq!(everything(&[&ada]).await, before);
+    assert_eq!(visible_data(&[&ada]).await, before);
 }
 
 #[tokio::test]
@@ -63,12 +65,12 @@ async fn operation_with_malformed_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
-    let before = everything(&[&ada]).await;
+    let before = visible_data(&[&ada]).await;
     for token in ["", "x", "a.b.c"] {
         let caller = app.with_token(token);
         assert_refused_everywhere(&app, &caller, post, "Could not validate credentials").await;
     }
-    assert_eq!(everything(&[&ada]).await, before);
+    assert_eq!(visible_data(&[&ada]).await, before);
 }
 
 #[tokio::test]
@@ -76,12 +78,12 @@ async fn operation_with_token_of_another_key_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
-    let before = everything(&[&ada]).await;
+    let before = visible_data(&[&ada]).await;
     let good = ada.token.clone().unwrap();
     let (message, _) = good.rsplit_once('.').unwrap();
     let caller = app.with_token(&format!("{message}.{}", URL_SAFE_NO_PAD.encode([7; 32])));
     assert_refused_everywhere(&app, &caller, post, "Could not validate credentials").await;
-    assert_eq!(everything(&[&ada]).await, before);
+    assert_eq!(visible_data(&[&ada]).await, before);
 }
 
 #[tokio::test]
@@ -89,11 +91,11 @@ async fn operation_with_expired_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
-    let before = everything(&[&ada]).await;
+    let before = visible_data(&[&ada]).await;
     app.clock.advance(30 * 60);
     assert_refused_everywhere(&app, &ada, post, "Could not validate credentials").await;
     let again = app.with_token(&app.token_for(ada.id));
-    assert_eq!(everything(&[&again]).await, before);
+    assert_eq!(visible_data(&[&again]).await, before);
 }
 
 #[tokio::test]
@@ -103,7 +105,7 @@ async fn operation_with_token_of_deleted_user_is_rejected() {
     let post = ada.write_post("post").await;
     ghost.write_post("gone").await;
     ghost.delete("/users/me").await.expect(204);
-    let before = everything(&[&ada]).await;
+    let before = visible_data(&[&ada]).await;
     let detail = "Could not validate credentials";
     assert_refused_everywhere(&app, &ghost, post, detail).await;
     assert_refused_everywhere(&app, &ghost, ghost.id, detail).await;
@@ -112,10 +114,11 @@ async fn operation_with_token_of_deleted_user_is_rejected() {
     }
     let huge = json!({"post_id": 9e18, "dir": 1});
     assert_refused(&ghost.post("/vote", &huge).await, detail, "vote on an impossible post");
-    assert_eq!(everything(&[&ada]).await, before);
+    assert_eq!(visible_data(&[&ada]).await, before);
 }
 
-/// Those of a login before, those of the reference, and whatever ended them.
+/// Revoked are tokens of an earlier login, tokens of the reference service, and the token that
+/// made each change.
 #[tokio::test]
 async fn operation_with_revoked_token_is_rejected() {
     let app = TestApp::start().await;
@@ -137,21 +140,22 @@ async fn operation_with_revoked_token_is_rejected() {
             }
         };
         let again = app.with_token(&last);
-        let before = everything(&[&again]).await;
+        let before = visible_data(&[&again]).await;
         for token in earlier.iter().chain([&ended]) {
             let detail = "Could not validate credentials";
             let caller = app.with_token(token);
             assert_refused_everywhere(&app, &caller, post, detail).await;
             assert_refused_everywhere(&app, &caller, ada.id, detail).await;
-            // Where none is needed it shows no more than none.
+            // Where the token is optional, a revoked one counts as none.
             let seen = caller.get(&format!("/users/{}", ada.id)).await.expect(200).json();
             assert_eq!(seen["email"], Value::Null, "{way}");
         }
-        assert_eq!(everything(&[&again]).await, before, "{way}");
+        assert_eq!(visible_data(&[&again]).await, before, "{way}");
     }
 }
 
-/// A login at the reference, whose tokens do not say when they were issued.
+/// Tokens of the reference service have no `iat`. Their time of issue is `exp` minus the lifetime
+/// of a token, here 30 minutes.
 #[tokio::test]
 async fn token_without_iat_after_sign_out_is_dated_by_its_expiry() {
     let app = TestApp::start().await;

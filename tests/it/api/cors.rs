@@ -1,4 +1,4 @@
-//! Cross-origin requests.
+//! Cross-origin requests (CORS): which origins may read responses, and preflights.
 
 use axum::body::Body;
 use axum::http::HeaderValue;
@@ -104,8 +104,8 @@ async fn only_listed_origins_may_read() {
     }
 }
 
-/// Else a cache gives one origin what was meant for another: the Fetch standard wants it on
-/// answers without an origin, too.
+/// Without `Vary` a cache could give one origin the response for another. The Fetch standard
+/// requires it also for requests without `Origin`.
 #[tokio::test]
 async fn response_with_listed_origins_varies_by_origin() {
     let app = listed().await;

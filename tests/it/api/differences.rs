@@ -1,4 +1,4 @@
-//! Where the service differs from the reference on purpose: one test for each difference.
+//! Intended differences from the reference service: one test each.
 
 use serde_json::{Value, json};
 
@@ -185,5 +185,5 @@ async fn small_reference_defects_are_fixed() {
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert!(answer.header("access-control-allow-credentials").is_empty());
     let page = app.anonymous().get("/docs").await.expect(200);
-    assert!(!page.text().contains("https://"), "the page loads from elsewhere");
+    assert!(!page.text().contains("https://"), "the page loads from another host");
 }

@@ -1,4 +1,4 @@
-//! The documentation pages and the document.
+//! `/docs`, `/redoc` and `/openapi.json`: the documentation pages and the document.
 
 use crate::support::{Setup, TestApp};
 
@@ -21,7 +21,6 @@ async fn pages_load_nothing_from_other_hosts() {
     }
 }
 
-/// Every file that the page asks for is there.
 #[tokio::test]
 async fn files_referenced_by_the_page_are_served() {
     let app = TestApp::start().await;
@@ -56,7 +55,7 @@ async fn page_with_current_etag_gets_304() {
     }
 }
 
-/// What other versions of the page take over from the address leads nowhere.
+/// Other versions of Swagger UI read their configuration from the query.
 #[tokio::test]
 async fn page_with_config_in_query_is_unchanged() {
     let app = TestApp::start().await;

@@ -1,5 +1,4 @@
-//! Every status that an operation answers stands in the document, and every one that stands
-//! there is answered to somebody.
+//! Compares the statuses that operations return with those in the document, in both directions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +8,11 @@ use serde_json::json;
 use super::operations::Operation;
 use crate::support::{PASSWORD, Persona, Setup, TestApp, key_files};
 
-/// What a request in this process cannot bring about: a slow body, a limit, as there are none here
-/// (`rate_limits` has them), a fault, an outage.
+/// Statuses that these requests cannot cause: a slow body, a rate limit (see `rate_limits`), a
+/// fault of the service, an outage.
 const OUT_OF_REACH: [u16; 4] = [408, 429, 500, 503];
 
-/// Bodies that fit no operation, with their types.
+/// Returns bodies that are invalid for most operations, with their media types.
 fn misfits() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("application/json", Vec::new()),
@@ -30,24 +29,25 @@ fn misfits() -> Vec<(&'static str, Vec<u8>)> {
         ("multipart/form-data; boundary=b", vec![b' '; 2 * 1024 * 1024 + 1]),
         ("application/x-www-form-urlencoded", b"username=a&password=b".to_vec()),
         ("application/x-www-form-urlencoded", vec![b'a'; 2 * 1024 * 1024 + 1]),
-        // Last, as it may be the end of the caller's token.
+        // Last, because this body may revoke the caller's token.
         ("application/json", confirmed(PASSWORD)),
     ]
 }
 
-/// A change of one's own account to what another has.
+/// Returns a change of the caller's account to the e-mail of another one.
 fn confirmed(password: &str) -> Vec<u8> {
     let change = json!({"email": "author@example.com", "current_password": password,
         "new_password": "94 moss anchors"});
     change.to_string().into_bytes()
 }
 
-/// Calls the operation about everything there is, with what fits and with what does not.
+/// Calls the operation as each kind of caller, on each kind of ID, with valid and invalid bodies.
+/// Returns the statuses.
 async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u16> {
-    let stranger = app.signed_in(&format!("stranger{number}")).await;
+    let other = app.signed_in(&format!("other{number}")).await;
     let caller = app.signed_in(&format!("caller{number}")).await;
     let is_user = operation.path.starts_with("/users");
-    let theirs = if is_user { stranger.id } else { stranger.write_post("post").await };
+    let theirs = if is_user { other.id } else { other.write_post("post").await };
     let own = if is_user { caller.id } else { caller.write_post("post").await };
     let own = if operation.path.contains("/sessions/") {
         app.stay_signed_in(&format!("caller{number}@example.com")).await;
@@ -56,13 +56,13 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
     } else {
         own
     };
-    let hidden = stranger.write_draft("draft").await;
+    let hidden = other.write_draft("draft").await;
     let gone = app.with_token(&app.token_for(4711));
     let callers: [&Persona<'_>; 4] = [&app.anonymous(), &app.with_token("x"), &gone, &caller];
     let numbers = [theirs, hidden, 4711].map(|id| id.to_string());
     let mut ids: Vec<String> =
         numbers.into_iter().chain(["x".to_owned(), "9".repeat(30)]).collect();
-    // Last, as it may be the end of the caller.
+    // Last, because this ID may delete the caller.
     ids.push(own.to_string());
     let mut seen = BTreeSet::new();
     for caller in callers {
@@ -83,20 +83,20 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
     seen
 }
 
-/// What each operation answers, deletions confirmed or not.
+/// Adds the statuses that each operation returns, with or without required passwords for deletions.
 async fn walk_all(delete_requires_password: bool, seen: &mut BTreeMap<String, BTreeSet<u16>>) {
     let app = TestApp::with(Policy { delete_requires_password, ..Policy::default() }).await;
-    // The document's own examples speak of the first post.
+    // The examples of the document use the first post.
     app.signed_in("author").await.write_post("1").await;
     let mut operations = Operation::all(&app).await;
-    // Sign-up first: the example's account is the one that the login's example speaks of.
+    // Sign-up first, because the example of the login uses that account.
     operations.sort_by_key(|operation| operation.name() != "POST /users");
-    // The others do not know the difference.
+    // Only deletions depend on this setting.
     operations.retain(|operation| !delete_requires_password || operation.method == "DELETE");
     for (number, operation) in operations.into_iter().enumerate() {
         let mut statuses = walk(&app, &operation, number).await;
         if operation.path == "/.well-known/jwks.json" {
-            // There are keys to show where tokens are signed with pairs of them.
+            // The key set exists only if a key pair signs the tokens.
             let setup = Setup { keys: key_files::ed25519, ..Setup::default() };
             statuses.extend(walk(&TestApp::set_up(setup).await, &operation, number).await);
         }
@@ -126,5 +126,5 @@ async fn returned_and_documented_statuses_agree() {
         }
     }
     assert!(undocumented.is_empty(), "not in the document: {undocumented:?}");
-    assert!(unseen.is_empty(), "in the document, and never answered: {unseen:?}");
+    assert!(unseen.is_empty(), "in the document, but never returned: {unseen:?}");
 }

@@ -1,4 +1,4 @@
-//! Refusals that no handler makes wear the shape of those that handlers make.
+//! Errors before a handler runs have the same shape as those of handlers.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::operations::Operation;
 use crate::support::{Answer, TestApp};
 
-/// The largest body that is read.
+/// The largest accepted body, in bytes.
 const LARGEST: usize = 2 * 1024 * 1024;
 
 #[track_caller]
@@ -49,7 +49,7 @@ async fn unknown_path_gets_404() {
     }
 }
 
-/// `Allow` names every method of the path once, HEAD wherever GET is.
+/// `Allow` names every method of the path once, and HEAD wherever it names GET.
 #[tokio::test]
 async fn unknown_method_gets_405_with_allow() {
     let app = TestApp::start().await;
@@ -125,12 +125,12 @@ async fn body_over_2_mib_is_rejected() {
     let json = "application/json";
     ada.send_raw("POST", "/posts", json, body(LARGEST)).await.expect(201);
     let answer = ada.send_raw("POST", "/posts", json, body(LARGEST + 1)).await;
-    assert_shape(&answer, 413, "the body is larger than 2 MiB", "a byte too many");
+    assert_shape(&answer, 413, "the body is larger than 2 MiB", "one byte over the limit");
     let announced =
         ada.request("POST", "/posts").header("content-length", (LARGEST + 1).to_string());
     let answer = app.send(announced.body(axum::body::Body::empty()).unwrap()).await;
     assert_shape(&answer, 413, "the body is larger than 2 MiB", "announced");
-    // Without a token nothing is read at all.
+    // Without a token the service does not read the body.
     app.anonymous().send_raw("POST", "/posts", json, body(LARGEST + 1)).await.expect(401);
     app.anonymous().send_raw("POST", "/users", json, body(LARGEST + 1)).await.expect(413);
     assert_eq!(ada.titles("/posts").await.len(), 1);
@@ -164,7 +164,8 @@ async fn invalid_json_body_gets_422() {
     }
 }
 
-/// A byte order mark is skipped, the last of equal keys counts, and types have parameters.
+/// A byte order mark is skipped, the last of equal keys counts, and media types may have
+/// parameters.
 #[tokio::test]
 async fn unusual_but_valid_json_body_is_accepted() {
     let app = TestApp::start().await;
@@ -182,7 +183,7 @@ async fn unusual_but_valid_json_body_is_accepted() {
     }
 }
 
-/// The clock of timers jumps ahead when nothing else is left to do: the half minute passes at once.
+/// The paused clock advances when the runtime is idle, so the 30 seconds pass at once.
 #[tokio::test(start_paused = true)]
 async fn body_that_never_arrives_gets_408() {
     let app = TestApp::start().await;

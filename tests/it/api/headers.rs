@@ -1,4 +1,4 @@
-//! Headers that every answer carries, whoever made it.
+//! Header fields that every response has, from handlers and from the middleware.
 
 use std::collections::HashSet;
 
@@ -49,7 +49,7 @@ async fn every_response_has_security_headers() {
     }
 }
 
-/// A browser sends nothing by itself, as it is given nothing to send.
+/// Without cookies a browser sends no credentials by itself.
 #[tokio::test]
 async fn no_response_sets_a_cookie() {
     let app = TestApp::start().await;
@@ -68,7 +68,7 @@ async fn no_response_sets_a_cookie() {
     for path in ["/docs", "/redoc", "/docs/oauth2-redirect", "/docs/start.js", "/nowhere"] {
         answers.push(app.anonymous().get(path).await);
     }
-    assert!(answers.iter().any(|answer| answer.status == 201), "nothing was done");
+    assert!(answers.iter().any(|answer| answer.status == 201), "no operation succeeded");
     for answer in answers {
         for name in ["set-cookie", "set-cookie2"] {
             assert!(!answer.headers.contains_key(name), "{answer:?}");

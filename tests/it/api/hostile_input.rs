@@ -1,5 +1,5 @@
-//! Input made to hurt, on every operation of the document: whatever a client sends is answered
-//! below 500, in the contract's shape.
+//! Hostile input on every operation of the document. Each response is below 500 and has the shape
+//! of the contract.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue};
@@ -157,7 +157,7 @@ fn assert_answered(answer: &Answer, context: &str) {
     }
 }
 
-/// A caller anew for each operation, as some of them are the end of it.
+/// Returns new callers for each operation, because some operations delete the caller.
 async fn callers(app: &TestApp, number: usize) -> [Persona<'_>; 2] {
     [app.anonymous(), app.signed_in(&format!("caller{number}")).await]
 }
@@ -212,7 +212,7 @@ async fn hostile_body_never_gets_5xx() {
     }
 }
 
-/// Values of headers.
+/// Returns values of header fields.
 fn values() -> Vec<Vec<u8>> {
     let long = "x".repeat(60_000);
     [
@@ -293,7 +293,7 @@ async fn hostile_header_never_gets_5xx() {
     }
 }
 
-/// What a preflight asks for comes back in its one header, whatever it is, and nowhere else.
+/// The requested header names appear in one response field and nowhere else.
 #[tokio::test]
 async fn hostile_preflight_is_echoed_only_in_its_header() {
     let app = TestApp::start().await;
@@ -326,7 +326,6 @@ async fn hostile_preflight_is_echoed_only_in_its_header() {
     }
 }
 
-/// A forged host or an absolute address changes nothing that comes back.
 #[tokio::test]
 async fn forged_host_or_absolute_target_is_not_echoed() {
     let app = TestApp::start().await;

@@ -21,7 +21,7 @@ fn p256() -> Keys {
     key_files::of(key_files::P256, Algorithm::ES256)
 }
 
-/// What signs, and the algorithm's name.
+/// Signing keys, and the name of their algorithm.
 type Signer = (fn() -> Keys, &'static str);
 
 const ALL: [Signer; 3] = [(rsa, "RS256"), (p256, "ES256"), (key_files::ed25519, "EdDSA")];
@@ -34,7 +34,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap()
 }
 
-/// As somebody would who knows nothing but the set.
+/// Verifies the token with only a key of the set, by another library than the service uses.
 fn verify(key: &Value, token: &str) {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let (message, signature) = (message.as_bytes(), URL_SAFE_NO_PAD.decode(signature).unwrap());
@@ -82,7 +82,7 @@ async fn login_token_is_verifiable_with_only_the_key_set() {
     }
 }
 
-/// Nothing of the private key is in it: neither its names (RFC 7518, 6.2.2 and 6.3.2) nor a number more.
+/// The set has no private member (RFC 7518, 6.2.2 and 6.3.2).
 #[tokio::test]
 async fn key_set_contains_only_public_members() {
     for ((keys, _), expected) in ALL.into_iter().zip([
@@ -107,7 +107,7 @@ async fn key_set_with_hmac_secret_gets_404() {
     assert_eq!(answer.header("cache-control"), "no-store");
 }
 
-/// What anybody can read there signs nothing, in whatever form it is taken for a secret.
+/// A public key must not be accepted as an HMAC secret, in any encoding (algorithm confusion).
 #[tokio::test]
 async fn token_signed_with_key_set_values_is_rejected() {
     for (keys, _) in ALL {

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use crate::support::{FORM, PASSWORD, Setup, TestApp, at_once};
 
-/// What new hashes are made with here, so that there are weaker ones.
+/// Parameters of new hashes, high enough that weaker hashes exist.
 const STRENGTH: Argon2Params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
 
-const ADDRESS: &str = "ada@example.com";
+const EMAIL: &str = "ada@example.com";
 
-/// A hash of [`PASSWORD`] as another service, or this one years ago, stored it.
+/// Returns a hash of [`PASSWORD`] with other parameters, as another service or an older version
+/// would have stored it.
 fn argon2(name: &str, memory_kib: u32, iterations: u32, parallelism: u32) -> String {
     let algorithm = if name == "argon2i" { Algorithm::Argon2i } else { Algorithm::Argon2id };
     let parameters = Params::new(memory_kib, iterations, parallelism, Some(32)).unwrap();
@@ -29,7 +30,7 @@ fn argon2(name: &str, memory_kib: u32, iterations: u32, parallelism: u32) -> Str
 }
 
 async fn stored(app: &TestApp) -> PasswordHash {
-    let email = Email::parse(ADDRESS).unwrap();
+    let email = Email::parse(EMAIL).unwrap();
     app.store.find_credentials(email).await.unwrap().unwrap().password_hash
 }
 
@@ -38,7 +39,7 @@ async fn plant(app: &TestApp, id: i64, hash: &str) {
     app.store.upgrade_password_hash(id, stored(app).await, new).await.unwrap();
 }
 
-async fn with_strength() -> TestApp {
+async fn app_with_strength() -> TestApp {
     TestApp::set_up(Setup { strength: STRENGTH, ..Setup::default() }).await
 }
 
@@ -46,7 +47,7 @@ async fn with_strength() -> TestApp {
 async fn token_is_valid_for_30_minutes() {
     let app = TestApp::start().await;
     let id = app.sign_up("ada").await;
-    let answer = app.log_in(ADDRESS, PASSWORD).await.expect(200);
+    let answer = app.log_in(EMAIL, PASSWORD).await.expect(200);
     assert_eq!(answer.header("cache-control"), "no-store");
     let body = answer.json();
     assert_eq!(body["token_type"], "bearer");
@@ -63,7 +64,7 @@ async fn token_is_valid_for_30_minutes() {
     ada.get("/users/me").await.expect(401);
 }
 
-/// Status, headers and body: nobody learns who has an account.
+/// Status, headers and body do not reveal whether an account exists.
 #[tokio::test]
 async fn unknown_account_and_wrong_password_get_the_same_response() {
     let app = TestApp::start().await;
@@ -71,14 +72,14 @@ async fn unknown_account_and_wrong_password_get_the_same_response() {
     let long = "x".repeat(5000);
     let mut answers = Vec::new();
     for (username, password) in [
-        (ADDRESS, "a wrong password"),
+        (EMAIL, "a wrong password"),
         ("eve@example.com", PASSWORD),
         ("no address at all", PASSWORD),
         ("ada@example.com\u{0}", PASSWORD),
-        (ADDRESS, "nul \u{0}"),
-        (ADDRESS, long.as_str()),
-        (ADDRESS, &PASSWORD.to_uppercase()),
-        (ADDRESS, &format!("{PASSWORD} ")),
+        (EMAIL, "nul \u{0}"),
+        (EMAIL, long.as_str()),
+        (EMAIL, &PASSWORD.to_uppercase()),
+        (EMAIL, &format!("{PASSWORD} ")),
     ] {
         let mut answer = app.log_in(username, password).await.expect(403);
         answer.headers.remove("x-request-id");
@@ -109,7 +110,7 @@ async fn login_form_follows_oauth2() {
         let answer = anonymous.send_raw("POST", "/login", FORM, form.clone()).await;
         assert_eq!(answer.status, status, "{form}");
     }
-    let body = json!({"username": ADDRESS, "password": PASSWORD});
+    let body = json!({"username": EMAIL, "password": PASSWORD});
     anonymous.post("/login", &body).await.expect(422);
     anonymous.send_raw("POST", &format!("/login?{valid}"), FORM, "").await.expect(422);
 }
@@ -121,7 +122,7 @@ async fn login_with_multipart_form_succeeds() {
     let part = |name: &str, value: &str| {
         format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
-    let body = format!("{}{}--b--\r\n", part("username", ADDRESS), part("password", PASSWORD));
+    let body = format!("{}{}--b--\r\n", part("username", EMAIL), part("password", PASSWORD));
     let media_type = "multipart/form-data; boundary=b";
     let anonymous = app.anonymous();
     anonymous.send_raw("POST", "/login", media_type, body.clone()).await.expect(200);
@@ -135,7 +136,7 @@ async fn login_with_multipart_form_succeeds() {
     }
 }
 
-/// Whatever a file is called and holds, it is no field, and takes the place of none.
+/// A file part is never read as a form field, with any name and contents.
 #[tokio::test]
 async fn files_in_login_form_are_ignored() {
     let app = TestApp::start().await;
@@ -144,7 +145,7 @@ async fn files_in_login_form_are_ignored() {
         let disposition = format!("content-disposition: form-data; name=\"{name}\"{more}");
         format!("--b\r\n{disposition}\r\n\r\n{value}\r\n")
     };
-    let fields = part("username", "", ADDRESS) + &part("password", "", PASSWORD);
+    let fields = part("username", "", EMAIL) + &part("password", "", PASSWORD);
     let media_type = "multipart/form-data; boundary=b";
     let send = async |parts: String| {
         app.anonymous().send_raw("POST", "/login", media_type, parts + "--b--\r\n").await
@@ -159,7 +160,7 @@ async fn files_in_login_form_are_ignored() {
             send(format!("{fields}{file}")).await.expect(200);
             send(format!("{file}{fields}")).await.expect(200);
         }
-        let alone = part("username", "", ADDRESS) + &part("password", file, PASSWORD);
+        let alone = part("username", "", EMAIL) + &part("password", file, PASSWORD);
         let fault = &send(alone).await.expect(422).json()["detail"][0];
         assert_eq!((&fault["type"], &fault["loc"][1]), (&json!("missing"), &json!("password")));
     }
@@ -167,7 +168,7 @@ async fn files_in_login_form_are_ignored() {
 
 #[tokio::test]
 async fn weaker_hash_is_rehashed_at_login() {
-    let app = with_strength().await;
+    let app = app_with_strength().await;
     let id = app.sign_up("ada").await;
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
     for weak in [
@@ -178,19 +179,19 @@ async fn weaker_hash_is_rehashed_at_login() {
         bcrypt,
     ] {
         plant(&app, id, &weak).await;
-        app.log_in(ADDRESS, "a wrong password").await.expect(403);
-        assert_eq!(stored(&app).await.as_str(), weak, "replaced without the password");
-        app.log_in(ADDRESS, PASSWORD).await.expect(200);
+        app.log_in(EMAIL, "a wrong password").await.expect(403);
+        assert_eq!(stored(&app).await.as_str(), weak, "rehashed without the right password");
+        app.log_in(EMAIL, PASSWORD).await.expect(200);
         let now = stored(&app).await;
         assert!(now.as_str().starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{}", now.as_str());
-        app.log_in(ADDRESS, PASSWORD).await.expect(200);
+        app.log_in(EMAIL, PASSWORD).await.expect(200);
         assert_eq!(stored(&app).await, now);
     }
 }
 
 #[tokio::test]
 async fn equal_or_stronger_hash_is_kept_at_login() {
-    let app = with_strength().await;
+    let app = app_with_strength().await;
     let id = app.sign_up("ada").await;
     for strong in [
         argon2("argon2id", 64, 2, 1),
@@ -199,13 +200,14 @@ async fn equal_or_stronger_hash_is_kept_at_login() {
         argon2("argon2id", 64, 5, 1),
     ] {
         plant(&app, id, &strong).await;
-        app.log_in(ADDRESS, PASSWORD).await.expect(200);
-        app.log_in(ADDRESS, "a wrong password").await.expect(403);
+        app.log_in(EMAIL, PASSWORD).await.expect(200);
+        app.log_in(EMAIL, "a wrong password").await.expect(403);
         assert_eq!(stored(&app).await.as_str(), strong);
     }
 }
 
-/// Like a wrong password, and at no price: the parameters are bounded before they are used.
+/// The response is that of a wrong password. The service checks the range of the parameters before
+/// it hashes.
 #[tokio::test]
 async fn login_with_unusable_hash_is_rejected() {
     let app = TestApp::start().await;
@@ -228,13 +230,13 @@ async fn login_with_unusable_hash_is_rejected() {
         format!("$2b$04${}", "!".repeat(53)),
     ] {
         plant(&app, id, &unusable).await;
-        let refused = app.log_in(ADDRESS, PASSWORD).await.expect(403);
+        let refused = app.log_in(EMAIL, PASSWORD).await.expect(403);
         assert_eq!(refused.detail(), "invalid credentials", "{unusable}");
     }
 }
 
-/// A hash takes long enough here for a crowd to gather: what the queue does not hold is told to
-/// come later, everybody else is answered, and reads never wait for hashes.
+/// Each hash takes long enough for the queue to fill. Logins over its limit get 503, the others are
+/// answered, and reads never wait for hashing.
 #[tokio::test]
 async fn logins_over_the_queue_limit_get_503() {
     let strength = Argon2Params { memory_kib: 32 * 1024, iterations: 1, parallelism: 1 };
@@ -258,14 +260,14 @@ async fn logins_over_the_queue_limit_get_503() {
     for answer in answered {
         answer.expect(403);
     }
-    app.log_in(ADDRESS, PASSWORD).await.expect(200);
+    app.log_in(EMAIL, PASSWORD).await.expect(200);
 }
 
-/// bcrypt looks at 72 bytes, and at none after a NUL: what it finds right need not be the password,
-/// and must not take its place.
+/// bcrypt ignores all bytes after the 72nd and after a NUL. A matching text may therefore differ
+/// from the password, and must not be hashed in its place.
 #[tokio::test]
 async fn bcrypt_hash_of_partly_covered_password_is_not_rehashed() {
-    let app = with_strength().await;
+    let app = app_with_strength().await;
     let id = app.sign_up("ada").await;
     let long = "plum lantern 83 quay ".repeat(4);
     let with_nul = "plum lantern\0 83 quay".to_owned();
@@ -274,8 +276,8 @@ async fn bcrypt_hash_of_partly_covered_password_is_not_rehashed() {
     {
         let bcrypt = bcrypt::hash_with_salt(password, 4, [7; 16]).unwrap().to_string();
         plant(&app, id, &bcrypt).await;
-        let _ = app.log_in(ADDRESS, &typed).await;
+        let _ = app.log_in(EMAIL, &typed).await;
         assert_eq!(stored(&app).await.as_str(), bcrypt);
-        app.log_in(ADDRESS, password).await.expect(200);
+        app.log_in(EMAIL, password).await.expect(200);
     }
 }

@@ -15,7 +15,7 @@ async fn logout_revokes_every_token_of_the_account() {
         caller.send_raw("POST", "/logout", "", "").await.expect(401);
     }
     bob.get("/users/me").await.expect(200);
-    // In the same second as the sign-out.
+    // This login is in the same second as the logout.
     let again = app.with_token(&token(&app.log_in("ada@example.com", PASSWORD).await));
     again.get("/users/me").await.expect(200);
 }

@@ -1,62 +1,63 @@
-//! The API, by path: what each operation does, then what holds for all of them. What the answers
-//! look like to the byte is the recorded contract's to judge.
+//! The API in process: first each path, then the rules that hold for every operation.
+//!
+//! Not here: the exact bytes of the responses, see the recorded contract (`scripts/test`).
 
-/// `/users`: accounts.
+/// `/users`: accounts, sessions and events.
 mod users;
 
-/// `/login`: tokens for passwords, and what becomes of old hashes.
+/// `/login`: access tokens for passwords, and rehashing.
 mod login;
 
-/// `/logout`: the end of every token of an account.
+/// `/logout`: revocation of every token of an account.
 mod logout;
 
 /// `/posts`: posts and drafts.
 mod posts;
 
-/// `/vote`: votes and their races.
+/// `/vote`: votes, also concurrent ones.
 mod vote;
 
-/// `/docs`, `/redoc`, `/openapi.json`: the pages and the document.
+/// `/docs`, `/redoc`, `/openapi.json`: the documentation pages and the document.
 mod docs;
 
-/// `/.well-known/jwks.json`: the keys with which others verify tokens.
+/// `/.well-known/jwks.json`: the public keys that verify tokens.
 mod jwks;
 
-/// `/livez`, `/readyz`: alive and ready.
+/// `/livez`, `/readyz`: liveness and readiness.
 mod health;
 
-/// The operations of the document, for the tests that walk over all of them.
+/// The operations of the document, for tests that cover all of them.
 pub mod operations;
 
-/// Every operation with a token, and every way for a token to be wrong.
+/// Every operation that needs a token, with every kind of invalid token.
 mod access;
 
-/// What is too often: passwords that are tried, sign-ups, writes.
+/// Rate limits of logins, sign-ups and writes.
 mod rate_limits;
 
-/// Every status that an operation answers stands in the document.
+/// The document lists every status that an operation returns.
 mod documented_statuses;
 
-/// Where the service differs from the reference on purpose, a test for each difference.
+/// Intended differences from the reference service, one test each.
 mod differences;
 
-/// The modes: the reference's, and each switch alone.
+/// `COMPAT=reference`, and each of its settings by itself.
 mod modes;
 
-/// Refusals that no handler makes: unknown paths and methods, bodies that are too large.
+/// Errors before a handler runs: unknown paths and methods, invalid and oversized bodies.
 mod errors;
 
-/// Input made to hurt, on every operation: never a fault of ours.
+/// Hostile input on every operation: the status is never 5xx.
 mod hostile_input;
 
-/// JSON hidden in texts of JSON.
+/// JSON nested in JSON strings.
 mod nested_json;
 
-/// No password in any answer.
+/// No response contains a password or token from the request.
 mod secrets;
 
 /// Cross-origin requests.
 mod cors;
 
-/// Headers that every answer carries.
+/// Header fields that every response has.
 mod headers;

@@ -1,11 +1,11 @@
-//! The modes: `COMPAT=reference`, and each of its switches alone.
+//! `COMPAT=reference`, and each of its settings by itself.
 
 use post_api::domain::policy::{DraftVisibility, PasswordRules, Policy};
 use serde_json::json;
 
 use crate::support::{Answer, PASSWORD, TestApp};
 
-/// What an operator can switch.
+/// The rules that an operator can relax; true means relaxed.
 #[derive(Debug, PartialEq, Eq)]
 struct Looseness {
     drafts: bool,
@@ -15,7 +15,7 @@ struct Looseness {
     common_passwords: bool,
 }
 
-/// Finds out by asking.
+/// Sends requests to find out which rules are relaxed.
 async fn observe(policy: Policy) -> Looseness {
     let app = TestApp::with(policy).await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
@@ -105,7 +105,7 @@ async fn disabled_blocklist_relaxes_only_common_passwords() {
     assert_eq!(observe(policy).await, Looseness { common_passwords: true, ..STRICT });
 }
 
-/// At sign-up and when the password is changed; what is there already is asked for as before.
+/// The rule applies to sign-up and to password changes. Existing passwords stay valid.
 #[tokio::test]
 async fn password_with_forbidden_word_is_rejected() {
     let refused = |answer: Answer| {
@@ -128,7 +128,7 @@ async fn password_with_forbidden_word_is_rejected() {
     ada.change_password("94 moss anchors", "95 moss anchors").await.expect(200);
 }
 
-/// Where drafts are visible they are posts like others, and changed by their owner alone.
+/// Visible drafts are listed like other posts. Only their owner can change them.
 #[tokio::test]
 async fn visible_draft_is_listed_and_changed_only_by_its_owner() {
     let app = TestApp::with(Policy::reference()).await;
@@ -142,7 +142,7 @@ async fn visible_draft_is_listed_and_changed_only_by_its_owner() {
     assert_eq!(ada.titles("/posts").await, ["draft"]);
 }
 
-/// What a mode does not loosen: the holes stay closed.
+/// The security fixes that no setting relaxes.
 #[tokio::test]
 async fn reference_policy_keeps_security_fixes() {
     let app = TestApp::with(Policy::reference()).await;

@@ -1,18 +1,18 @@
-//! JSON that hides more JSON inside of its texts. A library that unpacks it, level by level, is led
-//! as deep as a stranger likes, and there is no way back from the end of a stack.
+//! JSON that contains more JSON in its strings. A library that unpacks such strings recursively
+//! would let a client overflow the stack.
 
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, forge};
 
-/// The name under which `serde_json`, with one of its features, takes a text for JSON.
+/// The field name that makes `serde_json`, with its feature `raw_value`, parse a string as JSON.
 const RAW: &str = "$serde_json::private::RawValue";
 
-/// A text inside of a text inside of a text.
+/// Returns JSON with so many levels of JSON in strings.
 fn nest(levels: usize) -> String {
     let mut text = "[[[[]]]]".to_owned();
     for _ in 0..levels {
-        // Quotes written as escapes of escapes grow by a few bytes a level, not twofold.
+        // Escapes of escapes grow by a few bytes per level; backslashes would double.
         let inner = text.replace('\\', "\\u005c").replace('"', "\\u0022");
         text = format!("{}{{\"{RAW}\":\"{inner}\"}}{}", "[".repeat(120), "]".repeat(120));
     }
@@ -47,7 +47,7 @@ async fn token_with_nested_raw_json_is_rejected() {
     }
 }
 
-/// More values than any request has: each takes more memory than its two bytes.
+/// Each value takes more memory than its two bytes, so the number of values is limited.
 #[tokio::test]
 async fn body_with_a_million_values_is_rejected() {
     let app = TestApp::start().await;

@@ -1,5 +1,6 @@
-//! The operations of the served document, and requests that fit them: a new one is walked over
-//! by every test here without being named.
+//! The operations of the served document, with a valid request for each.
+//!
+//! Tests that cover every operation use this list, so they cover a new operation without a change.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +11,11 @@ use crate::support::{Answer, FORM, Persona, TestApp};
 /// One method of one path.
 pub struct Operation {
     pub method: String,
-    /// With the names of its parameters: `/posts/{id}`.
+    /// With the names of the parameters: `/posts/{id}`.
     pub path: String,
     pub access: Access,
     pub statuses: BTreeSet<u16>,
-    /// Media type and a body that fits, if it takes one.
+    /// Media type and a valid body, if the operation takes one.
     pub example: Option<(&'static str, String)>,
 }
 
@@ -26,7 +27,7 @@ pub enum Access {
 }
 
 impl Operation {
-    /// Everything in the document.
+    /// Returns every operation of the document.
     pub async fn all(app: &TestApp) -> Vec<Self> {
         let document = app.anonymous().get("/openapi.json").await.expect(200).json();
         let mut operations = Vec::new();
@@ -49,12 +50,12 @@ impl Operation {
         format!("{} {}", self.method, self.path)
     }
 
-    /// The path about this thing.
+    /// Returns the path with this ID.
     pub fn path_to(&self, id: &str) -> String {
         self.path.replace("{id}", id)
     }
 
-    /// Sends the body that fits.
+    /// Sends the request with a valid body.
     pub async fn call(&self, caller: &Persona<'_>, id: &str) -> Answer {
         let path = self.path_to(id);
         match &self.example {

@@ -1,13 +1,13 @@
-//! No password in any answer, whatever the shape of the request.
+//! No response contains a password or token from a request of any shape.
 
 use serde_json::{Value, json};
 
 use crate::support::{FORM, Persona, TestApp};
 
-/// Nothing else in a request holds these characters.
+/// A text that appears in requests only as the secret.
 const SECRET: &str = "Zq7-Canary-Lantern";
 
-/// Sign-ups that do not fit and hold the secret where a hasty client may put it.
+/// Returns invalid sign-ups with the secret in every place where a faulty client may put it.
 fn shapes() -> Vec<Value> {
     let good = json!({"email": "ada@example.com", "password": SECRET});
     vec![
@@ -39,8 +39,8 @@ fn shapes() -> Vec<Value> {
     ]
 }
 
-/// Sends it and looks at everything that comes back.
-async fn assert_kept(caller: &Persona<'_>, path: &str, media_type: &str, body: String) {
+/// Sends the body, and checks that the response does not contain the secret.
+async fn assert_not_echoed(caller: &Persona<'_>, path: &str, media_type: &str, body: String) {
     let answer = caller.send_raw("POST", path, media_type, body.clone()).await;
     assert!(answer.status == 422 || answer.status == 400, "{}: {body}", answer.status);
     let text = answer.text();
@@ -57,7 +57,7 @@ async fn rejected_sign_up_does_not_echo_the_password() {
             ["application/json", "application/json; charset=utf-8", "text/plain", FORM]
         {
             let body = shape.to_string();
-            assert_kept(&anonymous, "/users", media_type, body).await;
+            assert_not_echoed(&anonymous, "/users", media_type, body).await;
         }
     }
     for broken in [
@@ -70,11 +70,11 @@ async fn rejected_sign_up_does_not_echo_the_password() {
         SECRET.to_owned(),
     ] {
         for media_type in ["application/json", "", "text/plain", FORM, "multipart/form-data"] {
-            assert_kept(&anonymous, "/users", media_type, broken.clone()).await;
+            assert_not_echoed(&anonymous, "/users", media_type, broken.clone()).await;
         }
     }
     let too_long = json!({"email": "ada@example.com", "password": SECRET.repeat(300)});
-    assert_kept(&anonymous, "/users", "application/json", too_long.to_string()).await;
+    assert_not_echoed(&anonymous, "/users", "application/json", too_long.to_string()).await;
 }
 
 #[tokio::test]
@@ -91,14 +91,14 @@ async fn rejected_login_does_not_echo_the_password() {
         for media_type in
             [FORM, "application/json", "text/plain", "", "multipart/form-data; boundary=b"]
         {
-            assert_kept(&anonymous, "/login", media_type, body.clone()).await;
+            assert_not_echoed(&anonymous, "/login", media_type, body.clone()).await;
         }
     }
     let answer = app.log_in("ada@example.com", SECRET).await.expect(403);
     assert!(!answer.text().contains(SECRET));
 }
 
-/// A client that takes one route for another.
+/// A client may confuse routes.
 #[tokio::test]
 async fn password_sent_to_another_route_is_not_echoed() {
     let app = TestApp::start().await;
@@ -112,12 +112,12 @@ async fn password_sent_to_another_route_is_not_echoed() {
             ("text/plain", sign_up.to_string()),
             (FORM, format!("username=ada%40example.com&password={SECRET}")),
         ] {
-            assert_kept(&ada, path, media_type, body).await;
+            assert_not_echoed(&ada, path, media_type, body).await;
         }
     }
 }
 
-/// The same with what opens an account for longer than a password is typed for.
+/// Tokens are secrets like passwords.
 #[tokio::test]
 async fn token_sent_to_another_route_is_not_echoed() {
     let app = TestApp::start().await;
@@ -147,7 +147,7 @@ async fn token_sent_to_another_route_is_not_echoed() {
     }
 }
 
-/// What is no secret is repeated as it was sent, else nobody finds their mistake.
+/// Other input is echoed as sent, so that developers can find their mistake.
 #[tokio::test]
 async fn rejected_sign_up_echoes_all_other_input() {
     let app = TestApp::start().await;

@@ -18,7 +18,7 @@ async fn created_post_is_returned_with_its_location() {
     assert_eq!(read, json!({"Post": post, "votes": 0}));
 }
 
-/// Nobody writes in another's name, or into the past.
+/// A client cannot choose the owner, the ID, the time or the votes.
 #[tokio::test]
 async fn server_set_fields_in_body_are_ignored() {
     let app = TestApp::start().await;
@@ -80,7 +80,7 @@ async fn post_that_cannot_be_stored_is_rejected() {
     assert!(ada.titles("/posts").await.is_empty());
 }
 
-/// Where a proxy shows the service below a path, so are its resources.
+/// If a proxy serves the API below a path (`ROOT_PATH`), `Location` starts with that path.
 #[tokio::test]
 async fn location_with_root_path_is_prefixed() {
     let root_path = "/api".to_owned();

@@ -67,7 +67,7 @@ async fn search_text_is_matched_literally() {
     assert_eq!(ada.titles("/posts?search=").await.len(), 5);
 }
 
-/// Of a title the first 1,000 characters are searched.
+/// Only the first 1,000 characters of a title are searched.
 #[tokio::test]
 async fn long_search_is_answered() {
     let app = TestApp::start().await;
@@ -80,7 +80,7 @@ async fn long_search_is_answered() {
     }
 }
 
-/// However many posts are asked for, an answer ends after some megabytes; the next goes on.
+/// A page ends after 8 MiB, with any limit. `skip` continues after it.
 #[tokio::test]
 async fn page_of_large_posts_is_limited_in_bytes() {
     let app = TestApp::start().await;

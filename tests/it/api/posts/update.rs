@@ -15,7 +15,7 @@ async fn put_replaces_all_three_fields() {
     let after = ada.put(&path, &body).await.expect(200).json();
     assert_eq!(after["created_at"], "2025-01-31T12:00:00.123456Z");
     assert_eq!((&after["title"], &after["content"]), (&json!("after"), &json!("other")));
-    // As in the reference: what is absent takes its default.
+    // As in the reference service, an absent field takes its default.
     assert_eq!(after["published"], true);
     assert_eq!(ada.get(&path).await.json()["Post"], after);
 }
@@ -45,7 +45,7 @@ async fn replacing_hidden_post_gets_404() {
     assert_eq!(ada.titles("/posts?published=false").await, ["draft"]);
 }
 
-/// Each answer is whole, and the last one stands.
+/// Each response has the fields of its own request, and so has the stored post.
 #[tokio::test]
 async fn concurrent_replacements_do_not_mix() {
     let app = TestApp::start().await;

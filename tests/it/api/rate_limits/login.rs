@@ -1,4 +1,4 @@
-//! Passwords that are tried.
+//! Rate limits of logins, and of other checks of a password.
 
 use post_api::rate_limits::RateLimitConfig;
 use serde_json::{Value, json};
@@ -33,7 +33,8 @@ async fn guessing_from_one_ip_is_limited() {
     app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
 }
 
-/// A hundred failures from a hundred addresses guard the account; the owner comes from another one.
+/// After 100 consecutive failures the account is locked (soft lockout). A client IP without
+/// failures still has attempts, so the owner can log in.
 #[tokio::test]
 async fn guessing_from_many_ips_locks_the_account_but_not_the_owner() {
     let app = limited(RateLimitConfig::default()).await;
@@ -53,12 +54,12 @@ async fn guessing_from_many_ips_locks_the_account_but_not_the_owner() {
     }
     app.log_in_from(OWNER, ADA, WRONG).await.expect(403);
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
-    // That ends the row, and the others begin another.
+    // A success resets the consecutive failures, so the other clients may fail again.
     app.log_in_from(&other(1), ADA, WRONG).await.expect(403);
 }
 
-/// However many addresses: the account has a limit of its own, which does not hold for the owner
-/// where they were known before.
+/// The limit of the account holds for all client IPs together, except the networks where its owner
+/// has logged in before.
 #[tokio::test]
 async fn account_limit_applies_except_from_known_networks() {
     let app = limited(RateLimitConfig {
@@ -81,7 +82,7 @@ async fn account_limit_applies_except_from_known_networks() {
     app.log_in_from(&other(61), "eve@example.com", WRONG).await.expect(403);
 }
 
-/// Guessing at the same moment gets no further: every check that is under way may be a failure.
+/// A check in flight counts as a failure, so concurrent guesses get no extra attempts.
 #[tokio::test]
 async fn concurrent_guesses_count_while_in_flight() {
     let rates = RateLimitConfig {
@@ -100,7 +101,7 @@ async fn concurrent_guesses_count_while_in_flight() {
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
 }
 
-/// Status, headers and body of every attempt, whether the account exists or not.
+/// Compares status, headers and body of every attempt with and without the account.
 #[tokio::test]
 async fn unknown_account_is_limited_like_a_known_one() {
     let rates = RateLimitConfig {
@@ -126,11 +127,11 @@ async fn unknown_account_is_limited_like_a_known_one() {
     for limit in ["login-guarded", "login-account"] {
         let names = seen[0].iter().filter_map(|(_, headers, _)| headers.get("ratelimit"));
         let mut names = names.map(|value| value.to_str().unwrap());
-        assert!(names.any(|name| name.contains(limit)), "nobody met {limit}");
+        assert!(names.any(|name| name.contains(limit)), "no attempt reached {limit}");
     }
 }
 
-/// A network of IPv6 is one client, and the next one another.
+/// A /64 network counts as one client. An IPv4-mapped address counts as its IPv4 address.
 #[tokio::test]
 async fn ipv6_clients_are_limited_by_64_bit_prefix() {
     let app = limited(RateLimitConfig::default()).await;
@@ -147,7 +148,7 @@ async fn ipv6_clients_are_limited_by_64_bit_prefix() {
     app.log_in_from("::ffff:198.51.100.2", ADA, WRONG).await.expect(403);
 }
 
-/// A form that does not fit is no try.
+/// An invalid form is not an attempt.
 #[tokio::test]
 async fn login_without_password_is_not_counted() {
     let app = limited(RateLimitConfig::default()).await;
@@ -181,7 +182,7 @@ async fn logins_with_limits_off_are_never_limited() {
     app.log_in_from(GUESSER, ADA, PASSWORD).await.expect(200);
 }
 
-/// Whoever has a token tries passwords here instead.
+/// Otherwise the thief of a token could guess the password on these routes.
 #[tokio::test]
 async fn password_confirmations_share_the_login_limit() {
     let app = limited(RateLimitConfig::default()).await;
@@ -213,7 +214,7 @@ async fn password_confirmations_share_the_login_limit() {
     app.send_from(OWNER, request).await.expect(200);
 }
 
-/// What one process has counted another knows, and so does the next start.
+/// The failures are in the database, so all processes share them and a restart keeps them.
 #[tokio::test]
 async fn consecutive_failures_are_counted_across_processes() {
     let app = limited(RateLimitConfig::default()).await;
@@ -235,7 +236,7 @@ async fn consecutive_failures_are_counted_across_processes() {
     app.log_in_from(&other(1), ADA, WRONG).await.expect(403);
 }
 
-/// From where it is known an account stays known when it takes another address.
+/// Known networks belong to the account, not to its e-mail.
 #[tokio::test]
 async fn known_network_is_kept_after_email_change() {
     let app = limited(RateLimitConfig {

@@ -1,13 +1,15 @@
-//! What is too often: which requests are refused, how the refusal looks, and who never sees one. The
-//! arithmetic of limits is tested where it is done.
+//! Rate limits: which requests get 429, how the response looks, and which requests are never
+//! limited.
+//!
+//! Not here: the arithmetic of the limits, see `src/rate_limits/`.
 
-/// Passwords that are tried.
+/// Logins, and other checks of a password.
 mod login;
 
 /// Sign-ups and writes.
 mod sign_ups_and_writes;
 
-/// Whose address counts, with proxies in between.
+/// The client IP behind proxies.
 mod trusted_proxies;
 
 use std::time::Duration;
@@ -22,7 +24,7 @@ use crate::support::{Answer, PASSWORD, Setup, TestApp};
 
 const ADA: &str = "ada@example.com";
 
-/// Where the owner of an account is, where somebody who guesses is, and one of a hundred others.
+/// Client IP of the owner of the account. [`GUESSER`] and [`other`] are those of attackers.
 const OWNER: &str = "203.0.113.1";
 const GUESSER: &str = "198.51.100.1";
 
@@ -43,7 +45,7 @@ fn rate(count: u32, seconds: u64) -> Rate {
     Rate::new(count, Duration::from_secs(seconds))
 }
 
-/// A request with a body of JSON.
+/// Returns a request with a JSON body.
 fn json_request(method: &str, path: &str, body: &Value) -> Request<Body> {
     let request = Request::builder().method(method).uri(path);
     let request = request.header("content-type", "application/json");
@@ -55,7 +57,7 @@ fn sign_up_of(name: &str) -> Request<Body> {
     json_request("POST", "/users", &account)
 }
 
-/// Status, body and headers of a refusal for this limit.
+/// Checks status, body and headers of a request rejected by this limit.
 #[track_caller]
 fn assert_refused(answer: &Answer, limit: &str, count: u32, period: u64, seconds: u64) {
     assert_eq!(answer.status, 429, "{answer:?}");
@@ -68,7 +70,7 @@ fn assert_refused(answer: &Answer, limit: &str, count: u32, period: u64, seconds
     assert_eq!(answer.header("cache-control"), "no-store");
 }
 
-/// No answer but a refusal speaks of limits.
+/// Only a rejected request has header fields about limits.
 #[track_caller]
 fn assert_silent(answer: &Answer) {
     for name in ["retry-after", "ratelimit", "ratelimit-policy"] {

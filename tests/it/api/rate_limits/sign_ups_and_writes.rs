@@ -1,4 +1,4 @@
-//! Sign-ups and writes.
+//! Rate limits of sign-ups and of writes.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -29,7 +29,7 @@ async fn sign_ups_over_the_limit_are_rejected() {
     app.send_from(OWNER, sign_up_of("ada")).await.expect(201);
     app.clock.advance(20);
     app.send_from(GUESSER, sign_up_of("another")).await.expect(201);
-    // An address that is taken is one more that was asked about.
+    // A sign-up with an existing e-mail counts too, because it reveals that the account exists.
     app.clock.advance(60);
     for _ in 0..3 {
         app.send_from(GUESSER, sign_up_of("ada")).await.expect(409);
@@ -46,7 +46,7 @@ async fn invalid_sign_up_is_not_counted() {
     app.send_from(GUESSER, sign_up_of("user")).await.expect(201);
 }
 
-/// Sends it from an address as good as any: writes are the caller's.
+/// Sends a write from a client IP of its own, because the limit counts by caller.
 async fn send(app: &TestApp, caller: &Persona<'_>, number: u8, method: &str, path: &str) -> Answer {
     let body = json!({"title": "title", "content": "text", "post_id": 1, "dir": 1}).to_string();
     let request = caller.request(method, path).header("content-type", "application/json");
@@ -78,7 +78,7 @@ async fn writes_over_the_limit_of_the_caller_are_rejected() {
         let refused = send(&app, &ada, 7, method, path).await;
         assert_refused(&refused, "writes", 6, 60, 10);
     }
-    // Reading is not writing, and going needs no permission.
+    // Reads and the deletion of the own account are not limited.
     for path in ["/posts", "/users/me", "/posts/1"] {
         assert!(ada.get(path).await.status != 429, "{path}");
     }
@@ -89,8 +89,8 @@ async fn writes_over_the_limit_of_the_caller_are_rejected() {
     ada.delete("/users/me").await.expect(204);
 }
 
-/// Who has no token is told that, however often; who has written too often is told that before
-/// anything about what they send.
+/// Requests without a valid token get 401, however many. Requests over the limit get 429 before the
+/// body is checked.
 #[tokio::test]
 async fn token_is_checked_before_the_limit_and_the_body_after() {
     let app = few().await;
@@ -106,7 +106,7 @@ async fn token_is_checked_before_the_limit_and_the_body_after() {
     ada.vote(1, 1).await.expect(429);
 }
 
-/// A browser is told as well: the refusal carries what every answer to it does.
+/// Without the CORS fields a browser could not read the 429.
 #[tokio::test]
 async fn rate_limited_response_has_the_common_headers() {
     let app = few().await;
@@ -124,7 +124,7 @@ async fn rate_limited_response_has_the_common_headers() {
     assert_ne!(refused.header("x-request-id"), "");
 }
 
-/// Or whoever stole it would keep its owner from writing.
+/// Otherwise the thief of a revoked token could keep its owner from writing.
 #[tokio::test]
 async fn revoked_token_does_not_use_the_budget_of_its_successor() {
     let app = few().await;
@@ -139,18 +139,18 @@ async fn revoked_token_does_not_use_the_budget_of_its_successor() {
     send(&app, &again, 1, "POST", "/posts").await.expect(201);
 }
 
-/// Both tell whether an address is taken.
+/// Both reveal whether an account has this e-mail.
 #[tokio::test]
 async fn email_change_counts_as_a_sign_up() {
     let app = few().await;
     let (ada, _bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
-    // Those two sign-ups came from nowhere; so does this.
+    // The two sign-ups and these requests have no client IP, so they share one budget.
     ada.change_email("bob@example.com").await.expect(409);
     let refused = ada.change_email("bob@example.com").await;
     assert_refused(&refused, "sign-up", 3, 60, 20);
 }
 
-/// What is kept of it is written.
+/// The rejection is stored as an event, so it costs a write.
 #[tokio::test]
 async fn rejected_user_deletion_counts_as_a_write() {
     let app = few().await;

@@ -1,4 +1,6 @@
-//! Whose address counts, with proxies in between. How the headers are read is tested where it is done.
+//! The client IP that counts for limits, behind trusted proxies.
+//!
+//! Not here: how the header fields are parsed, see `forwarded.rs`.
 
 use axum::http::HeaderValue;
 use post_api::rate_limits::RateLimitConfig;
@@ -13,7 +15,7 @@ async fn few() -> TestApp {
         .await
 }
 
-/// Signs up over a connection from the peer that says this.
+/// Signs up over a connection from this peer, with these header fields.
 async fn sign_up(app: &TestApp, name: &str, peer: &str, said: &[(&'static str, &str)]) -> Answer {
     let mut request = sign_up_of(name);
     for (header, value) in said {
@@ -35,14 +37,14 @@ async fn clients_of_a_trusted_proxy_are_limited_separately() {
     sign_up(&app, "four", "2001:db8:2::ffff", &[]).await.expect(429);
 }
 
-/// Whoever invents hops gets no further than whoever does not.
+/// Only the hops from the right, up to the first untrusted one, count.
 #[tokio::test]
 async fn invented_hops_do_not_evade_the_limit() {
     let app = few().await;
     sign_up(&app, "one", "203.0.113.1", &[]).await.expect(201);
     for number in 0..20 {
         let invented = format!("198.51.100.{number}");
-        // To us, and to a proxy that adds whom it saw.
+        // Sent to the service directly, then through a proxy that appends the client IP.
         sign_up(&app, "two", "203.0.113.1", &[("x-forwarded-for", &invented)]).await.expect(429);
         let added = format!("{invented}, 203.0.113.1");
         sign_up(&app, "two", "10.0.0.1", &[("x-forwarded-for", &added)]).await.expect(429);
@@ -51,8 +53,8 @@ async fn invented_hops_do_not_evade_the_limit() {
     }
 }
 
-/// Of a proxy that hands on the header that it does not write, the clients who invent one are all the
-/// proxy together: none of them chooses whose place they take.
+/// A proxy may pass on the field that it does not write itself. If both fields disagree, the client
+/// counts as the proxy, so no client can take the budget of another one.
 #[tokio::test]
 async fn conflicting_forwarding_headers_count_as_the_proxy() {
     let app = few().await;

@@ -43,7 +43,7 @@ async fn email_in_another_spelling_is_rejected() {
     app.anonymous().post("/users", &account("Ada@example.com")).await.expect(201);
 }
 
-/// The pool has room for all, so that none is told to come later.
+/// Seven threads let the queue hold all 100 requests, so none gets 503.
 #[tokio::test]
 async fn concurrent_sign_ups_with_one_email_succeed_once() {
     let app = TestApp::set_up(Setup { threads: 7, ..Setup::default() }).await;
@@ -77,7 +77,7 @@ async fn weak_password_is_rejected_with_its_rule() {
     app.log_in("ada@example.com", "password123").await.expect(403);
 }
 
-/// Every character counts, as it was sent.
+/// Every character counts: passwords are neither trimmed, normalized nor truncated.
 #[tokio::test]
 async fn password_is_compared_exactly() {
     let app = TestApp::start().await;

@@ -30,7 +30,7 @@ async fn deleting_another_account_is_rejected() {
     bob.get("/users/me").await.expect(200);
 }
 
-/// Else the old token would open the new account.
+/// Otherwise the old token would give access to the new account.
 #[tokio::test]
 async fn new_account_with_deleted_email_gets_a_new_id() {
     let app = TestApp::start().await;

@@ -10,14 +10,14 @@ async fn email_is_shown_only_to_the_account_itself() {
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let path = format!("/users/{}", ada.id);
     assert_eq!(ada.get(&path).await.expect(200).json()["email"], "ada@example.com");
-    for stranger in [&bob, &app.anonymous(), &app.with_token("bad")] {
-        let seen = stranger.get(&path).await.expect(200).json();
+    for other in [&bob, &app.anonymous(), &app.with_token("bad")] {
+        let seen = other.get(&path).await.expect(200).json();
         assert_eq!(seen["email"], Value::Null);
         assert_eq!(seen["id"], ada.id);
     }
 }
 
-/// A bad token counts as none here, so that it does not show the address either.
+/// The token is optional here, so an invalid one counts as none.
 #[tokio::test]
 async fn email_with_expired_token_is_hidden() {
     let app = TestApp::start().await;

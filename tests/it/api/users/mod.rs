@@ -9,5 +9,5 @@ mod get;
 /// `DELETE /users/{id}`
 mod delete;
 
-/// `/users/me`
+/// `/users/me`: the caller's account, sessions and events
 pub(super) mod me;

@@ -30,7 +30,7 @@ async fn email_of_another_account_is_rejected() {
     let refused = ada.change_email("bob@example.com").await.expect(409);
     assert_eq!(refused.detail(), "a user with this email already exists");
     ada.get("/users/me").await.expect(200);
-    // The password comes first: who does not know it learns nothing of addresses.
+    // The password is checked first, so a wrong one reveals nothing about e-mails.
     let change = json!({"email": "bob@example.com", "current_password": "wrong"});
     let refused = ada.send_raw("PATCH", "/users/me", "application/json", change.to_string()).await;
     assert_eq!(refused.expect(403).detail(), "invalid credentials");

@@ -1,4 +1,4 @@
-//! `GET /users/me/events`: what has happened to one's account, and nobody else's.
+//! `GET /users/me/events`: the security events of the caller's account.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use crate::support::{Answer, PASSWORD, Persona, Setup, TestApp, longer_and_longe
 
 const ADA: &str = "ada@example.com";
 
-/// The events, the newest first, once they are so many: refusals are kept after they were answered.
+/// Returns the events, newest first, once there are `count` of them. The service stores events of
+/// rejected requests after the response.
 async fn events(caller: &Persona<'_>, count: usize) -> Vec<String> {
     let kept = || async { caller.get("/users/me/events").await.expect(200).json() };
     let mut events = kept().await;
@@ -83,7 +84,7 @@ async fn event_shows_time_and_client_ip() {
     assert_eq!(events, expected);
 }
 
-/// What cannot be kept is no reason to refuse what was done.
+/// A failed write of the event must not fail the login.
 #[tokio::test]
 async fn login_whose_event_cannot_be_stored_succeeds() {
     let app = TestApp::set_up(Setup::default()).await;
@@ -93,7 +94,7 @@ async fn login_whose_event_cannot_be_stored_succeeds() {
     app.log_in(ADA, "wrong").await.expect(403);
 }
 
-/// Else whoever has stolen a token would leave before the answer, and nobody would know what was done.
+/// Otherwise a thief could disconnect before the response and leave no trace in the events.
 #[tokio::test]
 async fn action_of_disconnected_client_is_recorded() {
     let app = TestApp::start().await;
@@ -111,12 +112,12 @@ async fn action_of_disconnected_client_is_recorded() {
     for (name, caller) in callers {
         while caller.get("/users/me").await.status == 401 {
             let again = app.log_in(&format!("{name}@example.com"), PASSWORD).await.expect(200);
-            // Signing out may be on its way still, and end this token too.
+            // The logout may still be in flight and revoke this token too.
             let events = app.with_token(&token(&again)).get("/users/me/events").await;
             if events.text().contains("signed_out") {
                 break;
             }
-            assert!(Instant::now() < end, "{name} was signed out, and it is no event");
+            assert!(Instant::now() < end, "no event for the logout of {name}");
         }
     }
 }

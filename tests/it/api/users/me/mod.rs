@@ -20,6 +20,7 @@ mod events;
 
 use crate::support::Answer;
 
+/// Returns the access token of a login or of an account change.
 pub(in crate::api) fn token(answer: &Answer) -> String {
     assert_eq!(answer.json()["token_type"], "bearer");
     answer.json()["access_token"].as_str().unwrap().to_owned()

@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 use super::token;
 use crate::support::{Answer, PASSWORD, TestApp, at_once};
 
-const ANOTHER: &str = "94 moss anchors";
+const NEW_PASSWORD: &str = "94 moss anchors";
 
 #[tokio::test]
 async fn changed_password_replaces_the_old_one() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let elsewhere = app.with_token(&token(&app.log_in("ada@example.com", PASSWORD).await));
-    let answer = ada.change_password(PASSWORD, ANOTHER).await.expect(200);
+    let answer = ada.change_password(PASSWORD, NEW_PASSWORD).await.expect(200);
     assert_eq!(answer.json().as_object().unwrap().len(), 2);
     app.with_token(&token(&answer)).get("/users/me").await.expect(200);
     for caller in [&ada, &elsewhere] {
         caller.get("/users/me").await.expect(401);
     }
     app.log_in("ada@example.com", PASSWORD).await.expect(403);
-    let login = app.log_in("ada@example.com", ANOTHER).await.expect(200);
+    let login = app.log_in("ada@example.com", NEW_PASSWORD).await.expect(200);
     app.with_token(&token(&login)).get("/users/me").await.expect(200);
     bob.get("/users/me").await.expect(200);
     app.log_in("bob@example.com", PASSWORD).await.expect(200);
@@ -30,7 +30,7 @@ async fn change_with_wrong_password_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for wrong in ["", "wrong", &PASSWORD.to_uppercase(), &"x".repeat(5000)] {
-        let refused = ada.change_password(wrong, ANOTHER).await.expect(403);
+        let refused = ada.change_password(wrong, NEW_PASSWORD).await.expect(403);
         assert_eq!(refused.text(), json!({"detail": "invalid credentials"}).to_string());
         let change = json!({"email": "countess@example.com", "current_password": wrong});
         let change = change.to_string();
@@ -40,7 +40,7 @@ async fn change_with_wrong_password_is_rejected() {
     app.log_in("ada@example.com", PASSWORD).await.expect(200);
 }
 
-/// In the reference's words, and without the passwords.
+/// The error types are those of the reference service.
 #[tokio::test]
 async fn invalid_change_is_reported_without_passwords() {
     let app = TestApp::start().await;
@@ -73,9 +73,9 @@ async fn invalid_change_is_reported_without_passwords() {
 async fn concurrent_changes_with_one_token_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
-    let answers = at_once((0..12).map(|_| ada.change_password(PASSWORD, ANOTHER))).await;
+    let answers = at_once((0..12).map(|_| ada.change_password(PASSWORD, NEW_PASSWORD))).await;
     let changed: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 200).collect();
-    // The others' password or token had ended by then.
+    // By then the first change has replaced the password and revoked the token.
     let refused = |answer: &&Answer| answer.status == 401 || answer.status == 403;
     assert_eq!((changed.len(), answers.iter().filter(refused).count()), (1, 11));
     app.with_token(&token(changed[0])).get("/users/me").await.expect(200);

@@ -1,10 +1,11 @@
-//! `/users/me/sessions`, and `POST /login` with `scope=offline_access` and `grant_type=refresh_token`.
+//! `/users/me/sessions`, and refresh tokens: `POST /login` with `scope=offline_access` or with
+//! `grant_type=refresh_token`.
 
 use serde_json::{Value, json};
 
 use crate::support::{Answer, FORM, PASSWORD, TestApp, at_once, longer_and_longer, within_turns};
 
-const ADDRESS: &str = "ada@example.com";
+const EMAIL: &str = "ada@example.com";
 
 fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
     answer[name].as_str().unwrap()
@@ -26,7 +27,7 @@ fn assert_refused(answer: &Answer) {
 async fn login_with_offline_access_returns_a_refresh_token() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let plain = app.log_in(ADDRESS, PASSWORD).await.expect(200).json();
+    let plain = app.log_in(EMAIL, PASSWORD).await.expect(200).json();
     assert_eq!(plain.as_object().unwrap().len(), 2);
     for (scope, lasts) in [
         ("offline_access", true),
@@ -36,7 +37,7 @@ async fn login_with_offline_access_returns_a_refresh_token() {
         ("OFFLINE_ACCESS", false),
     ] {
         let form = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([("username", ADDRESS), ("password", PASSWORD), ("scope", scope)])
+            .extend_pairs([("username", EMAIL), ("password", PASSWORD), ("scope", scope)])
             .finish();
         let answer = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
         let body = answer.json();
@@ -55,7 +56,7 @@ async fn login_with_offline_access_returns_a_refresh_token() {
 async fn session_outlives_its_access_tokens() {
     let app = TestApp::start().await;
     let id = app.sign_up("ada").await;
-    let mut login = app.stay_signed_in(ADDRESS).await;
+    let mut login = app.stay_signed_in(EMAIL).await;
     for _ in 0..3 {
         app.clock.advance(3600);
         let expired = app.with_token(text(&login, "access_token"));
@@ -69,12 +70,13 @@ async fn session_outlives_its_access_tokens() {
     }
 }
 
-/// Two tabs, or an answer that was lost: each gets the same successor, which is good.
+/// Two tabs may refresh together, and a response may get lost. Each caller gets the same valid
+/// successor.
 #[tokio::test]
 async fn concurrent_refreshes_return_the_same_successor() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(ADDRESS).await;
+    let login = app.stay_signed_in(EMAIL).await;
     let token = text(&login, "refresh_token");
     let answers = at_once((0..8).map(|_| app.refresh(token))).await;
     let mut tokens: Vec<String> = answers.iter().map(refresh_token).collect();
@@ -89,12 +91,13 @@ async fn concurrent_refreshes_return_the_same_successor() {
     app.refresh(&tokens[0]).await.expect(200);
 }
 
-/// The first answer was lost, and when it was asked for again the database failed: that was in time.
+/// The first response is lost, and the database fails during the retries. Because the first retry
+/// was within the reuse interval, a later one counts as in time.
 #[tokio::test]
 async fn refresh_interrupted_by_server_error_can_be_retried() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(ADDRESS).await;
+    let login = app.stay_signed_in(EMAIL).await;
     let token = text(&login, "refresh_token");
     let next = refresh_token(&app.refresh(token).await.expect(200));
     for _ in 0..2 {
@@ -105,17 +108,17 @@ async fn refresh_interrupted_by_server_error_can_be_retried() {
     }
     app.clock.advance(100);
     assert_eq!(refresh_token(&app.refresh(token).await.expect(200)), next);
-    // Once it is answered it is as any other.
+    // After this response the token is like any other rotated token.
     assert_refused(&app.refresh(token).await);
     assert_refused(&app.refresh(&next).await);
 }
 
-/// Nor is it one that a thief makes of a part of the token, for the whole to be good longer.
+/// A thief must not extend the retry of a token by sending an altered copy of it.
 #[tokio::test]
 async fn interrupted_refresh_with_altered_token_extends_no_retry() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(ADDRESS).await;
+    let login = app.stay_signed_in(EMAIL).await;
     let token = text(&login, "refresh_token");
     app.refresh(token).await.expect(200);
     app.execute("ALTER TABLE sessions RENAME TO lost");
@@ -126,13 +129,13 @@ async fn interrupted_refresh_with_altered_token_extends_no_retry() {
     assert_refused(&app.refresh(token).await);
 }
 
-/// To leave before the answer brings a thief nothing.
+/// A thief gains no time by disconnecting before the response.
 #[tokio::test]
 async fn refresh_of_disconnected_client_extends_no_retry() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     for turns in longer_and_longer() {
-        let login = app.stay_signed_in(ADDRESS).await;
+        let login = app.stay_signed_in(EMAIL).await;
         let token = text(&login, "refresh_token");
         app.refresh(token).await.expect(200);
         app.clock.advance(9);
@@ -144,13 +147,13 @@ async fn refresh_of_disconnected_client_extends_no_retry() {
     }
 }
 
-/// Whoever comes second, thief or owner, ends the session for both.
+/// The second use, by the thief or by the owner, revokes the session for both.
 #[tokio::test]
 async fn reused_refresh_token_revokes_the_session() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let other = app.stay_signed_in(ADDRESS).await;
-    let login = app.stay_signed_in(ADDRESS).await;
+    let other = app.stay_signed_in(EMAIL).await;
+    let login = app.stay_signed_in(EMAIL).await;
     let stolen = text(&login, "refresh_token");
     let thief = refresh_token(&app.refresh(stolen).await.expect(200));
     app.clock.advance(11);
@@ -183,9 +186,9 @@ async fn sessions_are_listed_and_revoked_only_by_their_owner() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     assert_eq!(ada.get("/users/me/sessions").await.expect(200).json(), json!([]));
-    let first = app.stay_signed_in(ADDRESS).await;
+    let first = app.stay_signed_in(EMAIL).await;
     app.clock.advance(1);
-    let second = app.stay_signed_in(ADDRESS).await;
+    let second = app.stay_signed_in(EMAIL).await;
     let listed = ada.get("/users/me/sessions").await.expect(200);
     assert!(!listed.text().contains("hash") && !listed.text().contains("salt"));
     let listed = listed.json();
@@ -209,7 +212,7 @@ async fn sessions_are_listed_and_revoked_only_by_their_owner() {
     ada.delete("/users/me/sessions").await.expect(204);
     ada.delete("/users/me/sessions").await.expect(204);
     assert_refused(&app.refresh(&refresh_token(&second)).await);
-    // The access token is not the session's.
+    // The access token does not belong to the session, so it stays valid.
     ada.get("/users/me").await.expect(200);
 }
 
@@ -217,7 +220,7 @@ async fn sessions_are_listed_and_revoked_only_by_their_owner() {
 async fn session_shows_the_user_agent_of_its_login() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
-    let form = format!("username={ADDRESS}&password=plum+lantern+83+quay&scope=offline_access");
+    let form = format!("username={EMAIL}&password=plum+lantern+83+quay&scope=offline_access");
     for (agent, shown) in [
         (&b"curl/8.5.0"[..], "curl/8.5.0".to_owned()),
         ("Zürich".as_bytes(), "Zürich".to_owned()),
@@ -237,26 +240,26 @@ async fn session_shows_the_user_agent_of_its_login() {
 async fn invalid_refresh_token_is_rejected() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(ADDRESS).await;
+    let login = app.stay_signed_in(EMAIL).await;
     let good = text(&login, "refresh_token");
     let access = text(&login, "access_token");
     for token in ["x", &good[1..], &format!("{good}AAAA"), access, &"A".repeat(75), "\0"] {
         assert_refused(&app.refresh(token).await);
     }
-    // A refresh token is no access token.
+    // A refresh token is not accepted as an access token.
     app.with_token(good).get("/users/me").await.expect(401);
-    // Without one the form is the reference's, and does not fit.
+    // Without a refresh token the form is that of a password login, and fails validation.
     let missing = app.refresh("").await.expect(422).json();
     assert_eq!(missing["detail"][0]["loc"], json!(["body", "grant_type"]));
     app.refresh(good).await.expect(200);
 }
 
-/// Neither in the database nor, therefore, in a copy of it.
+/// A thief of the database or of a copy finds no token.
 #[tokio::test]
 async fn refresh_tokens_are_not_stored() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(ADDRESS).await;
+    let login = app.stay_signed_in(EMAIL).await;
     let next = app.refresh(text(&login, "refresh_token")).await.expect(200);
     for token in [text(&login, "refresh_token"), &refresh_token(&next)] {
         let bytes =
