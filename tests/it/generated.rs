@@ -1,6 +1,6 @@
-//! What is made from the code and committed, so that a change of it is seen in a review.
+//! Compares committed files with what the code generates, so that a review shows each change.
 //!
-//! `UPDATE_GENERATED=1 cargo test generated` writes the files anew.
+//! `UPDATE_GENERATED=1 cargo test generated` rewrites the files.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use post_api::api::openapi;
 use post_api::config;
 use serde_json::Value;
 
-/// Paths that are served and not described: the description itself, and its pages.
+/// Paths that the document leaves out: the document itself, and the documentation pages.
 const UNDESCRIBED: [&str; 5] =
     ["/docs", "/docs/oauth2-redirect", "/docs/{file}", "/openapi.json", "/redoc"];
 
@@ -37,7 +37,7 @@ fn procfile() {
     compare("Procfile", &config::procfile());
 }
 
-/// The route page and the document know the same paths.
+/// The route page (`src/api/mod.rs`) and the document have the same paths.
 #[test]
 fn every_route_is_described() {
     let page = include_str!("../../src/api/mod.rs");
@@ -49,7 +49,7 @@ fn every_route_is_described() {
         .collect();
     let document = document();
     let described = document["paths"].as_object().unwrap().keys();
-    // The reference describes the vote route with its slash.
+    // The reference service documents the vote route with a trailing slash.
     let mut described: Vec<String> =
         described.map(|path| path.trim_end_matches('/').to_owned()).collect();
     routed.sort();
@@ -57,7 +57,8 @@ fn every_route_is_described() {
     assert_eq!(routed, described);
 }
 
-/// Every operation says how it can fail when the fault is ours, and names itself.
+/// Every operation has a unique ID, a summary and described responses. If it uses the store, it
+/// documents 503.
 #[test]
 fn every_operation_is_complete() {
     let document = document();
@@ -65,16 +66,13 @@ fn every_operation_is_complete() {
     for (path, method, operation) in operations(&document) {
         let place = format!("{method} {path}");
         let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{place}"));
-        assert!(names.insert(name.to_owned()), "{place}: {name} is taken");
+        assert!(names.insert(name.to_owned()), "{place}: duplicate operation ID {name}");
         assert!(operation["summary"].is_string(), "{place} has no summary");
         let responses = operation["responses"].as_object().unwrap();
         assert!(responses.values().all(|response| response["description"].is_string()), "{place}");
-        // They wait for nothing.
+        // These two routes use no store, so they cannot be overloaded.
         if !["/livez", "/.well-known/jwks.json"].contains(&path) {
-            assert!(
-                responses.contains_key("503"),
-                "{place} does not say that it can be overloaded"
-            );
+            assert!(responses.contains_key("503"), "{place} does not document 503");
         }
     }
 }
@@ -93,7 +91,7 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     found
 }
 
-/// Operation, method, path, whether a token is needed, and every status.
+/// Returns one line per operation: path, method, token requirement, operation ID, statuses.
 fn routes_table() -> String {
     let document = document();
     let mut lines: Vec<String> = operations(&document)
@@ -131,6 +129,6 @@ fn compare(file: &str, made: &str) {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == made,
-        "{file} is not what the code makes: run `UPDATE_GENERATED=1 cargo test generated` and look at the difference",
+        "{file} is out of date: run `UPDATE_GENERATED=1 cargo test generated` and review the difference",
     );
 }

@@ -1,42 +1,42 @@
-//! Every test that needs more than one room of the service, in one binary: laid out like the
-//! URLs, then like the rooms.
+//! Every test that needs more than one module of the service, in one binary.
+//!
+//! The tests of the API are laid out like the URLs, the others like the modules of `src/`.
 
-// Tells the lints that everything here is a test.
 #![cfg(test)]
 #![expect(clippy::string_slice, reason = "a slice that does not fit fails its test, as it should")]
 #![expect(
     unreachable_pub,
-    reason = "nobody imports a test binary: `pub` is for other modules of it"
+    reason = "no crate imports a test binary: `pub` is for its other modules"
 )]
 
-/// What tests are made with: a service in process or in a process of its own, and its callers.
+/// Shared by all tests: the service in process or as a process, and its callers.
 mod support;
 
 /// The API, by path.
 mod api;
 
-/// The contract of `store`, held against every store by name.
+/// The storage contract, run against every store.
 mod store;
 
-/// Rules of the domain that are recorded in tables.
+/// Domain rules, compared with recorded tables.
 mod domain;
 
 /// Settings.
 mod config;
 
-/// The service as a process: start, limits, drain, kill.
+/// The service as a process: start, limits, shutdown, kill.
 mod process;
 
-/// The promises, attacked for as long as one likes.
+/// Stress tests: attacks on every guarantee, for a chosen time.
 mod proof;
 
-/// The command line.
+/// The commands.
 mod cli;
 
 /// The documentation pages in a real browser.
 mod browser;
 
-/// What is generated and committed: documents, tables, examples.
+/// Generated files that are committed: documents, tables, examples.
 mod generated;
 
 /// Rules for the source tree: layers, files, links and wording.

@@ -1,5 +1,5 @@
-"""Who asks, for Schemathesis: an account; and whoever asks to be deleted is somebody made for it, so
-that what the account has made stays. The service is told in $API.
+"""Accounts for Schemathesis. All requests use one account, but each deletion of an account uses a
+new one, so that the data of the first account stays. $API is the URL of the service.
 """
 
 import json
@@ -12,7 +12,7 @@ import schemathesis
 
 API = os.environ["API"]
 PASSWORD = "plum lantern 83 quay"
-# Seconds after which the account logs in again: its token is valid for half an hour.
+# Seconds until the account logs in again. Its token is valid for 30 minutes.
 RENEWAL = 600
 
 
