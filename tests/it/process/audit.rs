@@ -1,5 +1,6 @@
-//! What the operator's log has of what happens to accounts: who, what, how it ended and from where, and
-//! no secret. What an account is shown itself is the API's (`api::audit`).
+//! Account actions in the operator's log: user, event, outcome and client IP, without secrets.
+//!
+//! Not here: the events that users can read, see `api/users/me/events.rs`.
 
 use serde_json::{Value, json};
 
@@ -8,10 +9,10 @@ use crate::support::{Answer, FORM, PASSWORD, Service};
 const WRONG: &str = "a-wrong-password";
 const NEW: &str = "94 moss anchors";
 
-/// The address of the client, as a proxy tells it that is trusted.
+/// The client IP, as the trusted proxy reports it.
 const CLIENT: &str = "203.0.113.7";
 
-/// Sends a request in the name of the client, under this id.
+/// Sends a request of the client with this request ID.
 fn send(service: &Service, id: &str, line: &str, token: &str, media: &str, body: &str) -> Answer {
     service.connect().exchange(format!(
         "{line} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
@@ -38,8 +39,9 @@ fn field(answer: &Answer, name: &str) -> String {
     answer.json()[name].as_str().unwrap().to_owned()
 }
 
-/// One of each kind, the name of which is the request's id, and the secrets that were in them.
-fn happen(service: &Service) -> Vec<String> {
+/// Sends one request for each kind of event. The request ID is the name of the event. Returns the
+/// tokens that the requests used.
+fn perform_actions(service: &Service) -> Vec<String> {
     let ada = json!({"email": "ada@example.com", "password": PASSWORD});
     let bob = json!({"email": "bob@example.com", "password": PASSWORD});
     call(service, "signed_up", "POST /users", "", &ada).expect(201);
@@ -63,8 +65,8 @@ fn happen(service: &Service) -> Vec<String> {
         let next = field(&form(service, "session_continued", &fields).expect(200), "refresh_token");
         tokens.push(next);
     }
-    let spent = [("grant_type", "refresh_token"), ("refresh_token", tokens[2].as_str())];
-    form(service, "refresh_token_reused", &spent).expect(400);
+    let rotated = [("grant_type", "refresh_token"), ("refresh_token", tokens[2].as_str())];
+    form(service, "refresh_token_reused", &rotated).expect(400);
     let unknown = [("grant_type", "refresh_token"), ("refresh_token", "of-no-session")];
     form(service, "refresh_refused", &unknown).expect(400);
     let changed = call(service, "password_changed", path, &token, &change(PASSWORD)).expect(200);
@@ -81,7 +83,7 @@ fn account_actions_are_logged_without_secrets() {
         ("LOG_FORMAT", "json"),
         ("ACCESS_LOG", "on"),
     ]);
-    let tokens = happen(&service);
+    let tokens = perform_actions(&service);
     service.terminate();
     assert!(service.wait().success());
     let said = service.last_words();
@@ -100,7 +102,7 @@ fn account_actions_are_logged_without_secrets() {
         "password_changed",
         "signed_out",
     ] {
-        let [line] = of_request(event)[..] else { panic!("not one line of {event}: {said}") };
+        let [line] = of_request(event)[..] else { panic!("expected one line for {event}: {said}") };
         let is_refusal = event.ends_with("refused") || event.ends_with("reused");
         assert_eq!(line["event"], event, "{line}");
         assert_eq!(line["outcome"], if is_refusal { "refused" } else { "done" }, "{line}");
@@ -108,14 +110,14 @@ fn account_actions_are_logged_without_secrets() {
         assert_eq!(line["client"], CLIENT, "{line}");
         assert_eq!(line["level"], "INFO", "{line}");
     }
-    let goings_on = of_request("session_continued");
-    assert_eq!(goings_on.len(), 2, "{said}");
-    for line in goings_on {
+    let refreshes = of_request("session_continued");
+    assert_eq!(refreshes.len(), 2, "{said}");
+    for line in refreshes {
         assert_eq!((&line["event"], &line["user"]), (&json!("session_continued"), &json!(1)));
     }
-    // Of an address or a token that is nobody's nothing is known, and it is not repeated.
+    // For an unknown e-mail or token the log has no user and does not echo the input.
     for (id, event) in [("of-nobody", "login_refused"), ("refresh_refused", "refresh_refused")] {
-        let [line] = of_request(id)[..] else { panic!("not one line of {id}: {said}") };
+        let [line] = of_request(id)[..] else { panic!("expected one line for {id}: {said}") };
         assert_eq!((&line["event"], &line["user"]), (&json!(event), &Value::Null), "{line}");
         assert_eq!((&line["outcome"], &line["client"]), (&json!("refused"), &json!(CLIENT)));
     }
@@ -126,7 +128,7 @@ fn account_actions_are_logged_without_secrets() {
     }
 }
 
-/// The id of the request that the line belongs to.
+/// Returns the request ID of the line.
 fn id_of(line: &Value) -> &str {
     line["span"]["id"].as_str().unwrap_or_default()
 }

@@ -1,5 +1,6 @@
-//! Large request bodies have a bound together, from their first piece until their request is answered;
-//! small ones do not, nor what nobody reads.
+//! The memory limit of all large request bodies together, from their first chunk to the response.
+//!
+//! Small bodies and unread bodies do not count.
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ async fn publish(author: &Persona<'_>, length: usize) -> Answer {
     author.post("/posts", &json!({"title": "title", "content": "x".repeat(length)})).await
 }
 
-/// A body that comes piece by piece.
+/// Returns a body, and the sender of its chunks.
 fn body() -> (mpsc::Sender<Bytes>, Body) {
     let (pieces, receiver) = mpsc::channel(1);
     let pieces_to_come = futures_util::stream::unfold(receiver, async |mut receiver| {
@@ -42,8 +43,8 @@ fn body() -> (mpsc::Sender<Bytes>, Body) {
     (pieces, Body::from_stream(pieces_to_come.map(Ok::<_, std::convert::Infallible>)))
 }
 
-/// A post of which the piece was read, and that waits for the rest.
-async fn begin(
+/// Starts to create a post: the service has read `piece` and waits for the rest.
+async fn start_upload(
     app: &TestApp,
     author: &Persona<'_>,
     piece: Vec<u8>,
@@ -53,7 +54,7 @@ async fn begin(
     let asked = tokio::spawn(app.routes().oneshot(request.body(body).unwrap()));
     let asked = tokio::spawn(async { asked.await.unwrap().unwrap() });
     pieces.send(piece.into()).await.unwrap();
-    // There is a place for this one when the other was read.
+    // The channel holds one chunk, so it accepts this one after the service has read the first.
     pieces.send(Bytes::new()).await.unwrap();
     (pieces, asked)
 }
@@ -63,14 +64,14 @@ async fn large_bodies_share_one_memory_limit() {
     let app = start(200 * KIB).await;
     let ada = app.signed_in("ada").await;
     let beginning = format!(r#"{{"title": "title", "content": "{}"#, "x".repeat(150 * KIB));
-    let (pieces, held) = begin(&app, &ada, beginning.into()).await;
+    let (pieces, held) = start_upload(&app, &ada, beginning.into()).await;
 
     let refusal = publish(&ada, 100 * KIB).await.expect(503);
     assert_eq!(refusal.detail(), "the service is overloaded, try again later");
     assert_eq!(refusal.header("retry-after"), "2");
     publish(&ada, 50 * KIB).await.expect(201);
     publish(&ada, KIB).await.expect(201);
-    // Whoever has no token is told so, whatever they send.
+    // Without a token the body is not read, so it needs no memory.
     publish(&app.anonymous(), 100 * KIB).await.expect(401);
 
     pieces.send(Bytes::from_static(b"\"}")).await.unwrap();
@@ -83,10 +84,10 @@ async fn large_bodies_share_one_memory_limit() {
 async fn body_of_disconnected_client_releases_its_memory() {
     let app = start(200 * KIB).await;
     let ada = app.signed_in("ada").await;
-    let (pieces, held) = begin(&app, &ada, vec![b' '; 150 * KIB]).await;
+    let (pieces, held) = start_upload(&app, &ada, vec![b' '; 150 * KIB]).await;
     publish(&ada, 100 * KIB).await.expect(503);
     drop(pieces);
-    assert_eq!(held.await.unwrap().status(), 422, "cut short");
+    assert_eq!(held.await.unwrap().status(), 422, "the body is incomplete");
     publish(&ada, 100 * KIB).await.expect(201);
 }
 
@@ -102,7 +103,7 @@ async fn small_bodies_need_no_memory_permit() {
     }
 }
 
-/// A handler works with what was read.
+/// The handler still uses the body after it has read it.
 #[tokio::test]
 async fn body_memory_is_held_until_the_response() {
     let answers = Arc::new(Semaphore::new(0));
@@ -126,7 +127,7 @@ async fn body_memory_is_held_until_the_response() {
         tokio::spawn(routes.clone().oneshot(request))
     };
     let first = send(150 * KIB);
-    // In one thread each has its turn: the first one waits in its handler.
+    // On one thread each task gets its turn, so the first request now waits in its handler.
     tokio::task::yield_now().await;
     assert_eq!(send(100 * KIB).await.unwrap().unwrap().status(), 503);
     answers.add_permits(2);

@@ -1,5 +1,5 @@
-//! A disk without room: here the bound on the size of a file that a process may write, which
-//! fails its writes in the same places.
+//! A full disk, simulated by a limit on the file size of the process. Writes fail in the same
+//! places.
 
 use std::process::Command;
 
@@ -8,15 +8,18 @@ use tempfile::TempDir;
 
 use crate::support::{PASSWORD, Service, Wire};
 
-/// Blocks of 512 bytes: the empty database fits with some room.
-const ROOM: u32 = 1024;
+/// In blocks of 512 bytes. The empty database fits, and some posts.
+const FILE_SIZE_LIMIT: u32 = 1024;
 
-fn start_in_little_room(folder: &TempDir) -> Service {
+fn start_with_file_size_limit(folder: &TempDir) -> Service {
     let service = Service::command(folder.path());
     let mut command = Command::new("sh");
-    // Without the signal the write fails as it does on a full disk.
+    // The signal is ignored, so that the write fails like on a full disk.
     command
-        .args(["-c", &format!("trap '' XFSZ; ulimit -S -f {ROOM}; exec \"$0\" --port 0")])
+        .args([
+            "-c",
+            &format!("trap '' XFSZ; ulimit -S -f {FILE_SIZE_LIMIT}; exec \"$0\" --port 0"),
+        ])
         .arg(service.get_program())
         .current_dir(folder.path())
         .env_clear()
@@ -42,7 +45,7 @@ fn sign_up(wire: &mut Wire) -> String {
 #[test]
 fn writes_on_full_disk_get_503_while_reads_succeed() {
     let folder = TempDir::new().unwrap();
-    let service = start_in_little_room(&folder);
+    let service = start_with_file_size_limit(&folder);
     let mut wire = service.connect();
     let token = sign_up(&mut wire);
     let post = json!({"title": "large", "content": "x".repeat(50_000)});
@@ -53,7 +56,7 @@ fn writes_on_full_disk_get_503_while_reads_succeed() {
             break answer;
         }
         written += 1;
-        assert!(written < 100, "the room does not end");
+        assert!(written < 100, "the disk never gets full");
     };
     assert!(written > 0);
     assert_eq!(refusal.header("retry-after"), "2");

@@ -1,11 +1,11 @@
-//! Clients that hold a connection and do nothing with it: that do not read what they asked for, or
-//! ask for nothing more.
+//! Clients that hold a connection without using it: they do not read their responses, or send no
+//! further request.
 
 use std::time::Duration;
 
 use post_api::server::Limits;
 
-use super::limits::wait_for_a_place;
+use super::limits::wait_for_permit;
 use crate::support::frames::{END_HEADERS, END_STREAM, Kind, PREFACE, frame, request_fields};
 use crate::support::{Served, TestApp};
 
@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_millis(200);
 /// More than a megabyte.
 const LARGE: &str = "/docs/swagger-ui-bundle.js";
 
-/// As often as the kernel cannot keep it for a client that does not read.
+/// So many responses do not fit into the socket buffers of the kernel.
 const OFTEN: usize = 20;
 
 async fn serve(limits: Limits) -> (TestApp, Served) {
@@ -29,25 +29,25 @@ async fn unread_response_releases_its_connection_permit() {
     let (_app, served) = serve(limits).await;
     let mut wire = served.connect();
     wire.send(format!("GET {LARGE} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(OFTEN));
-    wait_for_a_place(&served);
+    wait_for_permit(&served);
     drop(wire);
 }
 
-/// Whoever talks on does not need to read for it.
+/// Frames that the client sends do not count as reading.
 #[tokio::test]
 async fn unread_http_2_response_closes_the_connection_despite_other_frames() {
     let limits = Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() };
     let (_app, served) = serve(limits).await;
     let mut wire = served.connect();
     wire.send(PREFACE);
-    // The largest windows, so that only the network holds the answers up.
+    // With the largest windows only the network can delay the responses.
     wire.send(frame(Kind::Settings, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]));
     wire.send(frame(Kind::WindowUpdate, 0, 0, &[0x7f, 0, 0, 0]));
     let fields = request_fields("GET", LARGE);
     for request in (1..).step_by(2).take(OFTEN) {
         wire.send(frame(Kind::Headers, END_STREAM | END_HEADERS, request, &fields));
     }
-    // It needs no answer.
+    // A PRIORITY frame needs no response.
     let chatter = frame(Kind::Priority, 0, 1, &[0, 0, 0, 0, 1]);
     let mut sent = 0;
     while wire.try_send(&chatter).is_ok() {
@@ -55,10 +55,10 @@ async fn unread_http_2_response_closes_the_connection_despite_other_frames() {
         sent += 1;
         assert!(sent < 2000, "the connection stays open");
     }
-    wait_for_a_place(&served);
+    wait_for_permit(&served);
 }
 
-/// It answers pings, as any client does.
+/// The client answers pings, so the connection is alive.
 #[tokio::test]
 async fn idle_http_2_connection_is_closed() {
     let limits = Limits { head_timeout: SHORT / 4, idle_timeout: SHORT, ..Limits::default() };

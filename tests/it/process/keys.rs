@@ -1,4 +1,4 @@
-//! Keys that are changed: whose tokens go on, and whose end.
+//! Key rotation: which tokens stay valid and which do not.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn log_in(service: &Service) -> String {
     service.log_in("ada@example.com")
 }
 
-fn is_taken(service: &Service, token: &str) -> bool {
+fn is_accepted(service: &Service, token: &str) -> bool {
     let answer = service.connect().call("GET", "/users/me", token, None).unwrap();
     assert!(answer.status == 200 || answer.status == 401, "{answer:?}");
     answer.status == 200
@@ -46,8 +46,8 @@ fn rotated_secret_signs_after_a_restart_and_old_tokens_stay_valid() {
     let old = log_in(&first);
     assert_eq!(header(&old), json!({"typ": "JWT", "alg": "HS256"}));
     rotate(folder.path(), &[]);
-    // Who runs goes on with what it has.
-    assert!(is_taken(&first, &old));
+    // The running process keeps its keys.
+    assert!(is_accepted(&first, &old));
     let between = log_in(&first);
     assert_eq!(header(&between), header(&old));
     drop(first);
@@ -56,20 +56,20 @@ fn rotated_secret_signs_after_a_restart_and_old_tokens_stay_valid() {
     let new = log_in(&second);
     assert!(header(&new)["kid"].is_string(), "{new}");
     for token in [&old, &between, &new] {
-        assert!(is_taken(&second, token), "{token}");
+        assert!(is_accepted(&second, token), "{token}");
     }
     rotate(folder.path(), &["--drop-old"]);
-    assert!(is_taken(&second, &old));
+    assert!(is_accepted(&second, &old));
     drop(second);
 
     let third = Service::start_in(folder.path(), &[]);
     for token in [&old, &between, &new] {
-        assert!(!is_taken(&third, token), "{token}");
+        assert!(!is_accepted(&third, token), "{token}");
     }
-    assert!(is_taken(&third, &log_in(&third)));
+    assert!(is_accepted(&third, &log_in(&third)));
 }
 
-/// The README's drill as settings, each step on a process of its own that has the same database.
+/// Runs each rotation step of `docs/keys.md` in its own process, on the same database.
 #[test]
 fn tokens_stay_valid_between_neighbouring_rotation_steps() {
     let folder = TempDir::new().unwrap();
@@ -84,17 +84,17 @@ fn tokens_stay_valid_between_neighbouring_rotation_steps() {
         steps.iter().map(|step| Service::start_in(folder.path(), step)).collect();
     sign_up(&replicas[0]);
     let tokens: Vec<String> = replicas.iter().map(log_in).collect();
-    // Neighbours run at the same time; the others do not know each other.
+    // During a rollout only neighbouring steps run at the same time.
     for (signer, token) in tokens.iter().enumerate() {
         for (place, replica) in replicas.iter().enumerate() {
             let is_neighbour = signer.abs_diff(place) <= 1;
-            assert!(is_taken(replica, token) || !is_neighbour, "{signer} at {place}");
+            assert!(is_accepted(replica, token) || !is_neighbour, "{signer} at {place}");
         }
     }
-    assert!(!is_taken(&replicas[3], &tokens[0]) && !is_taken(&replicas[0], &tokens[3]));
+    assert!(!is_accepted(&replicas[3], &tokens[0]) && !is_accepted(&replicas[0], &tokens[3]));
 }
 
-/// The key of before, alone beside the new ones, only verifies.
+/// If `SECRET_KEYS` is set, `SECRET_KEY` only verifies.
 #[test]
 fn secret_key_next_to_secret_keys_only_verifies() {
     let folder = TempDir::new().unwrap();
@@ -102,8 +102,8 @@ fn secret_key_next_to_secret_keys_only_verifies() {
     sign_up(&first);
     let old = log_in(&first);
     let second = Service::start_in(folder.path(), &[("SECRET_KEYS", NEW), ("SECRET_KEY", OLD)]);
-    assert!(is_taken(&second, &old));
-    assert!(!is_taken(&first, &log_in(&second)), "the new one signs");
+    assert!(is_accepted(&second, &old));
+    assert!(!is_accepted(&first, &log_in(&second)), "the old secret signs");
 }
 
 #[test]
@@ -114,13 +114,13 @@ fn key_pair_signs_and_publishes_its_public_key() {
     let service = Service::start_in(folder.path(), &environment);
     sign_up(&service);
     let token = log_in(&service);
-    assert!(is_taken(&service, &token));
+    assert!(is_accepted(&service, &token));
     let set = service.get("/.well-known/jwks.json").expect(200).json();
     assert_eq!(set["keys"][0]["kid"], header(&token)["kid"]);
-    assert!(!folder.path().join("data/secret_key").exists(), "no secret is made");
+    assert!(!folder.path().join("data/secret_key").exists(), "the service created a secret");
 }
 
-/// At the lowest level of the log as well, and while keys are read, shown and changed.
+/// The log is at its most detailed level, and the `settings` command shows the settings.
 #[test]
 fn keys_never_appear_in_output() {
     for environment in [
@@ -133,7 +133,7 @@ fn keys_never_appear_in_output() {
         settings.extend([("LOG_LEVEL", "trace"), ("ACCESS_LOG", "on")]);
         let mut service = Service::start(&settings);
         sign_up(&service);
-        assert!(is_taken(&service, &log_in(&service)));
+        assert!(is_accepted(&service, &log_in(&service)));
         service.get("/.well-known/jwks.json");
         let shown = Service::command(service.path())
             .arg("settings")

@@ -1,5 +1,5 @@
-//! Large answers: whole for whoever reads them, with a bound for all that nobody reads, and a time
-//! for each.
+//! Large responses: complete for clients that read them. All unread ones share a memory limit, and
+//! each has a time limit.
 
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,11 @@ use crate::support::{Answer, Persona, Served, Setup, TestApp};
 
 const LISTS: &str = "/posts?limit=1000";
 
-/// What a text takes that makes an answer large.
+/// Length of a text that makes a response large, in bytes.
 const LARGE: usize = 300 * 1024;
 
-/// Room for three lists that hold one such text.
-const ROOM: u32 = 1000 * 1024;
+/// Memory for three lists that contain one such text, in bytes.
+const MEMORY_LIMIT: u32 = 1000 * 1024;
 
 const LISTS_AT_ONCE: usize = 3;
 
@@ -34,7 +34,7 @@ async fn start(room: u32) -> TestApp {
     TestApp::set_up(Setup { large_responses, ..Setup::default() }).await
 }
 
-/// No piece of it is like another.
+/// Returns a text without repeated parts, so that a lost or reordered chunk shows.
 fn text(length: usize) -> String {
     (0..)
         .flat_map(|number: u32| format!("{number} ").into_bytes())
@@ -47,13 +47,13 @@ async fn publish(author: &Persona<'_>, length: usize) -> Answer {
     author.post("/posts", &json!({"title": "large", "content": text(length)})).await
 }
 
-/// An answer of which nothing is read yet.
+/// Sends the request, and returns the response with its body unread.
 async fn ask(app: &TestApp, author: &Persona<'_>, path: &str) -> Response {
     let request = author.request("GET", path).body(Body::empty()).unwrap();
     app.routes().oneshot(request).await.unwrap()
 }
 
-/// How reading it ends.
+/// Reads the body, and returns its length or the error.
 async fn end(response: Response) -> String {
     match response.into_body().collect().await {
         Ok(whole) => format!("{} bytes", whole.to_bytes().len()),
@@ -61,7 +61,7 @@ async fn end(response: Response) -> String {
     }
 }
 
-/// Of HTTP/2.
+/// An HTTP/2 client.
 struct Client {
     requests: h2::client::SendRequest<Bytes>,
     connection: JoinHandle<Result<(), h2::Error>>,
@@ -84,7 +84,7 @@ impl Client {
         (parts.status, parts.headers, body)
     }
 
-    /// Without a word.
+    /// Drops the connection without closing it properly.
     async fn end(self) {
         self.connection.abort();
         let _ = self.connection.await;
@@ -116,19 +116,19 @@ async fn large_list_is_complete_over_http_1_and_http_2() {
     let token = ada.token.as_deref().unwrap();
     let answer = served.connect().call("GET", LISTS, token, None).unwrap().expect(200);
     assert_eq!(answer.header("content-length"), length);
-    assert!(answer.body == whole.body, "another body over HTTP/1.1");
+    assert!(answer.body == whole.body, "the body differs over HTTP/1.1");
 
     let mut client = Client::connect(&served, 100_000).await;
     let (status, headers, body) = client.ask(token).await;
     assert_eq!((status.as_u16(), headers["content-length"].to_str().unwrap()), (200, &*length));
-    assert!(read(body).await == whole.body, "another body over HTTP/2");
+    assert!(read(body).await == whole.body, "the body differs over HTTP/2");
     let head = ada.head(LISTS).await.expect(200);
     assert_eq!((head.header("content-length"), head.body.len()), (&*length, 0));
 }
 
 #[tokio::test]
 async fn unread_http_2_lists_share_one_memory_limit() {
-    let app = start(ROOM).await;
+    let app = start(MEMORY_LIMIT).await;
     let ada = app.signed_in("ada").await;
     publish(&ada, LARGE).await.expect(201);
     let small = ada.write_post("small").await;
@@ -159,33 +159,33 @@ async fn unread_http_2_lists_share_one_memory_limit() {
     for client in clients {
         client.end().await;
     }
-    wait_for_room(&served, token);
+    wait_for_memory(&served, token);
 }
 
-/// There is some as soon as the service has seen the end of a connection.
+/// The service releases memory once it has noticed the end of a connection.
 #[track_caller]
-fn wait_for_room(served: &Served, token: &str) {
+fn wait_for_memory(served: &Served, token: &str) {
     let end = Instant::now() + Duration::from_mins(1);
     while served.connect().call("GET", LISTS, token, None).unwrap().status != 200 {
-        assert!(Instant::now() < end, "there is never room again");
+        assert!(Instant::now() < end, "the memory is never released");
     }
 }
 
 #[tokio::test]
 async fn list_not_read_in_time_expires() {
-    let app = start(ROOM).await;
+    let app = start(MEMORY_LIMIT).await;
     let ada = app.signed_in("ada").await;
     publish(&ada, LARGE).await.expect(201);
     let mut held = Vec::new();
     for _ in 0..LISTS_AT_ONCE {
         held.push(ask(&app, &ada, LISTS).await);
     }
-    // What was handed on is only a piece.
+    // The transport has got only the first chunk.
     let piece = held[0].body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
     assert!(piece.len() < LARGE / 10, "{}", piece.len());
-    let_pass(TIME * 9 / 10).await;
+    advance_clock(TIME * 9 / 10).await;
     assert_eq!(ask(&app, &ada, LISTS).await.status(), 503);
-    let_pass(TIME / 5).await;
+    advance_clock(TIME / 5).await;
     for _ in 0..2 * LISTS_AT_ONCE {
         ada.get(LISTS).await.expect(200);
     }
@@ -195,10 +195,10 @@ async fn list_not_read_in_time_expires() {
     }
 }
 
-/// Nothing of it is read, or only a part.
+/// The client disconnects before it reads, or after the first chunk.
 #[tokio::test]
 async fn list_of_disconnected_client_releases_memory_and_timer() {
-    let app = start(ROOM).await;
+    let app = start(MEMORY_LIMIT).await;
     let ada = app.signed_in("ada").await;
     let before = alive();
     publish(&ada, LARGE).await.expect(201);
@@ -208,7 +208,7 @@ async fn list_of_disconnected_client_releases_memory_and_timer() {
         drop(ask(&app, &ada, LISTS).await);
         response.body_mut().frame().await.unwrap().unwrap();
     }
-    // A task that was told to end does so when it has its turn.
+    // An aborted task ends when the runtime polls it.
     for _ in 0..1000 {
         if alive() <= before {
             return;
@@ -229,10 +229,10 @@ async fn response_larger_than_the_limit_takes_all_of_it() {
     ada.get(LISTS).await.expect(200);
 }
 
-/// Each of its characters takes six bytes.
+/// JSON encodes each of these characters in six bytes.
 #[tokio::test]
 async fn escaped_text_counts_with_its_encoded_size() {
-    let app = start(ROOM).await;
+    let app = start(MEMORY_LIMIT).await;
     let ada = app.signed_in("ada").await;
     let content = "\u{1}".repeat(100 * 1024);
     ada.post("/posts", &json!({"title": "large", "content": content})).await.expect(201);
@@ -244,7 +244,7 @@ async fn escaped_text_counts_with_its_encoded_size() {
     assert_eq!(ada.get(LISTS).await.expect(200).json()[0]["Post"]["content"], content);
 }
 
-/// Not "try again later": it was done.
+/// The write is committed, so 503 would make the client repeat it.
 #[tokio::test]
 async fn write_with_large_response_over_the_limit_still_gets_201() {
     let app = start(100 * 1024).await;
@@ -264,11 +264,11 @@ fn alive() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
-/// The store has threads of its own, for which only true time passes.
-async fn let_pass(time: Duration) {
+/// Advances the clock of the runtime. The store runs on its own threads, in real time.
+async fn advance_clock(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
-    // The store may answer so fast that nobody else has a turn.
+    // The store may answer so fast that no other task is polled.
     tokio::task::yield_now().await;
 }

@@ -1,5 +1,5 @@
-//! A service on PostgreSQL whose role may do what the README grants it, and nothing else: every route
-//! is served, and nothing of what only the owner of the tables may do is done.
+//! The service with only the grants of `docs/postgresql.md`: every route works, and the role has no
+//! right of the owner of the tables.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,11 @@ use tokio_postgres::error::SqlState;
 use crate::support::key_files::ED25519;
 use crate::support::{Answer, Cluster, FORM, PASSWORD, Service, TestDatabase};
 
-const README: &str = include_str!("../../../docs/postgresql.md");
+const POSTGRESQL_PAGE: &str = include_str!("../../../docs/postgresql.md");
 const ROUTES: &str = include_str!("../../../docs/routes.txt");
 
-/// A database that one role has migrated and another may serve; the URL of the latter.
+/// Migrates the database as its owner, and grants the serving role its rights. Returns the URL of
+/// the serving role.
 fn prepare(cluster: &Cluster, database: &TestDatabase<'_>) -> String {
     let name = database.name();
     let (owner, serving) = (format!("owner_of_{name}"), format!("serving_{name}"));
@@ -28,21 +29,21 @@ fn prepare(cluster: &Cluster, database: &TestDatabase<'_>) -> String {
     let mut upgrade = Service::command(folder.path());
     upgrade.args(["db", "upgrade", "--database-url", &url(&owner)]);
     assert!(upgrade.status().unwrap().success());
-    let rights = README.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    let rights = POSTGRESQL_PAGE.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
     let rights = rights.replace("DATABASE posts ", &format!("DATABASE {name} "));
     let rights = rights.replace("TO serving;", &format!("TO {serving};"));
     cluster.execute(name, &format!("SET ROLE {owner}; {rights}"));
     url(&serving)
 }
 
-/// The callers of a service, and the routes that have answered them well.
+/// A service, and the routes that have succeeded.
 struct Calls<'a> {
     service: &'a Service,
     served: BTreeSet<String>,
 }
 
 impl Calls<'_> {
-    /// As the list of routes has it: the number that is asked for stands for `{id}`.
+    /// Calls the route, and records it as `docs/routes.txt` writes it, with `{id}` for an ID.
     fn call(&mut self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
         let answer = self.service.connect().call(method, path, token, body).unwrap();
         assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
@@ -109,8 +110,8 @@ fn stay_signed_in(calls: &mut Calls<'_>, ada: &str) {
     calls.call("DELETE", "/users/me/sessions", ada, None);
 }
 
-/// What ends the account's tokens, and in the end the account.
-fn change_and_leave(calls: &mut Calls<'_>, ada: &str) {
+/// Changes password and e-mail, logs out and deletes the account.
+fn change_and_delete_account(calls: &mut Calls<'_>, ada: &str) {
     let other = "plum lantern 83 quay";
     let change = json!({"current_password": PASSWORD, "new_password": other});
     let changed = calls.call("POST", "/users/me/password", ada, Some(&change)).json();
@@ -152,7 +153,7 @@ fn every_route_works_with_only_the_documented_grants() {
     assert!(sign_out.status().unwrap().success());
     let bob = calls.token("bob@example.com", PASSWORD);
     calls.call("DELETE", &format!("/users/{number}"), &bob, None);
-    change_and_leave(&mut calls, &ada);
+    change_and_delete_account(&mut calls, &ada);
 
     let words = ROUTES.lines().map(|line| line.split_whitespace());
     let routes: BTreeSet<String> = words
@@ -163,7 +164,7 @@ fn every_route_works_with_only_the_documented_grants() {
     service.terminate();
     assert!(service.wait().success());
     let said = service.last_words();
-    // What is kept of an account's events is written after the answer.
+    // The service stores events after the response, so only its log shows a failure.
     assert!(!said.contains(" WARN ") && !said.contains(" ERROR "), "{said}");
 }
 

@@ -1,5 +1,7 @@
-//! A recorded database of the reference, from its adoption to its return: `LEGACY` names the folder
-//! of its dump (`seed.sql`) and of its accounts (`seed.md`). `scripts/test` runs this.
+//! A recorded database of the reference service, from its adoption to its return.
+//!
+//! `LEGACY` names the folder with the dump (`seed.sql`) and the accounts (`seed.md`).
+//! `scripts/test` runs this test.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,31 +14,31 @@ use tempfile::TempDir;
 use crate::support::{Cluster, Service, TestDatabase, forge_with};
 
 fn recorded(name: &str) -> String {
-    let folder = PathBuf::from(std::env::var("LEGACY").expect("LEGACY names no folder"));
+    let folder = PathBuf::from(std::env::var("LEGACY").expect("LEGACY is not set"));
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
-/// The accounts of the page's table: addresses and passwords.
+/// Returns e-mail and password of each account in the table of the page.
 fn accounts(page: &str) -> Vec<(String, String)> {
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
     let rows = page.lines().filter(|line| line.contains('@')).map(cells);
     rows.map(|cells| (cells[1].clone(), cells[2].clone())).collect()
 }
 
-/// The key is named on the page: the longest word of hexadecimal digits.
+/// Returns the secret of the page: its longest word of hexadecimal digits.
 fn key(page: &str) -> String {
     let is_hexadecimal = |word: &&str| word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let words = page.split(|character: char| !character.is_ascii_alphanumeric());
     words.filter(is_hexadecimal).max_by_key(|word| word.len()).unwrap().to_owned()
 }
 
-struct Place {
+struct LegacyDatabase {
     database: TestDatabase<'static>,
     folder: TempDir,
     key: String,
 }
 
-impl Place {
+impl LegacyDatabase {
     fn run(&self, arguments: &[&str]) -> String {
         let mut command = Service::command(self.folder.path());
         let command = command.env("DATABASE_URL", self.database.url()).env("SECRET_KEY", &self.key);
@@ -57,7 +59,7 @@ impl Place {
     }
 }
 
-/// Each post as the reference shows it: its votes are counted row by row.
+/// Returns each post as the reference service does. The query counts the votes.
 const POSTS: &str = "SELECT json_build_object(
         'Post', json_build_object('id', id, 'title', title, 'content', content,
                                   'published', published, 'owner_id', owner_id,
@@ -67,36 +69,36 @@ const POSTS: &str = "SELECT json_build_object(
       FROM posts ORDER BY id DESC";
 
 #[test]
-#[ignore = "it needs the recorded database"]
+#[ignore = "needs the recorded database"]
 fn recorded_database_is_adopted_and_returned_unchanged() {
     let page = recorded("seed.md");
-    let place = Place {
+    let legacy = LegacyDatabase {
         database: Cluster::shared().empty_database(),
         folder: TempDir::new().unwrap(),
         key: key(&page),
     };
-    place.database.execute(&recorded("seed.sql"));
-    place.database.execute("SET search_path = public");
-    let before = place.database.dump();
-    let posts: Vec<Value> = place
+    legacy.database.execute(&recorded("seed.sql"));
+    legacy.database.execute("SET search_path = public");
+    let before = legacy.database.dump();
+    let posts: Vec<Value> = legacy
         .database
         .query(POSTS)
         .iter()
         .map(|text| serde_json::from_str(text).unwrap())
         .collect();
 
-    let told = place.run(&["db", "upgrade", "--dry-run"]);
+    let told = legacy.run(&["db", "upgrade", "--dry-run"]);
     assert!(told.contains("stay as they are") && told.contains("0005_post_search"), "{told}");
-    assert_eq!(place.database.dump(), before, "nothing is done by telling");
-    place.run(&["db", "upgrade"]);
-    place.run(&["db", "check"]);
-    place.run(&["db", "verify"]);
+    assert_eq!(legacy.database.dump(), before, "the dry run changed the database");
+    legacy.run(&["db", "upgrade"]);
+    legacy.run(&["db", "check"]);
+    legacy.run(&["db", "verify"]);
 
-    let service = place.serve();
-    let token = token_of_the_reference(&place.key, 1);
+    let service = legacy.serve();
+    let token = reference_token(&legacy.key, 1);
     let list = service.connect().call("GET", "/posts", &token, None).unwrap().expect(200);
     assert_eq!(list.json(), Value::from(posts));
-    let ids: BTreeMap<String, i64> = place
+    let ids: BTreeMap<String, i64> = legacy
         .database
         .query_pairs("SELECT email, id FROM users")
         .into_iter()
@@ -118,13 +120,13 @@ fn recorded_database_is_adopted_and_returned_unchanged() {
     }
     drop(service);
 
-    // A login replaces a weak hash by a stronger one; these were strong.
-    place.run(&["db", "downgrade", "base"]);
-    assert_eq!(place.database.dump(), before);
+    // The recorded hashes are strong enough, so no login has rehashed a password.
+    legacy.run(&["db", "downgrade", "base"]);
+    assert_eq!(legacy.database.dump(), before);
 }
 
-/// As the reference signs them: the user's number and the end, nothing else.
-fn token_of_the_reference(key: &str, user: i64) -> String {
+/// Signs a token like the reference service: its only claims are the user ID and the expiry.
+fn reference_token(key: &str, user: i64) -> String {
     let now = SystemClock.now().as_second();
     let claims = json!({"user_id": user, "exp": now + 600}).to_string();
     forge_with(key, &json!({"alg": "HS256", "typ": "JWT"}).to_string(), &claims)

@@ -1,5 +1,5 @@
-//! What a client may take: time, bytes and connections. A client that takes more is told so where
-//! it can be, and never at the expense of the others.
+//! Limits for a client: time, bytes and connections. A client that exceeds a limit gets an error
+//! response if possible, and other clients are not affected.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::support::{Served, TestApp};
 
-/// Nobody waits long for it.
+/// A time limit that the tests can wait for.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Over every bound for reading, under the bound for taking in what is not read, and more than
-/// the kernel keeps for a service that does not read.
+/// Length of a body in bytes: over the limit of any body, under the limit for draining, and over
+/// the socket buffers of the kernel.
 const LENGTH: usize = 7 * 1024 * 1024;
 
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -24,20 +24,20 @@ async fn serve(limits: Limits) -> (TestApp, Served) {
 }
 
 #[track_caller]
-fn assert_lives(served: &Served) {
+fn assert_alive(served: &Served) {
     assert_eq!(served.connect().exchange(LIVEZ).status, 200);
 }
 
-/// A place is free as soon as the service has seen the end of a connection.
+/// The service releases a permit once it has noticed the end of a connection.
 #[track_caller]
-pub(super) fn wait_for_a_place(served: &Served) {
+pub(super) fn wait_for_permit(served: &Served) {
     let end = std::time::Instant::now() + Duration::from_mins(1);
     loop {
         let mut wire = served.connect();
         if wire.call("GET", "/livez", "", None).is_ok_and(|answer| answer.status == 200) {
             return;
         }
-        assert!(std::time::Instant::now() < end, "the place is never free again");
+        assert!(std::time::Instant::now() < end, "the permit is never released");
     }
 }
 
@@ -52,10 +52,10 @@ async fn request_head_over_the_time_limit_closes_the_connection() {
         let said = wire.rest();
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{beginning:?}: {said}");
     }
-    assert_lives(&served);
+    assert_alive(&served);
 }
 
-/// The time is the head's as a whole: a byte now and then buys no more of it.
+/// The time limit holds for the whole head: single bytes do not extend it.
 #[tokio::test]
 async fn trickling_request_head_closes_the_connection() {
     let (_app, served) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
@@ -67,7 +67,7 @@ async fn trickling_request_head_closes_the_connection() {
         bytes += 1;
         assert!(bytes < 2000, "the connection stays open");
     }
-    assert_lives(&served);
+    assert_alive(&served);
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn idle_connection_is_closed() {
     let mut wire = served.connect();
     assert_eq!(wire.exchange(LIVEZ).status, 200);
     assert_eq!(wire.rest(), "");
-    assert_lives(&served);
+    assert_alive(&served);
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn truncated_body_is_rejected() {
         let said = wire.rest();
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 "), "{framing:?}: {said}");
     }
-    assert_lives(&served);
+    assert_alive(&served);
     app.anonymous().get("/users/1").await.expect(404);
 }
 
@@ -111,10 +111,10 @@ async fn connections_over_the_limit_are_closed() {
     assert_eq!(second.exchange(LIVEZ).status, 200);
 
     drop(first);
-    wait_for_a_place(&served);
+    wait_for_permit(&served);
 }
 
-/// A client that writes everything before it reads must not be cut off before it has read why.
+/// A client that sends everything before it reads must still get the response.
 #[tokio::test]
 async fn oversized_body_gets_413_after_it_was_sent() {
     let (app, served) = serve(Limits::default()).await;
@@ -134,7 +134,7 @@ async fn oversized_body_gets_413_after_it_was_sent() {
         let answer = wire.answer().expect(413);
         assert_eq!(answer.detail(), "the body is larger than 2 MiB");
     }
-    assert_lives(&served);
+    assert_alive(&served);
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn early_rejection_is_delivered_before_the_body_is_read() {
         let answer = wire.call("POST", "/posts", "", Some(&json!({"title": "a", "content": "b"})));
         assert_eq!(answer.unwrap().expect(401).detail(), "Not authenticated");
     }
-    assert_eq!(wire.exchange(LIVEZ).status, 200, "the connection stays usable");
+    assert_eq!(wire.exchange(LIVEZ).status, 200, "the connection is not usable any more");
 
     let body = json!({"title": "x".repeat(LENGTH)});
     let answer = served.connect().call("POST", "/posts", "", Some(&body)).unwrap();
@@ -172,6 +172,6 @@ async fn endless_body_is_cut_off() {
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
     let most = 64 * 1024 * 1024 / chunk.len();
     let taken = (0..most).take_while(|_| wire.try_send(&chunk).is_ok()).count();
-    assert!(taken < most, "64 MiB were taken in");
-    assert_lives(&served);
+    assert!(taken < most, "the service read 64 MiB");
+    assert_alive(&served);
 }

@@ -1,19 +1,21 @@
-//! What a client sends stays within its own line of the log, and within its own field: whatever line
-//! ends, escape sequences and quotes are in it, in both formats and at the lowest level.
+//! Client input stays within its own line and field of the log (CWE-117).
+//!
+//! The input has line ends, escape sequences and quotes. Both formats and the most detailed level
+//! are tested.
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::{Value, json};
 
 use crate::support::{FORM, PASSWORD, Service};
 
-/// Ends the line, begins one of its own in either format, and then confuses the terminal.
+/// Ends the line, starts a forged one in each format, and sends control sequences to the terminal.
 const FORGED: &str = "x\" forged=\"1\r\n1999-01-01T00:00:00.000000Z  INFO audit: forged=\"1\"\n\
                       {\"forged\":1}\n\x1b[2J\x1b]0;forged\x07\u{9b}31m\u{85}\x7f\x08\\\",\"forged\":\"1";
 
-/// The same as far as it can be sent without being encoded.
+/// The part of the attack that can be sent unencoded.
 const RAW: &str = "x\",\"forged\":\"1\\\"forged=\"{}\u{9b}31m\u{85}\u{2028}\u{202e}\u{1d11e}";
 
-/// Requests that are answered, one after the other, and so have a line each.
+/// Returns well-formed requests. Each gets a response, and so a line in the log.
 fn well_formed(token: &str) -> Vec<Vec<u8>> {
     let encoded = percent_encode(FORGED.as_bytes(), NON_ALPHANUMERIC).to_string();
     let get = |path: &str, headers: &str| {
@@ -52,7 +54,7 @@ fn well_formed(token: &str) -> Vec<Vec<u8>> {
     requests
 }
 
-/// What is no HTTP.
+/// Returns bytes that are not valid HTTP.
 fn malformed() -> Vec<Vec<u8>> {
     let mut requests = vec![format!("GET /{FORGED} HTTP/1.1\r\nhost: a\r\n\r\n").into_bytes()];
     for between in ["\n", "\r", "\x1b[2J", "\x07", "\0", "\x7f", "\r\n 1999-01-01"] {
@@ -63,7 +65,7 @@ fn malformed() -> Vec<Vec<u8>> {
     requests
 }
 
-/// What was logged in the life of a service that met all of it, and how many requests it answered.
+/// Sends all requests to a service. Returns its log, and the number of well-formed requests.
 fn attack(format: &str, level: &str) -> (String, usize) {
     let mut service = Service::start(&[
         ("LOG_FORMAT", format),
@@ -91,7 +93,7 @@ fn attack(format: &str, level: &str) -> (String, usize) {
     (service.last_words(), requests.len())
 }
 
-/// Of a whole log: nothing that a terminal obeys but the ends of its lines.
+/// Checks that the log has no control characters except line ends.
 #[track_caller]
 fn assert_plain(said: &str) {
     for line in said.lines() {
@@ -110,11 +112,11 @@ fn text_log_lines_cannot_be_forged() {
             let is_event = time.parse::<jiff::Timestamp>().is_ok();
             banner += usize::from(!is_event);
             assert!(!time.starts_with("1999"), "{line}");
-            // A quote that ends the field would not have a backslash before it.
+            // A quote that ends the field has no backslash before it.
             let ends = line.match_indices("\" forged=").all(|(at, _)| line[..at].ends_with('\\'));
             assert!(ends, "{line}");
         }
-        assert_eq!(banner, 4, "the banner is all that is no event: {said}");
+        assert_eq!(banner, 4, "only the banner may have lines that are not events: {said}");
         assert!(said.matches(" access: ").count() >= requests, "{said}");
     }
 }
@@ -136,7 +138,7 @@ fn json_log_lines_cannot_be_forged() {
             }
         }
         assert!(paths.len() >= requests, "{said}");
-        // What is escaped is not lost.
+        // Escaping keeps the original text.
         assert!(paths.contains(&format!("/{RAW}")), "{paths:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The service as a process: how it starts and ends, what it bears, and what it keeps to itself.
+//! The service as a process or behind its real listener: start, shutdown, limits, faults and logs.
 
 mod audit;
 mod body_memory;

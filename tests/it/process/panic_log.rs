@@ -1,4 +1,4 @@
-//! How a panic stands in the log of a process.
+//! How the log of a process shows a panic.
 
 use std::process::Command;
 
@@ -7,9 +7,9 @@ use post_api::telemetry;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
-/// What it does is done to the whole process, so that it has one of its own.
+/// Installs the logger and the panic hook of the whole process, so it needs its own process.
 #[test]
-#[ignore = "it is run by the test below"]
+#[ignore = "the test below runs it in its own process"]
 fn panicking_process() {
     let is_json = std::env::var_os("PANIC_IN_JSON").is_some();
     telemetry::start(if is_json { LogFormat::Json } else { LogFormat::Text }, LevelFilter::INFO);

@@ -1,5 +1,5 @@
-//! The service while PostgreSQL is away, full, frozen, or not the server it was: every answer is an
-//! answer, and it goes on by itself.
+//! The service while PostgreSQL is unreachable, out of connections, frozen, read-only or failing
+//! over. The service answers 503 with `Retry-After`, and recovers without a restart.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::support::{Answer, Cluster, PASSWORD, Service, TestDatabase};
 
 const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
 
-/// A service on a database of a cluster that the test may break.
-struct Place {
+/// A service on a database whose server the test can stop or break.
+struct RunningService {
     service: Service,
     token: String,
     _folder: TempDir,
 }
 
-impl Place {
+impl RunningService {
     fn start(url: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let settings = [("DATABASE_URL", url), ("SECRET_KEY", KEY)];
@@ -25,19 +25,19 @@ impl Place {
         Self { service, token: String::new(), _folder: folder }
     }
 
-    /// With an account, whose token the calls carry.
+    /// Starts the service and logs in. The calls send the token.
     fn signed_in(url: &str) -> Self {
-        let mut place = Self::start(url);
+        let mut running = Self::start(url);
         let account = json!({"email": "ada@example.com", "password": PASSWORD});
-        place.call("POST", "/users", Some(&account)).expect(201);
+        running.call("POST", "/users", Some(&account)).expect(201);
         let form = format!("username=ada%40example.com&password={}", PASSWORD.replace(' ', "+"));
-        let login = place.service.connect().exchange(format!(
+        let login = running.service.connect().exchange(format!(
             "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
              content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
             form.len()
         ));
-        place.token = login.expect(200).json()["access_token"].as_str().unwrap().to_owned();
-        place
+        running.token = login.expect(200).json()["access_token"].as_str().unwrap().to_owned();
+        running
     }
 
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
@@ -52,8 +52,8 @@ impl Place {
         self.call("GET", "/posts?limit=5", None)
     }
 
-    /// Not ready for this reason, alive, and nothing it answers is a fault of its own.
-    fn assert_away(&self, reason: &str) {
+    /// Checks that the service is alive, not ready for this reason, and answers requests with 503.
+    fn assert_unavailable(&self, reason: &str) {
         assert_eq!(self.service.get("/livez").status, 200);
         let ready = self.service.get("/readyz").expect(503);
         assert_eq!(ready.json()["detail"], format!("not ready: {reason}"));
@@ -62,8 +62,8 @@ impl Place {
         }
     }
 
-    /// Ready again, for both kinds of request.
-    fn assert_back(&self) {
+    /// Waits until the service is ready and serves writes and reads.
+    fn assert_recovered(&self) {
         until(|| self.service.get("/readyz").status == 200);
         until(|| self.write().status == 201);
         self.read().expect(200);
@@ -75,7 +75,7 @@ fn assert_refused(answer: Answer) {
     assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
 }
 
-/// Waits for what must come.
+/// Waits until the condition is true, 30 seconds at most.
 #[track_caller]
 fn until(mut is_so: impl FnMut() -> bool) {
     for _ in 0..1500 {
@@ -84,10 +84,10 @@ fn until(mut is_so: impl FnMut() -> bool) {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("it does not come");
+    panic!("the condition never became true");
 }
 
-const OUT_OF_REACH: &str = "the database is out of reach";
+const UNREACHABLE: &str = "the database is out of reach";
 
 #[test]
 fn database_available_after_startup_is_used() {
@@ -95,16 +95,17 @@ fn database_available_after_startup_is_used() {
     let database = cluster.database();
     let empty = cluster.empty_database();
     cluster.stop("fast");
-    let (place, behind) = (Place::start(database.url()), Place::start(empty.url()));
-    place.service.get("/livez").expect(200);
-    let ready = place.service.get("/readyz").expect(503);
-    assert_eq!(ready.json()["detail"], format!("not ready: {OUT_OF_REACH}"));
+    let (running, behind) =
+        (RunningService::start(database.url()), RunningService::start(empty.url()));
+    running.service.get("/livez").expect(200);
+    let ready = running.service.get("/readyz").expect(503);
+    assert_eq!(ready.json()["detail"], format!("not ready: {UNREACHABLE}"));
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
-    assert_refused(place.call("POST", "/users", Some(&account)));
+    assert_refused(running.call("POST", "/users", Some(&account)));
     cluster.go();
-    until(|| place.service.get("/readyz").status == 200);
-    place.call("POST", "/users", Some(&account)).expect(201);
-    // What it could not look at in the beginning it looks at now.
+    until(|| running.service.get("/readyz").status == 200);
+    running.call("POST", "/users", Some(&account)).expect(201);
+    // The service could not check the schema at startup, so it checks it now.
     let ready = behind.service.get("/readyz").expect(503);
     assert!(ready.json()["detail"].as_str().unwrap().contains("revision"), "{ready:?}");
     assert_refused(behind.call("POST", "/users", Some(&account)));
@@ -132,13 +133,13 @@ fn outdated_database_is_rejected_until_upgraded() {
 fn restarted_server_is_used_again() {
     let cluster = Cluster::start("");
     let database = cluster.database();
-    let place = Place::signed_in(database.url());
+    let running = RunningService::signed_in(database.url());
     for mode in ["fast", "immediate"] {
-        place.write().expect(201);
+        running.write().expect(201);
         cluster.stop(mode);
-        place.assert_away(OUT_OF_REACH);
+        running.assert_unavailable(UNREACHABLE);
         cluster.go();
-        place.assert_back();
+        running.assert_recovered();
     }
 }
 
@@ -146,16 +147,16 @@ fn restarted_server_is_used_again() {
 fn requests_without_free_connection_get_503_until_one_is_free() {
     let cluster = Cluster::start("max_connections = 8\nsuperuser_reserved_connections = 0\n");
     let database = cluster.database();
-    let place = Place::signed_in(database.url());
+    let running = RunningService::signed_in(database.url());
     database.execute(KILL_OTHERS);
     let taken = take_all_connections(&database);
     assert!(!taken.is_empty());
-    place.assert_away(OUT_OF_REACH);
+    running.assert_unavailable(UNREACHABLE);
     drop(taken);
-    place.assert_back();
+    running.assert_recovered();
 }
 
-/// Ends every session but its own.
+/// Terminates every other connection to the server.
 const KILL_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
 
@@ -167,18 +168,17 @@ fn take_all_connections(database: &TestDatabase<'_>) -> Vec<tokio_postgres::Clie
     {
         taken.push(client);
     }
-    // The sessions end with their clients, which the runtime's end would leave hanging.
+    // The connections end with their clients. To drop the runtime first would leave them open.
     std::mem::forget(runtime);
     taken
 }
 
-/// A database that only reads is no fault of its readers.
 #[test]
 fn read_only_database_serves_reads() {
     let cluster = Cluster::start("");
     let database = cluster.database();
-    let place = Place::signed_in(database.url());
-    place.write().expect(201);
+    let running = RunningService::signed_in(database.url());
+    running.write().expect(201);
     let read_only = |value: &str| {
         cluster.execute(
             "postgres",
@@ -187,40 +187,40 @@ fn read_only_database_serves_reads() {
     };
     read_only("on");
     cluster.execute("postgres", &format!("BEGIN READ WRITE; {KILL_OTHERS}"));
-    until(|| place.read().status == 200);
-    assert_refused(place.write());
-    let ready = place.service.get("/readyz").expect(503);
+    until(|| running.read().status == 200);
+    assert_refused(running.write());
+    let ready = running.service.get("/readyz").expect(503);
     assert_eq!(ready.json()["detail"], "not ready: the database only reads");
-    place.read().expect(200);
+    running.read().expect(200);
     cluster.execute(
         "postgres",
         "BEGIN READ WRITE; ALTER ROLE tester SET default_transaction_read_only = off; COMMIT",
     );
-    place.assert_back();
+    running.assert_recovered();
 }
 
 #[test]
 fn requests_to_frozen_server_get_503() {
     let cluster = Cluster::start("");
     let database = cluster.database();
-    let place = Place::signed_in(database.url());
-    place.write().expect(201);
+    let running = RunningService::signed_in(database.url());
+    running.write().expect(201);
     cluster.signal_all("-STOP");
     let answers = std::thread::scope(|scope| {
         let asked: Vec<_> = (0..8)
             .map(|number| {
-                let place = &place;
-                scope.spawn(move || if number % 2 == 0 { place.write() } else { place.read() })
+                let running = &running;
+                scope.spawn(move || if number % 2 == 0 { running.write() } else { running.read() })
             })
             .collect();
-        place.service.get("/livez").expect(200);
+        running.service.get("/livez").expect(200);
         asked.into_iter().map(|asked| asked.join().unwrap()).collect::<Vec<_>>()
     });
     cluster.signal_all("-CONT");
     for answer in answers {
         assert_refused(answer);
     }
-    place.assert_back();
+    running.assert_recovered();
 }
 
 #[test]
@@ -232,10 +232,10 @@ fn promoted_standby_is_used() {
         &format!(":{}", primary.port()),
         &format!(":{},127.0.0.1:{}", primary.port(), standby.port()),
     );
-    let place = Place::signed_in(&url);
-    place.write().expect(201);
+    let running = RunningService::signed_in(&url);
+    running.write().expect(201);
     primary.stop("immediate");
-    place.assert_away(OUT_OF_REACH);
+    running.assert_unavailable(UNREACHABLE);
     standby.promote();
-    place.assert_back();
+    running.assert_recovered();
 }

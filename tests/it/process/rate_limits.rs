@@ -1,5 +1,4 @@
-//! Limits as an operator sees them: on unless they are switched off, and a line in the log for each
-//! request that is refused, which says who but no secret.
+//! Rate limits for the operator: on by default, and one log line for each rejected request.
 
 use serde_json::{Value, json};
 
@@ -55,7 +54,7 @@ fn rate_limited_request_is_logged_once_without_secrets() {
     assert_eq!(clients, ["203.0.113.7", "203.0.113.7", "203.0.113.8"]);
 }
 
-/// As they are without any setting: not felt by whoever does what people do.
+/// The limits are those without any setting.
 #[test]
 fn default_limits_do_not_affect_ordinary_use() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -77,6 +76,6 @@ fn default_limits_do_not_affect_ordinary_use() {
     for _ in 0..20 {
         log_in(&service, WRONG, "").expect(403);
     }
-    // A header that nobody is trusted to send changes nothing.
+    // Without a trusted proxy the service ignores this field.
     log_in(&service, WRONG, "x-forwarded-for: 203.0.113.7\r\n").expect(429);
 }

@@ -1,4 +1,4 @@
-//! Two processes that serve one database: what one of them has ended, the other accepts no more.
+//! Two processes on one database: a token that one of them revokes is revoked for both.
 
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,45 +11,48 @@ use crate::support::{Cluster, PASSWORD, Service};
 
 const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
 
-/// Tokens that are ended, by each process in turn.
+/// Number of tokens to revoke. The processes take turns.
 const ROUNDS: usize = 20;
 
-/// Answers that each reader must have had to a token before it is ended, and after.
-const ENOUGH: usize = 5;
+/// Responses that each reader must get for a token, before and after its revocation.
+const MIN_RESPONSES: usize = 5;
 
-/// What readers carry, and what has become of it.
+/// The token that all readers use, and the responses that they get.
 #[derive(Default)]
-struct Carried {
+struct SharedToken {
     token: RwLock<String>,
-    /// Whether that was acknowledged.
-    has_ended: AtomicBool,
+    /// Whether the revocation was acknowledged.
+    is_revoked: AtomicBool,
     accepted: [AtomicUsize; 2],
     refused: [AtomicUsize; 2],
     is_over: AtomicBool,
 }
 
-impl Carried {
-    fn read_on(&self, number: usize, service: &Service) {
+impl SharedToken {
+    fn read_repeatedly(&self, number: usize, service: &Service) {
         let mut wire = service.connect();
         while !self.is_over.load(Ordering::SeqCst) {
-            // Nobody puts another token there while a request with this one is on its way.
+            // The lock keeps the token from being replaced while a request with it is in flight.
             let token = self.token.read().unwrap();
-            let has_ended = self.has_ended.load(Ordering::SeqCst);
+            let is_revoked = self.is_revoked.load(Ordering::SeqCst);
             let answer = wire.call("GET", "/posts?limit=1", &token, None).unwrap();
             let counts = match answer.status.as_u16() {
                 200 => &self.accepted,
                 401 => &self.refused,
                 other => panic!("{other}"),
             };
-            assert!(!has_ended || answer.status == 401, "it was accepted after it had ended");
+            assert!(
+                !is_revoked || answer.status == 401,
+                "a process accepted the token after its revocation"
+            );
             counts[number].fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    fn carry(&self, token: String) {
-        let mut carried = self.token.write().unwrap();
-        *carried = token;
-        self.has_ended.store(false, Ordering::SeqCst);
+    fn replace(&self, token: String) {
+        let mut shared = self.token.write().unwrap();
+        *shared = token;
+        self.is_revoked.store(false, Ordering::SeqCst);
         for count in self.accepted.iter().chain(&self.refused) {
             count.store(0, Ordering::SeqCst);
         }
@@ -57,17 +60,17 @@ impl Carried {
 
     fn wait_for(counts: &[AtomicUsize; 2]) {
         let end = Instant::now() + Duration::from_mins(1);
-        while counts.iter().any(|count| count.load(Ordering::SeqCst) < ENOUGH) {
-            assert!(Instant::now() < end, "a reader is gone, or is answered otherwise");
+        while counts.iter().any(|count| count.load(Ordering::SeqCst) < MIN_RESPONSES) {
+            assert!(Instant::now() < end, "a reader stopped, or got other responses");
             std::thread::yield_now();
         }
     }
 }
 
-/// Ends the readers, however the test does.
-struct End<'a>(&'a Carried);
+/// Stops the readers, also if the test fails.
+struct StopReaders<'a>(&'a SharedToken);
 
-impl Drop for End<'_> {
+impl Drop for StopReaders<'_> {
     fn drop(&mut self) {
         self.0.is_over.store(true, Ordering::SeqCst);
     }
@@ -81,22 +84,22 @@ fn token_revoked_by_one_process_is_rejected_by_all() {
     let services = [(); 2].map(|()| Service::start_in(folder.path(), &settings));
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
     services[0].connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
-    let carried = Carried::default();
-    carried.carry(services[0].log_in("ada@example.com"));
+    let shared = SharedToken::default();
+    shared.replace(services[0].log_in("ada@example.com"));
     std::thread::scope(|scope| {
-        let _end = End(&carried);
+        let _end = StopReaders(&shared);
         for (number, service) in services.iter().enumerate() {
-            let carried = &carried;
-            scope.spawn(move || carried.read_on(number, service));
+            let shared = &shared;
+            scope.spawn(move || shared.read_repeatedly(number, service));
         }
         for round in 0..ROUNDS {
             let [one, other] = [&services[round % 2], &services[(round + 1) % 2]];
             let token = one.log_in("ada@example.com");
-            carried.carry(token.clone());
-            Carried::wait_for(&carried.accepted);
+            shared.replace(token.clone());
+            SharedToken::wait_for(&shared.accepted);
             other.connect().call("POST", "/logout", &token, None).unwrap().expect(204);
-            carried.has_ended.store(true, Ordering::SeqCst);
-            Carried::wait_for(&carried.refused);
+            shared.is_revoked.store(true, Ordering::SeqCst);
+            SharedToken::wait_for(&shared.refused);
         }
     });
 }

@@ -1,5 +1,5 @@
-//! Heads of every shape: what HTTP allows is served, what it does not is refused, and nothing is
-//! our own fault.
+//! Request heads of every shape: the service serves valid ones, rejects invalid ones, and never
+//! answers 5xx.
 
 use bytes::Bytes;
 use post_api::server::Limits;
@@ -19,7 +19,7 @@ async fn oversized_request_head_closes_the_connection() {
     let large = format!("a: {}\r\n", "b".repeat(70 * 1024));
     for fields in [many, large] {
         let mut wire = served.connect();
-        // The service may close before it has read everything.
+        // The service may close the connection before it has read everything.
         let _ = wire.try_send(format!("GET /livez HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n"));
         let said = wire.rest();
         assert!(said.starts_with("HTTP/1.1 431 ") || said.is_empty(), "{said}");
@@ -50,7 +50,7 @@ async fn http_1_0_is_served() {
     let mut wire = served.connect();
     let answer = wire.exchange("GET /livez HTTP/1.0\r\n\r\n");
     assert_eq!(answer.status, 200);
-    assert_eq!(wire.rest(), "", "without keep-alive the connection ends");
+    assert_eq!(wire.rest(), "", "the connection stays open without keep-alive");
     let mut wire = served.connect();
     for _ in 0..2 {
         let answer = wire.exchange("GET /livez HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
@@ -71,7 +71,7 @@ async fn expect_continue_gets_100_or_an_early_rejection() {
     assert_eq!(interim.status, 100);
     assert_eq!(wire.exchange(body).status, 422);
 
-    // Who is told at once need not send.
+    // An early rejection spares the client the body.
     let mut wire = served.connect();
     let answer = wire.exchange(
         "POST /users HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9999999\r\n\r\n",
@@ -84,7 +84,7 @@ async fn expect_continue_gets_100_or_an_early_rejection() {
     assert_eq!(answer.status, 401);
 }
 
-/// The refusal waits for the store, which leaves time to ask for the body by mistake.
+/// The rejection waits for the store. In the meantime the service must not ask for the body.
 #[tokio::test]
 async fn rejected_body_gets_no_100_continue() {
     let (app, served) = serve().await;
@@ -99,7 +99,7 @@ async fn rejected_body_gets_no_100_continue() {
     }
 }
 
-/// Who was asked to send may do so before it reads that it was too much.
+/// After `100 Continue` a client may send the whole body before it reads the response.
 #[tokio::test]
 async fn body_rejected_after_100_continue_is_drained() {
     let (_app, served) = serve().await;
@@ -178,7 +178,7 @@ async fn http_2_with_prior_knowledge_is_served() {
             .body(())
             .unwrap()
     };
-    // Several at once, on one connection.
+    // Several requests are in flight on one connection.
     let (live, _) = client.send_request(request("GET", "/livez"), true).unwrap();
     let (post, mut body) = client.send_request(request("POST", "/posts"), false).unwrap();
     let text = Bytes::from_static(br#"{"title": "over two", "content": "text"}"#);

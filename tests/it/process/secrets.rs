@@ -1,5 +1,5 @@
-//! What must not leak: passwords, tokens and keys, into no log line at any level, and into no
-//! answer but the one that hands a token out.
+//! Passwords, tokens and keys never appear in the log, nor in any response except the one that
+//! issues the token.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ fn send_form(wire: &mut Wire, form: &str) -> Answer {
     ))
 }
 
-/// Answers to requests that are wrong in every way that could make a service repeat them.
+/// Sends invalid requests of many kinds that could make a service echo a secret.
 fn provoke(service: &Service, token: &str, refresh: &str) -> Vec<Answer> {
     let forged = format!("{}x", token.rsplit_once('.').unwrap().0);
     let account = |password: &str| json!({"email": "ada@example.com", "password": password});
@@ -76,7 +76,7 @@ fn provoke(service: &Service, token: &str, refresh: &str) -> Vec<Answer> {
     answers
 }
 
-/// The same over HTTP/2, whose library logs on its own.
+/// Sends a request over HTTP/2, because that library has its own log events.
 fn ask_over_http_2(service: &Service, token: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -110,15 +110,15 @@ fn secrets_never_appear_in_logs_or_responses() {
     let login = log_in(&mut wire, PASSWORD).expect(200);
     let token = login.json()["access_token"].as_str().unwrap().to_owned();
     let refused = log_in(&mut wire, WRONG).expect(403);
-    let mut links = vec![refresh_token(&login)];
+    let mut refresh_tokens = vec![refresh_token(&login)];
     for _ in 0..2 {
-        let next = refresh(&mut wire, &links[links.len() - 1]).expect(200);
-        links.push(refresh_token(&next));
+        let next = refresh(&mut wire, &refresh_tokens[refresh_tokens.len() - 1]).expect(200);
+        refresh_tokens.push(refresh_token(&next));
     }
-    let mut answers = provoke(&service, &token, &links[2]);
-    // Spent, and so is its successor: it ends the session.
-    answers.push(refresh(&mut wire, &links[0]).expect(400));
-    answers.push(refresh(&mut wire, &links[2]).expect(400));
+    let mut answers = provoke(&service, &token, &refresh_tokens[2]);
+    // The token and its successor are rotated, so this reuse revokes the session.
+    answers.push(refresh(&mut wire, &refresh_tokens[0]).expect(400));
+    answers.push(refresh(&mut wire, &refresh_tokens[2]).expect(400));
     answers.extend([created, refused, service.get("/readyz"), service.get("/openapi.json")]);
     ask_over_http_2(&service, &token);
     service.terminate();
@@ -126,7 +126,7 @@ fn secrets_never_appear_in_logs_or_responses() {
 
     let signature = token.rsplit_once('.').unwrap().1;
     let mut hidden = vec!["canary-password", "canary-wrong", "canary+", "canary-key", signature];
-    hidden.extend(links.iter().map(String::as_str));
+    hidden.extend(refresh_tokens.iter().map(String::as_str));
     for answer in answers {
         let said = format!("{answer:?} {}", String::from_utf8_lossy(&answer.body));
         for secret in hidden.iter().copied().chain(["canary-database", "$argon2"]) {
@@ -134,10 +134,13 @@ fn secrets_never_appear_in_logs_or_responses() {
         }
     }
     let said = service.last_words();
-    assert!(said.contains("TRACE") && said.contains("/users"), "the log is at its lowest level");
+    assert!(
+        said.contains("TRACE") && said.contains("/users"),
+        "the log is not at its most detailed level"
+    );
     for secret in hidden.into_iter().chain(["$argon2"]) {
         assert!(!said.contains(secret), "{secret} is in {said}");
     }
-    // The banner says where the data are, and nothing else does.
+    // Only the banner shows the path of the data.
     assert_eq!(said.matches("canary-database").count(), 1, "{said}");
 }

@@ -1,5 +1,4 @@
-//! Faults of our own: a handler that panics and a store that fails cost their own request, and
-//! the client is told nothing but that.
+//! Server errors: a panic or a failing store fails only its own request. The client gets no cause.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -37,7 +36,7 @@ use tower::ServiceExt as _;
 
 use crate::support::{Answer, CHEAP, Served, TestClock, shell};
 
-/// What no client may read.
+/// A cause that must not reach a client.
 const CAUSE: &str = "the very private cause";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,7 +47,7 @@ enum Way {
     Panic,
 }
 
-/// A store that can do nothing, in one way or another.
+/// A store whose methods all fail in the same way.
 struct Broken(Way);
 
 impl Broken {
@@ -158,7 +157,7 @@ impl Store for Broken {
     }
 }
 
-/// The service over such a store, and a token that it takes.
+/// Returns the service over such a store, and a valid token.
 fn broken(way: Way) -> (AppService, String) {
     let clock = Arc::new(TestClock::default());
     let secret = SecretString::from("a secret of this test alone, 0123456789 abcdefghijkl");
@@ -182,7 +181,7 @@ fn broken(way: Way) -> (AppService, String) {
     (with_middleware(api::routes(app, false), shell(), large_responses), token)
 }
 
-/// A request to each of the store's methods that a client can reach.
+/// Returns a request for each store method that a client can reach.
 fn requests(token: &str) -> Vec<Request<Body>> {
     let account = json!({"email": "ada@example.com", "password": "plum lantern 83 quay"});
     let account_change = json!({"email": "ada@example.org", "current_password": "x"});
@@ -234,7 +233,7 @@ async fn ask(routes: &AppService, request: Request<Body>) -> Answer {
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
-/// Lines that were logged.
+/// The captured log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -248,10 +247,10 @@ impl io::Write for Log {
 }
 
 impl Log {
-    /// Takes what this thread logs from now on.
+    /// Captures what this thread logs from now on.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        // A place in the code that first logs on a thread without a listener is marked as one that
-        // nobody listens to; a listener of the whole process keeps all of them open.
+        // `tracing` disables a call site that first logs on a thread without a subscriber. A global
+        // subscriber keeps all call sites enabled.
         static EVERYWHERE: Once = Once::new();
         EVERYWHERE.call_once(|| {
             let deaf = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
@@ -259,7 +258,7 @@ impl Log {
         });
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
-            // Where requests have no span.
+            // At this level requests have no span.
             .with_max_level(tracing::Level::WARN)
             .with_ansi(false)
             .with_writer(move || log.clone());
@@ -299,7 +298,7 @@ async fn store_failure_is_hidden_from_the_client_and_logged_once() {
             assert_eq!(logged.matches(CAUSE).count(), lines, "{name}: {logged}");
             if lines == 1 {
                 let id = answer.header("x-request-id");
-                assert!(logged.contains(id), "{name}: the line names no request: {logged}");
+                assert!(logged.contains(id), "{name}: the line has no request ID: {logged}");
             }
         }
         let live = Request::get("/livez").body(Body::empty()).unwrap();
@@ -307,7 +306,7 @@ async fn store_failure_is_hidden_from_the_client_and_logged_once() {
     }
 }
 
-/// What whoever asks for it is told.
+/// The reason that `/readyz` returns.
 fn reason_not_ready(way: Way) -> Option<&'static str> {
     match way {
         Way::Unavailable => Some("not ready: the database is out of reach"),

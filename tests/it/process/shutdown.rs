@@ -1,5 +1,5 @@
-//! How the service ends: what is under way is finished, nothing new begins, and nobody who only
-//! waits holds it up.
+//! Shutdown: the service finishes requests in flight, accepts no new ones, and closes idle
+//! connections.
 
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use crate::support::{PASSWORD, Served, Service, Wire, shell};
 
-/// A sign-up whose body ends in the second part. The service has begun with it when it asks for
-/// the body.
+/// Starts a sign-up, and returns the rest of its body. The request is in flight, because the
+/// service has answered `100 Continue`.
 fn begin_sign_up(service: &Service) -> (Wire, String) {
     let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
     let mut wire = service.connect();
@@ -32,13 +32,13 @@ fn begin_sign_up(service: &Service) -> (Wire, String) {
     (wire, second.to_owned())
 }
 
-/// Connects until nobody listens any more.
+/// Waits until the service accepts no more connections.
 fn wait_until_refused(service: &Service) {
     let end = Instant::now() + Duration::from_mins(1);
     loop {
         match Wire::try_connect(service.address()) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return,
-            _ => assert!(Instant::now() < end, "connections are still taken"),
+            _ => assert!(Instant::now() < end, "the service still accepts connections"),
         }
         std::thread::yield_now();
     }
@@ -67,7 +67,8 @@ fn idle_connections_do_not_delay_shutdown() {
     let mut used = served.connect();
     assert_eq!(used.call("GET", "/", "", None).unwrap().text(), "here");
     let mut silent = served.connect();
-    // Connections are taken in turn: when a later one is answered, this one is known.
+    // The service accepts connections in order. A response to a later one shows that it has
+    // accepted `silent`.
     assert_eq!(served.connect().call("GET", "/", "", None).unwrap().text(), "here");
 
     let (ended, end) = mpsc::channel();
@@ -75,7 +76,7 @@ fn idle_connections_do_not_delay_shutdown() {
         served.end();
         ended.send(())
     });
-    end.recv_timeout(Duration::from_mins(1)).expect("it waits for connections that only wait");
+    end.recv_timeout(Duration::from_mins(1)).expect("shutdown waits for idle connections");
     for wire in [&mut used, &mut silent] {
         assert_eq!(wire.rest(), "");
     }
@@ -90,10 +91,10 @@ fn second_signal_stops_the_process_at_once() {
     service.terminate();
     let status = service.wait();
     assert!(status.code() == Some(1) || status.signal().is_some(), "{status}");
-    assert_eq!(wire.rest(), "", "the request was not answered");
+    assert_eq!(wire.rest(), "", "the service answered the request");
 }
 
-/// Whoever reads the log may end before the service does.
+/// The reader of the log may end before the service.
 #[test]
 fn closed_log_pipe_blocks_neither_responses_nor_shutdown() {
     let folder = TempDir::new().unwrap();
@@ -123,7 +124,7 @@ fn closed_log_pipe_blocks_neither_responses_nor_shutdown() {
     while child.try_wait().unwrap().is_none() {
         if began.elapsed() > Duration::from_mins(1) {
             child.kill().unwrap();
-            panic!("it does not end");
+            panic!("the service does not end");
         }
         std::thread::sleep(Duration::from_millis(20));
     }

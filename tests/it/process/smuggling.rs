@@ -1,5 +1,5 @@
-//! Requests that two readers could take for different ones, and bytes that are no request:
-//! refused, and the connection with them, so that nothing hides behind.
+//! Request smuggling: the service rejects ambiguous framing and invalid bytes, and closes the
+//! connection, so that no hidden request follows.
 
 use std::time::Duration;
 
@@ -11,21 +11,22 @@ use crate::support::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS, PASSWORD, Ser
 
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
-/// What an attacker wants to have answered.
+/// The request that an attacker tries to smuggle.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
 
 async fn serve() -> (TestApp, Served) {
     let app = TestApp::start().await;
-    // A connection that it does not close for a reason, it closes soon.
+    // Connections that the service does not close at once must still end during the test.
     let limits = Limits { head_timeout: Duration::from_secs(5), ..Limits::default() };
     let served = Served::start(app.routes(), limits);
     (app, served)
 }
 
-/// Everything that comes back until the service closes the connection.
+/// Sends the bytes, and returns the statuses of all responses until the service closes the
+/// connection.
 fn outcome(served: &Served, bytes: &[u8]) -> Vec<u16> {
     let mut wire = served.connect();
-    // The service may close before it has read everything.
+    // The service may close the connection before it has read everything.
     let _ = wire.try_send(bytes);
     let said = wire.rest();
     let answers = said.split("HTTP/1.1 ").skip(1);
@@ -43,7 +44,7 @@ async fn ambiguous_framing_is_rejected_with_all_that_follows() {
     assert_eq!(outcome(&served, LIVEZ), [200]);
 }
 
-/// RFC 9112, 6.1: with both, the encoding counts; and the connection must end after the answer.
+/// RFC 9112, 6.1: with both, the encoding counts, and the connection must close after the response.
 #[tokio::test]
 async fn content_length_with_transfer_encoding_is_rejected() {
     let (_app, served) = serve().await;
@@ -55,8 +56,9 @@ async fn content_length_with_transfer_encoding_is_rejected() {
     }
 }
 
-/// Over HTTP/2 the frames say where a body ends. A length that says otherwise makes the request a broken one
-/// (RFC 9113, 8.1.1), of which nothing is done; behind a proxy it would say where the next begins.
+/// In HTTP/2 the frames define the end of a body. A request with another `content-length` is
+/// malformed (RFC 9113, 8.1.1), and must have no effect: a proxy that translates it to HTTP/1.1
+/// would use that length.
 #[tokio::test]
 async fn http_2_content_length_that_differs_from_the_frames_is_rejected() {
     let (app, served) = serve().await;
@@ -75,7 +77,7 @@ async fn http_2_content_length_that_differs_from_the_frames_is_rejected() {
             .unwrap();
         let (answer, mut frames) = client.send_request(request, false).unwrap();
         let (first, second) = body.split_at(20);
-        // What comes too late may meet a stream that was reset.
+        // The service may have reset the stream before the last frame.
         for (piece, is_last) in [(first, false), (second, true)] {
             let _ = frames.send_data(piece.to_owned().into(), is_last);
         }

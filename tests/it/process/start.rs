@@ -1,4 +1,4 @@
-//! How the service starts: on nothing, on what is there, and not at all.
+//! Startup: without any configuration, on existing data, and with invalid settings.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use crate::support::{PASSWORD, Service};
 
 const GOOD_SECRET: &str = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
 
-/// Runs `serve`, which must end by itself.
+/// Runs `serve`, which must fail. Returns its exit code and output.
 fn refused(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
     let Output { status, stderr, .. } = Service::command(folder)
         .args(arguments)
@@ -41,7 +41,7 @@ fn first_start_creates_private_files() {
     assert_eq!(service.get("/readyz").status, 200);
 }
 
-/// The threads by the name that the runtime gives to those that serve.
+/// The runtime names the threads that serve requests `tokio-…`.
 #[cfg(target_os = "linux")]
 #[test]
 fn server_threads_setting_sets_the_thread_count() {
@@ -84,14 +84,14 @@ fn restart_keeps_the_secret_and_the_data() {
 #[test]
 fn banner_shows_the_docs_url_and_the_data_path() {
     let service = Service::start(&[]);
-    // The lines come in one piece, and the URL stands in the first of them.
+    // The service writes the banner at once, so the URL is already there.
     let lines: Vec<String> = wait_for(&service, "  Data  ").lines().map(str::to_owned).collect();
     assert!(lines.contains(&format!("  Docs  {}/docs", service.url)), "{lines:?}");
     assert!(lines.contains(&"  Data  ./data/posts.db".to_owned()), "{lines:?}");
     assert!(lines.iter().any(|line| line.starts_with("Post Management API 0.")), "{lines:?}");
 }
 
-/// What the service said, as soon as this is in it.
+/// Returns the output of the service once it contains the text.
 fn wait_for(service: &Service, text: &str) -> String {
     let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
     loop {
@@ -113,7 +113,7 @@ fn json_log_is_one_object_per_line_without_a_banner() {
     let said = service.last_words();
     let events: Vec<Value> = said
         .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
         .collect();
     let access = events.iter().find(|event| event["target"] == "access").expect("an access line");
     assert_eq!(access["path"], "/livez");
@@ -122,7 +122,7 @@ fn json_log_is_one_object_per_line_without_a_banner() {
     assert!(events.iter().any(|event| event["message"] == "ended"), "{said}");
 }
 
-/// Whatever time it is where it runs.
+/// The log ignores the time zone of the process.
 #[test]
 fn log_times_are_in_utc() {
     for format in ["json", "text"] {
@@ -147,7 +147,10 @@ fn log_times_are_in_utc() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the service's own clock, as it is another process")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the service is another process and uses the system clock"
+)]
 fn now() -> Timestamp {
     Timestamp::now()
 }
@@ -197,10 +200,13 @@ fn invalid_settings_are_reported_together_without_secrets() {
         assert!(said.contains(&format!("\n  {name}: ")), "{name} is not in {said}");
     }
     assert!(!said.contains("hunter2"), "{said}");
-    assert!(!folder.path().join("data").exists(), "nothing is made on settings that do not fit");
+    assert!(
+        !folder.path().join("data").exists(),
+        "the service created files despite invalid settings"
+    );
 }
 
-/// The setting as the document tells it.
+/// Returns the setting `ROOT_PATH` as the document shows it.
 fn root_path(service: &Service) -> String {
     let document = service.get("/openapi.json").json();
     document["servers"][0]["url"].as_str().unwrap_or_default().to_owned()
@@ -236,7 +242,7 @@ fn env_file_flag_requires_an_existing_file() {
     command.args(["--env-file", "other.env", "--port", "0"]);
     let service = Service::run(&mut command, folder.path());
     assert_eq!(root_path(&service), "/other");
-    assert!(service.said().contains("SMTP_HOST"), "an unknown name is warned about");
+    assert!(service.said().contains("SMTP_HOST"), "no warning about the unknown name");
 
     let (code, said) = refused(folder.path(), &["--env-file", "missing.env"], &[]);
     assert_eq!(code, 2, "{said}");
@@ -249,7 +255,7 @@ fn secret_from_a_file_is_used() {
     std::fs::write(folder.path().join("key"), format!("{GOOD_SECRET}\n")).unwrap();
     let service = Service::start_in(folder.path(), &[("SECRET_KEY_FILE", "key")]);
     assert_eq!(service.get("/readyz").status, 200);
-    assert!(!folder.path().join("data/secret_key").exists(), "no other secret is made");
+    assert!(!folder.path().join("data/secret_key").exists(), "the service created another secret");
 
     let both = [("SECRET_KEY_FILE", "key"), ("SECRET_KEY", GOOD_SECRET)];
     let (code, said) = refused(folder.path(), &["--port", "0"], &both);
@@ -306,9 +312,9 @@ fn key_readable_by_others_is_warned_about() {
     let folder = TempDir::new().unwrap();
     drop(Service::start_in(folder.path(), &[]));
     let key = folder.path().join("data/secret_key");
-    for (mode, is_told) in [(0o600, false), (0o644, true)] {
+    for (mode, is_warned) in [(0o600, false), (0o644, true)] {
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
         let service = Service::start_in(folder.path(), &[]);
-        assert_eq!(service.said().contains("others can read the key"), is_told, "{mode:o}");
+        assert_eq!(service.said().contains("others can read the key"), is_warned, "{mode:o}");
     }
 }

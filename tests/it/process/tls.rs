@@ -1,4 +1,6 @@
-//! The listener within TLS: who gets in, who does not, and for how long one may try.
+//! The TLS listener: versions, ciphers, HSTS, time limits and reloaded certificates.
+//!
+//! Not here: the settings `TLS_CERT` and `TLS_KEY`, see `tls_files.rs`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,10 +18,10 @@ use crate::support::{Certificate, Served, TestApp};
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// The beginning of a handshake: a record that says it has more bytes than come.
+/// The start of a handshake: a record that announces more bytes than follow.
 const BEGINNING: [u8; 6] = [0x16, 3, 1, 0x02, 0, 1];
 
-struct Place {
+struct TlsService {
     _app: TestApp,
     served: Served,
     tls: Arc<Tls>,
@@ -27,35 +29,36 @@ struct Place {
     folder: TempDir,
 }
 
-async fn serve(limits: Limits) -> Place {
+async fn serve(limits: Limits) -> TlsService {
     let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
     let (path, key) = certificate.write(folder.path());
     let tls = Arc::new(Tls::open(path, key).unwrap());
     let app = TestApp::start().await;
     let served = Served::start_within(Some(Arc::clone(&tls)), app.routes(), limits);
-    Place { _app: app, served, tls, certificate, folder }
+    TlsService { _app: app, served, tls, certificate, folder }
 }
 
-fn assert_serves(place: &Place) {
-    let head = place.certificate.connect(place.served.address).unwrap().get("/livez").unwrap();
+fn assert_serves(service: &TlsService) {
+    let head = service.certificate.connect(service.served.address).unwrap().get("/livez").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
 }
 
-/// Everything up to the end of the connection, which must come.
+/// Reads until the service closes the connection, and fails if the connection stays open.
 fn rest(stream: &mut TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let mut rest = Vec::new();
     if let Err(error) = stream.read_to_end(&mut rest) {
-        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it stays open");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "the connection stays open");
     }
     rest
 }
 
 #[tokio::test]
 async fn http_1_is_served_over_both_tls_versions() {
-    let place = serve(Limits::default()).await;
+    let service = serve(Limits::default()).await;
     for (version, name) in [(&TLS12, "TLSv1_2"), (&TLS13, "TLSv1_3")] {
-        let mut wire = place.certificate.connect_with(place.served.address, &[version]).unwrap();
+        let mut wire =
+            service.certificate.connect_with(service.served.address, &[version]).unwrap();
         assert_eq!(wire.agreed(), ("http/1.1".to_owned(), name.to_owned()));
         for _ in 0..3 {
             let head = wire.get("/livez").unwrap();
@@ -64,10 +67,10 @@ async fn http_1_is_served_over_both_tls_versions() {
     }
 }
 
-/// AES with 256 bits, where the client knows it, however it orders what it knows.
+/// The service prefers AES-256 if the client supports it, in any order of the client's list.
 #[tokio::test]
 async fn cipher_order_of_the_server_wins() {
-    let place = serve(Limits::default()).await;
+    let service = serve(Limits::default()).await;
     let ours = rustls::crypto::ring::default_provider().cipher_suites;
     let theirs: Vec<_> = ours.iter().copied().rev().collect();
     for (version, expected) in [
@@ -75,8 +78,8 @@ async fn cipher_order_of_the_server_wins() {
         (&TLS13, CipherSuite::TLS13_AES_256_GCM_SHA384),
     ] {
         for order in [&ours, &theirs] {
-            let address = place.served.address;
-            let wire = place.certificate.connect_by(address, order.clone(), version).unwrap();
+            let address = service.served.address;
+            let wire = service.certificate.connect_by(address, order.clone(), version).unwrap();
             assert_eq!(wire.cipher(), expected, "{order:?}");
         }
     }
@@ -84,18 +87,18 @@ async fn cipher_order_of_the_server_wins() {
 
 #[tokio::test]
 async fn newer_tls_version_is_negotiated() {
-    let place = serve(Limits::default()).await;
+    let service = serve(Limits::default()).await;
     for offered in [[&TLS12, &TLS13], [&TLS13, &TLS12]] {
-        let wire = place.certificate.connect_with(place.served.address, &offered).unwrap();
+        let wire = service.certificate.connect_with(service.served.address, &offered).unwrap();
         assert_eq!(wire.agreed().1, "TLSv1_3");
     }
 }
 
 #[tokio::test]
 async fn http_2_is_served_if_negotiated() {
-    let place = serve(Limits::default()).await;
-    let connector = TlsConnector::from(place.certificate.client("h2", rustls::DEFAULT_VERSIONS));
-    let stream = tokio::net::TcpStream::connect(place.served.address).await.unwrap();
+    let service = serve(Limits::default()).await;
+    let connector = TlsConnector::from(service.certificate.client("h2", rustls::DEFAULT_VERSIONS));
+    let stream = tokio::net::TcpStream::connect(service.served.address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let stream = connector.connect(name, stream).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
@@ -114,13 +117,13 @@ async fn http_2_is_served_if_negotiated() {
     }
 }
 
-/// Browsers are told to come back within TLS, by whoever can promise that they will be served.
+/// Without its own TLS the service cannot know whether browsers can reach it over HTTPS.
 #[tokio::test]
 async fn hsts_is_sent_only_over_tls() {
-    let place = serve(Limits::default()).await;
+    let service = serve(Limits::default()).await;
     let expected = "strict-transport-security: max-age=63072000; includeSubDomains";
     for path in ["/livez", "/posts", "/nowhere"] {
-        let head = place.certificate.connect(place.served.address).unwrap().get(path).unwrap();
+        let head = service.certificate.connect(service.served.address).unwrap().get(path).unwrap();
         assert_eq!(head.lines().filter(|line| *line == expected).count(), 1, "{head}");
     }
     let app = TestApp::start().await;
@@ -133,30 +136,30 @@ async fn hsts_is_sent_only_over_tls() {
 
 #[tokio::test]
 async fn plaintext_request_to_tls_port_is_closed() {
-    let place = serve(Limits::default()).await;
+    let service = serve(Limits::default()).await;
     for said in
         ["GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
-        let mut stream = TcpStream::connect(place.served.address).unwrap();
+        let mut stream = TcpStream::connect(service.served.address).unwrap();
         stream.write_all(said.as_bytes()).unwrap();
         let answer = rest(&mut stream);
-        // An alert of TLS at most.
+        // At most the service sends a TLS alert.
         assert!(answer.len() <= 7, "{answer:?}");
     }
-    assert_serves(&place);
+    assert_serves(&service);
 }
 
 #[tokio::test]
 async fn slow_handshake_is_cut_off_and_releases_its_permit() {
     let limits = Limits { head_timeout: SHORT, connections: 1, ..Limits::default() };
-    let place = serve(limits).await;
+    let service = serve(limits).await;
     for beginning in [&[], BEGINNING.as_slice()] {
-        let mut slow = free_place(&place);
+        let mut slow = connect_with_permit(&service);
         slow.write_all(beginning).unwrap();
         assert_eq!(rest(&mut slow), [0; 0]);
     }
-    // A byte now and then buys no more of it.
-    let mut slow = free_place(&place);
+    // Single bytes do not extend the time limit.
+    let mut slow = connect_with_permit(&service);
     slow.write_all(&BEGINNING).unwrap();
     let mut bytes = 0;
     while slow.write_all(&[0]).is_ok() {
@@ -164,65 +167,66 @@ async fn slow_handshake_is_cut_off_and_releases_its_permit() {
         bytes += 1;
         assert!(bytes < 500, "the connection stays open");
     }
-    wait_for_service(&place);
+    wait_for_service(&service);
 }
 
-/// The place is taken by who has not begun a handshake, too.
+/// A connection holds its permit even before its handshake starts.
 #[tokio::test]
 async fn handshake_holds_a_connection_permit() {
     let limits = Limits { connections: 1, ..Limits::default() };
-    let place = serve(limits).await;
-    let slow = TcpStream::connect(place.served.address).unwrap();
-    let mut next = TcpStream::connect(place.served.address).unwrap();
+    let service = serve(limits).await;
+    let slow = TcpStream::connect(service.served.address).unwrap();
+    let mut next = TcpStream::connect(service.served.address).unwrap();
     assert_eq!(rest(&mut next), [0; 0]);
-    assert!(place.certificate.connect(place.served.address).is_err());
+    assert!(service.certificate.connect(service.served.address).is_err());
     drop(slow);
-    wait_for_service(&place);
+    wait_for_service(&service);
 }
 
-/// What waits to be read is as bounded within TLS as without.
+/// The idle timeout also holds for TLS connections.
 #[tokio::test]
 async fn unread_response_releases_its_connection_permit() {
     const LARGE: &str = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    let place = serve(Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() }).await;
-    let mut wire = place.certificate.connect(place.served.address).unwrap();
+    let service = serve(Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() }).await;
+    let mut wire = service.certificate.connect(service.served.address).unwrap();
     wire.send(&LARGE.repeat(20)).unwrap();
-    wait_for_service(&place);
+    wait_for_service(&service);
     drop(wire);
 }
 
-/// The process ends when the requests under way are answered, as without TLS.
+/// Only requests in flight delay the shutdown, as without TLS.
 #[tokio::test]
 async fn idle_connections_and_handshakes_do_not_delay_shutdown() {
-    let place = serve(Limits::default()).await;
-    let mut idle = place.certificate.connect(place.served.address).unwrap();
+    let service = serve(Limits::default()).await;
+    let mut idle = service.certificate.connect(service.served.address).unwrap();
     idle.get("/livez").unwrap();
-    let slow = TcpStream::connect(place.served.address).unwrap();
+    let slow = TcpStream::connect(service.served.address).unwrap();
     let began = Instant::now();
-    place.served.end();
-    assert!(began.elapsed() < Limits::default().drain_timeout, "it waited for them");
+    service.served.end();
+    assert!(began.elapsed() < Limits::default().drain_timeout, "shutdown waited for idle connections");
     assert!(idle.get("/livez").is_err());
     drop(slow);
 }
 
-/// A connection that holds the only place; one that has none is closed at once.
-fn free_place(place: &Place) -> TcpStream {
-    wait_for_service(place);
+/// Returns a connection that holds the only permit. The service closes connections without a permit
+/// at once.
+fn connect_with_permit(service: &TlsService) -> TcpStream {
+    wait_for_service(service);
     let end = Instant::now() + Duration::from_mins(1);
     loop {
-        let mut stream = TcpStream::connect(place.served.address).unwrap();
+        let mut stream = TcpStream::connect(service.served.address).unwrap();
         stream.set_read_timeout(Some(SHORT / 10)).unwrap();
         match stream.read(&mut [0]) {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return stream,
-            _ => assert!(Instant::now() < end, "there is no place"),
+            _ => assert!(Instant::now() < end, "no permit is free"),
         }
     }
 }
 
-fn wait_for_service(place: &Place) {
+fn wait_for_service(service: &TlsService) {
     let end = Instant::now() + Duration::from_mins(1);
-    while !is_served(&place.certificate, place.served.address) {
-        assert!(Instant::now() < end, "the place is never free again");
+    while !is_served(&service.certificate, service.served.address) {
+        assert!(Instant::now() < end, "the permit is never released");
     }
 }
 
@@ -232,26 +236,26 @@ fn is_served(certificate: &Certificate, address: SocketAddr) -> bool {
 
 #[tokio::test]
 async fn reloaded_certificate_is_used_without_closing_connections() {
-    let place = serve(Limits::default()).await;
-    let address = place.served.address;
-    let mut kept = place.certificate.connect(address).unwrap();
+    let service = serve(Limits::default()).await;
+    let address = service.served.address;
+    let mut kept = service.certificate.connect(address).unwrap();
     kept.get("/livez").unwrap();
-    assert!(!place.tls.has_changed());
+    assert!(!service.tls.has_changed());
     let other = Certificate::make();
     assert!(!is_served(&other, address));
 
-    other.write(place.folder.path());
-    assert!(place.tls.has_changed());
-    place.tls.reload().unwrap();
-    assert!(!place.tls.has_changed());
-    assert!(is_served(&other, address) && !is_served(&place.certificate, address));
+    other.write(service.folder.path());
+    assert!(service.tls.has_changed());
+    service.tls.reload().unwrap();
+    assert!(!service.tls.has_changed());
+    assert!(is_served(&other, address) && !is_served(&service.certificate, address));
     kept.get("/livez").unwrap();
 }
 
 #[tokio::test]
 async fn invalid_certificate_files_keep_the_old_pair() {
-    let place = serve(Limits::default()).await;
-    let (other, path) = (Certificate::make(), place.folder.path());
+    let service = serve(Limits::default()).await;
+    let (other, path) = (Certificate::make(), service.folder.path());
     let (certificate, key) = (path.join("certificate.pem"), path.join("key.pem"));
     for (file, text, said) in [
         (&certificate, other.pem.as_str(), "the certificate's key is that of another certificate"),
@@ -260,23 +264,23 @@ async fn invalid_certificate_files_keep_the_old_pair() {
         (&certificate, "-----BEGIN CERTIFICATE-----", "the certificate is no PEM"),
         (&key, "no key", "the certificate's key is not in its file"),
     ] {
-        place.certificate.write(path);
+        service.certificate.write(path);
         std::fs::write(file, text).unwrap();
-        assert!(place.tls.has_changed(), "{said}");
-        let told = place.tls.reload().unwrap_err().to_string();
+        assert!(service.tls.has_changed(), "{said}");
+        let told = service.tls.reload().unwrap_err().to_string();
         assert!(told.starts_with(said), "{told}");
-        assert!(!place.tls.has_changed(), "it was looked at");
-        assert_serves(&place);
+        assert!(!service.tls.has_changed(), "the rejected files still count as changed");
+        assert_serves(&service);
     }
     std::fs::remove_file(&key).unwrap();
-    assert!(!place.tls.has_changed());
-    let told = place.tls.reload().unwrap_err().to_string();
+    assert!(!service.tls.has_changed());
+    let told = service.tls.reload().unwrap_err().to_string();
     assert!(
         told.starts_with("the certificate's key ") && told.contains("cannot be read"),
         "{told}"
     );
-    assert_serves(&place);
-    place.certificate.write(path);
-    place.tls.reload().unwrap();
-    assert_serves(&place);
+    assert_serves(&service);
+    service.certificate.write(path);
+    service.tls.reload().unwrap();
+    assert_serves(&service);
 }

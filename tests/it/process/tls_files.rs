@@ -1,4 +1,4 @@
-//! TLS as its users set it up: two files, which are replaced under the service.
+//! The settings `TLS_CERT` and `TLS_KEY`: two files that may change while the service runs.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -55,7 +55,7 @@ fn healthcheck_uses_tls() {
         command.status().unwrap().code()
     };
     assert_eq!(ask(&FILES), Some(0));
-    assert_eq!(ask(&[]), Some(1), "without TLS nobody answers");
+    assert_eq!(ask(&[]), Some(1), "the health check succeeded without TLS");
     drop(service);
     assert_eq!(ask(&FILES), Some(1));
     let plain = Service::start(&[]);
@@ -65,10 +65,10 @@ fn healthcheck_uses_tls() {
         .envs(FILES)
         .stderr(Stdio::null())
         .status();
-    assert_eq!(code.unwrap().code(), Some(1), "what is not within TLS is another service");
+    assert_eq!(code.unwrap().code(), Some(1), "the health check accepted a service without TLS");
 }
 
-/// At the signal, and without one.
+/// The service reloads the files at SIGHUP, and also without a signal.
 #[test]
 fn replaced_tls_files_are_used_without_a_restart() {
     let folder = TempDir::new().unwrap();
@@ -131,6 +131,9 @@ fn unusable_tls_files_are_rejected_at_startup() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.contains(said), "{told}");
-        assert!(!folder.path().join("data/posts.db").exists(), "nothing is made before");
+        assert!(
+            !folder.path().join("data/posts.db").exists(),
+            "the service created a database despite invalid settings"
+        );
     }
 }

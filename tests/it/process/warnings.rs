@@ -1,4 +1,4 @@
-//! What is served nevertheless, and said at the start.
+//! Warnings at startup about insecure but accepted settings.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,8 +8,8 @@ use crate::support::{Certificate, Cluster, Service};
 
 const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
 
-/// The lines of a service's start, up to its banner, that have this in them.
-fn told(service: &Service, text: &str) -> Vec<String> {
+/// Returns the lines of the startup log that contain the text.
+fn lines_with(service: &Service, text: &str) -> Vec<String> {
     let said = service.said();
     said.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
 }
@@ -19,7 +19,7 @@ fn plaintext_http_beyond_localhost_is_warned_about_once() {
     let folder = TempDir::new().unwrap();
     Certificate::make().write(folder.path());
     let tls = [("TLS_CERT", "certificate.pem"), ("TLS_KEY", "key.pem")];
-    for (host, environment, is_told) in [
+    for (host, environment, is_warned) in [
         ("0.0.0.0", vec![], true),
         ("::", vec![], true),
         ("127.0.0.1", vec![], false),
@@ -30,8 +30,8 @@ fn plaintext_http_beyond_localhost_is_warned_about_once() {
     ] {
         let environment: Vec<_> = environment.into_iter().chain([("HOST", host)]).collect();
         let service = Service::start_in(folder.path(), &environment);
-        let lines = told(&service, "without TLS");
-        assert_eq!(lines.len(), usize::from(is_told), "{environment:?}: {lines:?}");
+        let lines = lines_with(&service, "without TLS");
+        assert_eq!(lines.len(), usize::from(is_warned), "{environment:?}: {lines:?}");
         for line in lines {
             assert!(line.contains(" WARN ") && line.contains("name=\"HOST\""), "{line}");
             assert!(line.contains("give TLS_CERT and TLS_KEY"), "{line}");
@@ -39,18 +39,18 @@ fn plaintext_http_beyond_localhost_is_warned_about_once() {
     }
 }
 
-/// The address of every interface leads to this machine too, and does not say so.
+/// 0.0.0.0 connects to this machine too, but the service cannot tell that it is local.
 #[test]
 fn plaintext_postgresql_connection_is_warned_about_once() {
     let database = Cluster::shared().database();
     let folder = TempDir::new().unwrap();
     let elsewhere = database.url().replace("tester@127.0.0.1", "tester:hunter2@0.0.0.0");
-    for (url, is_told) in [(database.url(), false), (&elsewhere, true)] {
+    for (url, is_warned) in [(database.url(), false), (&elsewhere, true)] {
         let environment = [("DATABASE_URL", url), ("SECRET_KEY", KEY)];
         let service = Service::start_in(folder.path(), &environment);
         service.get("/readyz").expect(200);
-        let lines = told(&service, "without TLS");
-        assert_eq!(lines.len(), usize::from(is_told), "{url}: {lines:?}");
+        let lines = lines_with(&service, "without TLS");
+        assert_eq!(lines.len(), usize::from(is_warned), "{url}: {lines:?}");
         assert!(lines.iter().all(|line| line.contains("sslmode=verify-full")), "{lines:?}");
         assert!(!service.said().contains("hunter2"), "{}", service.said());
     }
@@ -61,11 +61,11 @@ fn secret_file_readable_by_everyone_is_warned_about_once() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, KEY).unwrap();
-    for (mode, is_told) in [(0o640, false), (0o644, true)] {
+    for (mode, is_warned) in [(0o640, false), (0o644, true)] {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
         let service = Service::start_in(folder.path(), &[("SECRET_KEY_FILE", "key")]);
-        let lines = told(&service, "everybody on the machine can use the secret in key");
-        assert_eq!(lines.len(), usize::from(is_told), "{mode:o}: {lines:?}");
+        let lines = lines_with(&service, "everybody on the machine can use the secret in key");
+        assert_eq!(lines.len(), usize::from(is_warned), "{mode:o}: {lines:?}");
         assert!(!service.said().contains(KEY), "{}", service.said());
     }
 }
