@@ -1,4 +1,4 @@
-//! `db check` and `db verify`: whether the database is as it should be.
+//! `db check` compares the schema with the migrations, `db verify` the data with its invariants.
 
 use super::{folder, open, run};
 
@@ -26,7 +26,8 @@ fn outdated_database_is_reported_with_the_upgrade_command() {
     }
 }
 
-/// The first command of a new user may be this one, and the database is named before or after it.
+/// `db upgrade` may be the first command of a new user. The flag for the database may stand before
+/// or after the command.
 #[test]
 fn upgrade_of_missing_database_creates_it() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -37,7 +38,6 @@ fn upgrade_of_missing_database_creates_it() {
     run(folder.path(), "db check --database-url sqlite:data/other.db").expect(1);
 }
 
-/// Down and up again by the same steps is the same database.
 #[test]
 fn downgrade_and_upgrade_leave_no_difference() {
     for revision in ["base", "1", "2", "3", "4", "5", "6", "7", "8"] {
@@ -103,8 +103,8 @@ fn wrong_vote_count_is_reported() {
     );
 }
 
-/// A program that writes with foreign keys off leaves rows behind, and one that moves votes is
-/// followed.
+/// A program that writes without foreign keys leaves orphaned rows. The triggers follow a program
+/// that moves votes.
 #[test]
 fn orphaned_rows_are_reported() {
     let folder = folder();

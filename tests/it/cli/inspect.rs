@@ -1,4 +1,5 @@
-//! Commands that only tell, and words that are none.
+//! Commands that only print or check (`openapi`, `settings`, `healthcheck`, help), and invalid
+//! commands.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -35,12 +36,12 @@ fn settings_are_shown_with_secrets_masked() {
 
     let outcome = run_with(folder.path(), "settings", &[("SECRET_KEY", "hunter2"), ("DOCS", "x")]);
     let outcome = outcome.expect(2);
-    assert!(outcome.output.contains("DOCS=x\n"), "they are shown all the same");
+    assert!(outcome.output.contains("DOCS=x\n"), "the invalid settings are not shown");
     assert!(outcome.error.contains("\n  DOCS: \"x\" cannot be used; give on or off\n"));
     assert!(!format!("{}{}", outcome.output, outcome.error).contains("hunter2"));
 }
 
-/// A secret that comes from a file is in force, and must not look like a default.
+/// The secret from the file is in effect, so it must not look like a default.
 #[test]
 fn secret_from_a_file_is_shown_masked() {
     let folder = folder();
@@ -56,7 +57,7 @@ fn healthcheck_reports_by_exit_code() {
     run(service.path(), &format!("healthcheck --port {port}")).expect(0);
     run_with(service.path(), "healthcheck", &[("PORT", &port), ("HOST", "0.0.0.0")]).expect(0);
 
-    // Nobody is given this port by chance.
+    // The system never assigns port 1 by chance.
     let outcome = run(service.path(), "healthcheck --port 1").expect(1);
     assert!(outcome.error.contains("does not answer"), "{}", outcome.error);
     run(service.path(), "healthcheck --port x").expect(2);

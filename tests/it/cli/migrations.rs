@@ -59,7 +59,7 @@ fn each_step_is_printed_and_listed_in_the_history() {
     }
     let said = run(folder.path(), "db downgrade base").expect(0).output;
     assert_eq!(said, "down 0002_downvotes\ndown 0001_users_posts_votes\n");
-    assert_eq!(schema(&open(folder.path())), [], "the way back leaves nothing");
+    assert_eq!(schema(&open(folder.path())), [], "the downgrade left objects behind");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn read_only_command_creates_no_database() {
     assert!(!folder.path().join("data/posts.db").exists());
 }
 
-/// Runs the script that the command prints, and compares with what the command does.
+/// Runs the printed script on one database and the command on another, and compares both.
 #[test]
 fn printed_script_does_the_same_as_the_command() {
     let (printed, done) = (folder(), folder());
@@ -88,7 +88,7 @@ fn printed_script_does_the_same_as_the_command() {
     for command in commands {
         let before = schema(&open(printed.path()));
         let script = run(printed.path(), &format!("{command} --sql")).expect(0).output;
-        assert_eq!(schema(&open(printed.path())), before, "{command} --sql only prints");
+        assert_eq!(schema(&open(printed.path())), before, "{command} --sql changed the database");
         open(printed.path())
             .execute_batch(&script)
             .unwrap_or_else(|error| panic!("{command}: {error}"));

@@ -1,4 +1,4 @@
-//! The command line, as its users run it.
+//! The commands, run as a process.
 
 mod db_check;
 mod inspect;
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use crate::support::Service;
 
-/// How a command ended, and what it said.
+/// Exit code and output of a command.
 struct Outcome {
     code: i32,
     output: String,
@@ -29,7 +29,7 @@ impl Outcome {
     }
 }
 
-/// Runs the binary in the folder; the arguments are parted by spaces.
+/// Runs the binary in the folder. Spaces separate the arguments.
 fn run(folder: &Path, arguments: &str) -> Outcome {
     run_with(folder, arguments, &[])
 }
@@ -49,7 +49,7 @@ fn run_with(folder: &Path, arguments: &str, environment: &[(&str, &str)]) -> Out
     }
 }
 
-/// A folder where `db` finds an empty place for the database.
+/// Returns a folder with an empty data directory, where `db` can create the database.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::TempDir::new().unwrap();
     std::fs::create_dir(folder.path().join("data")).unwrap();
@@ -60,7 +60,7 @@ fn open(folder: &Path) -> Connection {
     Connection::open(folder.join("data/posts.db")).unwrap()
 }
 
-/// Everything that the database says of its own form, but what SQLite makes by itself.
+/// Returns the schema of the database, without the objects that SQLite creates itself.
 fn schema(database: &Connection) -> Vec<(String, String, Option<String>)> {
     let sql = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER BY type, name";
     let mut statement = database.prepare(sql).unwrap();

@@ -8,12 +8,13 @@ use tempfile::TempDir;
 use super::{Outcome, run_with};
 use crate::support::{Cluster, Service, TestDatabase};
 
-struct Place {
+/// Runs commands on a database of its own.
+struct DatabaseCommands {
     database: TestDatabase<'static>,
     folder: TempDir,
 }
 
-impl Place {
+impl DatabaseCommands {
     fn new() -> Self {
         let database = Cluster::shared().empty_database();
         Self { database, folder: TempDir::new().unwrap() }
@@ -36,30 +37,30 @@ impl Place {
 
 #[test]
 fn db_commands_work_as_on_the_embedded_database() {
-    let place = Place::new();
-    assert_eq!(place.run("db current").expect(0).output, "base\n");
-    let told = place.run("db upgrade --dry-run").expect(0).output;
+    let commands = DatabaseCommands::new();
+    assert_eq!(commands.run("db current").expect(0).output, "base\n");
+    let told = commands.run("db upgrade --dry-run").expect(0).output;
     assert_eq!(told.lines().count(), POSTGRES.len(), "{told}");
-    place.run("db check").expect(1);
-    place.run("db upgrade 2").expect(0);
-    assert_eq!(place.run("db current").expect(0).output, "0002_downvotes\n");
-    place.run("db verify").expect(1);
-    place.run("db upgrade").expect(0);
-    place.run("db check").expect(0);
-    place.run("db verify").expect(0);
-    assert!(place.run("db history").expect(0).output.contains("0005_post_search  applied"));
-    place.run("db stamp 4").expect(0);
-    place.run("db check").expect(1);
-    place.run("db stamp head").expect(0);
-    assert_eq!(place.run("db upgrade").expect(0).output, "");
-    place.run("db downgrade base").expect(0);
-    assert_eq!(place.run("db current").expect(0).output, "base\n");
+    commands.run("db check").expect(1);
+    commands.run("db upgrade 2").expect(0);
+    assert_eq!(commands.run("db current").expect(0).output, "0002_downvotes\n");
+    commands.run("db verify").expect(1);
+    commands.run("db upgrade").expect(0);
+    commands.run("db check").expect(0);
+    commands.run("db verify").expect(0);
+    assert!(commands.run("db history").expect(0).output.contains("0005_post_search  applied"));
+    commands.run("db stamp 4").expect(0);
+    commands.run("db check").expect(1);
+    commands.run("db stamp head").expect(0);
+    assert_eq!(commands.run("db upgrade").expect(0).output, "");
+    commands.run("db downgrade base").expect(0);
+    assert_eq!(commands.run("db current").expect(0).output, "base\n");
 }
 
 #[test]
 fn concurrent_upgrades_run_each_step_once() {
-    let place = Place::new();
-    let children: Vec<Child> = (0..64).map(|_| place.start_upgrade()).collect();
+    let commands = DatabaseCommands::new();
+    let children: Vec<Child> = (0..64).map(|_| commands.start_upgrade()).collect();
     let mut steps = Vec::new();
     for child in children {
         let output = child.wait_with_output().unwrap();
@@ -68,11 +69,11 @@ fn concurrent_upgrades_run_each_step_once() {
         steps.extend(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned));
     }
     steps.sort();
-    let applied = place.database.query("SELECT revision FROM schema_migrations ORDER BY 1");
+    let applied = commands.database.query("SELECT revision FROM schema_migrations ORDER BY 1");
     let expected: Vec<String> = applied.iter().map(|revision| format!("up   {revision}")).collect();
     assert_eq!(expected.len(), POSTGRES.len());
     assert_eq!(steps, expected);
-    place.run("db check").expect(0);
+    commands.run("db check").expect(0);
 }
 
 #[test]
@@ -90,14 +91,14 @@ fn unreachable_server_exits_with_3() {
 
 #[test]
 fn tables_of_another_application_are_reported_and_left_unchanged() {
-    let place = Place::new();
-    place.database.execute("CREATE TABLE users (id serial PRIMARY KEY, login text NOT NULL)");
+    let commands = DatabaseCommands::new();
+    commands.database.execute("CREATE TABLE users (id serial PRIMARY KEY, login text NOT NULL)");
     for command in ["db upgrade", "db upgrade --dry-run"] {
-        let refused = place.run(command).expect(1);
+        let refused = commands.run(command).expect(1);
         assert!(refused.error.contains("users.login"), "{}", refused.error);
     }
     assert_eq!(
-        place.database.query("SELECT relname FROM pg_class WHERE relname = 'posts'"),
+        commands.database.query("SELECT relname FROM pg_class WHERE relname = 'posts'"),
         [""; 0]
     );
 }

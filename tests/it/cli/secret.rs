@@ -1,4 +1,4 @@
-//! `secret rotate`: a new secret, and what becomes of the old ones.
+//! `post-api secret rotate`: the new secret, and which old ones are kept.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -33,21 +33,21 @@ fn assert_no_draft(folder: &Path) {
     );
 }
 
-/// A folder with the secret that a service has made for itself.
+/// Returns a folder with the secret that a service has generated.
 fn made() -> TempDir {
     let folder = TempDir::new().unwrap();
     drop(Service::start_in(folder.path(), &[]));
     folder
 }
 
-/// The service starts, and ends.
+/// Starts and stops the service.
 fn restart(folder: &Path) {
     drop(Service::start_in(folder, &[]));
 }
 
-/// As if the secret that signs had done so for so long.
+/// Makes the signing secret look as if it had signed for this long.
 fn age(folder: &Path, age: Duration) {
-    #[expect(clippy::disallowed_methods, reason = "files have the machine's time")]
+    #[expect(clippy::disallowed_methods, reason = "files have the time of the system clock")]
     let then = SystemTime::now() - age;
     let signing = folder.join("data/secret_key.signing");
     std::fs::File::open(signing).unwrap().set_modified(then).unwrap();
@@ -83,7 +83,7 @@ fn rotation_with_drop_old_removes_old_secrets() {
     assert!(!first.contains(&last[0]));
 }
 
-/// The secret that signed until now always stays; one before it is needed for the lifetime of a token.
+/// The secret that signed until now always stays. An older one stays for the lifetime of a token.
 #[test]
 fn rotation_removes_secrets_that_no_valid_token_needs() {
     let folder = made();
@@ -97,7 +97,7 @@ fn rotation_removes_secrets_that_no_valid_token_needs() {
     restart(folder.path());
     let before = lines(folder.path());
     age(folder.path(), Duration::from_mins(32));
-    // To start again changes nothing of that.
+    // A restart does not change these times.
     restart(folder.path());
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(lines(folder.path())[1..], before[..1]);
@@ -109,8 +109,8 @@ fn rotation_removes_secrets_that_no_valid_token_needs() {
     assert_eq!(lines(folder.path()).len(), 3);
 }
 
-/// However often it is replaced before the next start, and however late that is: tokens of the secret
-/// that signs are good after it, and of whichever of the new ones the next start may be about to take.
+/// Any number of rotations before the next start keeps the signing secret, and the newest ones that
+/// a start in progress may have read.
 #[test]
 fn signing_secret_is_kept_until_the_next_start() {
     let folder = made();
@@ -132,7 +132,7 @@ fn signing_secret_is_kept_until_the_next_start() {
     assert!(!now.contains(&before[1]));
 }
 
-/// A second service that finds the port taken signs nothing, and the first goes on.
+/// If the port is in use, the second service fails before it signs, and the first keeps running.
 #[test]
 fn failed_start_does_not_change_the_signing_secret() {
     let folder = TempDir::new().unwrap();
@@ -147,7 +147,7 @@ fn failed_start_does_not_change_the_signing_secret() {
     assert_eq!(lines(folder.path()).last(), first.last());
 }
 
-/// After a copy of the folder, or with what was made by hand, nobody knows which one signs.
+/// After a copy of the folder or a manual change the signing secret is unknown.
 #[test]
 fn rotation_with_unknown_signing_secret_keeps_all() {
     let folder = made();
@@ -160,11 +160,11 @@ fn rotation_with_unknown_signing_secret_keeps_all() {
     std::fs::remove_file(&signing).unwrap();
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(lines(folder.path())[2..], before);
-    // One that cannot be read is written anew.
+    // The service replaces an unreadable file.
     std::fs::write(&signing, [0xff]).unwrap();
     restart(folder.path());
     assert_eq!(std::fs::read(&signing).unwrap().len(), 12);
-    // What can be neither read nor replaced may say what is not so.
+    // A path that can be neither read nor replaced is an error.
     std::fs::remove_file(&signing).unwrap();
     std::fs::create_dir(&signing).unwrap();
     for command in ["secret rotate", "serve --port 0"] {
@@ -184,7 +184,7 @@ fn rotation_keeps_at_most_eight_secrets() {
     restart(folder.path());
 }
 
-/// Whatever is where the file is, it is a link to, as for folders that are mounted.
+/// Mounted secrets are often symlinks.
 #[test]
 fn symlinked_secret_file_stays_a_symlink() {
     let folder = made();
@@ -196,18 +196,19 @@ fn symlinked_secret_file_stays_a_symlink() {
     assert_eq!(std::fs::read_to_string(elsewhere).unwrap().lines().count(), 2);
 }
 
-/// Root may look after a service that is another's, who must be able to read the file.
+/// Root may rotate the secret of a service that runs as another user. That user must still be able
+/// to read the file.
 #[test]
 fn rotated_secret_file_keeps_its_owner() {
-    const SOMEBODY: u32 = 4711;
+    const OTHER_USER: u32 = 4711;
     let folder = made();
-    if chown(file(folder.path()), Some(SOMEBODY), Some(SOMEBODY)).is_err() {
-        // Only root can give a file away.
+    if chown(file(folder.path()), Some(OTHER_USER), Some(OTHER_USER)).is_err() {
+        // Only root can change the owner of a file.
         return;
     }
     run(folder.path(), "secret rotate").expect(0);
     let metadata = std::fs::metadata(file(folder.path())).unwrap();
-    assert_eq!((metadata.uid(), metadata.gid()), (SOMEBODY, SOMEBODY));
+    assert_eq!((metadata.uid(), metadata.gid()), (OTHER_USER, OTHER_USER));
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
 }
 
@@ -249,7 +250,7 @@ fn secret_file_that_is_a_directory_is_reported() {
     assert!(said.contains("directory"), "{said}");
 }
 
-/// Where the file signs nothing, to change it would change nothing.
+/// If the file signs nothing, a rotation would have no effect.
 #[test]
 fn rotation_of_configured_secret_is_rejected() {
     let folder = made();

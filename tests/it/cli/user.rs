@@ -1,4 +1,4 @@
-//! `user`: what an operator does to accounts, while the service goes on.
+//! `post-api user`: commands on accounts while the service runs.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn status(service: &Service, token: &str) -> u16 {
     answer.status.as_u16()
 }
 
-/// Of one account, then of all, under a service that runs.
+/// Signs out one account, then all, while the service runs.
 fn sign_out(folder: &Path, environment: &Environment<'_>) {
     let service = Service::start_in(folder, environment);
     let emails = ["ada@example.com", "bob@example.com"];
@@ -66,7 +66,7 @@ fn sign_out_without_valid_account_is_rejected() {
         assert!(!refused.error.is_empty(), "{arguments}");
     }
     run(folder.path(), "user").expect(2);
-    assert!(!folder.path().join("data").exists(), "looking makes no database");
+    assert!(!folder.path().join("data").exists(), "a rejected command created a database");
 }
 
 #[test]
