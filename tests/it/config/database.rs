@@ -1,4 +1,4 @@
-//! Which database the settings name.
+//! Settings that name the database.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ fn incomplete_reference_database_settings_are_rejected() {
     ];
     let mut all = five.to_vec();
     all.push(("SECRET_KEY", GOOD_SECRET));
-    assert_eq!(place(&load(&all)), "postgresql://db:5432/posts");
+    assert_eq!(location_of(&load(&all)), "postgresql://db:5432/posts");
     for missing in 0..five.len() {
         let mut four = five.to_vec();
         let (name, _) = four.remove(missing);
@@ -28,11 +28,11 @@ fn incomplete_reference_database_settings_are_rejected() {
     }
     let mut with_url = five.to_vec();
     with_url.push(("DATABASE_URL", "sqlite:posts.db"));
-    assert_eq!(file_of(&load(&with_url)), Path::new("posts.db"), "the URL wins");
+    assert_eq!(file_of(&load(&with_url)), Path::new("posts.db"), "DATABASE_URL does not win");
 }
 
-/// Who serves PostgreSQL may be one of several, and all must sign alike. Whoever looks after it signs
-/// nothing.
+/// Several processes may serve PostgreSQL, and all must sign with the same key. Other commands sign
+/// nothing, so they need no key.
 #[test]
 fn serving_postgresql_without_a_secret_is_rejected() {
     let settings = load(&[("DATABASE_URL", "postgresql://ada@db/posts")]);
@@ -60,7 +60,7 @@ fn database_url_is_parsed_like_libpq() {
         ),
     ] {
         let settings = load(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]);
-        assert_eq!(place(&settings), expected, "{url}");
+        assert_eq!(location_of(&settings), expected, "{url}");
     }
 }
 
@@ -97,10 +97,10 @@ fn prepared_statements_are_used_unless_disabled() {
     }
 }
 
-/// Whoever listens in between reads the password, and every row.
+/// Without TLS an attacker on the network could read the password and every row.
 #[test]
 fn plaintext_postgresql_connection_is_warned_about() {
-    for (url, is_told) in [
+    for (url, is_warned) in [
         ("postgresql://ada:hunter2@db/posts", true),
         ("postgresql://ada:hunter2@db/posts?sslmode=prefer", true),
         ("postgresql://ada:hunter2@db/posts?sslmode=allow", true),
@@ -121,7 +121,7 @@ fn plaintext_postgresql_connection_is_warned_about() {
         ("sqlite:hunter2.db", false),
     ] {
         let warnings = load(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]).warnings;
-        assert_eq!(warnings.len(), usize::from(is_told), "{url}: {warnings:?}");
+        assert_eq!(warnings.len(), usize::from(is_warned), "{url}: {warnings:?}");
         let told: Vec<_> = warnings.iter().map(|warning| warning.name.as_str()).collect();
         assert!(told.iter().all(|name| *name == "DATABASE_URL"), "{url}: {warnings:?}");
         assert!(!format!("{warnings:?}").contains("hunter2"), "{url}: {warnings:?}");
@@ -139,7 +139,7 @@ fn plaintext_postgresql_connection_is_warned_about() {
     assert_eq!(five("db").warnings[0].name, "DATABASE_HOSTNAME");
 }
 
-/// The embedded database's file.
+/// Returns the file of the embedded database.
 pub(super) fn file_of(settings: &Settings) -> &Path {
     match &settings.database {
         Database::Sqlite(path) => path,
@@ -147,8 +147,8 @@ pub(super) fn file_of(settings: &Settings) -> &Path {
     }
 }
 
-/// Where PostgreSQL is.
-fn place(settings: &Settings) -> String {
+/// Returns hosts, ports and name of the PostgreSQL database.
+fn location_of(settings: &Settings) -> String {
     match &settings.database {
         Database::Postgres(address) => address.describe(),
         Database::Sqlite(path) => panic!("{path:?}"),

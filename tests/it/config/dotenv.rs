@@ -1,4 +1,4 @@
-//! Compares the `.env` reader with what python-dotenv made of the same files.
+//! Compares the `.env` parser with recorded results of python-dotenv.
 
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,14 @@ fn recorded_files_are_parsed_like_python_dotenv() {
     let failures: Vec<String> = cases.iter().filter_map(failure).collect();
     assert!(
         failures.is_empty(),
-        "{} of {} files are read otherwise:\n{}",
+        "{} of {} files are parsed differently:\n{}",
         failures.len(),
         cases.len(),
         failures.join("\n")
     );
 }
 
-/// The limit is dozens of times what one file needs, and far below what quadratic time takes.
+/// The limit is dozens of times the time of one file, and far below quadratic time.
 #[test]
 fn hostile_files_are_parsed_in_linear_time() {
     const LENGTH: usize = 100_000;

@@ -1,4 +1,4 @@
-//! Files with secrets, and who can read them.
+//! Warnings about secret files that everyone can read or write.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::key_files::ED25519;
 
 type Pair = (&'static str, &'static str);
 
-/// Each setting that names a file with a secret, what is in it, and what else must be set.
+/// Each setting that names a secret file, its content, and the other settings that it needs.
 const FILES: [(&str, &str, &[Pair]); 6] = [
     ("SECRET_KEY_FILE", GOOD_SECRET, &[]),
     ("SECRET_KEYS_FILE", GOOD_SECRET, &[]),
@@ -40,7 +40,7 @@ fn secret_file_open_to_everyone_is_warned_about() {
     let path = folder.path().join("secret");
     for (name, text, others) in FILES {
         std::fs::write(&path, text).unwrap();
-        for (mode, is_told) in [
+        for (mode, is_warned) in [
             (0o400, false),
             (0o600, false),
             (0o640, false),
@@ -54,7 +54,7 @@ fn secret_file_open_to_everyone_is_warned_about() {
             let pairs: Vec<_> =
                 others.iter().copied().chain([(name, path.to_str().unwrap())]).collect();
             let warnings = load(&pairs).warnings;
-            assert_eq!(warnings.len(), usize::from(is_told), "{name} {mode:o}: {warnings:?}");
+            assert_eq!(warnings.len(), usize::from(is_warned), "{name} {mode:o}: {warnings:?}");
             for warning in warnings {
                 assert_eq!(warning.name, name);
                 assert!(warning.problem.ends_with(path.to_str().unwrap()), "{warning:?}");

@@ -1,4 +1,4 @@
-//! The keys that sign tokens: what is taken, what is refused, and when there must be one.
+//! Settings of the keys that sign tokens: accepted, rejected, warned about and required ones.
 
 use post_api::auth::Algorithm;
 use secrecy::ExposeSecret as _;
@@ -71,7 +71,8 @@ fn each_of_several_secrets_is_checked_like_a_single_one() {
     assert_eq!(problem, "key 1 has 32 bytes, HS512 needs 64 or more");
 }
 
-/// The reference's own key may be weak, and must be borne while one moves away from it.
+/// The key of the reference service may be weak. The service accepts it until the operator has
+/// rotated it.
 #[test]
 fn weak_secret_in_reference_mode_is_accepted_with_a_warning() {
     let text = format!("short-but-not-so {GOOD_SECRET}");
@@ -95,7 +96,7 @@ fn serving_postgresql_with_any_kind_of_key_is_accepted() {
     }
 }
 
-/// Those are not made by the service: it would have to show their public keys before it signs.
+/// The service generates no key pairs, because clients need the public keys before it signs.
 #[test]
 fn serving_without_a_required_key_pair_is_rejected() {
     for database in [vec![], vec![POSTGRES]] {
@@ -106,7 +107,7 @@ fn serving_without_a_required_key_pair_is_rejected() {
     }
 }
 
-/// RFC 7518 takes 2048 bits, and so does the service.
+/// RFC 7518 allows 2048 bits, and so does the service.
 #[test]
 fn short_rsa_key_is_accepted_with_a_warning() {
     let both = format!("{STRONG_RSA}{RSA}");
@@ -149,7 +150,7 @@ fn key_pair_is_parsed_for_its_algorithm() {
     assert!(problem.starts_with("key 1 is none for RS256"), "{problem}");
 }
 
-/// One family at a time: what signs nothing is no key that one may rely on.
+/// An unused key is an error, because the operator may rely on it.
 #[test]
 fn keys_that_the_algorithm_does_not_use_are_rejected() {
     for (algorithm, name, value) in [

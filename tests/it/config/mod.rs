@@ -1,4 +1,4 @@
-//! Settings.
+//! Settings: sources, defaults, validation and warnings.
 
 mod database;
 mod dotenv;

@@ -1,5 +1,4 @@
-//! Settings of limits: each is read into its own place, and a rate says how much in how long. And of
-//! the proxies that are trusted.
+//! Settings of rate limits and of trusted proxies.
 
 use std::time::Duration;
 
@@ -70,7 +69,6 @@ fn limit_settings_are_validated_with_limits_off() {
     assert_eq!(faults[0].name, "RATE_LIMIT_WRITES");
 }
 
-/// What is documented as the default is the default.
 #[test]
 fn documented_limits_are_the_defaults() {
     let written: Vec<(&str, &str)> = SETTINGS

@@ -1,4 +1,4 @@
-//! Settings: defaults, where they come from, and secrets.
+//! Settings: defaults, precedence of sources, presets and secrets.
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) fn load(pairs: &[(&str, &str)]) -> Settings {
 #[track_caller]
 pub(super) fn faults(pairs: &[(&str, &str)]) -> Vec<SettingError> {
     match Settings::load(&source(pairs)) {
-        Ok(_) => panic!("taken: {pairs:?}"),
+        Ok(_) => panic!("accepted: {pairs:?}"),
         Err(faults) => faults,
     }
 }
@@ -48,7 +48,7 @@ fn settings_without_input_are_the_defaults() {
     assert!(settings.docs && settings.access_log);
     assert_eq!(settings.log_format, LogFormat::Text);
     assert_eq!(settings.log_level, LevelFilter::INFO);
-    // A default that is written down is the default.
+    // Each documented default is a valid value.
     for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
         load(&[(setting.name, setting.default)]);
     }
@@ -72,8 +72,8 @@ fn environment_overrides_the_file_and_blank_means_default() {
     let source = Source::from_parts(text, environment);
     let settings = Settings::load(&source).unwrap();
     assert_eq!((settings.port, settings.root_path.as_str()), (2, "/file"));
-    assert!(settings.docs, "a blank value in the environment stands for the default");
-    assert_eq!(source.unknown, ["UNKNOWN", "OTHER"], "of the file alone");
+    assert!(settings.docs, "a blank value in the environment is not the default");
+    assert_eq!(source.unknown, ["UNKNOWN", "OTHER"], "only names of the file are reported");
 }
 
 type Change = fn(&mut Policy);
@@ -100,7 +100,7 @@ fn each_setting_overrides_the_reference_preset() {
         assert_eq!(load(&[("COMPAT", "reference"), (name, value)]).policy, expected, "{name}");
         let mut expected = Policy::default();
         change(&mut expected);
-        assert_eq!(load(&[(name, value)]).policy, expected, "{name} alone");
+        assert_eq!(load(&[(name, value)]).policy, expected, "only {name}");
     }
 }
 
@@ -119,7 +119,7 @@ fn secret_shorter_than_its_algorithm_needs_is_rejected() {
     let weak = load(&[("COMPAT", "reference"), ("SECRET_KEY", "short, but not so")]);
     assert_eq!(weak.warnings.len(), 1, "{weak:?}");
     assert_eq!(weak.secret_key.unwrap().expose_secret(), "short, but not so");
-    // What can be tried out in no time is refused in every mode.
+    // A secret of 15 bytes or less is rejected in every mode, because it can be guessed.
     assert_eq!(faults(&[("COMPAT", "reference"), ("SECRET_KEY", "fifteen bytes..")]).len(), 1);
 }
 
@@ -135,7 +135,7 @@ fn blank_secret_file_is_rejected() {
     }
 }
 
-/// Of a value and the file of it the one from the higher place counts.
+/// If both `NAME` and `NAME_FILE` are set, the one from the source with higher precedence counts.
 #[test]
 fn source_precedence_applies_across_value_and_file_forms() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -182,7 +182,6 @@ fn effective_settings_show_preset_values() {
     }
 }
 
-/// The presets of the table are what the preset really is.
 #[test]
 fn documented_presets_are_the_reference_policy() {
     let presets: Vec<(&str, &str)> = SETTINGS
@@ -209,7 +208,11 @@ fn secret_from_a_file_loses_its_last_line_end() {
     let missing = faults(&[("SECRET_KEY_FILE", "/nowhere/key")]);
     assert!(missing[0].problem.starts_with("/nowhere/key cannot be read"), "{missing:?}");
     std::fs::write(path, "\n").unwrap();
-    assert_eq!(faults(&[("SECRET_KEY_FILE", path)])[0].name, "SECRET_KEY", "an empty file");
+    assert_eq!(
+        faults(&[("SECRET_KEY_FILE", path)])[0].name,
+        "SECRET_KEY",
+        "the error names another setting"
+    );
 }
 
 #[test]
@@ -220,8 +223,8 @@ fn debug_output_hides_secrets() {
     assert!(!printed.contains(GOOD_SECRET) && !printed.contains("hunter2"), "{printed}");
 }
 
-/// A process that was killed while it wrote the secret leaves a draft behind, and the next one may
-/// have its number.
+/// A process that is killed while it writes the secret leaves a temporary file. The next process
+/// may have the same process ID.
 #[test]
 fn leftover_temp_file_does_not_block_startup() {
     let folder = tempfile::TempDir::new().unwrap();

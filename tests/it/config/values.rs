@@ -1,4 +1,4 @@
-//! What each setting takes and refuses, and that all faults are told at once.
+//! Valid and invalid values of each setting.
 
 use post_api::config::{SETTINGS, SettingError, Settings};
 
@@ -107,10 +107,10 @@ fn invalid_values_are_rejected_by_name_with_a_hint() {
     }
 }
 
-/// Free texts: any value of theirs is one.
+/// Settings that accept any text.
 const TEXTS: [&str; 3] = ["HOST", "DATA_DIR", "PASSWORD_FORBIDDEN_WORDS"];
 
-/// The reference's settings for its database.
+/// The database settings of the reference service.
 const FIVE: [&str; 5] = [
     "DATABASE_HOSTNAME",
     "DATABASE_PORT",
@@ -130,7 +130,7 @@ fn defined_settings_are_all_loaded() {
         }
         let faults = loaded.err().unwrap_or_else(|| panic!("{} is not read", setting.name));
         if FIVE.contains(&setting.name) {
-            // One of five: the other four are missing.
+            // Only one of the five is set, so the other four are missing.
             let named: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
             assert_eq!(named.len(), 4, "{}: {named:?}", setting.name);
             assert!(!named.contains(&setting.name), "{named:?}");
@@ -142,7 +142,7 @@ fn defined_settings_are_all_loaded() {
     let mut once = names.clone();
     once.sort_unstable();
     once.dedup();
-    assert_eq!(once.len(), names.len(), "a name stands twice: {names:?}");
+    assert_eq!(once.len(), names.len(), "duplicate name: {names:?}");
 }
 
 #[test]
