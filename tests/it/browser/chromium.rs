@@ -1,5 +1,4 @@
-//! Chromium without a window, driven by chromedriver: what a visitor sees and does, what the
-//! browser complained about and what it fetched.
+//! Headless Chromium, driven by chromedriver: actions of a visitor, console errors and requests.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -14,16 +13,16 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::task::{LocalSet, spawn_local};
 
-/// How long the effect of a click may take before it is clicked again.
-const EFFECT: Duration = Duration::from_secs(3);
+/// How long a click may take to have an effect before it is repeated.
+const EFFECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long anything may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long any step may take on a machine that runs other tests.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// A browser fills the machine.
+/// One browser uses all cores.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 const SWITCHES: [&str; 10] = [
@@ -41,11 +40,11 @@ const SWITCHES: [&str; 10] = [
 
 pub(super) struct Browser {
     client: Client,
-    /// Where the driver keeps this browser's logs.
+    /// URL of the driver's logs of this browser.
     logs: String,
 }
 
-/// Lends a browser that knows nothing yet and ends it, whether the visit went well or not.
+/// Runs the visit in a new browser profile, and closes the browser also if the visit fails.
 pub(super) async fn browse<Visit>(visit: impl FnOnce(Browser) -> Visit)
 where
     Visit: Future<Output = ()> + 'static,
@@ -87,53 +86,53 @@ impl Browser {
     }
 
     pub(super) async fn wait_for(&self, selector: &str) -> Element {
-        self.persist(selector, async || self.find(selector).await).await
+        self.retry(selector, async || self.find(selector).await).await
     }
 
     pub(super) async fn click(&self, selector: &str) {
-        self.persist(selector, async || self.find(selector).await?.click().await).await;
+        self.retry(selector, async || self.find(selector).await?.click().await).await;
     }
 
-    /// Clicks until the effect is seen. A page that is still moving may take a click for another
-    /// element, or for none, and says nothing.
+    /// Clicks until the effect is visible. A page that is still moving may send the click to
+    /// another element or to none, without an error.
     pub(super) async fn click_for(&self, selector: &str, effect: &str) {
         let attempt = async || {
             if self.find(effect).await.is_ok() {
                 return Ok(());
             }
             self.find(selector).await?.click().await?;
-            let seen = self.client.wait().at_most(EFFECT).every(INTERVAL);
+            let seen = self.client.wait().at_most(EFFECT_TIMEOUT).every(INTERVAL);
             seen.for_element(Locator::Css(effect)).await.map(|_| ())
         };
-        self.persist(selector, attempt).await;
+        self.retry(selector, attempt).await;
     }
 
-    /// The text once there is one.
+    /// Returns the text once it is not empty.
     pub(super) async fn text(&self, selector: &str) -> String {
         let read = async || match self.find(selector).await?.text().await? {
             text if text.is_empty() => Err(CmdError::NotJson("no text yet".to_owned())),
             text => Ok(text),
         };
-        self.persist(selector, read).await
+        self.retry(selector, read).await
     }
 
-    /// Writes over what is in the field.
+    /// Replaces the text of the field.
     pub(super) async fn write(&self, selector: &str, text: &str) {
         let select_all = Key::Control + "a";
         let keys = format!("{select_all}{}{text}", char::from(Key::Null));
-        self.persist(selector, async || self.find(selector).await?.send_keys(&keys).await).await;
+        self.retry(selector, async || self.find(selector).await?.send_keys(&keys).await).await;
         let written = self.wait_for(selector).await.prop("value").await.unwrap();
         assert_eq!(written.as_deref(), Some(text), "{selector}");
     }
 
-    /// What a script in the page returns.
+    /// Runs the script in the page, and returns its result.
     pub(super) async fn run(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// Fails the test if the browser's console has an error, except those that are expected: a
-    /// violated policy is one, and so are a missing file and an exception.
-    pub(super) async fn assert_no_complaint(&self, is_expected: impl Fn(&str) -> bool) {
+    /// Fails if the console has an error that is not expected. Policy violations, missing files and
+    /// exceptions are errors.
+    pub(super) async fn assert_no_console_error(&self, is_expected: impl Fn(&str) -> bool) {
         let mut complaints = self.log("browser").await;
         complaints.retain(|entry| {
             let message = entry["message"].as_str().unwrap();
@@ -142,7 +141,7 @@ impl Browser {
         assert!(complaints.is_empty(), "{complaints:#?}");
     }
 
-    /// Fails the test if anything was asked of another server, by whatever means.
+    /// Fails if the browser sent any request to another server.
     pub(super) async fn assert_requests_stay_at(&self, url: &str) {
         let log = self.log("performance").await;
         let events: Vec<Value> = log
@@ -165,7 +164,7 @@ impl Browser {
             .collect();
         assert!(addresses.iter().any(|address| *address == format!("{url}/openapi.json")));
         addresses.retain(|address| {
-            // The last two are of the page that the browser itself begins with.
+            // The last two belong to the start page of the browser.
             let is_inside = ["data:", "blob:", "chrome:", "chrome-untrusted:"]
                 .iter()
                 .any(|scheme| address.starts_with(scheme));
@@ -174,7 +173,7 @@ impl Browser {
         assert!(addresses.is_empty(), "{addresses:#?}");
     }
 
-    /// What came in since it was last asked for.
+    /// Returns the entries since the last call.
     async fn log(&self, kind: &str) -> Vec<Value> {
         let request = reqwest::Client::new().post(&self.logs).json(&json!({"type": kind}));
         let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
@@ -185,19 +184,15 @@ impl Browser {
         self.client.find(Locator::Css(selector)).await
     }
 
-    /// Repeats what fails because the page is still being drawn.
-    async fn persist<T>(
-        &self,
-        selector: &str,
-        attempt: impl AsyncFn() -> Result<T, CmdError>,
-    ) -> T {
+    /// Retries the attempt while it fails, because the page may still be rendering.
+    async fn retry<T>(&self, selector: &str, attempt: impl AsyncFn() -> Result<T, CmdError>) -> T {
         let start = Instant::now();
         let mut ticks = tokio::time::interval(INTERVAL);
         loop {
             ticks.tick().await;
             match attempt().await {
                 Ok(outcome) => return outcome,
-                Err(error) if start.elapsed() > PATIENCE => {
+                Err(error) if start.elapsed() > TIMEOUT => {
                     panic!("{selector}: {error}; the console says {:#?}", self.log("browser").await)
                 }
                 Err(_) => {}
@@ -233,7 +228,7 @@ impl Driver {
                 break port.trim_end_matches('.').to_owned();
             }
         };
-        // It goes on talking, and stops when nobody listens.
+        // The driver keeps writing, and would stop if its output were closed.
         std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
         Self { child, url: format!("http://127.0.0.1:{port}") }
     }

@@ -1,8 +1,7 @@
-//! The documentation pages in a real browser, with no other host within reach of the pages: what a
-//! visitor does on them works, nothing is loaded from elsewhere, and the
-//! Content-Security-Policies forbid nothing that the pages need.
+//! The documentation pages in Chromium: they work, they load nothing from other hosts, and their
+//! Content-Security-Policy allows all that they need.
 
-// Clippy lets tests unwrap, and takes what is around them for tests where it says so.
+// Clippy allows `unwrap` only in test code, and needs this attribute to treat helpers as tests.
 #![cfg(test)]
 
 mod chromium;
@@ -39,15 +38,15 @@ async fn operations_can_be_tried_out_on_the_docs_page() {
         let readings = page.execute("GET", "/posts", search, None).await.expect(200);
         assert_eq!(readings, json!([reading]));
         let caller = page.execute("GET", "/users/me", None, None).await.expect(200);
-        assert_eq!(caller, user, "who reloads stays logged in");
+        assert_eq!(caller, user, "the reload ended the login");
 
-        browser.assert_no_complaint(|_| false).await;
+        browser.assert_no_console_error(|_| false).await;
         browser.assert_requests_stay_at(&url).await;
     })
     .await;
 }
 
-/// Whoever comes to the same browser finds a token that ends soon, and nothing that opens the account again.
+/// The next user of the browser finds only a short-lived token, and no password.
 #[tokio::test]
 async fn login_on_the_docs_page_stores_only_the_token() {
     let service = Service::start(&[]);
@@ -61,7 +60,7 @@ async fn login_on_the_docs_page_stores_only_the_token() {
         page.reload().await;
         page.execute("GET", "/users/me", None, None).await.expect(200);
         let kept = page.kept().await;
-        assert!(kept.contains("access_token"), "the search is blind: {kept}");
+        assert!(kept.contains("access_token"), "the search finds no token: {kept}");
         for typed in ["eve@", PASSWORD] {
             assert!(!kept.contains(typed), "{typed} is in {kept}");
         }
@@ -71,13 +70,13 @@ async fn login_on_the_docs_page_stores_only_the_token() {
         page.reload().await;
         page.execute("GET", "/users/me", None, None).await.expect(401);
         browser
-            .assert_no_complaint(|said| said.contains("/users/me") && said.contains("401"))
+            .assert_no_console_error(|said| said.contains("/users/me") && said.contains("401"))
             .await;
     })
     .await;
 }
 
-/// What others have written is text on the page, whatever it looks like.
+/// The page shows posts of other users as text, also if they contain HTML.
 #[tokio::test]
 async fn markup_in_a_post_is_shown_as_text() {
     const MARKUP: &str = "</code></pre><script>window.owned = 1</script>\
@@ -98,12 +97,12 @@ async fn markup_in_a_post_is_shown_as_text() {
         let elements = "return document.querySelectorAll('.owned, .opblock script').length";
         assert_eq!(browser.run(elements).await, 0);
         assert_eq!(browser.run("return typeof window.owned").await, "undefined");
-        browser.assert_no_complaint(|_| false).await;
+        browser.assert_no_console_error(|_| false).await;
     })
     .await;
 }
 
-/// A link to our page must not show somebody else's document under our name.
+/// A link to the page must not make it show a document of another host.
 #[tokio::test]
 async fn docs_page_with_document_url_in_query_shows_own_document() {
     let service = Service::start(&[]);
@@ -115,7 +114,7 @@ async fn docs_page_with_document_url_in_query_shows_own_document() {
             assert_eq!(page.document().await, "/openapi.json");
             assert!(page.title().await.starts_with("Post Management API"));
         }
-        browser.assert_no_complaint(|_| false).await;
+        browser.assert_no_console_error(|_| false).await;
         browser.assert_requests_stay_at(&url).await;
     })
     .await;
@@ -130,14 +129,16 @@ async fn redoc_page_shows_and_finds_operations() {
         assert!(browser.text("h1").await.starts_with("Post Management API"));
         let operation = r#"[data-section-id*="vote_vote__post"] h2"#;
         assert_eq!(browser.text(operation).await.trim(), "Vote");
-        // The search runs in a worker, which has a policy to pass too.
+        // The search runs in a worker, which the policy must allow.
         browser.write("input[type=text]", "vote").await;
         browser.text(r#"[data-role="search:results"] li"#).await;
 
-        // ReDoc asks for its maker's logo and does without.
+        // ReDoc requests the logo of its vendor. The policy blocks the request, and the page works.
         let logo = "https://cdn.redoc.ly/redoc/logo-mini.svg";
         browser
-            .assert_no_complaint(|said| said.contains(logo) && said.contains("has been blocked"))
+            .assert_no_console_error(|said| {
+                said.contains(logo) && said.contains("has been blocked")
+            })
             .await;
         browser.assert_requests_stay_at(&url).await;
     })

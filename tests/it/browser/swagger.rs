@@ -1,4 +1,4 @@
-//! Swagger UI, as a visitor works with it.
+//! Actions of a visitor on the Swagger UI page.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ pub(super) struct Page<'a> {
     address: String,
 }
 
-/// What the page shows of an answer.
+/// The response as the page shows it.
 pub(super) struct Shown {
     status: String,
     body: String,
@@ -22,8 +22,8 @@ impl<'a> Page<'a> {
         Self { browser, address: address.to_owned() }
     }
 
-    /// Loads it anew, without the fragment that the page has added meanwhile: with it the last operation
-    /// would unfold by itself, when a click for that is on its way.
+    /// Reloads the page without the fragment that the page has added. With the fragment the last
+    /// operation would unfold by itself, and the next click would fold it.
     pub(super) async fn reload(&self) {
         self.browser.open(&self.address).await;
         self.browser.wait_for(".opblock").await;
@@ -33,12 +33,12 @@ impl<'a> Page<'a> {
         self.browser.text(".info .title").await
     }
 
-    /// The address of the document that is shown.
+    /// Returns the URL of the document that the page shows.
     pub(super) async fn document(&self) -> String {
         self.browser.text(".info a.link").await
     }
 
-    /// By the dialog behind "Authorize".
+    /// Logs in with the dialog "Authorize".
     pub(super) async fn log_in(&self, name: &str, password: &str) {
         let dialog = ".auth-wrapper .btn.authorize.unlocked";
         self.browser.click_for(dialog, "#oauth_username").await;
@@ -49,7 +49,7 @@ impl<'a> Page<'a> {
         self.browser.wait_for(".auth-wrapper .btn.authorize.locked").await;
     }
 
-    /// By the same dialog.
+    /// Logs out with the dialog "Authorize".
     pub(super) async fn log_out(&self) {
         let dialog = ".auth-wrapper .btn.authorize.locked";
         let log_out = ".auth-btn-wrapper [aria-label='Remove authorization']";
@@ -59,14 +59,14 @@ impl<'a> Page<'a> {
         self.browser.wait_for(".auth-wrapper .btn.authorize.unlocked").await;
     }
 
-    /// Everything that the browser keeps for the page.
+    /// Returns everything that the browser stores for the page.
     pub(super) async fn kept(&self) -> String {
         const SCRIPT: &str =
             "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])";
         self.browser.run(SCRIPT).await.as_str().unwrap().to_owned()
     }
 
-    /// Unfolds the operation, tries it out and tells what came back.
+    /// Unfolds the operation, executes it, and returns the response.
     pub(super) async fn execute(
         &self,
         method: &str,
@@ -94,7 +94,7 @@ impl<'a> Page<'a> {
         Shown { status, body }
     }
 
-    /// The id of the box that shows this method and path.
+    /// Returns the ID of the element that shows this method and path.
     async fn operation(&self, method: &str, path: &str) -> String {
         let box_of_path = format!(".opblock-{}:has([data-path='{path}'])", method.to_lowercase());
         self.browser.wait_for(&box_of_path).await.attr("id").await.unwrap().unwrap()
@@ -102,11 +102,11 @@ impl<'a> Page<'a> {
 }
 
 impl Shown {
-    /// The body, if the status is this one.
+    /// Returns the body, and fails if the status differs.
     #[track_caller]
     pub(super) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status.trim(), status.to_string(), "{}", self.body);
         serde_json::from_str(&self.body)
-            .unwrap_or_else(|error| panic!("no JSON is shown ({error}): {}", self.body))
+            .unwrap_or_else(|error| panic!("the page shows no JSON ({error}): {}", self.body))
     }
 }
