@@ -34,7 +34,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap()
 }
 
-/// Verifies the token with only a key of the set, by another library than the service uses.
+/// Verifies the token like a client that knows only the key set.
 fn verify(key: &Value, token: &str) {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let (message, signature) = (message.as_bytes(), URL_SAFE_NO_PAD.decode(signature).unwrap());
