@@ -10,8 +10,8 @@
 mod measure;
 #[path = "scale/operations.rs"]
 mod operations;
-#[path = "scale/random.rs"]
-mod random;
+#[path = "scale/rng.rs"]
+mod rng;
 #[path = "scale/seed.rs"]
 mod seed;
 #[path = "scale/service.rs"]

@@ -9,7 +9,7 @@ use std::time::Instant;
 use axum::body::Bytes;
 
 use super::operations::{ALL, Operation};
-use super::random::Random;
+use super::rng::Random;
 use super::service::{Call, Service};
 
 /// How many requests are under way at once.

@@ -5,7 +5,7 @@
 use axum::body::Bytes;
 use serde_json::Value;
 
-use super::random::Random;
+use super::rng::Random;
 use super::seed::{COMMON, DRAFTS, VOTERS};
 use super::service::{Call, Service};
 

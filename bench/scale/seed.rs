@@ -13,7 +13,7 @@ use post_api::store::migrate::{SchemaAdmin as _, migrate};
 use post_api::store::sqlite::SqliteAdmin;
 use rusqlite::{Connection, params};
 
-use super::random::Random;
+use super::rng::Random;
 
 /// Authors, who are also those that voted before the measurement.
 pub(crate) const AUTHORS: i64 = 1000;

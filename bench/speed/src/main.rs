@@ -1,10 +1,10 @@
 //! Measures the service beside what it is to be faster than: `scripts/bench` starts what that needs
 //! and runs this. Client, service and database share the machine's cores.
 
-mod constant;
-mod contest;
-mod floors;
+mod baselines;
+mod comparison;
 mod load;
+mod noop_server;
 mod operation;
 mod pocketbase;
 mod postgres;
@@ -80,6 +80,6 @@ pub struct Options {
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
-        Command::Constant { port, database } => constant::serve(port, &database),
+        Command::Constant { port, database } => noop_server::serve(port, &database),
     }
 }

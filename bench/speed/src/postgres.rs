@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::contest::Reading;
+use crate::comparison::Reading;
 
 /// Clients that are tried to find out with how many pgbench is at its best.
 const CLIENTS: [usize; 5] = [4, 8, 16, 32, 64];

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 use plotters::prelude::*;
 
-use crate::contest::{Comparison, Goal, Times, median_of};
+use crate::comparison::{Comparison, Goal, Times, median_of};
 
 const BEGIN: &str = "<!-- speed: begin -->";
 const END: &str = "<!-- speed: end -->";

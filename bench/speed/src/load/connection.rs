@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::answer::{self, Answer};
+use super::response::{self, Answer};
 
 /// Most that is read at once.
 const PIECE: usize = 16 * 1024;
@@ -70,7 +70,7 @@ impl Connection {
             bail!("an answer to nothing");
         }
         let received = self.received.get(..self.length).unwrap_or_default();
-        let Some(answer) = answer::parse(received)? else { return Ok((false, true)) };
+        let Some(answer) = response::parse(received)? else { return Ok((false, true)) };
         if answer.length != self.length {
             bail!("more than one answer");
         }

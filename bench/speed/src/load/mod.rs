@@ -6,8 +6,8 @@
 //! Each answer's status is checked, and each 64th body. What is wrong, and each connection that
 //! breaks, is counted as an error; the connection is made anew, and the others go on.
 
-mod answer;
 mod connection;
+mod response;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

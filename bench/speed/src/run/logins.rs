@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use super::place::Place;
-use crate::contest::{Goal, Reading, compare};
-use crate::floors;
+use super::environment::Place;
+use crate::baselines;
+use crate::comparison::{Goal, Reading, compare};
 use crate::load::{self, Pace};
 use crate::operation::{ApiTraffic, Operation};
 use crate::report::Report;
@@ -34,7 +34,7 @@ pub fn measure(place: &Place<'_>, report: &mut Report) -> Result<()> {
             let outcome = load::run(server.address, CONNECTIONS, Pace::Closed, time, &mut traffic)?;
             Reading::throughput(&outcome)
         }),
-        ("Argon2id alone, on all cores", &mut floors::hash),
+        ("Argon2id alone, on all cores", &mut baselines::hash),
         ("/s", Goal::AtLeast(0.95)),
     )?);
 

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::place::Place;
-use crate::contest::{Comparison, Goal, Reading};
+use super::environment::Place;
+use crate::comparison::{Comparison, Goal, Reading};
 use crate::load::{self, Pace};
 use crate::operation::Operation;
 use crate::report::Report;

@@ -1,26 +1,26 @@
 //! The measurements, one group after the other, each with servers and databases of its own.
 
-mod against_pgbench;
-mod embedded;
+mod environment;
 mod logins;
 mod memory;
 mod peers;
-mod place;
+mod pgbench;
+mod sqlite;
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use self::place::Place;
+use self::environment::Place;
 use crate::Options;
-use crate::contest::Effort;
+use crate::comparison::Effort;
 use crate::report::Report;
 
 type Group = fn(&Place<'_>, &mut Report) -> Result<()>;
 
 const GROUPS: [(&str, Group); 6] = [
-    ("postgres", against_pgbench::measure),
-    ("embedded", embedded::measure),
+    ("postgres", pgbench::measure),
+    ("embedded", sqlite::measure),
     ("login", logins::measure),
     ("memory", memory::measure),
     ("pocketbase", peers::measure_pocketbase),

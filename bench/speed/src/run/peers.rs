@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::place::{Place, sqlite_url};
-use crate::contest::{Goal, Reading, compare};
+use super::environment::{Place, sqlite_url};
+use crate::comparison::{Goal, Reading, compare};
 use crate::load::{self, Pace, Traffic};
 use crate::operation::Operation;
 use crate::pocketbase::PocketBase;

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use crate::Options;
-use crate::contest::Times;
-use crate::contest::{Effort, Reading};
+use crate::comparison::Times;
+use crate::comparison::{Effort, Reading};
 use crate::load::{self, Outcome, Pace, Traffic};
 use crate::operation::{ApiTraffic, Operation};
 use crate::postgres::Cluster;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
-use crate::contest::Reading;
+use crate::comparison::Reading;
 use crate::load::precise;
 use crate::operation::TEXT;
 use crate::seed::{HASH, PASSWORD, POSTS, USERS};

@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 
-use super::place::Place;
-use crate::contest::{Goal, compare, median_of};
+use super::environment::Place;
+use crate::comparison::{Goal, compare, median_of};
 use crate::operation::{Operation, TEXT};
 use crate::report::Report;
 use crate::seed::{POSTS, USERS};

@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 
-use super::place::Place;
-use crate::contest::{Goal, Side, compare, median_of};
-use crate::floors::SqliteFloor;
+use super::environment::Place;
+use crate::baselines::SqliteFloor;
+use crate::comparison::{Goal, Side, compare, median_of};
 use crate::operation::Operation;
 use crate::report::Report;
 
@@ -49,7 +49,7 @@ fn keep(
     place: &Place<'_>,
     report: &mut Report,
     operation: Operation,
-    comparison: crate::contest::Comparison,
+    comparison: crate::comparison::Comparison,
     address: std::net::SocketAddr,
 ) -> Result<()> {
     let reached = median_of(&comparison.ours);
