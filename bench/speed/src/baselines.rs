@@ -8,8 +8,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use crate::comparison::Reading;
 use crate::load::precise;
-use crate::operation::TEXT;
-use crate::seed::{HASH, PASSWORD, POSTS, USERS};
+use crate::seed::{CONTENT, HASH, PASSWORD, POSTS, USERS};
 
 /// Durable writes of one thread on a database of SQLite, each with a commit of its own.
 pub struct SqliteFloor {
@@ -46,7 +45,7 @@ impl SqliteFloor {
              VALUES ('Post of a load', ?1, 1, 1738324800123456, ?2)",
         )?;
         repeat(time, || {
-            statement.execute((TEXT, 1 + random.i64(0..signed(USERS))))?;
+            statement.execute((CONTENT, 1 + random.i64(0..signed(USERS))))?;
             Ok(())
         })
     }

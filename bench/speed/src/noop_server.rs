@@ -28,7 +28,7 @@ use crate::seed::issuer;
 /// As long as the answer that it stands for.
 const ANSWER: &str = concat!(
     r#"{"Post":{"title":"Post 1234","content":"A text of some length, as it stands in a post "#,
-    r#"that somebody wrote on a train: about the weather, the coffee, and the view of the hills "#,
+    r#"that a person wrote on a train: about the weather, the coffee, and the view of the hills "#,
     r#"behind the lake.","published":true,"id":1234,"created_at":"2025-01-31T12:00:00.123456Z","#,
     r#""owner_id":1234},"votes":0}"#,
 );

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::load::Traffic;
-use crate::seed::{PASSWORD, POSTS, USERS, email};
+use crate::seed::{CONTENT, PASSWORD, POSTS, USERS, email};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -21,9 +21,6 @@ pub enum Operation {
     /// What the constant server answers.
     Constant,
 }
-
-pub const TEXT: &str = "A text of some length, as it stands in a post that somebody wrote on a train: \
-                        about the weather, the coffee, and the view of the hills behind the lake.";
 
 impl Operation {
     pub fn name(self) -> &'static str {
@@ -97,7 +94,7 @@ impl Traffic for ApiTraffic {
                 self.write(request, "POST /vote", Some((JSON, &body)));
             }
             Operation::CreatePost => {
-                let body = format!("{{\"title\":\"Post of a load\",\"content\":\"{TEXT}\"}}");
+                let body = format!("{{\"title\":\"Post of a load\",\"content\":\"{CONTENT}\"}}");
                 self.write(request, "POST /posts", Some((JSON, &body)));
             }
             Operation::LogIn => {
@@ -123,7 +120,7 @@ impl Traffic for ApiTraffic {
     fn is_right_body(&self, status: u16, body: &[u8]) -> bool {
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
         let is_post = |found: &Value| {
-            found["Post"]["content"] == TEXT
+            found["Post"]["content"] == CONTENT
                 && found["votes"].is_i64()
                 && found["Post"]["id"].is_i64()
         };
@@ -136,7 +133,7 @@ impl Traffic for ApiTraffic {
                 body["detail"].is_string()
             }
             Operation::Vote | Operation::VoteOnOnePost => body["message"].is_string(),
-            Operation::CreatePost => body["content"] == TEXT && body["id"].is_i64(),
+            Operation::CreatePost => body["content"] == CONTENT && body["id"].is_i64(),
             Operation::LogIn => body["access_token"].is_string(),
         }
     }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 use crate::load::Traffic;
-use crate::operation::{Operation, TEXT};
+use crate::operation::Operation;
 use crate::process::Server;
-use crate::seed::{PASSWORD, POSTS};
+use crate::seed::{CONTENT, PASSWORD, POSTS};
 
 const ROOT: &str = "root@example.com";
 
@@ -125,7 +125,7 @@ fn fill(database: &Path) -> Result<()> {
                 printf('2025-01-31 12:%02d:%02d.%03dZ', n / 60000 % 60, n / 1000 % 60, n % 1000),
                 (SELECT id FROM users LIMIT 1)
            FROM numbers",
-        (POSTS.cast_signed(), TEXT),
+        (POSTS.cast_signed(), CONTENT),
     )?;
     Ok(())
 }
@@ -166,7 +166,7 @@ impl Traffic for PocketTraffic {
             ),
             Operation::CreatePost => (
                 format!("POST {records}"),
-                json!({"title": "Post of a load", "content": TEXT, "published": true,
+                json!({"title": "Post of a load", "content": CONTENT, "published": true,
                     "owner": account.id})
                 .to_string(),
             ),
@@ -196,7 +196,7 @@ impl Traffic for PocketTraffic {
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
         match self.operation {
             Operation::ReadPost | Operation::Constant | Operation::CreatePost => {
-                body["content"] == TEXT
+                body["content"] == CONTENT
             }
             Operation::ListPosts => body["items"].as_array().is_some_and(|posts| posts.len() == 10),
             Operation::Vote | Operation::VoteOnOnePost if status == 400 => {

@@ -12,11 +12,14 @@ use post_api::clock::SystemClock;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use secrecy::SecretString;
 
-use crate::operation::TEXT;
 use crate::postgres::Cluster;
 
 pub const USERS: u64 = 10_000;
 pub const POSTS: u64 = 10_000;
+
+/// The content of every post.
+pub const CONTENT: &str = "A text of some length, as it stands in a post that a person wrote on a train: \
+                           about the weather, the coffee, and the view of the hills behind the lake.";
 
 /// Of everybody.
 pub const PASSWORD: &str = "plum lantern 83 quay";
@@ -66,7 +69,7 @@ pub fn fill_postgres(cluster: &Cluster, database: &str, hash: &str) -> Result<()
             "INSERT INTO users (email, password)
              SELECT format('user%s@example.com', n), '{hash}' FROM generate_series(1, {USERS}) AS n;
              INSERT INTO posts (title, content, published, owner_id)
-             SELECT 'Post ' || n, '{TEXT}', TRUE, n FROM generate_series(1, {POSTS}) AS n;"
+             SELECT 'Post ' || n, '{CONTENT}', TRUE, n FROM generate_series(1, {POSTS}) AS n;"
         ),
     )?;
     cluster.execute(database, "VACUUM ANALYZE")
@@ -88,7 +91,7 @@ pub fn fill_sqlite(path: &Path, hash: &str) -> Result<()> {
              VALUES (?1, ?2, 1, 1738324800123456, ?3)",
         )?;
         for number in 1..=POSTS {
-            post.execute((format!("Post {number}"), TEXT, number.cast_signed()))?;
+            post.execute((format!("Post {number}"), CONTENT, number.cast_signed()))?;
         }
     }
     transaction.commit()?;

@@ -5,9 +5,9 @@ use anyhow::Result;
 
 use super::environment::Place;
 use crate::comparison::{Goal, compare, median_of};
-use crate::operation::{Operation, TEXT};
+use crate::operation::Operation;
 use crate::report::Report;
-use crate::seed::{POSTS, USERS};
+use crate::seed::{CONTENT, POSTS, USERS};
 
 const DATABASE: &str = "ours";
 
@@ -39,7 +39,7 @@ ON CONFLICT (post_id, user_id) DO UPDATE SET dir = excluded.dir WHERE votes.dir 
 const CREATE_POST: &str = "
 \\set caller random(1, USERS)
 INSERT INTO posts (title, content, published, created_at, owner_id)
-VALUES ('Post of a load', 'TEXT', TRUE, now(), :caller) RETURNING id;
+VALUES ('Post of a load', 'CONTENT', TRUE, now(), :caller) RETURNING id;
 ";
 
 /// With the number of clients that pgbench is given where its best count is not asked for.
@@ -86,7 +86,7 @@ fn works() -> Vec<Work> {
         script
             .replace("POSTS", &POSTS.to_string())
             .replace("USERS", &USERS.to_string())
-            .replace("TEXT", TEXT)
+            .replace("CONTENT", CONTENT)
     };
     works
         .into_iter()
