@@ -1,6 +1,7 @@
-"""The stack that the service takes the place of, with the routes that are measured: FastAPI, SQLAlchemy
-and psycopg2 under uvicorn, written as their tutorials write it. Counts of votes are made by a join, for
-each reading.
+"""The FastAPI stack: the stack of the reference service, with the routes that are measured.
+
+FastAPI, SQLAlchemy and psycopg2 under uvicorn, written as their tutorials do. Each read counts the votes
+with a join.
 
     DATABASE_URL=postgresql+psycopg2://… SECRET_KEY=… uvicorn app:app --workers 2
 """
@@ -111,7 +112,7 @@ def with_votes(session: Session):
 
 @app.get("/posts", response_model=list[PostOut])
 def get_posts(session: Database, caller: Caller, limit: int = 10, skip: int = 0):
-    # Newest first, so that it is asked for the same as the service.
+    # Newest first, so that it returns the same posts as the service.
     return with_votes(session).order_by(Post.id.desc()).limit(limit).offset(skip).all()
 
 

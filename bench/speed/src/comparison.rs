@@ -1,5 +1,6 @@
-//! Two things measured in turn, in rounds: what the machine does meanwhile happens to both, and the
-//! ratio of a round says more than its numbers.
+//! Compares the service with a baseline. Both are measured alternately, in rounds: other load on
+//! the machine then affects both sides, so the ratio of a round is more reliable than its two
+//! values.
 
 use std::time::Duration;
 
@@ -7,53 +8,64 @@ use anyhow::{Result, bail};
 
 use crate::load::Outcome;
 
-/// One side in one round.
+/// The value of one side in one round.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    pub figure: f64,
+pub struct Measurement {
+    pub value: f64,
 }
 
-/// In microseconds.
+/// Latencies in microseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
+pub struct Percentiles {
     pub median: u64,
     pub p99: u64,
-    pub longest: u64,
+    pub max: u64,
 }
 
-impl Reading {
-    pub fn of(figure: f64) -> Self {
-        Self { figure }
+impl Measurement {
+    pub fn new(value: f64) -> Self {
+        Self { value }
     }
 
-    /// Requests a second. One wrong answer makes the measurement void.
+    /// Returns the requests per second.
+    ///
+    /// # Errors
+    /// If there was no response, or one wrong response: the measurement is then invalid.
     pub fn throughput(outcome: &Outcome) -> Result<Self> {
         Self::checked(outcome, outcome.per_second)
     }
 
-    /// The time within which 99 of 100 requests are answered.
+    /// Returns the 99th percentile of the latency, in microseconds.
+    ///
+    /// # Errors
+    /// As [`Self::throughput`].
     pub fn p99(outcome: &Outcome) -> Result<Self> {
-        Self::checked(outcome, f64::from(u32::try_from(Times::of(outcome).p99)?))
+        Self::checked(outcome, f64::from(u32::try_from(Percentiles::new(outcome).p99)?))
     }
 
-    fn checked(outcome: &Outcome, figure: f64) -> Result<Self> {
-        if outcome.errors > 0 || outcome.answers == 0 {
-            bail!("{} answers, {} errors", outcome.answers, outcome.errors);
+    fn checked(outcome: &Outcome, value: f64) -> Result<Self> {
+        if outcome.errors > 0 || outcome.responses == 0 {
+            bail!(
+                "invalid measurement: {} responses, {} errors",
+                outcome.responses,
+                outcome.errors
+            );
         }
-        Ok(Self { figure })
+        Ok(Self { value })
     }
 }
 
-impl Times {
-    pub fn of(outcome: &Outcome) -> Self {
+impl Percentiles {
+    pub fn new(outcome: &Outcome) -> Self {
         Self {
             median: outcome.quantile(0.5),
             p99: outcome.quantile(0.99),
-            longest: outcome.quantile(1.0),
+            max: outcome.quantile(1.0),
         }
     }
 }
 
+/// The bound that the ratio of service to baseline must keep.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
     AtLeast(f64),
@@ -63,39 +75,43 @@ pub enum Goal {
 impl Goal {
     pub fn is_met(self, ratio: f64) -> bool {
         match self {
-            Self::AtLeast(least) => ratio >= least,
-            Self::AtMost(most) => ratio <= most,
+            Self::AtLeast(min) => ratio >= min,
+            Self::AtMost(max) => ratio <= max,
         }
     }
 }
 
-/// How long a comparison goes on.
+/// The number and length of the rounds of a comparison.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
+pub struct Schedule {
     pub rounds: usize,
-    /// Of each side in a round.
+    /// The time of each side in a round.
     pub time: Duration,
 }
 
 pub struct Comparison {
-    pub work: String,
-    pub against: String,
-    /// What the figures are: requests a second, microseconds.
+    /// The operation and its store.
+    pub name: String,
+    /// The baseline that the service is compared with.
+    pub baseline: String,
+    /// The unit of the values, written behind them: `/s`, ` µs`, ` MiB`.
     pub unit: &'static str,
     pub goal: Goal,
-    pub ours: Vec<Reading>,
-    pub theirs: Vec<Reading>,
+    pub service_values: Vec<Measurement>,
+    pub baseline_values: Vec<Measurement>,
 }
 
 impl Comparison {
+    /// Returns the ratio of each round, in ascending order.
     pub fn ratios(&self) -> Vec<f64> {
-        let pairs = self.ours.iter().zip(&self.theirs);
+        let pairs = self.service_values.iter().zip(&self.baseline_values);
         let mut ratios: Vec<f64> =
-            pairs.map(|(ours, theirs)| ours.figure / theirs.figure).collect();
+            pairs.map(|(service, baseline)| service.value / baseline.value).collect();
         ratios.sort_by(f64::total_cmp);
         ratios
     }
 
+    /// Returns the median of the ratios.
     pub fn ratio(&self) -> f64 {
         median(self.ratios())
     }
@@ -105,39 +121,38 @@ impl Comparison {
     }
 }
 
-/// The figure in the middle.
-pub fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-pub fn median_of(readings: &[Reading]) -> f64 {
-    median(readings.iter().map(|reading| reading.figure).collect())
+pub fn median_of(measurements: &[Measurement]) -> f64 {
+    median(measurements.iter().map(|measurement| measurement.value).collect())
 }
 
-/// A side, which measures for the time that it is given.
-pub type Side<'a> = &'a mut dyn FnMut(Duration) -> Result<Reading>;
+/// Measures one side for the given time.
+pub type MeasureFn<'a> = &'a mut dyn FnMut(Duration) -> Result<Measurement>;
 
-/// Measures both in turn, after a short round that warms both and does not count.
+/// Measures both sides alternately, after a short warm-up whose values are dropped.
 pub fn compare(
-    effort: Effort,
-    (work, ours): (&str, Side<'_>),
-    (against, theirs): (&str, Side<'_>),
+    schedule: Schedule,
+    (name, measure_service): (&str, MeasureFn<'_>),
+    (baseline, measure_baseline): (&str, MeasureFn<'_>),
     (unit, goal): (&'static str, Goal),
 ) -> Result<Comparison> {
     let mut comparison = Comparison {
-        work: work.to_owned(),
-        against: against.to_owned(),
+        name: name.to_owned(),
+        baseline: baseline.to_owned(),
         unit,
         goal,
-        ours: Vec::new(),
-        theirs: Vec::new(),
+        service_values: Vec::new(),
+        baseline_values: Vec::new(),
     };
-    ours(effort.time / 2)?;
-    theirs(effort.time / 2)?;
-    for _ in 0..effort.rounds {
-        comparison.ours.push(ours(effort.time)?);
-        comparison.theirs.push(theirs(effort.time)?);
+    measure_service(schedule.time / 2)?;
+    measure_baseline(schedule.time / 2)?;
+    for _ in 0..schedule.rounds {
+        comparison.service_values.push(measure_service(schedule.time)?);
+        comparison.baseline_values.push(measure_baseline(schedule.time)?);
     }
     Ok(comparison)
 }

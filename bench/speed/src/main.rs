@@ -1,5 +1,6 @@
-//! Measures the service beside what it is to be faster than: `scripts/bench` starts what that needs
-//! and runs this. Client, service and database share the machine's cores.
+//! Measures the speed of the service against baselines and other servers. `scripts/bench` installs
+//! them, starts PostgreSQL and runs this program. Client, service and database share the cores of
+//! one machine.
 
 mod baselines;
 mod comparison;
@@ -19,7 +20,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "Measures the service beside its peers, in turn")]
+#[command(about = "Measure the speed of the service against baselines and other servers")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,12 +28,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measures
+    /// Measure the service and print the tables
     Run(Box<Options>),
-    /// Serves a constant, once the token was verified
-    Constant {
+    /// Serve a fixed response to requests with a valid token
+    NoopServer {
         #[arg(long)]
         port: u16,
+        /// The SQLite file to open
         #[arg(long)]
         database: PathBuf,
     },
@@ -40,46 +42,50 @@ enum Command {
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The service's binary
+    /// Binary of the service
     #[arg(long)]
     service: PathBuf,
-    /// `postgresql://…/`, to which a database's name can be added
+    /// URL of a PostgreSQL cluster without a database name: `postgresql://…/`
     #[arg(long)]
     postgres: String,
-    /// The folder of psql and pgbench
+    /// Folder of psql and pgbench
     #[arg(long)]
     postgres_programs: PathBuf,
+    /// Binary of PocketBase; without it, the group `pocketbase` is skipped
     #[arg(long)]
     pocketbase: Option<PathBuf>,
-    /// The Python that has the reference's stack
+    /// Python interpreter with the FastAPI stack; without it, the group `reference` is skipped
     #[arg(long)]
     reference: Option<PathBuf>,
-    /// The folder of the reference's stack
+    /// Folder with the `app.py` of the FastAPI stack
     #[arg(long)]
     reference_folder: Option<PathBuf>,
-    /// Another build of the service, and nothing else: what the change between them has brought
+    /// Compare only with this other build of the service
     #[arg(long)]
-    beside: Option<PathBuf>,
-    /// A round of a moment each: to see that everything works
+    compare: Option<PathBuf>,
+    /// Measure for moments only, to check that everything works; the values mean nothing
     #[arg(long)]
     quick: bool,
+    /// Rounds of each comparison
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Of each side in a round
+    /// Seconds for each side of a comparison in a round
     #[arg(long, default_value_t = 4)]
     seconds: u64,
+    /// Connections of the load generator
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// The page that the figures are put into
+    /// Markdown page to write the tables into, between its markers
     #[arg(long)]
     page: Option<PathBuf>,
-    /// Only groups with such a name: postgres, embedded, login, pocketbase, reference, memory
-    only: Vec<String>,
+    /// Groups to measure: postgres, sqlite, login, memory, pocketbase, reference; all if none is
+    /// given
+    groups: Vec<String>,
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
-        Command::Constant { port, database } => noop_server::serve(port, &database),
+        Command::NoopServer { port, database } => noop_server::serve(port, &database),
     }
 }

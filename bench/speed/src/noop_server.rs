@@ -1,5 +1,5 @@
-//! A server that answers each request with the same bytes, once the token was verified: all of our
-//! HTTP, and no store. What a service of ours could do at most.
+//! A server that verifies the token and returns a fixed response: the whole HTTP stack of the
+//! service without its store, and so the upper bound of its read throughput.
 
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
@@ -25,15 +25,15 @@ use post_api::store::sqlite::SqliteStore;
 
 use crate::seed::issuer;
 
-/// As long as the answer that it stands for.
-const ANSWER: &str = concat!(
+/// As long as the response of `GET /posts/{id}`.
+const RESPONSE: &str = concat!(
     r#"{"Post":{"title":"Post 1234","content":"A text of some length, as it stands in a post "#,
     r#"that a person wrote on a train: about the weather, the coffee, and the view of the hills "#,
     r#"behind the lake.","published":true,"id":1234,"created_at":"2025-01-31T12:00:00.123456Z","#,
     r#""owner_id":1234},"votes":0}"#,
 );
 
-/// Serves until the process is killed. The database is opened, as the service would, and not asked.
+/// Serves until the process is killed. Opens the database, as the service does, but never reads it.
 pub fn serve(port: u16, database: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(server::server_threads())
@@ -59,8 +59,8 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         body_memory: BodyMemory::default(),
         trusted_proxies: TrustedProxies::default(),
     };
-    let routes = Router::new().route("/constant", get(answer)).with_state(Arc::new(app));
-    let routes = server::with_middleware(routes, shell, LargeResponses::default());
+    let routes = Router::new().route("/noop", get(respond)).with_state(Arc::new(app));
+    let routes = http::wrap(routes, shell, LargeAnswers::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         server::serve(listener, routes, Limits::default(), None, std::future::pending()).await?;
@@ -68,6 +68,6 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
     })
 }
 
-async fn answer(_: Caller) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], ANSWER)
+async fn respond(_: Caller) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], RESPONSE)
 }

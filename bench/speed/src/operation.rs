@@ -1,4 +1,5 @@
-//! What is measured, as requests of the service and of the reference, which has the same routes.
+//! The measured operations, as requests to the service or to the FastAPI stack, which has the same
+//! routes.
 
 use std::rc::Rc;
 
@@ -10,16 +11,16 @@ use crate::seed::{CONTENT, PASSWORD, POSTS, USERS, email};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     ReadPost,
-    /// The ten newest.
+    /// The ten newest posts.
     ListPosts,
-    /// Up or down, of any user on any post.
+    /// A vote, up or down, of a random user on a random post.
     Vote,
-    /// Of any user on the first post.
+    /// A vote of a random user on the first post.
     VoteOnOnePost,
     CreatePost,
     LogIn,
-    /// What the constant server answers.
-    Constant,
+    /// The fixed response of the no-op server.
+    Noop,
 }
 
 impl Operation {
@@ -31,28 +32,27 @@ impl Operation {
             Self::VoteOnOnePost => "`POST /vote`, one post",
             Self::CreatePost => "`POST /posts`",
             Self::LogIn => "`POST /login`",
-            Self::Constant => "a constant",
+            Self::Noop => "`GET /noop`",
         }
     }
 }
 
-/// Requests of one operation by callers at random.
+/// Requests of one operation by random users.
 pub struct ApiTraffic {
     operation: Operation,
-    /// Of the user with the number that follows its place.
+    /// One per user, in the order of their IDs.
     tokens: Rc<Vec<String>>,
-    posts: u64,
-    random: fastrand::Rng,
+    rng: fastrand::Rng,
 }
 
 impl ApiTraffic {
     pub fn new(operation: Operation, tokens: Rc<Vec<String>>) -> Self {
-        Self { operation, tokens, posts: POSTS, random: fastrand::Rng::with_seed(7) }
+        Self { operation, tokens, rng: fastrand::Rng::with_seed(7) }
     }
 
     fn token(&mut self) -> &str {
-        let number = self.random.usize(..self.tokens.len());
-        self.tokens.get(number).map_or("", String::as_str)
+        let index = self.rng.usize(..self.tokens.len());
+        self.tokens.get(index).map_or("", String::as_str)
     }
 
     fn write(&mut self, request: &mut Vec<u8>, line: &str, body: Option<(&str, &str)>) {
@@ -82,15 +82,15 @@ impl Traffic for ApiTraffic {
         const FORM: &str = "application/x-www-form-urlencoded";
         let post = match self.operation {
             Operation::VoteOnOnePost => 1,
-            _ => 1 + self.random.u64(..self.posts),
+            _ => 1 + self.rng.u64(..POSTS),
         };
         match self.operation {
             Operation::ReadPost => self.write(request, &format!("GET /posts/{post}"), None),
             Operation::ListPosts => self.write(request, "GET /posts?limit=10", None),
-            Operation::Constant => self.write(request, "GET /constant", None),
+            Operation::Noop => self.write(request, "GET /noop", None),
             Operation::Vote | Operation::VoteOnOnePost => {
-                let direction = if self.random.bool() { 1 } else { -1 };
-                let body = format!("{{\"post_id\":{post},\"dir\":{direction}}}");
+                let dir = if self.rng.bool() { 1 } else { -1 };
+                let body = format!("{{\"post_id\":{post},\"dir\":{dir}}}");
                 self.write(request, "POST /vote", Some((JSON, &body)));
             }
             Operation::CreatePost => {
@@ -98,7 +98,7 @@ impl Traffic for ApiTraffic {
                 self.write(request, "POST /posts", Some((JSON, &body)));
             }
             Operation::LogIn => {
-                let name = email(1 + self.random.u64(..USERS)).replace('@', "%40");
+                let name = email(1 + self.rng.u64(..USERS)).replace('@', "%40");
                 let password = PASSWORD.replace(' ', "+");
                 let body = format!("username={name}&password={password}");
                 self.write(request, "POST /login", Some((FORM, &body)));
@@ -106,26 +106,26 @@ impl Traffic for ApiTraffic {
         }
     }
 
-    fn is_right_status(&self, status: u16) -> bool {
+    fn is_expected_status(&self, status: u16) -> bool {
         match self.operation {
-            Operation::ReadPost | Operation::ListPosts | Operation::Constant => status == 200,
-            // 409: the same vote again.
+            Operation::ReadPost | Operation::ListPosts | Operation::Noop => status == 200,
+            // 409: the user has already cast this vote.
             Operation::Vote | Operation::VoteOnOnePost => status == 201 || status == 409,
             Operation::CreatePost => status == 201,
-            // 202 is the reference's.
+            // 202: the FastAPI stack.
             Operation::LogIn => status == 200 || status == 202,
         }
     }
 
-    fn is_right_body(&self, status: u16, body: &[u8]) -> bool {
+    fn is_expected_body(&self, status: u16, body: &[u8]) -> bool {
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-        let is_post = |found: &Value| {
-            found["Post"]["content"] == CONTENT
-                && found["votes"].is_i64()
-                && found["Post"]["id"].is_i64()
+        let is_post = |item: &Value| {
+            item["Post"]["content"] == CONTENT
+                && item["votes"].is_i64()
+                && item["Post"]["id"].is_i64()
         };
         match self.operation {
-            Operation::ReadPost | Operation::Constant => is_post(&body),
+            Operation::ReadPost | Operation::Noop => is_post(&body),
             Operation::ListPosts => {
                 body.as_array().is_some_and(|posts| posts.len() == 10 && posts.iter().all(is_post))
             }

@@ -1,5 +1,6 @@
-//! `PocketBase` with the same users, posts and votes: collections behind the rules that ours has built
-//! in. It keeps no counts of votes, which is less work; its passwords are bcrypt's.
+//! PocketBase with the same posts and votes: collections, with rules for the checks that the
+//! service has built in. PocketBase does less work for a vote, since it keeps no vote counts. It
+//! hashes passwords with bcrypt.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,9 +16,9 @@ use crate::operation::Operation;
 use crate::process::Server;
 use crate::seed::{CONTENT, PASSWORD, POSTS};
 
-const ROOT: &str = "root@example.com";
+const SUPERUSER: &str = "root@example.com";
 
-/// A token of it costs a login each.
+/// Fewer than in the other databases, because each token costs a login.
 const USERS: u64 = 50;
 
 pub struct PocketBase {
@@ -31,28 +32,31 @@ struct Account {
 }
 
 impl PocketBase {
-    /// In an empty folder.
+    /// Starts PocketBase with a new data folder inside `folder`, and fills it.
     pub fn start(program: &Path, folder: &Path) -> Result<Self> {
         let folder = folder.join("pocketbase");
         let mut upsert = Command::new(program);
-        upsert.args(["superuser", "upsert", ROOT, PASSWORD, "--dir"]).arg(&folder);
-        let output = upsert.output().context("PocketBase cannot be started")?;
+        upsert.args(["superuser", "upsert", SUPERUSER, PASSWORD, "--dir"]).arg(&folder);
+        let output = upsert.output().context("could not start PocketBase")?;
         if !output.status.success() {
-            bail!("PocketBase: {}", String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "PocketBase could not create the superuser: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         {
             let server = serve(program, &folder)?;
-            make_collections(&server)?;
+            create_collections(&server)?;
         }
-        fill(&folder.join("data.db"))?;
+        insert_posts(&folder.join("data.db"))?;
         let server = serve(program, &folder)?;
         let accounts = (1..=USERS).map(|user| log_in(&server, user)).collect::<Result<_>>()?;
         Ok(Self { server, accounts: Rc::new(accounts) })
     }
 
-    pub fn traffic(&self, operation: Operation) -> PocketTraffic {
+    pub fn traffic(&self, operation: Operation) -> PocketBaseTraffic {
         let accounts = Rc::clone(&self.accounts);
-        PocketTraffic { operation, accounts, random: fastrand::Rng::with_seed(13) }
+        PocketBaseTraffic { operation, accounts, rng: fastrand::Rng::with_seed(13) }
     }
 }
 
@@ -65,30 +69,31 @@ fn serve(program: &Path, folder: &Path) -> Result<Server> {
     })
 }
 
-fn call(server: &Server, path: &str, token: &str, body: &Value) -> Result<Value> {
+/// Sends a POST request and returns the JSON of the response.
+fn post(server: &Server, path: &str, token: &str, body: &Value) -> Result<Value> {
     let url = format!("http://{}{path}", server.address);
-    let mut answer = Agent::new_with_defaults()
+    let mut response = Agent::new_with_defaults()
         .post(url)
         .header("authorization", token)
         .send_json(body)
-        .with_context(|| format!("PocketBase, {path}"))?;
-    Ok(answer.body_mut().read_json()?)
+        .with_context(|| format!("PocketBase: POST {path}"))?;
+    Ok(response.body_mut().read_json()?)
 }
 
-fn make_collections(server: &Server) -> Result<()> {
-    let credentials = json!({"identity": ROOT, "password": PASSWORD});
+fn create_collections(server: &Server) -> Result<()> {
+    let credentials = json!({"identity": SUPERUSER, "password": PASSWORD});
     let path = "/api/collections/_superusers/auth-with-password";
-    let root = call(server, path, "", &credentials)?;
-    let token = root["token"].as_str().context("no token")?;
-    let anybody = "@request.auth.id != \"\"";
+    let superuser = post(server, path, "", &credentials)?;
+    let token = superuser["token"].as_str().context("PocketBase returned no token")?;
+    let any_user = "@request.auth.id != \"\"";
     let relation = |name: &str, to: &Value| {
         json!({"name": name, "type": "relation", "collectionId": to, "maxSelect": 1,
             "cascadeDelete": true})
     };
     let users = json!("_pb_users_auth_");
     let posts = json!({
-        "name": "posts", "type": "base", "listRule": anybody, "viewRule": anybody,
-        "createRule": format!("{anybody} && owner = @request.auth.id"),
+        "name": "posts", "type": "base", "listRule": any_user, "viewRule": any_user,
+        "createRule": format!("{any_user} && owner = @request.auth.id"),
         "fields": [
             {"name": "title", "type": "text", "required": true},
             {"name": "content", "type": "text"},
@@ -98,26 +103,27 @@ fn make_collections(server: &Server) -> Result<()> {
         ],
         "indexes": ["CREATE INDEX posts_created ON posts (created)"],
     });
-    let posts = call(server, "/api/collections", token, &posts)?;
+    let posts = post(server, "/api/collections", token, &posts)?;
     let votes = json!({
         "name": "votes", "type": "base",
-        "createRule": format!("{anybody} && user = @request.auth.id"),
+        "createRule": format!("{any_user} && user = @request.auth.id"),
         "fields": [
             relation("user", &users), relation("post", &posts["id"]),
             {"name": "dir", "type": "number"},
         ],
         "indexes": ["CREATE UNIQUE INDEX votes_one ON votes (post, user)"],
     });
-    call(server, "/api/collections", token, &votes)?;
+    post(server, "/api/collections", token, &votes)?;
     for user in 1..=USERS {
         let account = json!({"email": crate::seed::email(user), "password": PASSWORD,
             "passwordConfirm": PASSWORD});
-        call(server, "/api/collections/users/records", token, &account)?;
+        post(server, "/api/collections/users/records", token, &account)?;
     }
     Ok(())
 }
 
-fn fill(database: &Path) -> Result<()> {
+/// Inserts the posts with SQL: over HTTP it would take minutes.
+fn insert_posts(database: &Path) -> Result<()> {
     Connection::open(database)?.execute(
         "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
          INSERT INTO posts (id, title, content, published, created, owner)
@@ -132,28 +138,30 @@ fn fill(database: &Path) -> Result<()> {
 
 fn log_in(server: &Server, user: u64) -> Result<Account> {
     let credentials = json!({"identity": crate::seed::email(user), "password": PASSWORD});
-    let account = call(server, "/api/collections/users/auth-with-password", "", &credentials)?;
-    let text = |value: &Value| value.as_str().map(str::to_owned).context("no text");
+    let account = post(server, "/api/collections/users/auth-with-password", "", &credentials)?;
+    let text = |value: &Value| {
+        value.as_str().map(str::to_owned).context("PocketBase returned no ID or token")
+    };
     Ok(Account { id: text(&account["record"]["id"])?, token: text(&account["token"])? })
 }
 
-pub struct PocketTraffic {
+pub struct PocketBaseTraffic {
     operation: Operation,
     accounts: Rc<Vec<Account>>,
-    random: fastrand::Rng,
+    rng: fastrand::Rng,
 }
 
-impl Traffic for PocketTraffic {
+impl Traffic for PocketBaseTraffic {
     fn write_request(&mut self, request: &mut Vec<u8>) {
-        let number = self.random.usize(..self.accounts.len());
-        let Some(account) = self.accounts.get(number) else { return };
+        let index = self.rng.usize(..self.accounts.len());
+        let Some(account) = self.accounts.get(index) else { return };
         let post = match self.operation {
             Operation::VoteOnOnePost => 1,
-            _ => 1 + self.random.u64(..POSTS),
+            _ => 1 + self.rng.u64(..POSTS),
         };
         let records = "/api/collections/posts/records";
         let (line, body) = match self.operation {
-            Operation::ReadPost | Operation::Constant => {
+            Operation::ReadPost | Operation::Noop => {
                 (format!("GET {records}/post{post:011}"), String::new())
             }
             Operation::ListPosts => {
@@ -172,7 +180,7 @@ impl Traffic for PocketTraffic {
             ),
             Operation::LogIn => (
                 "POST /api/collections/users/auth-with-password".to_owned(),
-                json!({"identity": crate::seed::email(1 + self.random.u64(..USERS)),
+                json!({"identity": crate::seed::email(1 + self.rng.u64(..USERS)),
                     "password": PASSWORD})
                 .to_string(),
             ),
@@ -186,16 +194,16 @@ impl Traffic for PocketTraffic {
         request.extend_from_slice(head.as_bytes());
     }
 
-    fn is_right_status(&self, status: u16) -> bool {
-        // 400: the same vote again.
+    fn is_expected_status(&self, status: u16) -> bool {
+        // 400: the user has already voted on the post.
         let is_vote = matches!(self.operation, Operation::Vote | Operation::VoteOnOnePost);
         status == 200 || (status == 400 && is_vote)
     }
 
-    fn is_right_body(&self, status: u16, body: &[u8]) -> bool {
+    fn is_expected_body(&self, status: u16, body: &[u8]) -> bool {
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
         match self.operation {
-            Operation::ReadPost | Operation::Constant | Operation::CreatePost => {
+            Operation::ReadPost | Operation::Noop | Operation::CreatePost => {
                 body["content"] == CONTENT
             }
             Operation::ListPosts => body["items"].as_array().is_some_and(|posts| posts.len() == 10),

@@ -1,4 +1,4 @@
-//! The cluster that `scripts/bench` has started, and its own benchmark.
+//! The PostgreSQL cluster that `scripts/bench` starts, and pgbench on it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::comparison::Reading;
+use crate::comparison::Measurement;
 
-/// Clients that are tried to find out with how many pgbench is at its best.
-const CLIENTS: [usize; 5] = [4, 8, 16, 32, 64];
+/// The numbers of clients among which the fastest for a script is chosen.
+const CLIENT_COUNTS: [usize; 5] = [4, 8, 16, 32, 64];
 
 pub struct Cluster {
-    /// `postgresql://…/`, to which a database's name can be added.
+    /// `postgresql://…/`, to which a database name is appended.
     url: String,
     programs: PathBuf,
 }
 
-/// A script of pgbench's for one database.
-pub struct Script<'a> {
+/// A pgbench script for one database.
+pub struct PgbenchScript<'a> {
     cluster: &'a Cluster,
     database: &'a str,
     file: tempfile::NamedTempFile,
@@ -41,70 +41,72 @@ impl Cluster {
     pub fn execute(&self, database: &str, sql: &str) -> Result<()> {
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql]);
-        run(&mut psql).map(|_| ())
+        run_command(&mut psql).map(|_| ())
     }
 
-    /// A script with the clients that suit it best, or with these.
-    pub fn script<'a>(
+    /// Prepares a script with this number of clients. If `clients` is `None`, tries each of
+    /// [`CLIENT_COUNTS`] for the trial time and takes the fastest.
+    pub fn prepare_script<'a>(
         &'a self,
         database: &'a str,
         text: &str,
         clients: Option<usize>,
         trial: Duration,
-    ) -> Result<Script<'a>> {
+    ) -> Result<PgbenchScript<'a>> {
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), text)?;
-        let mut script = Script { cluster: self, database, file, clients: 1 };
+        let mut script = PgbenchScript { cluster: self, database, file, clients: 1 };
         if let Some(clients) = clients {
             script.clients = clients;
             return Ok(script);
         }
-        let mut best = (0.0, 1);
-        for clients in CLIENTS {
+        let mut fastest = (0.0, 1);
+        for clients in CLIENT_COUNTS {
             script.clients = clients;
-            let figure = script.run(trial)?.figure;
-            if figure > best.0 {
-                best = (figure, clients);
+            let per_second = script.run(trial)?.value;
+            if per_second > fastest.0 {
+                fastest = (per_second, clients);
             }
         }
-        script.clients = best.1;
+        script.clients = fastest.1;
         Ok(script)
     }
 }
 
-impl Script<'_> {
+impl PgbenchScript<'_> {
     pub fn clients(&self) -> usize {
         self.clients
     }
 
-    /// Transactions a second, prepared, with two threads of pgbench's.
-    pub fn run(&self, time: Duration) -> Result<Reading> {
-        // It counts in seconds.
+    /// Returns the transactions per second, with prepared statements and at most two threads.
+    pub fn run(&self, time: Duration) -> Result<Measurement> {
+        // pgbench takes whole seconds.
         let seconds = time.as_secs().max(1).to_string();
         let mut pgbench = Command::new(self.cluster.programs.join("pgbench"));
         pgbench.args(["-n", "-M", "prepared", "-T", &seconds]);
         pgbench.args(["-j", &self.clients.min(2).to_string(), "-c", &self.clients.to_string()]);
         pgbench.arg("-f").arg(self.file.path()).arg(self.cluster.url(self.database));
-        let told = run(&mut pgbench)?;
-        // Older ones do not say it: their transactions end the run.
-        if told.contains("failed transactions: ") && !told.contains("failed transactions: 0 ") {
-            bail!("pgbench: {told}");
+        let output = run_command(&mut pgbench)?;
+        // Older versions print no such line: a failed transaction ends their run with an error.
+        if output.contains("failed transactions: ") && !output.contains("failed transactions: 0 ") {
+            bail!("pgbench had failed transactions: {output}");
         }
-        Ok(Reading::of(number(&told, "tps = ")?))
+        Ok(Measurement::new(number_after(&output, "tps = ")?))
     }
 }
 
-fn number(told: &str, before: &str) -> Result<f64> {
-    let rest = told.split(before).nth(1).with_context(|| format!("pgbench: {told}"))?;
+fn number_after(output: &str, label: &str) -> Result<f64> {
+    let invalid = || format!("no number after {label:?} in the output of pgbench: {output}");
+    let rest = output.split(label).nth(1).with_context(invalid)?;
     let text = rest.split_whitespace().next().unwrap_or_default();
-    text.parse().with_context(|| format!("pgbench: {told}"))
+    text.parse().with_context(invalid)
 }
 
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+fn run_command(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("could not run {command:?}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        bail!("{command:?}: {told}{}", String::from_utf8_lossy(&output.stderr));
+        bail!("{command:?} failed: {text}{}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(told)
+    Ok(text)
 }

@@ -1,4 +1,4 @@
-//! Servers that are started for a measurement and ended after it.
+//! Starts servers for a measurement and stops them afterwards.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a server may take until it accepts connections.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// After which one that was told to end is killed.
-const ENDING: Duration = Duration::from_secs(10);
+/// How long a server may take to end after SIGTERM, before SIGKILL.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct Server {
     child: Child,
@@ -17,40 +18,42 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a free port, which the command is told, and waits until it takes connections.
+    /// Starts a server on a free port and waits until it accepts connections. `command` gets the
+    /// port and returns the command.
     pub fn start(name: &str, command: impl FnOnce(u16) -> Command) -> Result<Self> {
         let port = free_port()?;
         let mut command = command(port);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-        let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
+        let child = command.spawn().with_context(|| format!("could not start {name}"))?;
         let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) };
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + START_TIMEOUT;
         while TcpStream::connect(server.address).is_err() {
             if let Some(status) = server.child.try_wait()? {
-                bail!("{name} ended at its start: {status}");
+                bail!("{name} ended during its start: {status}");
             }
             if Instant::now() > end {
-                bail!("{name} takes no connections");
+                bail!("{name} accepts no connections on {}", server.address);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(server)
     }
 
-    /// What it has resident now, in MiB.
-    pub fn resident(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+    /// Returns the resident memory of the process, in MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).with_context(|| path.clone())?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let text = line.context("no VmRSS")?.trim().trim_end_matches(" kB");
-        Ok(text.parse::<f64>()? / 1024.0)
+        let text = line.with_context(|| format!("{path} has no VmRSS"))?;
+        Ok(text.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Told to end, so that it ends its own processes as well.
+        // SIGTERM first, so that the server can end its own child processes.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let end = Instant::now() + ENDING;
+        let end = Instant::now() + STOP_TIMEOUT;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
         }

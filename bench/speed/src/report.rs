@@ -1,4 +1,4 @@
-//! The figures as a table and as plots, put between two marks of a page.
+//! Writes the results into a page: tables between two markers, and plots in a folder next to it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,35 +6,35 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 use plotters::prelude::*;
 
-use crate::comparison::{Comparison, Goal, Times, median_of};
+use crate::comparison::{Comparison, Goal, Percentiles, median_of};
 
-const BEGIN: &str = "<!-- speed: begin -->";
-const END: &str = "<!-- speed: end -->";
+const BEGIN_MARKER: &str = "<!-- speed: begin -->";
+const END_MARKER: &str = "<!-- speed: end -->";
 
-/// Times of requests that come at a constant rate.
-pub struct Latency {
-    pub work: String,
-    pub per_second: f64,
-    pub times: Times,
-    /// Shares of requests and the time within which they are answered, in microseconds.
+/// Latencies of one operation at a constant rate of requests.
+pub struct LatencyProfile {
+    pub name: String,
+    pub requests_per_second: f64,
+    pub percentiles: Percentiles,
+    /// Pairs of a share of the requests and the latency that it does not exceed, in microseconds.
     pub curve: Vec<(f64, u64)>,
 }
 
 #[derive(Default)]
 pub struct Report {
     pub comparisons: Vec<Comparison>,
-    pub latencies: Vec<Latency>,
+    pub latencies: Vec<LatencyProfile>,
 }
 
 impl Report {
-    /// Puts the figures into the page, and the plots beside it.
+    /// Replaces the tables between the markers of the page, and writes the plots.
     pub fn write(&self, page: &Path) -> Result<()> {
         let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
-        let marks = || anyhow!("{} lacks its marks", page.display());
-        let (before, rest) = text.split_once(BEGIN).ok_or_else(marks)?;
-        let (_, after) = rest.split_once(END).ok_or_else(marks)?;
-        let figures = self.to_markdown()?;
-        std::fs::write(page, format!("{before}{BEGIN}\n\n{figures}\n{END}{after}"))?;
+        let missing = |marker: &str| anyhow!("{} lacks the marker {marker}", page.display());
+        let (before, rest) = text.split_once(BEGIN_MARKER).ok_or_else(|| missing(BEGIN_MARKER))?;
+        let (_, after) = rest.split_once(END_MARKER).ok_or_else(|| missing(END_MARKER))?;
+        let tables = self.to_markdown()?;
+        std::fs::write(page, format!("{before}{BEGIN_MARKER}\n\n{tables}\n{END_MARKER}{after}"))?;
         let folder = page.with_extension("");
         std::fs::create_dir_all(&folder)?;
         self.plot_ratios(&folder.join("ratios.svg"))?;
@@ -43,38 +43,41 @@ impl Report {
 
     pub fn to_markdown(&self) -> Result<String> {
         let mut text = String::new();
-        writeln!(text, "| work | against | ours | theirs | ratio | min..max | goal | |")?;
+        writeln!(
+            text,
+            "| operation | compared with | service | other | ratio | min..max | goal | result |"
+        )?;
         writeln!(text, "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |")?;
         for comparison in &self.comparisons {
             let ratios = comparison.ratios();
-            let (least, most) = (ratios.first(), ratios.last());
+            let (min, max) = (ratios.first(), ratios.last());
             writeln!(
                 text,
                 "| {} | {} | {} | {} | {} | {}..{} | {} | {} |",
-                comparison.work,
-                comparison.against,
-                figure(median_of(&comparison.ours), comparison.unit),
-                figure(median_of(&comparison.theirs), comparison.unit),
-                ratio(comparison.ratio()),
-                ratio(least.copied().unwrap_or(f64::NAN)),
-                ratio(most.copied().unwrap_or(f64::NAN)),
-                goal(comparison.goal),
+                comparison.name,
+                comparison.baseline,
+                format_value(median_of(&comparison.service_values), comparison.unit),
+                format_value(median_of(&comparison.baseline_values), comparison.unit),
+                format_ratio(comparison.ratio()),
+                format_ratio(min.copied().unwrap_or(f64::NAN)),
+                format_ratio(max.copied().unwrap_or(f64::NAN)),
+                format_goal(comparison.goal),
                 if comparison.is_met() { "met" } else { "missed" },
             )?;
         }
         if !self.latencies.is_empty() {
-            writeln!(text, "\n| at a constant rate | a second | median | 99 of 100 | longest |")?;
+            writeln!(text, "\n| at a constant rate | requests/s | median | p99 | max |")?;
             writeln!(text, "| --- | ---: | ---: | ---: | ---: |")?;
         }
         for latency in &self.latencies {
-            let Times { median, p99, longest } = latency.times;
-            let (work, rate) = (&latency.work, latency.per_second);
-            writeln!(text, "| {work} | {rate:.0} | {median} µs | {p99} µs | {longest} µs |")?;
+            let Percentiles { median, p99, max } = latency.percentiles;
+            let (name, rate) = (&latency.name, latency.requests_per_second);
+            writeln!(text, "| {name} | {rate:.0} | {median} µs | {p99} µs | {max} µs |")?;
         }
         Ok(text)
     }
 
-    /// How much of its goal each ratio is, on a scale of powers.
+    /// Plots each ratio as a share of its goal, on a logarithmic scale.
     fn plot_ratios(&self, path: &Path) -> Result<()> {
         let rows = self.comparisons.len().max(1);
         let size = (960, u32::try_from(60 + 28 * rows)?);
@@ -87,31 +90,31 @@ impl Report {
             .build_cartesian_2d((0.1..100.0).log_scale(), 0..count)?;
         chart.configure_mesh().disable_y_mesh().disable_y_axis().draw()?;
         let share = |comparison: &Comparison| match comparison.goal {
-            Goal::AtLeast(least) => comparison.ratio() / least,
-            Goal::AtMost(most) => most / comparison.ratio(),
+            Goal::AtLeast(min) => comparison.ratio() / min,
+            Goal::AtMost(max) => max / comparison.ratio(),
         };
         for (row, comparison) in (0..).zip(&self.comparisons) {
-            let place = count - 1 - row;
+            let y = count - 1 - row;
             let colour =
                 if comparison.is_met() { RGBColor(70, 130, 90) } else { RGBColor(190, 90, 60) };
-            let bar = [(0.1, place), (share(comparison).clamp(0.1, 100.0), place + 1)];
+            let bar = [(0.1, y), (share(comparison).clamp(0.1, 100.0), y + 1)];
             chart.draw_series([Rectangle::new(bar, colour.mix(0.6).filled())])?;
             let name = format!(
                 "{} / {}: {} of {}",
-                comparison.work.replace('`', ""),
-                comparison.against.replace('`', ""),
-                ratio(comparison.ratio()),
-                goal(comparison.goal)
+                comparison.name.replace('`', ""),
+                comparison.baseline.replace('`', ""),
+                format_ratio(comparison.ratio()),
+                format_goal(comparison.goal)
             );
             let style = ("sans-serif", 13).into_font().color(&BLACK);
-            chart.draw_series([Text::new(name, (0.105, place + 1), style)])?;
+            chart.draw_series([Text::new(name, (0.105, y + 1), style)])?;
         }
         chart.draw_series([PathElement::new([(1.0, 0), (1.0, count)], BLACK)])?;
         area.present()?;
         Ok(())
     }
 
-    /// The time within which a share of the requests is answered.
+    /// Plots the latency that a share of the requests does not exceed.
     fn plot_latencies(&self, path: &Path) -> Result<()> {
         let area = SVGBackend::new(path, (960, 420)).into_drawing_area();
         area.fill(&WHITE)?;
@@ -122,18 +125,18 @@ impl Report {
             .build_cartesian_2d((1.0..10_000.0).log_scale(), (10.0..1_000_000.0).log_scale())?;
         chart
             .configure_mesh()
-            .x_desc("one of so many requests takes longer")
+            .x_desc("one request in this many takes longer")
             .y_desc("microseconds")
             .draw()?;
-        for (number, latency) in self.latencies.iter().enumerate() {
-            let colour = Palette99::pick(number).to_rgba();
-            let points = latency.curve.iter().map(|(share, time)| {
-                let time = f64::from(u32::try_from(*time).unwrap_or(u32::MAX));
-                (1.0 / (1.0 - share), time)
+        for (index, latency) in self.latencies.iter().enumerate() {
+            let colour = Palette99::pick(index).to_rgba();
+            let points = latency.curve.iter().map(|(share, latency)| {
+                let latency = f64::from(u32::try_from(*latency).unwrap_or(u32::MAX));
+                (1.0 / (1.0 - share), latency)
             });
             chart
                 .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
-                .label(latency.work.replace('`', ""))
+                .label(latency.name.replace('`', ""))
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour));
         }
         chart
@@ -146,17 +149,17 @@ impl Report {
     }
 }
 
-fn figure(figure: f64, unit: &str) -> String {
-    if figure < 100.0 { format!("{figure:.1}{unit}") } else { format!("{figure:.0}{unit}") }
+fn format_value(value: f64, unit: &str) -> String {
+    if value < 100.0 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
 }
 
-fn ratio(ratio: f64) -> String {
+fn format_ratio(ratio: f64) -> String {
     if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
 }
 
-fn goal(goal: Goal) -> String {
+fn format_goal(goal: Goal) -> String {
     match goal {
-        Goal::AtLeast(least) => format!(">= {least}"),
-        Goal::AtMost(most) => format!("<= {most}"),
+        Goal::AtLeast(min) => format!(">= {min}"),
+        Goal::AtMost(max) => format!("<= {max}"),
     }
 }

@@ -1,4 +1,4 @@
-//! What is in every database before it is measured: the same users and posts everywhere.
+//! Fills a database before its measurement: every database gets the same users and posts.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -18,36 +18,38 @@ pub const USERS: u64 = 10_000;
 pub const POSTS: u64 = 10_000;
 
 /// The content of every post.
-pub const CONTENT: &str = "A text of some length, as it stands in a post that a person wrote on a train: \
-                           about the weather, the coffee, and the view of the hills behind the lake.";
+pub const CONTENT: &str = concat!(
+    "A text of some length, as it stands in a post that a person wrote on a train: about the ",
+    "weather, the coffee, and the view of the hills behind the lake.",
+);
 
-/// Of everybody.
+/// The password of every user.
 pub const PASSWORD: &str = "plum lantern 83 quay";
 
-/// What tokens are signed with.
+/// The secret that signs the tokens.
 pub const SECRET: &str = "for measurements only: 0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// Memory in KiB, passes, lanes: those of a new installation.
+/// The Argon2id parameters of a new installation: memory in KiB, passes, lanes.
 pub const HASH: (u32, u32, u32) = (64 * 1024, 3, 4);
 
 pub fn email(user: u64) -> String {
     format!("user{user}@example.com")
 }
 
-/// A stored hash of [`PASSWORD`].
+/// Returns a hash of [`PASSWORD`], as the service stores it.
 pub fn stored_hash() -> Result<String> {
     use argon2::{Algorithm, Argon2, Params, Version};
     let (memory, passes, lanes) = HASH;
-    let params = Params::new(memory, passes, lanes, Some(32)).context("parameters of a hash")?;
+    let params = Params::new(memory, passes, lanes, Some(32)).context("invalid hash parameters")?;
     let (salt, mut hash) = ([7; 16], [0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(PASSWORD.as_bytes(), &salt, &mut hash)
-        .context("a hash")?;
+        .context("could not hash the password")?;
     let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
     Ok(format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}"))
 }
 
-/// A token for each user.
+/// Returns one token per user, in the order of their IDs.
 pub fn tokens() -> Result<Rc<Vec<String>>> {
     let issuer = issuer()?;
     let token =
@@ -61,7 +63,7 @@ pub fn issuer() -> Result<Tokens> {
     Ok(Tokens::new(&SecretString::from(SECRET), Algorithm::HS256, lifetime, clock)?)
 }
 
-/// Fills a database of PostgreSQL that has our schema.
+/// Fills a PostgreSQL database that has the schema of the service.
 pub fn fill_postgres(cluster: &Cluster, database: &str, hash: &str) -> Result<()> {
     cluster.execute(
         database,
@@ -75,7 +77,7 @@ pub fn fill_postgres(cluster: &Cluster, database: &str, hash: &str) -> Result<()
     cluster.execute(database, "VACUUM ANALYZE")
 }
 
-/// Fills a database of SQLite that has our schema.
+/// Fills a SQLite database that has the schema of the service.
 pub fn fill_sqlite(path: &Path, hash: &str) -> Result<()> {
     let mut connection = rusqlite::Connection::open(path)?;
     let transaction = connection.transaction()?;
@@ -83,15 +85,15 @@ pub fn fill_sqlite(path: &Path, hash: &str) -> Result<()> {
         let mut user = transaction.prepare(
             "INSERT INTO users (email, password, created_at) VALUES (?1, ?2, 1738324800123456)",
         )?;
-        for number in 1..=USERS {
-            user.execute((email(number), hash))?;
+        for id in 1..=USERS {
+            user.execute((email(id), hash))?;
         }
         let mut post = transaction.prepare(
             "INSERT INTO posts (title, content, published, created_at, owner_id)
              VALUES (?1, ?2, 1, 1738324800123456, ?3)",
         )?;
-        for number in 1..=POSTS {
-            post.execute((format!("Post {number}"), CONTENT, number.cast_signed()))?;
+        for id in 1..=POSTS {
+            post.execute((format!("Post {id}"), CONTENT, id.cast_signed()))?;
         }
     }
     transaction.commit()?;

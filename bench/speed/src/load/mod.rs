@@ -1,10 +1,11 @@
-//! The load: many connections on one thread, each with one request at a time. In a closed loop the
-//! next request follows the answer; in an open one requests come at a constant rate, whatever has
-//! become of those before, and their times count from when they were due: a server that stops for
-//! a while is not spared (Tene's "coordinated omission").
+//! The load generator: many connections on one thread, each with one request in flight.
 //!
-//! Each answer's status is checked, and each 64th body. What is wrong, and each connection that
-//! breaks, is counted as an error; the connection is made anew, and the others go on.
+//! In a closed loop the next request follows the response. In an open loop requests are due at a
+//! constant rate, whether or not earlier ones are answered. Their latency counts from when they
+//! were due, so that a server that pauses does not look fast ("coordinated omission", Gil Tene).
+//!
+//! The generator checks the status of each response and every 64th body. A wrong response or a
+//! broken connection counts as an error; the generator reopens the connection and continues.
 
 mod connection;
 mod response;
@@ -18,55 +19,58 @@ use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token, Waker};
 
-use self::connection::Connection;
+use self::connection::{Connection, Received};
 
-/// One of so many bodies is looked at.
-const SAMPLE: u64 = 64;
+/// One body in this many is checked.
+const BODY_CHECK_INTERVAL: u64 = 64;
 
-/// How often requests of an open loop become due.
+/// How often an open loop looks for requests that are due.
 const TICK: Duration = Duration::from_micros(250);
 
-/// Of what is still under way at the end; what takes longer is an error.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long requests in flight may take at the end. Slower ones count as errors.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 const WAKER: Token = Token(usize::MAX);
 
-/// What is asked, and what must come back.
+/// Writes requests and checks their responses.
 pub trait Traffic {
-    /// Writes the next request.
+    /// Appends the next request.
     fn write_request(&mut self, request: &mut Vec<u8>);
 
-    fn is_right_status(&self, status: u16) -> bool;
+    fn is_expected_status(&self, status: u16) -> bool;
 
-    /// Of an answer with such a status.
-    fn is_right_body(&self, status: u16, body: &[u8]) -> bool;
+    /// Checks the body of a response with this status.
+    fn is_expected_body(&self, status: u16, body: &[u8]) -> bool;
 }
 
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    Closed,
-    /// Requests a second.
-    Open(f64),
+    ClosedLoop,
+    /// Requests per second.
+    OpenLoop(f64),
 }
 
-/// What came of it. Times are in microseconds.
+/// The result of one load.
 pub struct Outcome {
-    pub answers: u64,
+    pub responses: u64,
     pub errors: u64,
+    /// Responses per second.
     pub per_second: f64,
-    pub times: Histogram<u64>,
+    /// In microseconds.
+    pub latencies: Histogram<u64>,
 }
 
 impl Outcome {
+    /// Returns the latency that this share of the requests does not exceed, in microseconds.
     pub fn quantile(&self, share: f64) -> u64 {
-        self.times.value_at_quantile(share)
+        self.latencies.value_at_quantile(share)
     }
 }
 
-/// Puts the load on the server for the time.
+/// Loads the server for the given time.
 ///
 /// # Errors
-/// If it cannot be reached at the beginning, or once it had been lost.
+/// If the server cannot be reached, at the start or to reopen a connection.
 pub fn run(
     address: SocketAddr,
     connections: usize,
@@ -74,23 +78,24 @@ pub fn run(
     time: Duration,
     traffic: &mut dyn Traffic,
 ) -> Result<Outcome> {
-    Load::open(address, connections, pace, traffic)?.go_on_for(time)
+    Load::open(address, connections, pace, traffic)?.run_for(time)
 }
 
 struct Load<'a> {
     address: SocketAddr,
     poll: Poll,
     connections: Vec<Connection>,
+    /// Indexes of the connections without a request in flight.
     idle: Vec<usize>,
     pace: Pace,
     traffic: &'a mut dyn Traffic,
-    began: Instant,
-    /// Nothing is begun any more.
-    is_over: bool,
-    begun: u64,
-    answers: u64,
+    start: Instant,
+    /// Whether the load only waits for requests in flight and starts no others.
+    is_draining: bool,
+    started: u64,
+    responses: u64,
     errors: u64,
-    times: Histogram<u64>,
+    latencies: Histogram<u64>,
 }
 
 impl<'a> Load<'a> {
@@ -101,9 +106,10 @@ impl<'a> Load<'a> {
         traffic: &'a mut dyn Traffic,
     ) -> Result<Self> {
         let poll = Poll::new()?;
-        let open = |number| Connection::open(address, poll.registry(), Token(number));
+        let open = |index| Connection::open(address, poll.registry(), Token(index));
         let connections = (0..connections).map(open).collect::<Result<Vec<_>>>();
-        let connections = connections.context("the server cannot be reached")?;
+        let connections =
+            connections.with_context(|| format!("could not connect to the server {address}"))?;
         Ok(Self {
             address,
             idle: (0..connections.len()).rev().collect(),
@@ -111,49 +117,49 @@ impl<'a> Load<'a> {
             connections,
             pace,
             traffic,
-            began: Instant::now(),
-            is_over: false,
-            begun: 0,
-            answers: 0,
+            start: Instant::now(),
+            is_draining: false,
+            started: 0,
+            responses: 0,
             errors: 0,
-            // Up to a minute.
-            times: Histogram::new_with_max(60_000_000, 3)?,
+            // One minute at most, with three significant digits.
+            latencies: Histogram::new_with_max(60_000_000, 3)?,
         })
     }
 
-    fn go_on_for(mut self, time: Duration) -> Result<Outcome> {
+    fn run_for(mut self, time: Duration) -> Result<Outcome> {
         let ticker = match self.pace {
-            Pace::Closed => None,
-            Pace::Open(_) => Some(Ticker::start(Waker::new(self.poll.registry(), WAKER)?)),
+            Pace::ClosedLoop => None,
+            Pace::OpenLoop(_) => Some(Ticker::start(Waker::new(self.poll.registry(), WAKER)?)),
         };
         let mut events = Events::with_capacity(1024);
-        self.began = Instant::now();
-        let end = self.began + time;
+        self.start = Instant::now();
+        let end = self.start + time;
         while Instant::now() < end {
-            self.begin_what_is_due()?;
+            self.start_due_requests()?;
             self.poll.poll(&mut events, Some(Duration::from_millis(10)))?;
-            self.take_in(&events)?;
+            self.handle_events(&events)?;
         }
-        let elapsed = self.began.elapsed();
-        let answers = self.answers;
+        let elapsed = self.start.elapsed();
+        let responses = self.responses;
         drop(ticker);
-        self.wait_for_the_rest(&mut events)?;
+        self.drain(&mut events)?;
         Ok(Outcome {
-            answers,
+            responses,
             errors: self.errors,
-            per_second: precise(answers) / elapsed.as_secs_f64(),
-            times: self.times,
+            per_second: to_f64(responses) / elapsed.as_secs_f64(),
+            latencies: self.latencies,
         })
     }
 
-    fn begin_what_is_due(&mut self) -> Result<()> {
-        while !self.is_over
-            && let Some(&number) = self.idle.last()
+    fn start_due_requests(&mut self) -> Result<()> {
+        while !self.is_draining
+            && let Some(&index) = self.idle.last()
         {
             let due = match self.pace {
-                Pace::Closed => Instant::now(),
-                Pace::Open(rate) => {
-                    let due = self.began + Duration::from_secs_f64(precise(self.begun) / rate);
+                Pace::ClosedLoop => Instant::now(),
+                Pace::OpenLoop(rate) => {
+                    let due = self.start + Duration::from_secs_f64(to_f64(self.started) / rate);
                     if due > Instant::now() {
                         break;
                     }
@@ -161,121 +167,122 @@ impl<'a> Load<'a> {
                 }
             };
             self.idle.pop();
-            self.begun += 1;
-            self.begin(number, due)?;
+            self.started += 1;
+            self.start_request(index, due)?;
         }
         Ok(())
     }
 
-    fn begin(&mut self, number: usize, due: Instant) -> Result<()> {
-        let Some(connection) = self.connections.get_mut(number) else { return Ok(()) };
+    fn start_request(&mut self, index: usize, due: Instant) -> Result<()> {
+        let Some(connection) = self.connections.get_mut(index) else { return Ok(()) };
         connection.request.clear();
         self.traffic.write_request(&mut connection.request);
-        if connection.begin(due).is_err() {
-            self.replace(number)?;
+        if connection.start_request(due).is_err() {
+            self.replace_broken(index)?;
         }
         Ok(())
     }
 
-    fn take_in(&mut self, events: &Events) -> Result<()> {
+    fn handle_events(&mut self, events: &Events) -> Result<()> {
         for event in events.iter().filter(|event| event.token() != WAKER) {
-            let number = event.token().0;
-            let Some(connection) = self.connections.get_mut(number) else { continue };
+            let index = event.token().0;
+            let Some(connection) = self.connections.get_mut(index) else { continue };
             let sent = if event.is_writable() { connection.send() } else { Ok(()) };
             if sent.is_err() {
-                self.replace(number)?;
+                self.replace_broken(index)?;
             } else if event.is_readable() || event.is_read_closed() || event.is_error() {
-                self.receive(number)?;
+                self.receive(index)?;
             }
         }
         Ok(())
     }
 
-    fn receive(&mut self, number: usize) -> Result<()> {
-        let Some(connection) = self.connections.get_mut(number) else { return Ok(()) };
+    fn receive(&mut self, index: usize) -> Result<()> {
+        let Some(connection) = self.connections.get_mut(index) else { return Ok(()) };
         let due = connection.due;
-        let is_sampled = self.answers.is_multiple_of(SAMPLE);
-        let (mut is_right, traffic) = (true, &self.traffic);
-        let received = connection.receive(|answer| {
-            let status = answer.status;
-            is_right = traffic.is_right_status(status)
-                && (!is_sampled
-                    || answer.body.to_vec().is_ok_and(|body| traffic.is_right_body(status, &body)));
+        let checks_body = self.responses.is_multiple_of(BODY_CHECK_INTERVAL);
+        let (mut is_expected, traffic) = (true, &self.traffic);
+        let received = connection.receive(|response| {
+            let status = response.status;
+            let is_expected_body =
+                |body: Vec<u8>| traffic.is_expected_body(status, body.as_slice());
+            is_expected = traffic.is_expected_status(status)
+                && (!checks_body || response.body.to_vec().is_ok_and(is_expected_body));
         });
         match received {
-            Ok((false, _)) => return Ok(()),
-            Ok((true, goes_on)) => {
-                self.note(due, is_right);
-                if !goes_on {
-                    self.reopen(number)?;
+            Ok(Received { is_complete: false, .. }) => return Ok(()),
+            Ok(Received { can_be_reused, .. }) => {
+                self.record(due, is_expected);
+                if !can_be_reused {
+                    self.reopen(index)?;
                 }
-                self.idle.push(number);
+                self.idle.push(index);
             }
-            Err(_) => self.replace(number)?,
+            Err(_) => self.replace_broken(index)?,
         }
-        // At once, as long as what was received is in the processor's mind.
-        self.begin_what_is_due()
+        // At once, while the connection is still in the processor's cache.
+        self.start_due_requests()
     }
 
-    fn note(&mut self, due: Option<Instant>, is_right: bool) {
-        if !is_right {
+    fn record(&mut self, due: Option<Instant>, is_expected: bool) {
+        if !is_expected {
             self.errors += 1;
             return;
         }
-        self.answers += 1;
+        self.responses += 1;
         if let Some(due) = due {
-            let time = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.times.saturating_record(time.max(1));
+            let latency = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.latencies.saturating_record(latency.max(1));
         }
     }
 
-    /// For one that broke.
-    fn replace(&mut self, number: usize) -> Result<()> {
+    fn replace_broken(&mut self, index: usize) -> Result<()> {
         self.errors += 1;
-        self.reopen(number)?;
-        self.idle.push(number);
+        self.reopen(index)?;
+        self.idle.push(index);
         Ok(())
     }
 
-    fn reopen(&mut self, number: usize) -> Result<()> {
-        let fresh = Connection::open(self.address, self.poll.registry(), Token(number));
-        let fresh = fresh.context("the server was lost")?;
-        if let Some(connection) = self.connections.get_mut(number) {
-            *connection = fresh;
+    fn reopen(&mut self, index: usize) -> Result<()> {
+        let connection = Connection::open(self.address, self.poll.registry(), Token(index));
+        let connection =
+            connection.with_context(|| format!("could not reconnect to {}", self.address))?;
+        if let Some(old) = self.connections.get_mut(index) {
+            *old = connection;
         }
         Ok(())
     }
 
-    /// So that the next measurement does not begin with the end of this one.
-    fn wait_for_the_rest(&mut self, events: &mut Events) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        self.is_over = true;
-        while self.connections.iter().any(|connection| connection.due.is_some()) {
+    /// Waits for the requests in flight, so that they do not burden the next measurement.
+    fn drain(&mut self, events: &mut Events) -> Result<()> {
+        let end = Instant::now() + DRAIN_TIMEOUT;
+        self.is_draining = true;
+        let is_busy = |connection: &&Connection| connection.due.is_some();
+        while self.connections.iter().any(|connection| is_busy(&connection)) {
             if Instant::now() > end {
-                let left = self.connections.iter().filter(|one| one.due.is_some()).count();
-                self.errors += u64::try_from(left)?;
+                self.errors += u64::try_from(self.connections.iter().filter(is_busy).count())?;
                 break;
             }
             self.poll.poll(events, Some(Duration::from_millis(10)))?;
-            self.take_in(events)?;
+            self.handle_events(events)?;
         }
         Ok(())
     }
 }
 
-/// Wakes the load in time for what is due: the poll itself counts in milliseconds.
+/// Wakes the load every [`TICK`]: the timeout of `poll` has a resolution of one millisecond.
 struct Ticker(Arc<AtomicBool>);
 
 impl Ticker {
     fn start(waker: Waker) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let same = Arc::clone(&is_over);
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let is_stopped_in_thread = Arc::clone(&is_stopped);
         std::thread::spawn(move || {
-            while !same.load(Ordering::Relaxed) && waker.wake().is_ok() {
+            while !is_stopped_in_thread.load(Ordering::Relaxed) && waker.wake().is_ok() {
                 std::thread::sleep(TICK);
             }
         });
-        Self(is_over)
+        Self(is_stopped)
     }
 }
 
@@ -285,8 +292,7 @@ impl Drop for Ticker {
     }
 }
 
-/// Counts here are far below 2^53.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-pub fn precise(count: u64) -> f64 {
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
+pub fn to_f64(count: u64) -> f64 {
     count as f64
 }

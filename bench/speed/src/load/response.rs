@@ -1,31 +1,31 @@
-//! Where an answer on a connection ends, and what it says.
+//! Parses an HTTP/1.1 response: its status, its body and where it ends.
 
 use anyhow::{Context as _, Result, bail};
 
-/// Fields of a head that are looked at; the servers here send a dozen.
-const FIELDS: usize = 32;
+/// The most header fields of a response. The measured servers send about twelve.
+const MAX_FIELDS: usize = 32;
 
-pub(super) struct Answer<'a> {
+pub(super) struct Response<'a> {
     pub(super) status: u16,
     pub(super) body: Body<'a>,
-    /// Bytes of all of it.
+    /// Bytes of head and body together.
     pub(super) length: usize,
-    /// The server ends the connection after it.
+    /// Whether the server closes the connection after this response.
     pub(super) is_last: bool,
 }
 
 pub(super) enum Body<'a> {
-    Whole(&'a [u8]),
-    /// In chunks (RFC 9112, 7.1), as the server sent them.
+    Sized(&'a [u8]),
+    /// Still in the chunked coding (RFC 9112, section 7.1).
     Chunked(&'a [u8]),
 }
 
-/// The answer at the start of what was received, if all of it is there.
-pub(super) fn parse(received: &[u8]) -> Result<Option<Answer<'_>>> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+/// Returns the response at the start of the bytes, or `None` if it is not complete yet.
+pub(super) fn parse(received: &[u8]) -> Result<Option<Response<'_>>> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     let httparse::Status::Complete(head_length) = head.parse(received)? else { return Ok(None) };
-    let status = head.code.context("an answer without a status")?;
+    let status = head.code.context("a response has no status")?;
     let (mut length, mut is_chunked, mut is_last) = (None, false, false);
     for field in head.headers.iter() {
         if field.name.eq_ignore_ascii_case("content-length") {
@@ -39,29 +39,30 @@ pub(super) fn parse(received: &[u8]) -> Result<Option<Answer<'_>>> {
     let rest = received.get(head_length..).unwrap_or_default();
     let (body, body_length) = match length {
         Some(length) if !is_chunked => match rest.get(..length) {
-            Some(body) => (Body::Whole(body), length),
+            Some(body) => (Body::Sized(body), length),
             None => return Ok(None),
         },
         None if is_chunked => match chunked_length(rest)? {
             Some(length) => (Body::Chunked(rest.get(..length).unwrap_or_default()), length),
             None => return Ok(None),
         },
-        None if status == 204 => (Body::Whole(&[]), 0),
-        _ => bail!("an answer of which nobody knows where it ends"),
+        None if status == 204 => (Body::Sized(&[]), 0),
+        _ => bail!("a response has no length and is not chunked, or has both"),
     };
-    Ok(Some(Answer { status, body, length: head_length + body_length, is_last }))
+    Ok(Some(Response { status, body, length: head_length + body_length, is_last }))
 }
 
 impl Body<'_> {
+    /// Returns the bytes of the body, without the chunked coding.
     pub(super) fn to_vec(&self) -> Result<Vec<u8>> {
         let mut rest = match self {
-            Self::Whole(body) => return Ok(body.to_vec()),
+            Self::Sized(body) => return Ok(body.to_vec()),
             Self::Chunked(rest) => *rest,
         };
         let mut body = Vec::new();
-        while let Some((from, size)) = chunk(rest)? {
-            body.extend_from_slice(rest.get(from..from + size).context("a chunk is cut")?);
-            rest = rest.get(from + size + 2..).context("a chunk is cut")?;
+        while let Some((start, size)) = parse_chunk(rest)? {
+            body.extend_from_slice(rest.get(start..start + size).context("a chunk is cut off")?);
+            rest = rest.get(start + size + 2..).context("a chunk is cut off")?;
             if size == 0 {
                 return Ok(body);
             }
@@ -70,11 +71,11 @@ impl Body<'_> {
     }
 }
 
-/// Bytes up to the end of the last chunk. Nobody here sends trailers.
+/// Returns the bytes up to the end of the last chunk. The measured servers send no trailers.
 fn chunked_length(received: &[u8]) -> Result<Option<usize>> {
     let mut length = 0;
-    while let Some((from, size)) = chunk(received.get(length..).unwrap_or_default())? {
-        length += from + size + 2;
+    while let Some((start, size)) = parse_chunk(received.get(length..).unwrap_or_default())? {
+        length += start + size + 2;
         if length > received.len() {
             return Ok(None);
         }
@@ -85,12 +86,12 @@ fn chunked_length(received: &[u8]) -> Result<Option<usize>> {
     Ok(None)
 }
 
-/// Where the data of the first chunk begins, and its size.
-fn chunk(received: &[u8]) -> Result<Option<(usize, usize)>> {
+/// Returns where the data of the first chunk starts, and its size.
+fn parse_chunk(received: &[u8]) -> Result<Option<(usize, usize)>> {
     match httparse::parse_chunk_size(received) {
-        Ok(httparse::Status::Complete((from, size))) => Ok(Some((from, size.try_into()?))),
+        Ok(httparse::Status::Complete((start, size))) => Ok(Some((start, size.try_into()?))),
         Ok(httparse::Status::Partial) => Ok(None),
-        Err(_) => bail!("no chunk"),
+        Err(_) => bail!("a chunk has an invalid size"),
     }
 }
 
@@ -99,34 +100,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_ends_where_its_length_says() {
+    fn response_with_content_length_ends_after_that_many_bytes() {
         let received = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nokHTTP/1.1";
-        let answer = parse(received).unwrap().unwrap();
+        let response = parse(received).unwrap().unwrap();
         assert_eq!(
-            (answer.status, answer.length, answer.is_last),
+            (response.status, response.length, response.is_last),
             (201, received.len() - 8, false)
         );
-        assert_eq!(answer.body.to_vec().unwrap(), b"ok");
+        assert_eq!(response.body.to_vec().unwrap(), b"ok");
         for cut in 0..received.len() - 8 {
             assert!(parse(&received[..cut]).unwrap().is_none(), "{cut}");
         }
     }
 
     #[test]
-    fn a_chunked_answer_ends_with_its_last_chunk() {
+    fn chunked_response_ends_with_its_last_chunk() {
         let received =
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
                          3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
-        let answer = parse(received).unwrap().unwrap();
-        assert_eq!((answer.length, answer.is_last), (received.len(), true));
-        assert_eq!(answer.body.to_vec().unwrap(), b"abcde");
+        let response = parse(received).unwrap().unwrap();
+        assert_eq!((response.length, response.is_last), (received.len(), true));
+        assert_eq!(response.body.to_vec().unwrap(), b"abcde");
         for cut in 0..received.len() {
             assert!(parse(&received[..cut]).unwrap().is_none(), "{cut}");
         }
     }
 
     #[test]
-    fn an_answer_without_an_end_is_an_error() {
+    fn response_without_length_is_rejected() {
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\nsomething").is_err());
     }
 }

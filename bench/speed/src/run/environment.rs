@@ -1,4 +1,4 @@
-//! Where the measurements take place: the service on one of its stores, filled.
+//! Starts the service on a filled database of either store, and loads it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,70 +10,70 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use crate::Options;
-use crate::comparison::Times;
-use crate::comparison::{Effort, Reading};
+use crate::comparison::{Measurement, Percentiles, Schedule};
 use crate::load::{self, Outcome, Pace, Traffic};
 use crate::operation::{ApiTraffic, Operation};
 use crate::postgres::Cluster;
 use crate::process::Server;
-use crate::report::Latency;
+use crate::report::LatencyProfile;
 use crate::seed::{self, SECRET};
 
-pub struct Place<'a> {
+pub struct Environment<'a> {
     pub options: &'a Options,
-    pub effort: Effort,
+    pub schedule: Schedule,
     pub cluster: Cluster,
     pub folder: TempDir,
     pub tokens: Rc<Vec<String>>,
-    hash: String,
+    /// The stored hash of every user.
+    password_hash: String,
 }
 
-impl<'a> Place<'a> {
-    pub fn new(options: &'a Options, effort: Effort) -> Result<Self> {
+impl<'a> Environment<'a> {
+    pub fn new(options: &'a Options, schedule: Schedule) -> Result<Self> {
         Ok(Self {
             options,
-            effort,
+            schedule,
             cluster: Cluster::new(&options.postgres, &options.postgres_programs),
             folder: TempDir::new()?,
             tokens: seed::tokens()?,
-            hash: seed::stored_hash()?,
+            password_hash: seed::stored_hash()?,
         })
     }
 
-    /// The service on a fresh database of PostgreSQL with this name.
-    pub fn on_postgres(&self, name: &str) -> Result<Server> {
-        self.serve(&self.options.service, &self.fresh_postgres(name)?)
+    /// Starts the service on a new PostgreSQL database with this name.
+    pub fn start_on_postgres(&self, name: &str) -> Result<Server> {
+        self.start(&self.options.service, &self.create_postgres_database(name)?)
     }
 
-    /// The service on a fresh file with this name.
-    pub fn on_sqlite(&self, name: &str) -> Result<Server> {
-        self.serve(&self.options.service, &sqlite_url(&self.fresh_sqlite(name)?))
+    /// Starts the service on a new SQLite file with this name.
+    pub fn start_on_sqlite(&self, name: &str) -> Result<Server> {
+        self.start(&self.options.service, &sqlite_url(&self.create_sqlite_database(name)?))
     }
 
-    /// The address of a filled database that nobody serves.
-    pub fn fresh_postgres(&self, name: &str) -> Result<String> {
+    /// Creates and fills a PostgreSQL database. Returns its URL.
+    pub fn create_postgres_database(&self, name: &str) -> Result<String> {
         self.cluster.create_database(name)?;
         let url = self.cluster.url(name);
         self.upgrade(&url)?;
-        seed::fill_postgres(&self.cluster, name, &self.hash)?;
+        seed::fill_postgres(&self.cluster, name, &self.password_hash)?;
         Ok(url)
     }
 
-    /// The file of one.
-    pub fn fresh_sqlite(&self, name: &str) -> Result<PathBuf> {
+    /// Creates and fills a SQLite database. Returns its file.
+    pub fn create_sqlite_database(&self, name: &str) -> Result<PathBuf> {
         let path = self.folder.path().join(format!("{name}.db"));
         self.upgrade(&sqlite_url(&path))?;
-        seed::fill_sqlite(&path, &self.hash)?;
+        seed::fill_sqlite(&path, &self.password_hash)?;
         Ok(path)
     }
 
-    /// Of what could be served at most.
-    pub fn constant(database: &Path) -> Result<Server> {
+    /// Starts the no-op server, see `noop_server.rs`.
+    pub fn start_noop_server(database: &Path) -> Result<Server> {
         let program = std::env::current_exe()?;
         let database = database.to_owned();
-        Server::start("the constant server", move |port| {
+        Server::start("the no-op server", move |port| {
             let mut command = Command::new(program);
-            command.args(["constant", "--port", &port.to_string(), "--database"]).arg(database);
+            command.args(["noop-server", "--port", &port.to_string(), "--database"]).arg(database);
             command
         })
     }
@@ -91,15 +91,15 @@ impl<'a> Place<'a> {
             .command(&self.options.service, url)
             .args(["db", "upgrade"])
             .output()
-            .context("the service")?;
+            .context("could not run the service")?;
         if !output.status.success() {
-            bail!("db upgrade: {}", String::from_utf8_lossy(&output.stderr));
+            bail!("db upgrade failed: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }
 
-    /// A build of the service on a database.
-    pub fn serve(&self, service: &Path, url: &str) -> Result<Server> {
+    /// Starts a build of the service on a database.
+    pub fn start(&self, service: &Path, url: &str) -> Result<Server> {
         let mut command = self.command(service, url);
         Server::start("the service", move |port| {
             command.args(["serve", "--port", &port.to_string()]);
@@ -107,35 +107,40 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// The operation on a server with our routes.
+    /// Returns requests of the operation, for a server with the routes of the service.
     pub fn traffic(&self, operation: Operation) -> ApiTraffic {
         ApiTraffic::new(operation, Rc::clone(&self.tokens))
     }
 
-    /// In a closed loop, with all connections.
+    /// Measures the throughput in a closed loop with all connections.
     pub fn load(
         &self,
         address: SocketAddr,
         traffic: &mut dyn Traffic,
         time: Duration,
-    ) -> Result<Reading> {
+    ) -> Result<Measurement> {
         let connections = self.options.connections;
-        Reading::throughput(&load::run(address, connections, Pace::Closed, time, traffic)?)
+        Measurement::throughput(&load::run(address, connections, Pace::ClosedLoop, time, traffic)?)
     }
 
-    /// Times at half of what a closed loop has reached, over two rounds' time.
-    pub fn latency(
+    /// Measures latencies at half of the throughput of a closed loop, for the time of two rounds.
+    pub fn profile_latency(
         &self,
-        work: String,
+        name: String,
         address: SocketAddr,
         traffic: &mut dyn Traffic,
-        reached: f64,
-    ) -> Result<Latency> {
-        let (rate, time) = (reached / 2.0, 2 * self.effort.time);
+        throughput: f64,
+    ) -> Result<LatencyProfile> {
+        let (rate, time) = (throughput / 2.0, 2 * self.schedule.time);
         let connections = 4 * self.options.connections;
-        let outcome = load::run(address, connections, Pace::Open(rate), time, traffic)?;
-        Reading::throughput(&outcome)?;
-        Ok(Latency { work, per_second: rate, times: Times::of(&outcome), curve: curve(&outcome) })
+        let outcome = load::run(address, connections, Pace::OpenLoop(rate), time, traffic)?;
+        Measurement::throughput(&outcome)?;
+        Ok(LatencyProfile {
+            name,
+            requests_per_second: rate,
+            percentiles: Percentiles::new(&outcome),
+            curve: curve(&outcome),
+        })
     }
 }
 

@@ -1,80 +1,82 @@
-//! Logins beside hashing alone, and what reading is like while logins take all the hashing there is.
+//! Logins against hashing only, and reads while logins keep all hashing threads busy.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use super::environment::Place;
+use super::environment::Environment;
 use crate::baselines;
-use crate::comparison::{Goal, Reading, compare};
+use crate::comparison::{Goal, Measurement, compare};
 use crate::load::{self, Pace};
 use crate::operation::{ApiTraffic, Operation};
 use crate::report::Report;
 use crate::seed;
 
-/// Logins that wait at the same time: fewer than would be refused.
+/// Concurrent logins: few enough that the service rejects none.
 const CONNECTIONS: usize = 8;
 
-/// Reads a second, far from all that could be had.
-const READS: f64 = 2000.0;
+/// Reads per second, far below the throughput of the service.
+const READ_RATE: f64 = 2000.0;
 
-/// A login takes a tenth of a second, and several times that in a build without optimisation.
-const LONGER: u32 = 2;
-const LEAST: Duration = Duration::from_secs(2);
+/// Logins are measured for longer: each takes a tenth of a second, and several times as long in a
+/// debug build.
+const TIME_FACTOR: u32 = 2;
+const MIN_TIME: Duration = Duration::from_secs(2);
 
-pub fn measure(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    let server = place.on_sqlite("logins")?;
-    let mut effort = place.effort;
-    effort.time = (LONGER * effort.time).max(LEAST);
-    let mut traffic = place.traffic(Operation::LogIn);
+pub fn measure(environment: &Environment<'_>, report: &mut Report) -> Result<()> {
+    let server = environment.start_on_sqlite("logins")?;
+    let mut schedule = environment.schedule;
+    schedule.time = (TIME_FACTOR * schedule.time).max(MIN_TIME);
+    let mut traffic = environment.traffic(Operation::LogIn);
     report.comparisons.push(compare(
-        effort,
+        schedule,
         (Operation::LogIn.name(), &mut |time| {
-            let outcome = load::run(server.address, CONNECTIONS, Pace::Closed, time, &mut traffic)?;
-            Reading::throughput(&outcome)
+            let outcome =
+                load::run(server.address, CONNECTIONS, Pace::ClosedLoop, time, &mut traffic)?;
+            Measurement::throughput(&outcome)
         }),
-        ("Argon2id alone, on all cores", &mut baselines::hash),
+        ("Argon2id only, on all cores", &mut baselines::hash_passwords),
         ("/s", Goal::AtLeast(0.95)),
     )?);
 
     let read = |time: Duration| {
-        let mut traffic = place.traffic(Operation::ReadPost);
-        let connections = place.options.connections;
+        let mut traffic = environment.traffic(Operation::ReadPost);
+        let connections = environment.options.connections;
         let outcome =
-            load::run(server.address, connections, Pace::Open(READS), time, &mut traffic)?;
-        Reading::p99(&outcome)
+            load::run(server.address, connections, Pace::OpenLoop(READ_RATE), time, &mut traffic)?;
+        Measurement::p99(&outcome)
     };
     report.comparisons.push(compare(
-        effort,
-        ("p99 of `GET /posts/{id}` while logins take all hashing", &mut |time| {
-            beside_logins(server.address, time, || read(time))
+        schedule,
+        ("p99 of `GET /posts/{id}` during logins", &mut |time| {
+            during_logins(server.address, time, || read(time))
         }),
-        ("the same, quiet", &mut |time| read(time)),
+        ("the same without logins", &mut |time| read(time)),
         (" µs", Goal::AtMost(3.0)),
     )?);
     Ok(())
 }
 
-/// Measures while others log in, who begin before and end after it.
-fn beside_logins(
+/// Measures during logins, which start before and end after the measurement.
+fn during_logins(
     address: std::net::SocketAddr,
     time: Duration,
-    measure: impl FnOnce() -> Result<Reading>,
-) -> Result<Reading> {
+    measure: impl FnOnce() -> Result<Measurement>,
+) -> Result<Measurement> {
     std::thread::scope(|scope| {
-        let (began, has_begun) = mpsc::channel();
+        let (started, has_started) = mpsc::channel();
         let logins = scope.spawn(move || -> Result<()> {
             let mut traffic = ApiTraffic::new(Operation::LogIn, seed::tokens()?);
-            let _ = began.send(());
+            let _ = started.send(());
             let time = time + Duration::from_secs(1);
-            let outcome = load::run(address, CONNECTIONS, Pace::Closed, time, &mut traffic)?;
-            Reading::throughput(&outcome).map(|_| ())
+            let outcome = load::run(address, CONNECTIONS, Pace::ClosedLoop, time, &mut traffic)?;
+            Measurement::throughput(&outcome).map(|_| ())
         });
-        has_begun.recv()?;
+        has_started.recv()?;
         std::thread::sleep(Duration::from_millis(500));
-        let reading = measure();
-        logins.join().map_err(|_| anyhow!("the logins panicked"))??;
-        reading
+        let measurement = measure();
+        logins.join().map_err(|_| anyhow!("the login thread panicked"))??;
+        measurement
     })
 }

@@ -1,4 +1,4 @@
-//! The measurements, one group after the other, each with servers and databases of its own.
+//! Runs the groups of measurements one after the other, each with its own servers and databases.
 
 mod environment;
 mod logins;
@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use self::environment::Place;
+use self::environment::Environment;
 use crate::Options;
-use crate::comparison::Effort;
+use crate::comparison::Schedule;
 use crate::report::Report;
 
-type Group = fn(&Place<'_>, &mut Report) -> Result<()>;
+type Group = fn(&Environment<'_>, &mut Report) -> Result<()>;
 
 const GROUPS: [(&str, Group); 6] = [
     ("postgres", pgbench::measure),
-    ("embedded", sqlite::measure),
+    ("sqlite", sqlite::measure),
     ("login", logins::measure),
     ("memory", memory::measure),
     ("pocketbase", peers::measure_pocketbase),
@@ -28,23 +28,24 @@ const GROUPS: [(&str, Group); 6] = [
 ];
 
 pub fn run(options: &Options) -> Result<()> {
-    let effort = if options.quick {
-        Effort { rounds: 1, time: Duration::from_millis(400) }
+    let schedule = if options.quick {
+        Schedule { rounds: 1, time: Duration::from_millis(400) }
     } else {
-        Effort { rounds: options.rounds, time: Duration::from_secs(options.seconds) }
+        Schedule { rounds: options.rounds, time: Duration::from_secs(options.seconds) }
     };
-    let place = Place::new(options, effort)?;
+    let environment = Environment::new(options, schedule)?;
     let mut report = Report::default();
-    if let Some(other) = options.beside.as_deref() {
-        peers::measure_build(&place, &mut report, other)?;
+    if let Some(other) = options.compare.as_deref() {
+        peers::measure_build(&environment, &mut report, other)?;
         println!("{}", report.to_markdown()?);
         return Ok(());
     }
     for (name, measure) in GROUPS {
-        let is_wanted = options.only.is_empty() || options.only.iter().any(|only| only == name);
+        let is_wanted =
+            options.groups.is_empty() || options.groups.iter().any(|group| group == name);
         if is_wanted {
-            eprintln!("measuring: {name}");
-            measure(&place, &mut report)?;
+            eprintln!("measuring group {name}");
+            measure(&environment, &mut report)?;
         }
     }
     println!("{}", report.to_markdown()?);

@@ -1,5 +1,5 @@
-//! Services that do the same: `PocketBase` beside the embedded store, the reference's stack beside
-//! PostgreSQL, on the same database, and another build of our own beside this one.
+//! The service against other servers: PocketBase against the service on SQLite, the FastAPI stack
+//! against the service on the same PostgreSQL database, and another build against this one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::environment::{Place, sqlite_url};
-use crate::comparison::{Goal, Reading, compare};
+use super::environment::{Environment, sqlite_url};
+use crate::comparison::{Goal, Measurement, compare};
 use crate::load::{self, Pace, Traffic};
 use crate::operation::Operation;
 use crate::pocketbase::PocketBase;
@@ -26,37 +26,42 @@ const OPERATIONS: [Operation; 6] = [
     Operation::LogIn,
 ];
 
-/// Connections that the reference's stack is asked on. With 64 it comes to a stop: each of its 40 threads
-/// waits for a connection to the database, and those that have one for a thread.
-const REFERENCE: usize = 16;
+/// Connections to the FastAPI stack. With 64 it deadlocks: each of its 40 threads waits for a
+/// database connection, and the requests that hold a connection wait for a thread.
+const FASTAPI_CONNECTIONS: usize = 16;
 
-/// Logins that wait at the same time, and how much longer they are measured: each takes a tenth of a
-/// second.
-const LOGINS: usize = 8;
-const LONGER: u32 = 2;
-const LEAST: Duration = Duration::from_secs(2);
+/// Concurrent logins.
+const LOGIN_CONNECTIONS: usize = 8;
 
-pub fn measure_pocketbase(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    let Some(program) = &place.options.pocketbase else { return Ok(()) };
-    let started = PocketBase::start(program, place.folder.path())?;
-    let server = place.on_sqlite("beside_pocketbase")?;
+/// Logins are measured for longer: each takes a tenth of a second.
+const LOGIN_TIME_FACTOR: u32 = 2;
+const MIN_LOGIN_TIME: Duration = Duration::from_secs(2);
+
+pub fn measure_pocketbase(environment: &Environment<'_>, report: &mut Report) -> Result<()> {
+    let Some(program) = &environment.options.pocketbase else { return Ok(()) };
+    let pocketbase = PocketBase::start(program, environment.folder.path())?;
+    let server = environment.start_on_sqlite("pocketbase_peer")?;
     let peer = Peer {
         name: "PocketBase",
-        address: started.server.address,
-        connections: place.options.connections,
-        traffic: &|operation| Box::new(started.traffic(operation)),
+        address: pocketbase.server.address,
+        connections: environment.options.connections,
+        traffic: &|operation| Box::new(pocketbase.traffic(operation)),
         goal: |_| 8.0,
     };
-    measure(place, report, ("embedded", &server), &peer)
+    measure(environment, report, ("SQLite", &server), &peer)
 }
 
-pub fn measure_reference(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    const DATABASE: &str = "beside_reference";
-    let Some(python) = &place.options.reference else { return Ok(()) };
-    let folder = place.options.reference_folder.as_deref().context("--reference-folder")?;
-    let server = place.on_postgres(DATABASE)?;
-    let url = place.cluster.url(DATABASE).replace("postgresql://", "postgresql+psycopg2://");
-    let stack = Server::start("the reference's stack", |port| {
+pub fn measure_reference(environment: &Environment<'_>, report: &mut Report) -> Result<()> {
+    const DATABASE: &str = "fastapi_peer";
+    let Some(python) = &environment.options.reference else { return Ok(()) };
+    let folder = environment
+        .options
+        .reference_folder
+        .as_deref()
+        .context("--reference needs --reference-folder")?;
+    let server = environment.start_on_postgres(DATABASE)?;
+    let url = environment.cluster.url(DATABASE).replace("postgresql://", "postgresql+psycopg2://");
+    let stack = Server::start("the FastAPI stack", |port| {
         let mut command = Command::new(python);
         command.args(["-m", "uvicorn", "app:app", "--workers", "2", "--log-level", "warning"]);
         command.args(["--port", &port.to_string()]).current_dir(folder);
@@ -65,35 +70,39 @@ pub fn measure_reference(place: &Place<'_>, report: &mut Report) -> Result<()> {
         command
     })?;
     let peer = Peer {
-        name: "the reference's stack",
+        name: "FastAPI stack",
         address: stack.address,
-        connections: REFERENCE,
-        traffic: &|operation| Box::new(place.traffic(operation)),
+        connections: FASTAPI_CONNECTIONS,
+        traffic: &|operation| Box::new(environment.traffic(operation)),
         goal: |operation| if operation == Operation::LogIn { 1.2 } else { 50.0 },
     };
-    measure(place, report, ("PostgreSQL", &server), &peer)
+    measure(environment, report, ("PostgreSQL", &server), &peer)
 }
 
-/// What the change between two builds has brought, on both stores.
-pub fn measure_build(place: &Place<'_>, report: &mut Report, other: &Path) -> Result<()> {
-    let url = sqlite_url(&place.fresh_sqlite("other_build")?);
-    let embedded = (place.on_sqlite("this_build")?, place.serve(other, &url)?);
-    let url = place.fresh_postgres("other_build")?;
-    let postgres = (place.on_postgres("this_build")?, place.serve(other, &url)?);
-    for (store, (this, other)) in [("embedded", embedded), ("PostgreSQL", postgres)] {
+/// Measures this build against another one, on both stores.
+pub fn measure_build(
+    environment: &Environment<'_>,
+    report: &mut Report,
+    other: &Path,
+) -> Result<()> {
+    let url = sqlite_url(&environment.create_sqlite_database("other_build")?);
+    let sqlite = (environment.start_on_sqlite("this_build")?, environment.start(other, &url)?);
+    let url = environment.create_postgres_database("other_build")?;
+    let postgres = (environment.start_on_postgres("this_build")?, environment.start(other, &url)?);
+    for (store, (this, other)) in [("SQLite", sqlite), ("PostgreSQL", postgres)] {
         let peer = Peer {
-            name: "the other build",
+            name: "other build",
             address: other.address,
-            connections: place.options.connections,
-            traffic: &|operation| Box::new(place.traffic(operation)),
+            connections: environment.options.connections,
+            traffic: &|operation| Box::new(environment.traffic(operation)),
             goal: |_| 1.0,
         };
-        measure(place, report, (store, &this), &peer)?;
+        measure(environment, report, (store, &this), &peer)?;
     }
     Ok(())
 }
 
-/// A service that is asked for the same.
+/// A server with equivalent operations.
 struct Peer<'a> {
     name: &'static str,
     address: SocketAddr,
@@ -103,20 +112,26 @@ struct Peer<'a> {
 }
 
 fn measure(
-    place: &Place<'_>,
+    environment: &Environment<'_>,
     report: &mut Report,
     (store, server): (&str, &Server),
     peer: &Peer<'_>,
 ) -> Result<()> {
     for operation in OPERATIONS {
-        let (mut ours, mut theirs) = (place.traffic(operation), (peer.traffic)(operation));
+        let mut service_traffic = environment.traffic(operation);
+        let mut peer_traffic = (peer.traffic)(operation);
         report.comparisons.push(compare(
-            place.effort,
+            environment.schedule,
             (&format!("{}, {store}", operation.name()), &mut |time| {
-                load((operation, place.options.connections), server.address, &mut ours, time)
+                load(
+                    (operation, environment.options.connections),
+                    server.address,
+                    &mut service_traffic,
+                    time,
+                )
             }),
             (peer.name, &mut |time| {
-                load((operation, peer.connections), peer.address, theirs.as_mut(), time)
+                load((operation, peer.connections), peer.address, peer_traffic.as_mut(), time)
             }),
             ("/s", Goal::AtLeast((peer.goal)(operation))),
         )?);
@@ -124,15 +139,15 @@ fn measure(
     Ok(())
 }
 
-/// In a closed loop, with so many connections unless it is logins.
+/// Measures the throughput in a closed loop. Logins get fewer connections and more time.
 fn load(
     (operation, connections): (Operation, usize),
     address: SocketAddr,
     traffic: &mut dyn Traffic,
     time: Duration,
-) -> Result<Reading> {
+) -> Result<Measurement> {
     let is_login = operation == Operation::LogIn;
-    let connections = if is_login { LOGINS } else { connections };
-    let time = if is_login { (LONGER * time).max(LEAST) } else { time };
-    Reading::throughput(&load::run(address, connections, Pace::Closed, time, traffic)?)
+    let connections = if is_login { LOGIN_CONNECTIONS } else { connections };
+    let time = if is_login { (LOGIN_TIME_FACTOR * time).max(MIN_LOGIN_TIME) } else { time };
+    Measurement::throughput(&load::run(address, connections, Pace::ClosedLoop, time, traffic)?)
 }

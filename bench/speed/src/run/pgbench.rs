@@ -1,17 +1,18 @@
-//! PostgreSQL through the service, beside pgbench on the same server with the same question as one
-//! prepared statement of its own, with as many clients as suit it best.
+//! The service on PostgreSQL against pgbench on the same cluster. pgbench runs one prepared
+//! statement with the work of the request: reads with the fastest number of clients, writes with as
+//! many clients as the service has connections.
 
 use anyhow::Result;
 
-use super::environment::Place;
+use super::environment::Environment;
 use crate::comparison::{Goal, compare, median_of};
 use crate::operation::Operation;
 use crate::report::Report;
 use crate::seed::{CONTENT, POSTS, USERS};
 
-const DATABASE: &str = "ours";
+const DATABASE: &str = "pgbench";
 
-/// Whether the caller is there, and the post with its votes.
+/// Looks up the caller, and the post with its votes.
 const READ_POST: &str = "
 \\set post random(1, POSTS)
 \\set caller random(1, USERS)
@@ -21,7 +22,7 @@ SELECT posts.id, title, content, published, posts.created_at, owner_id,
  WHERE users.id = :caller;
 ";
 
-/// Without the question who asks, and without the bound on a list's bytes: less than the service does.
+/// Less work than in the service: no look-up of the caller, and no limit on the bytes of a list.
 const LIST_POSTS: &str = "
 SELECT id, title, content, published, created_at, owner_id,
        (SELECT votes FROM vote_counts WHERE post_id = posts.id)
@@ -42,40 +43,46 @@ INSERT INTO posts (title, content, published, created_at, owner_id)
 VALUES ('Post of a load', 'CONTENT', TRUE, now(), :caller) RETURNING id;
 ";
 
-/// With the number of clients that pgbench is given where its best count is not asked for.
-struct Work {
+struct Case {
     operation: Operation,
     script: String,
     goal: f64,
-    is_at_best: bool,
+    /// Whether pgbench gets its fastest number of clients, or else the number of connections.
+    uses_fastest_clients: bool,
 }
 
-pub fn measure(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    let server = place.on_postgres(DATABASE)?;
-    for Work { operation, script, goal, is_at_best } in works() {
-        let fixed = (!is_at_best).then_some(place.options.connections);
-        let script = place.cluster.script(DATABASE, &script, fixed, place.effort.time / 2)?;
-        let mut traffic = place.traffic(operation);
+pub fn measure(environment: &Environment<'_>, report: &mut Report) -> Result<()> {
+    let server = environment.start_on_postgres(DATABASE)?;
+    for Case { operation, script, goal, uses_fastest_clients } in cases() {
+        let clients = (!uses_fastest_clients).then_some(environment.options.connections);
+        let trial = environment.schedule.time / 2;
+        let script = environment.cluster.prepare_script(DATABASE, &script, clients, trial)?;
+        let mut traffic = environment.traffic(operation);
         let comparison = compare(
-            place.effort,
+            environment.schedule,
             (&format!("{}, PostgreSQL", operation.name()), &mut |time| {
-                place.load(server.address, &mut traffic, time)
+                environment.load(server.address, &mut traffic, time)
             }),
             (&format!("pgbench, {} clients", script.clients()), &mut |time| script.run(time)),
             ("/s", Goal::AtLeast(goal)),
         )?;
-        let reached = median_of(&comparison.ours);
-        let work = comparison.work.clone();
+        let throughput = median_of(&comparison.service_values);
+        let name = comparison.name.clone();
         report.comparisons.push(comparison);
-        let mut traffic = place.traffic(operation);
-        report.latencies.push(place.latency(work, server.address, &mut traffic, reached)?);
+        let mut traffic = environment.traffic(operation);
+        report.latencies.push(environment.profile_latency(
+            name,
+            server.address,
+            &mut traffic,
+            throughput,
+        )?);
     }
     Ok(())
 }
 
-fn works() -> Vec<Work> {
+fn cases() -> Vec<Case> {
     let vote = |posts: u64| VOTE.replace("VOTED_POSTS", &posts.to_string());
-    let works = [
+    let cases = [
         (Operation::ReadPost, READ_POST.to_owned(), 1.5, true),
         (Operation::ListPosts, LIST_POSTS.to_owned(), 1.2, true),
         (Operation::Vote, vote(POSTS), 2.5, false),
@@ -88,11 +95,11 @@ fn works() -> Vec<Work> {
             .replace("USERS", &USERS.to_string())
             .replace("CONTENT", CONTENT)
     };
-    works
+    cases
         .into_iter()
-        .map(|(operation, script, goal, is_at_best)| {
+        .map(|(operation, script, goal, uses_fastest_clients)| {
             let script = fill(script);
-            Work { operation, script, goal, is_at_best }
+            Case { operation, script, goal, uses_fastest_clients }
         })
         .collect()
 }

@@ -1,60 +1,69 @@
-//! The embedded store through the service: beside a constant for what is read, and beside one commit a
-//! write, on one thread and without a service, for what is written.
+//! The service on SQLite: reads against the no-op server, writes against one thread that writes to
+//! SQLite without a service and commits each write.
 
 use anyhow::Result;
 
-use super::environment::Place;
-use crate::baselines::SqliteFloor;
-use crate::comparison::{Goal, Side, compare, median_of};
+use super::environment::Environment;
+use crate::baselines::SqliteBaseline;
+use crate::comparison::{Comparison, Goal, MeasureFn, compare, median_of};
 use crate::operation::Operation;
 use crate::report::Report;
 
-pub fn measure(place: &Place<'_>, report: &mut Report) -> Result<()> {
-    let server = place.on_sqlite("embedded")?;
-    let constant = Place::constant(&place.fresh_sqlite("constant")?)?;
-    let mut constants = place.traffic(Operation::Constant);
-    let against: Side<'_> = &mut |time| place.load(constant.address, &mut constants, time);
-    let mut floor = SqliteFloor::open(&place.fresh_sqlite("floor")?)?;
+pub fn measure(environment: &Environment<'_>, report: &mut Report) -> Result<()> {
+    let server = environment.start_on_sqlite("sqlite")?;
+    let noop_server = Environment::start_noop_server(&environment.create_sqlite_database("noop")?)?;
+    let mut noop_traffic = environment.traffic(Operation::Noop);
+    let measure_noop: MeasureFn<'_> =
+        &mut |time| environment.load(noop_server.address, &mut noop_traffic, time);
+    let mut baseline = SqliteBaseline::open(&environment.create_sqlite_database("baseline")?)?;
 
-    let mut traffic = place.traffic(Operation::ReadPost);
+    let mut traffic = environment.traffic(Operation::ReadPost);
     let comparison = compare(
-        place.effort,
-        (&work(Operation::ReadPost), &mut |time| place.load(server.address, &mut traffic, time)),
-        ("a constant, token verified", against),
+        environment.schedule,
+        (&name(Operation::ReadPost), &mut |time| {
+            environment.load(server.address, &mut traffic, time)
+        }),
+        ("no-op server, token verified", measure_noop),
         ("/s", Goal::AtLeast(0.8)),
     )?;
-    keep(place, report, Operation::ReadPost, comparison, server.address)?;
+    add(environment, report, Operation::ReadPost, comparison, server.address)?;
 
     for operation in [Operation::Vote, Operation::CreatePost] {
-        let mut traffic = place.traffic(operation);
+        let mut traffic = environment.traffic(operation);
         let comparison = compare(
-            place.effort,
-            (&work(operation), &mut |time| place.load(server.address, &mut traffic, time)),
-            ("one commit a write, one thread", &mut |time| match operation {
-                Operation::Vote => floor.vote(time),
-                _ => floor.create_post(time),
+            environment.schedule,
+            (&name(operation), &mut |time| environment.load(server.address, &mut traffic, time)),
+            ("one thread, one commit per write", &mut |time| match operation {
+                Operation::Vote => baseline.cast_votes(time),
+                _ => baseline.create_posts(time),
             }),
             ("/s", Goal::AtLeast(5.0)),
         )?;
-        keep(place, report, operation, comparison, server.address)?;
+        add(environment, report, operation, comparison, server.address)?;
     }
     Ok(())
 }
 
-fn work(operation: Operation) -> String {
-    format!("{}, embedded", operation.name())
+fn name(operation: Operation) -> String {
+    format!("{}, SQLite", operation.name())
 }
 
-fn keep(
-    place: &Place<'_>,
+/// Adds the comparison and a latency profile of the operation to the report.
+fn add(
+    environment: &Environment<'_>,
     report: &mut Report,
     operation: Operation,
-    comparison: crate::comparison::Comparison,
+    comparison: Comparison,
     address: std::net::SocketAddr,
 ) -> Result<()> {
-    let reached = median_of(&comparison.ours);
+    let throughput = median_of(&comparison.service_values);
     report.comparisons.push(comparison);
-    let mut traffic = place.traffic(operation);
-    report.latencies.push(place.latency(work(operation), address, &mut traffic, reached)?);
+    let mut traffic = environment.traffic(operation);
+    report.latencies.push(environment.profile_latency(
+        name(operation),
+        address,
+        &mut traffic,
+        throughput,
+    )?);
     Ok(())
 }
