@@ -1,10 +1,10 @@
-//! What a request costs with a million posts and ten million votes in the embedded store, against
-//! the same request with a thousand posts: `cargo bench --bench scale`.
+//! Compares the time of a request to the embedded store with 1,000,000 posts and 10,000,000 votes
+//! with the time of the same request with 1,000 posts: `cargo bench --bench scale`.
 //!
-//! Both databases are served by the whole service in this process, and both are asked in turn in
-//! many short rounds: what the machine does meanwhile happens to both, so that the ratio of a
-//! round says more than its times. The table on standard output has the median ratio of each
-//! operation with the smallest and the largest.
+//! This process runs the whole service on both databases and measures them alternately in many
+//! short rounds. Other load on the machine then affects both, so the ratio of a round is more
+//! reliable than its times. The table on standard output has the median, smallest and largest ratio
+//! of each operation.
 
 #[path = "scale/measure.rs"]
 mod measure;
@@ -26,11 +26,11 @@ use clap::Parser;
 use self::seed::Size;
 use self::service::Service;
 
-/// Posts in the small database: what the large one is held against.
-const SMALL: i64 = 1000;
+/// Posts in the small database.
+const SMALL_POSTS: i64 = 1000;
 
 #[derive(Parser)]
-#[command(about = "Compares the cost of requests on a large and on a small database")]
+#[command(about = "Compare the time of requests on a large and on a small database")]
 struct Options {
     /// Posts in the large database
     #[arg(long, default_value_t = 1_000_000)]
@@ -38,45 +38,45 @@ struct Options {
     /// Votes on each post, in both databases
     #[arg(long, default_value_t = 10)]
     votes_per_post: i64,
-    /// Times that each operation is measured on both
+    /// Rounds in which each operation is measured on both databases
     #[arg(long, default_value_t = 31)]
     rounds: u32,
-    /// Keeps the seeded databases here, and takes those that are there already
+    /// Folder to keep the filled databases in; existing ones are reused
     #[arg(long)]
     folder: Option<PathBuf>,
-    /// Only operations whose name contains this
+    /// Measure only operations whose name contains this text
     #[arg(long, default_value = "")]
     only: String,
-    /// What cargo passes to every benchmark
+    /// Ignored: cargo passes this flag to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-#[expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
+#[expect(clippy::unwrap_used, reason = "a failed benchmark aborts")]
 fn main() {
     let options = Options::parse();
-    let passing = tempfile::TempDir::new().unwrap();
-    let folder = options.folder.as_deref().unwrap_or(passing.path());
+    let temporary = tempfile::TempDir::new().unwrap();
+    let folder = options.folder.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder).unwrap();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let votes = options.votes_per_post;
-        let small = seed::database(folder, Size { posts: SMALL, votes }).await;
+        let small = seed::database(folder, Size { posts: SMALL_POSTS, votes }).await;
         let large = seed::database(folder, Size { posts: options.posts, votes }).await;
-        warm(&small);
-        warm(&large);
-        let small = Service::start(&small, SMALL);
+        warm_page_cache(&small);
+        warm_page_cache(&large);
+        let small = Service::start(&small, SMALL_POSTS);
         let large = Service::start(&large, options.posts);
-        let results = measure::all(&small, &large, options.rounds, &options.only).await;
+        let results = measure::measure_all(&small, &large, options.rounds, &options.only).await;
         table::print(&results, &small, &large);
     });
 }
 
-/// Reads the file once: what the kernel no longer holds of a database that was kept would be measured
-/// as the cost of its size.
-#[expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
-fn warm(database: &Path) {
+/// Reads the file once. Otherwise pages of a reused database that are not in the kernel's page
+/// cache would look like a cost of its size.
+#[expect(clippy::unwrap_used, reason = "a failed benchmark aborts")]
+fn warm_page_cache(database: &Path) {
     let mut file = std::fs::File::open(database).unwrap();
     std::io::copy(&mut file, &mut std::io::sink()).unwrap();
 }

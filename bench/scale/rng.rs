@@ -1,15 +1,15 @@
-//! Numbers that look random and are the same in every run.
+//! A pseudo-random number generator with the same numbers in every run.
 
-/// The generator known as `SplitMix64`.
+/// `SplitMix64`.
 #[derive(Clone)]
-pub(crate) struct Random(u64);
+pub(crate) struct Rng(u64);
 
-impl Random {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number from 0 to `end`, without `end`.
+    /// Returns a number from 0 to `end`, exclusive.
     pub(crate) fn below(&mut self, end: i64) -> i64 {
         let end = end.unsigned_abs().max(1);
         i64::try_from(self.next() % end).unwrap_or(0)

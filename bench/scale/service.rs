@@ -1,6 +1,6 @@
-//! The whole service in this process, on a database that is there.
+//! Runs the whole service in this process, on an existing database.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
+#![expect(clippy::unwrap_used, reason = "a failed benchmark aborts")]
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -28,22 +28,21 @@ use super::seed::{AUTHORS, VOTERS};
 
 #[derive(Clone)]
 pub(crate) struct Service {
-    routes: AppService,
-    /// One for each voter.
+    routes: Shelled,
+    /// One `Authorization` value per voter.
     tokens: Arc<Vec<String>>,
-    /// The posts that were there at the start: their numbers are 1 to this.
+    /// The number of posts at the start. Their IDs are 1 to this number.
     pub(crate) posts: i64,
 }
 
-/// A request to be sent.
 #[derive(Clone)]
-pub(crate) struct Call {
+pub(crate) struct ApiRequest {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) body: String,
-    /// Which of the voters sends it.
+    /// The index of the voter that sends the request.
     pub(crate) voter: usize,
-    pub(crate) expected: u16,
+    pub(crate) expected_status: u16,
 }
 
 impl Service {
@@ -86,21 +85,22 @@ impl Service {
         Self { routes, tokens: Arc::new(tokens), posts }
     }
 
-    /// Sends the request and gives the body of the answer, whose status must be the expected one.
-    pub(crate) async fn send(&self, call: Call) -> Bytes {
-        let token = self.tokens.get(call.voter % self.tokens.len()).unwrap();
-        let request = Request::builder()
-            .method(call.method)
-            .uri(call.path)
+    /// Sends the request and returns the body of the response. Panics if the status is not the
+    /// expected one.
+    pub(crate) async fn send(&self, request: ApiRequest) -> Bytes {
+        let token = self.tokens.get(request.voter % self.tokens.len()).unwrap();
+        let http_request = Request::builder()
+            .method(request.method)
+            .uri(request.path)
             .header("authorization", token)
             .header("content-type", "application/json")
-            .body(Body::from(call.body))
+            .body(Body::from(request.body))
             .unwrap();
-        let response = self.routes.clone().oneshot(request).await.unwrap();
+        let response = self.routes.clone().oneshot(http_request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let status = parts.status.as_u16();
-        assert_eq!(status, call.expected, "{}", String::from_utf8_lossy(&body));
+        assert_eq!(status, request.expected_status, "{}", String::from_utf8_lossy(&body));
         body
     }
 }

@@ -1,28 +1,28 @@
-//! Prints what was measured, as a table in Markdown.
+//! Prints the measurements as a Markdown table.
 
-#![expect(clippy::print_stdout, reason = "the table is what the command is for")]
+#![expect(clippy::print_stdout, reason = "the table is the result of the command")]
 
-use super::measure::Measured;
+use super::measure::Measurement;
 use super::service::Service;
 
-pub(crate) fn print(results: &[Measured], small: &Service, large: &Service) {
+pub(crate) fn print(measurements: &[Measurement], small: &Service, large: &Service) {
     println!();
     println!(
-        "| operation | at once | {} posts, us | {} posts, us | ratio | min..max |",
+        "| operation | concurrency | {} posts | {} posts | ratio | min..max |",
         small.posts, large.posts
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
-    for result in results {
-        let small = median(result.rounds.iter().map(|(small, _)| *small));
-        let large = median(result.rounds.iter().map(|(_, large)| *large));
+    for measurement in measurements {
+        let small = median(measurement.rounds.iter().map(|(small, _)| *small));
+        let large = median(measurement.rounds.iter().map(|(_, large)| *large));
         let mut ratios: Vec<f64> =
-            result.rounds.iter().map(|(small, large)| large / small).collect();
+            measurement.rounds.iter().map(|(small, large)| large / small).collect();
         ratios.sort_by(f64::total_cmp);
-        let (least, most) = (ratios.first().unwrap_or(&0.0), ratios.last().unwrap_or(&0.0));
+        let (min, max) = (ratios.first().unwrap_or(&0.0), ratios.last().unwrap_or(&0.0));
         println!(
-            "| {} | {} | {small:.0} | {large:.0} | {:.2} | {least:.2}..{most:.2} |",
-            result.name,
-            result.concurrency,
+            "| {} | {} | {small:.0} µs | {large:.0} µs | {:.2} | {min:.2}..{max:.2} |",
+            measurement.name,
+            measurement.concurrency,
             median(ratios.iter().copied()),
         );
     }
