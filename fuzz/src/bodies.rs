@@ -6,7 +6,7 @@ use axum::http::{Method, Request};
 use serde_json::Value;
 
 use crate::Attack;
-use crate::judge::Judge;
+use crate::response_checker::Judge;
 use crate::service::{AUTHOR, Service};
 use crate::support::{Answer, FORM, PASSWORD};
 

@@ -3,7 +3,7 @@
 //! in the served document, or something that is taken for what it is not.
 //!
 //! `cargo fuzz run TARGET --features libfuzzer` lets a machine look for such inputs, led by the code
-//! that they reach. What it found worth keeping is in `corpus/`, which `tests/short.rs` goes through,
+//! that they reach. What it found worth keeping is in `corpus/`, which `tests/corpus.rs` goes through,
 //! and through chance variations of it. `TEST_STORE=postgres` has the service on PostgreSQL.
 //!
 //! Not here: sequences of requests that make sense (the model in `tests/it/proof/model/`).
@@ -12,11 +12,11 @@ mod bodies;
 mod content;
 mod email;
 mod forwarded;
-mod judge;
 mod password_hash;
 mod refresh_token;
+mod request_sequence;
+mod response_checker;
 mod router;
-mod scene;
 mod service;
 mod settings;
 mod token;

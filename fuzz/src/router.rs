@@ -5,8 +5,8 @@ use arbitrary::{Arbitrary as _, Unstructured};
 use axum::http::Method;
 
 use crate::Attack;
-use crate::judge::Judge;
-use crate::scene::{Call, Scene};
+use crate::request_sequence::{Call, Scene};
+use crate::response_checker::Judge;
 use crate::service::Service;
 
 /// Requests of one input that are sent.

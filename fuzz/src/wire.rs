@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use post_api::server::Limits;
 
 use crate::Attack;
-use crate::judge::Judge;
+use crate::response_checker::Judge;
 use crate::service::Service;
 use crate::support::{Answer, Served};
 
