@@ -1,12 +1,12 @@
-//! Bodies alone, byte by byte: what is taken is what was sent, and what is not is refused in the words
-//! of the document.
+//! Targets for request bodies: the service stores an accepted body unchanged, and answers a
+//! rejected body as the OpenAPI document describes.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::Value;
 
-use crate::Attack;
-use crate::response_checker::Judge;
+use crate::FuzzTarget;
+use crate::response_checker::ResponseChecker;
 use crate::service::{AUTHOR, Service};
 use crate::support::{Answer, FORM, PASSWORD};
 
@@ -20,10 +20,10 @@ const JSON_ROUTES: [(Method, &str); 4] = [
 const FORM_TYPES: [&str; 4] =
     [FORM, "multipart/form-data; boundary=b", "application/x-www-form-urlencoded; charset=x", ""];
 
-/// The first byte says where the others go.
-pub(crate) fn open_json() -> Attack {
+/// The first byte selects the route, the rest is the body.
+pub(crate) fn prepare_json() -> FuzzTarget {
     let service = Service::start(false);
-    let judge = Judge::of(&service);
+    let checker = ResponseChecker::for_service(&service);
     let token = service.token_of(AUTHOR);
     Box::new(move |data| {
         let Some((first, body)) = data.split_first() else { return };
@@ -34,52 +34,53 @@ pub(crate) fn open_json() -> Attack {
             .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json");
         service.reset();
-        let answer = service.send(request.body(Body::from(body.to_vec())).unwrap());
-        judge.check(method, path, &answer);
-        if answer.status.is_success() {
-            assert_taken_as_sent(body, &answer);
+        let response = service.send(request.body(Body::from(body.to_vec())).unwrap());
+        checker.check_response(method, path, &response);
+        if response.status.is_success() {
+            assert_stored_unchanged(body, &response);
         }
     })
 }
 
-/// By another reader of JSON.
-fn assert_taken_as_sent(body: &[u8], answer: &Answer) {
-    // As the reference, the service looks over a mark of byte order.
+/// Compares the response with the body as another JSON parser reads it.
+fn assert_stored_unchanged(body: &[u8], response: &Answer) {
+    // The service ignores a byte order mark, as the reference service does.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let sent: Value = serde_json::from_slice(body).expect("what was taken is JSON");
-    let answer = answer.json();
+    let sent: Value = serde_json::from_slice(body).expect("an accepted body is JSON");
+    let response = response.json();
     for name in ["title", "content"] {
-        if answer[name].is_string() {
-            assert_eq!(answer[name], sent[name], "{name}");
+        if response[name].is_string() {
+            assert_eq!(response[name], sent[name], "{name}");
         }
     }
-    if sent["published"].is_boolean() && answer["published"].is_boolean() {
-        assert_eq!(answer["published"], sent["published"]);
+    if sent["published"].is_boolean() && response["published"].is_boolean() {
+        assert_eq!(response["published"], sent["published"]);
     }
 }
 
-/// The first byte says what the others are called.
-pub(crate) fn open_form() -> Attack {
+/// The first byte selects the content type, the rest is the body.
+pub(crate) fn prepare_form() -> FuzzTarget {
     let service = Service::start(false);
-    let judge = Judge::of(&service);
+    let checker = ResponseChecker::for_service(&service);
     Box::new(move |data| {
         let Some((first, body)) = data.split_first() else { return };
-        let media = FORM_TYPES[usize::from(*first) % FORM_TYPES.len()];
-        let request = Request::builder().method("POST").uri("/login").header("content-type", media);
+        let content_type = FORM_TYPES[usize::from(*first) % FORM_TYPES.len()];
+        let request =
+            Request::builder().method("POST").uri("/login").header("content-type", content_type);
         service.reset();
-        let answer = service.send(request.body(Body::from(body.to_vec())).unwrap());
-        judge.check(&Method::POST, "/login", &answer);
-        if answer.status.is_success() {
-            assert_knew_the_password(media, body);
+        let response = service.send(request.body(Body::from(body.to_vec())).unwrap());
+        checker.check_response(&Method::POST, "/login", &response);
+        if response.status.is_success() {
+            assert_password_is_correct(content_type, body);
         }
     })
 }
 
-/// Nobody is let in who did not send a password that is right.
-fn assert_knew_the_password(media: &str, body: &[u8]) {
-    if media.starts_with("multipart") {
-        let is_there = |part: &[u8]| body.windows(part.len()).any(|window| window == part);
-        assert!(is_there(PASSWORD.as_bytes()) && is_there(b"@"));
+/// Checks that the body of a successful login has the correct password.
+fn assert_password_is_correct(content_type: &str, body: &[u8]) {
+    if content_type.starts_with("multipart") {
+        let contains = |part: &[u8]| body.windows(part.len()).any(|window| window == part);
+        assert!(contains(PASSWORD.as_bytes()) && contains(b"@"));
         return;
     }
     let last = |name: &str| {
@@ -87,6 +88,6 @@ fn assert_knew_the_password(media: &str, body: &[u8]) {
         fields.filter(|(other, _)| other == name).last().map(|(_, value)| value.into_owned())
     };
     assert_eq!(last("password").as_deref(), Some(PASSWORD));
-    let username = last("username").expect("somebody").to_lowercase();
-    assert!(username.contains("author") || username.contains("stranger"), "{username}");
+    let username = last("username").expect("a login has a username").to_lowercase();
+    assert!(username.contains("author") || username.contains("otheruser"), "{username}");
 }

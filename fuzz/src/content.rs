@@ -1,5 +1,5 @@
-//! What stands in requests that a machine draws: words that mean something somewhere, and bodies that
-//! are nearly those of an operation.
+//! The texts and bodies of generated requests: texts that some part of the service treats
+//! specially, and bodies that an operation almost accepts.
 
 use arbitrary::Arbitrary;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -8,16 +8,16 @@ use serde_json::{Map, Number, Value, json};
 use crate::service::POST;
 use crate::support::PASSWORD;
 
-/// A word that means something somewhere, or any.
+/// A text that some part of the service treats specially, or an arbitrary one.
 #[derive(Debug, Arbitrary)]
 pub(crate) enum Text {
     Number(i64),
     Small(u8),
     Bytes(Vec<u8>),
-    Letters(String),
-    Address(String),
+    Unicode(String),
+    Email(String),
     Password,
-    Author,
+    AuthorEmail,
     Long(u16, char),
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Body {
     Multipart(Vec<(Field, Text)>),
     Post,
     Vote(i8),
-    SignUp,
+    CreateUser,
     Login,
 }
 
@@ -64,40 +64,40 @@ pub(crate) enum Json {
 }
 
 impl Text {
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Number(number) => number.to_string().into_bytes(),
             Self::Small(number) => number.to_string().into_bytes(),
             Self::Bytes(bytes) => bytes.clone(),
-            Self::Letters(text) => text.clone().into_bytes(),
-            Self::Address(local) => format!("{local}@example.com").into_bytes(),
+            Self::Unicode(text) => text.clone().into_bytes(),
+            Self::Email(local) => format!("{local}@example.com").into_bytes(),
             Self::Password => PASSWORD.into(),
-            Self::Author => "author@example.com".into(),
+            Self::AuthorEmail => "author@example.com".into(),
             Self::Long(length, letter) => letter.to_string().repeat((*length).into()).into_bytes(),
         }
     }
 
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes()).into_owned()
+    fn to_text(&self) -> String {
+        String::from_utf8_lossy(&self.to_bytes()).into_owned()
     }
 }
 
 impl Body {
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::None => Vec::new(),
             Self::Raw(bytes) => bytes.clone(),
-            Self::Json(value) => value.value().to_string().into_bytes(),
+            Self::Json(value) => value.to_value().to_string().into_bytes(),
             Self::Object(fields) => object(fields).to_string().into_bytes(),
             Self::Form(fields) => form(fields),
             Self::Multipart(fields) => multipart(fields),
             Self::Post => json!({"title": "title", "content": "content"}).to_string().into(),
             Self::Vote(dir) => json!({"post_id": POST, "dir": dir}).to_string().into(),
-            Self::SignUp => {
+            Self::CreateUser => {
                 json!({"email": "new@example.com", "password": PASSWORD}).to_string().into()
             }
             Self::Login => {
-                form(&[(Field::Username, Text::Author), (Field::Password, Text::Password)])
+                form(&[(Field::Username, Text::AuthorEmail), (Field::Password, Text::Password)])
             }
         }
     }
@@ -122,28 +122,28 @@ impl Field {
 }
 
 impl Json {
-    fn value(&self) -> Value {
+    fn to_value(&self) -> Value {
         match self {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(*value),
             Self::Small(number) => Value::from(*number),
             Self::Number(number) => Value::from(*number),
             Self::Float(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
-            Self::Text(text) => Value::String(text.text()),
-            Self::List(items) => items.iter().map(Self::value).collect(),
+            Self::Text(text) => Value::String(text.to_text()),
+            Self::List(items) => items.iter().map(Self::to_value).collect(),
             Self::Object(fields) => object(fields),
         }
     }
 }
 
 fn object(fields: &[(Field, Json)]) -> Value {
-    let field = |(name, value): &(Field, Json)| (name.name().to_owned(), value.value());
+    let field = |(name, value): &(Field, Json)| (name.name().to_owned(), value.to_value());
     Value::Object(fields.iter().map(field).collect::<Map<_, _>>())
 }
 
 fn form(fields: &[(Field, Text)]) -> Vec<u8> {
     let field = |(name, value): &(Field, Text)| {
-        format!("{}={}", encode(name.name().as_bytes()), encode(&value.bytes()))
+        format!("{}={}", encode(name.name().as_bytes()), encode(&value.to_bytes()))
     };
     fields.iter().map(field).collect::<Vec<_>>().join("&").into_bytes()
 }
@@ -154,7 +154,7 @@ fn multipart(fields: &[(Field, Text)]) -> Vec<u8> {
         let head =
             format!("--b\r\ncontent-disposition: form-data; name=\"{}\"\r\n\r\n", name.name());
         body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(&value.bytes());
+        body.extend_from_slice(&value.to_bytes());
         body.extend_from_slice(b"\r\n");
     }
     body.extend_from_slice(b"--b--\r\n");

@@ -1,12 +1,12 @@
-//! Inputs that nobody thought of: for the whole service, and for each of its readers alone. A target
-//! panics when its input has found a fault: a panic, an answer of 500 or more, an answer that is not
-//! in the served document, or something that is taken for what it is not.
+//! Fuzz targets for the whole service and for each of its parsers. A target panics if its input
+//! causes a panic, a response with a status of 500 or more, a response that the served OpenAPI
+//! document does not describe, or a wrong result.
 //!
-//! `cargo fuzz run TARGET --features libfuzzer` lets a machine look for such inputs, led by the code
-//! that they reach. What it found worth keeping is in `corpus/`, which `tests/corpus.rs` goes through,
-//! and through chance variations of it. `TEST_STORE=postgres` has the service on PostgreSQL.
+//! `cargo fuzz run TARGET --features libfuzzer` searches for such inputs, guided by code coverage.
+//! `corpus/` keeps the inputs that reach new code. `tests/corpus.rs` runs them and mutations of
+//! them. `TEST_STORE=postgres` runs the service on PostgreSQL.
 //!
-//! Not here: sequences of requests that make sense (the model in `tests/it/proof/model/`).
+//! Not here: meaningful sequences of requests, see the model in `tests/it/proof/model/`.
 
 mod bodies;
 mod content;
@@ -22,10 +22,10 @@ mod settings;
 mod token;
 mod wire;
 
-/// What the tests of the service are made with, as far as it needs no binary.
+/// The support code of the service tests, without the parts that need the binary.
 #[path = "../../tests/it/support"]
-#[expect(unreachable_pub, reason = "it is written for a test binary")]
-#[expect(dead_code, reason = "the tests of the service use the rest")]
+#[expect(unreachable_pub, reason = "the code is written for a test binary")]
+#[expect(dead_code, reason = "only the service tests use the rest")]
 mod support {
     mod answer;
     mod app;
@@ -46,48 +46,50 @@ mod support {
     pub use wire::Wire;
 }
 
-/// Tries one input. Holds what a target needs from one input to the next.
-pub type Attack = Box<dyn FnMut(&[u8])>;
+/// Runs one input. Owns the state that a target keeps between inputs.
+pub type FuzzTarget = Box<dyn FnMut(&[u8])>;
 
-/// A way in.
 pub struct Target {
-    /// Its name, and its folder's in `corpus/`.
+    /// The name of the target, and of its folder in `corpus/`.
     pub name: &'static str,
-    /// Makes it ready.
-    pub open: fn() -> Attack,
+    /// Prepares the target for its first input.
+    pub prepare: fn() -> FuzzTarget,
 }
 
-/// All there are. Each has a binary of its own in `fuzz_targets/`.
+/// All targets. Each has a binary in `fuzz_targets/`.
 pub const TARGETS: [Target; 10] = [
-    Target { name: "router", open: router::open },
-    Target { name: "wire", open: wire::open },
-    Target { name: "json", open: bodies::open_json },
-    Target { name: "form", open: bodies::open_form },
-    Target { name: "token", open: token::open },
-    Target { name: "password_hash", open: password_hash::open },
-    Target { name: "email", open: email::open },
-    Target { name: "settings", open: settings::open },
-    Target { name: "refresh_token", open: refresh_token::open },
-    Target { name: "forwarded", open: forwarded::open },
+    Target { name: "router", prepare: router::prepare },
+    Target { name: "wire", prepare: wire::prepare },
+    Target { name: "json", prepare: bodies::prepare_json },
+    Target { name: "form", prepare: bodies::prepare_form },
+    Target { name: "token", prepare: token::prepare },
+    Target { name: "password_hash", prepare: password_hash::prepare },
+    Target { name: "email", prepare: email::prepare },
+    Target { name: "settings", prepare: settings::prepare },
+    Target { name: "refresh_token", prepare: refresh_token::prepare },
+    Target { name: "forwarded", prepare: forwarded::prepare },
 ];
 
-/// The target of this name, ready.
+/// Prepares the target with this name.
+///
+/// # Panics
+/// If no target has the name.
 #[must_use]
-pub fn open(name: &str) -> Attack {
+pub fn prepare(name: &str) -> FuzzTarget {
     let target = TARGETS.iter().find(|target| target.name == name);
-    let target = target.unwrap_or_else(|| panic!("no target is called {name}"));
-    (target.open)()
+    let target = target.unwrap_or_else(|| panic!("no fuzz target has the name {name}"));
+    (target.prepare)()
 }
 
-/// The binary of a target.
+/// Defines the binary of a target.
 #[cfg(feature = "libfuzzer")]
 #[macro_export]
 macro_rules! fuzz {
     ($name:literal) => {
         std::thread_local! {
-            static ATTACK: std::cell::RefCell<$crate::Attack> =
-                std::cell::RefCell::new($crate::open($name));
+            static TARGET: std::cell::RefCell<$crate::FuzzTarget> =
+                std::cell::RefCell::new($crate::prepare($name));
         }
-        libfuzzer_sys::fuzz_target!(|data: &[u8]| ATTACK.with_borrow_mut(|attack| attack(data)));
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| TARGET.with_borrow_mut(|target| target(data)));
     };
 }

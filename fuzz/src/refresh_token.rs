@@ -1,17 +1,17 @@
-//! Refresh tokens: what is read as one is the one spelling of it, so that none has a twin that is stored
-//! or spent apart.
+//! Target for refresh tokens: each token has exactly one accepted encoding, so that no second
+//! encoding can bypass reuse detection.
 
 use post_api::auth::RefreshSecrets;
 
-use crate::Attack;
+use crate::FuzzTarget;
 
-pub(crate) fn open() -> Attack {
+pub(crate) fn prepare() -> FuzzTarget {
     Box::new(|data| {
         let Ok(text) = std::str::from_utf8(data) else { return };
         let Some((id, secrets)) = RefreshSecrets::parse(text) else { return };
-        assert_eq!(secrets.token(id), text, "another spelling");
+        assert_eq!(secrets.token(id), text, "another encoding");
         let next = secrets.next([0; 16]);
-        assert_eq!(next.family_hash(), secrets.family_hash(), "of the same session");
-        assert_ne!(next.link_hash(), secrets.link_hash(), "spent, and good again");
+        assert_eq!(next.family_hash(), secrets.family_hash(), "the family changed");
+        assert_ne!(next.link_hash(), secrets.link_hash(), "the rotated token equals its successor");
     })
 }

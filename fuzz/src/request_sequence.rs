@@ -1,35 +1,38 @@
-//! A few requests in a row, as a machine draws them: mostly such as get past the first check, so that
-//! the later ones are reached.
+//! Sequences of requests, generated from the bytes of the fuzzer. Most of them pass the first
+//! checks, so that they reach the later ones.
+//!
+//! The fields and variants here decide what the inputs in `corpus/` mean. A change to them makes the
+//! corpus less useful.
 
 use arbitrary::Arbitrary;
-use axum::body::Body as Bytes;
+use axum::body::Body as HttpBody;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::content::{Body, Text, encode};
-use crate::service::{AUTHOR, DRAFT, NOBODY, POST, STRANGER, Service};
+use crate::service::{AUTHOR, DRAFT, MISSING_USER, OTHER_USER, POST, Service};
 use crate::support::FORM;
 
 #[derive(Debug, Arbitrary)]
-pub(crate) struct Scene {
-    pub(crate) is_reference: bool,
-    pub(crate) calls: Vec<Call>,
+pub(crate) struct RequestSequence {
+    pub(crate) is_reference_mode: bool,
+    pub(crate) requests: Vec<GeneratedRequest>,
 }
 
 #[derive(Debug, Arbitrary)]
-pub(crate) struct Call {
-    /// One of the document's.
+pub(crate) struct GeneratedRequest {
+    /// The index of an operation of the document, modulo their number.
     operation: u8,
-    method: Option<Verb>,
+    method: Option<MethodName>,
     caller: Caller,
-    id: Id,
+    id: PathId,
     query: Vec<(Parameter, Text)>,
     headers: Vec<(Header, Vec<u8>)>,
-    media: Media,
+    content_type: ContentType,
     body: Body,
 }
 
 #[derive(Debug, Arbitrary)]
-enum Verb {
+enum MethodName {
     Get,
     Head,
     Post,
@@ -42,22 +45,23 @@ enum Verb {
 
 #[derive(Debug, Arbitrary)]
 enum Caller {
-    Nobody,
+    Anonymous,
     Author,
-    Stranger,
-    Gone,
+    OtherUser,
+    /// A valid token of an account that does not exist.
+    MissingUser,
     Header(Vec<u8>),
     Token(String),
 }
 
 #[derive(Debug, Arbitrary)]
-enum Id {
+enum PathId {
     Post,
     Draft,
     Me,
     Number(i64),
     Text(Vec<u8>),
-    /// The rest of the path as it is.
+    /// The whole path, unencoded.
     Raw(String),
 }
 
@@ -83,8 +87,9 @@ enum Header {
 }
 
 #[derive(Debug, Arbitrary)]
-enum Media {
-    Fitting,
+enum ContentType {
+    /// The content type that the operation expects.
+    Expected,
     None,
     Json,
     Form,
@@ -92,63 +97,63 @@ enum Media {
     Text,
 }
 
-impl Call {
-    /// What it asks; nothing if that cannot be said in HTTP.
-    pub(crate) fn request(
+impl GeneratedRequest {
+    /// Returns the request, or `None` if it is no valid HTTP.
+    pub(crate) fn build(
         &self,
         service: &Service,
         operations: &[(String, String)],
-    ) -> Option<Request<Bytes>> {
+    ) -> Option<Request<HttpBody>> {
         let (method, route) = &operations[usize::from(self.operation) % operations.len()];
         let method: Method = match &self.method {
-            Some(verb) => verb.name().parse().ok()?,
+            Some(method) => method.name().parse().ok()?,
             None => method.parse().ok()?,
         };
         let uri: Uri = self.target(route).parse().ok()?;
-        let (media, body) = self.content(route);
+        let (content_type, body) = self.body(route);
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(authorization) = self.caller.authorization(service) {
             request = request.header("authorization", authorization);
         }
-        if let Some(media) = media {
-            request = request.header("content-type", media);
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
         }
         for (name, value) in &self.headers {
             let name: HeaderName = name.name().parse().ok()?;
             request = request.header(name, HeaderValue::from_bytes(value).ok()?);
         }
-        request.body(Bytes::from(body)).ok()
+        request.body(HttpBody::from(body)).ok()
     }
 
     fn target(&self, route: &str) -> String {
         let mut target = match &self.id {
-            Id::Raw(path) => format!("/{path}"),
+            PathId::Raw(path) => format!("/{path}"),
             id => route.replace("{id}", &id.segment()),
         };
-        for (number, (name, value)) in self.query.iter().enumerate() {
-            target.push(if number == 0 { '?' } else { '&' });
-            target.push_str(&name.spelled());
+        for (index, (name, value)) in self.query.iter().enumerate() {
+            target.push(if index == 0 { '?' } else { '&' });
+            target.push_str(&name.encoded_name());
             target.push('=');
-            target.push_str(&encode(&value.bytes()));
+            target.push_str(&encode(&value.to_bytes()));
         }
         target
     }
 
-    fn content(&self, route: &str) -> (Option<&'static str>, Vec<u8>) {
+    fn body(&self, route: &str) -> (Option<&'static str>, Vec<u8>) {
         let is_login = route == "/login";
-        let media = match self.media {
-            Media::Fitting => Some(if is_login { FORM } else { "application/json" }),
-            Media::None => None,
-            Media::Json => Some("application/json"),
-            Media::Form => Some(FORM),
-            Media::Multipart => Some("multipart/form-data; boundary=b"),
-            Media::Text => Some("text/plain"),
+        let content_type = match self.content_type {
+            ContentType::Expected => Some(if is_login { FORM } else { "application/json" }),
+            ContentType::None => None,
+            ContentType::Json => Some("application/json"),
+            ContentType::Form => Some(FORM),
+            ContentType::Multipart => Some("multipart/form-data; boundary=b"),
+            ContentType::Text => Some("text/plain"),
         };
-        (media, self.body.bytes())
+        (content_type, self.body.to_bytes())
     }
 }
 
-impl Verb {
+impl MethodName {
     fn name(&self) -> &str {
         match self {
             Self::Get => "GET",
@@ -164,7 +169,7 @@ impl Verb {
 }
 
 impl Parameter {
-    fn spelled(&self) -> String {
+    fn encoded_name(&self) -> String {
         match self {
             Self::Limit => "limit".to_owned(),
             Self::Skip => "skip".to_owned(),
@@ -177,18 +182,18 @@ impl Parameter {
 impl Caller {
     fn authorization(&self, service: &Service) -> Option<HeaderValue> {
         let token = match self {
-            Self::Nobody => return None,
+            Self::Anonymous => return None,
             Self::Header(value) => return HeaderValue::from_bytes(value).ok(),
             Self::Author => service.token_of(AUTHOR),
-            Self::Stranger => service.token_of(STRANGER),
-            Self::Gone => service.token_of(NOBODY),
+            Self::OtherUser => service.token_of(OTHER_USER),
+            Self::MissingUser => service.token_of(MISSING_USER),
             Self::Token(text) => text.clone(),
         };
         HeaderValue::from_str(&format!("Bearer {token}")).ok()
     }
 }
 
-impl Id {
+impl PathId {
     fn segment(&self) -> String {
         match self {
             Self::Post => POST.to_string(),

@@ -1,4 +1,5 @@
-//! Whether an answer is one that the served document promises: its status, its type, its shape.
+//! Checks that the served OpenAPI document describes a response: its status, content type and
+//! schema.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +13,28 @@ use serde_json::{Value, json};
 use crate::service::Service;
 use crate::support::Answer;
 
-/// Routes that the document does not describe, being where it is read.
-const PAGES: [&str; 4] = ["/openapi.json", "/docs", "/docs/{file}", "/redoc"];
+/// Routes of the documentation, which the document does not describe.
+const DOCUMENTATION_ROUTES: [&str; 4] = ["/openapi.json", "/docs", "/docs/{file}", "/redoc"];
 
-pub(crate) struct Judge {
+pub(crate) struct ResponseChecker {
     operations: Vec<Operation>,
-    /// Of what answers where no operation does, or before one is found.
-    refusal: Validator,
-    invalid: Validator,
+    /// For errors outside of an operation, such as an unknown route.
+    error: Validator,
+    /// For responses with the status 422.
+    validation_error: Validator,
 }
 
 struct Operation {
     method: String,
     /// `/posts/{id}`
     path: String,
-    /// The shape of the body, if there is to be one.
-    answers: BTreeMap<u16, Option<Validator>>,
+    /// The schema of the body for each status; `None` if the response has no body.
+    responses: BTreeMap<u16, Option<Validator>>,
 }
 
-impl Judge {
-    /// Knows what the service says of itself.
-    pub(crate) fn of(service: &Service) -> Self {
+impl ResponseChecker {
+    /// Reads the document that the service serves.
+    pub(crate) fn for_service(service: &Service) -> Self {
         let request = Request::builder().uri("/openapi.json").body(Body::empty()).unwrap();
         Self::new(&service.send(request).json())
     }
@@ -44,116 +46,121 @@ impl Judge {
                 operations.push(Operation {
                     method: method.to_uppercase(),
                     path: path.trim_end_matches('/').to_owned(),
-                    answers: answers(document, described),
+                    responses: responses(document, described),
                 });
             }
         }
-        // `/users/me` is meant before `/users/{id}`.
+        // `/users/me` takes precedence over `/users/{id}`.
         operations.sort_by_key(|operation| operation.path.contains('{'));
-        let named = |name: &str| {
+        let component = |name: &str| {
             validator(document, &json!({"$ref": format!("#/components/schemas/{name}")}))
         };
-        Self { operations, refusal: named("Refusal"), invalid: named("HTTPValidationError") }
+        Self {
+            operations,
+            error: component("Refusal"),
+            validation_error: component("HTTPValidationError"),
+        }
     }
 
-    /// Method and path of each operation.
+    /// Returns the method and path of each operation.
     pub(crate) fn operations(&self) -> Vec<(String, String)> {
         let name = |operation: &Operation| (operation.method.clone(), operation.path.clone());
         self.operations.iter().map(name).collect()
     }
 
-    /// Panics unless a request like that may be answered like this.
-    pub(crate) fn check(&self, method: &Method, path: &str, answer: &Answer) {
-        let at_path = |operation: &&Operation| fits(&operation.path, path);
+    /// Panics unless the document describes the response to this request.
+    pub(crate) fn check_response(&self, method: &Method, path: &str, response: &Answer) {
+        let at_path = |operation: &&Operation| matches(&operation.path, path);
         let mut operations = self.operations.iter().filter(at_path).peekable();
-        let is_page = PAGES.iter().any(|page| fits(page, path));
-        let is_nowhere = operations.peek().is_none() && !is_page;
-        // A HEAD is a GET whose body is kept back (RFC 9110, 9.3.2).
+        let is_page = DOCUMENTATION_ROUTES.iter().any(|page| matches(page, path));
+        let is_unknown = operations.peek().is_none() && !is_page;
+        // A HEAD is a GET without the body of its response (RFC 9110, section 9.3.2).
         let is_head = method == Method::HEAD;
-        let asked = if is_head { "GET" } else { method.as_str() };
-        if let Some(operation) = operations.find(|operation| operation.method == asked) {
-            return operation.check(answer, is_head);
+        let effective_method = if is_head { "GET" } else { method.as_str() };
+        if let Some(operation) = operations.find(|operation| operation.method == effective_method) {
+            return operation.check_response(response, is_head);
         }
-        let reads = asked == "GET";
-        let status = answer.status.as_u16();
+        let is_get = effective_method == "GET";
+        let status = response.status.as_u16();
         match status {
-            200 if is_page && reads => return,
-            404 if is_nowhere || (is_page && reads) => {}
-            405 if !is_nowhere && !answer.header("allow").is_empty() => {}
-            _ => panic!("{method} {path}: {answer:?}"),
+            200 if is_page && is_get => return,
+            404 if is_unknown || (is_page && is_get) => {}
+            405 if !is_unknown && !response.header("allow").is_empty() => {}
+            _ => panic!("{method} {path}: {response:?}"),
         }
         if !is_head {
-            assert_shape(&self.refusal, answer);
+            assert_schema(&self.error, response);
         }
     }
 
-    /// The same where nobody knows what was asked: a refusal has the shape of one, or no body if
-    /// it was no request at all.
-    pub(crate) fn check_any(&self, answer: &Answer) {
-        assert!(answer.status.as_u16() < 500, "{answer:?}");
-        if !answer.status.is_client_error() || answer.body.is_empty() {
+    /// Checks a response whose request is unknown. An error has the schema of an error, or no body
+    /// if the input was no valid request.
+    pub(crate) fn check_unmatched_response(&self, response: &Answer) {
+        assert!(response.status.as_u16() < 500, "{response:?}");
+        if !response.status.is_client_error() || response.body.is_empty() {
             return;
         }
-        let validator = if answer.status == 422 { &self.invalid } else { &self.refusal };
-        assert_shape(validator, answer);
+        let validator = if response.status == 422 { &self.validation_error } else { &self.error };
+        assert_schema(validator, response);
     }
 }
 
 impl Operation {
-    fn check(&self, answer: &Answer, is_head: bool) {
-        let status = answer.status.as_u16();
-        // They are described: nothing that a client sends may bring them about.
-        assert!(status < 500, "{} {}: {answer:?}", self.method, self.path);
-        let Some(shape) = self.answers.get(&status) else {
-            panic!("{} {} is not described to answer {answer:?}", self.method, self.path);
+    fn check_response(&self, response: &Answer, is_head: bool) {
+        let status = response.status.as_u16();
+        // The document describes 5xx, but no input of a client may cause one.
+        assert!(status < 500, "{} {}: {response:?}", self.method, self.path);
+        let Some(schema) = self.responses.get(&status) else {
+            panic!("{} {} has an undescribed response: {response:?}", self.method, self.path);
         };
-        match shape {
-            Some(shape) if !is_head => assert_shape(shape, answer),
-            _ => assert!(answer.body.is_empty(), "a body: {answer:?}"),
+        match schema {
+            Some(schema) if !is_head => assert_schema(schema, response),
+            _ => assert!(response.body.is_empty(), "unexpected body: {response:?}"),
         }
     }
 }
 
-fn answers(document: &Value, described: &Value) -> BTreeMap<u16, Option<Validator>> {
+fn responses(document: &Value, described: &Value) -> BTreeMap<u16, Option<Validator>> {
     let responses = described["responses"].as_object().unwrap();
-    let answer = |(status, response): (&String, &Value)| {
-        let shape = response["content"].as_object().map(|content| {
-            let media = content.get("application/json").expect("every body is JSON");
-            validator(document, &media["schema"])
+    let response = |(status, described): (&String, &Value)| {
+        let schema = described["content"].as_object().map(|content| {
+            let media_type = content.get("application/json").expect("every described body is JSON");
+            validator(document, &media_type["schema"])
         });
-        (status.parse().unwrap(), shape)
+        (status.parse().unwrap(), schema)
     };
-    responses.iter().map(answer).collect()
+    responses.iter().map(response).collect()
 }
 
-/// A schema of the document, which refers to others of it.
+/// Compiles a schema of the document, with the components that it refers to.
 fn validator(document: &Value, schema: &Value) -> Validator {
     let mut whole = schema.clone();
     whole["components"] = document["components"].clone();
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         .should_validate_formats(true)
-        // Addresses are international ones, for which the document has the reference's word.
+        // Internationalized e-mails are valid too. The document keeps the format name of the
+        // reference service, which stands for ASCII only.
         .with_format("email", |text: &str| Email::parse(text).is_ok())
         .build(&whole)
         .unwrap()
 }
 
-fn assert_shape(shape: &Validator, answer: &Answer) {
-    assert_eq!(answer.header("content-type"), "application/json", "{answer:?}");
-    if let Err(error) = shape.validate(&answer.json()) {
-        panic!("{error}: {answer:?}");
+fn assert_schema(schema: &Validator, response: &Answer) {
+    assert_eq!(response.header("content-type"), "application/json", "{response:?}");
+    if let Err(error) = schema.validate(&response.json()) {
+        panic!("{error}: {response:?}");
     }
 }
 
-/// Whether a path leads to the route. Letters may be percent-encoded, and a slash may follow.
-fn fits(route: &str, path: &str) -> bool {
+/// Returns whether the path matches the route. A path may be percent-encoded and end with a slash.
+fn matches(route: &str, path: &str) -> bool {
     let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
     let mut parts = path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy());
-    let is_like = |expected: &str, part: &str| match expected.strip_prefix('{') {
+    let part_matches = |expected: &str, part: &str| match expected.strip_prefix('{') {
         Some(_) => !part.is_empty(),
         None => expected == part,
     };
-    route.split('/').all(|expected| parts.next().is_some_and(|part| is_like(expected, &part)))
+    route.split('/').all(|expected| parts.next().is_some_and(|part| part_matches(expected, &part)))
         && parts.next().is_none()
 }

@@ -1,41 +1,49 @@
-//! Requests that look like requests, a few in a row, to the whole router in either mode: every answer
-//! is one that the document promises.
+//! Target for the whole router, in both modes: sends a sequence of generated requests and checks
+//! every response against the OpenAPI document.
 
 use arbitrary::{Arbitrary as _, Unstructured};
 use axum::http::Method;
 
-use crate::Attack;
-use crate::request_sequence::{Call, Scene};
-use crate::response_checker::Judge;
+use crate::FuzzTarget;
+use crate::request_sequence::{GeneratedRequest, RequestSequence};
+use crate::response_checker::ResponseChecker;
 use crate::service::Service;
 
-/// Requests of one input that are sent.
-const LONGEST: usize = 12;
+/// The most requests of one input.
+const MAX_REQUESTS: usize = 12;
 
-pub(crate) fn open() -> Attack {
+pub(crate) fn prepare() -> FuzzTarget {
     let services = [false, true].map(Service::start);
-    let judge = Judge::of(&services[0]);
-    let operations = judge.operations();
+    let checker = ResponseChecker::for_service(&services[0]);
+    let operations = checker.operations();
     Box::new(move |data| {
-        let Ok(scene) = Scene::arbitrary_take_rest(Unstructured::new(data)) else { return };
-        let service = &services[usize::from(scene.is_reference)];
+        let Ok(sequence) = RequestSequence::arbitrary_take_rest(Unstructured::new(data)) else {
+            return;
+        };
+        let service = &services[usize::from(sequence.is_reference_mode)];
         service.reset();
-        for call in scene.calls.iter().take(LONGEST) {
-            play(service, &judge, &operations, call);
+        for request in sequence.requests.iter().take(MAX_REQUESTS) {
+            send(service, &checker, &operations, request);
         }
     })
 }
 
-fn play(service: &Service, judge: &Judge, operations: &[(String, String)], call: &Call) {
-    let Some(request) = call.request(service, operations) else { return };
+fn send(
+    service: &Service,
+    checker: &ResponseChecker,
+    operations: &[(String, String)],
+    generated: &GeneratedRequest,
+) {
+    let Some(request) = generated.build(service, operations) else { return };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let asks = |name: &str| request.headers().contains_key(name);
-    let is_preflight =
-        method == Method::OPTIONS && asks("origin") && asks("access-control-request-method");
-    let answer = service.send(request);
+    let has_field = |name: &str| request.headers().contains_key(name);
+    let is_preflight = method == Method::OPTIONS
+        && has_field("origin")
+        && has_field("access-control-request-method");
+    let response = service.send(request);
     if is_preflight {
-        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(response.status, 200, "{response:?}");
         return;
     }
-    judge.check(&method, &path, &answer);
+    checker.check_response(&method, &path, &response);
 }

@@ -1,4 +1,4 @@
-//! The whole service in this process, with the same few accounts and posts before every input.
+//! Runs the whole service in this process, with the same accounts and posts before every input.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,27 +9,27 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::{Answer, Engine, Setup, TestApp};
 
-/// The accounts that there are, and the number of one that there is not.
+/// The IDs of the two accounts, and an ID without an account.
 pub(crate) const AUTHOR: i64 = 1;
-pub(crate) const STRANGER: i64 = 2;
-pub(crate) const NOBODY: i64 = 4711;
+pub(crate) const OTHER_USER: i64 = 2;
+pub(crate) const MISSING_USER: i64 = 4711;
 
-/// The author's public post, and their draft.
+/// The published post of the author, and their draft.
 pub(crate) const POST: i64 = 1;
 pub(crate) const DRAFT: i64 = 2;
 
 pub(crate) struct Service {
     runtime: Runtime,
     app: TestApp,
-    /// Makes things as they were.
+    /// The SQL that restores the accounts and posts.
     restore: String,
     is_changed: AtomicBool,
 }
 
 impl Service {
-    /// In the default mode or in that of the reference, on the store that `TEST_STORE` says.
+    /// Starts the service in the default or the reference mode, on the store of `TEST_STORE`.
     pub(crate) fn start(is_reference: bool) -> Self {
-        // Hashing, the stores and their lanes have threads and tasks of their own.
+        // Hashing, the stores and their batchers run on their own threads and tasks.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let policy = if is_reference { Policy::reference() } else { Policy::default() };
         let setup = Setup { policy, ..Setup::default() };
@@ -37,13 +37,15 @@ impl Service {
         let app = runtime.block_on(TestApp::set_up(setup));
         runtime.block_on(async {
             let author = app.signed_in("author").await;
-            let stranger = app.signed_in("stranger").await;
+            let other = app.signed_in("otheruser").await;
             let (post, draft) =
                 (author.write_post("public").await, author.write_draft("draft").await);
-            assert_eq!((author.id, stranger.id, post, draft), (AUTHOR, STRANGER, POST, DRAFT));
+            assert_eq!((author.id, other.id, post, draft), (AUTHOR, OTHER_USER, POST, DRAFT));
         });
-        let restore =
-            script(engine, &app.query_pairs("SELECT email, password FROM users ORDER BY id"));
+        let restore = restore_script(
+            engine,
+            &app.query_pairs("SELECT email, password FROM users ORDER BY id"),
+        );
         Self { runtime, app, restore, is_changed: AtomicBool::new(true) }
     }
 
@@ -51,25 +53,25 @@ impl Service {
         &self.app
     }
 
-    /// Puts everything back if a request since the last time may have changed something.
+    /// Restores the database if a request since the last reset may have changed it.
     pub(crate) fn reset(&self) {
         if self.is_changed.swap(false, Ordering::Relaxed) {
             self.app.execute(&self.restore);
         }
     }
 
-    /// For those whose requests do not come through [`Service::send`].
+    /// For requests that do not go through [`Service::send`].
     pub(crate) fn mark_as_changed(&self) {
         self.is_changed.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn send(&self, request: Request<Body>) -> Answer {
-        let changes = request.method() != Method::GET;
-        let answer = self.runtime.block_on(self.app.send(request));
-        if changes && answer.status.is_success() {
+        let may_change = request.method() != Method::GET;
+        let response = self.runtime.block_on(self.app.send(request));
+        if may_change && response.status.is_success() {
             self.mark_as_changed();
         }
-        answer
+        response
     }
 
     pub(crate) fn token_of(&self, user: i64) -> String {
@@ -78,19 +80,20 @@ impl Service {
 }
 
 impl Drop for Service {
-    /// The database goes while the runtime is there.
+    /// Drops the database inside of the runtime, which it needs.
     fn drop(&mut self) {
         let _entered = self.runtime.enter();
     }
 }
 
-/// The accounts with their hashes, their posts, no votes, and numbers that begin after them.
-fn script(engine: Engine, accounts: &[(String, String)]) -> String {
-    let [(_, author), (_, stranger)] = accounts else { panic!("two accounts: {accounts:?}") };
-    let (begin, time, yes, no, numbers) = match engine {
+/// Returns SQL that restores the accounts with their password hashes and posts, removes all votes
+/// and resets the ID sequences.
+fn restore_script(engine: Engine, accounts: &[(String, String)]) -> String {
+    let [(_, author), (_, other)] = accounts else { panic!("not two accounts: {accounts:?}") };
+    let (begin, time, yes, no, reset_ids) = match engine {
         Engine::Sqlite => (
-            // The index of the search is read before the first change: a transaction that began as a
-            // reader's is turned away at once where the service's writer is in the middle of something.
+            // The search index is read before the first write. SQLite rejects the upgrade of a read
+            // transaction at once while the writer of the service holds the lock.
             "BEGIN IMMEDIATE",
             "1738324800123456",
             "1",
@@ -110,11 +113,11 @@ fn script(engine: Engine, accounts: &[(String, String)]) -> String {
          DELETE FROM users;
          INSERT INTO users (id, email, password, created_at) VALUES
              ({AUTHOR}, 'author@example.com', '{author}', {time}),
-             ({STRANGER}, 'stranger@example.com', '{stranger}', {time});
+             ({OTHER_USER}, 'otheruser@example.com', '{other}', {time});
          INSERT INTO posts (id, owner_id, published, created_at, title, content) VALUES
              ({POST}, {AUTHOR}, {yes}, {time}, 'public', 'text'),
              ({DRAFT}, {AUTHOR}, {no}, {time}, 'draft', 'text');
-         {numbers}
+         {reset_ids}
          COMMIT;"
     )
 }

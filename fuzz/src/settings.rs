@@ -1,19 +1,19 @@
-//! `.env` files: whatever stands in one, it is read or refused, and no refusal repeats a secret.
+//! Target for `.env` files: the service loads or rejects every file, and no error shows a secret.
 
 use post_api::config::{Settings, Source};
 
-use crate::Attack;
+use crate::FuzzTarget;
 
-/// References that one input may hold: each may double what it refers to, and the file is trusted.
-const MOST_REFERENCES: usize = 8;
+/// The most `${NAME}` references of one input: each may double the size, and the file is trusted.
+const MAX_REFERENCES: usize = 8;
 
-/// The beginning of the values whose repetition would be seen.
+/// The start of the secret values, by which a leak is recognized.
 const CANARY: &str = "canary";
 
-pub(crate) fn open() -> Attack {
+pub(crate) fn prepare() -> FuzzTarget {
     Box::new(|data| {
         let Ok(text) = std::str::from_utf8(data) else { return };
-        if text.matches("${").count() > MOST_REFERENCES || names_a_file(text) {
+        if text.matches("${").count() > MAX_REFERENCES || refers_to_file(text) {
             return;
         }
         let source = Source::from_parts(text, Vec::new());
@@ -23,12 +23,12 @@ pub(crate) fn open() -> Attack {
         let url = format!("DATABASE_URL=postgresql://u:{CANARY}@127.0.0.1/d\n");
         for text in [text, &format!("{text}\n{key}{url}"), &format!("{key}{url}{text}")] {
             match Settings::load(&Source::from_parts(text, Vec::new())) {
-                Ok(settings) => assert_silent(&format!("{settings:?}"), &key),
+                Ok(settings) => assert_hides_secrets(&format!("{settings:?}"), &key),
                 Err(faults) => {
                     assert!(!faults.is_empty());
                     for fault in faults {
-                        assert!(!fault.name.is_empty() && !fault.hint.is_empty(), "{fault}");
-                        assert_silent(&fault.to_string(), &key);
+                        assert!(!fault.name.is_empty() && !fault.cure.is_empty(), "{fault}");
+                        assert_hides_secrets(&fault.to_string(), &key);
                     }
                 }
             }
@@ -36,15 +36,15 @@ pub(crate) fn open() -> Attack {
     })
 }
 
-/// Other settings may repeat what they were given.
-fn assert_silent(said: &str, key: &str) {
+/// Checks the secrets only: errors may show the values of other settings.
+fn assert_hides_secrets(output: &str, key: &str) {
     let secret = key.trim_start_matches("SECRET_KEY=").trim_end();
-    assert!(!said.contains(secret), "{said}");
-    assert!(!said.contains(&format!("u:{CANARY}@")), "{said}");
+    assert!(!output.contains(secret), "{output}");
+    assert!(!output.contains(&format!("u:{CANARY}@")), "{output}");
 }
 
-/// A file of this machine, which it must not be made to read.
-fn names_a_file(text: &str) -> bool {
+/// Returns whether a setting names a file: the target must not read files of this machine.
+fn refers_to_file(text: &str) -> bool {
     let text = text.to_lowercase();
     ["_file", "sslrootcert", "sslcert", "sslkey"].iter().any(|name| text.contains(name))
 }

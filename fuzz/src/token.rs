@@ -1,5 +1,5 @@
-//! Tokens: none is accepted but one that was signed with the key, by the agreed algorithm, for an
-//! account, and is not over.
+//! Target for access tokens: the service accepts only an unexpired token of an account, signed with
+//! the key and the configured algorithm.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use post_api::domain::user::UserId;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::Attack;
+use crate::FuzzTarget;
 use crate::support::{SECRET, TestClock, forge_text};
 
-/// By its first byte: a text; header and claims, a line each, under a signature that is right; or the
-/// same with one byte of the token changed.
+/// Builds a token. The first byte selects its kind: the text itself; header and claims, one per
+/// line, with a valid signature; or the same with one byte changed.
 fn token(data: &[u8]) -> Option<String> {
     let (kind, rest) = data.split_first()?;
     let signed = |text: &[u8]| {
@@ -29,14 +29,14 @@ fn token(data: &[u8]) -> Option<String> {
         _ => {
             let ([high, low, byte], text) = rest.split_first_chunk()?;
             let mut token = signed(text)?.into_bytes();
-            let place = usize::from(u16::from_be_bytes([*high, *low])) % token.len();
-            token[place] = *byte;
+            let index = usize::from(u16::from_be_bytes([*high, *low])) % token.len();
+            token[index] = *byte;
             String::from_utf8(token).ok()
         }
     }
 }
 
-pub(crate) fn open() -> Attack {
+pub(crate) fn prepare() -> FuzzTarget {
     let clock = TestClock::default();
     let now = clock.now().as_duration().as_secs_f64();
     let secret = SecretString::from(SECRET);
@@ -50,13 +50,14 @@ pub(crate) fn open() -> Attack {
     })
 }
 
-/// By another reader: what it says, and that it says no more and no less than what was signed.
+/// Checks an accepted token with another parser, and that re-encoding and signing it gives the same
+/// token.
 fn assert_may_be_accepted(token: &str, user: UserId, now: f64) {
     let parts: Vec<&str> = token.split('.').collect();
-    let [header, claims, _] = parts[..] else { panic!("three parts: {token}") };
-    let read = |part: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
-    let (header, claims) = (read(header), read(claims));
-    assert_eq!(forge_text(&header, &claims), token, "the signature is ours");
+    let [header, claims, _] = parts[..] else { panic!("not three parts: {token}") };
+    let decode = |part: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+    let (header, claims) = (decode(header), decode(claims));
+    assert_eq!(forge_text(&header, &claims), token, "the signature is not from the key");
     let header: Value = serde_json::from_str(&header).unwrap();
     let claims: Value = serde_json::from_str(&claims).unwrap();
     assert_eq!(header["alg"], "HS256");

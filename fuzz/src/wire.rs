@@ -1,5 +1,5 @@
-//! Bytes as they come from a stranger, through the real listener: every connection comes to an end,
-//! and until then says nothing but answers, none of which is a fault of ours.
+//! Target for raw bytes to the real listener: every connection ends, and carries only complete
+//! responses, none of them with a status of 500 or more.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,66 +8,66 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use post_api::server::Limits;
 
-use crate::Attack;
-use crate::response_checker::Judge;
+use crate::FuzzTarget;
+use crate::response_checker::ResponseChecker;
 use crate::service::Service;
 use crate::support::{Answer, Served};
 
-/// After which a connection that nobody writes to any more counts as one without an end.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A connection that stays open for longer after the last byte from the client is a fault.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// With this begins HTTP/2 (RFC 9113, 3.4), whose answers are no lines.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The connection preface of HTTP/2 (RFC 9113, section 3.4), whose responses are binary frames.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-pub(crate) fn open() -> Attack {
+pub(crate) fn prepare() -> FuzzTarget {
     let service = Service::start(false);
-    let judge = Judge::of(&service);
+    let checker = ResponseChecker::for_service(&service);
     let served = Served::start(service.app().routes(), Limits::default());
     Box::new(move |data| {
         service.reset();
         service.mark_as_changed();
-        // The whole of it: it ends when it is dropped.
+        // Captures the whole server, not only its address: the server stops when it is dropped.
         let listener = &served;
-        let said = exchange(listener.address, data);
-        if data.starts_with(PREFACE) {
+        let received = exchange(listener.address, data);
+        if data.starts_with(HTTP2_PREFACE) {
             return;
         }
-        for answer in answers(&said) {
-            judge.check_any(&answer);
+        for response in responses(&received) {
+            checker.check_unmatched_response(&response);
         }
     })
 }
 
-/// Says it all, and listens to the end.
+/// Sends the data and reads until the connection ends.
 fn exchange(address: SocketAddr, data: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // It may be cut off before everything was said.
+    stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+    // The service may close the connection before it has read everything.
     let _ = stream.write_all(data).and_then(|()| stream.shutdown(Shutdown::Write));
-    let mut said = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut said) {
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection has no end");
+    let mut received = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut received) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the connection does not end");
     }
-    said
+    received
 }
 
-/// One after the other, with nothing between them.
-fn answers(mut said: &[u8]) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    while !said.is_empty() {
-        let (answer, rest) = answer(said);
-        answers.push(answer);
-        said = rest;
+/// Parses the responses, which must follow each other without other bytes.
+fn responses(mut received: &[u8]) -> Vec<Answer> {
+    let mut responses = Vec::new();
+    while !received.is_empty() {
+        let (response, rest) = parse_response(received);
+        responses.push(response);
+        received = rest;
     }
-    answers
+    responses
 }
 
-fn answer(said: &[u8]) -> (Answer, &[u8]) {
-    let shown = String::from_utf8_lossy(said);
+fn parse_response(received: &[u8]) -> (Answer, &[u8]) {
+    let shown = String::from_utf8_lossy(received);
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut fields);
-    let Ok(httparse::Status::Complete(length)) = head.parse(said) else {
-        panic!("no answer: {shown}");
+    let Ok(httparse::Status::Complete(length)) = head.parse(received) else {
+        panic!("no response: {shown}");
     };
     let status = StatusCode::from_u16(head.code.unwrap()).unwrap();
     let mut headers = HeaderMap::new();
@@ -75,14 +75,14 @@ fn answer(said: &[u8]) -> (Answer, &[u8]) {
         let name: HeaderName = field.name.parse().unwrap();
         headers.append(name, HeaderValue::from_bytes(field.value).unwrap());
     }
-    assert!(!headers.contains_key("transfer-encoding"), "every length is known: {shown}");
-    let rest = &said[length..];
+    assert!(!headers.contains_key("transfer-encoding"), "unexpected chunked response: {shown}");
+    let rest = &received[length..];
     let length: usize =
         headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
-    // A HEAD is told the length of what it is not given.
-    let is_left_out = rest.is_empty() || rest.starts_with(b"HTTP/1.");
-    let length = if is_left_out { 0 } else { length };
-    assert!(length <= rest.len(), "a body is cut: {shown}");
+    // A response to HEAD has the length of a body that it does not have.
+    let has_no_body = rest.is_empty() || rest.starts_with(b"HTTP/1.");
+    let length = if has_no_body { 0 } else { length };
+    assert!(length <= rest.len(), "a body is cut off: {shown}");
     let (body, rest) = rest.split_at(length);
     (Answer { status, headers, body: body.to_vec() }, rest)
 }

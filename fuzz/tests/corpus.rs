@@ -1,24 +1,24 @@
-//! The corpus, and chance variations of what is in it, without the machinery of a fuzzer: for every
-//! run of the tests. `PROOF_SECONDS` has each target go on for so long.
+//! Runs each target on its corpus and on random mutations of it, without a fuzzer, so that it is
+//! part of every test run. `PROOF_SECONDS` sets the time per target.
 
 use std::path::Path;
 
 #[path = "../../tests/it/proof"]
-#[expect(dead_code, unreachable_pub, reason = "the proofs use the rest")]
+#[expect(dead_code, unreachable_pub, reason = "only the other long tests use the rest")]
 mod proof {
     pub mod dice;
     pub mod effort;
 }
 
-use post_api_fuzz::open;
+use post_api_fuzz::prepare;
 use proof::dice::Dice;
 use proof::effort::Effort;
 
-/// Variations of one round.
-const VARIATIONS: usize = 100;
+/// Mutated inputs per round.
+const MUTATIONS: usize = 100;
 
-/// Bytes that mean something to somebody.
-const TELLING: &[&[u8]] = &[
+/// Bytes that some parser treats specially.
+const DICTIONARY: &[&[u8]] = &[
     b"\0",
     b"\xff",
     b"\r\n",
@@ -48,23 +48,23 @@ const TELLING: &[&[u8]] = &[
     b"chunked",
 ];
 
-fn try_out(part: &'static str, name: &str) {
+fn run_target(part: &'static str, name: &str) {
     let mut effort = Effort::new(part, 2);
     let corpus = corpus(name);
-    let mut attack = open(name);
+    let mut target = prepare(name);
     for input in &corpus {
-        attack(input);
+        target(input);
     }
-    let mut tried = corpus.len();
+    let mut inputs = corpus.len();
     while let Some(seed) = effort.next_round() {
         let mut dice = Dice::new(seed);
-        for _ in 0..VARIATIONS {
-            attack(&vary(&corpus, &mut dice));
+        for _ in 0..MUTATIONS {
+            target(&mutate(&corpus, &mut dice));
         }
-        tried += VARIATIONS;
+        inputs += MUTATIONS;
     }
     effort.report("inputs of the corpus", corpus.len());
-    effort.report("inputs tried", tried);
+    effort.report("inputs run", inputs);
 }
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -72,24 +72,24 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     let mut paths: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    assert!(!paths.is_empty(), "the corpus of {name} is gone");
+    assert!(!paths.is_empty(), "the corpus of {name} is empty");
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-/// One input with a few things changed, or the beginning of one and the end of another.
-fn vary(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
+/// Changes an input in one to four places, or joins the start of one and the end of another.
+fn mutate(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     let mut input = dice.pick(corpus).clone();
     for _ in 0..=dice.below(4) {
-        let place = below(dice, input.len() + 1);
-        let end = place + below(dice, input.len() - place + 1);
+        let start = below(dice, input.len() + 1);
+        let end = start + below(dice, input.len() - start + 1);
         match dice.below(5) {
-            0 => drop(input.drain(place..end)),
-            1 => drop(input.splice(place..place, dice.pick(TELLING).iter().copied())),
-            2 => input.extend_from_within(place..end),
-            3 => drop(input.splice(place.., dice.pick(corpus).iter().copied())),
+            0 => drop(input.drain(start..end)),
+            1 => drop(input.splice(start..start, dice.pick(DICTIONARY).iter().copied())),
+            2 => input.extend_from_within(start..end),
+            3 => drop(input.splice(start.., dice.pick(corpus).iter().copied())),
             _ => {
                 let random = u8::try_from(dice.below(256)).unwrap();
-                if let Some(byte) = input.get_mut(place) {
+                if let Some(byte) = input.get_mut(start) {
                     *byte = random;
                 }
             }
@@ -103,39 +103,39 @@ fn below(dice: &mut Dice, bound: usize) -> usize {
 }
 
 macro_rules! targets {
-    ($($room:ident { $($name:ident: $part:literal,)* })*) => {
+    ($($group:ident { $($name:ident: $part:literal,)* })*) => {
         $(
-            mod $room {
+            mod $group {
                 $(
                     #[test]
                     fn $name() {
-                        super::try_out($part, stringify!($name));
+                        super::run_target($part, stringify!($name));
                     }
                 )*
             }
         )*
 
         #[test]
-        fn every_target_is_tried_out() {
-            let tried = [$($(stringify!($name)),*),*];
-            assert_eq!(tried, post_api_fuzz::TARGETS.map(|target| target.name));
+        fn every_target_has_a_test() {
+            let tested = [$($(stringify!($name)),*),*];
+            assert_eq!(tested, post_api_fuzz::TARGETS.map(|target| target.name));
         }
     };
 }
 
 targets! {
-    served {
-        router: "variations, router",
-        wire: "variations, wire",
-        json: "variations, json",
-        form: "variations, form",
+    service_targets {
+        router: "corpus mutations, router",
+        wire: "corpus mutations, wire",
+        json: "corpus mutations, json",
+        form: "corpus mutations, form",
     }
-    alone {
-        token: "variations, token",
-        password_hash: "variations, password hash",
-        email: "variations, e-mail",
-        settings: "variations, settings",
-        refresh_token: "variations, refresh token",
-        forwarded: "variations, forwarded",
+    parser_targets {
+        token: "corpus mutations, token",
+        password_hash: "corpus mutations, password hash",
+        email: "corpus mutations, e-mail",
+        settings: "corpus mutations, settings",
+        refresh_token: "corpus mutations, refresh token",
+        forwarded: "corpus mutations, forwarded",
     }
 }
