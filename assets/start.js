@@ -1,13 +1,13 @@
-// Starts Swagger UI. A file of its own, so that the page needs no inline script.
+// Starts Swagger UI. A separate file, so that the page needs no inline script.
 const page = document.getElementById("swagger-ui");
 
-// Of a login the token is kept, and nothing that was typed: whoever comes to the browser later would read it.
-const forgetful = () => ({
+// Keeps only the token of a login: later users of the browser could read a stored password.
+const keepOnlyToken = () => ({
   statePlugins: {
     auth: {
       wrapActions: {
-        authorizeOauth2: (keep) => ({ auth, token }) =>
-          keep({ auth: { ...auth, username: "", password: "", clientSecret: "" }, token }),
+        authorizeOauth2: (authorize) => ({ auth, token }) =>
+          authorize({ auth: { ...auth, username: "", password: "", clientSecret: "" }, token }),
       },
     },
   },
@@ -20,9 +20,9 @@ window.ui = SwaggerUIBundle({
   oauth2RedirectUrl: new URL(page.dataset.redirect, window.location).href,
   // A reload keeps the login.
   persistAuthorization: true,
-  plugins: [forgetful],
+  plugins: [keepOnlyToken],
   presets: [SwaggerUIBundle.presets.apis],
-  // ?url= of the page's address is not looked at, and no validator is asked.
+  // Ignores the query parameter ?url=, and calls no external validator.
   queryConfigEnabled: false,
   validatorUrl: null,
 });
