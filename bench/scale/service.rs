@@ -28,7 +28,7 @@ use super::seed::{AUTHORS, VOTERS};
 
 #[derive(Clone)]
 pub(crate) struct Service {
-    routes: Shelled,
+    routes: AppService,
     /// One `Authorization` value per voter.
     tokens: Arc<Vec<String>>,
     /// The number of posts at the start. Their IDs are 1 to this number.

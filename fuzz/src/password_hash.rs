@@ -24,9 +24,9 @@ pub(crate) fn prepare() -> FuzzTarget {
         let hash = PasswordHash::new(stored.to_owned());
         match runtime.block_on(passwords.verify(SecretString::from(password), Some(hash))).unwrap()
         {
-            Verdict::Wrong => {}
-            Verdict::Right => assert_matches(password, stored),
-            Verdict::RightButWeak(better) => {
+            PasswordCheck::Mismatch => {}
+            PasswordCheck::Match => assert_matches(password, stored),
+            PasswordCheck::NeedsRehash(better) => {
                 assert_matches(password, stored);
                 assert_matches(password, better.as_str());
             }

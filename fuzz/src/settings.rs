@@ -27,7 +27,7 @@ pub(crate) fn prepare() -> FuzzTarget {
                 Err(faults) => {
                     assert!(!faults.is_empty());
                     for fault in faults {
-                        assert!(!fault.name.is_empty() && !fault.cure.is_empty(), "{fault}");
+                        assert!(!fault.name.is_empty() && !fault.hint.is_empty(), "{fault}");
                         assert_hides_secrets(&fault.to_string(), &key);
                     }
                 }

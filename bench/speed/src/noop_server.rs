@@ -60,7 +60,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         trusted_proxies: TrustedProxies::default(),
     };
     let routes = Router::new().route("/noop", get(respond)).with_state(Arc::new(app));
-    let routes = http::wrap(routes, shell, LargeAnswers::default());
+    let routes = server::with_middleware(routes, shell, LargeResponses::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         server::serve(listener, routes, Limits::default(), None, std::future::pending()).await?;

@@ -203,7 +203,10 @@ async fn idle_connections_and_handshakes_do_not_delay_shutdown() {
     let slow = TcpStream::connect(service.served.address).unwrap();
     let began = Instant::now();
     service.served.end();
-    assert!(began.elapsed() < Limits::default().drain_timeout, "shutdown waited for idle connections");
+    assert!(
+        began.elapsed() < Limits::default().drain_timeout,
+        "shutdown waited for idle connections"
+    );
     assert!(idle.get("/livez").is_err());
     drop(slow);
 }
