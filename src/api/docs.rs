@@ -1,12 +1,13 @@
-//! Serves the documentation pages from the binary. Swagger UI and `ReDoc` come from the crates
+//! The documentation pages, with their headers, from the binary. Swagger UI and `ReDoc` come from the crates
 //! `utoipa-swagger-ui` and `aide`; the pages, the style and the script around them from `assets/`. The
 //! Content-Security-Policy keeps browsers from loading anything from elsewhere.
+//!
+//! Not here: the handlers, see `routes/docs.rs`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
     IF_NONE_MATCH,
@@ -18,9 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::error::ApiError;
 use super::large_responses::StaticBody;
-use super::state::AppState;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -44,10 +43,10 @@ const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
 
 /// All pages and files, with their headers.
 pub struct Pages {
-    document: Page,
-    swagger: Page,
-    redirect: Page,
-    redoc: Page,
+    pub(super) document: Page,
+    pub(super) swagger: Page,
+    pub(super) redirect: Page,
+    pub(super) redoc: Page,
     assets: Vec<(&'static str, Page)>,
 }
 
@@ -80,6 +79,11 @@ impl Pages {
             assets,
         })
     }
+
+    /// Returns a file by its name.
+    pub(super) fn asset(&self, name: &str) -> Option<&Page> {
+        self.assets.iter().find(|(other, _)| *other == name).map(|(_, page)| page)
+    }
 }
 
 /// A crate does not contain an expected file.
@@ -87,43 +91,8 @@ impl Pages {
 #[error("the documentation file {0} is missing from the binary")]
 pub struct MissingFile(&'static str);
 
-pub(super) async fn serve_document(
-    State(app): State<Arc<AppState>>,
-    headers: HeaderMap,
-) -> Response {
-    app.pages.document.respond(&headers)
-}
-
-pub(super) async fn serve_swagger(
-    State(app): State<Arc<AppState>>,
-    headers: HeaderMap,
-) -> Response {
-    app.pages.swagger.respond(&headers)
-}
-
-pub(super) async fn serve_redirect(
-    State(app): State<Arc<AppState>>,
-    headers: HeaderMap,
-) -> Response {
-    app.pages.redirect.respond(&headers)
-}
-
-pub(super) async fn serve_redoc(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
-    app.pages.redoc.respond(&headers)
-}
-
-pub(super) async fn serve_asset(
-    State(app): State<Arc<AppState>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    match app.pages.assets.iter().find(|(other, _)| *other == name) {
-        Some((_, page)) => page.respond(&headers),
-        None => ApiError::RouteNotFound.into_response(),
-    }
-}
-
-struct Page {
+/// A page or file with its headers.
+pub(super) struct Page {
     headers: Vec<(HeaderName, HeaderValue)>,
     tag: HeaderValue,
     body: Bytes,
@@ -157,7 +126,8 @@ impl Page {
         known == "*" || tags.into_iter().any(|tag| self.tag == tag)
     }
 
-    fn respond(&self, request: &HeaderMap) -> Response {
+    /// Returns the page, or 304 if the client has it.
+    pub(super) fn respond(&self, request: &HeaderMap) -> Response {
         let is_known = request.get(IF_NONE_MATCH).is_some_and(|known| self.matches(known));
         let mut response = if is_known {
             StatusCode::NOT_MODIFIED.into_response()

@@ -60,11 +60,11 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz));
     let docs = Router::new()
-        .route("/openapi.json", get(docs::serve_document))
-        .route("/docs", get(docs::serve_swagger))
-        .route("/docs/oauth2-redirect", get(docs::serve_redirect))
-        .route("/docs/{file}", get(docs::serve_asset))
-        .route("/redoc", get(docs::serve_redoc));
+        .route("/openapi.json", get(routes::docs::serve_document))
+        .route("/docs", get(routes::docs::serve_swagger))
+        .route("/docs/oauth2-redirect", get(routes::docs::serve_redirect))
+        .route("/docs/{file}", get(routes::docs::serve_asset))
+        .route("/redoc", get(routes::docs::serve_redoc));
     let routes = if with_docs { routes.merge(docs) } else { routes };
     routes
         .fallback(error::route_not_found)

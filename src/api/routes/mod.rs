@@ -2,6 +2,7 @@
 //!
 //! Not here: the paths, see `api/mod.rs`.
 
+pub(super) mod docs;
 pub(super) mod events;
 pub(super) mod health;
 pub(super) mod jwks;
