@@ -31,18 +31,18 @@ mod support {
     mod app;
     mod clock;
     mod cluster;
-    mod forged;
-    mod persona;
-    mod served;
+    mod forged_tokens;
+    mod test_caller;
+    mod test_server;
     mod wire;
 
     pub use answer::Answer;
     pub use app::{CHEAP, Engine, FORM, PASSWORD, SECRET, Setup, TestApp};
     pub use clock::TestClock;
-    pub use cluster::{Cluster, TestDatabase};
-    pub use forged::forge_text;
-    pub use persona::Persona;
-    pub use served::Served;
+    pub use cluster::{Cluster, PostgresDatabase};
+    pub use forged_tokens::forge_text;
+    pub use test_caller::TestCaller;
+    pub use test_server::TestServer;
     pub use wire::Wire;
 }
 

@@ -11,7 +11,7 @@ use post_api::server::Limits;
 use crate::FuzzTarget;
 use crate::response_checker::ResponseChecker;
 use crate::service::Service;
-use crate::support::{Answer, Served};
+use crate::support::{Answer, TestServer};
 
 /// A connection that stays open for longer after the last byte from the client is a fault.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) fn prepare() -> FuzzTarget {
     let service = Service::start(false);
     let checker = ResponseChecker::for_service(&service);
-    let served = Served::start(service.app().routes(), Limits::default());
+    let served = TestServer::start(service.app().routes(), Limits::default());
     Box::new(move |data| {
         service.reset();
         service.mark_as_changed();

@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::operations::{Access, Operation};
-use crate::support::{Answer, PASSWORD, Persona, TestApp, forge, forge_text};
+use crate::support::{Answer, PASSWORD, TestApp, TestCaller, forge, forge_text};
 
 const NOW: i64 = 1_738_324_800;
 
 /// Returns all data that the readers can see, to detect any change.
-async fn visible_data(readers: &[&Persona<'_>]) -> Vec<String> {
+async fn visible_data(readers: &[&TestCaller<'_>]) -> Vec<String> {
     let mut seen = Vec::new();
     for reader in readers {
         for path in ["/users/me", "/posts", "/posts?published=false"] {
@@ -30,7 +30,7 @@ fn assert_refused(answer: &Answer, detail: &str, context: &str) {
 }
 
 /// Sends each operation with a valid body, and with invalid input. The token check comes first.
-async fn assert_refused_everywhere(app: &TestApp, caller: &Persona<'_>, id: i64, detail: &str) {
+async fn assert_refused_everywhere(app: &TestApp, caller: &TestCaller<'_>, id: i64, detail: &str) {
     let mut walked = 0;
     for operation in Operation::all(app).await {
         if operation.access != Access::TokenNeeded {

@@ -6,7 +6,7 @@ use post_api::domain::policy::Policy;
 use serde_json::json;
 
 use super::operations::Operation;
-use crate::support::{PASSWORD, Persona, Setup, TestApp, key_files};
+use crate::support::{PASSWORD, Setup, TestApp, TestCaller, key_files};
 
 /// Statuses that these requests cannot cause: a slow body, a rate limit (see `rate_limits`), a
 /// fault of the service, an outage.
@@ -50,7 +50,7 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
     let theirs = if is_user { other.id } else { other.write_post("post").await };
     let own = if is_user { caller.id } else { caller.write_post("post").await };
     let own = if operation.path.contains("/sessions/") {
-        app.stay_signed_in(&format!("caller{number}@example.com")).await;
+        app.start_session(&format!("caller{number}@example.com")).await;
         let sessions = caller.get("/users/me/sessions").await.expect(200).json();
         sessions[0]["id"].as_i64().unwrap()
     } else {
@@ -58,7 +58,7 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
     };
     let hidden = other.write_draft("draft").await;
     let gone = app.with_token(&app.token_for(4711));
-    let callers: [&Persona<'_>; 4] = [&app.anonymous(), &app.with_token("x"), &gone, &caller];
+    let callers: [&TestCaller<'_>; 4] = [&app.anonymous(), &app.with_token("x"), &gone, &caller];
     let numbers = [theirs, hidden, 4711].map(|id| id.to_string());
     let mut ids: Vec<String> =
         numbers.into_iter().chain(["x".to_owned(), "9".repeat(30)]).collect();

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue};
 
 use super::operations::Operation;
-use crate::support::{Answer, FORM, Persona, TestApp};
+use crate::support::{Answer, FORM, TestApp, TestCaller};
 
 fn ids() -> Vec<String> {
     let plain = [
@@ -158,7 +158,7 @@ fn assert_answered(answer: &Answer, context: &str) {
 }
 
 /// Returns new callers for each operation, because some operations delete the caller.
-async fn callers(app: &TestApp, number: usize) -> [Persona<'_>; 2] {
+async fn callers(app: &TestApp, number: usize) -> [TestCaller<'_>; 2] {
     [app.anonymous(), app.signed_in(&format!("caller{number}")).await]
 }
 

@@ -8,7 +8,7 @@ use post_api::domain::email::Email;
 use post_api::domain::user::PasswordHash;
 use serde_json::{Value, json};
 
-use crate::support::{FORM, PASSWORD, Setup, TestApp, at_once};
+use crate::support::{FORM, PASSWORD, Setup, TestApp, run_concurrently};
 
 /// Parameters of new hashes, high enough that weaker hashes exist.
 const STRENGTH: Argon2Params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
@@ -249,7 +249,7 @@ async fn logins_over_the_queue_limit_get_503() {
         }
     };
     let logins = (0..200).map(|_| app.log_in("eve@example.com", PASSWORD));
-    let (answers, ()) = tokio::join!(at_once(logins), reads);
+    let (answers, ()) = tokio::join!(run_concurrently(logins), reads);
     let (later, answered): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|answer| answer.status == 503);
     assert!(!later.is_empty() && !answered.is_empty());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{FORM, Persona, TestApp};
+use crate::support::{FORM, TestApp, TestCaller};
 
 /// A text that appears in requests only as the secret.
 const SECRET: &str = "Zq7-Canary-Lantern";
@@ -40,7 +40,7 @@ fn shapes() -> Vec<Value> {
 }
 
 /// Sends the body, and checks that the response does not contain the secret.
-async fn assert_not_echoed(caller: &Persona<'_>, path: &str, media_type: &str, body: String) {
+async fn assert_not_echoed(caller: &TestCaller<'_>, path: &str, media_type: &str, body: String) {
     let answer = caller.send_raw("POST", path, media_type, body.clone()).await;
     assert!(answer.status == 422 || answer.status == 400, "{}: {body}", answer.status);
     let text = answer.text();
@@ -122,7 +122,7 @@ async fn password_sent_to_another_route_is_not_echoed() {
 async fn token_sent_to_another_route_is_not_echoed() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in("ada@example.com").await;
+    let login = app.start_session("ada@example.com").await;
     let text = |name: &str| login[name].as_str().unwrap();
     let ada = app.with_token(text("access_token"));
     for path in ["/posts", "/vote", "/users", "/users/me/password"] {
@@ -182,7 +182,7 @@ async fn responses_contain_no_password_and_no_hash() {
         let answer = ada.get(path).await.expect(200);
         assert!(!answer.text().contains(&refresh), "{}", answer.text());
     }
-    let kept = app.kept();
+    let kept = app.stored_bytes();
     let holds = |text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("ada@example.com") && !holds(SECRET));
 }

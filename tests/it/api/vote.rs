@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{TestApp, at_once};
+use crate::support::{TestApp, run_concurrently};
 
 #[tokio::test]
 async fn vote_can_be_cast_changed_and_withdrawn() {
@@ -79,7 +79,7 @@ async fn concurrent_equal_votes_count_once() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = ada.write_post("post").await;
-    let answers = at_once((0..100).map(|_| bob.vote(post, 1))).await;
+    let answers = run_concurrently((0..100).map(|_| bob.vote(post, 1))).await;
     let added = answers.iter().filter(|answer| answer.status == 201).count();
     let refused = answers.iter().filter(|answer| answer.status == 409).count();
     assert_eq!((added, refused), (1, 99));

@@ -6,11 +6,11 @@ use post_api::store::migrate::POSTGRES;
 use tempfile::TempDir;
 
 use super::{Outcome, run_with};
-use crate::support::{Cluster, Service, TestDatabase};
+use crate::support::{Cluster, PostgresDatabase, Service};
 
 /// Runs commands on a database of its own.
 struct DatabaseCommands {
-    database: TestDatabase<'static>,
+    database: PostgresDatabase<'static>,
     folder: TempDir,
 }
 

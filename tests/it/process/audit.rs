@@ -86,7 +86,7 @@ fn account_actions_are_logged_without_secrets() {
     let tokens = perform_actions(&service);
     service.terminate();
     assert!(service.wait().success());
-    let said = service.last_words();
+    let said = service.final_stderr();
     let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of_request = |id: &str| -> Vec<&Value> {
         let is_it = |line: &&Value| line["target"] == "audit" && id_of(line) == id;

@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
-use crate::support::{Answer, Persona, Setup, TestApp};
+use crate::support::{Answer, Setup, TestApp, TestCaller};
 
 const KIB: usize = 1024;
 
@@ -30,7 +30,7 @@ async fn start(room: usize) -> TestApp {
     TestApp::set_up(Setup { body_memory, ..Setup::default() }).await
 }
 
-async fn publish(author: &Persona<'_>, length: usize) -> Answer {
+async fn publish(author: &TestCaller<'_>, length: usize) -> Answer {
     author.post("/posts", &json!({"title": "title", "content": "x".repeat(length)})).await
 }
 
@@ -46,7 +46,7 @@ fn body() -> (mpsc::Sender<Bytes>, Body) {
 /// Starts to create a post: the service has read `piece` and waits for the rest.
 async fn start_upload(
     app: &TestApp,
-    author: &Persona<'_>,
+    author: &TestCaller<'_>,
     piece: Vec<u8>,
 ) -> (mpsc::Sender<Bytes>, JoinHandle<Response>) {
     let (pieces, body) = body();

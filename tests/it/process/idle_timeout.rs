@@ -7,7 +7,7 @@ use post_api::server::Limits;
 
 use super::limits::wait_for_permit;
 use crate::support::frames::{END_HEADERS, END_STREAM, Kind, PREFACE, frame, request_fields};
-use crate::support::{Served, TestApp};
+use crate::support::{TestApp, TestServer};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -17,9 +17,9 @@ const LARGE: &str = "/docs/swagger-ui-bundle.js";
 /// So many responses do not fit into the socket buffers of the kernel.
 const OFTEN: usize = 20;
 
-async fn serve(limits: Limits) -> (TestApp, Served) {
+async fn serve(limits: Limits) -> (TestApp, TestServer) {
     let app = TestApp::start().await;
-    let served = Served::start(app.routes(), limits);
+    let served = TestServer::start(app.routes(), limits);
     (app, served)
 }
 

@@ -145,7 +145,7 @@ fn keys_never_appear_in_output() {
         assert!(service.wait().success());
         let shown = String::from_utf8(shown.stdout).unwrap();
         assert!(shown.contains(&format!("{}=**********", environment[0].0)), "{shown}");
-        let said = format!("{}{shown}", service.last_words());
+        let said = format!("{}{shown}", service.final_stderr());
         let middle = P256.lines().nth(1).unwrap();
         for secret in [OLD, NEW, middle] {
             assert!(!said.contains(secret), "{said}");

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
-use crate::support::{Answer, Persona, Served, Setup, TestApp};
+use crate::support::{Answer, Setup, TestApp, TestCaller, TestServer};
 
 const LISTS: &str = "/posts?limit=1000";
 
@@ -43,12 +43,12 @@ fn text(length: usize) -> String {
         .collect()
 }
 
-async fn publish(author: &Persona<'_>, length: usize) -> Answer {
+async fn publish(author: &TestCaller<'_>, length: usize) -> Answer {
     author.post("/posts", &json!({"title": "large", "content": text(length)})).await
 }
 
 /// Sends the request, and returns the response with its body unread.
-async fn ask(app: &TestApp, author: &Persona<'_>, path: &str) -> Response {
+async fn ask(app: &TestApp, author: &TestCaller<'_>, path: &str) -> Response {
     let request = author.request("GET", path).body(Body::empty()).unwrap();
     app.routes().oneshot(request).await.unwrap()
 }
@@ -68,7 +68,7 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(served: &Served, window: u32) -> Self {
+    async fn connect(served: &TestServer, window: u32) -> Self {
         let stream = TcpStream::connect(served.address).await.unwrap();
         let mut builder = h2::client::Builder::new();
         let (requests, connection) =
@@ -112,7 +112,7 @@ async fn large_list_is_complete_over_http_1_and_http_2() {
     let length = whole.body.len().to_string();
     assert_eq!(whole.json()[3]["Post"]["content"], text(1024 * 1024));
 
-    let served = Served::start(app.routes(), Limits::default());
+    let served = TestServer::start(app.routes(), Limits::default());
     let token = ada.token.as_deref().unwrap();
     let answer = served.connect().call("GET", LISTS, token, None).unwrap().expect(200);
     assert_eq!(answer.header("content-length"), length);
@@ -132,7 +132,7 @@ async fn unread_http_2_lists_share_one_memory_limit() {
     let ada = app.signed_in("ada").await;
     publish(&ada, LARGE).await.expect(201);
     let small = ada.write_post("small").await;
-    let served = Served::start(app.routes(), Limits::default());
+    let served = TestServer::start(app.routes(), Limits::default());
     let token = ada.token.as_deref().unwrap();
     let mut clients = [Client::connect(&served, 0).await, Client::connect(&served, 0).await];
     let (mut given, mut refused) = (Vec::new(), 0);
@@ -164,7 +164,7 @@ async fn unread_http_2_lists_share_one_memory_limit() {
 
 /// The service releases memory once it has noticed the end of a connection.
 #[track_caller]
-fn wait_for_memory(served: &Served, token: &str) {
+fn wait_for_memory(served: &TestServer, token: &str) {
     let end = Instant::now() + Duration::from_mins(1);
     while served.connect().call("GET", LISTS, token, None).unwrap().status != 200 {
         assert!(Instant::now() < end, "the memory is never released");

@@ -9,14 +9,14 @@ use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
 
 use crate::support::key_files::ED25519;
-use crate::support::{Answer, Cluster, FORM, PASSWORD, Service, TestDatabase};
+use crate::support::{Answer, Cluster, FORM, PASSWORD, PostgresDatabase, Service};
 
 const POSTGRESQL_PAGE: &str = include_str!("../../../docs/postgresql.md");
 const ROUTES: &str = include_str!("../../../docs/routes.txt");
 
 /// Migrates the database as its owner, and grants the serving role its rights. Returns the URL of
 /// the serving role.
-fn prepare(cluster: &Cluster, database: &TestDatabase<'_>) -> String {
+fn prepare(cluster: &Cluster, database: &PostgresDatabase<'_>) -> String {
     let name = database.name();
     let (owner, serving) = (format!("owner_of_{name}"), format!("serving_{name}"));
     let url = |role: &str| database.url().replace("tester@", &format!("{role}@"));
@@ -96,7 +96,7 @@ fn read_and_write_posts(calls: &mut Calls<'_>, ada: &str, bob: &str) {
     calls.call("DELETE", &format!("/posts/{id}"), ada, None);
 }
 
-fn stay_signed_in(calls: &mut Calls<'_>, ada: &str) {
+fn start_session(calls: &mut Calls<'_>, ada: &str) {
     let password = PASSWORD.replace(' ', "+");
     let form = format!("username=ada@example.com&password={password}&scope=offline_access");
     for _ in 0..2 {
@@ -146,7 +146,7 @@ fn every_route_works_with_only_the_documented_grants() {
     calls.call("GET", &format!("/users/{number}"), &ada, None);
     calls.call("GET", "/users/me", &ada, None);
     read_and_write_posts(&mut calls, &ada, &bob);
-    stay_signed_in(&mut calls, &ada);
+    start_session(&mut calls, &ada);
     calls.call("GET", "/users/me/events", &ada, None);
     let mut sign_out = Service::command(service.path());
     sign_out.args(["user", "sign-out", "bob@example.com", "--database-url", &url]);
@@ -163,7 +163,7 @@ fn every_route_works_with_only_the_documented_grants() {
     assert_eq!(calls.served, routes);
     service.terminate();
     assert!(service.wait().success());
-    let said = service.last_words();
+    let said = service.final_stderr();
     // The service stores events after the response, so only its log shows a failure.
     assert!(!said.contains(" WARN ") && !said.contains(" ERROR "), "{said}");
 }

@@ -11,7 +11,7 @@ use post_api::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Cluster, Service, TestDatabase, forge_with};
+use crate::support::{Cluster, PostgresDatabase, Service, forge_with};
 
 fn recorded(name: &str) -> String {
     let folder = PathBuf::from(std::env::var("LEGACY").expect("LEGACY is not set"));
@@ -33,7 +33,7 @@ fn key(page: &str) -> String {
 }
 
 struct LegacyDatabase {
-    database: TestDatabase<'static>,
+    database: PostgresDatabase<'static>,
     folder: TempDir,
     key: String,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use post_api::server::Limits;
 use serde_json::json;
 
-use crate::support::{Served, TestApp};
+use crate::support::{TestApp, TestServer};
 
 /// A time limit that the tests can wait for.
 const SHORT: Duration = Duration::from_millis(200);
@@ -17,20 +17,20 @@ const LENGTH: usize = 7 * 1024 * 1024;
 
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-async fn serve(limits: Limits) -> (TestApp, Served) {
+async fn serve(limits: Limits) -> (TestApp, TestServer) {
     let app = TestApp::start().await;
-    let served = Served::start(app.routes(), limits);
+    let served = TestServer::start(app.routes(), limits);
     (app, served)
 }
 
 #[track_caller]
-fn assert_alive(served: &Served) {
+fn assert_alive(served: &TestServer) {
     assert_eq!(served.connect().exchange(LIVEZ).status, 200);
 }
 
 /// The service releases a permit once it has noticed the end of a connection.
 #[track_caller]
-pub(super) fn wait_for_permit(served: &Served) {
+pub(super) fn wait_for_permit(served: &TestServer) {
     let end = std::time::Instant::now() + Duration::from_mins(1);
     loop {
         let mut wire = served.connect();

@@ -90,7 +90,7 @@ fn attack(format: &str, level: &str) -> (String, usize) {
     }
     service.terminate();
     assert!(service.wait().success());
-    (service.last_words(), requests.len())
+    (service.final_stderr(), requests.len())
 }
 
 /// Checks that the log has no control characters except line ends.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, Cluster, PASSWORD, Service, TestDatabase};
+use crate::support::{Answer, Cluster, PASSWORD, PostgresDatabase, Service};
 
 const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
 
@@ -102,7 +102,7 @@ fn database_available_after_startup_is_used() {
     assert_eq!(ready.json()["detail"], format!("not ready: {UNREACHABLE}"));
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
     assert_refused(running.call("POST", "/users", Some(&account)));
-    cluster.go();
+    cluster.start_server();
     until(|| running.service.get("/readyz").status == 200);
     running.call("POST", "/users", Some(&account)).expect(201);
     // The service could not check the schema at startup, so it checks it now.
@@ -138,7 +138,7 @@ fn restarted_server_is_used_again() {
         running.write().expect(201);
         cluster.stop(mode);
         running.assert_unavailable(UNREACHABLE);
-        cluster.go();
+        cluster.start_server();
         running.assert_recovered();
     }
 }
@@ -160,7 +160,7 @@ fn requests_without_free_connection_get_503_until_one_is_free() {
 const KILL_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
 
-fn take_all_connections(database: &TestDatabase<'_>) -> Vec<tokio_postgres::Client> {
+fn take_all_connections(database: &PostgresDatabase<'_>) -> Vec<tokio_postgres::Client> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let mut taken = Vec::new();

@@ -19,7 +19,7 @@ fn log_in(service: &Service, password: &str, headers: &str) -> Answer {
 fn events(service: &mut Service) -> (String, Vec<Value>) {
     service.terminate();
     assert!(service.wait().success());
-    let said = service.last_words();
+    let said = service.final_stderr();
     let events = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     (said, events)
 }

@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use post_api::server::Limits;
 
-use crate::support::{Served, TestApp};
+use crate::support::{TestApp, TestServer};
 
-async fn serve() -> (TestApp, Served) {
+async fn serve() -> (TestApp, TestServer) {
     let app = TestApp::start().await;
-    let served = Served::start(app.routes(), Limits::default());
+    let served = TestServer::start(app.routes(), Limits::default());
     (app, served)
 }
 

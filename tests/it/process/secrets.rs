@@ -133,7 +133,7 @@ fn secrets_never_appear_in_logs_or_responses() {
             assert!(!said.contains(secret), "{secret} is in {said}");
         }
     }
-    let said = service.last_words();
+    let said = service.final_stderr();
     assert!(
         said.contains("TRACE") && said.contains("/users"),
         "the log is not at its most detailed level"

@@ -34,7 +34,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use crate::support::{Answer, CHEAP, Served, TestClock, shell};
+use crate::support::{Answer, CHEAP, TestClock, TestServer, middleware_config};
 
 /// A cause that must not reach a client.
 const CAUSE: &str = "the very private cause";
@@ -178,7 +178,7 @@ fn broken(way: Way) -> (AppService, String) {
         root_path: String::new(),
     };
     let large_responses = app.large_responses.clone();
-    (with_middleware(api::routes(app, false), shell(), large_responses), token)
+    (with_middleware(api::routes(app, false), middleware_config(), large_responses), token)
 }
 
 /// Returns a request for each store method that a client can reach.
@@ -321,8 +321,8 @@ async fn panic_fails_only_its_own_request() {
         panic!("{CAUSE}")
     }
     let routes = Router::new().route("/panic", get(panics)).route("/", get(async || "here"));
-    let served = Served::start(
-        with_middleware(routes, shell(), LargeResponses::default()),
+    let served = TestServer::start(
+        with_middleware(routes, middleware_config(), LargeResponses::default()),
         Limits::default(),
     );
     let mut wire = served.connect();

@@ -14,7 +14,7 @@ use post_api::server::{Limits, with_middleware};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{PASSWORD, Served, Service, Wire, shell};
+use crate::support::{PASSWORD, Service, TestServer, Wire, middleware_config};
 
 /// Starts a sign-up, and returns the rest of its body. The request is in flight, because the
 /// service has answered `100 Continue`.
@@ -55,7 +55,7 @@ fn shutdown_finishes_requests_in_flight_and_accepts_no_new_ones() {
     assert_eq!(answer.header("connection"), "close");
     assert_eq!(wire.rest(), "");
     assert_eq!(service.wait().code(), Some(0));
-    assert!(service.last_words().contains("ended"));
+    assert!(service.final_stderr().contains("ended"));
 }
 
 #[test]
@@ -63,7 +63,10 @@ fn idle_connections_do_not_delay_shutdown() {
     const FOREVER: Duration = Duration::from_hours(1);
     let limits = Limits { head_timeout: FOREVER, drain_timeout: FOREVER, ..Limits::default() };
     let routes = Router::new().route("/", get(async || "here"));
-    let served = Served::start(with_middleware(routes, shell(), LargeResponses::default()), limits);
+    let served = TestServer::start(
+        with_middleware(routes, middleware_config(), LargeResponses::default()),
+        limits,
+    );
     let mut used = served.connect();
     assert_eq!(used.call("GET", "/", "", None).unwrap().text(), "here");
     let mut silent = served.connect();

@@ -7,24 +7,26 @@ use axum::http::Request;
 use post_api::server::Limits;
 use serde_json::json;
 
-use crate::support::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS, PASSWORD, Served, TestApp};
+use crate::support::{
+    AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING, PASSWORD, TestApp, TestServer,
+};
 
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
 /// The request that an attacker tries to smuggle.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
 
-async fn serve() -> (TestApp, Served) {
+async fn serve() -> (TestApp, TestServer) {
     let app = TestApp::start().await;
     // Connections that the service does not close at once must still end during the test.
     let limits = Limits { head_timeout: Duration::from_secs(5), ..Limits::default() };
-    let served = Served::start(app.routes(), limits);
+    let served = TestServer::start(app.routes(), limits);
     (app, served)
 }
 
 /// Sends the bytes, and returns the statuses of all responses until the service closes the
 /// connection.
-fn outcome(served: &Served, bytes: &[u8]) -> Vec<u16> {
+fn outcome(served: &TestServer, bytes: &[u8]) -> Vec<u16> {
     let mut wire = served.connect();
     // The service may close the connection before it has read everything.
     let _ = wire.try_send(bytes);
@@ -36,7 +38,7 @@ fn outcome(served: &Served, bytes: &[u8]) -> Vec<u16> {
 #[tokio::test]
 async fn ambiguous_framing_is_rejected_with_all_that_follows() {
     let (_app, served) = serve().await;
-    for framing in AMBIGUOUS {
+    for framing in AMBIGUOUS_FRAMING {
         let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
         let statuses = outcome(&served, bytes.as_bytes());
         assert_eq!(statuses, [400], "{framing:?}");
@@ -48,7 +50,7 @@ async fn ambiguous_framing_is_rejected_with_all_that_follows() {
 #[tokio::test]
 async fn content_length_with_transfer_encoding_is_rejected() {
     let (_app, served) = serve().await;
-    for framing in LENGTH_BESIDE_ENCODING {
+    for framing in LENGTH_AND_ENCODING {
         let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
         let statuses = outcome(&served, bytes.as_bytes());
         assert_eq!(statuses.len(), 1, "{framing:?}: {statuses:?}");
@@ -93,7 +95,7 @@ async fn http_2_content_length_that_differs_from_the_frames_is_rejected() {
 #[tokio::test]
 async fn invalid_chunks_are_rejected() {
     let (_app, served) = serve().await;
-    for chunk in NO_CHUNKS {
+    for chunk in INVALID_CHUNKS {
         let bytes = format!(
             "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
              transfer-encoding: chunked\r\n\r\n{chunk}{HIDDEN}"

@@ -95,7 +95,7 @@ fn banner_shows_the_docs_url_and_the_data_path() {
 fn wait_for(service: &Service, text: &str) -> String {
     let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
     loop {
-        let said = service.said();
+        let said = service.stderr();
         if said.contains(text) {
             return said;
         }
@@ -110,7 +110,7 @@ fn json_log_is_one_object_per_line_without_a_banner() {
     assert_eq!(service.get("/livez?search=private").status, 200);
     service.terminate();
     assert!(service.wait().success());
-    let said = service.last_words();
+    let said = service.final_stderr();
     let events: Vec<Value> = said
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
@@ -132,7 +132,7 @@ fn log_times_are_in_utc() {
         assert_eq!(service.get("/livez").status, 200);
         service.terminate();
         assert!(service.wait().success());
-        let said = service.last_words();
+        let said = service.final_stderr();
         let line = said.lines().find(|line| line.contains("/livez")).unwrap();
         let time = match format {
             "json" => {
@@ -242,7 +242,7 @@ fn env_file_flag_requires_an_existing_file() {
     command.args(["--env-file", "other.env", "--port", "0"]);
     let service = Service::run(&mut command, folder.path());
     assert_eq!(root_path(&service), "/other");
-    assert!(service.said().contains("SMTP_HOST"), "no warning about the unknown name");
+    assert!(service.stderr().contains("SMTP_HOST"), "no warning about the unknown name");
 
     let (code, said) = refused(folder.path(), &["--env-file", "missing.env"], &[]);
     assert_eq!(code, 2, "{said}");
@@ -280,7 +280,7 @@ fn weak_secret_is_rejected_except_in_reference_mode() {
 
         let lenient = [("SECRET_KEY", weak), ("COMPAT", "reference")];
         let service = Service::start_in(folder.path(), &lenient);
-        let said = service.said();
+        let said = service.stderr();
         assert!(said.contains("SECRET_KEY is weak"), "{said}");
         assert!(!said.contains(weak), "{said}");
         assert_eq!(service.get("/readyz").status, 200);
@@ -315,6 +315,6 @@ fn key_readable_by_others_is_warned_about() {
     for (mode, is_warned) in [(0o600, false), (0o644, true)] {
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
         let service = Service::start_in(folder.path(), &[]);
-        assert_eq!(service.said().contains("others can read the key"), is_warned, "{mode:o}");
+        assert_eq!(service.stderr().contains("others can read the key"), is_warned, "{mode:o}");
     }
 }

@@ -14,7 +14,7 @@ use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
 
-use crate::support::{Certificate, Served, TestApp};
+use crate::support::{Certificate, TestApp, TestServer};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -23,7 +23,7 @@ const BEGINNING: [u8; 6] = [0x16, 3, 1, 0x02, 0, 1];
 
 struct TlsService {
     _app: TestApp,
-    served: Served,
+    served: TestServer,
     tls: Arc<Tls>,
     certificate: Certificate,
     folder: TempDir,
@@ -34,7 +34,7 @@ async fn serve(limits: Limits) -> TlsService {
     let (path, key) = certificate.write(folder.path());
     let tls = Arc::new(Tls::open(path, key).unwrap());
     let app = TestApp::start().await;
-    let served = Served::start_within(Some(Arc::clone(&tls)), app.routes(), limits);
+    let served = TestServer::start_within(Some(Arc::clone(&tls)), app.routes(), limits);
     TlsService { _app: app, served, tls, certificate, folder }
 }
 
@@ -127,7 +127,7 @@ async fn hsts_is_sent_only_over_tls() {
         assert_eq!(head.lines().filter(|line| *line == expected).count(), 1, "{head}");
     }
     let app = TestApp::start().await;
-    let plain = Served::start(app.routes(), Limits::default());
+    let plain = TestServer::start(app.routes(), Limits::default());
     for path in ["/livez", "/posts", "/nowhere"] {
         let answer = plain.connect().call("GET", path, "", None).unwrap();
         assert_eq!(answer.header("strict-transport-security"), "", "{path}");

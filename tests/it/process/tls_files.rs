@@ -27,7 +27,7 @@ fn is_served(certificate: &Certificate, address: SocketAddr) -> bool {
 fn wait_until(condition: impl Fn() -> bool, service: &Service) {
     let end = Instant::now() + Duration::from_mins(1);
     while !condition() {
-        assert!(Instant::now() < end, "{}", service.said());
+        assert!(Instant::now() < end, "{}", service.stderr());
         std::thread::yield_now();
     }
 }
@@ -37,7 +37,7 @@ fn https_is_served_and_shown_in_the_banner() {
     let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
     let (service, address) = start(folder.path(), &certificate);
     assert!(service.url.starts_with("https://127.0.0.1:"), "{}", service.url);
-    wait_until(|| service.said().contains(&format!("  Docs  {}/docs", service.url)), &service);
+    wait_until(|| service.stderr().contains(&format!("  Docs  {}/docs", service.url)), &service);
     let mut wire = certificate.connect(address).unwrap();
     let head = wire.get("/readyz").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
@@ -84,7 +84,7 @@ fn replaced_tls_files_are_used_without_a_restart() {
 
     std::fs::write(folder.path().join("key.pem"), "no key").unwrap();
     service.hang_up();
-    wait_until(|| service.said().contains("could not reload the TLS certificate"), &service);
+    wait_until(|| service.stderr().contains("could not reload the TLS certificate"), &service);
     assert!(is_served(&second, address));
 
     third.write(folder.path());
@@ -93,7 +93,7 @@ fn replaced_tls_files_are_used_without_a_restart() {
     service.terminate();
     drop(kept);
     assert!(service.wait().success());
-    let said = service.last_words();
+    let said = service.final_stderr();
     for certificate in [first, second, third] {
         let secret = certificate.key.lines().nth(1).unwrap().to_owned();
         assert!(!said.contains(&secret), "{said}");

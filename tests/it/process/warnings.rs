@@ -10,7 +10,7 @@ const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
 
 /// Returns the lines of the startup log that contain the text.
 fn lines_with(service: &Service, text: &str) -> Vec<String> {
-    let said = service.said();
+    let said = service.stderr();
     said.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
 }
 
@@ -52,7 +52,7 @@ fn plaintext_postgresql_connection_is_warned_about_once() {
         let lines = lines_with(&service, "without TLS");
         assert_eq!(lines.len(), usize::from(is_warned), "{url}: {lines:?}");
         assert!(lines.iter().all(|line| line.contains("sslmode=verify-full")), "{lines:?}");
-        assert!(!service.said().contains("hunter2"), "{}", service.said());
+        assert!(!service.stderr().contains("hunter2"), "{}", service.stderr());
     }
 }
 
@@ -66,6 +66,6 @@ fn secret_file_readable_by_everyone_is_warned_about_once() {
         let service = Service::start_in(folder.path(), &[("SECRET_KEY_FILE", "key")]);
         let lines = lines_with(&service, "everybody on the machine can use the secret in key");
         assert_eq!(lines.len(), usize::from(is_warned), "{mode:o}: {lines:?}");
-        assert!(!service.said().contains(KEY), "{}", service.said());
+        assert!(!service.stderr().contains(KEY), "{}", service.stderr());
     }
 }

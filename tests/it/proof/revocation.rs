@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::proof::dice::Dice;
 use crate::proof::effort::Effort;
-use crate::support::{Answer, Engine, PASSWORD, Persona, Setup, TestApp};
+use crate::support::{Answer, Engine, PASSWORD, Setup, TestApp, TestCaller};
 
 /// Clients that send with the token that is to be ended.
 const CLIENTS: u64 = 8;
@@ -53,7 +53,7 @@ async fn run(engine: Engine, mut effort: Effort) {
         let way = WAYS[usize::try_from(round).unwrap() % WAYS.len()];
         let name = format!("user{round}");
         let caller = app.signed_in(&name).await;
-        let lasting = app.stay_signed_in(&format!("{name}@example.com")).await;
+        let lasting = app.start_session(&format!("{name}@example.com")).await;
         let shared = Arc::new(Shared {
             refresh_token: lasting["refresh_token"].as_str().unwrap().to_owned(),
             token: caller.token.clone().unwrap(),
@@ -85,7 +85,7 @@ async fn run(engine: Engine, mut effort: Effort) {
     effort.report("requests after, each refused", refused);
 }
 
-async fn end(app: &TestApp, caller: &Persona<'_>, name: &str, way: Way) {
+async fn end(app: &TestApp, caller: &TestCaller<'_>, name: &str, way: Way) {
     match way {
         Way::Logout => {
             caller.post("/logout", &json!({})).await.expect(204);

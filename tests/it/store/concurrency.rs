@@ -10,7 +10,7 @@ use post_api::domain::vote::VoteOutcome;
 use post_api::store::{ChangePost, CreateUser, DeleteUser, StoreError};
 
 use super::stores::{FreshStore, assert_gone, content, email, hash, new_user, noon, vote};
-use crate::support::{at_once, begin_and_drop};
+use crate::support::{poll_once, run_concurrently};
 
 const MANY: usize = 50;
 
@@ -19,7 +19,7 @@ pub async fn one_of_many_accounts_for_an_address_is_made(store: &FreshStore) {
         let password_hash = hash(&number.to_string());
         store.create_user(NewUser { password_hash, ..new_user("ada") })
     };
-    let outcomes = at_once((0..MANY).map(sign_up)).await;
+    let outcomes = run_concurrently((0..MANY).map(sign_up)).await;
     let mut made = Vec::new();
     for (number, outcome) in outcomes.into_iter().enumerate() {
         if let CreateUser::Created(user) = outcome.unwrap() {
@@ -33,7 +33,7 @@ pub async fn one_of_many_accounts_for_an_address_is_made(store: &FreshStore) {
 pub async fn one_of_many_equal_votes_is_added(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
-    let outcomes = at_once((0..MANY).map(|_| store.vote(ada, post, 1))).await;
+    let outcomes = run_concurrently((0..MANY).map(|_| store.vote(ada, post, 1))).await;
     assert_eq!(count_of(&outcomes, VoteOutcome::Added), 1);
     assert_eq!(count_of(&outcomes, VoteOutcome::AlreadyCast), MANY - 1);
     assert_eq!(store.count(ada, post).await, 1);
@@ -43,7 +43,7 @@ pub async fn opposite_votes_leave_one(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
     let directions = [1, -1, 0, 1, -1];
-    at_once((0..MANY).map(|number| store.vote(ada, post, directions[number % 5]))).await;
+    run_concurrently((0..MANY).map(|number| store.vote(ada, post, directions[number % 5]))).await;
     let count = store.count(ada, post).await;
     let expected = if count == 0 { VoteOutcome::NotCast } else { VoteOutcome::Withdrawn };
     assert!((-1..=1).contains(&count), "{count}");
@@ -56,15 +56,15 @@ pub async fn votes_of_many_add_up(store: &FreshStore) {
     let posts = [store.write(ada, "first").await.id, store.write(ada, "second").await.id];
     let voters = sign_up_many(store).await;
     let ballots = voters.iter().flat_map(|voter| posts.map(|post| (*voter, post)));
-    let outcomes = at_once(ballots.map(|(voter, post)| store.vote(voter, post, 1))).await;
+    let outcomes = run_concurrently(ballots.map(|(voter, post)| store.vote(voter, post, 1))).await;
     assert_eq!(count_of(&outcomes, VoteOutcome::Added), 2 * MANY);
     let expected = i64::try_from(MANY).unwrap();
     for post in posts {
         assert_eq!(store.count(ada, post).await, expected);
     }
-    at_once(voters.iter().map(|voter| store.vote(*voter, posts[0], -1))).await;
+    run_concurrently(voters.iter().map(|voter| store.vote(*voter, posts[0], -1))).await;
     assert_eq!(store.count(ada, posts[0]).await, -expected);
-    at_once(voters.iter().map(|voter| store.delete_user(*voter, voter.user_id))).await;
+    run_concurrently(voters.iter().map(|voter| store.delete_user(*voter, voter.user_id))).await;
     for post in posts {
         assert_eq!(store.count(ada, post).await, 0);
     }
@@ -72,7 +72,7 @@ pub async fn votes_of_many_add_up(store: &FreshStore) {
 
 pub async fn posts_of_many_get_numbers_of_their_own(store: &FreshStore) {
     let authors = sign_up_many(store).await;
-    let posts = at_once(authors.iter().map(|author| store.write(*author, "post"))).await;
+    let posts = run_concurrently(authors.iter().map(|author| store.write(*author, "post"))).await;
     let numbers: HashSet<PostId> = posts.iter().map(|post| post.id).collect();
     assert_eq!(numbers.len(), MANY);
     for (author, post) in authors.iter().zip(&posts) {
@@ -132,7 +132,7 @@ pub async fn a_post_and_the_deletion_of_its_account(store: &FreshStore) {
 pub async fn deletions_of_one_post_succeed_once(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
-    let outcomes = at_once((0..MANY).map(|_| store.delete_post(ada, post))).await;
+    let outcomes = run_concurrently((0..MANY).map(|_| store.delete_post(ada, post))).await;
     let deleted = outcomes
         .into_iter()
         .filter(|outcome| matches!(outcome.as_ref().unwrap(), ChangePost::Changed(())))
@@ -142,7 +142,7 @@ pub async fn deletions_of_one_post_succeed_once(store: &FreshStore) {
 
 pub async fn deletions_of_one_account_succeed_once(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    let outcomes = at_once((0..MANY).map(|_| store.delete_user(ada, ada.user_id))).await;
+    let outcomes = run_concurrently((0..MANY).map(|_| store.delete_user(ada, ada.user_id))).await;
     let (deleted, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!(deleted.len(), 1);
     refused.into_iter().for_each(assert_gone);
@@ -151,7 +151,7 @@ pub async fn deletions_of_one_account_succeed_once(store: &FreshStore) {
 /// Among other readers and writers, which give a late read more ways to be late.
 pub async fn a_read_sees_what_was_acknowledged(store: &FreshStore) {
     let authors = sign_up_many(store).await;
-    at_once(authors.iter().map(async |author| {
+    run_concurrently(authors.iter().map(async |author| {
         let post = store.write(*author, "post").await;
         assert_eq!(store.read(*author, post.id).await.unwrap().post, post);
         store.vote(*author, post.id, 1).await;
@@ -171,7 +171,7 @@ pub async fn dropped_votes_happen_whole_or_not_at_all(store: &FreshStore) {
     let post = store.write(ada, "post").await.id;
     let voters = sign_up_many(store).await;
     for voter in &voters {
-        begin_and_drop(store.cast_vote(*voter, vote(post, 1))).await;
+        poll_once(store.cast_vote(*voter, vote(post, 1))).await;
     }
     for voter in &voters {
         let outcome = store.vote(*voter, post, 1).await;
@@ -184,7 +184,7 @@ pub async fn dropped_posts_happen_whole_or_not_at_all(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for number in 0..MANY {
         let new = content(&format!("post {number}"), true);
-        begin_and_drop(store.create_post(ada, new, noon())).await;
+        poll_once(store.create_post(ada, new, noon())).await;
     }
     let whole = store.write(ada, "whole").await;
     let list = store.list_posts(ada, Page::default()).await.unwrap();
@@ -201,7 +201,7 @@ pub async fn dropped_posts_happen_whole_or_not_at_all(store: &FreshStore) {
 pub async fn dropped_accounts_happen_whole_or_not_at_all(store: &FreshStore) {
     let names: Vec<String> = (0..MANY).map(|number| format!("user{number}")).collect();
     for name in &names {
-        begin_and_drop(store.create_user(new_user(name))).await;
+        poll_once(store.create_user(new_user(name))).await;
     }
     for name in &names {
         store.create_user(new_user(name)).await.unwrap();
@@ -217,7 +217,7 @@ pub async fn dropped_deletions_happen_whole_or_not_at_all(store: &FreshStore) {
     for caller in &callers {
         store.vote(*caller, post, 1).await;
         store.write(*caller, "theirs").await;
-        begin_and_drop(store.delete_user(*caller, caller.user_id)).await;
+        poll_once(store.delete_user(*caller, caller.user_id)).await;
     }
     for caller in &callers {
         match store.delete_user(*caller, caller.user_id).await {
@@ -231,7 +231,7 @@ pub async fn dropped_deletions_happen_whole_or_not_at_all(store: &FreshStore) {
 
 async fn sign_up_many(store: &FreshStore) -> Vec<Caller> {
     let names: Vec<String> = (0..MANY).map(|number| format!("many{number}")).collect();
-    at_once(names.iter().map(|name| store.sign_up(name))).await
+    run_concurrently(names.iter().map(|name| store.sign_up(name))).await
 }
 
 fn count_of(outcomes: &[VoteOutcome], wanted: VoteOutcome) -> usize {

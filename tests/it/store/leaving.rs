@@ -12,7 +12,7 @@ use post_api::store::Store;
 use post_api::store::postgres::PostgresStore;
 
 use super::stores::{FreshStore, content, email, hash, new_user, noon, search, vote};
-use crate::support::{Cluster, TestDatabase};
+use crate::support::{Cluster, PostgresDatabase};
 
 /// At every point of the work that the store does for it: after none, one, two … turns of its
 /// tasks, until it is done.
@@ -34,7 +34,7 @@ async fn leave_everywhere<F: Future>(begin: impl Fn(usize) -> F) {
     panic!("it does not come to an end");
 }
 
-fn assert_clean(database: &TestDatabase<'_>) {
+fn assert_clean(database: &PostgresDatabase<'_>) {
     let open = database.query(
         "SELECT query FROM pg_stat_activity
           WHERE datname = current_database() AND state LIKE 'idle in transaction%'",

@@ -6,7 +6,7 @@ use std::path::Path;
 use post_api::store::postgres::request_statements;
 use tokio_postgres::types::Type;
 
-use crate::support::{Cluster, TestDatabase};
+use crate::support::{Cluster, PostgresDatabase};
 
 /// Statements about the database itself, not about a table of ours.
 const OF_THE_CATALOG: [&str; 4] =
@@ -14,7 +14,7 @@ const OF_THE_CATALOG: [&str; 4] =
 
 /// The plan of a statement that is made once for all values. What an empty table would be served by
 /// sooner is switched off, as a large one would be: reading all of it, and sorting.
-fn plan(database: &TestDatabase<'_>, sql: &str, parameters: usize, types: &str) -> Vec<String> {
+fn plan(database: &PostgresDatabase<'_>, sql: &str, parameters: usize, types: &str) -> Vec<String> {
     let nulls = vec!["NULL"; parameters].join(", ");
     let execute = if parameters == 0 { "asked".to_owned() } else { format!("asked ({nulls})") };
     let types = if types.is_empty() { String::new() } else { format!(" ({types})") };

@@ -18,7 +18,7 @@ use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use post_api::store::{CreateUser, Result, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::support::{Cluster, TestDatabase};
+use crate::support::{Cluster, PostgresDatabase};
 
 /// What every case's clock shows: 2025-01-31T12:00:00.123456Z.
 pub const NOON: i64 = 1_738_324_800_123_456;
@@ -32,7 +32,7 @@ pub struct FreshStore {
 /// Where it is, and what goes when the case ends.
 enum Place {
     Sqlite(TempDir),
-    Postgres(TestDatabase<'static>),
+    Postgres(PostgresDatabase<'static>),
     Elsewhere,
 }
 

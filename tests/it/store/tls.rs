@@ -45,7 +45,7 @@ impl Place {
              hostssl all ada 127.0.0.1/32 scram-sha-256\n",
         );
         cluster.stop("fast");
-        cluster.go();
+        cluster.start_server();
         Self { cluster, authority, stranger }
     }
 

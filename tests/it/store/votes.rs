@@ -7,7 +7,7 @@ use post_api::domain::vote::VoteOutcome::{
 };
 
 use super::stores::{FreshStore, content, seeing_drafts};
-use crate::support::at_once;
+use crate::support::run_concurrently;
 
 pub async fn votes_are_cast_turned_and_withdrawn(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
@@ -54,7 +54,7 @@ pub async fn of_votes_at_once_the_last_stays(store: &FreshStore) {
         (vec![-1, 1, -1, 1], vec![Added, Changed, Changed, Changed]),
     ] {
         let post = store.write(ada, "post").await.id;
-        let cast = at_once(votes.iter().map(|dir| store.vote(bob, post, *dir))).await;
+        let cast = run_concurrently(votes.iter().map(|dir| store.vote(bob, post, *dir))).await;
         assert_eq!(cast, outcomes, "{votes:?}");
         assert_eq!(store.count(ada, post).await, *votes.last().unwrap(), "{votes:?}");
     }

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::{Answer, Cluster, Persona, TestClock, TestDatabase};
+use super::{Answer, Cluster, PostgresDatabase, TestCaller, TestClock};
 
 /// A password that the rules accept.
 pub const PASSWORD: &str = "plum lantern 83 quay";
@@ -106,7 +106,7 @@ pub struct TestApp {
     routes: AppService,
     keys: fn() -> Keys,
     /// The database goes when the test ends.
-    place: Place,
+    database: TestDatabase,
 }
 
 impl TestApp {
@@ -120,8 +120,8 @@ impl TestApp {
     }
 
     pub async fn set_up(setup: Setup) -> Self {
-        let (store, place) = open_store(setup.engine).await;
-        Self::build(setup, Arc::new(TestClock::default()), store, place)
+        let (store, database) = open_store(setup.engine).await;
+        Self::build(setup, Arc::new(TestClock::default()), store, database)
     }
 
     /// Another of the same kind on the same database, as long as the first lives. Only a server's
@@ -133,18 +133,23 @@ impl TestApp {
     /// The same, set up otherwise.
     pub fn replica_with(&self, setup: Setup) -> Self {
         let clock = Arc::clone(&self.clock);
-        match &self.place {
-            Place::Postgres(database) => {
+        match &self.database {
+            TestDatabase::Postgres(database) => {
                 let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
-                Self::build(setup, clock, store, Place::Elsewhere)
+                Self::build(setup, clock, store, TestDatabase::Shared)
             }
-            Place::Folder(_) | Place::Elsewhere => {
-                Self::build(setup, clock, Arc::clone(&self.store), Place::Elsewhere)
+            TestDatabase::Sqlite(_) | TestDatabase::Shared => {
+                Self::build(setup, clock, Arc::clone(&self.store), TestDatabase::Shared)
             }
         }
     }
 
-    fn build(setup: Setup, clock: Arc<TestClock>, store: Arc<dyn Store>, place: Place) -> Self {
+    fn build(
+        setup: Setup,
+        clock: Arc<TestClock>,
+        store: Arc<dyn Store>,
+        database: TestDatabase,
+    ) -> Self {
         let threads = NonZeroUsize::new(setup.threads).unwrap();
         let app = AppState {
             store: store.clone(),
@@ -159,66 +164,68 @@ impl TestApp {
             large_responses: setup.large_responses,
             root_path: setup.root_path,
         };
-        let shell = MiddlewareConfig {
+        let middleware = MiddlewareConfig {
             origins: setup.origins,
             access_log: false,
             body_memory: setup.body_memory,
             trusted_proxies: setup.trusted_proxies,
         };
         let large_responses = app.large_responses.clone();
-        let routes = with_middleware(api::routes(app, setup.pages), shell, large_responses);
-        Self { clock, store, routes, keys: setup.keys, place }
+        let routes = with_middleware(api::routes(app, setup.pages), middleware, large_responses);
+        Self { clock, store, routes, keys: setup.keys, database }
     }
 
     /// Everything that the database keeps, in whatever form.
-    pub fn kept(&self) -> Vec<u8> {
-        match &self.place {
-            Place::Folder(folder) => {
+    pub fn stored_bytes(&self) -> Vec<u8> {
+        match &self.database {
+            TestDatabase::Sqlite(folder) => {
                 let files = ["posts.db", "posts.db-wal"].map(|file| folder.path().join(file));
                 files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
             }
-            Place::Postgres(database) => database.dump().into_bytes(),
-            Place::Elsewhere => panic!("ask the first one"),
+            TestDatabase::Postgres(database) => database.dump().into_bytes(),
+            TestDatabase::Shared => panic!("ask the first one"),
         }
     }
 
     /// The first two columns of each row, as texts, behind the service's back.
     pub fn query_pairs(&self, sql: &str) -> Vec<(String, String)> {
-        match &self.place {
-            Place::Folder(folder) => {
+        match &self.database {
+            TestDatabase::Sqlite(folder) => {
                 let connection = Connection::open(folder.path().join("posts.db")).unwrap();
                 let mut statement = connection.prepare(sql).unwrap();
                 let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
                 rows.map(Result::unwrap).collect()
             }
-            Place::Postgres(database) => database.query_pairs(sql),
-            Place::Elsewhere => panic!("ask the first one"),
+            TestDatabase::Postgres(database) => database.query_pairs(sql),
+            TestDatabase::Shared => panic!("ask the first one"),
         }
     }
 
     /// Runs this behind the service's back.
     pub fn execute(&self, sql: &str) {
-        match &self.place {
-            Place::Folder(folder) => {
+        match &self.database {
+            TestDatabase::Sqlite(folder) => {
                 let connection = Connection::open(folder.path().join("posts.db")).unwrap();
                 // Its writer may be in the middle of something, on a machine that is busy.
                 connection.busy_timeout(Duration::from_mins(1)).unwrap();
                 connection.pragma_update(None, "foreign_keys", true).unwrap();
                 connection.execute_batch(sql).unwrap();
             }
-            Place::Postgres(database) => database.execute(sql),
-            Place::Elsewhere => panic!("ask the first one"),
+            TestDatabase::Postgres(database) => database.execute(sql),
+            TestDatabase::Shared => panic!("ask the first one"),
         }
     }
 
     /// What an operator has of the same database.
     pub async fn admin(&self) -> Box<dyn SchemaAdmin> {
-        match &self.place {
-            Place::Folder(folder) => Box::new(SqliteAdmin::new(&folder.path().join("posts.db"))),
-            Place::Postgres(database) => {
+        match &self.database {
+            TestDatabase::Sqlite(folder) => {
+                Box::new(SqliteAdmin::new(&folder.path().join("posts.db")))
+            }
+            TestDatabase::Postgres(database) => {
                 Box::new(PostgresAdmin::connect(&database.address()).await.unwrap())
             }
-            Place::Elsewhere => panic!("ask the first one"),
+            TestDatabase::Shared => panic!("ask the first one"),
         }
     }
 
@@ -226,14 +233,14 @@ impl TestApp {
         self.clock.now()
     }
 
-    pub fn anonymous(&self) -> Persona<'_> {
-        Persona::new(self, None, 0)
+    pub fn anonymous(&self) -> TestCaller<'_> {
+        TestCaller::new(self, None, 0)
     }
 
     /// A caller with an account `NAME@example.com` and a token for it.
-    pub async fn signed_in(&self, name: &str) -> Persona<'_> {
+    pub async fn signed_in(&self, name: &str) -> TestCaller<'_> {
         let id = self.sign_up(name).await;
-        Persona::new(self, Some(self.token_for(id)), id)
+        TestCaller::new(self, Some(self.token_for(id)), id)
     }
 
     /// A token as a login would give it now.
@@ -248,7 +255,7 @@ impl TestApp {
     }
 
     /// What a login answers that is asked to last.
-    pub async fn stay_signed_in(&self, email: &str) -> Value {
+    pub async fn start_session(&self, email: &str) -> Value {
         let form = [("username", email), ("password", PASSWORD), ("scope", "offline_access")];
         self.send_form(&form).await.expect(200).json()
     }
@@ -285,8 +292,8 @@ impl TestApp {
     }
 
     /// A caller with this text for a token.
-    pub fn with_token(&self, token: &str) -> Persona<'_> {
-        Persona::new(self, Some(token.to_owned()), 0)
+    pub fn with_token(&self, token: &str) -> TestCaller<'_> {
+        TestCaller::new(self, Some(token.to_owned()), 0)
     }
 
     /// Everything it serves, for a listener.
@@ -314,20 +321,20 @@ impl TestApp {
 }
 
 /// Where a database is.
-enum Place {
-    Folder(TempDir),
-    Postgres(TestDatabase<'static>),
+enum TestDatabase {
+    Sqlite(TempDir),
+    Postgres(PostgresDatabase<'static>),
     /// With the app that this one is a replica of.
-    Elsewhere,
+    Shared,
 }
 
 /// A store with nothing in it.
-async fn open_store(engine: Engine) -> (Arc<dyn Store>, Place) {
+async fn open_store(engine: Engine) -> (Arc<dyn Store>, TestDatabase) {
     match engine {
         Engine::Postgres => {
             let database = Cluster::shared().database();
             let store = PostgresStore::open(&database.address()).unwrap();
-            (Arc::new(store), Place::Postgres(database))
+            (Arc::new(store), TestDatabase::Postgres(database))
         }
         Engine::Sqlite => {
             let folder = TempDir::new().unwrap();
@@ -335,7 +342,7 @@ async fn open_store(engine: Engine) -> (Arc<dyn Store>, Place) {
             let mut admin = SqliteAdmin::new(&path);
             let head = admin.migrations().len();
             migrate(&mut admin, head, TestClock::default().now(), |_| {}).await.unwrap();
-            (Arc::new(SqliteStore::open(&path).unwrap()), Place::Folder(folder))
+            (Arc::new(SqliteStore::open(&path).unwrap()), TestDatabase::Sqlite(folder))
         }
     }
 }

@@ -62,7 +62,7 @@ impl Cluster {
              unix_socket_directories = '{}'\nlogging_collector = off\n{configuration}",
             cluster.folder.display()
         ));
-        cluster.go();
+        cluster.start_server();
         cluster
     }
 
@@ -83,7 +83,7 @@ impl Cluster {
     }
 
     /// Starts it after [`Cluster::stop`].
-    pub fn go(&self) {
+    pub fn start_server(&self) {
         let options = format!("-p {}", self.port);
         self.run("pg_ctl", |command| {
             command.args(["-D", "data", "-w", "-s", "-l", "log", "-o", &options, "start"]);
@@ -130,7 +130,7 @@ impl Cluster {
             command.args(["-R", "-c", "fast", "-X", "stream", "-d", &url, "-D"]).arg(&data);
         });
         standby.configure(&format!("unix_socket_directories = '{}'\n", standby.folder.display()));
-        standby.go();
+        standby.start_server();
         standby
     }
 
@@ -142,17 +142,17 @@ impl Cluster {
     }
 
     /// The database of this name, which came with what the server was copied from.
-    pub fn existing_database(&self, name: &str) -> TestDatabase<'_> {
-        TestDatabase { url: self.url(name), cluster: self, name: name.to_owned(), goes: false }
+    pub fn existing_database(&self, name: &str) -> PostgresDatabase<'_> {
+        PostgresDatabase { url: self.url(name), cluster: self, name: name.to_owned(), goes: false }
     }
 
     /// A database with nothing in it.
-    pub fn empty_database(&self) -> TestDatabase<'_> {
+    pub fn empty_database(&self) -> PostgresDatabase<'_> {
         self.create("")
     }
 
     /// A database at the newest revision.
-    pub fn database(&self) -> TestDatabase<'_> {
+    pub fn database(&self) -> PostgresDatabase<'_> {
         self.template.get_or_init(|| {
             self.execute("postgres", "CREATE DATABASE ready");
             upgrade(&self.url("ready"));
@@ -160,11 +160,11 @@ impl Cluster {
         self.create(" TEMPLATE ready")
     }
 
-    fn create(&self, rest: &str) -> TestDatabase<'_> {
+    fn create(&self, rest: &str) -> PostgresDatabase<'_> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         self.execute("postgres", &format!("CREATE DATABASE {name}{rest}"));
-        TestDatabase { url: self.url(&name), cluster: self, name, goes: true }
+        PostgresDatabase { url: self.url(&name), cluster: self, name, goes: true }
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -199,20 +199,20 @@ impl Cluster {
 }
 
 /// A database that goes when the test ends, if it was made for it.
-pub struct TestDatabase<'a> {
+pub struct PostgresDatabase<'a> {
     cluster: &'a Cluster,
     name: String,
     url: String,
     goes: bool,
 }
 
-impl TestDatabase<'_> {
+impl PostgresDatabase<'_> {
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// Leaves it to its server's end.
-    pub fn leave(mut self) -> String {
+    pub fn keep_at_end(mut self) -> String {
         self.goes = false;
         self.name.clone()
     }
@@ -249,7 +249,7 @@ impl TestDatabase<'_> {
     }
 }
 
-impl Drop for TestDatabase<'_> {
+impl Drop for PostgresDatabase<'_> {
     fn drop(&mut self) {
         if !self.goes {
             return;

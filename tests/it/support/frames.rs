@@ -49,12 +49,12 @@ pub fn field(name: &str, value: &str) -> Vec<u8> {
 }
 
 /// A field that the receiver's table remembers, as the newest.
-pub fn remembered_field(name: &str, value: &str) -> Vec<u8> {
+pub fn indexed_field(name: &str, value: &str) -> Vec<u8> {
     [vec![0x40], text(name), text(value)].concat()
 }
 
 /// The newest field of the receiver's table, in one byte.
-pub const NEWEST_FIELD: u8 = 0b1011_1110;
+pub const NEWEST_INDEXED_FIELD: u8 = 0b1011_1110;
 
 fn text(text: &str) -> Vec<u8> {
     [number(text.len()), text.as_bytes().to_vec()].concat()

@@ -98,16 +98,16 @@ impl Service {
     }
 
     /// What it wrote to standard error until now.
-    pub fn said(&self) -> String {
+    pub fn stderr(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
     /// What it wrote to standard error in its life, which must be over.
-    pub fn last_words(&mut self) -> String {
+    pub fn final_stderr(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
         }
-        self.said()
+        self.stderr()
     }
 
     pub fn path(&self) -> &Path {

@@ -1,6 +1,6 @@
 //! `DELETE /posts/{id}`
 
-use crate::support::{TestApp, at_once};
+use crate::support::{TestApp, run_concurrently};
 
 #[tokio::test]
 async fn deleted_post_disappears_with_its_votes() {
@@ -44,7 +44,7 @@ async fn concurrent_deletions_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/posts/{}", ada.write_post("post").await);
-    let answers = at_once((0..50).map(|_| ada.delete(&path))).await;
+    let answers = run_concurrently((0..50).map(|_| ada.delete(&path))).await;
     let deleted = answers.iter().filter(|answer| answer.status == 204).count();
     let missing = answers.iter().filter(|answer| answer.status == 404).count();
     assert_eq!((deleted, missing), (1, 49));

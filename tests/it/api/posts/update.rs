@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{TestApp, at_once};
+use crate::support::{TestApp, run_concurrently};
 
 #[tokio::test]
 async fn put_replaces_all_three_fields() {
@@ -54,7 +54,7 @@ async fn concurrent_replacements_do_not_mix() {
     let bodies: Vec<_> = (0..20)
         .map(|number| json!({"title": number.to_string(), "content": number.to_string()}))
         .collect();
-    let answers = at_once(bodies.iter().map(|body| ada.put(&path, body))).await;
+    let answers = run_concurrently(bodies.iter().map(|body| ada.put(&path, body))).await;
     for (answer, body) in answers.into_iter().zip(&bodies) {
         assert_eq!(answer.expect(200).json()["title"], body["title"]);
     }

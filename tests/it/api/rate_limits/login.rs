@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     ADA, GUESSER, OWNER, assert_refused, assert_silent, json_request, limited, other, rate,
 };
-use crate::support::{PASSWORD, Setup, TestApp, at_once};
+use crate::support::{PASSWORD, Setup, TestApp, run_concurrently};
 
 const WRONG: &str = "a wrong password";
 
@@ -95,7 +95,7 @@ async fn concurrent_guesses_count_while_in_flight() {
     for _ in 0..5 {
         app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
     }
-    let answers = at_once((0..100).map(|_| app.log_in_from(GUESSER, ADA, WRONG))).await;
+    let answers = run_concurrently((0..100).map(|_| app.log_in_from(GUESSER, ADA, WRONG))).await;
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!((count(403), count(429)), (5, 95));
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);

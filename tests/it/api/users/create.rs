@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, Setup, TestApp, at_once};
+use crate::support::{PASSWORD, Setup, TestApp, run_concurrently};
 
 fn account(email: &str) -> Value {
     json!({"email": email, "password": PASSWORD})
@@ -49,7 +49,7 @@ async fn concurrent_sign_ups_with_one_email_succeed_once() {
     let app = TestApp::set_up(Setup { threads: 7, ..Setup::default() }).await;
     let anonymous = app.anonymous();
     let body = account("ada@example.com");
-    let answers = at_once((0..100).map(|_| anonymous.post("/users", &body))).await;
+    let answers = run_concurrently((0..100).map(|_| anonymous.post("/users", &body))).await;
     let made = answers.iter().filter(|answer| answer.status == 201).count();
     let taken = answers.iter().filter(|answer| answer.status == 409).count();
     assert_eq!((made, taken), (1, 99));

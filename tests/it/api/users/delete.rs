@@ -1,6 +1,6 @@
 //! `DELETE /users/{id}`
 
-use crate::support::{PASSWORD, TestApp, at_once};
+use crate::support::{PASSWORD, TestApp, run_concurrently};
 
 #[tokio::test]
 async fn deleted_account_disappears_with_posts_and_votes() {
@@ -47,7 +47,7 @@ async fn concurrent_deletions_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/users/{}", ada.id);
-    let answers = at_once((0..20).map(|_| ada.delete(&path))).await;
+    let answers = run_concurrently((0..20).map(|_| ada.delete(&path))).await;
     let deleted = answers.iter().filter(|answer| answer.status == 204).count();
     let gone = answers.iter().filter(|answer| answer.status == 401).count();
     assert_eq!((deleted, gone), (1, 19));

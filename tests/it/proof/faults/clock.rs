@@ -172,7 +172,7 @@ fn assert_made_since(before: Timestamp, clock: &WallClock, thing: &Value, seed: 
 
 /// No fault of its own, and nothing that took as long as the clock was set.
 fn assert_healthy(service: &mut Service, seed: &str) {
-    let said = service.last_words();
+    let said = service.final_stderr();
     let lines = said.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
     let mut requests = 0;
     for line in lines {
@@ -230,7 +230,7 @@ fn set_the_clock<'a>(
                 settings_of_the_clock += 1;
             }
         });
-        assert!(service.wait().success(), "{seed}: {}", service.last_words());
+        assert!(service.wait().success(), "{seed}: {}", service.final_stderr());
         assert_healthy(&mut service, &seed);
         let mut service = clock.start(folder.path(), settings);
         settle(&mut ledgers, stored().as_ref(), &service, &seed);

@@ -52,7 +52,7 @@ fn what_was_acknowledged_survives_a_crash_of_postgresql_and_of_the_service() {
             run_round(&address, &mut ledgers, acknowledgements, || cluster.stop("immediate"));
             assert_eq!(service.get("/livez").status, 200, "{seed}");
             assert_eq!(service.get("/readyz").status, 503, "{seed}");
-            cluster.go();
+            cluster.start_server();
         }
         settle(&mut ledgers, &database, &service, &seed);
     }

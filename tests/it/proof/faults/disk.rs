@@ -100,7 +100,7 @@ fn fill_again_and_again(ledgers: &mut [Ledger], effort: &mut Effort, dice: &mut 
         settle(ledgers, &stored, &service, &seed);
         std::fs::remove_file(&ballast).unwrap();
         let answer = sign_up(&format!("newcomer{}", effort.rounds()));
-        assert_eq!(answer.status, 201, "{seed}: {}", service.said());
+        assert_eq!(answer.status, 201, "{seed}: {}", service.stderr());
     }
     false
 }

@@ -19,7 +19,7 @@ fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
     let mut ledgers = ledgers(16, &mut dice);
     let folder = TempDir::new().unwrap();
     let mut primary = Cluster::start("wal_level = replica\n");
-    let name = primary.database().leave();
+    let name = primary.database().keep_at_end();
     while effort.next_round().is_some() {
         // What the standby has lags behind, so that a commit that does not wait for it is lost.
         let proxy = Proxy::before(primary.port());

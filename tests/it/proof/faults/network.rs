@@ -8,7 +8,7 @@ use super::stored::{File, Stored};
 use super::{KEY, ledgers, report, run_round, settle, wait_until};
 use crate::proof::dice::Dice;
 use crate::proof::effort::Effort;
-use crate::support::{Cluster, Service, TestDatabase};
+use crate::support::{Cluster, PostgresDatabase, Service};
 
 /// How a round ends.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ enum End {
 }
 
 /// Nothing is left that the database may still do for a client that is gone.
-fn wait_for_the_last_session(database: &TestDatabase<'_>) {
+fn wait_for_the_last_session(database: &PostgresDatabase<'_>) {
     const OTHERS: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
         AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     wait_until("the sessions end", || database.query(OTHERS).is_empty());
@@ -102,7 +102,7 @@ fn cut_clients_off<'a>(
         let acknowledgements = 16 + dice.below(300);
         run_round(proxy.address(), &mut ledgers, acknowledgements, || proxy.cut());
         service.terminate();
-        assert!(service.wait().success(), "{}", service.last_words());
+        assert!(service.wait().success(), "{}", service.final_stderr());
         let service = Service::start_in(folder.path(), settings);
         settle(&mut ledgers, stored().as_ref(), &service, &effort.name_round());
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::support::TestDatabase;
+use crate::support::PostgresDatabase;
 
 pub(super) trait Stored {
     /// The first two columns of each row, as texts.
@@ -49,7 +49,7 @@ impl Stored for File {
     }
 }
 
-impl Stored for TestDatabase<'_> {
+impl Stored for PostgresDatabase<'_> {
     fn rows(&self, sql: &str) -> Vec<(String, String)> {
         self.query_pairs(sql)
     }

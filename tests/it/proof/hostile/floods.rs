@@ -11,7 +11,7 @@ use super::beside::{Beside, Resident, login_request};
 use super::memory::Watch;
 use crate::proof::effort::Effort;
 use crate::support::frames::{
-    END_HEADERS, END_STREAM, Kind, NEWEST_FIELD, PREFACE, field, frame, remembered_field,
+    END_HEADERS, END_STREAM, Kind, NEWEST_INDEXED_FIELD, PREFACE, field, frame, indexed_field,
     request_fields,
 };
 use crate::support::{PASSWORD, Service};
@@ -104,11 +104,11 @@ fn chatter() -> Vec<Flood> {
 
 /// Heads that are small on the way and large when they are read.
 fn bombs() -> Vec<Flood> {
-    let remembered = remembered_field("a", &"b".repeat(4000));
+    let remembered = indexed_field("a", &"b".repeat(4000));
     let bomb = move |time: u32| {
         let mut fields = request_fields("GET", "/livez");
         fields.extend(&remembered);
-        fields.extend([NEWEST_FIELD; 8000]);
+        fields.extend([NEWEST_INDEXED_FIELD; 8000]);
         frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * time + 1, &fields)
     };
     let sizes = |time: u32| {

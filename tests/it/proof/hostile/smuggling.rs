@@ -12,7 +12,7 @@ use super::front::{Door, Front, Passed};
 use super::memory::Watch;
 use crate::proof::dice::Dice;
 use crate::proof::effort::Effort;
-use crate::support::{AMBIGUOUS, LENGTH_BESIDE_ENCODING, NO_CHUNKS, Service};
+use crate::support::{AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING, Service};
 
 const IN_CHUNKS: &str = "transfer-encoding: chunked\r\n\r\n";
 
@@ -84,9 +84,10 @@ fn cases() -> Vec<Case> {
     let login = "POST /login";
     let one =
         |framing: &str, is_followed| Case { line: login, framing: framing.into(), is_followed };
-    let mut cases: Vec<Case> = AMBIGUOUS.iter().map(|framing| one(framing, false)).collect();
-    cases.extend(LENGTH_BESIDE_ENCODING.iter().map(|framing| one(framing, false)));
-    cases.extend(NO_CHUNKS.iter().map(|chunk| one(&format!("{IN_CHUNKS}{chunk}"), false)));
+    let mut cases: Vec<Case> =
+        AMBIGUOUS_FRAMING.iter().map(|framing| one(framing, false)).collect();
+    cases.extend(LENGTH_AND_ENCODING.iter().map(|framing| one(framing, false)));
+    cases.extend(INVALID_CHUNKS.iter().map(|chunk| one(&format!("{IN_CHUNKS}{chunk}"), false)));
     cases.extend(ODD.iter().map(|framing| one(framing, false)));
     cases.extend(FOLLOWED.iter().map(|framing| one(framing, true)));
     for line in ["POST /posts", "GET /livez", "POST /livez", "PUT /nowhere", "DELETE /users/me"] {
@@ -153,7 +154,7 @@ fn attack(case: &Case, id: &str, hidden: &str) -> String {
 
 /// What the service says that it was asked, by the ids that its clients gave.
 fn asked(service: &Service) -> Vec<Passed> {
-    let said = service.said();
+    let said = service.stderr();
     let events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
     events
@@ -165,7 +166,7 @@ fn asked(service: &Service) -> Vec<Passed> {
 #[track_caller]
 fn wait_until_asked(service: &Service, id: &str) {
     for _ in 0..3000 {
-        if service.said().contains(id) {
+        if service.stderr().contains(id) {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -12,7 +12,7 @@ use super::callers::Caller;
 use super::table::Target;
 use crate::api::operations::Operation;
 use crate::support::{
-    Answer, Engine, Persona, Setup, TestApp, forge, forge_text, forge_with, forge_with_sha512,
+    Answer, Engine, Setup, TestApp, TestCaller, forge, forge_text, forge_with, forge_with_sha512,
 };
 
 /// Seconds since 1970 at which every test's clock begins.
@@ -80,8 +80,8 @@ impl World {
         gone.delete("/users/me").await.expect(204);
         owner.post("/logout", &json!({})).await.expect(204);
         let (owner, other, deleted) = (owner.id, other.id, gone.id);
-        let (owner_token, owners_session) = stay_signed_in(&app, "owner").await;
-        let (_, others_session) = stay_signed_in(&app, "other").await;
+        let (owner_token, owners_session) = start_session(&app, "owner").await;
+        let (_, others_session) = start_session(&app, "other").await;
         let rows = RefCell::new(rows(&app));
         Self {
             app,
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    pub(super) fn caller(&self, caller: Caller) -> Persona<'_> {
+    pub(super) fn caller(&self, caller: Caller) -> TestCaller<'_> {
         self.token(caller).map_or_else(|| self.app.anonymous(), |token| self.app.with_token(&token))
     }
 
@@ -213,8 +213,8 @@ impl World {
 }
 
 /// A sign-in that lasts: its token and its number.
-async fn stay_signed_in(app: &TestApp, name: &str) -> (String, i64) {
-    let login = app.stay_signed_in(&format!("{name}@example.com")).await;
+async fn start_session(app: &TestApp, name: &str) -> (String, i64) {
+    let login = app.start_session(&format!("{name}@example.com")).await;
     let token = login["access_token"].as_str().unwrap().to_owned();
     let sessions = app.with_token(&token).get("/users/me/sessions").await.expect(200).json();
     (token, sessions[0]["id"].as_i64().unwrap())

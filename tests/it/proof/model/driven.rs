@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::plain::{Mode, Model};
 use super::policy_of;
 use super::step::{By, Draft, Page, Step};
-use crate::support::{Answer, Engine, Persona, Setup, TestApp};
+use crate::support::{Answer, Engine, Setup, TestApp, TestCaller};
 
 /// A number that no store has given: that of whatever the model never made.
 const NEVER: i64 = 4_711_000;
@@ -90,7 +90,7 @@ struct Driven {
 impl Driven {
     async fn take<M: Mode>(&self, step: &Step, model: &Model<M>) -> Answer {
         let nobody = self.app.anonymous();
-        let by = |by: &By| self.persona(*by, model);
+        let by = |by: &By| self.caller(*by, model);
         match step {
             Step::SignUp { email, password } => {
                 nobody.post("/users", &json!({"email": email, "password": password})).await
@@ -118,7 +118,7 @@ impl Driven {
         }
     }
 
-    fn persona<M: Mode>(&self, by: By, model: &Model<M>) -> Persona<'_> {
+    fn caller<M: Mode>(&self, by: By, model: &Model<M>) -> TestCaller<'_> {
         match by {
             By::Nobody => self.app.anonymous(),
             By::Garbage => self.app.with_token("garbage"),

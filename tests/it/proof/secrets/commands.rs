@@ -223,7 +223,7 @@ fn a_key_that_the_service_made_is_not_told() {
     service.get("/readyz").expect(200);
     service.terminate();
     assert!(service.wait().success());
-    canaries.assert_hidden("the log", service.last_words(), "a key that was made");
+    canaries.assert_hidden("the log", service.final_stderr(), "a key that was made");
     for arguments in ["settings", "db current", "db verify", "secret rotate"] {
         let mut command = Service::command(service.path());
         command.args(arguments.split(' ')).env("LOG_LEVEL", "trace");

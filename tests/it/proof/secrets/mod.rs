@@ -245,7 +245,7 @@ fn tell_nothing(mut effort: Effort, engine: Engine, format: &str) {
         service.terminate();
         assert!(service.wait().success());
 
-        let said = service.last_words();
+        let said = service.final_stderr();
         for text in ["/a-path-that-is-logged", "TRACE", "request failed", DAMAGED, NOT_UPGRADED] {
             assert!(said.contains(text), "{name}: no {text} in {}", excerpt(&said));
         }

@@ -130,7 +130,7 @@ impl Place {
     pub(super) fn end(&self, failure: Failure, service: &Service) {
         match failure {
             Failure::NoTable => self.execute("ALTER TABLE hidden RENAME TO users"),
-            Failure::NoServer => self.server.as_ref().unwrap().cluster.go(),
+            Failure::NoServer => self.server.as_ref().unwrap().cluster.start_server(),
             Failure::RefusedRow => self.execute(match self.server {
                 None => "DROP TRIGGER none; DROP TRIGGER no_other",
                 Some(_) => "ALTER TABLE users DROP CONSTRAINT none",
@@ -142,7 +142,7 @@ impl Place {
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        panic!("the service is not ready after {failure:?}: {}", service.said());
+        panic!("the service is not ready after {failure:?}: {}", service.stderr());
     }
 
     /// Whatever the statements were that failed, their values are not in PostgreSQL's own log as it is
@@ -186,8 +186,8 @@ impl Server {
         cluster.execute("postgres", &role);
         cluster.stop("fast");
         cluster.write("data/pg_hba.conf", ACCESS);
-        cluster.go();
-        let name = cluster.database().leave();
+        cluster.start_server();
+        let name = cluster.database().keep_at_end();
         Self { cluster, name }
     }
 

@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, Persona, Setup, TestApp, longer_and_longer, within_turns};
+use crate::support::{
+    Answer, PASSWORD, Setup, TestApp, TestCaller, growing_poll_limits, poll_at_most,
+};
 
 const ADA: &str = "ada@example.com";
 
 /// Returns the events, newest first, once there are `count` of them. The service stores events of
 /// rejected requests after the response.
-async fn events(caller: &Persona<'_>, count: usize) -> Vec<String> {
+async fn events(caller: &TestCaller<'_>, count: usize) -> Vec<String> {
     let kept = || async { caller.get("/users/me/events").await.expect(200).json() };
     let mut events = kept().await;
     while events.as_array().unwrap().len() < count {
@@ -44,13 +46,13 @@ async fn account_actions_are_recorded_as_events() {
     ada.delete(&format!("/users/{}", bob.id)).await.expect(403);
     assert_eq!(events(&ada, 7).await[..2], ["ownership_refused", "ownership_refused"]);
 
-    let lasting = app.stay_signed_in(ADA).await;
+    let lasting = app.start_session(ADA).await;
     let refresh = lasting["refresh_token"].as_str().unwrap();
     app.refresh(refresh).await.expect(200);
     app.clock.advance(11);
     app.refresh(refresh).await.expect(400);
     assert_eq!(events(&ada, 9).await[..2], ["refresh_token_reused", "logged_in"]);
-    app.stay_signed_in(ADA).await;
+    app.start_session(ADA).await;
     ada.delete("/users/me/sessions").await.expect(204);
     assert_eq!(events(&ada, 11).await[0], "session_ended");
 
@@ -99,10 +101,10 @@ async fn login_whose_event_cannot_be_stored_succeeds() {
 async fn action_of_disconnected_client_is_recorded() {
     let app = TestApp::start().await;
     let mut callers = Vec::new();
-    for turns in longer_and_longer() {
+    for turns in growing_poll_limits() {
         let name = format!("user{turns}");
         let caller = app.signed_in(&name).await;
-        let is_answered = within_turns(turns, caller.post("/logout", &json!({}))).await.is_some();
+        let is_answered = poll_at_most(turns, caller.post("/logout", &json!({}))).await.is_some();
         callers.push((name, caller));
         if is_answered {
             break;

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FORM, PASSWORD, TestApp, at_once, longer_and_longer, within_turns};
+use crate::support::{
+    Answer, FORM, PASSWORD, TestApp, growing_poll_limits, poll_at_most, run_concurrently,
+};
 
 const EMAIL: &str = "ada@example.com";
 
@@ -56,7 +58,7 @@ async fn login_with_offline_access_returns_a_refresh_token() {
 async fn session_outlives_its_access_tokens() {
     let app = TestApp::start().await;
     let id = app.sign_up("ada").await;
-    let mut login = app.stay_signed_in(EMAIL).await;
+    let mut login = app.start_session(EMAIL).await;
     for _ in 0..3 {
         app.clock.advance(3600);
         let expired = app.with_token(text(&login, "access_token"));
@@ -76,9 +78,9 @@ async fn session_outlives_its_access_tokens() {
 async fn concurrent_refreshes_return_the_same_successor() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(EMAIL).await;
+    let login = app.start_session(EMAIL).await;
     let token = text(&login, "refresh_token");
-    let answers = at_once((0..8).map(|_| app.refresh(token))).await;
+    let answers = run_concurrently((0..8).map(|_| app.refresh(token))).await;
     let mut tokens: Vec<String> = answers.iter().map(refresh_token).collect();
     app.clock.advance(9);
     tokens.push(refresh_token(&app.refresh(token).await.expect(200)));
@@ -97,7 +99,7 @@ async fn concurrent_refreshes_return_the_same_successor() {
 async fn refresh_interrupted_by_server_error_can_be_retried() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(EMAIL).await;
+    let login = app.start_session(EMAIL).await;
     let token = text(&login, "refresh_token");
     let next = refresh_token(&app.refresh(token).await.expect(200));
     for _ in 0..2 {
@@ -118,7 +120,7 @@ async fn refresh_interrupted_by_server_error_can_be_retried() {
 async fn interrupted_refresh_with_altered_token_extends_no_retry() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(EMAIL).await;
+    let login = app.start_session(EMAIL).await;
     let token = text(&login, "refresh_token");
     app.refresh(token).await.expect(200);
     app.execute("ALTER TABLE sessions RENAME TO lost");
@@ -134,12 +136,12 @@ async fn interrupted_refresh_with_altered_token_extends_no_retry() {
 async fn refresh_of_disconnected_client_extends_no_retry() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    for turns in longer_and_longer() {
-        let login = app.stay_signed_in(EMAIL).await;
+    for turns in growing_poll_limits() {
+        let login = app.start_session(EMAIL).await;
         let token = text(&login, "refresh_token");
         app.refresh(token).await.expect(200);
         app.clock.advance(9);
-        if within_turns(turns, app.refresh(token)).await.is_some() {
+        if poll_at_most(turns, app.refresh(token)).await.is_some() {
             return;
         }
         app.clock.advance(2);
@@ -152,8 +154,8 @@ async fn refresh_of_disconnected_client_extends_no_retry() {
 async fn reused_refresh_token_revokes_the_session() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let other = app.stay_signed_in(EMAIL).await;
-    let login = app.stay_signed_in(EMAIL).await;
+    let other = app.start_session(EMAIL).await;
+    let login = app.start_session(EMAIL).await;
     let stolen = text(&login, "refresh_token");
     let thief = refresh_token(&app.refresh(stolen).await.expect(200));
     app.clock.advance(11);
@@ -169,7 +171,7 @@ async fn token_revocation_revokes_all_sessions() {
     for (number, way) in ["logout", "password", "email", "deletion"].into_iter().enumerate() {
         let name = format!("user{number}");
         app.sign_up(&name).await;
-        let login = app.stay_signed_in(&format!("{name}@example.com")).await;
+        let login = app.start_session(&format!("{name}@example.com")).await;
         let caller = app.with_token(text(&login, "access_token"));
         match way {
             "logout" => caller.post("/logout", &json!({})).await.expect(204),
@@ -186,9 +188,9 @@ async fn sessions_are_listed_and_revoked_only_by_their_owner() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     assert_eq!(ada.get("/users/me/sessions").await.expect(200).json(), json!([]));
-    let first = app.stay_signed_in(EMAIL).await;
+    let first = app.start_session(EMAIL).await;
     app.clock.advance(1);
-    let second = app.stay_signed_in(EMAIL).await;
+    let second = app.start_session(EMAIL).await;
     let listed = ada.get("/users/me/sessions").await.expect(200);
     assert!(!listed.text().contains("hash") && !listed.text().contains("salt"));
     let listed = listed.json();
@@ -240,7 +242,7 @@ async fn session_shows_the_user_agent_of_its_login() {
 async fn invalid_refresh_token_is_rejected() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(EMAIL).await;
+    let login = app.start_session(EMAIL).await;
     let good = text(&login, "refresh_token");
     let access = text(&login, "access_token");
     for token in ["x", &good[1..], &format!("{good}AAAA"), access, &"A".repeat(75), "\0"] {
@@ -259,13 +261,13 @@ async fn invalid_refresh_token_is_rejected() {
 async fn refresh_tokens_are_not_stored() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    let login = app.stay_signed_in(EMAIL).await;
+    let login = app.start_session(EMAIL).await;
     let next = app.refresh(text(&login, "refresh_token")).await.expect(200);
     for token in [text(&login, "refresh_token"), &refresh_token(&next)] {
         let bytes =
             base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, token)
                 .unwrap();
-        let kept = app.kept();
+        let kept = app.stored_bytes();
         for part in [&bytes[8..24], &bytes[24..], token.as_bytes()] {
             let hex: String =
                 part.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();

@@ -7,7 +7,7 @@ use post_api::store::postgres::{Address, PostgresAdmin};
 use tokio_postgres::{Client, NoTls};
 
 use super::super::super::stores::noon;
-use crate::support::{Cluster, TestDatabase};
+use crate::support::{Cluster, PostgresDatabase};
 
 /// What the reference itself made and filled: 5 users, 40 posts, 100 votes.
 const REFERENCE: &str = include_str!("../../../data/reference.sql");
@@ -16,7 +16,7 @@ const REFERENCE: &str = include_str!("../../../data/reference.sql");
 pub struct Database {
     pub url: String,
     /// What goes with the last of its handles.
-    place: Arc<TestDatabase<'static>>,
+    place: Arc<PostgresDatabase<'static>>,
 }
 
 impl Database {

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::{Answer, PASSWORD, TestApp};
 
 /// A caller, with or without a token.
-pub struct Persona<'a> {
+pub struct TestCaller<'a> {
     app: &'a TestApp,
     pub token: Option<String>,
     /// The account's number; 0 for nobody.
     pub id: i64,
 }
 
-impl<'a> Persona<'a> {
+impl<'a> TestCaller<'a> {
     pub(super) fn new(app: &'a TestApp, token: Option<String>, id: i64) -> Self {
         Self { app, token, id }
     }

@@ -2,7 +2,7 @@
 //! lines of a request, up to where an attacker hides another.
 
 /// One reader may see a length or an encoding where the other sees none.
-pub const AMBIGUOUS: [&str; 18] = [
+pub const AMBIGUOUS_FRAMING: [&str; 18] = [
     "content-length: 5\r\ncontent-length: 6\r\n\r\n12345",
     "content-length: +5\r\n\r\n12345",
     "content-length: -1\r\n\r\n",
@@ -24,14 +24,14 @@ pub const AMBIGUOUS: [&str; 18] = [
 ];
 
 /// Both, of which only one can be right.
-pub const LENGTH_BESIDE_ENCODING: [&str; 3] = [
+pub const LENGTH_AND_ENCODING: [&str; 3] = [
     "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
     "transfer-encoding: chunked\r\ncontent-length: 64\r\n\r\n0\r\n\r\n",
 ];
 
 /// What follows the head of a body in chunks, and is none.
-pub const NO_CHUNKS: [&str; 8] = [
+pub const INVALID_CHUNKS: [&str; 8] = [
     "5\r\n12345",
     "z\r\n12345\r\n0\r\n\r\n",
     "-1\r\n12345\r\n0\r\n\r\n",

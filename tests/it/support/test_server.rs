@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::Wire;
 
 /// For routes of a test's own.
-pub fn shell() -> MiddlewareConfig {
+pub fn middleware_config() -> MiddlewareConfig {
     MiddlewareConfig {
         origins: AllowedOrigins::Any,
         access_log: false,
@@ -23,13 +23,13 @@ pub fn shell() -> MiddlewareConfig {
 }
 
 /// Told to end when it goes out of sight.
-pub struct Served {
+pub struct TestServer {
     pub address: SocketAddr,
     end: oneshot::Sender<()>,
     thread: JoinHandle<io::Result<()>>,
 }
 
-impl Served {
+impl TestServer {
     /// On a free port, with a runtime of its own: a test may wait for it without letting go.
     pub fn start(routes: AppService, limits: Limits) -> Self {
         Self::start_within(None, routes, limits)
