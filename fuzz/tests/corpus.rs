@@ -3,16 +3,16 @@
 
 use std::path::Path;
 
-#[path = "../../tests/it/proof"]
+#[path = "../../tests/it/stress"]
 #[expect(dead_code, unreachable_pub, reason = "only the other long tests use the rest")]
-mod proof {
-    pub mod dice;
-    pub mod effort;
+mod stress {
+    pub mod rng;
+    pub mod budget;
 }
 
 use post_api_fuzz::prepare;
-use proof::dice::Dice;
-use proof::effort::Effort;
+use stress::rng::Rng;
+use stress::budget::Budget;
 
 /// Mutated inputs per round.
 const MUTATIONS: usize = 100;
@@ -49,22 +49,22 @@ const DICTIONARY: &[&[u8]] = &[
 ];
 
 fn run_target(part: &'static str, name: &str) {
-    let mut effort = Effort::new(part, 2);
+    let mut budget = Budget::new(part, 2);
     let corpus = corpus(name);
     let mut target = prepare(name);
     for input in &corpus {
         target(input);
     }
     let mut inputs = corpus.len();
-    while let Some(seed) = effort.next_round() {
-        let mut dice = Dice::new(seed);
+    while let Some(seed) = budget.next_round() {
+        let mut rng = Rng::new(seed);
         for _ in 0..MUTATIONS {
-            target(&mutate(&corpus, &mut dice));
+            target(&mutate(&corpus, &mut rng));
         }
         inputs += MUTATIONS;
     }
-    effort.report("inputs of the corpus", corpus.len());
-    effort.report("inputs run", inputs);
+    budget.report("inputs of the corpus", corpus.len());
+    budget.report("inputs run", inputs);
 }
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -77,18 +77,18 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 }
 
 /// Changes an input in one to four places, or joins the start of one and the end of another.
-fn mutate(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    let mut input = dice.pick(corpus).clone();
-    for _ in 0..=dice.below(4) {
-        let start = below(dice, input.len() + 1);
-        let end = start + below(dice, input.len() - start + 1);
-        match dice.below(5) {
+fn mutate(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let mut input = rng.pick(corpus).clone();
+    for _ in 0..=rng.below(4) {
+        let start = below(rng, input.len() + 1);
+        let end = start + below(rng, input.len() - start + 1);
+        match rng.below(5) {
             0 => drop(input.drain(start..end)),
-            1 => drop(input.splice(start..start, dice.pick(DICTIONARY).iter().copied())),
+            1 => drop(input.splice(start..start, rng.pick(DICTIONARY).iter().copied())),
             2 => input.extend_from_within(start..end),
-            3 => drop(input.splice(start.., dice.pick(corpus).iter().copied())),
+            3 => drop(input.splice(start.., rng.pick(corpus).iter().copied())),
             _ => {
-                let random = u8::try_from(dice.below(256)).unwrap();
+                let random = u8::try_from(rng.below(256)).unwrap();
                 if let Some(byte) = input.get_mut(start) {
                     *byte = random;
                 }
@@ -98,8 +98,8 @@ fn mutate(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     input
 }
 
-fn below(dice: &mut Dice, bound: usize) -> usize {
-    usize::try_from(dice.below(u64::try_from(bound).unwrap())).unwrap()
+fn below(rng: &mut Rng, bound: usize) -> usize {
+    usize::try_from(rng.below(u64::try_from(bound).unwrap())).unwrap()
 }
 
 macro_rules! targets {

@@ -28,7 +28,7 @@ mod config;
 mod process;
 
 /// Stress tests: attacks on every guarantee, for a chosen time.
-mod proof;
+mod stress;
 
 /// The commands.
 mod cli;

@@ -7,7 +7,7 @@ use post_api::store::migrate::{POSTGRES, SchemaAdmin as _, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
 use post_api::store::{DeleteUser, Store as _};
 
-use super::stores::{caller, content, email, noon, search, vote};
+use super::fresh_store::{caller, content, email, noon, search, vote};
 use crate::support::Cluster;
 
 const REFERENCE: &str = include_str!("../data/reference.sql");

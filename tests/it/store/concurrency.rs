@@ -9,7 +9,7 @@ use post_api::domain::user::NewUser;
 use post_api::domain::vote::VoteOutcome;
 use post_api::store::{ChangePost, CreateUser, DeleteUser, StoreError};
 
-use super::stores::{FreshStore, assert_gone, content, email, hash, new_user, noon, vote};
+use super::fresh_store::{FreshStore, assert_gone, content, email, hash, new_user, noon, vote};
 use crate::support::{poll_once, run_concurrently};
 
 const MANY: usize = 50;
@@ -193,7 +193,8 @@ pub async fn dropped_posts_happen_whole_or_not_at_all(store: &FreshStore) {
     assert!(list.iter().any(|found| found.post == whole));
     for found in list.iter() {
         assert_eq!((found.post.content.as_str(), found.votes), ("text", 0));
-        let searched = store.titles(ada, super::stores::search(found.post.title.as_str())).await;
+        let searched =
+            store.titles(ada, super::fresh_store::search(found.post.title.as_str())).await;
         assert!(searched.contains(&found.post.title.as_str().to_owned()));
     }
 }

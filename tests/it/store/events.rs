@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use post_api::domain::event::{Event, EventKind, MOST_REFUSALS};
 
-use super::stores::{FreshStore, assert_gone, noon};
+use super::fresh_store::{FreshStore, assert_gone, noon};
 
 /// Told apart by its time.
 fn event(kind: EventKind, number: i64) -> Event {

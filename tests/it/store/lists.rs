@@ -5,7 +5,7 @@ use post_api::domain::page::{PAGE_BYTES, Page, PostScope};
 use post_api::domain::post::PostContent;
 use post_api::store::StoreError;
 
-use super::stores::{FreshStore, content, noon, postgres, search, seeing_drafts, text};
+use super::fresh_store::{FreshStore, content, noon, postgres, search, seeing_drafts, text};
 
 const DRAFTS: Page = Page { limit: None, skip: 0, search: None, scope: PostScope::OwnDrafts };
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use post_api::domain::user::AccountKey;
 
-use super::stores::{FreshStore, noon};
+use super::fresh_store::{FreshStore, noon};
 
 fn hours(hours: i64) -> Timestamp {
     noon() + SignedDuration::from_hours(hours)

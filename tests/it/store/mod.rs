@@ -5,13 +5,13 @@
 //! database.
 
 /// How a store is opened for a case.
-mod stores;
+mod fresh_store;
 
 /// Accounts: sign-up, credentials, deletion.
 mod users;
 
 /// One's own account: another password, another address, and the end of all tokens.
-mod account;
+mod revocation;
 
 /// Sign-ins that last: how they begin, go on and end.
 mod sessions;
@@ -38,7 +38,7 @@ mod votes;
 mod concurrency;
 
 /// Callers that leave PostgreSQL's store at every point where they can.
-mod leaving;
+mod cancellation;
 
 /// What an operator does to a database: up, down, compare, recount.
 mod migrations;
@@ -50,10 +50,10 @@ mod adoption;
 mod postgres_plans;
 
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
-mod tls;
+mod postgres_connections;
 
 /// How SQLite runs the statements of requests: by an index, each of them.
-mod plans;
+mod sqlite_plans;
 
 macro_rules! every_case_on {
     ($store:ident) => {
@@ -72,7 +72,7 @@ macro_rules! every_case_on {
                 a_refused_account_is_a_fault
                 a_caller_without_an_account_is_gone
                 the_store_is_ready;
-            account:
+            revocation:
                 signing_out_ends_every_token
                 another_password_ends_every_token
                 another_address_ends_every_token
@@ -174,7 +174,7 @@ macro_rules! every_case_on {
             $($(
                 #[tokio::test]
                 async fn $case() {
-                    let store = super::stores::$store().await;
+                    let store = super::fresh_store::$store().await;
                     super::$file::$case(&store).await;
                 }
             )+)+

@@ -5,7 +5,7 @@ use post_api::domain::page::Page;
 use post_api::domain::post::{PostContent, PostId};
 use post_api::store::{ChangePost, StoreError};
 
-use super::stores::{FreshStore, content, noon, seeing_drafts, text};
+use super::fresh_store::{FreshStore, content, noon, seeing_drafts, text};
 
 /// Texts that some database, encoding or collation would change.
 const TEXTS: &[&str] = &[

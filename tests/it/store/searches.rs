@@ -4,8 +4,8 @@ use post_api::domain::caller::Caller;
 use post_api::domain::page::{MAX_SEARCH_SKIP, Page, PostScope};
 use post_api::domain::post::PostContent;
 
+use super::fresh_store::{FreshStore, content, noon, postgres, search, text};
 use super::lists::write_numbered;
-use super::stores::{FreshStore, content, noon, postgres, search, text};
 
 pub async fn searches_are_literal(store: &FreshStore) {
     let ada = store.sign_up("ada").await;

@@ -9,7 +9,7 @@ use post_api::domain::session::{
 };
 use post_api::domain::user::TokensValidFrom;
 
-use super::stores::{FreshStore, assert_gone, email, noon};
+use super::fresh_store::{FreshStore, assert_gone, email, noon};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -217,7 +217,7 @@ pub async fn a_session_ends_with_the_tokens_of_its_account(store: &FreshStore) {
     let others = his.rotate(store, [1; 16], noon()).await;
     assert!(matches!(others, RotateSession::Rotated(..)), "{others:?}");
     let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
-    let again = super::stores::with_mark(ada, found.tokens_valid_from);
+    let again = super::fresh_store::with_mark(ada, found.tokens_valid_from);
     assert_eq!(store.list_sessions(again, noon()).await.unwrap(), []);
     let new = begin(store, again, noon()).await;
     let rotated = new.rotate(store, [1; 16], noon()).await;

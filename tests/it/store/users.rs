@@ -8,7 +8,7 @@ use post_api::domain::session::SessionId;
 use post_api::domain::user::{NewUser, UserId};
 use post_api::store::{CreateUser, DeleteUser, Readiness, StoreError};
 
-use super::stores::{
+use super::fresh_store::{
     FreshStore, assert_gone, content, email, hash, new_user, noon, search, seeing_drafts, vote,
 };
 

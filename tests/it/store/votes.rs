@@ -6,7 +6,7 @@ use post_api::domain::vote::VoteOutcome::{
     Added, AlreadyCast, Changed, NoSuchPost, NotCast, Withdrawn,
 };
 
-use super::stores::{FreshStore, content, seeing_drafts};
+use super::fresh_store::{FreshStore, content, seeing_drafts};
 use crate::support::run_concurrently;
 
 pub async fn votes_are_cast_turned_and_withdrawn(store: &FreshStore) {

@@ -18,7 +18,7 @@ use post_api::store::sqlite::SqliteAdmin;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::stores::noon;
+use super::fresh_store::noon;
 
 /// A database file that may not be there yet.
 struct Place {

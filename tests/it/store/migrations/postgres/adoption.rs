@@ -3,7 +3,7 @@
 use post_api::store::migrate::{MigrateError, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin as _};
 
 use super::database::{Database, assert_same};
-use crate::store::stores::noon;
+use crate::store::fresh_store::noon;
 
 /// What the course that the reference descends from makes of the same tables: another revision, hashes
 /// of bcrypt, a telephone number, names of its own.

@@ -6,7 +6,7 @@ use post_api::store::migrate::{MigrateResult, SchemaAdmin as _, Step, migrate};
 use post_api::store::postgres::{Address, PostgresAdmin};
 use tokio_postgres::{Client, NoTls};
 
-use super::super::super::stores::noon;
+use super::super::super::fresh_store::noon;
 use crate::support::{Cluster, PostgresDatabase};
 
 /// What the reference itself made and filled: 5 users, 40 posts, 100 votes.

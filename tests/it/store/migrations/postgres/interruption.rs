@@ -10,7 +10,7 @@ use post_api::store::postgres::{Address, Patience, PostgresAdmin, PostgresStore,
 use post_api::store::{Readiness, Store as _, StoreError};
 
 use super::database::{Database, assert_same};
-use crate::store::stores::noon;
+use crate::store::fresh_store::noon;
 
 /// Asks once, and gives up.
 const NONE: Patience = Patience { others: Duration::ZERO, tables: Duration::ZERO };

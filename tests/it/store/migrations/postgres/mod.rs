@@ -8,7 +8,7 @@ mod database;
 mod adoption;
 
 /// Programs that write with the reference's SQL while the migrations run.
-mod bystanders;
+mod concurrent_writers;
 
 /// Locks that are waited for, and steps that did not come to their end.
 mod interruption;
@@ -26,7 +26,7 @@ use post_api::store::migrate::{
 use tokio_postgres::error::SqlState;
 
 use self::database::{Database, assert_same};
-use super::super::stores::noon;
+use super::super::fresh_store::noon;
 
 /// Two users, two posts and four votes, as any revision with tables can hold them.
 const SAMPLE: &str = "

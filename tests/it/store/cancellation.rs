@@ -1,0 +1,84 @@
+//! Callers that leave a PostgreSQL store at every point where they can: whatever they began is done
+//! whole or not at all, and no connection is left in the middle of something.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use post_api::domain::page::Page;
+use post_api::domain::user::NewUser;
+use post_api::store::Store;
+use post_api::store::postgres::PostgresStore;
+
+use super::fresh_store::{FreshStore, content, email, hash, new_user, noon, search, vote};
+use crate::support::{Cluster, PostgresDatabase};
+
+/// At every point of the work that the store does for it: after none, one, two … turns of its
+/// tasks, until it is done.
+async fn leave_everywhere<F: Future>(begin: impl Fn(usize) -> F) {
+    for turns in 0..10_000 {
+        let mut future = pin!(begin(turns));
+        let mut poll = async || poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+        let mut is_done = poll().await.is_ready();
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        if !is_done {
+            is_done = poll().await.is_ready();
+        }
+        if is_done {
+            return;
+        }
+    }
+    panic!("it does not come to an end");
+}
+
+fn assert_clean(database: &PostgresDatabase<'_>) {
+    let open = database.query(
+        "SELECT query FROM pg_stat_activity
+          WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
+    );
+    assert_eq!(open, [""; 0]);
+    let wrong = database.query(
+        "SELECT id FROM posts
+          WHERE coalesce((SELECT votes FROM vote_counts WHERE post_id = id), 0)
+             <> coalesce((SELECT sum(dir) FROM votes WHERE post_id = id), 0)",
+    );
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[tokio::test]
+async fn whoever_leaves_leaves_nothing_half_done() {
+    let database = Cluster::shared().database();
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&database.address()).unwrap());
+    let store = FreshStore::of(store);
+    let ada = store.sign_up("ada").await;
+    let post = store.write(ada, "a post").await.id;
+
+    leave_everywhere(|turns| store.cast_vote(ada, vote(post, if turns % 2 == 0 { 1 } else { -1 })))
+        .await;
+    leave_everywhere(|_| store.cast_vote(ada, vote(post, 0))).await;
+    leave_everywhere(|turns| store.create_post(ada, content(&turns.to_string(), true), noon()))
+        .await;
+    leave_everywhere(|turns| store.replace_post(ada, post, content(&turns.to_string(), true)))
+        .await;
+    leave_everywhere(|turns| {
+        store.create_user(NewUser { email: email(&format!("u{turns}")), ..new_user("u") })
+    })
+    .await;
+    leave_everywhere(|_| store.upgrade_password_hash(ada.user_id, hash("a hash"), hash("b"))).await;
+    leave_everywhere(|_| store.find_post(ada, post)).await;
+    leave_everywhere(|_| store.find_caller(ada)).await;
+    leave_everywhere(|_| store.list_posts(ada, Page { limit: Some(5), ..Page::default() })).await;
+    leave_everywhere(|_| store.list_posts(ada, search("post"))).await;
+    leave_everywhere(|_| store.find_credentials(email("ada"))).await;
+    assert_clean(&database);
+
+    leave_everywhere(|_| store.delete_post(ada, post)).await;
+    leave_everywhere(|_| store.delete_user(ada, ada.user_id)).await;
+    store.check_ready().await.unwrap();
+    assert_clean(&database);
+    let twice = database.query("SELECT title FROM posts GROUP BY title HAVING count(*) > 1");
+    assert_eq!(twice, [""; 0]);
+}

@@ -1,0 +1,131 @@
+//! How SQLite would run the statements of requests, on a database without statistics: each by an
+//! index, so that its cost does not follow the size of a table, and none by sorting.
+//!
+//! The statements are the store's own constants; a statement that is written elsewhere in the
+//! files that answer requests is found, too.
+
+use std::path::Path;
+
+use post_api::clock::Clock as _;
+use post_api::store::migrate::{SchemaAdmin as _, migrate};
+use post_api::store::sqlite::{SqliteAdmin, request_statements};
+use rusqlite::Connection;
+
+use super::fresh_store::{search, sqlite};
+use crate::support::TestClock;
+
+/// These go through a table or an index in the order they answer in, and whoever runs them stops
+/// early: at the limit, or at the bound of a search. The last goes through the one row that it brings.
+const BOUNDED: &[(&str, &str)] = &[
+    ("LIST_PUBLISHED", "SCAN posts USING INDEX posts_published"),
+    ("LIST_ALL", "SCAN posts"),
+    ("SCAN_PUBLISHED_TITLES", "SCAN posts USING INDEX posts_published"),
+    ("SCAN_ALL_TITLES", "SCAN posts"),
+    ("SEARCH_INDEX", NEWEST_MATCHES_FIRST),
+    ("FIND_CREDENTIALS", "CO-ROUTINE asked"),
+    ("FIND_CREDENTIALS", "SCAN CONSTANT ROW"),
+    ("FIND_CREDENTIALS", "SCAN asked"),
+];
+
+/// The trigrams of a text (`M`), by descending number (128 of the 192).
+const NEWEST_MATCHES_FIRST: &str = "SCAN post_search VIRTUAL TABLE INDEX 192:M1";
+
+#[tokio::test]
+async fn every_request_is_served_by_an_index() {
+    let (_folder, database) = migrated().await;
+    let mut faults = Vec::new();
+    for (name, statement) in request_statements() {
+        for line in plan(&database, statement) {
+            let by_index = line.starts_with("SEARCH ") && !line.contains("AUTOMATIC");
+            let heading = line.contains("SCALAR SUBQUERY ") || line.starts_with("LIST SUBQUERY ");
+            if !(by_index || heading || BOUNDED.contains(&(name, line.as_str()))) {
+                faults.push(format!("{name}: {line}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// A deletion looks for what goes with it.
+#[tokio::test]
+async fn what_a_deletion_cascades_to_is_found_by_an_index() {
+    let (_folder, database) = migrated().await;
+    let mut references = database
+        .prepare(
+            "SELECT tables.name, keys.\"from\"
+               FROM pragma_table_list AS tables, pragma_foreign_key_list(tables.name) AS keys",
+        )
+        .unwrap();
+    let references: Vec<(String, String)> = references
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert!(references.len() >= 4, "{references:?}");
+    for (table, column) in references {
+        let lines = plan(&database, &format!("DELETE FROM {table} WHERE {column} = ?"));
+        assert!(
+            lines.iter().all(|line| line.starts_with("SEARCH ")),
+            "{table}.{column}: {lines:?}"
+        );
+    }
+}
+
+#[test]
+fn no_statement_of_a_request_is_left_out() {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite");
+    for name in [
+        "users.rs",
+        "sessions.rs",
+        "events.rs",
+        "login_failures.rs",
+        "posts.rs",
+        "search.rs",
+        "votes.rs",
+    ] {
+        let mut source = std::fs::read_to_string(files.join(name)).unwrap();
+        source.retain(|character| !character.is_whitespace());
+        for call in ["prepare(", "query_row(\"", "execute(\"", "prepare_cached(\"", "format!(\"SEL"]
+        {
+            assert!(!source.contains(call), "{name} has a statement that is not declared: {call}");
+        }
+        assert!(source.contains("statements!{"), "{name}");
+    }
+}
+
+async fn migrated() -> (tempfile::TempDir, Connection) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("posts.db");
+    let mut admin = SqliteAdmin::new(&path);
+    let head = admin.migrations().len();
+    migrate(&mut admin, head, TestClock::default().now(), |_| {}).await.unwrap();
+    let database = Connection::open(&path).unwrap();
+    (folder, database)
+}
+
+/// The lines of a statement's plan.
+fn plan(database: &Connection, statement: &str) -> Vec<String> {
+    let mut explained = database.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let mut rows = explained.raw_query();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        lines.push(row.get(3).unwrap());
+    }
+    lines
+}
+
+/// Titles that hold the trigrams of a text and not the text are candidates: after a thousand of them a
+/// search gives up, whatever the index has left.
+#[tokio::test]
+async fn a_search_among_many_candidates_in_vain_ends() {
+    let store = sqlite().await;
+    let ada = store.sign_up("ada").await;
+    store.write(ada, "needle abcd").await;
+    for _ in 0..999 {
+        store.write(ada, "abc bcd").await;
+    }
+    assert_eq!(store.titles(ada, search("abcd")).await, ["needle abcd"]);
+    store.write(ada, "abc bcd").await;
+    assert_eq!(store.titles(ada, search("abcd")).await, [""; 0]);
+    assert_eq!(store.titles(ada, search("needle")).await.len(), 1);
+}

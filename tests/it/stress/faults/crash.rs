@@ -1,0 +1,83 @@
+//! `kill -9` in the middle of writes, and crashes of PostgreSQL.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::stored_rows::{File, Stored as _};
+use super::{KEY, ledgers, report, run_round, settle};
+use crate::stress::budget::Budget;
+use crate::stress::rng::Rng;
+use crate::support::{Cluster, Service};
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_and_nothing_is_half_done() {
+    let mut budget = Budget::new("kill -9, embedded", 8);
+    let folder = TempDir::new().unwrap();
+    let mut rng = Rng::new(budget.seed());
+    let mut ledgers = ledgers(4, &mut rng);
+    while budget.next_round().is_some() {
+        let seed = budget.name_round();
+        let mut service = Service::start_in(folder.path(), &[]);
+        let address = service.address().to_owned();
+        run_round(&address, &mut ledgers, rng.below(150), || service.kill());
+        // The service takes up again what it left, and answers as the file says.
+        let service = Service::start_in(folder.path(), &[]);
+        let stored = File::open(&folder.path().join("data/posts.db"));
+        settle(&mut ledgers, &stored, &service, &seed);
+    }
+    report(&budget, &ledgers);
+}
+
+/// In turn PostgreSQL crashes and the service is killed, with 64 clients writing. The server is told
+/// not to wait for its log, which would lose what was acknowledged: the service knows better.
+#[test]
+fn what_was_acknowledged_survives_a_crash_of_postgresql_and_of_the_service() {
+    let mut budget = Budget::new("crash and kill -9, PostgreSQL", 4);
+    let cluster = Cluster::start("synchronous_commit = off\nwal_writer_delay = 10s\n");
+    let database = cluster.database();
+    let mut rng = Rng::new(budget.seed());
+    let mut ledgers = ledgers(64, &mut rng);
+    let folder = TempDir::new().unwrap();
+    let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
+    let mut service = Service::start_in(folder.path(), &settings);
+    while budget.next_round().is_some() {
+        let seed = budget.name_round();
+        let acknowledgements = 64 + rng.below(600);
+        let address = service.address().to_owned();
+        if budget.rounds().is_multiple_of(2) {
+            run_round(&address, &mut ledgers, acknowledgements, || service.kill());
+            service = Service::start_in(folder.path(), &settings);
+        } else {
+            run_round(&address, &mut ledgers, acknowledgements, || cluster.stop("immediate"));
+            assert_eq!(service.get("/livez").status, 200, "{seed}");
+            assert_eq!(service.get("/readyz").status, 503, "{seed}");
+            cluster.start_server();
+        }
+        settle(&mut ledgers, &database, &service, &seed);
+    }
+    report(&budget, &ledgers);
+}
+
+#[test]
+fn a_service_that_is_killed_while_it_starts_can_be_started() {
+    let mut budget = Budget::new("kill -9 at the start, embedded", 8);
+    let mut rng = Rng::new(budget.seed());
+    let folder = TempDir::new().unwrap();
+    while budget.next_round().is_some() {
+        let mut child = Service::command(folder.path())
+            .args(["--port", "0"])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The moment is what is tried here, not something that is waited for.
+        std::thread::sleep(Duration::from_micros(rng.below(60_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let service = Service::start_in(folder.path(), &[]);
+    let seed = budget.name_round();
+    assert_eq!(service.get("/readyz").status, 200, "{seed}");
+    File::open(&folder.path().join("data/posts.db")).check(&seed);
+    budget.report("rounds", budget.rounds());
+}

@@ -1,0 +1,106 @@
+//! A disk that is full, again and again: a file system of its own in memory, with a ballast that
+//! leaves little room. Writes are refused, reads go on, and when there is room again writes go on
+//! too, without a restart.
+//!
+//! The file system is mounted in a namespace of the service's own (`unshare`), so that nobody else
+//! sees it and it goes with the service.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::ledger::Ledger;
+use super::stored_rows::File;
+use super::{ledgers, report, run_round, settle};
+use crate::stress::budget::Budget;
+use crate::stress::rng::Rng;
+use crate::support::{PASSWORD, Service};
+
+fn start_on_a_file_system_of_its_own(folder: &TempDir) -> Service {
+    const SCRIPT: &str = r#"mount -t tmpfs -o size=64M none "$0" && cd "$0" && exec "$1" --port 0"#;
+    let service = Service::command(folder.path());
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT])
+        .arg(folder.path())
+        .arg(service.get_program())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap());
+    for (name, value) in service.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    Service::run(&mut command, folder.path())
+}
+
+/// Fills the file system but for so many bytes.
+fn fill(ballast: &Path, room: u64) {
+    let mut file = OpenOptions::new().create(true).append(true).open(ballast).unwrap();
+    while file.write_all(&[0; 16 * 1024]).is_ok() {}
+    let length = file.metadata().unwrap().len();
+    file.set_len(length.checked_sub(room).unwrap()).unwrap();
+}
+
+/// The database as it is, which nobody writes at the time.
+fn copy(data: &Path) -> (TempDir, File) {
+    let copy = TempDir::new().unwrap();
+    for name in ["posts.db", "posts.db-wal"] {
+        std::fs::copy(data.join(name), copy.path().join(name)).unwrap();
+    }
+    let file = File::open(&copy.path().join("posts.db"));
+    (copy, file)
+}
+
+/// Rounds on one file system: each may write its whole log to the database once more, some 5 MiB.
+const ROUNDS: usize = 8;
+
+#[test]
+fn what_was_acknowledged_survives_a_full_disk() {
+    let mut budget = Budget::new("full disk, embedded", 4);
+    let mut rng = Rng::new(budget.seed());
+    let mut all = Vec::new();
+    loop {
+        let mut ledgers = ledgers(4, &mut rng);
+        let is_over = fill_again_and_again(&mut ledgers, &mut budget, &mut rng);
+        all.append(&mut ledgers);
+        if is_over {
+            break;
+        }
+    }
+    report(&budget, &all);
+}
+
+/// The rounds of one service, and whether they were the last.
+fn fill_again_and_again(ledgers: &mut [Ledger], budget: &mut Budget, rng: &mut Rng) -> bool {
+    let folder = TempDir::new().unwrap();
+    let service = start_on_a_file_system_of_its_own(&folder);
+    let inside = PathBuf::from(format!("/proc/{}/root", service.process_id()));
+    let inside = inside.join(folder.path().strip_prefix("/").unwrap());
+    let ballast = inside.join("ballast");
+    let sign_up = |name: &str| {
+        let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        service.connect().call("POST", "/users", "", Some(&account)).unwrap()
+    };
+    // There may be room for nobody else.
+    sign_up("newcomer").expect(201);
+    for _ in 0..ROUNDS {
+        if budget.next_round().is_none() {
+            return true;
+        }
+        let seed = budget.name_round();
+        fill(&ballast, rng.below(1024 * 1024));
+        // Each writes until it is refused.
+        run_round(service.address(), ledgers, 0, || {});
+        assert_eq!(service.get("/livez").status, 200, "{seed}");
+        assert_eq!(service.get("/users/1").status, 200, "{seed}: reads go on");
+        let (_copy, stored) = copy(&inside.join("data"));
+        settle(ledgers, &stored, &service, &seed);
+        std::fs::remove_file(&ballast).unwrap();
+        let answer = sign_up(&format!("newcomer{}", budget.rounds()));
+        assert_eq!(answer.status, 201, "{seed}: {}", service.stderr());
+    }
+    false
+}

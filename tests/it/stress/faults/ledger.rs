@@ -1,0 +1,309 @@
+//! A client that writes at random, and remembers what it was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::mpsc::Sender;
+
+use serde_json::{Value, json};
+
+use super::stored_rows::Stored;
+use crate::stress::rng::Rng;
+use crate::support::{Answer, PASSWORD, Service, Wire};
+
+/// What was asked for and not answered yet.
+enum Pending {
+    Account(String),
+    Post(String),
+    Vote { post: i64, dir: i64 },
+}
+
+pub(super) struct Ledger {
+    name: String,
+    rng: Rng,
+    /// Of the account that posts and votes, as soon as there is one.
+    token: String,
+    user: i64,
+    accounts: BTreeMap<String, i64>,
+    posts: BTreeMap<i64, String>,
+    votes: BTreeMap<i64, i64>,
+    pending: Option<Pending>,
+    /// Whether the service's clock is set, so that a token may end at any time.
+    tokens_end: bool,
+    renewals: usize,
+    writes: usize,
+    /// Of the writes that got no answer: those that were done, and those that were not.
+    unknown: (usize, usize),
+}
+
+/// Long enough to be torn: it takes several pages.
+fn content_of(title: &str) -> String {
+    title.repeat(600)
+}
+
+impl Ledger {
+    pub(super) fn new(number: usize, rng: Rng) -> Self {
+        Self {
+            name: format!("client{number}"),
+            rng,
+            token: String::new(),
+            user: 0,
+            accounts: BTreeMap::new(),
+            posts: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            pending: None,
+            tokens_end: false,
+            renewals: 0,
+            writes: 0,
+            unknown: (0, 0),
+        }
+    }
+
+    /// Logs in anew before the next write, and from now on takes a 401 for a token that has ended.
+    pub(super) fn drop_token(&mut self) {
+        self.token.clear();
+        self.tokens_end = true;
+    }
+
+    pub(super) fn renewals(&self) -> usize {
+        self.renewals
+    }
+
+    pub(super) fn posts(&self) -> Vec<i64> {
+        self.posts.keys().copied().collect()
+    }
+
+    pub(super) fn accounts(&self) -> usize {
+        self.accounts.len()
+    }
+
+    pub(super) fn writes(&self) -> usize {
+        self.writes
+    }
+
+    pub(super) fn unknown(&self) -> (usize, usize) {
+        self.unknown
+    }
+
+    /// Writes at random until the service is gone, and tells each acknowledgement.
+    pub(super) fn write_until_cut_off(
+        &mut self,
+        address: &str,
+        posts: &[i64],
+        acknowledged: &Sender<()>,
+    ) {
+        let outcome = Wire::try_connect(address).and_then(|mut wire| {
+            loop {
+                self.write(&mut wire, posts)?;
+                self.pending = None;
+                self.writes += 1;
+                // Nobody counts any more once the service is being killed.
+                let _ = acknowledged.send(());
+            }
+        });
+        let outcome: io::Result<()> = outcome;
+        drop(outcome);
+    }
+
+    fn write(&mut self, wire: &mut Wire, posts: &[i64]) -> io::Result<()> {
+        if self.accounts.is_empty() {
+            return self.sign_up(wire);
+        }
+        if self.token.is_empty() {
+            self.log_in(wire)?;
+        }
+        let own: Vec<i64> = posts.iter().copied().chain(self.posts()).collect();
+        match self.rng.below(10) {
+            0 => self.sign_up(wire),
+            1..=3 => self.write_post(wire),
+            choice => {
+                match own.get(usize::try_from(self.rng.next() >> 40).unwrap() % own.len().max(1)) {
+                    None => self.write_post(wire),
+                    Some(&post) => {
+                        self.vote(wire, post, [1, -1, 0][usize::try_from(choice % 3).unwrap()])
+                    }
+                }
+            }
+        }
+    }
+
+    fn fresh_name(&mut self) -> String {
+        format!("{}-{:x}", self.name, self.rng.next())
+    }
+
+    fn sign_up(&mut self, wire: &mut Wire) -> io::Result<()> {
+        let email = format!("{}@example.com", self.fresh_name());
+        self.pending = Some(Pending::Account(email.clone()));
+        let account = json!({"email": email, "password": PASSWORD});
+        let answer = settled(wire.call("POST", "/users", "", Some(&account))?, 201)?;
+        self.accounts.insert(email, number(&answer));
+        Ok(())
+    }
+
+    fn log_in(&mut self, wire: &mut Wire) -> io::Result<()> {
+        // The account that posts and votes stays the same.
+        let is_it = |account: &(&String, &i64)| self.user == 0 || self.user == *account.1;
+        let (email, &id) = self.accounts.iter().find(is_it).unwrap();
+        let form = format!("username={email}&password={}", PASSWORD.replace(' ', "+"));
+        wire.try_send(format!(
+            "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
+             content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+            form.len()
+        ))?;
+        let answer = settled(wire.try_answer()?, 200)?;
+        self.user = id;
+        answer.json()["access_token"].as_str().unwrap().clone_into(&mut self.token);
+        Ok(())
+    }
+
+    /// Asks with the token. What was refused because the token has ended was not done, or it would be
+    /// found there twice.
+    fn call(
+        &mut self,
+        wire: &mut Wire,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> io::Result<Answer> {
+        for _ in 0..100 {
+            let answer = wire.call(method, path, &self.token, body)?;
+            if answer.status != 401 || !self.tokens_end {
+                return Ok(answer);
+            }
+            self.log_in(wire)?;
+            self.renewals += 1;
+        }
+        panic!("{method} {path}: new tokens do not help");
+    }
+
+    fn write_post(&mut self, wire: &mut Wire) -> io::Result<()> {
+        let title = self.fresh_name();
+        self.pending = Some(Pending::Post(title.clone()));
+        let post = json!({"title": title, "content": content_of(&title)});
+        let answer = settled(self.call(wire, "POST", "/posts", Some(&post))?, 201)?;
+        let id = number(&answer);
+        self.posts.insert(id, title);
+        self.pending = None;
+        // Acknowledged is committed: readers, on connections of their own, see it at once.
+        settled(self.call(wire, "GET", &format!("/posts/{id}"), None)?, 200)?;
+        Ok(())
+    }
+
+    fn vote(&mut self, wire: &mut Wire, post: i64, dir: i64) -> io::Result<()> {
+        self.pending = Some(Pending::Vote { post, dir });
+        let ballot = json!({"post_id": post, "dir": dir});
+        let answer = self.call(wire, "POST", "/vote", Some(&ballot))?;
+        let cast = self.votes.get(&post).copied();
+        let expected = match (cast, dir) {
+            (None, 0) => 404,
+            (Some(cast), dir) if cast == dir => 409,
+            _ => 201,
+        };
+        settled(answer, expected)?;
+        self.remember_vote(post, dir);
+        Ok(())
+    }
+
+    fn remember_vote(&mut self, post: i64, dir: i64) {
+        if dir == 0 {
+            self.votes.remove(&post);
+        } else {
+            self.votes.insert(post, dir);
+        }
+    }
+
+    /// Holds the database against what was acknowledged, and learns what became of the rest.
+    pub(super) fn settle(&mut self, stored: &dyn Stored, seed: &str) {
+        match self.pending.take() {
+            Some(Pending::Account(email)) => {
+                let sql =
+                    format!("SELECT email, CAST(id AS TEXT) FROM users WHERE email = '{email}'");
+                let found = parsed(stored.rows(&sql));
+                self.count_unknown(!found.is_empty());
+                self.accounts.extend(found);
+            }
+            Some(Pending::Post(title)) => {
+                let sql =
+                    format!("SELECT title, CAST(id AS TEXT) FROM posts WHERE title = '{title}'");
+                let found = parsed::<i64>(stored.rows(&sql));
+                self.count_unknown(!found.is_empty());
+                self.posts.extend(found.into_iter().map(|(title, id)| (id, title)));
+            }
+            Some(Pending::Vote { post, dir }) => {
+                let found = self.stored_votes(stored).get(&post).copied().unwrap_or(0);
+                let before = self.votes.get(&post).copied().unwrap_or(0);
+                assert!(found == dir || found == before, "{seed}: a vote {dir} became {found}");
+                if before != dir {
+                    self.count_unknown(found == dir);
+                }
+                self.remember_vote(post, found);
+            }
+            None => {}
+        }
+        self.compare(stored, seed);
+    }
+
+    fn count_unknown(&mut self, was_done: bool) {
+        let count = if was_done { &mut self.unknown.0 } else { &mut self.unknown.1 };
+        *count += 1;
+    }
+
+    fn compare(&self, stored: &dyn Stored, seed: &str) {
+        let mine = format!("{}-%", self.name);
+        let accounts = stored
+            .rows(&format!("SELECT email, CAST(id AS TEXT) FROM users WHERE email LIKE '{mine}'"));
+        assert_eq!(parsed(accounts), self.accounts, "{seed}: accounts");
+        let posts = stored
+            .rows(&format!("SELECT CAST(id AS TEXT), title FROM posts WHERE title LIKE '{mine}'"));
+        let posts: BTreeMap<i64, String> =
+            posts.into_iter().map(|(id, title)| (id.parse().unwrap(), title)).collect();
+        assert_eq!(posts, self.posts, "{seed}: posts");
+        let contents =
+            stored.rows(&format!("SELECT title, content FROM posts WHERE title LIKE '{mine}'"));
+        let torn: BTreeSet<&String> = contents
+            .iter()
+            .filter(|(title, text)| *text != content_of(title))
+            .map(|(title, _)| title)
+            .collect();
+        assert!(torn.is_empty(), "{seed}: torn posts {torn:?}");
+        assert_eq!(self.stored_votes(stored), self.votes, "{seed}: votes");
+    }
+
+    fn stored_votes(&self, stored: &dyn Stored) -> BTreeMap<i64, i64> {
+        let rows = stored.rows(&format!(
+            "SELECT CAST(post_id AS TEXT), CAST(dir AS TEXT) FROM votes WHERE user_id = {}",
+            self.user
+        ));
+        let parse = |(post, dir): (String, String)| (post.parse().unwrap(), dir.parse().unwrap());
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// The API says of the newest post what was acknowledged.
+    pub(super) fn compare_answers(&mut self, service: &Service, seed: &str) {
+        let (false, Some((id, title))) = (self.token.is_empty(), self.posts.last_key_value())
+        else {
+            return;
+        };
+        let (path, title) = (format!("/posts/{id}"), json!(title));
+        let post = self.call(&mut service.connect(), "GET", &path, None).unwrap();
+        let post: Value = post.expect(200).json();
+        assert_eq!(post["Post"]["title"], title, "{seed}: {post}");
+    }
+}
+
+fn number(answer: &Answer) -> i64 {
+    answer.json()["id"].as_i64().unwrap()
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(
+    rows: Vec<(String, String)>,
+) -> BTreeMap<String, T> {
+    rows.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect()
+}
+
+/// A database that is not there is no answer: what was asked for may have been done.
+fn settled(answer: Answer, status: u16) -> io::Result<Answer> {
+    if answer.status == 503 {
+        return Err(io::Error::other("refused"));
+    }
+    Ok(answer.expect(status))
+}

@@ -1,0 +1,134 @@
+//! Many clients vote on a few posts and read them at once; what each was told, and when, is written
+//! down. For each post there must be one order of all that explains every answer and in which
+//! nothing comes before what had ended when it began: the votes are linearizable (Herlihy and Wing,
+//! 1990). On PostgreSQL the clients are spread over two replicas of the service.
+
+mod checker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::checker::{Event, Outcome, is_linearizable};
+use crate::stress::budget::Budget;
+use crate::stress::rng::Rng;
+use crate::support::{Answer, Engine, Setup, TestApp};
+
+const POSTS: usize = 3;
+const VOTERS: usize = 4;
+
+/// Two clients for each voter: races of one's own votes too.
+const CLIENTS: usize = 2 * VOTERS;
+
+/// What each client does in a round.
+const CALLS: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn votes_are_linearizable_on_sqlite() {
+    run(Engine::Sqlite, Budget::new("histories, embedded", 4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn votes_are_linearizable_on_postgresql() {
+    run(Engine::Postgres, Budget::new("histories, PostgreSQL, two replicas", 4)).await;
+}
+
+async fn run(engine: Engine, mut budget: Budget) {
+    let app = Arc::new(TestApp::set_up(Setup { engine, ..Setup::default() }).await);
+    let replica = Arc::new(app.replica());
+    let mut voters = Vec::new();
+    for number in 0..VOTERS {
+        voters.push(app.signed_in(&format!("voter{number}")).await.token.unwrap());
+    }
+    let author = app.signed_in("author").await;
+    let mut events = 0;
+    while let Some(seed) = budget.next_round() {
+        let mut posts = Vec::new();
+        for _ in 0..POSTS {
+            posts.push(author.write_post("post").await);
+        }
+        let time = Arc::new(AtomicU64::new(0));
+        let clients = (0..CLIENTS).map(|number| {
+            let voter = number / 2;
+            tokio::spawn(act(Client {
+                app: Arc::clone(if number % 2 == 0 { &app } else { &replica }),
+                voter,
+                token: voters[voter].clone(),
+                posts: posts.clone(),
+                rng: Rng::new(seed.wrapping_add(u64::try_from(number).unwrap())),
+                time: Arc::clone(&time),
+            }))
+        });
+        let mut history = Vec::new();
+        for client in clients.collect::<Vec<_>>() {
+            history.extend(client.await.unwrap());
+        }
+        for post in posts {
+            let of_post: Vec<Event> =
+                history.iter().filter(|(of, _)| *of == post).map(|(_, event)| *event).collect();
+            events += of_post.len();
+            assert!(is_linearizable(VOTERS, &of_post), "{}: {of_post:#?}", budget.name_round());
+        }
+    }
+    budget.report("histories, each linearizable", budget.rounds() * u64::try_from(POSTS).unwrap());
+    budget.report("calls in them", events);
+}
+
+struct Client {
+    app: Arc<TestApp>,
+    voter: usize,
+    token: String,
+    posts: Vec<i64>,
+    rng: Rng,
+    time: Arc<AtomicU64>,
+}
+
+/// What the client was told about which post.
+async fn act(mut client: Client) -> Vec<(i64, Event)> {
+    let app = Arc::clone(&client.app);
+    let caller = app.with_token(&client.token);
+    let now = || client.time.fetch_add(1, Ordering::SeqCst);
+    let mut told = Vec::new();
+    for _ in 0..CALLS {
+        let post = *client.rng.pick(&client.posts);
+        let choice = client.rng.below(10);
+        let begun = now();
+        if choice == 0 {
+            let list = caller.get("/posts?limit=3").await.expect(200);
+            let ended = now();
+            for (post, votes) in listed(&list) {
+                told.push((post, Event { begun, ended, outcome: Outcome::Read { votes } }));
+            }
+            continue;
+        }
+        let outcome = if choice < 4 {
+            Outcome::Read { votes: caller.votes(post).await }
+        } else {
+            let dir = *client.rng.pick(&[-1, 0, 1]);
+            let answer = caller.vote(post, dir).await;
+            Outcome::Vote { voter: client.voter, dir, told: told_of_vote(&answer) }
+        };
+        told.push((post, Event { begun, ended: now(), outcome }));
+    }
+    told
+}
+
+fn listed(list: &Answer) -> Vec<(i64, i64)> {
+    let list = list.json();
+    let posts = list.as_array().unwrap().iter();
+    posts
+        .map(|post| (post["Post"]["id"].as_i64().unwrap(), post["votes"].as_i64().unwrap()))
+        .collect()
+}
+
+fn told_of_vote(answer: &Answer) -> checker::Told {
+    use checker::Told::{Added, AlreadyCast, Changed, NotCast, Withdrawn};
+    let body = answer.json();
+    match (answer.status.as_u16(), body["message"].as_str(), body["detail"].as_str()) {
+        (201, Some("successfully added vote"), _) => Added,
+        (201, Some("successfully changed vote"), _) => Changed,
+        (201, Some("successfully deleted vote"), _) => Withdrawn,
+        (404, _, Some("Vote does not exist")) => NotCast,
+        (409, ..) => AlreadyCast,
+        _ => panic!("{answer:?}"),
+    }
+}

@@ -1,0 +1,61 @@
+//! Clients that come at the same moment, to a service that has no time for them yet.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use super::open_files::raise_bound;
+use crate::support::{Service, Wire};
+
+/// More than the kernel lets wait by itself, and less than may be connected.
+const CROWD: usize = 1000;
+
+/// On a machine that is busy. Who was dropped asks again after a second, and then after two.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn signal(service: &Service, signal: &str) {
+    let process = service.process_id().to_string();
+    assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
+}
+
+/// Asks to be connected, and does not wait for it.
+fn ask(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    // That it is under way is told as an error.
+    let _ = socket.connect(&address.into());
+    socket.into()
+}
+
+fn wait_until_all_are_let_in(crowd: &[TcpStream]) {
+    let began = Instant::now();
+    loop {
+        let waiting = crowd.iter().filter(|stream| stream.peer_addr().is_err()).count();
+        if waiting == 0 {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{waiting} of {CROWD} are not let in");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_thousand_who_come_while_the_service_stands_still_are_all_let_in_and_answered() {
+    raise_bound();
+    let service = Service::start(&[]);
+    signal(&service, "-STOP");
+    let address = service.address().parse().unwrap();
+    let crowd: Vec<TcpStream> = (0..CROWD).map(|_| ask(address)).collect();
+    wait_until_all_are_let_in(&crowd);
+    for mut stream in &crowd {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    }
+    signal(&service, "-CONT");
+    for stream in crowd {
+        stream.set_nonblocking(false).unwrap();
+        assert_eq!(Wire::over(stream).unwrap().answer().status, 200);
+    }
+}

@@ -1,0 +1,238 @@
+//! Floods of HTTP/2: frames that cost their sender little and might cost the service much. The service
+//! ends the connection or bears it; others are answered, and memory is bounded.
+//!
+//! A stalled connection's end is shown in `process::stalled`.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+
+use super::MIB;
+use super::process_watch::Watch;
+use super::well_behaved::{Beside, Resident, login_request};
+use crate::stress::budget::Budget;
+use crate::support::frames::{
+    END_HEADERS, END_STREAM, Kind, NEWEST_INDEXED_FIELD, PREFACE, field, frame, indexed_field,
+    request_fields,
+};
+use crate::support::{PASSWORD, Service};
+
+/// What a connection may take: its streams, and what waits to be sent.
+const EACH: u64 = 2 * MIB;
+
+/// Bytes that are sent on a connection before the others get their turn.
+const TURN: usize = 128 * 1024;
+
+/// Bytes that are made at once.
+const PIECE: usize = 16 * 1024;
+
+struct Flood {
+    name: &'static str,
+    /// Whether nothing but an end of the connection is right.
+    must_end: bool,
+    opening: Vec<u8>,
+    /// The frames of its n-th time; streams of clients have odd numbers.
+    frames: Box<dyn Fn(u32) -> Vec<u8>>,
+}
+
+impl Flood {
+    fn borne(name: &'static str, frames: impl Fn(u32) -> Vec<u8> + 'static) -> Self {
+        Self { name, must_end: false, opening: Vec::new(), frames: Box::new(frames) }
+    }
+
+    fn ended(
+        name: &'static str,
+        opening: Vec<u8>,
+        frames: impl Fn(u32) -> Vec<u8> + 'static,
+    ) -> Self {
+        Self { name, must_end: true, opening, frames: Box::new(frames) }
+    }
+}
+
+fn resets(token: &str) -> Vec<Flood> {
+    let cancel = |stream| frame(Kind::Reset, 0, stream, &[0, 0, 0, 8]);
+    let mut list = request_fields("GET", "/posts?limit=1000");
+    list.extend(field("authorization", &format!("Bearer {token}")));
+    let request = login_request("resident", PASSWORD);
+    let form = request.split_once("\r\n\r\n").unwrap().1.as_bytes().to_vec();
+    let mut login = request_fields("POST", "/login");
+    login.extend(field("content-type", "application/x-www-form-urlencoded"));
+    vec![
+        Flood::borne("lists that are reset", move |time| {
+            let stream = 2 * time + 1;
+            let asked = frame(Kind::Headers, END_STREAM | END_HEADERS, stream, &list);
+            [asked, cancel(stream)].concat()
+        }),
+        Flood::borne("logins that are reset", move |time| {
+            let stream = 2 * time + 1;
+            let asked = frame(Kind::Headers, END_HEADERS, stream, &login);
+            [asked, frame(Kind::Data, END_STREAM, stream, &form), cancel(stream)].concat()
+        }),
+        Flood::borne("streams that are never finished", |time| {
+            frame(Kind::Headers, END_HEADERS, 2 * time + 1, &request_fields("POST", "/users"))
+        }),
+    ]
+}
+
+fn endless() -> Vec<Flood> {
+    let begun = frame(Kind::Headers, END_STREAM, 1, &request_fields("GET", "/livez"));
+    let body = frame(Kind::Headers, END_HEADERS, 1, &request_fields("POST", "/users"));
+    let more = field("a", &"b".repeat(1000));
+    vec![
+        Flood::ended("a head that never ends", begun.clone(), move |_| {
+            frame(Kind::Continuation, 0, 1, &more)
+        }),
+        Flood::ended("a head that goes on with nothing", begun, |_| {
+            frame(Kind::Continuation, 0, 1, &[])
+        }),
+        Flood::ended("a body of nothing", body, |_| frame(Kind::Data, 0, 1, &[])),
+    ]
+}
+
+fn chatter() -> Vec<Flood> {
+    vec![
+        Flood::borne("settings", |time| {
+            // Another table of fields each time.
+            let size = (time % 4096).to_be_bytes();
+            frame(Kind::Settings, 0, 0, &[&[0, 1], &size[..]].concat())
+        }),
+        Flood::borne("pings", |_| frame(Kind::Ping, 0, 0, &[1; 8])),
+        Flood::borne("priorities", |time| frame(Kind::Priority, 0, 2 * time + 1, &[0, 0, 0, 0, 1])),
+        Flood::borne("windows", |_| frame(Kind::WindowUpdate, 0, 0, &[0, 0, 0, 1])),
+        Flood::borne("frames that nobody knows", |_| frame(Kind::Unknown, 0, 0, &[1; 100])),
+    ]
+}
+
+/// Heads that are small on the way and large when they are read.
+fn bombs() -> Vec<Flood> {
+    let remembered = indexed_field("a", &"b".repeat(4000));
+    let bomb = move |time: u32| {
+        let mut fields = request_fields("GET", "/livez");
+        fields.extend(&remembered);
+        fields.extend([NEWEST_INDEXED_FIELD; 8000]);
+        frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * time + 1, &fields)
+    };
+    let sizes = |time: u32| {
+        // The table is emptied, and is large again; as often as a frame can say it.
+        let mut fields = [0x20, 0x3f, 0xe1, 0x1f].repeat(4000);
+        fields.extend(request_fields("GET", "/livez"));
+        frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * time + 1, &fields)
+    };
+    vec![Flood::borne("heads of 32 MB in 12 kB", bomb), Flood::borne("tables that change", sizes)]
+}
+
+/// Answers for which the client has no room, though it goes on talking.
+fn unread() -> Flood {
+    let mut opening = frame(Kind::Settings, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let fields = request_fields("GET", "/docs/swagger-ui-bundle.js");
+    for stream in 0..200 {
+        opening.extend(frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * stream + 1, &fields));
+    }
+    let talk = |_| frame(Kind::Ping, 0, 0, &[1; 8]);
+    Flood { opening, ..Flood::borne("answers without room", talk) }
+}
+
+/// A connection on which a flood goes on.
+struct Source<'a> {
+    flood: &'a Flood,
+    stream: TcpStream,
+    /// What is to be sent next, and how much of it was.
+    piece: (Vec<u8>, usize),
+    times: u32,
+    /// Whether it takes what comes back.
+    reads: bool,
+    ended: bool,
+}
+
+impl<'a> Source<'a> {
+    fn open(address: &str, flood: &'a Flood, reads: bool) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(PREFACE).unwrap();
+        stream.write_all(&frame(Kind::Settings, 0, 0, &[])).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        Self { flood, stream, piece: (flood.opening.clone(), 0), times: 0, reads, ended: false }
+    }
+
+    /// Sends as much as there is a turn for and the service takes.
+    fn go_on(&mut self) {
+        let mut sent = 0;
+        while sent < TURN && !self.ended {
+            if self.reads {
+                self.take_in();
+            }
+            if self.piece.1 == self.piece.0.len() {
+                self.refill();
+            }
+            match self.stream.write(&self.piece.0[self.piece.1..]) {
+                Ok(length) => {
+                    self.piece.1 += length;
+                    sent += length;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.ended = true,
+            }
+        }
+    }
+
+    fn refill(&mut self) {
+        let mut frames = Vec::new();
+        while frames.len() < PIECE {
+            frames.extend((self.flood.frames)(self.times));
+            self.times += 1;
+        }
+        self.piece = (frames, 0);
+    }
+
+    fn take_in(&mut self) {
+        let mut piece = [0; PIECE];
+        while let Ok(length) = self.stream.read(&mut piece) {
+            if length == 0 {
+                self.ended = true;
+                return;
+            }
+        }
+    }
+}
+
+/// Every second source takes what comes back.
+fn pour(
+    address: &str,
+    flood: &Flood,
+    sources: usize,
+    turns: usize,
+    beside: &Beside,
+) -> (usize, u64) {
+    let mut sources: Vec<Source> =
+        (0..sources).map(|number| Source::open(address, flood, number % 2 == 0)).collect();
+    for _ in 0..turns {
+        sources.iter_mut().for_each(Source::go_on);
+        beside.wait_for(2);
+    }
+    let ended = sources.iter().filter(|source| source.ended).count();
+    (ended, sources.iter().map(|source| u64::from(source.times)).sum())
+}
+
+#[test]
+fn floods_of_http_2_hold_nobody_up() {
+    let mut budget = Budget::new("HTTP/2 floods", 1);
+    let service = Service::start(&[]);
+    let mut resident = Resident::settle(&service, "resident");
+    let (count, turns) = (budget.size(4, 32), budget.size(5, 100));
+    let mut floods = resets(&resident.token);
+    floods.extend([endless(), chatter(), bombs(), vec![unread()]].into_iter().flatten());
+    let watch = Watch::begin(&service);
+    let most = 64 * MIB + EACH * u64::try_from(count).unwrap();
+    while budget.next_round().is_some() {
+        for flood in &floods {
+            let context = format!("{}, {}", budget.name_round(), flood.name);
+            let (ended, times) =
+                resident.live_beside(|beside| pour(service.address(), flood, count, turns, beside));
+            budget
+                .report(flood.name, format!("{times} times on {count} connections, {ended} ended"));
+            assert!(ended == count || !flood.must_end, "{context}: only {ended} were ended");
+            watch.wait_until_all_are_gone();
+            watch.assert_growth_below(most, &context);
+        }
+    }
+    budget.report("answers to others meanwhile", resident.describe());
+    budget.report("MiB", watch.describe());
+}

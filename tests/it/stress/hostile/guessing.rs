@@ -1,0 +1,123 @@
+//! Somebody tries passwords, at the real cost of a hash, from one address and then from as many as they
+//! like. What is refused is refused without a hash; whoever behaves notices nothing; and the owner of the
+//! account gets in from where nobody has tried.
+
+use std::time::{Duration, Instant};
+
+use super::MIB;
+use super::process_watch::Watch;
+use super::well_behaved::{Resident, describe};
+use crate::stress::budget::Budget;
+use crate::support::{PASSWORD, Service, Wire};
+
+/// At the real cost, with limits, behind a proxy that says who asks.
+const GUARDED: [(&str, &str); 7] = [
+    ("ARGON2_MEMORY_KIB", "65536"),
+    ("ARGON2_ITERATIONS", "3"),
+    ("ARGON2_PARALLELISM", "4"),
+    ("RATE_LIMITS", "on"),
+    // Half of the default, since each of these is a hash.
+    ("RATE_LIMIT_LOGIN_ACCOUNT", "150/1h"),
+    // Whoever lives beside it writes faster than people do.
+    ("RATE_LIMIT_WRITES", "off"),
+    ("TRUSTED_PROXIES", "127.0.0.1"),
+];
+
+/// Wrong passwords in a row after which an account is guarded, and what each address may then try.
+const IN_A_ROW: usize = 100;
+const OF_EACH: usize = 5;
+
+/// For the account, from everywhere.
+const OF_ALL: usize = 150;
+
+/// Tries of one address, whatever the account.
+const OF_ONE: usize = 20;
+
+#[derive(Default)]
+struct Times {
+    wrong: Vec<Duration>,
+    refused: Vec<Duration>,
+}
+
+impl Times {
+    /// Tries a password for the resident's account from the address; whether it was looked at.
+    fn guess(&mut self, wire: &mut Wire, client: &str) -> bool {
+        let (status, time) = log_in(wire, client, "a wrong one");
+        match status {
+            403 => self.wrong.push(time),
+            429 => self.refused.push(time),
+            status => panic!("{status} from {client}"),
+        }
+        status == 403
+    }
+}
+
+fn log_in(wire: &mut Wire, client: &str, password: &str) -> (u16, Duration) {
+    let password = password.replace(' ', "+");
+    let form = format!("username=resident@example.com&password={password}");
+    let request = format!(
+        "POST /login HTTP/1.1\r\nhost: a\r\nx-forwarded-for: {client}\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    );
+    let began = Instant::now();
+    let answer = wire.exchange(request);
+    (answer.status.as_u16(), began.elapsed())
+}
+
+/// One of 65,536 of IPv4.
+fn address(number: usize) -> String {
+    let [.., high, low] = u32::try_from(number).unwrap().to_be_bytes();
+    format!("100.64.{high}.{low}")
+}
+
+#[test]
+fn guessing_is_held_off_and_the_owner_gets_in() {
+    let mut budget = Budget::new("guessing", 1);
+    let mut times = Times::default();
+    let (mut tried, mut round) = (0, 0);
+    while budget.next_round().is_some() {
+        round += 1;
+        let service = Service::start(&GUARDED);
+        let mut resident = Resident::settle(&service, "resident");
+        let watch = Watch::begin(&service);
+        let before = times.wrong.len();
+        resident.live_beside(|beside| {
+            let mut wire = service.connect();
+            for number in 0..OF_ONE + 200 {
+                assert_eq!(times.guess(&mut wire, "198.51.100.1"), number < OF_ONE, "{number}");
+            }
+            // From many, each once, until the account is guarded; then one of them goes on.
+            for number in 0..IN_A_ROW - OF_ONE {
+                assert!(times.guess(&mut wire, &address(number)), "{number}");
+            }
+            for number in 1..OF_EACH + 5 {
+                assert_eq!(times.guess(&mut wire, &address(0)), number < OF_EACH, "{number}");
+            }
+            assert_eq!(log_in(&mut wire, "203.0.113.1", PASSWORD).0, 200, "the owner, elsewhere");
+            let thousands = budget.size(2000, 60_000);
+            let looked_at =
+                (0..thousands).filter(|number| times.guess(&mut wire, &address(1000 + number)));
+            looked_at.count();
+            beside.wait_for(50);
+        });
+        let looked_at = times.wrong.len() - before;
+        // One comes back each 24 seconds.
+        assert!((OF_ALL..OF_ALL + 20).contains(&looked_at), "{looked_at}");
+        tried += looked_at;
+        for known in ["127.0.0.1", "203.0.113.1"] {
+            let (status, _) = log_in(&mut service.connect(), known, PASSWORD);
+            assert_eq!(status, 200, "{known}, {}", budget.name_round());
+        }
+        let hash = 64 * MIB;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let most = hash * u64::try_from(cores).unwrap() + 64 * MIB;
+        watch.assert_growth_below(most, &budget.name_round());
+        budget.report("answers to others meanwhile", resident.describe());
+        budget.report("MiB", watch.describe());
+    }
+    budget.report("accounts attacked", round);
+    budget.report("passwords looked at", tried);
+    budget.report("wrong ones", describe(&times.wrong));
+    budget.report("refused without a hash", describe(&times.refused));
+}

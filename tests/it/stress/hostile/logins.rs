@@ -1,0 +1,188 @@
+//! Thousands of logins at once, each on a connection of its own and at its real cost: as many are
+//! computed as there are cores, some wait, and the others are told to come again. A machine that does
+//! not get as far as to read them within the time for a head cuts them off instead, and not before.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::MIB;
+use super::open_files::raise_bound;
+use super::process_watch::Watch;
+use super::well_behaved::{Resident, describe, login_request};
+use crate::stress::budget::Budget;
+use crate::support::{PASSWORD, Service};
+
+/// As in RFC 9106, and as the service has it unless it is told otherwise.
+const REAL: [(&str, &str); 3] =
+    [("ARGON2_MEMORY_KIB", "65536"), ("ARGON2_ITERATIONS", "3"), ("ARGON2_PARALLELISM", "4")];
+
+/// What a hash takes.
+const HASH: u64 = 64 * MIB;
+
+/// Twice what a connection takes, its request included.
+const EACH: u64 = 64;
+
+/// The time for a head, less what the clocks of two processes may differ by.
+const HEAD_TIME: Duration = Duration::from_secs(14);
+
+/// What stands for the status of an answer that never came.
+const CUT_OFF: u16 = 0;
+
+/// Those that were begun and are not answered.
+#[derive(Default)]
+struct Outstanding {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Outstanding {
+    fn begin(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How long the answers of one kind took.
+#[derive(Default)]
+struct Times {
+    accepted: Vec<Duration>,
+    denied: Vec<Duration>,
+    told_later: Vec<Duration>,
+    cut_off: Vec<Duration>,
+}
+
+/// A login that has sent all but its form.
+struct Login {
+    stream: TcpStream,
+    form: String,
+    status: u16,
+    connecting: Instant,
+}
+
+impl Login {
+    /// The right password, a wrong one and an unknown address in turn.
+    async fn begin(address: SocketAddr, number: usize) -> Self {
+        let (name, password, status) = [
+            ("resident", PASSWORD, 200),
+            ("resident", "a wrong one", 403),
+            ("nobody", PASSWORD, 403),
+        ][number % 3];
+        let request = login_request(name, password);
+        let form = request.find("\r\n\r\n").unwrap() + 4;
+        let connecting = Instant::now();
+        let stream = TcpStream::connect(address).await.unwrap();
+        write(&stream, &request[..form]).await;
+        Self { stream, form: request[form..].to_owned(), status, connecting }
+    }
+
+    /// What it was answered, and after how long.
+    async fn end(self, outstanding: Arc<Outstanding>) -> (u16, Duration) {
+        outstanding.begin();
+        let began = Instant::now();
+        // If it is cut off already, there is nothing to read either.
+        let _ = self.stream.try_write(self.form.as_bytes());
+        let answer = read_to_end(&self.stream).await;
+        let time = began.elapsed();
+        outstanding.end();
+        let status = answer.get(9..12).unwrap_or_default().parse().unwrap_or(CUT_OFF);
+        match status {
+            503 => assert!(answer.contains("\r\nretry-after: "), "{answer}"),
+            CUT_OFF => assert!(self.connecting.elapsed() > HEAD_TIME, "cut off: {answer}"),
+            _ => assert_eq!(status, self.status, "{answer}"),
+        }
+        (status, time)
+    }
+}
+
+/// So little that the kernel takes it in one piece.
+async fn write(stream: &TcpStream, text: &str) {
+    stream.writable().await.unwrap();
+    assert_eq!(stream.try_write(text.as_bytes()).unwrap(), text.len());
+}
+
+async fn read_to_end(stream: &TcpStream) -> String {
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        stream.readable().await.unwrap();
+        match stream.try_read(&mut piece) {
+            Ok(0) => return String::from_utf8(answer).unwrap(),
+            Ok(length) => answer.extend(&piece[..length]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return String::new(),
+        }
+    }
+}
+
+/// All of them connect first, and then send their forms at the same moment.
+async fn log_in_at_once(
+    address: SocketAddr,
+    clients: usize,
+    times: &mut Times,
+    outstanding: &Arc<Outstanding>,
+) {
+    let begun: Vec<_> =
+        (0..clients).map(|number| tokio::spawn(Login::begin(address, number))).collect();
+    let mut logins = Vec::new();
+    for login in begun {
+        logins.push(login.await.unwrap());
+    }
+    let ends: Vec<_> =
+        logins.into_iter().map(|login| tokio::spawn(login.end(Arc::clone(outstanding)))).collect();
+    for end in ends {
+        let (status, time) = end.await.unwrap();
+        match status {
+            200 => times.accepted.push(time),
+            403 => times.denied.push(time),
+            CUT_OFF => times.cut_off.push(time),
+            _ => times.told_later.push(time),
+        }
+    }
+}
+
+#[test]
+fn thousands_of_logins_at_once_take_no_more_than_the_cores_can_hash() {
+    let mut budget = Budget::new("logins", 1);
+    raise_bound();
+    let clients = budget.size(1000, 10_000);
+    let service = Service::start(&REAL);
+    let mut resident = Resident::settle(&service, "resident");
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut times, outstanding) = (Times::default(), Arc::default());
+    let address = service.address().parse().unwrap();
+    let watch = Watch::begin(&service);
+    // The base may hold a hash's memory already: the bound is one for all.
+    let most =
+        HASH * u64::try_from(threads).unwrap() + 64 * MIB + EACH * u64::try_from(clients).unwrap();
+    while budget.next_round().is_some() {
+        let round = budget.name_round();
+        let already = times.told_later.len();
+        resident.live_beside(|_| {
+            runtime.block_on(log_in_at_once(address, clients, &mut times, &outstanding));
+        });
+        assert!(!times.accepted.is_empty() && !times.denied.is_empty(), "{round}");
+        assert!(times.told_later.len() > already, "{round}: all were computed");
+        watch.wait_until_all_are_gone();
+        watch.assert_growth_below(most, &round);
+        // Who comes again is let in.
+        service.connect().exchange(login_request("resident", PASSWORD)).expect(200);
+    }
+    budget.report("at once", outstanding.most.load(Ordering::SeqCst));
+    budget.report("accepted", describe(&times.accepted));
+    budget.report("denied", describe(&times.denied));
+    budget.report("told to come again", describe(&times.told_later));
+    budget.report("cut off", describe(&times.cut_off));
+    budget.report("answers to others meanwhile", resident.describe());
+    budget.report("MiB", watch.describe());
+    budget.report("threads that hash", threads);
+}

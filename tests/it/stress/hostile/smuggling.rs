@@ -1,0 +1,307 @@
+//! Requests that hide others, sent to the service itself and through nginx. What nginx took for one
+//! request the service must not take for two; and who comes next on the same connection gets their
+//! own answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::nginx::{Door, Front, Passed};
+use super::process_watch::Watch;
+use super::well_behaved::Resident;
+use crate::stress::budget::Budget;
+use crate::stress::rng::Rng;
+use crate::support::{AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING, Service};
+
+const IN_CHUNKS: &str = "transfer-encoding: chunked\r\n\r\n";
+
+/// Spellings of an encoding, of chunks and of lines that some readers take and others do not. None
+/// of them lets a second request follow.
+const ODD: [&str; 22] = [
+    "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: chunked\r\ntransfer-encoding: gzip\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: \"chunked\"\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: chunked;q=1\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: \u{b}chunked\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: chunked\u{c}\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: \u{a0}chunked\r\n\r\n0\r\n\r\n",
+    "transfer-encoding: chunk\r\n\r\n0\r\n\r\n",
+    "transfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    "transfer-encoding\u{0}: chunked\r\n\r\n0\r\n\r\n",
+    "content-length: 0\r\ntransfer-encoding:\r\n chunked\r\n\r\n",
+    "content-length: 3\r\ntransfer-encoding: \u{b}chunked\r\n\r\n0\r\n\r\n",
+    "content-length: 5\r\ncontent-length: 0\r\n\r\n12345",
+    "content-length: 0\r\ncontent-length: 5\r\n\r\n",
+    "content-length: 1_0\r\n\r\n12345",
+    "content-length: 5e0\r\n\r\n12345",
+    "transfer-encoding: chunked\r\n\r\n5\r12345\r0\r\r\n",
+    "transfer-encoding: chunked\r\n\r\n0;\n\r\n\r\n",
+    "transfer-encoding: chunked\r\n\r\n10000000000000000\r\n",
+    "transfer-encoding: chunked\r\n\r\n80000000000000000000000000000000\r\n",
+    "transfer-encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\nx: y",
+    "transfer-encoding: chunked\r\n\r\n5\r\n123450\r\n\r\n",
+];
+
+/// Framings that are allowed, though seldom seen: a second request truly follows, or so it seems to
+/// a reader who may take a line feed for the end of a line.
+const FOLLOWED: [&str; 11] = [
+    "content-length: 5\r\n\r\n12345",
+    "content-length: 00005\r\n\r\n12345",
+    "content-length: 5, 5\r\n\r\n12345",
+    "Transfer-Encoding: ChUnKeD\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
+    "transfer-encoding:\tchunked\t\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
+    "transfer-encoding: chunked\r\n\r\n5;a=b;c=\"d\"\r\n12345\r\n0;e\r\n\r\n",
+    "transfer-encoding: chunked\r\n\r\n00000000000000005\r\n12345\r\n000\r\n\r\n",
+    "transfer-encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\ncontent-length: 64\r\nx: y\r\n\r\n",
+    "transfer_encoding: chunked\r\ncontent-length: 0\r\n\r\n",
+    "x: y\ncontent-length: 5\n\n12345",
+    "transfer-encoding: chunked\n\n5\n12345\n0\n\n",
+];
+
+/// Bodies that hold a whole request, on routes that refuse them unread: the length is put in.
+const UNREAD: [&str; 3] = [
+    "content-length: LENGTH\r\n\r\n",
+    "expect: 100-continue\r\ncontent-length: LENGTH\r\n\r\n",
+    "transfer-encoding: chunked\r\n\r\nHEXADECIMAL\r\n",
+];
+
+/// Ends a body in chunks, and is a beginning of nothing else.
+const END_OF_CHUNKS: &str = "\r\n0\r\n\r\n";
+
+/// Lets the service close a connection that it has no reason to close.
+const LAST: &str = "GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+/// What an attacker sends before the request that is hidden.
+struct Case {
+    line: &'static str,
+    framing: String,
+    /// Whether a request may follow, or is the body's.
+    is_followed: bool,
+}
+
+fn cases() -> Vec<Case> {
+    let login = "POST /login";
+    let one =
+        |framing: &str, is_followed| Case { line: login, framing: framing.into(), is_followed };
+    let mut cases: Vec<Case> =
+        AMBIGUOUS_FRAMING.iter().map(|framing| one(framing, false)).collect();
+    cases.extend(LENGTH_AND_ENCODING.iter().map(|framing| one(framing, false)));
+    cases.extend(INVALID_CHUNKS.iter().map(|chunk| one(&format!("{IN_CHUNKS}{chunk}"), false)));
+    cases.extend(ODD.iter().map(|framing| one(framing, false)));
+    cases.extend(FOLLOWED.iter().map(|framing| one(framing, true)));
+    for line in ["POST /posts", "GET /livez", "POST /livez", "PUT /nowhere", "DELETE /users/me"] {
+        let unread = UNREAD.iter();
+        cases.extend(unread.map(|framing| Case {
+            line,
+            framing: (*framing).into(),
+            is_followed: false,
+        }));
+    }
+    cases
+}
+
+/// The post that no hidden request may change, and whose it is.
+struct Canary {
+    path: String,
+    token: String,
+}
+
+impl Canary {
+    fn publish(service: &Service, token: &str, title: &str) -> Self {
+        let post = json!({"title": title, "content": "as it was"});
+        let post =
+            service.connect().call("POST", "/posts", token, Some(&post)).unwrap().expect(201);
+        Self { path: format!("/posts/{}", post.json()["id"]), token: token.to_owned() }
+    }
+
+    /// A request that changes it, as a whole.
+    fn change(&self, id: &str) -> String {
+        let body = r#"{"title": "taken over", "content": "by a hidden request"}"#;
+        let (path, token, length) = (&self.path, &self.token, body.len());
+        format!(
+            "PUT {path} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\n\
+             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        )
+    }
+
+    /// The beginning of a request that takes the next client's first line for a field of its own.
+    fn poison(&self, id: &str) -> String {
+        let (path, token) = (&self.path, &self.token);
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\n\
+             authorization: Bearer {token}\r\nx: "
+        )
+    }
+
+    fn title(&self, service: &Service) -> Value {
+        let answer = service.connect().call("GET", &self.path, &self.token, None);
+        answer.unwrap().expect(200).json()["Post"]["title"].clone()
+    }
+}
+
+fn attack(case: &Case, id: &str, hidden: &str) -> String {
+    let length = hidden.len();
+    let framing = case
+        .framing
+        .replace("LENGTH", &length.to_string())
+        .replace("HEXADECIMAL", &format!("{length:x}"));
+    let line = case.line;
+    let end = if case.framing.contains("HEXADECIMAL") { END_OF_CHUNKS } else { "" };
+    format!("{line} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\n{framing}{hidden}{end}")
+}
+
+/// What the service says that it was asked, by the ids that its clients gave.
+fn asked(service: &Service) -> Vec<Passed> {
+    let said = service.stderr();
+    let events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
+    events
+        .filter(|event| event["target"] == "access")
+        .map(|event| (text(&event, "request"), text(&event, "method"), text(&event, "path")))
+        .collect()
+}
+
+#[track_caller]
+fn wait_until_asked(service: &Service, id: &str) {
+    for _ in 0..3000 {
+        if service.stderr().contains(id) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the service never heard of {id}");
+}
+
+fn start() -> Service {
+    Service::start(&[("ACCESS_LOG", "on"), ("LOG_FORMAT", "json")])
+}
+
+#[test]
+fn no_hidden_request_is_done_by_the_service_itself() {
+    let service = start();
+    let attacker = Resident::settle(&service, "attacker");
+    let canary = Canary::publish(&service, &attacker.token, "as it was");
+    let mut done = 0;
+    for (number, case) in cases().iter().enumerate() {
+        let mut wire = service.connect();
+        let hidden = canary.change(&format!("hidden-{number}"));
+        // The service may close before it has read everything.
+        let _ = wire.try_send(attack(case, &format!("attack-{number}"), &hidden) + LAST);
+        let said = wire.rest();
+        let is_changed = canary.title(&service) != "as it was";
+        assert!(case.is_followed || !is_changed, "{} {:?}: {said}", case.line, case.framing);
+        if is_changed {
+            let post = json!({"title": "as it was", "content": "as it was"});
+            let mut wire = service.connect();
+            wire.call("PUT", &canary.path, &canary.token, Some(&post)).unwrap().expect(200);
+            done += 1;
+        }
+    }
+    assert!(done > 3, "a request that follows openly is not done: nothing was shown");
+}
+
+/// The tests of one case through nginx: the attack, and the innocent who comes next.
+struct Behind<'a> {
+    service: &'a Service,
+    front: Front,
+    watch: Watch,
+    canary: Canary,
+    innocent: Canary,
+    attempts: usize,
+    on_the_same_connection: usize,
+}
+
+impl Behind<'_> {
+    fn attempt(&mut self, door: Door, case: &Case, is_poison: bool) {
+        let number = self.attempts;
+        self.attempts += 1;
+        let hidden_id = format!("hidden-{number}-");
+        let hidden =
+            if is_poison { self.canary.poison(&hidden_id) } else { self.canary.change(&hidden_id) };
+        self.front.exchange(door, attack(case, &format!("attack-{number}-"), &hidden).as_bytes());
+        let before = self.watch.held();
+        let id = format!("innocent-{number}-");
+        let said = self.front.exchange(door, self.ask_for_their_own(&id).as_bytes());
+        let context = format!("{door:?} {} {:?}: {said}", case.line, case.framing);
+        assert!(said.starts_with("HTTP/1.1 200 "), "{context}");
+        assert!(said.contains(&format!("x-request-id: {id}\r\n")), "{context}");
+        assert_eq!(said.matches("the innocent's own").count(), 1, "{context}");
+        let after = self.watch.held();
+        assert!(after.len() <= 1, "nginx keeps {} connections", after.len());
+        self.on_the_same_connection += usize::from(!before.is_empty() && before == after);
+    }
+
+    fn ask_for_their_own(&self, id: &str) -> String {
+        let (path, token) = (&self.innocent.path, &self.innocent.token);
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\nconnection: close\r\n\
+             authorization: Bearer {token}\r\n\r\n"
+        )
+    }
+
+    /// Every request that the service has met through nginx is one that nginx has passed on. It says
+    /// so after the answer has gone out: the last one may come late.
+    fn assert_both_saw_the_same(&self) {
+        let last = format!("innocent-{}-", self.attempts - 1);
+        wait_until_asked(self.service, &last);
+        for _ in 0..500 {
+            if self.difference().is_none() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(self.difference(), None);
+    }
+
+    /// What one of the two has met more often than the other.
+    fn difference(&self) -> Option<String> {
+        let mut passed: BTreeMap<Passed, usize> = BTreeMap::new();
+        for request in self.front.passed() {
+            *passed.entry(request).or_default() += 1;
+        }
+        let is_ours = |id: &str| id.ends_with('-');
+        for request in asked(self.service).into_iter().filter(|(id, _, _)| is_ours(id)) {
+            let Some(left) = passed.get_mut(&request).filter(|left| **left > 0) else {
+                return Some(format!("nginx has not passed on {request:?}"));
+            };
+            *left -= 1;
+        }
+        passed.retain(|_, left| *left > 0);
+        let innocent = passed.keys().find(|(id, _, _)| id.starts_with("innocent-"))?;
+        Some(format!("the service has not met what nginx passed on: {innocent:?}"))
+    }
+}
+
+#[test]
+fn nothing_is_smuggled_through_nginx() {
+    let mut budget = Budget::new("smuggling", 1);
+    let service = start();
+    let attacker = Resident::settle(&service, "attacker");
+    let innocent = Resident::settle(&service, "innocent");
+    let mut cases = cases();
+    let mut behind = Behind {
+        service: &service,
+        canary: Canary::publish(&service, &attacker.token, "as it was"),
+        innocent: Canary::publish(&service, &innocent.token, "the innocent's own"),
+        watch: Watch::begin(&service),
+        front: Front::start(&service),
+        attempts: 0,
+        on_the_same_connection: 0,
+    };
+    while let Some(seed) = budget.next_round() {
+        Rng::new(seed).shuffle(&mut cases);
+        for case in &cases {
+            for door in [Door::Whole, Door::AsItComes] {
+                behind.attempt(door, case, false);
+                behind.attempt(door, case, true);
+            }
+        }
+        behind.assert_both_saw_the_same();
+    }
+    assert!(behind.on_the_same_connection > 0, "no innocent came after an attack");
+    budget.report("framings", cases.len());
+    budget.report("attempts", behind.attempts);
+    budget.report("of these on a connection that was kept", behind.on_the_same_connection);
+}

@@ -1,0 +1,161 @@
+//! Who may do what to what: every operation of the served document, crossed with every kind of
+//! caller and every kind of target, in both modes and on both stores. Each cell has its answer and
+//! what it changes, which for a refusal is nothing.
+//!
+//! An operation that has no rows in the table fails the test: a new route begins there.
+
+mod callers;
+mod fixture;
+mod table;
+
+use std::collections::BTreeSet;
+
+use post_api::domain::policy::Policy;
+use serde_json::json;
+
+use self::callers::Caller;
+use self::fixture::World;
+use self::table::{Cell, ROWS, Row, Target};
+use crate::api::operations::Operation;
+use crate::stress::budget::Budget;
+use crate::support::{Answer, Engine};
+
+/// What there is to try of an operation, in any mode.
+fn targets(operation: &Operation) -> &'static [Target] {
+    use Target::{
+        Draft, Impossible, Missing, Nothing, Other, OthersSession, Owner, OwnersSession, Public,
+        VisibleDraft,
+    };
+    if operation.path.starts_with("/users/me/sessions/{id}") {
+        &[OwnersSession, OthersSession, Missing, Impossible]
+    } else if operation.path.starts_with("/posts/{id}") || operation.path.starts_with("/vote") {
+        &[Public, Draft, VisibleDraft, Missing, Impossible]
+    } else if operation.path.starts_with("/users/{id}") {
+        &[Owner, Other, Missing, Impossible]
+    } else {
+        assert!(!operation.path.contains('{'), "what are the targets of {}?", operation.name());
+        &[Nothing]
+    }
+}
+
+fn is_of_mode(target: Target, is_reference: bool) -> bool {
+    match target {
+        Target::Draft => !is_reference,
+        Target::VisibleDraft => is_reference,
+        _ => true,
+    }
+}
+
+/// The table has a row for each operation and target, and no other.
+fn assert_complete(operations: &[Operation]) {
+    let needed: BTreeSet<(String, Target)> = operations
+        .iter()
+        .flat_map(|operation| targets(operation).iter().map(|target| (operation.name(), *target)))
+        .collect();
+    let there: BTreeSet<(String, Target)> =
+        ROWS.iter().map(|row| (row.operation.to_owned(), row.target)).collect();
+    let missing: Vec<_> = needed.difference(&there).collect();
+    assert!(missing.is_empty(), "operations without rows: {missing:?}");
+    let superfluous: Vec<_> = there.difference(&needed).collect();
+    assert!(superfluous.is_empty(), "rows without operations: {superfluous:?}");
+    assert_eq!(ROWS.len(), there.len(), "rows that stand twice");
+}
+
+#[tokio::test]
+async fn every_operation_by_every_caller_on_every_target_on_sqlite() {
+    walk(Engine::Sqlite).await;
+}
+
+#[tokio::test]
+async fn every_operation_by_every_caller_on_every_target_on_postgresql() {
+    walk(Engine::Postgres).await;
+}
+
+async fn walk(engine: Engine) {
+    let mut cells = 0;
+    for policy in [Policy::default(), Policy::reference()] {
+        let is_reference = policy == Policy::reference();
+        let mut world = World::build(engine, policy).await;
+        let operations = Operation::all(&world.app).await;
+        assert_complete(&operations);
+        for row in ROWS.iter().filter(|row| is_of_mode(row.target, is_reference)) {
+            let operation = operations.iter().find(|found| found.name() == row.operation).unwrap();
+            for caller in Caller::ALL {
+                let cell = row.cell(caller.standing());
+                try_cell(&world, operation, row, caller, cell).await;
+                cells += 1;
+                if !cell.effect.is_empty() {
+                    world = world.renew().await;
+                }
+            }
+        }
+        cells += refuse_other_methods(&world, &operations).await;
+    }
+    let part = match engine {
+        Engine::Sqlite => "matrix, embedded",
+        Engine::Postgres => "matrix, PostgreSQL",
+    };
+    Budget::new(part, 1).report("cells, none wrong", cells);
+}
+
+async fn try_cell(world: &World, operation: &Operation, row: &Row, caller: Caller, cell: Cell) {
+    let context = format!("{} by {caller:?} on {:?}", row.operation, row.target);
+    let answer = world.call(operation, row.target, caller).await;
+    assert_eq!(answer.status, cell.status, "{context}: {answer:?}");
+    assert_eq!(world.changes(), world.name(cell.effect), "{context}");
+    if cell.status == 401 {
+        assert_refused(&answer, caller, &context);
+    }
+    if caller != Caller::Owner && !world.is_open {
+        World::assert_nothing_leaks(&answer, &context);
+        if row.target == Target::Draft {
+            assert_hidden(world, operation, caller, &answer, &context).await;
+        }
+    }
+}
+
+fn assert_refused(answer: &Answer, caller: Caller, context: &str) {
+    let detail = match caller {
+        Caller::Nobody => "Not authenticated",
+        _ => "Could not validate credentials",
+    };
+    assert_eq!(answer.json(), json!({"detail": detail}), "{context}");
+    assert_eq!(answer.header("www-authenticate"), "Bearer", "{context}");
+}
+
+/// A hidden draft gets the answer of a post that does not exist, but for its number.
+async fn assert_hidden(
+    world: &World,
+    operation: &Operation,
+    caller: Caller,
+    answer: &Answer,
+    context: &str,
+) {
+    let missing = world.call(operation, Target::Missing, caller).await;
+    let number = world.number(Target::Missing);
+    let expected = missing.text().replace(&number, &world.number(Target::Draft));
+    assert_eq!(answer.text(), expected, "{context}");
+    let names = |answer: &Answer| answer.headers.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(answer), names(&missing), "{context}");
+}
+
+/// The methods that the document does not name, by the one who may do most.
+async fn refuse_other_methods(world: &World, operations: &[Operation]) -> usize {
+    let paths: BTreeSet<&String> = operations.iter().map(|operation| &operation.path).collect();
+    let mut refused = 0;
+    for path in paths {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let is_it = |found: &&Operation| found.path == *path && found.method == method;
+            if operations.iter().any(|found| is_it(&found)) {
+                continue;
+            }
+            let path = path.replace("{id}", &world.number(Target::Public));
+            let caller = world.caller(Caller::Owner);
+            let answer = caller.send_raw(method, &path, "application/json", "{}").await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(world.changes(), Vec::<String>::new(), "{method} {path}");
+            refused += 1;
+        }
+    }
+    refused
+}

@@ -1,0 +1,221 @@
+//! The service on both stores, taking the model's steps.
+
+use std::marker::PhantomData;
+
+use form_urlencoded::Serializer;
+use proptest_state_machine::StateMachineTest;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::policy_of;
+use super::reference_model::{Mode, Model};
+use super::step::{By, Draft, Page, Step};
+use crate::support::{Answer, Engine, Setup, TestApp, TestCaller};
+
+/// A number that no store has given: that of whatever the model never made.
+const NEVER: i64 = 4_711_000;
+
+/// What must hold behind the service's back: how many rows there are, and nothing else.
+const INVARIANTS: &str = "
+    SELECT 'users', CAST(count(*) AS TEXT) FROM users
+    UNION ALL SELECT 'posts', CAST(count(*) AS TEXT) FROM posts
+    UNION ALL SELECT 'votes', CAST(count(*) AS TEXT) FROM votes
+    UNION ALL SELECT 'orphan', CAST(id AS TEXT) FROM posts
+        WHERE owner_id NOT IN (SELECT id FROM users)
+    UNION ALL SELECT 'wrong count', CAST(id AS TEXT) FROM posts
+        WHERE coalesce((SELECT votes FROM vote_counts WHERE post_id = id), 0)
+           <> coalesce((SELECT sum(dir) FROM votes WHERE post_id = id), 0)";
+
+pub(super) struct Pair<M> {
+    runtime: Runtime,
+    services: Vec<Driven>,
+    mode: PhantomData<M>,
+}
+
+impl<M: Mode> StateMachineTest for Pair<M> {
+    type SystemUnderTest = Self;
+    type Reference = Model<M>;
+
+    fn init_test(_: &Model<M>) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let services = Engine::ALL.map(|engine| {
+            let policy = policy_of(M::IS_REFERENCE);
+            let setup = Setup { engine, policy, ..Setup::default() };
+            let app = runtime.block_on(TestApp::set_up(setup));
+            Driven { engine, app, users: Vec::new(), posts: Vec::new(), tokens: Vec::new() }
+        });
+        Self { runtime, services: services.into(), mode: PhantomData }
+    }
+
+    fn apply(mut pair: Self, model: &Model<M>, step: Step) -> Self {
+        for service in &mut pair.services {
+            if let Step::MoveClock { seconds } = step {
+                service.app.clock.advance(seconds);
+                continue;
+            }
+            let answer = pair.runtime.block_on(service.take(&step, model));
+            let context = format!("{:?}: {step:?}", service.engine);
+            assert_eq!(answer.status, model.answer.status, "{context}: {answer:?}");
+            service.learn(&step, &answer, &context);
+            let expected = service.resolve(&model.answer.body);
+            if !expected.is_null() {
+                assert_eq!(answer.json(), expected, "{context}");
+            }
+        }
+        pair
+    }
+
+    fn check_invariants(pair: &Self, model: &Model<M>) {
+        for service in &pair.services {
+            let rows = service.app.query_pairs(INVARIANTS);
+            let expected = [
+                ("users".to_owned(), model.users.len().to_string()),
+                ("posts".to_owned(), model.posts.len().to_string()),
+                ("votes".to_owned(), model.votes.len().to_string()),
+            ];
+            assert_eq!(rows, expected, "{:?}", service.engine);
+        }
+    }
+}
+
+struct Driven {
+    engine: Engine,
+    app: TestApp,
+    /// The numbers that the store gave, in the order in which it gave them.
+    users: Vec<i64>,
+    posts: Vec<i64>,
+    tokens: Vec<String>,
+}
+
+impl Driven {
+    async fn take<M: Mode>(&self, step: &Step, model: &Model<M>) -> Answer {
+        let nobody = self.app.anonymous();
+        let by = |by: &By| self.caller(*by, model);
+        match step {
+            Step::SignUp { email, password } => {
+                nobody.post("/users", &json!({"email": email, "password": password})).await
+            }
+            Step::LogIn { email, password } => self.app.log_in(email, password).await,
+            Step::MoveClock { .. } => unreachable!("it asks for nothing"),
+            Step::GetMe { by: caller } => by(caller).get("/users/me").await,
+            Step::GetUser { by: caller, user } => by(caller).get(&self.user_path(*user)).await,
+            Step::DeleteMe { by: caller } => by(caller).delete("/users/me").await,
+            Step::DeleteUser { by: caller, user } => {
+                by(caller).delete(&self.user_path(*user)).await
+            }
+            Step::CreatePost { by: caller, post } => by(caller).post("/posts", &body(post)).await,
+            Step::GetPost { by: caller, post } => by(caller).get(&self.post_path(*post)).await,
+            Step::ReplacePost { by: caller, post, with } => {
+                by(caller).put(&self.post_path(*post), &body(with)).await
+            }
+            Step::DeletePost { by: caller, post } => {
+                by(caller).delete(&self.post_path(*post)).await
+            }
+            Step::ListPosts { by: caller, page } => by(caller).get(&list_path(page)).await,
+            Step::Vote { by: caller, post, dir } => {
+                by(caller).vote(number(&self.posts, *post), *dir).await
+            }
+        }
+    }
+
+    fn caller<M: Mode>(&self, by: By, model: &Model<M>) -> TestCaller<'_> {
+        match by {
+            By::Nobody => self.app.anonymous(),
+            By::Garbage => self.app.with_token("garbage"),
+            // No step but a login gives tokens, so that those before it are all there are.
+            By::Token(place) => match model.token(place) {
+                Some(place) => self.app.with_token(&self.tokens[place]),
+                None => self.app.anonymous(),
+            },
+        }
+    }
+
+    fn user_path(&self, user: usize) -> String {
+        format!("/users/{}", number(&self.users, user))
+    }
+
+    fn post_path(&self, post: usize) -> String {
+        format!("/posts/{}", number(&self.posts, post))
+    }
+
+    /// Remembers tokens and numbers; a number was never given before.
+    fn learn(&mut self, step: &Step, answer: &Answer, context: &str) {
+        let (given, path) = match (step, answer.status.as_u16()) {
+            (Step::LogIn { .. }, 200) => {
+                let login = answer.json();
+                assert_eq!(login["token_type"], "bearer", "{context}");
+                self.tokens.push(login["access_token"].as_str().unwrap().to_owned());
+                return;
+            }
+            (Step::SignUp { .. }, 201) => (&mut self.users, "/users"),
+            (Step::CreatePost { .. }, 201) => (&mut self.posts, "/posts"),
+            _ => return,
+        };
+        let id = answer.json()["id"].as_i64().unwrap();
+        assert!(given.last().is_none_or(|last| *last < id), "{context}: {id} after {given:?}");
+        assert_eq!(answer.header("location"), format!("{path}/{id}"), "{context}");
+        given.push(id);
+    }
+
+    /// The model's answer with the numbers of this store.
+    fn resolve(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.resolve_text(text),
+            Value::Array(items) => items.iter().map(|item| self.resolve(item)).collect(),
+            Value::Object(members) => {
+                let members = members.iter();
+                members.map(|(name, value)| (name.clone(), self.resolve(value))).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// `post#3#` is a number by itself, or stands in a sentence.
+    fn resolve_text(&self, text: &str) -> Value {
+        let mut resolved = String::new();
+        let mut pieces = text.split('#');
+        while let (Some(piece), place) = (pieces.next(), pieces.next()) {
+            let Some(place) = place else {
+                resolved.push_str(piece);
+                break;
+            };
+            let place: usize = place.parse().unwrap();
+            let (before, numbers) = match piece.strip_suffix("user") {
+                Some(before) => (before, &self.users),
+                None => (piece.strip_suffix("post").unwrap(), &self.posts),
+            };
+            let number = number(numbers, place);
+            if before.is_empty() && text.ends_with('#') && resolved.is_empty() {
+                return json!(number);
+            }
+            resolved.extend([before, &number.to_string()]);
+        }
+        json!(resolved)
+    }
+}
+
+fn number(given: &[i64], place: usize) -> i64 {
+    given.get(place).copied().unwrap_or(NEVER)
+}
+
+fn body(draft: &Draft) -> Value {
+    let mut body = json!({"title": draft.title, "content": draft.content});
+    if let Some(published) = draft.published {
+        body["published"] = json!(published);
+    }
+    body
+}
+
+fn list_path(page: &Page) -> String {
+    let mut query = Serializer::new("/posts?".to_owned());
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            query.append_pair(name, &value);
+        }
+    };
+    add("limit", page.limit.map(|limit| limit.to_string()));
+    add("skip", page.skip.map(|skip| skip.to_string()));
+    add("search", page.search.map(str::to_owned));
+    add("published", page.published.map(|published| published.to_string()));
+    query.finish()
+}

@@ -1,0 +1,191 @@
+//! Clients send everything that a token is good for, without a pause, on two replicas of the service
+//! (on SQLite two services over one store), and go on with a session of it. In the midst of it the tokens of the
+//! account are ended, in each way there is. What was sent after that was acknowledged is refused, all of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use post_api::domain::user::UserId;
+use post_api::store::migrate::SignOutTarget;
+use serde_json::{Value, json};
+
+use crate::stress::budget::Budget;
+use crate::stress::rng::Rng;
+use crate::support::{Answer, Engine, PASSWORD, Setup, TestApp, TestCaller};
+
+/// Clients that send with the token that is to be ended.
+const CLIENTS: u64 = 8;
+
+/// Requests of each client before the end, and those that it goes on to send after it.
+const BEFORE: u64 = 5;
+const AFTER: u64 = 10;
+
+/// How the tokens of an account end.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Logout,
+    Password,
+    Email,
+    Operator,
+    Deletion,
+}
+
+const WAYS: [Way; 5] = [Way::Logout, Way::Password, Way::Email, Way::Operator, Way::Deletion];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ended_token_is_accepted_on_sqlite() {
+    run(Engine::Sqlite, Budget::new("revocation, embedded", 10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ended_token_is_accepted_on_postgresql() {
+    run(Engine::Postgres, Budget::new("revocation, PostgreSQL, two replicas", 10)).await;
+}
+
+async fn run(engine: Engine, mut budget: Budget) {
+    let app = Arc::new(TestApp::set_up(Setup { engine, ..Setup::default() }).await);
+    let replica = Arc::new(app.replica());
+    let (mut accepted, mut refused) = (0, 0);
+    let author = app.signed_in("author").await;
+    let post = author.write_post("post").await;
+    while let Some(seed) = budget.next_round() {
+        let round = budget.rounds();
+        let way = WAYS[usize::try_from(round).unwrap() % WAYS.len()];
+        let name = format!("user{round}");
+        let caller = app.signed_in(&name).await;
+        let lasting = app.start_session(&format!("{name}@example.com")).await;
+        let shared = Arc::new(Shared {
+            refresh_token: lasting["refresh_token"].as_str().unwrap().to_owned(),
+            token: caller.token.clone().unwrap(),
+            id: caller.id,
+            post,
+            is_ended: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
+        });
+        let clients = (0..CLIENTS).map(|number| {
+            let app = Arc::clone(if number % 2 == 0 { &app } else { &replica });
+            tokio::spawn(act(app, Arc::clone(&shared), Rng::new(seed.wrapping_add(number))))
+        });
+        let clients: Vec<_> = clients.collect();
+        while shared.begun.load(Ordering::SeqCst) < CLIENTS * BEFORE {
+            tokio::task::yield_now().await;
+        }
+        end(&app, &caller, &name, way).await;
+        shared.is_ended.store(true, Ordering::SeqCst);
+        for client in clients {
+            let told = client.await.unwrap();
+            assert!(told.wrong.is_empty(), "{way:?}, {}: {:?}", budget.name_round(), told.wrong);
+            accepted += told.accepted;
+            refused += told.refused;
+        }
+    }
+    assert!(accepted > 0, "nothing was accepted before the end");
+    budget.report("ends of all tokens of an account", budget.rounds());
+    budget.report("requests before, accepted", accepted);
+    budget.report("requests after, each refused", refused);
+}
+
+async fn end(app: &TestApp, caller: &TestCaller<'_>, name: &str, way: Way) {
+    match way {
+        Way::Logout => {
+            caller.post("/logout", &json!({})).await.expect(204);
+        }
+        Way::Password => {
+            caller.change_password(PASSWORD, "94 moss anchors").await.expect(200);
+        }
+        Way::Email => {
+            caller.change_email(&format!("other-{name}@example.com")).await.expect(200);
+        }
+        Way::Deletion => {
+            caller.delete("/users/me").await.expect(204);
+        }
+        Way::Operator => {
+            let email = app.store.find_user(UserId(caller.id)).await.unwrap().unwrap().email;
+            let mut admin = app.admin().await;
+            assert_eq!(admin.sign_out(SignOutTarget::Of(&email), app.now()).await.unwrap(), 1);
+        }
+    }
+}
+
+struct Shared {
+    token: String,
+    /// Of a session of the account: within its grace it is good again and again, until that ends.
+    refresh_token: String,
+    id: i64,
+    /// Of somebody else.
+    post: i64,
+    is_ended: AtomicBool,
+    /// Requests that were begun.
+    begun: AtomicU64,
+}
+
+#[derive(Default)]
+struct Told {
+    accepted: u64,
+    refused: u64,
+    wrong: Vec<(String, Answer)>,
+}
+
+async fn act(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> Told {
+    let caller = app.with_token(&shared.token);
+    let mut told = Told::default();
+    let mut after = 0;
+    while after < AFTER {
+        let is_after = shared.is_ended.load(Ordering::SeqCst);
+        after += u64::from(is_after);
+        shared.begun.fetch_add(1, Ordering::SeqCst);
+        let (method, path, body) = request(&mut rng, &shared);
+        let answer = if path == "/login" {
+            app.refresh(&shared.refresh_token).await
+        } else {
+            let body = body.map(|body| body.to_string()).unwrap_or_default();
+            caller.send_raw(method, &path, "application/json", body).await
+        };
+        // Where no token is needed, an ended one shows no more than none.
+        let is_open = path.starts_with("/users/") && !path.contains("me");
+        let is_refused = match (is_open, answer.status.as_u16()) {
+            (_, 400) => path == "/login",
+            (true, 404) => true,
+            (true, 200) => answer.json()["email"] == Value::Null,
+            (_, status) => status == 401,
+        };
+        if is_after && !is_refused || answer.status.is_server_error() {
+            told.wrong.push((format!("{method} {path}"), answer));
+        } else if is_after {
+            told.refused += 1;
+        } else {
+            told.accepted += u64::from(!is_refused);
+        }
+    }
+    told
+}
+
+/// Whatever does not end the tokens by itself; `/login` is to go on with the session.
+fn request(rng: &mut Rng, shared: &Shared) -> (&'static str, String, Option<Value>) {
+    let post = format!("/posts/{}", shared.post);
+    let content = json!({"title": "title", "content": "text"});
+    match rng.below(16) {
+        0 => ("GET", "/users/me".to_owned(), None),
+        1 => ("GET", format!("/users/{}", shared.id), None),
+        2 => ("GET", "/posts?limit=3".to_owned(), None),
+        3 => ("GET", "/posts?search=pos".to_owned(), None),
+        4 => ("GET", "/posts?published=false".to_owned(), None),
+        5 => ("GET", post, None),
+        6 => ("PUT", post, Some(content)),
+        7 => ("DELETE", post, None),
+        8 => ("POST", "/posts".to_owned(), Some(content)),
+        // Refused for the password, if it is heard at all.
+        9 => {
+            let change = json!({"current_password": "wrong", "new_password": "94 moss anchors"});
+            ("POST", "/users/me/password".to_owned(), Some(change))
+        }
+        13 => ("POST", "/login".to_owned(), None),
+        14 => ("GET", "/users/me/sessions".to_owned(), None),
+        15 => ("DELETE", "/users/me/sessions/4711".to_owned(), None),
+        10 => ("DELETE", format!("/users/{}", shared.id + 1_000_000), None),
+        number => {
+            let dir = 12 - number;
+            ("POST", "/vote".to_owned(), Some(json!({"post_id": shared.post, "dir": dir})))
+        }
+    }
+}

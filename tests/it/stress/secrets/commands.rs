@@ -1,0 +1,247 @@
+//! Starts that fail, and commands that succeed and fail, with secrets in every setting that takes one.
+//!
+//! Not here: what stands on the command line in the place of a command. Whoever sees what is said of it
+//! sees the command line too.
+
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::Canaries;
+use super::canary::{Canary, Haystack};
+use super::fixture::Place;
+use crate::stress::budget::Budget;
+use crate::stress::rng::Rng;
+use crate::support::{Engine, Service};
+
+/// Runs it to its end, and gives its exit code and everything that it said.
+fn run(command: &mut Command) -> (i32, String) {
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+/// The exit code of a start, and its settings.
+type Start = (i32, Vec<(&'static str, String)>);
+
+/// Settings that cannot be used, each with secrets in it: what the start has to say, and the settings.
+fn faults(canaries: &Canaries) -> Vec<Start> {
+    let (key, password) = (&canaries.key.text, canaries.database.encoded().replace('+', "%20"));
+    let short = &key[..20];
+    let mut faults = Vec::new();
+    for url in [
+        format!("mysql://ada:{password}@127.0.0.1/posts"),
+        format!("ada:{password}@127.0.0.1/posts"),
+        format!("postgresql:/ada:{password}@127.0.0.1/posts"),
+        format!("postgresql://ada:{password}@/posts"),
+        format!("postgresql://ada:{password}@127.0.0.1"),
+        format!("postgresql://ada@127.0.0.1:{password}/posts"),
+        format!("postgresql://ada:{password}@127.0.0.1:99999/posts"),
+        format!("postgresql://ada:{password}%zz@127.0.0.1:x/posts"),
+        format!("postgresql://ada:@{password}@127.0.0.1/posts?"),
+        format!("postgresql://ada:{password}@127.0.0.1/posts?sslmode={password}"),
+        format!("postgresql://ada@127.0.0.1/posts?connect_timeout={password}"),
+        format!("postgresql://ada@127.0.0.1/posts?target_session_attrs={password}"),
+        format!("postgresql://ada@127.0.0.1/posts?passwort={password}"),
+        format!("postgresql://[{password}/posts"),
+        format!("postgresql://{password}@127.0.0.1/posts?sslmode=x"),
+        format!("postgresql+psycopg2://ada:{password}@127.0.0.1/posts"),
+        format!("postgresql://127.0.0.1/posts?user=ada&password={password}"),
+        format!("postgresql://ada:{password}@127.0.0.1:1,127.0.0.1:x/posts"),
+        format!("host=127.0.0.1 user=ada password={} dbname=posts", canaries.database.text),
+        format!("jdbc:postgresql://127.0.0.1/posts?user=ada&password={password}"),
+        password.clone(),
+    ] {
+        faults.push((2, vec![("DATABASE_URL", url), ("SECRET_KEY", short.to_owned())]));
+    }
+    faults.push((2, vec![("SECRET_KEY", short.to_owned()), ("PORT", "x".to_owned())]));
+    faults.push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", "HS512".to_owned())]));
+    faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned())]));
+    faults.push((2, vec![("DATABASE_URL_FILE", "short".to_owned())]));
+    faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned()), ("SECRET_KEY", key.clone())]));
+    faults.extend(faults_of_keys(canaries));
+    for (name, value) in [
+        ("ARGON2_MEMORY_KIB", "7"),
+        ("ARGON2_ITERATIONS", "0"),
+        ("ARGON2_PARALLELISM", "x"),
+        ("LOG_LEVEL", "loud"),
+        ("SECRET_KEY_FILE", "no-such-file"),
+        ("DATABASE_PASSWORD_FILE", "no-such-file"),
+        ("DATABASE_PORT", "x"),
+        ("HOST", "256.0.0.1"),
+    ] {
+        let code = if name == "HOST" { 1 } else { 2 };
+        let mut settings = vec![("SECRET_KEY", key.clone()), (name, value.to_owned())];
+        if name != "HOST" {
+            settings.push(("DATABASE_PASSWORD", canaries.database.text.clone()));
+        }
+        faults.push((code, settings));
+    }
+    faults
+}
+
+/// The same for the settings that take several keys.
+fn faults_of_keys(canaries: &Canaries) -> Vec<Start> {
+    let key = &canaries.key.text;
+    let mut faults = Vec::new();
+    for name in ["SECRET_KEYS", "SIGNING_KEYS"] {
+        faults.push((2, vec![(name, key.clone())]));
+    }
+    faults.push((2, vec![("SECRET_KEYS_FILE", "short".to_owned())]));
+    for algorithm in ["RS256", "ES256", "EdDSA"] {
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n", canaries.word.text);
+        for text in [key.clone(), pem.clone(), format!("{pem}-----END PRIVATE KEY-----\n")] {
+            faults.push((2, vec![("SIGNING_KEYS", text), ("ALGORITHM", algorithm.to_owned())]));
+        }
+        faults.push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", algorithm.to_owned())]));
+    }
+    faults
+}
+
+/// Databases that are out of reach: nobody listens, no such host, no such folder of a socket.
+fn out_of_reach(canaries: &Canaries) -> Vec<String> {
+    let password = canaries.database.encoded().replace('+', "%20");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    vec![
+        format!("postgresql://ada:{password}@127.0.0.1:{free}/posts"),
+        format!("postgresql://ada:{password}@127.0.0.1:{free},127.0.0.1:{free}/posts"),
+        format!("postgresql://ada:{password}@no-such-host.invalid/posts"),
+        format!("postgresql://ada:{password}@/posts?host=/no/such/folder"),
+        format!("postgresql://ada:{password}@127.0.0.1:{free}/posts?sslmode=verify-full"),
+    ]
+}
+
+fn look_at(canaries: &Canaries, what: &str, command: &mut Command, code: i32) -> String {
+    let (ended, said) = run(command);
+    assert_eq!(ended, code, "{what}: {said}");
+    canaries.assert_hidden(what, &said, "a command");
+    said
+}
+
+#[test]
+fn no_start_that_fails_tells_a_secret() {
+    let budget = Budget::new("secrets, failing starts", 1);
+    let canaries = Canaries::draw(&mut Rng::new(budget.seed()));
+    let folder = TempDir::new().unwrap();
+    let command = || {
+        let mut command = Service::command(folder.path());
+        command.env("LOG_LEVEL", "trace");
+        command
+    };
+    std::fs::write(folder.path().join("short"), &canaries.key.text[..20]).unwrap();
+    let mut starts = 0;
+    for (code, settings) in faults(&canaries) {
+        let what = format!("a start with {}", settings[0].1);
+        let said = look_at(&canaries, &what, command().envs(settings.clone()), code);
+        assert!(said.contains("error: "), "{said}");
+        // The same from a file, between lines that cannot be read.
+        let lines = settings.iter().map(|(name, value)| format!("{name}='{value}'\n"));
+        let text = format!("{}SECRET_KEY='{}\n", lines.collect::<String>(), canaries.stray.text);
+        std::fs::write(folder.path().join("settings"), text).unwrap();
+        let (_, said) = run(command().args(["--env-file", "settings", "--port", "x"]));
+        canaries.assert_hidden(&what, &said, "a file");
+        starts += 2;
+    }
+    for url in out_of_reach(&canaries) {
+        for arguments in ["current", "upgrade", "check", "verify", "history", "downgrade base"] {
+            let mut command = command();
+            command.arg("db").args(arguments.split(' ')).args(["--database-url", &url]);
+            look_at(&canaries, &url, &mut command, 3);
+            starts += 1;
+        }
+    }
+    // One that goes wrong without a secret in it is told in full.
+    let said = look_at(&canaries, "a port", command().args(["--port", "not-a-port"]), 2);
+    assert!(said.contains("not-a-port"), "{said}");
+    budget.report("commands looked at", starts);
+}
+
+#[test]
+fn no_command_tells_a_secret_on_sqlite() {
+    look_at_commands(&Budget::new("secrets, commands, embedded", 1), Engine::Sqlite);
+}
+
+#[test]
+fn no_command_tells_a_secret_on_postgresql() {
+    look_at_commands(&Budget::new("secrets, commands, PostgreSQL", 1), Engine::Postgres);
+}
+
+fn look_at_commands(budget: &Budget, engine: Engine) {
+    let canaries = Canaries::draw(&mut Rng::new(budget.seed()));
+    let mut place = Place::new(engine, &canaries.key, &canaries.database);
+    let mut commands = look_at_each_command(&canaries, &place);
+    place.move_settings_to_a_file();
+    commands += look_at_each_command(&canaries, &place);
+    if engine == Engine::Postgres {
+        refuse_the_password(&place, &canaries);
+    }
+    budget.report("commands looked at", commands);
+}
+
+/// How many there were.
+fn look_at_each_command(canaries: &Canaries, place: &Place) -> usize {
+    let mut commands = 0;
+    for (code, arguments) in [
+        (0, "db upgrade"),
+        (0, "db current"),
+        (0, "db history"),
+        (0, "db check"),
+        (0, "db verify"),
+        (0, "db upgrade --dry-run"),
+        (0, "db upgrade --sql"),
+        (0, "db downgrade base --sql"),
+        (2, "db downgrade nowhere"),
+        (2, "db stamp nowhere"),
+        (0, "db stamp head"),
+        (0, "settings"),
+        (2, "secret rotate"),
+        (0, "openapi"),
+        (1, "healthcheck --port 1"),
+        (2, "serve --port x"),
+        (2, "serve --no-such-flag"),
+        (1, "serve --port 0 --host 256.0.0.1"),
+        (0, "--help"),
+        (0, "--version"),
+    ] {
+        for level in ["info", "trace"] {
+            let mut command = place.command();
+            command.args(arguments.split(' ')).env("LOG_LEVEL", level);
+            let said = look_at(canaries, arguments, &mut command, code);
+            assert!(arguments != "settings" || said.contains("SECRET_KEY=**********"), "{said}");
+            commands += 1;
+        }
+    }
+    commands
+}
+
+/// The one secret that no setting holds.
+#[test]
+fn a_key_that_the_service_made_is_not_told() {
+    let mut service = Service::start(&[("LOG_LEVEL", "trace"), ("ACCESS_LOG", "on")]);
+    let mut canaries = Canaries::draw(&mut Rng::new(1));
+    canaries.made.push(Canary::found("the key that was made", &service.secret()));
+    service.get("/readyz").expect(200);
+    service.terminate();
+    assert!(service.wait().success());
+    canaries.assert_hidden("the log", service.final_stderr(), "a key that was made");
+    for arguments in ["settings", "db current", "db verify", "secret rotate"] {
+        let mut command = Service::command(service.path());
+        command.args(arguments.split(' ')).env("LOG_LEVEL", "trace");
+        let said = look_at(&canaries, arguments, &mut command, 0);
+        for secret in service.secret().lines() {
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+}
+
+/// A password that the server does not take is in neither's log.
+fn refuse_the_password(place: &Place, canaries: &Canaries) {
+    let url = place.url_with(&canaries.wrong);
+    let mut command = place.command();
+    command.args(["db", "current"]).env("DATABASE_URL", &url).env("LOG_LEVEL", "trace");
+    let said = look_at(canaries, "a refused password", &mut command, 3);
+    assert!(said.contains("password authentication failed"), "{said}");
+    let log = place.server_log();
+    assert!(String::from_utf8_lossy(&log).contains("password authentication failed"));
+    assert_eq!(Haystack::new(log).find(canaries.all()), [""; 0]);
+}

@@ -1,0 +1,312 @@
+//! Passwords, tokens and keys that nothing else looks like, in every place of every operation, at the
+//! lowest level of the log, and while the store fails: none of them comes out anywhere, in any form.
+//!
+//! Every search is shown to see: what may be there is looked for as well, and has to be found.
+//!
+//! Not here: each shape of a refused body (`api::secrets`), HTTP/2 (`process::secrets`).
+
+mod canary;
+mod commands;
+mod fixture;
+mod requests;
+
+use serde_json::json;
+
+use self::canary::{Canary, Haystack};
+use self::fixture::Place;
+use self::requests::Secrets;
+use super::budget::Budget;
+use super::rng::Rng;
+use crate::api::operations::Operation;
+use crate::support::{Answer, Engine, Service, TestApp, forge_with};
+
+/// The account whose hash is no good one.
+const WEAK: &str = "weak@example.com";
+
+/// What the log has to say of it.
+const DAMAGED: &str = "a login failed for a damaged account";
+const NOT_UPGRADED: &str = "a password hash could not be upgraded";
+
+struct Canaries {
+    /// Of every account.
+    password: Canary,
+    wrong: Canary,
+    /// A password in a place where none belongs.
+    stray: Canary,
+    /// The same for places that take letters alone.
+    word: Canary,
+    key: Canary,
+    database: Canary,
+    /// Signatures of tokens, good ones and others, and hashes that are kept.
+    made: Vec<Canary>,
+}
+
+impl Canaries {
+    fn draw(rng: &mut Rng) -> Self {
+        Self {
+            password: Canary::password("the password", rng),
+            wrong: Canary::password("a wrong password", rng),
+            stray: Canary::password("a stray password", rng),
+            word: Canary::word("a stray secret", rng),
+            key: Canary::password("the key", rng),
+            database: Canary::password("the database's password", rng),
+            made: Vec::new(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Canary> {
+        [&self.password, &self.wrong, &self.stray, &self.word, &self.key, &self.database]
+            .into_iter()
+            .chain(&self.made)
+    }
+
+    fn assert_hidden(&self, place: &str, text: impl AsRef<[u8]>, seed: &str) {
+        let haystack = Haystack::new(&text);
+        let found = haystack.find(self.all());
+        let text = String::from_utf8_lossy(text.as_ref());
+        assert!(found.is_empty(), "{seed}: {place} shows {found:?}: {}", excerpt(&text));
+        assert!(!text.contains("$argon2"), "{seed}: {place} shows a hash: {}", excerpt(&text));
+    }
+}
+
+/// A log is too long to be repeated.
+fn excerpt(text: &str) -> String {
+    text.chars().take(4000).collect()
+}
+
+/// The service, and everything that it has answered is looked at.
+struct Campaign<'a> {
+    service: &'a Service,
+    canaries: Canaries,
+    seed: &'a str,
+    answers: usize,
+}
+
+struct Account {
+    email: String,
+    id: i64,
+    post: i64,
+    token: String,
+    refresh: String,
+    refused: Vec<String>,
+}
+
+impl Campaign<'_> {
+    fn send(&mut self, request: &str) -> Option<Answer> {
+        let mut wire = self.service.connect();
+        wire.send(request);
+        // What is no HTTP may be hung up on.
+        let answer = wire.try_answer().ok()?;
+        let said = format!("{:?}\n{}", answer.headers, String::from_utf8_lossy(&answer.body));
+        self.canaries.assert_hidden(&format!("the answer to {request}"), said, self.seed);
+        self.answers += 1;
+        Some(answer)
+    }
+
+    fn get(&mut self, path: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).unwrap()
+    }
+
+    fn sign_up(&mut self, email: &str) -> Answer {
+        let body = json!({"email": email, "password": self.canaries.password.text}).to_string();
+        let head = "POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+        self.send(&format!("{head}content-length: {}\r\n\r\n{body}", body.len())).unwrap()
+    }
+
+    fn refuse_login(&mut self, email: &str) -> Answer {
+        let request = log_in(email, &self.canaries.wrong);
+        self.send(&request).unwrap()
+    }
+
+    fn log_in(&mut self, email: &str) -> Answer {
+        let request = log_in(email, &self.canaries.password);
+        self.send(&request).unwrap()
+    }
+
+    /// Sends a refresh token where it belongs, and gives its successor.
+    fn go_on(&mut self, token: &str) -> String {
+        let request = send_form(&format!("grant_type=refresh_token&refresh_token={token}"));
+        refresh_token(&self.send(&request).unwrap().expect(200))
+    }
+
+    /// It is a secret from here on.
+    fn hide(&mut self, name: &str, text: &str) {
+        self.canaries.made.push(Canary::found(name, text));
+    }
+
+    /// A new account with a post, and its tokens. The only answers that show one are looked at before it is
+    /// a canary: of a session the last one, which shares a part with those that are spent.
+    fn make_account(&mut self, rng: &mut Rng) -> Account {
+        let email = format!("{:016x}@example.com", rng.next());
+        let id = self.sign_up(&email).expect(201).json()["id"].as_i64().unwrap();
+        self.refuse_login(&email).expect(403);
+        let login = self.log_in(&email).expect(200);
+        let token = login.json()["access_token"].as_str().unwrap().to_owned();
+        let first = refresh_token(&login);
+        let second = self.go_on(&first);
+        let refresh = self.go_on(&second);
+        for spent in [&first, &second, &refresh] {
+            self.hide("a refresh token", spent);
+        }
+        // It ends the session, as its successor is spent too.
+        let again = send_form(&format!("grant_type=refresh_token&refresh_token={first}"));
+        self.send(&again).unwrap().expect(400);
+        let post = json!({"title": "a title", "content": "text"});
+        let post = self.service.connect().call("POST", "/posts", &token, Some(&post)).unwrap();
+        let post = post.expect(201).json()["id"].as_i64().unwrap();
+        let (header, claims) = (r#"{"alg":"HS256"}"#, format!(r#"{{"user_id":{id},"exp":1}}"#));
+        let other = "k".repeat(64);
+        let refused = [&self.canaries.key.text, &other].map(|key| forge_with(key, header, &claims));
+        for token in [&token].into_iter().chain(&refused) {
+            self.hide("a token's signature", token.rsplit('.').next().unwrap());
+        }
+        Account { email, id, post, token, refresh, refused: refused.to_vec() }
+    }
+
+    fn attack(&mut self, operation: &Operation, rng: &mut Rng) {
+        let account = self.make_account(rng);
+        let id = if operation.path.starts_with("/users") { account.id } else { account.post };
+        let secrets = Secrets {
+            password: &self.canaries.password,
+            stray: &self.canaries.stray,
+            word: &self.canaries.word,
+            token: &account.token,
+            refresh: &account.refresh,
+            refused: &account.refused,
+            email: &account.email,
+        };
+        let path = operation.path_to(&id.to_string());
+        for request in requests::requests(operation, &path, &secrets) {
+            self.send(&request);
+        }
+    }
+}
+
+fn log_in(email: &str, password: &Canary) -> String {
+    let scope = "scope=offline_access";
+    send_form(&format!("username={email}&password={}&{scope}", password.encoded()))
+}
+
+fn refresh_token(answer: &Answer) -> String {
+    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+}
+
+fn send_form(form: &str) -> String {
+    format!(
+        "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    )
+}
+
+/// Its library is the only one that has something to say at the lowest level.
+fn greet_in_http_2(service: &Service) {
+    const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let mut wire = service.connect();
+    wire.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &EMPTY_SETTINGS].concat());
+    wire.finish();
+    wire.rest();
+}
+
+fn operations() -> Vec<Operation> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { Operation::all(&TestApp::start().await).await })
+}
+
+/// Whatever the format, every line of the log is one of the lowest level or above.
+fn tell_nothing(mut budget: Budget, engine: Engine, format: &str) {
+    let operations = operations();
+    let (mut answers, mut logged) = (0, 0);
+    while let Some(seed) = budget.next_round() {
+        let (name, rng) = (budget.name_round(), &mut Rng::new(seed));
+        let canaries = Canaries::draw(rng);
+        let mut place = Place::new(engine, &canaries.key, &canaries.database);
+        if format == "json" {
+            place.move_settings_to_a_file();
+        }
+        let mut service =
+            place.serve(&[("LOG_LEVEL", "trace"), ("LOG_FORMAT", format), ("ACCESS_LOG", "on")]);
+        let mut campaign = Campaign { service: &service, canaries, seed: &name, answers: 0 };
+        for operation in &operations {
+            campaign.attack(operation, rng);
+        }
+        for path in ["/openapi.json", "/docs", "/redoc", "/readyz", "/livez", "/users/1"] {
+            campaign.get(path).expect(200);
+        }
+        campaign.get("/a-path-that-is-logged").expect(404);
+        greet_in_http_2(&service);
+        let hashes = place.hashes();
+        assert!(!hashes.is_empty(), "{name}");
+        let hashes = hashes.iter().map(|hash| hash.rsplit('$').next().unwrap());
+        campaign.canaries.made.extend(hashes.map(|hash| Canary::found("a hash", hash)));
+        damage(&mut campaign, &place, rng);
+        fail(&mut campaign, &place);
+        let Campaign { canaries, answers: looked_at, .. } = campaign;
+        service.terminate();
+        assert!(service.wait().success());
+
+        let said = service.final_stderr();
+        for text in ["/a-path-that-is-logged", "TRACE", "request failed", DAMAGED, NOT_UPGRADED] {
+            assert!(said.contains(text), "{name}: no {text} in {}", excerpt(&said));
+        }
+        canaries.assert_hidden("the log", &said, &name);
+        canaries.assert_hidden("standard output", place.output(), &name);
+        let kept = Haystack::new(place.kept());
+        let is_kept = |canary: &&Canary| canary.name != "a hash";
+        assert_eq!(kept.find(canaries.all().filter(is_kept)), [""; 0], "{name}: kept");
+        let hashes = canaries.made.iter().filter(|canary| canary.name == "a hash");
+        assert!(!kept.find(hashes).is_empty(), "{name}: the search is blind");
+        answers += looked_at;
+        logged += said.len();
+    }
+    budget.report("rounds", budget.rounds());
+    budget.report("answers looked at", answers);
+    budget.report("bytes of log looked at", logged);
+}
+
+/// An account with a password in its hash's place, which is then given a hash that wants to be stronger.
+fn damage(campaign: &mut Campaign<'_>, place: &Place, rng: &mut Rng) {
+    campaign.sign_up(WEAK).expect(201);
+    let planted = Canary::password("a hash", rng);
+    place.keep_as_hash(WEAK, &planted.text);
+    campaign.canaries.made.push(planted);
+    campaign.log_in(WEAK).expect(403);
+    let weak = bcrypt::hash_with_salt(&campaign.canaries.password.text, 4, [7; 16]).unwrap();
+    let weak = weak.to_string();
+    place.keep_as_hash(WEAK, &weak);
+    campaign.canaries.made.push(Canary::found("a hash", weak.rsplit('$').next().unwrap()));
+}
+
+/// The store fails in the middle of what holds a secret.
+fn fail(campaign: &mut Campaign<'_>, place: &Place) {
+    place.assert_server_log_tells_nothing(&campaign.canaries, campaign.seed);
+    for &failure in place.failures() {
+        place.begin(failure);
+        let answer = campaign.sign_up("refused@example.com");
+        assert!(answer.status.is_server_error(), "{}: {answer:?}", campaign.seed);
+        campaign.refuse_login("refused@example.com");
+        campaign.log_in(WEAK);
+        campaign.get("/readyz");
+        place.end(failure, campaign.service);
+    }
+}
+
+#[test]
+fn no_secret_is_told_on_sqlite_with_a_log_of_text() {
+    tell_nothing(Budget::new("secrets, embedded, text", 1), Engine::Sqlite, "text");
+}
+
+#[test]
+fn no_secret_is_told_on_sqlite_with_a_log_of_json() {
+    tell_nothing(Budget::new("secrets, embedded, JSON", 1), Engine::Sqlite, "json");
+}
+
+#[test]
+fn no_secret_is_told_on_postgresql_with_a_log_of_text() {
+    tell_nothing(Budget::new("secrets, PostgreSQL, text", 1), Engine::Postgres, "text");
+}
+
+#[test]
+fn no_secret_is_told_on_postgresql_with_a_log_of_json() {
+    tell_nothing(Budget::new("secrets, PostgreSQL, JSON", 1), Engine::Postgres, "json");
+}

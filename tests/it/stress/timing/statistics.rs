@@ -1,0 +1,162 @@
+//! Whether two samples of durations come from the same distribution.
+//!
+//! Welch's t-test as Reparaz, Balasch and Verbauwhede use it ("dude, is my code constant time?", DATE
+//! 2017): t is the difference of the means in units of its standard error, and from 4.5 on, which
+//! equal distributions reach in one of 150,000 comparisons, the two are told apart.
+//!
+//! They crop first: durations have a long upper tail that is the machine's (another process ran), and
+//! a few of those hide a difference of all the others. What is larger than one bound is left out of
+//! both samples; the bound comes from both together, so that it knows nothing of either. They try many
+//! bounds, and here it is two, as each is one more chance to be wrong: without the slowest tenth, and
+//! without the slower half, for a machine that interrupts most of what it does. The whole samples are
+//! compared as well, for what shows in the tail alone. What is cut off takes a part of the difference
+//! with it, and more of the noise.
+
+/// What tells two samples apart, on either side of nought.
+pub(super) const BOUND: f64 = 4.5;
+
+/// The shares of both samples together that are compared.
+const KEPT: [f64; 3] = [1.0, 0.9, 0.5];
+
+/// How one sample differs from another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Comparison {
+    /// Of the means: positive where the first takes longer.
+    pub(super) difference: f64,
+    /// Its standard error.
+    error: f64,
+}
+
+impl Comparison {
+    fn whole(first: &[f64], second: &[f64]) -> Self {
+        let error = variance(first) / count(first) + variance(second) / count(second);
+        Self { difference: mean(first) - mean(second), error: error.sqrt() }
+    }
+
+    /// The whole samples, and what cropping leaves of them.
+    pub(super) fn all(first: &[f64], second: &[f64]) -> [Self; 3] {
+        KEPT.map(|share| {
+            let (first, second) = crop(first, second, share);
+            Self::whole(&first, &second)
+        })
+    }
+
+    pub(super) fn t(self) -> f64 {
+        self.difference / self.error
+    }
+
+    /// What this comparison would have seen: how large a difference makes such samples reach the bound.
+    pub(super) fn sight(self) -> f64 {
+        BOUND * self.error
+    }
+}
+
+/// Both, with the fastest of all to this share.
+fn crop(first: &[f64], second: &[f64], share: f64) -> (Vec<f64>, Vec<f64>) {
+    let bound = quantile(&[first, second].concat(), share);
+    let keep = |sample: &[f64]| sample.iter().copied().filter(|value| *value <= bound).collect();
+    (keep(first), keep(second))
+}
+
+pub(super) fn median(sample: &[f64]) -> f64 {
+    quantile(sample, 0.5)
+}
+
+fn mean(sample: &[f64]) -> f64 {
+    sample.iter().sum::<f64>() / count(sample)
+}
+
+fn variance(sample: &[f64]) -> f64 {
+    let mean = mean(sample);
+    let squares: f64 = sample.iter().map(|value| (value - mean).powi(2)).sum();
+    squares / (count(sample) - 1.0)
+}
+
+/// The smallest value that this share of the sample does not exceed.
+fn quantile(sample: &[f64], share: f64) -> f64 {
+    let mut sorted = sample.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let is_below = |place: &usize| count(&sorted[..=*place]) < share * count(&sorted);
+    let place = (0..sorted.len()).collect::<Vec<_>>().partition_point(is_below);
+    sorted[place]
+}
+
+fn count(sample: &[f64]) -> f64 {
+    f64::from(u32::try_from(sample.len()).unwrap())
+}
+
+mod tests {
+    use super::{BOUND, Comparison, crop, mean, median};
+    use crate::stress::rng::Rng;
+
+    /// As a login takes them: around 1000, with a tail, and a share that was interrupted.
+    fn durations(rng: &mut Rng, shift: f64, interrupted: f64) -> Vec<f64> {
+        let mut duration = || {
+            let mut uniform =
+                || f64::from(u32::try_from(rng.below(1 << 32)).unwrap()) / 2_f64.powi(32);
+            let tail = -20.0 * (1.0 - uniform()).ln();
+            let interruption = if uniform() < interrupted { 50_000.0 * uniform() } else { 0.0 };
+            1000.0 + shift + tail + interruption
+        };
+        (0..10_000).map(|_| duration()).collect()
+    }
+
+    fn welch_t(first: &[f64], second: &[f64]) -> f64 {
+        Comparison::whole(first, second).t()
+    }
+
+    fn assert_close(value: f64, expected: f64) {
+        assert!((value - expected).abs() < 1e-9, "{value} is not {expected}");
+    }
+
+    /// By hand: means 3 and 6, variances 2.5 and 10, so that t = -3 / sqrt(0.5 + 2).
+    #[test]
+    fn t_is_the_difference_in_standard_errors() {
+        let (first, second) = ([1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_close(welch_t(&first, &second), -3.0 / 2.5_f64.sqrt());
+        assert_close(welch_t(&second, &first), 3.0 / 2.5_f64.sqrt());
+        // Samples of different sizes: means 3 and 5, variances 2.5 and 2.
+        assert_close(welch_t(&first, &[4.0, 6.0]), -2.0 / 1.5_f64.sqrt());
+        assert_close(welch_t(&first, &first), 0.0);
+    }
+
+    #[test]
+    fn the_middle_and_the_slowest_tenth_are_found() {
+        assert_close(median(&[9.0, 1.0, 5.0]), 5.0);
+        assert_close(mean(&[9.0, 1.0, 5.0]), 5.0);
+        let first: Vec<f64> = (1..=10).map(f64::from).collect();
+        let second: Vec<f64> = (11..=20).map(f64::from).collect();
+        let (kept, cropped) = crop(&first, &second, 0.9);
+        assert_eq!((kept, cropped.last()), (first, Some(&18.0)));
+    }
+
+    #[test]
+    fn equal_distributions_are_not_told_apart() {
+        let mut rng = Rng::new(1);
+        for _ in 0..20 {
+            let (first, second) = (durations(&mut rng, 0.0, 0.01), durations(&mut rng, 0.0, 0.01));
+            for comparison in Comparison::all(&first, &second) {
+                assert!(comparison.t().abs() < BOUND, "{comparison:?}");
+            }
+        }
+    }
+
+    /// Two in a thousand, which without cropping drowns in the interruptions.
+    #[test]
+    fn a_small_difference_is_found_below_the_tail() {
+        let mut rng = Rng::new(2);
+        let (first, second) = (durations(&mut rng, 2.0, 0.01), durations(&mut rng, 0.0, 0.01));
+        let [whole, cropped, _] = Comparison::all(&first, &second);
+        assert!(whole.t().abs() < BOUND && whole.sight() > 2.0, "{whole:?}");
+        assert!(cropped.t() > BOUND && cropped.sight() < 2.0, "{cropped:?}");
+    }
+
+    /// On a busy machine a tenth is not enough.
+    #[test]
+    fn a_difference_is_found_where_a_third_was_interrupted() {
+        let mut rng = Rng::new(3);
+        let (first, second) = (durations(&mut rng, 20.0, 0.33), durations(&mut rng, 0.0, 0.33));
+        let [_, tenth, half] = Comparison::all(&first, &second);
+        assert!(tenth.t().abs() < BOUND && half.t() > BOUND, "{tenth:?}, {half:?}");
+    }
+}
