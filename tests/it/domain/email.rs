@@ -109,7 +109,7 @@ fn disagreement(row: &Row) -> Option<String> {
 }
 
 #[test]
-fn answers_as_recorded() {
+fn email_verdicts_match_the_recorded_table() {
     let rows = rows();
     assert!(rows.len() >= 400, "the table has only {} rows", rows.len());
     let disagreements: Vec<String> = rows.iter().filter_map(disagreement).collect();
@@ -123,7 +123,7 @@ fn answers_as_recorded() {
 }
 
 #[test]
-fn keeps_a_normal_form_as_it_is() {
+fn normalized_email_stays_unchanged() {
     for row in rows().iter().filter(|row| row.kind == "accepted") {
         let again = Email::parse(&row.answer).map(|email| email.to_string());
         assert_eq!(again.as_deref(), Ok(row.answer.as_str()));
@@ -131,7 +131,7 @@ fn keeps_a_normal_form_as_it_is() {
 }
 
 #[test]
-fn gives_a_reason_that_is_also_the_text_of_the_error() {
+fn error_text_is_the_reason() {
     let fault = Email::parse("plain").unwrap_err();
     assert_eq!(fault.reason(), "An email address must have an @-sign.", "of {fault:?}");
     let error: Box<dyn std::error::Error> = Box::new(fault.clone());
@@ -139,7 +139,7 @@ fn gives_a_reason_that_is_also_the_text_of_the_error() {
 }
 
 #[test]
-fn takes_stored_text_as_it_is() {
+fn stored_email_is_taken_unchanged() {
     let parsed = Email::parse("Ann@Example.com").unwrap();
     let stored = Email::from_stored(parsed.as_str().to_owned());
     assert_eq!(stored, parsed);
@@ -148,7 +148,7 @@ fn takes_stored_text_as_it_is() {
 }
 
 #[test]
-fn refuses_every_invalid_international_name_with_one_reason() {
+fn invalid_international_names_have_one_reason() {
     for name in ["😀.com", "xn--zzzzzz.com", "xn--a.com", "٣.com"] {
         let fault = Email::parse(&format!("a@{name}")).unwrap_err();
         assert_eq!(fault.reason(), "The part after the @-sign is not valid IDNA.");
@@ -156,7 +156,7 @@ fn refuses_every_invalid_international_name_with_one_reason() {
 }
 
 #[test]
-fn survives_characters_of_all_kinds_at_every_place() {
+fn characters_at_every_position_do_not_panic() {
     let common = '\0'..'\u{3000}';
     let samples_of_the_others = ('\u{3000}'..=char::MAX).step_by(61);
     for character in common.chain(samples_of_the_others) {
@@ -173,7 +173,7 @@ fn survives_characters_of_all_kinds_at_every_place() {
 
 /// A quadratic rule would need seconds for some of these; the bound leaves room for slow machines.
 #[test]
-fn answers_hostile_inputs_in_time() {
+fn hostile_inputs_are_parsed_in_time() {
     for (before, after) in FRAMES {
         for filler in FILLERS {
             let room = LONGEST_INPUT - before.chars().count() - after.chars().count();

@@ -13,7 +13,7 @@ use crate::support::Cluster;
 const REFERENCE: &str = include_str!("../data/reference.sql");
 
 #[tokio::test]
-async fn an_adopted_database_is_served_from() {
+async fn adopted_database_can_be_served() {
     let database = Cluster::shared().empty_database();
     database.execute(REFERENCE);
     let mut admin = PostgresAdmin::connect(&database.address()).await.unwrap();

@@ -49,7 +49,7 @@ fn assert_clean(database: &PostgresDatabase<'_>) {
 }
 
 #[tokio::test]
-async fn whoever_leaves_leaves_nothing_half_done() {
+async fn cancelled_operations_leave_nothing_half_done() {
     let database = Cluster::shared().database();
     let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&database.address()).unwrap());
     let store = FreshStore::of(store);

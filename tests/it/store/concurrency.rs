@@ -14,7 +14,7 @@ use crate::support::{poll_once, run_concurrently};
 
 const MANY: usize = 50;
 
-pub async fn one_of_many_accounts_for_an_address_is_made(store: &FreshStore) {
+pub async fn concurrent_sign_ups_with_one_email_succeed_once(store: &FreshStore) {
     let sign_up = |number: usize| {
         let password_hash = hash(&number.to_string());
         store.create_user(NewUser { password_hash, ..new_user("ada") })
@@ -30,7 +30,7 @@ pub async fn one_of_many_accounts_for_an_address_is_made(store: &FreshStore) {
     assert_eq!(made, [(found.user_id, found.password_hash)]);
 }
 
-pub async fn one_of_many_equal_votes_is_added(store: &FreshStore) {
+pub async fn concurrent_equal_votes_are_added_once(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
     let outcomes = run_concurrently((0..MANY).map(|_| store.vote(ada, post, 1))).await;
@@ -39,7 +39,7 @@ pub async fn one_of_many_equal_votes_is_added(store: &FreshStore) {
     assert_eq!(store.count(ada, post).await, 1);
 }
 
-pub async fn opposite_votes_leave_one(store: &FreshStore) {
+pub async fn concurrent_opposite_votes_leave_at_most_one(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
     let directions = [1, -1, 0, 1, -1];
@@ -51,7 +51,7 @@ pub async fn opposite_votes_leave_one(store: &FreshStore) {
     assert_eq!(store.count(ada, post).await, 0);
 }
 
-pub async fn votes_of_many_add_up(store: &FreshStore) {
+pub async fn concurrent_votes_of_many_users_add_up(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let posts = [store.write(ada, "first").await.id, store.write(ada, "second").await.id];
     let voters = sign_up_many(store).await;
@@ -70,7 +70,7 @@ pub async fn votes_of_many_add_up(store: &FreshStore) {
     }
 }
 
-pub async fn posts_of_many_get_numbers_of_their_own(store: &FreshStore) {
+pub async fn concurrent_posts_get_distinct_ids(store: &FreshStore) {
     let authors = sign_up_many(store).await;
     let posts = run_concurrently(authors.iter().map(|author| store.write(*author, "post"))).await;
     let numbers: HashSet<PostId> = posts.iter().map(|post| post.id).collect();
@@ -84,7 +84,7 @@ pub async fn posts_of_many_get_numbers_of_their_own(store: &FreshStore) {
     }
 }
 
-pub async fn a_vote_and_the_deletion_of_its_post(store: &FreshStore) {
+pub async fn vote_concurrent_with_deletion_of_its_post_is_consistent(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     for round in 0..MANY {
         let post = store.write(ada, "post").await.id;
@@ -101,7 +101,7 @@ pub async fn a_vote_and_the_deletion_of_its_post(store: &FreshStore) {
     }
 }
 
-pub async fn a_vote_and_the_deletion_of_its_account(store: &FreshStore) {
+pub async fn vote_concurrent_with_deletion_of_its_user_is_consistent(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
     for voter in sign_up_many(store).await {
@@ -116,7 +116,7 @@ pub async fn a_vote_and_the_deletion_of_its_account(store: &FreshStore) {
     }
 }
 
-pub async fn a_post_and_the_deletion_of_its_account(store: &FreshStore) {
+pub async fn post_concurrent_with_deletion_of_its_author_is_consistent(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for author in sign_up_many(store).await {
         let (deleted, written) = tokio::join!(
@@ -129,7 +129,7 @@ pub async fn a_post_and_the_deletion_of_its_account(store: &FreshStore) {
     assert!(store.titles(ada, Page::default()).await.is_empty());
 }
 
-pub async fn deletions_of_one_post_succeed_once(store: &FreshStore) {
+pub async fn concurrent_deletions_of_one_post_succeed_once(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
     let outcomes = run_concurrently((0..MANY).map(|_| store.delete_post(ada, post))).await;
@@ -140,7 +140,7 @@ pub async fn deletions_of_one_post_succeed_once(store: &FreshStore) {
     assert_eq!(deleted, 1);
 }
 
-pub async fn deletions_of_one_account_succeed_once(store: &FreshStore) {
+pub async fn concurrent_deletions_of_one_user_succeed_once(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let outcomes = run_concurrently((0..MANY).map(|_| store.delete_user(ada, ada.user_id))).await;
     let (deleted, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
@@ -149,7 +149,7 @@ pub async fn deletions_of_one_account_succeed_once(store: &FreshStore) {
 }
 
 /// Among other readers and writers, which give a late read more ways to be late.
-pub async fn a_read_sees_what_was_acknowledged(store: &FreshStore) {
+pub async fn read_sees_every_acknowledged_write(store: &FreshStore) {
     let authors = sign_up_many(store).await;
     run_concurrently(authors.iter().map(async |author| {
         let post = store.write(*author, "post").await;
@@ -166,7 +166,7 @@ pub async fn a_read_sees_what_was_acknowledged(store: &FreshStore) {
 
 /// Each votes again: whether or not the dropped vote happened, there is one, and the count is
 /// the number of voters.
-pub async fn dropped_votes_happen_whole_or_not_at_all(store: &FreshStore) {
+pub async fn dropped_vote_is_applied_whole_or_not_at_all(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
     let voters = sign_up_many(store).await;
@@ -180,7 +180,7 @@ pub async fn dropped_votes_happen_whole_or_not_at_all(store: &FreshStore) {
     assert_eq!(store.count(ada, post).await, i64::try_from(MANY).unwrap());
 }
 
-pub async fn dropped_posts_happen_whole_or_not_at_all(store: &FreshStore) {
+pub async fn dropped_post_is_applied_whole_or_not_at_all(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for number in 0..MANY {
         let new = content(&format!("post {number}"), true);
@@ -199,7 +199,7 @@ pub async fn dropped_posts_happen_whole_or_not_at_all(store: &FreshStore) {
     }
 }
 
-pub async fn dropped_accounts_happen_whole_or_not_at_all(store: &FreshStore) {
+pub async fn dropped_sign_up_is_applied_whole_or_not_at_all(store: &FreshStore) {
     let names: Vec<String> = (0..MANY).map(|number| format!("user{number}")).collect();
     for name in &names {
         poll_once(store.create_user(new_user(name))).await;
@@ -211,7 +211,7 @@ pub async fn dropped_accounts_happen_whole_or_not_at_all(store: &FreshStore) {
     }
 }
 
-pub async fn dropped_deletions_happen_whole_or_not_at_all(store: &FreshStore) {
+pub async fn dropped_deletion_is_applied_whole_or_not_at_all(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
     let callers = sign_up_many(store).await;

@@ -10,7 +10,7 @@ fn event(kind: EventKind, number: i64) -> Event {
     Event { kind, at: noon() + SignedDuration::from_secs(number), client: None }
 }
 
-pub async fn an_event_is_found_as_it_was_recorded(store: &FreshStore) {
+pub async fn recorded_event_is_listed_unchanged(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     assert_eq!(store.list_events(ada).await.unwrap(), []);
     let clients = [None, Some("192.0.2.7".parse().unwrap()), Some("2001:db8::7".parse().unwrap())];
@@ -24,7 +24,7 @@ pub async fn an_event_is_found_as_it_was_recorded(store: &FreshStore) {
     assert_eq!(store.list_events(bob).await.unwrap(), []);
 }
 
-pub async fn the_newest_hundred_are_shown(store: &FreshStore) {
+pub async fn event_list_shows_the_newest_hundred(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for number in 0..103 {
         store.record_event(ada.user_id, event(EventKind::LoggedIn, number)).await.unwrap();
@@ -36,7 +36,7 @@ pub async fn the_newest_hundred_are_shown(store: &FreshStore) {
 }
 
 /// Whoever tries passwords does not hide what they did when one was right.
-pub async fn refusals_do_not_push_the_others_out(store: &FreshStore) {
+pub async fn rejections_do_not_displace_other_events(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.record_event(ada.user_id, event(EventKind::PasswordChanged, 0)).await.unwrap();
     for number in 1..=120 {
@@ -48,7 +48,7 @@ pub async fn refusals_do_not_push_the_others_out(store: &FreshStore) {
     assert_eq!(*shown.last().unwrap(), event(EventKind::PasswordChanged, 0));
 }
 
-pub async fn events_go_with_their_account(store: &FreshStore) {
+pub async fn deleting_user_deletes_its_events(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.record_event(ada.user_id, event(EventKind::SignedUp, 0)).await.unwrap();
     store.delete_user(ada, ada.user_id).await.unwrap();

@@ -9,7 +9,7 @@ use super::fresh_store::{FreshStore, content, noon, postgres, search, seeing_dra
 
 const DRAFTS: Page = Page { limit: None, skip: 0, search: None, scope: PostScope::OwnDrafts };
 
-pub async fn the_newest_is_first(store: &FreshStore) {
+pub async fn list_has_newest_post_first(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     assert!(store.titles(ada, Page::default()).await.is_empty());
     let first = store.write(ada, "first").await;
@@ -24,7 +24,7 @@ pub async fn the_newest_is_first(store: &FreshStore) {
     }
 }
 
-pub async fn pages_fit_together(store: &FreshStore) {
+pub async fn pages_cover_the_whole_list(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     write_numbered(store, ada, 7).await;
     let all = store.titles(ada, Page::default()).await;
@@ -42,7 +42,7 @@ pub async fn pages_fit_together(store: &FreshStore) {
     assert_eq!(rest, ["1", "0"]);
 }
 
-pub async fn impossible_pages_are_empty(store: &FreshStore) {
+pub async fn page_out_of_range_is_empty(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     write_numbered(store, ada, 2).await;
     for scope in [PostScope::Public, PostScope::OwnDrafts] {
@@ -59,7 +59,7 @@ pub async fn impossible_pages_are_empty(store: &FreshStore) {
     assert_eq!(store.titles(ada, latest).await.len(), 2);
 }
 
-pub async fn drafts_stand_on_their_own_shelf(store: &FreshStore) {
+pub async fn draft_list_shows_only_own_drafts(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     for number in 0..3 {
         store.draft(ada, &format!("hers {number}")).await;
@@ -77,7 +77,7 @@ pub async fn drafts_stand_on_their_own_shelf(store: &FreshStore) {
     assert!(store.titles(store.sign_up("eve").await, DRAFTS).await.is_empty());
 }
 
-pub async fn visible_drafts_stand_among_the_posts(store: &FreshStore) {
+pub async fn visible_drafts_are_in_the_public_list(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     store.write(ada, "post").await;
     store.draft(ada, "draft").await;
@@ -87,7 +87,7 @@ pub async fn visible_drafts_stand_among_the_posts(store: &FreshStore) {
     assert_eq!(store.titles(bob, Page::default()).await, ["post"]);
 }
 
-pub async fn a_list_carries_contents_and_votes(store: &FreshStore) {
+pub async fn list_includes_contents_and_votes(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let quiet = store.write(ada, "quiet").await;
     let loud = store.write(bob, "loud").await;
@@ -102,7 +102,7 @@ pub async fn a_list_carries_contents_and_votes(store: &FreshStore) {
 }
 
 /// Titles and contents count, those of the post that reaches the bound too. Who asks for no limit gets all.
-pub async fn a_list_ends_after_eight_mebibytes(store: &FreshStore) {
+pub async fn list_ends_after_eight_mebibytes(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let write = async |title: &str, bytes: usize| {
         let long = "x".repeat(bytes - title.len());
@@ -127,19 +127,19 @@ pub async fn a_list_ends_after_eight_mebibytes(store: &FreshStore) {
     assert_eq!(store.titles(ada, limited).await, ["more than all"]);
 }
 
-pub async fn of_many_long_lists_at_once_each_is_right_or_refused(store: &FreshStore) {
+pub async fn concurrent_long_lists_are_right_or_rejected(store: &FreshStore) {
     let given = ask_for_many_lists(store, PAGE_BYTES).await;
     assert!(given >= 8, "{given} lists alone were given");
 }
 
 /// Twenty of them have half a mebibyte.
-pub async fn of_many_lists_at_once_none_is_refused(store: &FreshStore) {
+pub async fn concurrent_short_lists_are_never_rejected(store: &FreshStore) {
     assert_eq!(ask_for_many_lists(store, PAGE_BYTES / 16).await, 40);
 }
 
 /// Which would read them all side by side.
 #[tokio::test]
-async fn of_many_long_lists_at_once_postgresql_reads_some() {
+async fn postgresql_reads_only_some_long_lists_concurrently() {
     let given = ask_for_many_lists(&postgres().await, PAGE_BYTES).await;
     assert!(given <= 24, "{given} lists were read at once");
 }

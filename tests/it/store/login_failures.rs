@@ -18,7 +18,7 @@ async fn fail(store: &FreshStore, account: i64, now: Timestamp) {
     store.record_login_failure(AccountKey(account), now).await.unwrap();
 }
 
-pub async fn failures_are_counted_for_each_account(store: &FreshStore) {
+pub async fn failures_are_counted_per_account(store: &FreshStore) {
     let keys = [0, 1, -1, i64::MAX, i64::MIN];
     for (number, key) in keys.into_iter().enumerate() {
         assert_eq!(count(store, key, noon()).await, 0);
@@ -38,12 +38,12 @@ pub async fn failures_are_counted_for_each_account(store: &FreshStore) {
     assert_eq!(left, [1, 2, 0, 4, 5]);
 }
 
-pub async fn failures_of_many_at_once_are_all_counted(store: &FreshStore) {
+pub async fn concurrent_failures_are_all_counted(store: &FreshStore) {
     join_all((0..100).map(|number| fail(store, number % 2, noon()))).await;
     assert_eq!([count(store, 0, noon()).await, count(store, 1, noon()).await], [50, 50]);
 }
 
-pub async fn few_failures_are_forgotten_sooner_than_many(store: &FreshStore) {
+pub async fn few_failures_expire_sooner_than_many(store: &FreshStore) {
     for (account, failures) in [(1, 9), (2, 10), (3, 100)] {
         for _ in 0..failures {
             fail(store, account, noon()).await;
@@ -66,7 +66,7 @@ pub async fn few_failures_are_forgotten_sooner_than_many(store: &FreshStore) {
 }
 
 /// Each failure takes a few along: whoever tries a new address every time does not fill the disk.
-pub async fn what_is_forgotten_does_not_stay_in_the_table(store: &FreshStore) {
+pub async fn expired_failures_are_deleted(store: &FreshStore) {
     for account in 0..40 {
         fail(store, account, noon()).await;
     }

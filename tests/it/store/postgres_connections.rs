@@ -80,7 +80,7 @@ async fn ask(url: &str) -> Result<bool, String> {
 }
 
 #[tokio::test]
-async fn certificates_are_believed_as_far_as_sslmode_says() {
+async fn certificates_are_verified_as_sslmode_requires() {
     let place = Place::start();
     for (host, parameters, is_taken) in [
         ("127.0.0.1", "", true),
@@ -109,7 +109,7 @@ async fn certificates_are_believed_as_far_as_sslmode_says() {
 }
 
 #[tokio::test]
-async fn a_socket_of_this_machine_is_a_host() {
+async fn unix_socket_is_accepted_as_host() {
     let place = Place::start();
     let folder = place.cluster.folder().to_str().unwrap().replace('/', "%2F");
     let url = place.url(&folder, "");
@@ -119,7 +119,7 @@ async fn a_socket_of_this_machine_is_a_host() {
 }
 
 #[tokio::test]
-async fn of_several_hosts_the_one_that_is_there_and_takes_writes_is_used() {
+async fn reachable_host_with_requested_role_is_chosen() {
     let primary = Cluster::start("wal_level = replica\n");
     let standby = primary.standby();
     // A port that was free a moment ago.
@@ -139,7 +139,7 @@ async fn of_several_hosts_the_one_that_is_there_and_takes_writes_is_used() {
 
 /// A server that accepts and then says nothing is given up.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_nothing_is_given_up() {
+async fn silent_server_times_out() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
     let url = format!("postgresql://ada@127.0.0.1:{port}/postgres");

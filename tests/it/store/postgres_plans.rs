@@ -25,7 +25,7 @@ fn plan(database: &PostgresDatabase<'_>, sql: &str, parameters: usize, types: &s
 }
 
 #[test]
-fn every_request_is_served_by_an_index() {
+fn every_request_statement_uses_an_index() {
     let database = Cluster::shared().database();
     let mut faults = Vec::new();
     let mut plans = 0;
@@ -47,7 +47,7 @@ fn every_request_is_served_by_an_index() {
 
 /// Newest first comes from the index, not from sorting all there is.
 #[test]
-fn lists_are_read_in_their_order() {
+fn list_statements_read_in_index_order() {
     let database = Cluster::shared().database();
     for (name, index) in [
         ("LIST_PUBLISHED", "posts_published"),
@@ -66,7 +66,7 @@ fn lists_are_read_in_their_order() {
 }
 
 #[test]
-fn a_search_looks_its_trigrams_up() {
+fn search_uses_the_trigram_index() {
     let database = Cluster::shared().database();
     let statement =
         request_statements().find(|statement| statement.name == "SEARCH_INDEX").unwrap();
@@ -79,7 +79,7 @@ fn a_search_looks_its_trigrams_up() {
 
 /// A connection runs declared statements and no texts; who opens it sets it up with constants.
 #[test]
-fn no_statement_of_a_request_is_left_out() {
+fn every_request_statement_is_declared() {
     const ALLOWED: [(&str, &str); 7] = [
         ("connect", "batch_execute(DURABLE)"),
         ("lists", "->&'staticStatement{"),
@@ -125,7 +125,7 @@ fn no_statement_of_a_request_is_left_out() {
 
 /// A deletion looks for what goes with it.
 #[test]
-fn what_a_deletion_cascades_to_is_found_by_an_index() {
+fn cascading_deletion_uses_an_index() {
     let database = Cluster::shared().database();
     let references = database.query_pairs(
         "SELECT conrelid::regclass, attname FROM pg_constraint

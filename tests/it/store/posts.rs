@@ -24,7 +24,7 @@ const TEXTS: &[&str] = &[
     "\u{1b}[31mred",
 ];
 
-pub async fn a_post_is_found_as_it_was_written(store: &FreshStore) {
+pub async fn created_post_is_found_unchanged(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let written = store.write(ada, "title").await;
     assert!(written.id.0 > 0);
@@ -38,14 +38,14 @@ pub async fn a_post_is_found_as_it_was_written(store: &FreshStore) {
 }
 
 /// A refusal of the database's own does not say that the author is gone.
-pub async fn a_refused_post_is_a_fault(store: &FreshStore) {
+pub async fn post_rejected_by_database_is_internal_error(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.refuse_rows("posts");
     let refused = store.create_post(ada, content("a title", true), noon()).await;
     assert!(matches!(refused, Err(StoreError::Internal(_))), "{refused:?}");
 }
 
-pub async fn no_post_has_an_impossible_number(store: &FreshStore) {
+pub async fn impossible_post_id_is_not_found(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for id in [0, -1, 4711, i64::MAX, i64::MIN].map(PostId) {
         assert_eq!(store.read(ada, id).await, None);
@@ -55,7 +55,7 @@ pub async fn no_post_has_an_impossible_number(store: &FreshStore) {
     }
 }
 
-pub async fn a_draft_exists_for_its_author_only(store: &FreshStore) {
+pub async fn draft_is_visible_only_to_its_author(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let draft = store.draft(ada, "draft").await;
     assert!(!draft.published);
@@ -68,7 +68,7 @@ pub async fn a_draft_exists_for_its_author_only(store: &FreshStore) {
     assert_eq!(store.delete_post(ada, draft.id).await.unwrap(), ChangePost::Changed(()));
 }
 
-pub async fn a_visible_draft_is_read_by_all_and_changed_by_its_author(store: &FreshStore) {
+pub async fn visible_draft_can_be_changed_only_by_its_author(store: &FreshStore) {
     let ada = seeing_drafts(store.sign_up("ada").await);
     let bob = seeing_drafts(store.sign_up("bob").await);
     let draft = store.draft(ada, "draft").await;
@@ -79,7 +79,7 @@ pub async fn a_visible_draft_is_read_by_all_and_changed_by_its_author(store: &Fr
     assert_eq!(store.read(ada, draft.id).await.unwrap().post, draft);
 }
 
-pub async fn a_replacement_keeps_number_time_author_and_votes(store: &FreshStore) {
+pub async fn replaced_post_keeps_id_time_owner_and_votes(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(ada, "before").await;
     store.vote(bob, post.id, -1).await;
@@ -95,7 +95,7 @@ pub async fn a_replacement_keeps_number_time_author_and_votes(store: &FreshStore
     assert_eq!((found.post, found.votes), (replaced, -1));
 }
 
-pub async fn a_stranger_changes_nothing(store: &FreshStore) {
+pub async fn post_of_other_user_cannot_be_changed(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(ada, "hers").await;
     let replaced = store.replace_post(bob, post.id, content("his", false)).await.unwrap();
@@ -105,7 +105,7 @@ pub async fn a_stranger_changes_nothing(store: &FreshStore) {
     assert_eq!(store.titles(bob, Page::default()).await, ["hers"]);
 }
 
-pub async fn a_deleted_post_is_gone(store: &FreshStore) {
+pub async fn deleted_post_is_not_found(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let (kept, deleted) = (store.write(ada, "kept").await, store.write(ada, "deleted").await);
     store.vote(bob, deleted.id, 1).await;
@@ -118,7 +118,7 @@ pub async fn a_deleted_post_is_gone(store: &FreshStore) {
     assert_eq!(store.read(ada, kept.id).await.unwrap().post, kept);
 }
 
-pub async fn the_number_of_a_deleted_post_is_never_given_again(store: &FreshStore) {
+pub async fn id_of_deleted_post_is_never_reused(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let mut last = 0;
     for _ in 0..5 {
@@ -129,7 +129,7 @@ pub async fn the_number_of_a_deleted_post_is_never_given_again(store: &FreshStor
     }
 }
 
-pub async fn publishing_and_hiding_take_effect_at_once(store: &FreshStore) {
+pub async fn publishing_and_hiding_take_effect_immediately(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.draft(ada, "post").await;
     for published in [true, false, true] {
@@ -140,7 +140,7 @@ pub async fn publishing_and_hiding_take_effect_at_once(store: &FreshStore) {
     }
 }
 
-pub async fn texts_are_kept_exactly(store: &FreshStore) {
+pub async fn texts_are_stored_unchanged(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for original in TEXTS {
         let new = PostContent { title: text(original), content: text(original), published: true };
@@ -156,7 +156,7 @@ pub async fn texts_are_kept_exactly(store: &FreshStore) {
     }
 }
 
-pub async fn long_texts_are_kept_exactly(store: &FreshStore) {
+pub async fn long_texts_are_stored_unchanged(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let long = "0123456789abcde😀".repeat(64 * 1024);
     assert!(long.len() > 1024 * 1024);
@@ -167,7 +167,7 @@ pub async fn long_texts_are_kept_exactly(store: &FreshStore) {
     assert_eq!(store.delete_post(ada, post.id).await.unwrap(), ChangePost::Changed(()));
 }
 
-pub async fn times_of_posts_are_kept_to_the_microsecond(store: &FreshStore) {
+pub async fn post_creation_time_keeps_microseconds(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for microseconds in [0, 1, 999_999, 1_738_324_800_000_000, 253_402_207_199_999_999, -1] {
         let created_at = Timestamp::from_microsecond(microseconds).unwrap();

@@ -18,7 +18,7 @@ async fn signed_in_again(store: &FreshStore, caller: Caller, name: &str) -> Call
     with_mark(caller, found.tokens_valid_from)
 }
 
-pub async fn signing_out_ends_every_token(store: &FreshStore) {
+pub async fn sign_out_revokes_every_token(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(ada, "post").await;
     store.vote(ada, post.id, 1).await;
@@ -33,7 +33,7 @@ pub async fn signing_out_ends_every_token(store: &FreshStore) {
     store.find_caller(bob).await.unwrap();
 }
 
-pub async fn another_password_ends_every_token(store: &FreshStore) {
+pub async fn password_change_revokes_every_token(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(bob, "post").await;
     let before = store.find_own_credentials(ada).await.unwrap();
@@ -48,7 +48,7 @@ pub async fn another_password_ends_every_token(store: &FreshStore) {
     assert_eq!(others.password_hash, hash("a hash"));
 }
 
-pub async fn another_address_ends_every_token(store: &FreshStore) {
+pub async fn email_change_revokes_every_token(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(bob, "post").await;
     let changed = store.change_email(ada, email("countess"), noon()).await.unwrap();
@@ -61,7 +61,7 @@ pub async fn another_address_ends_every_token(store: &FreshStore) {
     store.sign_up("ada").await;
 }
 
-pub async fn an_address_of_another_is_not_to_be_had(store: &FreshStore) {
+pub async fn email_change_to_taken_email_is_rejected(store: &FreshStore) {
     let (ada, _bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let taken = store.change_email(ada, email("bob"), noon()).await.unwrap();
     assert_eq!(taken, ChangeEmail::EmailTaken);
@@ -72,7 +72,7 @@ pub async fn an_address_of_another_is_not_to_be_had(store: &FreshStore) {
 }
 
 /// Whatever the clock shows: a mark that came back would revive the tokens of its time.
-pub async fn marks_only_grow(store: &FreshStore) {
+pub async fn tokens_valid_from_only_grows(store: &FreshStore) {
     let mut ada = store.sign_up("ada").await;
     let mut last = TokensValidFrom::default();
     for seconds in [0, 0, -3600, 3600, 3600, -7200] {
@@ -96,7 +96,7 @@ pub async fn marks_only_grow(store: &FreshStore) {
 }
 
 /// As the reference's: no earlier than this, and perhaps later.
-pub async fn a_token_without_a_mark_goes_by_its_time(store: &FreshStore) {
+pub async fn token_without_valid_from_is_judged_by_issue_time(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let issued_at =
         |time: Timestamp| Caller { valid_from_range: ValidFromRange::issued_at(time), ..ada };
@@ -113,7 +113,7 @@ pub async fn a_token_without_a_mark_goes_by_its_time(store: &FreshStore) {
     }
 }
 
-pub async fn one_of_many_with_the_same_token_signs_out(store: &FreshStore) {
+pub async fn concurrent_sign_outs_with_one_token_succeed_once(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let outcomes = join_all((0..20).map(|_| store.sign_out(ada, noon()))).await;
     let done = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
@@ -127,7 +127,7 @@ pub async fn one_of_many_with_the_same_token_signs_out(store: &FreshStore) {
 }
 
 /// Not even where votes of one account on one post share a statement.
-pub async fn votes_with_ended_tokens_do_not_count(store: &FreshStore) {
+pub async fn vote_with_revoked_token_is_rejected(store: &FreshStore) {
     let ended = store.sign_up("ada").await;
     let bob = store.sign_up("bob").await;
     let posts = [store.write(bob, "a").await.id, store.write(bob, "b").await.id];
@@ -164,7 +164,7 @@ pub async fn votes_with_ended_tokens_do_not_count(store: &FreshStore) {
 }
 
 /// Not even where they share a statement with others of the same author.
-pub async fn posts_with_ended_tokens_are_not_kept(store: &FreshStore) {
+pub async fn post_with_revoked_token_is_rejected(store: &FreshStore) {
     let ended = store.sign_up("ada").await;
     store.sign_out(ended, noon()).await.unwrap();
     let good = signed_in_again(store, ended, "ada").await;

@@ -7,7 +7,7 @@ use post_api::domain::post::PostContent;
 use super::fresh_store::{FreshStore, content, noon, postgres, search, text};
 use super::lists::write_numbered;
 
-pub async fn searches_are_literal(store: &FreshStore) {
+pub async fn search_text_is_literal(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let titles = [
         "100% sure",
@@ -30,7 +30,7 @@ pub async fn searches_are_literal(store: &FreshStore) {
     assert_found_literally(store, ada, &titles, &searches).await;
 }
 
-pub async fn searches_mind_case_and_script(store: &FreshStore) {
+pub async fn search_distinguishes_case_and_script(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let titles = [
         "Lantern",
@@ -57,7 +57,7 @@ pub async fn searches_mind_case_and_script(store: &FreshStore) {
 }
 
 /// One, two, three and many characters take different ways through a store.
-pub async fn searches_of_every_length_agree(store: &FreshStore) {
+pub async fn search_of_every_length_finds_the_same(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let long = (0..400).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
     store.write(ada, &long).await;
@@ -79,7 +79,7 @@ pub async fn searches_of_every_length_agree(store: &FreshStore) {
     assert!(store.titles(ada, search(&"long ".repeat(20_000))).await.is_empty());
 }
 
-pub async fn searches_keep_to_shelf_and_page(store: &FreshStore) {
+pub async fn search_respects_scope_and_page(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     for number in 0..4 {
         store.write(ada, &format!("lantern {number}")).await;
@@ -95,7 +95,7 @@ pub async fn searches_keep_to_shelf_and_page(store: &FreshStore) {
     }
 }
 
-pub async fn searches_follow_changes(store: &FreshStore) {
+pub async fn search_follows_changes(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "before the change").await;
     let unchanged = PostContent { content: text("other"), ..content("before the change", true) };
@@ -112,13 +112,13 @@ pub async fn searches_follow_changes(store: &FreshStore) {
     assert!(store.titles(ada, drafts).await.is_empty());
 }
 
-pub async fn a_blank_search_finds_all(store: &FreshStore) {
+pub async fn empty_search_finds_all(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     write_numbered(store, ada, 2).await;
     assert_eq!(store.titles(ada, search("")).await, ["1", "0"]);
 }
 
-pub async fn a_search_leaves_out_ten_thousand_hits_and_no_more(store: &FreshStore) {
+pub async fn search_skips_at_most_ten_thousand_hits(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let write =
         |number: u64| store.create_post(ada, content(&format!("needle {number}"), true), noon());
@@ -135,7 +135,7 @@ pub async fn a_search_leaves_out_ten_thousand_hits_and_no_more(store: &FreshStor
 }
 
 /// What no index can bound gives up after a thousand titles in vain.
-pub async fn a_search_in_vain_ends(store: &FreshStore) {
+pub async fn search_without_hit_ends_after_thousand_titles(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.write(ada, "needle q7").await;
     for _ in 0..999 {
@@ -152,7 +152,7 @@ pub async fn a_search_in_vain_ends(store: &FreshStore) {
 }
 
 /// It is read as a whole before its start is looked at.
-pub async fn a_long_title_in_vain_counts_as_several(store: &FreshStore) {
+pub async fn search_counts_long_title_as_several_misses(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.write(ada, "needle q7").await;
     let write =
@@ -164,7 +164,7 @@ pub async fn a_long_title_in_vain_counts_as_several(store: &FreshStore) {
 }
 
 /// Their number bounds the work; but not for a text that no index could find anywhere.
-pub async fn among_own_drafts_a_search_in_vain_goes_on(store: &FreshStore) {
+pub async fn search_in_own_drafts_is_not_cut_off(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.draft(ada, "needle q7").await;
     for _ in 0..1000 {
@@ -179,7 +179,7 @@ pub async fn among_own_drafts_a_search_in_vain_goes_on(store: &FreshStore) {
 }
 
 /// Hits are not in vain, wherever the page begins and however long it is.
-pub async fn hits_do_not_bring_the_end_of_a_search_nearer(store: &FreshStore) {
+pub async fn search_hits_do_not_count_as_misses(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.write(ada, "oldest q7").await;
     for _ in 0..995 {
@@ -197,7 +197,7 @@ pub async fn hits_do_not_bring_the_end_of_a_search_nearer(store: &FreshStore) {
 
 /// Its index knows runs of three letters or digits alone.
 #[tokio::test]
-async fn postgresql_looks_for_what_has_no_trigrams_in_the_newest_titles() {
+async fn postgresql_search_without_trigrams_scans_newest_titles() {
     let store = postgres().await;
     let ada = store.sign_up("ada").await;
     store.write(ada, "needle ++++").await;

@@ -72,7 +72,7 @@ fn after(seconds: i64) -> Timestamp {
     noon() + SignedDuration::from_secs(seconds)
 }
 
-pub async fn a_session_is_listed_as_it_was_begun(store: &FreshStore) {
+pub async fn created_session_is_listed_unchanged(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     assert_eq!(store.list_sessions(ada, noon()).await.unwrap(), []);
     let first = begin(store, ada, noon()).await;
@@ -94,7 +94,7 @@ pub async fn a_session_is_listed_as_it_was_begun(store: &FreshStore) {
     assert_eq!(listed, [used, expected[0].clone()]);
 }
 
-pub async fn a_link_is_good_once_and_repeated_for_ten_seconds(store: &FreshStore) {
+pub async fn rotated_token_can_be_retried_for_ten_seconds(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let first = begin(store, ada, noon()).await;
     let tokens_valid_from = TokensValidFrom::default();
@@ -118,7 +118,7 @@ pub async fn a_link_is_good_once_and_repeated_for_ten_seconds(store: &FreshStore
     assert_eq!(third.rotate(store, [4; 16], after(40)).await, rotated);
 }
 
-pub async fn a_spent_link_ends_the_session(store: &FreshStore) {
+pub async fn token_reuse_revokes_the_session(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for (is_grandparent, seconds) in [(false, 10), (false, 11), (false, 86_400), (true, 1)] {
         let first = begin(store, ada, noon()).await;
@@ -141,7 +141,7 @@ pub async fn a_spent_link_ends_the_session(store: &FreshStore) {
     }
 }
 
-pub async fn of_many_who_go_on_at_once_all_get_the_same(store: &FreshStore) {
+pub async fn concurrent_rotations_return_the_same_successor(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for round in 0..5 {
         let first = begin(store, ada, noon()).await;
@@ -163,7 +163,7 @@ pub async fn of_many_who_go_on_at_once_all_get_the_same(store: &FreshStore) {
 }
 
 /// Numbers of sessions can be guessed: whoever does must not end those of others.
-pub async fn another_secret_ends_nothing(store: &FreshStore) {
+pub async fn unknown_secret_revokes_nothing(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let first = begin(store, ada, noon()).await;
     let stranger = Token { id: first.id, secrets: RefreshSecrets::generate().unwrap() };
@@ -176,7 +176,7 @@ pub async fn another_secret_ends_nothing(store: &FreshStore) {
     assert!(matches!(good, RotateSession::Rotated(..)), "{good:?}");
 }
 
-pub async fn a_session_that_is_not_used_expires(store: &FreshStore) {
+pub async fn unused_session_expires_after_idle_timeout(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let month = 30 * 86_400;
     let first = begin(store, ada, noon()).await;
@@ -190,7 +190,7 @@ pub async fn a_session_that_is_not_used_expires(store: &FreshStore) {
     assert_eq!(store.list_sessions(ada, after(month)).await.unwrap().len(), 1);
 }
 
-pub async fn a_session_ends_however_much_it_is_used(store: &FreshStore) {
+pub async fn used_session_expires_after_absolute_timeout(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let mut token = begin(store, ada, noon()).await;
     let days = |days: i64| after(days * 86_400);
@@ -205,7 +205,7 @@ pub async fn a_session_ends_however_much_it_is_used(store: &FreshStore) {
     assert_eq!(gone, RotateSession::NoSuchSession);
 }
 
-pub async fn a_session_ends_with_the_tokens_of_its_account(store: &FreshStore) {
+pub async fn revoking_all_tokens_ends_sessions(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let (hers, his) = (begin(store, ada, noon()).await, begin(store, bob, noon()).await);
     let spent = begin(store, ada, noon()).await;
@@ -228,7 +228,7 @@ pub async fn a_session_ends_with_the_tokens_of_its_account(store: &FreshStore) {
 }
 
 /// The password was right when it was checked, and is another one now.
-pub async fn a_session_is_not_begun_under_an_old_mark(store: &FreshStore) {
+pub async fn session_with_outdated_valid_from_is_not_created(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let secrets = RefreshSecrets::generate().unwrap();
     store.sign_out(ada, noon()).await.unwrap();
@@ -239,7 +239,7 @@ pub async fn a_session_is_not_begun_under_an_old_mark(store: &FreshStore) {
     assert_eq!(refused, None);
 }
 
-pub async fn sessions_are_their_owners_to_end(store: &FreshStore) {
+pub async fn session_can_be_ended_only_by_its_owner(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let [first, second, third] = [
         begin(store, ada, noon()).await,
@@ -265,7 +265,7 @@ pub async fn sessions_are_their_owners_to_end(store: &FreshStore) {
     assert_gone(store.end_sessions(ghost, None).await);
 }
 
-pub async fn the_hundred_used_last_are_kept(store: &FreshStore) {
+pub async fn only_the_hundred_last_used_sessions_are_kept(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let latest = i64::from(MAX_SESSIONS);
     let first = begin(store, ada, after(0)).await;

@@ -31,7 +31,7 @@ const BOUNDED: &[(&str, &str)] = &[
 const NEWEST_MATCHES_FIRST: &str = "SCAN post_search VIRTUAL TABLE INDEX 192:M1";
 
 #[tokio::test]
-async fn every_request_is_served_by_an_index() {
+async fn every_request_statement_uses_an_index() {
     let (_folder, database) = migrated().await;
     let mut faults = Vec::new();
     for (name, statement) in request_statements() {
@@ -48,7 +48,7 @@ async fn every_request_is_served_by_an_index() {
 
 /// A deletion looks for what goes with it.
 #[tokio::test]
-async fn what_a_deletion_cascades_to_is_found_by_an_index() {
+async fn cascading_deletion_uses_an_index() {
     let (_folder, database) = migrated().await;
     let mut references = database
         .prepare(
@@ -72,7 +72,7 @@ async fn what_a_deletion_cascades_to_is_found_by_an_index() {
 }
 
 #[test]
-fn no_statement_of_a_request_is_left_out() {
+fn every_request_statement_is_declared() {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite");
     for name in [
         "users.rs",
@@ -117,7 +117,7 @@ fn plan(database: &Connection, statement: &str) -> Vec<String> {
 /// Titles that hold the trigrams of a text and not the text are candidates: after a thousand of them a
 /// search gives up, whatever the index has left.
 #[tokio::test]
-async fn a_search_among_many_candidates_in_vain_ends() {
+async fn search_without_hit_ends_after_thousand_candidates() {
     let store = sqlite().await;
     let ada = store.sign_up("ada").await;
     store.write(ada, "needle abcd").await;

@@ -12,7 +12,7 @@ use super::fresh_store::{
     FreshStore, assert_gone, content, email, hash, new_user, noon, search, seeing_drafts, vote,
 };
 
-pub async fn an_account_is_found_as_it_was_made(store: &FreshStore) {
+pub async fn created_user_is_found_unchanged(store: &FreshStore) {
     let CreateUser::Created(made) = store.create_user(new_user("ada")).await.unwrap() else {
         panic!("the address is taken in an empty store");
     };
@@ -24,7 +24,7 @@ pub async fn an_account_is_found_as_it_was_made(store: &FreshStore) {
     }
 }
 
-pub async fn an_address_belongs_to_one_account(store: &FreshStore) {
+pub async fn second_user_with_same_email_is_rejected(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let second = NewUser { password_hash: hash("another"), ..new_user("ada") };
     assert_eq!(store.create_user(second).await.unwrap(), CreateUser::EmailTaken);
@@ -33,7 +33,7 @@ pub async fn an_address_belongs_to_one_account(store: &FreshStore) {
 }
 
 /// Whatever the collation of the database: what differs is another address.
-pub async fn addresses_are_told_apart_exactly(store: &FreshStore) {
+pub async fn emails_are_compared_exactly(store: &FreshStore) {
     let names = ["ada", "Ada", "adá", "ad\u{e1}\u{302}", "a.da", "ada+1", "straße", "strasse"];
     for name in names {
         let caller = store.sign_up(name).await;
@@ -43,13 +43,13 @@ pub async fn addresses_are_told_apart_exactly(store: &FreshStore) {
 }
 
 /// A refusal of the database's own does not say that the address is taken.
-pub async fn a_refused_account_is_a_fault(store: &FreshStore) {
+pub async fn user_rejected_by_database_is_internal_error(store: &FreshStore) {
     store.refuse_rows("users");
     let refused = store.create_user(new_user("ada")).await;
     assert!(matches!(refused, Err(StoreError::Internal(_))), "{refused:?}");
 }
 
-pub async fn credentials_belong_to_the_address(store: &FreshStore) {
+pub async fn credentials_are_found_by_email(store: &FreshStore) {
     for name in ["ada", "bob"] {
         let user = NewUser { password_hash: hash(name), ..new_user(name) };
         store.create_user(user).await.unwrap();
@@ -59,7 +59,7 @@ pub async fn credentials_belong_to_the_address(store: &FreshStore) {
     assert!(store.find_credentials(email("eve")).await.unwrap().is_none());
 }
 
-pub async fn a_hash_is_upgraded_once(store: &FreshStore) {
+pub async fn password_hash_is_upgraded_once(store: &FreshStore) {
     let ada = store.sign_up("ada").await.user_id;
     let bob = store.sign_up("bob").await;
     store.upgrade_password_hash(ada, hash("a hash"), hash("stronger")).await.unwrap();
@@ -73,7 +73,7 @@ pub async fn a_hash_is_upgraded_once(store: &FreshStore) {
     assert!(store.find_credentials(email("bob")).await.unwrap().is_none());
 }
 
-pub async fn a_deleted_account_takes_its_posts_and_votes_along(store: &FreshStore) {
+pub async fn deleting_user_deletes_its_posts_and_votes(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let hers = store.write(ada, "hers").await.id;
     let draft = store.draft(ada, "draft").await.id;
@@ -90,7 +90,7 @@ pub async fn a_deleted_account_takes_its_posts_and_votes_along(store: &FreshStor
     assert_eq!(store.count(bob, his).await, 0);
 }
 
-pub async fn only_the_account_itself_deletes_it(store: &FreshStore) {
+pub async fn user_can_be_deleted_only_by_itself(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     assert_eq!(store.delete_user(bob, ada.user_id).await.unwrap(), DeleteUser::NotOwner);
     assert!(store.find_user(ada.user_id).await.unwrap().is_some());
@@ -99,7 +99,7 @@ pub async fn only_the_account_itself_deletes_it(store: &FreshStore) {
     assert_eq!(store.delete_user(bob, nobody).await.unwrap(), DeleteUser::NoSuchUser);
 }
 
-pub async fn an_address_is_free_after_deletion(store: &FreshStore) {
+pub async fn email_of_deleted_user_is_free(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.delete_user(ada, ada.user_id).await.unwrap();
     let again = store.sign_up("ada").await;
@@ -109,7 +109,7 @@ pub async fn an_address_is_free_after_deletion(store: &FreshStore) {
 }
 
 /// A number that came back would revive the tokens of whoever had it.
-pub async fn the_number_of_a_deleted_account_is_never_given_again(store: &FreshStore) {
+pub async fn id_of_deleted_user_is_never_reused(store: &FreshStore) {
     let mut last = 0;
     for round in 0..5 {
         let caller = store.sign_up(&format!("user{round}")).await;
@@ -119,7 +119,7 @@ pub async fn the_number_of_a_deleted_account_is_never_given_again(store: &FreshS
     }
 }
 
-pub async fn times_of_accounts_are_kept_to_the_microsecond(store: &FreshStore) {
+pub async fn user_creation_time_keeps_microseconds(store: &FreshStore) {
     let times = [0, 1, 999_999, 1_738_324_800_000_000, 253_402_207_199_999_999, -1];
     for (number, microseconds) in times.into_iter().enumerate() {
         let created_at = Timestamp::from_microsecond(microseconds).unwrap();
@@ -133,7 +133,7 @@ pub async fn times_of_accounts_are_kept_to_the_microsecond(store: &FreshStore) {
 }
 
 /// In every method that acts for a caller, and nothing happens.
-pub async fn a_caller_without_an_account_is_gone(store: &FreshStore) {
+pub async fn caller_without_account_is_rejected(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await;
     let ghost = store.gone().await;
@@ -186,6 +186,6 @@ pub async fn assert_gone_everywhere(
     }
 }
 
-pub async fn the_store_is_ready(store: &FreshStore) {
+pub async fn fresh_store_is_ready(store: &FreshStore) {
     assert_eq!(store.check_ready().await.unwrap(), Readiness::Ready);
 }

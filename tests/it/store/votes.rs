@@ -9,7 +9,7 @@ use post_api::domain::vote::VoteOutcome::{
 use super::fresh_store::{FreshStore, content, seeing_drafts};
 use crate::support::run_concurrently;
 
-pub async fn votes_are_cast_turned_and_withdrawn(store: &FreshStore) {
+pub async fn vote_can_be_cast_changed_and_withdrawn(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(ada, "post").await.id;
     let steps = [
@@ -30,7 +30,7 @@ pub async fn votes_are_cast_turned_and_withdrawn(store: &FreshStore) {
     }
 }
 
-pub async fn votes_of_several_add_up(store: &FreshStore) {
+pub async fn votes_of_several_users_add_up(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let (first, second) = (store.write(ada, "first").await.id, store.write(ada, "second").await.id);
     for (number, dir) in [1, 1, -1, 1, -1, 1].into_iter().enumerate() {
@@ -45,7 +45,7 @@ pub async fn votes_of_several_add_up(store: &FreshStore) {
 
 /// Neither another's on the same post nor one's own on another.
 /// Those that come at once are cast as if one after the other, in the order in which they came.
-pub async fn of_votes_at_once_the_last_stays(store: &FreshStore) {
+pub async fn concurrent_votes_of_one_user_keep_the_last(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     for (votes, outcomes) in [
         (vec![1, -1], vec![Added, Changed]),
@@ -60,7 +60,7 @@ pub async fn of_votes_at_once_the_last_stays(store: &FreshStore) {
     }
 }
 
-pub async fn a_vote_that_changes_leaves_all_others_alone(store: &FreshStore) {
+pub async fn changed_vote_leaves_other_votes_unchanged(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let (first, second) = (store.write(ada, "first").await.id, store.write(ada, "second").await.id);
     for (dir, outcome) in [(-1, Changed), (0, Withdrawn)] {
@@ -76,7 +76,7 @@ pub async fn a_vote_that_changes_leaves_all_others_alone(store: &FreshStore) {
     }
 }
 
-pub async fn votes_need_a_post_that_is_seen(store: &FreshStore) {
+pub async fn vote_on_invisible_post_is_rejected(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let draft = store.draft(ada, "draft").await.id;
     let deleted = store.write(ada, "deleted").await.id;
@@ -92,7 +92,7 @@ pub async fn votes_need_a_post_that_is_seen(store: &FreshStore) {
     assert_eq!(store.count(ada, draft).await, 2);
 }
 
-pub async fn hiding_a_post_hides_its_votes_from_others(store: &FreshStore) {
+pub async fn hidden_post_hides_its_votes_from_others(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(ada, "post").await.id;
     store.vote(bob, post, 1).await;
@@ -106,7 +106,7 @@ pub async fn hiding_a_post_hides_its_votes_from_others(store: &FreshStore) {
     assert_eq!(store.vote(bob, post, 0).await, Withdrawn);
 }
 
-pub async fn counts_follow_the_deletion_of_a_voter(store: &FreshStore) {
+pub async fn count_follows_deletion_of_voter(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let (up, down) = (store.sign_up("up").await, store.sign_up("down").await);
     let (first, second) = (store.write(ada, "first").await.id, store.write(ada, "second").await.id);
@@ -122,7 +122,7 @@ pub async fn counts_follow_the_deletion_of_a_voter(store: &FreshStore) {
 }
 
 /// The author's own votes, on their posts and on others', go in the same step.
-pub async fn counts_follow_the_deletion_of_an_author(store: &FreshStore) {
+pub async fn count_follows_deletion_of_author(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let hers = store.write(ada, "hers").await.id;
     let his = store.write(bob, "his").await.id;
@@ -136,7 +136,7 @@ pub async fn counts_follow_the_deletion_of_an_author(store: &FreshStore) {
     assert_eq!(store.titles(bob, Page::default()).await, ["his"]);
 }
 
-pub async fn counts_survive_replacement(store: &FreshStore) {
+pub async fn count_survives_replacement(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(ada, "post").await.id;
     store.vote(bob, post, -1).await;
@@ -146,7 +146,7 @@ pub async fn counts_survive_replacement(store: &FreshStore) {
     }
 }
 
-pub async fn a_new_post_starts_at_zero(store: &FreshStore) {
+pub async fn new_post_has_zero_votes(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let old = store.write(ada, "old").await.id;
     store.vote(bob, old, 1).await;

@@ -33,12 +33,12 @@ enum Way {
 const WAYS: [Way; 5] = [Way::Logout, Way::Password, Way::Email, Way::Operator, Way::Deletion];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_ended_token_is_accepted_on_sqlite() {
+async fn revoked_token_is_never_accepted_on_sqlite() {
     run(Engine::Sqlite, Budget::new("revocation, embedded", 10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_ended_token_is_accepted_on_postgresql() {
+async fn revoked_token_is_never_accepted_on_postgresql() {
     run(Engine::Postgres, Budget::new("revocation, PostgreSQL, two replicas", 10)).await;
 }
 

@@ -64,7 +64,7 @@ const SAMPLE: &str = "
     INSERT INTO votes (post_id, user_id) VALUES (1, 1), (1, 2), (2, 1), (2, 2);";
 
 #[test]
-fn every_migration_has_its_files_and_every_file_its_migration() {
+fn migrations_and_files_match() {
     for (store, migrations) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(store);
         let files: BTreeSet<String> = std::fs::read_dir(folder)
@@ -85,7 +85,7 @@ fn every_migration_has_its_files_and_every_file_its_migration() {
 }
 
 #[test]
-fn migrations_are_numbered_without_a_gap() {
+fn migration_numbers_have_no_gap() {
     for migrations in [SQLITE, POSTGRES] {
         for (number, migration) in migrations.iter().enumerate() {
             let expected = format!("{:04}_", number + 1);
@@ -97,13 +97,13 @@ fn migrations_are_numbered_without_a_gap() {
 
 /// `printf 'UP\0DOWN' | sha256sum`, in Base64: databases remember it, so that it never changes.
 #[test]
-fn a_checksum_is_that_of_both_directions() {
+fn checksum_covers_both_directions() {
     let migration = Migration { revision: "0001_any", up: "UP", down: "DOWN" };
     assert_eq!(migration.checksum(), "uUvBX418pNnzffEqbYpXfqtisMYdq2kvy22aeTclpzI");
 }
 
 #[tokio::test]
-async fn up_and_down_one_by_one_over_data() {
+async fn stepwise_upgrade_and_downgrade_keep_data() {
     let mut place = Place::at(1).await;
     place.sql().execute_batch(SAMPLE).unwrap();
     for target in 2..=SQLITE.len() {
@@ -139,7 +139,7 @@ async fn assert_sound(place: &mut Place, target: usize) {
 }
 
 #[tokio::test]
-async fn without_directions_only_upvotes_are_left() {
+async fn downgrade_below_downvotes_keeps_only_upvotes() {
     let mut place = Place::at(SQLITE.len()).await;
     place.sql().execute_batch(SAMPLE).unwrap();
     place.sql().execute("UPDATE votes SET dir = -1 WHERE user_id = 2", []).unwrap();
@@ -149,7 +149,7 @@ async fn without_directions_only_upvotes_are_left() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_not_made_by_looking() {
+async fn inspection_does_not_create_a_database() {
     let mut place = Place::new();
     assert!(place.admin.applied().await.unwrap().is_empty());
     assert!(place.admin.schema_differences().await.unwrap().is_empty());
@@ -159,7 +159,7 @@ async fn a_database_that_is_not_there_is_not_made_by_looking() {
 }
 
 #[tokio::test]
-async fn the_database_remembers_what_was_applied_and_when() {
+async fn history_records_revision_and_time() {
     let mut place = Place::at(2).await;
     let remember = |migration: &Migration| Applied {
         revision: migration.revision.to_owned(),
@@ -174,7 +174,7 @@ async fn the_database_remembers_what_was_applied_and_when() {
 }
 
 #[tokio::test]
-async fn a_changed_migration_stops_everything() {
+async fn changed_migration_is_rejected() {
     let mut place = Place::at(3).await;
     let edit = "UPDATE schema_migrations SET checksum = 'other' WHERE revision LIKE '0002%'";
     place.sql().execute(edit, []).unwrap();
@@ -188,7 +188,7 @@ async fn a_changed_migration_stops_everything() {
 }
 
 #[tokio::test]
-async fn a_newer_database_is_left_alone() {
+async fn newer_database_is_rejected() {
     let mut place = Place::at(SQLITE.len()).await;
     let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', 0)";
     place.sql().execute(newer, []).unwrap();
@@ -200,7 +200,7 @@ async fn a_newer_database_is_left_alone() {
 }
 
 #[test]
-fn a_history_with_a_gap_is_not_known() {
+fn history_with_gap_is_rejected() {
     let applied = |migration: &Migration| Applied {
         revision: migration.revision.to_owned(),
         checksum: migration.checksum(),
@@ -213,7 +213,7 @@ fn a_history_with_a_gap_is_not_known() {
 
 /// Every starter finds the whole schema, and each migration ran once: a second run would fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn many_at_once_apply_each_migration_once() {
+async fn concurrent_upgrades_apply_each_migration_once() {
     for _ in 0..5 {
         let mut place = Place::new();
         let starters: Vec<_> = (0..8)
@@ -236,7 +236,7 @@ async fn many_at_once_apply_each_migration_once() {
 }
 
 #[test]
-fn a_word_names_a_position() {
+fn target_word_resolves_to_position() {
     let last = SQLITE.len();
     for (now_at, word, found) in [
         (0, "head", last),
@@ -255,7 +255,7 @@ fn a_word_names_a_position() {
 }
 
 #[test]
-fn a_word_that_names_no_position_is_refused() {
+fn unknown_target_word_is_rejected() {
     for word in ["", " ", "0", "0000", "9999", "vote_counts", "3_", "+", "-", "+x", "1.0", "HEAD"] {
         let refused = find_target(SQLITE, 2, word);
         assert!(matches!(refused, Err(MigrateError::NoSuchRevision(_))), "{word:?}: {refused:?}");
@@ -267,14 +267,14 @@ fn a_word_that_names_no_position_is_refused() {
 }
 
 #[test]
-fn a_position_has_a_name() {
+fn position_resolves_to_revision_name() {
     assert_eq!(revision_at(SQLITE, 0), "base");
     assert_eq!(revision_at(SQLITE, 1), "0001_users_posts_votes");
     assert_eq!(revision_at(SQLITE, SQLITE.len()), SQLITE.last().unwrap().revision);
 }
 
 #[tokio::test]
-async fn a_schema_that_was_changed_by_hand_is_found_out() {
+async fn manual_schema_changes_are_reported() {
     let mut place = Place::at(SQLITE.len()).await;
     place
         .sql()
@@ -299,7 +299,7 @@ async fn a_schema_that_was_changed_by_hand_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_wrong_count_is_found_out() {
+async fn wrong_counts_are_reported() {
     let mut place = Place::at(SQLITE.len()).await;
     place.sql().execute_batch(SAMPLE).unwrap();
     assert!(place.admin.wrong_counts().await.unwrap().is_empty());
@@ -316,7 +316,7 @@ async fn a_wrong_count_is_found_out() {
 
 /// What a step would run makes the same database as the step.
 #[tokio::test]
-async fn a_script_does_what_its_step_does() {
+async fn script_has_the_same_effect_as_its_step() {
     let mut scripted = Place::new();
     for migration in SQLITE {
         let step = Step { direction: Direction::Up, migration };

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 use super::{Place, SAMPLE, count};
 
 #[tokio::test]
-async fn what_no_row_can_be_is_refused() {
+async fn invalid_rows_are_rejected() {
     let place = Place::at(SQLITE.len()).await;
     let sql = place.sql();
     sql.execute_batch(SAMPLE).unwrap();
@@ -62,7 +62,7 @@ async fn counts_follow_every_change() {
 
 /// Downvotes that were cast before counts were kept.
 #[tokio::test]
-async fn old_votes_are_counted_with_their_directions() {
+async fn existing_votes_are_counted_with_their_direction() {
     let mut place = Place::at(2).await;
     place.sql().execute_batch(SAMPLE).unwrap();
     place.sql().execute("UPDATE votes SET dir = -1 WHERE post_id = 2", []).unwrap();
@@ -74,7 +74,7 @@ async fn old_votes_are_counted_with_their_directions() {
 
 /// As a program leaves them that writes with its foreign keys off.
 #[tokio::test]
-async fn rows_without_their_post_or_user_are_found_out() {
+async fn orphaned_rows_are_reported() {
     let mut place = Place::at(SQLITE.len()).await;
     place.sql().execute_batch(SAMPLE).unwrap();
     let careless = place.sql();
@@ -91,7 +91,7 @@ async fn rows_without_their_post_or_user_are_found_out() {
 
 /// A title that is gone and still indexed harms no search: the index would only grow.
 #[tokio::test]
-async fn the_index_of_searches_holds_the_titles_and_nothing_else() {
+async fn search_index_holds_exactly_the_titles() {
     let place = Place::at(SQLITE.len()).await;
     let sql = place.sql();
     sql.execute_batch(SAMPLE).unwrap();

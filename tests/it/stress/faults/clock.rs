@@ -187,14 +187,14 @@ fn assert_healthy(service: &mut Service, seed: &str) {
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_clock_that_is_set_on_sqlite() {
+fn acknowledged_writes_survive_clock_changes_on_sqlite() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("data/posts.db");
     set_the_clock(Budget::new("clock, embedded", 2), &folder, &[], || Box::new(File::open(&file)));
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_clock_that_is_set_on_postgresql() {
+fn acknowledged_writes_survive_clock_changes_on_postgresql() {
     let cluster = Cluster::start("");
     let database = cluster.database();
     let folder = TempDir::new().unwrap();
@@ -254,7 +254,7 @@ fn shuffled(rng: &mut Rng) -> Vec<i64> {
 
 /// The head of a request may take fifteen seconds, whatever the clock says meanwhile.
 #[test]
-fn a_deadline_passes_although_the_clock_is_set_back() {
+fn deadline_passes_although_the_clock_is_set_back() {
     let folder = TempDir::new().unwrap();
     let mut clock = WallClock::new(folder.path());
     let mut service = clock.start(folder.path(), &[]);

@@ -11,7 +11,7 @@ use crate::stress::rng::Rng;
 use crate::support::{Cluster, Service};
 
 #[test]
-fn what_was_acknowledged_survives_kill_9_and_nothing_is_half_done() {
+fn acknowledged_writes_survive_kill_9() {
     let mut budget = Budget::new("kill -9, embedded", 8);
     let folder = TempDir::new().unwrap();
     let mut rng = Rng::new(budget.seed());
@@ -32,7 +32,7 @@ fn what_was_acknowledged_survives_kill_9_and_nothing_is_half_done() {
 /// In turn PostgreSQL crashes and the service is killed, with 64 clients writing. The server is told
 /// not to wait for its log, which would lose what was acknowledged: the service knows better.
 #[test]
-fn what_was_acknowledged_survives_a_crash_of_postgresql_and_of_the_service() {
+fn acknowledged_writes_survive_crashes_of_postgresql_and_service() {
     let mut budget = Budget::new("crash and kill -9, PostgreSQL", 4);
     let cluster = Cluster::start("synchronous_commit = off\nwal_writer_delay = 10s\n");
     let database = cluster.database();
@@ -60,7 +60,7 @@ fn what_was_acknowledged_survives_a_crash_of_postgresql_and_of_the_service() {
 }
 
 #[test]
-fn a_service_that_is_killed_while_it_starts_can_be_started() {
+fn service_killed_during_startup_can_start_again() {
     let mut budget = Budget::new("kill -9 at the start, embedded", 8);
     let mut rng = Rng::new(budget.seed());
     let folder = TempDir::new().unwrap();

@@ -58,7 +58,7 @@ fn copy(data: &Path) -> (TempDir, File) {
 const ROUNDS: usize = 8;
 
 #[test]
-fn what_was_acknowledged_survives_a_full_disk() {
+fn acknowledged_writes_survive_a_full_disk() {
     let mut budget = Budget::new("full disk, embedded", 4);
     let mut rng = Rng::new(budget.seed());
     let mut all = Vec::new();

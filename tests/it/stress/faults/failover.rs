@@ -13,7 +13,7 @@ use crate::support::{Cluster, Service};
 const SYNCHRONOUS: &str = "ALTER SYSTEM SET synchronous_standby_names = '*'";
 
 #[test]
-fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
+fn acknowledged_writes_survive_failover_to_synchronous_standby() {
     let mut budget = Budget::new("failover to a synchronous standby", 2);
     let mut rng = Rng::new(budget.seed());
     let mut ledgers = ledgers(16, &mut rng);

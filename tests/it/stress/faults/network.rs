@@ -29,7 +29,7 @@ fn wait_for_the_last_session(database: &PostgresDatabase<'_>) {
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_bad_network_to_postgresql() {
+fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
     let mut budget = Budget::new("network to PostgreSQL", 5);
     let cluster = Cluster::start("");
     let database = cluster.database();
@@ -65,7 +65,7 @@ fn what_was_acknowledged_survives_a_bad_network_to_postgresql() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_clients_that_are_cut_off_on_sqlite() {
+fn acknowledged_writes_survive_disconnected_clients_on_sqlite() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("data/posts.db");
     cut_clients_off(Budget::new("network to clients, embedded", 4), &folder, &[], || {
@@ -74,7 +74,7 @@ fn what_was_acknowledged_survives_clients_that_are_cut_off_on_sqlite() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_clients_that_are_cut_off_on_postgresql() {
+fn acknowledged_writes_survive_disconnected_clients_on_postgresql() {
     let cluster = Cluster::start("");
     let database = cluster.database();
     let folder = TempDir::new().unwrap();

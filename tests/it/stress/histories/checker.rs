@@ -89,7 +89,7 @@ fn vote(begun: u64, ended: u64, voter: usize, dir: i64, told: Told) -> Event {
 }
 
 #[test]
-fn what_an_order_explains_is_accepted() {
+fn linearizable_history_is_accepted() {
     use Told::{Added, AlreadyCast, Changed, NotCast, Withdrawn};
     for history in [
         vec![],
@@ -105,7 +105,7 @@ fn what_an_order_explains_is_accepted() {
 }
 
 #[test]
-fn what_no_order_explains_is_refused() {
+fn non_linearizable_history_is_rejected() {
     use Told::{Added, AlreadyCast, Changed, Withdrawn};
     for history in [
         // A read of the past.

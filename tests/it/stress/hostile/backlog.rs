@@ -43,7 +43,7 @@ fn wait_until_all_are_let_in(crowd: &[TcpStream]) {
 }
 
 #[test]
-fn a_thousand_who_come_while_the_service_stands_still_are_all_let_in_and_answered() {
+fn connections_to_a_stopped_service_are_accepted_and_answered_later() {
     raise_bound();
     let service = Service::start(&[]);
     signal(&service, "-STOP");

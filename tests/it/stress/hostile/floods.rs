@@ -212,7 +212,7 @@ fn pour(
 }
 
 #[test]
-fn floods_of_http_2_hold_nobody_up() {
+fn http_2_floods_do_not_hold_up_others() {
     let mut budget = Budget::new("HTTP/2 floods", 1);
     let service = Service::start(&[]);
     let mut resident = Resident::settle(&service, "resident");

@@ -72,7 +72,7 @@ fn address(number: usize) -> String {
 }
 
 #[test]
-fn guessing_is_held_off_and_the_owner_gets_in() {
+fn guessing_is_limited_and_the_owner_can_log_in() {
     let mut budget = Budget::new("guessing", 1);
     let mut times = Times::default();
     let (mut tried, mut round) = (0, 0);

@@ -45,7 +45,7 @@ fn is_open(mut stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn thousands_of_idle_connections_hold_nobody_up() {
+fn idle_connections_do_not_hold_up_others() {
     let mut budget = Budget::new("idle connections", 1);
     let wanted = budget.size(CONNECTIONS[0], CONNECTIONS[1]);
     let possible = raise_bound().saturating_sub(OTHERS).min(wanted);

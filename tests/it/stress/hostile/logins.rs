@@ -150,7 +150,7 @@ async fn log_in_at_once(
 }
 
 #[test]
-fn thousands_of_logins_at_once_take_no_more_than_the_cores_can_hash() {
+fn concurrent_logins_stay_within_the_hashing_capacity() {
     let mut budget = Budget::new("logins", 1);
     raise_bound();
     let clients = budget.size(1000, 10_000);

@@ -174,7 +174,7 @@ fn settle(folder: &TempDir) -> (Service, Resident) {
 }
 
 #[test]
-fn whatever_is_beyond_the_bounds_is_refused_without_a_hash() {
+fn requests_over_the_limits_are_rejected_without_a_hash() {
     let mut budget = Budget::new("beyond the bounds", 1);
     let clients = budget.size(CLIENTS[0], CLIENTS[1]);
     let folder = TempDir::new().unwrap();

@@ -124,39 +124,39 @@ fn readers_of_lists(address: SocketAddr, count: usize, token: &str) -> Vec<Slow>
 }
 
 #[test]
-fn slow_heads_hold_nobody_up() {
+fn slow_heads_do_not_hold_up_others() {
     let attack = Attack { part: "slow heads", short: 400, long: 4000, counted: 0 };
     attack.run(&[], |address, count, _| heads(address, count));
 }
 
 #[test]
-fn slow_bodies_hold_nobody_up() {
+fn slow_bodies_do_not_hold_up_others() {
     let attack = Attack { part: "slow bodies", short: 400, long: 4000, counted: 0 };
     attack.run(&[], |address, count, _| bodies(address, count));
 }
 
 #[test]
-fn bodies_that_are_nearly_whole_take_no_more_than_their_room() {
+fn nearly_complete_bodies_stay_within_memory_budget() {
     let part = "large bodies without an end";
     let attack = Attack { part, short: 250, long: 1000, counted: BODIES };
     attack.run(&[], |address, count, _| nearly_whole_bodies(address, count));
 }
 
 #[test]
-fn answers_that_nobody_reads_hold_nobody_up() {
+fn unread_responses_do_not_hold_up_others() {
     let attack = Attack { part: "slow readers of documents", short: 300, long: 3000, counted: 0 };
     attack.run(&[], |address, count, _| readers_of_documents(address, count));
 }
 
 #[test]
-fn lists_that_nobody_reads_take_no_more_than_their_room() {
+fn unread_lists_stay_within_memory_budget() {
     let counted = ANSWERS + UNDER_WAY;
     let attack = Attack { part: "slow readers of lists, embedded", short: 40, long: 120, counted };
     attack.run(&[], readers_of_lists);
 }
 
 #[test]
-fn lists_that_nobody_reads_take_no_more_than_their_room_on_postgresql() {
+fn unread_lists_stay_within_memory_budget_on_postgresql() {
     let cluster = Cluster::start("");
     let database = cluster.database();
     let counted = ANSWERS + UNDER_WAY_POSTGRES;

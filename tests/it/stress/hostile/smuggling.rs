@@ -179,7 +179,7 @@ fn start() -> Service {
 }
 
 #[test]
-fn no_hidden_request_is_done_by_the_service_itself() {
+fn hidden_request_is_not_executed_by_the_service() {
     let service = start();
     let attacker = Resident::settle(&service, "attacker");
     let canary = Canary::publish(&service, &attacker.token, "as it was");
@@ -275,7 +275,7 @@ impl Behind<'_> {
 }
 
 #[test]
-fn nothing_is_smuggled_through_nginx() {
+fn hidden_request_is_not_smuggled_through_nginx() {
     let mut budget = Budget::new("smuggling", 1);
     let service = start();
     let attacker = Resident::settle(&service, "attacker");

@@ -120,7 +120,7 @@ fn wait_until_taken_back(is_over: impl Fn() -> bool, greedy: &mut [Greedy], besi
 }
 
 #[test]
-fn lists_without_a_window_take_no_more_than_their_room() {
+fn lists_with_zero_window_stay_within_memory_budget() {
     let mut budget = Budget::new("lists without a window", 1);
     let service = Service::start(&[]);
     let mut resident = Resident::settle(&service, "resident");

@@ -62,12 +62,12 @@ fn assert_complete(operations: &[Operation]) {
 }
 
 #[tokio::test]
-async fn every_operation_by_every_caller_on_every_target_on_sqlite() {
+async fn operation_by_every_caller_on_every_target_is_right_on_sqlite() {
     walk(Engine::Sqlite).await;
 }
 
 #[tokio::test]
-async fn every_operation_by_every_caller_on_every_target_on_postgresql() {
+async fn operation_by_every_caller_on_every_target_is_right_on_postgresql() {
     walk(Engine::Postgres).await;
 }
 

@@ -22,12 +22,12 @@ use crate::stress::budget::Budget;
 const STEPS: usize = 120;
 
 #[test]
-fn both_stores_answer_as_the_model_does() {
+fn both_stores_match_the_reference_model() {
     run::<Default>(Budget::new("model", 6));
 }
 
 #[test]
-fn both_stores_answer_as_the_model_does_in_the_mode_of_the_reference() {
+fn both_stores_match_the_reference_model_in_reference_mode() {
     run::<Reference>(Budget::new("model, COMPAT=reference", 3));
 }
 

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_canary_is_found_in_every_form_and_between_other_things() {
+    fn canary_is_found_in_every_form() {
         let canary = Canary::password("password", &mut Rng::new(7));
         let text = &canary.text;
         for others in ["", "a", "ab", "abc", "user:"] {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_taken_for_it() {
+    fn other_text_is_not_found() {
         let mut rng = Rng::new(8);
         let canary = Canary::password("password", &mut rng);
         for _ in 0..100 {

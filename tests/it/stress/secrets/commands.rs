@@ -119,7 +119,7 @@ fn look_at(canaries: &Canaries, what: &str, command: &mut Command, code: i32) ->
 }
 
 #[test]
-fn no_start_that_fails_tells_a_secret() {
+fn failing_start_reveals_no_secret() {
     let budget = Budget::new("secrets, failing starts", 1);
     let canaries = Canaries::draw(&mut Rng::new(budget.seed()));
     let folder = TempDir::new().unwrap();
@@ -157,12 +157,12 @@ fn no_start_that_fails_tells_a_secret() {
 }
 
 #[test]
-fn no_command_tells_a_secret_on_sqlite() {
+fn command_reveals_no_secret_on_sqlite() {
     look_at_commands(&Budget::new("secrets, commands, embedded", 1), Engine::Sqlite);
 }
 
 #[test]
-fn no_command_tells_a_secret_on_postgresql() {
+fn command_reveals_no_secret_on_postgresql() {
     look_at_commands(&Budget::new("secrets, commands, PostgreSQL", 1), Engine::Postgres);
 }
 
@@ -216,7 +216,7 @@ fn look_at_each_command(canaries: &Canaries, place: &Place) -> usize {
 
 /// The one secret that no setting holds.
 #[test]
-fn a_key_that_the_service_made_is_not_told() {
+fn generated_key_is_not_revealed() {
     let mut service = Service::start(&[("LOG_LEVEL", "trace"), ("ACCESS_LOG", "on")]);
     let mut canaries = Canaries::draw(&mut Rng::new(1));
     canaries.made.push(Canary::found("the key that was made", &service.secret()));

@@ -292,21 +292,21 @@ fn fail(campaign: &mut Campaign<'_>, place: &Place) {
 }
 
 #[test]
-fn no_secret_is_told_on_sqlite_with_a_log_of_text() {
+fn secrets_are_not_revealed_on_sqlite_with_text_log() {
     tell_nothing(Budget::new("secrets, embedded, text", 1), Engine::Sqlite, "text");
 }
 
 #[test]
-fn no_secret_is_told_on_sqlite_with_a_log_of_json() {
+fn secrets_are_not_revealed_on_sqlite_with_json_log() {
     tell_nothing(Budget::new("secrets, embedded, JSON", 1), Engine::Sqlite, "json");
 }
 
 #[test]
-fn no_secret_is_told_on_postgresql_with_a_log_of_text() {
+fn secrets_are_not_revealed_on_postgresql_with_text_log() {
     tell_nothing(Budget::new("secrets, PostgreSQL, text", 1), Engine::Postgres, "text");
 }
 
 #[test]
-fn no_secret_is_told_on_postgresql_with_a_log_of_json() {
+fn secrets_are_not_revealed_on_postgresql_with_json_log() {
     tell_nothing(Budget::new("secrets, PostgreSQL, JSON", 1), Engine::Postgres, "json");
 }

@@ -251,7 +251,7 @@ fn compare_batches(
 }
 
 #[test]
-fn the_time_of_a_refused_login_does_not_tell_who_has_an_account_on_sqlite() {
+fn rejected_login_time_does_not_reveal_accounts_on_sqlite() {
     compare(
         Budget::new("login timing, embedded", 1),
         |strength| Service::start(&strength),
@@ -263,7 +263,7 @@ fn the_time_of_a_refused_login_does_not_tell_who_has_an_account_on_sqlite() {
 }
 
 #[test]
-fn the_time_of_a_refused_login_does_not_tell_who_has_an_account_on_postgresql() {
+fn rejected_login_time_does_not_reveal_accounts_on_postgresql() {
     let database = Cluster::shared().database();
     let start = |strength: Argon2Params| {
         let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_and_the_slowest_tenth_are_found() {
+    fn median_and_slowest_tenth_are_found() {
         assert_close(median(&[9.0, 1.0, 5.0]), 5.0);
         assert_close(mean(&[9.0, 1.0, 5.0]), 5.0);
         let first: Vec<f64> = (1..=10).map(f64::from).collect();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_distributions_are_not_told_apart() {
+    fn equal_distributions_are_not_distinguished() {
         let mut rng = Rng::new(1);
         for _ in 0..20 {
             let (first, second) = (durations(&mut rng, 0.0, 0.01), durations(&mut rng, 0.0, 0.01));
@@ -143,7 +143,7 @@ mod tests {
 
     /// Two in a thousand, which without cropping drowns in the interruptions.
     #[test]
-    fn a_small_difference_is_found_below_the_tail() {
+    fn small_difference_is_found_below_the_tail() {
         let mut rng = Rng::new(2);
         let (first, second) = (durations(&mut rng, 2.0, 0.01), durations(&mut rng, 0.0, 0.01));
         let [whole, cropped, _] = Comparison::all(&first, &second);
@@ -153,7 +153,7 @@ mod tests {
 
     /// On a busy machine a tenth is not enough.
     #[test]
-    fn a_difference_is_found_where_a_third_was_interrupted() {
+    fn difference_is_found_although_a_third_was_interrupted() {
         let mut rng = Rng::new(3);
         let (first, second) = (durations(&mut rng, 20.0, 0.33), durations(&mut rng, 0.0, 0.33));
         let [_, tenth, half] = Comparison::all(&first, &second);

@@ -23,7 +23,7 @@ async fn of_course() -> Database {
 }
 
 #[tokio::test]
-async fn an_adopted_database_is_given_back_as_it_was() {
+async fn adoption_can_be_reverted_exactly() {
     for database in [Database::of_reference().await, of_course().await] {
         let before = database.dump();
         database.go_to(POSTGRES.len()).await;
@@ -40,7 +40,7 @@ async fn an_adopted_database_is_given_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn each_revision_of_an_adopted_database_is_sound() {
+async fn every_revision_of_adopted_database_is_sound() {
     let database = Database::of_reference().await;
     let differences = database.admin().await.schema_differences().await.unwrap();
     assert_eq!(differences, [""; 0], "before");
@@ -57,7 +57,7 @@ async fn each_revision_of_an_adopted_database_is_sound() {
 
 /// Downvotes are ours: the reference's schema has no place for them.
 #[tokio::test]
-async fn nothing_but_downvotes_is_lost_on_the_way_back() {
+async fn downgrade_of_adopted_database_loses_only_downvotes() {
     let database = Database::of_reference().await;
     database.go_to(POSTGRES.len()).await;
     database
@@ -80,7 +80,7 @@ async fn nothing_but_downvotes_is_lost_on_the_way_back() {
 }
 
 #[tokio::test]
-async fn a_plan_says_what_an_upgrade_would_do() {
+async fn plan_lists_what_an_upgrade_would_do() {
     let steps = [
         "up   0001_users_posts_votes: adds index votes_post on votes",
         "up   0002_downvotes: adds constraint votes CHECK (dir = ANY (ARRAY['-1'::integer, 1])), \
@@ -123,7 +123,7 @@ async fn a_plan_says_what_an_upgrade_would_do() {
 
 /// The shape decides; what Alembic wrote down is only told.
 #[tokio::test]
-async fn the_shape_is_enough() {
+async fn adoption_depends_only_on_the_shape() {
     for (change, origin) in [
         ("DROP TABLE alembic_version", "no alembic_version"),
         ("DELETE FROM alembic_version", "an empty alembic_version"),
@@ -195,7 +195,7 @@ const OTHER_SHAPES: [(&str, &[&str]); 11] = [
 ];
 
 #[tokio::test]
-async fn another_shape_is_refused_with_every_difference() {
+async fn other_shape_is_rejected_with_every_difference() {
     for (change, expected) in OTHER_SHAPES {
         let database = Database::of_reference().await;
         database.run(change).await;
@@ -216,7 +216,7 @@ async fn another_shape_is_refused_with_every_difference() {
 
 /// But for what may be beside: a column that can be left out, an index that forbids nothing.
 #[tokio::test]
-async fn an_adopted_schema_that_was_changed_by_hand_is_found_out() {
+async fn manual_changes_of_adopted_schema_are_reported() {
     let database = Database::of_reference().await;
     database.go_to(POSTGRES.len()).await;
     database
@@ -238,7 +238,7 @@ async fn an_adopted_schema_that_was_changed_by_hand_is_found_out() {
 
 /// After a restored backup, say: what is declared about an adopted database is that it was adopted.
 #[tokio::test]
-async fn a_lost_history_is_declared_anew() {
+async fn lost_history_can_be_stamped_again() {
     let database = Database::of_reference().await;
     let before = database.dump();
     database.go_to(POSTGRES.len()).await;
@@ -255,7 +255,7 @@ async fn a_lost_history_is_declared_anew() {
 
 /// A table that only a later migration makes is no sign of the reference.
 #[tokio::test]
-async fn a_database_without_its_tables_is_not_taken_for_the_references() {
+async fn database_without_reference_tables_is_not_adopted() {
     let database = Database::fresh();
     database.run("CREATE TABLE vote_counts (id integer)").await;
     let plan = database.admin().await.plan(1).await.unwrap();
@@ -264,7 +264,7 @@ async fn a_database_without_its_tables_is_not_taken_for_the_references() {
 }
 
 #[tokio::test]
-async fn only_the_owner_of_the_tables_adopts_them() {
+async fn tables_can_be_adopted_only_by_their_owner() {
     let database = Database::of_reference().await;
     let role = database.new_role().await;
     database

@@ -66,7 +66,7 @@ async fn write(client: Client, number: i64, is_done: Arc<AtomicBool>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn counts_are_right_whoever_writes_meanwhile() {
+async fn counts_are_right_under_concurrent_writes() {
     let database = Database::of_reference().await;
     database.run(MANY).await;
     let is_done = Arc::new(AtomicBool::new(false));
@@ -90,12 +90,12 @@ async fn counts_are_right_whoever_writes_meanwhile() {
 }
 
 #[tokio::test]
-async fn counts_are_right_whenever_votes_are_withdrawn() {
+async fn counts_are_right_if_votes_are_withdrawn_between_statements() {
     write_between("DELETE FROM votes WHERE post_id IN (1, 2)").await;
 }
 
 #[tokio::test]
-async fn counts_are_right_whenever_votes_are_cast() {
+async fn counts_are_right_if_votes_are_cast_between_statements() {
     write_between(
         "INSERT INTO votes (user_id, post_id) SELECT id, 40 FROM users ON CONFLICT DO NOTHING",
     )
@@ -137,7 +137,7 @@ async fn write_between(work: &str) {
 
 /// When the old ones are gone and their column is not: it would read as an upvote.
 #[tokio::test]
-async fn no_downvote_comes_in_on_the_way_back() {
+async fn downvote_during_downgrade_is_rejected() {
     let database = Database::fresh();
     database.go_to(2).await;
     database.run(SAMPLE).await;
@@ -152,7 +152,7 @@ async fn no_downvote_comes_in_on_the_way_back() {
 
 /// The reference's role may write, and knows nothing of our table; nor is its path our path.
 #[tokio::test]
-async fn a_role_that_may_not_touch_the_counts_votes_nevertheless() {
+async fn role_without_rights_on_counts_can_vote() {
     let database = Database::of_reference().await;
     database.go_to(POSTGRES.len()).await;
     let role = database.new_role().await;

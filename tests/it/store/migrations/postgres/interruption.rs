@@ -20,7 +20,7 @@ async fn impatient(database: &Database) -> PostgresAdmin {
 }
 
 #[tokio::test]
-async fn another_process_is_waited_for_until_the_limit() {
+async fn migration_waits_for_other_process_until_timeout() {
     let database = Database::fresh();
     let other = database.sql().await;
     other.batch_execute("SET application_name = 'the other'").await.unwrap();
@@ -41,7 +41,7 @@ async fn another_process_is_waited_for_until_the_limit() {
 
 /// A step that failed does not keep the others out. One that is a transaction leaves nothing.
 #[tokio::test]
-async fn a_failed_step_lets_go_of_the_lock() {
+async fn failed_step_releases_the_lock() {
     let database = Database::fresh();
     // A table cannot have the name of a type.
     database.run("CREATE TYPE votes AS (number integer)").await;
@@ -55,7 +55,7 @@ async fn a_failed_step_lets_go_of_the_lock() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_in_use_is_asked_for_in_vain_until_the_limit() {
+async fn step_on_table_in_use_is_rejected_after_timeout() {
     let database = Database::fresh();
     database.go_to(1).await;
     let before = database.dump();
@@ -76,7 +76,7 @@ async fn a_table_that_is_in_use_is_asked_for_in_vain_until_the_limit() {
 
 /// Until the limit, and no less: by then its transaction is older than a second.
 #[tokio::test]
-async fn whoever_is_in_the_way_is_named() {
+async fn blocking_session_is_named() {
     let database = Database::fresh();
     database.go_to(1).await;
     let reader = database.sql().await;
@@ -141,7 +141,7 @@ async fn begin(database: &Database, migration: &Migration, is_adoption: bool) {
 }
 
 #[tokio::test]
-async fn a_step_that_was_cut_off_is_finished_or_taken_back() {
+async fn interrupted_step_can_be_finished_or_reverted() {
     let database = Database::fresh();
     let before = database.dump();
     interrupt_everywhere(&database, POSTGRES).await;
@@ -151,7 +151,7 @@ async fn a_step_that_was_cut_off_is_finished_or_taken_back() {
 }
 
 #[tokio::test]
-async fn an_adoption_that_was_cut_off_is_finished_or_taken_back() {
+async fn interrupted_adoption_can_be_finished_or_reverted() {
     let database = Database::of_reference().await;
     interrupt_everywhere(&database, &POSTGRES_ADOPTED[..1]).await;
     database.go_to(POSTGRES.len()).await;
@@ -160,7 +160,7 @@ async fn an_adoption_that_was_cut_off_is_finished_or_taken_back() {
 
 /// An index whose build was cut off is there and is not used: it is built anew.
 #[tokio::test]
-async fn a_broken_index_is_built_anew() {
+async fn invalid_index_is_rebuilt() {
     let database = Database::fresh();
     database.go_to(3).await;
     database.run("CREATE INDEX votes_user ON votes (user_id)").await;
@@ -172,7 +172,7 @@ async fn a_broken_index_is_built_anew() {
 
 /// Behind a pooler the lock would be somebody else's.
 #[tokio::test]
-async fn without_a_session_nothing_is_migrated() {
+async fn migration_through_pooler_is_rejected() {
     let database = Database::fresh();
     let pooled = Address::parse(&database.url).unwrap().with_prepared(false);
     let mut admin = PostgresAdmin::connect(&pooled).await.unwrap();
@@ -185,7 +185,7 @@ async fn without_a_session_nothing_is_migrated() {
 
 /// A step that was begun is none that is done, and the schema none that requests are written for.
 #[tokio::test]
-async fn nobody_is_served_while_a_step_is_under_way() {
+async fn request_during_unfinished_step_is_rejected() {
     let database = Database::fresh();
     database.go_to(POSTGRES.len()).await;
     let newest = POSTGRES.last().unwrap().revision;

@@ -44,7 +44,7 @@ pub fn further_files() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_no_row_can_be_is_refused() {
+async fn invalid_rows_are_rejected() {
     let database = Database::fresh();
     database.go_to(POSTGRES.len()).await;
     database.run(SAMPLE).await;
@@ -78,7 +78,7 @@ async fn what_no_row_can_be_is_refused() {
 }
 
 #[tokio::test]
-async fn up_and_down_one_by_one_over_data() {
+async fn stepwise_upgrade_and_downgrade_keep_data() {
     let database = Database::fresh();
     let empty = database.dump();
     database.go_to(1).await;
@@ -111,7 +111,7 @@ async fn assert_kept(database: &Database, target: usize) {
 }
 
 #[tokio::test]
-async fn without_directions_only_upvotes_are_left() {
+async fn downgrade_below_downvotes_keeps_only_upvotes() {
     let database = Database::fresh();
     database.go_to(POSTGRES.len()).await;
     database.run(SAMPLE).await;
@@ -123,7 +123,7 @@ async fn without_directions_only_upvotes_are_left() {
 }
 
 #[tokio::test]
-async fn the_database_remembers_what_was_applied_and_when() {
+async fn history_records_revision_and_time() {
     let database = Database::fresh();
     database.go_to(2).await;
     let remember = |migration: &Migration| Applied {
@@ -142,7 +142,7 @@ async fn the_database_remembers_what_was_applied_and_when() {
 }
 
 #[tokio::test]
-async fn a_changed_or_unknown_migration_stops_everything() {
+async fn changed_or_unknown_migration_is_rejected() {
     let change = "UPDATE schema_migrations SET checksum = 'other' WHERE revision LIKE '0002%'";
     let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', now())";
     let begun = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', NULL)";
@@ -168,7 +168,7 @@ async fn a_changed_or_unknown_migration_stops_everything() {
 /// Every starter finds the whole schema, and each migration ran once: two of the reference's own
 /// databases among them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn many_at_once_apply_each_migration_once() {
+async fn concurrent_upgrades_apply_each_migration_once() {
     for database in [Database::fresh(), Database::of_reference().await] {
         let mut starters = Vec::new();
         for _ in 0..16 {
@@ -194,7 +194,7 @@ async fn many_at_once_apply_each_migration_once() {
 }
 
 #[tokio::test]
-async fn a_schema_that_was_changed_by_hand_is_found_out() {
+async fn manual_schema_changes_are_reported() {
     let database = Database::fresh();
     database.go_to(POSTGRES.len()).await;
     database
@@ -232,7 +232,7 @@ async fn a_schema_that_was_changed_by_hand_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_wrong_count_is_found_out() {
+async fn wrong_counts_are_reported() {
     let database = Database::fresh();
     database.go_to(POSTGRES.len()).await;
     database.run(SAMPLE).await;
@@ -259,7 +259,7 @@ async fn a_wrong_count_is_found_out() {
 
 /// What a step would run makes the same database as the step, all the way up and back.
 #[tokio::test]
-async fn a_script_does_what_its_step_does() {
+async fn script_has_the_same_effect_as_its_step() {
     for (scripted, stepped) in [
         (Database::fresh(), Database::fresh()),
         (Database::of_reference().await, Database::of_reference().await),

@@ -15,7 +15,7 @@ async fn without_rights(database: &Database) -> Database {
 }
 
 #[tokio::test]
-async fn without_the_extension_the_upgrade_says_so_and_catches_up_later() {
+async fn upgrade_without_extension_reports_it_and_catches_up_later() {
     let database = Database::fresh();
     let restricted = without_rights(&database).await;
     restricted.go_to(POSTGRES.len()).await;
@@ -45,7 +45,7 @@ async fn without_the_extension_the_upgrade_says_so_and_catches_up_later() {
 }
 
 #[tokio::test]
-async fn the_extension_goes_if_it_came_with_the_index_and_nobody_needs_it() {
+async fn downgrade_drops_extension_only_if_unused() {
     let database = Database::fresh();
     database.go_to(POSTGRES.len()).await;
     assert_eq!(database.number(HAS_EXTENSION).await, 1);

@@ -9,7 +9,7 @@ use post_api::store::migrate::POSTGRES;
 use super::database::Database;
 
 #[tokio::test]
-async fn shapes_are_generated() {
+async fn shape_files_are_generated() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
     let database = Database::fresh();
     for (number, migration) in POSTGRES.iter().enumerate() {
