@@ -14,14 +14,14 @@ use post_api::store::postgres::PostgresStore;
 use super::fresh_store::{FreshStore, content, email, hash, new_user, noon, search, vote};
 use crate::support::{Cluster, PostgresDatabase};
 
-/// At every point of the work that the store does for it: after none, one, two … turns of its
+/// At every point of the work that the store does for it: after none, one, two … yields of its
 /// tasks, until it is done.
-async fn leave_everywhere<F: Future>(begin: impl Fn(usize) -> F) {
-    for turns in 0..10_000 {
-        let mut future = pin!(begin(turns));
+async fn cancel_everywhere<F: Future>(start: impl Fn(usize) -> F) {
+    for yields in 0..10_000 {
+        let mut future = pin!(start(yields));
         let mut poll = async || poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
         let mut is_done = poll().await.is_ready();
-        for _ in 0..turns {
+        for _ in 0..yields {
             tokio::task::yield_now().await;
         }
         if !is_done {
@@ -52,31 +52,34 @@ fn assert_clean(database: &PostgresDatabase<'_>) {
 async fn cancelled_operations_leave_nothing_half_done() {
     let database = Cluster::shared().database();
     let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&database.address()).unwrap());
-    let store = FreshStore::of(store);
+    let store = FreshStore::shared(store);
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "a post").await.id;
 
-    leave_everywhere(|turns| store.cast_vote(ada, vote(post, if turns % 2 == 0 { 1 } else { -1 })))
-        .await;
-    leave_everywhere(|_| store.cast_vote(ada, vote(post, 0))).await;
-    leave_everywhere(|turns| store.create_post(ada, content(&turns.to_string(), true), noon()))
-        .await;
-    leave_everywhere(|turns| store.replace_post(ada, post, content(&turns.to_string(), true)))
-        .await;
-    leave_everywhere(|turns| {
-        store.create_user(NewUser { email: email(&format!("u{turns}")), ..new_user("u") })
+    cancel_everywhere(|yields| {
+        store.cast_vote(ada, vote(post, if yields % 2 == 0 { 1 } else { -1 }))
     })
     .await;
-    leave_everywhere(|_| store.upgrade_password_hash(ada.user_id, hash("a hash"), hash("b"))).await;
-    leave_everywhere(|_| store.find_post(ada, post)).await;
-    leave_everywhere(|_| store.find_caller(ada)).await;
-    leave_everywhere(|_| store.list_posts(ada, Page { limit: Some(5), ..Page::default() })).await;
-    leave_everywhere(|_| store.list_posts(ada, search("post"))).await;
-    leave_everywhere(|_| store.find_credentials(email("ada"))).await;
+    cancel_everywhere(|_| store.cast_vote(ada, vote(post, 0))).await;
+    cancel_everywhere(|yields| store.create_post(ada, content(&yields.to_string(), true), noon()))
+        .await;
+    cancel_everywhere(|yields| store.replace_post(ada, post, content(&yields.to_string(), true)))
+        .await;
+    cancel_everywhere(|yields| {
+        store.create_user(NewUser { email: email(&format!("u{yields}")), ..new_user("u") })
+    })
+    .await;
+    cancel_everywhere(|_| store.upgrade_password_hash(ada.user_id, hash("a hash"), hash("b")))
+        .await;
+    cancel_everywhere(|_| store.find_post(ada, post)).await;
+    cancel_everywhere(|_| store.find_caller(ada)).await;
+    cancel_everywhere(|_| store.list_posts(ada, Page { limit: Some(5), ..Page::default() })).await;
+    cancel_everywhere(|_| store.list_posts(ada, search("post"))).await;
+    cancel_everywhere(|_| store.find_credentials(email("ada"))).await;
     assert_clean(&database);
 
-    leave_everywhere(|_| store.delete_post(ada, post)).await;
-    leave_everywhere(|_| store.delete_user(ada, ada.user_id)).await;
+    cancel_everywhere(|_| store.delete_post(ada, post)).await;
+    cancel_everywhere(|_| store.delete_user(ada, ada.user_id)).await;
     store.check_ready().await.unwrap();
     assert_clean(&database);
     let twice = database.query("SELECT title FROM posts GROUP BY title HAVING count(*) > 1");

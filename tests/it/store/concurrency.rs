@@ -9,7 +9,9 @@ use post_api::domain::user::NewUser;
 use post_api::domain::vote::VoteOutcome;
 use post_api::store::{ChangePost, CreateUser, DeleteUser, StoreError};
 
-use super::fresh_store::{FreshStore, assert_gone, content, email, hash, new_user, noon, vote};
+use super::fresh_store::{
+    FreshStore, assert_caller_rejected, content, email, hash, new_user, noon, vote,
+};
 use crate::support::{poll_once, run_concurrently};
 
 const MANY: usize = 50;
@@ -145,7 +147,7 @@ pub async fn concurrent_deletions_of_one_user_succeed_once(store: &FreshStore) {
     let outcomes = run_concurrently((0..MANY).map(|_| store.delete_user(ada, ada.user_id))).await;
     let (deleted, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!(deleted.len(), 1);
-    refused.into_iter().for_each(assert_gone);
+    refused.into_iter().for_each(assert_caller_rejected);
 }
 
 /// Among other readers and writers, which give a late read more ways to be late.
@@ -159,7 +161,7 @@ pub async fn read_sees_every_acknowledged_write(store: &FreshStore) {
         store.delete_post(*author, post.id).await.unwrap();
         assert_eq!(store.read(*author, post.id).await, None);
         store.delete_user(*author, author.user_id).await.unwrap();
-        assert_gone(store.find_caller(*author).await);
+        assert_caller_rejected(store.find_caller(*author).await);
     }))
     .await;
 }
@@ -223,7 +225,7 @@ pub async fn dropped_deletion_is_applied_whole_or_not_at_all(store: &FreshStore)
     for caller in &callers {
         match store.delete_user(*caller, caller.user_id).await {
             Ok(outcome) => assert_eq!(outcome, DeleteUser::Deleted),
-            gone => assert_gone(gone),
+            gone => assert_caller_rejected(gone),
         }
     }
     assert_eq!(store.count(ada, post).await, 0);

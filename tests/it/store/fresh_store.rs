@@ -26,14 +26,14 @@ pub const NOON: i64 = 1_738_324_800_123_456;
 /// A store that nobody else uses.
 pub struct FreshStore {
     store: Arc<dyn Store>,
-    place: Place,
+    database: TestDatabase,
 }
 
 /// Where it is, and what goes when the case ends.
-enum Place {
+enum TestDatabase {
     Sqlite(TempDir),
     Postgres(PostgresDatabase<'static>),
-    Elsewhere,
+    Shared,
 }
 
 /// On SQLite, in a file of its own.
@@ -43,14 +43,17 @@ pub async fn sqlite() -> FreshStore {
     let mut admin = SqliteAdmin::new(&path);
     let head = admin.migrations().len();
     migrate(&mut admin, head, noon(), |_| {}).await.unwrap();
-    FreshStore { store: Arc::new(SqliteStore::open(&path).unwrap()), place: Place::Sqlite(folder) }
+    FreshStore {
+        store: Arc::new(SqliteStore::open(&path).unwrap()),
+        database: TestDatabase::Sqlite(folder),
+    }
 }
 
 /// On PostgreSQL, in a database of its own.
 pub async fn postgres() -> FreshStore {
     let database = Cluster::shared().database();
     let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
-    FreshStore { store, place: Place::Postgres(database) }
+    FreshStore { store, database: TestDatabase::Postgres(database) }
 }
 
 impl Deref for FreshStore {
@@ -62,15 +65,15 @@ impl Deref for FreshStore {
 }
 
 impl FreshStore {
-    /// A store that somebody else opened, and keeps the place of.
-    pub fn of(store: Arc<dyn Store>) -> Self {
-        Self { store, place: Place::Elsewhere }
+    /// A store that somebody else opened, and keeps the database of.
+    pub fn shared(store: Arc<dyn Store>) -> Self {
+        Self { store, database: TestDatabase::Shared }
     }
 
     /// Has the database itself refuse every new row of the table, for a reason of its own.
-    pub fn refuse_rows(&self, table: &str) {
-        match &self.place {
-            Place::Sqlite(folder) => {
+    pub fn reject_rows(&self, table: &str) {
+        match &self.database {
+            TestDatabase::Sqlite(folder) => {
                 let database = rusqlite::Connection::open(folder.path().join("posts.db")).unwrap();
                 let refusal = format!(
                     "CREATE TRIGGER refuse BEFORE INSERT ON {table}
@@ -78,26 +81,26 @@ impl FreshStore {
                 );
                 database.execute_batch(&refusal).unwrap();
             }
-            Place::Postgres(database) => database.execute(&format!(
+            TestDatabase::Postgres(database) => database.execute(&format!(
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
                      AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
                  CREATE TRIGGER refuse BEFORE INSERT ON {table}
                      FOR EACH ROW EXECUTE FUNCTION refuse()"
             )),
-            Place::Elsewhere => panic!("it belongs to somebody else"),
+            TestDatabase::Shared => panic!("it belongs to somebody else"),
         }
     }
 
     /// Rows of the table, behind the store's back.
     pub fn count_rows(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");
-        match &self.place {
-            Place::Sqlite(folder) => {
+        match &self.database {
+            TestDatabase::Sqlite(folder) => {
                 let database = rusqlite::Connection::open(folder.path().join("posts.db")).unwrap();
                 database.query_row(&sql, [], |row| row.get(0)).unwrap()
             }
-            Place::Postgres(database) => database.query(&sql)[0].parse().unwrap(),
-            Place::Elsewhere => panic!("it belongs to somebody else"),
+            TestDatabase::Postgres(database) => database.query(&sql)[0].parse().unwrap(),
+            TestDatabase::Shared => panic!("it belongs to somebody else"),
         }
     }
 
@@ -110,10 +113,10 @@ impl FreshStore {
     }
 
     /// A caller whose account was deleted.
-    pub async fn gone(&self) -> Caller {
-        let ghost = self.sign_up("ghost").await;
-        self.delete_user(ghost, ghost.user_id).await.unwrap();
-        ghost
+    pub async fn deleted_caller(&self) -> Caller {
+        let deleted = self.sign_up("deleted").await;
+        self.delete_user(deleted, deleted.user_id).await.unwrap();
+        deleted
     }
 
     pub async fn write(&self, author: Caller, title: &str) -> Post {
@@ -202,12 +205,12 @@ pub fn search(text: &str) -> Page {
 }
 
 /// The same caller with a token that was issued under this mark.
-pub fn with_mark(caller: Caller, tokens_valid_from: TokensValidFrom) -> Caller {
+pub fn with_valid_from(caller: Caller, tokens_valid_from: TokensValidFrom) -> Caller {
     Caller { valid_from_range: ValidFromRange::of(tokens_valid_from), ..caller }
 }
 
 #[track_caller]
-pub fn assert_gone<T: std::fmt::Debug>(outcome: Result<T>) {
+pub fn assert_caller_rejected<T: std::fmt::Debug>(outcome: Result<T>) {
     match outcome {
         Err(StoreError::CallerRejected) => {}
         other => panic!("the caller is not gone: {other:?}"),

@@ -7,7 +7,7 @@ use post_api::store::StoreError;
 
 use super::fresh_store::{FreshStore, content, noon, postgres, search, seeing_drafts, text};
 
-const DRAFTS: Page = Page { limit: None, skip: 0, search: None, scope: PostScope::OwnDrafts };
+const OWN_DRAFTS: Page = Page { limit: None, skip: 0, search: None, scope: PostScope::OwnDrafts };
 
 pub async fn list_has_newest_post_first(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
@@ -70,11 +70,11 @@ pub async fn draft_list_shows_only_own_drafts(store: &FreshStore) {
         let public = store.titles(caller, Page::default()).await;
         assert_eq!(public, ["public 2", "public 1", "public 0"]);
     }
-    assert_eq!(store.titles(ada, DRAFTS).await, ["hers 2", "hers 1", "hers 0"]);
-    assert_eq!(store.titles(bob, DRAFTS).await, ["his 2", "his 1", "his 0"]);
-    let second = Page { limit: Some(1), skip: 1, ..DRAFTS };
+    assert_eq!(store.titles(ada, OWN_DRAFTS).await, ["hers 2", "hers 1", "hers 0"]);
+    assert_eq!(store.titles(bob, OWN_DRAFTS).await, ["his 2", "his 1", "his 0"]);
+    let second = Page { limit: Some(1), skip: 1, ..OWN_DRAFTS };
     assert_eq!(store.titles(ada, second).await, ["hers 1"]);
-    assert!(store.titles(store.sign_up("eve").await, DRAFTS).await.is_empty());
+    assert!(store.titles(store.sign_up("eve").await, OWN_DRAFTS).await.is_empty());
 }
 
 pub async fn visible_drafts_are_in_the_public_list(store: &FreshStore) {
@@ -128,25 +128,25 @@ pub async fn list_ends_after_eight_mebibytes(store: &FreshStore) {
 }
 
 pub async fn concurrent_long_lists_are_right_or_rejected(store: &FreshStore) {
-    let given = ask_for_many_lists(store, PAGE_BYTES).await;
-    assert!(given >= 8, "{given} lists alone were given");
+    let accepted = request_many_lists(store, PAGE_BYTES).await;
+    assert!(accepted >= 8, "{accepted} lists alone were accepted");
 }
 
 /// Twenty of them have half a mebibyte.
 pub async fn concurrent_short_lists_are_never_rejected(store: &FreshStore) {
-    assert_eq!(ask_for_many_lists(store, PAGE_BYTES / 16).await, 40);
+    assert_eq!(request_many_lists(store, PAGE_BYTES / 16).await, 40);
 }
 
 /// Which would read them all side by side.
 #[tokio::test]
 async fn postgresql_reads_only_some_long_lists_concurrently() {
-    let given = ask_for_many_lists(&postgres().await, PAGE_BYTES).await;
-    assert!(given <= 24, "{given} lists were read at once");
+    let accepted = request_many_lists(&postgres().await, PAGE_BYTES).await;
+    assert!(accepted <= 24, "{accepted} lists were read at once");
 }
 
 /// Each is another one, and every second one begins with a post of so many bytes, and shows it alone if
 /// that is a whole page. Tells how many were not refused.
-async fn ask_for_many_lists(store: &FreshStore, bytes: usize) -> usize {
+async fn request_many_lists(store: &FreshStore, bytes: usize) -> usize {
     let ada = store.sign_up("ada").await;
     write_numbered(store, ada, 20).await;
     let long = PostContent { content: text(&"x".repeat(bytes)), ..content("long", true) };
@@ -156,11 +156,11 @@ async fn ask_for_many_lists(store: &FreshStore, bytes: usize) -> usize {
         Page { limit, skip: u64::from(number % 2), ..Page::default() }
     };
     let lists = (0..40).map(|number| store.list_posts(ada, page(number)));
-    let mut given = 0;
+    let mut accepted = 0;
     for (number, list) in (0..).zip(futures_util::future::join_all(lists).await) {
         let list = match list {
             Err(StoreError::Overloaded) => store.list_posts(ada, page(number)).await.unwrap(),
-            list => list.inspect(|_| given += 1).unwrap(),
+            list => list.inspect(|_| accepted += 1).unwrap(),
         };
         let titles: Vec<&str> = list.iter().map(|found| found.post.title.as_str()).collect();
         let numbers = (0..20).rev().map(|number| number.to_string());
@@ -172,7 +172,7 @@ async fn ask_for_many_lists(store: &FreshStore, bytes: usize) -> usize {
             _ => assert_eq!(titles, all[1..=limit]),
         }
     }
-    given
+    accepted
 }
 
 pub async fn write_numbered(store: &FreshStore, author: Caller, count: u32) {

@@ -9,15 +9,15 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use crate::support::Cluster;
 
 /// A server that takes passwords, and on `localhost` TLS alone, with a certificate for that name.
-struct Place {
+struct TlsServer {
     cluster: Cluster,
     authority: PathBuf,
-    stranger: PathBuf,
+    other_authority: PathBuf,
 }
 
 const PASSWORD: &str = "p@ss word";
 
-impl Place {
+impl TlsServer {
     fn start() -> Self {
         let cluster = Cluster::start("password_encryption = 'scram-sha-256'\n");
         cluster.execute("postgres", &format!("CREATE ROLE ada LOGIN PASSWORD '{PASSWORD}'"));
@@ -25,7 +25,7 @@ impl Place {
         let key = KeyPair::generate().unwrap();
         let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let server = server.signed_by(&key, &issuer).unwrap();
-        let (stranger, _) = make_authority();
+        let (other_authority, _) = make_authority();
         let write = |name: &str, text: &str| {
             cluster.write(name, text);
             cluster.folder().join(name)
@@ -33,7 +33,7 @@ impl Place {
         write("server.crt", &server.pem());
         write("server.key", &key.serialize_pem());
         let authority = write("authority.pem", &authority);
-        let stranger = write("stranger.pem", &stranger);
+        let other_authority = write("other_authority.pem", &other_authority);
         cluster.configure(&format!(
             "ssl = on\nssl_cert_file = '{0}/server.crt'\nssl_key_file = '{0}/server.key'\n",
             cluster.folder().display()
@@ -46,14 +46,14 @@ impl Place {
         );
         cluster.stop("fast");
         cluster.start_server();
-        Self { cluster, authority, stranger }
+        Self { cluster, authority, other_authority }
     }
 
     fn url(&self, host: &str, parameters: &str) -> String {
         let (port, authority) = (self.cluster.port(), self.authority.display());
         let parameters = parameters
             .replace("AUTHORITY", &authority.to_string())
-            .replace("STRANGER", &self.stranger.display().to_string());
+            .replace("OTHER", &self.other_authority.display().to_string());
         format!("postgresql://ada:p%40ss%20word@{host}:{port}/postgres?{parameters}")
     }
 }
@@ -67,7 +67,7 @@ fn make_authority() -> (String, Issuer<'static, KeyPair>) {
 }
 
 /// Whether the session is encrypted, or why there is none.
-async fn ask(url: &str) -> Result<bool, String> {
+async fn is_encrypted(url: &str) -> Result<bool, String> {
     let client = connect(&Address::parse(url).unwrap()).await.map_err(|error| match error {
         StoreError::Unavailable(cause) => {
             let deeper = cause.source().map(ToString::to_string).unwrap_or_default();
@@ -81,8 +81,8 @@ async fn ask(url: &str) -> Result<bool, String> {
 
 #[tokio::test]
 async fn certificates_are_verified_as_sslmode_requires() {
-    let place = Place::start();
-    for (host, parameters, is_taken) in [
+    let server = TlsServer::start();
+    for (host, parameters, is_accepted) in [
         ("127.0.0.1", "", true),
         ("127.0.0.1", "sslmode=allow", true),
         ("127.0.0.1", "sslmode=prefer", true),
@@ -90,32 +90,32 @@ async fn certificates_are_verified_as_sslmode_requires() {
         ("127.0.0.1", "sslmode=require&channel_binding=require", true),
         ("127.0.0.1", "sslmode=disable", false),
         ("127.0.0.1", "sslmode=verify-ca&sslrootcert=AUTHORITY", true),
-        ("127.0.0.1", "sslmode=verify-ca&sslrootcert=STRANGER", false),
-        ("127.0.0.1", "sslmode=require&sslrootcert=STRANGER", false),
+        ("127.0.0.1", "sslmode=verify-ca&sslrootcert=OTHER", false),
+        ("127.0.0.1", "sslmode=require&sslrootcert=OTHER", false),
         ("127.0.0.1", "sslmode=verify-full&sslrootcert=AUTHORITY", false),
         ("localhost", "sslmode=verify-full&sslrootcert=AUTHORITY", true),
-        ("localhost", "sslmode=verify-full&sslrootcert=STRANGER", false),
+        ("localhost", "sslmode=verify-full&sslrootcert=OTHER", false),
         ("localhost", "sslmode=verify-full", false),
         ("localhost", "sslmode=verify-full&sslrootcert=/not/there", false),
     ] {
-        let answer = ask(&place.url(host, parameters)).await;
-        assert_eq!(answer.is_ok(), is_taken, "{host} {parameters}: {answer:?}");
+        let answer = is_encrypted(&server.url(host, parameters)).await;
+        assert_eq!(answer.is_ok(), is_accepted, "{host} {parameters}: {answer:?}");
         assert_ne!(answer, Ok(false), "{host} {parameters}: not encrypted");
         let said = format!("{answer:?}");
         assert!(!said.contains(PASSWORD) && !said.contains("p%40ss"), "{said}");
     }
-    let wrong = place.url("127.0.0.1", "").replace("word", "ward");
-    assert!(ask(&wrong).await.is_err());
+    let wrong = server.url("127.0.0.1", "").replace("word", "ward");
+    assert!(is_encrypted(&wrong).await.is_err());
 }
 
 #[tokio::test]
 async fn unix_socket_is_accepted_as_host() {
-    let place = Place::start();
-    let folder = place.cluster.folder().to_str().unwrap().replace('/', "%2F");
-    let url = place.url(&folder, "");
-    assert_eq!(ask(&url).await, Ok(false), "nobody is in between");
-    let in_parameters = place.url("", &format!("host={folder}"));
-    assert_eq!(ask(&in_parameters).await, Ok(false));
+    let server = TlsServer::start();
+    let folder = server.cluster.folder().to_str().unwrap().replace('/', "%2F");
+    let url = server.url(&folder, "");
+    assert_eq!(is_encrypted(&url).await, Ok(false), "closed is in between");
+    let in_parameters = server.url("", &format!("host={folder}"));
+    assert_eq!(is_encrypted(&in_parameters).await, Ok(false));
 }
 
 #[tokio::test]
@@ -123,8 +123,8 @@ async fn reachable_host_with_requested_role_is_chosen() {
     let primary = Cluster::start("wal_level = replica\n");
     let standby = primary.standby();
     // A port that was free a moment ago.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let ports = [nobody, standby.port(), primary.port()].map(|port| format!("127.0.0.1:{port}"));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ports = [closed, standby.port(), primary.port()].map(|port| format!("127.0.0.1:{port}"));
     let url = format!("postgresql://tester@{}/postgres", ports.join(","));
     for (url, expected) in [
         (url.clone(), false),
@@ -143,5 +143,5 @@ async fn silent_server_times_out() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
     let url = format!("postgresql://ada@127.0.0.1:{port}/postgres");
-    assert!(ask(&url).await.is_err());
+    assert!(is_encrypted(&url).await.is_err());
 }

@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use crate::support::{Cluster, PostgresDatabase};
 
 /// Statements about the database itself, not about a table of ours.
-const OF_THE_CATALOG: [&str; 4] =
+const CATALOG_STATEMENTS: [&str; 4] =
     ["HAS_HISTORY", "READ_HISTORY", "FIND_SEARCH_INDEX", "IS_READ_ONLY"];
 
 /// The plan of a statement that is made once for all values. What an empty table would be served by
@@ -27,10 +27,10 @@ fn plan(database: &PostgresDatabase<'_>, sql: &str, parameters: usize, types: &s
 #[test]
 fn every_request_statement_uses_an_index() {
     let database = Cluster::shared().database();
-    let mut faults = Vec::new();
+    let mut violations = Vec::new();
     let mut plans = 0;
     for statement in request_statements() {
-        if OF_THE_CATALOG.contains(&statement.name) {
+        if CATALOG_STATEMENTS.contains(&statement.name) {
             continue;
         }
         let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
@@ -38,11 +38,11 @@ fn every_request_statement_uses_an_index() {
         plans += 1;
         // What is switched off is still taken where there is no other way.
         for line in lines.iter().filter(|line| line.contains("Seq Scan")) {
-            faults.push(format!("{}: {}", statement.name, line.trim()));
+            violations.push(format!("{}: {}", statement.name, line.trim()));
         }
     }
     assert!(plans >= 15, "{plans}");
-    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 /// Newest first comes from the index, not from sorting all there is.

@@ -40,7 +40,7 @@ pub async fn created_post_is_found_unchanged(store: &FreshStore) {
 /// A refusal of the database's own does not say that the author is gone.
 pub async fn post_rejected_by_database_is_internal_error(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    store.refuse_rows("posts");
+    store.reject_rows("posts");
     let refused = store.create_post(ada, content("a title", true), noon()).await;
     assert!(matches!(refused, Err(StoreError::Internal(_))), "{refused:?}");
 }

@@ -8,14 +8,16 @@ use post_api::domain::user::{Credentials, TokensValidFrom};
 use post_api::domain::vote::VoteOutcome;
 use post_api::store::{ChangeEmail, StoreError};
 
-use super::fresh_store::{FreshStore, assert_gone, content, email, hash, noon, vote, with_mark};
-use super::users::assert_gone_everywhere;
+use super::fresh_store::{
+    FreshStore, assert_caller_rejected, content, email, hash, noon, vote, with_valid_from,
+};
+use super::users::assert_rejected_everywhere;
 
 /// The caller with the token that a login would give now.
 async fn signed_in_again(store: &FreshStore, caller: Caller, name: &str) -> Caller {
     let found = store.find_credentials(email(name)).await.unwrap().unwrap();
     assert_eq!(found.user_id, caller.user_id);
-    with_mark(caller, found.tokens_valid_from)
+    with_valid_from(caller, found.tokens_valid_from)
 }
 
 pub async fn sign_out_revokes_every_token(store: &FreshStore) {
@@ -23,7 +25,7 @@ pub async fn sign_out_revokes_every_token(store: &FreshStore) {
     let post = store.write(ada, "post").await;
     store.vote(ada, post.id, 1).await;
     store.sign_out(ada, noon()).await.unwrap();
-    assert_gone_everywhere(store, ada, &[ada.user_id, bob.user_id], post.id).await;
+    assert_rejected_everywhere(store, ada, &[ada.user_id, bob.user_id], post.id).await;
     let again = signed_in_again(store, ada, "ada").await;
     assert_eq!(store.read(again, post.id).await.unwrap().post, post);
     assert_eq!(store.count(again, post.id).await, 1);
@@ -39,9 +41,9 @@ pub async fn password_change_revokes_every_token(store: &FreshStore) {
     let before = store.find_own_credentials(ada).await.unwrap();
     assert_eq!(before.password_hash, hash("a hash"));
     let tokens_valid_from = store.change_password(ada, hash("another"), noon()).await.unwrap();
-    assert_gone_everywhere(store, ada, &[ada.user_id], post.id).await;
+    assert_rejected_everywhere(store, ada, &[ada.user_id], post.id).await;
     let Credentials { user_id, password_hash, tokens_valid_from } =
-        store.find_own_credentials(with_mark(ada, tokens_valid_from)).await.unwrap();
+        store.find_own_credentials(with_valid_from(ada, tokens_valid_from)).await.unwrap();
     assert_eq!((user_id, tokens_valid_from), (ada.user_id, tokens_valid_from));
     assert_eq!(password_hash, hash("another"));
     let others = store.find_own_credentials(bob).await.unwrap();
@@ -54,8 +56,8 @@ pub async fn email_change_revokes_every_token(store: &FreshStore) {
     let changed = store.change_email(ada, email("countess"), noon()).await.unwrap();
     let ChangeEmail::Changed(user, tokens_valid_from) = changed else { panic!("{changed:?}") };
     assert_eq!((user.id, user.email.as_str()), (ada.user_id, "countess@example.com"));
-    assert_gone_everywhere(store, ada, &[ada.user_id], post.id).await;
-    assert_eq!(store.find_me(with_mark(ada, tokens_valid_from)).await.unwrap(), user);
+    assert_rejected_everywhere(store, ada, &[ada.user_id], post.id).await;
+    assert_eq!(store.find_me(with_valid_from(ada, tokens_valid_from)).await.unwrap(), user);
     assert!(store.find_credentials(email("ada")).await.unwrap().is_none());
     // Whoever comes next may have it.
     store.sign_up("ada").await;
@@ -80,8 +82,8 @@ pub async fn tokens_valid_from_only_grows(store: &FreshStore) {
         let tokens_valid_from = store.change_password(ada, hash("another"), now).await.unwrap();
         assert!(tokens_valid_from > last, "{tokens_valid_from:?} after {last:?}");
         assert!(tokens_valid_from.0 >= now);
-        assert_gone(store.find_caller(ada).await);
-        ada = with_mark(ada, tokens_valid_from);
+        assert_caller_rejected(store.find_caller(ada).await);
+        ada = with_valid_from(ada, tokens_valid_from);
         last = tokens_valid_from;
     }
     store.sign_out(ada, noon()).await.unwrap();
@@ -103,7 +105,7 @@ pub async fn token_without_valid_from_is_judged_by_issue_time(store: &FreshStore
     let post = store.write(issued_at(noon()), "post").await;
     store.sign_out(ada, noon()).await.unwrap();
     let before = issued_at(noon() - SignedDuration::from_micros(1));
-    assert_gone_everywhere(store, before, &[ada.user_id], post.id).await;
+    assert_rejected_everywhere(store, before, &[ada.user_id], post.id).await;
     for seconds in [0, 60] {
         let after = issued_at(noon() + SignedDuration::from_secs(seconds));
         store.find_caller(after).await.unwrap();
@@ -128,26 +130,26 @@ pub async fn concurrent_sign_outs_with_one_token_succeed_once(store: &FreshStore
 
 /// Not even where votes of one account on one post share a statement.
 pub async fn vote_with_revoked_token_is_rejected(store: &FreshStore) {
-    let ended = store.sign_up("ada").await;
+    let revoked = store.sign_up("ada").await;
     let bob = store.sign_up("bob").await;
     let posts = [store.write(bob, "a").await.id, store.write(bob, "b").await.id];
-    store.sign_out(ended, noon()).await.unwrap();
-    let good = signed_in_again(store, ended, "ada").await;
+    store.sign_out(revoked, noon()).await.unwrap();
+    let good = signed_in_again(store, revoked, "ada").await;
     for round in 0..10 {
-        let callers = [good, ended, good, ended];
+        let callers = [good, revoked, good, revoked];
         let votes = |dir: i64| callers.map(|caller| (caller, vote(posts[round % 2], dir)));
         for dir in [1, -1, 1] {
             let bad = if round % 3 == 0 { -dir } else { dir };
             let mixed = votes(dir).map(|(caller, mut cast)| {
-                if caller == ended {
+                if caller == revoked {
                     cast = vote(cast.post_id, bad);
                 }
                 store.cast_vote(caller, cast)
             });
             let outcomes = join_all(mixed).await;
             for (caller, outcome) in callers.into_iter().zip(outcomes) {
-                if caller == ended {
-                    assert_gone(outcome);
+                if caller == revoked {
+                    assert_caller_rejected(outcome);
                 } else {
                     outcome.unwrap();
                 }
@@ -165,19 +167,19 @@ pub async fn vote_with_revoked_token_is_rejected(store: &FreshStore) {
 
 /// Not even where they share a statement with others of the same author.
 pub async fn post_with_revoked_token_is_rejected(store: &FreshStore) {
-    let ended = store.sign_up("ada").await;
-    store.sign_out(ended, noon()).await.unwrap();
-    let good = signed_in_again(store, ended, "ada").await;
+    let revoked = store.sign_up("ada").await;
+    store.sign_out(revoked, noon()).await.unwrap();
+    let good = signed_in_again(store, revoked, "ada").await;
     for round in 0..5 {
-        let callers = [ended, good, ended, good, good];
+        let callers = [revoked, good, revoked, good, good];
         let written = callers.iter().enumerate().map(|(number, caller)| {
             let title = format!("{round}/{number}");
             store.create_post(*caller, content(&title, true), noon())
         });
         let outcomes = join_all(written).await;
         for (number, (caller, outcome)) in callers.into_iter().zip(outcomes).enumerate() {
-            if caller == ended {
-                assert_gone(outcome);
+            if caller == revoked {
+                assert_caller_rejected(outcome);
                 continue;
             }
             let post = outcome.unwrap();

@@ -24,7 +24,7 @@ pub async fn search_text_is_literal(store: &FreshStore) {
     for title in titles {
         store.write(ada, title).await;
     }
-    let mut searches: Vec<String> = titles.iter().flat_map(|title| parts(title)).collect();
+    let mut searches: Vec<String> = titles.iter().flat_map(|title| substrings(title)).collect();
     let wild = ["%", "_", "\\", "*", "%%%", "___", "\\\\\\", "***", ".*.", "\"\"\"", "'''"];
     searches.extend(wild.map(str::to_owned));
     assert_found_literally(store, ada, &titles, &searches).await;
@@ -52,7 +52,7 @@ pub async fn search_distinguishes_case_and_script(store: &FreshStore) {
     for title in titles {
         store.write(ada, title).await;
     }
-    let searches: Vec<String> = titles.iter().flat_map(|title| parts(title)).collect();
+    let searches: Vec<String> = titles.iter().flat_map(|title| substrings(title)).collect();
     assert_found_literally(store, ada, &titles, &searches).await;
 }
 
@@ -227,11 +227,11 @@ async fn assert_found_literally(
 }
 
 /// Every run of one, two, three and five characters of the title, and all of it.
-fn parts(title: &str) -> Vec<String> {
+fn substrings(title: &str) -> Vec<String> {
     let characters: Vec<char> = title.chars().collect();
-    let mut parts = vec![title.to_owned()];
+    let mut substrings = vec![title.to_owned()];
     for length in [1, 2, 3, 5] {
-        parts.extend(characters.windows(length).map(|part| part.iter().collect::<String>()));
+        substrings.extend(characters.windows(length).map(|part| part.iter().collect::<String>()));
     }
-    parts
+    substrings
 }

@@ -9,7 +9,7 @@ use post_api::domain::session::{
 };
 use post_api::domain::user::TokensValidFrom;
 
-use super::fresh_store::{FreshStore, assert_gone, email, noon};
+use super::fresh_store::{FreshStore, assert_caller_rejected, email, noon};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -32,7 +32,7 @@ fn new_session(caller: Caller, secrets: &RefreshSecrets, now: Timestamp) -> NewS
     }
 }
 
-async fn begin(store: &FreshStore, caller: Caller, now: Timestamp) -> Token {
+async fn create(store: &FreshStore, caller: Caller, now: Timestamp) -> Token {
     let secrets = RefreshSecrets::generate().unwrap();
     let id = store.create_session(new_session(caller, &secrets, now)).await.unwrap().unwrap();
     Token { id, secrets }
@@ -40,10 +40,10 @@ async fn begin(store: &FreshStore, caller: Caller, now: Timestamp) -> Token {
 
 impl Token {
     async fn rotate(&self, store: &FreshStore, salt: Salt, now: Timestamp) -> RotateSession {
-        self.rotate_again(store, salt, now, now).await
+        self.rotate_retried(store, salt, now, now).await
     }
 
-    async fn rotate_again(
+    async fn rotate_retried(
         &self,
         store: &FreshStore,
         salt: Salt,
@@ -75,9 +75,9 @@ fn after(seconds: i64) -> Timestamp {
 pub async fn created_session_is_listed_unchanged(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     assert_eq!(store.list_sessions(ada, noon()).await.unwrap(), []);
-    let first = begin(store, ada, noon()).await;
-    let second = begin(store, ada, after(1)).await;
-    begin(store, bob, noon()).await;
+    let first = create(store, ada, noon()).await;
+    let second = create(store, ada, after(1)).await;
+    create(store, bob, noon()).await;
     let session = |id, now: Timestamp| Session {
         id,
         user_agent: "a browser".to_owned(),
@@ -96,7 +96,7 @@ pub async fn created_session_is_listed_unchanged(store: &FreshStore) {
 
 pub async fn rotated_token_can_be_retried_for_ten_seconds(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    let first = begin(store, ada, noon()).await;
+    let first = create(store, ada, noon()).await;
     let tokens_valid_from = TokensValidFrom::default();
     let rotated = RotateSession::Rotated(ada.user_id, tokens_valid_from);
     assert_eq!(first.rotate(store, [1; 16], noon()).await, rotated);
@@ -110,7 +110,7 @@ pub async fn rotated_token_can_be_retried_for_ten_seconds(store: &FreshStore) {
         );
     }
     // Asked for in time, and not answered then.
-    let repeated = first.rotate_again(store, [2; 16], after(60), after(9)).await;
+    let repeated = first.rotate_retried(store, [2; 16], after(60), after(9)).await;
     assert_eq!(repeated, RotateSession::Repeated(ada.user_id, tokens_valid_from, [1; 16]));
     let second = first.next([1; 16]);
     assert_eq!(second.rotate(store, [3; 16], after(20)).await, rotated);
@@ -121,8 +121,8 @@ pub async fn rotated_token_can_be_retried_for_ten_seconds(store: &FreshStore) {
 pub async fn token_reuse_revokes_the_session(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for (is_grandparent, seconds) in [(false, 10), (false, 11), (false, 86_400), (true, 1)] {
-        let first = begin(store, ada, noon()).await;
-        let other = begin(store, ada, noon()).await;
+        let first = create(store, ada, noon()).await;
+        let other = create(store, ada, noon()).await;
         first.rotate(store, [1; 16], noon()).await;
         let mut last = first.next([1; 16]);
         if is_grandparent {
@@ -144,7 +144,7 @@ pub async fn token_reuse_revokes_the_session(store: &FreshStore) {
 pub async fn concurrent_rotations_return_the_same_successor(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for round in 0..5 {
-        let first = begin(store, ada, noon()).await;
+        let first = create(store, ada, noon()).await;
         let attempts = (0..20_u8).map(|number| first.rotate(store, [number; 16], noon()));
         let outcomes = join_all(attempts).await;
         let mut salts = Vec::new();
@@ -165,10 +165,10 @@ pub async fn concurrent_rotations_return_the_same_successor(store: &FreshStore) 
 /// Numbers of sessions can be guessed: whoever does must not end those of others.
 pub async fn unknown_secret_revokes_nothing(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    let first = begin(store, ada, noon()).await;
-    let stranger = Token { id: first.id, secrets: RefreshSecrets::generate().unwrap() };
+    let first = create(store, ada, noon()).await;
+    let unknown = Token { id: first.id, secrets: RefreshSecrets::generate().unwrap() };
     let missing = Token { id: SessionId(4711), secrets: RefreshSecrets::generate().unwrap() };
-    for token in [stranger, missing] {
+    for token in [unknown, missing] {
         let refused = token.rotate(store, [1; 16], noon()).await;
         assert_eq!(refused, RotateSession::NoSuchSession);
     }
@@ -179,7 +179,7 @@ pub async fn unknown_secret_revokes_nothing(store: &FreshStore) {
 pub async fn unused_session_expires_after_idle_timeout(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let month = 30 * 86_400;
-    let first = begin(store, ada, noon()).await;
+    let first = create(store, ada, noon()).await;
     assert_eq!(store.list_sessions(ada, after(month)).await.unwrap(), []);
     assert_eq!(store.list_sessions(ada, after(month - 1)).await.unwrap().len(), 1);
     let gone = first.rotate(store, [1; 16], after(month)).await;
@@ -192,7 +192,7 @@ pub async fn unused_session_expires_after_idle_timeout(store: &FreshStore) {
 
 pub async fn used_session_expires_after_absolute_timeout(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
-    let mut token = begin(store, ada, noon()).await;
+    let mut token = create(store, ada, noon()).await;
     let days = |days: i64| after(days * 86_400);
     for day in (20..365).step_by(20) {
         let outcome = token.rotate(store, [1; 16], days(day)).await;
@@ -207,19 +207,19 @@ pub async fn used_session_expires_after_absolute_timeout(store: &FreshStore) {
 
 pub async fn revoking_all_tokens_ends_sessions(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
-    let (hers, his) = (begin(store, ada, noon()).await, begin(store, bob, noon()).await);
-    let spent = begin(store, ada, noon()).await;
-    spent.rotate(store, [1; 16], noon()).await;
+    let (hers, his) = (create(store, ada, noon()).await, create(store, bob, noon()).await);
+    let rotated_once = create(store, ada, noon()).await;
+    rotated_once.rotate(store, [1; 16], noon()).await;
     store.sign_out(ada, noon()).await.unwrap();
-    for token in [&hers, &spent] {
+    for token in [&hers, &rotated_once] {
         assert_eq!(token.rotate(store, [1; 16], noon()).await, RotateSession::NoSuchSession);
     }
     let others = his.rotate(store, [1; 16], noon()).await;
     assert!(matches!(others, RotateSession::Rotated(..)), "{others:?}");
     let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
-    let again = super::fresh_store::with_mark(ada, found.tokens_valid_from);
+    let again = super::fresh_store::with_valid_from(ada, found.tokens_valid_from);
     assert_eq!(store.list_sessions(again, noon()).await.unwrap(), []);
-    let new = begin(store, again, noon()).await;
+    let new = create(store, again, noon()).await;
     let rotated = new.rotate(store, [1; 16], noon()).await;
     assert_eq!(rotated, RotateSession::Rotated(ada.user_id, found.tokens_valid_from));
     store.delete_user(again, ada.user_id).await.unwrap();
@@ -234,7 +234,7 @@ pub async fn session_with_outdated_valid_from_is_not_created(store: &FreshStore)
     store.sign_out(ada, noon()).await.unwrap();
     let refused = store.create_session(new_session(ada, &secrets, noon())).await.unwrap();
     assert_eq!(refused, None);
-    let gone = store.gone().await;
+    let gone = store.deleted_caller().await;
     let refused = store.create_session(new_session(gone, &secrets, noon())).await.unwrap();
     assert_eq!(refused, None);
 }
@@ -242,11 +242,11 @@ pub async fn session_with_outdated_valid_from_is_not_created(store: &FreshStore)
 pub async fn session_can_be_ended_only_by_its_owner(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let [first, second, third] = [
-        begin(store, ada, noon()).await,
-        begin(store, ada, noon()).await,
-        begin(store, ada, noon()).await,
+        create(store, ada, noon()).await,
+        create(store, ada, noon()).await,
+        create(store, ada, noon()).await,
     ];
-    let his = begin(store, bob, noon()).await;
+    let his = create(store, bob, noon()).await;
     for id in [first.id, SessionId(4711), SessionId(0), SessionId(i64::MIN)] {
         assert!(!store.end_sessions(bob, Some(id)).await.unwrap(), "{id:?}");
     }
@@ -261,21 +261,21 @@ pub async fn session_can_be_ended_only_by_its_owner(store: &FreshStore) {
         assert_eq!(token.rotate(store, [2; 16], noon()).await, RotateSession::NoSuchSession);
     }
     assert_eq!(store.list_sessions(bob, noon()).await.unwrap()[0].id, his.id);
-    let ghost = store.gone().await;
-    assert_gone(store.end_sessions(ghost, None).await);
+    let rejected = store.deleted_caller().await;
+    assert_caller_rejected(store.end_sessions(rejected, None).await);
 }
 
 pub async fn only_the_hundred_last_used_sessions_are_kept(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let latest = i64::from(MAX_SESSIONS);
-    let first = begin(store, ada, after(0)).await;
+    let first = create(store, ada, after(0)).await;
     for number in 1..latest {
-        begin(store, ada, after(number)).await;
+        create(store, ada, after(number)).await;
     }
     assert_eq!(store.list_sessions(ada, after(latest)).await.unwrap().len(), 100);
     // Used last though it was begun first.
     first.rotate(store, [1; 16], after(latest)).await;
-    let last = begin(store, ada, after(latest + 1)).await;
+    let last = create(store, ada, after(latest + 1)).await;
     let kept = store.list_sessions(ada, after(latest + 1)).await.unwrap();
     assert_eq!(kept.len(), 100);
     assert_eq!((kept[0].id, kept[1].id), (last.id, first.id));

@@ -33,17 +33,17 @@ const NEWEST_MATCHES_FIRST: &str = "SCAN post_search VIRTUAL TABLE INDEX 192:M1"
 #[tokio::test]
 async fn every_request_statement_uses_an_index() {
     let (_folder, database) = migrated().await;
-    let mut faults = Vec::new();
+    let mut violations = Vec::new();
     for (name, statement) in request_statements() {
         for line in plan(&database, statement) {
             let by_index = line.starts_with("SEARCH ") && !line.contains("AUTOMATIC");
             let heading = line.contains("SCALAR SUBQUERY ") || line.starts_with("LIST SUBQUERY ");
             if !(by_index || heading || BOUNDED.contains(&(name, line.as_str()))) {
-                faults.push(format!("{name}: {line}"));
+                violations.push(format!("{name}: {line}"));
             }
         }
     }
-    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 /// A deletion looks for what goes with it.

@@ -9,7 +9,8 @@ use post_api::domain::user::{NewUser, UserId};
 use post_api::store::{CreateUser, DeleteUser, Readiness, StoreError};
 
 use super::fresh_store::{
-    FreshStore, assert_gone, content, email, hash, new_user, noon, search, seeing_drafts, vote,
+    FreshStore, assert_caller_rejected, content, email, hash, new_user, noon, search,
+    seeing_drafts, vote,
 };
 
 pub async fn created_user_is_found_unchanged(store: &FreshStore) {
@@ -44,7 +45,7 @@ pub async fn emails_are_compared_exactly(store: &FreshStore) {
 
 /// A refusal of the database's own does not say that the address is taken.
 pub async fn user_rejected_by_database_is_internal_error(store: &FreshStore) {
-    store.refuse_rows("users");
+    store.reject_rows("users");
     let refused = store.create_user(new_user("ada")).await;
     assert!(matches!(refused, Err(StoreError::Internal(_))), "{refused:?}");
 }
@@ -104,7 +105,7 @@ pub async fn email_of_deleted_user_is_free(store: &FreshStore) {
     store.delete_user(ada, ada.user_id).await.unwrap();
     let again = store.sign_up("ada").await;
     assert_ne!(again.user_id, ada.user_id);
-    assert_gone(store.find_caller(ada).await);
+    assert_caller_rejected(store.find_caller(ada).await);
     store.find_caller(again).await.unwrap();
 }
 
@@ -136,52 +137,58 @@ pub async fn user_creation_time_keeps_microseconds(store: &FreshStore) {
 pub async fn caller_without_account_is_rejected(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await;
-    let ghost = store.gone().await;
-    assert_gone_everywhere(store, ghost, &[ghost.user_id, ada.user_id, UserId(0)], post.id).await;
+    let rejected = store.deleted_caller().await;
+    assert_rejected_everywhere(
+        store,
+        rejected,
+        &[rejected.user_id, ada.user_id, UserId(0)],
+        post.id,
+    )
+    .await;
     assert_eq!(store.read(ada, post.id).await.unwrap().post, post);
     assert_eq!(store.count(ada, post.id).await, 0);
     assert_eq!(store.titles(ada, Page::default()).await, ["post"]);
 }
 
-pub async fn assert_gone_everywhere(
+pub async fn assert_rejected_everywhere(
     store: &FreshStore,
-    ghost: Caller,
+    rejected: Caller,
     users: &[UserId],
     post: PostId,
 ) {
-    assert_gone(store.find_caller(ghost).await);
-    assert_gone(store.find_me(ghost).await);
-    assert_gone(store.find_own_credentials(ghost).await);
-    assert_gone(store.change_password(ghost, hash("no"), noon()).await);
+    assert_caller_rejected(store.find_caller(rejected).await);
+    assert_caller_rejected(store.find_me(rejected).await);
+    assert_caller_rejected(store.find_own_credentials(rejected).await);
+    assert_caller_rejected(store.change_password(rejected, hash("no"), noon()).await);
     for name in ["ada", "free"] {
-        assert_gone(store.change_email(ghost, email(name), noon()).await);
+        assert_caller_rejected(store.change_email(rejected, email(name), noon()).await);
     }
-    assert_gone(store.sign_out(ghost, noon()).await);
-    assert_gone(store.list_sessions(ghost, noon()).await);
-    assert_gone(store.list_events(ghost).await);
+    assert_caller_rejected(store.sign_out(rejected, noon()).await);
+    assert_caller_rejected(store.list_sessions(rejected, noon()).await);
+    assert_caller_rejected(store.list_events(rejected).await);
     for id in [None, Some(SessionId(1))] {
-        assert_gone(store.end_sessions(ghost, id).await);
+        assert_caller_rejected(store.end_sessions(rejected, id).await);
     }
     for user in users {
-        assert_gone(store.delete_user(ghost, *user).await);
+        assert_caller_rejected(store.delete_user(rejected, *user).await);
     }
-    assert_gone(store.create_post(ghost, content("no", true), noon()).await);
-    assert_gone(store.list_posts(ghost, Page::default()).await);
+    assert_caller_rejected(store.create_post(rejected, content("no", true), noon()).await);
+    assert_caller_rejected(store.list_posts(rejected, Page::default()).await);
     for page in [
         Page { limit: Some(0), ..Page::default() },
         Page { limit: None, ..Page::default() },
         search("post"),
         search("po"),
     ] {
-        assert_gone(store.list_posts(ghost, page).await);
+        assert_caller_rejected(store.list_posts(rejected, page).await);
     }
     let missing = PostId(post.0 + 100);
     for id in [post, missing] {
-        assert_gone(store.find_post(ghost, id).await);
-        assert_gone(store.replace_post(ghost, id, content("no", true)).await);
-        assert_gone(store.delete_post(ghost, id).await);
+        assert_caller_rejected(store.find_post(rejected, id).await);
+        assert_caller_rejected(store.replace_post(rejected, id, content("no", true)).await);
+        assert_caller_rejected(store.delete_post(rejected, id).await);
         for dir in [1, -1, 0] {
-            assert_gone(store.cast_vote(ghost, vote(id, dir)).await);
+            assert_caller_rejected(store.cast_vote(rejected, vote(id, dir)).await);
         }
     }
 }

@@ -21,13 +21,13 @@ use tempfile::TempDir;
 use super::fresh_store::noon;
 
 /// A database file that may not be there yet.
-struct Place {
+struct DatabaseFile {
     _folder: TempDir,
     path: PathBuf,
     admin: SqliteAdmin,
 }
 
-impl Place {
+impl DatabaseFile {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("posts.db");
@@ -35,12 +35,12 @@ impl Place {
     }
 
     async fn at(position: usize) -> Self {
-        let mut place = Self::new();
-        place.go_to(position).await;
-        place
+        let mut database = Self::new();
+        database.migrate_to(position).await;
+        database
     }
 
-    async fn go_to(&mut self, position: usize) {
+    async fn migrate_to(&mut self, position: usize) {
         migrate(&mut self.admin, position, noon(), |_| {}).await.unwrap();
     }
 
@@ -95,7 +95,7 @@ fn migration_numbers_have_no_gap() {
     }
 }
 
-/// `printf 'UP\0DOWN' | sha256sum`, in Base64: databases remember it, so that it never changes.
+/// `printf 'UP\0DOWN' | sha256sum`, in Base64: databases applied it, so that it never changes.
 #[test]
 fn checksum_covers_both_directions() {
     let migration = Migration { revision: "0001_any", up: "UP", down: "DOWN" };
@@ -104,99 +104,99 @@ fn checksum_covers_both_directions() {
 
 #[tokio::test]
 async fn stepwise_upgrade_and_downgrade_keep_data() {
-    let mut place = Place::at(1).await;
-    place.sql().execute_batch(SAMPLE).unwrap();
+    let mut database = DatabaseFile::at(1).await;
+    database.sql().execute_batch(SAMPLE).unwrap();
     for target in 2..=SQLITE.len() {
-        place.go_to(target).await;
-        assert_sound(&mut place, target).await;
+        database.migrate_to(target).await;
+        assert_sound(&mut database, target).await;
     }
-    assert_eq!(count(&place, "SELECT votes FROM vote_counts WHERE post_id = 2"), 2);
+    assert_eq!(count(&database, "SELECT votes FROM vote_counts WHERE post_id = 2"), 2);
     for target in (1..SQLITE.len()).rev() {
-        place.go_to(target).await;
-        assert_sound(&mut place, target).await;
+        database.migrate_to(target).await;
+        assert_sound(&mut database, target).await;
     }
-    place.go_to(SQLITE.len()).await;
-    assert_sound(&mut place, SQLITE.len()).await;
-    assert!(place.admin.wrong_counts().await.unwrap().is_empty());
-    place.go_to(0).await;
-    assert_eq!(place.revisions().await, [""; 0]);
+    database.migrate_to(SQLITE.len()).await;
+    assert_sound(&mut database, SQLITE.len()).await;
+    assert!(database.admin.wrong_counts().await.unwrap().is_empty());
+    database.migrate_to(0).await;
+    assert_eq!(database.revisions().await, [""; 0]);
     assert_eq!(
-        count(&place, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite%'"),
+        count(&database, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite%'"),
         0
     );
-    place.go_to(SQLITE.len()).await;
-    assert_eq!(count(&place, "SELECT count(*) FROM users"), 0);
+    database.migrate_to(SQLITE.len()).await;
+    assert_eq!(count(&database, "SELECT count(*) FROM users"), 0);
 }
 
 /// The data is there, and the schema is what its migrations make.
-async fn assert_sound(place: &mut Place, target: usize) {
+async fn assert_sound(database: &mut DatabaseFile, target: usize) {
     let expected: Vec<&str> = SQLITE.iter().take(target).map(|known| known.revision).collect();
-    assert_eq!(place.revisions().await, expected);
-    assert_eq!(place.admin.schema_differences().await.unwrap(), [""; 0], "at {target}");
+    assert_eq!(database.revisions().await, expected);
+    assert_eq!(database.admin.schema_differences().await.unwrap(), [""; 0], "at {target}");
     for (table, rows) in [("users", 2), ("posts", 2), ("votes", 4)] {
-        assert_eq!(count(place, &format!("SELECT count(*) FROM {table}")), rows, "at {target}");
+        assert_eq!(count(database, &format!("SELECT count(*) FROM {table}")), rows, "at {target}");
     }
 }
 
 #[tokio::test]
 async fn downgrade_below_downvotes_keeps_only_upvotes() {
-    let mut place = Place::at(SQLITE.len()).await;
-    place.sql().execute_batch(SAMPLE).unwrap();
-    place.sql().execute("UPDATE votes SET dir = -1 WHERE user_id = 2", []).unwrap();
-    place.go_to(1).await;
-    assert_eq!(count(&place, "SELECT count(*) FROM votes WHERE user_id = 1"), 2);
-    assert_eq!(count(&place, "SELECT count(*) FROM votes"), 2);
+    let mut database = DatabaseFile::at(SQLITE.len()).await;
+    database.sql().execute_batch(SAMPLE).unwrap();
+    database.sql().execute("UPDATE votes SET dir = -1 WHERE user_id = 2", []).unwrap();
+    database.migrate_to(1).await;
+    assert_eq!(count(&database, "SELECT count(*) FROM votes WHERE user_id = 1"), 2);
+    assert_eq!(count(&database, "SELECT count(*) FROM votes"), 2);
 }
 
 #[tokio::test]
 async fn inspection_does_not_create_a_database() {
-    let mut place = Place::new();
-    assert!(place.admin.applied().await.unwrap().is_empty());
-    assert!(place.admin.schema_differences().await.unwrap().is_empty());
-    assert!(place.admin.wrong_counts().await.unwrap().is_empty());
-    place.go_to(0).await;
-    assert!(!place.path.exists());
+    let mut database = DatabaseFile::new();
+    assert!(database.admin.applied().await.unwrap().is_empty());
+    assert!(database.admin.schema_differences().await.unwrap().is_empty());
+    assert!(database.admin.wrong_counts().await.unwrap().is_empty());
+    database.migrate_to(0).await;
+    assert!(!database.path.exists());
 }
 
 #[tokio::test]
 async fn history_records_revision_and_time() {
-    let mut place = Place::at(2).await;
-    let remember = |migration: &Migration| Applied {
+    let mut database = DatabaseFile::at(2).await;
+    let applied = |migration: &Migration| Applied {
         revision: migration.revision.to_owned(),
         checksum: migration.checksum(),
         applied_at: noon(),
     };
-    assert_eq!(place.admin.applied().await.unwrap(), [remember(&SQLITE[0]), remember(&SQLITE[1])]);
-    place.admin.stamp(1, noon()).await.unwrap();
-    assert_eq!(place.revisions().await, [SQLITE[0].revision]);
-    place.admin.stamp(2, noon()).await.unwrap();
-    assert!(place.admin.schema_differences().await.unwrap().is_empty());
+    assert_eq!(database.admin.applied().await.unwrap(), [applied(&SQLITE[0]), applied(&SQLITE[1])]);
+    database.admin.stamp(1, noon()).await.unwrap();
+    assert_eq!(database.revisions().await, [SQLITE[0].revision]);
+    database.admin.stamp(2, noon()).await.unwrap();
+    assert!(database.admin.schema_differences().await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn changed_migration_is_rejected() {
-    let mut place = Place::at(3).await;
+    let mut database = DatabaseFile::at(3).await;
     let edit = "UPDATE schema_migrations SET checksum = 'other' WHERE revision LIKE '0002%'";
-    place.sql().execute(edit, []).unwrap();
+    database.sql().execute(edit, []).unwrap();
     for target in [0, 2, 3, SQLITE.len()] {
-        let refused = migrate(&mut place.admin, target, noon(), |_| {}).await;
+        let refused = migrate(&mut database.admin, target, noon(), |_| {}).await;
         assert!(matches!(refused, Err(MigrateError::Changed(name)) if name == SQLITE[1].revision));
     }
-    let refused = place.admin.schema_differences().await;
+    let refused = database.admin.schema_differences().await;
     assert!(matches!(refused, Err(MigrateError::Changed(_))));
-    assert_eq!(place.revisions().await.len(), 3);
+    assert_eq!(database.revisions().await.len(), 3);
 }
 
 #[tokio::test]
 async fn newer_database_is_rejected() {
-    let mut place = Place::at(SQLITE.len()).await;
+    let mut database = DatabaseFile::at(SQLITE.len()).await;
     let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', 0)";
-    place.sql().execute(newer, []).unwrap();
+    database.sql().execute(newer, []).unwrap();
     for target in [0, SQLITE.len()] {
-        let refused = migrate(&mut place.admin, target, noon(), |_| {}).await;
+        let refused = migrate(&mut database.admin, target, noon(), |_| {}).await;
         assert!(matches!(refused, Err(MigrateError::Unknown(name)) if name == "9999_newer"));
     }
-    assert_eq!(place.revisions().await.len(), SQLITE.len() + 1);
+    assert_eq!(database.revisions().await.len(), SQLITE.len() + 1);
 }
 
 #[test]
@@ -211,14 +211,14 @@ fn history_with_gap_is_rejected() {
     assert_eq!(position(SQLITE, &gap[..1]).unwrap(), 1);
 }
 
-/// Every starter finds the whole schema, and each migration ran once: a second run would fail.
+/// Every upgrade finds the whole schema, and each migration ran once: a second run would fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn concurrent_upgrades_apply_each_migration_once() {
     for _ in 0..5 {
-        let mut place = Place::new();
-        let starters: Vec<_> = (0..8)
+        let mut database = DatabaseFile::new();
+        let upgrades: Vec<_> = (0..8)
             .map(|_| {
-                let mut admin = SqliteAdmin::new(&place.path);
+                let mut admin = SqliteAdmin::new(&database.path);
                 tokio::spawn(async move {
                     let mut steps = 0;
                     migrate(&mut admin, SQLITE.len(), noon(), |_| steps += 1).await.map(|()| steps)
@@ -226,12 +226,12 @@ async fn concurrent_upgrades_apply_each_migration_once() {
             })
             .collect();
         let mut steps = 0;
-        for starter in starters {
-            steps += starter.await.unwrap().unwrap();
+        for upgrade in upgrades {
+            steps += upgrade.await.unwrap().unwrap();
         }
         assert_eq!(steps, SQLITE.len());
-        assert_eq!(place.revisions().await.len(), SQLITE.len());
-        assert!(place.admin.schema_differences().await.unwrap().is_empty());
+        assert_eq!(database.revisions().await.len(), SQLITE.len());
+        assert!(database.admin.schema_differences().await.unwrap().is_empty());
     }
 }
 
@@ -275,8 +275,8 @@ fn position_resolves_to_revision_name() {
 
 #[tokio::test]
 async fn manual_schema_changes_are_reported() {
-    let mut place = Place::at(SQLITE.len()).await;
-    place
+    let mut database = DatabaseFile::at(SQLITE.len()).await;
+    database
         .sql()
         .execute_batch(
             "DROP INDEX votes_user;
@@ -285,7 +285,7 @@ async fn manual_schema_changes_are_reported() {
              ALTER TABLE users ADD COLUMN nickname TEXT;",
         )
         .unwrap();
-    let mut differences = place.admin.schema_differences().await.unwrap();
+    let mut differences = database.admin.schema_differences().await.unwrap();
     differences.sort();
     assert_eq!(
         differences,
@@ -300,13 +300,13 @@ async fn manual_schema_changes_are_reported() {
 
 #[tokio::test]
 async fn wrong_counts_are_reported() {
-    let mut place = Place::at(SQLITE.len()).await;
-    place.sql().execute_batch(SAMPLE).unwrap();
-    assert!(place.admin.wrong_counts().await.unwrap().is_empty());
-    place.sql().execute("UPDATE vote_counts SET votes = 5 WHERE post_id = 1", []).unwrap();
-    place.sql().execute("DELETE FROM vote_counts WHERE post_id = 2", []).unwrap();
+    let mut database = DatabaseFile::at(SQLITE.len()).await;
+    database.sql().execute_batch(SAMPLE).unwrap();
+    assert!(database.admin.wrong_counts().await.unwrap().is_empty());
+    database.sql().execute("UPDATE vote_counts SET votes = 5 WHERE post_id = 1", []).unwrap();
+    database.sql().execute("DELETE FROM vote_counts WHERE post_id = 2", []).unwrap();
     assert_eq!(
-        place.admin.wrong_counts().await.unwrap(),
+        database.admin.wrong_counts().await.unwrap(),
         [
             "post 1: the count says 5, its votes add up to 2",
             "post 2: the count says 0, its votes add up to 2",
@@ -317,18 +317,18 @@ async fn wrong_counts_are_reported() {
 /// What a step would run makes the same database as the step.
 #[tokio::test]
 async fn script_has_the_same_effect_as_its_step() {
-    let mut scripted = Place::new();
+    let mut scripted = DatabaseFile::new();
     for migration in SQLITE {
         let step = Step { direction: Direction::Up, migration };
         scripted.sql().execute_batch(&scripted.admin.script(step, noon())).unwrap();
     }
-    let mut stepped = Place::at(SQLITE.len()).await;
+    let mut stepped = DatabaseFile::at(SQLITE.len()).await;
     assert_eq!(scripted.admin.applied().await.unwrap(), stepped.admin.applied().await.unwrap());
     assert!(scripted.admin.schema_differences().await.unwrap().is_empty());
     for (position, migration) in SQLITE.iter().enumerate().rev() {
         let step = Step { direction: Direction::Down, migration };
         scripted.sql().execute_batch(&scripted.admin.script(step, noon())).unwrap();
-        stepped.go_to(position).await;
+        stepped.migrate_to(position).await;
         assert_eq!(scripted.revisions().await, stepped.revisions().await);
         assert!(scripted.admin.schema_differences().await.unwrap().is_empty());
     }
@@ -336,6 +336,6 @@ async fn script_has_the_same_effect_as_its_step() {
     assert_eq!((count(&scripted, left), count(&stepped, left)), (0, 0));
 }
 
-fn count(place: &Place, query: &str) -> i64 {
-    place.sql().query_row(query, [], |row| row.get(0)).unwrap()
+fn count(database: &DatabaseFile, query: &str) -> i64 {
+    database.sql().query_row(query, [], |row| row.get(0)).unwrap()
 }

@@ -3,12 +3,12 @@
 use post_api::store::migrate::{SQLITE, SchemaAdmin as _};
 use rusqlite::ErrorCode;
 
-use super::{Place, SAMPLE, count};
+use super::{DatabaseFile, SAMPLE, count};
 
 #[tokio::test]
 async fn invalid_rows_are_rejected() {
-    let place = Place::at(SQLITE.len()).await;
-    let sql = place.sql();
+    let database = DatabaseFile::at(SQLITE.len()).await;
+    let sql = database.sql();
     sql.execute_batch(SAMPLE).unwrap();
     for statement in [
         "INSERT INTO users (email, password, created_at) VALUES ('a@example.com', 'h', 3)",
@@ -32,14 +32,14 @@ async fn invalid_rows_are_rejected() {
             "{statement}"
         );
     }
-    assert_eq!(count(&place, "SELECT count(*) FROM votes WHERE dir = 1"), 4);
+    assert_eq!(count(&database, "SELECT count(*) FROM votes WHERE dir = 1"), 4);
 }
 
 /// A vote that turns, moves, goes, or goes along.
 #[tokio::test]
 async fn counts_follow_every_change() {
-    let mut place = Place::at(SQLITE.len()).await;
-    place.sql().execute_batch(SAMPLE).unwrap();
+    let mut database = DatabaseFile::at(SQLITE.len()).await;
+    database.sql().execute_batch(SAMPLE).unwrap();
     for (statement, first, second) in [
         ("UPDATE votes SET dir = -1 WHERE user_id = 2", 0, 0),
         ("INSERT INTO users (email, password, created_at) VALUES ('c@example.com', 'h', 5)", 0, 0),
@@ -48,40 +48,40 @@ async fn counts_follow_every_change() {
         ("DELETE FROM votes WHERE user_id = 3", 0, 0),
         ("DELETE FROM votes WHERE user_id = 2 AND post_id = 2", 0, 1),
     ] {
-        place.sql().execute_batch(statement).unwrap();
+        database.sql().execute_batch(statement).unwrap();
         for (post, votes) in [(1, first), (2, second)] {
             let found = format!("SELECT votes FROM vote_counts WHERE post_id = {post}");
-            assert_eq!(count(&place, &found), votes, "post {post} after {statement}");
+            assert_eq!(count(&database, &found), votes, "post {post} after {statement}");
         }
-        assert_eq!(place.admin.wrong_counts().await.unwrap(), [""; 0], "{statement}");
+        assert_eq!(database.admin.wrong_counts().await.unwrap(), [""; 0], "{statement}");
     }
-    place.sql().execute_batch("DELETE FROM posts WHERE id = 1").unwrap();
-    assert_eq!(count(&place, "SELECT count(*) FROM votes WHERE post_id = 1"), 0);
-    assert_eq!(count(&place, "SELECT count(*) FROM vote_counts WHERE post_id = 1"), 0);
+    database.sql().execute_batch("DELETE FROM posts WHERE id = 1").unwrap();
+    assert_eq!(count(&database, "SELECT count(*) FROM votes WHERE post_id = 1"), 0);
+    assert_eq!(count(&database, "SELECT count(*) FROM vote_counts WHERE post_id = 1"), 0);
 }
 
 /// Downvotes that were cast before counts were kept.
 #[tokio::test]
 async fn existing_votes_are_counted_with_their_direction() {
-    let mut place = Place::at(2).await;
-    place.sql().execute_batch(SAMPLE).unwrap();
-    place.sql().execute("UPDATE votes SET dir = -1 WHERE post_id = 2", []).unwrap();
-    place.go_to(SQLITE.len()).await;
-    assert_eq!(count(&place, "SELECT votes FROM vote_counts WHERE post_id = 1"), 2);
-    assert_eq!(count(&place, "SELECT votes FROM vote_counts WHERE post_id = 2"), -2);
-    assert_eq!(place.admin.wrong_counts().await.unwrap(), [""; 0]);
+    let mut database = DatabaseFile::at(2).await;
+    database.sql().execute_batch(SAMPLE).unwrap();
+    database.sql().execute("UPDATE votes SET dir = -1 WHERE post_id = 2", []).unwrap();
+    database.migrate_to(SQLITE.len()).await;
+    assert_eq!(count(&database, "SELECT votes FROM vote_counts WHERE post_id = 1"), 2);
+    assert_eq!(count(&database, "SELECT votes FROM vote_counts WHERE post_id = 2"), -2);
+    assert_eq!(database.admin.wrong_counts().await.unwrap(), [""; 0]);
 }
 
 /// As a program leaves them that writes with its foreign keys off.
 #[tokio::test]
 async fn orphaned_rows_are_reported() {
-    let mut place = Place::at(SQLITE.len()).await;
-    place.sql().execute_batch(SAMPLE).unwrap();
-    let careless = place.sql();
+    let mut database = DatabaseFile::at(SQLITE.len()).await;
+    database.sql().execute_batch(SAMPLE).unwrap();
+    let careless = database.sql();
     careless.pragma_update(None, "foreign_keys", false).unwrap();
     careless.execute_batch("DELETE FROM users WHERE id = 2").unwrap();
     assert_eq!(
-        place.admin.wrong_counts().await.unwrap(),
+        database.admin.wrong_counts().await.unwrap(),
         [
             "1 of posts name a row of users that is not there",
             "2 of votes name a row of users that is not there",
@@ -92,8 +92,8 @@ async fn orphaned_rows_are_reported() {
 /// A title that is gone and still indexed harms no search: the index would only grow.
 #[tokio::test]
 async fn search_index_holds_exactly_the_titles() {
-    let place = Place::at(SQLITE.len()).await;
-    let sql = place.sql();
+    let database = DatabaseFile::at(SQLITE.len()).await;
+    let sql = database.sql();
     sql.execute_batch(SAMPLE).unwrap();
     for statement in [
         "UPDATE posts SET title = 'another lantern' WHERE id = 1",

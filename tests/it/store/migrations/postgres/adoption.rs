@@ -7,7 +7,7 @@ use crate::store::fresh_store::noon;
 
 /// What the course that the reference descends from makes of the same tables: another revision, hashes
 /// of bcrypt, a telephone number, names of its own.
-const COURSE: &str = "
+const COURSE_SCHEMA: &str = "
     UPDATE alembic_version SET version_num = '3f7b2c9d1a55';
     ALTER TABLE users ADD COLUMN phone_number character varying;
     ALTER TABLE posts RENAME CONSTRAINT post_user_fk TO post_users_fk;
@@ -16,17 +16,17 @@ const COURSE: &str = "
     CREATE INDEX ix_posts_title ON posts (title);
     CREATE TABLE notes (text text);";
 
-async fn of_course() -> Database {
+async fn course_database() -> Database {
     let database = Database::of_reference().await;
-    database.run(COURSE).await;
+    database.run(COURSE_SCHEMA).await;
     database
 }
 
 #[tokio::test]
 async fn adoption_can_be_reverted_exactly() {
-    for database in [Database::of_reference().await, of_course().await] {
+    for database in [Database::of_reference().await, course_database().await] {
         let before = database.dump();
-        database.go_to(POSTGRES.len()).await;
+        database.migrate_to(POSTGRES.len()).await;
         database.assert_sound().await;
         for (table, rows) in [("users", 5), ("posts", 40), ("votes", 100), ("alembic_version", 1)] {
             let found = database.number(&format!("SELECT count(*) FROM {table}")).await;
@@ -34,7 +34,7 @@ async fn adoption_can_be_reverted_exactly() {
         }
         assert_eq!(database.number("SELECT sum(votes)::bigint FROM vote_counts").await, 100);
         assert_ne!(database.dump(), before);
-        database.go_to(0).await;
+        database.migrate_to(0).await;
         assert_same(&database.dump(), &before, "");
     }
 }
@@ -46,7 +46,7 @@ async fn every_revision_of_adopted_database_is_sound() {
     assert_eq!(differences, [""; 0], "before");
     let up_and_down = (1..=POSTGRES.len()).chain((1..POSTGRES.len()).rev());
     for target in up_and_down {
-        database.go_to(target).await;
+        database.migrate_to(target).await;
         assert_eq!(database.revisions().await.len(), target);
         let differences = database.admin().await.schema_differences().await.unwrap();
         assert_eq!(differences, [""; 0], "at {target}");
@@ -59,7 +59,7 @@ async fn every_revision_of_adopted_database_is_sound() {
 #[tokio::test]
 async fn downgrade_of_adopted_database_loses_only_downvotes() {
     let database = Database::of_reference().await;
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     database
         .run(
             "INSERT INTO users (email, password) VALUES ('new@example.com', 'h');
@@ -69,7 +69,7 @@ async fn downgrade_of_adopted_database_loses_only_downvotes() {
         .await;
     database.assert_sound().await;
     assert_eq!(database.number("SELECT votes FROM vote_counts WHERE post_id = 41").await, -1);
-    database.go_to(0).await;
+    database.migrate_to(0).await;
     for (table, rows) in [("users", 6), ("posts", 41), ("votes", 101)] {
         assert_eq!(
             database.number(&format!("SELECT count(*) FROM {table}")).await,
@@ -103,11 +103,11 @@ async fn plan_lists_what_an_upgrade_would_do() {
     let plan = reference.admin().await.plan(POSTGRES.len()).await.unwrap();
     assert_eq!(plan, [&[head][..], &steps[..]].concat());
     assert_same(&reference.dump(), &before, "");
-    reference.go_to(3).await;
+    reference.migrate_to(3).await;
     let plan = reference.admin().await.plan(POSTGRES.len()).await.unwrap();
     assert_eq!(plan, steps[3..]);
 
-    let plan = of_course().await.admin().await.plan(1).await.unwrap();
+    let plan = course_database().await.admin().await.plan(1).await.unwrap();
     let heads = [
         "adopts tables of the reference's shape (alembic revision 3f7b2c9d1a55): \
          5 users, 40 posts and 100 votes stay as they are",
@@ -117,7 +117,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
     ];
     assert_eq!(plan, heads);
 
-    let fresh = Database::fresh().admin().await.plan(1).await.unwrap();
+    let fresh = Database::empty().admin().await.plan(1).await.unwrap();
     assert_eq!(fresh, ["up   0001_users_posts_votes: adds table posts, table users, table votes"]);
 }
 
@@ -137,9 +137,9 @@ async fn adoption_depends_only_on_the_shape() {
         let plan = database.admin().await.plan(1).await.unwrap();
         assert!(plan[0].contains(&format!("({origin}): 5 users")), "{change}: {}", plan[0]);
         let before = database.dump();
-        database.go_to(POSTGRES.len()).await;
+        database.migrate_to(POSTGRES.len()).await;
         database.assert_sound().await;
-        database.go_to(0).await;
+        database.migrate_to(0).await;
         assert_same(&database.dump(), &before, change);
     }
 }
@@ -200,7 +200,7 @@ async fn other_shape_is_rejected_with_every_difference() {
         let database = Database::of_reference().await;
         database.run(change).await;
         let before = database.dump();
-        match database.try_to_go_to(POSTGRES.len()).await {
+        match database.try_migrate_to(POSTGRES.len()).await {
             Err(MigrateError::NotAdoptable(differences)) => {
                 assert_eq!(differences, expected, "{change}");
             }
@@ -218,7 +218,7 @@ async fn other_shape_is_rejected_with_every_difference() {
 #[tokio::test]
 async fn manual_changes_of_adopted_schema_are_reported() {
     let database = Database::of_reference().await;
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     database
         .run(
             "ALTER TABLE users ADD COLUMN nickname text;
@@ -241,22 +241,22 @@ async fn manual_changes_of_adopted_schema_are_reported() {
 async fn lost_history_can_be_stamped_again() {
     let database = Database::of_reference().await;
     let before = database.dump();
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     database.run("DROP TABLE schema_migrations").await;
-    assert!(matches!(database.try_to_go_to(1).await, Err(MigrateError::NotAdoptable(_))));
+    assert!(matches!(database.try_migrate_to(1).await, Err(MigrateError::NotAdoptable(_))));
     database.admin().await.stamp(POSTGRES.len(), noon()).await.unwrap();
     database.assert_sound().await;
     let mut admin = database.admin().await;
     let applied = admin.applied().await.unwrap();
     assert_eq!(applied[0].checksum, POSTGRES_ADOPTED[0].checksum());
-    database.go_to(0).await;
+    database.migrate_to(0).await;
     assert_same(&database.dump(), &before, "");
 }
 
 /// A table that only a later migration makes is no sign of the reference.
 #[tokio::test]
 async fn database_without_reference_tables_is_not_adopted() {
-    let database = Database::fresh();
+    let database = Database::empty();
     database.run("CREATE TABLE vote_counts (id integer)").await;
     let plan = database.admin().await.plan(1).await.unwrap();
     assert_eq!(plan.len(), 1, "{plan:?}");
@@ -276,7 +276,7 @@ async fn tables_can_be_adopted_only_by_their_owner() {
     let before = database.dump();
     let owner: String =
         database.sql().await.query_one("SELECT current_user::text", &[]).await.unwrap().get(0);
-    match database.for_role(&role).try_to_go_to(POSTGRES.len()).await {
+    match database.for_role(&role).try_migrate_to(POSTGRES.len()).await {
         Err(MigrateError::NotAdoptable(differences)) => assert_eq!(
             differences,
             ["posts", "users", "votes"].map(|table| format!(

@@ -77,7 +77,7 @@ async fn counts_are_right_under_concurrent_writes() {
     }
     // Each way meets the writers, and the counts are made twice.
     for target in [POSTGRES.len(), 0, POSTGRES.len()] {
-        database.go_to(target).await;
+        database.migrate_to(target).await;
     }
     is_done.store(true, Ordering::SeqCst);
     for writer in writers {
@@ -108,10 +108,10 @@ async fn write_between(work: &str) {
     let statements = statements(POSTGRES[2].up);
     for before in 0..=statements.len() {
         let database = Database::of_reference().await;
-        database.go_to(2).await;
+        database.migrate_to(2).await;
         database.psql(&statements[..before].concat());
-        let bystander = database.sql().await;
-        bystander.batch_execute(&format!("BEGIN; {work}")).await.unwrap();
+        let writer = database.sql().await;
+        writer.batch_execute(&format!("BEGIN; {work}")).await.unwrap();
         let runner = database.sql().await;
         let process: i32 = runner.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
         let rest = statements[before..].to_vec();
@@ -128,7 +128,7 @@ async fn write_between(work: &str) {
                 break;
             }
         }
-        bystander.batch_execute("COMMIT").await.unwrap();
+        writer.batch_execute("COMMIT").await.unwrap();
         runner.await.unwrap();
         let wrong = database.admin().await.wrong_counts().await.unwrap();
         assert_eq!(wrong, [""; 0], "after {before} statements");
@@ -138,14 +138,14 @@ async fn write_between(work: &str) {
 /// When the old ones are gone and their column is not: it would read as an upvote.
 #[tokio::test]
 async fn downvote_during_downgrade_is_rejected() {
-    let database = Database::fresh();
-    database.go_to(2).await;
+    let database = Database::empty();
+    database.migrate_to(2).await;
     database.run(SAMPLE).await;
     database.run("UPDATE votes SET dir = -1 WHERE user_id = 2").await;
     database.psql(&statements(POSTGRES[1].down)[0]);
     let late = database.sql().await.batch_execute("UPDATE votes SET dir = -1").await;
     assert_eq!(late.unwrap_err().code(), Some(&SqlState::CHECK_VIOLATION));
-    database.go_to(1).await;
+    database.migrate_to(1).await;
     assert_eq!(database.number("SELECT count(*) FROM votes WHERE user_id = 1").await, 2);
     assert_eq!(database.number("SELECT count(*) FROM votes").await, 2);
 }
@@ -154,7 +154,7 @@ async fn downvote_during_downgrade_is_rejected() {
 #[tokio::test]
 async fn role_without_rights_on_counts_can_vote() {
     let database = Database::of_reference().await;
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     let role = database.new_role().await;
     database
         .run(&format!("GRANT SELECT, INSERT, DELETE, UPDATE ON users, posts, votes TO {role}"))

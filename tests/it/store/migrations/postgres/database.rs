@@ -20,14 +20,14 @@ pub struct Database {
 }
 
 impl Database {
-    pub fn fresh() -> Self {
+    pub fn empty() -> Self {
         let place = Arc::new(Cluster::shared().empty_database());
         Self { url: place.url().to_owned(), place }
     }
 
     /// As the reference left it.
     pub async fn of_reference() -> Self {
-        let database = Self::fresh();
+        let database = Self::empty();
         // On a connection of its own: the script leaves the session without a path.
         database.sql().await.batch_execute(REFERENCE).await.unwrap();
         database
@@ -66,12 +66,12 @@ impl Database {
         PostgresAdmin::connect(&Address::parse(&self.url).unwrap()).await.unwrap()
     }
 
-    pub async fn go_to(&self, position: usize) {
-        self.try_to_go_to(position).await.unwrap();
+    pub async fn migrate_to(&self, position: usize) {
+        self.try_migrate_to(position).await.unwrap();
     }
 
     /// The steps that were made.
-    pub async fn try_to_go_to(&self, position: usize) -> MigrateResult<Vec<Step>> {
+    pub async fn try_migrate_to(&self, position: usize) -> MigrateResult<Vec<Step>> {
         let mut steps = Vec::new();
         migrate(&mut self.admin().await, position, noon(), |step| steps.push(step)).await?;
         Ok(steps)

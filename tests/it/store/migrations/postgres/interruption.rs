@@ -15,61 +15,63 @@ use crate::store::fresh_store::noon;
 /// Asks once, and gives up.
 const NONE: Patience = Patience { others: Duration::ZERO, tables: Duration::ZERO };
 
-async fn impatient(database: &Database) -> PostgresAdmin {
+async fn admin_without_waiting(database: &Database) -> PostgresAdmin {
     database.admin().await.with_patience(NONE)
 }
 
 #[tokio::test]
 async fn migration_waits_for_other_process_until_timeout() {
-    let database = Database::fresh();
+    let database = Database::empty();
     let other = database.sql().await;
     other.batch_execute("SET application_name = 'the other'").await.unwrap();
     let lock = "SELECT pg_advisory_lock(x'706f737473'::bigint)";
     other.batch_execute(lock).await.unwrap();
-    match impatient(&database).await.step_towards(1, noon()).await {
+    match admin_without_waiting(&database).await.step_towards(1, noon()).await {
         Err(MigrateError::Busy(who)) => assert!(who.contains("(the other)"), "{who}"),
         outcome => panic!("{outcome:?}"),
     }
     assert!(matches!(
-        impatient(&database).await.stamp(1, noon()).await,
+        admin_without_waiting(&database).await.stamp(1, noon()).await,
         Err(MigrateError::Busy(_))
     ));
     assert_eq!(database.revisions().await, [""; 0]);
     other.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
-    assert!(impatient(&database).await.step_towards(1, noon()).await.unwrap().is_some());
+    assert!(
+        admin_without_waiting(&database).await.step_towards(1, noon()).await.unwrap().is_some()
+    );
 }
 
 /// A step that failed does not keep the others out. One that is a transaction leaves nothing.
 #[tokio::test]
 async fn failed_step_releases_the_lock() {
-    let database = Database::fresh();
+    let database = Database::empty();
     // A table cannot have the name of a type.
     database.run("CREATE TYPE votes AS (number integer)").await;
     let before = database.dump();
-    let mut failed = impatient(&database).await;
+    let mut failed = admin_without_waiting(&database).await;
     let refused = failed.step_towards(1, noon()).await;
     assert!(matches!(refused, Err(MigrateError::Store(_))), "{refused:?}");
     assert_same(&database.dump(), &before, "");
     database.run("DROP TYPE votes").await;
-    impatient(&database).await.step_towards(1, noon()).await.unwrap();
+    admin_without_waiting(&database).await.step_towards(1, noon()).await.unwrap();
 }
 
 #[tokio::test]
 async fn step_on_table_in_use_is_rejected_after_timeout() {
-    let database = Database::fresh();
-    database.go_to(1).await;
+    let database = Database::empty();
+    database.migrate_to(1).await;
     let before = database.dump();
     let reader = database.sql().await;
     reader.batch_execute("BEGIN; SELECT FROM votes").await.unwrap();
-    let refused = impatient(&database).await.step_towards(2, noon()).await;
+    let refused = admin_without_waiting(&database).await.step_towards(2, noon()).await;
     assert!(matches!(refused, Err(MigrateError::Refused(_))), "{refused:?}");
     let differences = database.admin().await.schema_differences().await.unwrap();
     assert_eq!(differences, ["0002_downvotes was begun and not finished"]);
     let plan = database.admin().await.plan(2).await.unwrap();
     assert_eq!(plan[0], "0002_downvotes was begun and not finished: it is begun again");
     reader.batch_execute("COMMIT").await.unwrap();
-    database.go_to(2).await;
-    database.go_to(1).await;
+    database.migrate_to(2).await;
+    database.migrate_to(1).await;
     // The history was written, which leaves no trace in its dump.
     assert_same(&database.dump(), &before, "");
 }
@@ -77,8 +79,8 @@ async fn step_on_table_in_use_is_rejected_after_timeout() {
 /// Until the limit, and no less: by then its transaction is older than a second.
 #[tokio::test]
 async fn blocking_session_is_named() {
-    let database = Database::fresh();
-    database.go_to(1).await;
+    let database = Database::empty();
+    database.migrate_to(1).await;
     let reader = database.sql().await;
     reader.batch_execute("SET application_name = 'the reader'").await.unwrap();
     let process: i32 = reader.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
@@ -96,29 +98,34 @@ async fn blocking_session_is_named() {
 async fn interrupt_everywhere(database: &Database, migrations: &'static [Migration]) {
     for (at, migration) in migrations.iter().enumerate() {
         let below = shape(database).await;
-        database.go_to(at + 1).await;
+        database.migrate_to(at + 1).await;
         let above = shape(database).await;
         for (begun_at, sql, way_back) in [(at + 1, migration.down, at), (at, migration.up, at + 1)]
         {
             if !sql.starts_with("-- no transaction\n") {
-                database.go_to(way_back).await;
+                database.migrate_to(way_back).await;
                 continue;
             }
             let statements = statements(sql);
             for ending in [at, at + 1] {
                 for done in 0..=statements.len() {
-                    database.go_to(begun_at).await;
-                    begin(database, migration, migration.up == POSTGRES_ADOPTED[0].up).await;
+                    database.migrate_to(begun_at).await;
+                    record_started_step(
+                        database,
+                        migration,
+                        migration.up == POSTGRES_ADOPTED[0].up,
+                    )
+                    .await;
                     database.psql(&statements[..done].concat());
-                    database.go_to(ending).await;
+                    database.migrate_to(ending).await;
                     let expected = if ending == at { &below } else { &above };
-                    let place = format!("{} {begun_at} cut after {done}", migration.revision);
-                    assert_same(&shape(database).await, expected, &place);
+                    let context = format!("{} {begun_at} cut after {done}", migration.revision);
+                    assert_same(&shape(database).await, expected, &context);
                 }
             }
-            database.go_to(way_back).await;
+            database.migrate_to(way_back).await;
         }
-        database.go_to(at + 1).await;
+        database.migrate_to(at + 1).await;
     }
 }
 
@@ -127,7 +134,7 @@ async fn shape(database: &Database) -> String {
 }
 
 /// What a step leaves in the history when it is cut off.
-async fn begin(database: &Database, migration: &Migration, is_adoption: bool) {
+async fn record_started_step(database: &Database, migration: &Migration, is_adoption: bool) {
     let origin = if is_adoption { "'alembic revision 0cf86d064551'" } else { "NULL" };
     let (revision, checksum) = (migration.revision, migration.checksum());
     database
@@ -142,11 +149,11 @@ async fn begin(database: &Database, migration: &Migration, is_adoption: bool) {
 
 #[tokio::test]
 async fn interrupted_step_can_be_finished_or_reverted() {
-    let database = Database::fresh();
+    let database = Database::empty();
     let before = database.dump();
     interrupt_everywhere(&database, POSTGRES).await;
     database.assert_sound().await;
-    database.go_to(0).await;
+    database.migrate_to(0).await;
     assert_same(&database.dump(), &before, "at base");
 }
 
@@ -154,40 +161,40 @@ async fn interrupted_step_can_be_finished_or_reverted() {
 async fn interrupted_adoption_can_be_finished_or_reverted() {
     let database = Database::of_reference().await;
     interrupt_everywhere(&database, &POSTGRES_ADOPTED[..1]).await;
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     database.assert_sound().await;
 }
 
 /// An index whose build was cut off is there and is not used: it is built anew.
 #[tokio::test]
 async fn invalid_index_is_rebuilt() {
-    let database = Database::fresh();
-    database.go_to(3).await;
+    let database = Database::empty();
+    database.migrate_to(3).await;
     database.run("CREATE INDEX votes_user ON votes (user_id)").await;
     let spoil = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'votes_user'::regclass";
     database.run(spoil).await;
-    database.go_to(4).await;
+    database.migrate_to(4).await;
     assert_eq!(database.admin().await.schema_differences().await.unwrap(), [""; 0]);
 }
 
 /// Behind a pooler the lock would be somebody else's.
 #[tokio::test]
 async fn migration_through_pooler_is_rejected() {
-    let database = Database::fresh();
+    let database = Database::empty();
     let pooled = Address::parse(&database.url).unwrap().with_prepared(false);
     let mut admin = PostgresAdmin::connect(&pooled).await.unwrap();
     let refused = admin.step_towards(1, noon()).await;
     assert!(matches!(refused, Err(MigrateError::NoSession)), "{refused:?}");
     assert!(matches!(admin.stamp(1, noon()).await, Err(MigrateError::NoSession)));
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     assert!(admin.step_towards(POSTGRES.len(), noon()).await.unwrap().is_none());
 }
 
 /// A step that was begun is none that is done, and the schema none that requests are written for.
 #[tokio::test]
 async fn request_during_unfinished_step_is_rejected() {
-    let database = Database::fresh();
-    database.go_to(POSTGRES.len()).await;
+    let database = Database::empty();
+    database.migrate_to(POSTGRES.len()).await;
     let newest = POSTGRES.last().unwrap().revision;
     let begun =
         format!("UPDATE schema_migrations SET applied_at = NULL WHERE revision = '{newest}'");
@@ -196,7 +203,7 @@ async fn request_during_unfinished_step_is_rejected() {
     assert_eq!(store.check_ready().await.unwrap(), Readiness::WrongRevision);
     let refused = store.find_user(UserId(1)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     assert_eq!(store.check_ready().await.unwrap(), Readiness::Ready);
     assert_eq!(store.find_user(UserId(1)).await.unwrap(), None);
 }

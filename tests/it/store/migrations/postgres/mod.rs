@@ -45,8 +45,8 @@ pub fn further_files() -> Vec<String> {
 
 #[tokio::test]
 async fn invalid_rows_are_rejected() {
-    let database = Database::fresh();
-    database.go_to(POSTGRES.len()).await;
+    let database = Database::empty();
+    database.migrate_to(POSTGRES.len()).await;
     database.run(SAMPLE).await;
     let sql = database.sql().await;
     for (statement, refusal) in [
@@ -79,22 +79,22 @@ async fn invalid_rows_are_rejected() {
 
 #[tokio::test]
 async fn stepwise_upgrade_and_downgrade_keep_data() {
-    let database = Database::fresh();
+    let database = Database::empty();
     let empty = database.dump();
-    database.go_to(1).await;
+    database.migrate_to(1).await;
     database.run(SAMPLE).await;
     for target in (2..=POSTGRES.len()).chain((1..POSTGRES.len()).rev()) {
-        database.go_to(target).await;
+        database.migrate_to(target).await;
         assert_kept(&database, target).await;
     }
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     assert_kept(&database, POSTGRES.len()).await;
     database.assert_sound().await;
     assert_eq!(database.number("SELECT votes FROM vote_counts WHERE post_id = 2").await, 2);
-    database.go_to(0).await;
+    database.migrate_to(0).await;
     assert_eq!(database.revisions().await, [""; 0]);
     assert_same(&database.dump(), &empty, "the way back leaves nothing");
-    database.go_to(POSTGRES.len()).await;
+    database.migrate_to(POSTGRES.len()).await;
     assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
 }
 
@@ -112,29 +112,29 @@ async fn assert_kept(database: &Database, target: usize) {
 
 #[tokio::test]
 async fn downgrade_below_downvotes_keeps_only_upvotes() {
-    let database = Database::fresh();
-    database.go_to(POSTGRES.len()).await;
+    let database = Database::empty();
+    database.migrate_to(POSTGRES.len()).await;
     database.run(SAMPLE).await;
     database.run("UPDATE votes SET dir = -1 WHERE user_id = 2").await;
     assert_eq!(database.number("SELECT sum(votes)::bigint FROM vote_counts").await, 0);
-    database.go_to(1).await;
+    database.migrate_to(1).await;
     assert_eq!(database.number("SELECT count(*) FROM votes WHERE user_id = 1").await, 2);
     assert_eq!(database.number("SELECT count(*) FROM votes").await, 2);
 }
 
 #[tokio::test]
 async fn history_records_revision_and_time() {
-    let database = Database::fresh();
-    database.go_to(2).await;
-    let remember = |migration: &Migration| Applied {
+    let database = Database::empty();
+    database.migrate_to(2).await;
+    let applied = |migration: &Migration| Applied {
         revision: migration.revision.to_owned(),
         checksum: migration.checksum(),
         applied_at: noon(),
     };
     let mut admin = database.admin().await;
-    assert_eq!(admin.applied().await.unwrap(), [&POSTGRES[0], &POSTGRES[1]].map(remember));
+    assert_eq!(admin.applied().await.unwrap(), [&POSTGRES[0], &POSTGRES[1]].map(applied));
     admin.stamp(1, noon()).await.unwrap();
-    assert_eq!(admin.applied().await.unwrap(), [remember(&POSTGRES[0])]);
+    assert_eq!(admin.applied().await.unwrap(), [applied(&POSTGRES[0])]);
     admin.stamp(2, noon()).await.unwrap();
     assert_eq!(admin.schema_differences().await.unwrap(), [""; 0]);
     admin.stamp(0, noon()).await.unwrap();
@@ -146,7 +146,7 @@ async fn changed_or_unknown_migration_is_rejected() {
     let change = "UPDATE schema_migrations SET checksum = 'other' WHERE revision LIKE '0002%'";
     let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', now())";
     let begun = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', NULL)";
-    let database = Database::fresh();
+    let database = Database::empty();
     for (edit, name) in
         [(change, POSTGRES[1].revision), (newer, "9999_newer"), (begun, "9999_newer")]
     {
@@ -154,7 +154,7 @@ async fn changed_or_unknown_migration_is_rejected() {
         database.admin().await.stamp(POSTGRES.len(), noon()).await.unwrap();
         database.run(edit).await;
         for target in [0, 2, POSTGRES.len()] {
-            match database.try_to_go_to(target).await {
+            match database.try_migrate_to(target).await {
                 Err(MigrateError::Changed(found) | MigrateError::Unknown(found)) => {
                     assert_eq!(found, name);
                 }
@@ -165,15 +165,15 @@ async fn changed_or_unknown_migration_is_rejected() {
     }
 }
 
-/// Every starter finds the whole schema, and each migration ran once: two of the reference's own
+/// Every upgrade finds the whole schema, and each migration ran once: two of the reference's own
 /// databases among them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn concurrent_upgrades_apply_each_migration_once() {
-    for database in [Database::fresh(), Database::of_reference().await] {
-        let mut starters = Vec::new();
+    for database in [Database::empty(), Database::of_reference().await] {
+        let mut upgrades = Vec::new();
         for _ in 0..16 {
             let mut admin = database.admin().await;
-            starters.push(tokio::spawn(async move {
+            upgrades.push(tokio::spawn(async move {
                 let mut steps = Vec::new();
                 migrate(&mut admin, POSTGRES.len(), noon(), |step| {
                     steps.push(step.migration.revision);
@@ -183,8 +183,8 @@ async fn concurrent_upgrades_apply_each_migration_once() {
             }));
         }
         let mut steps = Vec::new();
-        for starter in starters {
-            steps.extend(starter.await.unwrap().unwrap());
+        for upgrade in upgrades {
+            steps.extend(upgrade.await.unwrap().unwrap());
         }
         steps.sort_unstable();
         let all: Vec<&str> = POSTGRES.iter().map(|migration| migration.revision).collect();
@@ -195,8 +195,8 @@ async fn concurrent_upgrades_apply_each_migration_once() {
 
 #[tokio::test]
 async fn manual_schema_changes_are_reported() {
-    let database = Database::fresh();
-    database.go_to(POSTGRES.len()).await;
+    let database = Database::empty();
+    database.migrate_to(POSTGRES.len()).await;
     database
         .run(
             "DROP INDEX votes_user;
@@ -233,8 +233,8 @@ async fn manual_schema_changes_are_reported() {
 
 #[tokio::test]
 async fn wrong_counts_are_reported() {
-    let database = Database::fresh();
-    database.go_to(POSTGRES.len()).await;
+    let database = Database::empty();
+    database.migrate_to(POSTGRES.len()).await;
     database.run(SAMPLE).await;
     database.assert_sound().await;
     database
@@ -261,7 +261,7 @@ async fn wrong_counts_are_reported() {
 #[tokio::test]
 async fn script_has_the_same_effect_as_its_step() {
     for (scripted, stepped) in [
-        (Database::fresh(), Database::fresh()),
+        (Database::empty(), Database::empty()),
         (Database::of_reference().await, Database::of_reference().await),
     ] {
         for direction in [Direction::Up, Direction::Down] {
@@ -271,9 +271,9 @@ async fn script_has_the_same_effect_as_its_step() {
                 let target = if direction == Direction::Up { at + 1 } else { at - 1 };
                 let step = Step::next(admin.migrations(), at, target).unwrap();
                 scripted.psql(&admin.script(step, noon()));
-                stepped.go_to(target).await;
-                let place = format!("{direction:?} to {target}");
-                assert_same(&scripted.dump(), &stepped.dump(), &place);
+                stepped.migrate_to(target).await;
+                let context = format!("{direction:?} to {target}");
+                assert_same(&scripted.dump(), &stepped.dump(), &context);
             }
         }
     }

@@ -11,9 +11,9 @@ use super::database::Database;
 #[tokio::test]
 async fn shape_files_are_generated() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
-    let database = Database::fresh();
+    let database = Database::empty();
     for (number, migration) in POSTGRES.iter().enumerate() {
-        database.go_to(number + 1).await;
+        database.migrate_to(number + 1).await;
         let made = database.admin().await.shape().await.unwrap();
         let path = folder.join(format!("{}.shape.txt", migration.revision));
         if std::env::var_os("UPDATE_GENERATED").is_some() {
