@@ -32,16 +32,16 @@ impl Budget {
 
     /// The seed of the next round, unless it was the last. One round there always is.
     pub fn next_round(&mut self) -> Option<u64> {
-        let goes_on = match self.end {
+        let is_left = match self.end {
             End::At(end) => self.done == 0 || Instant::now() < end,
             End::After(rounds) => self.done < rounds,
         };
-        if !goes_on {
+        if !is_left {
             return None;
         }
         let seed = self.seed.wrapping_add(self.done);
         self.done += 1;
-        say(&format!("{}: STRESS_SEED={seed} goes through this round first", self.part));
+        print_line(&format!("{}: STRESS_SEED={seed} goes through this round first", self.part));
         Some(seed)
     }
 
@@ -72,7 +72,7 @@ impl Budget {
     /// Adds a line to the file that `STRESS_FIGURES` names, if it does: the part, the figure's name,
     /// the figure.
     pub fn report(&self, name: &str, figure: impl Display) {
-        say(&format!("{}: {name}: {figure}", self.part));
+        print_line(&format!("{}: {name}: {figure}", self.part));
         let Some(path) = std::env::var_os("STRESS_FIGURES") else { return };
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
         // One write, so that parts that run side by side do not mix their lines.
@@ -81,7 +81,7 @@ impl Budget {
 }
 
 #[expect(clippy::print_stdout, reason = "the harness shows it when the test fails")]
-fn say(line: &str) {
+fn print_line(line: &str) {
     println!("{line}");
 }
 

@@ -17,12 +17,12 @@ use crate::support::{Answer, Engine, PASSWORD, Setup, TestApp, TestCaller};
 const CLIENTS: u64 = 8;
 
 /// Requests of each client before the end, and those that it goes on to send after it.
-const BEFORE: u64 = 5;
-const AFTER: u64 = 10;
+const REQUESTS_BEFORE: u64 = 5;
+const REQUESTS_AFTER: u64 = 10;
 
 /// How the tokens of an account end.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+enum RevocationMethod {
     Logout,
     Password,
     Email,
@@ -30,7 +30,13 @@ enum Way {
     Deletion,
 }
 
-const WAYS: [Way; 5] = [Way::Logout, Way::Password, Way::Email, Way::Operator, Way::Deletion];
+const METHODS: [RevocationMethod; 5] = [
+    RevocationMethod::Logout,
+    RevocationMethod::Password,
+    RevocationMethod::Email,
+    RevocationMethod::Operator,
+    RevocationMethod::Deletion,
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoked_token_is_never_accepted_on_sqlite() {
@@ -50,56 +56,61 @@ async fn run(engine: Engine, mut budget: Budget) {
     let post = author.write_post("post").await;
     while let Some(seed) = budget.next_round() {
         let round = budget.rounds();
-        let way = WAYS[usize::try_from(round).unwrap() % WAYS.len()];
+        let method = METHODS[usize::try_from(round).unwrap() % METHODS.len()];
         let name = format!("user{round}");
         let caller = app.signed_in(&name).await;
-        let lasting = app.start_session(&format!("{name}@example.com")).await;
+        let session = app.start_session(&format!("{name}@example.com")).await;
         let shared = Arc::new(Shared {
-            refresh_token: lasting["refresh_token"].as_str().unwrap().to_owned(),
+            refresh_token: session["refresh_token"].as_str().unwrap().to_owned(),
             token: caller.token.clone().unwrap(),
             id: caller.id,
             post,
-            is_ended: AtomicBool::new(false),
-            begun: AtomicU64::new(0),
+            is_revoked: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
         });
         let clients = (0..CLIENTS).map(|number| {
             let app = Arc::clone(if number % 2 == 0 { &app } else { &replica });
-            tokio::spawn(act(app, Arc::clone(&shared), Rng::new(seed.wrapping_add(number))))
+            tokio::spawn(run_client(app, Arc::clone(&shared), Rng::new(seed.wrapping_add(number))))
         });
         let clients: Vec<_> = clients.collect();
-        while shared.begun.load(Ordering::SeqCst) < CLIENTS * BEFORE {
+        while shared.sent.load(Ordering::SeqCst) < CLIENTS * REQUESTS_BEFORE {
             tokio::task::yield_now().await;
         }
-        end(&app, &caller, &name, way).await;
-        shared.is_ended.store(true, Ordering::SeqCst);
+        revoke(&app, &caller, &name, method).await;
+        shared.is_revoked.store(true, Ordering::SeqCst);
         for client in clients {
-            let told = client.await.unwrap();
-            assert!(told.wrong.is_empty(), "{way:?}, {}: {:?}", budget.name_round(), told.wrong);
-            accepted += told.accepted;
-            refused += told.refused;
+            let report = client.await.unwrap();
+            assert!(
+                report.wrong.is_empty(),
+                "{method:?}, {}: {:?}",
+                budget.name_round(),
+                report.wrong
+            );
+            accepted += report.accepted;
+            refused += report.refused;
         }
     }
-    assert!(accepted > 0, "nothing was accepted before the end");
+    assert!(accepted > 0, "nothing was accepted before the revoke");
     budget.report("ends of all tokens of an account", budget.rounds());
     budget.report("requests before, accepted", accepted);
     budget.report("requests after, each refused", refused);
 }
 
-async fn end(app: &TestApp, caller: &TestCaller<'_>, name: &str, way: Way) {
-    match way {
-        Way::Logout => {
+async fn revoke(app: &TestApp, caller: &TestCaller<'_>, name: &str, method: RevocationMethod) {
+    match method {
+        RevocationMethod::Logout => {
             caller.post("/logout", &json!({})).await.expect(204);
         }
-        Way::Password => {
+        RevocationMethod::Password => {
             caller.change_password(PASSWORD, "94 moss anchors").await.expect(200);
         }
-        Way::Email => {
+        RevocationMethod::Email => {
             caller.change_email(&format!("other-{name}@example.com")).await.expect(200);
         }
-        Way::Deletion => {
+        RevocationMethod::Deletion => {
             caller.delete("/users/me").await.expect(204);
         }
-        Way::Operator => {
+        RevocationMethod::Operator => {
             let email = app.store.find_user(UserId(caller.id)).await.unwrap().unwrap().email;
             let mut admin = app.admin().await;
             assert_eq!(admin.sign_out(SignOutTarget::Of(&email), app.now()).await.unwrap(), 1);
@@ -114,26 +125,26 @@ struct Shared {
     id: i64,
     /// Of somebody else.
     post: i64,
-    is_ended: AtomicBool,
+    is_revoked: AtomicBool,
     /// Requests that were begun.
-    begun: AtomicU64,
+    sent: AtomicU64,
 }
 
 #[derive(Default)]
-struct Told {
+struct ClientReport {
     accepted: u64,
     refused: u64,
     wrong: Vec<(String, Answer)>,
 }
 
-async fn act(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> Told {
+async fn run_client(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> ClientReport {
     let caller = app.with_token(&shared.token);
-    let mut told = Told::default();
+    let mut report = ClientReport::default();
     let mut after = 0;
-    while after < AFTER {
-        let is_after = shared.is_ended.load(Ordering::SeqCst);
+    while after < REQUESTS_AFTER {
+        let is_after = shared.is_revoked.load(Ordering::SeqCst);
         after += u64::from(is_after);
-        shared.begun.fetch_add(1, Ordering::SeqCst);
+        shared.sent.fetch_add(1, Ordering::SeqCst);
         let (method, path, body) = request(&mut rng, &shared);
         let answer = if path == "/login" {
             app.refresh(&shared.refresh_token).await
@@ -150,14 +161,14 @@ async fn act(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> Told {
             (_, status) => status == 401,
         };
         if is_after && !is_refused || answer.status.is_server_error() {
-            told.wrong.push((format!("{method} {path}"), answer));
+            report.wrong.push((format!("{method} {path}"), answer));
         } else if is_after {
-            told.refused += 1;
+            report.refused += 1;
         } else {
-            told.accepted += u64::from(!is_refused);
+            report.accepted += u64::from(!is_refused);
         }
     }
-    told
+    report
 }
 
 /// Whatever does not end the tokens by itself; `/login` is to go on with the session.

@@ -21,9 +21,9 @@ impl Rng {
     }
 
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for place in (1..items.len()).rev() {
-            let other = self.below(u64::try_from(place).unwrap() + 1);
-            items.swap(place, usize::try_from(other).unwrap());
+        for index in (1..items.len()).rev() {
+            let other = self.below(u64::try_from(index).unwrap() + 1);
+            items.swap(index, usize::try_from(other).unwrap());
         }
     }
 

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::ledger::Ledger;
-use super::stored_rows::{File, Stored};
-use super::{KEY, ledgers, report, run_round, settle};
+use super::stored_rows::{SqliteFile, StoredRows};
+use super::{KEY, ledgers, reconcile, report, run_round};
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Answer, Cluster, PASSWORD, Service, Wire};
@@ -29,7 +29,7 @@ const OFFSETS: [i64; 10] =
     [0, 1, -1, 5 * 60, HOUR, -HOUR, 12 * HOUR, 10 * YEAR, -10 * YEAR, 20 * YEAR];
 
 /// The lifetime of a token, in seconds.
-const TOKEN: i64 = HOUR / 2;
+const TOKEN_LIFETIME: i64 = HOUR / 2;
 
 /// The clock of a machine that is set by hand.
 struct WallClock {
@@ -76,7 +76,7 @@ struct Observer<'a> {
     email: String,
     /// From the beginning of the round, and the clock as it was then.
     first_token: String,
-    signed_at: i64,
+    signed_up_at: i64,
 }
 
 impl<'a> Observer<'a> {
@@ -84,10 +84,10 @@ impl<'a> Observer<'a> {
         let email = format!("newcomer-{:x}@example.com", getrandom::u64().unwrap());
         let account = json!({"email": email, "password": PASSWORD});
         let before = clock.now();
-        let made = service.connect().call("POST", "/users", "", Some(&account)).unwrap();
-        assert_made_since(before, clock, &made.expect(201).json(), seed);
+        let created = service.connect().call("POST", "/users", "", Some(&account)).unwrap();
+        assert_created_since(before, clock, &created.expect(201).json(), seed);
         let mut observer =
-            Self { service, email, first_token: String::new(), signed_at: clock.offset };
+            Self { service, email, first_token: String::new(), signed_up_at: clock.offset };
         observer.first_token = observer.log_in();
         observer
     }
@@ -107,22 +107,22 @@ impl<'a> Observer<'a> {
     }
 
     /// Sets the clock in the middle of a request, and tries everything that knows a time.
-    fn see(&self, clock: &mut WallClock, offset: i64, seed: &str) {
+    fn check_at(&self, clock: &mut WallClock, offset: i64, seed: &str) {
         let mut half = self.service.connect();
         half.send("GET /livez HTTP/1.1\r\nhost: a\r\n");
         clock.set(offset);
         assert_eq!(half.exchange("\r\n").status, 200, "{seed}: no deadline has passed");
 
-        let is_over = offset - self.signed_at >= TOKEN;
+        let is_over = offset - self.signed_up_at >= TOKEN_LIFETIME;
         let me = self.call("GET", "/users/me", &self.first_token, None);
         let expected = if is_over { 401 } else { 200 };
-        assert_eq!(me.status, expected, "{seed}: {offset} from {}", self.signed_at);
+        assert_eq!(me.status, expected, "{seed}: {offset} from {}", self.signed_up_at);
 
         let token = self.log_in();
         let text = json!({"title": "a newcomer's", "content": "text"});
         let before = clock.now();
         let post = self.call("POST", "/posts", &token, Some(&text)).expect(201).json();
-        assert_made_since(before, clock, &post, seed);
+        assert_created_since(before, clock, &post, seed);
         let path = format!("/posts/{}", post["id"]);
         let read = self.call("GET", &path, &token, None).expect(200).json();
         assert_eq!(read["Post"], post, "{seed}");
@@ -150,30 +150,30 @@ impl<'a> Observer<'a> {
 }
 
 /// Tells the service to end, also where the observer has found a fault: the clients write until then.
-struct End<'a>(&'a Service);
+struct TerminateOnDrop<'a>(&'a Service);
 
-impl Drop for End<'_> {
+impl Drop for TerminateOnDrop<'_> {
     fn drop(&mut self) {
         self.0.terminate();
     }
 }
 
 /// Fails also where the library did not get into the service, which then sees no setting.
-fn assert_made_since(before: Timestamp, clock: &WallClock, thing: &Value, seed: &str) {
-    let made: Timestamp = thing["created_at"].as_str().unwrap().parse().unwrap();
+fn assert_created_since(before: Timestamp, clock: &WallClock, thing: &Value, seed: &str) {
+    let created: Timestamp = thing["created_at"].as_str().unwrap().parse().unwrap();
     // The library counts in fractions.
     let blur = SignedDuration::from_millis(1);
     assert!(
-        before - blur <= made && made <= clock.now() + blur,
-        "{seed}: with the clock at {:+} it was made {made}, and asked for {before}",
+        before - blur <= created && created <= clock.now() + blur,
+        "{seed}: with the clock at {:+} it was created {created}, and asked for {before}",
         clock.offset
     );
 }
 
 /// No fault of its own, and nothing that took as long as the clock was set.
 fn assert_healthy(service: &mut Service, seed: &str) {
-    let said = service.final_stderr();
-    let lines = said.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    let log = service.final_stderr();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
     let mut requests = 0;
     for line in lines {
         assert_ne!(line["level"], "ERROR", "{seed}: {line}");
@@ -183,14 +183,16 @@ fn assert_healthy(service: &mut Service, seed: &str) {
             assert!(line["microseconds"].as_u64().unwrap() < 60_000_000, "{seed}: {line}");
         }
     }
-    assert!(requests > OFFSETS.len(), "{seed}: {said}");
+    assert!(requests > OFFSETS.len(), "{seed}: {log}");
 }
 
 #[test]
 fn acknowledged_writes_survive_clock_changes_on_sqlite() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("data/posts.db");
-    set_the_clock(Budget::new("clock, embedded", 2), &folder, &[], || Box::new(File::open(&file)));
+    set_the_clock(Budget::new("clock, embedded", 2), &folder, &[], || {
+        Box::new(SqliteFile::open(&file))
+    });
 }
 
 #[test]
@@ -210,7 +212,7 @@ fn set_the_clock<'a>(
     mut budget: Budget,
     folder: &TempDir,
     settings: &[(&str, &str)],
-    stored: impl Fn() -> Box<dyn Stored + 'a>,
+    stored: impl Fn() -> Box<dyn StoredRows + 'a>,
 ) {
     let mut rng = Rng::new(budget.seed());
     let mut ledgers = ledgers(8, &mut rng);
@@ -224,16 +226,16 @@ fn set_the_clock<'a>(
         let address = service.address().to_owned();
         let observer = Observer::sign_up(&service, &clock, &seed);
         run_round(&address, &mut ledgers, 16 + rng.below(100), || {
-            let _end = End(&service);
+            let _end = TerminateOnDrop(&service);
             for offset in shuffled(&mut rng) {
-                observer.see(&mut clock, offset, &seed);
+                observer.check_at(&mut clock, offset, &seed);
                 settings_of_the_clock += 1;
             }
         });
         assert!(service.wait().success(), "{seed}: {}", service.final_stderr());
         assert_healthy(&mut service, &seed);
         let mut service = clock.start(folder.path(), settings);
-        settle(&mut ledgers, stored().as_ref(), &service, &seed);
+        reconcile(&mut ledgers, stored().as_ref(), &service, &seed);
         service.terminate();
         assert!(service.wait().success(), "{seed}");
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::stored_rows::{File, Stored as _};
-use super::{KEY, ledgers, report, run_round, settle};
+use super::stored_rows::{SqliteFile, StoredRows as _};
+use super::{KEY, ledgers, reconcile, report, run_round};
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Cluster, Service};
@@ -23,8 +23,8 @@ fn acknowledged_writes_survive_kill_9() {
         run_round(&address, &mut ledgers, rng.below(150), || service.kill());
         // The service takes up again what it left, and answers as the file says.
         let service = Service::start_in(folder.path(), &[]);
-        let stored = File::open(&folder.path().join("data/posts.db"));
-        settle(&mut ledgers, &stored, &service, &seed);
+        let stored = SqliteFile::open(&folder.path().join("data/posts.db"));
+        reconcile(&mut ledgers, &stored, &service, &seed);
     }
     report(&budget, &ledgers);
 }
@@ -54,7 +54,7 @@ fn acknowledged_writes_survive_crashes_of_postgresql_and_service() {
             assert_eq!(service.get("/readyz").status, 503, "{seed}");
             cluster.start_server();
         }
-        settle(&mut ledgers, &database, &service, &seed);
+        reconcile(&mut ledgers, &database, &service, &seed);
     }
     report(&budget, &ledgers);
 }
@@ -78,6 +78,6 @@ fn service_killed_during_startup_can_start_again() {
     let service = Service::start_in(folder.path(), &[]);
     let seed = budget.name_round();
     assert_eq!(service.get("/readyz").status, 200, "{seed}");
-    File::open(&folder.path().join("data/posts.db")).check(&seed);
+    SqliteFile::open(&folder.path().join("data/posts.db")).check(&seed);
     budget.report("rounds", budget.rounds());
 }

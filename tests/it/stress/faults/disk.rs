@@ -14,13 +14,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::ledger::Ledger;
-use super::stored_rows::File;
-use super::{ledgers, report, run_round, settle};
+use super::stored_rows::SqliteFile;
+use super::{ledgers, reconcile, report, run_round};
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{PASSWORD, Service};
 
-fn start_on_a_file_system_of_its_own(folder: &TempDir) -> Service {
+fn start_on_own_file_system(folder: &TempDir) -> Service {
     const SCRIPT: &str = r#"mount -t tmpfs -o size=64M none "$0" && cd "$0" && exec "$1" --port 0"#;
     let service = Service::command(folder.path());
     let mut command = Command::new("unshare");
@@ -37,20 +37,20 @@ fn start_on_a_file_system_of_its_own(folder: &TempDir) -> Service {
 }
 
 /// Fills the file system but for so many bytes.
-fn fill(ballast: &Path, room: u64) {
+fn fill(ballast: &Path, free_bytes: u64) {
     let mut file = OpenOptions::new().create(true).append(true).open(ballast).unwrap();
     while file.write_all(&[0; 16 * 1024]).is_ok() {}
     let length = file.metadata().unwrap().len();
-    file.set_len(length.checked_sub(room).unwrap()).unwrap();
+    file.set_len(length.checked_sub(free_bytes).unwrap()).unwrap();
 }
 
 /// The database as it is, which nobody writes at the time.
-fn copy(data: &Path) -> (TempDir, File) {
+fn copy(data: &Path) -> (TempDir, SqliteFile) {
     let copy = TempDir::new().unwrap();
     for name in ["posts.db", "posts.db-wal"] {
         std::fs::copy(data.join(name), copy.path().join(name)).unwrap();
     }
-    let file = File::open(&copy.path().join("posts.db"));
+    let file = SqliteFile::open(&copy.path().join("posts.db"));
     (copy, file)
 }
 
@@ -64,7 +64,7 @@ fn acknowledged_writes_survive_a_full_disk() {
     let mut all = Vec::new();
     loop {
         let mut ledgers = ledgers(4, &mut rng);
-        let is_over = fill_again_and_again(&mut ledgers, &mut budget, &mut rng);
+        let is_over = run_rounds(&mut ledgers, &mut budget, &mut rng);
         all.append(&mut ledgers);
         if is_over {
             break;
@@ -74,9 +74,9 @@ fn acknowledged_writes_survive_a_full_disk() {
 }
 
 /// The rounds of one service, and whether they were the last.
-fn fill_again_and_again(ledgers: &mut [Ledger], budget: &mut Budget, rng: &mut Rng) -> bool {
+fn run_rounds(ledgers: &mut [Ledger], budget: &mut Budget, rng: &mut Rng) -> bool {
     let folder = TempDir::new().unwrap();
-    let service = start_on_a_file_system_of_its_own(&folder);
+    let service = start_on_own_file_system(&folder);
     let inside = PathBuf::from(format!("/proc/{}/root", service.process_id()));
     let inside = inside.join(folder.path().strip_prefix("/").unwrap());
     let ballast = inside.join("ballast");
@@ -97,7 +97,7 @@ fn fill_again_and_again(ledgers: &mut [Ledger], budget: &mut Budget, rng: &mut R
         assert_eq!(service.get("/livez").status, 200, "{seed}");
         assert_eq!(service.get("/users/1").status, 200, "{seed}: reads go on");
         let (_copy, stored) = copy(&inside.join("data"));
-        settle(ledgers, &stored, &service, &seed);
+        reconcile(ledgers, &stored, &service, &seed);
         std::fs::remove_file(&ballast).unwrap();
         let answer = sign_up(&format!("newcomer{}", budget.rounds()));
         assert_eq!(answer.status, 201, "{seed}: {}", service.stderr());

@@ -4,7 +4,7 @@
 use tempfile::TempDir;
 
 use super::proxy::{Condition, Proxy};
-use super::{KEY, ledgers, report, run_round, settle, wait_until};
+use super::{KEY, ledgers, reconcile, report, run_round, wait_until};
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Cluster, Service};
@@ -22,7 +22,7 @@ fn acknowledged_writes_survive_failover_to_synchronous_standby() {
     let name = primary.database().keep_at_end();
     while budget.next_round().is_some() {
         // What the standby has lags behind, so that a commit that does not wait for it is lost.
-        let proxy = Proxy::before(primary.port());
+        let proxy = Proxy::to_port(primary.port());
         let standby = primary.standby_through(proxy.address());
         primary.execute("postgres", SYNCHRONOUS);
         primary.execute("postgres", "SELECT pg_reload_conf()");
@@ -31,14 +31,14 @@ fn acknowledged_writes_survive_failover_to_synchronous_standby() {
         let url = primary.url(&name).replace(&format!("127.0.0.1:{}", primary.port()), &ports);
         let settings = [("DATABASE_URL", url.as_str()), ("SECRET_KEY", KEY)];
         let service = Service::start_in(folder.path(), &settings);
-        proxy.set(Condition::Late);
+        proxy.set(Condition::Delayed);
         run_round(service.address(), &mut ledgers, 32 + rng.below(400), || {
             primary.stop("immediate");
         });
         standby.promote();
         wait_until("the standby is taken up", || service.get("/readyz").status == 200);
         let stored = standby.existing_database(&name);
-        settle(&mut ledgers, &stored, &service, &budget.name_round());
+        reconcile(&mut ledgers, &stored, &service, &budget.name_round());
         drop(stored);
         primary = standby;
     }

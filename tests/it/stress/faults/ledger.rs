@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 
 use serde_json::{Value, json};
 
-use super::stored_rows::Stored;
+use super::stored_rows::StoredRows;
 use crate::stress::rng::Rng;
 use crate::support::{Answer, PASSWORD, Service, Wire};
 
@@ -32,7 +32,7 @@ pub(super) struct Ledger {
     renewals: usize,
     writes: usize,
     /// Of the writes that got no answer: those that were done, and those that were not.
-    unknown: (usize, usize),
+    unanswered: (usize, usize),
 }
 
 /// Long enough to be torn: it takes several pages.
@@ -54,7 +54,7 @@ impl Ledger {
             tokens_end: false,
             renewals: 0,
             writes: 0,
-            unknown: (0, 0),
+            unanswered: (0, 0),
         }
     }
 
@@ -80,8 +80,8 @@ impl Ledger {
         self.writes
     }
 
-    pub(super) fn unknown(&self) -> (usize, usize) {
-        self.unknown
+    pub(super) fn unanswered(&self) -> (usize, usize) {
+        self.unanswered
     }
 
     /// Writes at random until the service is gone, and tells each acknowledgement.
@@ -134,7 +134,7 @@ impl Ledger {
         let email = format!("{}@example.com", self.fresh_name());
         self.pending = Some(Pending::Account(email.clone()));
         let account = json!({"email": email, "password": PASSWORD});
-        let answer = settled(wire.call("POST", "/users", "", Some(&account))?, 201)?;
+        let answer = expect_status(wire.call("POST", "/users", "", Some(&account))?, 201)?;
         self.accounts.insert(email, number(&answer));
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Ledger {
              content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
             form.len()
         ))?;
-        let answer = settled(wire.try_answer()?, 200)?;
+        let answer = expect_status(wire.try_answer()?, 200)?;
         self.user = id;
         answer.json()["access_token"].as_str().unwrap().clone_into(&mut self.token);
         Ok(())
@@ -179,12 +179,12 @@ impl Ledger {
         let title = self.fresh_name();
         self.pending = Some(Pending::Post(title.clone()));
         let post = json!({"title": title, "content": content_of(&title)});
-        let answer = settled(self.call(wire, "POST", "/posts", Some(&post))?, 201)?;
+        let answer = expect_status(self.call(wire, "POST", "/posts", Some(&post))?, 201)?;
         let id = number(&answer);
         self.posts.insert(id, title);
         self.pending = None;
         // Acknowledged is committed: readers, on connections of their own, see it at once.
-        settled(self.call(wire, "GET", &format!("/posts/{id}"), None)?, 200)?;
+        expect_status(self.call(wire, "GET", &format!("/posts/{id}"), None)?, 200)?;
         Ok(())
     }
 
@@ -198,12 +198,12 @@ impl Ledger {
             (Some(cast), dir) if cast == dir => 409,
             _ => 201,
         };
-        settled(answer, expected)?;
-        self.remember_vote(post, dir);
+        expect_status(answer, expected)?;
+        self.record_vote(post, dir);
         Ok(())
     }
 
-    fn remember_vote(&mut self, post: i64, dir: i64) {
+    fn record_vote(&mut self, post: i64, dir: i64) {
         if dir == 0 {
             self.votes.remove(&post);
         } else {
@@ -212,20 +212,20 @@ impl Ledger {
     }
 
     /// Holds the database against what was acknowledged, and learns what became of the rest.
-    pub(super) fn settle(&mut self, stored: &dyn Stored, seed: &str) {
+    pub(super) fn reconcile(&mut self, stored: &dyn StoredRows, seed: &str) {
         match self.pending.take() {
             Some(Pending::Account(email)) => {
                 let sql =
                     format!("SELECT email, CAST(id AS TEXT) FROM users WHERE email = '{email}'");
                 let found = parsed(stored.rows(&sql));
-                self.count_unknown(!found.is_empty());
+                self.count_unanswered(!found.is_empty());
                 self.accounts.extend(found);
             }
             Some(Pending::Post(title)) => {
                 let sql =
                     format!("SELECT title, CAST(id AS TEXT) FROM posts WHERE title = '{title}'");
                 let found = parsed::<i64>(stored.rows(&sql));
-                self.count_unknown(!found.is_empty());
+                self.count_unanswered(!found.is_empty());
                 self.posts.extend(found.into_iter().map(|(title, id)| (id, title)));
             }
             Some(Pending::Vote { post, dir }) => {
@@ -233,21 +233,21 @@ impl Ledger {
                 let before = self.votes.get(&post).copied().unwrap_or(0);
                 assert!(found == dir || found == before, "{seed}: a vote {dir} became {found}");
                 if before != dir {
-                    self.count_unknown(found == dir);
+                    self.count_unanswered(found == dir);
                 }
-                self.remember_vote(post, found);
+                self.record_vote(post, found);
             }
             None => {}
         }
         self.compare(stored, seed);
     }
 
-    fn count_unknown(&mut self, was_done: bool) {
-        let count = if was_done { &mut self.unknown.0 } else { &mut self.unknown.1 };
+    fn count_unanswered(&mut self, was_done: bool) {
+        let count = if was_done { &mut self.unanswered.0 } else { &mut self.unanswered.1 };
         *count += 1;
     }
 
-    fn compare(&self, stored: &dyn Stored, seed: &str) {
+    fn compare(&self, stored: &dyn StoredRows, seed: &str) {
         let mine = format!("{}-%", self.name);
         let accounts = stored
             .rows(&format!("SELECT email, CAST(id AS TEXT) FROM users WHERE email LIKE '{mine}'"));
@@ -268,7 +268,7 @@ impl Ledger {
         assert_eq!(self.stored_votes(stored), self.votes, "{seed}: votes");
     }
 
-    fn stored_votes(&self, stored: &dyn Stored) -> BTreeMap<i64, i64> {
+    fn stored_votes(&self, stored: &dyn StoredRows) -> BTreeMap<i64, i64> {
         let rows = stored.rows(&format!(
             "SELECT CAST(post_id AS TEXT), CAST(dir AS TEXT) FROM votes WHERE user_id = {}",
             self.user
@@ -278,7 +278,7 @@ impl Ledger {
     }
 
     /// The API says of the newest post what was acknowledged.
-    pub(super) fn compare_answers(&mut self, service: &Service, seed: &str) {
+    pub(super) fn compare_response(&mut self, service: &Service, seed: &str) {
         let (false, Some((id, title))) = (self.token.is_empty(), self.posts.last_key_value())
         else {
             return;
@@ -301,7 +301,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(
 }
 
 /// A database that is not there is no answer: what was asked for may have been done.
-fn settled(answer: Answer, status: u16) -> io::Result<Answer> {
+fn expect_status(answer: Answer, status: u16) -> io::Result<Answer> {
     if answer.status == 503 {
         return Err(io::Error::other("refused"));
     }

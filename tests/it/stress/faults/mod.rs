@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use self::ledger::Ledger;
-use self::stored_rows::Stored;
+use self::stored_rows::StoredRows;
 use super::budget::Budget;
 use super::rng::Rng;
 use crate::support::Service;
@@ -48,11 +48,11 @@ fn ledgers(clients: usize, rng: &mut Rng) -> Vec<Ledger> {
 }
 
 /// Holds what is stored against what each client was told, and against what the service answers.
-fn settle(ledgers: &mut [Ledger], stored: &dyn Stored, service: &Service, seed: &str) {
+fn reconcile(ledgers: &mut [Ledger], stored: &dyn StoredRows, service: &Service, seed: &str) {
     stored.check(seed);
     for ledger in ledgers.iter_mut() {
-        ledger.settle(stored, seed);
-        ledger.compare_answers(service, seed);
+        ledger.reconcile(stored, seed);
+        ledger.compare_response(service, seed);
     }
     let accounts: usize = ledgers.iter().map(Ledger::accounts).sum();
     let found = stored.rows("SELECT email, '' FROM users WHERE email NOT LIKE 'newcomer%'");
@@ -66,8 +66,8 @@ fn report(budget: &Budget, ledgers: &[Ledger]) {
     budget.report("writes acknowledged, none lost", writes);
     let (done, undone) = ledgers
         .iter()
-        .map(Ledger::unknown)
-        .fold((0, 0), |sum, unknown| (sum.0 + unknown.0, sum.1 + unknown.1));
+        .map(Ledger::unanswered)
+        .fold((0, 0), |sum, unanswered| (sum.0 + unanswered.0, sum.1 + unanswered.1));
     budget.report("writes without an answer, done whole", done);
     budget.report("writes without an answer, not done at all", undone);
 }

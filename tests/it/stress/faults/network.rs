@@ -4,8 +4,8 @@
 use tempfile::TempDir;
 
 use super::proxy::{Condition, Proxy};
-use super::stored_rows::{File, Stored};
-use super::{KEY, ledgers, report, run_round, settle, wait_until};
+use super::stored_rows::{SqliteFile, StoredRows};
+use super::{KEY, ledgers, reconcile, report, run_round, wait_until};
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Cluster, PostgresDatabase, Service};
@@ -22,7 +22,7 @@ enum End {
 }
 
 /// Nothing is left that the database may still do for a client that is gone.
-fn wait_for_the_last_session(database: &PostgresDatabase<'_>) {
+fn wait_for_last_connection(database: &PostgresDatabase<'_>) {
     const OTHERS: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
         AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     wait_until("the sessions end", || database.query(OTHERS).is_empty());
@@ -33,7 +33,7 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
     let mut budget = Budget::new("network to PostgreSQL", 5);
     let cluster = Cluster::start("");
     let database = cluster.database();
-    let proxy = Proxy::before(cluster.port());
+    let proxy = Proxy::to_port(cluster.port());
     let url = database.url().replace(&format!("127.0.0.1:{}", cluster.port()), proxy.address());
     let mut rng = Rng::new(budget.seed());
     let mut ledgers = ledgers(16, &mut rng);
@@ -45,7 +45,7 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
     while budget.next_round().is_some() {
         let round = usize::try_from(budget.rounds()).unwrap();
         let end = if round <= ends.len() { ends[round - 1] } else { *rng.pick(&ends) };
-        proxy.set(*rng.pick(&[Condition::Clear, Condition::Late, Condition::Sliced]));
+        proxy.set(*rng.pick(&[Condition::Clear, Condition::Delayed, Condition::Sliced]));
         let address = service.address().to_owned();
         run_round(&address, &mut ledgers, 16 + rng.below(300), || match end {
             End::Cut => proxy.cut(),
@@ -53,13 +53,13 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
             End::Kill => service.kill(),
         });
         proxy.cut();
-        wait_for_the_last_session(&database);
+        wait_for_last_connection(&database);
         proxy.set(Condition::Clear);
         if matches!(end, End::Kill) {
             service = Service::start_in(folder.path(), &settings);
         }
         wait_until("it is ready", || service.get("/readyz").status == 200);
-        settle(&mut ledgers, &database, &service, &budget.name_round());
+        reconcile(&mut ledgers, &database, &service, &budget.name_round());
     }
     report(&budget, &ledgers);
 }
@@ -68,8 +68,8 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
 fn acknowledged_writes_survive_disconnected_clients_on_sqlite() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("data/posts.db");
-    cut_clients_off(Budget::new("network to clients, embedded", 4), &folder, &[], || {
-        Box::new(File::open(&file))
+    disconnect_clients(Budget::new("network to clients, embedded", 4), &folder, &[], || {
+        Box::new(SqliteFile::open(&file))
     });
 }
 
@@ -79,32 +79,35 @@ fn acknowledged_writes_survive_disconnected_clients_on_postgresql() {
     let database = cluster.database();
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
-    cut_clients_off(Budget::new("network to clients, PostgreSQL", 4), &folder, &settings, || {
-        Box::new(cluster.existing_database(database.name()))
-    });
+    disconnect_clients(
+        Budget::new("network to clients, PostgreSQL", 4),
+        &folder,
+        &settings,
+        || Box::new(cluster.existing_database(database.name())),
+    );
 }
 
 /// The clients do not know what became of their last requests. The service does them whole or not at
 /// all: it is told to end, and then nothing is under way any more.
-fn cut_clients_off<'a>(
+fn disconnect_clients<'a>(
     mut budget: Budget,
     folder: &TempDir,
     settings: &[(&str, &str)],
-    stored: impl Fn() -> Box<dyn Stored + 'a>,
+    stored: impl Fn() -> Box<dyn StoredRows + 'a>,
 ) {
     let mut rng = Rng::new(budget.seed());
     let mut ledgers = ledgers(16, &mut rng);
     while budget.next_round().is_some() {
         let mut service = Service::start_in(folder.path(), settings);
         let port = service.address().rsplit_once(':').unwrap().1.parse().unwrap();
-        let proxy = Proxy::before(port);
-        proxy.set(*rng.pick(&[Condition::Clear, Condition::Late, Condition::Sliced]));
+        let proxy = Proxy::to_port(port);
+        proxy.set(*rng.pick(&[Condition::Clear, Condition::Delayed, Condition::Sliced]));
         let acknowledgements = 16 + rng.below(300);
         run_round(proxy.address(), &mut ledgers, acknowledgements, || proxy.cut());
         service.terminate();
         assert!(service.wait().success(), "{}", service.final_stderr());
         let service = Service::start_in(folder.path(), settings);
-        settle(&mut ledgers, stored().as_ref(), &service, &budget.name_round());
+        reconcile(&mut ledgers, stored().as_ref(), &service, &budget.name_round());
     }
     report(&budget, &ledgers);
 }

@@ -12,7 +12,7 @@ use socket2::SockRef;
 pub(super) enum Condition {
     Clear,
     /// Each piece is some milliseconds late.
-    Late,
+    Delayed,
     /// A few bytes at a time.
     Sliced,
     /// Nothing moves, and nobody is told.
@@ -38,7 +38,7 @@ struct State {
 
 impl Proxy {
     /// Before what listens on this port of this machine.
-    pub(super) fn before(port: u16) -> Self {
+    pub(super) fn to_port(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = State { condition: Condition::Clear, connections: Vec::new() };
@@ -46,7 +46,7 @@ impl Proxy {
         let shared = Arc::clone(&network);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                shared.take_in(client, port);
+                shared.accept(client, port);
                 if Arc::strong_count(&shared) == 1 {
                     return;
                 }
@@ -81,7 +81,7 @@ impl Drop for Proxy {
 }
 
 impl Network {
-    fn take_in(self: &Arc<Self>, client: TcpStream, port: u16) {
+    fn accept(self: &Arc<Self>, client: TcpStream, port: u16) {
         let mut state = self.state.lock().unwrap();
         if state.condition == Condition::Down {
             return reset(&client);
@@ -97,25 +97,25 @@ impl Network {
             let network = Arc::downgrade(self);
             std::thread::spawn(move || {
                 if let Some(network) = network.upgrade() {
-                    network.carry(from, to);
+                    network.relay(from, to);
                 }
             });
         }
         state.connections.push([client, server]);
     }
 
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn relay(&self, mut from: TcpStream, mut to: TcpStream) {
         let mut buffer = [0; 16 * 1024];
         loop {
             let length = from.read(&mut buffer).unwrap_or(0);
-            let condition = self.wait_for_passage();
+            let condition = self.wait_until_released();
             if condition == Condition::Down || length == 0 {
                 break;
             }
             let piece = &buffer[..length];
             let sent = match condition {
                 Condition::Sliced => piece.chunks(7).try_for_each(|slice| to.write_all(slice)),
-                Condition::Late => {
+                Condition::Delayed => {
                     std::thread::sleep(Duration::from_millis(3));
                     to.write_all(piece)
                 }
@@ -130,7 +130,7 @@ impl Network {
     }
 
     /// The condition under which a piece goes on its way.
-    fn wait_for_passage(&self) -> Condition {
+    fn wait_until_released(&self) -> Condition {
         let state = self.state.lock().unwrap();
         let is_held = |state: &mut State| state.condition == Condition::Held;
         self.changed.wait_while(state, is_held).unwrap().condition

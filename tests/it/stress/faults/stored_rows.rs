@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::support::PostgresDatabase;
 
-pub(super) trait Stored {
+pub(super) trait StoredRows {
     /// The first two columns of each row, as texts.
     fn rows(&self, sql: &str) -> Vec<(String, String)>;
 
@@ -26,15 +26,15 @@ pub(super) trait Stored {
     }
 }
 
-pub(super) struct File(Connection);
+pub(super) struct SqliteFile(Connection);
 
-impl File {
+impl SqliteFile {
     pub(super) fn open(path: &Path) -> Self {
         Self(Connection::open(path).unwrap())
     }
 }
 
-impl Stored for File {
+impl StoredRows for SqliteFile {
     fn rows(&self, sql: &str) -> Vec<(String, String)> {
         let mut statement = self.0.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
@@ -49,7 +49,7 @@ impl Stored for File {
     }
 }
 
-impl Stored for PostgresDatabase<'_> {
+impl StoredRows for PostgresDatabase<'_> {
     fn rows(&self, sql: &str) -> Vec<(String, String)> {
         self.query_pairs(sql)
     }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 /// Something that a client asked for and was answered. Times are any that grow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Event {
-    pub(super) begun: u64,
+    pub(super) started: u64,
     pub(super) ended: u64,
     pub(super) outcome: Outcome,
 }
@@ -14,11 +14,11 @@ pub(super) struct Event {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Outcome {
     Read { votes: i64 },
-    Vote { voter: usize, dir: i64, told: Told },
+    Vote { voter: usize, dir: i64, response: VoteResponse },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum VoteResponse {
     Added,
     Changed,
     Withdrawn,
@@ -30,7 +30,7 @@ pub(super) enum Told {
 type Votes = Vec<i64>;
 
 pub(super) fn is_linearizable(voters: usize, history: &[Event]) -> bool {
-    let mut been = HashSet::new();
+    let mut visited = HashSet::new();
     let mut open = vec![(vec![false; history.len()], vec![0; voters])];
     while let Some((placed, votes)) = open.pop() {
         if placed.iter().all(|is_placed| *is_placed) {
@@ -40,7 +40,7 @@ pub(super) fn is_linearizable(voters: usize, history: &[Event]) -> bool {
             let Some(after) = apply(&votes, history[next].outcome) else { continue };
             let mut placed = placed.clone();
             placed[next] = true;
-            if been.insert((placed.clone(), after.clone())) {
+            if visited.insert((placed.clone(), after.clone())) {
                 open.push((placed, after));
             }
         }
@@ -54,25 +54,25 @@ fn candidates<'a>(history: &'a [Event], placed: &'a [bool]) -> impl Iterator<Ite
     let is_left = |place: &usize| !placed[*place];
     let first_end = (0..history.len()).filter(is_left).map(|place| history[place].ended).min();
     (0..history.len())
-        .filter(move |place| is_left(place) && Some(history[*place].begun) < first_end)
+        .filter(move |place| is_left(place) && Some(history[*place].started) < first_end)
 }
 
 /// The votes after it, if the answer is the one that these votes call for.
 fn apply(cast: &Votes, outcome: Outcome) -> Option<Votes> {
-    let (voter, dir, told) = match outcome {
+    let (voter, dir, response) = match outcome {
         Outcome::Read { votes } => {
             return (cast.iter().sum::<i64>() == votes).then(|| cast.clone());
         }
-        Outcome::Vote { voter, dir, told } => (voter, dir, told),
+        Outcome::Vote { voter, dir, response } => (voter, dir, response),
     };
     let expected = match (cast[voter], dir) {
-        (0, 0) => Told::NotCast,
-        (before, dir) if before == dir => Told::AlreadyCast,
-        (_, 0) => Told::Withdrawn,
-        (0, _) => Told::Added,
-        _ => Told::Changed,
+        (0, 0) => VoteResponse::NotCast,
+        (before, dir) if before == dir => VoteResponse::AlreadyCast,
+        (_, 0) => VoteResponse::Withdrawn,
+        (0, _) => VoteResponse::Added,
+        _ => VoteResponse::Changed,
     };
-    if expected != told {
+    if expected != response {
         return None;
     }
     let mut after = cast.clone();
@@ -80,17 +80,17 @@ fn apply(cast: &Votes, outcome: Outcome) -> Option<Votes> {
     Some(after)
 }
 
-fn read(begun: u64, ended: u64, votes: i64) -> Event {
-    Event { begun, ended, outcome: Outcome::Read { votes } }
+fn read(started: u64, ended: u64, votes: i64) -> Event {
+    Event { started, ended, outcome: Outcome::Read { votes } }
 }
 
-fn vote(begun: u64, ended: u64, voter: usize, dir: i64, told: Told) -> Event {
-    Event { begun, ended, outcome: Outcome::Vote { voter, dir, told } }
+fn vote(started: u64, ended: u64, voter: usize, dir: i64, response: VoteResponse) -> Event {
+    Event { started, ended, outcome: Outcome::Vote { voter, dir, response } }
 }
 
 #[test]
 fn linearizable_history_is_accepted() {
-    use Told::{Added, AlreadyCast, Changed, NotCast, Withdrawn};
+    use VoteResponse::{Added, AlreadyCast, Changed, NotCast, Withdrawn};
     for history in [
         vec![],
         vec![read(0, 1, 0), vote(2, 3, 0, 1, Added), read(4, 5, 1)],
@@ -106,7 +106,7 @@ fn linearizable_history_is_accepted() {
 
 #[test]
 fn non_linearizable_history_is_rejected() {
-    use Told::{Added, AlreadyCast, Changed, Withdrawn};
+    use VoteResponse::{Added, AlreadyCast, Changed, Withdrawn};
     for history in [
         // A read of the past.
         vec![vote(0, 1, 0, 1, Added), read(2, 3, 0)],

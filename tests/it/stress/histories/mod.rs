@@ -49,7 +49,7 @@ async fn run(engine: Engine, mut budget: Budget) {
         let time = Arc::new(AtomicU64::new(0));
         let clients = (0..CLIENTS).map(|number| {
             let voter = number / 2;
-            tokio::spawn(act(Client {
+            tokio::spawn(run_client(Client {
                 app: Arc::clone(if number % 2 == 0 { &app } else { &replica }),
                 voter,
                 token: voters[voter].clone(),
@@ -83,20 +83,20 @@ struct Client {
 }
 
 /// What the client was told about which post.
-async fn act(mut client: Client) -> Vec<(i64, Event)> {
+async fn run_client(mut client: Client) -> Vec<(i64, Event)> {
     let app = Arc::clone(&client.app);
     let caller = app.with_token(&client.token);
     let now = || client.time.fetch_add(1, Ordering::SeqCst);
-    let mut told = Vec::new();
+    let mut recorded = Vec::new();
     for _ in 0..CALLS {
         let post = *client.rng.pick(&client.posts);
         let choice = client.rng.below(10);
-        let begun = now();
+        let started = now();
         if choice == 0 {
             let list = caller.get("/posts?limit=3").await.expect(200);
             let ended = now();
             for (post, votes) in listed(&list) {
-                told.push((post, Event { begun, ended, outcome: Outcome::Read { votes } }));
+                recorded.push((post, Event { started, ended, outcome: Outcome::Read { votes } }));
             }
             continue;
         }
@@ -105,11 +105,11 @@ async fn act(mut client: Client) -> Vec<(i64, Event)> {
         } else {
             let dir = *client.rng.pick(&[-1, 0, 1]);
             let answer = caller.vote(post, dir).await;
-            Outcome::Vote { voter: client.voter, dir, told: told_of_vote(&answer) }
+            Outcome::Vote { voter: client.voter, dir, response: vote_response(&answer) }
         };
-        told.push((post, Event { begun, ended: now(), outcome }));
+        recorded.push((post, Event { started, ended: now(), outcome }));
     }
-    told
+    recorded
 }
 
 fn listed(list: &Answer) -> Vec<(i64, i64)> {
@@ -120,8 +120,8 @@ fn listed(list: &Answer) -> Vec<(i64, i64)> {
         .collect()
 }
 
-fn told_of_vote(answer: &Answer) -> checker::Told {
-    use checker::Told::{Added, AlreadyCast, Changed, NotCast, Withdrawn};
+fn vote_response(answer: &Answer) -> checker::VoteResponse {
+    use checker::VoteResponse::{Added, AlreadyCast, Changed, NotCast, Withdrawn};
     let body = answer.json();
     match (answer.status.as_u16(), body["message"].as_str(), body["detail"].as_str()) {
         (201, Some("successfully added vote"), _) => Added,

@@ -11,10 +11,10 @@ use super::open_files::raise_bound;
 use crate::support::{Service, Wire};
 
 /// More than the kernel lets wait by itself, and less than may be connected.
-const CROWD: usize = 1000;
+const CLIENTS: usize = 1000;
 
 /// On a machine that is busy. Who was dropped asks again after a second, and then after two.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn signal(service: &Service, signal: &str) {
     let process = service.process_id().to_string();
@@ -22,7 +22,7 @@ fn signal(service: &Service, signal: &str) {
 }
 
 /// Asks to be connected, and does not wait for it.
-fn ask(address: SocketAddr) -> TcpStream {
+fn start_connecting(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_nonblocking(true).unwrap();
     // That it is under way is told as an error.
@@ -30,14 +30,14 @@ fn ask(address: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-fn wait_until_all_are_let_in(crowd: &[TcpStream]) {
-    let began = Instant::now();
+fn wait_until_all_are_connected(clients: &[TcpStream]) {
+    let start = Instant::now();
     loop {
-        let waiting = crowd.iter().filter(|stream| stream.peer_addr().is_err()).count();
+        let waiting = clients.iter().filter(|stream| stream.peer_addr().is_err()).count();
         if waiting == 0 {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "{waiting} of {CROWD} are not let in");
+        assert!(start.elapsed() < TIMEOUT, "{waiting} of {CLIENTS} are not let in");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -48,13 +48,13 @@ fn connections_to_a_stopped_service_are_accepted_and_answered_later() {
     let service = Service::start(&[]);
     signal(&service, "-STOP");
     let address = service.address().parse().unwrap();
-    let crowd: Vec<TcpStream> = (0..CROWD).map(|_| ask(address)).collect();
-    wait_until_all_are_let_in(&crowd);
-    for mut stream in &crowd {
+    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| start_connecting(address)).collect();
+    wait_until_all_are_connected(&clients);
+    for mut stream in &clients {
         stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     }
     signal(&service, "-CONT");
-    for stream in crowd {
+    for stream in clients {
         stream.set_nonblocking(false).unwrap();
         assert_eq!(Wire::over(stream).unwrap().answer().status, 200);
     }

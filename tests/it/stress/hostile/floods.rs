@@ -7,8 +7,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
 use super::MIB;
-use super::process_watch::Watch;
-use super::well_behaved::{Beside, Resident, login_request};
+use super::process_watch::ProcessWatch;
+use super::well_behaved::{Progress, WellBehavedClient, login_request};
 use crate::stress::budget::Budget;
 use crate::support::frames::{
     END_HEADERS, END_STREAM, Kind, NEWEST_INDEXED_FIELD, PREFACE, field, frame, indexed_field,
@@ -17,13 +17,13 @@ use crate::support::frames::{
 use crate::support::{PASSWORD, Service};
 
 /// What a connection may take: its streams, and what waits to be sent.
-const EACH: u64 = 2 * MIB;
+const MEMORY_PER_CONNECTION: u64 = 2 * MIB;
 
 /// Bytes that are sent on a connection before the others get their turn.
-const TURN: usize = 128 * 1024;
+const BYTES_PER_TURN: usize = 128 * 1024;
 
 /// Bytes that are made at once.
-const PIECE: usize = 16 * 1024;
+const BYTES_PER_WRITE: usize = 16 * 1024;
 
 struct Flood {
     name: &'static str,
@@ -35,7 +35,7 @@ struct Flood {
 }
 
 impl Flood {
-    fn borne(name: &'static str, frames: impl Fn(u32) -> Vec<u8> + 'static) -> Self {
+    fn tolerated(name: &'static str, frames: impl Fn(u32) -> Vec<u8> + 'static) -> Self {
         Self { name, must_end: false, opening: Vec::new(), frames: Box::new(frames) }
     }
 
@@ -52,22 +52,22 @@ fn resets(token: &str) -> Vec<Flood> {
     let cancel = |stream| frame(Kind::Reset, 0, stream, &[0, 0, 0, 8]);
     let mut list = request_fields("GET", "/posts?limit=1000");
     list.extend(field("authorization", &format!("Bearer {token}")));
-    let request = login_request("resident", PASSWORD);
+    let request = login_request("client", PASSWORD);
     let form = request.split_once("\r\n\r\n").unwrap().1.as_bytes().to_vec();
     let mut login = request_fields("POST", "/login");
     login.extend(field("content-type", "application/x-www-form-urlencoded"));
     vec![
-        Flood::borne("lists that are reset", move |time| {
+        Flood::tolerated("lists that are reset", move |time| {
             let stream = 2 * time + 1;
             let asked = frame(Kind::Headers, END_STREAM | END_HEADERS, stream, &list);
             [asked, cancel(stream)].concat()
         }),
-        Flood::borne("logins that are reset", move |time| {
+        Flood::tolerated("logins that are reset", move |time| {
             let stream = 2 * time + 1;
             let asked = frame(Kind::Headers, END_HEADERS, stream, &login);
             [asked, frame(Kind::Data, END_STREAM, stream, &form), cancel(stream)].concat()
         }),
-        Flood::borne("streams that are never finished", |time| {
+        Flood::tolerated("streams that are never finished", |time| {
             frame(Kind::Headers, END_HEADERS, 2 * time + 1, &request_fields("POST", "/users"))
         }),
     ]
@@ -90,24 +90,26 @@ fn endless() -> Vec<Flood> {
 
 fn chatter() -> Vec<Flood> {
     vec![
-        Flood::borne("settings", |time| {
+        Flood::tolerated("settings", |time| {
             // Another table of fields each time.
             let size = (time % 4096).to_be_bytes();
             frame(Kind::Settings, 0, 0, &[&[0, 1], &size[..]].concat())
         }),
-        Flood::borne("pings", |_| frame(Kind::Ping, 0, 0, &[1; 8])),
-        Flood::borne("priorities", |time| frame(Kind::Priority, 0, 2 * time + 1, &[0, 0, 0, 0, 1])),
-        Flood::borne("windows", |_| frame(Kind::WindowUpdate, 0, 0, &[0, 0, 0, 1])),
-        Flood::borne("frames that nobody knows", |_| frame(Kind::Unknown, 0, 0, &[1; 100])),
+        Flood::tolerated("pings", |_| frame(Kind::Ping, 0, 0, &[1; 8])),
+        Flood::tolerated("priorities", |time| {
+            frame(Kind::Priority, 0, 2 * time + 1, &[0, 0, 0, 0, 1])
+        }),
+        Flood::tolerated("windows", |_| frame(Kind::WindowUpdate, 0, 0, &[0, 0, 0, 1])),
+        Flood::tolerated("frames that nobody knows", |_| frame(Kind::Unknown, 0, 0, &[1; 100])),
     ]
 }
 
 /// Heads that are small on the way and large when they are read.
 fn bombs() -> Vec<Flood> {
-    let remembered = indexed_field("a", &"b".repeat(4000));
+    let indexed = indexed_field("a", &"b".repeat(4000));
     let bomb = move |time: u32| {
         let mut fields = request_fields("GET", "/livez");
-        fields.extend(&remembered);
+        fields.extend(&indexed);
         fields.extend([NEWEST_INDEXED_FIELD; 8000]);
         frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * time + 1, &fields)
     };
@@ -117,7 +119,10 @@ fn bombs() -> Vec<Flood> {
         fields.extend(request_fields("GET", "/livez"));
         frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * time + 1, &fields)
     };
-    vec![Flood::borne("heads of 32 MB in 12 kB", bomb), Flood::borne("tables that change", sizes)]
+    vec![
+        Flood::tolerated("heads of 32 MB in 12 kB", bomb),
+        Flood::tolerated("tables that change", sizes),
+    ]
 }
 
 /// Answers for which the client has no room, though it goes on talking.
@@ -128,7 +133,7 @@ fn unread() -> Flood {
         opening.extend(frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * stream + 1, &fields));
     }
     let talk = |_| frame(Kind::Ping, 0, 0, &[1; 8]);
-    Flood { opening, ..Flood::borne("answers without room", talk) }
+    Flood { opening, ..Flood::tolerated("answers without room", talk) }
 }
 
 /// A connection on which a flood goes on.
@@ -153,11 +158,11 @@ impl<'a> Source<'a> {
     }
 
     /// Sends as much as there is a turn for and the service takes.
-    fn go_on(&mut self) {
+    fn pour(&mut self) {
         let mut sent = 0;
-        while sent < TURN && !self.ended {
+        while sent < BYTES_PER_TURN && !self.ended {
             if self.reads {
-                self.take_in();
+                self.read_available();
             }
             if self.piece.1 == self.piece.0.len() {
                 self.refill();
@@ -175,15 +180,15 @@ impl<'a> Source<'a> {
 
     fn refill(&mut self) {
         let mut frames = Vec::new();
-        while frames.len() < PIECE {
+        while frames.len() < BYTES_PER_WRITE {
             frames.extend((self.flood.frames)(self.times));
             self.times += 1;
         }
         self.piece = (frames, 0);
     }
 
-    fn take_in(&mut self) {
-        let mut piece = [0; PIECE];
+    fn read_available(&mut self) {
+        let mut piece = [0; BYTES_PER_WRITE];
         while let Ok(length) = self.stream.read(&mut piece) {
             if length == 0 {
                 self.ended = true;
@@ -199,13 +204,13 @@ fn pour(
     flood: &Flood,
     sources: usize,
     turns: usize,
-    beside: &Beside,
+    progress: &Progress,
 ) -> (usize, u64) {
     let mut sources: Vec<Source> =
         (0..sources).map(|number| Source::open(address, flood, number % 2 == 0)).collect();
     for _ in 0..turns {
-        sources.iter_mut().for_each(Source::go_on);
-        beside.wait_for(2);
+        sources.iter_mut().for_each(Source::pour);
+        progress.wait_for_responses(2);
     }
     let ended = sources.iter().filter(|source| source.ended).count();
     (ended, sources.iter().map(|source| u64::from(source.times)).sum())
@@ -215,24 +220,24 @@ fn pour(
 fn http_2_floods_do_not_hold_up_others() {
     let mut budget = Budget::new("HTTP/2 floods", 1);
     let service = Service::start(&[]);
-    let mut resident = Resident::settle(&service, "resident");
+    let mut client = WellBehavedClient::sign_up(&service, "client");
     let (count, turns) = (budget.size(4, 32), budget.size(5, 100));
-    let mut floods = resets(&resident.token);
+    let mut floods = resets(&client.token);
     floods.extend([endless(), chatter(), bombs(), vec![unread()]].into_iter().flatten());
-    let watch = Watch::begin(&service);
-    let most = 64 * MIB + EACH * u64::try_from(count).unwrap();
+    let watch = ProcessWatch::start(&service);
+    let limit = 64 * MIB + MEMORY_PER_CONNECTION * u64::try_from(count).unwrap();
     while budget.next_round().is_some() {
         for flood in &floods {
             let context = format!("{}, {}", budget.name_round(), flood.name);
-            let (ended, times) =
-                resident.live_beside(|beside| pour(service.address(), flood, count, turns, beside));
+            let (ended, times) = client
+                .run_during(|progress| pour(service.address(), flood, count, turns, progress));
             budget
                 .report(flood.name, format!("{times} times on {count} connections, {ended} ended"));
             assert!(ended == count || !flood.must_end, "{context}: only {ended} were ended");
-            watch.wait_until_all_are_gone();
-            watch.assert_growth_below(most, &context);
+            watch.wait_until_connections_are_closed();
+            watch.assert_growth_below(limit, &context);
         }
     }
-    budget.report("answers to others meanwhile", resident.describe());
+    budget.report("answers to others meanwhile", client.describe());
     budget.report("MiB", watch.describe());
 }

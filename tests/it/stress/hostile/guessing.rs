@@ -5,13 +5,13 @@
 use std::time::{Duration, Instant};
 
 use super::MIB;
-use super::process_watch::Watch;
-use super::well_behaved::{Resident, describe};
+use super::process_watch::ProcessWatch;
+use super::well_behaved::{WellBehavedClient, describe};
 use crate::stress::budget::Budget;
 use crate::support::{PASSWORD, Service, Wire};
 
 /// At the real cost, with limits, behind a proxy that says who asks.
-const GUARDED: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("ARGON2_MEMORY_KIB", "65536"),
     ("ARGON2_ITERATIONS", "3"),
     ("ARGON2_PARALLELISM", "4"),
@@ -24,14 +24,14 @@ const GUARDED: [(&str, &str); 7] = [
 ];
 
 /// Wrong passwords in a row after which an account is guarded, and what each address may then try.
-const IN_A_ROW: usize = 100;
-const OF_EACH: usize = 5;
+const LOCKOUT_THRESHOLD: usize = 100;
+const LOCKED_ATTEMPTS_PER_IP: usize = 5;
 
 /// For the account, from everywhere.
-const OF_ALL: usize = 150;
+const ACCOUNT_LIMIT: usize = 150;
 
 /// Tries of one address, whatever the account.
-const OF_ONE: usize = 20;
+const IP_LIMIT: usize = 20;
 
 #[derive(Default)]
 struct Times {
@@ -54,7 +54,7 @@ impl Times {
 
 fn log_in(wire: &mut Wire, client: &str, password: &str) -> (u16, Duration) {
     let password = password.replace(' ', "+");
-    let form = format!("username=resident@example.com&password={password}");
+    let form = format!("username=client@example.com&password={password}");
     let request = format!(
         "POST /login HTTP/1.1\r\nhost: a\r\nx-forwarded-for: {client}\r\ncontent-length: {}\r\n\
          content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
@@ -66,7 +66,7 @@ fn log_in(wire: &mut Wire, client: &str, password: &str) -> (u16, Duration) {
 }
 
 /// One of 65,536 of IPv4.
-fn address(number: usize) -> String {
+fn client_ip(number: usize) -> String {
     let [.., high, low] = u32::try_from(number).unwrap().to_be_bytes();
     format!("100.64.{high}.{low}")
 }
@@ -75,49 +75,53 @@ fn address(number: usize) -> String {
 fn guessing_is_limited_and_the_owner_can_log_in() {
     let mut budget = Budget::new("guessing", 1);
     let mut times = Times::default();
-    let (mut tried, mut round) = (0, 0);
+    let (mut verified_in_total, mut round) = (0, 0);
     while budget.next_round().is_some() {
         round += 1;
-        let service = Service::start(&GUARDED);
-        let mut resident = Resident::settle(&service, "resident");
-        let watch = Watch::begin(&service);
+        let service = Service::start(&SETTINGS);
+        let mut client = WellBehavedClient::sign_up(&service, "client");
+        let watch = ProcessWatch::start(&service);
         let before = times.wrong.len();
-        resident.live_beside(|beside| {
+        client.run_during(|progress| {
             let mut wire = service.connect();
-            for number in 0..OF_ONE + 200 {
-                assert_eq!(times.guess(&mut wire, "198.51.100.1"), number < OF_ONE, "{number}");
+            for number in 0..IP_LIMIT + 200 {
+                assert_eq!(times.guess(&mut wire, "198.51.100.1"), number < IP_LIMIT, "{number}");
             }
             // From many, each once, until the account is guarded; then one of them goes on.
-            for number in 0..IN_A_ROW - OF_ONE {
-                assert!(times.guess(&mut wire, &address(number)), "{number}");
+            for number in 0..LOCKOUT_THRESHOLD - IP_LIMIT {
+                assert!(times.guess(&mut wire, &client_ip(number)), "{number}");
             }
-            for number in 1..OF_EACH + 5 {
-                assert_eq!(times.guess(&mut wire, &address(0)), number < OF_EACH, "{number}");
+            for number in 1..LOCKED_ATTEMPTS_PER_IP + 5 {
+                assert_eq!(
+                    times.guess(&mut wire, &client_ip(0)),
+                    number < LOCKED_ATTEMPTS_PER_IP,
+                    "{number}"
+                );
             }
             assert_eq!(log_in(&mut wire, "203.0.113.1", PASSWORD).0, 200, "the owner, elsewhere");
             let thousands = budget.size(2000, 60_000);
-            let looked_at =
-                (0..thousands).filter(|number| times.guess(&mut wire, &address(1000 + number)));
-            looked_at.count();
-            beside.wait_for(50);
+            let verified =
+                (0..thousands).filter(|number| times.guess(&mut wire, &client_ip(1000 + number)));
+            verified.count();
+            progress.wait_for_responses(50);
         });
-        let looked_at = times.wrong.len() - before;
+        let verified = times.wrong.len() - before;
         // One comes back each 24 seconds.
-        assert!((OF_ALL..OF_ALL + 20).contains(&looked_at), "{looked_at}");
-        tried += looked_at;
+        assert!((ACCOUNT_LIMIT..ACCOUNT_LIMIT + 20).contains(&verified), "{verified}");
+        verified_in_total += verified;
         for known in ["127.0.0.1", "203.0.113.1"] {
             let (status, _) = log_in(&mut service.connect(), known, PASSWORD);
             assert_eq!(status, 200, "{known}, {}", budget.name_round());
         }
         let hash = 64 * MIB;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let most = hash * u64::try_from(cores).unwrap() + 64 * MIB;
-        watch.assert_growth_below(most, &budget.name_round());
-        budget.report("answers to others meanwhile", resident.describe());
+        let limit = hash * u64::try_from(cores).unwrap() + 64 * MIB;
+        watch.assert_growth_below(limit, &budget.name_round());
+        budget.report("answers to others meanwhile", client.describe());
         budget.report("MiB", watch.describe());
     }
     budget.report("accounts attacked", round);
-    budget.report("passwords looked at", tried);
+    budget.report("passwords looked at", verified_in_total);
     budget.report("wrong ones", describe(&times.wrong));
     budget.report("refused without a hash", describe(&times.refused));
 }

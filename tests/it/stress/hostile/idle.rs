@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 
 use super::MIB;
 use super::open_files::raise_bound;
-use super::process_watch::Watch;
-use super::well_behaved::Resident;
+use super::process_watch::ProcessWatch;
+use super::well_behaved::WellBehavedClient;
 use crate::stress::budget::Budget;
 use crate::support::Service;
 
 const CONNECTIONS: [usize; 2] = [2000, 10_000];
 
 /// Files that this process and the service need beside them, other tests included.
-const OTHERS: usize = 4000;
+const RESERVED_FILES: usize = 4000;
 
 /// Twice what a connection takes.
-const EACH: u64 = 50;
+const KIB_PER_CONNECTION: u64 = 50;
 
 /// On a machine that is busy; each is closed for idling after a quarter of a minute, and made anew.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Makes it, asks for something, and leaves the answer.
-fn idle(address: &str) -> TcpStream {
+fn open_idle(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     stream.set_nonblocking(true).unwrap();
@@ -46,31 +46,35 @@ fn is_open(mut stream: &TcpStream) -> bool {
 
 #[test]
 fn idle_connections_do_not_hold_up_others() {
-    let mut budget = Budget::new("idle connections", 1);
+    let mut budget = Budget::new("open_idle connections", 1);
     let wanted = budget.size(CONNECTIONS[0], CONNECTIONS[1]);
-    let possible = raise_bound().saturating_sub(OTHERS).min(wanted);
-    let most = 64 * MIB + EACH * u64::try_from(possible).unwrap();
+    let possible = raise_bound().saturating_sub(RESERVED_FILES).min(wanted);
+    let limit = 64 * MIB + KIB_PER_CONNECTION * u64::try_from(possible).unwrap();
     let service = Service::start(&[]);
-    let mut resident = Resident::settle(&service, "resident");
-    let watch = Watch::begin(&service);
+    let mut client = WellBehavedClient::sign_up(&service, "client");
+    let watch = ProcessWatch::start(&service);
     while budget.next_round().is_some() {
-        resident.live_beside(|beside| {
+        client.run_during(|progress| {
             let mut connections: Vec<TcpStream> = Vec::new();
             let began = Instant::now();
             // The resident's own is one more.
             while watch.connections() <= possible {
                 connections.retain(is_open);
                 let missing = possible - connections.len();
-                connections.extend((0..missing).map(|_| idle(service.address())));
-                assert!(began.elapsed() < PATIENCE, "only {} are held", watch.connections());
+                connections.extend((0..missing).map(|_| open_idle(service.address())));
+                assert!(
+                    began.elapsed() < TIMEOUT,
+                    "only {} are held_connections",
+                    watch.connections()
+                );
             }
-            beside.wait_for(100);
+            progress.wait_for_responses(100);
         });
-        watch.wait_until_all_are_gone();
-        watch.assert_growth_below(most, &budget.name_round());
+        watch.wait_until_connections_are_closed();
+        watch.assert_growth_below(limit, &budget.name_round());
     }
     budget.report("at once", possible);
     budget.report("MiB", watch.describe());
-    budget.report("answers to others meanwhile", resident.describe());
+    budget.report("answers to others meanwhile", client.describe());
     assert_eq!(possible, wanted, "the bound on open files allows no more");
 }

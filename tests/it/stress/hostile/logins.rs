@@ -13,20 +13,20 @@ use tokio::net::TcpStream;
 
 use super::MIB;
 use super::open_files::raise_bound;
-use super::process_watch::Watch;
-use super::well_behaved::{Resident, describe, login_request};
+use super::process_watch::ProcessWatch;
+use super::well_behaved::{WellBehavedClient, describe, login_request};
 use crate::stress::budget::Budget;
 use crate::support::{PASSWORD, Service};
 
 /// As in RFC 9106, and as the service has it unless it is told otherwise.
-const REAL: [(&str, &str); 3] =
+const DEFAULT_COST: [(&str, &str); 3] =
     [("ARGON2_MEMORY_KIB", "65536"), ("ARGON2_ITERATIONS", "3"), ("ARGON2_PARALLELISM", "4")];
 
 /// What a hash takes.
-const HASH: u64 = 64 * MIB;
+const HASH_MEMORY: u64 = 64 * MIB;
 
 /// Twice what a connection takes, its request included.
-const EACH: u64 = 64;
+const KIB_PER_CONNECTION: u64 = 64;
 
 /// The time for a head, less what the clocks of two processes may differ by.
 const HEAD_TIME: Duration = Duration::from_secs(14);
@@ -42,12 +42,12 @@ struct Outstanding {
 }
 
 impl Outstanding {
-    fn begin(&self) {
+    fn start(&self) {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
     }
 
-    fn end(&self) {
+    fn finish(&self) {
         self.now.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -57,7 +57,7 @@ impl Outstanding {
 struct Times {
     accepted: Vec<Duration>,
     denied: Vec<Duration>,
-    told_later: Vec<Duration>,
+    rejected: Vec<Duration>,
     cut_off: Vec<Duration>,
 }
 
@@ -71,12 +71,10 @@ struct Login {
 
 impl Login {
     /// The right password, a wrong one and an unknown address in turn.
-    async fn begin(address: SocketAddr, number: usize) -> Self {
-        let (name, password, status) = [
-            ("resident", PASSWORD, 200),
-            ("resident", "a wrong one", 403),
-            ("nobody", PASSWORD, 403),
-        ][number % 3];
+    async fn start(address: SocketAddr, number: usize) -> Self {
+        let (name, password, status) =
+            [("client", PASSWORD, 200), ("client", "a wrong one", 403), ("nobody", PASSWORD, 403)]
+                [number % 3];
         let request = login_request(name, password);
         let form = request.find("\r\n\r\n").unwrap() + 4;
         let connecting = Instant::now();
@@ -86,14 +84,14 @@ impl Login {
     }
 
     /// What it was answered, and after how long.
-    async fn end(self, outstanding: Arc<Outstanding>) -> (u16, Duration) {
-        outstanding.begin();
+    async fn finish(self, outstanding: Arc<Outstanding>) -> (u16, Duration) {
+        outstanding.start();
         let began = Instant::now();
         // If it is cut off already, there is nothing to read either.
         let _ = self.stream.try_write(self.form.as_bytes());
         let answer = read_to_end(&self.stream).await;
         let time = began.elapsed();
-        outstanding.end();
+        outstanding.finish();
         let status = answer.get(9..12).unwrap_or_default().parse().unwrap_or(CUT_OFF);
         match status {
             503 => assert!(answer.contains("\r\nretry-after: "), "{answer}"),
@@ -124,27 +122,29 @@ async fn read_to_end(stream: &TcpStream) -> String {
 }
 
 /// All of them connect first, and then send their forms at the same moment.
-async fn log_in_at_once(
+async fn log_in_concurrently(
     address: SocketAddr,
     clients: usize,
     times: &mut Times,
     outstanding: &Arc<Outstanding>,
 ) {
     let begun: Vec<_> =
-        (0..clients).map(|number| tokio::spawn(Login::begin(address, number))).collect();
+        (0..clients).map(|number| tokio::spawn(Login::start(address, number))).collect();
     let mut logins = Vec::new();
     for login in begun {
         logins.push(login.await.unwrap());
     }
-    let ends: Vec<_> =
-        logins.into_iter().map(|login| tokio::spawn(login.end(Arc::clone(outstanding)))).collect();
-    for end in ends {
-        let (status, time) = end.await.unwrap();
+    let ends: Vec<_> = logins
+        .into_iter()
+        .map(|login| tokio::spawn(login.finish(Arc::clone(outstanding))))
+        .collect();
+    for finish in ends {
+        let (status, time) = finish.await.unwrap();
         match status {
             200 => times.accepted.push(time),
             403 => times.denied.push(time),
             CUT_OFF => times.cut_off.push(time),
-            _ => times.told_later.push(time),
+            _ => times.rejected.push(time),
         }
     }
 }
@@ -154,35 +154,36 @@ fn concurrent_logins_stay_within_the_hashing_capacity() {
     let mut budget = Budget::new("logins", 1);
     raise_bound();
     let clients = budget.size(1000, 10_000);
-    let service = Service::start(&REAL);
-    let mut resident = Resident::settle(&service, "resident");
+    let service = Service::start(&DEFAULT_COST);
+    let mut client = WellBehavedClient::sign_up(&service, "client");
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut times, outstanding) = (Times::default(), Arc::default());
     let address = service.address().parse().unwrap();
-    let watch = Watch::begin(&service);
+    let watch = ProcessWatch::start(&service);
     // The base may hold a hash's memory already: the bound is one for all.
-    let most =
-        HASH * u64::try_from(threads).unwrap() + 64 * MIB + EACH * u64::try_from(clients).unwrap();
+    let most = HASH_MEMORY * u64::try_from(threads).unwrap()
+        + 64 * MIB
+        + KIB_PER_CONNECTION * u64::try_from(clients).unwrap();
     while budget.next_round().is_some() {
         let round = budget.name_round();
-        let already = times.told_later.len();
-        resident.live_beside(|_| {
-            runtime.block_on(log_in_at_once(address, clients, &mut times, &outstanding));
+        let already = times.rejected.len();
+        client.run_during(|_| {
+            runtime.block_on(log_in_concurrently(address, clients, &mut times, &outstanding));
         });
         assert!(!times.accepted.is_empty() && !times.denied.is_empty(), "{round}");
-        assert!(times.told_later.len() > already, "{round}: all were computed");
-        watch.wait_until_all_are_gone();
+        assert!(times.rejected.len() > already, "{round}: all were computed");
+        watch.wait_until_connections_are_closed();
         watch.assert_growth_below(most, &round);
         // Who comes again is let in.
-        service.connect().exchange(login_request("resident", PASSWORD)).expect(200);
+        service.connect().exchange(login_request("client", PASSWORD)).expect(200);
     }
     budget.report("at once", outstanding.most.load(Ordering::SeqCst));
     budget.report("accepted", describe(&times.accepted));
     budget.report("denied", describe(&times.denied));
-    budget.report("told to come again", describe(&times.told_later));
+    budget.report("told to come again", describe(&times.rejected));
     budget.report("cut off", describe(&times.cut_off));
-    budget.report("answers to others meanwhile", resident.describe());
+    budget.report("answers to others meanwhile", client.describe());
     budget.report("MiB", watch.describe());
     budget.report("threads that hash", threads);
 }

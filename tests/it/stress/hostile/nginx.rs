@@ -13,26 +13,26 @@ use tempfile::TempDir;
 use crate::support::Service;
 
 /// How long it may take to answer on a machine that is busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How nginx passes a body on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(super) enum Buffering {
     /// Read as a whole, and given a length of its own.
-    Whole,
+    Buffered,
     /// As it comes, and with header fields that nginx would leave out.
-    AsItComes,
+    Streamed,
 }
 
 /// A request that was passed on: its id, its method, its target.
-pub(super) type Passed = (String, String, String);
+pub(super) type ForwardedRequest = (String, String, String);
 
-pub(super) struct Front {
+pub(super) struct Nginx {
     child: Child,
     folder: TempDir,
 }
 
-impl Front {
+impl Nginx {
     pub(super) fn start(service: &Service) -> Self {
         let folder = TempDir::new().unwrap();
         let configuration = configure(service.address());
@@ -47,59 +47,62 @@ impl Front {
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx must be installed");
-        let mut front = Self { child, folder };
-        front.wait_until_open();
-        front
+        let mut nginx = Self { child, folder };
+        nginx.wait_until_open();
+        nginx
     }
 
     fn wait_until_open(&mut self) {
         for _ in 0..3000 {
-            if [Door::Whole, Door::AsItComes].iter().all(|door| self.knock(*door).is_ok()) {
+            if [Buffering::Buffered, Buffering::Streamed]
+                .iter()
+                .all(|buffering| self.connect(*buffering).is_ok())
+            {
                 return;
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "nginx ended: {}", self.complaints());
+            assert!(ended.is_none(), "nginx ended: {}", self.error_log());
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("nginx does not listen: {}", self.complaints());
+        panic!("nginx does not listen: {}", self.error_log());
     }
 
-    fn knock(&self, door: Door) -> std::io::Result<UnixStream> {
-        UnixStream::connect(self.folder.path().join(match door {
-            Door::Whole => "whole",
-            Door::AsItComes => "as_it_comes",
+    fn connect(&self, buffering: Buffering) -> std::io::Result<UnixStream> {
+        UnixStream::connect(self.folder.path().join(match buffering {
+            Buffering::Buffered => "whole",
+            Buffering::Streamed => "as_it_comes",
         }))
     }
 
     /// Everything that comes back to these bytes, of a client that sends no more.
-    pub(super) fn exchange(&self, door: Door, bytes: &[u8]) -> String {
-        let mut stream = self.knock(door).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    pub(super) fn exchange(&self, buffering: Buffering, bytes: &[u8]) -> String {
+        let mut stream = self.connect(buffering).unwrap();
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         // It may have been refused before all was sent.
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(Shutdown::Write);
-        let mut said = Vec::new();
-        if let Err(error) = stream.read_to_end(&mut said) {
+        let mut response = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut response) {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset, "nginx does not answer");
         }
-        String::from_utf8_lossy(&said).into_owned()
+        String::from_utf8_lossy(&response).into_owned()
     }
 
     /// What it has passed on until now, also where its client did not wait for the answer.
-    pub(super) fn passed(&self) -> Vec<Passed> {
+    pub(super) fn forwarded(&self) -> Vec<ForwardedRequest> {
         let log = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap();
         let fields = log.lines().map(|line| line.split('\t').collect::<Vec<_>>());
-        let passed = fields.filter(|fields| fields[3] != "-");
-        passed.map(|fields| (fields[0].into(), fields[1].into(), fields[2].into())).collect()
+        let forwarded = fields.filter(|fields| fields[3] != "-");
+        forwarded.map(|fields| (fields[0].into(), fields[1].into(), fields[2].into())).collect()
     }
 
-    fn complaints(&self) -> String {
+    fn error_log(&self) -> String {
         let path: PathBuf = self.folder.path().join("error.log");
         std::fs::read_to_string(path).unwrap_or_default()
     }
 }
 
-impl Drop for Front {
+impl Drop for Nginx {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -108,23 +111,23 @@ impl Drop for Front {
 
 /// One process in the foreground, all of whose files are in its folder.
 fn configure(service: &str) -> String {
-    let pass = "proxy_pass http://service; proxy_http_version 1.1; \
+    let proxy = "proxy_pass http://service; proxy_http_version 1.1; \
                 proxy_set_header Connection ''; proxy_ignore_client_abort on;";
     format!(
         "daemon off; master_process off; worker_processes 1; pid pid;
 events {{ worker_connections 128; }}
 http {{
-    log_format passed '$http_x_request_id\\t$request_method\\t$request_uri\\t$upstream_addr';
-    access_log access.log passed;
+    log_format forwarded '$http_x_request_id\\t$request_method\\t$request_uri\\t$upstream_addr';
+    access_log access.log forwarded;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     lingering_close off;
     upstream service {{ server {service}; keepalive 1; keepalive_requests 1000000; }}
-    server {{ listen unix:whole; location / {{ {pass} }} }}
+    server {{ listen unix:whole; location / {{ {proxy} }} }}
     server {{
         listen unix:as_it_comes;
         ignore_invalid_headers off; underscores_in_headers on; merge_slashes off;
-        location / {{ {pass} proxy_request_buffering off; }}
+        location / {{ {proxy} proxy_request_buffering off; }}
     }}
 }}
 "

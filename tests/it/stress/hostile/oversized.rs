@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::MIB;
-use super::process_watch::Watch;
-use super::well_behaved::{Resident, describe, login_request};
+use super::process_watch::ProcessWatch;
+use super::well_behaved::{WellBehavedClient, describe, login_request};
 use crate::stress::budget::Budget;
 use crate::support::{PASSWORD, Service};
 
 /// Whoever hashes takes a gibibyte, which cannot be overlooked.
-const HEAVY: [(&str, &str); 3] =
+const COSTLY_HASHES: [(&str, &str); 3] =
     [("ARGON2_MEMORY_KIB", "1048576"), ("ARGON2_ITERATIONS", "1"), ("ARGON2_PARALLELISM", "1")];
 
-const HASH: u64 = 1024 * MIB;
+const HASH_MEMORY: u64 = 1024 * MIB;
 
 const CLIENTS: [usize; 2] = [4, 24];
 
@@ -27,7 +27,7 @@ const CUT_OFF: u16 = 0;
 const TEN_MEGABYTES: usize = 10_000_000;
 
 /// Below the bound for bodies, 2 MiB.
-const BELOW: usize = 1_900_000;
+const BELOW_BODY_LIMIT: usize = 1_900_000;
 
 struct Case {
     name: &'static str,
@@ -103,7 +103,7 @@ fn heads(token: &str) -> Vec<Case> {
 
 fn passwords() -> Vec<Case> {
     let refused: &[u16] = &[413, CUT_OFF];
-    let in_form = |length| format!("username=resident@example.com&password={}", "x".repeat(length));
+    let in_form = |length| format!("username=client@example.com&password={}", "x".repeat(length));
     let in_json =
         |length| format!(r#"{{"email": "new@example.com", "password": "{}"}}"#, "x".repeat(length));
     let media = "application/x-www-form-urlencoded";
@@ -116,28 +116,33 @@ fn passwords() -> Vec<Case> {
             refused,
             chunked("/users", "application/json", &in_json(TEN_MEGABYTES)),
         ),
-        Case::new("1.9 MB in a form", &[403], form(&in_form(BELOW))),
-        Case::new("1.9 MB in JSON", &[422], json("/users", &in_json(BELOW))),
+        Case::new("1.9 MB in a form", &[403], form(&in_form(BELOW_BODY_LIMIT))),
+        Case::new("1.9 MB in JSON", &[422], json("/users", &in_json(BELOW_BODY_LIMIT))),
     ]
 }
 
 fn bodies() -> Vec<Case> {
     let refused: &[u16] = &[400, 422];
-    let fields = "a=b&".repeat(BELOW / 4);
-    let names: Vec<_> = (0..BELOW / 14).map(|number| format!(r#""{number:08}":0,"#)).collect();
+    let fields = "a=b&".repeat(BELOW_BODY_LIMIT / 4);
+    let names: Vec<_> =
+        (0..BELOW_BODY_LIMIT / 14).map(|number| format!(r#""{number:08}":0,"#)).collect();
     let names = names.concat();
     let part = "--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\n\r\n";
-    let parts = format!("{}--b--\r\n", part.repeat(BELOW / part.len()));
+    let parts = format!("{}--b--\r\n", part.repeat(BELOW_BODY_LIMIT / part.len()));
     vec![
-        Case::new("deep arrays", refused, json("/users", &"[".repeat(BELOW))),
-        Case::new("deep objects", refused, json("/users", &r#"{"a":"#.repeat(BELOW / 5))),
+        Case::new("deep arrays", refused, json("/users", &"[".repeat(BELOW_BODY_LIMIT))),
+        Case::new(
+            "deep objects",
+            refused,
+            json("/users", &r#"{"a":"#.repeat(BELOW_BODY_LIMIT / 5)),
+        ),
         Case::new(
             "a wide array",
             refused,
-            json("/users", &format!("[{}0]", "0,".repeat(BELOW / 2))),
+            json("/users", &format!("[{}0]", "0,".repeat(BELOW_BODY_LIMIT / 2))),
         ),
         Case::new("many names", refused, json("/users", &format!(r#"{{{names}"a":0}}"#))),
-        Case::new("a long number", refused, json("/users", &"9".repeat(BELOW))),
+        Case::new("a long number", refused, json("/users", &"9".repeat(BELOW_BODY_LIMIT))),
         Case::new("many fields of a form", refused, form(&fields)),
         Case::new(
             "many parts of a form",
@@ -148,7 +153,7 @@ fn bodies() -> Vec<Case> {
 }
 
 /// Each case on a connection of its own, beginning somewhere.
-fn go_through(service: &Service, cases: &[Case], first: usize) -> Vec<Duration> {
+fn send_cases(service: &Service, cases: &[Case], first: usize) -> Vec<Duration> {
     let mut times = Vec::new();
     for number in 0..cases.len() {
         let case = &cases[(first + number) % cases.len()];
@@ -164,13 +169,13 @@ fn go_through(service: &Service, cases: &[Case], first: usize) -> Vec<Duration> 
 }
 
 /// The account was made when hashes were cheap.
-fn settle(folder: &TempDir) -> (Service, Resident) {
+fn start_with_costly_hashes(folder: &TempDir) -> (Service, WellBehavedClient) {
     let mut cheap = Service::start_in(folder.path(), &[]);
-    let mut resident = Resident::settle(&cheap, "resident");
+    let mut client = WellBehavedClient::sign_up(&cheap, "client");
     cheap.kill();
-    let service = Service::start_in(folder.path(), &HEAVY);
-    resident.move_to(&service);
-    (service, resident)
+    let service = Service::start_in(folder.path(), &COSTLY_HASHES);
+    client.switch_to(&service);
+    (service, client)
 }
 
 #[test]
@@ -178,31 +183,31 @@ fn requests_over_the_limits_are_rejected_without_a_hash() {
     let mut budget = Budget::new("beyond the bounds", 1);
     let clients = budget.size(CLIENTS[0], CLIENTS[1]);
     let folder = TempDir::new().unwrap();
-    let (service, mut resident) = settle(&folder);
-    let mut cases = heads(&resident.token);
+    let (service, mut client) = start_with_costly_hashes(&folder);
+    let mut cases = heads(&client.token);
     cases.extend(passwords());
     cases.extend(bodies());
-    let watch = Watch::begin(&service);
+    let watch = ProcessWatch::start(&service);
     let mut times = Vec::new();
     while budget.next_round().is_some() {
         let (service, cases) = (&service, &cases);
-        resident.live_beside(|_| {
+        client.run_during(|_| {
             std::thread::scope(|scope| {
                 let running: Vec<_> = (0..clients)
-                    .map(|first| scope.spawn(move || go_through(service, cases, first)))
+                    .map(|first| scope.spawn(move || send_cases(service, cases, first)))
                     .collect();
                 times.extend(running.into_iter().flat_map(|client| client.join().unwrap()));
             });
         });
-        watch.wait_until_all_are_gone();
-        watch.assert_growth_below(HASH * 3 / 4, &budget.name_round());
+        watch.wait_until_connections_are_closed();
+        watch.assert_growth_below(HASH_MEMORY * 3 / 4, &budget.name_round());
     }
     budget.report("kinds", cases.len());
     budget.report("at once", clients);
     budget.report("answers", describe(&times));
-    budget.report("answers to others meanwhile", resident.describe());
+    budget.report("answers to others meanwhile", client.describe());
     budget.report("MiB", watch.describe());
     // A password that is taken to be hashed shows.
     service.connect().exchange(login_request("nobody", PASSWORD)).expect(403);
-    assert!(watch.growth() > HASH, "no hash took its memory");
+    assert!(watch.growth() > HASH_MEMORY, "no hash took its memory");
 }

@@ -8,7 +8,7 @@ use super::MIB;
 use crate::support::Service;
 
 /// Looks at a service from outside. What it held at the beginning is what it is compared with.
-pub(super) struct Watch {
+pub(super) struct ProcessWatch {
     folder: PathBuf,
     /// As the kernel writes it.
     port: String,
@@ -16,20 +16,20 @@ pub(super) struct Watch {
     sockets: BTreeSet<PathBuf>,
 }
 
-impl Watch {
-    pub(super) fn begin(service: &Service) -> Self {
+impl ProcessWatch {
+    pub(super) fn start(service: &Service) -> Self {
         let folder = PathBuf::from(format!("/proc/{}", service.process_id()));
         let port = service.address().rsplit(':').next().unwrap().parse::<u16>().unwrap();
         let port = format!(":{port:04X}");
         let mut watch = Self { folder, port, base: 0, sockets: BTreeSet::new() };
-        watch.base = watch.resident();
+        watch.base = watch.rss();
         watch.sockets = watch.sockets();
         // The peak of its start is not looked for: from here on it counts anew.
         std::fs::write(watch.folder.join("clear_refs"), "5").unwrap();
         watch
     }
 
-    pub(super) fn resident(&self) -> u64 {
+    pub(super) fn rss(&self) -> u64 {
         self.status("VmRSS:")
     }
 
@@ -50,29 +50,29 @@ impl Watch {
 
     /// For a report: in MiB at the beginning, at most, and now.
     pub(super) fn describe(&self) -> String {
-        let (base, peak, now) = (self.base, self.peak(), self.resident());
+        let (base, peak, now) = (self.base, self.peak(), self.rss());
         format!("{} at first, {} at most, {} after", base / MIB, peak / MIB, now / MIB)
     }
 
     /// Connections of clients that it holds, those of the beginning left out.
     pub(super) fn connections(&self) -> usize {
-        self.held().len()
+        self.held_connections().len()
     }
 
     /// The same, each by the name that the kernel gives it.
-    pub(super) fn held(&self) -> BTreeSet<PathBuf> {
+    pub(super) fn held_connections(&self) -> BTreeSet<PathBuf> {
         self.sockets().difference(&self.sockets).cloned().collect()
     }
 
     #[track_caller]
-    pub(super) fn wait_until_all_are_gone(&self) {
+    pub(super) fn wait_until_connections_are_closed(&self) {
         for _ in 0..3000 {
             if self.connections() == 0 {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("{} connections are still held", self.connections());
+        panic!("{} connections are still held_connections", self.connections());
     }
 
     fn status(&self, name: &str) -> u64 {
@@ -85,12 +85,12 @@ impl Watch {
         let files = std::fs::read_dir(self.folder.join("fd")).unwrap();
         // One that is closed meanwhile is none.
         let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
-        let at_the_door = self.at_the_door();
-        targets.filter(|target| at_the_door.contains(target)).collect()
+        let sockets_on_port = self.sockets_on_port();
+        targets.filter(|target| sockets_on_port.contains(target)).collect()
     }
 
     /// Connections to the port that it listens on: those that it has to a database are none of them.
-    fn at_the_door(&self) -> BTreeSet<PathBuf> {
+    fn sockets_on_port(&self) -> BTreeSet<PathBuf> {
         let connections = std::fs::read_to_string(self.folder.join("net/tcp")).unwrap();
         let fields = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let here = fields.filter(|fields| fields.len() > 9 && fields[1].ends_with(&self.port));

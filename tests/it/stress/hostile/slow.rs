@@ -13,63 +13,63 @@ use socket2::{Domain, Socket, Type};
 
 use super::MIB;
 use super::open_files::raise_bound;
-use super::process_watch::Watch;
-use super::well_behaved::{Beside, Resident};
+use super::process_watch::ProcessWatch;
+use super::well_behaved::{Progress, WellBehavedClient};
 use crate::stress::budget::Budget;
 use crate::support::{Cluster, Service};
 
 /// What a connection takes, its request or the piece of its answer included that waits to go out.
-const EACH: u64 = MIB / 2;
+const MEMORY_PER_CONNECTION: u64 = MIB / 2;
 
 /// What all that are like each other take together where nothing is counted.
-const UNCOUNTED: u64 = 64 * MIB;
+const UNCOUNTED_MEMORY: u64 = 64 * MIB;
 
 /// What large bodies have together, and what is kept of those that are refused while they are sent.
-const BODIES: u64 = (128 + 32) * MIB;
+const BODY_BUDGET: u64 = (128 + 32) * MIB;
 
 /// What large answers have together.
-const ANSWERS: u64 = 256 * MIB;
+const RESPONSE_BUDGET: u64 = 256 * MIB;
 
 /// Lists of 8 MiB that are being read or written: one for each thread that does so, twice where rows
 /// are made texts or texts an answer. Of PostgreSQL's eight are read side by side.
-const UNDER_WAY: u64 = 96 * MIB;
-const UNDER_WAY_POSTGRES: u64 = 192 * MIB;
+const LISTS_IN_PROGRESS: u64 = 96 * MIB;
+const LISTS_IN_PROGRESS_POSTGRES: u64 = 192 * MIB;
 
 const KEY: &str = "3f8a1c5de2704b96a7d0c41b8e95f263";
 
 /// A tenth less than a body may have.
-const NEARLY_WHOLE: usize = 1800 * 1024;
+const NEARLY_COMPLETE: usize = 1800 * 1024;
 
 /// Long, and the same for all: the service keeps each once.
 const DOCUMENTS: [&str; 2] = ["/openapi.json", "/docs/swagger-ui-bundle.js"];
 
 /// Lists that are asked for.
-const DIFFERENT: usize = 24;
+const DIFFERENT_LISTS: usize = 24;
 
 /// The longest that one of them is borne, for those too who find room only when the first are gone, and
 /// as much again for a machine that is busy.
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// A connection that says a piece of something, again and again.
-struct Slow {
+struct SlowClient {
     stream: TcpStream,
     piece: &'static str,
 }
 
-impl Slow {
+impl SlowClient {
     /// With the least that the kernel keeps for a client that does not read.
-    fn begin(address: SocketAddr, beginning: &str, piece: &'static str) -> Self {
+    fn connect(address: SocketAddr, opening: &str, piece: &'static str) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         socket.connect(&address.into()).unwrap();
         let mut stream = TcpStream::from(socket);
         // One whose beginning is refused may be cut off in it.
-        let _ = stream.write_all(beginning.as_bytes());
+        let _ = stream.write_all(opening.as_bytes());
         stream.set_nonblocking(true).unwrap();
         Self { stream, piece }
     }
 
-    fn go_on(&mut self) {
+    fn send_piece(&mut self) {
         if let Err(error) = self.stream.write_all(self.piece.as_bytes()) {
             // Cut off, or not listened to.
             let expected =
@@ -79,48 +79,48 @@ impl Slow {
     }
 }
 
-fn heads(address: SocketAddr, count: usize) -> Vec<Slow> {
-    let beginning = "GET /livez HTTP/1.1\r\nhost: a\r\nx: ";
-    (0..count).map(|_| Slow::begin(address, beginning, "a")).collect()
+fn heads(address: SocketAddr, count: usize) -> Vec<SlowClient> {
+    let opening = "GET /livez HTTP/1.1\r\nhost: a\r\nx: ";
+    (0..count).map(|_| SlowClient::connect(address, opening, "a")).collect()
 }
 
-fn bodies(address: SocketAddr, count: usize) -> Vec<Slow> {
+fn bodies(address: SocketAddr, count: usize) -> Vec<SlowClient> {
     let head = "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
     let announced = format!("{head}content-length: 1000000\r\n\r\n{{\"email\": \"");
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n");
-    let begin = |number: usize| match number % 2 {
-        0 => Slow::begin(address, &announced, "a"),
-        _ => Slow::begin(address, &chunked, "1\r\n \r\n"),
+    let connect = |number: usize| match number % 2 {
+        0 => SlowClient::connect(address, &announced, "a"),
+        _ => SlowClient::connect(address, &chunked, "1\r\n \r\n"),
     };
-    (0..count).map(begin).collect()
+    (0..count).map(connect).collect()
 }
 
 /// Of which nearly all is said at once.
-fn nearly_whole_bodies(address: SocketAddr, count: usize) -> Vec<Slow> {
+fn nearly_complete_bodies(address: SocketAddr, count: usize) -> Vec<SlowClient> {
     let head = "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
     let announced = format!("{head}content-length: {}\r\n\r\n", 2 * 1024 * 1024);
-    let beginning = format!("{announced}{{\"email\": \"{}", "x".repeat(NEARLY_WHOLE));
-    (0..count).map(|_| Slow::begin(address, &beginning, "a")).collect()
+    let opening = format!("{announced}{{\"email\": \"{}", "x".repeat(NEARLY_COMPLETE));
+    (0..count).map(|_| SlowClient::connect(address, &opening, "a")).collect()
 }
 
 /// More of it than the kernel keeps for a client that does not read.
-fn readers_of_documents(address: SocketAddr, count: usize) -> Vec<Slow> {
-    let begin = |number: usize| {
+fn readers_of_documents(address: SocketAddr, count: usize) -> Vec<SlowClient> {
+    let connect = |number: usize| {
         let path = DOCUMENTS[number % DOCUMENTS.len()];
         let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
-        Slow::begin(address, &request.repeat(100), "")
+        SlowClient::connect(address, &request.repeat(100), "")
     };
-    (0..count).map(begin).collect()
+    (0..count).map(connect).collect()
 }
 
 /// Of 8 MiB, and hardly one like another.
-fn readers_of_lists(address: SocketAddr, count: usize, token: &str) -> Vec<Slow> {
-    let begin = |number: usize| {
-        let path = format!("/posts?limit=1000&skip={}", number % DIFFERENT);
+fn readers_of_lists(address: SocketAddr, count: usize, token: &str) -> Vec<SlowClient> {
+    let connect = |number: usize| {
+        let path = format!("/posts?limit=1000&skip={}", number % DIFFERENT_LISTS);
         let head = format!("host: a\r\nauthorization: Bearer {token}\r\n");
-        Slow::begin(address, &format!("GET {path} HTTP/1.1\r\n{head}\r\n"), "")
+        SlowClient::connect(address, &format!("GET {path} HTTP/1.1\r\n{head}\r\n"), "")
     };
-    (0..count).map(begin).collect()
+    (0..count).map(connect).collect()
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn slow_bodies_do_not_hold_up_others() {
 #[test]
 fn nearly_complete_bodies_stay_within_memory_budget() {
     let part = "large bodies without an end";
-    let attack = Attack { part, short: 250, long: 1000, counted: BODIES };
-    attack.run(&[], |address, count, _| nearly_whole_bodies(address, count));
+    let attack = Attack { part, short: 250, long: 1000, counted: BODY_BUDGET };
+    attack.run(&[], |address, count, _| nearly_complete_bodies(address, count));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn unread_responses_do_not_hold_up_others() {
 
 #[test]
 fn unread_lists_stay_within_memory_budget() {
-    let counted = ANSWERS + UNDER_WAY;
+    let counted = RESPONSE_BUDGET + LISTS_IN_PROGRESS;
     let attack = Attack { part: "slow readers of lists, embedded", short: 40, long: 120, counted };
     attack.run(&[], readers_of_lists);
 }
@@ -159,7 +159,7 @@ fn unread_lists_stay_within_memory_budget() {
 fn unread_lists_stay_within_memory_budget_on_postgresql() {
     let cluster = Cluster::start("");
     let database = cluster.database();
-    let counted = ANSWERS + UNDER_WAY_POSTGRES;
+    let counted = RESPONSE_BUDGET + LISTS_IN_PROGRESS_POSTGRES;
     let attack =
         Attack { part: "slow readers of lists, PostgreSQL", short: 40, long: 120, counted };
     let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
@@ -176,47 +176,52 @@ struct Attack {
 }
 
 impl Attack {
-    fn run(&self, settings: &[(&str, &str)], begin: impl Fn(SocketAddr, usize, &str) -> Vec<Slow>) {
+    fn run(
+        &self,
+        settings: &[(&str, &str)],
+        connect: impl Fn(SocketAddr, usize, &str) -> Vec<SlowClient>,
+    ) {
         let mut budget = Budget::new(self.part, 1);
         raise_bound();
         let service = Service::start(settings);
-        let mut resident = Resident::settle(&service, "resident");
-        publish_large_posts(&service, &resident.token);
-        let watch = Watch::begin(&service);
+        let mut client = WellBehavedClient::sign_up(&service, "client");
+        publish_large_posts(&service, &client.token);
+        let watch = ProcessWatch::start(&service);
         let address = service.address().parse().unwrap();
         let count = budget.size(self.short, self.long);
         let is_long = budget.is_long();
-        let token = resident.token.clone();
-        let most = UNCOUNTED + self.counted + EACH * u64::try_from(count).unwrap();
+        let token = client.token.clone();
+        let most =
+            UNCOUNTED_MEMORY + self.counted + MEMORY_PER_CONNECTION * u64::try_from(count).unwrap();
         while budget.next_round().is_some() {
-            resident.live_beside(|beside| {
-                let mut slow = begin(address, count, &token);
-                trickle(&mut slow, beside, is_long.then_some(&watch));
+            client.run_during(|progress| {
+                let mut slow = connect(address, count, &token);
+                trickle(&mut slow, progress, is_long.then_some(&watch));
             });
-            watch.wait_until_all_are_gone();
+            watch.wait_until_connections_are_closed();
             watch.assert_growth_below(most, &budget.name_round());
         }
         budget.report("at once", count);
         budget.report("MiB", watch.describe());
-        budget.report("answers to others meanwhile", resident.describe());
+        budget.report("answers to others meanwhile", client.describe());
     }
 }
 
 /// Lets them go on until others have had many answers, or in the long form until each was cut off.
-fn trickle(slow: &mut [Slow], beside: &Beside, until_gone_from: Option<&Watch>) {
+fn trickle(slow: &mut [SlowClient], progress: &Progress, until_gone_from: Option<&ProcessWatch>) {
     let Some(watch) = until_gone_from else {
         for _ in 0..10 {
-            slow.iter_mut().for_each(Slow::go_on);
-            beside.wait_for(10);
+            slow.iter_mut().for_each(SlowClient::send_piece);
+            progress.wait_for_responses(10);
         }
         return;
     };
     let began = Instant::now();
     // One is the resident's own.
     while watch.connections() > 1 {
-        slow.iter_mut().for_each(Slow::go_on);
-        beside.wait_for(10);
-        assert!(began.elapsed() < PATIENCE, "{} are borne for ever", watch.connections());
+        slow.iter_mut().for_each(SlowClient::send_piece);
+        progress.wait_for_responses(10);
+        assert!(began.elapsed() < TIMEOUT, "{} are borne for ever", watch.connections());
     }
 }
 
@@ -224,7 +229,7 @@ fn trickle(slow: &mut [Slow], beside: &Beside, until_gone_from: Option<&Watch>) 
 pub(super) fn publish_large_posts(service: &Service, token: &str) {
     let post = json!({"title": "large", "content": "x".repeat(1024 * 1024)});
     let mut wire = service.connect();
-    for _ in 0..DIFFERENT + 8 {
+    for _ in 0..DIFFERENT_LISTS + 8 {
         wire.call("POST", "/posts", token, Some(&post)).unwrap().expect(201);
     }
 }

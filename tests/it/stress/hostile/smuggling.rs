@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::nginx::{Door, Front, Passed};
-use super::process_watch::Watch;
-use super::well_behaved::Resident;
+use super::nginx::{Buffering, ForwardedRequest, Nginx};
+use super::process_watch::ProcessWatch;
+use super::well_behaved::WellBehavedClient;
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING, Service};
@@ -82,14 +82,16 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let login = "POST /login";
-    let one =
+    let case_with =
         |framing: &str, is_followed| Case { line: login, framing: framing.into(), is_followed };
     let mut cases: Vec<Case> =
-        AMBIGUOUS_FRAMING.iter().map(|framing| one(framing, false)).collect();
-    cases.extend(LENGTH_AND_ENCODING.iter().map(|framing| one(framing, false)));
-    cases.extend(INVALID_CHUNKS.iter().map(|chunk| one(&format!("{IN_CHUNKS}{chunk}"), false)));
-    cases.extend(ODD.iter().map(|framing| one(framing, false)));
-    cases.extend(FOLLOWED.iter().map(|framing| one(framing, true)));
+        AMBIGUOUS_FRAMING.iter().map(|framing| case_with(framing, false)).collect();
+    cases.extend(LENGTH_AND_ENCODING.iter().map(|framing| case_with(framing, false)));
+    cases.extend(
+        INVALID_CHUNKS.iter().map(|chunk| case_with(&format!("{IN_CHUNKS}{chunk}"), false)),
+    );
+    cases.extend(ODD.iter().map(|framing| case_with(framing, false)));
+    cases.extend(FOLLOWED.iter().map(|framing| case_with(framing, true)));
     for line in ["POST /posts", "GET /livez", "POST /livez", "PUT /nowhere", "DELETE /users/me"] {
         let unread = UNREAD.iter();
         cases.extend(unread.map(|framing| Case {
@@ -102,12 +104,12 @@ fn cases() -> Vec<Case> {
 }
 
 /// The post that no hidden request may change, and whose it is.
-struct Canary {
+struct ProtectedPost {
     path: String,
     token: String,
 }
 
-impl Canary {
+impl ProtectedPost {
     fn publish(service: &Service, token: &str, title: &str) -> Self {
         let post = json!({"title": title, "content": "as it was"});
         let post =
@@ -153,9 +155,9 @@ fn attack(case: &Case, id: &str, hidden: &str) -> String {
 }
 
 /// What the service says that it was asked, by the ids that its clients gave.
-fn asked(service: &Service) -> Vec<Passed> {
-    let said = service.stderr();
-    let events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+fn logged_requests(service: &Service) -> Vec<ForwardedRequest> {
+    let response = service.stderr();
+    let events = response.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
     events
         .filter(|event| event["target"] == "access")
@@ -164,7 +166,7 @@ fn asked(service: &Service) -> Vec<Passed> {
 }
 
 #[track_caller]
-fn wait_until_asked(service: &Service, id: &str) {
+fn wait_until_logged(service: &Service, id: &str) {
     for _ in 0..3000 {
         if service.stderr().contains(id) {
             return;
@@ -181,21 +183,21 @@ fn start() -> Service {
 #[test]
 fn hidden_request_is_not_executed_by_the_service() {
     let service = start();
-    let attacker = Resident::settle(&service, "attacker");
-    let canary = Canary::publish(&service, &attacker.token, "as it was");
+    let attacker = WellBehavedClient::sign_up(&service, "attacker");
+    let target = ProtectedPost::publish(&service, &attacker.token, "as it was");
     let mut done = 0;
     for (number, case) in cases().iter().enumerate() {
         let mut wire = service.connect();
-        let hidden = canary.change(&format!("hidden-{number}"));
+        let hidden = target.change(&format!("hidden-{number}"));
         // The service may close before it has read everything.
         let _ = wire.try_send(attack(case, &format!("attack-{number}"), &hidden) + LAST);
-        let said = wire.rest();
-        let is_changed = canary.title(&service) != "as it was";
-        assert!(case.is_followed || !is_changed, "{} {:?}: {said}", case.line, case.framing);
+        let response = wire.rest();
+        let is_changed = target.title(&service) != "as it was";
+        assert!(case.is_followed || !is_changed, "{} {:?}: {response}", case.line, case.framing);
         if is_changed {
             let post = json!({"title": "as it was", "content": "as it was"});
             let mut wire = service.connect();
-            wire.call("PUT", &canary.path, &canary.token, Some(&post)).unwrap().expect(200);
+            wire.call("PUT", &target.path, &target.token, Some(&post)).unwrap().expect(200);
             done += 1;
         }
     }
@@ -203,37 +205,38 @@ fn hidden_request_is_not_executed_by_the_service() {
 }
 
 /// The tests of one case through nginx: the attack, and the innocent who comes next.
-struct Behind<'a> {
+struct ThroughNginx<'a> {
     service: &'a Service,
-    front: Front,
-    watch: Watch,
-    canary: Canary,
-    innocent: Canary,
+    nginx: Nginx,
+    watch: ProcessWatch,
+    target: ProtectedPost,
+    innocent: ProtectedPost,
     attempts: usize,
-    on_the_same_connection: usize,
+    on_kept_connection: usize,
 }
 
-impl Behind<'_> {
-    fn attempt(&mut self, door: Door, case: &Case, is_poison: bool) {
+impl ThroughNginx<'_> {
+    fn attempt(&mut self, buffering: Buffering, case: &Case, is_poison: bool) {
         let number = self.attempts;
         self.attempts += 1;
         let hidden_id = format!("hidden-{number}-");
         let hidden =
-            if is_poison { self.canary.poison(&hidden_id) } else { self.canary.change(&hidden_id) };
-        self.front.exchange(door, attack(case, &format!("attack-{number}-"), &hidden).as_bytes());
-        let before = self.watch.held();
+            if is_poison { self.target.poison(&hidden_id) } else { self.target.change(&hidden_id) };
+        self.nginx
+            .exchange(buffering, attack(case, &format!("attack-{number}-"), &hidden).as_bytes());
+        let before = self.watch.held_connections();
         let id = format!("innocent-{number}-");
-        let said = self.front.exchange(door, self.ask_for_their_own(&id).as_bytes());
-        let context = format!("{door:?} {} {:?}: {said}", case.line, case.framing);
-        assert!(said.starts_with("HTTP/1.1 200 "), "{context}");
-        assert!(said.contains(&format!("x-request-id: {id}\r\n")), "{context}");
-        assert_eq!(said.matches("the innocent's own").count(), 1, "{context}");
-        let after = self.watch.held();
+        let response = self.nginx.exchange(buffering, self.innocent_request(&id).as_bytes());
+        let context = format!("{buffering:?} {} {:?}: {response}", case.line, case.framing);
+        assert!(response.starts_with("HTTP/1.1 200 "), "{context}");
+        assert!(response.contains(&format!("x-request-id: {id}\r\n")), "{context}");
+        assert_eq!(response.matches("the innocent's own").count(), 1, "{context}");
+        let after = self.watch.held_connections();
         assert!(after.len() <= 1, "nginx keeps {} connections", after.len());
-        self.on_the_same_connection += usize::from(!before.is_empty() && before == after);
+        self.on_kept_connection += usize::from(!before.is_empty() && before == after);
     }
 
-    fn ask_for_their_own(&self, id: &str) -> String {
+    fn innocent_request(&self, id: &str) -> String {
         let (path, token) = (&self.innocent.path, &self.innocent.token);
         format!(
             "GET {path} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\nconnection: close\r\n\
@@ -243,9 +246,9 @@ impl Behind<'_> {
 
     /// Every request that the service has met through nginx is one that nginx has passed on. It says
     /// so after the answer has gone out: the last one may come late.
-    fn assert_both_saw_the_same(&self) {
+    fn assert_same_requests(&self) {
         let last = format!("innocent-{}-", self.attempts - 1);
-        wait_until_asked(self.service, &last);
+        wait_until_logged(self.service, &last);
         for _ in 0..500 {
             if self.difference().is_none() {
                 return;
@@ -257,20 +260,20 @@ impl Behind<'_> {
 
     /// What one of the two has met more often than the other.
     fn difference(&self) -> Option<String> {
-        let mut passed: BTreeMap<Passed, usize> = BTreeMap::new();
-        for request in self.front.passed() {
-            *passed.entry(request).or_default() += 1;
+        let mut forwarded: BTreeMap<ForwardedRequest, usize> = BTreeMap::new();
+        for request in self.nginx.forwarded() {
+            *forwarded.entry(request).or_default() += 1;
         }
         let is_ours = |id: &str| id.ends_with('-');
-        for request in asked(self.service).into_iter().filter(|(id, _, _)| is_ours(id)) {
-            let Some(left) = passed.get_mut(&request).filter(|left| **left > 0) else {
-                return Some(format!("nginx has not passed on {request:?}"));
+        for request in logged_requests(self.service).into_iter().filter(|(id, _, _)| is_ours(id)) {
+            let Some(left) = forwarded.get_mut(&request).filter(|left| **left > 0) else {
+                return Some(format!("nginx has not forwarded on {request:?}"));
             };
             *left -= 1;
         }
-        passed.retain(|_, left| *left > 0);
-        let innocent = passed.keys().find(|(id, _, _)| id.starts_with("innocent-"))?;
-        Some(format!("the service has not met what nginx passed on: {innocent:?}"))
+        forwarded.retain(|_, left| *left > 0);
+        let innocent = forwarded.keys().find(|(id, _, _)| id.starts_with("innocent-"))?;
+        Some(format!("the service has not met what nginx forwarded on: {innocent:?}"))
     }
 }
 
@@ -278,30 +281,30 @@ impl Behind<'_> {
 fn hidden_request_is_not_smuggled_through_nginx() {
     let mut budget = Budget::new("smuggling", 1);
     let service = start();
-    let attacker = Resident::settle(&service, "attacker");
-    let innocent = Resident::settle(&service, "innocent");
+    let attacker = WellBehavedClient::sign_up(&service, "attacker");
+    let innocent = WellBehavedClient::sign_up(&service, "innocent");
     let mut cases = cases();
-    let mut behind = Behind {
+    let mut nginx_test = ThroughNginx {
         service: &service,
-        canary: Canary::publish(&service, &attacker.token, "as it was"),
-        innocent: Canary::publish(&service, &innocent.token, "the innocent's own"),
-        watch: Watch::begin(&service),
-        front: Front::start(&service),
+        target: ProtectedPost::publish(&service, &attacker.token, "as it was"),
+        innocent: ProtectedPost::publish(&service, &innocent.token, "the innocent's own"),
+        watch: ProcessWatch::start(&service),
+        nginx: Nginx::start(&service),
         attempts: 0,
-        on_the_same_connection: 0,
+        on_kept_connection: 0,
     };
     while let Some(seed) = budget.next_round() {
         Rng::new(seed).shuffle(&mut cases);
         for case in &cases {
-            for door in [Door::Whole, Door::AsItComes] {
-                behind.attempt(door, case, false);
-                behind.attempt(door, case, true);
+            for buffering in [Buffering::Buffered, Buffering::Streamed] {
+                nginx_test.attempt(buffering, case, false);
+                nginx_test.attempt(buffering, case, true);
             }
         }
-        behind.assert_both_saw_the_same();
+        nginx_test.assert_same_requests();
     }
-    assert!(behind.on_the_same_connection > 0, "no innocent came after an attack");
+    assert!(nginx_test.on_kept_connection > 0, "no innocent came after an attack");
     budget.report("framings", cases.len());
-    budget.report("attempts", behind.attempts);
-    budget.report("of these on a connection that was kept", behind.on_the_same_connection);
+    budget.report("attempts", nginx_test.attempts);
+    budget.report("of these on a connection that was kept", nginx_test.on_kept_connection);
 }

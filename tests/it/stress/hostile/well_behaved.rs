@@ -8,15 +8,15 @@ use serde_json::json;
 use crate::support::{Answer, PASSWORD, Service, Wire};
 
 /// What an attack sees of those beside it.
-pub(super) struct Beside {
+pub(super) struct Progress {
     answered: AtomicUsize,
     over: AtomicBool,
 }
 
-impl Beside {
+impl Progress {
     /// Waits until they have had so many more answers, which must come.
     #[track_caller]
-    pub(super) fn wait_for(&self, answers: usize) {
+    pub(super) fn wait_for_responses(&self, answers: usize) {
         let enough = self.answered.load(Ordering::SeqCst) + answers;
         for _ in 0..6000 {
             if self.answered.load(Ordering::SeqCst) >= enough {
@@ -29,16 +29,16 @@ impl Beside {
 }
 
 /// Ends those beside also when the attack fails.
-struct Over<'a>(&'a Beside);
+struct StopOnDrop<'a>(&'a Progress);
 
-impl Drop for Over<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.over.store(true, Ordering::SeqCst);
     }
 }
 
 /// An account that is used while an attack goes on, and has a connection just as long.
-pub(super) struct Resident {
+pub(super) struct WellBehavedClient {
     address: String,
     wire: Option<Wire>,
     pub(super) token: String,
@@ -46,8 +46,8 @@ pub(super) struct Resident {
     times: Vec<Duration>,
 }
 
-impl Resident {
-    pub(super) fn settle(service: &Service, name: &str) -> Self {
+impl WellBehavedClient {
+    pub(super) fn sign_up(service: &Service, name: &str) -> Self {
         let mut wire = service.connect();
         let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
         wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
@@ -58,59 +58,59 @@ impl Resident {
     }
 
     /// Goes to a service that was started on the same folder.
-    pub(super) fn move_to(&mut self, service: &Service) {
+    pub(super) fn switch_to(&mut self, service: &Service) {
         service.address().clone_into(&mut self.address);
     }
 
     /// Goes on with its life until the attack is over, and then once more.
-    pub(super) fn live_beside<T>(&mut self, attack: impl FnOnce(&Beside) -> T) -> T {
-        let beside = Beside { answered: AtomicUsize::new(0), over: AtomicBool::new(false) };
+    pub(super) fn run_during<T>(&mut self, attack: impl FnOnce(&Progress) -> T) -> T {
+        let progress = Progress { answered: AtomicUsize::new(0), over: AtomicBool::new(false) };
         self.wire = Some(Wire::connect(&self.address));
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| {
-                while !beside.over.load(Ordering::SeqCst) {
-                    self.live(&beside);
+                while !progress.over.load(Ordering::SeqCst) {
+                    self.run_once(&progress);
                 }
             });
-            let _over = Over(&beside);
-            beside.wait_for(1);
-            attack(&beside)
+            let _over = StopOnDrop(&progress);
+            progress.wait_for_responses(1);
+            attack(&progress)
         });
-        self.live(&beside);
+        self.run_once(&progress);
         self.wire = None;
         outcome
     }
 
     /// Writes, reads what it wrote, votes for it, and takes it away again.
-    fn live(&mut self, beside: &Beside) {
+    fn run_once(&mut self, progress: &Progress) {
         self.rounds += 1;
         let title = format!("round {}", self.rounds);
         let post = json!({"title": title, "content": "as ever"});
-        let id = self.call(beside, "POST", "/posts", Some(&post), 201)["id"].as_i64().unwrap();
+        let id = self.call(progress, "POST", "/posts", Some(&post), 201)["id"].as_i64().unwrap();
         let path = format!("/posts/{id}");
-        self.call(beside, "POST", "/vote", Some(&json!({"post_id": id, "dir": 1})), 201);
-        let read = self.call(beside, "GET", &path, None, 200);
+        self.call(progress, "POST", "/vote", Some(&json!({"post_id": id, "dir": 1})), 201);
+        let read = self.call(progress, "GET", &path, None, 200);
         assert_eq!((&read["Post"]["title"], &read["votes"]), (&json!(title), &json!(1)));
-        let list = self.call(beside, "GET", "/posts?limit=1", None, 200);
+        let list = self.call(progress, "GET", "/posts?limit=1", None, 200);
         assert_eq!(list[0]["Post"]["id"], id);
-        let answer = self.timed(beside, "DELETE", &path, None);
+        let answer = self.timed(progress, "DELETE", &path, None);
         assert_eq!(answer.status, 204);
     }
 
     fn call(
         &mut self,
-        beside: &Beside,
+        progress: &Progress,
         method: &str,
         path: &str,
         body: Option<&serde_json::Value>,
         status: u16,
     ) -> serde_json::Value {
-        self.timed(beside, method, path, body).expect(status).json()
+        self.timed(progress, method, path, body).expect(status).json()
     }
 
     fn timed(
         &mut self,
-        beside: &Beside,
+        progress: &Progress,
         method: &str,
         path: &str,
         body: Option<&serde_json::Value>,
@@ -118,7 +118,7 @@ impl Resident {
         let began = Instant::now();
         let answer = self.wire.as_mut().unwrap().call(method, path, &self.token, body).unwrap();
         self.times.push(began.elapsed());
-        beside.answered.fetch_add(1, Ordering::SeqCst);
+        progress.answered.fetch_add(1, Ordering::SeqCst);
         answer
     }
 

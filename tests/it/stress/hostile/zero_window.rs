@@ -8,9 +8,9 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::MIB;
-use super::process_watch::Watch;
+use super::process_watch::ProcessWatch;
 use super::slow::publish_large_posts;
-use super::well_behaved::{Beside, Resident};
+use super::well_behaved::{Progress, WellBehavedClient};
 use crate::stress::budget::Budget;
 use crate::support::Service;
 use crate::support::frames::{
@@ -18,104 +18,108 @@ use crate::support::frames::{
 };
 
 /// What all large answers may take together.
-const ROOM: u64 = 256 * MIB;
+const RESPONSE_BUDGET: u64 = 256 * MIB;
 
 /// What is on its way to be counted, and what was counted while it is written.
-const UNDER_WAY: u64 = 120 * MIB;
+const IN_PROGRESS: u64 = 120 * MIB;
 
 /// Lists of 8 MiB that a connection asks for: half as many again as there is room for.
-const EACH: u32 = 48;
+const LISTS_PER_CONNECTION: u32 = 48;
 
 /// How the head of an answer begins that says 200.
-const GIVEN: u8 = 0x88;
+const STATUS_200: u8 = 0x88;
 
 /// Several times what a list is held for, for a machine that is busy.
-const PATIENCE: Duration = Duration::from_mins(10);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A connection on which nothing has room but the heads of answers.
-struct Greedy {
+struct ZeroWindowClient {
     stream: TcpStream,
-    asked: u32,
+    requested: u32,
     /// Bytes of the head of an answer that was not read.
-    said: Vec<u8>,
+    received: Vec<u8>,
     answered: u32,
-    given: u32,
+    served: u32,
 }
 
-impl Greedy {
+impl ZeroWindowClient {
     fn open(service: &Service) -> Self {
         let mut stream = TcpStream::connect(service.address()).unwrap();
         stream.write_all(PREFACE).unwrap();
         stream.write_all(&frame(Kind::Settings, 0, 0, &[0, 4, 0, 0, 0, 0])).unwrap();
         stream.set_nonblocking(true).unwrap();
-        Self { stream, asked: 0, said: Vec::new(), answered: 0, given: 0 }
+        Self { stream, requested: 0, received: Vec::new(), answered: 0, served: 0 }
     }
 
-    fn ask(&mut self, token: &str) {
+    fn request(&mut self, token: &str) {
         let mut fields = request_fields("GET", "/posts?limit=1000");
         fields.extend(field("authorization", &format!("Bearer {token}")));
-        let stream = 2 * self.asked + 1;
-        let asked = frame(Kind::Headers, END_STREAM | END_HEADERS, stream, &fields);
-        self.stream.write_all(&asked).unwrap();
-        self.asked += 1;
+        let stream = 2 * self.requested + 1;
+        let requested = frame(Kind::Headers, END_STREAM | END_HEADERS, stream, &fields);
+        self.stream.write_all(&requested).unwrap();
+        self.requested += 1;
     }
 
     /// Talks, and takes in what is said of the answers.
-    fn go_on(&mut self) {
+    fn poll(&mut self) {
         self.stream.write_all(&frame(Kind::Ping, 0, 0, &[1; 8])).unwrap();
         let mut piece = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut piece) {
                 Ok(0) => panic!("the connection was ended"),
-                Ok(length) => self.said.extend(&piece[..length]),
+                Ok(length) => self.received.extend(&piece[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => panic!("{error}"),
             }
         }
-        while let Some(length) = whole_frame(&self.said) {
+        while let Some(length) = whole_frame(&self.received) {
             #[expect(clippy::as_conversions, reason = "the number that its name stands for")]
-            let is_head = self.said[3] == Kind::Headers as u8;
+            let is_head = self.received[3] == Kind::Headers as u8;
             self.answered += u32::from(is_head);
-            self.given += u32::from(is_head && self.said[9] == GIVEN);
-            self.said.drain(..length);
+            self.served += u32::from(is_head && self.received[9] == STATUS_200);
+            self.received.drain(..length);
         }
     }
 }
 
 /// The length of the first frame, if all of it is there.
-fn whole_frame(said: &[u8]) -> Option<usize> {
-    let head = said.get(..9)?;
+fn whole_frame(received: &[u8]) -> Option<usize> {
+    let head = received.get(..9)?;
     let length =
         9 + usize::from(head[0]) * 65536 + usize::from(head[1]) * 256 + usize::from(head[2]);
-    (said.len() >= length).then_some(length)
+    (received.len() >= length).then_some(length)
 }
 
-fn ask_for_all(greedy: &mut [Greedy], token: &str, beside: &Beside) {
+fn request_all_lists(clients: &mut [ZeroWindowClient], token: &str, progress: &Progress) {
     let began = Instant::now();
-    while greedy.iter().any(|one| one.answered < EACH) {
-        for one in greedy.iter_mut() {
-            if one.asked < EACH {
-                one.ask(token);
+    while clients.iter().any(|client| client.answered < LISTS_PER_CONNECTION) {
+        for client in clients.iter_mut() {
+            if client.requested < LISTS_PER_CONNECTION {
+                client.request(token);
             }
-            one.go_on();
+            client.poll();
         }
-        beside.wait_for(1);
-        assert!(began.elapsed() < PATIENCE, "lists get no answer");
+        progress.wait_for_responses(1);
+        assert!(began.elapsed() < TIMEOUT, "lists get no answer");
     }
 }
 
-fn is_given(service: &Service, token: &str) -> bool {
+fn is_list_served(service: &Service, token: &str) -> bool {
     let list = service.connect().call("GET", "/posts?limit=1000", token, None).unwrap();
     list.status == 200
 }
 
 /// The long form waits with the connections held, until what they hold was taken back.
-fn wait_until_taken_back(is_over: impl Fn() -> bool, greedy: &mut [Greedy], beside: &Beside) {
+fn wait_until_freed(
+    is_over: impl Fn() -> bool,
+    clients: &mut [ZeroWindowClient],
+    progress: &Progress,
+) {
     let began = Instant::now();
     while !is_over() {
-        greedy.iter_mut().for_each(Greedy::go_on);
-        beside.wait_for(5);
-        assert!(began.elapsed() < PATIENCE, "lists are held for ever");
+        clients.iter_mut().for_each(ZeroWindowClient::poll);
+        progress.wait_for_responses(5);
+        assert!(began.elapsed() < TIMEOUT, "lists are held_connections for ever");
     }
 }
 
@@ -123,32 +127,37 @@ fn wait_until_taken_back(is_over: impl Fn() -> bool, greedy: &mut [Greedy], besi
 fn lists_with_zero_window_stay_within_memory_budget() {
     let mut budget = Budget::new("lists without a window", 1);
     let service = Service::start(&[]);
-    let mut resident = Resident::settle(&service, "resident");
-    publish_large_posts(&service, &resident.token);
-    let watch = Watch::begin(&service);
-    let base = watch.resident();
+    let mut client = WellBehavedClient::sign_up(&service, "client");
+    publish_large_posts(&service, &client.token);
+    let watch = ProcessWatch::start(&service);
+    let base = watch.rss();
     let count = budget.size(1, 2);
-    let (asked, mut given) = (EACH * u32::try_from(count).unwrap(), 0);
-    let (token, is_long) = (resident.token.clone(), budget.is_long());
+    let (requested, mut served) = (LISTS_PER_CONNECTION * u32::try_from(count).unwrap(), 0);
+    let (token, is_long) = (client.token.clone(), budget.is_long());
     while budget.next_round().is_some() {
         let context = budget.name_round();
-        resident.live_beside(|beside| {
-            let mut greedy: Vec<Greedy> = (0..count).map(|_| Greedy::open(&service)).collect();
-            ask_for_all(&mut greedy, &token, beside);
-            given = greedy.iter().map(|one| one.given).sum();
-            assert!(given < asked, "{context}: nothing was refused");
-            watch.assert_growth_below(ROOM + UNDER_WAY, &context);
+        client.run_during(|progress| {
+            let mut clients: Vec<ZeroWindowClient> =
+                (0..count).map(|_| ZeroWindowClient::open(&service)).collect();
+            request_all_lists(&mut clients, &token, progress);
+            served = clients.iter().map(|client| client.served).sum();
+            assert!(served < requested, "{context}: nothing was refused");
+            watch.assert_growth_below(RESPONSE_BUDGET + IN_PROGRESS, &context);
             if is_long {
-                let is_over = || watch.resident() < base + UNDER_WAY && is_given(&service, &token);
-                wait_until_taken_back(is_over, &mut greedy, beside);
+                let is_over =
+                    || watch.rss() < base + IN_PROGRESS && is_list_served(&service, &token);
+                wait_until_freed(is_over, &mut clients, progress);
             }
         });
-        watch.wait_until_all_are_gone();
-        assert!(is_given(&service, &token), "{context}: there is no room after them");
-        watch.wait_until_all_are_gone();
-        watch.assert_growth_below(ROOM + UNDER_WAY, &context);
+        watch.wait_until_connections_are_closed();
+        assert!(is_list_served(&service, &token), "{context}: there is no room after them");
+        watch.wait_until_connections_are_closed();
+        watch.assert_growth_below(RESPONSE_BUDGET + IN_PROGRESS, &context);
     }
-    budget.report("lists asked for", format!("{asked} on {count} connections, {given} given"));
+    budget.report(
+        "lists requested for",
+        format!("{requested} on {count} connections, {served} served"),
+    );
     budget.report("MiB", watch.describe());
-    budget.report("answers to others meanwhile", resident.describe());
+    budget.report("answers to others meanwhile", client.describe());
 }

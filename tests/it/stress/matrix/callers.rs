@@ -3,7 +3,7 @@
 /// A kind of caller. Those whose token is not good carry one that would make them the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
-    Nobody,
+    Anonymous,
     Malformed,
     Expired,
     NotYetValid,
@@ -20,7 +20,7 @@ pub(super) enum Caller {
     /// A token from before its account was signed out everywhere.
     SignedOut,
     /// The same, as the reference makes them: it does not say when it was issued.
-    SignedOutOfReference,
+    SignedOutReferenceToken,
     /// Somebody with an account of their own.
     Other,
     /// Whose posts they are.
@@ -29,7 +29,7 @@ pub(super) enum Caller {
 
 /// What kinds of callers have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum AccessClass {
     Anonymous,
     Invalid,
     Other,
@@ -38,7 +38,7 @@ pub(super) enum Standing {
 
 impl Caller {
     pub(super) const ALL: [Self; 13] = [
-        Self::Nobody,
+        Self::Anonymous,
         Self::Malformed,
         Self::Expired,
         Self::NotYetValid,
@@ -48,17 +48,17 @@ impl Caller {
         Self::WrongClaims,
         Self::Deleted,
         Self::SignedOut,
-        Self::SignedOutOfReference,
+        Self::SignedOutReferenceToken,
         Self::Other,
         Self::Owner,
     ];
 
-    pub(super) fn standing(self) -> Standing {
+    pub(super) fn access_class(self) -> AccessClass {
         match self {
-            Self::Nobody => Standing::Anonymous,
-            Self::Other => Standing::Other,
-            Self::Owner => Standing::Owner,
-            _ => Standing::Invalid,
+            Self::Anonymous => AccessClass::Anonymous,
+            Self::Other => AccessClass::Other,
+            Self::Owner => AccessClass::Owner,
+            _ => AccessClass::Invalid,
         }
     }
 }

@@ -37,7 +37,7 @@ const ROWS: &str = "
      WHERE coalesce((SELECT votes FROM vote_counts WHERE post_id = id), 0)
         <> coalesce((SELECT sum(dir) FROM votes WHERE post_id = id), 0)";
 
-pub(super) struct World {
+pub(super) struct Fixture {
     pub(super) app: TestApp,
     /// Drafts and addresses are shown to everybody.
     pub(super) is_open: bool,
@@ -55,7 +55,7 @@ pub(super) struct World {
     rows: RefCell<BTreeMap<String, String>>,
 }
 
-impl World {
+impl Fixture {
     pub(super) async fn build(engine: Engine, policy: Policy) -> Self {
         let is_reference = policy == Policy::reference();
         let app = TestApp::set_up(Setup { engine, policy, ..Setup::default() }).await;
@@ -63,7 +63,7 @@ impl World {
     }
 
     /// The same anew on the same database, with other numbers.
-    pub(super) async fn renew(self) -> Self {
+    pub(super) async fn rebuild(self) -> Self {
         self.app.execute("DELETE FROM users");
         Self::populate(self.app, self.is_open).await
     }
@@ -105,15 +105,15 @@ impl World {
 
     fn token(&self, caller: Caller) -> Option<String> {
         let header = json!({"alg": "HS256", "typ": "JWT"});
-        let mark = &claims_of(&self.owner_token)["valid_from"];
-        let claims = json!({"user_id": self.owner, "exp": NOW + 600, "valid_from": mark});
+        let valid_from = &claims_of(&self.owner_token)["valid_from"];
+        let claims = json!({"user_id": self.owner, "exp": NOW + 600, "valid_from": valid_from});
         let with = |name: &str, value: Value| {
             let mut claims = claims.clone();
             claims[name] = value;
             forge(&header, &claims)
         };
         Some(match caller {
-            Caller::Nobody => return None,
+            Caller::Anonymous => return None,
             Caller::Malformed => "not.a.token".to_owned(),
             Caller::Expired => with("exp", json!(NOW)),
             Caller::NotYetValid => with("nbf", json!(NOW + 300)),
@@ -128,7 +128,7 @@ impl World {
             Caller::WrongClaims => with("user_id", json!(self.owner.to_string())),
             Caller::Deleted => self.app.token_for(self.deleted),
             Caller::SignedOut => self.app.token_for(self.owner),
-            Caller::SignedOutOfReference => {
+            Caller::SignedOutReferenceToken => {
                 forge(&header, &json!({"user_id": self.owner, "exp": NOW + 600}))
             }
             Caller::Other => self.app.token_for(self.other),
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// What a path or a body says to mean the target.
-    pub(super) fn number(&self, target: Target) -> String {
+    pub(super) fn id_of(&self, target: Target) -> String {
         match target {
             Target::Nothing => String::new(),
             Target::Public => self.public.to_string(),
@@ -157,7 +157,7 @@ impl World {
         target: Target,
         caller: Caller,
     ) -> Answer {
-        let (caller, number) = (self.caller(caller), self.number(target));
+        let (caller, number) = (self.caller(caller), self.id_of(target));
         if operation.path.starts_with("/vote") {
             let body = format!(r#"{{"post_id": {number}, "dir": 1}}"#);
             return caller.send_raw("POST", &operation.path, "application/json", body).await;
@@ -185,7 +185,7 @@ impl World {
     }
 
     /// The effect of a cell with the numbers of this world.
-    pub(super) fn name(&self, effect: &str) -> Vec<String> {
+    pub(super) fn resolve_effect(&self, effect: &str) -> Vec<String> {
         let mut named = effect.to_owned();
         for (name, number) in [
             ("{owner}", self.owner),

@@ -14,7 +14,7 @@ use post_api::domain::policy::Policy;
 use serde_json::json;
 
 use self::callers::Caller;
-use self::fixture::World;
+use self::fixture::Fixture;
 use self::table::{Cell, ROWS, Row, Target};
 use crate::api::operations::Operation;
 use crate::stress::budget::Budget;
@@ -38,7 +38,7 @@ fn targets(operation: &Operation) -> &'static [Target] {
     }
 }
 
-fn is_of_mode(target: Target, is_reference: bool) -> bool {
+fn applies_in_mode(target: Target, is_reference: bool) -> bool {
     match target {
         Target::Draft => !is_reference,
         Target::VisibleDraft => is_reference,
@@ -63,33 +63,33 @@ fn assert_complete(operations: &[Operation]) {
 
 #[tokio::test]
 async fn operation_by_every_caller_on_every_target_is_right_on_sqlite() {
-    walk(Engine::Sqlite).await;
+    check_matrix(Engine::Sqlite).await;
 }
 
 #[tokio::test]
 async fn operation_by_every_caller_on_every_target_is_right_on_postgresql() {
-    walk(Engine::Postgres).await;
+    check_matrix(Engine::Postgres).await;
 }
 
-async fn walk(engine: Engine) {
+async fn check_matrix(engine: Engine) {
     let mut cells = 0;
     for policy in [Policy::default(), Policy::reference()] {
         let is_reference = policy == Policy::reference();
-        let mut world = World::build(engine, policy).await;
-        let operations = Operation::all(&world.app).await;
+        let mut fixture = Fixture::build(engine, policy).await;
+        let operations = Operation::all(&fixture.app).await;
         assert_complete(&operations);
-        for row in ROWS.iter().filter(|row| is_of_mode(row.target, is_reference)) {
+        for row in ROWS.iter().filter(|row| applies_in_mode(row.target, is_reference)) {
             let operation = operations.iter().find(|found| found.name() == row.operation).unwrap();
             for caller in Caller::ALL {
-                let cell = row.cell(caller.standing());
-                try_cell(&world, operation, row, caller, cell).await;
+                let cell = row.cell(caller.access_class());
+                check_cell(&fixture, operation, row, caller, cell).await;
                 cells += 1;
                 if !cell.effect.is_empty() {
-                    world = world.renew().await;
+                    fixture = fixture.rebuild().await;
                 }
             }
         }
-        cells += refuse_other_methods(&world, &operations).await;
+        cells += refuse_other_methods(&fixture, &operations).await;
     }
     let part = match engine {
         Engine::Sqlite => "matrix, embedded",
@@ -98,25 +98,31 @@ async fn walk(engine: Engine) {
     Budget::new(part, 1).report("cells, none wrong", cells);
 }
 
-async fn try_cell(world: &World, operation: &Operation, row: &Row, caller: Caller, cell: Cell) {
+async fn check_cell(
+    fixture: &Fixture,
+    operation: &Operation,
+    row: &Row,
+    caller: Caller,
+    cell: Cell,
+) {
     let context = format!("{} by {caller:?} on {:?}", row.operation, row.target);
-    let answer = world.call(operation, row.target, caller).await;
+    let answer = fixture.call(operation, row.target, caller).await;
     assert_eq!(answer.status, cell.status, "{context}: {answer:?}");
-    assert_eq!(world.changes(), world.name(cell.effect), "{context}");
+    assert_eq!(fixture.changes(), fixture.resolve_effect(cell.effect), "{context}");
     if cell.status == 401 {
         assert_refused(&answer, caller, &context);
     }
-    if caller != Caller::Owner && !world.is_open {
-        World::assert_nothing_leaks(&answer, &context);
+    if caller != Caller::Owner && !fixture.is_open {
+        Fixture::assert_nothing_leaks(&answer, &context);
         if row.target == Target::Draft {
-            assert_hidden(world, operation, caller, &answer, &context).await;
+            assert_hidden(fixture, operation, caller, &answer, &context).await;
         }
     }
 }
 
 fn assert_refused(answer: &Answer, caller: Caller, context: &str) {
     let detail = match caller {
-        Caller::Nobody => "Not authenticated",
+        Caller::Anonymous => "Not authenticated",
         _ => "Could not validate credentials",
     };
     assert_eq!(answer.json(), json!({"detail": detail}), "{context}");
@@ -125,22 +131,22 @@ fn assert_refused(answer: &Answer, caller: Caller, context: &str) {
 
 /// A hidden draft gets the answer of a post that does not exist, but for its number.
 async fn assert_hidden(
-    world: &World,
+    fixture: &Fixture,
     operation: &Operation,
     caller: Caller,
     answer: &Answer,
     context: &str,
 ) {
-    let missing = world.call(operation, Target::Missing, caller).await;
-    let number = world.number(Target::Missing);
-    let expected = missing.text().replace(&number, &world.number(Target::Draft));
+    let missing = fixture.call(operation, Target::Missing, caller).await;
+    let number = fixture.id_of(Target::Missing);
+    let expected = missing.text().replace(&number, &fixture.id_of(Target::Draft));
     assert_eq!(answer.text(), expected, "{context}");
     let names = |answer: &Answer| answer.headers.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(answer), names(&missing), "{context}");
 }
 
 /// The methods that the document does not name, by the one who may do most.
-async fn refuse_other_methods(world: &World, operations: &[Operation]) -> usize {
+async fn refuse_other_methods(fixture: &Fixture, operations: &[Operation]) -> usize {
     let paths: BTreeSet<&String> = operations.iter().map(|operation| &operation.path).collect();
     let mut refused = 0;
     for path in paths {
@@ -149,11 +155,11 @@ async fn refuse_other_methods(world: &World, operations: &[Operation]) -> usize 
             if operations.iter().any(|found| is_it(&found)) {
                 continue;
             }
-            let path = path.replace("{id}", &world.number(Target::Public));
-            let caller = world.caller(Caller::Owner);
+            let path = path.replace("{id}", &fixture.id_of(Target::Public));
+            let caller = fixture.caller(Caller::Owner);
             let answer = caller.send_raw(method, &path, "application/json", "{}").await;
             assert_eq!(answer.status, 405, "{method} {path}");
-            assert_eq!(world.changes(), Vec::<String>::new(), "{method} {path}");
+            assert_eq!(fixture.changes(), Vec::<String>::new(), "{method} {path}");
             refused += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! The expected answers.
 
-use super::callers::Standing;
+use super::callers::AccessClass;
 
 /// What an operation is tried on. Posts are the owner's, but for those that there are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,19 +42,19 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn cell(&self, standing: Standing) -> Cell {
-        match standing {
-            Standing::Anonymous => self.anonymous,
-            Standing::Invalid => self.invalid,
-            Standing::Other => self.other,
-            Standing::Owner => self.owner,
+    pub(super) fn cell(&self, access_class: AccessClass) -> Cell {
+        match access_class {
+            AccessClass::Anonymous => self.anonymous,
+            AccessClass::Invalid => self.invalid,
+            AccessClass::Other => self.other,
+            AccessClass::Owner => self.owner,
         }
     }
 }
 
 /// Answers that change nothing: to nobody, to a token that is not good, to the other one, to the
 /// owner.
-const fn same(operation: &'static str, target: Target, statuses: [u16; 4]) -> Row {
+const fn unchanged(operation: &'static str, target: Target, statuses: [u16; 4]) -> Row {
     let [anonymous, invalid, other, owner] = statuses;
     row(operation, target, [anonymous, invalid], (other, ""), (owner, ""))
 }
@@ -76,9 +76,9 @@ const fn row(
     }
 }
 
-const OTHER_GOES: &str = "-post/{others} -session/{others_session} -user/{other} -vote/{others},{owner} -vote/{public},{other}";
+const OTHER_DELETED: &str = "-post/{others} -session/{others_session} -user/{other} -vote/{others},{owner} -vote/{public},{other}";
 
-const OWNER_GOES: &str = "-post/{draft} -post/{public} -session/{owners_session} -user/{owner} \
+const OWNER_DELETED: &str = "-post/{draft} -post/{public} -session/{owners_session} -user/{owner} \
                           -vote/{others},{owner} -vote/{public},{other}";
 
 pub(super) const ROWS: &[Row] = &{
@@ -88,12 +88,12 @@ pub(super) const ROWS: &[Row] = &{
     };
     const NEW: Cell = Cell { status: 201, effect: "+user/*" };
     [
-        same("GET /livez", Nothing, [200; 4]),
-        same("GET /readyz", Nothing, [200; 4]),
+        unchanged("GET /livez", Nothing, [200; 4]),
+        unchanged("GET /readyz", Nothing, [200; 4]),
         // Tokens are signed with a secret.
-        same("GET /.well-known/jwks.json", Nothing, [404; 4]),
+        unchanged("GET /.well-known/jwks.json", Nothing, [404; 4]),
         // The example's account is nobody's.
-        same("POST /login", Nothing, [403; 4]),
+        unchanged("POST /login", Nothing, [403; 4]),
         row("POST /logout", Nothing, [401, 401], (204, "~user/{other}"), (204, "~user/{owner}")),
         Row {
             operation: "POST /users",
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Row] = &{
             other: NEW,
             owner: NEW,
         },
-        same("GET /users/me", Nothing, [401, 401, 200, 200]),
+        unchanged("GET /users/me", Nothing, [401, 401, 200, 200]),
         row("PATCH /users/me", Nothing, [401, 401], (200, "~user/{other}"), (200, "~user/{owner}")),
         row(
             "POST /users/me/password",
@@ -112,9 +112,9 @@ pub(super) const ROWS: &[Row] = &{
             (200, "~user/{other}"),
             (200, "~user/{owner}"),
         ),
-        row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_GOES), (204, OWNER_GOES)),
-        same("GET /users/me/events", Nothing, [401, 401, 200, 200]),
-        same("GET /users/me/sessions", Nothing, [401, 401, 200, 200]),
+        row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_DELETED), (204, OWNER_DELETED)),
+        unchanged("GET /users/me/events", Nothing, [401, 401, 200, 200]),
+        unchanged("GET /users/me/sessions", Nothing, [401, 401, 200, 200]),
         row(
             "DELETE /users/me/sessions",
             Nothing,
@@ -136,28 +136,28 @@ pub(super) const ROWS: &[Row] = &{
             (204, "-session/{others_session}"),
             (404, ""),
         ),
-        same("DELETE /users/me/sessions/{id}", Missing, [401, 401, 404, 404]),
-        same("DELETE /users/me/sessions/{id}", Impossible, [401, 401, 404, 404]),
-        same("GET /users/{id}", Owner, [200; 4]),
-        same("GET /users/{id}", Other, [200; 4]),
-        same("GET /users/{id}", Missing, [404; 4]),
-        same("GET /users/{id}", Impossible, [404; 4]),
-        row("DELETE /users/{id}", Owner, [401, 401], (403, ""), (204, OWNER_GOES)),
-        row("DELETE /users/{id}", Other, [401, 401], (204, OTHER_GOES), (403, "")),
-        same("DELETE /users/{id}", Missing, [401, 401, 404, 404]),
-        same("DELETE /users/{id}", Impossible, [401, 401, 404, 404]),
-        same("GET /posts", Nothing, [401, 401, 200, 200]),
+        unchanged("DELETE /users/me/sessions/{id}", Missing, [401, 401, 404, 404]),
+        unchanged("DELETE /users/me/sessions/{id}", Impossible, [401, 401, 404, 404]),
+        unchanged("GET /users/{id}", Owner, [200; 4]),
+        unchanged("GET /users/{id}", Other, [200; 4]),
+        unchanged("GET /users/{id}", Missing, [404; 4]),
+        unchanged("GET /users/{id}", Impossible, [404; 4]),
+        row("DELETE /users/{id}", Owner, [401, 401], (403, ""), (204, OWNER_DELETED)),
+        row("DELETE /users/{id}", Other, [401, 401], (204, OTHER_DELETED), (403, "")),
+        unchanged("DELETE /users/{id}", Missing, [401, 401, 404, 404]),
+        unchanged("DELETE /users/{id}", Impossible, [401, 401, 404, 404]),
+        unchanged("GET /posts", Nothing, [401, 401, 200, 200]),
         row("POST /posts", Nothing, [401, 401], (201, "+post/*"), (201, "+post/*")),
-        same("GET /posts/{id}", Public, [401, 401, 200, 200]),
-        same("GET /posts/{id}", Draft, [401, 401, 404, 200]),
-        same("GET /posts/{id}", VisibleDraft, [401, 401, 200, 200]),
-        same("GET /posts/{id}", Missing, [401, 401, 404, 404]),
-        same("GET /posts/{id}", Impossible, [401, 401, 404, 404]),
+        unchanged("GET /posts/{id}", Public, [401, 401, 200, 200]),
+        unchanged("GET /posts/{id}", Draft, [401, 401, 404, 200]),
+        unchanged("GET /posts/{id}", VisibleDraft, [401, 401, 200, 200]),
+        unchanged("GET /posts/{id}", Missing, [401, 401, 404, 404]),
+        unchanged("GET /posts/{id}", Impossible, [401, 401, 404, 404]),
         row("PUT /posts/{id}", Public, [401, 401], (403, ""), (200, "~post/{public}")),
         row("PUT /posts/{id}", Draft, [401, 401], (404, ""), (200, "~post/{draft}")),
         row("PUT /posts/{id}", VisibleDraft, [401, 401], (403, ""), (200, "~post/{draft}")),
-        same("PUT /posts/{id}", Missing, [401, 401, 404, 404]),
-        same("PUT /posts/{id}", Impossible, [401, 401, 404, 404]),
+        unchanged("PUT /posts/{id}", Missing, [401, 401, 404, 404]),
+        unchanged("PUT /posts/{id}", Impossible, [401, 401, 404, 404]),
         row(
             "DELETE /posts/{id}",
             Public,
@@ -167,8 +167,8 @@ pub(super) const ROWS: &[Row] = &{
         ),
         row("DELETE /posts/{id}", Draft, [401, 401], (404, ""), (204, "-post/{draft}")),
         row("DELETE /posts/{id}", VisibleDraft, [401, 401], (403, ""), (204, "-post/{draft}")),
-        same("DELETE /posts/{id}", Missing, [401, 401, 404, 404]),
-        same("DELETE /posts/{id}", Impossible, [401, 401, 404, 404]),
+        unchanged("DELETE /posts/{id}", Missing, [401, 401, 404, 404]),
+        unchanged("DELETE /posts/{id}", Impossible, [401, 401, 404, 404]),
         row(
             "POST /vote/",
             Public,
@@ -184,7 +184,7 @@ pub(super) const ROWS: &[Row] = &{
             (201, "+vote/{draft},{other}"),
             (201, "+vote/{draft},{owner}"),
         ),
-        same("POST /vote/", Missing, [401, 401, 404, 404]),
-        same("POST /vote/", Impossible, [401, 401, 404, 404]),
+        unchanged("POST /vote/", Missing, [401, 401, 404, 404]),
+        unchanged("POST /vote/", Impossible, [401, 401, 404, 404]),
     ]
 };

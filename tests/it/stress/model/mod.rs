@@ -15,7 +15,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine as _, StateMachineTest as _};
 
 use self::reference_model::{Default, Model, Reference};
-use self::system_under_test::Pair;
+use self::system_under_test::BothServices;
 use crate::stress::budget::Budget;
 
 /// The longest sequence of a round.
@@ -42,7 +42,7 @@ fn run<M: reference_model::Mode>(mut budget: Budget) {
         let sequences = Model::<M>::sequential_strategy(STEPS / 2..=STEPS);
         let outcome = runner.run(&sequences, |(model, transitions, seen)| {
             steps.set(steps.get() + transitions.len());
-            Pair::<M>::test_sequential(config.clone(), model, transitions, seen);
+            BothServices::<M>::test_sequential(config.clone(), model, transitions, seen);
             Ok(())
         });
         outcome.unwrap_or_else(|error| panic!("{}: {error}", budget.name_round()));

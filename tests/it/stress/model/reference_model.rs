@@ -10,10 +10,10 @@ use proptest::strategy::{BoxedStrategy, Just, Strategy as _};
 use proptest_state_machine::ReferenceStateMachine;
 use serde_json::{Value, json};
 
-use super::step::{By, Draft, Page, Scene, Step, step};
+use super::step::{By, Draft, Existing, Page, Step, step};
 
 /// How long a token lives.
-const LIFETIME: i64 = 30 * 60;
+const TOKEN_LIFETIME_SECONDS: i64 = 30 * 60;
 
 /// A mode of the service, as a type: the tests' frame has no other place for it.
 pub(super) trait Mode: Debug + Clone + 'static {
@@ -45,8 +45,8 @@ pub(super) struct Model<M> {
     /// Whether it is up, by post and voter.
     pub(super) votes: BTreeMap<(usize, usize), i64>,
     tokens: Vec<Token>,
-    pub(super) users_made: usize,
-    pub(super) posts_made: usize,
+    pub(super) users_created: usize,
+    pub(super) posts_created: usize,
     /// What the last step was to be answered.
     pub(super) answer: Answer,
     mode: PhantomData<M>,
@@ -82,18 +82,18 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
-type Refused = Answer;
+type Rejected = Answer;
 
 fn answer(status: u16, body: Value) -> Answer {
     Answer { status, body }
 }
 
-fn refuse(status: u16, detail: impl Into<String>) -> Refused {
+fn reject(status: u16, detail: impl Into<String>) -> Rejected {
     answer(status, json!({"detail": detail.into()}))
 }
 
 /// An address, as accounts are told apart: the domain's case does not count.
-fn account_of(email: &str) -> Option<String> {
+fn normalized_email(email: &str) -> Option<String> {
     let (local, domain) = email.split_once('@')?;
     Some(format!("{local}@{}", domain.to_lowercase()))
 }
@@ -113,8 +113,8 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
             posts: BTreeMap::new(),
             votes: BTreeMap::new(),
             tokens: Vec::new(),
-            users_made: 0,
-            posts_made: 0,
+            users_created: 0,
+            posts_created: 0,
             answer: answer(200, Value::Null),
             mode: PhantomData,
         })
@@ -124,7 +124,7 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
     fn transitions(model: &Self) -> BoxedStrategy<Step> {
         let tokens = 0..model.tokens.len();
         let account = |user: &User| (user.email.clone(), user.password.clone());
-        step(&Scene {
+        step(&Existing {
             accounts: model.users.values().map(account).collect(),
             tokens: tokens.filter(|place| model.caller(By::Token(*place)).is_ok()).collect(),
             users: model.users.keys().copied().collect(),
@@ -133,13 +133,13 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
     }
 
     fn apply(mut model: Self, step: &Step) -> Self {
-        model.answer = model.take(step).unwrap_or_else(|refused| refused);
+        model.answer = model.perform(step).unwrap_or_else(|rejected| rejected);
         model
     }
 }
 
 impl<M: Mode> Model<M> {
-    fn take(&mut self, step: &Step) -> Result<Answer, Refused> {
+    fn perform(&mut self, step: &Step) -> Result<Answer, Rejected> {
         match step {
             Step::SignUp { email, password } => self.sign_up(email, password),
             Step::LogIn { email, password } => self.log_in(email, password),
@@ -170,15 +170,15 @@ impl<M: Mode> Model<M> {
             Step::GetPost { by, post } => {
                 let caller = self.caller(*by)?;
                 if !self.is_visible(*post, caller) {
-                    return Err(refuse(
+                    return Err(reject(
                         404,
                         format!("the post with the id:post#{post}# was no found"),
                     ));
                 }
-                Ok(answer(200, self.show_counted(*post)))
+                Ok(answer(200, self.show_post_with_votes(*post)))
             }
             Step::ReplacePost { by, post, with } => {
-                self.own_post(*by, *post)?;
+                self.check_owned_post(*by, *post)?;
                 let replaced = self.posts.get_mut(post).unwrap();
                 replaced.title.clone_from(&with.title);
                 with.content.clone_into(&mut replaced.content);
@@ -186,7 +186,7 @@ impl<M: Mode> Model<M> {
                 Ok(answer(200, self.show_post(*post)))
             }
             Step::DeletePost { by, post } => {
-                self.own_post(*by, *post)?;
+                self.check_owned_post(*by, *post)?;
                 self.delete_post(*post);
                 Ok(answer(204, Value::Null))
             }
@@ -195,28 +195,29 @@ impl<M: Mode> Model<M> {
         }
     }
 
-    fn sign_up(&mut self, email: &str, password: &str) -> Result<Answer, Refused> {
-        let account = account_of(email).ok_or_else(|| answer(422, Value::Null))?;
+    fn sign_up(&mut self, email: &str, password: &str) -> Result<Answer, Rejected> {
+        let account = normalized_email(email).ok_or_else(|| answer(422, Value::Null))?;
         if password.len() < 8 && !M::IS_REFERENCE {
             return Err(answer(422, Value::Null));
         }
         if self.users.values().any(|user| user.email == account) {
-            return Err(refuse(409, "a user with this email already exists"));
+            return Err(reject(409, "a user with this email already exists"));
         }
         let (email, password) = (account, password.to_owned());
-        self.users.insert(self.users_made, User { email, password, created_at: self.now });
-        self.users_made += 1;
-        let made = self.users_made - 1;
+        self.users.insert(self.users_created, User { email, password, created_at: self.now });
+        self.users_created += 1;
+        let made = self.users_created - 1;
         Ok(answer(201, self.show_user(made, Some(made))))
     }
 
-    fn log_in(&mut self, email: &str, password: &str) -> Result<Answer, Refused> {
-        let account = account_of(email);
+    fn log_in(&mut self, email: &str, password: &str) -> Result<Answer, Rejected> {
+        let account = normalized_email(email);
         let is_it =
             |user: &User| Some(&user.email) == account.as_ref() && user.password == password;
         let found = self.users.iter().find(|(_, user)| is_it(user)).map(|(user, _)| *user);
-        let user = found.ok_or_else(|| refuse(403, "invalid credentials"))?;
-        self.tokens.push(Token { user, expires: self.now.div_euclid(1_000_000) + LIFETIME });
+        let user = found.ok_or_else(|| reject(403, "invalid credentials"))?;
+        self.tokens
+            .push(Token { user, expires: self.now.div_euclid(1_000_000) + TOKEN_LIFETIME_SECONDS });
         Ok(answer(200, Value::Null))
     }
 
@@ -225,29 +226,29 @@ impl<M: Mode> Model<M> {
         (!self.tokens.is_empty()).then(|| place % self.tokens.len())
     }
 
-    fn caller(&self, by: By) -> Result<usize, Refused> {
+    fn caller(&self, by: By) -> Result<usize, Rejected> {
         let place = match by {
-            By::Nobody => None,
-            By::Garbage => return Err(refuse(401, "Could not validate credentials")),
+            By::Anonymous => None,
+            By::Garbage => return Err(reject(401, "Could not validate credentials")),
             By::Token(place) => self.token(place),
         };
-        let place = place.ok_or_else(|| refuse(401, "Not authenticated"))?;
+        let place = place.ok_or_else(|| reject(401, "Not authenticated"))?;
         let token = &self.tokens[place];
         if token.expires > self.now.div_euclid(1_000_000) && self.users.contains_key(&token.user) {
             return Ok(token.user);
         }
-        Err(refuse(401, "Could not validate credentials"))
+        Err(reject(401, "Could not validate credentials"))
     }
 
-    fn find_user(&self, user: usize) -> Result<(), Refused> {
+    fn find_user(&self, user: usize) -> Result<(), Rejected> {
         if self.users.contains_key(&user) {
             return Ok(());
         }
-        Err(refuse(404, format!("the user with the id:user#{user}# was no found")))
+        Err(reject(404, format!("the user with the id:user#{user}# was no found")))
     }
 
     /// Whoever asks: a token that is not good is as none.
-    fn get_user(&self, by: By, user: usize) -> Result<Answer, Refused> {
+    fn get_user(&self, by: By, user: usize) -> Result<Answer, Rejected> {
         self.find_user(user)?;
         Ok(answer(200, self.show_user(user, self.caller(by).ok())))
     }
@@ -268,7 +269,7 @@ impl<M: Mode> Model<M> {
         self.votes.retain(|(_, voter), _| *voter != user);
     }
 
-    fn create_post(&mut self, by: By, post: &Draft) -> Result<Answer, Refused> {
+    fn create_post(&mut self, by: By, post: &Draft) -> Result<Answer, Rejected> {
         let owner = self.caller(by)?;
         let made = Post {
             owner,
@@ -277,9 +278,9 @@ impl<M: Mode> Model<M> {
             published: post.published.unwrap_or(true),
             created_at: self.now,
         };
-        self.posts.insert(self.posts_made, made);
-        self.posts_made += 1;
-        Ok(answer(201, self.show_post(self.posts_made - 1)))
+        self.posts.insert(self.posts_created, made);
+        self.posts_created += 1;
+        Ok(answer(201, self.show_post(self.posts_created - 1)))
     }
 
     fn is_visible(&self, post: usize, to: usize) -> bool {
@@ -288,10 +289,10 @@ impl<M: Mode> Model<M> {
     }
 
     /// The post is there for the caller, and theirs.
-    fn own_post(&self, by: By, post: usize) -> Result<(), Refused> {
+    fn check_owned_post(&self, by: By, post: usize) -> Result<(), Rejected> {
         let caller = self.caller(by)?;
         if !self.is_visible(post, caller) {
-            return Err(refuse(404, "post with id does not exist"));
+            return Err(reject(404, "post with id does not exist"));
         }
         if self.posts[&post].owner != caller {
             return Err(not_owner());
@@ -316,13 +317,13 @@ impl<M: Mode> Model<M> {
         })
     }
 
-    fn show_counted(&self, post: usize) -> Value {
+    fn show_post_with_votes(&self, post: usize) -> Value {
         let votes: i64 =
             self.votes.iter().filter(|((voted, _), _)| *voted == post).map(|(_, dir)| dir).sum();
         json!({"Post": self.show_post(post), "votes": votes})
     }
 
-    fn list_posts(&self, by: By, page: &Page) -> Result<Answer, Refused> {
+    fn list_posts(&self, by: By, page: &Page) -> Result<Answer, Rejected> {
         let caller = self.caller(by)?;
         if page.limit > Some(1000) && !M::IS_REFERENCE {
             return Err(answer(422, Value::Null));
@@ -344,20 +345,20 @@ impl<M: Mode> Model<M> {
             Some(limit) => usize::try_from(limit).unwrap(),
         };
         let shown = found.skip(page.skip.unwrap_or(0)).take(limit);
-        Ok(answer(200, shown.map(|(post, _)| self.show_counted(*post)).collect()))
+        Ok(answer(200, shown.map(|(post, _)| self.show_post_with_votes(*post)).collect()))
     }
 
-    fn vote(&mut self, by: By, post: usize, dir: i64) -> Result<Answer, Refused> {
+    fn vote(&mut self, by: By, post: usize, dir: i64) -> Result<Answer, Rejected> {
         let caller = self.caller(by)?;
         if !self.is_visible(post, caller) {
-            return Err(refuse(404, format!("Post with id: post#{post}# does not exist")));
+            return Err(reject(404, format!("Post with id: post#{post}# does not exist")));
         }
         let cast = self.votes.get(&(post, caller)).copied();
         let message = match (cast, dir) {
-            (None, 0) => return Err(refuse(404, "Vote does not exist")),
+            (None, 0) => return Err(reject(404, "Vote does not exist")),
             (Some(cast), dir) if cast == dir => {
                 let detail = format!("user user#{caller}# has already voted on post post#{post}#");
-                return Err(refuse(409, detail));
+                return Err(reject(409, detail));
             }
             (Some(_), 0) => "successfully deleted vote",
             (Some(_), _) => "successfully changed vote",
@@ -372,6 +373,6 @@ impl<M: Mode> Model<M> {
     }
 }
 
-fn not_owner() -> Refused {
-    refuse(403, "not authorized to perform this action")
+fn not_owner() -> Rejected {
+    reject(403, "not authorized to perform this action")
 }

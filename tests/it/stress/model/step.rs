@@ -62,7 +62,7 @@ pub(super) enum Step {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By {
-    Nobody,
+    Anonymous,
     Garbage,
     /// With one of the tokens that were ever given out.
     Token(usize),
@@ -141,7 +141,7 @@ fn page() -> impl Strategy<Value = Page> {
 }
 
 /// What there is to speak of, so that most steps mean something.
-pub(super) struct Scene {
+pub(super) struct Existing {
     /// Addresses and passwords of accounts.
     pub(super) accounts: Vec<(String, String)>,
     /// Tokens that are good.
@@ -151,16 +151,16 @@ pub(super) struct Scene {
 }
 
 /// Mostly somebody with an account.
-fn by(scene: &Scene) -> BoxedStrategy<By> {
+fn by(existing: &Existing) -> BoxedStrategy<By> {
     let any = prop_oneof![
-        1 => Just(By::Nobody),
+        1 => Just(By::Anonymous),
         1 => Just(By::Garbage),
         3 => (0..16_usize).prop_map(By::Token),
     ];
-    if scene.tokens.is_empty() {
+    if existing.tokens.is_empty() {
         return any.boxed();
     }
-    prop_oneof![1 => any, 12 => select(scene.tokens.clone()).prop_map(By::Token)].boxed()
+    prop_oneof![1 => any, 12 => select(existing.tokens.clone()).prop_map(By::Token)].boxed()
 }
 
 /// Mostly one that is there; else one that went, or never was.
@@ -177,29 +177,29 @@ fn sign_up() -> impl Strategy<Value = Step> {
         .prop_map(|(email, password)| Step::SignUp { email, password })
 }
 
-fn log_in(scene: &Scene) -> BoxedStrategy<Step> {
+fn log_in(existing: &Existing) -> BoxedStrategy<Step> {
     let any = (select(EMAILS.to_vec()), select(PASSWORDS.to_vec()))
         .prop_map(|(email, password)| (email.to_owned(), password.to_owned()));
-    let account = if scene.accounts.is_empty() {
+    let account = if existing.accounts.is_empty() {
         any.boxed()
     } else {
-        prop_oneof![1 => any, 4 => select(scene.accounts.clone())].boxed()
+        prop_oneof![1 => any, 4 => select(existing.accounts.clone())].boxed()
     };
     account.prop_map(|(email, password)| Step::LogIn { email, password }).boxed()
 }
 
-pub(super) fn step(scene: &Scene) -> BoxedStrategy<Step> {
-    let (by, user, post) = (|| by(scene), || place(&scene.users), || place(&scene.posts));
+pub(super) fn step(existing: &Existing) -> BoxedStrategy<Step> {
+    let (by, user, post) = (|| by(existing), || place(&existing.users), || place(&existing.posts));
     prop_oneof![
-        if scene.accounts.len() < 2 { 30 } else { 2 } => sign_up(),
-        if scene.tokens.len() < 3 { 30 } else { 3 } => log_in(scene),
+        if existing.accounts.len() < 2 { 30 } else { 2 } => sign_up(),
+        if existing.tokens.len() < 3 { 30 } else { 3 } => log_in(existing),
         1 => select(vec![1, 600, 1799, 1800, -1, -900, -86_400])
             .prop_map(|seconds| Step::MoveClock { seconds }),
         2 => by().prop_map(|by| Step::GetMe { by }),
         2 => (by(), user()).prop_map(|(by, user)| Step::GetUser { by, user }),
         1 => by().prop_map(|by| Step::DeleteMe { by }),
         1 => (by(), user()).prop_map(|(by, user)| Step::DeleteUser { by, user }),
-        if scene.posts.len() < 4 { 20 } else { 5 } =>
+        if existing.posts.len() < 4 { 20 } else { 5 } =>
             (by(), draft()).prop_map(|(by, post)| Step::CreatePost { by, post }),
         6 => (by(), post()).prop_map(|(by, post)| Step::GetPost { by, post }),
         8 => (by(), post(), draft())

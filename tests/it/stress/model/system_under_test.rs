@@ -13,7 +13,7 @@ use super::step::{By, Draft, Page, Step};
 use crate::support::{Answer, Engine, Setup, TestApp, TestCaller};
 
 /// A number that no store has given: that of whatever the model never made.
-const NEVER: i64 = 4_711_000;
+const UNKNOWN_ID: i64 = 4_711_000;
 
 /// What must hold behind the service's back: how many rows there are, and nothing else.
 const INVARIANTS: &str = "
@@ -26,13 +26,13 @@ const INVARIANTS: &str = "
         WHERE coalesce((SELECT votes FROM vote_counts WHERE post_id = id), 0)
            <> coalesce((SELECT sum(dir) FROM votes WHERE post_id = id), 0)";
 
-pub(super) struct Pair<M> {
+pub(super) struct BothServices<M> {
     runtime: Runtime,
-    services: Vec<Driven>,
+    services: Vec<ServiceUnderTest>,
     mode: PhantomData<M>,
 }
 
-impl<M: Mode> StateMachineTest for Pair<M> {
+impl<M: Mode> StateMachineTest for BothServices<M> {
     type SystemUnderTest = Self;
     type Reference = Model<M>;
 
@@ -42,31 +42,37 @@ impl<M: Mode> StateMachineTest for Pair<M> {
             let policy = policy_of(M::IS_REFERENCE);
             let setup = Setup { engine, policy, ..Setup::default() };
             let app = runtime.block_on(TestApp::set_up(setup));
-            Driven { engine, app, users: Vec::new(), posts: Vec::new(), tokens: Vec::new() }
+            ServiceUnderTest {
+                engine,
+                app,
+                users: Vec::new(),
+                posts: Vec::new(),
+                tokens: Vec::new(),
+            }
         });
         Self { runtime, services: services.into(), mode: PhantomData }
     }
 
-    fn apply(mut pair: Self, model: &Model<M>, step: Step) -> Self {
-        for service in &mut pair.services {
+    fn apply(mut both: Self, model: &Model<M>, step: Step) -> Self {
+        for service in &mut both.services {
             if let Step::MoveClock { seconds } = step {
                 service.app.clock.advance(seconds);
                 continue;
             }
-            let answer = pair.runtime.block_on(service.take(&step, model));
+            let answer = both.runtime.block_on(service.perform(&step, model));
             let context = format!("{:?}: {step:?}", service.engine);
             assert_eq!(answer.status, model.answer.status, "{context}: {answer:?}");
-            service.learn(&step, &answer, &context);
+            service.record_ids(&step, &answer, &context);
             let expected = service.resolve(&model.answer.body);
             if !expected.is_null() {
                 assert_eq!(answer.json(), expected, "{context}");
             }
         }
-        pair
+        both
     }
 
-    fn check_invariants(pair: &Self, model: &Model<M>) {
-        for service in &pair.services {
+    fn check_invariants(both: &Self, model: &Model<M>) {
+        for service in &both.services {
             let rows = service.app.query_pairs(INVARIANTS);
             let expected = [
                 ("users".to_owned(), model.users.len().to_string()),
@@ -78,7 +84,7 @@ impl<M: Mode> StateMachineTest for Pair<M> {
     }
 }
 
-struct Driven {
+struct ServiceUnderTest {
     engine: Engine,
     app: TestApp,
     /// The numbers that the store gave, in the order in which it gave them.
@@ -87,8 +93,8 @@ struct Driven {
     tokens: Vec<String>,
 }
 
-impl Driven {
-    async fn take<M: Mode>(&self, step: &Step, model: &Model<M>) -> Answer {
+impl ServiceUnderTest {
+    async fn perform<M: Mode>(&self, step: &Step, model: &Model<M>) -> Answer {
         let nobody = self.app.anonymous();
         let by = |by: &By| self.caller(*by, model);
         match step {
@@ -120,7 +126,7 @@ impl Driven {
 
     fn caller<M: Mode>(&self, by: By, model: &Model<M>) -> TestCaller<'_> {
         match by {
-            By::Nobody => self.app.anonymous(),
+            By::Anonymous => self.app.anonymous(),
             By::Garbage => self.app.with_token("garbage"),
             // No step but a login gives tokens, so that those before it are all there are.
             By::Token(place) => match model.token(place) {
@@ -139,7 +145,7 @@ impl Driven {
     }
 
     /// Remembers tokens and numbers; a number was never given before.
-    fn learn(&mut self, step: &Step, answer: &Answer, context: &str) {
+    fn record_ids(&mut self, step: &Step, answer: &Answer, context: &str) {
         let (given, path) = match (step, answer.status.as_u16()) {
             (Step::LogIn { .. }, 200) => {
                 let login = answer.json();
@@ -195,7 +201,7 @@ impl Driven {
 }
 
 fn number(given: &[i64], place: usize) -> i64 {
-    given.get(place).copied().unwrap_or(NEVER)
+    given.get(place).copied().unwrap_or(UNKNOWN_ID)
 }
 
 fn body(draft: &Draft) -> Value {

@@ -23,18 +23,18 @@ pub(super) struct Canary {
 impl Canary {
     /// A password with everything that some encoding changes.
     pub(super) fn password(name: &str, rng: &mut Rng) -> Self {
-        let core = draw(rng);
+        let core = generate(rng);
         Self::new(name, format!("{core} \"ü\\+/&=%<"), &core)
     }
 
     /// Letters and digits alone.
     pub(super) fn word(name: &str, rng: &mut Rng) -> Self {
-        let core = draw(rng);
+        let core = generate(rng);
         Self::new(name, core.clone(), &core)
     }
 
     /// A secret that was made by the service.
-    pub(super) fn found(name: &str, text: &str) -> Self {
+    pub(super) fn from_text(name: &str, text: &str) -> Self {
         Self::new(name, text.to_owned(), text)
     }
 
@@ -42,7 +42,7 @@ impl Canary {
     fn new(name: &str, text: String, core: &str) -> Self {
         let (first, second) = core.split_at(core.len() / 2);
         let needles = [first, second].into_iter().flat_map(|half| forms(half.as_bytes()));
-        let needles = needles.map(|(form, needle)| (form, Haystack::spell(&needle))).collect();
+        let needles = needles.map(|(form, needle)| (form, Haystack::normalize(&needle))).collect();
         Self { name: name.to_owned(), text, needles }
     }
 
@@ -59,10 +59,10 @@ pub(super) struct Haystack(String);
 
 impl Haystack {
     pub(super) fn new(text: impl AsRef<[u8]>) -> Self {
-        Self(Self::spell(&String::from_utf8_lossy(text.as_ref())))
+        Self(Self::normalize(&String::from_utf8_lossy(text.as_ref())))
     }
 
-    fn spell(text: &str) -> String {
+    fn normalize(text: &str) -> String {
         let mut text = text.to_ascii_lowercase();
         for (one, other) in [("%2b", "+"), ("%2f", "/"), ("\\n", ""), ("\\/", "/")] {
             text = text.replace(one, other);
@@ -85,7 +85,7 @@ impl Haystack {
     }
 }
 
-fn draw(rng: &mut Rng) -> String {
+fn generate(rng: &mut Rng) -> String {
     (0..CORE).map(|_| char::from(*rng.pick(LETTERS))).collect()
 }
 
@@ -140,24 +140,24 @@ mod tests {
         let canary = Canary::password("password", &mut Rng::new(7));
         let text = &canary.text;
         for others in ["", "a", "ab", "abc", "user:"] {
-            let said = format!("{others}{text}");
-            let spell = |write: fn(u8) -> String| said.bytes().map(write).collect::<String>();
+            let output = format!("{others}{text}");
+            let spell = |write: fn(u8) -> String| output.bytes().map(write).collect::<String>();
             for form in [
-                said.clone(),
-                said.to_uppercase(),
-                json!({ "field": said }).to_string(),
-                format!("{said:?}"),
-                format!("{:?}", said.as_bytes()),
-                json!(said.as_bytes()).to_string(),
-                form_urlencoded::byte_serialize(said.as_bytes()).collect(),
-                STANDARD.encode(&said),
-                URL_SAFE_NO_PAD.encode(&said),
-                form_urlencoded::byte_serialize(STANDARD.encode(&said).as_bytes()).collect(),
-                json!(STANDARD.encode(&said)).to_string().replace('/', "\\/"),
-                STANDARD.encode(&said).replace('A', "A\n").replace('b', "b\\n"),
-                format!("{:#?}", said.as_bytes()),
-                format!("{:x?}", said.as_bytes()),
-                format!("{:#04x?}", said.as_bytes()),
+                output.clone(),
+                output.to_uppercase(),
+                json!({ "field": output }).to_string(),
+                format!("{output:?}"),
+                format!("{:?}", output.as_bytes()),
+                json!(output.as_bytes()).to_string(),
+                form_urlencoded::byte_serialize(output.as_bytes()).collect(),
+                STANDARD.encode(&output),
+                URL_SAFE_NO_PAD.encode(&output),
+                form_urlencoded::byte_serialize(STANDARD.encode(&output).as_bytes()).collect(),
+                json!(STANDARD.encode(&output)).to_string().replace('/', "\\/"),
+                STANDARD.encode(&output).replace('A', "A\n").replace('b', "b\\n"),
+                format!("{:#?}", output.as_bytes()),
+                format!("{:x?}", output.as_bytes()),
+                format!("{:#04x?}", output.as_bytes()),
                 spell(|byte| format!("{byte:02X}")),
                 spell(|byte| format!("{byte:02X} ")),
                 spell(|byte| format!("{byte:02x}:")),

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::Canaries;
 use super::canary::{Canary, Haystack};
-use super::fixture::Place;
+use super::fixture::Fixture;
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Engine, Service};
@@ -17,18 +17,18 @@ use crate::support::{Engine, Service};
 /// Runs it to its end, and gives its exit code and everything that it said.
 fn run(command: &mut Command) -> (i32, String) {
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(printed).unwrap())
 }
 
 /// The exit code of a start, and its settings.
 type Start = (i32, Vec<(&'static str, String)>);
 
 /// Settings that cannot be used, each with secrets in it: what the start has to say, and the settings.
-fn faults(canaries: &Canaries) -> Vec<Start> {
+fn invalid_settings(canaries: &Canaries) -> Vec<Start> {
     let (key, password) = (&canaries.key.text, canaries.database.encoded().replace('+', "%20"));
     let short = &key[..20];
-    let mut faults = Vec::new();
+    let mut invalid_settings = Vec::new();
     for url in [
         format!("mysql://ada:{password}@127.0.0.1/posts"),
         format!("ada:{password}@127.0.0.1/posts"),
@@ -52,14 +52,16 @@ fn faults(canaries: &Canaries) -> Vec<Start> {
         format!("jdbc:postgresql://127.0.0.1/posts?user=ada&password={password}"),
         password.clone(),
     ] {
-        faults.push((2, vec![("DATABASE_URL", url), ("SECRET_KEY", short.to_owned())]));
+        invalid_settings.push((2, vec![("DATABASE_URL", url), ("SECRET_KEY", short.to_owned())]));
     }
-    faults.push((2, vec![("SECRET_KEY", short.to_owned()), ("PORT", "x".to_owned())]));
-    faults.push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", "HS512".to_owned())]));
-    faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned())]));
-    faults.push((2, vec![("DATABASE_URL_FILE", "short".to_owned())]));
-    faults.push((2, vec![("SECRET_KEY_FILE", "short".to_owned()), ("SECRET_KEY", key.clone())]));
-    faults.extend(faults_of_keys(canaries));
+    invalid_settings.push((2, vec![("SECRET_KEY", short.to_owned()), ("PORT", "x".to_owned())]));
+    invalid_settings
+        .push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", "HS512".to_owned())]));
+    invalid_settings.push((2, vec![("SECRET_KEY_FILE", "short".to_owned())]));
+    invalid_settings.push((2, vec![("DATABASE_URL_FILE", "short".to_owned())]));
+    invalid_settings
+        .push((2, vec![("SECRET_KEY_FILE", "short".to_owned()), ("SECRET_KEY", key.clone())]));
+    invalid_settings.extend(invalid_keys(canaries));
     for (name, value) in [
         ("ARGON2_MEMORY_KIB", "7"),
         ("ARGON2_ITERATIONS", "0"),
@@ -75,31 +77,33 @@ fn faults(canaries: &Canaries) -> Vec<Start> {
         if name != "HOST" {
             settings.push(("DATABASE_PASSWORD", canaries.database.text.clone()));
         }
-        faults.push((code, settings));
+        invalid_settings.push((code, settings));
     }
-    faults
+    invalid_settings
 }
 
 /// The same for the settings that take several keys.
-fn faults_of_keys(canaries: &Canaries) -> Vec<Start> {
+fn invalid_keys(canaries: &Canaries) -> Vec<Start> {
     let key = &canaries.key.text;
-    let mut faults = Vec::new();
+    let mut invalid_settings = Vec::new();
     for name in ["SECRET_KEYS", "SIGNING_KEYS"] {
-        faults.push((2, vec![(name, key.clone())]));
+        invalid_settings.push((2, vec![(name, key.clone())]));
     }
-    faults.push((2, vec![("SECRET_KEYS_FILE", "short".to_owned())]));
+    invalid_settings.push((2, vec![("SECRET_KEYS_FILE", "short".to_owned())]));
     for algorithm in ["RS256", "ES256", "EdDSA"] {
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n", canaries.word.text);
         for text in [key.clone(), pem.clone(), format!("{pem}-----END PRIVATE KEY-----\n")] {
-            faults.push((2, vec![("SIGNING_KEYS", text), ("ALGORITHM", algorithm.to_owned())]));
+            invalid_settings
+                .push((2, vec![("SIGNING_KEYS", text), ("ALGORITHM", algorithm.to_owned())]));
         }
-        faults.push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", algorithm.to_owned())]));
+        invalid_settings
+            .push((2, vec![("SECRET_KEY", key.clone()), ("ALGORITHM", algorithm.to_owned())]));
     }
-    faults
+    invalid_settings
 }
 
 /// Databases that are out of reach: nobody listens, no such host, no such folder of a socket.
-fn out_of_reach(canaries: &Canaries) -> Vec<String> {
+fn unreachable_urls(canaries: &Canaries) -> Vec<String> {
     let password = canaries.database.encoded().replace('+', "%20");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     vec![
@@ -111,17 +115,17 @@ fn out_of_reach(canaries: &Canaries) -> Vec<String> {
     ]
 }
 
-fn look_at(canaries: &Canaries, what: &str, command: &mut Command, code: i32) -> String {
-    let (ended, said) = run(command);
-    assert_eq!(ended, code, "{what}: {said}");
-    canaries.assert_hidden(what, &said, "a command");
-    said
+fn run_and_search(canaries: &Canaries, what: &str, command: &mut Command, code: i32) -> String {
+    let (ended, output) = run(command);
+    assert_eq!(ended, code, "{what}: {output}");
+    canaries.assert_hidden(what, &output, "a command");
+    output
 }
 
 #[test]
 fn failing_start_reveals_no_secret() {
     let budget = Budget::new("secrets, failing starts", 1);
-    let canaries = Canaries::draw(&mut Rng::new(budget.seed()));
+    let canaries = Canaries::generate(&mut Rng::new(budget.seed()));
     let folder = TempDir::new().unwrap();
     let command = || {
         let mut command = Service::command(folder.path());
@@ -130,56 +134,56 @@ fn failing_start_reveals_no_secret() {
     };
     std::fs::write(folder.path().join("short"), &canaries.key.text[..20]).unwrap();
     let mut starts = 0;
-    for (code, settings) in faults(&canaries) {
+    for (code, settings) in invalid_settings(&canaries) {
         let what = format!("a start with {}", settings[0].1);
-        let said = look_at(&canaries, &what, command().envs(settings.clone()), code);
-        assert!(said.contains("error: "), "{said}");
+        let output = run_and_search(&canaries, &what, command().envs(settings.clone()), code);
+        assert!(output.contains("error: "), "{output}");
         // The same from a file, between lines that cannot be read.
         let lines = settings.iter().map(|(name, value)| format!("{name}='{value}'\n"));
         let text = format!("{}SECRET_KEY='{}\n", lines.collect::<String>(), canaries.stray.text);
         std::fs::write(folder.path().join("settings"), text).unwrap();
-        let (_, said) = run(command().args(["--env-file", "settings", "--port", "x"]));
-        canaries.assert_hidden(&what, &said, "a file");
+        let (_, output) = run(command().args(["--env-file", "settings", "--port", "x"]));
+        canaries.assert_hidden(&what, &output, "a file");
         starts += 2;
     }
-    for url in out_of_reach(&canaries) {
+    for url in unreachable_urls(&canaries) {
         for arguments in ["current", "upgrade", "check", "verify", "history", "downgrade base"] {
             let mut command = command();
             command.arg("db").args(arguments.split(' ')).args(["--database-url", &url]);
-            look_at(&canaries, &url, &mut command, 3);
+            run_and_search(&canaries, &url, &mut command, 3);
             starts += 1;
         }
     }
     // One that goes wrong without a secret in it is told in full.
-    let said = look_at(&canaries, "a port", command().args(["--port", "not-a-port"]), 2);
-    assert!(said.contains("not-a-port"), "{said}");
+    let output = run_and_search(&canaries, "a port", command().args(["--port", "not-a-port"]), 2);
+    assert!(output.contains("not-a-port"), "{output}");
     budget.report("commands looked at", starts);
 }
 
 #[test]
 fn command_reveals_no_secret_on_sqlite() {
-    look_at_commands(&Budget::new("secrets, commands, embedded", 1), Engine::Sqlite);
+    search_commands(&Budget::new("secrets, commands, embedded", 1), Engine::Sqlite);
 }
 
 #[test]
 fn command_reveals_no_secret_on_postgresql() {
-    look_at_commands(&Budget::new("secrets, commands, PostgreSQL", 1), Engine::Postgres);
+    search_commands(&Budget::new("secrets, commands, PostgreSQL", 1), Engine::Postgres);
 }
 
-fn look_at_commands(budget: &Budget, engine: Engine) {
-    let canaries = Canaries::draw(&mut Rng::new(budget.seed()));
-    let mut place = Place::new(engine, &canaries.key, &canaries.database);
-    let mut commands = look_at_each_command(&canaries, &place);
-    place.move_settings_to_a_file();
-    commands += look_at_each_command(&canaries, &place);
+fn search_commands(budget: &Budget, engine: Engine) {
+    let canaries = Canaries::generate(&mut Rng::new(budget.seed()));
+    let mut fixture = Fixture::new(engine, &canaries.key, &canaries.database);
+    let mut commands = search_each_command(&canaries, &fixture);
+    fixture.move_settings_to_a_file();
+    commands += search_each_command(&canaries, &fixture);
     if engine == Engine::Postgres {
-        refuse_the_password(&place, &canaries);
+        send_wrong_database_password(&fixture, &canaries);
     }
     budget.report("commands looked at", commands);
 }
 
 /// How many there were.
-fn look_at_each_command(canaries: &Canaries, place: &Place) -> usize {
+fn search_each_command(canaries: &Canaries, fixture: &Fixture) -> usize {
     let mut commands = 0;
     for (code, arguments) in [
         (0, "db upgrade"),
@@ -204,10 +208,13 @@ fn look_at_each_command(canaries: &Canaries, place: &Place) -> usize {
         (0, "--version"),
     ] {
         for level in ["info", "trace"] {
-            let mut command = place.command();
+            let mut command = fixture.command();
             command.args(arguments.split(' ')).env("LOG_LEVEL", level);
-            let said = look_at(canaries, arguments, &mut command, code);
-            assert!(arguments != "settings" || said.contains("SECRET_KEY=**********"), "{said}");
+            let output = run_and_search(canaries, arguments, &mut command, code);
+            assert!(
+                arguments != "settings" || output.contains("SECRET_KEY=**********"),
+                "{output}"
+            );
             commands += 1;
         }
     }
@@ -218,30 +225,30 @@ fn look_at_each_command(canaries: &Canaries, place: &Place) -> usize {
 #[test]
 fn generated_key_is_not_revealed() {
     let mut service = Service::start(&[("LOG_LEVEL", "trace"), ("ACCESS_LOG", "on")]);
-    let mut canaries = Canaries::draw(&mut Rng::new(1));
-    canaries.made.push(Canary::found("the key that was made", &service.secret()));
+    let mut canaries = Canaries::generate(&mut Rng::new(1));
+    canaries.generated.push(Canary::from_text("the key that was generated", &service.secret()));
     service.get("/readyz").expect(200);
     service.terminate();
     assert!(service.wait().success());
-    canaries.assert_hidden("the log", service.final_stderr(), "a key that was made");
+    canaries.assert_hidden("the log", service.final_stderr(), "a key that was generated");
     for arguments in ["settings", "db current", "db verify", "secret rotate"] {
         let mut command = Service::command(service.path());
         command.args(arguments.split(' ')).env("LOG_LEVEL", "trace");
-        let said = look_at(&canaries, arguments, &mut command, 0);
+        let output = run_and_search(&canaries, arguments, &mut command, 0);
         for secret in service.secret().lines() {
-            assert!(!said.contains(secret), "{said}");
+            assert!(!output.contains(secret), "{output}");
         }
     }
 }
 
 /// A password that the server does not take is in neither's log.
-fn refuse_the_password(place: &Place, canaries: &Canaries) {
-    let url = place.url_with(&canaries.wrong);
-    let mut command = place.command();
+fn send_wrong_database_password(fixture: &Fixture, canaries: &Canaries) {
+    let url = fixture.url_with(&canaries.wrong);
+    let mut command = fixture.command();
     command.args(["db", "current"]).env("DATABASE_URL", &url).env("LOG_LEVEL", "trace");
-    let said = look_at(canaries, "a refused password", &mut command, 3);
-    assert!(said.contains("password authentication failed"), "{said}");
-    let log = place.server_log();
+    let output = run_and_search(canaries, "a refused password", &mut command, 3);
+    assert!(output.contains("password authentication failed"), "{output}");
+    let log = fixture.server_log();
     assert!(String::from_utf8_lossy(&log).contains("password authentication failed"));
     assert_eq!(Haystack::new(log).find(canaries.all()), [""; 0]);
 }

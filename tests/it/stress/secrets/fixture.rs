@@ -10,7 +10,7 @@ use super::Canaries;
 use super::canary::Canary;
 use crate::support::{Cluster, Engine, Service};
 
-pub(super) struct Place {
+pub(super) struct Fixture {
     folder: TempDir,
     server: Option<Server>,
     environment: Vec<(&'static str, String)>,
@@ -25,12 +25,12 @@ struct Server {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Failure {
     /// The table is not there.
-    NoTable,
+    MissingTable,
     /// The server is not there.
-    NoServer,
+    ServerDown,
     /// A row is refused, a new one and one with a stronger hash, and PostgreSQL says which in its
     /// details: with the hash.
-    RefusedRow,
+    RejectedRow,
 }
 
 /// The role of the service has to give its password; the tests' own need none.
@@ -38,14 +38,14 @@ const ACCESS: &str = "host all keeper 127.0.0.1/32 scram-sha-256\n\
                       host all all 127.0.0.1/32 trust\n\
                       local all all trust\n";
 
-const REFUSE_IN_SQLITE: &str = "
+const REJECT_IN_SQLITE: &str = "
     CREATE TRIGGER none BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'refused'); END;
     CREATE TRIGGER no_other BEFORE UPDATE ON users BEGIN SELECT RAISE(ABORT, 'refused'); END";
 
-const REFUSE_IN_POSTGRESQL: &str = "ALTER TABLE users ADD CONSTRAINT none
+const REJECT_IN_POSTGRESQL: &str = "ALTER TABLE users ADD CONSTRAINT none
     CHECK (email NOT LIKE 'refused%' AND (email NOT LIKE 'weak%' OR password NOT LIKE '$argon2%'))";
 
-impl Place {
+impl Fixture {
     pub(super) fn new(engine: Engine, key: &Canary, password: &Canary) -> Self {
         let folder = TempDir::new().unwrap();
         let mut environment = vec![("SECRET_KEY", key.text.clone())];
@@ -94,12 +94,12 @@ impl Place {
     }
 
     /// Puts this in the place of the account's hash.
-    pub(super) fn keep_as_hash(&self, email: &str, text: &str) {
+    pub(super) fn store_as_hash(&self, email: &str, text: &str) {
         self.execute(&format!("UPDATE users SET password = '{text}' WHERE email = '{email}'"));
     }
 
     /// Everything that the database keeps.
-    pub(super) fn kept(&self) -> Vec<u8> {
+    pub(super) fn stored_bytes(&self) -> Vec<u8> {
         if let Some(server) = &self.server {
             return server.cluster.existing_database(&server.name).dump().into_bytes();
         }
@@ -110,28 +110,28 @@ impl Place {
 
     pub(super) fn failures(&self) -> &'static [Failure] {
         match self.server {
-            None => &[Failure::NoTable, Failure::RefusedRow],
-            Some(_) => &[Failure::NoTable, Failure::NoServer, Failure::RefusedRow],
+            None => &[Failure::MissingTable, Failure::RejectedRow],
+            Some(_) => &[Failure::MissingTable, Failure::ServerDown, Failure::RejectedRow],
         }
     }
 
-    pub(super) fn begin(&self, failure: Failure) {
+    pub(super) fn start_failure(&self, failure: Failure) {
         match failure {
-            Failure::NoTable => self.execute("ALTER TABLE users RENAME TO hidden"),
-            Failure::NoServer => self.server.as_ref().unwrap().cluster.stop("immediate"),
-            Failure::RefusedRow => self.execute(match self.server {
-                None => REFUSE_IN_SQLITE,
-                Some(_) => REFUSE_IN_POSTGRESQL,
+            Failure::MissingTable => self.execute("ALTER TABLE users RENAME TO hidden"),
+            Failure::ServerDown => self.server.as_ref().unwrap().cluster.stop("immediate"),
+            Failure::RejectedRow => self.execute(match self.server {
+                None => REJECT_IN_SQLITE,
+                Some(_) => REJECT_IN_POSTGRESQL,
             }),
         }
     }
 
     /// Waits until the service has taken the store up again.
-    pub(super) fn end(&self, failure: Failure, service: &Service) {
+    pub(super) fn end_failure(&self, failure: Failure, service: &Service) {
         match failure {
-            Failure::NoTable => self.execute("ALTER TABLE hidden RENAME TO users"),
-            Failure::NoServer => self.server.as_ref().unwrap().cluster.start_server(),
-            Failure::RefusedRow => self.execute(match self.server {
+            Failure::MissingTable => self.execute("ALTER TABLE hidden RENAME TO users"),
+            Failure::ServerDown => self.server.as_ref().unwrap().cluster.start_server(),
+            Failure::RejectedRow => self.execute(match self.server {
                 None => "DROP TRIGGER none; DROP TRIGGER no_other",
                 Some(_) => "ALTER TABLE users DROP CONSTRAINT none",
             }),
@@ -147,7 +147,7 @@ impl Place {
 
     /// Whatever the statements were that failed, their values are not in PostgreSQL's own log as it is
     /// set from the start.
-    pub(super) fn assert_server_log_tells_nothing(&self, canaries: &Canaries, seed: &str) {
+    pub(super) fn assert_server_log_has_no_secret(&self, canaries: &Canaries, seed: &str) {
         if self.server.is_none() {
             return;
         }

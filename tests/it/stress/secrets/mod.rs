@@ -13,7 +13,7 @@ mod requests;
 use serde_json::json;
 
 use self::canary::{Canary, Haystack};
-use self::fixture::Place;
+use self::fixture::Fixture;
 use self::requests::Secrets;
 use super::budget::Budget;
 use super::rng::Rng;
@@ -38,11 +38,11 @@ struct Canaries {
     key: Canary,
     database: Canary,
     /// Signatures of tokens, good ones and others, and hashes that are kept.
-    made: Vec<Canary>,
+    generated: Vec<Canary>,
 }
 
 impl Canaries {
-    fn draw(rng: &mut Rng) -> Self {
+    fn generate(rng: &mut Rng) -> Self {
         Self {
             password: Canary::password("the password", rng),
             wrong: Canary::password("a wrong password", rng),
@@ -50,22 +50,22 @@ impl Canaries {
             word: Canary::word("a stray secret", rng),
             key: Canary::password("the key", rng),
             database: Canary::password("the database's password", rng),
-            made: Vec::new(),
+            generated: Vec::new(),
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Canary> {
         [&self.password, &self.wrong, &self.stray, &self.word, &self.key, &self.database]
             .into_iter()
-            .chain(&self.made)
+            .chain(&self.generated)
     }
 
-    fn assert_hidden(&self, place: &str, text: impl AsRef<[u8]>, seed: &str) {
+    fn assert_hidden(&self, source: &str, text: impl AsRef<[u8]>, seed: &str) {
         let haystack = Haystack::new(&text);
         let found = haystack.find(self.all());
         let text = String::from_utf8_lossy(text.as_ref());
-        assert!(found.is_empty(), "{seed}: {place} shows {found:?}: {}", excerpt(&text));
-        assert!(!text.contains("$argon2"), "{seed}: {place} shows a hash: {}", excerpt(&text));
+        assert!(found.is_empty(), "{seed}: {source} shows {found:?}: {}", excerpt(&text));
+        assert!(!text.contains("$argon2"), "{seed}: {source} shows a hash: {}", excerpt(&text));
     }
 }
 
@@ -97,8 +97,8 @@ impl Campaign<'_> {
         wire.send(request);
         // What is no HTTP may be hung up on.
         let answer = wire.try_answer().ok()?;
-        let said = format!("{:?}\n{}", answer.headers, String::from_utf8_lossy(&answer.body));
-        self.canaries.assert_hidden(&format!("the answer to {request}"), said, self.seed);
+        let output = format!("{:?}\n{}", answer.headers, String::from_utf8_lossy(&answer.body));
+        self.canaries.assert_hidden(&format!("the answer to {request}"), output, self.seed);
         self.answers += 1;
         Some(answer)
     }
@@ -113,7 +113,7 @@ impl Campaign<'_> {
         self.send(&format!("{head}content-length: {}\r\n\r\n{body}", body.len())).unwrap()
     }
 
-    fn refuse_login(&mut self, email: &str) -> Answer {
+    fn send_wrong_password(&mut self, email: &str) -> Answer {
         let request = log_in(email, &self.canaries.wrong);
         self.send(&request).unwrap()
     }
@@ -124,29 +124,29 @@ impl Campaign<'_> {
     }
 
     /// Sends a refresh token where it belongs, and gives its successor.
-    fn go_on(&mut self, token: &str) -> String {
+    fn refresh_once(&mut self, token: &str) -> String {
         let request = send_form(&format!("grant_type=refresh_token&refresh_token={token}"));
         refresh_token(&self.send(&request).unwrap().expect(200))
     }
 
     /// It is a secret from here on.
-    fn hide(&mut self, name: &str, text: &str) {
-        self.canaries.made.push(Canary::found(name, text));
+    fn add_canary(&mut self, name: &str, text: &str) {
+        self.canaries.generated.push(Canary::from_text(name, text));
     }
 
     /// A new account with a post, and its tokens. The only answers that show one are looked at before it is
     /// a canary: of a session the last one, which shares a part with those that are spent.
-    fn make_account(&mut self, rng: &mut Rng) -> Account {
+    fn create_account(&mut self, rng: &mut Rng) -> Account {
         let email = format!("{:016x}@example.com", rng.next());
         let id = self.sign_up(&email).expect(201).json()["id"].as_i64().unwrap();
-        self.refuse_login(&email).expect(403);
+        self.send_wrong_password(&email).expect(403);
         let login = self.log_in(&email).expect(200);
         let token = login.json()["access_token"].as_str().unwrap().to_owned();
         let first = refresh_token(&login);
-        let second = self.go_on(&first);
-        let refresh = self.go_on(&second);
+        let second = self.refresh_once(&first);
+        let refresh = self.refresh_once(&second);
         for spent in [&first, &second, &refresh] {
-            self.hide("a refresh token", spent);
+            self.add_canary("a refresh token", spent);
         }
         // It ends the session, as its successor is spent too.
         let again = send_form(&format!("grant_type=refresh_token&refresh_token={first}"));
@@ -158,13 +158,13 @@ impl Campaign<'_> {
         let other = "k".repeat(64);
         let refused = [&self.canaries.key.text, &other].map(|key| forge_with(key, header, &claims));
         for token in [&token].into_iter().chain(&refused) {
-            self.hide("a token's signature", token.rsplit('.').next().unwrap());
+            self.add_canary("a token's signature", token.rsplit('.').next().unwrap());
         }
         Account { email, id, post, token, refresh, refused: refused.to_vec() }
     }
 
     fn attack(&mut self, operation: &Operation, rng: &mut Rng) {
-        let account = self.make_account(rng);
+        let account = self.create_account(rng);
         let id = if operation.path.starts_with("/users") { account.id } else { account.post };
         let secrets = Secrets {
             password: &self.canaries.password,
@@ -200,7 +200,7 @@ fn send_form(form: &str) -> String {
 }
 
 /// Its library is the only one that has something to say at the lowest level.
-fn greet_in_http_2(service: &Service) {
+fn open_http_2(service: &Service) {
     const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let mut wire = service.connect();
     wire.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &EMPTY_SETTINGS].concat());
@@ -214,18 +214,18 @@ fn operations() -> Vec<Operation> {
 }
 
 /// Whatever the format, every line of the log is one of the lowest level or above.
-fn tell_nothing(mut budget: Budget, engine: Engine, format: &str) {
+fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str) {
     let operations = operations();
     let (mut answers, mut logged) = (0, 0);
     while let Some(seed) = budget.next_round() {
         let (name, rng) = (budget.name_round(), &mut Rng::new(seed));
-        let canaries = Canaries::draw(rng);
-        let mut place = Place::new(engine, &canaries.key, &canaries.database);
+        let canaries = Canaries::generate(rng);
+        let mut fixture = Fixture::new(engine, &canaries.key, &canaries.database);
         if format == "json" {
-            place.move_settings_to_a_file();
+            fixture.move_settings_to_a_file();
         }
         let mut service =
-            place.serve(&[("LOG_LEVEL", "trace"), ("LOG_FORMAT", format), ("ACCESS_LOG", "on")]);
+            fixture.serve(&[("LOG_LEVEL", "trace"), ("LOG_FORMAT", format), ("ACCESS_LOG", "on")]);
         let mut campaign = Campaign { service: &service, canaries, seed: &name, answers: 0 };
         for operation in &operations {
             campaign.attack(operation, rng);
@@ -234,30 +234,30 @@ fn tell_nothing(mut budget: Budget, engine: Engine, format: &str) {
             campaign.get(path).expect(200);
         }
         campaign.get("/a-path-that-is-logged").expect(404);
-        greet_in_http_2(&service);
-        let hashes = place.hashes();
+        open_http_2(&service);
+        let hashes = fixture.hashes();
         assert!(!hashes.is_empty(), "{name}");
         let hashes = hashes.iter().map(|hash| hash.rsplit('$').next().unwrap());
-        campaign.canaries.made.extend(hashes.map(|hash| Canary::found("a hash", hash)));
-        damage(&mut campaign, &place, rng);
-        fail(&mut campaign, &place);
-        let Campaign { canaries, answers: looked_at, .. } = campaign;
+        campaign.canaries.generated.extend(hashes.map(|hash| Canary::from_text("a hash", hash)));
+        damage_account(&mut campaign, &fixture, rng);
+        fail_store(&mut campaign, &fixture);
+        let Campaign { canaries, answers: searched, .. } = campaign;
         service.terminate();
         assert!(service.wait().success());
 
-        let said = service.final_stderr();
-        for text in ["/a-path-that-is-logged", "TRACE", "request failed", DAMAGED, NOT_UPGRADED] {
-            assert!(said.contains(text), "{name}: no {text} in {}", excerpt(&said));
+        let output = service.final_stderr();
+        for text in ["/a-path-that-is-logged", "TRACE", "a request failed", DAMAGED, NOT_UPGRADED] {
+            assert!(output.contains(text), "{name}: no {text} in {}", excerpt(&output));
         }
-        canaries.assert_hidden("the log", &said, &name);
-        canaries.assert_hidden("standard output", place.output(), &name);
-        let kept = Haystack::new(place.kept());
+        canaries.assert_hidden("the log", &output, &name);
+        canaries.assert_hidden("standard output", fixture.output(), &name);
+        let stored = Haystack::new(fixture.stored_bytes());
         let is_kept = |canary: &&Canary| canary.name != "a hash";
-        assert_eq!(kept.find(canaries.all().filter(is_kept)), [""; 0], "{name}: kept");
-        let hashes = canaries.made.iter().filter(|canary| canary.name == "a hash");
-        assert!(!kept.find(hashes).is_empty(), "{name}: the search is blind");
-        answers += looked_at;
-        logged += said.len();
+        assert_eq!(stored.find(canaries.all().filter(is_kept)), [""; 0], "{name}: stored");
+        let hashes = canaries.generated.iter().filter(|canary| canary.name == "a hash");
+        assert!(!stored.find(hashes).is_empty(), "{name}: the search is blind");
+        answers += searched;
+        logged += output.len();
     }
     budget.report("rounds", budget.rounds());
     budget.report("answers looked at", answers);
@@ -265,48 +265,56 @@ fn tell_nothing(mut budget: Budget, engine: Engine, format: &str) {
 }
 
 /// An account with a password in its hash's place, which is then given a hash that wants to be stronger.
-fn damage(campaign: &mut Campaign<'_>, place: &Place, rng: &mut Rng) {
+fn damage_account(campaign: &mut Campaign<'_>, fixture: &Fixture, rng: &mut Rng) {
     campaign.sign_up(WEAK).expect(201);
     let planted = Canary::password("a hash", rng);
-    place.keep_as_hash(WEAK, &planted.text);
-    campaign.canaries.made.push(planted);
+    fixture.store_as_hash(WEAK, &planted.text);
+    campaign.canaries.generated.push(planted);
     campaign.log_in(WEAK).expect(403);
     let weak = bcrypt::hash_with_salt(&campaign.canaries.password.text, 4, [7; 16]).unwrap();
     let weak = weak.to_string();
-    place.keep_as_hash(WEAK, &weak);
-    campaign.canaries.made.push(Canary::found("a hash", weak.rsplit('$').next().unwrap()));
+    fixture.store_as_hash(WEAK, &weak);
+    campaign.canaries.generated.push(Canary::from_text("a hash", weak.rsplit('$').next().unwrap()));
 }
 
 /// The store fails in the middle of what holds a secret.
-fn fail(campaign: &mut Campaign<'_>, place: &Place) {
-    place.assert_server_log_tells_nothing(&campaign.canaries, campaign.seed);
-    for &failure in place.failures() {
-        place.begin(failure);
+fn fail_store(campaign: &mut Campaign<'_>, fixture: &Fixture) {
+    fixture.assert_server_log_has_no_secret(&campaign.canaries, campaign.seed);
+    for &failure in fixture.failures() {
+        fixture.start_failure(failure);
         let answer = campaign.sign_up("refused@example.com");
         assert!(answer.status.is_server_error(), "{}: {answer:?}", campaign.seed);
-        campaign.refuse_login("refused@example.com");
+        campaign.send_wrong_password("refused@example.com");
         campaign.log_in(WEAK);
         campaign.get("/readyz");
-        place.end(failure, campaign.service);
+        fixture.end_failure(failure, campaign.service);
     }
 }
 
 #[test]
 fn secrets_are_not_revealed_on_sqlite_with_text_log() {
-    tell_nothing(Budget::new("secrets, embedded, text", 1), Engine::Sqlite, "text");
+    assert_no_secret_is_revealed(Budget::new("secrets, embedded, text", 1), Engine::Sqlite, "text");
 }
 
 #[test]
 fn secrets_are_not_revealed_on_sqlite_with_json_log() {
-    tell_nothing(Budget::new("secrets, embedded, JSON", 1), Engine::Sqlite, "json");
+    assert_no_secret_is_revealed(Budget::new("secrets, embedded, JSON", 1), Engine::Sqlite, "json");
 }
 
 #[test]
 fn secrets_are_not_revealed_on_postgresql_with_text_log() {
-    tell_nothing(Budget::new("secrets, PostgreSQL, text", 1), Engine::Postgres, "text");
+    assert_no_secret_is_revealed(
+        Budget::new("secrets, PostgreSQL, text", 1),
+        Engine::Postgres,
+        "text",
+    );
 }
 
 #[test]
 fn secrets_are_not_revealed_on_postgresql_with_json_log() {
-    tell_nothing(Budget::new("secrets, PostgreSQL, JSON", 1), Engine::Postgres, "json");
+    assert_no_secret_is_revealed(
+        Budget::new("secrets, PostgreSQL, JSON", 1),
+        Engine::Postgres,
+        "json",
+    );
 }

@@ -25,7 +25,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rusqlite::Connection;
 use serde_json::json;
 
-use self::statistics::{BOUND, Comparison, median};
+use self::statistics::{Comparison, T_BOUND, median};
 use super::budget::{Budget, read};
 use super::rng::Rng;
 use crate::support::{Cluster, PASSWORD, Service, Wire};
@@ -33,43 +33,47 @@ use crate::support::{Cluster, PASSWORD, Service, Wire};
 const KEY: &str = "5e0d9b7c31a84f26b0c7de95a1f3628d";
 
 /// Addresses of each kind, so that none stands for its kind alone.
-const ADDRESSES: usize = 16;
+const EMAILS_PER_KIND: usize = 16;
 
 /// Of so many rounds one has older hashes.
-const OLDER: usize = 8;
+const OLDER_HASH_EVERY: usize = 8;
 
 /// Rounds before those that count.
-const FIRST: usize = 20;
+const WARM_UP_ROUNDS: usize = 20;
 
 type Argon2Params = [(&'static str, &'static str); 3];
 
-const fn strength(memory: &'static str, passes: &'static str, lanes: &'static str) -> Argon2Params {
+const fn argon2_params(
+    memory: &'static str,
+    passes: &'static str,
+    lanes: &'static str,
+) -> Argon2Params {
     [("ARGON2_MEMORY_KIB", memory), ("ARGON2_ITERATIONS", passes), ("ARGON2_PARALLELISM", lanes)]
 }
 
 /// Dear enough to stand out from everything else that a login takes on a busy machine.
-const DEAR: Argon2Params = strength("16384", "1", "1");
+const EXPENSIVE: Argon2Params = argon2_params("16384", "1", "1");
 
 /// Cheap enough that everything else that a login takes is not lost in it.
-const CHEAP: Argon2Params = strength("1024", "1", "1");
+const CHEAP: Argon2Params = argon2_params("1024", "1", "1");
 
 /// What a new installation has.
-const DEFAULT: Argon2Params = strength("65536", "3", "4");
+const DEFAULT: Argon2Params = argon2_params("65536", "3", "4");
 
 /// Refused logins of one kind: whom they name, and how long each took in microseconds.
 struct Kind {
-    addresses: Vec<String>,
+    emails: Vec<String>,
     durations: Vec<f64>,
 }
 
 impl Kind {
-    fn draw(rng: &mut Rng) -> Self {
-        let address = |_| format!("{:016x}@example.com", rng.next());
-        Self { addresses: (0..ADDRESSES).map(address).collect(), durations: Vec::new() }
+    fn generate(rng: &mut Rng) -> Self {
+        let email = |_| format!("{:016x}@example.com", rng.next());
+        Self { emails: (0..EMAILS_PER_KIND).map(email).collect(), durations: Vec::new() }
     }
 
     fn sign_up(self, service: &Service) -> Self {
-        for email in &self.addresses {
+        for email in &self.emails {
             let account = json!({"email": email, "password": PASSWORD});
             service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
         }
@@ -78,13 +82,13 @@ impl Kind {
 
     /// Gives the accounts this hash.
     fn with_hash(self, hash: &str, execute: &dyn Fn(&str)) -> Self {
-        let addresses = self.addresses.join("', '");
-        execute(&format!("UPDATE users SET password = '{hash}' WHERE email IN ('{addresses}')"));
+        let emails = self.emails.join("', '");
+        execute(&format!("UPDATE users SET password = '{hash}' WHERE email IN ('{emails}')"));
         self
     }
 
     fn measure(&mut self, wire: &mut Wire, rng: &mut Rng) {
-        let form = format!("username={}&password=not+the+password", rng.pick(&self.addresses));
+        let form = format!("username={}&password=not+the+password", rng.pick(&self.emails));
         let request = format!(
             "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
              content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
@@ -106,7 +110,7 @@ struct Kinds {
 
 impl Kinds {
     fn new(service: &Service, execute: &dyn Fn(&str), rng: &mut Rng) -> Self {
-        let mut account = || Kind::draw(rng).sign_up(service);
+        let mut account = || Kind::generate(rng).sign_up(service);
         let (wrong, argon2, bcrypt) = (account(), account(), account());
         let hash = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
         Self {
@@ -115,7 +119,7 @@ impl Kinds {
                 argon2.with_hash(&hash_with_half_a_mebibyte(), execute),
                 bcrypt.with_hash(&hash, execute),
             ],
-            unknown: Kind::draw(rng),
+            unknown: Kind::generate(rng),
         }
     }
 
@@ -124,17 +128,18 @@ impl Kinds {
         let wire = &mut service.connect();
         let [argon2, bcrypt] = &mut self.older;
         let mut kinds = [&mut self.unknown, &mut self.wrong, argon2, bcrypt];
-        for round in 0..pairs + FIRST {
-            if round == FIRST {
+        for round in 0..pairs + WARM_UP_ROUNDS {
+            if round == WARM_UP_ROUNDS {
                 for kind in &mut kinds {
                     kind.durations.clear();
                 }
             }
-            let of_a_round = if round % OLDER == 0 { &mut kinds[..] } else { &mut kinds[..2] };
+            let of_a_round =
+                if round % OLDER_HASH_EVERY == 0 { &mut kinds[..] } else { &mut kinds[..2] };
             let mut order: Vec<usize> = (0..of_a_round.len()).collect();
             rng.shuffle(&mut order);
-            for place in order {
-                of_a_round[place].measure(wire, rng);
+            for index in order {
+                of_a_round[index].measure(wire, rng);
             }
         }
     }
@@ -142,31 +147,31 @@ impl Kinds {
     /// An unknown address takes the time of a wrong password, give or take a factor of two.
     fn assert_hashed(&self, seed: &str) {
         let (unknown, wrong) = (median(&self.unknown.durations), median(&self.wrong.durations));
-        let says = format!("{seed}: unknown {unknown:.0} µs, wrong password {wrong:.0} µs");
-        assert!(unknown * 2.0 > wrong && wrong * 2.0 > unknown, "{says}");
+        let context = format!("{seed}: unknown {unknown:.0} µs, wrong password {wrong:.0} µs");
+        assert!(unknown * 2.0 > wrong && wrong * 2.0 > unknown, "{context}");
         for older in &self.older {
             let older = median(&older.durations);
-            assert!(older * 2.0 > unknown, "{says}, older hash {older:.0} µs");
+            assert!(older * 2.0 > unknown, "{context}, older hash {older:.0} µs");
         }
     }
 
     /// Nobody can tell them apart by so many tries, and an older hash is never the faster one. Gives the
     /// largest |t|, and the smallest difference that would have been too large.
-    fn assert_alike(&self, seed: &str) -> (f64, f64) {
+    fn assert_indistinguishable(&self, seed: &str) -> (f64, f64) {
         let (unknown, wrong) = (&self.unknown.durations, &self.wrong.durations);
-        let (mut largest, mut sight) = (0_f64, f64::INFINITY);
+        let (mut largest, mut detectable) = (0_f64, f64::INFINITY);
         for comparison in Comparison::all(unknown, wrong) {
             let (t, difference) = (comparison.t(), comparison.difference);
-            assert!(t.abs() < BOUND, "{seed}: t = {t:.2} ({difference:+.2} µs)");
-            (largest, sight) = (largest.max(t.abs()), sight.min(comparison.sight()));
+            assert!(t.abs() < T_BOUND, "{seed}: t = {t:.2} ({difference:+.2} µs)");
+            (largest, detectable) = (largest.max(t.abs()), detectable.min(comparison.detectable()));
         }
         for older in &self.older {
             // Of one that is much slower nothing may be left below a bound: no t is no fault.
             let comparisons = Comparison::all(unknown, &older.durations);
-            let is_faster = comparisons.into_iter().any(|comparison| comparison.t() >= BOUND);
+            let is_faster = comparisons.into_iter().any(|comparison| comparison.t() >= T_BOUND);
             assert!(!is_faster, "{seed}: an older hash is faster: {comparisons:?}");
         }
-        (largest, sight)
+        (largest, detectable)
     }
 }
 
@@ -182,7 +187,7 @@ fn hash_with_half_a_mebibyte() -> String {
 }
 
 /// One store after the other: each would be the other's noise.
-static TURN: Mutex<()> = Mutex::new(());
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// On a service with a database of its own, which `execute` reaches behind its back.
 fn compare(
@@ -191,19 +196,19 @@ fn compare(
     execute: &dyn Fn(&Service, &str),
 ) {
     let mut rng = Rng::new(budget.seed());
-    let mut with = |strength, proceed: &mut dyn FnMut(&Service, &mut Kinds, &mut Rng)| {
-        let service = start(strength);
+    let mut with = |argon2_params, use_service: &mut dyn FnMut(&Service, &mut Kinds, &mut Rng)| {
+        let service = start(argon2_params);
         let mut kinds = Kinds::new(&service, &|sql| execute(&service, sql), &mut rng);
-        proceed(&service, &mut kinds, &mut rng);
+        use_service(&service, &mut kinds, &mut rng);
     };
     if !budget.is_long() {
         budget.next_round();
-        return with(DEAR, &mut |service, kinds, rng| {
+        return with(EXPENSIVE, &mut |service, kinds, rng| {
             kinds.measure(service, 25, rng);
             kinds.assert_hashed(&budget.name_round());
         });
     }
-    let _turn = TURN.lock();
+    let _turn = ONE_AT_A_TIME.lock();
     let pairs = usize::try_from(read("STRESS_PAIRS").unwrap_or(10_000)).unwrap();
     with(CHEAP, &mut |service, kinds, rng| {
         compare_batches(&mut budget, service, kinds, pairs, rng);
@@ -211,10 +216,10 @@ fn compare(
     with(DEFAULT, &mut |service, kinds, rng| {
         let pairs = pairs.div_ceil(100);
         kinds.measure(service, pairs, rng);
-        let (t, sight) = kinds.assert_alike(&budget.name_round());
+        let (t, detectable) = kinds.assert_indistinguishable(&budget.name_round());
         budget.report("pairs with the hashes of a new installation", pairs);
         budget.report("largest |t| with these", format!("{t:.2}"));
-        budget.report("difference in µs that these would have shown", format!("{sight:.0}"));
+        budget.report("difference in µs that these would have shown", format!("{detectable:.0}"));
     });
 }
 
@@ -225,23 +230,23 @@ fn compare_batches(
     pairs: usize,
     rng: &mut Rng,
 ) {
-    let (mut largest, mut sight) = (0_f64, 0_f64);
+    let (mut largest, mut detectable) = (0_f64, 0_f64);
     let (mut unknown, mut wrong) = (Vec::new(), Vec::new());
     while budget.next_round().is_some() {
         kinds.measure(service, pairs, rng);
-        let batch = kinds.assert_alike(&budget.name_round());
-        (largest, sight) = (largest.max(batch.0), sight.max(batch.1));
+        let batch = kinds.assert_indistinguishable(&budget.name_round());
+        (largest, detectable) = (largest.max(batch.0), detectable.max(batch.1));
         unknown.extend_from_slice(&kinds.unknown.durations);
         wrong.extend_from_slice(&kinds.wrong.durations);
     }
     budget.report("pairs in a batch, hashes of 1 MiB", pairs);
     budget.report("batches", budget.rounds());
     budget.report("largest |t| of a batch (bound 4.5)", format!("{largest:.2}"));
-    budget.report("difference in µs that every batch would have shown", format!("{sight:.1}"));
+    budget.report("difference in µs that every batch would have shown", format!("{detectable:.1}"));
     let names = ["all batches", "all batches, nine tenths", "all batches, faster half"];
     for (name, all) in names.into_iter().zip(Comparison::all(&unknown, &wrong)) {
-        let (t, difference, sight) = (all.t(), all.difference, all.sight());
-        budget.report(name, format!("t = {t:.2}, {difference:+.2} µs, sees {sight:.2} µs"));
+        let (t, difference, detectable) = (all.t(), all.difference, all.detectable());
+        budget.report(name, format!("t = {t:.2}, {difference:+.2} µs, sees {detectable:.2} µs"));
     }
     budget.report("median of a refused login in µs", format!("{:.0}", median(&wrong)));
     for (name, older) in ["Argon2 with 512 KiB", "bcrypt, cost 4"].iter().zip(&kinds.older) {
@@ -254,7 +259,7 @@ fn compare_batches(
 fn rejected_login_time_does_not_reveal_accounts_on_sqlite() {
     compare(
         Budget::new("login timing, embedded", 1),
-        |strength| Service::start(&strength),
+        |argon2_params| Service::start(&argon2_params),
         &|service, sql| {
             let database = Connection::open(service.path().join("data/posts.db")).unwrap();
             database.execute_batch(sql).unwrap();
@@ -265,9 +270,9 @@ fn rejected_login_time_does_not_reveal_accounts_on_sqlite() {
 #[test]
 fn rejected_login_time_does_not_reveal_accounts_on_postgresql() {
     let database = Cluster::shared().database();
-    let start = |strength: Argon2Params| {
+    let start = |argon2_params: Argon2Params| {
         let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
-        Service::start(&[&settings[..], &strength].concat())
+        Service::start(&[&settings[..], &argon2_params].concat())
     };
     compare(Budget::new("login timing, PostgreSQL", 1), start, &|_, sql| database.execute(sql));
 }

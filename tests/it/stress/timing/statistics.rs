@@ -13,10 +13,10 @@
 //! with it, and more of the noise.
 
 /// What tells two samples apart, on either side of nought.
-pub(super) const BOUND: f64 = 4.5;
+pub(super) const T_BOUND: f64 = 4.5;
 
 /// The shares of both samples together that are compared.
-const KEPT: [f64; 3] = [1.0, 0.9, 0.5];
+const SHARES: [f64; 3] = [1.0, 0.9, 0.5];
 
 /// How one sample differs from another.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ impl Comparison {
 
     /// The whole samples, and what cropping leaves of them.
     pub(super) fn all(first: &[f64], second: &[f64]) -> [Self; 3] {
-        KEPT.map(|share| {
+        SHARES.map(|share| {
             let (first, second) = crop(first, second, share);
             Self::whole(&first, &second)
         })
@@ -46,8 +46,8 @@ impl Comparison {
     }
 
     /// What this comparison would have seen: how large a difference makes such samples reach the bound.
-    pub(super) fn sight(self) -> f64 {
-        BOUND * self.error
+    pub(super) fn detectable(self) -> f64 {
+        T_BOUND * self.error
     }
 }
 
@@ -76,9 +76,9 @@ fn variance(sample: &[f64]) -> f64 {
 fn quantile(sample: &[f64], share: f64) -> f64 {
     let mut sorted = sample.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let is_below = |place: &usize| count(&sorted[..=*place]) < share * count(&sorted);
-    let place = (0..sorted.len()).collect::<Vec<_>>().partition_point(is_below);
-    sorted[place]
+    let is_below = |index: &usize| count(&sorted[..=*index]) < share * count(&sorted);
+    let index = (0..sorted.len()).collect::<Vec<_>>().partition_point(is_below);
+    sorted[index]
 }
 
 fn count(sample: &[f64]) -> f64 {
@@ -86,7 +86,7 @@ fn count(sample: &[f64]) -> f64 {
 }
 
 mod tests {
-    use super::{BOUND, Comparison, crop, mean, median};
+    use super::{Comparison, T_BOUND, crop, mean, median};
     use crate::stress::rng::Rng;
 
     /// As a login takes them: around 1000, with a tail, and a share that was interrupted.
@@ -136,7 +136,7 @@ mod tests {
         for _ in 0..20 {
             let (first, second) = (durations(&mut rng, 0.0, 0.01), durations(&mut rng, 0.0, 0.01));
             for comparison in Comparison::all(&first, &second) {
-                assert!(comparison.t().abs() < BOUND, "{comparison:?}");
+                assert!(comparison.t().abs() < T_BOUND, "{comparison:?}");
             }
         }
     }
@@ -147,8 +147,8 @@ mod tests {
         let mut rng = Rng::new(2);
         let (first, second) = (durations(&mut rng, 2.0, 0.01), durations(&mut rng, 0.0, 0.01));
         let [whole, cropped, _] = Comparison::all(&first, &second);
-        assert!(whole.t().abs() < BOUND && whole.sight() > 2.0, "{whole:?}");
-        assert!(cropped.t() > BOUND && cropped.sight() < 2.0, "{cropped:?}");
+        assert!(whole.t().abs() < T_BOUND && whole.detectable() > 2.0, "{whole:?}");
+        assert!(cropped.t() > T_BOUND && cropped.detectable() < 2.0, "{cropped:?}");
     }
 
     /// On a busy machine a tenth is not enough.
@@ -157,6 +157,6 @@ mod tests {
         let mut rng = Rng::new(3);
         let (first, second) = (durations(&mut rng, 20.0, 0.33), durations(&mut rng, 0.0, 0.33));
         let [_, tenth, half] = Comparison::all(&first, &second);
-        assert!(tenth.t().abs() < BOUND && half.t() > BOUND, "{tenth:?}, {half:?}");
+        assert!(tenth.t().abs() < T_BOUND && half.t() > T_BOUND, "{tenth:?}, {half:?}");
     }
 }
