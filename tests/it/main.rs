@@ -1,21 +1,20 @@
-//! Every test that needs more than one module of the service, in one binary.
-//!
-//! The tests of the API are laid out like the URLs, the others like the modules of `src/`.
+//! Every test that needs more than one module of the service, in one binary: laid out like the
+//! URLs, then like the modules.
 
 #![cfg(test)]
 #![expect(clippy::string_slice, reason = "a slice that does not fit fails its test, as it should")]
 #![expect(
     unreachable_pub,
-    reason = "no crate imports a test binary: `pub` is for its other modules"
+    reason = "a test binary is never imported: `pub` is for its other modules"
 )]
 
-/// Shared by all tests: the service in process or as a process, and its callers.
+/// The building blocks of tests: the service in this process or in its own, and its callers.
 mod support;
 
 /// The API, by path.
 mod api;
 
-/// The storage contract, run against every store.
+/// The contract of `store`, checked against each store.
 mod store;
 
 /// Domain rules, compared with recorded tables.
@@ -27,7 +26,7 @@ mod config;
 /// The service as a process: start, limits, shutdown, kill.
 mod process;
 
-/// Stress tests: attacks on every guarantee, for a chosen time.
+/// The guarantees under attack, for a configurable time.
 mod stress;
 
 /// The commands.
@@ -36,7 +35,7 @@ mod cli;
 /// The documentation pages in a real browser.
 mod browser;
 
-/// Generated files that are committed: documents, tables, examples.
+/// Files that are generated and committed: documents, tables, examples.
 mod generated;
 
 /// Rules for the source tree: layers, files, links and wording.

@@ -1,4 +1,4 @@
-//! What came back.
+//! A response, with checks that fail the test.
 
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -13,24 +13,24 @@ pub struct Answer {
 impl Answer {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
     }
 
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// The sentence of a refusal.
+    /// Returns the `detail` of an error response.
     pub fn detail(&self) -> String {
-        self.json()["detail"].as_str().unwrap_or_else(|| panic!("no sentence: {self:?}")).to_owned()
+        self.json()["detail"].as_str().unwrap_or_else(|| panic!("no detail: {self:?}")).to_owned()
     }
 
-    /// The value of a header, or an empty text.
+    /// Returns the value of a header field, or an empty text.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Fails the test unless the status is this one.
+    /// Fails the test if the status differs.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));

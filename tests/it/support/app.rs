@@ -1,4 +1,4 @@
-//! The whole service in this process, on a database of its own.
+//! The whole service in this process, on its own database.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -31,37 +31,37 @@ use tower::ServiceExt as _;
 
 use super::{Answer, Cluster, PostgresDatabase, TestCaller, TestClock};
 
-/// A password that the rules accept.
+/// A password that the password policy accepts.
 pub const PASSWORD: &str = "plum lantern 83 quay";
 
-/// The type of what browsers and OAuth2 clients send.
+/// The media type of the forms that browsers and OAuth2 clients send.
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The cheapest hash there is: tests are about other things.
+/// The cheapest hash that Argon2 allows: most tests do not depend on its cost.
 pub const CHEAP: Argon2Params = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };
 
-/// What every [`TestApp`] signs with.
+/// The secret with which every [`TestApp`] signs.
 pub const SECRET: &str = "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";
 
-/// What a service is started with.
+/// The configuration of a [`TestApp`].
 pub struct Setup {
     pub engine: Engine,
     pub keys: fn() -> Keys,
     pub policy: Policy,
     pub strength: Argon2Params,
-    /// Threads that hash; each has a queue of its own length.
+    /// Hashing threads. The length of their queue is proportional to their number.
     pub threads: usize,
     pub origins: AllowedOrigins,
     pub body_memory: BodyMemory,
     pub large_responses: LargeResponses,
-    /// Tests that are about other things write as often as they like.
+    /// No limits by default, so that other tests can write without a bound.
     pub rates: Option<RateLimitConfig>,
     pub trusted_proxies: TrustedProxies,
     pub pages: bool,
     pub root_path: String,
 }
 
-/// What a service keeps its data in.
+/// The database of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
@@ -71,12 +71,12 @@ pub enum Engine {
 impl Engine {
     pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
 
-    /// As `TEST_STORE` says; SQLite where it says nothing.
+    /// Reads `TEST_STORE`; the default is SQLite.
     fn from_environment() -> Self {
         match std::env::var("TEST_STORE").as_deref() {
             Ok("postgres") => Self::Postgres,
             Ok("sqlite") | Err(_) => Self::Sqlite,
-            Ok(other) => panic!("TEST_STORE is sqlite or postgres, not {other}"),
+            Ok(other) => panic!("TEST_STORE must be sqlite or postgres, not {other}"),
         }
     }
 }
@@ -85,7 +85,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             engine: Engine::from_environment(),
-            keys: one_secret,
+            keys: default_keys,
             policy: Policy::default(),
             strength: CHEAP,
             threads: 1,
@@ -105,12 +105,12 @@ pub struct TestApp {
     pub store: Arc<dyn Store>,
     routes: AppService,
     keys: fn() -> Keys,
-    /// The database goes when the test ends.
+    /// Removed when the test ends.
     database: TestDatabase,
 }
 
 impl TestApp {
-    /// In the default mode.
+    /// Starts the service with the default policy.
     pub async fn start() -> Self {
         Self::with(Policy::default()).await
     }
@@ -124,13 +124,13 @@ impl TestApp {
         Self::build(setup, Arc::new(TestClock::default()), store, database)
     }
 
-    /// Another of the same kind on the same database, as long as the first lives. Only a server's
-    /// database has several: a file's has this one again.
+    /// Returns a second service on the same database. The first must outlive it. On SQLite both use
+    /// the same store, as only PostgreSQL serves several processes.
     pub fn replica(&self) -> Self {
         self.replica_with(Setup::default())
     }
 
-    /// The same, set up otherwise.
+    /// Like [`Self::replica`], with another configuration.
     pub fn replica_with(&self, setup: Setup) -> Self {
         let clock = Arc::clone(&self.clock);
         match &self.database {
@@ -175,7 +175,7 @@ impl TestApp {
         Self { clock, store, routes, keys: setup.keys, database }
     }
 
-    /// Everything that the database keeps, in whatever form.
+    /// Returns everything that the database stores, as raw bytes or as a dump.
     pub fn stored_bytes(&self) -> Vec<u8> {
         match &self.database {
             TestDatabase::Sqlite(folder) => {
@@ -183,11 +183,11 @@ impl TestApp {
                 files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
             }
             TestDatabase::Postgres(database) => database.dump().into_bytes(),
-            TestDatabase::Shared => panic!("ask the first one"),
+            TestDatabase::Shared => panic!("only the first app can access its database"),
         }
     }
 
-    /// The first two columns of each row, as texts, behind the service's back.
+    /// Returns the first two columns of each row as texts, without the service.
     pub fn query_pairs(&self, sql: &str) -> Vec<(String, String)> {
         match &self.database {
             TestDatabase::Sqlite(folder) => {
@@ -197,26 +197,26 @@ impl TestApp {
                 rows.map(Result::unwrap).collect()
             }
             TestDatabase::Postgres(database) => database.query_pairs(sql),
-            TestDatabase::Shared => panic!("ask the first one"),
+            TestDatabase::Shared => panic!("only the first app can access its database"),
         }
     }
 
-    /// Runs this behind the service's back.
+    /// Runs the statements without the service.
     pub fn execute(&self, sql: &str) {
         match &self.database {
             TestDatabase::Sqlite(folder) => {
                 let connection = Connection::open(folder.path().join("posts.db")).unwrap();
-                // Its writer may be in the middle of something, on a machine that is busy.
+                // On a busy machine the service's writer may hold the lock for long.
                 connection.busy_timeout(Duration::from_mins(1)).unwrap();
                 connection.pragma_update(None, "foreign_keys", true).unwrap();
                 connection.execute_batch(sql).unwrap();
             }
             TestDatabase::Postgres(database) => database.execute(sql),
-            TestDatabase::Shared => panic!("ask the first one"),
+            TestDatabase::Shared => panic!("only the first app can access its database"),
         }
     }
 
-    /// What an operator has of the same database.
+    /// Returns the operator's access to the same database.
     pub async fn admin(&self) -> Box<dyn SchemaAdmin> {
         match &self.database {
             TestDatabase::Sqlite(folder) => {
@@ -225,7 +225,7 @@ impl TestApp {
             TestDatabase::Postgres(database) => {
                 Box::new(PostgresAdmin::connect(&database.address()).await.unwrap())
             }
-            TestDatabase::Shared => panic!("ask the first one"),
+            TestDatabase::Shared => panic!("only the first app can access its database"),
         }
     }
 
@@ -237,13 +237,13 @@ impl TestApp {
         TestCaller::new(self, None, 0)
     }
 
-    /// A caller with an account `NAME@example.com` and a token for it.
+    /// Creates the account `NAME@example.com` and returns a caller with a token for it.
     pub async fn signed_in(&self, name: &str) -> TestCaller<'_> {
         let id = self.sign_up(name).await;
         TestCaller::new(self, Some(self.token_for(id)), id)
     }
 
-    /// A token as a login would give it now.
+    /// Returns the token that a login would issue now.
     pub fn token_for(&self, id: i64) -> String {
         let tokens = tokens((self.keys)(), &self.clock);
         tokens.issue(UserId(id), TokensValidFrom::default()).unwrap()
@@ -254,13 +254,13 @@ impl TestApp {
         self.send(self.login_form(username, password)).await
     }
 
-    /// What a login answers that is asked to last.
+    /// Logs in with the scope `offline_access` and returns the response, with its refresh token.
     pub async fn start_session(&self, email: &str) -> Value {
         let form = [("username", email), ("password", PASSWORD), ("scope", "offline_access")];
         self.send_form(&form).await.expect(200).json()
     }
 
-    /// What the login answers to a refresh token.
+    /// Sends the refresh token to the login.
     pub async fn refresh(&self, token: &str) -> Answer {
         self.send_form(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
     }
@@ -270,7 +270,7 @@ impl TestApp {
         self.anonymous().send_raw("POST", "/login", FORM, form).await
     }
 
-    /// Sends the login form from this address.
+    /// Sends the login form from this client IP.
     pub async fn log_in_from(&self, peer: &str, username: &str, password: &str) -> Answer {
         self.send_from(peer, self.login_form(username, password)).await
     }
@@ -284,29 +284,29 @@ impl TestApp {
         request.body(Body::from(form)).unwrap()
     }
 
-    /// Makes the account `NAME@example.com` and tells its number.
+    /// Creates the account `NAME@example.com` and returns its ID.
     pub async fn sign_up(&self, name: &str) -> i64 {
         let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
         let answer = self.anonymous().post("/users", &account).await.expect(201);
         answer.json()["id"].as_i64().unwrap()
     }
 
-    /// A caller with this text for a token.
+    /// Returns a caller that sends this text as its token.
     pub fn with_token(&self, token: &str) -> TestCaller<'_> {
         TestCaller::new(self, Some(token.to_owned()), 0)
     }
 
-    /// Everything it serves, for a listener.
+    /// Returns all routes, for a listener.
     pub fn routes(&self) -> AppService {
         self.routes.clone()
     }
 
-    /// Sends the request as it is.
+    /// Sends the request unchanged.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         Self::send_to(self.routes.clone(), request).await
     }
 
-    /// Sends it over a connection from this address.
+    /// Sends the request over a connection from this client IP.
     pub async fn send_from(&self, peer: &str, request: Request<Body>) -> Answer {
         let peer: IpAddr = peer.parse().unwrap();
         Self::send_to(self.routes.for_peer((peer, 4711).into(), false), request).await
@@ -320,15 +320,15 @@ impl TestApp {
     }
 }
 
-/// Where a database is.
+/// The database of a [`TestApp`], removed when the app is dropped.
 enum TestDatabase {
     Sqlite(TempDir),
     Postgres(PostgresDatabase<'static>),
-    /// With the app that this one is a replica of.
+    /// Owned by the app of which this one is a replica.
     Shared,
 }
 
-/// A store with nothing in it.
+/// Opens an empty store.
 async fn open_store(engine: Engine) -> (Arc<dyn Store>, TestDatabase) {
     match engine {
         Engine::Postgres => {
@@ -347,20 +347,20 @@ async fn open_store(engine: Engine) -> (Arc<dyn Store>, TestDatabase) {
     }
 }
 
-/// By the same clock as everything else.
+/// Builds the rate limits on the clock that everything else uses.
 fn rate_limits(
     rates: Option<RateLimitConfig>,
     clock: &Arc<TestClock>,
     store: &Arc<dyn Store>,
 ) -> RateLimits {
-    let stopwatch: Arc<dyn MonotonicClock> = clock.clone();
+    let monotonic: Arc<dyn MonotonicClock> = clock.clone();
     let failures = StoredFailures { store: Arc::clone(store), clock: clock.clone() };
-    let limits = |rates| RateLimits::new(&rates, &stopwatch, Arc::new(failures), [7; 32]);
+    let limits = |rates| RateLimits::new(&rates, &monotonic, Arc::new(failures), [7; 32]);
     rates.map_or_else(RateLimits::off, limits)
 }
 
-/// Signs as every [`TestApp`] does that was not set up otherwise.
-fn one_secret() -> Keys {
+/// Returns the default keys of a [`TestApp`].
+fn default_keys() -> Keys {
     Keys::of_secret(&SecretString::from(SECRET), Algorithm::HS256).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! Certificates of a test's own, and clients that believe one of them alone.
+//! Certificates for tests, and TLS clients that trust only one of them.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,8 +13,8 @@ use rustls::{
     SupportedProtocolVersion,
 };
 
-/// How long a byte may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The time for one read, on a machine that is busy with other tests.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct Certificate {
     pub pem: String,
@@ -23,7 +23,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// For this machine as it calls itself.
+    /// Generates a self-signed certificate for `localhost` and 127.0.0.1.
     pub fn make() -> Self {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).unwrap();
@@ -31,7 +31,7 @@ impl Certificate {
         Self { pem, key, der: made.cert.der().clone() }
     }
 
-    /// Where they are: the certificate, and its key.
+    /// Writes both files and returns their paths: the certificate, then its key.
     pub fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
         std::fs::write(&certificate, &self.pem).unwrap();
@@ -47,7 +47,7 @@ impl Certificate {
         self.client_of(rustls::crypto::ring::default_provider(), protocol, versions)
     }
 
-    /// The same with other ciphers.
+    /// Like [`Self::client`], with other ciphers.
     fn client_of(
         &self,
         provider: CryptoProvider,
@@ -65,7 +65,7 @@ impl Certificate {
         Arc::new(config)
     }
 
-    /// A connection within TLS, if who answers there has this certificate.
+    /// Connects with TLS. Fails if the server does not present this certificate.
     pub fn connect(&self, address: SocketAddr) -> io::Result<SecureWire> {
         self.connect_with(address, rustls::DEFAULT_VERSIONS)
     }
@@ -78,7 +78,7 @@ impl Certificate {
         Self::shake_hands(address, self.client("http/1.1", versions))
     }
 
-    /// By a client whose ciphers are these, the one that it likes best first.
+    /// Connects with these ciphers, in order of preference.
     pub fn connect_by(
         &self,
         address: SocketAddr,
@@ -91,7 +91,7 @@ impl Certificate {
 
     fn shake_hands(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<SecureWire> {
         let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
         let name = ServerName::try_from("localhost").unwrap();
         let mut session = ClientConnection::new(config, name).unwrap();
         while session.is_handshaking() {
@@ -101,11 +101,11 @@ impl Certificate {
     }
 }
 
-/// A connection on which a test speaks HTTP/1.1 within TLS.
+/// A TLS connection for HTTP/1.1.
 pub struct SecureWire(StreamOwned<ClientConnection, TcpStream>);
 
 impl SecureWire {
-    /// What was agreed on: the protocol within, and the version of TLS.
+    /// Returns the negotiated application protocol (ALPN) and TLS version.
     pub fn agreed(&self) -> (String, String) {
         let protocol = self.0.conn.alpn_protocol().unwrap_or_default();
         let version = self.0.conn.protocol_version().unwrap();
@@ -116,13 +116,13 @@ impl SecureWire {
         self.0.conn.negotiated_cipher_suite().unwrap().suite()
     }
 
-    /// Sends as it is, and reads nothing.
+    /// Sends the text unchanged and does not read.
     pub fn send(&mut self, text: &str) -> io::Result<()> {
         self.0.write_all(text.as_bytes())?;
         self.0.flush()
     }
 
-    /// The head of the answer, whose body is short.
+    /// Requests the path and returns the response head. The body must be short.
     pub fn get(&mut self, path: &str) -> io::Result<String> {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))?;
         let mut answer = Vec::new();

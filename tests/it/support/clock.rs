@@ -1,4 +1,4 @@
-//! A clock that tests move.
+//! A clock that tests set.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use post_api::clock::Clock;
 use post_api::rate_limits::MonotonicClock;
 
-const BEGINNING: i64 = 1_738_324_800_123_456;
+const START: i64 = 1_738_324_800_123_456;
 
-/// Stands still until it is moved; begins at 2025-01-31T12:00:00.123456Z.
+/// Stands still until a test moves it. Starts at 2025-01-31T12:00:00.123456Z.
 pub struct TestClock {
     microseconds: AtomicI64,
 }
@@ -26,7 +26,7 @@ impl TestClock {
 
 impl Default for TestClock {
     fn default() -> Self {
-        Self { microseconds: AtomicI64::new(BEGINNING) }
+        Self { microseconds: AtomicI64::new(START) }
     }
 }
 
@@ -38,7 +38,7 @@ impl Clock for TestClock {
 
 impl MonotonicClock for TestClock {
     fn elapsed(&self) -> Duration {
-        let microseconds = self.microseconds.load(Ordering::SeqCst) - BEGINNING;
+        let microseconds = self.microseconds.load(Ordering::SeqCst) - START;
         Duration::from_micros(microseconds.try_into().unwrap())
     }
 }

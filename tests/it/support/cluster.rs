@@ -1,8 +1,8 @@
-//! PostgreSQL for the tests: servers that are made, used and thrown away.
+//! PostgreSQL for the tests: temporary servers.
 //!
-//! One is shared by all tests of the process, each with a database of its own; a test that stops or
-//! breaks its server starts another. Nothing is left behind, even if the process is killed: a shell
-//! that waits for the end of a pipe stops the server and removes its folder.
+//! All tests of the process share one server, and each has its own database. A test that stops or
+//! breaks its server starts another. If the process is killed, a shell that waits for the end of a
+//! pipe stops the server and removes its folder.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
@@ -18,34 +18,34 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use super::TestClock;
 
-/// The role of every test: it owns the cluster.
+/// The role of every test; it owns the cluster.
 const USER: &str = "tester";
 
-/// For whom nobody asks whether what was written reached the disk.
-const HASTY: &str = "fsync = off\nfull_page_writes = off\n";
+/// Faster; safe, because the shared server never crashes.
+const WITHOUT_FSYNC: &str = "fsync = off\nfull_page_writes = off\n";
 
 pub struct Cluster {
     folder: PathBuf,
     programs: PathBuf,
     port: u16,
-    /// The database `ready` is made when the first copy of it is asked for.
+    /// The database `ready`, created when its first copy is requested.
     template: OnceLock<()>,
     /// Ends the server when its standard input is closed.
     _supervisor: Child,
 }
 
 impl Cluster {
-    /// The server that tests share which leave it as it is.
+    /// Returns the shared server. A test must not stop or reconfigure it.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(HASTY))
+        SHARED.get_or_init(|| Self::start(WITHOUT_FSYNC))
     }
 
-    /// A server of one's own with these lines in its configuration.
+    /// Starts another server with these lines in its configuration.
     pub fn start(configuration: &str) -> Self {
         let programs = find_programs();
         let folder = tempfile::Builder::new().prefix("posts-pg-").tempdir().unwrap().keep();
-        give_away(&folder);
+        chown_to_server(&folder);
         let cluster = Self {
             _supervisor: supervise(&programs, &folder),
             folder,
@@ -66,15 +66,15 @@ impl Cluster {
         cluster
     }
 
-    /// Puts a file into the cluster's folder that the server, and nobody else, can read.
+    /// Writes a file into the cluster's folder that only the server can read.
     pub fn write(&self, name: &str, text: &str) {
         let path = self.folder.join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-        give_away(&path);
+        chown_to_server(&path);
     }
 
-    /// Adds lines to the configuration; they count from the next start.
+    /// Appends lines to the configuration, effective from the next start.
     pub fn configure(&self, lines: &str) {
         use std::io::Write as _;
         let path = self.folder.join("data/postgresql.conf");
@@ -82,7 +82,7 @@ impl Cluster {
         file.write_all(lines.as_bytes()).unwrap();
     }
 
-    /// Starts it after [`Cluster::stop`].
+    /// Starts the server after [`Cluster::stop`].
     pub fn start_server(&self) {
         let options = format!("-p {}", self.port);
         self.run("pg_ctl", |command| {
@@ -90,14 +90,14 @@ impl Cluster {
         });
     }
 
-    /// `smart`, `fast`, or `immediate`: without another word, as a crash does.
+    /// Stops the server: `smart`, `fast`, or `immediate` (like a crash).
     pub fn stop(&self, mode: &str) {
         self.run("pg_ctl", |command| {
             command.args(["-D", "data", "-w", "-s", "-m", mode, "stop"]);
         });
     }
 
-    /// Freezes every process of the server, or lets them go on.
+    /// Sends the signal to every process of the server (`-STOP`, `-CONT`).
     pub fn signal_all(&self, signal: &str) {
         let text = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
         let server: u32 = text.lines().next().unwrap().parse().unwrap();
@@ -108,15 +108,15 @@ impl Cluster {
         }
     }
 
-    /// A second server that follows this one.
+    /// Starts a standby that replicates this server.
     pub fn standby(&self) -> Self {
         self.standby_through(&format!("127.0.0.1:{}", self.port))
     }
 
-    /// The same by way of another address (`127.0.0.1:PORT`).
+    /// Like [`Self::standby`], over another address (`127.0.0.1:PORT`).
     pub fn standby_through(&self, address: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("posts-pg-").tempdir().unwrap().keep();
-        give_away(&folder);
+        chown_to_server(&folder);
         let data = folder.join("data");
         let standby = Self {
             _supervisor: supervise(&self.programs, &folder),
@@ -134,24 +134,29 @@ impl Cluster {
         standby
     }
 
-    /// Makes a standby the server that takes writes.
+    /// Promotes a standby to primary.
     pub fn promote(&self) {
         self.run("pg_ctl", |command| {
             command.args(["-D", "data", "-w", "-s", "promote"]);
         });
     }
 
-    /// The database of this name, which came with what the server was copied from.
+    /// Returns the database of this name, which is not dropped.
     pub fn existing_database(&self, name: &str) -> PostgresDatabase<'_> {
-        PostgresDatabase { url: self.url(name), cluster: self, name: name.to_owned(), goes: false }
+        PostgresDatabase {
+            url: self.url(name),
+            cluster: self,
+            name: name.to_owned(),
+            dropped: false,
+        }
     }
 
-    /// A database with nothing in it.
+    /// Creates an empty database.
     pub fn empty_database(&self) -> PostgresDatabase<'_> {
         self.create("")
     }
 
-    /// A database at the newest revision.
+    /// Creates a database at the newest revision.
     pub fn database(&self) -> PostgresDatabase<'_> {
         self.template.get_or_init(|| {
             self.execute("postgres", "CREATE DATABASE ready");
@@ -164,7 +169,7 @@ impl Cluster {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         self.execute("postgres", &format!("CREATE DATABASE {name}{rest}"));
-        PostgresDatabase { url: self.url(&name), cluster: self, name, goes: true }
+        PostgresDatabase { url: self.url(&name), cluster: self, name, dropped: true }
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -183,11 +188,11 @@ impl Cluster {
         execute(&self.url(database), sql);
     }
 
-    /// Runs one of PostgreSQL's programs and gives what it printed.
+    /// Runs a program of PostgreSQL and returns its output.
     pub fn run(&self, program: &str, arguments: impl FnOnce(&mut Command)) -> String {
-        let mut command = as_server(&self.folder, &self.programs.join(program));
+        let mut command = server_command(&self.folder, &self.programs.join(program));
         arguments(&mut command);
-        // The server inherits what its starter writes to: a pipe would never end.
+        // The server inherits the output of `pg_ctl`: a pipe would never end.
         let printed = tempfile::tempfile().unwrap();
         command.stdout(printed.try_clone().unwrap()).stderr(printed.try_clone().unwrap());
         let status = command.current_dir(&self.folder).status().unwrap();
@@ -198,12 +203,12 @@ impl Cluster {
     }
 }
 
-/// A database that goes when the test ends, if it was made for it.
+/// A database, dropped when the test ends if it was created for the test.
 pub struct PostgresDatabase<'a> {
     cluster: &'a Cluster,
     name: String,
     url: String,
-    goes: bool,
+    dropped: bool,
 }
 
 impl PostgresDatabase<'_> {
@@ -211,9 +216,9 @@ impl PostgresDatabase<'_> {
         &self.url
     }
 
-    /// Leaves it to its server's end.
-    pub fn keep_at_end(mut self) -> String {
-        self.goes = false;
+    /// Keeps the database until its server stops, and returns its name.
+    pub fn keep(mut self) -> String {
+        self.dropped = false;
         self.name.clone()
     }
 
@@ -229,17 +234,17 @@ impl PostgresDatabase<'_> {
         execute(&self.url, sql);
     }
 
-    /// The first column of each row, as text.
+    /// Returns the first column of each row as text.
     pub fn query(&self, sql: &str) -> Vec<String> {
         query(&self.url, sql, |row| text(row, 0))
     }
 
-    /// The first two columns of each row, as texts.
+    /// Returns the first two columns of each row as texts.
     pub fn query_pairs(&self, sql: &str) -> Vec<(String, String)> {
         query(&self.url, sql, |row| (text(row, 0), text(row, 1)))
     }
 
-    /// The database as a script, without what differs from one dump to the next.
+    /// Returns the database as a script, without the random lines of a dump.
     pub fn dump(&self) -> String {
         let text = self.cluster.run("pg_dump", |command| {
             command.args(["--no-owner", "--inserts", &self.url]);
@@ -251,18 +256,18 @@ impl PostgresDatabase<'_> {
 
 impl Drop for PostgresDatabase<'_> {
     fn drop(&mut self) {
-        if !self.goes {
+        if !self.dropped {
             return;
         }
-        // A server that the test has stopped needs no tidying.
+        // The test may have stopped its server.
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         let url = self.cluster.url("postgres");
         let _ = std::panic::catch_unwind(|| execute(&url, &drop));
     }
 }
 
-/// On a thread of its own: there may be a runtime on this one, or none.
-fn apart<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
+/// Runs the work on its own thread, as the current one may or may not have a runtime.
+fn on_own_thread<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime =
@@ -274,7 +279,7 @@ fn apart<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
 }
 
 pub fn execute(url: &str, sql: &str) {
-    apart(async || {
+    on_own_thread(async || {
         let client = connect(&Address::parse(url).unwrap()).await.unwrap();
         client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
     });
@@ -289,7 +294,7 @@ fn query<T: Send>(
     sql: &str,
     read: impl Fn(&SimpleQueryRow) -> T + Send + Sync,
 ) -> Vec<T> {
-    apart(async || {
+    on_own_thread(async || {
         let client = connect(&Address::parse(url).unwrap()).await.unwrap();
         let messages = client.simple_query(sql).await;
         let messages = messages.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
@@ -301,16 +306,16 @@ fn query<T: Send>(
     })
 }
 
-/// Brings the database to the newest revision.
+/// Migrates the database to the newest revision.
 pub fn upgrade(url: &str) {
-    apart(async || {
+    on_own_thread(async || {
         let mut admin = PostgresAdmin::connect(&Address::parse(url).unwrap()).await.unwrap();
         let head = admin.migrations().len();
         migrate(&mut admin, head, TestClock::default().now(), |_| {}).await.unwrap();
     });
 }
 
-/// The folder of PostgreSQL's programs.
+/// Returns the folder of PostgreSQL's programs.
 fn find_programs() -> PathBuf {
     if let Some(folder) = std::env::var_os("POSTGRES_BIN") {
         return PathBuf::from(folder);
@@ -318,26 +323,26 @@ fn find_programs() -> PathBuf {
     let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.map(|entry| entry.unwrap().path().join("bin")).collect())
         .unwrap_or_default();
-    // The newest version last.
+    // Ascending, so that the newest version comes first after `rev`.
     folders.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::split_paths(&path).collect::<Vec<_>>();
     let mut folders = path.into_iter().chain(folders).rev();
-    let is_whole = |folder: &PathBuf| {
+    let is_complete = |folder: &PathBuf| {
         ["initdb", "pg_ctl", "pg_dump"].iter().all(|program| folder.join(program).exists())
     };
-    folders.find(is_whole).expect(
-        "PostgreSQL's programs are not there: `scripts/test` brings them, or set POSTGRES_BIN",
-    )
+    folders
+        .find(is_complete)
+        .expect("could not find PostgreSQL's programs: run `scripts/test` or set POSTGRES_BIN")
 }
 
-/// PostgreSQL refuses to be root: then it is somebody else.
+/// PostgreSQL refuses to run as root; then it runs as the user `postgres`.
 fn server_user() -> Option<&'static str> {
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     is_root.then_some("postgres")
 }
 
-fn as_server(folder: &Path, program: &Path) -> Command {
+fn server_command(folder: &Path, program: &Path) -> Command {
     let mut command = match server_user() {
         Some(user) => {
             let mut command = Command::new("setpriv");
@@ -351,7 +356,7 @@ fn as_server(folder: &Path, program: &Path) -> Command {
     command
 }
 
-fn give_away(folder: &Path) {
+fn chown_to_server(folder: &Path) {
     let Some(user) = server_user() else { return };
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with(&format!("{user}:"))).unwrap();
@@ -359,11 +364,11 @@ fn give_away(folder: &Path) {
     chown(folder, id(2), id(3)).unwrap();
 }
 
-/// Waits until this process has ended, however; then ends the server and removes its folder.
+/// Starts a shell that stops the server and removes its folder when this process ends.
 fn supervise(programs: &Path, folder: &Path) -> Child {
     const SCRIPT: &str =
         r#"read -r _; "$@" -D data -s -m immediate stop 2>/dev/null; cd /; rm -rf "$FOLDER""#;
-    let stop = as_server(folder, &programs.join("pg_ctl"));
+    let stop = server_command(folder, &programs.join("pg_ctl"));
     Command::new("sh")
         .args(["-c", SCRIPT, "sh"])
         .arg(stop.get_program())
@@ -373,7 +378,7 @@ fn supervise(programs: &Path, folder: &Path) -> Child {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // A Ctrl-C at the terminal is not for it: it is to outlive the tests.
+        // Its own group, so that Ctrl-C in the terminal does not end it before the tests.
         .process_group(0)
         .spawn()
         .unwrap()

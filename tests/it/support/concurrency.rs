@@ -1,11 +1,11 @@
-//! Many things at once.
+//! Futures that run concurrently, and futures that are dropped early.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-/// Drives all of them together, so that each is under way before the first is done, and gives
-/// their outcomes in the order of the futures.
+/// Polls all futures in turn, so that each is in flight before the first is done. Returns their
+/// outputs in the order of the futures.
 pub async fn run_concurrently<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut outcomes: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
@@ -23,7 +23,7 @@ pub async fn run_concurrently<F: Future>(futures: impl IntoIterator<Item = F>) -
     outcomes.into_iter().flatten().collect()
 }
 
-/// Begins it, and drops it at its first wait: what a client does that leaves.
+/// Polls the future once and drops it, as happens if a client disconnects.
 pub async fn poll_once<F: Future>(future: F) {
     let mut future = pin!(future);
     poll_fn(|context| {
@@ -33,15 +33,16 @@ pub async fn poll_once<F: Future>(future: F) {
     .await;
 }
 
-/// Turns after which to leave: few at first, and more than anything takes at last.
+/// Returns growing limits for [`poll_at_most`]: 0, 1, 2, 4 … up to more than any work needs.
 pub fn growing_poll_limits() -> impl Iterator<Item = usize> {
     std::iter::once(0).chain((0..usize::BITS).map(|doublings| 1 << doublings))
 }
 
-/// What it came to within so many turns of everything else; after them whoever waited for it leaves.
-pub async fn poll_at_most<F: Future>(turns: usize, work: F) -> Option<F::Output> {
+/// Polls the work at most `limit + 1` times and yields to the runtime in between. Returns `None`,
+/// and drops the work, if it is not done by then.
+pub async fn poll_at_most<F: Future>(limit: usize, work: F) -> Option<F::Output> {
     let mut work = std::pin::pin!(work);
-    for _ in 0..=turns {
+    for _ in 0..=limit {
         if let Poll::Ready(outcome) = futures_util::poll!(&mut work) {
             return Some(outcome);
         }

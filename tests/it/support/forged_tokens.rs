@@ -1,4 +1,4 @@
-//! Tokens that the service would not make.
+//! Tokens that the service would not issue.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,24 +8,24 @@ use sha2::{Sha256, Sha512};
 
 use super::app::SECRET;
 
-/// These texts as header and claims, signed with the key of every [`super::TestApp`].
+/// Signs this header and these claims with the secret of every [`super::TestApp`].
 pub fn forge(header: &Value, claims: &Value) -> String {
     forge_text(&header.to_string(), &claims.to_string())
 }
 
-/// The same with parts that need not be JSON.
+/// Like [`forge`], with parts that need not be JSON.
 pub fn forge_text(header: &str, claims: &str) -> String {
     forge_with(SECRET, header, claims)
 }
 
-/// The same with another key.
+/// Like [`forge_text`], with another key.
 pub fn forge_with(key: &str, header: &str, claims: &str) -> String {
     let message = message(header, claims);
     let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     sign(&message, &mac.chain_update(&message).finalize().into_bytes())
 }
 
-/// The right key with a hash function that was not agreed on.
+/// Signs with the right key and a hash function that the service does not accept.
 pub fn forge_with_sha512(header: &str, claims: &str) -> String {
     let message = message(header, claims);
     let mac = Hmac::<Sha512>::new_from_slice(SECRET.as_bytes()).unwrap();

@@ -1,6 +1,6 @@
-//! Frames of HTTP/2, as bytes (RFC 9113), and header fields as HPACK has them (RFC 7541).
+//! HTTP/2 frames as bytes (RFC 9113), and header fields in HPACK (RFC 7541).
 
-/// What a client begins with, its settings not included.
+/// The connection preface of a client, without its SETTINGS frame.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug, Clone, Copy)]
@@ -21,19 +21,19 @@ pub const END_HEADERS: u8 = 4;
 
 pub fn frame(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    #[expect(clippy::as_conversions, reason = "the number that its name stands for")]
+    #[expect(clippy::as_conversions, reason = "the discriminant is the type on the wire")]
     let mut frame = vec![length[1], length[2], length[3], kind as u8, flags];
     frame.extend(stream.to_be_bytes());
     frame.extend(payload);
     frame
 }
 
-/// The fields that every request begins with; the method is one that the table knows.
+/// Returns the pseudo-header fields of a request. The method must be in the static table.
 pub fn request_fields(method: &str, path: &str) -> Vec<u8> {
     let method = match method {
         "GET" => 0x82,
         "POST" => 0x83,
-        _ => panic!("the table does not know {method}"),
+        _ => panic!("the static table lacks {method}"),
     };
     let mut fields = vec![method, 0x86];
     fields.extend([0x01]);
@@ -43,24 +43,24 @@ pub fn request_fields(method: &str, path: &str) -> Vec<u8> {
     fields
 }
 
-/// A field that no table remembers.
+/// Returns a literal field without indexing.
 pub fn field(name: &str, value: &str) -> Vec<u8> {
     [vec![0], text(name), text(value)].concat()
 }
 
-/// A field that the receiver's table remembers, as the newest.
+/// Returns a literal field with incremental indexing: it becomes the newest of the dynamic table.
 pub fn indexed_field(name: &str, value: &str) -> Vec<u8> {
     [vec![0x40], text(name), text(value)].concat()
 }
 
-/// The newest field of the receiver's table, in one byte.
+/// The newest field of the dynamic table, as an indexed field of one byte.
 pub const NEWEST_INDEXED_FIELD: u8 = 0b1011_1110;
 
 fn text(text: &str) -> Vec<u8> {
     [number(text.len()), text.as_bytes().to_vec()].concat()
 }
 
-/// With a prefix of seven bits, the eighth unset.
+/// Encodes an integer with a prefix of seven bits; the eighth is unset.
 fn number(number: usize) -> Vec<u8> {
     let Some(mut rest) = number.checked_sub(127) else {
         return vec![u8::try_from(number).unwrap()];

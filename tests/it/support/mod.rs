@@ -1,4 +1,4 @@
-//! What tests are made with.
+//! The building blocks of tests.
 
 mod answer;
 mod app;

@@ -1,4 +1,4 @@
-//! The service as its users run it: the binary, in a folder of its own, on a free port.
+//! The service as operators run it: the binary, in its own folder, on a free port.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use super::{Answer, FORM, PASSWORD, Wire};
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_post-api");
 
-/// How long a start may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The time for startup, on a machine that is busy with other tests.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct Service {
     child: Child,
@@ -23,12 +23,12 @@ pub struct Service {
     pub url: String,
     folder: Option<TempDir>,
     path: PathBuf,
-    said: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Service {
-    /// On an empty folder that goes with it.
+    /// Starts the service in an empty folder, removed with it.
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let mut service = Self::start_in(folder.path(), environment);
@@ -36,23 +36,22 @@ impl Service {
         service
     }
 
-    /// On a folder that may hold a database from before.
+    /// Starts the service in a folder that may hold a database already.
     pub fn start_in(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = Self::command(folder);
         command.args(["serve", "--port", "0"]).envs(environment.iter().copied());
         Self::run(&mut command, folder)
     }
 
-    /// Runs a command that serves, and waits until it says where.
+    /// Runs a command that serves, and waits until it prints its URL.
     pub fn run(command: &mut Command, folder: &Path) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let (url, reader) = read_banner(&mut child, &said);
-        Self { child, url, folder: None, path: folder.to_owned(), said, reader: Some(reader) }
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let (url, reader) = read_banner(&mut child, &stderr);
+        Self { child, url, folder: None, path: folder.to_owned(), stderr, reader: Some(reader) }
     }
 
-    /// The binary in the folder, with nothing configured but cheap hashes, and no limits to how often
-    /// a test does what it is about.
+    /// Returns the command of the binary in the folder, with cheap hashes and without rate limits.
     pub fn command(folder: &Path) -> Command {
         let mut command = Command::new(BINARY);
         command
@@ -78,12 +77,12 @@ impl Service {
         Wire::connect(self.address())
     }
 
-    /// Asks for something that needs neither a token nor a body.
+    /// Sends a GET request without a token.
     pub fn get(&self, path: &str) -> Answer {
         self.connect().call("GET", path, "", None).unwrap()
     }
 
-    /// A token for the account, whose password is [`PASSWORD`].
+    /// Logs in with [`PASSWORD`] and returns the token.
     pub fn log_in(&self, email: &str) -> String {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("username", email)
@@ -97,12 +96,12 @@ impl Service {
         answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// What it wrote to standard error until now.
+    /// Returns what the process has written to standard error so far.
     pub fn stderr(&self) -> String {
-        self.said.lock().unwrap().clone()
+        self.stderr.lock().unwrap().clone()
     }
 
-    /// What it wrote to standard error in its life, which must be over.
+    /// Returns everything that the process wrote to standard error. It must have ended.
     pub fn final_stderr(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
@@ -114,7 +113,7 @@ impl Service {
         &self.path
     }
 
-    /// The secret that the service made for itself.
+    /// Returns the secret that the service generated.
     pub fn secret(&self) -> String {
         std::fs::read_to_string(self.path.join("data/secret_key")).unwrap().trim().to_owned()
     }
@@ -123,18 +122,18 @@ impl Service {
         self.child.id()
     }
 
-    /// Ends it without a warning, as `kill -9` does.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end, as service managers do.
+    /// Sends SIGTERM, as service managers do.
     pub fn terminate(&self) {
         self.signal("-TERM");
     }
 
-    /// Asks it to read again what it can read again.
+    /// Sends SIGHUP: reload the certificate.
     pub fn hang_up(&self) {
         self.signal("-HUP");
     }
@@ -156,30 +155,30 @@ impl Drop for Service {
     }
 }
 
-/// Waits for the line that says where the API is, and goes on reading so that the process never
-/// waits for its reader.
-fn read_banner(child: &mut Child, said: &Arc<Mutex<String>>) -> (String, JoinHandle<()>) {
+/// Waits for the line with the URL of the API. Keeps reading afterwards, so that the process never
+/// blocks on a full pipe.
+fn read_banner(child: &mut Child, stderr: &Arc<Mutex<String>>) -> (String, JoinHandle<()>) {
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let (found, url) = mpsc::channel();
-    let heard = Arc::clone(said);
+    let output = Arc::clone(stderr);
     let reader = std::thread::spawn(move || {
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             let text = String::from_utf8_lossy(&line).into_owned();
-            heard.lock().unwrap().push_str(&text);
+            output.lock().unwrap().push_str(&text);
             if let Some(url) = announced_url(&text) {
                 let _ = found.send(url);
             }
             line.clear();
         }
     });
-    match url.recv_timeout(PATIENCE) {
+    match url.recv_timeout(START_TIMEOUT) {
         Ok(url) => (url, reader),
-        Err(error) => panic!("the service did not start ({error}): {}", said.lock().unwrap()),
+        Err(error) => panic!("the service did not start ({error}): {}", stderr.lock().unwrap()),
     }
 }
 
-/// As the banner says it, or the log in JSON.
+/// Reads the URL from the banner, or from the log in JSON.
 fn announced_url(line: &str) -> Option<String> {
     if let Some(url) = line.strip_prefix("  API   ") {
         return Some(url.trim_end().to_owned());

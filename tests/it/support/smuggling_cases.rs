@@ -1,7 +1,7 @@
-//! How a body is framed that two readers could take for different ones: what follows the first
-//! lines of a request, up to where an attacker hides another.
+//! Body framings that two HTTP parsers could read differently. Each follows the first lines of a
+//! request and ends where an attacker hides a second request.
 
-/// One reader may see a length or an encoding where the other sees none.
+/// One parser may see a length or an encoding where the other sees none.
 pub const AMBIGUOUS_FRAMING: [&str; 18] = [
     "content-length: 5\r\ncontent-length: 6\r\n\r\n12345",
     "content-length: +5\r\n\r\n12345",
@@ -23,14 +23,14 @@ pub const AMBIGUOUS_FRAMING: [&str; 18] = [
     "x: a\rb: c\r\n\r\n",
 ];
 
-/// Both, of which only one can be right.
+/// A length and an encoding, of which only one can be right.
 pub const LENGTH_AND_ENCODING: [&str; 3] = [
     "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
     "transfer-encoding: chunked\r\ncontent-length: 64\r\n\r\n0\r\n\r\n",
 ];
 
-/// What follows the head of a body in chunks, and is none.
+/// Invalid chunks, to follow the head of a chunked body.
 pub const INVALID_CHUNKS: [&str; 8] = [
     "5\r\n12345",
     "z\r\n12345\r\n0\r\n\r\n",

@@ -1,4 +1,4 @@
-//! Who asks.
+//! A caller of a [`TestApp`], with or without a token.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{Answer, PASSWORD, TestApp};
 
-/// A caller, with or without a token.
+/// Sends requests with its token, if it has one.
 pub struct TestCaller<'a> {
     app: &'a TestApp,
     pub token: Option<String>,
-    /// The account's number; 0 for nobody.
+    /// The ID of the account; 0 without one.
     pub id: i64,
 }
 
@@ -41,13 +41,13 @@ impl<'a> TestCaller<'a> {
         self.post("/users/me/password", &change).await
     }
 
-    /// With the password that every account begins with.
+    /// Changes the e-mail, confirmed with [`PASSWORD`].
     pub async fn change_email(&self, email: &str) -> Answer {
         let change = json!({"email": email, "current_password": PASSWORD});
         self.send_json("PATCH", "/users/me", &change).await
     }
 
-    /// Sends a body of the given type as it is.
+    /// Sends a body of the given media type unchanged.
     pub async fn send_raw(
         &self,
         method: &str,
@@ -63,20 +63,20 @@ impl<'a> TestCaller<'a> {
         self.app.send(self.request("HEAD", path).body(Body::empty()).unwrap()).await
     }
 
-    /// Makes a draft and tells its number.
+    /// Creates a draft and returns its ID.
     pub async fn write_draft(&self, title: &str) -> i64 {
         let draft = json!({"title": title, "content": "text", "published": false});
         self.post("/posts", &draft).await.expect(201).json()["id"].as_i64().unwrap()
     }
 
-    /// The titles in a list, in its order.
+    /// Returns the titles of a list, in its order.
     pub async fn titles(&self, path: &str) -> Vec<String> {
         let list = self.get(path).await.expect(200).json();
         let title = |item: &Value| item["Post"]["title"].as_str().unwrap().to_owned();
         list.as_array().unwrap().iter().map(title).collect()
     }
 
-    /// Makes a published post and tells its number.
+    /// Creates a published post and returns its ID.
     pub async fn write_post(&self, title: &str) -> i64 {
         let answer = self.post("/posts", &json!({"title": title, "content": "text"})).await;
         answer.expect(201).json()["id"].as_i64().unwrap()
@@ -86,7 +86,7 @@ impl<'a> TestCaller<'a> {
         self.post("/vote", &json!({"post_id": post, "dir": dir})).await
     }
 
-    /// The number of votes that a reading of the post shows.
+    /// Returns the votes of the post, as `GET /posts/{id}` shows them.
     pub async fn votes(&self, post: i64) -> i64 {
         let answer = self.get(&format!("/posts/{post}")).await.expect(200);
         answer.json()["votes"].as_i64().unwrap()
@@ -96,7 +96,7 @@ impl<'a> TestCaller<'a> {
         self.send_raw(method, path, "application/json", body.to_string()).await
     }
 
-    /// The start of a request that carries the caller's token.
+    /// Starts a request with the caller's token.
     pub fn request(&self, method: &str, path: &str) -> Builder {
         let request = Request::builder().method(method).uri(path);
         match &self.token {

@@ -1,4 +1,4 @@
-//! Routes behind the real listener, in this process, with limits of the test's own.
+//! Routes behind the real listener, in this process, with limits that the test chooses.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Wire;
 
-/// For routes of a test's own.
+/// Returns the middleware configuration for routes that a test defines.
 pub fn middleware_config() -> MiddlewareConfig {
     MiddlewareConfig {
         origins: AllowedOrigins::Any,
@@ -22,7 +22,7 @@ pub fn middleware_config() -> MiddlewareConfig {
     }
 }
 
-/// Told to end when it goes out of sight.
+/// A listener on its own thread, shut down when dropped.
 pub struct TestServer {
     pub address: SocketAddr,
     end: oneshot::Sender<()>,
@@ -30,12 +30,12 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// On a free port, with a runtime of its own: a test may wait for it without letting go.
+    /// Starts on a free port and with its own runtime, so that a test may block on a response.
     pub fn start(routes: AppService, limits: Limits) -> Self {
         Self::start_within(None, routes, limits)
     }
 
-    /// The same within TLS.
+    /// Like [`Self::start`], with TLS.
     pub fn start_within(tls: Option<Arc<Tls>>, routes: AppService, limits: Limits) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -57,7 +57,7 @@ impl TestServer {
         Wire::connect(self.address)
     }
 
-    /// Tells it to end and waits until it has.
+    /// Shuts the server down and waits for its end.
     pub fn end(self) {
         drop(self.end);
         self.thread.join().unwrap().unwrap();

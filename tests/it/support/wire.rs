@@ -1,4 +1,4 @@
-//! A connection on which a test says every byte itself.
+//! A raw HTTP/1.1 connection: the test sends every byte itself.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::Answer;
 
-/// How long a byte may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The time for one read or write, on a machine that is busy with other tests.
+const IO_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct Wire {
     stream: BufReader<TcpStream>,
@@ -25,10 +25,10 @@ impl Wire {
         Self::over(TcpStream::connect(address)?)
     }
 
-    /// On a connection that was made elsewhere.
+    /// Wraps an existing connection.
     pub fn over(stream: TcpStream) -> io::Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(IO_TIMEOUT))?;
+        stream.set_write_timeout(Some(IO_TIMEOUT))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream) })
     }
@@ -42,13 +42,13 @@ impl Wire {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending half.
     pub fn finish(&mut self) {
-        // The other side may have closed the connection already.
+        // The service may have closed the connection already.
         let _ = self.stream.get_mut().shutdown(Shutdown::Write);
     }
 
-    /// The next answer, which must come.
+    /// Reads the next response.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
         self.try_answer().unwrap()
@@ -63,14 +63,14 @@ impl Wire {
         Ok(Answer { status, headers, body })
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads its response.
     #[track_caller]
     pub fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
         self.send(bytes);
         self.answer()
     }
 
-    /// Sends a request with a JSON body and reads its answer.
+    /// Sends a request with a JSON body and reads its response.
     pub fn call(
         &mut self,
         method: &str,
@@ -92,7 +92,7 @@ impl Wire {
         self.try_answer()
     }
 
-    /// Everything up to the end of the connection; what was said before a reset counts.
+    /// Reads to the end of the connection. A reset counts as its end.
     #[track_caller]
     pub fn rest(&mut self) -> String {
         let mut rest = Vec::new();
