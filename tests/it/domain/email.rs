@@ -1,6 +1,6 @@
-//! E-mail addresses against a table of recorded answers, and against inputs made to hurt.
+//! E-mail validation against a table of recorded verdicts, and against hostile inputs.
 //!
-//! The table is printed by `tests/it/data/emails.py`, which says how.
+//! `tests/it/data/emails.py` prints the table.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use post_api::domain::email::Email;
 
 const TABLE: &str = include_str!("../data/emails.tsv");
 
-/// The length up to which inputs are looked at.
+/// The length in characters up to which the service validates an input.
 const LONGEST_INPUT: usize = 2048;
 
-/// Texts that are hard for one rule or another when they are repeated.
+/// Texts that may be costly for a rule if they are repeated.
 const FILLERS: &[&str] = &[
     "a",
     ".",
@@ -58,7 +58,7 @@ const FILLERS: &[&str] = &[
     "%",
 ];
 
-/// What stands before and after them.
+/// The text before and after a filler.
 const FRAMES: &[(&str, &str)] = &[
     ("", ""),
     ("", "@example.com"),
@@ -95,7 +95,7 @@ fn row(line: &str) -> Row {
     Row { input, kind, answer }
 }
 
-/// What is wrong with our answer to one row, if anything.
+/// Returns the difference between our verdict and the row, if there is one.
 fn disagreement(row: &Row) -> Option<String> {
     let ours = Email::parse(&row.input);
     let agrees = match (row.kind.as_str(), &ours) {
@@ -104,8 +104,7 @@ fn disagreement(row: &Row) -> Option<String> {
         ("refused-idna", Err(_)) => true,
         _ => false,
     };
-    (!agrees)
-        .then(|| format!("{:?}: {} {:?}, but we say {ours:?}", row.input, row.kind, row.answer))
+    (!agrees).then(|| format!("{:?}: {} {:?}, ours is {ours:?}", row.input, row.kind, row.answer))
 }
 
 #[test]
@@ -165,19 +164,19 @@ fn characters_at_every_position_do_not_panic() {
             format!("a@b{character}c.com"),
             format!("{character}<a@example.com>"),
         ] {
-            // Only that there is an answer matters here.
+            // Only the absence of a panic matters here.
             let _ = Email::parse(&text);
         }
     }
 }
 
-/// A quadratic rule would need seconds for some of these; the bound leaves room for slow machines.
+/// A quadratic rule would need seconds for some of these. The limit allows for slow machines.
 #[test]
 fn hostile_inputs_are_parsed_in_time() {
     for (before, after) in FRAMES {
         for filler in FILLERS {
-            let room = LONGEST_INPUT - before.chars().count() - after.chars().count();
-            let filling = filler.repeat(room / filler.chars().count());
+            let space = LONGEST_INPUT - before.chars().count() - after.chars().count();
+            let filling = filler.repeat(space / filler.chars().count());
             let text = format!("{before}{filling}{after}");
             let start = Instant::now();
             let _ = Email::parse(&text);

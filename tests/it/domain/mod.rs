@@ -1,3 +1,3 @@
-//! Rules of the domain, against tables that were recorded from what the reference uses.
+//! Rules of the domain, checked against tables recorded from the reference service.
 
 mod email;

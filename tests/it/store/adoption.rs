@@ -1,4 +1,4 @@
-//! Serving from a database that was adopted: its numbers are integers, its texts varchar.
+//! The store on an adopted database, whose IDs are `integer` and texts `varchar`.
 
 use post_api::domain::post::PostId;
 use post_api::domain::user::UserId;

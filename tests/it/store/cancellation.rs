@@ -1,5 +1,5 @@
-//! Callers that leave a PostgreSQL store at every point where they can: whatever they began is done
-//! whole or not at all, and no connection is left in the middle of something.
+//! Futures of the PostgreSQL store that are dropped at every await point. Each operation is done
+//! whole or not at all, and no connection is left in a transaction.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -14,8 +14,8 @@ use post_api::store::postgres::PostgresStore;
 use super::fresh_store::{FreshStore, content, email, hash, new_user, noon, search, vote};
 use crate::support::{Cluster, PostgresDatabase};
 
-/// At every point of the work that the store does for it: after none, one, two … yields of its
-/// tasks, until it is done.
+/// Starts the operation again and again, and drops it after 0, 1, 2 … yields to the runtime, until
+/// it is done before the drop.
 async fn cancel_everywhere<F: Future>(start: impl Fn(usize) -> F) {
     for yields in 0..10_000 {
         let mut future = pin!(start(yields));
@@ -31,7 +31,7 @@ async fn cancel_everywhere<F: Future>(start: impl Fn(usize) -> F) {
             return;
         }
     }
-    panic!("it does not come to an end");
+    panic!("the operation never ends");
 }
 
 fn assert_clean(database: &PostgresDatabase<'_>) {

@@ -1,4 +1,4 @@
-//! Many callers at once, and callers that leave before they are answered.
+//! Concurrent callers, and callers that disconnect before their response.
 
 use std::collections::HashSet;
 
@@ -150,7 +150,7 @@ pub async fn concurrent_deletions_of_one_user_succeed_once(store: &FreshStore) {
     refused.into_iter().for_each(assert_caller_rejected);
 }
 
-/// Among other readers and writers, which give a late read more ways to be late.
+/// With other readers and writers, which make a stale read more likely.
 pub async fn read_sees_every_acknowledged_write(store: &FreshStore) {
     let authors = sign_up_many(store).await;
     run_concurrently(authors.iter().map(async |author| {
@@ -166,8 +166,7 @@ pub async fn read_sees_every_acknowledged_write(store: &FreshStore) {
     .await;
 }
 
-/// Each votes again: whether or not the dropped vote happened, there is one, and the count is
-/// the number of voters.
+/// Each user votes again. Whether or not the dropped vote was applied, there is one vote per user.
 pub async fn dropped_vote_is_applied_whole_or_not_at_all(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;

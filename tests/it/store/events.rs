@@ -1,11 +1,11 @@
-//! Events of accounts: which are kept, and who sees them.
+//! Events of accounts: how many are kept, and who can list them.
 
 use jiff::SignedDuration;
 use post_api::domain::event::{Event, EventKind, MOST_REFUSALS};
 
 use super::fresh_store::{FreshStore, assert_caller_rejected, noon};
 
-/// Told apart by its time.
+/// Returns an event whose time is its number, in seconds after noon.
 fn event(kind: EventKind, number: i64) -> Event {
     Event { kind, at: noon() + SignedDuration::from_secs(number), client: None }
 }
@@ -35,7 +35,7 @@ pub async fn event_list_shows_the_newest_hundred(store: &FreshStore) {
     assert_eq!(shown, expected);
 }
 
-/// Whoever tries passwords does not hide what they did when one was right.
+/// An attacker cannot hide a successful guess behind failed ones.
 pub async fn rejections_do_not_displace_other_events(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.record_event(ada.user_id, event(EventKind::PasswordChanged, 0)).await.unwrap();
@@ -53,7 +53,7 @@ pub async fn deleting_user_deletes_its_events(store: &FreshStore) {
     store.record_event(ada.user_id, event(EventKind::SignedUp, 0)).await.unwrap();
     store.delete_user(ada, ada.user_id).await.unwrap();
     assert_caller_rejected(store.list_events(ada).await);
-    // Of nobody nothing is kept, and that is no fault.
+    // An event of a deleted account is dropped without an error.
     store.record_event(ada.user_id, event(EventKind::AccountDeleted, 1)).await.unwrap();
     let again = store.sign_up("ada").await;
     assert_eq!(store.list_events(again).await.unwrap(), []);

@@ -1,4 +1,4 @@
-//! A store for each case, with nothing in it, and short words for what most cases begin with.
+//! An empty store for each case, and short helpers for the setup of most cases.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use tempfile::TempDir;
 
 use crate::support::{Cluster, PostgresDatabase};
 
-/// What every case's clock shows: 2025-01-31T12:00:00.123456Z.
+/// The time in every case, in microseconds: 2025-01-31T12:00:00.123456Z.
 pub const NOON: i64 = 1_738_324_800_123_456;
 
-/// A store that nobody else uses.
+/// A store that only one case uses.
 pub struct FreshStore {
     store: Arc<dyn Store>,
     database: TestDatabase,
 }
 
-/// Where it is, and what goes when the case ends.
+/// The database of a [`FreshStore`], removed when the case ends.
 enum TestDatabase {
     Sqlite(TempDir),
     Postgres(PostgresDatabase<'static>),
     Shared,
 }
 
-/// On SQLite, in a file of its own.
+/// Opens a store on a new SQLite file.
 pub async fn sqlite() -> FreshStore {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("posts.db");
@@ -49,7 +49,7 @@ pub async fn sqlite() -> FreshStore {
     }
 }
 
-/// On PostgreSQL, in a database of its own.
+/// Opens a store on a new PostgreSQL database.
 pub async fn postgres() -> FreshStore {
     let database = Cluster::shared().database();
     let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
@@ -65,21 +65,21 @@ impl Deref for FreshStore {
 }
 
 impl FreshStore {
-    /// A store that somebody else opened, and keeps the database of.
+    /// Wraps a store whose database belongs to the test.
     pub fn shared(store: Arc<dyn Store>) -> Self {
         Self { store, database: TestDatabase::Shared }
     }
 
-    /// Has the database itself refuse every new row of the table, for a reason of its own.
+    /// Installs a trigger that rejects every new row of the table.
     pub fn reject_rows(&self, table: &str) {
         match &self.database {
             TestDatabase::Sqlite(folder) => {
                 let database = rusqlite::Connection::open(folder.path().join("posts.db")).unwrap();
-                let refusal = format!(
+                let trigger = format!(
                     "CREATE TRIGGER refuse BEFORE INSERT ON {table}
                      BEGIN SELECT RAISE(ABORT, 'refused'); END"
                 );
-                database.execute_batch(&refusal).unwrap();
+                database.execute_batch(&trigger).unwrap();
             }
             TestDatabase::Postgres(database) => database.execute(&format!(
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
@@ -87,11 +87,11 @@ impl FreshStore {
                  CREATE TRIGGER refuse BEFORE INSERT ON {table}
                      FOR EACH ROW EXECUTE FUNCTION refuse()"
             )),
-            TestDatabase::Shared => panic!("it belongs to somebody else"),
+            TestDatabase::Shared => panic!("only the test can access its database"),
         }
     }
 
-    /// Rows of the table, behind the store's back.
+    /// Returns the number of rows in the table, without the store.
     pub fn count_rows(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");
         match &self.database {
@@ -100,19 +100,19 @@ impl FreshStore {
                 database.query_row(&sql, [], |row| row.get(0)).unwrap()
             }
             TestDatabase::Postgres(database) => database.query(&sql)[0].parse().unwrap(),
-            TestDatabase::Shared => panic!("it belongs to somebody else"),
+            TestDatabase::Shared => panic!("only the test can access its database"),
         }
     }
 
-    /// Adds the account `NAME@example.com`.
+    /// Creates the account `NAME@example.com`.
     pub async fn sign_up(&self, name: &str) -> Caller {
         match self.create_user(new_user(name)).await.unwrap() {
             CreateUser::Created(user) => caller(user.id),
-            CreateUser::EmailTaken => panic!("{name} has an account already"),
+            CreateUser::EmailTaken => panic!("{name} already has an account"),
         }
     }
 
-    /// A caller whose account was deleted.
+    /// Returns a caller whose account was deleted.
     pub async fn deleted_caller(&self) -> Caller {
         let deleted = self.sign_up("deleted").await;
         self.delete_user(deleted, deleted.user_id).await.unwrap();
@@ -131,18 +131,18 @@ impl FreshStore {
         self.find_post(caller, id).await.unwrap()
     }
 
-    /// The titles of the page, in its order.
+    /// Returns the titles of the page, in its order.
     pub async fn titles(&self, caller: Caller, page: Page) -> Vec<String> {
         let posts = self.list_posts(caller, page).await.unwrap();
         posts.iter().map(|found| found.post.title.as_str().to_owned()).collect()
     }
 
-    /// The count, which a reading and a list must agree on.
+    /// Returns the votes of the post. Fails if post and list show different numbers.
     pub async fn count(&self, caller: Caller, id: PostId) -> i64 {
         let read = self.read(caller, id).await.unwrap().votes;
         let list = self.list_posts(caller, Page::default()).await.unwrap();
         let listed = list.iter().find(|found| found.post.id == id).map(|found| found.votes);
-        assert_eq!(listed.unwrap_or(read), read, "reading and list of {id:?} differ");
+        assert_eq!(listed.unwrap_or(read), read, "post and list differ for {id:?}");
         read
     }
 
@@ -167,7 +167,7 @@ pub fn new_user(name: &str) -> NewUser {
     NewUser { email: email(name), password_hash: hash("a hash"), created_at: noon() }
 }
 
-/// Someone who sees no drafts but their own.
+/// Returns a caller who sees only their own drafts.
 pub fn caller(user_id: UserId) -> Caller {
     Caller {
         user_id,
@@ -176,7 +176,7 @@ pub fn caller(user_id: UserId) -> Caller {
     }
 }
 
-/// The same caller where drafts are visible to all.
+/// Returns the same caller with all drafts visible.
 pub fn seeing_drafts(caller: Caller) -> Caller {
     Caller { drafts: DraftVisibility::Visible, ..caller }
 }
@@ -189,7 +189,7 @@ pub fn content(title: &str, published: bool) -> PostContent {
     PostContent { title: text(title), content: text("text"), published }
 }
 
-/// As the API says it: 1, -1, or 0 to withdraw.
+/// Returns the vote for a `dir` of the API: 1, -1, or 0 to withdraw.
 pub fn vote(post_id: PostId, dir: i64) -> Vote {
     let direction = match dir {
         1 => Some(Direction::Up),
@@ -199,12 +199,12 @@ pub fn vote(post_id: PostId, dir: i64) -> Vote {
     Vote { post_id, direction }
 }
 
-/// A page that searches for the text.
+/// Returns a page with a search for the text.
 pub fn search(text: &str) -> Page {
     Page { search: Some(text.to_owned()), ..Page::default() }
 }
 
-/// The same caller with a token that was issued under this mark.
+/// Returns the same caller with a token issued for this `tokens_valid_from`.
 pub fn with_valid_from(caller: Caller, tokens_valid_from: TokensValidFrom) -> Caller {
     Caller { valid_from_range: ValidFromRange::of(tokens_valid_from), ..caller }
 }
@@ -213,6 +213,6 @@ pub fn with_valid_from(caller: Caller, tokens_valid_from: TokensValidFrom) -> Ca
 pub fn assert_caller_rejected<T: std::fmt::Debug>(outcome: Result<T>) {
     match outcome {
         Err(StoreError::CallerRejected) => {}
-        other => panic!("the caller is not gone: {other:?}"),
+        other => panic!("the caller is not rejected: {other:?}"),
     }
 }

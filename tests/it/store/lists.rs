@@ -1,4 +1,6 @@
-//! Lists of posts: order, pages, shelves, and how long they are. Searches are `searches`'.
+//! Lists of posts: order, pages, scopes and length limits.
+//!
+//! Not here: searches, see `searches.rs`.
 
 use post_api::domain::caller::Caller;
 use post_api::domain::page::{PAGE_BYTES, Page, PostScope};
@@ -101,7 +103,8 @@ pub async fn list_includes_contents_and_votes(store: &FreshStore) {
     }
 }
 
-/// Titles and contents count, those of the post that reaches the bound too. Who asks for no limit gets all.
+/// The bytes of titles and contents count, including the post that reaches the limit. A list
+/// without `limit` shows all.
 pub async fn list_ends_after_eight_mebibytes(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let write = async |title: &str, bytes: usize| {
@@ -129,23 +132,23 @@ pub async fn list_ends_after_eight_mebibytes(store: &FreshStore) {
 
 pub async fn concurrent_long_lists_are_right_or_rejected(store: &FreshStore) {
     let accepted = request_many_lists(store, PAGE_BYTES).await;
-    assert!(accepted >= 8, "{accepted} lists alone were accepted");
+    assert!(accepted >= 8, "only {accepted} lists were accepted");
 }
 
-/// Twenty of them have half a mebibyte.
+/// Every second list includes a post of half a mebibyte.
 pub async fn concurrent_short_lists_are_never_rejected(store: &FreshStore) {
     assert_eq!(request_many_lists(store, PAGE_BYTES / 16).await, 40);
 }
 
-/// Which would read them all side by side.
+/// Without a limit PostgreSQL would read them all in parallel.
 #[tokio::test]
 async fn postgresql_reads_only_some_long_lists_concurrently() {
     let accepted = request_many_lists(&postgres().await, PAGE_BYTES).await;
-    assert!(accepted <= 24, "{accepted} lists were read at once");
+    assert!(accepted <= 24, "{accepted} lists were read concurrently");
 }
 
-/// Each is another one, and every second one begins with a post of so many bytes, and shows it alone if
-/// that is a whole page. Tells how many were not refused.
+/// Requests 40 different lists concurrently and returns how many were accepted. Every second list
+/// starts with a post of this size, and shows only that post if it fills a page.
 async fn request_many_lists(store: &FreshStore, bytes: usize) -> usize {
     let ada = store.sign_up("ada").await;
     write_numbered(store, ada, 20).await;

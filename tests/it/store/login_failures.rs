@@ -1,4 +1,4 @@
-//! Wrong passwords in a row: how many, and when they are forgotten.
+//! Consecutive login failures: counting and expiry.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -56,7 +56,7 @@ pub async fn few_failures_expire_sooner_than_many(store: &FreshStore) {
     assert_eq!(at(hours(24)).await, [0, 10, 100]);
     assert_eq!(at(hours(719)).await, [0, 10, 100]);
     assert_eq!(at(hours(720)).await, [0, 0, 0]);
-    // What is forgotten is begun anew, and one more holds the rest.
+    // An expired count restarts at 1. A further failure extends the lifetime of the others.
     fail(store, 1, hours(24)).await;
     assert_eq!(at(hours(24)).await, [1, 10, 100]);
     fail(store, 3, hours(700)).await;
@@ -65,7 +65,8 @@ pub async fn few_failures_expire_sooner_than_many(store: &FreshStore) {
     assert_eq!(at(hours(720)).await, [0, 1, 101]);
 }
 
-/// Each failure takes a few along: whoever tries a new address every time does not fill the disk.
+/// Each failure deletes a few expired ones, so that attempts with ever new e-mails cannot fill the
+/// disk.
 pub async fn expired_failures_are_deleted(store: &FreshStore) {
     for account in 0..40 {
         fail(store, account, noon()).await;

@@ -1,58 +1,58 @@
-//! The contract of `store`, held against every store by name: `sqlite::votes_turn` is the case
-//! `votes_turn` on SQLite.
+//! The contract of `store`, checked against each store: `sqlite::new_post_has_zero_votes` is the
+//! case `new_post_has_zero_votes` on SQLite.
 //!
-//! A case is a function of a store with nothing in it. It is listed here once, and knows of no
-//! database.
+//! A case is a function that takes an empty store. It is listed here once and does not know which
+//! database the store uses.
 
-/// How a store is opened for a case.
+/// An empty store for each case.
 mod fresh_store;
 
 /// Accounts: sign-up, credentials, deletion.
 mod users;
 
-/// One's own account: another password, another address, and the end of all tokens.
+/// Changes that revoke all tokens: another password, another e-mail, sign-out.
 mod revocation;
 
-/// Sign-ins that last: how they begin, go on and end.
+/// Sessions: creation, rotation of refresh tokens, end.
 mod sessions;
 
-/// Events of accounts: which are kept, and who sees them.
+/// Events of accounts: how many are kept, and who can list them.
 mod events;
 
-/// Wrong passwords in a row: how many, and when they are forgotten.
+/// Consecutive login failures: counting and expiry.
 mod login_failures;
 
-/// Posts and drafts: who sees, changes and removes them, and that they are kept as they came.
+/// Posts and drafts: visibility, ownership, and texts that stay unchanged.
 mod posts;
 
-/// Lists: order, pages, shelves, and how long they are.
+/// Lists: order, pages, scopes and length limits.
 mod lists;
 
-/// Searches: what they find, and how far they go on in vain.
+/// Searches: hits, and the limit on misses.
 mod searches;
 
-/// Votes, and the counts that follow every kind of change.
+/// Votes, and the counts that follow every change.
 mod votes;
 
-/// Many callers at once, and callers that leave.
+/// Concurrent callers, and callers that disconnect.
 mod concurrency;
 
-/// Callers that leave PostgreSQL's store at every point where they can.
+/// Futures of the PostgreSQL store that are dropped at every await point.
 mod cancellation;
 
-/// What an operator does to a database: up, down, compare, recount.
+/// The operator's side: upgrade, downgrade, compare, recount.
 mod migrations;
 
-/// Taking over a database of the reference, and giving it back.
+/// The store on a database that was adopted from the reference service.
 mod adoption;
 
-/// How PostgreSQL runs the statements of requests: by an index, each of them.
+/// Query plans of PostgreSQL: each statement uses an index.
 mod postgres_plans;
 
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
 mod postgres_connections;
 
-/// How SQLite runs the statements of requests: by an index, each of them.
+/// Query plans of SQLite: each statement uses an index.
 mod sqlite_plans;
 
 macro_rules! every_case_on {

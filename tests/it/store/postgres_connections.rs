@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL: with and without TLS, by socket, past hosts that are not there.
+//! Connections to PostgreSQL: with and without TLS, by socket, past unreachable hosts.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::support::Cluster;
 
-/// A server that takes passwords, and on `localhost` TLS alone, with a certificate for that name.
+/// A server that requires passwords and, over TCP, TLS. Its certificate is for `localhost`.
 struct TlsServer {
     cluster: Cluster,
     authority: PathBuf,
@@ -66,7 +66,7 @@ fn make_authority() -> (String, Issuer<'static, KeyPair>) {
     (certificate, Issuer::new(params, key))
 }
 
-/// Whether the session is encrypted, or why there is none.
+/// Returns whether the connection is encrypted, or why it failed.
 async fn is_encrypted(url: &str) -> Result<bool, String> {
     let client = connect(&Address::parse(url).unwrap()).await.map_err(|error| match error {
         StoreError::Unavailable(cause) => {
@@ -101,8 +101,8 @@ async fn certificates_are_verified_as_sslmode_requires() {
         let answer = is_encrypted(&server.url(host, parameters)).await;
         assert_eq!(answer.is_ok(), is_accepted, "{host} {parameters}: {answer:?}");
         assert_ne!(answer, Ok(false), "{host} {parameters}: not encrypted");
-        let said = format!("{answer:?}");
-        assert!(!said.contains(PASSWORD) && !said.contains("p%40ss"), "{said}");
+        let text = format!("{answer:?}");
+        assert!(!text.contains(PASSWORD) && !text.contains("p%40ss"), "{text}");
     }
     let wrong = server.url("127.0.0.1", "").replace("word", "ward");
     assert!(is_encrypted(&wrong).await.is_err());
@@ -113,7 +113,7 @@ async fn unix_socket_is_accepted_as_host() {
     let server = TlsServer::start();
     let folder = server.cluster.folder().to_str().unwrap().replace('/', "%2F");
     let url = server.url(&folder, "");
-    assert_eq!(is_encrypted(&url).await, Ok(false), "closed is in between");
+    assert_eq!(is_encrypted(&url).await, Ok(false), "a Unix socket needs no TLS");
     let in_parameters = server.url("", &format!("host={folder}"));
     assert_eq!(is_encrypted(&in_parameters).await, Ok(false));
 }
@@ -122,7 +122,7 @@ async fn unix_socket_is_accepted_as_host() {
 async fn reachable_host_with_requested_role_is_chosen() {
     let primary = Cluster::start("wal_level = replica\n");
     let standby = primary.standby();
-    // A port that was free a moment ago.
+    // A port without a listener.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ports = [closed, standby.port(), primary.port()].map(|port| format!("127.0.0.1:{port}"));
     let url = format!("postgresql://tester@{}/postgres", ports.join(","));
@@ -137,7 +137,7 @@ async fn reachable_host_with_requested_role_is_chosen() {
     }
 }
 
-/// A server that accepts and then says nothing is given up.
+/// The server accepts the connection and never sends a byte.
 #[tokio::test(start_paused = true)]
 async fn silent_server_times_out() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

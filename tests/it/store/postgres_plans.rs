@@ -1,5 +1,5 @@
-//! How PostgreSQL runs the statements of requests, whatever their values: each by an index, so that
-//! its cost does not follow the size of a table.
+//! Query plans of PostgreSQL, for any parameters. Each statement of a request uses an index, so
+//! that its cost does not grow with the table.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use tokio_postgres::types::Type;
 
 use crate::support::{Cluster, PostgresDatabase};
 
-/// Statements about the database itself, not about a table of ours.
+/// Statements on the system catalog, not on a table of the service.
 const CATALOG_STATEMENTS: [&str; 4] =
     ["HAS_HISTORY", "READ_HISTORY", "FIND_SEARCH_INDEX", "IS_READ_ONLY"];
 
-/// The plan of a statement that is made once for all values. What an empty table would be served by
-/// sooner is switched off, as a large one would be: reading all of it, and sorting.
+/// Returns the generic plan of the statement. Sequential scans and sorts are disabled, as they are
+/// cheaper only on the empty tables of a test.
 fn plan(database: &PostgresDatabase<'_>, sql: &str, parameters: usize, types: &str) -> Vec<String> {
     let nulls = vec!["NULL"; parameters].join(", ");
     let execute = if parameters == 0 { "asked".to_owned() } else { format!("asked ({nulls})") };
@@ -36,7 +36,7 @@ fn every_request_statement_uses_an_index() {
         let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
         let lines = plan(&database, statement.sql, types.len(), &types.join(", "));
         plans += 1;
-        // What is switched off is still taken where there is no other way.
+        // A disabled scan is still used if there is no other way.
         for line in lines.iter().filter(|line| line.contains("Seq Scan")) {
             violations.push(format!("{}: {}", statement.name, line.trim()));
         }
@@ -45,7 +45,7 @@ fn every_request_statement_uses_an_index() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
-/// Newest first comes from the index, not from sorting all there is.
+/// The order "newest first" comes from the index, not from a sort.
 #[test]
 fn list_statements_read_in_index_order() {
     let database = Cluster::shared().database();
@@ -77,7 +77,7 @@ fn search_uses_the_trigram_index() {
     );
 }
 
-/// A connection runs declared statements and no texts; who opens it sets it up with constants.
+/// A connection runs only declared statements; it is set up with constants when it is opened.
 #[test]
 fn every_request_statement_is_declared() {
     const ALLOWED: [(&str, &str); 7] = [
@@ -101,7 +101,7 @@ fn every_request_statement_is_declared() {
         let mut source = std::fs::read_to_string(&path).unwrap();
         source.retain(|character| !character.is_whitespace());
         for (_, allowed) in ALLOWED.iter().filter(|(file, _)| *file == name) {
-            assert!(source.contains(allowed), "{name} has no {allowed} any more");
+            assert!(source.contains(allowed), "{name} no longer has {allowed}");
             source = source.replace(allowed, "");
         }
         for call in [
@@ -113,7 +113,7 @@ fn every_request_statement_is_declared() {
             "simple_query",
             "copy_in",
         ] {
-            assert!(!source.contains(call), "{name} has a statement that is not declared: {call}");
+            assert!(!source.contains(call), "{name} has an undeclared statement: {call}");
         }
         if source.contains("statements!{") && name != "statement" {
             assert!(list.contains(&format!("{name}::STATEMENTS")), "{name} is not listed");
@@ -123,7 +123,7 @@ fn every_request_statement_is_declared() {
     assert!(declaring >= 9, "{declaring}");
 }
 
-/// A deletion looks for what goes with it.
+/// A deletion looks up the rows that it cascades to.
 #[test]
 fn cascading_deletion_uses_an_index() {
     let database = Cluster::shared().database();

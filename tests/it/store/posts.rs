@@ -1,4 +1,4 @@
-//! Posts and drafts.
+//! Posts and drafts: visibility, ownership, and texts that stay unchanged.
 
 use jiff::Timestamp;
 use post_api::domain::page::Page;
@@ -7,7 +7,7 @@ use post_api::store::{ChangePost, StoreError};
 
 use super::fresh_store::{FreshStore, content, noon, seeing_drafts, text};
 
-/// Texts that some database, encoding or collation would change.
+/// Texts that a database, an encoding or a collation might change.
 const TEXTS: &[&str] = &[
     "",
     " ",
@@ -37,7 +37,7 @@ pub async fn created_post_is_found_unchanged(store: &FreshStore) {
     }
 }
 
-/// A refusal of the database's own does not say that the author is gone.
+/// An error of the database must not be taken for a missing author.
 pub async fn post_rejected_by_database_is_internal_error(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.reject_rows("posts");

@@ -1,4 +1,4 @@
-//! One's own account: another password, another address, and the end of all tokens.
+//! Changes of an account that revoke its tokens: password, e-mail, sign-out.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ use super::fresh_store::{
 };
 use super::users::assert_rejected_everywhere;
 
-/// The caller with the token that a login would give now.
+/// Returns the caller with the token that a login would issue now.
 async fn signed_in_again(store: &FreshStore, caller: Caller, name: &str) -> Caller {
     let found = store.find_credentials(email(name)).await.unwrap().unwrap();
     assert_eq!(found.user_id, caller.user_id);
@@ -31,7 +31,7 @@ pub async fn sign_out_revokes_every_token(store: &FreshStore) {
     assert_eq!(store.count(again, post.id).await, 1);
     assert_eq!(store.titles(again, Page::default()).await, ["post"]);
     assert_eq!(store.find_me(again).await.unwrap().id, ada.user_id);
-    // Nobody else's.
+    // Tokens of others stay valid.
     store.find_caller(bob).await.unwrap();
 }
 
@@ -59,7 +59,7 @@ pub async fn email_change_revokes_every_token(store: &FreshStore) {
     assert_rejected_everywhere(store, ada, &[ada.user_id], post.id).await;
     assert_eq!(store.find_me(with_valid_from(ada, tokens_valid_from)).await.unwrap(), user);
     assert!(store.find_credentials(email("ada")).await.unwrap().is_none());
-    // Whoever comes next may have it.
+    // The old e-mail is free again.
     store.sign_up("ada").await;
 }
 
@@ -68,12 +68,12 @@ pub async fn email_change_to_taken_email_is_rejected(store: &FreshStore) {
     let taken = store.change_email(ada, email("bob"), noon()).await.unwrap();
     assert_eq!(taken, ChangeEmail::EmailTaken);
     assert_eq!(store.find_me(ada).await.unwrap().email, email("ada"));
-    // One's own is.
+    // Their own e-mail is allowed.
     let own = store.change_email(ada, email("ada"), noon()).await.unwrap();
     assert!(matches!(own, ChangeEmail::Changed(..)), "{own:?}");
 }
 
-/// Whatever the clock shows: a mark that came back would revive the tokens of its time.
+/// Even if the clock goes back. A smaller `tokens_valid_from` would revive revoked tokens.
 pub async fn tokens_valid_from_only_grows(store: &FreshStore) {
     let mut ada = store.sign_up("ada").await;
     let mut last = TokensValidFrom::default();
@@ -92,12 +92,12 @@ pub async fn tokens_valid_from_only_grows(store: &FreshStore) {
     let ChangeEmail::Changed(_, tokens_valid_from) =
         store.change_email(again, email("countess"), noon()).await.unwrap()
     else {
-        panic!("nobody has it");
+        panic!("the e-mail is taken");
     };
     assert!(tokens_valid_from.0 > again.valid_from_range.earliest());
 }
 
-/// As the reference's: no earlier than this, and perhaps later.
+/// Tokens of the reference service carry no `valid_from`; their issue time is a lower bound.
 pub async fn token_without_valid_from_is_judged_by_issue_time(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let issued_at =
@@ -128,7 +128,7 @@ pub async fn concurrent_sign_outs_with_one_token_succeed_once(store: &FreshStore
     assert_eq!(done, 1);
 }
 
-/// Not even where votes of one account on one post share a statement.
+/// Even if votes of one user on one post are in the same batch.
 pub async fn vote_with_revoked_token_is_rejected(store: &FreshStore) {
     let revoked = store.sign_up("ada").await;
     let bob = store.sign_up("bob").await;
@@ -165,7 +165,7 @@ pub async fn vote_with_revoked_token_is_rejected(store: &FreshStore) {
     }
 }
 
-/// Not even where they share a statement with others of the same author.
+/// Even if they are in the same batch as valid posts of the same author.
 pub async fn post_with_revoked_token_is_rejected(store: &FreshStore) {
     let revoked = store.sign_up("ada").await;
     store.sign_out(revoked, noon()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Searches of the titles: what they find, and how far they go on in vain.
+//! Searches in titles: hits, and the limit on misses.
 
 use post_api::domain::caller::Caller;
 use post_api::domain::page::{MAX_SEARCH_SKIP, Page, PostScope};
@@ -56,7 +56,7 @@ pub async fn search_distinguishes_case_and_script(store: &FreshStore) {
     assert_found_literally(store, ada, &titles, &searches).await;
 }
 
-/// One, two, three and many characters take different ways through a store.
+/// The stores handle searches of one, two, three and more characters differently.
 pub async fn search_of_every_length_finds_the_same(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let long = (0..400).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
@@ -65,13 +65,13 @@ pub async fn search_of_every_length_finds_the_same(store: &FreshStore) {
     store.write(ada, "").await;
     for length in (1..10).chain((10..long.len()).step_by(97)).chain([1000, 1001, long.len()]) {
         let part = &long[..length];
-        // Of a title the first 1,000 characters are searched.
+        // Only the first 1,000 characters of a title are searched.
         let found = usize::from(length <= 1000);
         assert_eq!(store.titles(ada, search(part)).await.len(), found, "{length}");
         let absent = format!("{part}x");
         assert!(store.titles(ada, search(&absent)).await.is_empty(), "{length}");
     }
-    // The pieces are there, but not in this order.
+    // All trigrams are in the title, but in another order.
     for part in ["cba", "abcb", "bcabca ", "cabb", "acb"] {
         assert!(store.titles(ada, search(part)).await.is_empty(), "{part}");
     }
@@ -134,7 +134,7 @@ pub async fn search_skips_at_most_ten_thousand_hits(store: &FreshStore) {
     }
 }
 
-/// What no index can bound gives up after a thousand titles in vain.
+/// If no index bounds a search, it stops after 1,000 titles without a match.
 pub async fn search_without_hit_ends_after_thousand_titles(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.write(ada, "needle q7").await;
@@ -163,7 +163,7 @@ pub async fn search_counts_long_title_as_several_misses(store: &FreshStore) {
     assert_eq!(store.titles(ada, search("q7")).await, [""; 0]);
 }
 
-/// Their number bounds the work; but not for a text that no index could find anywhere.
+/// The number of own drafts bounds the work, except for texts too short for any index.
 pub async fn search_in_own_drafts_is_not_cut_off(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.draft(ada, "needle q7").await;
@@ -178,7 +178,7 @@ pub async fn search_in_own_drafts_is_not_cut_off(store: &FreshStore) {
     }
 }
 
-/// Hits are not in vain, wherever the page begins and however long it is.
+/// For every `skip` and `limit`.
 pub async fn search_hits_do_not_count_as_misses(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.write(ada, "oldest q7").await;
@@ -195,7 +195,7 @@ pub async fn search_hits_do_not_count_as_misses(store: &FreshStore) {
     }
 }
 
-/// Its index knows runs of three letters or digits alone.
+/// The trigram index of PostgreSQL covers only letters and digits.
 #[tokio::test]
 async fn postgresql_search_without_trigrams_scans_newest_titles() {
     let store = postgres().await;
@@ -212,7 +212,7 @@ async fn postgresql_search_without_trigrams_scans_newest_titles() {
     }
 }
 
-/// Each search finds the titles that contain it, and no others.
+/// Checks that each search finds exactly the titles that contain it.
 async fn assert_found_literally(
     store: &FreshStore,
     caller: Caller,
@@ -226,7 +226,7 @@ async fn assert_found_literally(
     }
 }
 
-/// Every run of one, two, three and five characters of the title, and all of it.
+/// Returns the title and its substrings of one, two, three and five characters.
 fn substrings(title: &str) -> Vec<String> {
     let characters: Vec<char> = title.chars().collect();
     let mut substrings = vec![title.to_owned()];

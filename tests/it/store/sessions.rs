@@ -1,4 +1,4 @@
-//! Sign-ins that last: how they begin, go on and end.
+//! Sessions: creation, rotation of refresh tokens, end.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ use super::fresh_store::{FreshStore, assert_caller_rejected, email, noon};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// A refresh token, with what its client knows.
+/// A refresh token, as its client knows it.
 struct Token {
     id: SessionId,
     secrets: RefreshSecrets,
@@ -101,7 +101,7 @@ pub async fn rotated_token_can_be_retried_for_ten_seconds(store: &FreshStore) {
     let rotated = RotateSession::Rotated(ada.user_id, tokens_valid_from);
     assert_eq!(first.rotate(store, [1; 16], noon()).await, rotated);
     for seconds in [0, 1, 9] {
-        // With the salt of the first time, whatever the second brings.
+        // The salt of the first rotation decides, not that of the retry.
         let repeated = first.rotate(store, [2; 16], after(seconds)).await;
         assert_eq!(
             repeated,
@@ -109,7 +109,7 @@ pub async fn rotated_token_can_be_retried_for_ten_seconds(store: &FreshStore) {
             "{seconds}"
         );
     }
-    // Asked for in time, and not answered then.
+    // First attempted in time, and interrupted.
     let repeated = first.rotate_retried(store, [2; 16], after(60), after(9)).await;
     assert_eq!(repeated, RotateSession::Repeated(ada.user_id, tokens_valid_from, [1; 16]));
     let second = first.next([1; 16]);
@@ -131,7 +131,7 @@ pub async fn token_reuse_revokes_the_session(store: &FreshStore) {
         }
         let reused = first.rotate(store, [3; 16], after(seconds)).await;
         assert_eq!(reused, RotateSession::Reused(ada.user_id), "after {seconds} s");
-        // The good one with it, and no other session.
+        // The current token is revoked too, but no other session.
         for token in [&first, &last] {
             let gone = token.rotate(store, [4; 16], after(seconds)).await;
             assert_eq!(gone, RotateSession::NoSuchSession);
@@ -162,7 +162,7 @@ pub async fn concurrent_rotations_return_the_same_successor(store: &FreshStore) 
     }
 }
 
-/// Numbers of sessions can be guessed: whoever does must not end those of others.
+/// Session IDs can be guessed; a guess must not end a session.
 pub async fn unknown_secret_revokes_nothing(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let first = create(store, ada, noon()).await;
@@ -186,7 +186,7 @@ pub async fn unused_session_expires_after_idle_timeout(store: &FreshStore) {
     assert_eq!(gone, RotateSession::NoSuchSession);
     let rotated = first.rotate(store, [1; 16], after(month - 1)).await;
     assert!(matches!(rotated, RotateSession::Rotated(..)), "{rotated:?}");
-    // It is good for another month; that one was the first's.
+    // The rotation started another idle timeout of a month.
     assert_eq!(store.list_sessions(ada, after(month)).await.unwrap().len(), 1);
 }
 
@@ -227,7 +227,7 @@ pub async fn revoking_all_tokens_ends_sessions(store: &FreshStore) {
     assert_eq!(gone, RotateSession::NoSuchSession);
 }
 
-/// The password was right when it was checked, and is another one now.
+/// The password changed between its check and the creation of the session.
 pub async fn session_with_outdated_valid_from_is_not_created(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let secrets = RefreshSecrets::generate().unwrap();
@@ -273,7 +273,7 @@ pub async fn only_the_hundred_last_used_sessions_are_kept(store: &FreshStore) {
         create(store, ada, after(number)).await;
     }
     assert_eq!(store.list_sessions(ada, after(latest)).await.unwrap().len(), 100);
-    // Used last though it was begun first.
+    // The oldest session becomes the last used.
     first.rotate(store, [1; 16], after(latest)).await;
     let last = create(store, ada, after(latest + 1)).await;
     let kept = store.list_sessions(ada, after(latest + 1)).await.unwrap();

@@ -1,8 +1,7 @@
-//! How SQLite would run the statements of requests, on a database without statistics: each by an
-//! index, so that its cost does not follow the size of a table, and none by sorting.
+//! Query plans of SQLite on a database without statistics. Each statement of a request uses an
+//! index, so that its cost does not grow with the table, and none sorts.
 //!
-//! The statements are the store's own constants; a statement that is written elsewhere in the
-//! files that answer requests is found, too.
+//! The statements are the constants of the store. A test finds statements that are not declared.
 
 use std::path::Path;
 
@@ -14,8 +13,8 @@ use rusqlite::Connection;
 use super::fresh_store::{search, sqlite};
 use crate::support::TestClock;
 
-/// These go through a table or an index in the order they answer in, and whoever runs them stops
-/// early: at the limit, or at the bound of a search. The last goes through the one row that it brings.
+/// Scans that are allowed. They read a table or an index in the order of the result and stop early,
+/// at the `limit` or at the bound of a search. The last one reads only its own row.
 const BOUNDED: &[(&str, &str)] = &[
     ("LIST_PUBLISHED", "SCAN posts USING INDEX posts_published"),
     ("LIST_ALL", "SCAN posts"),
@@ -27,7 +26,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ("FIND_CREDENTIALS", "SCAN asked"),
 ];
 
-/// The trigrams of a text (`M`), by descending number (128 of the 192).
+/// Matches the trigrams of a text (`M`), in descending order of ID (128 of the 192).
 const NEWEST_MATCHES_FIRST: &str = "SCAN post_search VIRTUAL TABLE INDEX 192:M1";
 
 #[tokio::test]
@@ -46,7 +45,7 @@ async fn every_request_statement_uses_an_index() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
-/// A deletion looks for what goes with it.
+/// A deletion looks up the rows that it cascades to.
 #[tokio::test]
 async fn cascading_deletion_uses_an_index() {
     let (_folder, database) = migrated().await;
@@ -87,7 +86,7 @@ fn every_request_statement_is_declared() {
         source.retain(|character| !character.is_whitespace());
         for call in ["prepare(", "query_row(\"", "execute(\"", "prepare_cached(\"", "format!(\"SEL"]
         {
-            assert!(!source.contains(call), "{name} has a statement that is not declared: {call}");
+            assert!(!source.contains(call), "{name} has an undeclared statement: {call}");
         }
         assert!(source.contains("statements!{"), "{name}");
     }
@@ -103,7 +102,7 @@ async fn migrated() -> (tempfile::TempDir, Connection) {
     (folder, database)
 }
 
-/// The lines of a statement's plan.
+/// Returns the lines of the statement's plan.
 fn plan(database: &Connection, statement: &str) -> Vec<String> {
     let mut explained = database.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
     let mut rows = explained.raw_query();
@@ -114,8 +113,8 @@ fn plan(database: &Connection, statement: &str) -> Vec<String> {
     lines
 }
 
-/// Titles that hold the trigrams of a text and not the text are candidates: after a thousand of them a
-/// search gives up, whatever the index has left.
+/// Titles with all trigrams of a text, but not the text, are candidates. A search stops after 1,000
+/// of them, even if the index has more.
 #[tokio::test]
 async fn search_without_hit_ends_after_thousand_candidates() {
     let store = sqlite().await;

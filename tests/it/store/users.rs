@@ -1,4 +1,4 @@
-//! Accounts.
+//! Accounts: sign-up, credentials, deletion.
 
 use jiff::Timestamp;
 use post_api::domain::caller::Caller;
@@ -15,7 +15,7 @@ use super::fresh_store::{
 
 pub async fn created_user_is_found_unchanged(store: &FreshStore) {
     let CreateUser::Created(made) = store.create_user(new_user("ada")).await.unwrap() else {
-        panic!("the address is taken in an empty store");
+        panic!("the e-mail is taken in an empty store");
     };
     assert!(made.id.0 > 0);
     assert_eq!((made.email.as_str(), made.created_at), ("ada@example.com", noon()));
@@ -33,7 +33,7 @@ pub async fn second_user_with_same_email_is_rejected(store: &FreshStore) {
     assert_eq!((found.user_id, found.password_hash), (ada.user_id, hash("a hash")));
 }
 
-/// Whatever the collation of the database: what differs is another address.
+/// The collation of the database must not matter.
 pub async fn emails_are_compared_exactly(store: &FreshStore) {
     let names = ["ada", "Ada", "adá", "ad\u{e1}\u{302}", "a.da", "ada+1", "straße", "strasse"];
     for name in names {
@@ -43,7 +43,7 @@ pub async fn emails_are_compared_exactly(store: &FreshStore) {
     }
 }
 
-/// A refusal of the database's own does not say that the address is taken.
+/// An error of the database must not be taken for a taken e-mail.
 pub async fn user_rejected_by_database_is_internal_error(store: &FreshStore) {
     store.reject_rows("users");
     let refused = store.create_user(new_user("ada")).await;
@@ -96,8 +96,8 @@ pub async fn user_can_be_deleted_only_by_itself(store: &FreshStore) {
     assert_eq!(store.delete_user(bob, ada.user_id).await.unwrap(), DeleteUser::NotOwner);
     assert!(store.find_user(ada.user_id).await.unwrap().is_some());
     assert!(store.find_user(bob.user_id).await.unwrap().is_some());
-    let nobody = UserId(bob.user_id.0 + 100);
-    assert_eq!(store.delete_user(bob, nobody).await.unwrap(), DeleteUser::NoSuchUser);
+    let missing = UserId(bob.user_id.0 + 100);
+    assert_eq!(store.delete_user(bob, missing).await.unwrap(), DeleteUser::NoSuchUser);
 }
 
 pub async fn email_of_deleted_user_is_free(store: &FreshStore) {
@@ -109,7 +109,7 @@ pub async fn email_of_deleted_user_is_free(store: &FreshStore) {
     store.find_caller(again).await.unwrap();
 }
 
-/// A number that came back would revive the tokens of whoever had it.
+/// A reused ID would make the tokens of the deleted account valid for the new one.
 pub async fn id_of_deleted_user_is_never_reused(store: &FreshStore) {
     let mut last = 0;
     for round in 0..5 {
@@ -126,14 +126,14 @@ pub async fn user_creation_time_keeps_microseconds(store: &FreshStore) {
         let created_at = Timestamp::from_microsecond(microseconds).unwrap();
         let user = NewUser { created_at, ..new_user(&format!("user{number}")) };
         let CreateUser::Created(made) = store.create_user(user).await.unwrap() else {
-            panic!("the address is taken");
+            panic!("the e-mail is taken");
         };
         let found = store.find_user(made.id).await.unwrap().unwrap();
         assert_eq!((made.created_at, found.created_at), (created_at, created_at));
     }
 }
 
-/// In every method that acts for a caller, and nothing happens.
+/// In every method that acts for a caller, and without any change.
 pub async fn caller_without_account_is_rejected(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await;

@@ -1,4 +1,4 @@
-//! Votes, and the counts that follow every kind of change.
+//! Votes, and the counts that follow every change.
 
 use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
@@ -43,8 +43,7 @@ pub async fn votes_of_several_users_add_up(store: &FreshStore) {
     assert_eq!(store.count(ada, second).await, -6);
 }
 
-/// Neither another's on the same post nor one's own on another.
-/// Those that come at once are cast as if one after the other, in the order in which they came.
+/// Concurrent votes are cast in the order in which they arrived.
 pub async fn concurrent_votes_of_one_user_keep_the_last(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     for (votes, outcomes) in [
@@ -60,6 +59,7 @@ pub async fn concurrent_votes_of_one_user_keep_the_last(store: &FreshStore) {
     }
 }
 
+/// Neither votes of other users on the same post nor votes of the same user on other posts change.
 pub async fn changed_vote_leaves_other_votes_unchanged(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let (first, second) = (store.write(ada, "first").await.id, store.write(ada, "second").await.id);
@@ -121,7 +121,7 @@ pub async fn count_follows_deletion_of_voter(store: &FreshStore) {
     assert_eq!((store.count(ada, first).await, store.count(ada, second).await), (1, 0));
 }
 
-/// The author's own votes, on their posts and on others', go in the same step.
+/// The author's own votes, on their posts and on others', are deleted in the same operation.
 pub async fn count_follows_deletion_of_author(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let hers = store.write(ada, "hers").await.id;

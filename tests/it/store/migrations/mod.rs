@@ -1,10 +1,10 @@
-//! Migrations: the list and its files, the way up and down over data, and everything that an
-//! operator's commands find out about a database.
+//! Migrations: the list and its files, upgrade and downgrade over data, and the reports of the
+//! operator's commands.
 
-/// The same on PostgreSQL, and the adoption of a database of the reference.
+/// Migrations on PostgreSQL, and the adoption of a database of the reference service.
 mod postgres;
 
-/// What the embedded schema refuses and counts by itself.
+/// Constraints and triggers of the SQLite schema.
 mod schema;
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use super::fresh_store::noon;
 
-/// A database file that may not be there yet.
+/// A database file that may not exist yet.
 struct DatabaseFile {
     _folder: TempDir,
     path: PathBuf,
@@ -55,7 +55,7 @@ impl DatabaseFile {
     }
 }
 
-/// Two users, two posts and four votes, as any revision with tables can hold them.
+/// Two users, two posts and four votes, valid in every revision that has tables.
 const SAMPLE: &str = "
     INSERT INTO users (email, password, created_at) VALUES ('a@example.com', 'h', 1),
         ('b@example.com', 'h', 2);
@@ -95,7 +95,7 @@ fn migration_numbers_have_no_gap() {
     }
 }
 
-/// `printf 'UP\0DOWN' | sha256sum`, in Base64: databases applied it, so that it never changes.
+/// `printf 'UP\0DOWN' | sha256sum`, in Base64. Databases record it, so it must never change.
 #[test]
 fn checksum_covers_both_directions() {
     let migration = Migration { revision: "0001_any", up: "UP", down: "DOWN" };
@@ -128,7 +128,7 @@ async fn stepwise_upgrade_and_downgrade_keep_data() {
     assert_eq!(count(&database, "SELECT count(*) FROM users"), 0);
 }
 
-/// The data is there, and the schema is what its migrations make.
+/// Checks that all data is kept and the schema matches its migrations.
 async fn assert_sound(database: &mut DatabaseFile, target: usize) {
     let expected: Vec<&str> = SQLITE.iter().take(target).map(|known| known.revision).collect();
     assert_eq!(database.revisions().await, expected);
@@ -211,7 +211,7 @@ fn history_with_gap_is_rejected() {
     assert_eq!(position(SQLITE, &gap[..1]).unwrap(), 1);
 }
 
-/// Every upgrade finds the whole schema, and each migration ran once: a second run would fail.
+/// Each migration runs once, as a second run would fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn concurrent_upgrades_apply_each_migration_once() {
     for _ in 0..5 {
@@ -314,7 +314,7 @@ async fn wrong_counts_are_reported() {
     );
 }
 
-/// What a step would run makes the same database as the step.
+/// The printed script produces the same database as the step.
 #[tokio::test]
 async fn script_has_the_same_effect_as_its_step() {
     let mut scripted = DatabaseFile::new();

@@ -1,4 +1,4 @@
-//! What the embedded schema holds by itself, whoever writes: an operator's SQL is no request.
+//! Constraints and triggers of the SQLite schema. They also hold for the SQL of an operator.
 
 use post_api::store::migrate::{SQLITE, SchemaAdmin as _};
 use rusqlite::ErrorCode;
@@ -19,7 +19,7 @@ async fn invalid_rows_are_rejected() {
         "UPDATE votes SET dir = 0",
         "UPDATE votes SET dir = 2",
         "UPDATE votes SET dir = 'up'",
-        "UPDATE votes SET user_id = 'somebody' WHERE user_id = 1",
+        "UPDATE votes SET user_id = 'text' WHERE user_id = 1",
         "INSERT INTO votes (post_id, user_id) VALUES (1, 1)",
         "INSERT INTO votes (post_id, user_id) VALUES (99, 1)",
         "INSERT INTO votes (post_id, user_id) VALUES (1, 99)",
@@ -35,7 +35,7 @@ async fn invalid_rows_are_rejected() {
     assert_eq!(count(&database, "SELECT count(*) FROM votes WHERE dir = 1"), 4);
 }
 
-/// A vote that turns, moves, goes, or goes along.
+/// A vote that changes, moves to another post, is deleted, or is deleted by a cascade.
 #[tokio::test]
 async fn counts_follow_every_change() {
     let mut database = DatabaseFile::at(SQLITE.len()).await;
@@ -60,7 +60,7 @@ async fn counts_follow_every_change() {
     assert_eq!(count(&database, "SELECT count(*) FROM vote_counts WHERE post_id = 1"), 0);
 }
 
-/// Downvotes that were cast before counts were kept.
+/// Downvotes from before the migration that adds counts.
 #[tokio::test]
 async fn existing_votes_are_counted_with_their_direction() {
     let mut database = DatabaseFile::at(2).await;
@@ -72,14 +72,14 @@ async fn existing_votes_are_counted_with_their_direction() {
     assert_eq!(database.admin.wrong_counts().await.unwrap(), [""; 0]);
 }
 
-/// As a program leaves them that writes with its foreign keys off.
+/// A program that writes with `foreign_keys` off leaves such rows.
 #[tokio::test]
 async fn orphaned_rows_are_reported() {
     let mut database = DatabaseFile::at(SQLITE.len()).await;
     database.sql().execute_batch(SAMPLE).unwrap();
-    let careless = database.sql();
-    careless.pragma_update(None, "foreign_keys", false).unwrap();
-    careless.execute_batch("DELETE FROM users WHERE id = 2").unwrap();
+    let unchecked = database.sql();
+    unchecked.pragma_update(None, "foreign_keys", false).unwrap();
+    unchecked.execute_batch("DELETE FROM users WHERE id = 2").unwrap();
     assert_eq!(
         database.admin.wrong_counts().await.unwrap(),
         [
@@ -89,7 +89,7 @@ async fn orphaned_rows_are_reported() {
     );
 }
 
-/// A title that is gone and still indexed harms no search: the index would only grow.
+/// An entry without a title harms no search, but the index would grow forever.
 #[tokio::test]
 async fn search_index_holds_exactly_the_titles() {
     let database = DatabaseFile::at(SQLITE.len()).await;

@@ -19,7 +19,7 @@ fn acknowledged_writes_survive_failover_to_synchronous_standby() {
     let mut ledgers = ledgers(16, &mut rng);
     let folder = TempDir::new().unwrap();
     let mut primary = Cluster::start("wal_level = replica\n");
-    let name = primary.database().keep_at_end();
+    let name = primary.database().keep();
     while budget.next_round().is_some() {
         // What the standby has lags behind, so that a commit that does not wait for it is lost.
         let proxy = Proxy::to_port(primary.port());

@@ -187,7 +187,7 @@ impl Server {
         cluster.stop("fast");
         cluster.write("data/pg_hba.conf", ACCESS);
         cluster.start_server();
-        let name = cluster.database().keep_at_end();
+        let name = cluster.database().keep();
         Self { cluster, name }
     }
 

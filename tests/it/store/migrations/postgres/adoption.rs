@@ -1,12 +1,12 @@
-//! Databases of the reference: recognised, adopted, given back; others refused.
+//! Databases of the reference service: recognised, adopted, reverted. Others are rejected.
 
 use post_api::store::migrate::{MigrateError, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin as _};
 
 use super::database::{Database, assert_same};
 use crate::store::fresh_store::noon;
 
-/// What the course that the reference descends from makes of the same tables: another revision, hashes
-/// of bcrypt, a telephone number, names of its own.
+/// The schema of the tutorial from which the reference service descends: another revision, bcrypt
+/// hashes, a phone number, other constraint names.
 const COURSE_SCHEMA: &str = "
     UPDATE alembic_version SET version_num = '3f7b2c9d1a55';
     ALTER TABLE users ADD COLUMN phone_number character varying;
@@ -55,7 +55,7 @@ async fn every_revision_of_adopted_database_is_sound() {
     }
 }
 
-/// Downvotes are ours: the reference's schema has no place for them.
+/// The schema of the reference service has no downvotes.
 #[tokio::test]
 async fn downgrade_of_adopted_database_loses_only_downvotes() {
     let database = Database::of_reference().await;
@@ -121,7 +121,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
     assert_eq!(fresh, ["up   0001_users_posts_votes: adds table posts, table users, table votes"]);
 }
 
-/// The shape decides; what Alembic wrote down is only told.
+/// The plan only reports the revision that Alembic recorded.
 #[tokio::test]
 async fn adoption_depends_only_on_the_shape() {
     for (change, origin) in [
@@ -144,7 +144,7 @@ async fn adoption_depends_only_on_the_shape() {
     }
 }
 
-/// A change of the reference's schema, and what is said of it.
+/// Changes of the reference schema, and the reported differences.
 const OTHER_SHAPES: [(&str, &[&str]); 11] = [
     (
         "ALTER TABLE users ALTER COLUMN email TYPE varchar(50)",
@@ -214,7 +214,7 @@ async fn other_shape_is_rejected_with_every_difference() {
     }
 }
 
-/// But for what may be beside: a column that can be left out, an index that forbids nothing.
+/// Additions that do not affect the service are allowed: an optional column, a non-unique index.
 #[tokio::test]
 async fn manual_changes_of_adopted_schema_are_reported() {
     let database = Database::of_reference().await;
@@ -236,7 +236,7 @@ async fn manual_changes_of_adopted_schema_are_reported() {
     assert_eq!(database.admin().await.schema_differences().await.unwrap(), expected);
 }
 
-/// After a restored backup, say: what is declared about an adopted database is that it was adopted.
+/// For example after a restored backup. The stamp records that the database was adopted.
 #[tokio::test]
 async fn lost_history_can_be_stamped_again() {
     let database = Database::of_reference().await;
@@ -253,7 +253,7 @@ async fn lost_history_can_be_stamped_again() {
     assert_same(&database.dump(), &before, "");
 }
 
-/// A table that only a later migration makes is no sign of the reference.
+/// A table of a later migration does not identify the reference service.
 #[tokio::test]
 async fn database_without_reference_tables_is_not_adopted() {
     let database = Database::empty();

@@ -1,4 +1,4 @@
-//! Programs that write with the reference's SQL while the migrations run.
+//! Writers that use the SQL of the reference service during a migration.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use super::SAMPLE;
 use super::database::Database;
 
-/// Enough for a recount of several pieces.
+/// Enough rows for a recount in several batches.
 const MANY: &str = "
     INSERT INTO users (id, email, password)
     SELECT n, 'user' || n || '@example.com', 'h' FROM generate_series(101, 140) AS n;
@@ -20,15 +20,15 @@ const MANY: &str = "
     INSERT INTO votes (user_id, post_id)
     SELECT voter, post FROM generate_series(101, 110) AS voter, generate_series(1001, 4000) AS post;";
 
-/// A vote can come after its post is gone.
+/// Runs the statement. A vote may follow the deletion of its post.
 async fn run(client: &Client, statement: &str) {
     if let Err(error) = client.batch_execute(statement).await {
         assert_eq!(error.code(), Some(&SqlState::FOREIGN_KEY_VIOLATION), "{statement}: {error:?}");
     }
 }
 
-/// Casts and withdraws votes, writes and deletes posts, and in the end deletes an account, as the
-/// reference does. Writes on until told, and some more.
+/// Casts and withdraws votes, creates and deletes posts, and finally deletes an account, as the
+/// reference service does. Continues for 20 rounds after `is_done`.
 async fn write(client: Client, number: i64, is_done: Arc<AtomicBool>) {
     let voter = 111 + number;
     let mut rounds_left = 20;
@@ -75,7 +75,7 @@ async fn counts_are_right_under_concurrent_writes() {
         let client = database.sql().await;
         writers.push(tokio::spawn(write(client, number, Arc::clone(&is_done))));
     }
-    // Each way meets the writers, and the counts are made twice.
+    // Upgrade and downgrade run during the writes, and the counts are built twice.
     for target in [POSTGRES.len(), 0, POSTGRES.len()] {
         database.migrate_to(target).await;
     }
@@ -102,8 +102,8 @@ async fn counts_are_right_if_votes_are_cast_between_statements() {
     .await;
 }
 
-/// Somebody writes between any two statements of the step, and commits only when the step is through
-/// or waits for them.
+/// Writes between each pair of statements of the step, and commits once the step is done or waits
+/// for the writer.
 async fn write_between(work: &str) {
     let statements = statements(POSTGRES[2].up);
     for before in 0..=statements.len() {
@@ -135,7 +135,7 @@ async fn write_between(work: &str) {
     }
 }
 
-/// When the old ones are gone and their column is not: it would read as an upvote.
+/// After the downvotes are deleted and before their column is dropped: it would become an upvote.
 #[tokio::test]
 async fn downvote_during_downgrade_is_rejected() {
     let database = Database::empty();
@@ -150,7 +150,7 @@ async fn downvote_during_downgrade_is_rejected() {
     assert_eq!(database.number("SELECT count(*) FROM votes").await, 2);
 }
 
-/// The reference's role may write, and knows nothing of our table; nor is its path our path.
+/// The role of the reference service has no rights on `vote_counts`, and another search path.
 #[tokio::test]
 async fn role_without_rights_on_counts_can_vote() {
     let database = Database::of_reference().await;

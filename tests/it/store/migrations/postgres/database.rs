@@ -1,4 +1,4 @@
-//! An empty PostgreSQL database for each case, and the reference's.
+//! A PostgreSQL database for each case: empty, or as the reference service left it.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use tokio_postgres::{Client, NoTls};
 use super::super::super::fresh_store::noon;
 use crate::support::{Cluster, PostgresDatabase};
 
-/// What the reference itself made and filled: 5 users, 40 posts, 100 votes.
+/// Created and filled by the reference service: 5 users, 40 posts, 100 votes.
 const REFERENCE: &str = include_str!("../../../data/reference.sql");
 
-/// A database that nobody else uses, by its address.
+/// A database that only one case uses.
 pub struct Database {
     pub url: String,
-    /// What goes with the last of its handles.
+    /// Dropped with the last handle.
     place: Arc<PostgresDatabase<'static>>,
 }
 
@@ -25,15 +25,15 @@ impl Database {
         Self { url: place.url().to_owned(), place }
     }
 
-    /// As the reference left it.
+    /// Creates a database as the reference service left it.
     pub async fn of_reference() -> Self {
         let database = Self::empty();
-        // On a connection of its own: the script leaves the session without a path.
+        // On a separate connection, as the script clears the search path of its session.
         database.sql().await.batch_execute(REFERENCE).await.unwrap();
         database
     }
 
-    /// A role of this database's own, with no rights.
+    /// Creates a role without any rights.
     pub async fn new_role(&self) -> String {
         let client = self.sql().await;
         let row = client.query_one("SELECT 'role_of_' || current_database()", &[]).await.unwrap();
@@ -42,7 +42,7 @@ impl Database {
         role
     }
 
-    /// The same database in the name of another role.
+    /// Returns the same database, used by another role.
     pub fn for_role(&self, role: &str) -> Self {
         let url = format!("{}?options=-c%20role%3D{role}", self.url);
         Self { url, place: Arc::clone(&self.place) }
@@ -70,7 +70,7 @@ impl Database {
         self.try_migrate_to(position).await.unwrap();
     }
 
-    /// The steps that were made.
+    /// Migrates and returns the steps.
     pub async fn try_migrate_to(&self, position: usize) -> MigrateResult<Vec<Step>> {
         let mut steps = Vec::new();
         migrate(&mut self.admin().await, position, noon(), |step| steps.push(step)).await?;
@@ -82,25 +82,25 @@ impl Database {
         applied.into_iter().map(|found| found.revision).collect()
     }
 
-    /// Nothing differs from the migrations, and every count is right.
+    /// Checks that the schema matches the migrations and every count is right.
     pub async fn assert_sound(&self) {
         let mut admin = self.admin().await;
         assert_eq!(admin.schema_differences().await.unwrap(), [""; 0]);
         assert_eq!(admin.wrong_counts().await.unwrap(), [""; 0]);
     }
 
-    /// Schema and data, as `pg_dump` writes them.
+    /// Returns schema and data, as `pg_dump` writes them.
     pub fn dump(&self) -> String {
         let text = Cluster::shared().run("pg_dump", |command| {
             command.args(["--no-sync", "--dbname", &self.url]);
         });
-        // Newer versions put a random word around a dump.
+        // Newer versions enclose a dump in lines with a random key.
         let is_random =
             |line: &&str| line.starts_with("\\restrict ") || line.starts_with("\\unrestrict ");
         text.lines().filter(|line| !is_random(line)).collect::<Vec<_>>().join("\n")
     }
 
-    /// Runs a script as an operator would.
+    /// Runs the script with `psql`, as an operator would.
     pub fn psql(&self, script: &str) {
         use std::io::Write as _;
         use std::os::unix::fs::PermissionsExt;
@@ -114,7 +114,7 @@ impl Database {
     }
 }
 
-/// Two dumps are the same, line by line.
+/// Compares two dumps line by line.
 #[track_caller]
 pub fn assert_same(found: &str, expected: &str, place: &str) {
     for (number, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {

@@ -1,4 +1,4 @@
-//! Locks that are waited for, and steps that did not come to their end.
+//! Lock timeouts and interrupted steps.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use post_api::store::{Readiness, Store as _, StoreError};
 use super::database::{Database, assert_same};
 use crate::store::fresh_store::noon;
 
-/// Asks once, and gives up.
+/// Tries once, without waiting.
 const NONE: Patience = Patience { others: Duration::ZERO, tables: Duration::ZERO };
 
 async fn admin_without_waiting(database: &Database) -> PostgresAdmin {
@@ -41,11 +41,11 @@ async fn migration_waits_for_other_process_until_timeout() {
     );
 }
 
-/// A step that failed does not keep the others out. One that is a transaction leaves nothing.
+/// A failed step blocks no other process. If it is a transaction, it leaves nothing behind.
 #[tokio::test]
 async fn failed_step_releases_the_lock() {
     let database = Database::empty();
-    // A table cannot have the name of a type.
+    // The step fails, as a table cannot have the name of a type.
     database.run("CREATE TYPE votes AS (number integer)").await;
     let before = database.dump();
     let mut failed = admin_without_waiting(&database).await;
@@ -72,11 +72,11 @@ async fn step_on_table_in_use_is_rejected_after_timeout() {
     reader.batch_execute("COMMIT").await.unwrap();
     database.migrate_to(2).await;
     database.migrate_to(1).await;
-    // The history was written, which leaves no trace in its dump.
+    // The history changed and changed back, so the dump is equal.
     assert_same(&database.dump(), &before, "");
 }
 
-/// Until the limit, and no less: by then its transaction is older than a second.
+/// The timeout is two seconds, so that the age of the blocking transaction exceeds one.
 #[tokio::test]
 async fn blocking_session_is_named() {
     let database = Database::empty();
@@ -94,22 +94,22 @@ async fn blocking_session_is_named() {
     }
 }
 
-/// After whichever of its statements a step is cut off, it can be brought to its end, or taken back.
+/// Interrupts each step after each of its statements, then finishes or reverts it.
 async fn interrupt_everywhere(database: &Database, migrations: &'static [Migration]) {
     for (at, migration) in migrations.iter().enumerate() {
         let below = shape(database).await;
         database.migrate_to(at + 1).await;
         let above = shape(database).await;
-        for (begun_at, sql, way_back) in [(at + 1, migration.down, at), (at, migration.up, at + 1)]
+        for (start_at, sql, return_to) in [(at + 1, migration.down, at), (at, migration.up, at + 1)]
         {
             if !sql.starts_with("-- no transaction\n") {
-                database.migrate_to(way_back).await;
+                database.migrate_to(return_to).await;
                 continue;
             }
             let statements = statements(sql);
             for ending in [at, at + 1] {
                 for done in 0..=statements.len() {
-                    database.migrate_to(begun_at).await;
+                    database.migrate_to(start_at).await;
                     record_started_step(
                         database,
                         migration,
@@ -119,11 +119,12 @@ async fn interrupt_everywhere(database: &Database, migrations: &'static [Migrati
                     database.psql(&statements[..done].concat());
                     database.migrate_to(ending).await;
                     let expected = if ending == at { &below } else { &above };
-                    let context = format!("{} {begun_at} cut after {done}", migration.revision);
+                    let context =
+                        format!("{} from {start_at}, interrupted after {done}", migration.revision);
                     assert_same(&shape(database).await, expected, &context);
                 }
             }
-            database.migrate_to(way_back).await;
+            database.migrate_to(return_to).await;
         }
         database.migrate_to(at + 1).await;
     }
@@ -133,7 +134,7 @@ async fn shape(database: &Database) -> String {
     database.admin().await.shape().await.unwrap()
 }
 
-/// What a step leaves in the history when it is cut off.
+/// Writes the history entry that an interrupted step leaves.
 async fn record_started_step(database: &Database, migration: &Migration, is_adoption: bool) {
     let origin = if is_adoption { "'alembic revision 0cf86d064551'" } else { "NULL" };
     let (revision, checksum) = (migration.revision, migration.checksum());
@@ -165,7 +166,7 @@ async fn interrupted_adoption_can_be_finished_or_reverted() {
     database.assert_sound().await;
 }
 
-/// An index whose build was cut off is there and is not used: it is built anew.
+/// An interrupted build leaves an index that PostgreSQL does not use.
 #[tokio::test]
 async fn invalid_index_is_rebuilt() {
     let database = Database::empty();
@@ -177,7 +178,7 @@ async fn invalid_index_is_rebuilt() {
     assert_eq!(database.admin().await.schema_differences().await.unwrap(), [""; 0]);
 }
 
-/// Behind a pooler the lock would be somebody else's.
+/// Behind a pooler the lock would belong to a connection that others use.
 #[tokio::test]
 async fn migration_through_pooler_is_rejected() {
     let database = Database::empty();
@@ -190,15 +191,15 @@ async fn migration_through_pooler_is_rejected() {
     assert!(admin.step_towards(POSTGRES.len(), noon()).await.unwrap().is_none());
 }
 
-/// A step that was begun is none that is done, and the schema none that requests are written for.
+/// A started step is not an applied one: requests need the complete schema.
 #[tokio::test]
 async fn request_during_unfinished_step_is_rejected() {
     let database = Database::empty();
     database.migrate_to(POSTGRES.len()).await;
     let newest = POSTGRES.last().unwrap().revision;
-    let begun =
+    let started =
         format!("UPDATE schema_migrations SET applied_at = NULL WHERE revision = '{newest}'");
-    database.run(&begun).await;
+    database.run(&started).await;
     let store = PostgresStore::open(&Address::parse(&database.url).unwrap()).unwrap();
     assert_eq!(store.check_ready().await.unwrap(), Readiness::WrongRevision);
     let refused = store.find_user(UserId(1)).await;

@@ -1,22 +1,22 @@
-//! Migrations on PostgreSQL: up and down over data, what the database remembers, what is found out
-//! about it, and what many do at once.
+//! Migrations on PostgreSQL: upgrade and downgrade over data, the history, the reports of the
+//! operator's commands, and concurrent upgrades.
 
-/// Where a case's database comes from.
+/// The database of a case.
 mod database;
 
-/// Databases of the reference: recognised, adopted, given back; others refused.
+/// Databases of the reference service: recognised, adopted, reverted. Others are rejected.
 mod adoption;
 
-/// Programs that write with the reference's SQL while the migrations run.
+/// Writers that use the SQL of the reference service during a migration.
 mod concurrent_writers;
 
-/// Locks that are waited for, and steps that did not come to their end.
+/// Lock timeouts and interrupted steps.
 mod interruption;
 
-/// The index of searches, which needs what not every role may have.
+/// The search index, which needs an extension.
 mod search;
 
-/// The files that say what each revision looks like.
+/// The shape file of each revision.
 mod shapes;
 
 use post_api::store::migrate::{
@@ -28,14 +28,14 @@ use tokio_postgres::error::SqlState;
 use self::database::{Database, assert_same};
 use super::super::fresh_store::noon;
 
-/// Two users, two posts and four votes, as any revision with tables can hold them.
+/// Two users, two posts and four votes, valid in every revision that has tables.
 const SAMPLE: &str = "
     INSERT INTO users (email, password) VALUES ('a@example.com', 'h'), ('b@example.com', 'h');
     INSERT INTO posts (title, content, published, owner_id)
         VALUES ('a lantern', '', true, 1), ('a draft', '', false, 2);
     INSERT INTO votes (post_id, user_id) VALUES (1, 1), (1, 2), (2, 1), (2, 2);";
 
-/// Beside a pair for each migration.
+/// Returns the files that exist in addition to one pair per migration.
 pub fn further_files() -> Vec<String> {
     let first = POSTGRES[0].revision;
     let pair = ["up", "down"].map(|way| format!("{first}.adopt.{way}.sql"));
@@ -62,7 +62,7 @@ async fn invalid_rows_are_rejected() {
         ("UPDATE posts SET owner_id = 99", SqlState::FOREIGN_KEY_VIOLATION),
         ("UPDATE votes SET dir = 0", SqlState::CHECK_VIOLATION),
         ("UPDATE votes SET dir = 2", SqlState::CHECK_VIOLATION),
-        ("UPDATE votes SET user_id = 'somebody'", SqlState::INVALID_TEXT_REPRESENTATION),
+        ("UPDATE votes SET user_id = 'text'", SqlState::INVALID_TEXT_REPRESENTATION),
         ("INSERT INTO votes (post_id, user_id) VALUES (1, 1)", SqlState::UNIQUE_VIOLATION),
         ("INSERT INTO votes (post_id, user_id) VALUES (99, 1)", SqlState::FOREIGN_KEY_VIOLATION),
         ("INSERT INTO votes (post_id, user_id) VALUES (1, 99)", SqlState::FOREIGN_KEY_VIOLATION),
@@ -93,12 +93,12 @@ async fn stepwise_upgrade_and_downgrade_keep_data() {
     assert_eq!(database.number("SELECT votes FROM vote_counts WHERE post_id = 2").await, 2);
     database.migrate_to(0).await;
     assert_eq!(database.revisions().await, [""; 0]);
-    assert_same(&database.dump(), &empty, "the way back leaves nothing");
+    assert_same(&database.dump(), &empty, "the downgrade leaves nothing behind");
     database.migrate_to(POSTGRES.len()).await;
     assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
 }
 
-/// The data is there, and the schema is what its migrations make.
+/// Checks that all data is kept and the schema matches its migrations.
 async fn assert_kept(database: &Database, target: usize) {
     let expected: Vec<&str> = POSTGRES.iter().take(target).map(|known| known.revision).collect();
     assert_eq!(database.revisions().await, expected);
@@ -145,10 +145,10 @@ async fn history_records_revision_and_time() {
 async fn changed_or_unknown_migration_is_rejected() {
     let change = "UPDATE schema_migrations SET checksum = 'other' WHERE revision LIKE '0002%'";
     let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', now())";
-    let begun = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', NULL)";
+    let started = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', NULL)";
     let database = Database::empty();
     for (edit, name) in
-        [(change, POSTGRES[1].revision), (newer, "9999_newer"), (begun, "9999_newer")]
+        [(change, POSTGRES[1].revision), (newer, "9999_newer"), (started, "9999_newer")]
     {
         database.admin().await.stamp(0, noon()).await.unwrap();
         database.admin().await.stamp(POSTGRES.len(), noon()).await.unwrap();
@@ -165,8 +165,7 @@ async fn changed_or_unknown_migration_is_rejected() {
     }
 }
 
-/// Every upgrade finds the whole schema, and each migration ran once: two of the reference's own
-/// databases among them.
+/// Each migration runs once, on an empty database and on one of the reference service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn concurrent_upgrades_apply_each_migration_once() {
     for database in [Database::empty(), Database::of_reference().await] {
@@ -257,7 +256,7 @@ async fn wrong_counts_are_reported() {
     );
 }
 
-/// What a step would run makes the same database as the step, all the way up and back.
+/// The printed script produces the same database as the step, for every upgrade and downgrade.
 #[tokio::test]
 async fn script_has_the_same_effect_as_its_step() {
     for (scripted, stepped) in [

@@ -1,4 +1,4 @@
-//! The index of searches, which needs what not every role may have.
+//! The search index, which needs an extension that not every role can create.
 
 use post_api::store::migrate::{POSTGRES, SchemaAdmin as _};
 
@@ -7,7 +7,7 @@ use super::database::Database;
 const HAS_INDEX: &str = "SELECT count(*) FROM pg_indexes WHERE indexname = 'post_search'";
 const HAS_EXTENSION: &str = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'";
 
-/// The same database for a role that may make tables and no extensions.
+/// Returns the same database for a role that can create tables but no extensions.
 async fn with_restricted_role(database: &Database) -> Database {
     let role = database.new_role().await;
     database.run(&format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}")).await;
@@ -25,7 +25,7 @@ async fn upgrade_without_extension_reports_it_and_catches_up_later() {
     assert_eq!(database.number(HAS_INDEX).await, 0);
     restricted.assert_sound().await;
 
-    // A schema that the role may not look into is no help.
+    // The role has no rights on the schema of the extension.
     database.run("CREATE SCHEMA elsewhere; CREATE EXTENSION pg_trgm SCHEMA elsewhere").await;
     restricted.migrate_to(POSTGRES.len()).await;
     assert_eq!(restricted.admin().await.notes().await.unwrap(), notes);
@@ -41,7 +41,7 @@ async fn upgrade_without_extension_reports_it_and_catches_up_later() {
 
     restricted.migrate_to(4).await;
     assert_eq!(database.number(HAS_INDEX).await, 0);
-    assert_eq!(database.number(HAS_EXTENSION).await, 1, "it was not ours");
+    assert_eq!(database.number(HAS_EXTENSION).await, 1, "the service did not create it");
 }
 
 #[tokio::test]

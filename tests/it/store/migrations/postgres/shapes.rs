@@ -1,6 +1,6 @@
-//! The files that say what each revision looks like are what the migrations make.
+//! The shape file of each revision matches its migrations.
 //!
-//! `UPDATE_GENERATED=1 cargo test generated` writes them anew; the next build takes them in.
+//! `UPDATE_GENERATED=1 cargo test generated` rewrites the files; the next build includes them.
 
 use std::path::Path;
 
