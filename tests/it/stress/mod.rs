@@ -1,7 +1,7 @@
-//! The promises, attacked. Each part has a short form, which runs with all other tests, and goes on
-//! for as long as it is told to under `scripts/prove`; `docs/proof.md` says what each has shown.
+//! The guarantees under attack. Each part has a short form, which runs with all other tests. Under
+//! `scripts/stress` it runs for a configurable time; `docs/verification.md` has the results.
 //!
-//! Not here: what a single request or a single fault gets (`api`, `process`).
+//! Not here: responses to a single request or a single fault, see `api` and `process`.
 
 mod budget;
 mod faults;

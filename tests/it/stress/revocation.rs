@@ -1,6 +1,7 @@
-//! Clients send everything that a token is good for, without a pause, on two replicas of the service
-//! (on SQLite two services over one store), and go on with a session of it. In the midst of it the tokens of the
-//! account are ended, in each way there is. What was sent after that was acknowledged is refused, all of it.
+//! Clients send every kind of request that a token allows, and refresh a session, without a pause.
+//! They use two replicas of the service (on SQLite two services over one store). Meanwhile the
+//! tokens of the account are revoked, in every possible way. Every request sent after the
+//! acknowledgement must be rejected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,14 +14,14 @@ use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Answer, Engine, PASSWORD, Setup, TestApp, TestCaller};
 
-/// Clients that send with the token that is to be ended.
+/// Clients that send the token.
 const CLIENTS: u64 = 8;
 
-/// Requests of each client before the end, and those that it goes on to send after it.
+/// Requests of each client before the revocation, and after it.
 const REQUESTS_BEFORE: u64 = 5;
 const REQUESTS_AFTER: u64 = 10;
 
-/// How the tokens of an account end.
+/// How the tokens of an account are revoked.
 #[derive(Debug, Clone, Copy)]
 enum RevocationMethod {
     Logout,
@@ -51,7 +52,7 @@ async fn revoked_token_is_never_accepted_on_postgresql() {
 async fn run(engine: Engine, mut budget: Budget) {
     let app = Arc::new(TestApp::set_up(Setup { engine, ..Setup::default() }).await);
     let replica = Arc::new(app.replica());
-    let (mut accepted, mut refused) = (0, 0);
+    let (mut accepted, mut rejected) = (0, 0);
     let author = app.signed_in("author").await;
     let post = author.write_post("post").await;
     while let Some(seed) = budget.next_round() {
@@ -87,13 +88,13 @@ async fn run(engine: Engine, mut budget: Budget) {
                 report.wrong
             );
             accepted += report.accepted;
-            refused += report.refused;
+            rejected += report.rejected;
         }
     }
-    assert!(accepted > 0, "nothing was accepted before the revoke");
-    budget.report("ends of all tokens of an account", budget.rounds());
+    assert!(accepted > 0, "no request was accepted before the revocation");
+    budget.report("revocations", budget.rounds());
     budget.report("requests before, accepted", accepted);
-    budget.report("requests after, each refused", refused);
+    budget.report("requests after, each rejected", rejected);
 }
 
 async fn revoke(app: &TestApp, caller: &TestCaller<'_>, name: &str, method: RevocationMethod) {
@@ -120,20 +121,20 @@ async fn revoke(app: &TestApp, caller: &TestCaller<'_>, name: &str, method: Revo
 
 struct Shared {
     token: String,
-    /// Of a session of the account: within its grace it is good again and again, until that ends.
+    /// The token of a session, which can be retried until the session is revoked.
     refresh_token: String,
     id: i64,
-    /// Of somebody else.
+    /// A post of another user.
     post: i64,
     is_revoked: AtomicBool,
-    /// Requests that were begun.
+    /// Requests that were sent.
     sent: AtomicU64,
 }
 
 #[derive(Default)]
 struct ClientReport {
     accepted: u64,
-    refused: u64,
+    rejected: u64,
     wrong: Vec<(String, Answer)>,
 }
 
@@ -152,26 +153,26 @@ async fn run_client(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> Cli
             let body = body.map(|body| body.to_string()).unwrap_or_default();
             caller.send_raw(method, &path, "application/json", body).await
         };
-        // Where no token is needed, an ended one shows no more than none.
+        // A route without authentication shows no more to a revoked token than without a token.
         let is_open = path.starts_with("/users/") && !path.contains("me");
-        let is_refused = match (is_open, answer.status.as_u16()) {
+        let is_rejected = match (is_open, answer.status.as_u16()) {
             (_, 400) => path == "/login",
             (true, 404) => true,
             (true, 200) => answer.json()["email"] == Value::Null,
             (_, status) => status == 401,
         };
-        if is_after && !is_refused || answer.status.is_server_error() {
+        if is_after && !is_rejected || answer.status.is_server_error() {
             report.wrong.push((format!("{method} {path}"), answer));
         } else if is_after {
-            report.refused += 1;
+            report.rejected += 1;
         } else {
-            report.accepted += u64::from(!is_refused);
+            report.accepted += u64::from(!is_rejected);
         }
     }
     report
 }
 
-/// Whatever does not end the tokens by itself; `/login` is to go on with the session.
+/// Returns a random request that does not itself revoke the tokens; `/login` refreshes the session.
 fn request(rng: &mut Rng, shared: &Shared) -> (&'static str, String, Option<Value>) {
     let post = format!("/posts/{}", shared.post);
     let content = json!({"title": "title", "content": "text"});
@@ -185,7 +186,7 @@ fn request(rng: &mut Rng, shared: &Shared) -> (&'static str, String, Option<Valu
         6 => ("PUT", post, Some(content)),
         7 => ("DELETE", post, None),
         8 => ("POST", "/posts".to_owned(), Some(content)),
-        // Refused for the password, if it is heard at all.
+        // A valid token is rejected too, for its wrong password.
         9 => {
             let change = json!({"current_password": "wrong", "new_password": "94 moss anchors"});
             ("POST", "/users/me/password".to_owned(), Some(change))

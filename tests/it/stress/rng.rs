@@ -1,6 +1,6 @@
-//! Choices of a proof.
+//! The random choices of a stress test.
 
-/// Numbers that look random and can be had again (`SplitMix64`).
+/// A reproducible generator of pseudo-random numbers (`SplitMix64`).
 pub struct Rng(u64);
 
 impl Rng {

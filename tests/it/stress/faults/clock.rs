@@ -1,8 +1,8 @@
-//! A machine whose clock is set, forwards and back, while clients write. Nothing is lost, what is made
-//! bears the time of that one clock, and what only lasts goes on as before.
+//! A wall clock that is set forward and back while clients write. No write is lost, new rows have the
+//! time of this clock, and durations are not affected.
 //!
-//! The clock is the service's alone: a library that is loaded before all others (Debian's `faketime`)
-//! tells it another time of day and leaves the monotonic clock as it is. PostgreSQL keeps its own.
+//! Only the service sees this clock: a preloaded library (Debian's `faketime`) changes the wall clock
+//! and leaves the monotonic clock unchanged. PostgreSQL keeps its own clock.
 
 use std::path::{Path, PathBuf};
 
@@ -18,20 +18,20 @@ use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Answer, Cluster, PASSWORD, Service, Wire};
 
-/// `$LIB` is the loader's name for the folder of this machine's libraries.
+/// The dynamic loader replaces `$LIB` by the library folder of the architecture.
 const LIBRARY: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
 
 const HOUR: i64 = 60 * 60;
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// How far the service's clock is ahead, in seconds. Twenty years lead beyond 2038.
+/// Offsets of the service's clock, in seconds. Twenty years lead beyond 2038.
 const OFFSETS: [i64; 10] =
     [0, 1, -1, 5 * 60, HOUR, -HOUR, 12 * HOUR, 10 * YEAR, -10 * YEAR, 20 * YEAR];
 
 /// The lifetime of a token, in seconds.
 const TOKEN_LIFETIME: i64 = HOUR / 2;
 
-/// The clock of a machine that is set by hand.
+/// The wall clock of the service.
 struct WallClock {
     file: PathBuf,
     offset: i64,
@@ -46,7 +46,7 @@ impl WallClock {
 
     fn set(&mut self, offset: i64) {
         self.offset = offset;
-        // It is read at any moment, and must be whole.
+        // The service may read the file at any moment, so it is replaced as a whole.
         let draft = self.file.with_extension("new");
         std::fs::write(&draft, format!("{offset:+}\n")).unwrap();
         std::fs::rename(&draft, &self.file).unwrap();
@@ -70,12 +70,13 @@ impl WallClock {
     }
 }
 
-/// A client that looks at each setting of the clock what it does to its own things.
+/// A client that checks its own rows and tokens at each setting of the clock.
 struct Observer<'a> {
     service: &'a Service,
     email: String,
-    /// From the beginning of the round, and the clock as it was then.
+    /// Issued at the start of the round.
     first_token: String,
+    /// The offset of the clock at that time.
     signed_up_at: i64,
 }
 
@@ -106,12 +107,12 @@ impl<'a> Observer<'a> {
         self.service.connect().call(method, path, token, body).unwrap()
     }
 
-    /// Sets the clock in the middle of a request, and tries everything that knows a time.
+    /// Sets the clock in the middle of a request, and tries every operation that depends on the time.
     fn check_at(&self, clock: &mut WallClock, offset: i64, seed: &str) {
         let mut half = self.service.connect();
         half.send("GET /livez HTTP/1.1\r\nhost: a\r\n");
         clock.set(offset);
-        assert_eq!(half.exchange("\r\n").status, 200, "{seed}: no deadline has passed");
+        assert_eq!(half.exchange("\r\n").status, 200, "{seed}: the request timed out");
 
         let is_over = offset - self.signed_up_at >= TOKEN_LIFETIME;
         let me = self.call("GET", "/users/me", &self.first_token, None);
@@ -136,7 +137,7 @@ impl<'a> Observer<'a> {
         self.call("GET", &path, &token, None).expect(404);
     }
 
-    /// Whatever the clock said when each was made.
+    /// Checks that newer posts come first, independently of their times.
     fn assert_newest_first(&self, token: &str, seed: &str) {
         let list = self.call("GET", "/posts?limit=50", token, None).expect(200).json();
         let numbers: Vec<i64> = list
@@ -149,7 +150,7 @@ impl<'a> Observer<'a> {
     }
 }
 
-/// Tells the service to end, also where the observer has found a fault: the clients write until then.
+/// Terminates the service when dropped, also if the observer fails, as the clients write until then.
 struct TerminateOnDrop<'a>(&'a Service);
 
 impl Drop for TerminateOnDrop<'_> {
@@ -158,19 +159,19 @@ impl Drop for TerminateOnDrop<'_> {
     }
 }
 
-/// Fails also where the library did not get into the service, which then sees no setting.
+/// Also fails if the library was not loaded into the service.
 fn assert_created_since(before: Timestamp, clock: &WallClock, thing: &Value, seed: &str) {
     let created: Timestamp = thing["created_at"].as_str().unwrap().parse().unwrap();
-    // The library counts in fractions.
-    let blur = SignedDuration::from_millis(1);
+    // The library computes with fractions of a second, which are rounded.
+    let tolerance = SignedDuration::from_millis(1);
     assert!(
-        before - blur <= created && created <= clock.now() + blur,
-        "{seed}: with the clock at {:+} it was created {created}, and asked for {before}",
+        before - tolerance <= created && created <= clock.now() + tolerance,
+        "{seed}: with the clock at {:+} created_at is {created}, requested at {before}",
         clock.offset
     );
 }
 
-/// No fault of its own, and nothing that took as long as the clock was set.
+/// Checks that the log has no error and no duration that includes a change of the clock.
 fn assert_healthy(service: &mut Service, seed: &str) {
     let log = service.final_stderr();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
@@ -206,8 +207,8 @@ fn acknowledged_writes_survive_clock_changes_on_postgresql() {
     });
 }
 
-/// Each round begins at the right time; what is found afterwards is read by a service that starts at
-/// a wrong one.
+/// Each round starts at the right time. Afterwards a service that starts at a wrong time reads the
+/// database.
 fn set_the_clock<'a>(
     mut budget: Budget,
     folder: &TempDir,
@@ -217,7 +218,7 @@ fn set_the_clock<'a>(
     let mut rng = Rng::new(budget.seed());
     let mut ledgers = ledgers(8, &mut rng);
     let mut clock = WallClock::new(folder.path());
-    let mut settings_of_the_clock = 0;
+    let mut clock_changes = 0;
     while budget.next_round().is_some() {
         let seed = budget.name_round();
         clock.set(0);
@@ -229,7 +230,7 @@ fn set_the_clock<'a>(
             let _end = TerminateOnDrop(&service);
             for offset in shuffled(&mut rng) {
                 observer.check_at(&mut clock, offset, &seed);
-                settings_of_the_clock += 1;
+                clock_changes += 1;
             }
         });
         assert!(service.wait().success(), "{seed}: {}", service.final_stderr());
@@ -239,14 +240,14 @@ fn set_the_clock<'a>(
         service.terminate();
         assert!(service.wait().success(), "{seed}");
     }
-    budget.report("times the clock was set", settings_of_the_clock);
+    budget.report("times the clock was set", clock_changes);
     let renewals: usize = ledgers.iter().map(Ledger::renewals).sum();
-    assert!(renewals > 0, "no token of a client has ended");
-    budget.report("tokens ended by the clock and renewed", renewals);
+    assert!(renewals > 0, "no token of a client has expired");
+    budget.report("tokens expired by the clock and renewed", renewals);
     report(&budget, &ledgers);
 }
 
-/// Every offset once, and 1970: a machine whose battery is empty.
+/// Returns every offset once, and 1970, the time of a machine with an empty battery.
 fn shuffled(rng: &mut Rng) -> Vec<i64> {
     let mut offsets = OFFSETS.to_vec();
     offsets.push(-SystemClock.now().as_second() + 60);
@@ -254,7 +255,7 @@ fn shuffled(rng: &mut Rng) -> Vec<i64> {
     offsets
 }
 
-/// The head of a request may take fifteen seconds, whatever the clock says meanwhile.
+/// The timeout of a request head is fifteen seconds of monotonic time.
 #[test]
 fn deadline_passes_although_the_clock_is_set_back() {
     let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! `kill -9` in the middle of writes, and crashes of PostgreSQL.
+//! `kill -9` during writes, and crashes of PostgreSQL.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn acknowledged_writes_survive_kill_9() {
         let mut service = Service::start_in(folder.path(), &[]);
         let address = service.address().to_owned();
         run_round(&address, &mut ledgers, rng.below(150), || service.kill());
-        // The service takes up again what it left, and answers as the file says.
+        // The service recovers its database, and its responses match the file.
         let service = Service::start_in(folder.path(), &[]);
         let stored = SqliteFile::open(&folder.path().join("data/posts.db"));
         reconcile(&mut ledgers, &stored, &service, &seed);
@@ -29,8 +29,9 @@ fn acknowledged_writes_survive_kill_9() {
     report(&budget, &ledgers);
 }
 
-/// In turn PostgreSQL crashes and the service is killed, with 64 clients writing. The server is told
-/// not to wait for its log, which would lose what was acknowledged: the service knows better.
+/// PostgreSQL crashes and the service is killed in turn, with 64 clients that write. The server is
+/// configured with `synchronous_commit = off`, which would lose acknowledged writes. The service
+/// overrides it.
 #[test]
 fn acknowledged_writes_survive_crashes_of_postgresql_and_service() {
     let mut budget = Budget::new("crash and kill -9, PostgreSQL", 4);
@@ -61,7 +62,7 @@ fn acknowledged_writes_survive_crashes_of_postgresql_and_service() {
 
 #[test]
 fn service_killed_during_startup_can_start_again() {
-    let mut budget = Budget::new("kill -9 at the start, embedded", 8);
+    let mut budget = Budget::new("kill -9 at startup, embedded", 8);
     let mut rng = Rng::new(budget.seed());
     let folder = TempDir::new().unwrap();
     while budget.next_round().is_some() {
@@ -70,7 +71,7 @@ fn service_killed_during_startup_can_start_again() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // The moment is what is tried here, not something that is waited for.
+        // The random moment of the kill is what is tested.
         std::thread::sleep(Duration::from_micros(rng.below(60_000)));
         child.kill().unwrap();
         child.wait().unwrap();

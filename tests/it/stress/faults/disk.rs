@@ -1,9 +1,9 @@
-//! A disk that is full, again and again: a file system of its own in memory, with a ballast that
-//! leaves little room. Writes are refused, reads go on, and when there is room again writes go on
-//! too, without a restart.
+//! A disk that fills up again and again: a file system in memory, with a file that leaves little
+//! space. Writes are rejected and reads succeed. Writes succeed as soon as there is space, without a
+//! restart.
 //!
-//! The file system is mounted in a namespace of the service's own (`unshare`), so that nobody else
-//! sees it and it goes with the service.
+//! The file system is mounted in the service's own namespace (`unshare`). It is invisible to other
+//! processes and disappears with the service.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -36,7 +36,7 @@ fn start_on_own_file_system(folder: &TempDir) -> Service {
     Service::run(&mut command, folder.path())
 }
 
-/// Fills the file system but for so many bytes.
+/// Fills the file system and leaves this many bytes.
 fn fill(ballast: &Path, free_bytes: u64) {
     let mut file = OpenOptions::new().create(true).append(true).open(ballast).unwrap();
     while file.write_all(&[0; 16 * 1024]).is_ok() {}
@@ -44,7 +44,7 @@ fn fill(ballast: &Path, free_bytes: u64) {
     file.set_len(length.checked_sub(free_bytes).unwrap()).unwrap();
 }
 
-/// The database as it is, which nobody writes at the time.
+/// Copies the database, which is not written at that time.
 fn copy(data: &Path) -> (TempDir, SqliteFile) {
     let copy = TempDir::new().unwrap();
     for name in ["posts.db", "posts.db-wal"] {
@@ -54,7 +54,7 @@ fn copy(data: &Path) -> (TempDir, SqliteFile) {
     (copy, file)
 }
 
-/// Rounds on one file system: each may write its whole log to the database once more, some 5 MiB.
+/// Rounds on one file system. Each may checkpoint its whole log into the database, some 5 MiB.
 const ROUNDS: usize = 8;
 
 #[test]
@@ -73,7 +73,7 @@ fn acknowledged_writes_survive_a_full_disk() {
     report(&budget, &all);
 }
 
-/// The rounds of one service, and whether they were the last.
+/// Runs the rounds of one service, and returns whether they were the last.
 fn run_rounds(ledgers: &mut [Ledger], budget: &mut Budget, rng: &mut Rng) -> bool {
     let folder = TempDir::new().unwrap();
     let service = start_on_own_file_system(&folder);
@@ -84,7 +84,7 @@ fn run_rounds(ledgers: &mut [Ledger], budget: &mut Budget, rng: &mut Rng) -> boo
         let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
         service.connect().call("POST", "/users", "", Some(&account)).unwrap()
     };
-    // There may be room for nobody else.
+    // Later there may be no space for an account.
     sign_up("newcomer").expect(201);
     for _ in 0..ROUNDS {
         if budget.next_round().is_none() {
@@ -92,10 +92,10 @@ fn run_rounds(ledgers: &mut [Ledger], budget: &mut Budget, rng: &mut Rng) -> boo
         }
         let seed = budget.name_round();
         fill(&ballast, rng.below(1024 * 1024));
-        // Each writes until it is refused.
+        // Each client writes until a write is rejected.
         run_round(service.address(), ledgers, 0, || {});
         assert_eq!(service.get("/livez").status, 200, "{seed}");
-        assert_eq!(service.get("/users/1").status, 200, "{seed}: reads go on");
+        assert_eq!(service.get("/users/1").status, 200, "{seed}: a read fails");
         let (_copy, stored) = copy(&inside.join("data"));
         reconcile(ledgers, &stored, &service, &seed);
         std::fs::remove_file(&ballast).unwrap();

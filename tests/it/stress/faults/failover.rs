@@ -1,5 +1,5 @@
-//! A primary that dies, and its synchronous standby that takes over, again and again. The service
-//! knows both addresses, and is not told which of them to ask.
+//! A primary crashes and its synchronous standby takes over, again and again. The service has the
+//! addresses of both and must find the primary.
 
 use tempfile::TempDir;
 
@@ -9,7 +9,7 @@ use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Cluster, Service};
 
-/// Commits wait for a standby from now on.
+/// Makes commits wait for a standby.
 const SYNCHRONOUS: &str = "ALTER SYSTEM SET synchronous_standby_names = '*'";
 
 #[test]
@@ -21,7 +21,7 @@ fn acknowledged_writes_survive_failover_to_synchronous_standby() {
     let mut primary = Cluster::start("wal_level = replica\n");
     let name = primary.database().keep();
     while budget.next_round().is_some() {
-        // What the standby has lags behind, so that a commit that does not wait for it is lost.
+        // The standby lags behind, so that a commit that does not wait for it is lost.
         let proxy = Proxy::to_port(primary.port());
         let standby = primary.standby_through(proxy.address());
         primary.execute("postgres", SYNCHRONOUS);
@@ -36,7 +36,7 @@ fn acknowledged_writes_survive_failover_to_synchronous_standby() {
             primary.stop("immediate");
         });
         standby.promote();
-        wait_until("the standby is taken up", || service.get("/readyz").status == 200);
+        wait_until("the service uses the standby", || service.get("/readyz").status == 200);
         let stored = standby.existing_database(&name);
         reconcile(&mut ledgers, &stored, &service, &budget.name_round());
         drop(stored);

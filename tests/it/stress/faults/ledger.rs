@@ -1,4 +1,4 @@
-//! A client that writes at random, and remembers what it was told.
+//! A client that writes at random and records its responses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,7 +10,7 @@ use super::stored_rows::StoredRows;
 use crate::stress::rng::Rng;
 use crate::support::{Answer, PASSWORD, Service, Wire};
 
-/// What was asked for and not answered yet.
+/// A write without a response so far.
 enum Pending {
     Account(String),
     Post(String),
@@ -20,22 +20,22 @@ enum Pending {
 pub(super) struct Ledger {
     name: String,
     rng: Rng,
-    /// Of the account that posts and votes, as soon as there is one.
+    /// The token of the account that posts and votes; empty before the first login.
     token: String,
     user: i64,
     accounts: BTreeMap<String, i64>,
     posts: BTreeMap<i64, String>,
     votes: BTreeMap<i64, i64>,
     pending: Option<Pending>,
-    /// Whether the service's clock is set, so that a token may end at any time.
+    /// Whether the service's clock changes, so that a token may expire at any time.
     tokens_end: bool,
     renewals: usize,
     writes: usize,
-    /// Of the writes that got no answer: those that were done, and those that were not.
+    /// Writes without a response: how many were done, and how many were not.
     unanswered: (usize, usize),
 }
 
-/// Long enough to be torn: it takes several pages.
+/// Returns a content of several database pages, so that a torn write would show.
 fn content_of(title: &str) -> String {
     title.repeat(600)
 }
@@ -58,7 +58,7 @@ impl Ledger {
         }
     }
 
-    /// Logs in anew before the next write, and from now on takes a 401 for a token that has ended.
+    /// Logs in again before the next write, and from now on treats a 401 as an expired token.
     pub(super) fn drop_token(&mut self) {
         self.token.clear();
         self.tokens_end = true;
@@ -84,8 +84,8 @@ impl Ledger {
         self.unanswered
     }
 
-    /// Writes at random until the service is gone, and tells each acknowledgement.
-    pub(super) fn write_until_cut_off(
+    /// Writes at random until the connection fails, and reports each acknowledgement.
+    pub(super) fn write_until_disconnected(
         &mut self,
         address: &str,
         posts: &[i64],
@@ -96,7 +96,7 @@ impl Ledger {
                 self.write(&mut wire, posts)?;
                 self.pending = None;
                 self.writes += 1;
-                // Nobody counts any more once the service is being killed.
+                // The receiver stops counting once the round ends.
                 let _ = acknowledged.send(());
             }
         });
@@ -155,8 +155,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Asks with the token. What was refused because the token has ended was not done, or it would be
-    /// found there twice.
+    /// Sends the request, and sends it again with a new token if the token has expired. A write that
+    /// was done in spite of the 401 would be found twice.
     fn call(
         &mut self,
         wire: &mut Wire,
@@ -172,7 +172,7 @@ impl Ledger {
             self.log_in(wire)?;
             self.renewals += 1;
         }
-        panic!("{method} {path}: new tokens do not help");
+        panic!("{method} {path}: rejected in spite of new tokens");
     }
 
     fn write_post(&mut self, wire: &mut Wire) -> io::Result<()> {
@@ -183,7 +183,7 @@ impl Ledger {
         let id = number(&answer);
         self.posts.insert(id, title);
         self.pending = None;
-        // Acknowledged is committed: readers, on connections of their own, see it at once.
+        // An acknowledged write is committed, so readers on other connections see it.
         expect_status(self.call(wire, "GET", &format!("/posts/{id}"), None)?, 200)?;
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Ledger {
         }
     }
 
-    /// Holds the database against what was acknowledged, and learns what became of the rest.
+    /// Compares the database with the ledger, and adds unanswered writes that were done.
     pub(super) fn reconcile(&mut self, stored: &dyn StoredRows, seed: &str) {
         match self.pending.take() {
             Some(Pending::Account(email)) => {
@@ -231,7 +231,10 @@ impl Ledger {
             Some(Pending::Vote { post, dir }) => {
                 let found = self.stored_votes(stored).get(&post).copied().unwrap_or(0);
                 let before = self.votes.get(&post).copied().unwrap_or(0);
-                assert!(found == dir || found == before, "{seed}: a vote {dir} became {found}");
+                assert!(
+                    found == dir || found == before,
+                    "{seed}: sent the vote {dir}, found {found}"
+                );
                 if before != dir {
                     self.count_unanswered(found == dir);
                 }
@@ -277,7 +280,7 @@ impl Ledger {
         rows.into_iter().map(parse).collect()
     }
 
-    /// The API says of the newest post what was acknowledged.
+    /// Checks that the API returns the newest acknowledged post.
     pub(super) fn compare_response(&mut self, service: &Service, seed: &str) {
         let (false, Some((id, title))) = (self.token.is_empty(), self.posts.last_key_value())
         else {
@@ -300,10 +303,10 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(
     rows.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect()
 }
 
-/// A database that is not there is no answer: what was asked for may have been done.
+/// Treats a 503 as a missing response, as the write may have been done.
 fn expect_status(answer: Answer, status: u16) -> io::Result<Answer> {
     if answer.status == 503 {
-        return Err(io::Error::other("refused"));
+        return Err(io::Error::other("unavailable"));
     }
     Ok(answer.expect(status))
 }

@@ -1,5 +1,5 @@
-//! Connections that are slow, cut or silent: between the service and PostgreSQL, and between clients
-//! and the service.
+//! Connections that are slow, closed or silent: between the service and PostgreSQL, and between
+//! clients and the service.
 
 use tempfile::TempDir;
 
@@ -13,19 +13,19 @@ use crate::support::{Cluster, PostgresDatabase, Service};
 /// How a round ends.
 #[derive(Clone, Copy)]
 enum End {
-    /// Every connection to the database is cut.
+    /// Every connection to the database is reset.
     Cut,
-    /// They stay, and nothing comes through any more.
+    /// The connections stay open, but transmit nothing.
     Silence,
-    /// The service is killed while its connections are bad.
+    /// The service is killed while its connections are slow.
     Kill,
 }
 
-/// Nothing is left that the database may still do for a client that is gone.
+/// Waits until PostgreSQL has ended every session of the service.
 fn wait_for_last_connection(database: &PostgresDatabase<'_>) {
     const OTHERS: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
         AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    wait_until("the sessions end", || database.query(OTHERS).is_empty());
+    wait_until("the sessions have ended", || database.query(OTHERS).is_empty());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", url.as_str()), ("SECRET_KEY", KEY)];
     let mut service = Service::start_in(folder.path(), &settings);
-    // The short form has every end, too.
+    // The short form covers every end too.
     let ends = [End::Cut, End::Kill, End::Silence];
     while budget.next_round().is_some() {
         let round = usize::try_from(budget.rounds()).unwrap();
@@ -58,7 +58,7 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
         if matches!(end, End::Kill) {
             service = Service::start_in(folder.path(), &settings);
         }
-        wait_until("it is ready", || service.get("/readyz").status == 200);
+        wait_until("the service is ready", || service.get("/readyz").status == 200);
         reconcile(&mut ledgers, &database, &service, &budget.name_round());
     }
     report(&budget, &ledgers);
@@ -87,8 +87,8 @@ fn acknowledged_writes_survive_disconnected_clients_on_postgresql() {
     );
 }
 
-/// The clients do not know what became of their last requests. The service does them whole or not at
-/// all: it is told to end, and then nothing is under way any more.
+/// The clients do not know whether their last requests were done. The service does them whole or not
+/// at all. After its shutdown no request is in flight.
 fn disconnect_clients<'a>(
     mut budget: Budget,
     folder: &TempDir,

@@ -1,4 +1,4 @@
-//! A bad network between two programs: bytes that come late, in pieces, or not at all.
+//! A bad network between two programs: bytes that arrive late, in pieces, or never.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// What becomes of bytes under way.
+/// How the proxy forwards bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     Clear,
-    /// Each piece is some milliseconds late.
+    /// Each piece is three milliseconds late.
     Delayed,
-    /// A few bytes at a time.
+    /// Seven bytes at a time.
     Sliced,
-    /// Nothing moves, and nobody is told.
+    /// No bytes are forwarded, and connections stay open.
     Held,
-    /// Nothing moves, and new connections are reset.
+    /// No bytes are forwarded, and connections are reset.
     Down,
 }
 
@@ -37,7 +37,7 @@ struct State {
 }
 
 impl Proxy {
-    /// Before what listens on this port of this machine.
+    /// Starts a proxy to this local port.
     pub(super) fn to_port(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -65,8 +65,8 @@ impl Proxy {
         self.network.changed.notify_all();
     }
 
-    /// Ends every connection; what was under way is lost. No new one comes until the condition is
-    /// another.
+    /// Resets every connection and loses the bytes in flight. New connections are reset until the
+    /// condition changes.
     pub(super) fn cut(&self) {
         self.network.cut();
     }
@@ -75,7 +75,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.network.cut();
-        // The listener looks up once more, and sees that nobody needs it.
+        // Wakes the listener, which then sees that the proxy is dropped.
         let _ = TcpStream::connect(&self.address);
     }
 }
@@ -129,7 +129,7 @@ impl Network {
         let _ = from.shutdown(Shutdown::Both);
     }
 
-    /// The condition under which a piece goes on its way.
+    /// Waits while bytes are held, and returns the condition for the next piece.
     fn wait_until_released(&self) -> Condition {
         let state = self.state.lock().unwrap();
         let is_held = |state: &mut State| state.condition == Condition::Held;
@@ -147,7 +147,7 @@ impl Network {
     }
 }
 
-/// Ends it at once: without a farewell, as soon as nobody holds it any more.
+/// Closes the connection with a reset instead of a FIN.
 fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
     let _ = stream.shutdown(Shutdown::Both);

@@ -1,4 +1,4 @@
-//! What is in a database, behind the service's back.
+//! The content of a database, read without the service.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use rusqlite::Connection;
 use crate::support::PostgresDatabase;
 
 pub(super) trait StoredRows {
-    /// The first two columns of each row, as texts.
+    /// Returns the first two columns of each row as texts.
     fn rows(&self, sql: &str) -> Vec<(String, String)>;
 
-    /// What holds for every database of this kind, whoever wrote.
+    /// Checks the consistency that this database system can verify.
     fn check_itself(&self, seed: &str);
 
-    /// What holds for every database of ours, whoever wrote.
+    /// Checks the invariants of the schema.
     fn check(&self, seed: &str) {
         self.check_itself(seed);
         let twice = "SELECT CAST(post_id AS TEXT), CAST(user_id AS TEXT)
                        FROM votes GROUP BY post_id, user_id HAVING count(*) > 1";
-        assert_eq!(self.rows(twice), [], "{seed}: votes that were cast twice");
+        assert_eq!(self.rows(twice), [], "{seed}: duplicate votes");
         let wrong = "SELECT CAST(id AS TEXT), title FROM posts
               WHERE coalesce((SELECT votes FROM vote_counts WHERE post_id = id), 0)
                  <> coalesce((SELECT sum(dir) FROM votes WHERE post_id = id), 0)";
-        assert_eq!(self.rows(wrong), [], "{seed}: posts whose count is wrong");
+        assert_eq!(self.rows(wrong), [], "{seed}: posts with a wrong count");
     }
 }
 
@@ -54,7 +54,7 @@ impl StoredRows for PostgresDatabase<'_> {
         self.query_pairs(sql)
     }
 
-    /// Nobody is at work any more: what a session had begun that was cut off is done or undone.
+    /// Waits until no other session is active, so that interrupted transactions have ended.
     fn check_itself(&self, seed: &str) {
         const OTHERS: &str = "SELECT pid FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'";
@@ -64,6 +64,6 @@ impl StoredRows for PostgresDatabase<'_> {
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        panic!("{seed}: sessions that do not end");
+        panic!("{seed}: a session does not end");
     }
 }

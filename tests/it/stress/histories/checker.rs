@@ -1,9 +1,9 @@
-//! Whether there is an order that explains a history of one post (the search of Wing and Gong, 1993,
-//! which remembers where it has been, as Lowe, 2017).
+//! Checks whether the history of one post is linearizable: the search of Wing and Gong (1993),
+//! which skips visited states (Lowe, 2017).
 
 use std::collections::HashSet;
 
-/// Something that a client asked for and was answered. Times are any that grow.
+/// A call with its response. Times are any increasing numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Event {
     pub(super) started: u64,
@@ -26,7 +26,7 @@ pub(super) enum VoteResponse {
     NotCast,
 }
 
-/// What each voter's vote is; 0 is none.
+/// The vote of each voter; 0 is none.
 type Votes = Vec<i64>;
 
 pub(super) fn is_linearizable(voters: usize, history: &[Event]) -> bool {
@@ -48,8 +48,8 @@ pub(super) fn is_linearizable(voters: usize, history: &[Event]) -> bool {
     false
 }
 
-/// Events that may be the next in the order: those that had begun when the first of the others
-/// ended.
+/// Returns the events that may be next in the order: those that started before the first of the
+/// others ended.
 fn candidates<'a>(history: &'a [Event], placed: &'a [bool]) -> impl Iterator<Item = usize> + 'a {
     let is_left = |place: &usize| !placed[*place];
     let first_end = (0..history.len()).filter(is_left).map(|place| history[place].ended).min();
@@ -57,7 +57,7 @@ fn candidates<'a>(history: &'a [Event], placed: &'a [bool]) -> impl Iterator<Ite
         .filter(move |place| is_left(place) && Some(history[*place].started) < first_end)
 }
 
-/// The votes after it, if the answer is the one that these votes call for.
+/// Returns the votes after the event, or `None` if its response contradicts the votes.
 fn apply(cast: &Votes, outcome: Outcome) -> Option<Votes> {
     let (voter, dir, response) = match outcome {
         Outcome::Read { votes } => {
@@ -94,7 +94,7 @@ fn linearizable_history_is_accepted() {
     for history in [
         vec![],
         vec![read(0, 1, 0), vote(2, 3, 0, 1, Added), read(4, 5, 1)],
-        // Under way together: the read comes before or after.
+        // Concurrent: the read comes before or after the vote.
         vec![vote(0, 3, 0, 1, Added), read(1, 2, 0)],
         vec![vote(0, 3, 0, 1, Added), read(1, 2, 1)],
         vec![vote(0, 5, 0, 1, Added), vote(1, 2, 0, 1, AlreadyCast), vote(3, 4, 0, 0, Withdrawn)],
@@ -115,7 +115,7 @@ fn non_linearizable_history_is_rejected() {
         // A vote that counts twice.
         vec![vote(0, 4, 0, 1, Added), vote(1, 3, 0, 1, Added)],
         vec![vote(0, 1, 0, 1, Added), vote(2, 3, 1, 1, Added), read(4, 5, 3)],
-        // A count that goes there and back.
+        // A count that goes up and back down.
         vec![vote(0, 9, 0, 1, Added), read(1, 2, 1), read(3, 4, 0)],
         // A lost withdrawal.
         vec![vote(0, 1, 0, 1, Added), vote(2, 3, 0, 0, Withdrawn), vote(4, 5, 0, 1, AlreadyCast)],

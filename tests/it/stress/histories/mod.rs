@@ -1,7 +1,7 @@
-//! Many clients vote on a few posts and read them at once; what each was told, and when, is written
-//! down. For each post there must be one order of all that explains every answer and in which
-//! nothing comes before what had ended when it began: the votes are linearizable (Herlihy and Wing,
-//! 1990). On PostgreSQL the clients are spread over two replicas of the service.
+//! Clients vote on a few posts and read them concurrently, and record which response each got and
+//! when. For each post, one order of all calls must explain all responses, and a call that ended
+//! before another started must come first: the votes are linearizable (Herlihy and Wing, 1990). On
+//! PostgreSQL the clients use two replicas of the service.
 
 mod checker;
 
@@ -16,10 +16,10 @@ use crate::support::{Answer, Engine, Setup, TestApp};
 const POSTS: usize = 3;
 const VOTERS: usize = 4;
 
-/// Two clients for each voter: races of one's own votes too.
+/// Two clients per voter, so that votes of one user race too.
 const CLIENTS: usize = 2 * VOTERS;
 
-/// What each client does in a round.
+/// Calls of each client in a round.
 const CALLS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,7 +82,7 @@ struct Client {
     time: Arc<AtomicU64>,
 }
 
-/// What the client was told about which post.
+/// Returns the calls of the client, each with its post.
 async fn run_client(mut client: Client) -> Vec<(i64, Event)> {
     let app = Arc::clone(&client.app);
     let caller = app.with_token(&client.token);

@@ -1,33 +1,33 @@
-//! Who asks.
+//! The callers of the matrix.
 
-/// A kind of caller. Those whose token is not good carry one that would make them the owner.
+/// A kind of caller. An invalid token would identify the owner if it were accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
     Anonymous,
     Malformed,
     Expired,
     NotYetValid,
-    /// Well made, by somebody who does not know the key.
+    /// Well formed, but signed with another key.
     WrongKey,
     /// `"alg": "none"`, and no signature.
     NoAlgorithm,
-    /// Signed with the right key and an algorithm that was not agreed on.
+    /// Signed with the right key and an algorithm that the service does not accept.
     OtherAlgorithm,
-    /// The number of the account as a text.
+    /// The user ID is a text.
     WrongClaims,
-    /// A good token whose account is deleted.
+    /// A valid token of a deleted account.
     Deleted,
-    /// A token from before its account was signed out everywhere.
+    /// A token from before a sign-out.
     SignedOut,
-    /// The same, as the reference makes them: it does not say when it was issued.
+    /// A token from before a sign-out, in the format of the reference service: without issue time.
     SignedOutReferenceToken,
-    /// Somebody with an account of their own.
+    /// Another user.
     Other,
-    /// Whose posts they are.
+    /// The owner of the posts.
     Owner,
 }
 
-/// What kinds of callers have in common.
+/// The rights that several kinds of callers share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AccessClass {
     Anonymous,

@@ -1,4 +1,4 @@
-//! What the cells are tried on, and what became of it.
+//! The database content on which the cells are tried, and its changes.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +15,13 @@ use crate::support::{
     Answer, Engine, Setup, TestApp, TestCaller, forge, forge_text, forge_with, forge_with_sha512,
 };
 
-/// Seconds since 1970 at which every test's clock begins.
+/// The start of every test's clock, in seconds since 1970.
 const NOW: i64 = 1_738_324_800;
 
 const SECRET_TITLE: &str = "not for other eyes";
 
-/// Every row of the service's tables: its name, and everything else that it holds. And a row for
-/// each post whose count is not that of its votes.
+/// Returns every row of the service's tables: its name, and its other columns. Adds a row for each
+/// post with a wrong vote count.
 const ROWS: &str = "
     SELECT 'user/' || id, email || ' ' || password || ' ' || CAST(created_at AS TEXT) || ' '
         || CAST(tokens_valid_from AS TEXT) FROM users
@@ -39,10 +39,10 @@ const ROWS: &str = "
 
 pub(super) struct Fixture {
     pub(super) app: TestApp,
-    /// Drafts and addresses are shown to everybody.
+    /// Drafts and e-mails are visible to all (`COMPAT=reference`).
     pub(super) is_open: bool,
     owner: i64,
-    /// Of a login after the owner was signed out.
+    /// From a login after the sign-out.
     owner_token: String,
     other: i64,
     deleted: i64,
@@ -51,7 +51,7 @@ pub(super) struct Fixture {
     others: i64,
     owners_session: i64,
     others_session: i64,
-    /// The rows when they were last looked at.
+    /// The rows at the last comparison.
     rows: RefCell<BTreeMap<String, String>>,
 }
 
@@ -62,7 +62,7 @@ impl Fixture {
         Self::populate(app, is_reference).await
     }
 
-    /// The same anew on the same database, with other numbers.
+    /// Recreates the content in the same database, with new IDs.
     pub(super) async fn rebuild(self) -> Self {
         self.app.execute("DELETE FROM users");
         Self::populate(self.app, self.is_open).await
@@ -136,7 +136,7 @@ impl Fixture {
         })
     }
 
-    /// What a path or a body says to mean the target.
+    /// Returns the ID of the target, for a path or a body.
     pub(super) fn id_of(&self, target: Target) -> String {
         match target {
             Target::Nothing => String::new(),
@@ -165,8 +165,8 @@ impl Fixture {
         operation.call(&caller, &number).await
     }
 
-    /// What is different since the last look: rows that came, with a star for their new numbers, that
-    /// went, and that changed.
+    /// Returns the changes since the last comparison: rows that were added (with `*` for a new ID),
+    /// deleted or changed.
     pub(super) fn changes(&self) -> Vec<String> {
         let now = rows(&self.app);
         let before = self.rows.replace(now.clone());
@@ -184,9 +184,9 @@ impl Fixture {
         changes.into_iter().collect()
     }
 
-    /// The effect of a cell with the numbers of this world.
+    /// Returns the expected changes of a cell with the IDs of this fixture.
     pub(super) fn resolve_effect(&self, effect: &str) -> Vec<String> {
-        let mut named = effect.to_owned();
+        let mut resolved = effect.to_owned();
         for (name, number) in [
             ("{owner}", self.owner),
             ("{other}", self.other),
@@ -196,23 +196,23 @@ impl Fixture {
             ("{owners_session}", self.owners_session),
             ("{others_session}", self.others_session),
         ] {
-            named = named.replace(name, &number.to_string());
+            resolved = resolved.replace(name, &number.to_string());
         }
-        let mut named: Vec<String> = named.split_whitespace().map(str::to_owned).collect();
-        named.sort();
-        named
+        let mut names: Vec<String> = resolved.split_whitespace().map(str::to_owned).collect();
+        names.sort();
+        names
     }
 
-    /// Neither the draft nor an address, in the head or the body.
+    /// Checks that neither head nor body contains the draft or an e-mail.
     pub(super) fn assert_nothing_leaks(answer: &Answer, context: &str) {
-        let said = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
+        let text = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
         for secret in [SECRET_TITLE, "owner@example.com"] {
-            assert!(!said.contains(secret), "{context}: {said}");
+            assert!(!text.contains(secret), "{context}: {text}");
         }
     }
 }
 
-/// A sign-in that lasts: its token and its number.
+/// Starts a session and returns its access token and its ID.
 async fn start_session(app: &TestApp, name: &str) -> (String, i64) {
     let login = app.start_session(&format!("{name}@example.com")).await;
     let token = login["access_token"].as_str().unwrap().to_owned();

@@ -1,8 +1,8 @@
-//! Who may do what to what: every operation of the served document, crossed with every kind of
-//! caller and every kind of target, in both modes and on both stores. Each cell has its answer and
-//! what it changes, which for a refusal is nothing.
+//! Access control: every operation of the served document with every kind of caller and target, in
+//! both modes and on both stores. Each cell has an expected status and an expected change; a
+//! rejected request changes nothing.
 //!
-//! An operation that has no rows in the table fails the test: a new route begins there.
+//! An operation without rows in the table fails the test, so a new route needs rows.
 
 mod callers;
 mod fixture;
@@ -20,7 +20,7 @@ use crate::api::operations::Operation;
 use crate::stress::budget::Budget;
 use crate::support::{Answer, Engine};
 
-/// What there is to try of an operation, in any mode.
+/// Returns the targets of an operation, in any mode.
 fn targets(operation: &Operation) -> &'static [Target] {
     use Target::{
         Draft, Impossible, Missing, Nothing, Other, OthersSession, Owner, OwnersSession, Public,
@@ -33,7 +33,7 @@ fn targets(operation: &Operation) -> &'static [Target] {
     } else if operation.path.starts_with("/users/{id}") {
         &[Owner, Other, Missing, Impossible]
     } else {
-        assert!(!operation.path.contains('{'), "what are the targets of {}?", operation.name());
+        assert!(!operation.path.contains('{'), "{} has no targets", operation.name());
         &[Nothing]
     }
 }
@@ -46,7 +46,7 @@ fn applies_in_mode(target: Target, is_reference: bool) -> bool {
     }
 }
 
-/// The table has a row for each operation and target, and no other.
+/// Checks that the table has exactly one row for each operation and target.
 fn assert_complete(operations: &[Operation]) {
     let needed: BTreeSet<(String, Target)> = operations
         .iter()
@@ -58,7 +58,7 @@ fn assert_complete(operations: &[Operation]) {
     assert!(missing.is_empty(), "operations without rows: {missing:?}");
     let superfluous: Vec<_> = there.difference(&needed).collect();
     assert!(superfluous.is_empty(), "rows without operations: {superfluous:?}");
-    assert_eq!(ROWS.len(), there.len(), "rows that stand twice");
+    assert_eq!(ROWS.len(), there.len(), "duplicate rows");
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn check_matrix(engine: Engine) {
                 }
             }
         }
-        cells += refuse_other_methods(&fixture, &operations).await;
+        cells += reject_other_methods(&fixture, &operations).await;
     }
     let part = match engine {
         Engine::Sqlite => "matrix, embedded",
@@ -110,7 +110,7 @@ async fn check_cell(
     assert_eq!(answer.status, cell.status, "{context}: {answer:?}");
     assert_eq!(fixture.changes(), fixture.resolve_effect(cell.effect), "{context}");
     if cell.status == 401 {
-        assert_refused(&answer, caller, &context);
+        assert_rejected(&answer, caller, &context);
     }
     if caller != Caller::Owner && !fixture.is_open {
         Fixture::assert_nothing_leaks(&answer, &context);
@@ -120,7 +120,7 @@ async fn check_cell(
     }
 }
 
-fn assert_refused(answer: &Answer, caller: Caller, context: &str) {
+fn assert_rejected(answer: &Answer, caller: Caller, context: &str) {
     let detail = match caller {
         Caller::Anonymous => "Not authenticated",
         _ => "Could not validate credentials",
@@ -129,7 +129,7 @@ fn assert_refused(answer: &Answer, caller: Caller, context: &str) {
     assert_eq!(answer.header("www-authenticate"), "Bearer", "{context}");
 }
 
-/// A hidden draft gets the answer of a post that does not exist, but for its number.
+/// Checks that a hidden draft gets the answer of a missing post, except for its ID.
 async fn assert_hidden(
     fixture: &Fixture,
     operation: &Operation,
@@ -145,10 +145,10 @@ async fn assert_hidden(
     assert_eq!(names(answer), names(&missing), "{context}");
 }
 
-/// The methods that the document does not name, by the one who may do most.
-async fn refuse_other_methods(fixture: &Fixture, operations: &[Operation]) -> usize {
+/// Sends every method that the document does not list, as the owner. Returns their number.
+async fn reject_other_methods(fixture: &Fixture, operations: &[Operation]) -> usize {
     let paths: BTreeSet<&String> = operations.iter().map(|operation| &operation.path).collect();
-    let mut refused = 0;
+    let mut rejected = 0;
     for path in paths {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             let is_it = |found: &&Operation| found.path == *path && found.method == method;
@@ -160,8 +160,8 @@ async fn refuse_other_methods(fixture: &Fixture, operations: &[Operation]) -> us
             let answer = caller.send_raw(method, &path, "application/json", "{}").await;
             assert_eq!(answer.status, 405, "{method} {path}");
             assert_eq!(fixture.changes(), Vec::<String>::new(), "{method} {path}");
-            refused += 1;
+            rejected += 1;
         }
     }
-    refused
+    rejected
 }

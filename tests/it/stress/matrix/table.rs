@@ -1,34 +1,34 @@
-//! The expected answers.
+//! The expected status and changes of each cell.
 
 use super::callers::AccessClass;
 
-/// What an operation is tried on. Posts are the owner's, but for those that there are not.
+/// The target of an operation. Existing posts belong to the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Target {
-    /// The operation has none.
+    /// The operation has no target.
     Nothing,
     Public,
-    /// In the default mode.
+    /// A draft in the default mode.
     Draft,
-    /// The same where drafts are visible (`COMPAT=reference`).
+    /// A draft with `COMPAT=reference`, where drafts are visible.
     VisibleDraft,
     /// The account of the owner.
     Owner,
-    /// The account of the other one.
+    /// The account of the other user.
     Other,
-    /// A sign-in of the owner's that lasts.
+    /// A session of the owner.
     OwnersSession,
     OthersSession,
-    /// A number that nothing has.
+    /// An ID that does not exist.
     Missing,
-    /// A number that nothing can have.
+    /// An ID that cannot exist.
     Impossible,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell {
     pub(super) status: u16,
-    /// The rows that come (`+`), go (`-`) and change (`~`), in order; numbers by their names.
+    /// The rows that are added (`+`), deleted (`-`) and changed (`~`), sorted; IDs by their names.
     pub(super) effect: &'static str,
 }
 
@@ -52,8 +52,8 @@ impl Row {
     }
 }
 
-/// Answers that change nothing: to nobody, to a token that is not good, to the other one, to the
-/// owner.
+/// Returns a row without changes. The statuses are for: no token, an invalid token, the other user,
+/// the owner.
 const fn unchanged(operation: &'static str, target: Target, statuses: [u16; 4]) -> Row {
     let [anonymous, invalid, other, owner] = statuses;
     row(operation, target, [anonymous, invalid], (other, ""), (owner, ""))
@@ -90,9 +90,9 @@ pub(super) const ROWS: &[Row] = &{
     [
         unchanged("GET /livez", Nothing, [200; 4]),
         unchanged("GET /readyz", Nothing, [200; 4]),
-        // Tokens are signed with a secret.
+        // Tokens are signed with a secret, so there are no public keys.
         unchanged("GET /.well-known/jwks.json", Nothing, [404; 4]),
-        // The example's account is nobody's.
+        // The account of the example does not exist.
         unchanged("POST /login", Nothing, [403; 4]),
         row("POST /logout", Nothing, [401, 401], (204, "~user/{other}"), (204, "~user/{owner}")),
         Row {

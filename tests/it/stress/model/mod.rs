@@ -1,8 +1,8 @@
-//! The whole service beside a model of it that is as plain as can be: the same steps go through the
-//! model, the service on SQLite and the service on PostgreSQL, and every answer of both must be the
-//! model's. A sequence that fails is made shorter until every step in it counts.
+//! Random sequences of steps run through a reference model, the service on SQLite and the service
+//! on PostgreSQL. Every response of both services must equal the model's. A sequence that fails is
+//! shortened until every step in it matters.
 //!
-//! Not here: many clients at once (`histories`), and what is not JSON or not a request (`fuzz`).
+//! Not here: concurrent clients, see `histories`; invalid JSON and HTTP, see `fuzz`.
 
 mod reference_model;
 mod step;
@@ -48,10 +48,10 @@ fn run<M: reference_model::Mode>(mut budget: Budget) {
         outcome.unwrap_or_else(|error| panic!("{}: {error}", budget.name_round()));
     }
     budget.report("sequences", budget.rounds());
-    budget.report("steps on both stores, every answer the model's", steps.get());
+    budget.report("steps on both stores, every response the model's", steps.get());
 }
 
-/// What a mode means to the model.
+/// Returns the policy of the mode.
 fn policy_of(is_reference: bool) -> Policy {
     if is_reference { Policy::reference() } else { Policy::default() }
 }

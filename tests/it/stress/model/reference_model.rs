@@ -1,5 +1,5 @@
-//! The service as a few maps: what the README and the contract promise, written once more without a
-//! thought for speed, storage or HTTP.
+//! The reference model: the service as a few maps in memory, without regard to speed, storage or
+//! HTTP.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::step::{By, Draft, Existing, Page, Step, step};
 
-/// How long a token lives.
+/// The lifetime of an access token.
 const TOKEN_LIFETIME_SECONDS: i64 = 30 * 60;
 
-/// A mode of the service, as a type: the tests' frame has no other place for it.
+/// A mode of the service. A type, because the traits of `proptest_state_machine` take no values.
 pub(super) trait Mode: Debug + Clone + 'static {
     const IS_REFERENCE: bool;
 }
@@ -34,20 +34,20 @@ impl Mode for Reference {
     const IS_REFERENCE: bool = true;
 }
 
-/// Users and posts are named by the order in which they came; `user#3` in an answer stands for the
-/// number that a store gave to the third.
+/// Users and posts are numbered in the order of their creation. `user#3#` in an answer stands for
+/// the ID that a store gave to user 3.
 #[derive(Debug, Clone)]
 pub(super) struct Model<M> {
     /// Microseconds since 1970.
     pub(super) now: i64,
     pub(super) users: BTreeMap<usize, User>,
     pub(super) posts: BTreeMap<usize, Post>,
-    /// Whether it is up, by post and voter.
+    /// 1 or -1, by post and voter.
     pub(super) votes: BTreeMap<(usize, usize), i64>,
     tokens: Vec<Token>,
     pub(super) users_created: usize,
     pub(super) posts_created: usize,
-    /// What the last step was to be answered.
+    /// The expected answer to the last step.
     pub(super) answer: Answer,
     mode: PhantomData<M>,
 }
@@ -75,7 +75,7 @@ struct Token {
     expires: i64,
 }
 
-/// `Null` for a body that is not looked at.
+/// The body is `Null` if it is not compared.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -92,7 +92,7 @@ fn reject(status: u16, detail: impl Into<String>) -> Rejected {
     answer(status, json!({"detail": detail.into()}))
 }
 
-/// An address, as accounts are told apart: the domain's case does not count.
+/// Returns the e-mail by which an account is found: the domain is lowercase.
 fn normalized_email(email: &str) -> Option<String> {
     let (local, domain) = email.split_once('@')?;
     Some(format!("{local}@{}", domain.to_lowercase()))
@@ -221,7 +221,7 @@ impl<M: Mode> Model<M> {
         Ok(answer(200, Value::Null))
     }
 
-    /// The place of the token among all that were given out.
+    /// Returns the index of the token among all that were issued.
     pub(super) fn token(&self, place: usize) -> Option<usize> {
         (!self.tokens.is_empty()).then(|| place % self.tokens.len())
     }
@@ -247,7 +247,7 @@ impl<M: Mode> Model<M> {
         Err(reject(404, format!("the user with the id:user#{user}# was no found")))
     }
 
-    /// Whoever asks: a token that is not good is as none.
+    /// An invalid token is treated like none.
     fn get_user(&self, by: By, user: usize) -> Result<Answer, Rejected> {
         self.find_user(user)?;
         Ok(answer(200, self.show_user(user, self.caller(by).ok())))
@@ -288,7 +288,7 @@ impl<M: Mode> Model<M> {
         self.posts.get(&post).is_some_and(visible)
     }
 
-    /// The post is there for the caller, and theirs.
+    /// Checks that the caller can see the post and owns it.
     fn check_owned_post(&self, by: By, post: usize) -> Result<(), Rejected> {
         let caller = self.caller(by)?;
         if !self.is_visible(post, caller) {

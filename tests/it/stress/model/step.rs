@@ -1,5 +1,5 @@
-//! What clients do. Whatever a step speaks of is found by its place among what there is when its
-//! turn comes, so that any sequence of steps makes sense, also one from which steps were taken out.
+//! The steps of clients. A step refers to users, posts and tokens by index, so that every sequence
+//! is valid, even after steps were removed from it.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -14,7 +14,7 @@ pub(super) enum Step {
         email: String,
         password: String,
     },
-    /// By so many seconds, back too.
+    /// By this many seconds, forward or back.
     MoveClock {
         seconds: i64,
     },
@@ -64,7 +64,7 @@ pub(super) enum Step {
 pub(super) enum By {
     Anonymous,
     Garbage,
-    /// With one of the tokens that were ever given out.
+    /// With one of the tokens issued so far.
     Token(usize),
 }
 
@@ -89,12 +89,12 @@ const EMAILS: [&str; 6] = [
     "Ada@example.com",
     "grace@example.org",
     "mary@example.net",
-    "no address",
+    "not an email",
 ];
 
 const PASSWORDS: [&str; 3] = ["plum lantern 83 quay", "Plum lantern 83 quay", "short"];
 
-/// Longer than the part of a title that is searched.
+/// Returns a title longer than its searched part.
 fn long_title() -> String {
     format!("{}needle", "hay ".repeat(250))
 }
@@ -140,17 +140,17 @@ fn page() -> impl Strategy<Value = Page> {
     })
 }
 
-/// What there is to speak of, so that most steps mean something.
+/// The existing users, posts and tokens, so that most steps refer to something that exists.
 pub(super) struct Existing {
-    /// Addresses and passwords of accounts.
+    /// E-mails and passwords of accounts.
     pub(super) accounts: Vec<(String, String)>,
-    /// Tokens that are good.
+    /// Valid tokens.
     pub(super) tokens: Vec<usize>,
     pub(super) users: Vec<usize>,
     pub(super) posts: Vec<usize>,
 }
 
-/// Mostly somebody with an account.
+/// Mostly a caller with an account.
 fn by(existing: &Existing) -> BoxedStrategy<By> {
     let any = prop_oneof![
         1 => Just(By::Anonymous),
@@ -163,12 +163,12 @@ fn by(existing: &Existing) -> BoxedStrategy<By> {
     prop_oneof![1 => any, 12 => select(existing.tokens.clone()).prop_map(By::Token)].boxed()
 }
 
-/// Mostly one that is there; else one that went, or never was.
-fn place(there: &[usize]) -> BoxedStrategy<usize> {
-    if there.is_empty() {
+/// Mostly the index of an existing item, else one that was deleted or never created.
+fn index(existing: &[usize]) -> BoxedStrategy<usize> {
+    if existing.is_empty() {
         return (0..12_usize).boxed();
     }
-    prop_oneof![1 => 0..12_usize, 8 => select(there.to_vec())].boxed()
+    prop_oneof![1 => 0..12_usize, 8 => select(existing.to_vec())].boxed()
 }
 
 fn sign_up() -> impl Strategy<Value = Step> {
@@ -189,7 +189,7 @@ fn log_in(existing: &Existing) -> BoxedStrategy<Step> {
 }
 
 pub(super) fn step(existing: &Existing) -> BoxedStrategy<Step> {
-    let (by, user, post) = (|| by(existing), || place(&existing.users), || place(&existing.posts));
+    let (by, user, post) = (|| by(existing), || index(&existing.users), || index(&existing.posts));
     prop_oneof![
         if existing.accounts.len() < 2 { 30 } else { 2 } => sign_up(),
         if existing.tokens.len() < 3 { 30 } else { 3 } => log_in(existing),

@@ -1,4 +1,4 @@
-//! The service on both stores, taking the model's steps.
+//! The service on both stores, which performs the steps of the model.
 
 use std::marker::PhantomData;
 
@@ -12,10 +12,10 @@ use super::reference_model::{Mode, Model};
 use super::step::{By, Draft, Page, Step};
 use crate::support::{Answer, Engine, Setup, TestApp, TestCaller};
 
-/// A number that no store has given: that of whatever the model never made.
+/// An ID that no store assigns, for what the model never created.
 const UNKNOWN_ID: i64 = 4_711_000;
 
-/// What must hold behind the service's back: how many rows there are, and nothing else.
+/// The expected result is only the row counts: no orphaned post and no wrong vote count.
 const INVARIANTS: &str = "
     SELECT 'users', CAST(count(*) AS TEXT) FROM users
     UNION ALL SELECT 'posts', CAST(count(*) AS TEXT) FROM posts
@@ -87,7 +87,7 @@ impl<M: Mode> StateMachineTest for BothServices<M> {
 struct ServiceUnderTest {
     engine: Engine,
     app: TestApp,
-    /// The numbers that the store gave, in the order in which it gave them.
+    /// The IDs that the store assigned, in order.
     users: Vec<i64>,
     posts: Vec<i64>,
     tokens: Vec<String>,
@@ -95,14 +95,14 @@ struct ServiceUnderTest {
 
 impl ServiceUnderTest {
     async fn perform<M: Mode>(&self, step: &Step, model: &Model<M>) -> Answer {
-        let nobody = self.app.anonymous();
+        let anonymous = self.app.anonymous();
         let by = |by: &By| self.caller(*by, model);
         match step {
             Step::SignUp { email, password } => {
-                nobody.post("/users", &json!({"email": email, "password": password})).await
+                anonymous.post("/users", &json!({"email": email, "password": password})).await
             }
             Step::LogIn { email, password } => self.app.log_in(email, password).await,
-            Step::MoveClock { .. } => unreachable!("it asks for nothing"),
+            Step::MoveClock { .. } => unreachable!("the step sends no request"),
             Step::GetMe { by: caller } => by(caller).get("/users/me").await,
             Step::GetUser { by: caller, user } => by(caller).get(&self.user_path(*user)).await,
             Step::DeleteMe { by: caller } => by(caller).delete("/users/me").await,
@@ -128,9 +128,9 @@ impl ServiceUnderTest {
         match by {
             By::Anonymous => self.app.anonymous(),
             By::Garbage => self.app.with_token("garbage"),
-            // No step but a login gives tokens, so that those before it are all there are.
-            By::Token(place) => match model.token(place) {
-                Some(place) => self.app.with_token(&self.tokens[place]),
+            // Only a login issues tokens, so the model and the service agree on the index.
+            By::Token(index) => match model.token(index) {
+                Some(index) => self.app.with_token(&self.tokens[index]),
                 None => self.app.anonymous(),
             },
         }
@@ -144,7 +144,7 @@ impl ServiceUnderTest {
         format!("/posts/{}", number(&self.posts, post))
     }
 
-    /// Remembers tokens and numbers; a number was never given before.
+    /// Records new tokens and IDs. An ID must be larger than all before it.
     fn record_ids(&mut self, step: &Step, answer: &Answer, context: &str) {
         let (given, path) = match (step, answer.status.as_u16()) {
             (Step::LogIn { .. }, 200) => {
@@ -163,7 +163,7 @@ impl ServiceUnderTest {
         given.push(id);
     }
 
-    /// The model's answer with the numbers of this store.
+    /// Replaces the model's references by the IDs of this store.
     fn resolve(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => self.resolve_text(text),
@@ -176,7 +176,7 @@ impl ServiceUnderTest {
         }
     }
 
-    /// `post#3#` is a number by itself, or stands in a sentence.
+    /// A reference such as `post#3#` becomes a number if it is the whole text.
     fn resolve_text(&self, text: &str) -> Value {
         let mut resolved = String::new();
         let mut pieces = text.split('#');
