@@ -1,8 +1,8 @@
-//! A wall clock that is set forward and back while clients write. No write is lost, new rows have the
-//! time of this clock, and durations are not affected.
+//! A wall clock that is set forward and back while clients write. No write is lost, new rows have
+//! the time of this clock, and durations are not affected.
 //!
-//! Only the service sees this clock: a preloaded library (Debian's `faketime`) changes the wall clock
-//! and leaves the monotonic clock unchanged. PostgreSQL keeps its own clock.
+//! Only the service sees this clock: a preloaded library (Debian's `faketime`) changes the wall
+//! clock and leaves the monotonic clock unchanged. PostgreSQL keeps its own clock.
 
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,8 @@ impl<'a> Observer<'a> {
         self.service.connect().call(method, path, token, body).unwrap()
     }
 
-    /// Sets the clock in the middle of a request, and tries every operation that depends on the time.
+    /// Sets the clock in the middle of a request, and tries every operation that depends on the
+    /// time.
     fn check_at(&self, clock: &mut WallClock, offset: i64, seed: &str) {
         let mut half = self.service.connect();
         half.send("GET /livez HTTP/1.1\r\nhost: a\r\n");
@@ -150,7 +151,8 @@ impl<'a> Observer<'a> {
     }
 }
 
-/// Terminates the service when dropped, also if the observer fails, as the clients write until then.
+/// Terminates the service when dropped, also if the observer fails, as the clients write until
+/// then.
 struct TerminateOnDrop<'a>(&'a Service);
 
 impl Drop for TerminateOnDrop<'_> {

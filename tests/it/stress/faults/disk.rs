@@ -1,6 +1,6 @@
 //! A disk that fills up again and again: a file system in memory, with a file that leaves little
-//! space. Writes are rejected and reads succeed. Writes succeed as soon as there is space, without a
-//! restart.
+//! space. Writes are rejected and reads succeed. Writes succeed as soon as there is space, without
+//! a restart.
 //!
 //! The file system is mounted in the service's own namespace (`unshare`). It is invisible to other
 //! processes and disappears with the service.

@@ -155,8 +155,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Sends the request, and sends it again with a new token if the token has expired. A write that
-    /// was done in spite of the 401 would be found twice.
+    /// Sends the request, and sends it again with a new token if the token has expired. A write
+    /// that was done in spite of the 401 would be found twice.
     fn call(
         &mut self,
         wire: &mut Wire,

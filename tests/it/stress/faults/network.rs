@@ -87,8 +87,8 @@ fn acknowledged_writes_survive_disconnected_clients_on_postgresql() {
     );
 }
 
-/// The clients do not know whether their last requests were done. The service does them whole or not
-/// at all. After its shutdown no request is in flight.
+/// The clients do not know whether their last requests were done. The service does them whole or
+/// not at all. After its shutdown no request is in flight.
 fn disconnect_clients<'a>(
     mut budget: Budget,
     folder: &TempDir,

@@ -1,18 +1,19 @@
-//! Whether the time of a refused login tells who has an account: unknown addresses against wrong
-//! passwords, in random order on one connection to the real service.
+//! Whether the time of a rejected login reveals accounts: unknown e-mails against wrong passwords,
+//! in random order on one connection to the real service.
 //!
-//! The short form runs beside all other tests, on a machine that is anything but quiet. It looks for a
-//! hash that is not computed, nothing finer. The long form takes batches of `STRESS_PAIRS` pairs (10,000)
-//! until its time is over, one at least, and tells them apart by statistics. More time means more
-//! batches, not larger ones: without end any two paths differ, and the claim is about so many tries.
-//! Each batch fails by chance in three of 150,000 at most, as it is compared in three ways; and each says how large a difference it would have shown, for a noisy machine shows less.
+//! The short form runs together with all other tests, on a busy machine. It only detects a missing
+//! hash. The long form measures batches of `STRESS_PAIRS` pairs (10,000) until its time is over, at
+//! least one, and compares them by statistics. More time means more batches, not larger ones: with
+//! enough pairs any two paths differ, and the guarantee is about one batch. A batch is compared in
+//! three ways, so it fails by chance in at most three of 150,000 cases. It reports the smallest
+//! difference that it would have shown, which is larger on a noisy machine.
 //!
-//! What is left is the row of an account, which the store reads from its table. The store alone, with
-//! nothing optimised, takes three or four microseconds for that: below what a batch shows even with
-//! hashes of 1 MiB, and less than a hundredth of a percent of a login with those of a new installation.
+//! One difference remains: the store reads the row of an account. In a debug build that takes three
+//! or four microseconds. This is less than a batch shows even with hashes of 1 MiB, and less than a
+//! hundredth of a percent of a login with the hashes of a new installation.
 //!
-//! Not here: accounts whose hash is older than new ones. They take the work of their own hash on top,
-//! which cannot be hidden; it is only seen to that they are not faster.
+//! Not here: accounts with hashes of older parameters. Such a login verifies its own hash in
+//! addition, which cannot be hidden. The test only checks that it is not faster.
 
 mod statistics;
 
@@ -32,13 +33,13 @@ use crate::support::{Cluster, PASSWORD, Service, Wire};
 
 const KEY: &str = "5e0d9b7c31a84f26b0c7de95a1f3628d";
 
-/// Addresses of each kind, so that none stands for its kind alone.
+/// E-mails of each kind, so that the result does not depend on a single e-mail.
 const EMAILS_PER_KIND: usize = 16;
 
-/// Of so many rounds one has older hashes.
+/// One of this many rounds includes accounts with older hashes.
 const OLDER_HASH_EVERY: usize = 8;
 
-/// Rounds before those that count.
+/// Rounds before those that are measured.
 const WARM_UP_ROUNDS: usize = 20;
 
 type Argon2Params = [(&'static str, &'static str); 3];
@@ -51,16 +52,16 @@ const fn argon2_params(
     [("ARGON2_MEMORY_KIB", memory), ("ARGON2_ITERATIONS", passes), ("ARGON2_PARALLELISM", lanes)]
 }
 
-/// Dear enough to stand out from everything else that a login takes on a busy machine.
+/// Expensive enough to dominate the rest of a login on a busy machine.
 const EXPENSIVE: Argon2Params = argon2_params("16384", "1", "1");
 
-/// Cheap enough that everything else that a login takes is not lost in it.
+/// Cheap enough not to hide the rest of a login.
 const CHEAP: Argon2Params = argon2_params("1024", "1", "1");
 
-/// What a new installation has.
+/// The default of a new installation.
 const DEFAULT: Argon2Params = argon2_params("65536", "3", "4");
 
-/// Refused logins of one kind: whom they name, and how long each took in microseconds.
+/// Rejected logins of one kind: their e-mails, and their durations in microseconds.
 struct Kind {
     emails: Vec<String>,
     durations: Vec<f64>,
@@ -80,7 +81,7 @@ impl Kind {
         self
     }
 
-    /// Gives the accounts this hash.
+    /// Sets the hash of the accounts.
     fn with_hash(self, hash: &str, execute: &dyn Fn(&str)) -> Self {
         let emails = self.emails.join("', '");
         execute(&format!("UPDATE users SET password = '{hash}' WHERE email IN ('{emails}')"));
@@ -123,7 +124,7 @@ impl Kinds {
         }
     }
 
-    /// Logins of both kinds in random order, again and again; now and then older ones among them.
+    /// Measures logins of both kinds in random order, and sometimes of accounts with older hashes.
     fn measure(&mut self, service: &Service, pairs: usize, rng: &mut Rng) {
         let wire = &mut service.connect();
         let [argon2, bcrypt] = &mut self.older;
@@ -144,7 +145,7 @@ impl Kinds {
         }
     }
 
-    /// An unknown address takes the time of a wrong password, give or take a factor of two.
+    /// Checks that an unknown e-mail takes as long as a wrong password, within a factor of two.
     fn assert_hashed(&self, seed: &str) {
         let (unknown, wrong) = (median(&self.unknown.durations), median(&self.wrong.durations));
         let context = format!("{seed}: unknown {unknown:.0} µs, wrong password {wrong:.0} µs");
@@ -155,8 +156,8 @@ impl Kinds {
         }
     }
 
-    /// Nobody can tell them apart by so many tries, and an older hash is never the faster one. Gives the
-    /// largest |t|, and the smallest difference that would have been too large.
+    /// Checks that a batch does not distinguish the two kinds, and that an older hash is never
+    /// faster. Returns the largest |t|, and the smallest difference that would have failed.
     fn assert_indistinguishable(&self, seed: &str) -> (f64, f64) {
         let (unknown, wrong) = (&self.unknown.durations, &self.wrong.durations);
         let (mut largest, mut detectable) = (0_f64, f64::INFINITY);
@@ -166,7 +167,8 @@ impl Kinds {
             (largest, detectable) = (largest.max(t.abs()), detectable.min(comparison.detectable()));
         }
         for older in &self.older {
-            // Of one that is much slower nothing may be left below a bound: no t is no fault.
+            // If an older hash is much slower, cropping may leave no sample: then t is NaN, which
+            // passes.
             let comparisons = Comparison::all(unknown, &older.durations);
             let is_faster = comparisons.into_iter().any(|comparison| comparison.t() >= T_BOUND);
             assert!(!is_faster, "{seed}: an older hash is faster: {comparisons:?}");
@@ -186,10 +188,10 @@ fn hash_with_half_a_mebibyte() -> String {
     format!("$argon2id$v=19$m=512,t=1,p=1${salt}${output}")
 }
 
-/// One store after the other: each would be the other's noise.
+/// The stores are measured one after the other, as each would disturb the other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// On a service with a database of its own, which `execute` reaches behind its back.
+/// Compares logins on a service with its own database, which `execute` changes directly.
 fn compare(
     mut budget: Budget,
     start: impl Fn(Argon2Params) -> Service,
@@ -218,8 +220,8 @@ fn compare(
         kinds.measure(service, pairs, rng);
         let (t, detectable) = kinds.assert_indistinguishable(&budget.name_round());
         budget.report("pairs with the hashes of a new installation", pairs);
-        budget.report("largest |t| with these", format!("{t:.2}"));
-        budget.report("difference in µs that these would have shown", format!("{detectable:.0}"));
+        budget.report("largest |t| with these hashes", format!("{t:.2}"));
+        budget.report("difference in µs that they would have shown", format!("{detectable:.0}"));
     });
 }
 
@@ -246,9 +248,9 @@ fn compare_batches(
     let names = ["all batches", "all batches, nine tenths", "all batches, faster half"];
     for (name, all) in names.into_iter().zip(Comparison::all(&unknown, &wrong)) {
         let (t, difference, detectable) = (all.t(), all.difference, all.detectable());
-        budget.report(name, format!("t = {t:.2}, {difference:+.2} µs, sees {detectable:.2} µs"));
+        budget.report(name, format!("t = {t:.2}, {difference:+.2} µs, detects {detectable:.2} µs"));
     }
-    budget.report("median of a refused login in µs", format!("{:.0}", median(&wrong)));
+    budget.report("median of a rejected login in µs", format!("{:.0}", median(&wrong)));
     for (name, older) in ["Argon2 with 512 KiB", "bcrypt, cost 4"].iter().zip(&kinds.older) {
         let name = format!("median with an older hash ({name}) in µs");
         budget.report(&name, format!("{:.0}", median(&older.durations)));

@@ -1,27 +1,28 @@
-//! Whether two samples of durations come from the same distribution.
+//! Decides whether two samples of durations come from the same distribution.
 //!
-//! Welch's t-test as Reparaz, Balasch and Verbauwhede use it ("dude, is my code constant time?", DATE
-//! 2017): t is the difference of the means in units of its standard error, and from 4.5 on, which
-//! equal distributions reach in one of 150,000 comparisons, the two are told apart.
+//! The method is Welch's t-test, as in Reparaz, Balasch and Verbauwhede ("Dude, is my code constant
+//! time?", DATE 2017). t is the difference of the means in units of its standard error. Equal
+//! distributions reach |t| = 4.5 in one of 150,000 comparisons; from there on the samples differ.
 //!
-//! They crop first: durations have a long upper tail that is the machine's (another process ran), and
-//! a few of those hide a difference of all the others. What is larger than one bound is left out of
-//! both samples; the bound comes from both together, so that it knows nothing of either. They try many
-//! bounds, and here it is two, as each is one more chance to be wrong: without the slowest tenth, and
-//! without the slower half, for a machine that interrupts most of what it does. The whole samples are
-//! compared as well, for what shows in the tail alone. What is cut off takes a part of the difference
-//! with it, and more of the noise.
+//! The paper crops the samples first. Durations have a long upper tail, caused by other processes,
+//! and a few such values hide a difference of all others. Values above one bound are removed from
+//! both samples. The bound is a quantile of both together, so it favours neither.
+//!
+//! The paper tries many bounds. Each is another chance of an error, so here there are two: without
+//! the slowest tenth, and without the slower half, for a machine that interrupts most logins. The
+//! whole samples are compared too, for a difference that shows only in the tail. Cropping removes a
+//! part of the difference, and a larger part of the noise.
 
-/// What tells two samples apart, on either side of nought.
+/// The |t| from which two samples count as different.
 pub(super) const T_BOUND: f64 = 4.5;
 
-/// The shares of both samples together that are compared.
+/// The shares of both samples that are compared.
 const SHARES: [f64; 3] = [1.0, 0.9, 0.5];
 
 /// How one sample differs from another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Comparison {
-    /// Of the means: positive where the first takes longer.
+    /// The difference of the means; positive if the first takes longer.
     pub(super) difference: f64,
     /// Its standard error.
     error: f64,
@@ -33,7 +34,7 @@ impl Comparison {
         Self { difference: mean(first) - mean(second), error: error.sqrt() }
     }
 
-    /// The whole samples, and what cropping leaves of them.
+    /// Compares the whole samples, and the cropped ones.
     pub(super) fn all(first: &[f64], second: &[f64]) -> [Self; 3] {
         SHARES.map(|share| {
             let (first, second) = crop(first, second, share);
@@ -45,13 +46,13 @@ impl Comparison {
         self.difference / self.error
     }
 
-    /// What this comparison would have seen: how large a difference makes such samples reach the bound.
+    /// Returns the smallest difference with which such samples reach the bound.
     pub(super) fn detectable(self) -> f64 {
         T_BOUND * self.error
     }
 }
 
-/// Both, with the fastest of all to this share.
+/// Keeps the fastest share of both samples together.
 fn crop(first: &[f64], second: &[f64], share: f64) -> (Vec<f64>, Vec<f64>) {
     let bound = quantile(&[first, second].concat(), share);
     let keep = |sample: &[f64]| sample.iter().copied().filter(|value| *value <= bound).collect();
@@ -72,7 +73,7 @@ fn variance(sample: &[f64]) -> f64 {
     squares / (count(sample) - 1.0)
 }
 
-/// The smallest value that this share of the sample does not exceed.
+/// Returns the smallest value that this share of the sample does not exceed.
 fn quantile(sample: &[f64], share: f64) -> f64 {
     let mut sorted = sample.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -89,7 +90,7 @@ mod tests {
     use super::{Comparison, T_BOUND, crop, mean, median};
     use crate::stress::rng::Rng;
 
-    /// As a login takes them: around 1000, with a tail, and a share that was interrupted.
+    /// Returns durations like those of a login: about 1000, with a tail, and some interrupted.
     fn durations(rng: &mut Rng, shift: f64, interrupted: f64) -> Vec<f64> {
         let mut duration = || {
             let mut uniform =
@@ -109,7 +110,7 @@ mod tests {
         assert!((value - expected).abs() < 1e-9, "{value} is not {expected}");
     }
 
-    /// By hand: means 3 and 6, variances 2.5 and 10, so that t = -3 / sqrt(0.5 + 2).
+    /// Calculated by hand: means 3 and 6, variances 2.5 and 10, so that t = -3 / sqrt(0.5 + 2).
     #[test]
     fn t_is_the_difference_in_standard_errors() {
         let (first, second) = ([1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 4.0, 6.0, 8.0, 10.0]);
@@ -141,7 +142,7 @@ mod tests {
         }
     }
 
-    /// Two in a thousand, which without cropping drowns in the interruptions.
+    /// A difference of 0.2 %, which the interruptions hide without cropping.
     #[test]
     fn small_difference_is_found_below_the_tail() {
         let mut rng = Rng::new(2);
@@ -151,7 +152,7 @@ mod tests {
         assert!(cropped.t() > T_BOUND && cropped.detectable() < 2.0, "{cropped:?}");
     }
 
-    /// On a busy machine a tenth is not enough.
+    /// On a busy machine, cropping the slowest tenth is not enough.
     #[test]
     fn difference_is_found_although_a_third_was_interrupted() {
         let mut rng = Rng::new(3);
