@@ -1,4 +1,4 @@
-//! Secrets that nothing else looks like, and the search for them in whatever form they come out.
+//! Unique secrets, and the search for them in every encoding.
 
 use std::fmt::Write as _;
 
@@ -9,36 +9,36 @@ use crate::stress::rng::Rng;
 
 const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
-/// Characters of a core, the part of a canary that no encoding of texts changes.
+/// The characters of a core, the part of a canary that no text encoding changes.
 const CORE: usize = 24;
 
 pub(super) struct Canary {
     pub(super) name: String,
-    /// As it is used.
+    /// The secret itself.
     pub(super) text: String,
-    /// Each form of each half, in the spelling of [`Haystack`].
+    /// Each form of each half, normalized like a [`Haystack`].
     needles: Vec<(&'static str, String)>,
 }
 
 impl Canary {
-    /// A password with everything that some encoding changes.
+    /// Generates a password with characters that encodings change.
     pub(super) fn password(name: &str, rng: &mut Rng) -> Self {
         let core = generate(rng);
         Self::new(name, format!("{core} \"ü\\+/&=%<"), &core)
     }
 
-    /// Letters and digits alone.
+    /// Generates a secret of letters and digits.
     pub(super) fn word(name: &str, rng: &mut Rng) -> Self {
         let core = generate(rng);
         Self::new(name, core.clone(), &core)
     }
 
-    /// A secret that was made by the service.
+    /// Returns a canary for a secret that the service generated.
     pub(super) fn from_text(name: &str, text: &str) -> Self {
         Self::new(name, text.to_owned(), text)
     }
 
-    /// Half a secret is a leak as well.
+    /// Searches for each half, as half a secret is a leak too.
     fn new(name: &str, text: String, core: &str) -> Self {
         let (first, second) = core.split_at(core.len() / 2);
         let needles = [first, second].into_iter().flat_map(|half| forms(half.as_bytes()));
@@ -46,15 +46,14 @@ impl Canary {
         Self { name: name.to_owned(), text, needles }
     }
 
-    /// As a query or a form says it.
+    /// Returns the secret as a query or a form encodes it.
     pub(super) fn encoded(&self) -> String {
         form_urlencoded::byte_serialize(self.text.as_bytes()).collect()
     }
 }
 
-/// A text that is searched. Capitals are small letters, the two alphabets of base64 are one, and
-/// nothing is between two characters that a printer may have put there: none is worth missing a secret
-/// for.
+/// A normalized text to search: in lowercase, with one alphabet for base64, and without white space
+/// and line breaks. A false positive is better than a missed secret.
 pub(super) struct Haystack(String);
 
 impl Haystack {
@@ -71,7 +70,7 @@ impl Haystack {
         text.replace('-', "+").replace('_', "/")
     }
 
-    /// Which of them are in it, and in what form.
+    /// Returns the canaries that the text contains, with their form.
     pub(super) fn find<'a>(&self, canaries: impl IntoIterator<Item = &'a Canary>) -> Vec<String> {
         let mut found = Vec::new();
         for canary in canaries {
@@ -92,7 +91,7 @@ fn generate(rng: &mut Rng) -> String {
 fn forms(bytes: &[u8]) -> Vec<(&'static str, String)> {
     let spell = |write: fn(&u8) -> String| bytes.iter().map(write).collect::<Vec<_>>();
     let mut forms = vec![
-        ("as it is", String::from_utf8(bytes.to_vec()).unwrap()),
+        ("unchanged", String::from_utf8(bytes.to_vec()).unwrap()),
         ("in hexadecimal", each(bytes, "")),
         ("percent-encoded", each(bytes, "%")),
         ("escaped", each(bytes, "\\x")),
@@ -115,7 +114,7 @@ fn each(bytes: &[u8], prefix: &str) -> String {
     })
 }
 
-/// What the bytes alone decide of their base64, when so many others come before them.
+/// Returns the part of the base64 that only these bytes determine, after this many other bytes.
 fn base64_after(others: usize, bytes: &[u8]) -> String {
     let text = STANDARD_NO_PAD.encode([&vec![0; others], bytes].concat());
     let first = (others * 8).div_ceil(6);
@@ -140,24 +139,24 @@ mod tests {
         let canary = Canary::password("password", &mut Rng::new(7));
         let text = &canary.text;
         for others in ["", "a", "ab", "abc", "user:"] {
-            let output = format!("{others}{text}");
-            let spell = |write: fn(u8) -> String| output.bytes().map(write).collect::<String>();
+            let secret = format!("{others}{text}");
+            let spell = |write: fn(u8) -> String| secret.bytes().map(write).collect::<String>();
             for form in [
-                output.clone(),
-                output.to_uppercase(),
-                json!({ "field": output }).to_string(),
-                format!("{output:?}"),
-                format!("{:?}", output.as_bytes()),
-                json!(output.as_bytes()).to_string(),
-                form_urlencoded::byte_serialize(output.as_bytes()).collect(),
-                STANDARD.encode(&output),
-                URL_SAFE_NO_PAD.encode(&output),
-                form_urlencoded::byte_serialize(STANDARD.encode(&output).as_bytes()).collect(),
-                json!(STANDARD.encode(&output)).to_string().replace('/', "\\/"),
-                STANDARD.encode(&output).replace('A', "A\n").replace('b', "b\\n"),
-                format!("{:#?}", output.as_bytes()),
-                format!("{:x?}", output.as_bytes()),
-                format!("{:#04x?}", output.as_bytes()),
+                secret.clone(),
+                secret.to_uppercase(),
+                json!({ "field": secret }).to_string(),
+                format!("{secret:?}"),
+                format!("{:?}", secret.as_bytes()),
+                json!(secret.as_bytes()).to_string(),
+                form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+                STANDARD.encode(&secret),
+                URL_SAFE_NO_PAD.encode(&secret),
+                form_urlencoded::byte_serialize(STANDARD.encode(&secret).as_bytes()).collect(),
+                json!(STANDARD.encode(&secret)).to_string().replace('/', "\\/"),
+                STANDARD.encode(&secret).replace('A', "A\n").replace('b', "b\\n"),
+                format!("{:#?}", secret.as_bytes()),
+                format!("{:x?}", secret.as_bytes()),
+                format!("{:#04x?}", secret.as_bytes()),
                 spell(|byte| format!("{byte:02X}")),
                 spell(|byte| format!("{byte:02X} ")),
                 spell(|byte| format!("{byte:02x}:")),

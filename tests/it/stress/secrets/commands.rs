@@ -1,7 +1,7 @@
-//! Starts that fail, and commands that succeed and fail, with secrets in every setting that takes one.
+//! Failing starts, and commands that succeed or fail, with secrets in every setting that takes one.
 //!
-//! Not here: what stands on the command line in the place of a command. Whoever sees what is said of it
-//! sees the command line too.
+//! Not here: secrets in place of a command. A reader of the error message sees the command line
+//! too.
 
 use std::process::{Command, Stdio};
 
@@ -14,17 +14,17 @@ use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
 use crate::support::{Engine, Service};
 
-/// Runs it to its end, and gives its exit code and everything that it said.
+/// Runs the command and returns its exit code and all its output.
 fn run(command: &mut Command) -> (i32, String) {
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
     let printed = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(printed).unwrap())
 }
 
-/// The exit code of a start, and its settings.
+/// The expected exit code of a start, and its settings.
 type Start = (i32, Vec<(&'static str, String)>);
 
-/// Settings that cannot be used, each with secrets in it: what the start has to say, and the settings.
+/// Returns invalid settings with secrets in them.
 fn invalid_settings(canaries: &Canaries) -> Vec<Start> {
     let (key, password) = (&canaries.key.text, canaries.database.encoded().replace('+', "%20"));
     let short = &key[..20];
@@ -82,7 +82,7 @@ fn invalid_settings(canaries: &Canaries) -> Vec<Start> {
     invalid_settings
 }
 
-/// The same for the settings that take several keys.
+/// Returns invalid values of the settings that take several keys.
 fn invalid_keys(canaries: &Canaries) -> Vec<Start> {
     let key = &canaries.key.text;
     let mut invalid_settings = Vec::new();
@@ -102,7 +102,7 @@ fn invalid_keys(canaries: &Canaries) -> Vec<Start> {
     invalid_settings
 }
 
-/// Databases that are out of reach: nobody listens, no such host, no such folder of a socket.
+/// Returns URLs of unreachable databases: no listener, no such host, no such socket folder.
 fn unreachable_urls(canaries: &Canaries) -> Vec<String> {
     let password = canaries.database.encoded().replace('+', "%20");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -138,7 +138,7 @@ fn failing_start_reveals_no_secret() {
         let what = format!("a start with {}", settings[0].1);
         let output = run_and_search(&canaries, &what, command().envs(settings.clone()), code);
         assert!(output.contains("error: "), "{output}");
-        // The same from a file, between lines that cannot be read.
+        // The same settings in a file with an invalid line.
         let lines = settings.iter().map(|(name, value)| format!("{name}='{value}'\n"));
         let text = format!("{}SECRET_KEY='{}\n", lines.collect::<String>(), canaries.stray.text);
         std::fs::write(folder.path().join("settings"), text).unwrap();
@@ -154,10 +154,10 @@ fn failing_start_reveals_no_secret() {
             starts += 1;
         }
     }
-    // One that goes wrong without a secret in it is told in full.
+    // A value of a setting without secrets is shown.
     let output = run_and_search(&canaries, "a port", command().args(["--port", "not-a-port"]), 2);
     assert!(output.contains("not-a-port"), "{output}");
-    budget.report("commands looked at", starts);
+    budget.report("commands searched", starts);
 }
 
 #[test]
@@ -179,10 +179,10 @@ fn search_commands(budget: &Budget, engine: Engine) {
     if engine == Engine::Postgres {
         send_wrong_database_password(&fixture, &canaries);
     }
-    budget.report("commands looked at", commands);
+    budget.report("commands searched", commands);
 }
 
-/// How many there were.
+/// Runs every command and returns their number.
 fn search_each_command(canaries: &Canaries, fixture: &Fixture) -> usize {
     let mut commands = 0;
     for (code, arguments) in [
@@ -221,16 +221,16 @@ fn search_each_command(canaries: &Canaries, fixture: &Fixture) -> usize {
     commands
 }
 
-/// The one secret that no setting holds.
+/// This secret is in no setting.
 #[test]
 fn generated_key_is_not_revealed() {
     let mut service = Service::start(&[("LOG_LEVEL", "trace"), ("ACCESS_LOG", "on")]);
     let mut canaries = Canaries::generate(&mut Rng::new(1));
-    canaries.generated.push(Canary::from_text("the key that was generated", &service.secret()));
+    canaries.generated.push(Canary::from_text("the generated key", &service.secret()));
     service.get("/readyz").expect(200);
     service.terminate();
     assert!(service.wait().success());
-    canaries.assert_hidden("the log", service.final_stderr(), "a key that was generated");
+    canaries.assert_hidden("the log", service.final_stderr(), "a generated key");
     for arguments in ["settings", "db current", "db verify", "secret rotate"] {
         let mut command = Service::command(service.path());
         command.args(arguments.split(' ')).env("LOG_LEVEL", "trace");
@@ -241,12 +241,12 @@ fn generated_key_is_not_revealed() {
     }
 }
 
-/// A password that the server does not take is in neither's log.
+/// A wrong password appears neither in the output nor in the log of PostgreSQL.
 fn send_wrong_database_password(fixture: &Fixture, canaries: &Canaries) {
     let url = fixture.url_with(&canaries.wrong);
     let mut command = fixture.command();
     command.args(["db", "current"]).env("DATABASE_URL", &url).env("LOG_LEVEL", "trace");
-    let output = run_and_search(canaries, "a refused password", &mut command, 3);
+    let output = run_and_search(canaries, "a wrong password", &mut command, 3);
     assert!(output.contains("password authentication failed"), "{output}");
     let log = fixture.server_log();
     assert!(String::from_utf8_lossy(&log).contains("password authentication failed"));

@@ -1,4 +1,4 @@
-//! Where the service and its database are, how its store is made to fail, and what is kept.
+//! The folder and the database of the service, the failures of its store, and its stored data.
 
 use std::fs::File;
 use std::process::Command;
@@ -24,26 +24,26 @@ struct Server {
 /// How a store fails.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Failure {
-    /// The table is not there.
+    /// The table is missing.
     MissingTable,
-    /// The server is not there.
+    /// The server is stopped.
     ServerDown,
-    /// A row is refused, a new one and one with a stronger hash, and PostgreSQL says which in its
-    /// details: with the hash.
+    /// The database rejects a new row, and an update of a hash. The error details of PostgreSQL
+    /// contain the row with its hash.
     RejectedRow,
 }
 
-/// The role of the service has to give its password; the tests' own need none.
+/// The role of the service needs a password; the role of the tests does not.
 const ACCESS: &str = "host all keeper 127.0.0.1/32 scram-sha-256\n\
                       host all all 127.0.0.1/32 trust\n\
                       local all all trust\n";
 
 const REJECT_IN_SQLITE: &str = "
-    CREATE TRIGGER none BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'refused'); END;
-    CREATE TRIGGER no_other BEFORE UPDATE ON users BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    CREATE TRIGGER none BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'rejected'); END;
+    CREATE TRIGGER no_other BEFORE UPDATE ON users BEGIN SELECT RAISE(ABORT, 'rejected'); END";
 
 const REJECT_IN_POSTGRESQL: &str = "ALTER TABLE users ADD CONSTRAINT none
-    CHECK (email NOT LIKE 'refused%' AND (email NOT LIKE 'weak%' OR password NOT LIKE '$argon2%'))";
+    CHECK (email NOT LIKE 'rejected%' AND (email NOT LIKE 'weak%' OR password NOT LIKE '$argon2%'))";
 
 impl Fixture {
     pub(super) fn new(engine: Engine, key: &Canary, password: &Canary) -> Self {
@@ -56,13 +56,13 @@ impl Fixture {
         Self { folder, server, environment }
     }
 
-    /// From here on the service has its secrets from `.env`.
+    /// Moves the secrets of the service to `.env`.
     pub(super) fn move_settings_to_a_file(&mut self) {
         let lines = self.environment.drain(..).map(|(name, value)| format!("{name}='{value}'\n"));
         std::fs::write(self.folder.path().join(".env"), lines.collect::<String>()).unwrap();
     }
 
-    /// The binary, with what it prints kept.
+    /// Returns the command of the binary, with its standard output in a file.
     pub(super) fn command(&self) -> Command {
         let mut command = Service::command(self.folder.path());
         let output = File::options().create(true).append(true).open(self.folder.path().join("out"));
@@ -81,7 +81,7 @@ impl Fixture {
         std::fs::read(self.folder.path().join("out")).unwrap()
     }
 
-    /// The hashes of all accounts.
+    /// Returns the hashes of all accounts.
     pub(super) fn hashes(&self) -> Vec<String> {
         const SQL: &str = "SELECT password FROM users";
         if let Some(server) = &self.server {
@@ -93,12 +93,12 @@ impl Fixture {
         rows.map(Result::unwrap).collect()
     }
 
-    /// Puts this in the place of the account's hash.
+    /// Stores this text as the hash of the account.
     pub(super) fn store_as_hash(&self, email: &str, text: &str) {
         self.execute(&format!("UPDATE users SET password = '{text}' WHERE email = '{email}'"));
     }
 
-    /// Everything that the database keeps.
+    /// Returns everything that the database stores.
     pub(super) fn stored_bytes(&self) -> Vec<u8> {
         if let Some(server) = &self.server {
             return server.cluster.existing_database(&server.name).dump().into_bytes();
@@ -126,7 +126,7 @@ impl Fixture {
         }
     }
 
-    /// Waits until the service has taken the store up again.
+    /// Repairs the store and waits until the service is ready.
     pub(super) fn end_failure(&self, failure: Failure, service: &Service) {
         match failure {
             Failure::MissingTable => self.execute("ALTER TABLE hidden RENAME TO users"),
@@ -145,8 +145,8 @@ impl Fixture {
         panic!("the service is not ready after {failure:?}: {}", service.stderr());
     }
 
-    /// Whatever the statements were that failed, their values are not in PostgreSQL's own log as it is
-    /// set from the start.
+    /// Checks that the log of PostgreSQL, with its default settings, has the failed statements but
+    /// not their values.
     pub(super) fn assert_server_log_has_no_secret(&self, canaries: &Canaries, seed: &str) {
         if self.server.is_none() {
             return;
@@ -157,12 +157,12 @@ impl Fixture {
         canaries.assert_hidden("PostgreSQL's log", &log, seed);
     }
 
-    /// Of PostgreSQL.
+    /// Returns the log of PostgreSQL.
     pub(super) fn server_log(&self) -> Vec<u8> {
         std::fs::read(self.server.as_ref().unwrap().cluster.folder().join("log")).unwrap()
     }
 
-    /// The same database of PostgreSQL with another password.
+    /// Returns the URL of the same PostgreSQL database with another password.
     pub(super) fn url_with(&self, password: &Canary) -> String {
         self.server.as_ref().unwrap().url(password)
     }

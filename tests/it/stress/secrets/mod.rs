@@ -1,9 +1,11 @@
-//! Passwords, tokens and keys that nothing else looks like, in every place of every operation, at the
-//! lowest level of the log, and while the store fails: none of them comes out anywhere, in any form.
+//! Unique passwords, tokens and keys in every part of every operation, at the lowest log level and
+//! while the store fails. None of them may appear in a response, in the log or in other output, in
+//! any encoding.
 //!
-//! Every search is shown to see: what may be there is looked for as well, and has to be found.
+//! Each search must also find a secret where it is expected, so that a search that finds nothing
+//! fails.
 //!
-//! Not here: each shape of a refused body (`api::secrets`), HTTP/2 (`process::secrets`).
+//! Not here: each shape of a rejected body, see `api::secrets`; HTTP/2, see `process::secrets`.
 
 mod canary;
 mod commands;
@@ -20,24 +22,24 @@ use super::rng::Rng;
 use crate::api::operations::Operation;
 use crate::support::{Answer, Engine, Service, TestApp, forge_with};
 
-/// The account whose hash is no good one.
+/// The account with a damaged and then a weak hash.
 const WEAK: &str = "weak@example.com";
 
-/// What the log has to say of it.
+/// Events that the log must have for this account.
 const DAMAGED: &str = "a login failed for a damaged account";
 const NOT_UPGRADED: &str = "a password hash could not be upgraded";
 
 struct Canaries {
-    /// Of every account.
+    /// The password of every account.
     password: Canary,
     wrong: Canary,
-    /// A password in a place where none belongs.
+    /// A password where none is expected.
     stray: Canary,
-    /// The same for places that take letters alone.
+    /// A secret where only letters and digits are allowed.
     word: Canary,
     key: Canary,
     database: Canary,
-    /// Signatures of tokens, good ones and others, and hashes that are kept.
+    /// Signatures of valid and invalid tokens, refresh tokens, and stored hashes.
     generated: Vec<Canary>,
 }
 
@@ -69,12 +71,12 @@ impl Canaries {
     }
 }
 
-/// A log is too long to be repeated.
+/// Shortens a text for a failure message, as a log may be long.
 fn excerpt(text: &str) -> String {
     text.chars().take(4000).collect()
 }
 
-/// The service, and everything that it has answered is looked at.
+/// Sends requests and searches every response.
 struct Campaign<'a> {
     service: &'a Service,
     canaries: Canaries,
@@ -88,17 +90,17 @@ struct Account {
     post: i64,
     token: String,
     refresh: String,
-    refused: Vec<String>,
+    rejected: Vec<String>,
 }
 
 impl Campaign<'_> {
     fn send(&mut self, request: &str) -> Option<Answer> {
         let mut wire = self.service.connect();
         wire.send(request);
-        // What is no HTTP may be hung up on.
+        // The service may close the connection on invalid HTTP.
         let answer = wire.try_answer().ok()?;
         let output = format!("{:?}\n{}", answer.headers, String::from_utf8_lossy(&answer.body));
-        self.canaries.assert_hidden(&format!("the answer to {request}"), output, self.seed);
+        self.canaries.assert_hidden(&format!("the response to {request}"), output, self.seed);
         self.answers += 1;
         Some(answer)
     }
@@ -123,19 +125,19 @@ impl Campaign<'_> {
         self.send(&request).unwrap()
     }
 
-    /// Sends a refresh token where it belongs, and gives its successor.
+    /// Rotates the refresh token and returns its successor.
     fn refresh_once(&mut self, token: &str) -> String {
         let request = send_form(&format!("grant_type=refresh_token&refresh_token={token}"));
         refresh_token(&self.send(&request).unwrap().expect(200))
     }
 
-    /// It is a secret from here on.
+    /// Adds a secret to the searches from here on.
     fn add_canary(&mut self, name: &str, text: &str) {
         self.canaries.generated.push(Canary::from_text(name, text));
     }
 
-    /// A new account with a post, and its tokens. The only answers that show one are looked at before it is
-    /// a canary: of a session the last one, which shares a part with those that are spent.
+    /// Creates an account with a post, and its tokens. The responses that show a token are searched
+    /// before the token becomes a canary: all refresh tokens of a session share a part.
     fn create_account(&mut self, rng: &mut Rng) -> Account {
         let email = format!("{:016x}@example.com", rng.next());
         let id = self.sign_up(&email).expect(201).json()["id"].as_i64().unwrap();
@@ -145,10 +147,10 @@ impl Campaign<'_> {
         let first = refresh_token(&login);
         let second = self.refresh_once(&first);
         let refresh = self.refresh_once(&second);
-        for spent in [&first, &second, &refresh] {
-            self.add_canary("a refresh token", spent);
+        for token in [&first, &second, &refresh] {
+            self.add_canary("a refresh token", token);
         }
-        // It ends the session, as its successor is spent too.
+        // Reuse ends the session, as the successor was rotated too.
         let again = send_form(&format!("grant_type=refresh_token&refresh_token={first}"));
         self.send(&again).unwrap().expect(400);
         let post = json!({"title": "a title", "content": "text"});
@@ -156,11 +158,12 @@ impl Campaign<'_> {
         let post = post.expect(201).json()["id"].as_i64().unwrap();
         let (header, claims) = (r#"{"alg":"HS256"}"#, format!(r#"{{"user_id":{id},"exp":1}}"#));
         let other = "k".repeat(64);
-        let refused = [&self.canaries.key.text, &other].map(|key| forge_with(key, header, &claims));
-        for token in [&token].into_iter().chain(&refused) {
+        let rejected =
+            [&self.canaries.key.text, &other].map(|key| forge_with(key, header, &claims));
+        for token in [&token].into_iter().chain(&rejected) {
             self.add_canary("a token's signature", token.rsplit('.').next().unwrap());
         }
-        Account { email, id, post, token, refresh, refused: refused.to_vec() }
+        Account { email, id, post, token, refresh, rejected: rejected.to_vec() }
     }
 
     fn attack(&mut self, operation: &Operation, rng: &mut Rng) {
@@ -172,7 +175,7 @@ impl Campaign<'_> {
             word: &self.canaries.word,
             token: &account.token,
             refresh: &account.refresh,
-            refused: &account.refused,
+            rejected: &account.rejected,
             email: &account.email,
         };
         let path = operation.path_to(&id.to_string());
@@ -199,7 +202,7 @@ fn send_form(form: &str) -> String {
     )
 }
 
-/// Its library is the only one that has something to say at the lowest level.
+/// Opens an HTTP/2 connection, because only its library logs at the lowest level.
 fn open_http_2(service: &Service) {
     const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let mut wire = service.connect();
@@ -213,7 +216,7 @@ fn operations() -> Vec<Operation> {
     runtime.block_on(async { Operation::all(&TestApp::start().await).await })
 }
 
-/// Whatever the format, every line of the log is one of the lowest level or above.
+/// Runs the whole campaign with the log in this format, at the lowest level.
 fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str) {
     let operations = operations();
     let (mut answers, mut logged) = (0, 0);
@@ -252,19 +255,23 @@ fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str
         canaries.assert_hidden("the log", &output, &name);
         canaries.assert_hidden("standard output", fixture.output(), &name);
         let stored = Haystack::new(fixture.stored_bytes());
-        let is_kept = |canary: &&Canary| canary.name != "a hash";
-        assert_eq!(stored.find(canaries.all().filter(is_kept)), [""; 0], "{name}: stored");
+        let is_not_hash = |canary: &&Canary| canary.name != "a hash";
+        assert_eq!(
+            stored.find(canaries.all().filter(is_not_hash)),
+            [""; 0],
+            "{name}: the database"
+        );
         let hashes = canaries.generated.iter().filter(|canary| canary.name == "a hash");
-        assert!(!stored.find(hashes).is_empty(), "{name}: the search is blind");
+        assert!(!stored.find(hashes).is_empty(), "{name}: the search does not find a stored hash");
         answers += searched;
         logged += output.len();
     }
     budget.report("rounds", budget.rounds());
-    budget.report("answers looked at", answers);
-    budget.report("bytes of log looked at", logged);
+    budget.report("responses searched", answers);
+    budget.report("bytes of log searched", logged);
 }
 
-/// An account with a password in its hash's place, which is then given a hash that wants to be stronger.
+/// Creates an account, stores a password instead of its hash, and then a hash that needs a rehash.
 fn damage_account(campaign: &mut Campaign<'_>, fixture: &Fixture, rng: &mut Rng) {
     campaign.sign_up(WEAK).expect(201);
     let planted = Canary::password("a hash", rng);
@@ -277,14 +284,14 @@ fn damage_account(campaign: &mut Campaign<'_>, fixture: &Fixture, rng: &mut Rng)
     campaign.canaries.generated.push(Canary::from_text("a hash", weak.rsplit('$').next().unwrap()));
 }
 
-/// The store fails in the middle of what holds a secret.
+/// Lets the store fail during requests with secrets.
 fn fail_store(campaign: &mut Campaign<'_>, fixture: &Fixture) {
     fixture.assert_server_log_has_no_secret(&campaign.canaries, campaign.seed);
     for &failure in fixture.failures() {
         fixture.start_failure(failure);
-        let answer = campaign.sign_up("refused@example.com");
+        let answer = campaign.sign_up("rejected@example.com");
         assert!(answer.status.is_server_error(), "{}: {answer:?}", campaign.seed);
-        campaign.send_wrong_password("refused@example.com");
+        campaign.send_wrong_password("rejected@example.com");
         campaign.log_in(WEAK);
         campaign.get("/readyz");
         fixture.end_failure(failure, campaign.service);

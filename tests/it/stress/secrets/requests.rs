@@ -1,6 +1,6 @@
-//! Every place of a request that a secret can stand in, rightly or by mistake.
+//! Requests with secrets in every part, rightly or by mistake.
 //!
-//! Not here: paths, and request ids that look like one. Both are logged, as it is documented.
+//! Not here: paths and request IDs. The service logs both, as documented.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,22 +10,22 @@ use super::canary::Canary;
 use crate::api::operations::Operation;
 use crate::support::FORM;
 
-/// What a request is made from.
+/// The secrets of the requests.
 pub(super) struct Secrets<'a> {
-    /// Of the account, which is the caller's.
+    /// The password of the account of the caller.
     pub(super) password: &'a Canary,
-    /// Of nothing.
+    /// A password of no account.
     pub(super) stray: &'a Canary,
     pub(super) word: &'a Canary,
     pub(super) token: &'a str,
-    /// Of a session that has ended: one that goes on answers with secrets, rightly.
+    /// A refresh token of an ended session, as a valid one would return secrets, rightly.
     pub(super) refresh: &'a str,
-    /// Tokens that are refused.
-    pub(super) refused: &'a [String],
+    /// Invalid tokens.
+    pub(super) rejected: &'a [String],
     pub(super) email: &'a str,
 }
 
-/// Requests for the operation at this path, each byte for byte.
+/// Returns the raw requests for the operation at this path.
 pub(super) fn requests(operation: &Operation, path: &str, secrets: &Secrets<'_>) -> Vec<String> {
     let send = |target: &str, head: &str, media_type: &str, body: &str| {
         format!(
@@ -49,19 +49,19 @@ pub(super) fn requests(operation: &Operation, path: &str, secrets: &Secrets<'_>)
         requests.push(send(path, "", media_type, &body));
         requests.push(send(path, &bearer, media_type, &body));
     }
-    // A length that is none, a head without an end, and a body that ends too early.
+    // An invalid length, and an invalid header field with a secret.
     requests
         .push(format!("{} {path} HTTP/1.1\r\n{bearer}content-length: x\r\n\r\n", operation.method));
     requests.push(format!(
         "{} {path} HTTP/1.1\r\n{bearer} : {}\r\n\r\n",
         operation.method, secrets.word.text
     ));
-    // What may remove the account comes last.
+    // The valid request comes last, as it may delete the account.
     requests.push(send(path, &bearer, media_type, &example));
     requests
 }
 
-/// The path with a query, and with a host that has credentials.
+/// Returns the path with secrets in the query, and with credentials in the host.
 fn targets(path: &str, secrets: &Secrets<'_>) -> Vec<String> {
     let (password, token) = (secrets.stray.encoded(), secrets.token);
     vec![
@@ -73,7 +73,7 @@ fn targets(path: &str, secrets: &Secrets<'_>) -> Vec<String> {
     ]
 }
 
-/// Lines of a head.
+/// Returns header fields with secrets.
 fn heads(secrets: &Secrets<'_>) -> Vec<String> {
     let (token, word) = (secrets.token, &secrets.word.text);
     let basic = STANDARD.encode(format!("{}:{}", secrets.email, secrets.password.text));
@@ -87,7 +87,7 @@ fn heads(secrets: &Secrets<'_>) -> Vec<String> {
         word.clone(),
         format!("Bearer {token}\r\nauthorization: Bearer {token}"),
     ];
-    values.extend(secrets.refused.iter().map(|token| format!("Bearer {token}")));
+    values.extend(secrets.rejected.iter().map(|token| format!("Bearer {token}")));
     let mut heads: Vec<String> =
         values.into_iter().map(|value| format!("authorization: {value}\r\n")).collect();
     for name in [
@@ -123,7 +123,7 @@ fn bodies(operation: &Operation, secrets: &Secrets<'_>) -> Vec<(&'static str, St
             .extend(documents(example, secrets).into_iter().map(|body| ("application/json", body)));
     }
     if operation.path == "/users" {
-        // Here nobody can tell where in a text the password stands.
+        // In such a body the position of the password is unknown.
         bodies.push(("text/plain", secrets.stray.text.clone()));
         bodies.push(("application/json", json!([secrets.stray.text]).to_string()));
         bodies.push(("application/json", json!(secrets.stray.text).to_string()));
@@ -151,7 +151,8 @@ fn forms(secrets: &Secrets<'_>) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The example with a password where there was one, where there was none, and where none belongs.
+/// Returns variants of the example with a password in the right field, in a wrong one, and in
+/// unknown ones.
 fn documents(example: &str, secrets: &Secrets<'_>) -> Vec<String> {
     let example: Value = serde_json::from_str(example).unwrap();
     let stray = &secrets.stray.text;
@@ -167,7 +168,7 @@ fn documents(example: &str, secrets: &Secrets<'_>) -> Vec<String> {
         with("password", json!({ "value": stray })),
         with("secret", json!(stray)),
     ];
-    // Something is missing, and the whole is repeated.
+    // Required fields are missing.
     for name in ["password", "newPassword", "PASSWORT", "passphrase", "pwd", "client_secret"] {
         documents.push(json!({ name: stray }));
         documents.push(json!({ "user": { name: [stray] } }));
