@@ -1,4 +1,4 @@
-//! Clients that come at the same moment, to a service that has no time for them yet.
+//! Clients that connect at the same moment to a service that does not accept connections yet.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use super::open_files::raise_bound;
+use super::open_files::raise_limit;
 use crate::support::{Service, Wire};
 
-/// More than the kernel lets wait by itself, and less than may be connected.
+/// More than the default backlog of the kernel, and less than the connection limit.
 const CLIENTS: usize = 1000;
 
-/// On a machine that is busy. Who was dropped asks again after a second, and then after two.
+/// For a busy machine. The kernel retries a dropped SYN after one second, and then after two.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn signal(service: &Service, signal: &str) {
@@ -21,11 +21,11 @@ fn signal(service: &Service, signal: &str) {
     assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
 }
 
-/// Asks to be connected, and does not wait for it.
+/// Starts to connect, without waiting.
 fn start_connecting(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_nonblocking(true).unwrap();
-    // That it is under way is told as an error.
+    // A connection in progress is reported as an error.
     let _ = socket.connect(&address.into());
     socket.into()
 }
@@ -37,14 +37,14 @@ fn wait_until_all_are_connected(clients: &[TcpStream]) {
         if waiting == 0 {
             return;
         }
-        assert!(start.elapsed() < TIMEOUT, "{waiting} of {CLIENTS} are not let in");
+        assert!(start.elapsed() < TIMEOUT, "{waiting} of {CLIENTS} are not connected");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
 fn connections_to_a_stopped_service_are_accepted_and_answered_later() {
-    raise_bound();
+    raise_limit();
     let service = Service::start(&[]);
     signal(&service, "-STOP");
     let address = service.address().parse().unwrap();

@@ -1,7 +1,8 @@
-//! Floods of HTTP/2: frames that cost their sender little and might cost the service much. The service
-//! ends the connection or bears it; others are answered, and memory is bounded.
+//! HTTP/2 floods: frames that are cheap for the sender and might be costly for the service. The
+//! service closes the connection or tolerates the flood. Other clients get responses, and memory is
+//! bounded.
 //!
-//! A stalled connection's end is shown in `process::stalled`.
+//! Not here: the timeout of a stalled connection, see `process::stalled`.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -16,21 +17,21 @@ use crate::support::frames::{
 };
 use crate::support::{PASSWORD, Service};
 
-/// What a connection may take: its streams, and what waits to be sent.
+/// The memory of a connection: its streams and its pending output.
 const MEMORY_PER_CONNECTION: u64 = 2 * MIB;
 
-/// Bytes that are sent on a connection before the others get their turn.
+/// Bytes that are sent on a connection before it is the turn of the next.
 const BYTES_PER_TURN: usize = 128 * 1024;
 
-/// Bytes that are made at once.
+/// Bytes of frames that are generated at a time.
 const BYTES_PER_WRITE: usize = 16 * 1024;
 
 struct Flood {
     name: &'static str,
-    /// Whether nothing but an end of the connection is right.
+    /// Whether the service must close the connection.
     must_end: bool,
     opening: Vec<u8>,
-    /// The frames of its n-th time; streams of clients have odd numbers.
+    /// Returns the frames of the n-th repetition. Streams of clients have odd IDs.
     frames: Box<dyn Fn(u32) -> Vec<u8>>,
 }
 
@@ -59,13 +60,13 @@ fn resets(token: &str) -> Vec<Flood> {
     vec![
         Flood::tolerated("lists that are reset", move |time| {
             let stream = 2 * time + 1;
-            let asked = frame(Kind::Headers, END_STREAM | END_HEADERS, stream, &list);
-            [asked, cancel(stream)].concat()
+            let headers = frame(Kind::Headers, END_STREAM | END_HEADERS, stream, &list);
+            [headers, cancel(stream)].concat()
         }),
         Flood::tolerated("logins that are reset", move |time| {
             let stream = 2 * time + 1;
-            let asked = frame(Kind::Headers, END_HEADERS, stream, &login);
-            [asked, frame(Kind::Data, END_STREAM, stream, &form), cancel(stream)].concat()
+            let headers = frame(Kind::Headers, END_HEADERS, stream, &login);
+            [headers, frame(Kind::Data, END_STREAM, stream, &form), cancel(stream)].concat()
         }),
         Flood::tolerated("streams that are never finished", |time| {
             frame(Kind::Headers, END_HEADERS, 2 * time + 1, &request_fields("POST", "/users"))
@@ -74,24 +75,24 @@ fn resets(token: &str) -> Vec<Flood> {
 }
 
 fn endless() -> Vec<Flood> {
-    let begun = frame(Kind::Headers, END_STREAM, 1, &request_fields("GET", "/livez"));
+    let started = frame(Kind::Headers, END_STREAM, 1, &request_fields("GET", "/livez"));
     let body = frame(Kind::Headers, END_HEADERS, 1, &request_fields("POST", "/users"));
     let more = field("a", &"b".repeat(1000));
     vec![
-        Flood::ended("a head that never ends", begun.clone(), move |_| {
+        Flood::ended("a head that never ends", started.clone(), move |_| {
             frame(Kind::Continuation, 0, 1, &more)
         }),
-        Flood::ended("a head that goes on with nothing", begun, |_| {
+        Flood::ended("a head with empty continuations", started, |_| {
             frame(Kind::Continuation, 0, 1, &[])
         }),
-        Flood::ended("a body of nothing", body, |_| frame(Kind::Data, 0, 1, &[])),
+        Flood::ended("a body of empty frames", body, |_| frame(Kind::Data, 0, 1, &[])),
     ]
 }
 
 fn chatter() -> Vec<Flood> {
     vec![
         Flood::tolerated("settings", |time| {
-            // Another table of fields each time.
+            // Another size of the header table each time.
             let size = (time % 4096).to_be_bytes();
             frame(Kind::Settings, 0, 0, &[&[0, 1], &size[..]].concat())
         }),
@@ -99,12 +100,12 @@ fn chatter() -> Vec<Flood> {
         Flood::tolerated("priorities", |time| {
             frame(Kind::Priority, 0, 2 * time + 1, &[0, 0, 0, 0, 1])
         }),
-        Flood::tolerated("windows", |_| frame(Kind::WindowUpdate, 0, 0, &[0, 0, 0, 1])),
-        Flood::tolerated("frames that nobody knows", |_| frame(Kind::Unknown, 0, 0, &[1; 100])),
+        Flood::tolerated("window updates", |_| frame(Kind::WindowUpdate, 0, 0, &[0, 0, 0, 1])),
+        Flood::tolerated("unknown frames", |_| frame(Kind::Unknown, 0, 0, &[1; 100])),
     ]
 }
 
-/// Heads that are small on the way and large when they are read.
+/// Heads that are small on the wire and large when decoded.
 fn bombs() -> Vec<Flood> {
     let indexed = indexed_field("a", &"b".repeat(4000));
     let bomb = move |time: u32| {
@@ -114,36 +115,36 @@ fn bombs() -> Vec<Flood> {
         frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * time + 1, &fields)
     };
     let sizes = |time: u32| {
-        // The table is emptied, and is large again; as often as a frame can say it.
+        // Alternates the table size between zero and the maximum, as often as a frame can.
         let mut fields = [0x20, 0x3f, 0xe1, 0x1f].repeat(4000);
         fields.extend(request_fields("GET", "/livez"));
         frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * time + 1, &fields)
     };
     vec![
         Flood::tolerated("heads of 32 MB in 12 kB", bomb),
-        Flood::tolerated("tables that change", sizes),
+        Flood::tolerated("table size updates", sizes),
     ]
 }
 
-/// Answers for which the client has no room, though it goes on talking.
+/// Responses with a zero window, while the client keeps sending pings.
 fn unread() -> Flood {
     let mut opening = frame(Kind::Settings, 0, 0, &[0, 4, 0, 0, 0, 0]);
     let fields = request_fields("GET", "/docs/swagger-ui-bundle.js");
     for stream in 0..200 {
         opening.extend(frame(Kind::Headers, END_STREAM | END_HEADERS, 2 * stream + 1, &fields));
     }
-    let talk = |_| frame(Kind::Ping, 0, 0, &[1; 8]);
-    Flood { opening, ..Flood::tolerated("answers without room", talk) }
+    let ping = |_| frame(Kind::Ping, 0, 0, &[1; 8]);
+    Flood { opening, ..Flood::tolerated("responses with a zero window", ping) }
 }
 
-/// A connection on which a flood goes on.
+/// A connection that sends a flood.
 struct Source<'a> {
     flood: &'a Flood,
     stream: TcpStream,
-    /// What is to be sent next, and how much of it was.
+    /// The bytes to send next, and how many of them were sent.
     piece: (Vec<u8>, usize),
     times: u32,
-    /// Whether it takes what comes back.
+    /// Whether the source reads the responses.
     reads: bool,
     ended: bool,
 }
@@ -157,7 +158,7 @@ impl<'a> Source<'a> {
         Self { flood, stream, piece: (flood.opening.clone(), 0), times: 0, reads, ended: false }
     }
 
-    /// Sends as much as there is a turn for and the service takes.
+    /// Sends until its turn is over or the service takes no more.
     fn pour(&mut self) {
         let mut sent = 0;
         while sent < BYTES_PER_TURN && !self.ended {
@@ -198,7 +199,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Every second source takes what comes back.
+/// Runs the flood and returns how many connections ended, and the repetitions. Every second source
+/// reads the responses.
 fn pour(
     address: &str,
     flood: &Flood,
@@ -231,13 +233,15 @@ fn http_2_floods_do_not_hold_up_others() {
             let context = format!("{}, {}", budget.name_round(), flood.name);
             let (ended, times) = client
                 .run_during(|progress| pour(service.address(), flood, count, turns, progress));
-            budget
-                .report(flood.name, format!("{times} times on {count} connections, {ended} ended"));
-            assert!(ended == count || !flood.must_end, "{context}: only {ended} were ended");
+            budget.report(
+                flood.name,
+                format!("{times} repetitions on {count} connections, {ended} closed"),
+            );
+            assert!(ended == count || !flood.must_end, "{context}: only {ended} were closed");
             watch.wait_until_connections_are_closed();
             watch.assert_growth_below(limit, &context);
         }
     }
-    budget.report("answers to others meanwhile", client.describe());
+    budget.report("responses to others meanwhile", client.describe());
     budget.report("MiB", watch.describe());
 }

@@ -1,6 +1,6 @@
-//! Somebody tries passwords, at the real cost of a hash, from one address and then from as many as they
-//! like. What is refused is refused without a hash; whoever behaves notices nothing; and the owner of the
-//! account gets in from where nobody has tried.
+//! An attacker tries passwords at the default hash cost, from one client IP and then from
+//! thousands. Rejected attempts cause no hash, well-behaved clients are not affected, and the owner
+//! can log in from a client IP without failures.
 
 use std::time::{Duration, Instant};
 
@@ -10,42 +10,42 @@ use super::well_behaved::{WellBehavedClient, describe};
 use crate::stress::budget::Budget;
 use crate::support::{PASSWORD, Service, Wire};
 
-/// At the real cost, with limits, behind a proxy that says who asks.
+/// The default hash cost, with rate limits, behind a proxy that forwards the client IP.
 const SETTINGS: [(&str, &str); 7] = [
     ("ARGON2_MEMORY_KIB", "65536"),
     ("ARGON2_ITERATIONS", "3"),
     ("ARGON2_PARALLELISM", "4"),
     ("RATE_LIMITS", "on"),
-    // Half of the default, since each of these is a hash.
+    // Half of the default, as each attempt is a hash.
     ("RATE_LIMIT_LOGIN_ACCOUNT", "150/1h"),
-    // Whoever lives beside it writes faster than people do.
+    // The well-behaved client writes faster than people do.
     ("RATE_LIMIT_WRITES", "off"),
     ("TRUSTED_PROXIES", "127.0.0.1"),
 ];
 
-/// Wrong passwords in a row after which an account is guarded, and what each address may then try.
+/// Consecutive wrong passwords that lock an account, and the attempts per client IP afterwards.
 const LOCKOUT_THRESHOLD: usize = 100;
 const LOCKED_ATTEMPTS_PER_IP: usize = 5;
 
-/// For the account, from everywhere.
+/// Attempts for the account, from all client IPs.
 const ACCOUNT_LIMIT: usize = 150;
 
-/// Tries of one address, whatever the account.
+/// Attempts of one client IP, for all accounts.
 const IP_LIMIT: usize = 20;
 
 #[derive(Default)]
 struct Times {
     wrong: Vec<Duration>,
-    refused: Vec<Duration>,
+    rejected: Vec<Duration>,
 }
 
 impl Times {
-    /// Tries a password for the resident's account from the address; whether it was looked at.
+    /// Tries a wrong password from the client IP, and returns whether it was verified.
     fn guess(&mut self, wire: &mut Wire, client: &str) -> bool {
         let (status, time) = log_in(wire, client, "a wrong one");
         match status {
             403 => self.wrong.push(time),
-            429 => self.refused.push(time),
+            429 => self.rejected.push(time),
             status => panic!("{status} from {client}"),
         }
         status == 403
@@ -60,12 +60,12 @@ fn log_in(wire: &mut Wire, client: &str, password: &str) -> (u16, Duration) {
          content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
         form.len()
     );
-    let began = Instant::now();
+    let start = Instant::now();
     let answer = wire.exchange(request);
-    (answer.status.as_u16(), began.elapsed())
+    (answer.status.as_u16(), start.elapsed())
 }
 
-/// One of 65,536 of IPv4.
+/// Returns one of 65,536 client IPs.
 fn client_ip(number: usize) -> String {
     let [.., high, low] = u32::try_from(number).unwrap().to_be_bytes();
     format!("100.64.{high}.{low}")
@@ -87,7 +87,8 @@ fn guessing_is_limited_and_the_owner_can_log_in() {
             for number in 0..IP_LIMIT + 200 {
                 assert_eq!(times.guess(&mut wire, "198.51.100.1"), number < IP_LIMIT, "{number}");
             }
-            // From many, each once, until the account is guarded; then one of them goes on.
+            // One attempt from each of many client IPs, until the account is locked; then more from
+            // one of them.
             for number in 0..LOCKOUT_THRESHOLD - IP_LIMIT {
                 assert!(times.guess(&mut wire, &client_ip(number)), "{number}");
             }
@@ -98,7 +99,11 @@ fn guessing_is_limited_and_the_owner_can_log_in() {
                     "{number}"
                 );
             }
-            assert_eq!(log_in(&mut wire, "203.0.113.1", PASSWORD).0, 200, "the owner, elsewhere");
+            assert_eq!(
+                log_in(&mut wire, "203.0.113.1", PASSWORD).0,
+                200,
+                "the owner, from another client IP"
+            );
             let thousands = budget.size(2000, 60_000);
             let verified =
                 (0..thousands).filter(|number| times.guess(&mut wire, &client_ip(1000 + number)));
@@ -106,7 +111,7 @@ fn guessing_is_limited_and_the_owner_can_log_in() {
             progress.wait_for_responses(50);
         });
         let verified = times.wrong.len() - before;
-        // One comes back each 24 seconds.
+        // The limit allows one more attempt every 24 seconds.
         assert!((ACCOUNT_LIMIT..ACCOUNT_LIMIT + 20).contains(&verified), "{verified}");
         verified_in_total += verified;
         for known in ["127.0.0.1", "203.0.113.1"] {
@@ -117,11 +122,11 @@ fn guessing_is_limited_and_the_owner_can_log_in() {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let limit = hash * u64::try_from(cores).unwrap() + 64 * MIB;
         watch.assert_growth_below(limit, &budget.name_round());
-        budget.report("answers to others meanwhile", client.describe());
+        budget.report("responses to others meanwhile", client.describe());
         budget.report("MiB", watch.describe());
     }
     budget.report("accounts attacked", round);
-    budget.report("passwords looked at", verified_in_total);
-    budget.report("wrong ones", describe(&times.wrong));
-    budget.report("refused without a hash", describe(&times.refused));
+    budget.report("passwords verified", verified_in_total);
+    budget.report("wrong passwords", describe(&times.wrong));
+    budget.report("rejected without a hash", describe(&times.rejected));
 }

@@ -1,6 +1,7 @@
-//! Thousands of logins at once, each on a connection of its own and at its real cost: as many are
-//! computed as there are cores, some wait, and the others are told to come again. A machine that does
-//! not get as far as to read them within the time for a head cuts them off instead, and not before.
+//! Thousands of concurrent logins, each on its own connection and with the default hash cost. One
+//! per core is computed, some wait in the queue, and the others get 503. On a machine too slow to
+//! read them within the timeout for a request head, the service closes their connections, but not
+//! before.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -12,29 +13,29 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use super::MIB;
-use super::open_files::raise_bound;
+use super::open_files::raise_limit;
 use super::process_watch::ProcessWatch;
 use super::well_behaved::{WellBehavedClient, describe, login_request};
 use crate::stress::budget::Budget;
 use crate::support::{PASSWORD, Service};
 
-/// As in RFC 9106, and as the service has it unless it is told otherwise.
+/// The default of the service, as in RFC 9106.
 const DEFAULT_COST: [(&str, &str); 3] =
     [("ARGON2_MEMORY_KIB", "65536"), ("ARGON2_ITERATIONS", "3"), ("ARGON2_PARALLELISM", "4")];
 
-/// What a hash takes.
+/// The memory of a hash.
 const HASH_MEMORY: u64 = 64 * MIB;
 
-/// Twice what a connection takes, its request included.
+/// Twice the memory of a connection with its request, in KiB.
 const KIB_PER_CONNECTION: u64 = 64;
 
-/// The time for a head, less what the clocks of two processes may differ by.
+/// The timeout for a request head, minus a tolerance for the clocks of two processes.
 const HEAD_TIME: Duration = Duration::from_secs(14);
 
-/// What stands for the status of an answer that never came.
-const CUT_OFF: u16 = 0;
+/// Stands for the status if the connection closed without a response.
+const CLOSED: u16 = 0;
 
-/// Those that were begun and are not answered.
+/// Logins in flight.
 #[derive(Default)]
 struct Outstanding {
     now: AtomicUsize,
@@ -52,16 +53,16 @@ impl Outstanding {
     }
 }
 
-/// How long the answers of one kind took.
+/// The durations of the responses, by their kind.
 #[derive(Default)]
 struct Times {
     accepted: Vec<Duration>,
     denied: Vec<Duration>,
     rejected: Vec<Duration>,
-    cut_off: Vec<Duration>,
+    closed: Vec<Duration>,
 }
 
-/// A login that has sent all but its form.
+/// A login that has sent its request head but not its form.
 struct Login {
     stream: TcpStream,
     form: String,
@@ -70,10 +71,11 @@ struct Login {
 }
 
 impl Login {
-    /// The right password, a wrong one and an unknown address in turn.
+    /// Sends the head of a login with the right password, a wrong one or an unknown e-mail, in
+    /// turn.
     async fn start(address: SocketAddr, number: usize) -> Self {
         let (name, password, status) =
-            [("client", PASSWORD, 200), ("client", "a wrong one", 403), ("nobody", PASSWORD, 403)]
+            [("client", PASSWORD, 200), ("client", "a wrong one", 403), ("unknown", PASSWORD, 403)]
                 [number % 3];
         let request = login_request(name, password);
         let form = request.find("\r\n\r\n").unwrap() + 4;
@@ -83,26 +85,26 @@ impl Login {
         Self { stream, form: request[form..].to_owned(), status, connecting }
     }
 
-    /// What it was answered, and after how long.
+    /// Sends the form and returns the status and its duration.
     async fn finish(self, outstanding: Arc<Outstanding>) -> (u16, Duration) {
         outstanding.start();
-        let began = Instant::now();
-        // If it is cut off already, there is nothing to read either.
+        let start = Instant::now();
+        // If the connection is closed already, the read fails too.
         let _ = self.stream.try_write(self.form.as_bytes());
         let answer = read_to_end(&self.stream).await;
-        let time = began.elapsed();
+        let time = start.elapsed();
         outstanding.finish();
-        let status = answer.get(9..12).unwrap_or_default().parse().unwrap_or(CUT_OFF);
+        let status = answer.get(9..12).unwrap_or_default().parse().unwrap_or(CLOSED);
         match status {
             503 => assert!(answer.contains("\r\nretry-after: "), "{answer}"),
-            CUT_OFF => assert!(self.connecting.elapsed() > HEAD_TIME, "cut off: {answer}"),
+            CLOSED => assert!(self.connecting.elapsed() > HEAD_TIME, "closed too early: {answer}"),
             _ => assert_eq!(status, self.status, "{answer}"),
         }
         (status, time)
     }
 }
 
-/// So little that the kernel takes it in one piece.
+/// Writes a text that is short enough for one write.
 async fn write(stream: &TcpStream, text: &str) {
     stream.writable().await.unwrap();
     assert_eq!(stream.try_write(text.as_bytes()).unwrap(), text.len());
@@ -121,17 +123,17 @@ async fn read_to_end(stream: &TcpStream) -> String {
     }
 }
 
-/// All of them connect first, and then send their forms at the same moment.
+/// All logins connect first, and then send their forms at the same moment.
 async fn log_in_concurrently(
     address: SocketAddr,
     clients: usize,
     times: &mut Times,
     outstanding: &Arc<Outstanding>,
 ) {
-    let begun: Vec<_> =
+    let started: Vec<_> =
         (0..clients).map(|number| tokio::spawn(Login::start(address, number))).collect();
     let mut logins = Vec::new();
-    for login in begun {
+    for login in started {
         logins.push(login.await.unwrap());
     }
     let ends: Vec<_> = logins
@@ -143,7 +145,7 @@ async fn log_in_concurrently(
         match status {
             200 => times.accepted.push(time),
             403 => times.denied.push(time),
-            CUT_OFF => times.cut_off.push(time),
+            CLOSED => times.closed.push(time),
             _ => times.rejected.push(time),
         }
     }
@@ -152,7 +154,7 @@ async fn log_in_concurrently(
 #[test]
 fn concurrent_logins_stay_within_the_hashing_capacity() {
     let mut budget = Budget::new("logins", 1);
-    raise_bound();
+    raise_limit();
     let clients = budget.size(1000, 10_000);
     let service = Service::start(&DEFAULT_COST);
     let mut client = WellBehavedClient::sign_up(&service, "client");
@@ -161,7 +163,7 @@ fn concurrent_logins_stay_within_the_hashing_capacity() {
     let (mut times, outstanding) = (Times::default(), Arc::default());
     let address = service.address().parse().unwrap();
     let watch = ProcessWatch::start(&service);
-    // The base may hold a hash's memory already: the bound is one for all.
+    // The memory at the start may include a hash already, so the limit is for the growth.
     let most = HASH_MEMORY * u64::try_from(threads).unwrap()
         + 64 * MIB
         + KIB_PER_CONNECTION * u64::try_from(clients).unwrap();
@@ -172,18 +174,18 @@ fn concurrent_logins_stay_within_the_hashing_capacity() {
             runtime.block_on(log_in_concurrently(address, clients, &mut times, &outstanding));
         });
         assert!(!times.accepted.is_empty() && !times.denied.is_empty(), "{round}");
-        assert!(times.rejected.len() > already, "{round}: all were computed");
+        assert!(times.rejected.len() > already, "{round}: no login was rejected");
         watch.wait_until_connections_are_closed();
         watch.assert_growth_below(most, &round);
-        // Who comes again is let in.
+        // A later login succeeds.
         service.connect().exchange(login_request("client", PASSWORD)).expect(200);
     }
-    budget.report("at once", outstanding.most.load(Ordering::SeqCst));
+    budget.report("concurrent logins", outstanding.most.load(Ordering::SeqCst));
     budget.report("accepted", describe(&times.accepted));
     budget.report("denied", describe(&times.denied));
-    budget.report("told to come again", describe(&times.rejected));
-    budget.report("cut off", describe(&times.cut_off));
-    budget.report("answers to others meanwhile", client.describe());
+    budget.report("rejected with 503", describe(&times.rejected));
+    budget.report("closed without a response", describe(&times.closed));
+    budget.report("responses to others meanwhile", client.describe());
     budget.report("MiB", watch.describe());
-    budget.report("threads that hash", threads);
+    budget.report("hashing threads", threads);
 }

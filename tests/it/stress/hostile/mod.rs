@@ -1,10 +1,11 @@
-//! Clients that mean harm, against the binary as its users run it. While they are at it, clients that
-//! behave are all answered, and rightly; the memory of the process stays below a bound; and when they
-//! are gone, so is all that was held for them.
+//! Hostile clients against the binary as operators run it. During an attack all requests of
+//! well-behaved clients get the right response, and the memory of the process stays below a limit.
+//! Afterwards everything that the service held for the attack is freed.
 //!
-//! On the embedded store, but for lists, which each store reads in its own way: what is attacked lies
-//! before any store, which a hostile client reaches only by requests that are like everybody's. What a
-//! single such request gets is shown in `process`.
+//! The attacks use the embedded store, as their target is the code before any store. Only lists run
+//! on both, as each store reads them in its own way.
+//!
+//! Not here: responses to a single hostile request, see `process`.
 
 mod backlog;
 mod floods;
@@ -20,5 +21,5 @@ mod smuggling;
 mod well_behaved;
 mod zero_window;
 
-/// In KiB, as the kernel counts.
+/// One MiB in KiB, the unit of the kernel.
 const MIB: u64 = 1024;

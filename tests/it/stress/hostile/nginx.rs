@@ -1,5 +1,5 @@
-//! nginx before the service, as operators run it: it keeps one connection to the service, on which
-//! the requests of all its clients go one after the other.
+//! nginx as a proxy of the service. It keeps one connection to the service, on which the requests
+//! of all clients follow each other.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
@@ -12,19 +12,19 @@ use tempfile::TempDir;
 
 use crate::support::Service;
 
-/// How long it may take to answer on a machine that is busy.
+/// The time for a response, on a busy machine.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How nginx passes a body on.
+/// How nginx forwards a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Buffering {
-    /// Read as a whole, and given a length of its own.
+    /// Read completely, and forwarded with a length.
     Buffered,
-    /// As it comes, and with header fields that nginx would leave out.
+    /// Forwarded as it arrives, with header fields that nginx would drop by default.
     Streamed,
 }
 
-/// A request that was passed on: its id, its method, its target.
+/// A forwarded request: its ID, method and target.
 pub(super) type ForwardedRequest = (String, String, String);
 
 pub(super) struct Nginx {
@@ -38,7 +38,8 @@ impl Nginx {
         let configuration = configure(service.address());
         std::fs::write(folder.path().join("nginx.conf"), configuration).unwrap();
         let child = Command::new("nginx")
-            // What it names is looked for there: sockets in the first, all else in the second.
+            // Relative socket paths start from the working directory, all others from the prefix
+            // `-p`.
             .current_dir(folder.path())
             .args(["-e", "error.log", "-c", "nginx.conf", "-p"])
             .arg(folder.path())
@@ -74,11 +75,11 @@ impl Nginx {
         }))
     }
 
-    /// Everything that comes back to these bytes, of a client that sends no more.
+    /// Sends the bytes, closes the sending half, and returns everything received.
     pub(super) fn exchange(&self, buffering: Buffering, bytes: &[u8]) -> String {
         let mut stream = self.connect(buffering).unwrap();
         stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
-        // It may have been refused before all was sent.
+        // nginx may reject the request before all bytes are sent.
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(Shutdown::Write);
         let mut response = Vec::new();
@@ -88,7 +89,7 @@ impl Nginx {
         String::from_utf8_lossy(&response).into_owned()
     }
 
-    /// What it has passed on until now, also where its client did not wait for the answer.
+    /// Returns all requests forwarded so far, including those whose client did not wait.
     pub(super) fn forwarded(&self) -> Vec<ForwardedRequest> {
         let log = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap();
         let fields = log.lines().map(|line| line.split('\t').collect::<Vec<_>>());
@@ -109,7 +110,7 @@ impl Drop for Nginx {
     }
 }
 
-/// One process in the foreground, all of whose files are in its folder.
+/// Returns a configuration with one foreground process and all files in its folder.
 fn configure(service: &str) -> String {
     let proxy = "proxy_pass http://service; proxy_http_version 1.1; \
                 proxy_set_header Connection ''; proxy_ignore_client_abort on;";

@@ -1,7 +1,7 @@
-//! Requests beyond what is taken: heads, bodies, passwords, nesting, numbers of everything. Each is
-//! refused or cut off, many at a time, and none of them brings the service to hash.
+//! Requests over the limits: heads, bodies, passwords, nesting, counts. Each is rejected or its
+//! connection closed, also many at a time. None of them makes the service hash a password.
 //!
-//! The bounds themselves, to the byte, are shown in `process`.
+//! Not here: the exact limits, see `process`.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::well_behaved::{WellBehavedClient, describe, login_request};
 use crate::stress::budget::Budget;
 use crate::support::{PASSWORD, Service};
 
-/// Whoever hashes takes a gibibyte, which cannot be overlooked.
+/// A hash takes a gibibyte of memory, which the test would notice.
 const COSTLY_HASHES: [(&str, &str); 3] =
     [("ARGON2_MEMORY_KIB", "1048576"), ("ARGON2_ITERATIONS", "1"), ("ARGON2_PARALLELISM", "1")];
 
@@ -21,12 +21,12 @@ const HASH_MEMORY: u64 = 1024 * MIB;
 
 const CLIENTS: [usize; 2] = [4, 24];
 
-/// The connection ended without an answer, which a client that still writes may have missed.
-const CUT_OFF: u16 = 0;
+/// Stands for a connection that closed without a response. A client that still writes may miss it.
+const CLOSED: u16 = 0;
 
 const TEN_MEGABYTES: usize = 10_000_000;
 
-/// Below the bound for bodies, 2 MiB.
+/// Bytes of a body below the limit of 2 MiB.
 const BELOW_BODY_LIMIT: usize = 1_900_000;
 
 struct Case {
@@ -70,22 +70,26 @@ fn chunked(path: &str, media: &str, body: &str) -> String {
 }
 
 fn heads(token: &str) -> Vec<Case> {
-    let refused: &[u16] = &[431, CUT_OFF];
+    let rejected: &[u16] = &[431, CLOSED];
     let authorization = format!("authorization: Bearer {token}\r\n");
     vec![
         Case::new(
             "a long field",
-            refused,
+            rejected,
             get("/livez", &format!("a: {}\r\n", "b".repeat(70_000))),
         ),
-        Case::new("a long name", refused, get("/livez", &format!("{}: b\r\n", "a".repeat(70_000)))),
-        Case::new("101 fields", refused, get("/livez", &"a: b\r\n".repeat(100))),
-        Case::new("10,000 fields", refused, get("/livez", &"a: b\r\n".repeat(10_000))),
-        Case::new("a head of a megabyte", refused, get("/livez", &"a: b\r\n".repeat(170_000))),
-        Case::new("a path below the bound", &[404], get(&format!("/{}", "a/".repeat(30_000)), "")),
         Case::new(
-            "a path beyond it",
-            &[414, 431, CUT_OFF],
+            "a long name",
+            rejected,
+            get("/livez", &format!("{}: b\r\n", "a".repeat(70_000))),
+        ),
+        Case::new("101 fields", rejected, get("/livez", &"a: b\r\n".repeat(100))),
+        Case::new("10,000 fields", rejected, get("/livez", &"a: b\r\n".repeat(10_000))),
+        Case::new("a head of a megabyte", rejected, get("/livez", &"a: b\r\n".repeat(170_000))),
+        Case::new("a path below the limit", &[404], get(&format!("/{}", "a/".repeat(30_000)), "")),
+        Case::new(
+            "a path over the limit",
+            &[414, 431, CLOSED],
             get(&format!("/{}", "a".repeat(70_000)), ""),
         ),
         Case::new(
@@ -102,18 +106,22 @@ fn heads(token: &str) -> Vec<Case> {
 }
 
 fn passwords() -> Vec<Case> {
-    let refused: &[u16] = &[413, CUT_OFF];
+    let rejected: &[u16] = &[413, CLOSED];
     let in_form = |length| format!("username=client@example.com&password={}", "x".repeat(length));
     let in_json =
         |length| format!(r#"{{"email": "new@example.com", "password": "{}"}}"#, "x".repeat(length));
     let media = "application/x-www-form-urlencoded";
     vec![
-        Case::new("10 MB in a form", refused, form(&in_form(TEN_MEGABYTES))),
-        Case::new("in chunks", refused, chunked("/login", media, &in_form(TEN_MEGABYTES))),
-        Case::new("10 MB in JSON", refused, json("/users", &in_json(TEN_MEGABYTES))),
+        Case::new("10 MB in a form", rejected, form(&in_form(TEN_MEGABYTES))),
         Case::new(
-            "in chunks of JSON",
-            refused,
+            "10 MB in a chunked form",
+            rejected,
+            chunked("/login", media, &in_form(TEN_MEGABYTES)),
+        ),
+        Case::new("10 MB in JSON", rejected, json("/users", &in_json(TEN_MEGABYTES))),
+        Case::new(
+            "10 MB in chunked JSON",
+            rejected,
             chunked("/users", "application/json", &in_json(TEN_MEGABYTES)),
         ),
         Case::new("1.9 MB in a form", &[403], form(&in_form(BELOW_BODY_LIMIT))),
@@ -122,7 +130,7 @@ fn passwords() -> Vec<Case> {
 }
 
 fn bodies() -> Vec<Case> {
-    let refused: &[u16] = &[400, 422];
+    let rejected: &[u16] = &[400, 422];
     let fields = "a=b&".repeat(BELOW_BODY_LIMIT / 4);
     let names: Vec<_> =
         (0..BELOW_BODY_LIMIT / 14).map(|number| format!(r#""{number:08}":0,"#)).collect();
@@ -130,45 +138,45 @@ fn bodies() -> Vec<Case> {
     let part = "--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\n\r\n";
     let parts = format!("{}--b--\r\n", part.repeat(BELOW_BODY_LIMIT / part.len()));
     vec![
-        Case::new("deep arrays", refused, json("/users", &"[".repeat(BELOW_BODY_LIMIT))),
+        Case::new("deep arrays", rejected, json("/users", &"[".repeat(BELOW_BODY_LIMIT))),
         Case::new(
             "deep objects",
-            refused,
+            rejected,
             json("/users", &r#"{"a":"#.repeat(BELOW_BODY_LIMIT / 5)),
         ),
         Case::new(
             "a wide array",
-            refused,
+            rejected,
             json("/users", &format!("[{}0]", "0,".repeat(BELOW_BODY_LIMIT / 2))),
         ),
-        Case::new("many names", refused, json("/users", &format!(r#"{{{names}"a":0}}"#))),
-        Case::new("a long number", refused, json("/users", &"9".repeat(BELOW_BODY_LIMIT))),
-        Case::new("many fields of a form", refused, form(&fields)),
+        Case::new("many names", rejected, json("/users", &format!(r#"{{{names}"a":0}}"#))),
+        Case::new("a long number", rejected, json("/users", &"9".repeat(BELOW_BODY_LIMIT))),
+        Case::new("many fields of a form", rejected, form(&fields)),
         Case::new(
             "many parts of a form",
-            refused,
+            rejected,
             announced("/login", "multipart/form-data; boundary=b", &parts),
         ),
     ]
 }
 
-/// Each case on a connection of its own, beginning somewhere.
+/// Sends each case on its own connection, starting with the case `first`.
 fn send_cases(service: &Service, cases: &[Case], first: usize) -> Vec<Duration> {
     let mut times = Vec::new();
     for number in 0..cases.len() {
         let case = &cases[(first + number) % cases.len()];
-        let began = Instant::now();
+        let start = Instant::now();
         let mut wire = service.connect();
-        // The service may close before it has read everything.
+        // The service may close the connection before it has read everything.
         let _ = wire.try_send(&case.request);
-        let outcome = wire.try_answer().map_or(CUT_OFF, |answer| answer.status.as_u16());
-        times.push(began.elapsed());
+        let outcome = wire.try_answer().map_or(CLOSED, |answer| answer.status.as_u16());
+        times.push(start.elapsed());
         assert!(case.outcomes.contains(&outcome), "{}: {outcome}", case.name);
     }
     times
 }
 
-/// The account was made when hashes were cheap.
+/// Creates the account with cheap hashes, then restarts with costly ones.
 fn start_with_costly_hashes(folder: &TempDir) -> (Service, WellBehavedClient) {
     let mut cheap = Service::start_in(folder.path(), &[]);
     let mut client = WellBehavedClient::sign_up(&cheap, "client");
@@ -180,7 +188,7 @@ fn start_with_costly_hashes(folder: &TempDir) -> (Service, WellBehavedClient) {
 
 #[test]
 fn requests_over_the_limits_are_rejected_without_a_hash() {
-    let mut budget = Budget::new("beyond the bounds", 1);
+    let mut budget = Budget::new("over the limits", 1);
     let clients = budget.size(CLIENTS[0], CLIENTS[1]);
     let folder = TempDir::new().unwrap();
     let (service, mut client) = start_with_costly_hashes(&folder);
@@ -203,11 +211,11 @@ fn requests_over_the_limits_are_rejected_without_a_hash() {
         watch.assert_growth_below(HASH_MEMORY * 3 / 4, &budget.name_round());
     }
     budget.report("kinds", cases.len());
-    budget.report("at once", clients);
-    budget.report("answers", describe(&times));
-    budget.report("answers to others meanwhile", client.describe());
+    budget.report("concurrent clients", clients);
+    budget.report("responses", describe(&times));
+    budget.report("responses to others meanwhile", client.describe());
     budget.report("MiB", watch.describe());
-    // A password that is taken to be hashed shows.
-    service.connect().exchange(login_request("nobody", PASSWORD)).expect(403);
-    assert!(watch.growth() > HASH_MEMORY, "no hash took its memory");
+    // A password that is hashed is noticed.
+    service.connect().exchange(login_request("unknown", PASSWORD)).expect(403);
+    assert!(watch.growth() > HASH_MEMORY, "a hash does not show in the memory");
 }

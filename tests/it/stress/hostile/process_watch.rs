@@ -1,4 +1,4 @@
-//! What a process holds, as the kernel knows it.
+//! The memory and connections of a process, as the kernel reports them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::MIB;
 use crate::support::Service;
 
-/// Looks at a service from outside. What it held at the beginning is what it is compared with.
+/// Watches a service from outside, and compares it with its state at the start.
 pub(super) struct ProcessWatch {
     folder: PathBuf,
-    /// As the kernel writes it.
+    /// In the format of the kernel.
     port: String,
     base: u64,
     sockets: BTreeSet<PathBuf>,
@@ -24,7 +24,7 @@ impl ProcessWatch {
         let mut watch = Self { folder, port, base: 0, sockets: BTreeSet::new() };
         watch.base = watch.rss();
         watch.sockets = watch.sockets();
-        // The peak of its start is not looked for: from here on it counts anew.
+        // Resets the peak, so that the startup does not count.
         std::fs::write(watch.folder.join("clear_refs"), "5").unwrap();
         watch
     }
@@ -37,29 +37,29 @@ impl ProcessWatch {
         self.status("VmHWM:")
     }
 
-    /// By how much the peak is above the beginning.
+    /// Returns by how much the peak exceeds the memory at the start, in KiB.
     pub(super) fn growth(&self) -> u64 {
         self.peak().saturating_sub(self.base)
     }
 
     #[track_caller]
-    pub(super) fn assert_growth_below(&self, most: u64, context: &str) {
+    pub(super) fn assert_growth_below(&self, limit: u64, context: &str) {
         let growth = self.growth();
-        assert!(growth < most, "{context}: {} MiB more, {} allowed", growth / MIB, most / MIB);
+        assert!(growth < limit, "{context}: {} MiB more, {} allowed", growth / MIB, limit / MIB);
     }
 
-    /// For a report: in MiB at the beginning, at most, and now.
+    /// Returns the memory at the start, at most and now, in MiB, for a report.
     pub(super) fn describe(&self) -> String {
         let (base, peak, now) = (self.base, self.peak(), self.rss());
         format!("{} at first, {} at most, {} after", base / MIB, peak / MIB, now / MIB)
     }
 
-    /// Connections of clients that it holds, those of the beginning left out.
+    /// Returns the number of client connections opened since the start.
     pub(super) fn connections(&self) -> usize {
         self.held_connections().len()
     }
 
-    /// The same, each by the name that the kernel gives it.
+    /// Returns the client connections opened since the start, by the kernel's names.
     pub(super) fn held_connections(&self) -> BTreeSet<PathBuf> {
         self.sockets().difference(&self.sockets).cloned().collect()
     }
@@ -72,7 +72,7 @@ impl ProcessWatch {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("{} connections are still held_connections", self.connections());
+        panic!("{} connections are still open", self.connections());
     }
 
     fn status(&self, name: &str) -> u64 {
@@ -83,13 +83,13 @@ impl ProcessWatch {
 
     fn sockets(&self) -> BTreeSet<PathBuf> {
         let files = std::fs::read_dir(self.folder.join("fd")).unwrap();
-        // One that is closed meanwhile is none.
+        // A file may be closed in the meantime.
         let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
         let sockets_on_port = self.sockets_on_port();
         targets.filter(|target| sockets_on_port.contains(target)).collect()
     }
 
-    /// Connections to the port that it listens on: those that it has to a database are none of them.
+    /// Returns the connections to its port, without those to a database.
     fn sockets_on_port(&self) -> BTreeSet<PathBuf> {
         let connections = std::fs::read_to_string(self.folder.join("net/tcp")).unwrap();
         let fields = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());

@@ -1,8 +1,7 @@
-//! Clients that take their time: heads and bodies of which a byte comes now and then, and answers that
-//! nobody reads.
+//! Slow clients: heads and bodies sent byte by byte, and responses that the client does not read.
 //!
-//! Not here: that each of them is cut off at its time (`process::limits`, `process::stalled`). The
-//! long form waits for it.
+//! Not here: the timeouts of such connections, see `process::limits` and `process::stalled`. The
+//! long form waits for them.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,58 +11,58 @@ use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
 use super::MIB;
-use super::open_files::raise_bound;
+use super::open_files::raise_limit;
 use super::process_watch::ProcessWatch;
 use super::well_behaved::{Progress, WellBehavedClient};
 use crate::stress::budget::Budget;
 use crate::support::{Cluster, Service};
 
-/// What a connection takes, its request or the piece of its answer included that waits to go out.
+/// The memory of a connection, including its request or the pending part of its response.
 const MEMORY_PER_CONNECTION: u64 = MIB / 2;
 
-/// What all that are like each other take together where nothing is counted.
+/// The total memory that does not count against a budget.
 const UNCOUNTED_MEMORY: u64 = 64 * MIB;
 
-/// What large bodies have together, and what is kept of those that are refused while they are sent.
+/// The budget for large bodies, and what is kept of rejected bodies while they arrive.
 const BODY_BUDGET: u64 = (128 + 32) * MIB;
 
-/// What large answers have together.
+/// The budget for large responses.
 const RESPONSE_BUDGET: u64 = 256 * MIB;
 
-/// Lists of 8 MiB that are being read or written: one for each thread that does so, twice where rows
-/// are made texts or texts an answer. Of PostgreSQL's eight are read side by side.
+/// Lists of 8 MiB that are being read or serialized: one per thread, and two copies during a
+/// conversion. PostgreSQL reads eight lists concurrently.
 const LISTS_IN_PROGRESS: u64 = 96 * MIB;
 const LISTS_IN_PROGRESS_POSTGRES: u64 = 192 * MIB;
 
 const KEY: &str = "3f8a1c5de2704b96a7d0c41b8e95f263";
 
-/// A tenth less than a body may have.
+/// A tenth less than the limit for bodies.
 const NEARLY_COMPLETE: usize = 1800 * 1024;
 
-/// Long, and the same for all: the service keeps each once.
+/// Long documents that are the same for all clients, so the service keeps each once.
 const DOCUMENTS: [&str; 2] = ["/openapi.json", "/docs/swagger-ui-bundle.js"];
 
-/// Lists that are asked for.
+/// Different lists that are requested.
 const DIFFERENT_LISTS: usize = 24;
 
-/// The longest that one of them is borne, for those too who find room only when the first are gone, and
-/// as much again for a machine that is busy.
+/// Twice the longest time until the last connection is closed, including those that get budget only
+/// after the first are closed.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// A connection that says a piece of something, again and again.
+/// A connection that sends the same piece again and again.
 struct SlowClient {
     stream: TcpStream,
     piece: &'static str,
 }
 
 impl SlowClient {
-    /// With the least that the kernel keeps for a client that does not read.
+    /// Connects with the smallest receive buffer that the kernel allows.
     fn connect(address: SocketAddr, opening: &str, piece: &'static str) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         socket.connect(&address.into()).unwrap();
         let mut stream = TcpStream::from(socket);
-        // One whose beginning is refused may be cut off in it.
+        // The service may reject the opening and close the connection.
         let _ = stream.write_all(opening.as_bytes());
         stream.set_nonblocking(true).unwrap();
         Self { stream, piece }
@@ -71,7 +70,7 @@ impl SlowClient {
 
     fn send_piece(&mut self) {
         if let Err(error) = self.stream.write_all(self.piece.as_bytes()) {
-            // Cut off, or not listened to.
+            // The service closed the connection, or does not read.
             let expected =
                 [ErrorKind::WouldBlock, ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
             assert!(expected.contains(&error.kind()), "{error}");
@@ -95,7 +94,7 @@ fn bodies(address: SocketAddr, count: usize) -> Vec<SlowClient> {
     (0..count).map(connect).collect()
 }
 
-/// Of which nearly all is said at once.
+/// Sends nearly all of each body immediately.
 fn nearly_complete_bodies(address: SocketAddr, count: usize) -> Vec<SlowClient> {
     let head = "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
     let announced = format!("{head}content-length: {}\r\n\r\n", 2 * 1024 * 1024);
@@ -103,7 +102,7 @@ fn nearly_complete_bodies(address: SocketAddr, count: usize) -> Vec<SlowClient> 
     (0..count).map(|_| SlowClient::connect(address, &opening, "a")).collect()
 }
 
-/// More of it than the kernel keeps for a client that does not read.
+/// Requests more than the kernel buffers for a client that does not read.
 fn readers_of_documents(address: SocketAddr, count: usize) -> Vec<SlowClient> {
     let connect = |number: usize| {
         let path = DOCUMENTS[number % DOCUMENTS.len()];
@@ -113,7 +112,7 @@ fn readers_of_documents(address: SocketAddr, count: usize) -> Vec<SlowClient> {
     (0..count).map(connect).collect()
 }
 
-/// Of 8 MiB, and hardly one like another.
+/// Requests lists of 8 MiB, mostly different ones.
 fn readers_of_lists(address: SocketAddr, count: usize, token: &str) -> Vec<SlowClient> {
     let connect = |number: usize| {
         let path = format!("/posts?limit=1000&skip={}", number % DIFFERENT_LISTS);
@@ -168,10 +167,10 @@ fn unread_lists_stay_within_memory_budget_on_postgresql() {
 
 struct Attack {
     part: &'static str,
-    /// Connections at once, in the short form and in the long.
+    /// Concurrent connections in the short form, and in the long.
     short: usize,
     long: usize,
-    /// What all of them together may take of what is counted.
+    /// The budget for all of them together.
     counted: u64,
 }
 
@@ -182,7 +181,7 @@ impl Attack {
         connect: impl Fn(SocketAddr, usize, &str) -> Vec<SlowClient>,
     ) {
         let mut budget = Budget::new(self.part, 1);
-        raise_bound();
+        raise_limit();
         let service = Service::start(settings);
         let mut client = WellBehavedClient::sign_up(&service, "client");
         publish_large_posts(&service, &client.token);
@@ -201,13 +200,14 @@ impl Attack {
             watch.wait_until_connections_are_closed();
             watch.assert_growth_below(most, &budget.name_round());
         }
-        budget.report("at once", count);
+        budget.report("concurrent connections", count);
         budget.report("MiB", watch.describe());
-        budget.report("answers to others meanwhile", client.describe());
+        budget.report("responses to others meanwhile", client.describe());
     }
 }
 
-/// Lets them go on until others have had many answers, or in the long form until each was cut off.
+/// Sends pieces until other clients had many responses, or, in the long form, until all connections
+/// are closed.
 fn trickle(slow: &mut [SlowClient], progress: &Progress, until_gone_from: Option<&ProcessWatch>) {
     let Some(watch) = until_gone_from else {
         for _ in 0..10 {
@@ -216,16 +216,16 @@ fn trickle(slow: &mut [SlowClient], progress: &Progress, until_gone_from: Option
         }
         return;
     };
-    let began = Instant::now();
-    // One is the resident's own.
+    let start = Instant::now();
+    // The well-behaved client has one more connection.
     while watch.connections() > 1 {
         slow.iter_mut().for_each(SlowClient::send_piece);
         progress.wait_for_responses(10);
-        assert!(began.elapsed() < TIMEOUT, "{} are borne for ever", watch.connections());
+        assert!(start.elapsed() < TIMEOUT, "{} connections are never closed", watch.connections());
     }
 }
 
-/// So that there are different lists that show as much text as a list does at most.
+/// Creates posts for different lists of the maximum size.
 pub(super) fn publish_large_posts(service: &Service, token: &str) {
     let post = json!({"title": "large", "content": "x".repeat(1024 * 1024)});
     let mut wire = service.connect();

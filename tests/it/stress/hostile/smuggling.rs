@@ -1,6 +1,6 @@
-//! Requests that hide others, sent to the service itself and through nginx. What nginx took for one
-//! request the service must not take for two; and who comes next on the same connection gets their
-//! own answer.
+//! Request smuggling: requests that hide others, sent directly and through nginx. A request that
+//! nginx reads as one must not be two for the service. The next client on the same connection must
+//! get the response to its own request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::support::{AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING, Ser
 
 const IN_CHUNKS: &str = "transfer-encoding: chunked\r\n\r\n";
 
-/// Spellings of an encoding, of chunks and of lines that some readers take and others do not. None
-/// of them lets a second request follow.
+/// Spellings of an encoding, of chunks and of lines that only some parsers accept. None of them
+/// allows a second request to follow.
 const ODD: [&str; 22] = [
     "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
     "transfer-encoding: chunked\r\ntransfer-encoding: gzip\r\n\r\n0\r\n\r\n",
@@ -43,8 +43,8 @@ const ODD: [&str; 22] = [
     "transfer-encoding: chunked\r\n\r\n5\r\n123450\r\n\r\n",
 ];
 
-/// Framings that are allowed, though seldom seen: a second request truly follows, or so it seems to
-/// a reader who may take a line feed for the end of a line.
+/// Valid but unusual framings. A second request follows, or seems to follow for a parser that
+/// accepts a line feed as the end of a line.
 const FOLLOWED: [&str; 11] = [
     "content-length: 5\r\n\r\n12345",
     "content-length: 00005\r\n\r\n12345",
@@ -59,24 +59,24 @@ const FOLLOWED: [&str; 11] = [
     "transfer-encoding: chunked\n\n5\n12345\n0\n\n",
 ];
 
-/// Bodies that hold a whole request, on routes that refuse them unread: the length is put in.
+/// Bodies that contain a whole request, on routes that reject them unread. The length is filled in.
 const UNREAD: [&str; 3] = [
     "content-length: LENGTH\r\n\r\n",
     "expect: 100-continue\r\ncontent-length: LENGTH\r\n\r\n",
     "transfer-encoding: chunked\r\n\r\nHEXADECIMAL\r\n",
 ];
 
-/// Ends a body in chunks, and is a beginning of nothing else.
+/// Ends a chunked body, and starts no request.
 const END_OF_CHUNKS: &str = "\r\n0\r\n\r\n";
 
-/// Lets the service close a connection that it has no reason to close.
+/// A last request, so that the service closes the connection.
 const LAST: &str = "GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
-/// What an attacker sends before the request that is hidden.
+/// The request that an attacker sends before the hidden one.
 struct Case {
     line: &'static str,
     framing: String,
-    /// Whether a request may follow, or is the body's.
+    /// Whether a second request may follow, instead of being part of the body.
     is_followed: bool,
 }
 
@@ -103,7 +103,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The post that no hidden request may change, and whose it is.
+/// A post that no hidden request may change, and the token of its owner.
 struct ProtectedPost {
     path: String,
     token: String,
@@ -117,7 +117,7 @@ impl ProtectedPost {
         Self { path: format!("/posts/{}", post.json()["id"]), token: token.to_owned() }
     }
 
-    /// A request that changes it, as a whole.
+    /// Returns a complete request that changes the post.
     fn change(&self, id: &str) -> String {
         let body = r#"{"title": "taken over", "content": "by a hidden request"}"#;
         let (path, token, length) = (&self.path, &self.token, body.len());
@@ -128,7 +128,8 @@ impl ProtectedPost {
         )
     }
 
-    /// The beginning of a request that takes the next client's first line for a field of its own.
+    /// Returns the start of a request that would take the next client's first line as a header
+    /// field.
     fn poison(&self, id: &str) -> String {
         let (path, token) = (&self.path, &self.token);
         format!(
@@ -154,7 +155,7 @@ fn attack(case: &Case, id: &str, hidden: &str) -> String {
     format!("{line} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\n{framing}{hidden}{end}")
 }
 
-/// What the service says that it was asked, by the ids that its clients gave.
+/// Returns the requests in the access log of the service.
 fn logged_requests(service: &Service) -> Vec<ForwardedRequest> {
     let response = service.stderr();
     let events = response.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -173,7 +174,7 @@ fn wait_until_logged(service: &Service, id: &str) {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("the service never heard of {id}");
+    panic!("the service did not log {id}");
 }
 
 fn start() -> Service {
@@ -189,7 +190,7 @@ fn hidden_request_is_not_executed_by_the_service() {
     for (number, case) in cases().iter().enumerate() {
         let mut wire = service.connect();
         let hidden = target.change(&format!("hidden-{number}"));
-        // The service may close before it has read everything.
+        // The service may close the connection before it has read everything.
         let _ = wire.try_send(attack(case, &format!("attack-{number}"), &hidden) + LAST);
         let response = wire.rest();
         let is_changed = target.title(&service) != "as it was";
@@ -201,10 +202,10 @@ fn hidden_request_is_not_executed_by_the_service() {
             done += 1;
         }
     }
-    assert!(done > 3, "a request that follows openly is not done: nothing was shown");
+    assert!(done > 3, "a valid second request was not executed, so the test proves nothing");
 }
 
-/// The tests of one case through nginx: the attack, and the innocent who comes next.
+/// Sends attacks through nginx, each followed by an innocent request.
 struct ThroughNginx<'a> {
     service: &'a Service,
     nginx: Nginx,
@@ -244,8 +245,8 @@ impl ThroughNginx<'_> {
         )
     }
 
-    /// Every request that the service has met through nginx is one that nginx has passed on. It says
-    /// so after the answer has gone out: the last one may come late.
+    /// Checks that nginx forwarded exactly the requests that the service logged. nginx logs after
+    /// the response, so the last entry may be late.
     fn assert_same_requests(&self) {
         let last = format!("innocent-{}-", self.attempts - 1);
         wait_until_logged(self.service, &last);
@@ -258,7 +259,7 @@ impl ThroughNginx<'_> {
         assert_eq!(self.difference(), None);
     }
 
-    /// What one of the two has met more often than the other.
+    /// Returns a request that one of the two logged more often than the other.
     fn difference(&self) -> Option<String> {
         let mut forwarded: BTreeMap<ForwardedRequest, usize> = BTreeMap::new();
         for request in self.nginx.forwarded() {
@@ -267,13 +268,13 @@ impl ThroughNginx<'_> {
         let is_ours = |id: &str| id.ends_with('-');
         for request in logged_requests(self.service).into_iter().filter(|(id, _, _)| is_ours(id)) {
             let Some(left) = forwarded.get_mut(&request).filter(|left| **left > 0) else {
-                return Some(format!("nginx has not forwarded on {request:?}"));
+                return Some(format!("nginx did not forward {request:?}"));
             };
             *left -= 1;
         }
         forwarded.retain(|_, left| *left > 0);
         let innocent = forwarded.keys().find(|(id, _, _)| id.starts_with("innocent-"))?;
-        Some(format!("the service has not met what nginx forwarded on: {innocent:?}"))
+        Some(format!("the service did not log what nginx forwarded: {innocent:?}"))
     }
 }
 
@@ -303,8 +304,11 @@ fn hidden_request_is_not_smuggled_through_nginx() {
         }
         nginx_test.assert_same_requests();
     }
-    assert!(nginx_test.on_kept_connection > 0, "no innocent came after an attack");
+    assert!(
+        nginx_test.on_kept_connection > 0,
+        "no innocent request used the connection of an attack"
+    );
     budget.report("framings", cases.len());
     budget.report("attempts", nginx_test.attempts);
-    budget.report("of these on a connection that was kept", nginx_test.on_kept_connection);
+    budget.report("of these on a kept connection", nginx_test.on_kept_connection);
 }

@@ -1,4 +1,4 @@
-//! Clients that behave, beside those that do not.
+//! Well-behaved clients during an attack.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::support::{Answer, PASSWORD, Service, Wire};
 
-/// What an attack sees of those beside it.
+/// The progress of the well-behaved client, as an attack sees it.
 pub(super) struct Progress {
     answered: AtomicUsize,
     over: AtomicBool,
 }
 
 impl Progress {
-    /// Waits until they have had so many more answers, which must come.
+    /// Waits until the client got this many more responses. Fails after two minutes.
     #[track_caller]
     pub(super) fn wait_for_responses(&self, answers: usize) {
         let enough = self.answered.load(Ordering::SeqCst) + answers;
@@ -24,11 +24,11 @@ impl Progress {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("those who behave get no answers");
+        panic!("the well-behaved client gets no responses");
     }
 }
 
-/// Ends those beside also when the attack fails.
+/// Stops the client, also if the attack fails.
 struct StopOnDrop<'a>(&'a Progress);
 
 impl Drop for StopOnDrop<'_> {
@@ -37,7 +37,7 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// An account that is used while an attack goes on, and has a connection just as long.
+/// An account that is used during an attack, on one connection.
 pub(super) struct WellBehavedClient {
     address: String,
     wire: Option<Wire>,
@@ -57,12 +57,12 @@ impl WellBehavedClient {
         Self { address, wire: None, token, rounds: 0, times: Vec::new() }
     }
 
-    /// Goes to a service that was started on the same folder.
+    /// Continues with a service that was started in the same folder.
     pub(super) fn switch_to(&mut self, service: &Service) {
         service.address().clone_into(&mut self.address);
     }
 
-    /// Goes on with its life until the attack is over, and then once more.
+    /// Runs the attack while the client works, and the client once more afterwards.
     pub(super) fn run_during<T>(&mut self, attack: impl FnOnce(&Progress) -> T) -> T {
         let progress = Progress { answered: AtomicUsize::new(0), over: AtomicBool::new(false) };
         self.wire = Some(Wire::connect(&self.address));
@@ -81,7 +81,7 @@ impl WellBehavedClient {
         outcome
     }
 
-    /// Writes, reads what it wrote, votes for it, and takes it away again.
+    /// Creates a post, votes for it, reads it, and deletes it.
     fn run_once(&mut self, progress: &Progress) {
         self.rounds += 1;
         let title = format!("round {}", self.rounds);
@@ -115,20 +115,20 @@ impl WellBehavedClient {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Answer {
-        let began = Instant::now();
+        let start = Instant::now();
         let answer = self.wire.as_mut().unwrap().call(method, path, &self.token, body).unwrap();
-        self.times.push(began.elapsed());
+        self.times.push(start.elapsed());
         progress.answered.fetch_add(1, Ordering::SeqCst);
         answer
     }
 
-    /// How long its answers took, for a report.
+    /// Returns the durations of its responses, for a report.
     pub(super) fn describe(&self) -> String {
         describe(&self.times)
     }
 }
 
-/// The last one of its connection.
+/// Returns a login request that closes its connection.
 pub(super) fn login_request(name: &str, password: &str) -> String {
     let password = password.replace(' ', "+");
     let form = format!("username={name}@example.com&password={password}");
@@ -139,12 +139,12 @@ pub(super) fn login_request(name: &str, password: &str) -> String {
     )
 }
 
-/// The middle, the 99th of a hundred and the longest of them.
+/// Returns the median, the 99th percentile and the longest.
 pub(super) fn describe(times: &[Duration]) -> String {
     let mut times = times.to_vec();
     times.sort_unstable();
     let Some(longest) = times.last() else { return "none".to_owned() };
     let (median, late) = (times[times.len() / 2], times[times.len() * 99 / 100]);
     let count = times.len();
-    format!("{count}: median {median:.1?}, 99th of 100 {late:.1?}, longest {longest:.1?}")
+    format!("{count}: median {median:.1?}, 99th percentile {late:.1?}, longest {longest:.1?}")
 }

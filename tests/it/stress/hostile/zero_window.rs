@@ -1,7 +1,7 @@
-//! Lists that are asked for over HTTP/2 by clients that give them no room. Each is written before it
-//! can be sent, and the connection is kept moving, so that it never stands still.
+//! HTTP/2 clients that request lists with a window of zero. The service serializes each list before
+//! it can send it. The clients keep sending pings, so that the connection never idles.
 //!
-//! Not here: one of them at a time, on HTTP/1.1 (`slow`).
+//! Not here: one list per connection over HTTP/1.1, see `slow.rs`.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,26 +17,26 @@ use crate::support::frames::{
     END_HEADERS, END_STREAM, Kind, PREFACE, field, frame, request_fields,
 };
 
-/// What all large answers may take together.
+/// The budget for all large responses together.
 const RESPONSE_BUDGET: u64 = 256 * MIB;
 
-/// What is on its way to be counted, and what was counted while it is written.
+/// Responses in progress, before and while they count against the budget.
 const IN_PROGRESS: u64 = 120 * MIB;
 
-/// Lists of 8 MiB that a connection asks for: half as many again as there is room for.
+/// Lists of 8 MiB that a connection requests: 1.5 times the budget.
 const LISTS_PER_CONNECTION: u32 = 48;
 
-/// How the head of an answer begins that says 200.
+/// The first byte of a header block with status 200.
 const STATUS_200: u8 = 0x88;
 
-/// Several times what a list is held for, for a machine that is busy.
+/// Several times the time for which the service holds a list, for a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// A connection on which nothing has room but the heads of answers.
+/// A connection on which the service can send only response heads.
 struct ZeroWindowClient {
     stream: TcpStream,
     requested: u32,
-    /// Bytes of the head of an answer that was not read.
+    /// Received bytes that are not a whole frame yet.
     received: Vec<u8>,
     answered: u32,
     served: u32,
@@ -60,20 +60,20 @@ impl ZeroWindowClient {
         self.requested += 1;
     }
 
-    /// Talks, and takes in what is said of the answers.
+    /// Sends a ping and counts the received response heads.
     fn poll(&mut self) {
         self.stream.write_all(&frame(Kind::Ping, 0, 0, &[1; 8])).unwrap();
         let mut piece = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut piece) {
-                Ok(0) => panic!("the connection was ended"),
+                Ok(0) => panic!("the service closed the connection"),
                 Ok(length) => self.received.extend(&piece[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => panic!("{error}"),
             }
         }
         while let Some(length) = whole_frame(&self.received) {
-            #[expect(clippy::as_conversions, reason = "the number that its name stands for")]
+            #[expect(clippy::as_conversions, reason = "the discriminant is the type on the wire")]
             let is_head = self.received[3] == Kind::Headers as u8;
             self.answered += u32::from(is_head);
             self.served += u32::from(is_head && self.received[9] == STATUS_200);
@@ -82,7 +82,7 @@ impl ZeroWindowClient {
     }
 }
 
-/// The length of the first frame, if all of it is there.
+/// Returns the length of the first frame, if it is complete.
 fn whole_frame(received: &[u8]) -> Option<usize> {
     let head = received.get(..9)?;
     let length =
@@ -91,7 +91,7 @@ fn whole_frame(received: &[u8]) -> Option<usize> {
 }
 
 fn request_all_lists(clients: &mut [ZeroWindowClient], token: &str, progress: &Progress) {
-    let began = Instant::now();
+    let start = Instant::now();
     while clients.iter().any(|client| client.answered < LISTS_PER_CONNECTION) {
         for client in clients.iter_mut() {
             if client.requested < LISTS_PER_CONNECTION {
@@ -100,7 +100,7 @@ fn request_all_lists(clients: &mut [ZeroWindowClient], token: &str, progress: &P
             client.poll();
         }
         progress.wait_for_responses(1);
-        assert!(began.elapsed() < TIMEOUT, "lists get no answer");
+        assert!(start.elapsed() < TIMEOUT, "a list gets no response");
     }
 }
 
@@ -109,23 +109,23 @@ fn is_list_served(service: &Service, token: &str) -> bool {
     list.status == 200
 }
 
-/// The long form waits with the connections held, until what they hold was taken back.
+/// Keeps the connections open until the service frees their responses. Only in the long form.
 fn wait_until_freed(
     is_over: impl Fn() -> bool,
     clients: &mut [ZeroWindowClient],
     progress: &Progress,
 ) {
-    let began = Instant::now();
+    let start = Instant::now();
     while !is_over() {
         clients.iter_mut().for_each(ZeroWindowClient::poll);
         progress.wait_for_responses(5);
-        assert!(began.elapsed() < TIMEOUT, "lists are held_connections for ever");
+        assert!(start.elapsed() < TIMEOUT, "the service never frees the lists");
     }
 }
 
 #[test]
 fn lists_with_zero_window_stay_within_memory_budget() {
-    let mut budget = Budget::new("lists without a window", 1);
+    let mut budget = Budget::new("lists with a zero window", 1);
     let service = Service::start(&[]);
     let mut client = WellBehavedClient::sign_up(&service, "client");
     publish_large_posts(&service, &client.token);
@@ -141,7 +141,7 @@ fn lists_with_zero_window_stay_within_memory_budget() {
                 (0..count).map(|_| ZeroWindowClient::open(&service)).collect();
             request_all_lists(&mut clients, &token, progress);
             served = clients.iter().map(|client| client.served).sum();
-            assert!(served < requested, "{context}: nothing was refused");
+            assert!(served < requested, "{context}: no list was rejected");
             watch.assert_growth_below(RESPONSE_BUDGET + IN_PROGRESS, &context);
             if is_long {
                 let is_over =
@@ -150,14 +150,12 @@ fn lists_with_zero_window_stay_within_memory_budget() {
             }
         });
         watch.wait_until_connections_are_closed();
-        assert!(is_list_served(&service, &token), "{context}: there is no room after them");
+        assert!(is_list_served(&service, &token), "{context}: the budget is not freed");
         watch.wait_until_connections_are_closed();
         watch.assert_growth_below(RESPONSE_BUDGET + IN_PROGRESS, &context);
     }
-    budget.report(
-        "lists requested for",
-        format!("{requested} on {count} connections, {served} served"),
-    );
+    budget
+        .report("lists requested", format!("{requested} on {count} connections, {served} served"));
     budget.report("MiB", watch.describe());
-    budget.report("answers to others meanwhile", client.describe());
+    budget.report("responses to others meanwhile", client.describe());
 }

@@ -70,16 +70,16 @@ impl Fixture {
 
     async fn populate(app: TestApp, is_open: bool) -> Self {
         let (owner, other) = (app.signed_in("owner").await, app.signed_in("other").await);
-        let gone = app.signed_in("gone").await;
+        let deleted = app.signed_in("deleted").await;
         let (public, draft) =
             (owner.write_post("public").await, owner.write_draft(SECRET_TITLE).await);
         let others = other.write_post("other's").await;
         other.vote(public, -1).await.expect(201);
         owner.vote(others, 1).await.expect(201);
-        gone.vote(public, 1).await.expect(201);
-        gone.delete("/users/me").await.expect(204);
+        deleted.vote(public, 1).await.expect(201);
+        deleted.delete("/users/me").await.expect(204);
         owner.post("/logout", &json!({})).await.expect(204);
-        let (owner, other, deleted) = (owner.id, other.id, gone.id);
+        let (owner, other, deleted) = (owner.id, other.id, deleted.id);
         let (owner_token, owners_session) = start_session(&app, "owner").await;
         let (_, others_session) = start_session(&app, "other").await;
         let rows = RefCell::new(rows(&app));

@@ -62,15 +62,15 @@ const fn unchanged(operation: &'static str, target: Target, statuses: [u16; 4]) 
 const fn row(
     operation: &'static str,
     target: Target,
-    refusals: [u16; 2],
+    rejections: [u16; 2],
     other: (u16, &'static str),
     owner: (u16, &'static str),
 ) -> Row {
     Row {
         operation,
         target,
-        anonymous: Cell { status: refusals[0], effect: "" },
-        invalid: Cell { status: refusals[1], effect: "" },
+        anonymous: Cell { status: rejections[0], effect: "" },
+        invalid: Cell { status: rejections[1], effect: "" },
         other: Cell { status: other.0, effect: other.1 },
         owner: Cell { status: owner.0, effect: owner.1 },
     }
