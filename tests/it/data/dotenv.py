@@ -1,18 +1,18 @@
-"""Records how python-dotenv reads small `.env` files, as the table `dotenv.json` beside this file.
+"""Writes `dotenv.json`, the table of how python-dotenv reads small `.env` files.
 
-Run it with Python 3.11 or newer, in an environment that holds exactly this release:
+Run it with Python 3.11 or newer, in an environment with exactly this release:
 
     pip install python-dotenv==1.2.4
     python -P tests/it/data/dotenv.py
 
-Without `-P` Python would import this file, for its name, instead of the package.
+Without `-P` Python would import this file instead of the package of the same name.
 
-Each case is written to a real file and read with the call pydantic-settings makes,
-`dotenv_values(path, encoding="utf-8")`: it interpolates, and what the file has set goes before the
-environment. The environment of a case is the whole environment during its reading.
+Each case is written to a real file and read as pydantic-settings does, with
+`dotenv_values(path, encoding="utf-8")`: it interpolates, and values of the file take precedence
+over the environment. The environment of a case is the whole environment during the call.
 
-`unreadable_lines` are the lines on which the statements begin that python-dotenv skips. Its own
-warning names an earlier line when blank lines stand before such a statement.
+`unreadable_lines` are the first lines of the statements that python-dotenv skips. If blank lines
+precede such a statement, the warning of python-dotenv names an earlier line.
 """
 
 import importlib.metadata
@@ -30,7 +30,7 @@ VERSION = "1.2.4"
 
 # name: text, or (text, environment)
 CASES = {
-    # Nothing to read.
+    # Empty files.
     "empty file": "",
     "only a line end": "\n",
     "only blanks": "  \t ",
@@ -223,7 +223,7 @@ CASES = {
     "export as the beginning of a name": "exported=1\n",
     "export on the line before": "export\n  A=1\n",
     "set instead of export": "set A=1\nB=2\n",
-    # Dollar signs that mean nothing.
+    # Dollar signs without a reference.
     "dollar sign in a value": "E=pass$word#1\n",
     "dollar sign in each kind of quotes": "A=$B\nC='$B'\nD=\"$B\"\nB=1\n",
     "dollar sign before a name in the environment": ("A=$B-$(B)-$$\n", {"B": "env"}),
@@ -292,7 +292,7 @@ CASES = {
     "default over two lines": "A=\"${B:-one\ntwo}\"\n",
     "default with escaped brace": "A=\"${B:-x\\}y}\"\n",
     "default with letters beyond ASCII": "A=${größe:-☃}\n",
-    # References that are none.
+    # Invalid references.
     "dash without colon": ("A=${B-d}\n", {"B": "env"}),
     "colon without dash": ("A=${B:d}\n", {"B": "env"}),
     "colon and nothing": ("A=${B:}\n", {"B": "env"}),
@@ -315,7 +315,7 @@ CASES = {
     "duplicate with quoted name": "'A'=1\nA=2\n",
     "duplicate that is unreadable": "A=1\nA=\"2\nB=3\n",
     "duplicate that differs in case": "A=1\na=2\nA=3\n",
-    # Lines that cannot be read.
+    # Unreadable lines.
     "prose": "this is not a setting\nA=1\n",
     "section": "[section]\nA=1\n[other section]\nB=2\n",
     "several unreadable lines": "A=1\n=\nB=2\na b\n'x\nC=3\n=",
@@ -329,7 +329,7 @@ CASES = {
     "comment mark at the beginning of a name": "A=1\n#\n##\n #B=2\n",
     "html": "<!DOCTYPE html>\n<p class=\"x\">A=1</p>\n",
     "yaml": "a:\n  - b: 1\nA=1\n",
-    # Like a real one.
+    # A realistic file.
     "whole file": (
         "\ufeff# Settings\r\n\r\nexport APP_NAME='Post API' # shown\r\nDEBUG=false\r\n"
         "DATABASE_HOST=db.example\r\nDATABASE_URL=\"sqlite://${DATABASE_HOST}/${NAME:-posts}\"\r\n"
@@ -367,7 +367,7 @@ def record(path, name, text, environment):
 def main():
     installed = importlib.metadata.version("python-dotenv")
     if installed != VERSION:
-        raise SystemExit(f"python-dotenv {VERSION} is wanted, {installed} is installed")
+        raise SystemExit(f"python-dotenv {VERSION} is required, {installed} is installed")
     logging.getLogger("dotenv").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "dotenv"

@@ -1,8 +1,8 @@
-"""Prints emails.tsv, the table of addresses that tests/it/domain/email.rs reads.
+"""Prints emails.tsv, the table of e-mails that tests/it/domain/email.rs reads.
 
-The service promises to accept, store and refuse e-mail addresses as pydantic's EmailStr does.
-This script asks the original about every address below and records its answers. To run it with
-the versions the table was made with:
+The service accepts, normalizes and rejects e-mails as pydantic's EmailStr does. This script
+validates every input below with EmailStr and records the verdicts. To run it with the versions
+that produced the table:
 
     uv run emails.py > emails.tsv
 
@@ -13,14 +13,14 @@ or, with Python 3.13:
     venv/bin/python emails.py > emails.tsv
 
 Each row has three cells, separated by tabs and written as JSON strings: the input, the kind of
-answer, and the answer. The kinds are
+verdict, and its text. The kinds are
 
-    accepted      the answer is the normal form
-    refused       the answer is the reason
-    refused-idna  the reason quotes the IDNA library; the answer is empty
+    accepted      the text is the normal form
+    refused       the text is the reason
+    refused-idna  the reason quotes the IDNA library; the text is empty
 
-Addresses are chosen so that their characters have not changed since Unicode 13: the answers
-would otherwise depend on the Unicode version of either side.
+All characters are unchanged since Unicode 13. Otherwise the verdicts would depend on the Unicode
+version of either side.
 """
 
 # /// script
@@ -41,7 +41,7 @@ IDNA_REASONS = (
     "The part after the @-sign became invalid after normalizing to international characters (",
 )
 
-# The addresses with which the service as a whole is tried as well.
+# The inputs that the tests of the whole service use too.
 ACCEPTANCE_CASES = [
     "plain.0123456789ab@example.com",
     "Mixed.0123456789ab@Example.COM",
@@ -228,7 +228,7 @@ a.mytest
 example.example
 """.strip("\n").split("\n")
 
-# Names of the kind IDNA rules on. Comments name the rule that is meant.
+# Names for the rules of IDNA. Each comment names the rule.
 INTERNATIONAL_DOMAINS = [
     "münchen.de", "BÜCHER.de", "mu\u0308nchen.de", "MU\u0308NCHEN.de", "例え.jp", "例え。jp",
     "例え．jp", "例え｡jp", "例え。ｊｐ", "ＥＸＡＭＰＬＥ.org", "example。net", "１２３.com",
@@ -477,7 +477,7 @@ a]b
 
 
 def spaced():
-    """White space and controls around, inside, and next to the @-sign."""
+    """Yields white space and control characters around, inside, and next to the @-sign."""
     for space in " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u202f\u205f\u3000\u200b\ufeff\x00\x7f":
         yield f"{space}a@example.com{space}"
         yield f"a{space}@example.com"
@@ -489,7 +489,7 @@ def spaced():
 
 
 def punctuated():
-    """Each punctuation character of ASCII at each place."""
+    """Yields each ASCII punctuation character at each position."""
     for character in string.punctuation:
         yield f"{character}a@example.com"
         yield f"a{character}b@example.com"
@@ -505,7 +505,7 @@ def punctuated():
 
 
 def separated():
-    """Periods and hyphens in all combinations of length two and three."""
+    """Yields periods and hyphens in all combinations of length two and three."""
     for first in ".-a":
         for second in ".-a":
             yield f"{first}{second}@example.com"
@@ -517,7 +517,7 @@ def separated():
 
 
 def sized():
-    """Lengths around each limit, in narrow and in wide characters."""
+    """Yields lengths around each limit, in narrow and in wide characters."""
     for length in (63, 64, 65, 241, 242, 243, 244, 300, 2035, 2036, 2037):
         yield f"{'a' * length}@example.com"
     for length in (120, 121, 122, 130, 1018):
@@ -543,7 +543,7 @@ def sized():
         yield f"a@{'.'.join(['ü' * 40] * count)}.com"
         yield f"a@{'.'.join(['中' * 15] * count)}.com"
         yield f"{'x' * 60}@{'.'.join(['ü' * 40] * count)}.com"
-    # Forms that grow or shrink on the way to the normal one.
+    # Forms that grow or shrink during normalization.
     for count in (100, 119, 120, 121, 122):
         yield f"{'e' + chr(0x301)}{'x' * (2 * count)}@example.com"
         yield f"{chr(0x958) * (count // 3)}{'x' * 130}@example.com"
@@ -566,7 +566,7 @@ def sized():
 
 
 def role_mailboxes():
-    """The names of RFC 2142 and near misses."""
+    """Yields the mailbox names of RFC 2142 and near misses."""
     for name in ("Info", "POSTMASTER", "webMaster", "Abuse", "NOC", "www", "FTP", "Security"):
         yield f"{name}@Example.com"
     for name in ("Infos", "In.fo", "Info+x", "Admin", "Root", "\u212a", "news\u0301", "\uff29nfo", "Sales"):
@@ -574,7 +574,7 @@ def role_mailboxes():
 
 
 def addresses():
-    """All addresses, with repetitions."""
+    """Yields all inputs, with duplicates."""
     yield from ACCEPTANCE_CASES
     yield from ORDINARY
     yield from spaced()
@@ -594,12 +594,12 @@ def addresses():
     yield from ("é@例え.jp", "用户@例え。ＪＰ", "\"é\"@例え.jp", "é@localhost", "\u0301@\u0301", "a b@c d", ".@", "a@.")
 
 
-def judge(adapter, address):
-    """The kind of the original's answer and the answer."""
+def validate(adapter, address):
+    """Returns the kind and the text of EmailStr's verdict."""
     try:
         return "accepted", adapter.validate_python(address)
-    except ValidationError as refusal:
-        reason = refusal.errors()[0]["ctx"]["reason"]
+    except ValidationError as error:
+        reason = error.errors()[0]["ctx"]["reason"]
     if reason.startswith(IDNA_REASONS):
         return "refused-idna", ""
     return "refused", reason
@@ -609,7 +609,7 @@ def main():
     sys.stdout.reconfigure(encoding="ascii", newline="\n")
     adapter = TypeAdapter(EmailStr)
     for address in dict.fromkeys(addresses()):
-        cells = (address, *judge(adapter, address))
+        cells = (address, *validate(adapter, address))
         print("\t".join(json.dumps(cell) for cell in cells))
 
 

@@ -1,5 +1,5 @@
--- A database as the reference's Alembic migrations make it, with 5 users, 40 posts, some of them
--- drafts, and 100 votes.
+-- A database as the Alembic migrations of the reference service create it, with 5 users, 40 posts
+-- (some of them drafts) and 100 votes.
 CREATE TABLE alembic_version (
     version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY
 );
