@@ -43,16 +43,7 @@ impl Cluster {
 
     /// Starts another server with these lines in its configuration.
     pub fn start(configuration: &str) -> Self {
-        let programs = find_programs();
-        let folder = tempfile::Builder::new().prefix("posts-pg-").tempdir().unwrap().keep();
-        chown_to_server(&folder);
-        let cluster = Self {
-            _supervisor: supervise(&programs, &folder),
-            folder,
-            programs,
-            port: free_port(),
-            template: OnceLock::new(),
-        };
+        let cluster = Self::new(find_programs());
         cluster.run("initdb", |command| {
             command.args(["-D", "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync"]);
             command.args(["--locale", "C.UTF-8"]);
@@ -64,6 +55,15 @@ impl Cluster {
         ));
         cluster.start_server();
         cluster
+    }
+
+    /// Prepares the folder and the port of a server, without a database.
+    fn new(programs: PathBuf) -> Self {
+        let folder = tempfile::Builder::new().prefix("posts-pg-").tempdir().unwrap().keep();
+        chown_to_server(&folder);
+        let supervisor = supervise(&programs, &folder);
+        let port = free_port();
+        Self { _supervisor: supervisor, folder, programs, port, template: OnceLock::new() }
     }
 
     /// Writes a file into the cluster's folder that only the server can read.
@@ -115,16 +115,8 @@ impl Cluster {
 
     /// Like [`Self::standby`], over another address (`127.0.0.1:PORT`).
     pub fn standby_through(&self, address: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("posts-pg-").tempdir().unwrap().keep();
-        chown_to_server(&folder);
-        let data = folder.join("data");
-        let standby = Self {
-            _supervisor: supervise(&self.programs, &folder),
-            folder,
-            programs: self.programs.clone(),
-            port: free_port(),
-            template: OnceLock::new(),
-        };
+        let standby = Self::new(self.programs.clone());
+        let data = standby.folder.join("data");
         let url = format!("postgresql://{USER}@{address}/postgres");
         standby.run("pg_basebackup", |command| {
             command.args(["-R", "-c", "fast", "-X", "stream", "-d", &url, "-D"]).arg(&data);
