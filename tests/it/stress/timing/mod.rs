@@ -12,7 +12,7 @@
 //! or four microseconds. This is less than a batch shows even with hashes of 1 MiB, and less than a
 //! hundredth of a percent of a login with the hashes of a new installation.
 //!
-//! Not here: accounts with hashes of older parameters. Such a login verifies its own hash in
+//! Not here: accounts with hashes of older parameters. Their login verifies the old hash in
 //! addition, which cannot be hidden. The test only checks that it is not faster.
 
 mod statistics;
