@@ -6,13 +6,13 @@ use std::path::Path;
 #[path = "../../tests/it/stress"]
 #[expect(dead_code, unreachable_pub, reason = "only the other long tests use the rest")]
 mod stress {
-    pub mod rng;
     pub mod budget;
+    pub mod rng;
 }
 
 use post_api_fuzz::prepare;
-use stress::rng::Rng;
 use stress::budget::Budget;
+use stress::rng::Rng;
 
 /// Mutated inputs per round.
 const MUTATIONS: usize = 100;

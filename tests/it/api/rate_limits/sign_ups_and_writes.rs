@@ -47,7 +47,13 @@ async fn invalid_sign_up_is_not_counted() {
 }
 
 /// Sends a write from a client IP of its own, because the limit counts by caller.
-async fn send(app: &TestApp, caller: &TestCaller<'_>, number: u8, method: &str, path: &str) -> Answer {
+async fn send(
+    app: &TestApp,
+    caller: &TestCaller<'_>,
+    number: u8,
+    method: &str,
+    path: &str,
+) -> Answer {
     let body = json!({"title": "title", "content": "text", "post_id": 1, "dir": 1}).to_string();
     let request = caller.request(method, path).header("content-type", "application/json");
     app.send_from(&format!("192.0.2.{number}"), request.body(Body::from(body)).unwrap()).await

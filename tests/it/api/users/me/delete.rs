@@ -3,7 +3,7 @@
 use post_api::domain::policy::Policy;
 use serde_json::json;
 
-use crate::support::{Answer, PASSWORD, Persona, Setup, TestApp};
+use crate::support::{Answer, PASSWORD, Setup, TestApp, TestCaller};
 
 async fn app_requiring_password() -> TestApp {
     let policy = Policy { delete_requires_password: true, ..Policy::default() };
@@ -11,7 +11,7 @@ async fn app_requiring_password() -> TestApp {
 }
 
 async fn delete_with_password(
-    caller: &Persona<'_>,
+    caller: &TestCaller<'_>,
     app: &TestApp,
     path: &str,
     password: &[u8],
