@@ -9,9 +9,6 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
-use super::fault::EmailFault;
-use super::listing::refuse_any_by_number;
-
 /// How many characters after a given one are looked at to see whether they combine with it: the
 /// Stream-Safe Text Format of UAX 15 has at most 30 marks in a row, and without a bound a text
 /// made of marks would take quadratic time.
@@ -28,15 +25,6 @@ pub(super) enum Kind {
     Space,
     /// Line separators, controls, format characters, private use, unassigned.
     Hidden,
-}
-
-/// Whether spaces belong to the text that is checked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spaces {
-    /// As in quoted strings and display names.
-    Allowed,
-    /// As everywhere else.
-    Refused,
 }
 
 pub(super) fn kind(character: char) -> Kind {
@@ -85,20 +73,4 @@ pub(super) fn compose(text: &str) -> Cow<'_, str> {
 pub(super) fn first_is_recomposed(text: &str) -> bool {
     let nearby = text.chars().take(LONGEST_COMBINING_SEQUENCE);
     ComposingNormalizerBorrowed::new_nfc().normalize_iter(nearby).next() != text.chars().next()
-}
-
-/// Refuses what would not be seen, or would change how the text around it is seen: hidden
-/// characters, and a mark at the start, which would combine with the character before the text.
-pub(super) fn refuse_unsafe(text: &str, spaces: Spaces) -> Result<(), EmailFault> {
-    let unsafe_characters = text
-        .chars()
-        .enumerate()
-        .filter(|&(index, character)| match kind(character) {
-            Kind::Visible => false,
-            Kind::Mark => index == 0,
-            Kind::Space => spaces == Spaces::Refused,
-            Kind::Hidden => true,
-        })
-        .map(|(_, character)| character);
-    refuse_any_by_number("The email address contains unsafe characters", unsafe_characters)
 }

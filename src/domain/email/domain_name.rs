@@ -6,11 +6,10 @@
 
 use icu_normalizer::uts46::Uts46MapperBorrowed;
 
-use super::characters::{Spaces, refuse_unsafe};
 use super::fault::EmailFault;
 use super::label;
 use super::length::counted;
-use super::listing::refuse_any;
+use super::listing::{Spaces, refuse_any, refuse_unsafe};
 
 /// The limit of RFC 1035, 2.3.4, less the two bytes that only the wire format has.
 const LONGEST_NAME: usize = 253;

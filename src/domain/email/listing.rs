@@ -1,14 +1,23 @@
 //! How refused characters are shown in a reason.
 //!
 //! A visible character is shown in quotes. Any other one would vanish from the message or garble
-//! it and is shown by its Unicode name, or by its number where it has none. Deliberately not
-//! here: which characters are refused.
+//! it and is shown by its Unicode name, or by its number where it has none. Not here: the classes of
+//! characters, see `characters.rs`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::characters::{Kind, kind};
 use super::fault::EmailFault;
+
+/// Whether spaces belong to the text that is checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spaces {
+    /// As in quoted strings and display names.
+    Allowed,
+    /// As everywhere else.
+    Refused,
+}
 
 /// Refuses if there are any characters to complain about. The reason is the sentence, a colon and
 /// the list of them without repetition, sorted by what is shown for each.
@@ -20,8 +29,24 @@ pub(super) fn refuse_any(
     refuse_shown(sentence, shown)
 }
 
+/// Refuses what would not be seen, or would change how the text around it is seen: hidden
+/// characters, and a mark at the start, which would combine with the character before the text.
+pub(super) fn refuse_unsafe(text: &str, spaces: Spaces) -> Result<(), EmailFault> {
+    let unsafe_characters = text
+        .chars()
+        .enumerate()
+        .filter(|&(index, character)| match kind(character) {
+            Kind::Visible => false,
+            Kind::Mark => index == 0,
+            Kind::Space => spaces == Spaces::Refused,
+            Kind::Hidden => true,
+        })
+        .map(|(_, character)| character);
+    refuse_any_by_number("The email address contains unsafe characters", unsafe_characters)
+}
+
 /// As [`refuse_any`], but sorted by the characters themselves.
-pub(super) fn refuse_any_by_number(
+fn refuse_any_by_number(
     sentence: &str,
     characters: impl Iterator<Item = char>,
 ) -> Result<(), EmailFault> {

@@ -4,9 +4,9 @@
 //! Deliberately not here: a length of its own. The 64 bytes of RFC 5321, 4.5.3.1.1 are not
 //! enforced by mail hosts in practice; the length of the whole address is.
 
-use super::characters::{Spaces, compose, is_atom_character, refuse_unsafe};
+use super::characters::{compose, is_atom_character};
 use super::fault::EmailFault;
-use super::listing::refuse_any;
+use super::listing::{Spaces, refuse_any, refuse_unsafe};
 
 /// The mailboxes of RFC 2142, which every host has to recognise in any case.
 const ROLE_MAILBOXES: [&str; 15] = [

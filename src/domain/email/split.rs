@@ -4,11 +4,9 @@
 //! refused later on: only so can the reason name them. Deliberately not here: the rules for the
 //! parts themselves.
 
-use super::characters::{
-    Spaces, first_is_recomposed, is_atom_character, is_white_space, refuse_unsafe,
-};
+use super::characters::{first_is_recomposed, is_atom_character, is_white_space};
 use super::fault::EmailFault;
-use super::listing::{display, refuse_any};
+use super::listing::{Spaces, display, refuse_any, refuse_unsafe};
 
 /// An address taken apart.
 pub(super) struct Parts<'text> {
