@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use argon2::Block;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::hashing::{HashingError, HashingPool};
+use super::hashing::{HashingError, HashingPool, start_pool};
 use super::stored_hash::{Argon2Hash, Argon2Params, StoredHash};
 use crate::domain::user::PasswordHash;
 
@@ -40,11 +40,7 @@ impl Passwords {
     pub fn new(strength: Argon2Params, threads: NonZeroUsize) -> std::io::Result<Self> {
         let hash =
             Argon2Hash { output: random::<OUTPUT_LENGTH>()?.to_vec(), ..unhashed(strength)? };
-        Ok(Self {
-            pool: HashingPool::new(threads)?,
-            strength,
-            nobody: PasswordHash::new(hash.to_phc()),
-        })
+        Ok(Self { pool: start_pool(threads)?, strength, nobody: PasswordHash::new(hash.to_phc()) })
     }
 
     /// The password's hash, with a new salt.

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom. Nothing points back.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("error_chain", &[]),
     ("clock", &[]),
+    ("worker_pool", &[]),
     ("tls_verifier", &[]),
-    ("auth", &["clock", "domain"]),
-    ("store", &["domain", "tls_verifier"]),
+    ("auth", &["clock", "domain", "worker_pool"]),
+    ("store", &["domain", "tls_verifier", "worker_pool"]),
     ("rate_limits", &["error_chain", "clock", "domain", "store"]),
     ("api", &["auth", "clock", "domain", "error_chain", "rate_limits", "store"]),
     ("server", &["api"]),
