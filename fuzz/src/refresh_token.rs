@@ -10,8 +10,8 @@ pub(crate) fn prepare() -> FuzzTarget {
         let Ok(text) = std::str::from_utf8(data) else { return };
         let Some((id, secrets)) = RefreshSecrets::parse(text) else { return };
         assert_eq!(secrets.token(id), text, "another encoding");
-        let next = secrets.next([0; 16]);
+        let next = secrets.successor([0; 16]);
         assert_eq!(next.family_hash(), secrets.family_hash(), "the family changed");
-        assert_ne!(next.link_hash(), secrets.link_hash(), "the rotated token equals its successor");
+        assert_ne!(next.secret_hash(), secrets.link_hash(), "the rotated token equals its successor");
     })
 }

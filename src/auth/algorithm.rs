@@ -16,7 +16,7 @@ impl Algorithm {
     /// Bytes of the shortest secret: those of the hash's output (RFC 7518, 3.2). `None` if it signs
     /// with a pair of keys.
     #[must_use]
-    pub fn shortest_secret(self) -> Option<usize> {
+    pub fn min_secret_bytes(self) -> Option<usize> {
         match self {
             Self::HS256 => Some(32),
             Self::HS384 => Some(48),
@@ -41,7 +41,7 @@ impl Algorithm {
     /// Whether whoever verifies could also sign.
     #[must_use]
     pub fn is_symmetric(self) -> bool {
-        self.shortest_secret().is_some()
+        self.min_secret_bytes().is_some()
     }
 }
 

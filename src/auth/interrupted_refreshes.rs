@@ -12,38 +12,38 @@ use crate::domain::session::TokenHash;
 
 /// Exchanges that are remembered. Beyond them some go that were not asked for lately: their repeats are
 /// judged by their own time.
-const PLACES: usize = 4096;
+const CAPACITY: usize = 4096;
 
 /// How long one is: a fault that lasts longer looks like any silence.
-const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
 
 /// When exchanges that have failed for faults of ours were first asked for, by the hash of the whole token.
 pub struct InterruptedRefreshes {
-    since: Cache<TokenHash, Timestamp>,
+    first_attempts: Cache<TokenHash, Timestamp>,
 }
 
 impl InterruptedRefreshes {
     /// When the exchange was first asked for, if it is asked for now.
     #[must_use]
     pub fn first_attempt_at(&self, token: &TokenHash, now: Timestamp) -> Timestamp {
-        let earlier = self.since.get(token);
-        earlier.filter(|first| now.duration_since(*first) <= LONGEST).unwrap_or(now)
+        let earlier = self.first_attempts.get(token);
+        earlier.filter(|first| now.duration_since(*first) <= MAX_AGE).unwrap_or(now)
     }
 
     /// The exchange that was first asked for then has failed for a fault of ours.
-    pub fn remember(&self, token: TokenHash, first_attempt_at: Timestamp) {
-        self.since.insert(token, first_attempt_at);
+    pub fn record(&self, token: TokenHash, first_attempt_at: Timestamp) {
+        self.first_attempts.insert(token, first_attempt_at);
     }
 
     /// The exchange has an answer.
-    pub fn forget(&self, token: &TokenHash) {
-        self.since.remove(token);
+    pub fn remove(&self, token: &TokenHash) {
+        self.first_attempts.remove(token);
     }
 }
 
 impl Default for InterruptedRefreshes {
     fn default() -> Self {
-        Self { since: Cache::new(PLACES) }
+        Self { first_attempts: Cache::new(CAPACITY) }
     }
 }
 
@@ -64,17 +64,17 @@ mod tests {
             at(11),
             "nothing has failed"
         );
-        interrupted_refreshes.remember([1; 32], at(11));
+        interrupted_refreshes.record([1; 32], at(11));
         assert_eq!(interrupted_refreshes.first_attempt_at(&[1; 32], at(311)), at(11));
         assert_eq!(interrupted_refreshes.first_attempt_at(&[2; 32], at(12)), at(12), "another");
-        interrupted_refreshes.forget(&[1; 32]);
+        interrupted_refreshes.remove(&[1; 32]);
         assert_eq!(interrupted_refreshes.first_attempt_at(&[1; 32], at(20)), at(20));
     }
 
     #[test]
     fn a_fault_that_lasts_is_forgotten() {
         let interrupted_refreshes = InterruptedRefreshes::default();
-        interrupted_refreshes.remember([1; 32], at(0));
+        interrupted_refreshes.record([1; 32], at(0));
         assert_eq!(interrupted_refreshes.first_attempt_at(&[1; 32], at(301)), at(301));
     }
 
@@ -84,12 +84,12 @@ mod tests {
         for number in 0..100_000_u64 {
             let mut token = [0; 32];
             token[..8].copy_from_slice(&number.to_be_bytes());
-            interrupted_refreshes.remember(token, at(0));
+            interrupted_refreshes.record(token, at(0));
         }
         assert!(
-            interrupted_refreshes.since.len() <= PLACES,
+            interrupted_refreshes.first_attempts.len() <= CAPACITY,
             "{}",
-            interrupted_refreshes.since.len()
+            interrupted_refreshes.first_attempts.len()
         );
     }
 }

@@ -12,10 +12,10 @@ use super::provider;
 use super::{Algorithm, KeyPair, PublicKey, TokenError};
 
 /// Characters of a key's name, of six bits each.
-pub(super) const NAME_LENGTH: usize = 11;
+pub(super) const KID_LENGTH: usize = 11;
 
 /// What a secret's name is made from. No token is signed over it: those have a dot.
-const NAME_LABEL: &[u8] = b"post-api: the name of a key";
+const KID_LABEL: &[u8] = b"post-api: the name of a key";
 
 /// What [`Keys::pseudonym_key`] is made from besides the key, so that it is no other hash of it.
 const PSEUDONYM_LABEL: &[u8] = b"post-api: the key of pseudonyms";
@@ -25,13 +25,13 @@ pub struct Keys {
     header: Header,
     validation: Validation,
     signing: EncodingKey,
-    verifying: Vec<Verifying>,
+    verifying: Vec<VerifyingKey>,
     public: Vec<PublicKey>,
 }
 
-struct Verifying {
+struct VerifyingKey {
     /// As a token's `kid` names it.
-    name: String,
+    kid: String,
     key: DecodingKey,
 }
 
@@ -54,10 +54,10 @@ impl Keys {
         provider::install();
         let bytes = || secrets.iter().map(|secret| secret.expose_secret().as_bytes());
         let first = bytes().next().ok_or(no_key())?;
-        let name = |secret| name_of_secret(&EncodingKey::from_secret(secret), algorithm);
+        let kid = |secret| secret_kid(&EncodingKey::from_secret(secret), algorithm);
         let verifying = bytes()
             .map(|secret| {
-                Ok(Verifying { name: name(secret)?, key: DecodingKey::from_secret(secret) })
+                Ok(VerifyingKey { kid: kid(secret)?, key: DecodingKey::from_secret(secret) })
             })
             .collect::<Result<Vec<_>, Error>>()?;
         let signing = EncodingKey::from_secret(first);
@@ -68,10 +68,10 @@ impl Keys {
     ///
     /// # Errors
     /// [`TokenError`] if the algorithm does not sign with a secret.
-    pub fn name_of(secret: &SecretString, algorithm: Algorithm) -> Result<String, TokenError> {
+    pub fn kid_of(secret: &SecretString, algorithm: Algorithm) -> Result<String, TokenError> {
         provider::install();
         let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
-        Ok(name_of_secret(&key, algorithm)?)
+        Ok(secret_kid(&key, algorithm)?)
     }
 
     /// Pairs of keys, the first of which signs. Its tokens name it.
@@ -84,14 +84,14 @@ impl Keys {
         let public: Vec<_> = pairs.iter().map(|pair| pair.public.clone()).collect();
         let verifying = pairs
             .iter()
-            .map(|pair| Verifying { name: pair.public.name.clone(), key: pair.verifying.clone() });
+            .map(|pair| VerifyingKey { kid: pair.public.kid.clone(), key: pair.verifying.clone() });
         Ok(Self::new(algorithm, signing, verifying.collect(), public))
     }
 
     fn new(
         algorithm: Algorithm,
         signing: EncodingKey,
-        verifying: Vec<Verifying>,
+        verifying: Vec<VerifyingKey>,
         public: Vec<PublicKey>,
     ) -> Self {
         let algorithm = algorithm.into();
@@ -101,7 +101,7 @@ impl Keys {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let kid = verifying.first().map(|first| first.name.clone());
+        let kid = verifying.first().map(|first| first.kid.clone());
         let header = Header { kid, ..Header::new(algorithm) };
         Self { header, validation, signing, verifying, public }
     }
@@ -140,22 +140,22 @@ impl Keys {
 
     /// The key that the token names; all of them if that is none of ours, as others may name theirs
     /// as they like.
-    fn candidates(&self, token: &str) -> Result<&[Verifying], Error> {
+    fn candidates(&self, token: &str) -> Result<&[VerifyingKey], Error> {
         let all = self.verifying.as_slice();
         if all.len() == 1 {
             return Ok(all);
         }
         let named = jsonwebtoken::decode_header(token)?.kid;
-        let found = all.iter().find(|key| Some(&key.name) == named.as_ref());
+        let found = all.iter().find(|key| Some(&key.kid) == named.as_ref());
         Ok(found.map_or(all, std::slice::from_ref))
     }
 }
 
 /// Tells no more of the secret than the signature of any token does.
-fn name_of_secret(secret: &EncodingKey, algorithm: Algorithm) -> Result<String, Error> {
-    let mut name = jsonwebtoken::crypto::sign(NAME_LABEL, secret, algorithm.into())?;
-    name.truncate(NAME_LENGTH);
-    Ok(name)
+fn secret_kid(secret: &EncodingKey, algorithm: Algorithm) -> Result<String, Error> {
+    let mut kid = jsonwebtoken::crypto::sign(KID_LABEL, secret, algorithm.into())?;
+    kid.truncate(KID_LENGTH);
+    Ok(kid)
 }
 
 fn no_key() -> Error {

@@ -20,7 +20,7 @@ mod token;
 pub use algorithm::Algorithm;
 pub use hashing::HashingError;
 pub use interrupted_refreshes::InterruptedRefreshes;
-pub use key_pair::{KeyPair, PublicKey, UnusablePair};
+pub use key_pair::{KeyPair, KeyPairError, PublicKey};
 pub use keys::Keys;
 pub use password::{PasswordCheck, Passwords};
 pub use password_policy::{PasswordRejected, accept_password, fold_case};

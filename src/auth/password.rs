@@ -11,7 +11,7 @@ use super::stored_hash::{Argon2Hash, Argon2Params, StoredHash};
 use crate::domain::user::PasswordHash;
 
 /// The longest password there is, in characters: what the reference's hasher takes.
-pub(super) const MAXIMUM_PASSWORD_LENGTH: usize = 4096;
+pub(super) const MAX_PASSWORD_LENGTH: usize = 4096;
 
 const SALT_LENGTH: usize = 16;
 const OUTPUT_LENGTH: usize = 32;
@@ -28,19 +28,22 @@ pub enum PasswordCheck {
 /// Hashes and verifies passwords, on threads of its own.
 pub struct Passwords {
     pool: HashingPool,
-    strength: Argon2Params,
+    params: Argon2Params,
     /// What an unknown account's password is checked against, so that the check takes the same
     /// work: of the strength of new hashes, and of no password, its bytes being random.
-    nobody: PasswordHash,
+    dummy_hash: PasswordHash,
 }
 
 impl Passwords {
     /// # Errors
     /// If the threads cannot be started or the system gives no random bytes.
-    pub fn new(strength: Argon2Params, threads: NonZeroUsize) -> std::io::Result<Self> {
-        let hash =
-            Argon2Hash { output: random::<OUTPUT_LENGTH>()?.to_vec(), ..unhashed(strength)? };
-        Ok(Self { pool: start_pool(threads)?, strength, nobody: PasswordHash::new(hash.to_phc()) })
+    pub fn new(params: Argon2Params, threads: NonZeroUsize) -> std::io::Result<Self> {
+        let hash = Argon2Hash { output: random::<OUTPUT_LENGTH>()?.to_vec(), ..unhashed(params)? };
+        Ok(Self {
+            pool: start_pool(threads)?,
+            params,
+            dummy_hash: PasswordHash::new(hash.to_phc()),
+        })
     }
 
     /// The password's hash, with a new salt.
@@ -48,8 +51,8 @@ impl Passwords {
     /// # Errors
     /// [`HashingError::Overloaded`] at once when too many wait already.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashingError> {
-        let strength = self.strength;
-        self.pool.run(move |memory| hash(strength, &password, memory)).await?
+        let params = self.params;
+        self.pool.run(move |memory| hash(params, &password, memory)).await?
     }
 
     /// Whether the password belongs to the stored hash. `None` is an account that does not
@@ -64,32 +67,32 @@ impl Passwords {
         stored: Option<PasswordHash>,
     ) -> Result<PasswordCheck, HashingError> {
         // Such a password can have no account: sign-up refuses it.
-        if password.expose_secret().chars().count() > MAXIMUM_PASSWORD_LENGTH {
+        if password.expose_secret().chars().count() > MAX_PASSWORD_LENGTH {
             return Ok(PasswordCheck::Mismatch);
         }
-        let strength = self.strength;
-        let nobody = self.nobody.clone();
+        let params = self.params;
+        let dummy_hash = self.dummy_hash.clone();
         self.pool
             .run(move |memory| {
                 // No account takes the way of one to its end, and not only its hash.
-                let stored = stored.as_ref().unwrap_or(&nobody);
-                let verdict = verify(strength, &password, stored, memory)?;
-                if verdict != PasswordCheck::Mismatch || has_strength(stored, strength) {
+                let stored = stored.as_ref().unwrap_or(&dummy_hash);
+                let verdict = verify(params, &password, stored, memory)?;
+                if verdict != PasswordCheck::Mismatch || has_params(stored, params) {
                     return Ok(verdict);
                 }
                 // A hash of another price: on top of it the work of one that is as new ones are.
-                verify(strength, &password, &nobody, memory).map(|_| PasswordCheck::Mismatch)
+                verify(params, &password, &dummy_hash, memory).map(|_| PasswordCheck::Mismatch)
             })
             .await?
     }
 }
 
 fn hash(
-    strength: Argon2Params,
+    params: Argon2Params,
     password: &SecretString,
     memory: &mut Vec<Block>,
 ) -> Result<PasswordHash, HashingError> {
-    let mut hash = unhashed(strength).map_err(|_| HashingError::Failed)?;
+    let mut hash = unhashed(params).map_err(|_| HashingError::Failed)?;
     let mut output = vec![0; OUTPUT_LENGTH];
     hash.compute(password.expose_secret().as_bytes(), &mut output, memory)
         .map_err(|_| HashingError::Failed)?;
@@ -98,12 +101,12 @@ fn hash(
 }
 
 /// Whether checking the hash takes the work of checking a new one.
-fn has_strength(stored: &PasswordHash, strength: Argon2Params) -> bool {
-    StoredHash::parse(stored.as_str()).is_ok_and(|stored| stored.has_strength(strength))
+fn has_params(stored: &PasswordHash, params: Argon2Params) -> bool {
+    StoredHash::parse(stored.as_str()).is_ok_and(|stored| stored.has_params(params))
 }
 
 fn verify(
-    strength: Argon2Params,
+    params: Argon2Params,
     password: &SecretString,
     stored: &PasswordHash,
     memory: &mut Vec<Block>,
@@ -113,8 +116,10 @@ fn verify(
     let is_right =
         stored.as_ref().map_err(|error| *error).and_then(|stored| stored.verify(bytes, memory));
     match (is_right, stored) {
-        (Ok(true), Ok(stored)) if stored.is_weaker_than(strength) && stored.saw_all_of(bytes) => {
-            Ok(PasswordCheck::NeedsRehash(hash(strength, password, memory)?))
+        (Ok(true), Ok(stored))
+            if stored.is_weaker_than(params) && stored.covers_password(bytes) =>
+        {
+            Ok(PasswordCheck::NeedsRehash(hash(params, password, memory)?))
         }
         (Ok(true), _) => Ok(PasswordCheck::Match),
         (Ok(false), _) => Ok(PasswordCheck::Mismatch),
@@ -126,11 +131,11 @@ fn verify(
 }
 
 /// A hash of the given strength with a new salt and no output yet.
-fn unhashed(strength: Argon2Params) -> std::io::Result<Argon2Hash> {
+fn unhashed(params: Argon2Params) -> std::io::Result<Argon2Hash> {
     Ok(Argon2Hash {
         algorithm: argon2::Algorithm::Argon2id,
         version: argon2::Version::V0x13,
-        strength,
+        params,
         salt: random::<SALT_LENGTH>()?.to_vec(),
         output: Vec::new(),
     })
@@ -144,28 +149,28 @@ pub(super) fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Argon2Params, OUTPUT_LENGTH, PasswordHash, has_strength, unhashed};
+    use super::{Argon2Params, OUTPUT_LENGTH, PasswordHash, has_params, unhashed};
 
     /// Whoever gives a wrong password waits for one hash of this price, and for no second.
     #[test]
     fn only_a_hash_of_the_same_price_takes_the_same_work() {
-        let strength = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
-        let of = |strength: Argon2Params| {
-            let hash = unhashed(strength).unwrap();
+        let params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
+        let of = |params: Argon2Params| {
+            let hash = unhashed(params).unwrap();
             let hash = super::Argon2Hash { output: vec![7; OUTPUT_LENGTH], ..hash };
             PasswordHash::new(hash.to_phc())
         };
-        assert!(has_strength(&of(strength), strength));
+        assert!(has_params(&of(params), params));
         for other in [
-            Argon2Params { memory_kib: 63, ..strength },
-            Argon2Params { memory_kib: 65, ..strength },
-            Argon2Params { iterations: 1, ..strength },
-            Argon2Params { memory_kib: 128, parallelism: 2, ..strength },
+            Argon2Params { memory_kib: 63, ..params },
+            Argon2Params { memory_kib: 65, ..params },
+            Argon2Params { iterations: 1, ..params },
+            Argon2Params { memory_kib: 128, parallelism: 2, ..params },
         ] {
-            assert!(!has_strength(&of(other), strength), "{other:?}");
+            assert!(!has_params(&of(other), params), "{other:?}");
         }
         for text in ["", "$argon2id$v=19", &format!("$2b$04${}", "a".repeat(53))] {
-            assert!(!has_strength(&PasswordHash::new(text.to_owned()), strength), "{text}");
+            assert!(!has_params(&PasswordHash::new(text.to_owned()), params), "{text}");
         }
     }
 }

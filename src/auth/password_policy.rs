@@ -3,16 +3,16 @@
 use secrecy::SecretString;
 
 use super::blocklist::is_common;
-use super::password::MAXIMUM_PASSWORD_LENGTH;
+use super::password::MAX_PASSWORD_LENGTH;
 use crate::domain::policy::PasswordRules;
 
 /// Why a password is refused. Lengths are in characters (Unicode scalar values).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordRejected {
-    #[error("the password is shorter than {least} characters")]
-    TooShort { least: usize },
-    #[error("the password is longer than {most} characters")]
-    TooLong { most: usize },
+    #[error("the password is shorter than {min} characters")]
+    TooShort { min: usize },
+    #[error("the password is longer than {max} characters")]
+    TooLong { max: usize },
     #[error("this password is too common")]
     TooCommon,
     #[error("this password contains a word that is easily guessed here")]
@@ -29,10 +29,10 @@ pub fn accept_password(
 ) -> Result<SecretString, PasswordRejected> {
     let length = password.chars().count();
     if length < rules.minimum_length {
-        return Err(PasswordRejected::TooShort { least: rules.minimum_length });
+        return Err(PasswordRejected::TooShort { min: rules.minimum_length });
     }
-    if length > MAXIMUM_PASSWORD_LENGTH {
-        return Err(PasswordRejected::TooLong { most: MAXIMUM_PASSWORD_LENGTH });
+    if length > MAX_PASSWORD_LENGTH {
+        return Err(PasswordRejected::TooLong { max: MAX_PASSWORD_LENGTH });
     }
     if rules.blocklist && is_common(password) {
         return Err(PasswordRejected::TooCommon);

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
 use sha2::{Sha256, Sha384, Sha512};
 use signature::{Signer, Verifier};
 
-use super::signatures::{Private, Public};
+use super::signatures::{PrivateKey, SignatureVerifier};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,
@@ -25,13 +25,13 @@ pub(super) fn install() {
 }
 
 /// A keyed MAC of one algorithm, cloned for each message.
-enum Keyed {
+enum HmacKey {
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
     Sha512(Hmac<Sha512>),
 }
 
-impl Keyed {
+impl HmacKey {
     fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, Error> {
         let unusable = |_| Error::from(ErrorKind::InvalidKeyFormat);
         match algorithm {
@@ -51,7 +51,7 @@ impl Keyed {
     }
 }
 
-impl Signer<Vec<u8>> for Keyed {
+impl Signer<Vec<u8>> for HmacKey {
     fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
         Ok(match self {
             Self::Sha256(mac) => mac.clone().chain_update(message).finalize().into_bytes().to_vec(),
@@ -61,7 +61,7 @@ impl Signer<Vec<u8>> for Keyed {
     }
 }
 
-impl Verifier<Vec<u8>> for Keyed {
+impl Verifier<Vec<u8>> for HmacKey {
     /// Compares in constant time (`hmac`'s `verify_slice`); a truncated signature is refused.
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
         let verdict = match self {
@@ -73,15 +73,15 @@ impl Verifier<Vec<u8>> for Keyed {
     }
 }
 
-impl JwtSigner for Keyed {
+impl JwtSigner for HmacKey {
     fn algorithm(&self) -> Algorithm {
-        Keyed::algorithm(self)
+        HmacKey::algorithm(self)
     }
 }
 
-impl JwtVerifier for Keyed {
+impl JwtVerifier for HmacKey {
     fn algorithm(&self) -> Algorithm {
-        Keyed::algorithm(self)
+        HmacKey::algorithm(self)
     }
 }
 
@@ -93,9 +93,9 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
         return Err(ErrorKind::InvalidKeyFormat.into());
     }
     if key.family() == AlgorithmFamily::Hmac {
-        return Ok(Box::new(Keyed::new(*algorithm, key.as_bytes())?));
+        return Ok(Box::new(HmacKey::new(*algorithm, key.as_bytes())?));
     }
-    let private = Private::read(*algorithm, key.as_bytes());
+    let private = PrivateKey::read(*algorithm, key.as_bytes());
     Ok(Box::new(private.map_err(|_| Error::from(ErrorKind::InvalidKeyFormat))?))
 }
 
@@ -106,8 +106,8 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     }
     let bytes = key.try_get_as_bytes()?;
     if key.family() == AlgorithmFamily::Hmac {
-        return Ok(Box::new(Keyed::new(*algorithm, bytes)?));
+        return Ok(Box::new(HmacKey::new(*algorithm, bytes)?));
     }
-    let public = Public::new(*algorithm, bytes);
+    let public = SignatureVerifier::new(*algorithm, bytes);
     Ok(Box::new(public.ok_or(Error::from(ErrorKind::InvalidAlgorithm))?))
 }

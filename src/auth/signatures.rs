@@ -14,7 +14,7 @@ use ring::signature::{
 use signature::{Error, Signer, Verifier};
 
 /// A private key that was read.
-pub(super) enum Private {
+pub(super) enum PrivateKey {
     Rsa(Box<RsaKeyPair>),
     P256(Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
@@ -28,7 +28,7 @@ pub enum JwkParams {
     Ed25519 { x: Vec<u8> },
 }
 
-impl Private {
+impl PrivateKey {
     /// From PKCS#8; or says what is wrong with it.
     pub(super) fn read(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, String> {
         let read = match algorithm {
@@ -46,7 +46,7 @@ impl Private {
         read.map_err(|rejected: KeyRejected| rejected.to_string())
     }
 
-    /// The public key as [`Public`] takes it.
+    /// The public key as [`SignatureVerifier`] takes it.
     pub(super) fn public_bytes(&self) -> &[u8] {
         match self {
             Self::Rsa(pair) => pair.public_key().as_ref(),
@@ -55,11 +55,11 @@ impl Private {
         }
     }
 
-    pub(super) fn numbers(&self) -> JwkParams {
+    pub(super) fn jwk_params(&self) -> JwkParams {
         match self {
             Self::Rsa(pair) => {
-                let numbers = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-                JwkParams::Rsa { modulus: numbers.n, exponent: numbers.e }
+                let components = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
+                JwkParams::Rsa { modulus: components.n, exponent: components.e }
             }
             Self::P256(_) => {
                 // A point without compression: a byte that says so, and two numbers of one length.
@@ -72,7 +72,7 @@ impl Private {
     }
 }
 
-impl Signer<Vec<u8>> for Private {
+impl Signer<Vec<u8>> for PrivateKey {
     fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let random = SystemRandom::new();
         match self {
@@ -91,7 +91,7 @@ impl Signer<Vec<u8>> for Private {
     }
 }
 
-impl JwtSigner for Private {
+impl JwtSigner for PrivateKey {
     fn algorithm(&self) -> Algorithm {
         match self {
             Self::Rsa(_) => Algorithm::RS256,
@@ -102,12 +102,12 @@ impl JwtSigner for Private {
 }
 
 /// A public key, and what it verifies.
-pub(super) struct Public {
+pub(super) struct SignatureVerifier {
     algorithm: Algorithm,
     key: UnparsedPublicKey<Vec<u8>>,
 }
 
-impl Public {
+impl SignatureVerifier {
     /// `None` if the algorithm signs with no pair of keys.
     pub(super) fn new(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         let kind: &'static dyn VerificationAlgorithm = match algorithm {
@@ -120,13 +120,13 @@ impl Public {
     }
 }
 
-impl Verifier<Vec<u8>> for Public {
+impl Verifier<Vec<u8>> for SignatureVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), Error> {
         self.key.verify(message, signature).map_err(|_| Error::new())
     }
 }
 
-impl JwtVerifier for Public {
+impl JwtVerifier for SignatureVerifier {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

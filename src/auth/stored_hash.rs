@@ -56,7 +56,7 @@ const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 /// The stored string is none that can be verified. It is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stored password hash is unusable: {0}")]
-pub(super) struct Unusable(&'static str);
+pub(super) struct UnusableHash(&'static str);
 
 /// A stored hash, taken apart.
 pub(super) enum StoredHash {
@@ -67,13 +67,13 @@ pub(super) enum StoredHash {
 pub(super) struct Argon2Hash {
     pub algorithm: argon2::Algorithm,
     pub version: Version,
-    pub strength: Argon2Params,
+    pub params: Argon2Params,
     pub salt: Vec<u8>,
     pub output: Vec<u8>,
 }
 
 impl StoredHash {
-    pub(super) fn parse(text: &str) -> Result<Self, Unusable> {
+    pub(super) fn parse(text: &str) -> Result<Self, UnusableHash> {
         if text.starts_with("$argon2") {
             return Argon2Hash::parse(text).map(Self::Argon2);
         }
@@ -86,23 +86,23 @@ impl StoredHash {
         &self,
         password: &[u8],
         memory: &mut Vec<Block>,
-    ) -> Result<bool, Unusable> {
+    ) -> Result<bool, UnusableHash> {
         match self {
             Self::Argon2(hash) => hash.verify(password, memory),
             Self::Bcrypt(hash) => {
-                bcrypt::verify(password, hash).map_err(|_| Unusable("not bcrypt"))
+                bcrypt::verify(password, hash).map_err(|_| UnusableHash("not bcrypt"))
             }
         }
     }
 
     /// Whether its parameters are these.
-    pub(super) fn has_strength(&self, strength: Argon2Params) -> bool {
-        matches!(self, Self::Argon2(hash) if hash.strength == strength)
+    pub(super) fn has_params(&self, params: Argon2Params) -> bool {
+        matches!(self, Self::Argon2(hash) if hash.params == params)
     }
 
     /// Whether every byte of a password counts: bcrypt sees 72, and none after a NUL. A password
     /// that it found right may be another one's beginning.
-    pub(super) fn saw_all_of(&self, password: &[u8]) -> bool {
+    pub(super) fn covers_password(&self, password: &[u8]) -> bool {
         match self {
             Self::Argon2(_) => true,
             Self::Bcrypt(_) => password.len() <= 72 && !password.contains(&0),
@@ -110,12 +110,12 @@ impl StoredHash {
     }
 
     /// Whether a new hash of the given strength would be harder to guess.
-    pub(super) fn is_weaker_than(&self, strength: Argon2Params) -> bool {
+    pub(super) fn is_weaker_than(&self, params: Argon2Params) -> bool {
         match self {
             Self::Argon2(hash) => {
                 hash.algorithm != argon2::Algorithm::Argon2id
                     || hash.version != Version::V0x13
-                    || hash.strength.is_weaker_than(strength)
+                    || hash.params.is_weaker_than(params)
             }
             Self::Bcrypt(_) => true,
         }
@@ -124,13 +124,13 @@ impl StoredHash {
 
 impl Argon2Hash {
     /// `$argon2id$v=19$m=65536,t=3,p=4$SALT$HASH`; `v` may be absent and then means 16.
-    fn parse(text: &str) -> Result<Self, Unusable> {
-        let mut fields = text.strip_prefix('$').ok_or(Unusable("no PHC string"))?.split('$');
-        let mut next = || fields.next().ok_or(Unusable("cut short"));
+    fn parse(text: &str) -> Result<Self, UnusableHash> {
+        let mut fields = text.strip_prefix('$').ok_or(UnusableHash("no PHC string"))?.split('$');
+        let mut next = || fields.next().ok_or(UnusableHash("cut short"));
         let algorithm = match next()? {
             "argon2id" => argon2::Algorithm::Argon2id,
             "argon2i" => argon2::Algorithm::Argon2i,
-            _ => return Err(Unusable("unknown algorithm")),
+            _ => return Err(UnusableHash("unknown algorithm")),
         };
         let mut parameters = next()?;
         let mut version = Version::V0x10;
@@ -138,20 +138,20 @@ impl Argon2Hash {
             version = match number {
                 "19" => Version::V0x13,
                 "16" => Version::V0x10,
-                _ => return Err(Unusable("unknown version")),
+                _ => return Err(UnusableHash("unknown version")),
             };
             parameters = next()?;
         }
-        let strength = parse_parameters(parameters)?;
+        let params = parse_parameters(parameters)?;
         let salt = decode(next()?, 8..=64)?;
         let output = decode(next()?, 16..=64)?;
         if fields.next().is_some() {
-            return Err(Unusable("too many fields"));
+            return Err(UnusableHash("too many fields"));
         }
-        Ok(Self { algorithm, version, strength, salt, output })
+        Ok(Self { algorithm, version, params, salt, output })
     }
 
-    fn verify(&self, password: &[u8], memory: &mut Vec<Block>) -> Result<bool, Unusable> {
+    fn verify(&self, password: &[u8], memory: &mut Vec<Block>) -> Result<bool, UnusableHash> {
         let mut computed = vec![0; self.output.len()];
         self.compute(password, &mut computed, memory)?;
         Ok(computed.ct_eq(&self.output).into())
@@ -163,22 +163,22 @@ impl Argon2Hash {
         password: &[u8],
         output: &mut [u8],
         memory: &mut Vec<Block>,
-    ) -> Result<(), Unusable> {
-        let Argon2Params { memory_kib, iterations, parallelism } = self.strength;
+    ) -> Result<(), UnusableHash> {
+        let Argon2Params { memory_kib, iterations, parallelism } = self.params;
         let parameters = Params::new(memory_kib, iterations, parallelism, Some(output.len()))
-            .map_err(|_| Unusable("bad parameters"))?;
+            .map_err(|_| UnusableHash("bad parameters"))?;
         let blocks = parameters.block_count();
         if memory.len() < blocks {
             memory.resize(blocks, Block::default());
         }
-        let memory = memory.get_mut(..blocks).ok_or(Unusable("no memory"))?;
+        let memory = memory.get_mut(..blocks).ok_or(UnusableHash("no memory"))?;
         Argon2::new(self.algorithm, self.version, parameters)
             .hash_password_into_with_memory(password, &self.salt, output, memory)
-            .map_err(|_| Unusable("not hashable"))
+            .map_err(|_| UnusableHash("not hashable"))
     }
 
     pub(super) fn to_phc(&self) -> String {
-        let Argon2Params { memory_kib, iterations, parallelism } = self.strength;
+        let Argon2Params { memory_kib, iterations, parallelism } = self.params;
         format!(
             "$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${}${}",
             STANDARD_NO_PAD.encode(&self.salt),
@@ -187,7 +187,7 @@ impl Argon2Hash {
     }
 }
 
-fn parse_parameters(text: &str) -> Result<Argon2Params, Unusable> {
+fn parse_parameters(text: &str) -> Result<Argon2Params, UnusableHash> {
     let mut parts = text.split(',');
     let mut number = |name: &str| {
         parts
@@ -197,34 +197,34 @@ fn parse_parameters(text: &str) -> Result<Argon2Params, Unusable> {
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
             .filter(|digits| !digits.starts_with('0'))
             .and_then(|digits| digits.parse::<u32>().ok())
-            .ok_or(Unusable("bad parameters"))
+            .ok_or(UnusableHash("bad parameters"))
     };
-    let strength = Argon2Params {
+    let params = Argon2Params {
         memory_kib: number("m=")?,
         iterations: number("t=")?,
         parallelism: number("p=")?,
     };
-    if parts.next().is_some() || !strength.is_bounded() {
-        return Err(Unusable("parameters out of bounds"));
+    if parts.next().is_some() || !params.is_bounded() {
+        return Err(UnusableHash("parameters out of bounds"));
     }
-    Ok(strength)
+    Ok(params)
 }
 
-fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<Vec<u8>, Unusable> {
+fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<Vec<u8>, UnusableHash> {
     // The longest allowed value takes 86 characters.
     let bytes = if text.len() <= 86 { STANDARD_NO_PAD.decode(text).ok() } else { None };
-    bytes.filter(|bytes| lengths.contains(&bytes.len())).ok_or(Unusable("bad salt or hash"))
+    bytes.filter(|bytes| lengths.contains(&bytes.len())).ok_or(UnusableHash("bad salt or hash"))
 }
 
 /// `$2b$12$` and 53 characters. Checked before the library sees it.
-fn check_bcrypt(text: &str) -> Result<(), Unusable> {
+fn check_bcrypt(text: &str) -> Result<(), UnusableHash> {
     if text.len() != 60 || !text.is_ascii() {
-        return Err(Unusable("neither Argon2 nor bcrypt"));
+        return Err(UnusableHash("neither Argon2 nor bcrypt"));
     }
     let known = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|prefix| text.starts_with(prefix));
     let cost = text.get(4..6).and_then(|cost| cost.parse::<u32>().ok());
     if !known || !cost.is_some_and(|cost| BCRYPT_COSTS.contains(&cost)) {
-        return Err(Unusable("bcrypt out of bounds"));
+        return Err(UnusableHash("bcrypt out of bounds"));
     }
     Ok(())
 }

@@ -22,14 +22,14 @@ use crate::domain::user::{TokensValidFrom, UserId};
 
 /// Bytes of a token that are looked at: ours have some 150, and a stranger's header is parsed before
 /// its signature.
-const LONGEST_TOKEN: usize = 4096;
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Tokens that are remembered once they were found valid, and bytes of the longest of them, which is
 /// above that of an RSA key of 4096 bits: 16 MiB together at most. One of these is known by all of its
 /// bytes; what it is spared is the signature and the reading of its claims. Its dates are looked at
 /// each time.
-const REMEMBERED: usize = 16_384;
-const LONGEST_REMEMBERED: usize = 1024;
+const CACHE_CAPACITY: usize = 16_384;
+const MAX_CACHED_BYTES: usize = 1024;
 
 /// The token is not one of ours, or not valid now. Why is nobody's business but the log's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,7 @@ pub struct Tokens {
     lifetime: Duration,
     keys: Keys,
     /// By the whole token. The keys do not change, so that what one of them signed stays signed.
-    remembered: Cache<Box<str>, VerifiedClaims>,
+    cache: Cache<Box<str>, VerifiedClaims>,
 }
 
 impl Tokens {
@@ -72,7 +72,7 @@ impl Tokens {
         lifetime: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TokenError> {
-        let tokens = Self { clock, lifetime, keys, remembered: Cache::new(REMEMBERED) };
+        let tokens = Self { clock, lifetime, keys, cache: Cache::new(CACHE_CAPACITY) };
         let trial = tokens.issue(UserId(1), TokensValidFrom::default())?;
         tokens.keys.decode::<Claims>(&trial)?;
         Ok(tokens)
@@ -103,7 +103,7 @@ impl Tokens {
         let issued_at = self.clock.now().as_second();
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
         let has_moved = tokens_valid_from != TokensValidFrom::default();
-        let claims = Issued {
+        let claims = IssuedClaims {
             user_id: user_id.0,
             exp: issued_at.saturating_add(lifetime),
             iat: issued_at,
@@ -117,16 +117,16 @@ impl Tokens {
     /// # Errors
     /// [`InvalidToken`] for everything that is not a token of ours, valid now.
     pub fn verify(&self, token: &str) -> Result<(UserId, ValidFromRange), InvalidToken> {
-        if token.len() > LONGEST_TOKEN {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken("too long"));
         }
-        if let Some(accepted) = self.remembered.get(token) {
-            return accepted.check(self.clock.now());
+        if let Some(claims) = self.cache.get(token) {
+            return claims.check_dates(self.clock.now());
         }
-        let accepted = self.read(token)?;
-        let verified = accepted.check(self.clock.now())?;
-        if token.len() <= LONGEST_REMEMBERED {
-            self.remembered.insert(token.into(), accepted);
+        let claims = self.read(token)?;
+        let verified = claims.check_dates(self.clock.now())?;
+        if token.len() <= MAX_CACHED_BYTES {
+            self.cache.insert(token.into(), claims);
         }
         Ok(verified)
     }
@@ -146,7 +146,7 @@ impl Tokens {
 }
 
 #[derive(Serialize)]
-struct Issued {
+struct IssuedClaims {
     user_id: i64,
     exp: i64,
     iat: i64,
@@ -237,7 +237,7 @@ impl Claims {
 }
 
 impl VerifiedClaims {
-    fn check(self, now: Timestamp) -> Result<(UserId, ValidFromRange), InvalidToken> {
+    fn check_dates(self, now: Timestamp) -> Result<(UserId, ValidFromRange), InvalidToken> {
         let now = SignedDuration::from_micros(now.as_microsecond()).as_secs_f64();
         if self.expires <= now {
             return Err(InvalidToken("expired"));

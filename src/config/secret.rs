@@ -14,7 +14,7 @@ const SAMPLES: [&str; 5] = [
 
 /// Says what is wrong with a key. RFC 7518, 3.2: it must be as long as the hash's output.
 pub(super) fn check_secret(secret: &str, algorithm: Algorithm) -> Result<(), String> {
-    let least = algorithm.shortest_secret().unwrap_or(usize::MAX);
+    let least = algorithm.min_secret_bytes().unwrap_or(usize::MAX);
     let problem = if SAMPLES.iter().any(|sample| secret.eq_ignore_ascii_case(sample)) {
         "is a sample that everybody knows".to_owned()
     } else if secret.len() < least {

@@ -32,7 +32,7 @@ pub fn record_signing_key(
     algorithm: Algorithm,
 ) -> io::Result<()> {
     let path = data_dir.join(SIGNING_FILE);
-    let name = Keys::name_of(secret, algorithm).map_err(io::Error::other)?;
+    let name = Keys::kid_of(secret, algorithm).map_err(io::Error::other)?;
     // One that cannot be read is another one.
     if read_signing(data_dir).is_ok_and(|noted| noted.is_some_and(|noted| noted.name == name)) {
         return Ok(());
@@ -65,7 +65,7 @@ pub(super) fn read_signing(data_dir: &Path) -> io::Result<Option<Signing>> {
 
 /// The name by which that file knows a secret.
 pub(super) fn name_of(secret: &str, algorithm: Algorithm) -> io::Result<String> {
-    Keys::name_of(&SecretString::from(secret), algorithm).map_err(io::Error::other)
+    Keys::kid_of(&SecretString::from(secret), algorithm).map_err(io::Error::other)
 }
 
 fn write(path: &Path, name: &str) -> io::Result<()> {

@@ -87,17 +87,17 @@ pub(in crate::api) async fn list_keys(
 impl From<&PublicKey> for Key {
     fn from(public: &PublicKey) -> Self {
         let text = |number: &[u8]| Some(URL_SAFE_NO_PAD.encode(number));
-        let (kty, crv) = match public.numbers {
+        let (kty, crv) = match public.params {
             JwkParams::Rsa { .. } => ("RSA", None),
             JwkParams::P256 { .. } => ("EC", Some("P-256")),
             JwkParams::Ed25519 { .. } => ("OKP", Some("Ed25519")),
         };
-        let (x, y, n, e) = match &public.numbers {
+        let (x, y, n, e) = match &public.params {
             JwkParams::Rsa { modulus, exponent } => (None, None, text(modulus), text(exponent)),
             JwkParams::P256 { x, y } => (text(x), text(y), None, None),
             JwkParams::Ed25519 { x } => (text(x), None, None, None),
         };
         let alg = public.algorithm.name();
-        Self { kty, usage: "sig", alg, kid: public.name.clone(), crv, x, y, n, e }
+        Self { kty, usage: "sig", alg, kid: public.kid.clone(), crv, x, y, n, e }
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn start_session(
         user_id: credentials.user_id,
         tokens_valid_from: credentials.tokens_valid_from,
         family: secrets.family_hash(),
-        link: secrets.link_hash(),
+        link: secrets.secret_hash(),
         user_agent,
         now,
         expires_at: later(now, idle).min(ends_at),
@@ -57,12 +57,12 @@ pub(super) async fn refresh_session(
     let salt = generate_salt().map_err(ApiError::internal)?;
     let (whole, now) = (secrets.token_hash(id), app.clock.now());
     let first_attempt_at = app.interrupted_refreshes.first_attempt_at(&whole, now);
-    let next = secrets.next(salt);
+    let next = secrets.successor(salt);
     let rotation = Rotation {
         id,
         family: secrets.family_hash(),
-        presented: secrets.link_hash(),
-        next: next.link_hash(),
+        presented: secrets.secret_hash(),
+        next: next.secret_hash(),
         salt,
         now,
         first_attempt_at,
@@ -70,13 +70,13 @@ pub(super) async fn refresh_session(
     };
     let rotated = audit::run_to_completion(app, |app| rotate(app, client, rotation)).await;
     match &rotated {
-        Ok(_) => app.interrupted_refreshes.forget(&whole),
-        Err(_) => app.interrupted_refreshes.remember(whole, first_attempt_at),
+        Ok(_) => app.interrupted_refreshes.remove(&whole),
+        Err(_) => app.interrupted_refreshes.record(whole, first_attempt_at),
     }
     let (user_id, tokens_valid_from, next) = match rotated? {
         RotateSession::Rotated(user_id, tokens_valid_from) => (user_id, tokens_valid_from, next),
         RotateSession::Repeated(user_id, tokens_valid_from, salt) => {
-            (user_id, tokens_valid_from, secrets.next(salt))
+            (user_id, tokens_valid_from, secrets.successor(salt))
         }
         RotateSession::Reused(_) | RotateSession::NoSuchSession => {
             return Err(ApiError::InvalidGrant);

@@ -289,13 +289,13 @@ pub(in crate::api) fn password(
     rules: &PasswordRules,
 ) -> Result<SecretString, FieldError> {
     accept_password(text(value)?, rules).map_err(|rejected| match rejected {
-        PasswordRejected::TooShort { least } => {
-            let message = format!("String should have at least {least} characters");
-            FieldError::new("string_too_short", message).with("min_length", least)
+        PasswordRejected::TooShort { min } => {
+            let message = format!("String should have at least {min} characters");
+            FieldError::new("string_too_short", message).with("min_length", min)
         }
-        PasswordRejected::TooLong { most } => {
-            let message = format!("String should have at most {most} characters");
-            FieldError::new("string_too_long", message).with("max_length", most)
+        PasswordRejected::TooLong { max } => {
+            let message = format!("String should have at most {max} characters");
+            FieldError::new("string_too_long", message).with("max_length", max)
         }
         PasswordRejected::TooCommon | PasswordRejected::ForbiddenWord => {
             FieldError::value_error(format!("Value error, {rejected}"), &rejected.to_string())

@@ -37,13 +37,13 @@ fn header(token: &str) -> Value {
     serde_json::from_slice(&header).unwrap()
 }
 
-fn forge(secret: &str, name: Option<&str>) -> String {
-    let header = Header { kid: name.map(str::to_owned), ..Header::default() };
+fn forge(secret: &str, kid: Option<&str>) -> String {
+    let header = Header { kid: kid.map(str::to_owned), ..Header::default() };
     let claims = json!({"user_id": 7, "exp": NOW + 60});
     encode(&header, &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
-fn name_of(tokens: &Tokens) -> String {
+fn kid_of(tokens: &Tokens) -> String {
     header(&tokens.issue(UserId(7), TokensValidFrom::default()).unwrap())["kid"]
         .as_str()
         .unwrap()
@@ -63,28 +63,28 @@ fn of_several_the_first_signs_and_is_named() {
         let token = several(&secrets).issue(UserId(7), TokensValidFrom::default()).unwrap();
         assert!(single(secrets[0]).verify(&token).is_ok());
         assert!(single(other).verify(&token).is_err());
-        let name = name_of(&several(&secrets));
-        assert_eq!(header(&token), json!({"typ": "JWT", "alg": "HS256", "kid": name}));
-        assert_eq!(name, name_of(&several(&secrets[..1])), "it depends on the secret alone");
-        assert_eq!(name.len(), 11);
+        let kid = kid_of(&several(&secrets));
+        assert_eq!(header(&token), json!({"typ": "JWT", "alg": "HS256", "kid": kid}));
+        assert_eq!(kid, kid_of(&several(&secrets[..1])), "it depends on the secret alone");
+        assert_eq!(kid.len(), 11);
     }
-    assert_ne!(name_of(&several(&[OLD])), name_of(&several(&[NEW])));
+    assert_ne!(kid_of(&several(&[OLD])), kid_of(&several(&[NEW])));
 }
 
 /// A name that says nothing of the secret: no hash of it alone, which could be looked up.
 #[test]
 fn a_name_is_no_plain_hash() {
     use sha2::{Digest as _, Sha256};
-    let name = name_of(&several(&[OLD]));
+    let kid = kid_of(&several(&[OLD]));
     let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(OLD));
-    assert!(!hash.starts_with(&name) && !OLD.contains(&name), "{name}");
+    assert!(!hash.starts_with(&kid) && !OLD.contains(&kid), "{kid}");
 }
 
 #[test]
 fn whoever_names_a_key_means_it_and_any_other_name_is_nobody_s() {
     let tokens = several(&[NEW, OLD]);
-    let (new, old) = (name_of(&tokens), name_of(&several(&[OLD])));
-    for (secret, name, is_valid) in [
+    let (new, old) = (kid_of(&tokens), kid_of(&several(&[OLD])));
+    for (secret, kid, is_valid) in [
         (NEW, Some(new.as_str()), true),
         (OLD, Some(old.as_str()), true),
         (OLD, Some(new.as_str()), false),
@@ -97,10 +97,10 @@ fn whoever_names_a_key_means_it_and_any_other_name_is_nobody_s() {
         (STRANGE, Some(new.as_str()), false),
         (STRANGE, Some("anything"), false),
     ] {
-        let token = forge(secret, name);
-        assert_eq!(tokens.verify(&token).is_ok(), is_valid, "{secret:?} {name:?}");
+        let token = forge(secret, kid);
+        assert_eq!(tokens.verify(&token).is_ok(), is_valid, "{secret:?} {kid:?}");
         // What is remembered is no other.
-        assert_eq!(tokens.verify(&token).is_ok(), is_valid, "{secret:?} {name:?}, again");
+        assert_eq!(tokens.verify(&token).is_ok(), is_valid, "{secret:?} {kid:?}, again");
     }
 }
 

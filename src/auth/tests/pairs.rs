@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::tokens::{NOW, Stopped};
-use crate::auth::{Algorithm, JwkParams, KeyPair, Keys, Tokens, UnusablePair};
+use crate::auth::{Algorithm, JwkParams, KeyPair, KeyPairError, Keys, Tokens};
 use crate::domain::user::{TokensValidFrom, UserId};
 
 /// Made by OpenSSL as docs/settings.md says, for tests alone.
@@ -83,8 +83,8 @@ fn every_algorithm_signs_and_keeps_to_itself() {
     for (algorithm, text) in ALL {
         let ours = tokens(text, algorithm);
         let token = ours.issue(UserId(7), TokensValidFrom::default()).unwrap();
-        let name = &ours.public_keys()[0].name;
-        let expected = json!({"typ": "JWT", "alg": algorithm.name(), "kid": name});
+        let kid = &ours.public_keys()[0].kid;
+        let expected = json!({"typ": "JWT", "alg": algorithm.name(), "kid": kid});
         assert_eq!(header(&token), expected);
         assert_eq!(ours.verify(&token).unwrap().0, UserId(7));
         for (other, text) in ALL.into_iter().filter(|(other, _)| *other != algorithm) {
@@ -112,7 +112,7 @@ fn of_several_the_first_signs_and_all_verify() {
         let both = tokens(&format!("{new}{old}"), algorithm);
         let token = both.issue(UserId(7), TokensValidFrom::default()).unwrap();
         assert_eq!(both.public_keys().len(), 2);
-        assert_eq!(header(&token)["kid"], both.public_keys()[0].name.as_str());
+        assert_eq!(header(&token)["kid"], both.public_keys()[0].kid.as_str());
         assert!(tokens(&new, algorithm).verify(&token).is_ok());
         assert!(tokens(&old, algorithm).verify(&token).is_err());
         let before = tokens(&old, algorithm).issue(UserId(7), TokensValidFrom::default()).unwrap();
@@ -130,9 +130,9 @@ fn forms(pair: &KeyPair) -> Vec<Vec<u8>> {
         pem("RSA PUBLIC KEY", &der).into_bytes(),
         STANDARD.encode(&der).into_bytes(),
         URL_SAFE_NO_PAD.encode(&der).into_bytes(),
-        pair.public.name.clone().into_bytes(),
+        pair.public.kid.clone().into_bytes(),
     ];
-    match &pair.public.numbers {
+    match &pair.public.params {
         JwkParams::Rsa { modulus, .. } => forms.push(modulus.clone()),
         JwkParams::P256 { x, y } => forms.push([x.as_slice(), y].concat()),
         JwkParams::Ed25519 { x } => forms.push(x.clone()),
@@ -150,7 +150,7 @@ fn a_public_key_is_no_secret() {
         let pair = &read(text, algorithm)[0];
         for secret in forms(pair) {
             for hmac in HMACS {
-                for kid in [None, Some(pair.public.name.clone())] {
+                for kid in [None, Some(pair.public.kid.clone())] {
                     let header = Header { kid, ..Header::new(hmac.into()) };
                     let token = encode(&header, &claims, &EncodingKey::from_secret(&secret));
                     assert!(ours.verify(&token.unwrap()).is_err(), "{algorithm:?} by {hmac:?}");
@@ -227,7 +227,7 @@ fn a_key_that_cannot_be_used_is_refused_with_a_reason() {
         assert!(told.starts_with(said), "{algorithm:?}: {told}");
     }
     let unusable = KeyPair::read_all(ED25519, Algorithm::HS256).unwrap_err();
-    assert!(matches!(unusable, UnusablePair::Rejected { .. }), "{unusable}");
+    assert!(matches!(unusable, KeyPairError::Rejected { .. }), "{unusable}");
 }
 
 #[test]

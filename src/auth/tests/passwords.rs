@@ -48,7 +48,7 @@ async fn a_longer_password_belongs_to_nobody() {
     for length in [4097, 4098, 10_000] {
         let longer = "x".repeat(length);
         let refused = accept_password(&longer, &ANY).unwrap_err();
-        assert_eq!(refused, PasswordRejected::TooLong { most: 4096 });
+        assert_eq!(refused, PasswordRejected::TooLong { max: 4096 });
         let hash = passwords.hash(SecretString::from(longer.clone())).await.unwrap();
         let verdict = passwords.verify(SecretString::from(longer), Some(hash)).await.unwrap();
         assert_eq!(verdict, PasswordCheck::Mismatch, "{length}");
@@ -61,7 +61,7 @@ fn the_shortest_password_is_as_long_as_the_rules_say() {
     accept_password("jx7 qv-wé", &password_policy).unwrap();
     for shorter in ["jx7 qv-w", "éééééééé", ""] {
         let refused = accept_password(shorter, &password_policy).unwrap_err();
-        assert_eq!(refused, PasswordRejected::TooShort { least: 9 }, "{shorter}");
+        assert_eq!(refused, PasswordRejected::TooShort { min: 9 }, "{shorter}");
     }
     assert_eq!(
         accept_password("password123", &password_policy).unwrap_err(),

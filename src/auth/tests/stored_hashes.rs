@@ -13,14 +13,14 @@ use crate::auth::{Argon2Params, PasswordCheck, Passwords};
 use crate::domain::user::PasswordHash;
 
 /// What new hashes are made with here.
-const STRENGTH: Argon2Params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
+const PARAMS: Argon2Params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
 
 /// A hash of [`PASSWORD`], made by others.
 #[derive(Clone, Copy)]
 struct Made {
     algorithm: Algorithm,
     version: Version,
-    strength: Argon2Params,
+    params: Argon2Params,
     salt: usize,
     output: usize,
 }
@@ -28,7 +28,7 @@ struct Made {
 const GOOD: Made = Made {
     algorithm: Algorithm::Argon2id,
     version: Version::V0x13,
-    strength: STRENGTH,
+    params: PARAMS,
     salt: 16,
     output: 32,
 };
@@ -36,7 +36,7 @@ const GOOD: Made = Made {
 impl Made {
     /// The parts of the PHC string between its first `$` and the others.
     fn parts(self) -> [String; 5] {
-        let Argon2Params { memory_kib, iterations, parallelism } = self.strength;
+        let Argon2Params { memory_kib, iterations, parallelism } = self.params;
         let parameters =
             Params::new(memory_kib, iterations, parallelism, Some(self.output)).unwrap();
         let (salt, mut output) = (vec![7; self.salt], vec![0; self.output]);
@@ -58,7 +58,7 @@ impl Made {
 }
 
 async fn verdict(stored: &str) -> PasswordCheck {
-    let passwords = Passwords::new(STRENGTH, NonZeroUsize::MIN).unwrap();
+    let passwords = Passwords::new(PARAMS, NonZeroUsize::MIN).unwrap();
     let stored = PasswordHash::new(stored.to_owned());
     passwords.verify(SecretString::from(PASSWORD), Some(stored)).await.unwrap()
 }
@@ -78,13 +78,13 @@ async fn a_hash_as_new_ones_are_stays() {
 
 #[tokio::test]
 async fn every_byte_of_a_hash_counts() {
-    let [algorithm, version, strength, salt, output] = GOOD.parts();
+    let [algorithm, version, params, salt, output] = GOOD.parts();
     let output = STANDARD_NO_PAD.decode(output).unwrap();
     for place in 0..output.len() {
         let mut other = output.clone();
         other[place] ^= 1;
         let other = STANDARD_NO_PAD.encode(other);
-        let text = format!("${algorithm}${version}${strength}${salt}${other}");
+        let text = format!("${algorithm}${version}${params}${salt}${other}");
         assert_eq!(verdict(&text).await, PasswordCheck::Mismatch, "byte {place}");
     }
 }
@@ -95,12 +95,12 @@ async fn a_weaker_hash_is_known_and_replaced() {
     let mut weaker = vec![
         Made { algorithm: Algorithm::Argon2i, ..GOOD }.text(),
         Made { version: Version::V0x10, ..GOOD }.text(),
-        Made { strength: Argon2Params { memory_kib: 63, ..STRENGTH }, ..GOOD }.text(),
-        Made { strength: Argon2Params { iterations: 1, ..STRENGTH }, ..GOOD }.text(),
+        Made { params: Argon2Params { memory_kib: 63, ..PARAMS }, ..GOOD }.text(),
+        Made { params: Argon2Params { iterations: 1, ..PARAMS }, ..GOOD }.text(),
     ];
     // Of the first version, which had no field for it.
-    let [algorithm, _, strength, salt, output] = Made { version: Version::V0x10, ..GOOD }.parts();
-    weaker.push(format!("${algorithm}${strength}${salt}${output}"));
+    let [algorithm, _, params, salt, output] = Made { version: Version::V0x10, ..GOOD }.parts();
+    weaker.push(format!("${algorithm}${params}${salt}${output}"));
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
     for prefix in ["$2a$", "$2b$", "$2x$", "$2y$"] {
         weaker.push(bcrypt.replace("$2b$", prefix));
@@ -116,20 +116,20 @@ async fn a_weaker_hash_is_known_and_replaced() {
 /// The password would fit: it is the form that does not.
 #[tokio::test]
 async fn a_hash_that_is_out_of_bounds_belongs_to_nobody() {
-    let [algorithm, version, strength, salt, output] = GOOD.parts();
+    let [algorithm, version, params, salt, output] = GOOD.parts();
     let good = GOOD.text();
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
     for text in [
         good.replace("m=64", "m=+64"),
         good.replace("p=1", "p=1,x=1"),
         good.replace("m=64,t=2", "t=2,m=64"),
-        format!("${algorithm}${version}${strength}${salt}${output}="),
-        format!("${algorithm}${version}${strength}${salt}"),
-        format!("${algorithm}${version}${strength}${salt}$c2hvcnQ"),
+        format!("${algorithm}${version}${params}${salt}${output}="),
+        format!("${algorithm}${version}${params}${salt}"),
+        format!("${algorithm}${version}${params}${salt}$c2hvcnQ"),
         Made { salt: 65, ..GOOD }.text(),
         Made { output: 15, ..GOOD }.text(),
         Made { output: 65, ..GOOD }.text(),
-        Made { strength: Argon2Params { iterations: 33, ..STRENGTH }, ..GOOD }.text(),
+        Made { params: Argon2Params { iterations: 33, ..PARAMS }, ..GOOD }.text(),
         bcrypt.replace("$2b$", "$2c$"),
         bcrypt.replace("$04$", "$4$"),
         format!("{bcrypt}a"),
@@ -155,8 +155,8 @@ fn what_a_hash_may_cost_is_bounded() {
         (1_048_576, 1, 1, true),
         (1_048_577, 1, 1, false),
     ] {
-        let strength = Argon2Params { memory_kib, iterations, parallelism };
-        assert_eq!(strength.is_bounded(), is_bounded, "{strength:?}");
+        let params = Argon2Params { memory_kib, iterations, parallelism };
+        assert_eq!(params.is_bounded(), is_bounded, "{params:?}");
     }
 }
 
@@ -166,8 +166,8 @@ fn less_memory_or_fewer_passes_are_weaker() {
     for (memory_kib, iterations, is_weaker) in
         [(64, 2, false), (65, 3, false), (63, 2, true), (64, 1, true), (63, 9, true), (99, 1, true)]
     {
-        let strength = of(memory_kib, iterations);
-        assert_eq!(strength.is_weaker_than(STRENGTH), is_weaker, "{strength:?}");
+        let params = of(memory_kib, iterations);
+        assert_eq!(params.is_weaker_than(PARAMS), is_weaker, "{params:?}");
     }
 }
 
@@ -183,8 +183,8 @@ fn bcrypt_does_not_see_all_of_a_long_password() {
         (b"with\0nul".to_vec(), false),
         (vec![0; 80], false),
     ] {
-        assert_eq!(bcrypt.saw_all_of(&password), is_seen, "{password:?}");
-        assert!(argon2.saw_all_of(&password));
+        assert_eq!(bcrypt.covers_password(&password), is_seen, "{password:?}");
+        assert!(argon2.covers_password(&password));
     }
 }
 

@@ -24,7 +24,7 @@ fn new_session(caller: Caller, secrets: &RefreshSecrets, now: Timestamp) -> NewS
         user_id: caller.user_id,
         tokens_valid_from: TokensValidFrom(caller.valid_from_range.earliest()),
         family: secrets.family_hash(),
-        link: secrets.link_hash(),
+        link: secrets.secret_hash(),
         user_agent: "a browser".to_owned(),
         now,
         expires_at: now + DAY * 30,
@@ -53,8 +53,8 @@ impl Token {
         let rotation = Rotation {
             id: self.id,
             family: self.secrets.family_hash(),
-            presented: self.secrets.link_hash(),
-            next: self.secrets.next(salt).link_hash(),
+            presented: self.secrets.secret_hash(),
+            next: self.secrets.successor(salt).secret_hash(),
             salt,
             now,
             first_attempt_at,
@@ -64,7 +64,7 @@ impl Token {
     }
 
     fn next(&self, salt: Salt) -> Self {
-        Self { id: self.id, secrets: self.secrets.next(salt) }
+        Self { id: self.id, secrets: self.secrets.successor(salt) }
     }
 }
 
