@@ -11,6 +11,7 @@ mod password;
 mod password_policy;
 mod provider;
 mod refresh;
+mod secret_strength;
 mod signatures;
 mod stored_hash;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use keys::Keys;
 pub use password::{PasswordCheck, Passwords};
 pub use password_policy::{PasswordRejected, accept_password, fold_case};
 pub use refresh::{RefreshSecrets, generate_salt};
+pub use secret_strength::{WeakSecret, check_secret};
 pub use signatures::JwkParams;
 pub use stored_hash::Argon2Params;
 pub use token::{InvalidToken, TokenError, Tokens};
