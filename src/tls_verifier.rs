@@ -1,4 +1,5 @@
-//! Certificate checks that ignore the host name, for the health check and for PostgreSQL's `sslmode`.
+//! Certificate checks that ignore the host name, for the health check and for PostgreSQL's
+//! `sslmode`.
 //! Not here: the check with the host name, which rustls brings.
 
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Accepts a server by its certificate, whatever name the certificate is for. The server must always
-/// hold the private key of its certificate: the handshake's signature is verified.
+/// Accepts a server by its certificate, whatever name the certificate is for. The server must
+/// always hold the private key of its certificate: the handshake's signature is verified.
 #[derive(Debug)]
 pub struct TlsVerifier {
     /// Verifies the certificate chain; `None` accepts any certificate.
@@ -21,8 +22,8 @@ pub struct TlsVerifier {
 }
 
 impl TlsVerifier {
-    /// Accepts any certificate, so it does not stop a man in the middle. For connections to the same
-    /// machine, and for `sslmode=prefer` and `require`.
+    /// Accepts any certificate, so it does not stop a man in the middle. For connections to the
+    /// same machine, and for `sslmode=prefer` and `require`.
     #[must_use]
     pub fn any_certificate(provider: &CryptoProvider) -> Self {
         Self { chain: None, algorithms: provider.signature_verification_algorithms }

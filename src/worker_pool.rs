@@ -38,8 +38,8 @@ pub struct WorkerPool<W> {
 }
 
 impl<W: Worker> WorkerPool<W> {
-    /// Starts one thread per worker, named `NAME-0`, `NAME-1` and so on. `queue` is the number of jobs
-    /// that may wait.
+    /// Starts one thread per worker, named `NAME-0`, `NAME-1` and so on. `queue` is the number of
+    /// jobs that may wait.
     ///
     /// # Errors
     /// If a thread cannot be started.
@@ -58,12 +58,12 @@ impl<W: Worker> WorkerPool<W> {
         Ok(Self { queue })
     }
 
-    /// Returns the outcome of the job. If the caller is dropped before the job's turn, the job does not
-    /// run.
+    /// Returns the outcome of the job. If the caller is dropped before the job's turn, the job does
+    /// not run.
     ///
     /// # Errors
-    /// [`WorkerError::Overloaded`] at once if the queue is full, [`WorkerError::Panicked`] if the job
-    /// panics; the thread survives.
+    /// [`WorkerError::Overloaded`] at once if the queue is full, [`WorkerError::Panicked`] if the
+    /// job panics; the thread survives.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut W) -> T + Send + 'static,

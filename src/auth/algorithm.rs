@@ -1,7 +1,7 @@
-//! How tokens are signed.
+//! The algorithms that sign tokens.
 
-/// What may sign tokens: the HMACs (RFC 7518, 3.2), or one of the pairs of a private and a public key
-/// (RFC 7518, 3.3 and 3.4, RFC 8037). A service works with one of them and refuses the others.
+/// HMACs (RFC 7518, 3.2) and algorithms with a key pair (RFC 7518, 3.3 and 3.4; RFC 8037). A
+/// process uses one and rejects tokens of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     HS256,
@@ -13,8 +13,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Bytes of the shortest secret: those of the hash's output (RFC 7518, 3.2). `None` if it signs
-    /// with a pair of keys.
+    /// Returns the bytes of the shortest secret, which are those of the hash's output (RFC 7518,
+    /// 3.2).
+    /// `None` if the algorithm signs with a key pair.
     #[must_use]
     pub fn min_secret_bytes(self) -> Option<usize> {
         match self {
@@ -25,7 +26,7 @@ impl Algorithm {
         }
     }
 
-    /// As a token's header has it.
+    /// Returns the value of `alg` in a token's header.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,7 +39,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether whoever verifies could also sign.
+    /// Whether the same key signs and verifies.
     #[must_use]
     pub fn is_symmetric(self) -> bool {
         self.min_secret_bytes().is_some()

@@ -1,6 +1,6 @@
-//! The threads that hash passwords. A hash takes a tenth of a second and 64 MiB, so hashing never runs
-//! on the threads that serve requests, and at most one hash runs per core. Not here: what is hashed,
-//! see `password.rs`.
+//! The threads that hash passwords. A hash takes a tenth of a second and 64 MiB, so hashing never
+//! runs on the threads that serve requests, and at most one hash runs per core.
+//! Not here: what is hashed, see `password.rs`.
 
 use std::num::NonZeroUsize;
 
@@ -12,8 +12,8 @@ use crate::worker_pool::{Worker, WorkerError, WorkerPool};
 /// about 3 s: a client that must wait longer is better served by a 503 at once.
 const QUEUE_PER_THREAD: usize = 16;
 
-/// The priority of the hashing threads (Linux `nice`). Next to a thread that is always busy a hash takes
-/// ten times as long, and still completes.
+/// The priority of the hashing threads (Linux `nice`). Next to a thread that is always busy a hash
+/// takes ten times as long, and still completes.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 

@@ -1,4 +1,5 @@
-//! Pairs of keys, as they are given: PKCS#8 in PEM, one block after the other.
+//! Key pairs of the operator, read from PKCS#8 in PEM.
+//! Not here: signing and verifying, see `signatures.rs`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,17 +11,17 @@ use super::Algorithm;
 use super::keys::KID_LENGTH;
 use super::signatures::{JwkParams, PrivateKey};
 
-/// What begins a block of PEM, whatever is in it.
+/// Start of every PEM block.
 const PEM_BEGIN: &str = "-----BEGIN ";
 
-/// Fewest bits of an RSA key (RFC 7518, 3.3).
+/// Bits of the shortest RSA key (RFC 7518, 3.3).
 const MIN_RSA_BITS: usize = 2048;
 
-/// Bits of one that is worth 128 bits of strength, as the keys of the other algorithms are; 2048 are
-/// worth 112 (NIST SP 800-57 part 1, table 2).
+/// Bits of an RSA key with 128 bits of strength, like the keys of the other algorithms; 2048 bits
+/// have 112 (NIST SP 800-57 part 1, table 2).
 const STRONG_RSA_BITS: usize = 3072;
 
-/// A key that signs, and the one that verifies. `Debug` does not show the first.
+/// A private key and its public key. `Debug` does not show the private key.
 #[derive(Debug, Clone)]
 pub struct KeyPair {
     pub(super) signing: EncodingKey,
@@ -28,7 +29,7 @@ pub struct KeyPair {
     pub(super) public: PublicKey,
 }
 
-/// A key that anybody may know, and its name.
+/// A public key, as the JWK set publishes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     pub kid: String,
@@ -36,32 +37,32 @@ pub struct PublicKey {
     pub params: JwkParams,
 }
 
-/// Why keys cannot be used. Does not repeat any of them.
+/// Why keys cannot be used. Does not repeat any key.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyPairError {
     #[error("holds no key in PEM")]
     NoPem,
-    #[error("holds something else than PKCS#8 keys (`-----BEGIN PRIVATE KEY-----`)")]
+    #[error("holds a PEM block that is not a PKCS#8 key (`-----BEGIN PRIVATE KEY-----`)")]
     NotPkcs8,
-    #[error("key {number} is none for {algorithm:?}: {reason}")]
+    #[error("key {number} cannot be used with {algorithm:?}: {reason}")]
     Rejected { number: usize, algorithm: Algorithm, reason: String },
-    #[error("key {number} has {bits} bits, RS256 needs {least} or more", least = MIN_RSA_BITS)]
+    #[error("key {number} has {bits} bits, RS256 needs {MIN_RSA_BITS} or more")]
     TooShort { number: usize, bits: usize },
-    #[error("key {0} stands there twice")]
+    #[error("key {0} is a duplicate")]
     Duplicate(usize),
 }
 
 impl KeyPair {
-    /// Every pair of the text, in its order.
+    /// Reads all key pairs of the text, in their order.
     ///
     /// # Errors
-    /// [`KeyPairError`] if there is none, or one of them cannot be used.
+    /// [`KeyPairError`] if there is no key, or a key cannot be used.
     pub fn read_all(pem: &str, algorithm: Algorithm) -> Result<Vec<Self>, KeyPairError> {
         let blocks = <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| KeyPairError::NoPem)?;
         let is_pkcs8 = |(kind, _): &(SectionKind, Vec<u8>)| *kind == SectionKind::PrivateKey;
-        // Blocks of a kind that is not known are left out by the reader.
+        // The reader skips blocks of unknown kinds.
         if pem.matches(PEM_BEGIN).count() != blocks.len() || !blocks.iter().all(is_pkcs8) {
             return Err(KeyPairError::NotPkcs8);
         }
@@ -76,7 +77,7 @@ impl KeyPair {
         if pairs.is_empty() { Err(KeyPairError::NoPem) } else { Ok(pairs) }
     }
 
-    /// The bits of a key that is worth less than 128 bits of strength.
+    /// Returns the bits of a key with less than 128 bits of strength.
     #[must_use]
     pub fn weak_bits(&self) -> Option<usize> {
         match &self.public.params {
@@ -112,7 +113,7 @@ impl KeyPair {
     }
 }
 
-/// Of a number without leading zero bytes.
+/// Counts the bits of a number without leading zero bytes.
 fn count_bits(number: &[u8]) -> usize {
     let unused = number.first().map_or(0, |first| first.leading_zeros());
     number.len() * 8 - usize::try_from(unused).unwrap_or_default()

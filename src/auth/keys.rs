@@ -1,5 +1,6 @@
-//! The keys of the tokens: one signs, all verify, so that a new key can take over while tokens of the
-//! old one are still in use. Not here: what a token says, and until when it is valid (`token`).
+//! The keys that sign and verify tokens. One signs and all verify, so that a new key can take over
+//! while tokens of the old key are in use.
+//! Not here: claims and expiry, see `token.rs`.
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, TokenData, Validation};
@@ -11,16 +12,17 @@ use sha2::{Digest as _, Sha256};
 use super::provider;
 use super::{Algorithm, KeyPair, PublicKey, TokenError};
 
-/// Characters of a key's name, of six bits each.
+/// Characters of a `kid`, of six bits each.
 pub(super) const KID_LENGTH: usize = 11;
 
-/// What a secret's name is made from. No token is signed over it: those have a dot.
+/// The `kid` of a secret is a MAC of this label. It equals no token's signature: the text that a
+/// token signs contains a dot.
 const KID_LABEL: &[u8] = b"post-api: the name of a key";
 
-/// What [`Keys::pseudonym_key`] is made from besides the key, so that it is no other hash of it.
+/// Separates the hash of [`Keys::pseudonym_key`] from any other hash of the signing key.
 const PSEUDONYM_LABEL: &[u8] = b"post-api: the key of pseudonyms";
 
-/// One signs, all verify.
+/// One key signs, all verify.
 pub struct Keys {
     header: Header,
     validation: Validation,
@@ -30,13 +32,13 @@ pub struct Keys {
 }
 
 struct VerifyingKey {
-    /// As a token's `kid` names it.
     kid: String,
     key: DecodingKey,
 }
 
 impl Keys {
-    /// One secret. Its tokens name no key: they look as those of the reference, to the byte.
+    /// Takes one secret. Its tokens have no `kid`: their header equals that of the reference
+    /// service, byte for byte.
     ///
     /// # Errors
     /// [`TokenError`] if the algorithm does not sign with a secret.
@@ -46,10 +48,10 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Secrets, the first of which signs. Its tokens name it.
+    /// Takes several secrets. The first one signs, and its tokens have its `kid`.
     ///
     /// # Errors
-    /// [`TokenError`] if there is none, or the algorithm does not sign with a secret.
+    /// [`TokenError`] if there is no secret, or the algorithm does not sign with a secret.
     pub fn of_secrets(secrets: &[SecretString], algorithm: Algorithm) -> Result<Self, TokenError> {
         provider::install();
         let bytes = || secrets.iter().map(|secret| secret.expose_secret().as_bytes());
@@ -64,7 +66,8 @@ impl Keys {
         Ok(Self::new(algorithm, signing, verifying, Vec::new()))
     }
 
-    /// The name by which tokens tell which secret signed them. It gives away nothing of the secret.
+    /// Returns the `kid` of a secret. It reveals no more of the secret than any token's signature
+    /// does.
     ///
     /// # Errors
     /// [`TokenError`] if the algorithm does not sign with a secret.
@@ -74,10 +77,10 @@ impl Keys {
         Ok(secret_kid(&key, algorithm)?)
     }
 
-    /// Pairs of keys, the first of which signs. Its tokens name it.
+    /// Takes key pairs. The first one signs, and its tokens have its `kid`.
     ///
     /// # Errors
-    /// [`TokenError`] if there is none.
+    /// [`TokenError`] if there is no key pair.
     pub fn of_pairs(pairs: &[KeyPair], algorithm: Algorithm) -> Result<Self, TokenError> {
         provider::install();
         let signing = pairs.first().ok_or(no_key())?.signing.clone();
@@ -96,7 +99,7 @@ impl Keys {
     ) -> Self {
         let algorithm = algorithm.into();
         let mut validation = Validation::new(algorithm);
-        // Whoever reads the claims looks at them, by our clock.
+        // `Tokens` checks the dates and the audience, by our clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
@@ -106,14 +109,14 @@ impl Keys {
         Self { header, validation, signing, verifying, public }
     }
 
-    /// What others may verify tokens with; empty if only who could sign them can.
+    /// Returns the keys that the JWK set publishes; none if tokens are signed with a secret.
     #[must_use]
     pub fn public(&self) -> &[PublicKey] {
         &self.public
     }
 
-    /// A key for names that stand for something else: the same in every process that signs alike, and of
-    /// no use for anything but that.
+    /// Returns a key for pseudonyms. It is the same in every process with the same signing key, and
+    /// reveals nothing about the signing key.
     #[must_use]
     pub fn pseudonym_key(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -126,7 +129,7 @@ impl Keys {
         jsonwebtoken::encode(&self.header, claims, &self.signing)
     }
 
-    /// What the token says, if one of the keys signed it.
+    /// Returns the token's claims if one of the keys signed it.
     pub(super) fn decode<C: DeserializeOwned>(&self, token: &str) -> Result<TokenData<C>, Error> {
         let mut outcome = Err(ErrorKind::InvalidSignature.into());
         for candidate in self.candidates(token)? {
@@ -138,20 +141,19 @@ impl Keys {
         outcome
     }
 
-    /// The key that the token names; all of them if that is none of ours, as others may name theirs
-    /// as they like.
+    /// Returns the key with the token's `kid`. All keys if the `kid` is missing or unknown: tokens
+    /// of the reference service have none, and other issuers may choose any.
     fn candidates(&self, token: &str) -> Result<&[VerifyingKey], Error> {
         let all = self.verifying.as_slice();
         if all.len() == 1 {
             return Ok(all);
         }
-        let named = jsonwebtoken::decode_header(token)?.kid;
-        let found = all.iter().find(|key| Some(&key.kid) == named.as_ref());
+        let kid = jsonwebtoken::decode_header(token)?.kid;
+        let found = all.iter().find(|key| Some(&key.kid) == kid.as_ref());
         Ok(found.map_or(all, std::slice::from_ref))
     }
 }
 
-/// Tells no more of the secret than the signature of any token does.
 fn secret_kid(secret: &EncodingKey, algorithm: Algorithm) -> Result<String, Error> {
     let mut kid = jsonwebtoken::crypto::sign(KID_LABEL, secret, algorithm.into())?;
     kid.truncate(KID_LENGTH);

@@ -1,5 +1,5 @@
-//! Who is asking: passwords and tokens. Knows users, but neither HTTP nor SQL: whether an
-//! account exists is the store's answer.
+//! Passwords, access tokens, refresh tokens and signing keys.
+//! Not here: HTTP, and whether an account exists, see `store`.
 
 mod algorithm;
 mod blocklist;

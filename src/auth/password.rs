@@ -1,5 +1,5 @@
-//! Passwords: hashing new ones, verifying them against stored ones. Which passwords are good
-//! enough is for `rules` to say.
+//! Hashes new passwords and verifies passwords against stored hashes.
+//! Not here: which passwords are accepted, see `password_policy.rs`.
 
 use std::num::NonZeroUsize;
 
@@ -10,33 +10,36 @@ use super::hashing::{HashingError, HashingPool, start_pool};
 use super::stored_hash::{Argon2Hash, Argon2Params, StoredHash};
 use crate::domain::user::PasswordHash;
 
-/// The longest password there is, in characters: what the reference's hasher takes.
+/// Characters of the longest password, as in the reference service's hasher.
 pub(super) const MAX_PASSWORD_LENGTH: usize = 4096;
 
 const SALT_LENGTH: usize = 16;
 const OUTPUT_LENGTH: usize = 32;
 
-/// What a password was found to be.
+/// The result of verifying a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PasswordCheck {
     Mismatch,
     Match,
-    /// Match, and the stored hash is weaker than what new ones get: here is a better one.
+    /// A match, but the stored hash is weaker than a new one. Holds the new hash.
     NeedsRehash(PasswordHash),
 }
 
-/// Hashes and verifies passwords, on threads of its own.
+/// Hashes and verifies passwords on the hashing threads.
 pub struct Passwords {
     pool: HashingPool,
     params: Argon2Params,
-    /// What an unknown account's password is checked against, so that the check takes the same
-    /// work: of the strength of new hashes, and of no password, its bytes being random.
+    /// Verified in place of a hash that does not exist, so that timing does not reveal which
+    /// accounts exist. It has the parameters of new hashes; its bytes are random, so no password
+    /// matches.
     dummy_hash: PasswordHash,
 }
 
 impl Passwords {
+    /// Starts the hashing threads; `params` apply to new hashes.
+    ///
     /// # Errors
-    /// If the threads cannot be started or the system gives no random bytes.
+    /// If a thread cannot be started, or the system provides no random bytes.
     pub fn new(params: Argon2Params, threads: NonZeroUsize) -> std::io::Result<Self> {
         let hash = Argon2Hash { output: random::<OUTPUT_LENGTH>()?.to_vec(), ..unhashed(params)? };
         Ok(Self {
@@ -46,27 +49,27 @@ impl Passwords {
         })
     }
 
-    /// The password's hash, with a new salt.
+    /// Returns the password's hash, with a new salt.
     ///
     /// # Errors
-    /// [`HashingError::Overloaded`] at once when too many wait already.
+    /// [`HashingError::Overloaded`] at once if the queue is full.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashingError> {
         let params = self.params;
         self.pool.run(move |memory| hash(params, &password, memory)).await?
     }
 
-    /// Whether the password belongs to the stored hash. `None` is an account that does not
-    /// exist: always wrong, after the work of a real one. So is a stored hash that cannot be
-    /// used, which is logged.
+    /// Compares the password with the stored hash. `None` stands for an account that does not
+    /// exist: a mismatch, after the work of a real comparison. An unusable stored hash is logged,
+    /// and is a mismatch too.
     ///
     /// # Errors
-    /// [`HashingError::Overloaded`] at once when too many wait already.
+    /// [`HashingError::Overloaded`] at once if the queue is full.
     pub async fn verify(
         &self,
         password: SecretString,
         stored: Option<PasswordHash>,
     ) -> Result<PasswordCheck, HashingError> {
-        // Such a password can have no account: sign-up refuses it.
+        // Sign-up rejects such a password, so no account has it.
         if password.expose_secret().chars().count() > MAX_PASSWORD_LENGTH {
             return Ok(PasswordCheck::Mismatch);
         }
@@ -74,13 +77,14 @@ impl Passwords {
         let dummy_hash = self.dummy_hash.clone();
         self.pool
             .run(move |memory| {
-                // No account takes the way of one to its end, and not only its hash.
+                // The same code runs for a missing account, so timing reveals nothing.
                 let stored = stored.as_ref().unwrap_or(&dummy_hash);
-                let verdict = verify(params, &password, stored, memory)?;
-                if verdict != PasswordCheck::Mismatch || has_params(stored, params) {
-                    return Ok(verdict);
+                let check = verify(params, &password, stored, memory)?;
+                if check != PasswordCheck::Mismatch || has_params(stored, params) {
+                    return Ok(check);
                 }
-                // A hash of another price: on top of it the work of one that is as new ones are.
+                // The stored hash took another amount of work. With a dummy hash on top, a wrong
+                // password never takes less time than for a missing account.
                 verify(params, &password, &dummy_hash, memory).map(|_| PasswordCheck::Mismatch)
             })
             .await?
@@ -100,7 +104,7 @@ fn hash(
     Ok(PasswordHash::new(hash.to_phc()))
 }
 
-/// Whether checking the hash takes the work of checking a new one.
+/// Whether verifying the hash takes the same work as verifying a new one.
 fn has_params(stored: &PasswordHash, params: Argon2Params) -> bool {
     StoredHash::parse(stored.as_str()).is_ok_and(|stored| stored.has_params(params))
 }
@@ -113,9 +117,9 @@ fn verify(
 ) -> Result<PasswordCheck, HashingError> {
     let bytes = password.expose_secret().as_bytes();
     let stored = StoredHash::parse(stored.as_str());
-    let is_right =
+    let is_match =
         stored.as_ref().map_err(|error| *error).and_then(|stored| stored.verify(bytes, memory));
-    match (is_right, stored) {
+    match (is_match, stored) {
         (Ok(true), Ok(stored))
             if stored.is_weaker_than(params) && stored.covers_password(bytes) =>
         {
@@ -124,13 +128,13 @@ fn verify(
         (Ok(true), _) => Ok(PasswordCheck::Match),
         (Ok(false), _) => Ok(PasswordCheck::Mismatch),
         (Err(unusable), _) => {
-            tracing::error!(error = %unusable, "a login failed for a damaged account");
+            tracing::error!(error = %unusable, "password verification failed");
             Ok(PasswordCheck::Mismatch)
         }
     }
 }
 
-/// A hash of the given strength with a new salt and no output yet.
+/// Returns a hash with a new salt, and without its output.
 fn unhashed(params: Argon2Params) -> std::io::Result<Argon2Hash> {
     Ok(Argon2Hash {
         algorithm: argon2::Algorithm::Argon2id,
@@ -151,9 +155,9 @@ pub(super) fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
 mod tests {
     use super::{Argon2Params, OUTPUT_LENGTH, PasswordHash, has_params, unhashed};
 
-    /// Whoever gives a wrong password waits for one hash of this price, and for no second.
+    /// A wrong password for an account with such a hash costs one hash, not two.
     #[test]
-    fn only_a_hash_of_the_same_price_takes_the_same_work() {
+    fn only_hash_with_equal_params_takes_the_same_work() {
         let params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
         let of = |params: Argon2Params| {
             let hash = unhashed(params).unwrap();

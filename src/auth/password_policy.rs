@@ -1,4 +1,5 @@
-//! Which passwords are accepted at sign-up. Existing accounts are not affected.
+//! Which new passwords are accepted, at sign-up and at a change of password. Existing passwords
+//! stay valid.
 
 use secrecy::SecretString;
 
@@ -6,7 +7,7 @@ use super::blocklist::is_common;
 use super::password::MAX_PASSWORD_LENGTH;
 use crate::domain::policy::PasswordRules;
 
-/// Why a password is refused. Lengths are in characters (Unicode scalar values).
+/// Why a password is rejected. Lengths are in characters (Unicode scalar values).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordRejected {
     #[error("the password is shorter than {min} characters")]
@@ -19,10 +20,10 @@ pub enum PasswordRejected {
     ForbiddenWord,
 }
 
-/// Takes the password exactly as it is, if the rules accept it.
+/// Returns the password unchanged if the rules accept it.
 ///
 /// # Errors
-/// The first rule that it breaks.
+/// The first rule that the password breaks.
 pub fn accept_password(
     password: &str,
     rules: &PasswordRules,
@@ -46,8 +47,8 @@ pub fn accept_password(
     Ok(SecretString::from(password))
 }
 
-/// The text as forbidden words are looked for: small and capital letters are the same, the Turkish ones
-/// too, and ß is ss. Letters that are put together from several characters stay what they are.
+/// Returns the text as forbidden words are compared: without the difference of upper and lower
+/// case, including the Turkish i, and with ß as ss. Combining characters stay as they are.
 #[must_use]
 pub fn fold_case(text: &str) -> String {
     const DOT_ABOVE: char = '\u{307}';

@@ -1,6 +1,7 @@
-//! What `jsonwebtoken` signs with: HMAC, and the pairs of keys of `signatures`. The crate's own back
-//! ends bring either a second C library or an RSA crate with an open advisory (RUSTSEC-2023-0071). Not
-//! here: which algorithm is accepted, that is `keys`'.
+//! Our signing provider for `jsonwebtoken`: HMAC, and the key pairs of `signatures.rs`. The crate's
+//! own back ends bring either a second C library or an RSA crate with an open advisory
+//! (RUSTSEC-2023-0071).
+//! Not here: which algorithm is accepted, see `keys.rs`.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -17,14 +18,14 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes this the process's provider. Without one the crate panics at the first token, so it is
-/// called before any key is made; calling it again does nothing.
+/// Makes this the provider of the process. Without a provider the crate panics at the first token,
+/// so this is called before any key is made. A second call does nothing.
 pub(super) fn install() {
-    // An error means that the provider is installed already.
+    // An error means that the provider is already installed.
     let _ = PROVIDER.install_default();
 }
 
-/// A keyed MAC of one algorithm, cloned for each message.
+/// A keyed MAC, cloned for each message.
 enum HmacKey {
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
@@ -62,14 +63,14 @@ impl Signer<Vec<u8>> for HmacKey {
 }
 
 impl Verifier<Vec<u8>> for HmacKey {
-    /// Compares in constant time (`hmac`'s `verify_slice`); a truncated signature is refused.
+    /// Compares in constant time (`hmac`'s `verify_slice`), and rejects a truncated signature.
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        let verdict = match self {
+        let verified = match self {
             Self::Sha256(mac) => mac.clone().chain_update(message).verify_slice(signature),
             Self::Sha384(mac) => mac.clone().chain_update(message).verify_slice(signature),
             Self::Sha512(mac) => mac.clone().chain_update(message).verify_slice(signature),
         };
-        verdict.map_err(|_| signature::Error::new())
+        verified.map_err(|_| signature::Error::new())
     }
 }
 
@@ -85,8 +86,8 @@ impl JwtVerifier for HmacKey {
     }
 }
 
-/// A key of another kind than the algorithm's is refused: a public key must never be the secret of an
-/// HMAC.
+/// Rejects a key of another family than the algorithm's: a public key must never become the secret
+/// of an HMAC.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     if key.family() != algorithm.family() {

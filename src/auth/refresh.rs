@@ -1,7 +1,9 @@
-//! Refresh tokens: what goes on with a session. A token is the session's number, a secret of the whole
-//! session and a link of its chain. Each link is made of the one before and a salt (HMAC-SHA256), so that
-//! whoever has a spent one can be given the same successor again, while what is stored, hashes and
-//! salts, makes none. Not here: which link is good now, that is the store's to know.
+//! Refresh tokens. A token consists of its session's ID, the secret of its token family, which
+//! stays the same for the whole session, and a secret of its own, which changes with every
+//! rotation. The secret of the successor is HMAC-SHA256 of the current secret and a salt. A rotated
+//! token can therefore be answered with the same successor again, although the store keeps only
+//! hashes and salts, which yield no token.
+//! Not here: which token is current, see `store`; the reuse interval, see `domain/session.rs`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,70 +17,72 @@ const SESSION_ID_BYTES: usize = 8;
 const FAMILY_BYTES: usize = 16;
 const SECRET_BYTES: usize = 32;
 
-/// Bytes of a block of SHA-256.
+/// Bytes of a SHA-256 block.
 const BLOCK_BYTES: usize = 64;
 
-/// The secrets of a token; `Debug` does not show them.
+/// The two secrets of a token. `Debug` does not show them.
 pub struct RefreshSecrets {
     family: [u8; FAMILY_BYTES],
     secret: [u8; SECRET_BYTES],
 }
 
 impl RefreshSecrets {
-    /// Of a new session: 128 bits of its own, and 256 of its first link.
+    /// Generates the secrets of a new session: 128 bits for its token family, 256 bits for its
+    /// first token.
     ///
     /// # Errors
-    /// If the system gives no random bytes.
+    /// If the system provides no random bytes.
     pub fn generate() -> std::io::Result<Self> {
         Ok(Self { family: random()?, secret: random()? })
     }
 
-    /// The token's session and secrets, if the text is one.
+    /// Returns the session and the secrets of a token, or `None` if the text is not a token.
     #[must_use]
     pub fn parse(token: &str) -> Option<(SessionId, Self)> {
-        // Longer than any, it is not even decoded.
+        // Longer than any token: not worth decoding.
         if token.len() > 2 * (SESSION_ID_BYTES + FAMILY_BYTES + SECRET_BYTES) {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (number, rest) = bytes.split_first_chunk::<SESSION_ID_BYTES>()?;
+        let (session_id, rest) = bytes.split_first_chunk::<SESSION_ID_BYTES>()?;
         let (family, rest) = rest.split_first_chunk::<FAMILY_BYTES>()?;
         let secrets = Self { family: *family, secret: rest.try_into().ok()? };
-        Some((SessionId(i64::from_be_bytes(*number)), secrets))
+        Some((SessionId(i64::from_be_bytes(*session_id)), secrets))
     }
 
-    /// The token as the client gets it.
+    /// Returns the token that the client gets, in base64url.
     #[must_use]
     pub fn token(&self, id: SessionId) -> String {
         let bytes = [&id.0.to_be_bytes()[..], &self.family, &self.secret].concat();
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What is stored of the session's secret.
+    /// Returns the hash of the token family's secret, as the session stores it. It tells a rotated
+    /// token, whose reuse ends the session, from a guess, which ends nothing.
     #[must_use]
     pub fn family_hash(&self) -> TokenHash {
         Sha256::digest(self.family).into()
     }
 
-    /// What is stored of the link.
+    /// Returns the hash of the token's own secret, as the session stores it for its current token.
     #[must_use]
     pub fn secret_hash(&self) -> TokenHash {
         Sha256::digest(self.secret).into()
     }
 
-    /// Of all that the client sent: what another has made up of a part of it has another.
+    /// Returns the hash of the whole token. A token with only some of its parts has another hash.
     #[must_use]
     pub fn token_hash(&self, id: SessionId) -> TokenHash {
         Sha256::digest(self.token(id)).into()
     }
 
-    /// The successor: the same to whoever has this one and the salt.
+    /// Returns the secrets of the next token. The same secrets and salt yield the same successor.
     #[must_use]
     pub fn successor(&self, salt: Salt) -> Self {
-        // Filled up to a block, as RFC 2104 has it: such a key cannot be refused.
+        // Padded to a block, as in RFC 2104. A key of that length cannot be rejected.
         let mut key = [0; BLOCK_BYTES];
-        for (byte, of_secret) in key.iter_mut().zip(self.secret) {
-            *byte = of_secret;
+        for (padded, byte) in key.iter_mut().zip(self.secret) {
+            *padded = byte;
         }
         let mac = Hmac::<Sha256>::new(&key.into()).chain_update(salt);
         Self { family: self.family, secret: mac.finalize().into_bytes().into() }
@@ -91,10 +95,10 @@ impl std::fmt::Debug for RefreshSecrets {
     }
 }
 
-/// A salt for the next link.
+/// Returns a salt for the next successor.
 ///
 /// # Errors
-/// If the system gives no random bytes.
+/// If the system provides no random bytes.
 pub fn generate_salt() -> std::io::Result<Salt> {
     random()
 }
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_as_it_was_written() {
+    fn token_round_trips() {
         for id in [1, 4711, i64::MAX] {
             let generated = RefreshSecrets::generate().unwrap();
             let (read, secrets) = RefreshSecrets::parse(&generated.token(SessionId(id))).unwrap();
@@ -119,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn malformed_token_is_rejected() {
         let token = secrets().token(SessionId(1));
         let texts = [
             String::new(),
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_are_alike() {
+    fn secrets_and_salts_are_random() {
         let [one, other] =
             [RefreshSecrets::generate().unwrap(), RefreshSecrets::generate().unwrap()];
         assert_ne!(one.family_hash(), other.family_hash());
@@ -144,9 +148,10 @@ mod tests {
         assert_ne!(generate_salt().unwrap(), generate_salt().unwrap());
     }
 
-    /// By Python: `hmac.new(b"\x09" * 32, b"\x05" * 16, "sha256")`, and SHA-256 of that.
+    /// Expected values from Python: `hmac.new(b"\x09" * 32, b"\x05" * 16, "sha256")`, and its
+    /// SHA-256.
     #[test]
-    fn the_successor_is_a_mac_of_the_salt() {
+    fn successor_is_a_mac_of_the_salt() {
         let next = secrets().successor([5; 16]);
         assert_eq!(next.family, [7; FAMILY_BYTES]);
         assert_eq!(
@@ -161,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_shows_no_secrets() {
         assert_eq!(format!("{:?}", secrets()), "RefreshSecrets(…)");
     }
 

@@ -1,4 +1,5 @@
-//! Which secrets are strong enough to sign tokens. Not here: where secrets come from, see `config`.
+//! Which secrets are strong enough to sign tokens.
+//! Not here: where secrets come from, see `config`.
 
 use std::collections::BTreeSet;
 

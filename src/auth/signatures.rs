@@ -1,5 +1,5 @@
-//! Signatures of pairs of keys for `jsonwebtoken`, by `ring`, which TLS has brought anyway. Which
-//! key is good enough is `key_pair`'s.
+//! Signatures with key pairs for `jsonwebtoken`, by `ring`, which TLS needs anyway.
+//! Not here: which keys are strong enough, see `key_pair.rs`.
 
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::{JwtSigner, JwtVerifier};
@@ -13,14 +13,14 @@ use ring::signature::{
 };
 use signature::{Error, Signer, Verifier};
 
-/// A private key that was read.
+/// A private key that `ring` can sign with.
 pub(super) enum PrivateKey {
     Rsa(Box<RsaKeyPair>),
     P256(Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
 }
 
-/// The numbers of a public key, as a JWK has them (RFC 7518, 6; RFC 8037, 2).
+/// The parameters of a public key in a JWK (RFC 7518, 6; RFC 8037, 2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwkParams {
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
@@ -29,7 +29,7 @@ pub enum JwkParams {
 }
 
 impl PrivateKey {
-    /// From PKCS#8; or says what is wrong with it.
+    /// Reads PKCS#8. The error is the reason for which the key is rejected.
     pub(super) fn read(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, String> {
         let read = match algorithm {
             Algorithm::RS256 => RsaKeyPair::from_pkcs8(pkcs8).map(|pair| Self::Rsa(pair.into())),
@@ -38,15 +38,15 @@ impl PrivateKey {
                 EcdsaKeyPair::from_pkcs8(kind, pkcs8, &SystemRandom::new())
                     .map(|pair| Self::P256(pair.into()))
             }
-            // OpenSSL writes no public key beside it to be checked.
+            // OpenSSL writes no public key into the file, so there is none to check.
             Algorithm::EdDSA => Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
                 .map(|pair| Self::Ed25519(pair.into())),
-            _ => return Err("it signs with no pair of keys".to_owned()),
+            _ => return Err("the algorithm does not sign with a key pair".to_owned()),
         };
         read.map_err(|rejected: KeyRejected| rejected.to_string())
     }
 
-    /// The public key as [`SignatureVerifier`] takes it.
+    /// Returns the public key in the form that [`SignatureVerifier`] takes.
     pub(super) fn public_bytes(&self) -> &[u8] {
         match self {
             Self::Rsa(pair) => pair.public_key().as_ref(),
@@ -62,7 +62,8 @@ impl PrivateKey {
                 JwkParams::Rsa { modulus: components.n, exponent: components.e }
             }
             Self::P256(_) => {
-                // A point without compression: a byte that says so, and two numbers of one length.
+                // An uncompressed point (SEC 1, 2.3.3): a marker byte, then two numbers of equal
+                // length.
                 let point = self.public_bytes().get(1..).unwrap_or_default();
                 let (x, y) = point.split_at(point.len() / 2);
                 JwkParams::P256 { x: x.to_vec(), y: y.to_vec() }
@@ -101,14 +102,14 @@ impl JwtSigner for PrivateKey {
     }
 }
 
-/// A public key, and what it verifies.
+/// A public key with its algorithm.
 pub(super) struct SignatureVerifier {
     algorithm: Algorithm,
     key: UnparsedPublicKey<Vec<u8>>,
 }
 
 impl SignatureVerifier {
-    /// `None` if the algorithm signs with no pair of keys.
+    /// Returns `None` if the algorithm does not sign with a key pair.
     pub(super) fn new(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         let kind: &'static dyn VerificationAlgorithm = match algorithm {
             Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,

@@ -1,8 +1,8 @@
-//! Password hashes as they are stored: Argon2 as PHC strings, bcrypt in its own form. Reading,
-//! bounding, computing and comparing them; which parameters new ones get is `password`'s.
+//! Stored password hashes: Argon2 as PHC strings, and bcrypt in its own format.
+//! Not here: the parameters of new hashes, see `password.rs`.
 //!
-//! The bounds keep a planted or damaged hash from costing more than a login may: a stored string
-//! names its own memory and time.
+//! A stored string names its own memory and time. Bounds keep a planted or damaged hash from
+//! costing more than a login may.
 
 use argon2::{Argon2, Block, Params, Version};
 use base64::Engine as _;
@@ -12,9 +12,9 @@ use subtle::ConstantTimeEq as _;
 /// The Argon2 parameters of a hash (RFC 9106).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argon2Params {
-    /// Memory in KiB: 8 per lane at least, [`Argon2Params::MAXIMUM_MEMORY_KIB`] at most.
+    /// Memory in KiB, from 8 per lane to [`Argon2Params::MAXIMUM_MEMORY_KIB`].
     pub memory_kib: u32,
-    /// Passes, 1 to [`Argon2Params::MAXIMUM_ITERATIONS`].
+    /// Passes over the memory, 1 to [`Argon2Params::MAXIMUM_ITERATIONS`].
     pub iterations: u32,
     /// Lanes, 1 to [`Argon2Params::MAXIMUM_PARALLELISM`].
     pub parallelism: u32,
@@ -35,30 +35,31 @@ impl Argon2Params {
             && self.memory_kib >= 8 * self.parallelism
     }
 
-    /// Whether a hash of these parameters is cheaper to guess than one of the others: less
-    /// memory, or fewer passes over it.
+    /// Whether a hash with these parameters is cheaper to guess than one with the others: it takes
+    /// less memory, or fewer passes.
     #[must_use]
     pub fn is_weaker_than(self, other: Self) -> bool {
         self.memory_kib < other.memory_kib || self.iterations < other.iterations
     }
 }
 
-/// The same reference defaults as `argon2-cffi` (RFC 9106, second recommended option).
+/// The defaults of `argon2-cffi`, which the reference service uses (RFC 9106, second recommended
+/// option).
 impl Default for Argon2Params {
     fn default() -> Self {
         Self { memory_kib: 65_536, iterations: 3, parallelism: 4 }
     }
 }
 
-/// Costs of bcrypt that are worth verifying: 2^4 to 2^16 rounds.
+/// Accepted costs of bcrypt: 2^4 to 2^16 rounds.
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 
-/// The stored string is none that can be verified. It is not repeated.
+/// The stored string cannot be verified. The error does not repeat it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stored password hash is unusable: {0}")]
 pub(super) struct UnusableHash(&'static str);
 
-/// A stored hash, taken apart.
+/// A parsed hash.
 pub(super) enum StoredHash {
     Argon2(Argon2Hash),
     Bcrypt(String),
@@ -81,7 +82,7 @@ impl StoredHash {
         Ok(Self::Bcrypt(text.to_owned()))
     }
 
-    /// Whether the password is the one; takes as long as the parameters say.
+    /// Whether the password has this hash. Takes the memory and time that the parameters name.
     pub(super) fn verify(
         &self,
         password: &[u8],
@@ -95,13 +96,13 @@ impl StoredHash {
         }
     }
 
-    /// Whether its parameters are these.
+    /// Whether this is an Argon2 hash with these parameters.
     pub(super) fn has_params(&self, params: Argon2Params) -> bool {
         matches!(self, Self::Argon2(hash) if hash.params == params)
     }
 
-    /// Whether every byte of a password counts: bcrypt sees 72, and none after a NUL. A password
-    /// that it found right may be another one's beginning.
+    /// Whether the hash depends on every byte of the password: bcrypt reads 72 bytes, and none
+    /// after a NUL. A longer password that matches may only share its beginning with the right one.
     pub(super) fn covers_password(&self, password: &[u8]) -> bool {
         match self {
             Self::Argon2(_) => true,
@@ -109,7 +110,7 @@ impl StoredHash {
         }
     }
 
-    /// Whether a new hash of the given strength would be harder to guess.
+    /// Whether a new hash with the given parameters would be harder to guess.
     pub(super) fn is_weaker_than(&self, params: Argon2Params) -> bool {
         match self {
             Self::Argon2(hash) => {
@@ -123,10 +124,10 @@ impl StoredHash {
 }
 
 impl Argon2Hash {
-    /// `$argon2id$v=19$m=65536,t=3,p=4$SALT$HASH`; `v` may be absent and then means 16.
+    /// Reads `$argon2id$v=19$m=65536,t=3,p=4$SALT$HASH`. Without `v` the version is 16.
     fn parse(text: &str) -> Result<Self, UnusableHash> {
-        let mut fields = text.strip_prefix('$').ok_or(UnusableHash("no PHC string"))?.split('$');
-        let mut next = || fields.next().ok_or(UnusableHash("cut short"));
+        let mut fields = text.strip_prefix('$').ok_or(UnusableHash("not a PHC string"))?.split('$');
+        let mut next = || fields.next().ok_or(UnusableHash("truncated"));
         let algorithm = match next()? {
             "argon2id" => argon2::Algorithm::Argon2id,
             "argon2i" => argon2::Algorithm::Argon2i,
@@ -157,7 +158,7 @@ impl Argon2Hash {
         Ok(computed.ct_eq(&self.output).into())
     }
 
-    /// Fills `output` with the password's hash; `memory` is grown as needed and kept.
+    /// Fills `output` with the password's hash. `memory` grows as needed and can be used again.
     pub(super) fn compute(
         &self,
         password: &[u8],
@@ -193,7 +194,7 @@ fn parse_parameters(text: &str) -> Result<Argon2Params, UnusableHash> {
         parts
             .next()
             .and_then(|part| part.strip_prefix(name))
-            // Only as it is written: another spelling is nobody's but a forger's.
+            // Hashers write only plain decimals; another spelling is forged.
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
             .filter(|digits| !digits.starts_with('0'))
             .and_then(|digits| digits.parse::<u32>().ok())
@@ -211,12 +212,13 @@ fn parse_parameters(text: &str) -> Result<Argon2Params, UnusableHash> {
 }
 
 fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<Vec<u8>, UnusableHash> {
-    // The longest allowed value takes 86 characters.
+    // 64 bytes, the most that is allowed, take 86 characters.
     let bytes = if text.len() <= 86 { STANDARD_NO_PAD.decode(text).ok() } else { None };
     bytes.filter(|bytes| lengths.contains(&bytes.len())).ok_or(UnusableHash("bad salt or hash"))
 }
 
-/// `$2b$12$` and 53 characters. Checked before the library sees it.
+/// Accepts `$2b$12$` and 53 characters. Checked before the library computes, which would take the
+/// time that the text asks for.
 fn check_bcrypt(text: &str) -> Result<(), UnusableHash> {
     if text.len() != 60 || !text.is_ascii() {
         return Err(UnusableHash("neither Argon2 nor bcrypt"));

@@ -1,9 +1,10 @@
-//! Bearer tokens: signed JWTs, as the reference makes them (`user_id`, `exp`) plus
-//! `iat`, and for accounts whose tokens were ended before `valid_from`: the mark under which this one was
-//! issued. Not here: the keys (`keys`), whether the user still exists, and which mark is the present one.
+//! Access tokens: signed JWTs with the claims of the reference service (`user_id`, `exp`) and
+//! `iat`. If the account's tokens were revoked before, `valid_from` holds the account's
+//! `tokens_valid_from` at the time of issue.
+//! Not here: the keys, see `keys.rs`; whether the account exists and accepts the token, see `store`.
 //!
-//! Claims are read strictly (RFC 8725): one pinned algorithm, an expiry that is a number and
-//! lies ahead, no leeway, and no claim that would mean the token is for somebody else.
+//! Claims are read strictly (RFC 8725): one pinned algorithm, an expiry that is a number in the
+//! future, no leeway, and no claim of a token for another audience or purpose.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,23 +21,22 @@ use crate::clock::Clock;
 use crate::domain::caller::ValidFromRange;
 use crate::domain::user::{TokensValidFrom, UserId};
 
-/// Bytes of a token that are looked at: ours have some 150, and a stranger's header is parsed before
-/// its signature.
+/// Bytes of the longest token that is parsed. Ours have about 150; the limit exists because the
+/// header is parsed before the signature is verified.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// Tokens that are remembered once they were found valid, and bytes of the longest of them, which is
-/// above that of an RSA key of 4096 bits: 16 MiB together at most. One of these is known by all of its
-/// bytes; what it is spared is the signature and the reading of its claims. Its dates are looked at
-/// each time.
+/// Valid tokens that are cached, at most 16 MiB of them. A hit saves the signature check and the
+/// parsing of the claims; the dates are checked each time.
 const CACHE_CAPACITY: usize = 16_384;
+
+/// Bytes of the longest cached token. A token signed by an RSA key of 4096 bits is shorter.
 const MAX_CACHED_BYTES: usize = 1024;
 
-/// The token is not one of ours, or not valid now. Why is nobody's business but the log's.
+/// The token is not ours, or not valid now. The reason is only for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid token: {0}")]
 pub struct InvalidToken(&'static str);
 
-/// A token could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the token could not be signed")]
 pub struct TokenError(#[from] jsonwebtoken::errors::Error);
@@ -46,12 +46,12 @@ pub struct Tokens {
     clock: Arc<dyn Clock>,
     lifetime: Duration,
     keys: Keys,
-    /// By the whole token. The keys do not change, so that what one of them signed stays signed.
+    /// Claims by the whole token. The keys never change, so a valid signature stays valid.
     cache: Cache<Box<str>, VerifiedClaims>,
 }
 
 impl Tokens {
-    /// With one secret.
+    /// Signs and verifies with one secret.
     ///
     /// # Errors
     /// As [`Tokens::with_keys`].
@@ -64,9 +64,11 @@ impl Tokens {
         Self::with_keys(Keys::of_secret(secret, algorithm)?, lifetime, clock)
     }
 
+    /// Signs and verifies with these keys. Issued tokens are valid for `lifetime`.
+    ///
     /// # Errors
-    /// [`TokenError`] if a token cannot be signed and verified with these keys: found out at the
-    /// start instead of at the first login.
+    /// [`TokenError`] if these keys cannot sign and verify a token: found out at startup, not at
+    /// the first login.
     pub fn with_keys(
         keys: Keys,
         lifetime: Duration,
@@ -78,20 +80,20 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// What others may verify tokens with; empty if only who could sign them can.
+    /// Returns the keys that the JWK set publishes; none if tokens are signed with a secret.
     #[must_use]
     pub fn public_keys(&self) -> &[PublicKey] {
         self.keys.public()
     }
 
-    /// How long a token is good.
+    /// Returns how long an issued token is valid.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// A token for the user, valid from now for the lifetime, as long as the mark of the account does
-    /// not move.
+    /// Returns a token for the user. It is valid for the lifetime, unless the account's
+    /// `tokens_valid_from` moves before.
     ///
     /// # Errors
     /// [`TokenError`] if signing fails.
@@ -112,10 +114,11 @@ impl Tokens {
         Ok(self.keys.sign(&claims)?)
     }
 
-    /// The user that the token names, and how far it reaches.
+    /// Returns the user that the token names, and the values of `tokens_valid_from` with which the
+    /// account accepts the token.
     ///
     /// # Errors
-    /// [`InvalidToken`] for everything that is not a token of ours, valid now.
+    /// [`InvalidToken`] if one of our keys did not sign the token, or it is not valid now.
     pub fn verify(&self, token: &str) -> Result<(UserId, ValidFromRange), InvalidToken> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken("too long"));
@@ -131,14 +134,14 @@ impl Tokens {
         Ok(verified)
     }
 
-    /// What the token says, if it was signed with a key of ours.
+    /// Returns the token's claims if one of our keys signed it.
     fn read(&self, token: &str) -> Result<VerifiedClaims, InvalidToken> {
         let decoded = self
             .keys
             .decode::<Claims>(token)
             .map_err(|_| InvalidToken("not signed by this service"))?;
         if decoded.header.crit.is_some() {
-            // RFC 7515, 4.1.11: an extension that is not understood must be refused.
+            // RFC 7515, 4.1.11: an unknown extension must be rejected.
             return Err(InvalidToken("critical extension"));
         }
         decoded.claims.read(self.lifetime)
@@ -150,14 +153,13 @@ struct IssuedClaims {
     user_id: i64,
     exp: i64,
     iat: i64,
-    /// In microseconds since 1970. Not there while the account's mark has never moved: the token is then
-    /// as it always was.
+    /// Microseconds since 1970. Absent if `tokens_valid_from` has never moved: the token then has
+    /// the same claims as before this claim existed.
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_from: Option<i64>,
 }
 
-/// The claims that matter. One that stands twice, or has the wrong type, fails to parse; so does
-/// a null, which is not the same as an absent one.
+/// The claims that are checked. A duplicate claim, a wrong type and `null` fail to parse.
 #[derive(Deserialize)]
 struct Claims {
     user_id: Value,
@@ -178,7 +180,7 @@ struct Claims {
     at_hash: Option<IgnoredAny>,
 }
 
-/// A claim that is there must have its type.
+/// Rejects `null`: a claim that is present must have its type.
 fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -187,12 +189,12 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// What a token of ours says.
+/// Claims of a token that one of our keys signed.
 #[derive(Clone, Copy)]
 struct VerifiedClaims {
     user_id: UserId,
     valid_from_range: ValidFromRange,
-    /// In seconds since 1970.
+    /// Seconds since 1970.
     expires: f64,
     not_before: Option<f64>,
 }
@@ -200,32 +202,32 @@ struct VerifiedClaims {
 impl Claims {
     fn read(&self, lifetime: Duration) -> Result<VerifiedClaims, InvalidToken> {
         if self.aud.is_some() || self.at_hash.is_some() {
-            return Err(InvalidToken("meant for another purpose"));
+            return Err(InvalidToken("for another audience or purpose"));
         }
-        let expires = self.exp.as_f64().ok_or(InvalidToken("no expiry"))?;
+        let expires = self.exp.as_f64().ok_or(InvalidToken("bad exp"))?;
         let not_before = match &self.nbf {
-            Some(not_before) => Some(not_before.as_f64().ok_or(InvalidToken("no beginning"))?),
+            Some(not_before) => Some(not_before.as_f64().ok_or(InvalidToken("bad nbf"))?),
             None => None,
         };
-        let user_id = self.user_id.as_i64().ok_or(InvalidToken("no user"))?;
+        let user_id = self.user_id.as_i64().ok_or(InvalidToken("bad user_id"))?;
         let valid_from_range = self.valid_from_range(expires, lifetime)?;
         Ok(VerifiedClaims { user_id: UserId(user_id), valid_from_range, expires, not_before })
     }
 
-    /// What is not known for sure is taken for the worse. A token that says when it was issued and not
-    /// under which mark is one of ours from before the account's mark first moved. One that says neither
-    /// is the reference's: it was issued a lifetime before it expires, in that second.
+    /// Returns the values of `tokens_valid_from` with which the account accepts the token. If a
+    /// fact is uncertain, the stricter case applies. A token with `iat` but without `valid_from`
+    /// was issued before `tokens_valid_from` first moved. A token with neither comes from the
+    /// reference service: its issue time is its expiry minus the lifetime.
     fn valid_from_range(
         &self,
         expires: f64,
         lifetime: Duration,
     ) -> Result<ValidFromRange, InvalidToken> {
         if let Some(tokens_valid_from) = &self.valid_from {
-            let tokens_valid_from = tokens_valid_from
-                .as_i64()
-                .and_then(|tokens_valid_from| Timestamp::from_microsecond(tokens_valid_from).ok());
-            let tokens_valid_from = tokens_valid_from.ok_or(InvalidToken("no mark"))?;
-            return Ok(ValidFromRange::of(TokensValidFrom(tokens_valid_from)));
+            let microseconds = tokens_valid_from.as_i64();
+            let time = microseconds.and_then(|time| Timestamp::from_microsecond(time).ok());
+            let time = time.ok_or(InvalidToken("bad valid_from"))?;
+            return Ok(ValidFromRange::of(TokensValidFrom(time)));
         }
         if self.iat.is_some() {
             return Ok(ValidFromRange::default());

@@ -1,4 +1,4 @@
-//! Several keys at once.
+//! Several keys at once, and key rotation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use crate::domain::user::{TokensValidFrom, UserId};
 
 const OLD: &str = "the old secret, of more than thirty-two bytes";
 const NEW: &str = "the new secret, of more than thirty-two bytes";
-const STRANGE: &str = "a stranger's secret of more than thirty-two bytes";
+const FOREIGN: &str = "a foreign secret, of more than thirty-two bytes";
 
 fn tokens_of(keys: Keys) -> Tokens {
     Tokens::with_keys(keys, Duration::from_mins(30), Arc::new(Stopped)).unwrap()
 }
 
-/// As `SECRET_KEY` gives it.
+/// As `SECRET_KEY` configures it.
 fn single(secret: &str) -> Tokens {
     tokens_of(Keys::of_secret(&SecretString::from(secret), Algorithm::HS256).unwrap())
 }
 
-/// As `SECRET_KEYS` gives them.
+/// As `SECRET_KEYS` configures them.
 fn several(secrets: &[&str]) -> Tokens {
     let secrets: Vec<_> = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
     tokens_of(Keys::of_secrets(&secrets, Algorithm::HS256).unwrap())
@@ -51,29 +51,41 @@ fn kid_of(tokens: &Tokens) -> String {
 }
 
 #[test]
-fn with_one_secret_the_header_is_that_of_the_reference_to_the_byte() {
+fn header_with_single_secret_equals_reference_header() {
     let token = single(OLD).issue(UserId(7), TokensValidFrom::default()).unwrap();
     let expected = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256"}"#);
     assert_eq!(token.split('.').next().unwrap(), expected);
 }
 
 #[test]
-fn of_several_the_first_signs_and_is_named() {
+fn first_of_several_secrets_signs_and_is_named() {
     for (secrets, other) in [([OLD, NEW], NEW), ([NEW, OLD], OLD)] {
         let token = several(&secrets).issue(UserId(7), TokensValidFrom::default()).unwrap();
         assert!(single(secrets[0]).verify(&token).is_ok());
         assert!(single(other).verify(&token).is_err());
         let kid = kid_of(&several(&secrets));
         assert_eq!(header(&token), json!({"typ": "JWT", "alg": "HS256", "kid": kid}));
-        assert_eq!(kid, kid_of(&several(&secrets[..1])), "it depends on the secret alone");
+        assert_eq!(kid, kid_of(&several(&secrets[..1])), "the kid depends only on the secret");
         assert_eq!(kid.len(), 11);
     }
     assert_ne!(kid_of(&several(&[OLD])), kid_of(&several(&[NEW])));
 }
 
-/// A name that says nothing of the secret: no hash of it alone, which could be looked up.
+/// Running services know keys by their kid, and accounts by pseudonyms, so neither may change.
+/// Expected values from Python: `hmac.new(OLD, b"post-api: the name of a key", "sha256")` in
+/// base64url, and
+/// `hashlib.sha256(b"post-api: the key of pseudonyms" + OLD)`.
 #[test]
-fn a_name_is_no_plain_hash() {
+fn kid_and_pseudonym_key_of_a_secret_are_stable() {
+    let secret = SecretString::from(OLD);
+    assert_eq!(Keys::kid_of(&secret, Algorithm::HS256).unwrap(), "-tvz3JLjIFl");
+    let keys = Keys::of_secret(&secret, Algorithm::HS256).unwrap();
+    assert_eq!(keys.pseudonym_key()[..8], [0x49, 0x4f, 0x56, 0x82, 0x75, 0x76, 0xd1, 0x6b]);
+}
+
+/// A plain hash of the secret could be looked up in a table.
+#[test]
+fn kid_is_not_a_plain_hash() {
     use sha2::{Digest as _, Sha256};
     let kid = kid_of(&several(&[OLD]));
     let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(OLD));
@@ -81,7 +93,7 @@ fn a_name_is_no_plain_hash() {
 }
 
 #[test]
-fn whoever_names_a_key_means_it_and_any_other_name_is_nobody_s() {
+fn kid_selects_one_key_and_unknown_kid_selects_all() {
     let tokens = several(&[NEW, OLD]);
     let (new, old) = (kid_of(&tokens), kid_of(&several(&[OLD])));
     for (secret, kid, is_valid) in [
@@ -93,19 +105,19 @@ fn whoever_names_a_key_means_it_and_any_other_name_is_nobody_s() {
         (OLD, None, true),
         (OLD, Some("../../dev/null"), true),
         (NEW, Some(""), true),
-        (STRANGE, None, false),
-        (STRANGE, Some(new.as_str()), false),
-        (STRANGE, Some("anything"), false),
+        (FOREIGN, None, false),
+        (FOREIGN, Some(new.as_str()), false),
+        (FOREIGN, Some("anything"), false),
     ] {
         let token = forge(secret, kid);
         assert_eq!(tokens.verify(&token).is_ok(), is_valid, "{secret:?} {kid:?}");
-        // What is remembered is no other.
+        // The second time the token comes from the cache, if it is valid.
         assert_eq!(tokens.verify(&token).is_ok(), is_valid, "{secret:?} {kid:?}, again");
     }
 }
 
 #[test]
-fn what_is_no_token_is_none_for_several_keys_too() {
+fn malformed_token_is_rejected_with_several_keys() {
     let tokens = several(&[NEW, OLD]);
     for token in ["", ".", "a.b.c", "..", &format!("x.{}", forge(OLD, None))] {
         assert!(tokens.verify(token).is_err(), "{token:?}");
@@ -113,7 +125,7 @@ fn what_is_no_token_is_none_for_several_keys_too() {
 }
 
 #[test]
-fn no_key_is_no_service() {
+fn keys_without_a_usable_key_are_rejected() {
     assert!(Keys::of_secrets(&[], Algorithm::HS256).is_err());
     assert!(Keys::of_pairs(&[], Algorithm::EdDSA).is_err());
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
@@ -122,14 +134,14 @@ fn no_key_is_no_service() {
     }
 }
 
-/// Every replica in turn goes from one step to the next. At each moment each of them signs a token, and
-/// tells how many of those that are in use somewhere are refused by one of them.
-fn refused_while(steps: &[fn() -> Tokens]) -> usize {
+/// Moves one replica after the other from each step to the next, and has every replica sign a token
+/// each time. Returns how many tokens in use some replica rejected.
+fn rejected_during(steps: &[fn() -> Tokens]) -> usize {
     const REPLICAS: usize = 3;
     let mut replicas: Vec<Tokens> = (0..REPLICAS).map(|_| steps[0]()).collect();
-    let mut refused = 0;
+    let mut rejected = 0;
     for pair in steps.windows(2) {
-        // Those of the step before have not ended, those of the steps before that have.
+        // Tokens of the previous step are still valid; tokens of earlier steps have expired.
         let mut in_use: Vec<String> = replicas
             .iter()
             .map(|replica| replica.issue(UserId(7), TokensValidFrom::default()).unwrap())
@@ -141,32 +153,32 @@ fn refused_while(steps: &[fn() -> Tokens]) -> usize {
                     .iter()
                     .map(|replica| replica.issue(UserId(7), TokensValidFrom::default()).unwrap()),
             );
-            let is_refused =
+            let is_rejected =
                 |token: &&String| replicas.iter().any(|replica| replica.verify(token).is_err());
-            refused += in_use.iter().filter(is_refused).count();
+            rejected += in_use.iter().filter(is_rejected).count();
         }
     }
-    refused
+    rejected
 }
 
-/// The README's drill: no token is lost at any moment, on any replica.
+/// The steps of docs/keys.md: no replica rejects a token at any moment.
 #[test]
-fn a_key_is_changed_under_load_without_a_token_lost() {
-    let drill: [fn() -> Tokens; 4] =
+fn key_rotation_in_steps_rejects_no_token() {
+    let steps: [fn() -> Tokens; 4] =
         [|| single(OLD), || several(&[OLD, NEW]), || several(&[NEW, OLD]), || several(&[NEW])];
-    assert_eq!(refused_while(&drill), 0);
-    // And on to the next one.
+    assert_eq!(rejected_during(&steps), 0);
+    // The next rotation starts where this one ended.
     let again: [fn() -> Tokens; 4] =
         [|| several(&[NEW]), || several(&[NEW, OLD]), || several(&[OLD, NEW]), || single(OLD)];
-    assert_eq!(refused_while(&again), 0);
+    assert_eq!(rejected_during(&again), 0);
     let hasty: [fn() -> Tokens; 2] = [|| single(OLD), || several(&[NEW, OLD])];
-    assert!(refused_while(&hasty) > 0, "without the first step some are lost");
+    assert!(rejected_during(&hasty) > 0, "without the first step some tokens are rejected");
     let hastier: [fn() -> Tokens; 2] = [|| several(&[OLD, NEW]), || several(&[NEW])];
-    assert!(refused_while(&hastier) > 0, "without the last but one as well");
+    assert!(rejected_during(&hastier) > 0, "and without the second step");
 }
 
 #[test]
-fn a_key_that_was_taken_away_opens_nothing() {
+fn removed_key_verifies_nothing() {
     let token = several(&[OLD, NEW]).issue(UserId(7), TokensValidFrom::default()).unwrap();
     assert!(several(&[NEW, OLD]).verify(&token).is_ok());
     assert!(several(&[NEW]).verify(&token).is_err());

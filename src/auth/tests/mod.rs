@@ -1,24 +1,24 @@
-//! Who is asking, at the edges: bounds that one more steps over, and hashes and tokens that others
-//! made. What a client sees of them is told by the tests of the routes.
+//! Passwords, hashes, keys and tokens at the edges: bounds, and hashes and tokens made by others.
+//! Not here: the responses, see `tests/it/api/`.
 
-/// New passwords: how long they may be, and how many may wait to be hashed.
+/// New passwords: their length, and the length of the hashing queue.
 mod passwords;
 
-/// Hashes that are stored: which can be verified, and which are replaced.
+/// Stored hashes: which are verified, and which are replaced.
 mod stored_hashes;
 
-/// Pairs of keys: which can be used, and that none passes for a secret.
+/// Key pairs: which are accepted, and that none can pass as a secret.
 mod pairs;
 
-/// Several keys at once, and how one takes over from another.
+/// Several keys at once, and key rotation.
 mod keys;
 
-/// Tokens of every algorithm, and every claim that counts.
+/// Tokens of every algorithm, and every checked claim.
 mod tokens;
 
 use super::Argon2Params;
 
 const PASSWORD: &str = "plum lantern 83 quay";
 
-/// The cheapest hash there is.
+/// The cheapest parameters that Argon2 accepts.
 const CHEAP: Argon2Params = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };

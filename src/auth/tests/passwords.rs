@@ -1,4 +1,4 @@
-//! New passwords.
+//! New passwords: their length, and the length of the hashing queue.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -16,9 +16,9 @@ use crate::domain::policy::PasswordRules;
 const ANY: PasswordRules =
     PasswordRules { minimum_length: 0, blocklist: false, forbidden_words: Vec::new() };
 
-/// The longest password there is has 4096 characters, however many bytes they take.
+/// 4096 characters, however many bytes they take.
 #[tokio::test]
-async fn the_longest_password_is_hashed_and_known_again() {
+async fn longest_password_is_hashed_and_verified() {
     let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
     for character in ["x", "ä"] {
         let longest = character.repeat(4096);
@@ -28,9 +28,9 @@ async fn the_longest_password_is_hashed_and_known_again() {
     }
 }
 
-/// Else who reads two hashes would know that they are of one password, and a table would do for all.
+/// Without salts, equal passwords would have equal hashes, and one table would crack all.
 #[tokio::test]
-async fn every_hash_has_a_salt_of_its_own() {
+async fn each_hash_has_its_own_salt() {
     let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
     let mut salts = HashSet::new();
     for _ in 0..20 {
@@ -41,27 +41,27 @@ async fn every_hash_has_a_salt_of_its_own() {
     }
 }
 
-/// Sign-up refuses a longer one; if its hash is there all the same, it is not even computed.
+/// Sign-up rejects a longer password. If its hash is stored all the same, it is not even computed.
 #[tokio::test]
-async fn a_longer_password_belongs_to_nobody() {
+async fn too_long_password_never_matches() {
     let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
     for length in [4097, 4098, 10_000] {
         let longer = "x".repeat(length);
-        let refused = accept_password(&longer, &ANY).unwrap_err();
-        assert_eq!(refused, PasswordRejected::TooLong { max: 4096 });
+        let error = accept_password(&longer, &ANY).unwrap_err();
+        assert_eq!(error, PasswordRejected::TooLong { max: 4096 });
         let hash = passwords.hash(SecretString::from(longer.clone())).await.unwrap();
-        let verdict = passwords.verify(SecretString::from(longer), Some(hash)).await.unwrap();
-        assert_eq!(verdict, PasswordCheck::Mismatch, "{length}");
+        let check = passwords.verify(SecretString::from(longer), Some(hash)).await.unwrap();
+        assert_eq!(check, PasswordCheck::Mismatch, "{length}");
     }
 }
 
 #[test]
-fn the_shortest_password_is_as_long_as_the_rules_say() {
+fn password_below_minimum_length_is_rejected() {
     let password_policy = PasswordRules { minimum_length: 9, blocklist: true, ..ANY };
     accept_password("jx7 qv-wé", &password_policy).unwrap();
     for shorter in ["jx7 qv-w", "éééééééé", ""] {
-        let refused = accept_password(shorter, &password_policy).unwrap_err();
-        assert_eq!(refused, PasswordRejected::TooShort { min: 9 }, "{shorter}");
+        let error = accept_password(shorter, &password_policy).unwrap_err();
+        assert_eq!(error, PasswordRejected::TooShort { min: 9 }, "{shorter}");
     }
     assert_eq!(
         accept_password("password123", &password_policy).unwrap_err(),
@@ -71,33 +71,32 @@ fn the_shortest_password_is_as_long_as_the_rules_say() {
 }
 
 #[test]
-fn a_forbidden_word_is_found_wherever_and_however_it_stands() {
+fn forbidden_word_is_rejected_at_any_position_and_case() {
     let words = ["Acme", "Zürich", "42nd street", "İstanbul", "straße", "οδος"];
     let forbidden_words = words.map(fold_case).to_vec();
     let password_policy = PasswordRules { forbidden_words, ..ANY };
-    let refused = ["acme", "xxACMExx", "My Acme 2026!", "in ZÜRICH again", "no 42nd Street"];
+    let plain = ["acme", "xxACMExx", "My Acme 2026!", "in ZÜRICH again", "no 42nd Street"];
     let folded = ["istanbul", "ISTANBUL 7", "İSTANBUL", "STRASSE", "Strasse 12", "ΟΔΟΣx", "ΟΔΟΣ"];
-    for password in refused.into_iter().chain(folded) {
-        let refused = accept_password(password, &password_policy).unwrap_err();
-        assert_eq!(refused, PasswordRejected::ForbiddenWord, "{password}");
+    for password in plain.into_iter().chain(folded) {
+        let error = accept_password(password, &password_policy).unwrap_err();
+        assert_eq!(error, PasswordRejected::ForbiddenWord, "{password}");
     }
     for password in ["a c m e", "zurich", "42nd  street", ""] {
         accept_password(password, &password_policy).unwrap();
     }
 }
 
-/// Sixteen for each thread: a second thread is twice the room.
 #[tokio::test]
-async fn every_thread_has_a_queue_of_its_own_length() {
-    // Long enough for all of them to ask before one is done.
-    let dear = Argon2Params { memory_kib: 8 * 1024, iterations: 1, parallelism: 1 };
-    for (threads, room) in [(1, 16), (3, 48)] {
-        let passwords = Passwords::new(dear, NonZeroUsize::new(threads).unwrap()).unwrap();
-        let hashes = (0..room).map(|_| passwords.hash(SecretString::from("x")));
+async fn hashing_queue_holds_sixteen_jobs_per_thread() {
+    // Each hash takes long enough for all jobs to arrive before the first is done.
+    let slow = Argon2Params { memory_kib: 8 * 1024, iterations: 1, parallelism: 1 };
+    for (threads, queue) in [(1, 16), (3, 48)] {
+        let passwords = Passwords::new(slow, NonZeroUsize::new(threads).unwrap()).unwrap();
+        let hashes = (0..queue).map(|_| passwords.hash(SecretString::from("x")));
         for hash in join_all(hashes).await {
             hash.unwrap();
         }
-        let hashes = (0..2 * room + threads).map(|_| passwords.hash(SecretString::from("x")));
+        let hashes = (0..2 * queue + threads).map(|_| passwords.hash(SecretString::from("x")));
         let answers = join_all(hashes).await;
         assert!(answers.contains(&Err(HashingError::Overloaded)), "{threads} threads");
     }

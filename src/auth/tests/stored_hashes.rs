@@ -1,4 +1,4 @@
-//! Hashes that are stored.
+//! Stored hashes: which are verified, and which are replaced.
 
 use std::num::NonZeroUsize;
 
@@ -12,10 +12,10 @@ use crate::auth::stored_hash::StoredHash;
 use crate::auth::{Argon2Params, PasswordCheck, Passwords};
 use crate::domain::user::PasswordHash;
 
-/// What new hashes are made with here.
+/// Parameters of new hashes.
 const PARAMS: Argon2Params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
 
-/// A hash of [`PASSWORD`], made by others.
+/// A hash of [`PASSWORD`] made by another service. `salt` and `output` are lengths in bytes.
 #[derive(Clone, Copy)]
 struct Made {
     algorithm: Algorithm,
@@ -34,7 +34,7 @@ const GOOD: Made = Made {
 };
 
 impl Made {
-    /// The parts of the PHC string between its first `$` and the others.
+    /// The fields of the PHC string.
     fn parts(self) -> [String; 5] {
         let Argon2Params { memory_kib, iterations, parallelism } = self.params;
         let parameters =
@@ -57,14 +57,14 @@ impl Made {
     }
 }
 
-async fn verdict(stored: &str) -> PasswordCheck {
+async fn check(stored: &str) -> PasswordCheck {
     let passwords = Passwords::new(PARAMS, NonZeroUsize::MIN).unwrap();
     let stored = PasswordHash::new(stored.to_owned());
     passwords.verify(SecretString::from(PASSWORD), Some(stored)).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_hash_as_new_ones_are_stays() {
+async fn hash_with_current_params_is_kept() {
     for made in [
         GOOD,
         Made { salt: 8, ..GOOD },
@@ -72,12 +72,12 @@ async fn a_hash_as_new_ones_are_stays() {
         Made { output: 16, ..GOOD },
         Made { output: 64, ..GOOD },
     ] {
-        assert_eq!(verdict(&made.text()).await, PasswordCheck::Match, "{}", made.text());
+        assert_eq!(check(&made.text()).await, PasswordCheck::Match, "{}", made.text());
     }
 }
 
 #[tokio::test]
-async fn every_byte_of_a_hash_counts() {
+async fn hash_is_compared_to_its_last_byte() {
     let [algorithm, version, params, salt, output] = GOOD.parts();
     let output = STANDARD_NO_PAD.decode(output).unwrap();
     for place in 0..output.len() {
@@ -85,20 +85,20 @@ async fn every_byte_of_a_hash_counts() {
         other[place] ^= 1;
         let other = STANDARD_NO_PAD.encode(other);
         let text = format!("${algorithm}${version}${params}${salt}${other}");
-        assert_eq!(verdict(&text).await, PasswordCheck::Mismatch, "byte {place}");
+        assert_eq!(check(&text).await, PasswordCheck::Mismatch, "byte {place}");
     }
 }
 
-/// Each is weaker in one thing alone.
+/// Each is weaker in only one respect.
 #[tokio::test]
-async fn a_weaker_hash_is_known_and_replaced() {
+async fn weaker_hash_matches_and_needs_rehash() {
     let mut weaker = vec![
         Made { algorithm: Algorithm::Argon2i, ..GOOD }.text(),
         Made { version: Version::V0x10, ..GOOD }.text(),
         Made { params: Argon2Params { memory_kib: 63, ..PARAMS }, ..GOOD }.text(),
         Made { params: Argon2Params { iterations: 1, ..PARAMS }, ..GOOD }.text(),
     ];
-    // Of the first version, which had no field for it.
+    // Version 16, written without a version field.
     let [algorithm, _, params, salt, output] = Made { version: Version::V0x10, ..GOOD }.parts();
     weaker.push(format!("${algorithm}${params}${salt}${output}"));
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
@@ -106,16 +106,16 @@ async fn a_weaker_hash_is_known_and_replaced() {
         weaker.push(bcrypt.replace("$2b$", prefix));
     }
     for text in weaker {
-        let PasswordCheck::NeedsRehash(stronger) = verdict(&text).await else {
-            panic!("{text} is not weak");
+        let PasswordCheck::NeedsRehash(stronger) = check(&text).await else {
+            panic!("{text} needs no rehash");
         };
-        assert_eq!(verdict(stronger.as_str()).await, PasswordCheck::Match);
+        assert_eq!(check(stronger.as_str()).await, PasswordCheck::Match);
     }
 }
 
-/// The password would fit: it is the form that does not.
+/// The password matches; the format or the parameters do not fit.
 #[tokio::test]
-async fn a_hash_that_is_out_of_bounds_belongs_to_nobody() {
+async fn hash_out_of_bounds_never_matches() {
     let [algorithm, version, params, salt, output] = GOOD.parts();
     let good = GOOD.text();
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
@@ -135,12 +135,12 @@ async fn a_hash_that_is_out_of_bounds_belongs_to_nobody() {
         format!("{bcrypt}a"),
     ] {
         assert_ne!(text, good);
-        assert_eq!(verdict(&text).await, PasswordCheck::Mismatch, "{text}");
+        assert_eq!(check(&text).await, PasswordCheck::Mismatch, "{text}");
     }
 }
 
 #[test]
-fn what_a_hash_may_cost_is_bounded() {
+fn argon2_params_are_bounded() {
     for (memory_kib, iterations, parallelism, is_bounded) in [
         (8, 1, 1, true),
         (7, 1, 1, false),
@@ -161,7 +161,7 @@ fn what_a_hash_may_cost_is_bounded() {
 }
 
 #[test]
-fn less_memory_or_fewer_passes_are_weaker() {
+fn params_with_less_memory_or_fewer_passes_are_weaker() {
     let of = |memory_kib, iterations| Argon2Params { memory_kib, iterations, parallelism: 1 };
     for (memory_kib, iterations, is_weaker) in
         [(64, 2, false), (65, 3, false), (63, 2, true), (64, 1, true), (63, 9, true), (99, 1, true)]
@@ -171,26 +171,26 @@ fn less_memory_or_fewer_passes_are_weaker() {
     }
 }
 
-/// bcrypt looks at 72 bytes, and at none after a NUL.
+/// bcrypt reads 72 bytes, and none after a NUL.
 #[test]
-fn bcrypt_does_not_see_all_of_a_long_password() {
+fn bcrypt_does_not_cover_long_password() {
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
     let bcrypt = StoredHash::parse(&bcrypt).unwrap();
     let argon2 = StoredHash::parse(&GOOD.text()).unwrap();
-    for (password, is_seen) in [
+    for (password, is_covered) in [
         (vec![b'x'; 72], true),
         (vec![b'x'; 73], false),
         (b"with\0nul".to_vec(), false),
         (vec![0; 80], false),
     ] {
-        assert_eq!(bcrypt.covers_password(&password), is_seen, "{password:?}");
+        assert_eq!(bcrypt.covers_password(&password), is_covered, "{password:?}");
         assert!(argon2.covers_password(&password));
     }
 }
 
-/// Before the library sees it, which would take the time that the text asks for.
+/// Checked before the library computes, which would take the time that the text asks for.
 #[test]
-fn what_bcrypt_may_cost_is_bounded() {
+fn bcrypt_cost_is_bounded() {
     for (start, rest, is_bcrypt) in [
         ("$2a$04$", "a".repeat(53), true),
         ("$2b$16$", "a".repeat(53), true),

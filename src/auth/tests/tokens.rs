@@ -1,4 +1,4 @@
-//! Tokens.
+//! Tokens of every algorithm, and every checked claim.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,7 +26,7 @@ const ALGORITHMS: [(Algorithm, &str, usize); 3] = [
     (Algorithm::HS512, "HS512", 64),
 ];
 
-/// Shows [`NOW`].
+/// Always returns [`NOW`].
 pub(super) struct Stopped;
 
 impl Clock for Stopped {
@@ -35,7 +35,7 @@ impl Clock for Stopped {
     }
 }
 
-/// Shows what it is set to.
+/// Returns the second that the test sets.
 struct Moving(AtomicI64);
 
 impl Clock for Moving {
@@ -49,7 +49,7 @@ fn tokens(algorithm: Algorithm, secret: &str) -> Tokens {
     Tokens::new(&SecretString::from(secret), algorithm, lifetime, Arc::new(Stopped)).unwrap()
 }
 
-/// What the service makes of these claims, signed as its own.
+/// Returns the user of a token with these claims, if the service accepts it.
 fn verified(claims: &Value) -> Option<UserId> {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let key = EncodingKey::from_secret(SECRET.as_bytes());
@@ -57,9 +57,8 @@ fn verified(claims: &Value) -> Option<UserId> {
     tokens.verify(&token).ok().map(|(user_id, _)| user_id)
 }
 
-/// Each signs as it says, and knows no other's tokens.
 #[test]
-fn every_algorithm_keeps_to_itself() {
+fn secret_verifies_only_its_own_algorithm() {
     for (algorithm, name, length) in ALGORITHMS {
         let token = tokens(algorithm, SECRET).issue(UserId(7), TokensValidFrom::default()).unwrap();
         let part = |number| URL_SAFE_NO_PAD.decode(token.split('.').nth(number).unwrap()).unwrap();
@@ -80,9 +79,9 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// Under which mark it was issued, if the account's has ever moved.
+/// Only if the account's value has moved.
 #[test]
-fn a_token_says_its_mark() {
+fn token_carries_tokens_valid_from() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let tokens_valid_from =
         TokensValidFrom(Timestamp::from_microsecond(NOW * 1_000_000 - 7).unwrap());
@@ -92,7 +91,7 @@ fn a_token_says_its_mark() {
     let valid_from = NOW * 1_000_000 - 7;
     let expected = json!({"user_id": 7, "exp": NOW + 1800, "iat": NOW, "valid_from": valid_from});
     assert_eq!(claims, expected);
-    // Once when it is read, once when it is remembered.
+    // Once parsed, once from the cache.
     for _ in 0..2 {
         assert_eq!(
             tokens.verify(&token).unwrap(),
@@ -102,7 +101,7 @@ fn a_token_says_its_mark() {
 }
 
 #[test]
-fn how_far_a_token_reaches_is_read_for_the_worse() {
+fn uncertain_valid_from_is_read_strictly() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let valid_from_range = |claims: Value| {
@@ -111,7 +110,7 @@ fn how_far_a_token_reaches_is_read_for_the_worse() {
     };
     let never = Some(ValidFromRange::default());
     let exp = NOW + 600;
-    // The reference's: no more than a lifetime before it expires.
+    // A token of the reference service was issued one lifetime before it expires.
     let issued = Some(ValidFromRange::issued_at(at(exp - 1800)));
     assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp})), issued);
     let fraction = Timestamp::from_microsecond((exp - 1800) * 1_000_000 + 500_000).unwrap();
@@ -119,10 +118,10 @@ fn how_far_a_token_reaches_is_read_for_the_worse() {
         json!({"user_id": 7, "exp": f64::from(i32::try_from(exp).unwrap()) + 0.5}),
     );
     assert_eq!(with_fraction, Some(ValidFromRange::issued_at(fraction)));
-    // Ours, of before there were marks or before this one moved.
+    // Our token, from before `tokens_valid_from` moved.
     assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": NOW})), never);
     assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": NOW + 4711})), never);
-    // So late that there is no such time.
+    // An expiry beyond the last timestamp.
     assert_eq!(valid_from_range(json!({"user_id": 7, "exp": 1e300})), never);
     for tokens_valid_from in
         [json!("0"), json!(1.5), json!(null), json!(true), json!(u64::MAX), json!(i64::MAX)]
@@ -136,10 +135,10 @@ fn how_far_a_token_reaches_is_read_for_the_worse() {
 }
 
 #[test]
-fn a_signature_counts_to_its_last_byte() {
+fn signature_is_verified_to_its_last_byte() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let token = tokens.issue(UserId(7), TokensValidFrom::default()).unwrap();
-    // One that was accepted before is known; those that are nearly the same are not.
+    // A valid token is cached; tokens that differ in one byte must miss the cache.
     tokens.verify(&token).unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
@@ -154,7 +153,7 @@ fn a_signature_counts_to_its_last_byte() {
 }
 
 #[test]
-fn claims_hold_to_the_second() {
+fn dates_are_checked_to_the_second() {
     let claims = |exp: i64| json!({"user_id": 7, "exp": exp});
     assert_eq!(verified(&claims(NOW + 1)), Some(UserId(7)));
     assert_eq!(verified(&claims(NOW)), None);
@@ -166,12 +165,12 @@ fn claims_hold_to_the_second() {
 }
 
 #[test]
-fn a_token_that_was_accepted_is_not_for_ever() {
+fn cached_token_expires() {
     let clock = Arc::new(Moving(AtomicI64::new(NOW)));
     let lifetime = Duration::from_mins(30);
     let secret = SecretString::from(SECRET);
     let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
-    // The longer one is not remembered.
+    // The long token is not cached.
     for claim in ["short".to_owned(), "long".repeat(200)] {
         let claims = json!({"user_id": 7, "nbf": NOW + 10, "exp": NOW + 20, "x": claim});
         let key = EncodingKey::from_secret(SECRET.as_bytes());
@@ -186,7 +185,7 @@ fn a_token_that_was_accepted_is_not_for_ever() {
 }
 
 #[test]
-fn claims_are_of_their_types_and_for_us() {
+fn claim_of_wrong_type_or_purpose_is_rejected() {
     for (name, value) in [
         ("user_id", json!("7")),
         ("user_id", json!(7.5)),
@@ -211,11 +210,11 @@ fn claims_are_of_their_types_and_for_us() {
 }
 
 #[test]
-fn the_longest_token_that_is_looked_at_has_4096_bytes() {
+fn token_above_4096_bytes_is_rejected() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     for (length, is_valid) in [(4095, true), (4096, true), (4097, false), (4098, false)] {
-        // In base64 not every length can be had by the claims alone.
+        // Claims of any length do not reach every length in base64, so the kid varies too.
         let kids = (0..4).flat_map(|kid| (2900..3000).map(move |claim| (kid, claim)));
         let mut made = kids.map(|(kid, claim)| {
             let header = Header { kid: Some("k".repeat(kid)), ..Header::default() };

@@ -150,7 +150,7 @@ fn key_pair_is_parsed_for_its_algorithm() {
     assert_eq!((settings.signing_keys.len(), settings.algorithm), (1, Algorithm::EdDSA));
     let (name, problem) = problem(&[("ALGORITHM", "RS256"), ("SIGNING_KEYS", P256)]);
     assert_eq!(name, "SIGNING_KEYS");
-    assert!(problem.starts_with("key 1 is none for RS256"), "{problem}");
+    assert!(problem.starts_with("key 1 cannot be used with RS256"), "{problem}");
 }
 
 /// An unused key is an error, because the operator may rely on it.
