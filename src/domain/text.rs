@@ -10,15 +10,15 @@ pub struct Text(Arc<str>);
 /// The text holds a NUL character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("text must not contain a NUL character")]
-pub struct HoldsNul;
+pub struct ContainsNul;
 
 impl Text {
     /// # Errors
-    /// [`HoldsNul`] if there is one in it.
-    pub fn parse(text: impl Into<Arc<str>>) -> Result<Self, HoldsNul> {
+    /// [`ContainsNul`] if there is one in it.
+    pub fn parse(text: impl Into<Arc<str>>) -> Result<Self, ContainsNul> {
         let text = text.into();
         if text.contains('\0') {
-            return Err(HoldsNul);
+            return Err(ContainsNul);
         }
         Ok(Self(text))
     }

@@ -4,25 +4,25 @@
 //! still read, so that a mistyped one is told from a well-formed one. Deliberately not here: the
 //! value of the address, which nobody asks for.
 
-use super::fault::EmailFault;
-use super::listing::{quote, refuse_any};
+use super::invalid_email::InvalidEmail;
+use super::listing::{quote, reject_any};
 
 /// Groups of an IPv6 address.
 const GROUPS: usize = 8;
 
 /// What stands between the brackets, if the part after the @-sign has them.
-pub(super) fn content(domain: &str) -> Option<&str> {
+pub(super) fn literal_in(domain: &str) -> Option<&str> {
     domain.strip_prefix('[')?.strip_suffix(']')
 }
 
 /// The reason against a literal.
-pub(super) fn fault(literal: &str) -> EmailFault {
+pub(super) fn rejection(literal: &str) -> InvalidEmail {
     check(literal)
         .err()
         .unwrap_or_else(|| "A bracketed IP address after the @-sign is not allowed here.".into())
 }
 
-fn check(literal: &str) -> Result<(), EmailFault> {
+fn check(literal: &str) -> Result<(), InvalidEmail> {
     if looks_like_version_4(literal) {
         return check_version_4(literal).map_err(|problem| {
             format!("The address in brackets after the @-sign is not valid: It is not an IPv4 address ({problem}) or is missing an address literal tag.").into()
@@ -37,7 +37,7 @@ fn check(literal: &str) -> Result<(), EmailFault> {
     if !literal.contains(':') {
         return Err("The part after the @-sign in brackets is not an IPv4 address and has no address literal tag.".into());
     }
-    refuse_any(
+    reject_any(
         "The part after the @-sign contains invalid characters in brackets",
         literal.chars().filter(|character| !matches!(character, '\u{21}'..='\u{FA}')),
     )?;

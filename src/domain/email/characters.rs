@@ -12,7 +12,7 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 /// How many characters after a given one are looked at to see whether they combine with it: the
 /// Stream-Safe Text Format of UAX 15 has at most 30 marks in a row, and without a bound a text
 /// made of marks would take quadratic time.
-const LONGEST_COMBINING_SEQUENCE: usize = 32;
+const MAX_COMBINING_SEQUENCE: usize = 32;
 
 /// A coarse division of the general categories.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,6 @@ pub(super) fn compose(text: &str) -> Cow<'_, str> {
 /// Whether composition would turn the first character of the text into another one, so that it
 /// does not stand for itself: `<` before a combining solidus is the sign "not less than".
 pub(super) fn first_is_recomposed(text: &str) -> bool {
-    let nearby = text.chars().take(LONGEST_COMBINING_SEQUENCE);
+    let nearby = text.chars().take(MAX_COMBINING_SEQUENCE);
     ComposingNormalizerBorrowed::new_nfc().normalize_iter(nearby).next() != text.chars().next()
 }

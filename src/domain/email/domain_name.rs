@@ -6,13 +6,13 @@
 
 use icu_normalizer::uts46::Uts46MapperBorrowed;
 
-use super::fault::EmailFault;
+use super::invalid_email::InvalidEmail;
 use super::label;
 use super::length::counted;
-use super::listing::{Spaces, refuse_any, refuse_unsafe};
+use super::listing::{Spaces, reject_any, reject_unsafe};
 
 /// The limit of RFC 1035, 2.3.4, less the two bytes that only the wire format has.
-const LONGEST_NAME: usize = 253;
+const MAX_NAME_BYTES: usize = 253;
 
 /// Below these names there is no mail: RFC 3172, RFC 6761, RFC 6762, RFC 7686.
 const SPECIAL_USE: [&str; 6] = ["arpa", "invalid", "local", "localhost", "onion", "test"];
@@ -28,34 +28,34 @@ pub(super) struct DomainName {
 }
 
 /// Checks a domain name and brings it to lower case and to one form.
-pub(super) fn normalise(given: &str) -> Result<DomainName, EmailFault> {
+pub(super) fn normalize(given: &str) -> Result<DomainName, InvalidEmail> {
     let mapped = map(given)?;
     check_separators(&mapped)?;
     let ascii = label::ascii_form(&mapped)?;
     check_lengths(&ascii, given)?;
-    check_place(&ascii)?;
+    check_top_level(&ascii)?;
     let unicode = label::unicode_form(&ascii)?;
     // Joiners can be valid in a label and are still nothing to see; they may only now have come
     // to light.
-    refuse_unsafe(&unicode, Spaces::Refused)?;
+    reject_unsafe(&unicode, Spaces::Rejected)?;
     Ok(DomainName { ascii, unicode })
 }
 
-fn map(given: &str) -> Result<String, EmailFault> {
-    refuse_any(
+fn map(given: &str) -> Result<String, InvalidEmail> {
+    reject_any(
         INVALID_CHARACTERS,
         given.chars().filter(|&character| !is_name_character(character)),
     )?;
-    refuse_unsafe(given, Spaces::Refused)?;
-    refuse_any(
+    reject_unsafe(given, Spaces::Rejected)?;
+    reject_any(
         INVALID_CHARACTERS,
         given.chars().filter(|&character| has_hidden_period(character)),
     )?;
     let mapped: String = Uts46MapperBorrowed::new().map_normalize(given.chars()).collect();
     if mapped.is_empty() || mapped.contains(char::REPLACEMENT_CHARACTER) {
-        return Err(label::fault());
+        return Err(label::invalid_idna());
     }
-    refuse_any(
+    reject_any(
         "The part after the @-sign contains invalid characters after Unicode normalization",
         mapped.chars().filter(|&character| !is_name_character(character)),
     )?;
@@ -82,7 +82,7 @@ fn has_hidden_period(character: char) -> bool {
     )
 }
 
-fn check_separators(name: &str) -> Result<(), EmailFault> {
+fn check_separators(name: &str) -> Result<(), InvalidEmail> {
     let rules = [
         (name.ends_with('.'), "An email address cannot end with a period."),
         (
@@ -110,8 +110,8 @@ fn check_separators(name: &str) -> Result<(), EmailFault> {
     }
 }
 
-fn check_lengths(ascii: &str, given: &str) -> Result<(), EmailFault> {
-    if let Some(excess) = excess(ascii, LONGEST_NAME) {
+fn check_lengths(ascii: &str, given: &str) -> Result<(), InvalidEmail> {
+    if let Some(excess) = excess(ascii, MAX_NAME_BYTES) {
         let count = if ascii == given {
             format!("{} too many", counted(excess, "character"))
         } else {
@@ -119,7 +119,7 @@ fn check_lengths(ascii: &str, given: &str) -> Result<(), EmailFault> {
         };
         return Err(format!("The email address is too long after the @-sign ({count}).").into());
     }
-    let too_long = ascii.split('.').find_map(|label| excess(label, label::LONGEST_LABEL));
+    let too_long = ascii.split('.').find_map(|label| excess(label, label::MAX_LABEL_BYTES));
     too_long.map_or(Ok(()), |excess| {
         let count = counted(excess, "character");
         Err(format!("After the @-sign, periods cannot be separated by so many characters ({count} too many).").into())
@@ -131,7 +131,7 @@ fn excess(text: &str, limit: usize) -> Option<usize> {
 }
 
 /// Whether the name is at a place in the tree where there can be mail.
-fn check_place(ascii: &str) -> Result<(), EmailFault> {
+fn check_top_level(ascii: &str) -> Result<(), InvalidEmail> {
     let Some((_, top_level)) = ascii.rsplit_once('.') else {
         return Err("The part after the @-sign is not valid. It should have a period.".into());
     };

@@ -11,27 +11,27 @@ use idna::punycode;
 use idna::uts46::{AsciiDenyList, Hyphens, Uts46};
 
 use super::characters::category;
-use super::fault::EmailFault;
+use super::invalid_email::InvalidEmail;
 
 /// The limit of RFC 1035, 2.3.1, in bytes.
-pub(super) const LONGEST_LABEL: usize = 63;
+pub(super) const MAX_LABEL_BYTES: usize = 63;
 
 const ASCII_PREFIX: &str = "xn--";
 
 /// The name with every label that is not ASCII as an A-label.
-pub(super) fn ascii_form(name: &str) -> Result<String, EmailFault> {
+pub(super) fn ascii_form(name: &str) -> Result<String, InvalidEmail> {
     // Names in ASCII only are left to the checks that have clearer words for what they refuse.
     if name.is_ascii() {
         return Ok(name.to_owned());
     }
     let labels: Option<Vec<String>> = name.split('.').map(to_ascii).collect();
-    labels.map(|labels| labels.join(".")).ok_or_else(fault)
+    labels.map(|labels| labels.join(".")).ok_or_else(invalid_idna)
 }
 
 /// The name with every A-label as a U-label.
-pub(super) fn unicode_form(name: &str) -> Result<String, EmailFault> {
+pub(super) fn unicode_form(name: &str) -> Result<String, InvalidEmail> {
     let labels: Option<Vec<String>> = name.split('.').map(to_unicode).collect();
-    labels.map(|labels| labels.join(".")).ok_or_else(fault)
+    labels.map(|labels| labels.join(".")).ok_or_else(invalid_idna)
 }
 
 /// Labels with hyphens in the third and fourth place are kept free for future prefixes by
@@ -44,7 +44,7 @@ pub(super) fn is_reserved(label: &str) -> bool {
 
 /// One sentence for all that IDNA has against a name: the details help nobody who does not know
 /// the standard by heart.
-pub(super) fn fault() -> EmailFault {
+pub(super) fn invalid_idna() -> InvalidEmail {
     "The part after the @-sign is not valid IDNA.".into()
 }
 
@@ -55,17 +55,17 @@ fn to_ascii(label: &str) -> Option<String> {
     } else {
         format!("{ASCII_PREFIX}{}", punycode::encode_str(&unicode)?)
     };
-    (ascii.len() <= LONGEST_LABEL).then_some(ascii)
+    (ascii.len() <= MAX_LABEL_BYTES).then_some(ascii)
 }
 
 fn to_unicode(label: &str) -> Option<String> {
     // The encoded form is never shorter, and Punycode takes quadratic time.
-    if label.chars().count() > LONGEST_LABEL {
+    if label.chars().count() > MAX_LABEL_BYTES {
         return None;
     }
-    let (unicode, verdict) =
+    let (unicode, outcome) =
         Uts46::new().to_unicode(label.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
-    verdict.ok()?;
+    outcome.ok()?;
     if let Some(encoded) = label.strip_prefix(ASCII_PREFIX) {
         // RFC 5891, 5.3: two spellings of one name must not both be taken for it.
         if punycode::encode_str(&unicode)? != encoded {

@@ -4,9 +4,9 @@
 //! It is counted in UTF-8, as RFC 6531 transmits it, and for each form in which the address may
 //! come before a mail program. Deliberately not here: the lengths of the parts.
 
-use super::fault::EmailFault;
+use super::invalid_email::InvalidEmail;
 
-const LONGEST_ADDRESS: usize = 254;
+const MAX_ADDRESS_BYTES: usize = 254;
 
 /// The forms of one address that have to fit.
 pub(super) struct Forms<'text> {
@@ -19,13 +19,13 @@ pub(super) struct Forms<'text> {
 }
 
 /// Refuses an address of which one form is too long.
-pub(super) fn check(forms: &Forms<'_>) -> Result<(), EmailFault> {
+pub(super) fn check(forms: &Forms<'_>) -> Result<(), InvalidEmail> {
     if let Some(bytes) = bytes_beyond(forms.given) {
         let count = count_beyond(forms.given, bytes);
         return Err(format!("The email address is too long ({count} too many).").into());
     }
-    refuse_converted(forms.normal, "after normalization")?;
-    refuse_converted(forms.on_the_wire, "when the part after the @-sign is converted to IDNA ASCII")
+    check_converted(forms.normal, "after normalization")?;
+    check_converted(forms.on_the_wire, "when the part after the @-sign is converted to IDNA ASCII")
 }
 
 /// A count with its noun in the right number: `1 character`, `2 characters`.
@@ -35,7 +35,7 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 }
 
 fn bytes_beyond(address: &str) -> Option<usize> {
-    address.len().checked_sub(LONGEST_ADDRESS).filter(|&bytes| bytes > 0)
+    address.len().checked_sub(MAX_ADDRESS_BYTES).filter(|&bytes| bytes > 0)
 }
 
 /// How many characters have to go is certain only if all of them have the same width. Otherwise
@@ -49,7 +49,7 @@ fn count_beyond(address: &str, bytes: usize) -> String {
     format!("{fewest}-{}", counted(bytes, "character"))
 }
 
-fn refuse_converted(address: &str, when: &str) -> Result<(), EmailFault> {
+fn check_converted(address: &str, when: &str) -> Result<(), InvalidEmail> {
     let Some(bytes) = bytes_beyond(address) else {
         return Ok(());
     };

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::characters::{Kind, kind};
-use super::fault::EmailFault;
+use super::invalid_email::InvalidEmail;
 
 /// Whether spaces belong to the text that is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,42 +16,42 @@ pub(super) enum Spaces {
     /// As in quoted strings and display names.
     Allowed,
     /// As everywhere else.
-    Refused,
+    Rejected,
 }
 
 /// Refuses if there are any characters to complain about. The reason is the sentence, a colon and
 /// the list of them without repetition, sorted by what is shown for each.
-pub(super) fn refuse_any(
+pub(super) fn reject_any(
     sentence: &str,
     characters: impl Iterator<Item = char>,
-) -> Result<(), EmailFault> {
+) -> Result<(), InvalidEmail> {
     let shown: BTreeSet<String> = characters.map(display).collect();
-    refuse_shown(sentence, shown)
+    reject_listed(sentence, shown)
 }
 
 /// Refuses what would not be seen, or would change how the text around it is seen: hidden
 /// characters, and a mark at the start, which would combine with the character before the text.
-pub(super) fn refuse_unsafe(text: &str, spaces: Spaces) -> Result<(), EmailFault> {
+pub(super) fn reject_unsafe(text: &str, spaces: Spaces) -> Result<(), InvalidEmail> {
     let unsafe_characters = text
         .chars()
         .enumerate()
         .filter(|&(index, character)| match kind(character) {
             Kind::Visible => false,
             Kind::Mark => index == 0,
-            Kind::Space => spaces == Spaces::Refused,
+            Kind::Space => spaces == Spaces::Rejected,
             Kind::Hidden => true,
         })
         .map(|(_, character)| character);
-    refuse_any_by_number("The email address contains unsafe characters", unsafe_characters)
+    reject_any_by_code_point("The email address contains unsafe characters", unsafe_characters)
 }
 
-/// As [`refuse_any`], but sorted by the characters themselves.
-fn refuse_any_by_number(
+/// As [`reject_any`], but sorted by the characters themselves.
+fn reject_any_by_code_point(
     sentence: &str,
     characters: impl Iterator<Item = char>,
-) -> Result<(), EmailFault> {
+) -> Result<(), InvalidEmail> {
     let distinct: BTreeSet<char> = characters.collect();
-    refuse_shown(sentence, distinct.into_iter().map(display))
+    reject_listed(sentence, distinct.into_iter().map(display))
 }
 
 /// One character as it appears in a list.
@@ -87,7 +87,10 @@ pub(super) fn quote(text: &str) -> String {
     quoted
 }
 
-fn refuse_shown(sentence: &str, shown: impl IntoIterator<Item = String>) -> Result<(), EmailFault> {
+fn reject_listed(
+    sentence: &str,
+    shown: impl IntoIterator<Item = String>,
+) -> Result<(), InvalidEmail> {
     let shown: Vec<String> = shown.into_iter().collect();
     if shown.is_empty() {
         return Ok(());

@@ -5,8 +5,8 @@
 //! enforced by mail hosts in practice; the length of the whole address is.
 
 use super::characters::{compose, is_atom_character};
-use super::fault::EmailFault;
-use super::listing::{Spaces, refuse_any, refuse_unsafe};
+use super::invalid_email::InvalidEmail;
+use super::listing::{Spaces, reject_any, reject_unsafe};
 
 /// The mailboxes of RFC 2142, which every host has to recognise in any case.
 const ROLE_MAILBOXES: [&str; 15] = [
@@ -28,13 +28,13 @@ const ROLE_MAILBOXES: [&str; 15] = [
 ];
 
 /// The local part in the form in which it is stored.
-pub(super) fn normalise(local: &str, quoted: bool) -> Result<String, EmailFault> {
+pub(super) fn normalize(local: &str, quoted: bool) -> Result<String, InvalidEmail> {
     let valid = check(local, quoted)?;
     let composed = compose(&valid);
     // Composition can yield characters that were not there before: U+037E becomes a semicolon.
     if composed != valid {
         check(&composed, quoted)
-            .map_err(|fault| format!("After Unicode normalization: {}", fault.reason()))?;
+            .map_err(|error| format!("After Unicode normalization: {}", error.reason()))?;
     }
     if quoted {
         return Err("Quoting the part before the @-sign is not allowed here.".into());
@@ -46,23 +46,23 @@ pub(super) fn normalise(local: &str, quoted: bool) -> Result<String, EmailFault>
 }
 
 /// The local part with quotes and escapes where it is valid only with them.
-fn check(local: &str, quoted: bool) -> Result<String, EmailFault> {
+fn check(local: &str, quoted: bool) -> Result<String, InvalidEmail> {
     if local.is_empty() {
         return Err("There must be something before the @-sign.".into());
     }
     if is_dot_atom(local) {
-        refuse_unsafe(local, Spaces::Refused)?;
+        reject_unsafe(local, Spaces::Rejected)?;
         return Ok(local.to_owned());
     }
     if quoted {
-        refuse_any(
+        reject_any(
             "The email address contains invalid characters in quotes before the @-sign",
             local.chars().filter(char::is_ascii_control),
         )?;
-        refuse_unsafe(local, Spaces::Allowed)?;
+        reject_unsafe(local, Spaces::Allowed)?;
         return Ok(quote(local));
     }
-    refuse_any(
+    reject_any(
         "The email address contains invalid characters before the @-sign",
         local.chars().filter(|&character| character != '.' && !is_atom(character)),
     )?;
@@ -77,7 +77,7 @@ fn is_atom(character: char) -> bool {
     !character.is_ascii() || is_atom_character(character)
 }
 
-fn misplaced_period(local: &str) -> EmailFault {
+fn misplaced_period(local: &str) -> InvalidEmail {
     if local.ends_with('.') {
         return "An email address cannot have a period immediately before the @-sign.".into();
     }

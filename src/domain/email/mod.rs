@@ -12,7 +12,7 @@
 mod address_literal;
 mod characters;
 mod domain_name;
-mod fault;
+mod invalid_email;
 mod label;
 mod length;
 mod listing;
@@ -22,11 +22,11 @@ mod split;
 
 use std::fmt;
 
-pub use fault::EmailFault;
+pub use invalid_email::InvalidEmail;
 
 /// The longest input that is looked at, in characters; everything after it would be refused for
 /// its length anyway.
-const LONGEST_INPUT: usize = 2048;
+const MAX_INPUT_CHARACTERS: usize = 2048;
 
 /// A valid e-mail address in its normal form.
 ///
@@ -41,22 +41,22 @@ impl Email {
     ///
     /// # Errors
     ///
-    /// An [`EmailFault`] with the first reason found against the address, by RFC 5321, RFC 5322
+    /// An [`InvalidEmail`] with the first reason found against the address, by RFC 5321, RFC 5322
     /// and RFC 6531 for its form, RFC 1035 for lengths, UTS 46 and RFC 5891 to 5893 for
     /// international domain names, RFC 6761 for reserved ones.
-    pub fn parse(input: &str) -> Result<Self, EmailFault> {
-        if input.chars().count() > LONGEST_INPUT {
+    pub fn parse(input: &str) -> Result<Self, InvalidEmail> {
+        if input.chars().count() > MAX_INPUT_CHARACTERS {
             return Err("Length must not exceed 2048 characters".into());
         }
         let parts = split::split(named_form::address_in(input))?;
-        let local = local_part::normalise(&parts.local, parts.quoted)?;
+        let local = local_part::normalize(&parts.local, parts.quoted)?;
         if parts.domain.is_empty() {
             return Err("There must be something after the @-sign.".into());
         }
-        if let Some(literal) = address_literal::content(parts.domain) {
-            return Err(address_literal::fault(literal));
+        if let Some(literal) = address_literal::literal_in(parts.domain) {
+            return Err(address_literal::rejection(literal));
         }
-        let domain = domain_name::normalise(parts.domain)?;
+        let domain = domain_name::normalize(parts.domain)?;
 
         let normal = format!("{local}@{}", domain.unicode);
         length::check(&length::Forms {

@@ -5,8 +5,8 @@
 //! parts themselves.
 
 use super::characters::{first_is_recomposed, is_atom_character, is_white_space};
-use super::fault::EmailFault;
-use super::listing::{Spaces, display, refuse_any, refuse_unsafe};
+use super::invalid_email::InvalidEmail;
+use super::listing::{Spaces, display, reject_any, reject_unsafe};
 
 /// An address taken apart.
 pub(super) struct Parts<'text> {
@@ -29,7 +29,7 @@ impl Parts<'_> {
 }
 
 /// Splits at the first @-sign outside of quotes, after taking off angle brackets.
-pub(super) fn split(text: &str) -> Result<Parts<'_>, EmailFault> {
+pub(super) fn split(text: &str) -> Result<Parts<'_>, InvalidEmail> {
     let (left, right) = split_unquoted(text, &['@', '<'])?;
     let in_brackets = right.starts_with('<');
     let (local, domain) = if in_brackets {
@@ -45,7 +45,7 @@ pub(super) fn split(text: &str) -> Result<Parts<'_>, EmailFault> {
 fn split_unquoted<'text>(
     text: &'text str,
     separators: &[char],
-) -> Result<(&'text str, &'text str), EmailFault> {
+) -> Result<(&'text str, &'text str), InvalidEmail> {
     let mut inside_quotes = false;
     let mut escaped = false;
     for (position, character) in text.char_indices() {
@@ -74,7 +74,7 @@ fn split_unquoted<'text>(
 }
 
 /// Two look-alikes of the @-sign that input methods produce are worth a hint.
-fn missing_at_sign(text: &str) -> EmailFault {
+fn missing_at_sign(text: &str) -> InvalidEmail {
     if text.contains('\u{FF20}') {
         return "The email address has the \"full-width\" at-sign (@) character instead of a regular at-sign.".into();
     }
@@ -84,18 +84,18 @@ fn missing_at_sign(text: &str) -> EmailFault {
     "An email address must have an @-sign.".into()
 }
 
-fn check_display_name(name: &str) -> Result<(), EmailFault> {
+fn check_display_name(name: &str) -> Result<(), InvalidEmail> {
     let (name, quoted) = unquote(name)?;
     if !quoted {
-        refuse_any(
+        reject_any(
             "The display name contains invalid characters when not quoted",
             name.chars().filter(|&character| character != ' ' && !is_atom_character(character)),
         )?;
     }
-    refuse_unsafe(&name, Spaces::Allowed)
+    reject_unsafe(&name, Spaces::Allowed)
 }
 
-fn without_brackets(text: &str) -> Result<&str, EmailFault> {
+fn without_brackets(text: &str) -> Result<&str, InvalidEmail> {
     if !text.contains('>') {
         return Err("An open angle bracket at the start of the email address has to be followed by a close angle bracket at the end.".into());
     }
@@ -108,7 +108,7 @@ fn without_brackets(text: &str) -> Result<&str, EmailFault> {
 }
 
 /// Takes off quotes and escapes, and tells whether there were quotes.
-fn unquote(text: &str) -> Result<(String, bool), EmailFault> {
+fn unquote(text: &str) -> Result<(String, bool), InvalidEmail> {
     let Some(quoted) = text.strip_prefix('"') else {
         return Ok((text.to_owned(), false));
     };

@@ -10,11 +10,11 @@ use std::fmt;
 
 /// The reason for which [`Email::parse`](super::Email::parse) refused its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmailFault {
+pub struct InvalidEmail {
     reason: Cow<'static, str>,
 }
 
-impl EmailFault {
+impl InvalidEmail {
     /// One or more sentences in English. They may quote single characters of the input.
     #[must_use]
     pub fn reason(&self) -> &str {
@@ -22,21 +22,21 @@ impl EmailFault {
     }
 }
 
-impl fmt::Display for EmailFault {
+impl fmt::Display for InvalidEmail {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.reason)
     }
 }
 
-impl Error for EmailFault {}
+impl Error for InvalidEmail {}
 
-impl From<&'static str> for EmailFault {
+impl From<&'static str> for InvalidEmail {
     fn from(reason: &'static str) -> Self {
         Self { reason: Cow::Borrowed(reason) }
     }
 }
 
-impl From<String> for EmailFault {
+impl From<String> for InvalidEmail {
     fn from(reason: String) -> Self {
         Self { reason: Cow::Owned(reason) }
     }
