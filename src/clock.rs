@@ -1,22 +1,21 @@
-//! The one source of time. Everything that stamps or expires asks a [`Clock`], so that a test
-//! can pass its own; `Timestamp::now` and friends are banned elsewhere (`clippy.toml`).
-//!
-//! Durations (timeouts, latencies) are not its business: they use the monotonic clock.
+//! The only source of time. Code that stamps or expires asks a [`Clock`], so that tests can pass
+//! their own. `clippy.toml` bans every other wall clock.
+//! Not here: durations such as timeouts and latencies, which use the monotonic clock.
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-/// Tells the present time, in whole microseconds: what both stores can keep.
+/// Returns the present time in whole microseconds, the precision of both stores.
 pub trait Clock: Send + Sync + 'static {
-    /// Now, in UTC.
+    /// Returns the present time in UTC.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock.
+/// The clock of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
     fn now(&self) -> Timestamp {
         let now = Timestamp::now();
         let to_microseconds =

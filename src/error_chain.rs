@@ -1,12 +1,13 @@
-//! Errors as the log has them. Clients see none of it.
+//! Error texts for the log, with all causes. Clients never see them.
 
 use std::error::Error;
 
-/// The error with what lies below it, for the log: what is on top says only that something failed.
+/// Returns the error and its causes, joined by colons. The outermost error often says only that
+/// something failed.
 #[must_use]
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
-    let error_chain = std::iter::successors(Some(error), |error| (*error).source());
-    error_chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let errors = std::iter::successors(Some(error), |error| (*error).source());
+    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests {
     struct Layer(&'static str, #[source] Option<Box<Layer>>);
 
     #[test]
-    fn an_error_is_logged_with_what_lies_below_it() {
+    fn error_is_followed_by_its_causes() {
         let deepest = Layer("permission denied", None);
         let error = Layer(
             "an event was lost",

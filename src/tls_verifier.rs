@@ -12,7 +12,7 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Accepts a server by its certificate, whatever name the certificate is for. The server must
+/// Accepts a server by its certificate, for any host name. The server must
 /// always hold the private key of its certificate: the handshake's signature is verified.
 #[derive(Debug)]
 pub struct TlsVerifier {

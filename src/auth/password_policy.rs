@@ -1,5 +1,5 @@
-//! Which new passwords are accepted, at sign-up and at a change of password. Existing passwords
-//! stay valid.
+//! The rules for new passwords, at sign-up and at a change of password. Existing passwords stay
+//! valid.
 
 use secrecy::SecretString;
 

@@ -1,4 +1,4 @@
-//! Which secrets are strong enough to sign tokens.
+//! The minimum strength of secrets that sign tokens.
 //! Not here: where secrets come from, see `config`.
 
 use std::collections::BTreeSet;

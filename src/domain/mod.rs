@@ -1,5 +1,5 @@
-//! What the service is about. Pure values and rules: no HTTP, no SQL, no clock, and no other
-//! room of this crate is imported here.
+//! Users, posts, votes and their rules, as pure values. Imports no other module of this crate.
+//! Not here: HTTP, SQL, the clock.
 
 pub mod caller;
 pub mod email;

@@ -1,49 +1,49 @@
-//! The rules that an operator may choose. The defaults are the secure ones; [`Policy::reference`]
-//! is what clients of the reference are used to.
+//! The rules that the operator chooses. The defaults are secure; [`Policy::reference`] has those of
+//! the reference service.
 
 use jiff::SignedDuration;
 
-/// Who sees a draft.
+/// The callers that can see a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DraftVisibility {
-    /// Its owner alone: to everybody else it does not exist.
+    /// Only its owner; for all others the draft does not exist.
     Private,
-    /// Everybody, as if it were published.
+    /// All callers, as if the draft were published.
     Visible,
 }
 
-/// Which passwords are accepted at sign-up. Existing accounts are not affected.
+/// The rules for new passwords. Existing passwords stay valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordRules {
-    /// Fewest characters (Unicode scalar values); 0 accepts any.
+    /// In characters (Unicode scalar values); 0 accepts any length.
     pub minimum_length: usize,
-    /// Whether very common passwords are refused (OWASP ASVS 5.0, 6.2.4).
+    /// Whether common passwords are rejected (OWASP ASVS 5.0, 6.2.4).
     pub blocklist: bool,
-    /// Words that no password may contain, case folded: those that are guessed first where the service
-    /// runs (OWASP ASVS 5.0, 6.1.2).
+    /// Words that no password may contain, case folded: words that attackers of this operator guess
+    /// first, such as its name (OWASP ASVS 5.0, 6.1.2).
     pub forbidden_words: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub drafts: DraftVisibility,
-    /// Posts in a list that was asked for without `limit`; `None` gives all of them, and
-    /// lifts the bound on `limit` too.
+    /// Posts in a list without `limit`. `None` returns all posts, and also removes the bound of
+    /// `limit`.
     pub posts_default_limit: Option<u32>,
-    /// Whether anybody may read anybody's e-mail address.
+    /// Whether all callers can read the e-mails of all users.
     pub public_emails: bool,
     pub passwords: PasswordRules,
-    /// Whether the deletion of an account asks for its password.
+    /// Whether deleting an account requires its password.
     pub delete_requires_password: bool,
     pub sessions: SessionTimeouts,
 }
 
-/// How long sign-ins last that were asked to (OWASP ASVS 5.0, 7.3.1 and 7.3.2).
+/// Timeouts of a session with a refresh token (OWASP ASVS 5.0, 7.3.1 and 7.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionTimeouts {
-    /// Without being used.
+    /// The session ends after this time without a refresh.
     pub idle: SignedDuration,
-    /// However much they are used.
+    /// The session ends after this time in any case.
     pub absolute: SignedDuration,
 }
 
@@ -55,7 +55,7 @@ impl Default for SessionTimeouts {
 }
 
 impl Policy {
-    /// What clients of the reference are used to (`COMPAT=reference`).
+    /// Returns the rules of the reference service (`COMPAT=reference`).
     #[must_use]
     pub fn reference() -> Self {
         Self {

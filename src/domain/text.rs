@@ -1,20 +1,21 @@
-//! Text that every store can keep.
+//! Text that every store can keep, without NUL.
 
 use std::sync::Arc;
 
-/// Any Unicode text without NUL, kept exactly as it came: PostgreSQL cannot store NUL. Copies share
-/// its bytes: several may be answered with the same post.
+/// Any Unicode text without NUL, which PostgreSQL cannot store. The text stays exactly as given.
+/// Clones share its bytes, because several responses may contain the same post.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Text(Arc<str>);
 
-/// The text holds a NUL character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("text must not contain a NUL character")]
 pub struct ContainsNul;
 
 impl Text {
+    /// Accepts any text without NUL.
+    ///
     /// # Errors
-    /// [`ContainsNul`] if there is one in it.
+    /// [`ContainsNul`] if the text contains NUL.
     pub fn parse(text: impl Into<Arc<str>>) -> Result<Self, ContainsNul> {
         let text = text.into();
         if text.contains('\0') {
@@ -23,7 +24,7 @@ impl Text {
         Ok(Self(text))
     }
 
-    /// A text that a store has kept before.
+    /// Takes a text from a store, without a check.
     #[must_use]
     pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())

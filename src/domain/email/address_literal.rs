@@ -1,8 +1,6 @@
-//! Address literals, the bracketed form of RFC 5321, 4.1.3, as in `ann@[192.0.2.1]`.
-//!
-//! None is accepted: mail to a bare IP address is nearly always a mistake or abuse. They are
-//! still read, so that a mistyped one is told from a well-formed one. Deliberately not here: the
-//! value of the address, which nobody asks for.
+//! Address literals: IP addresses in brackets (RFC 5321, 4.1.3), as in `ann@[192.0.2.1]`. All are
+//! rejected: mail to a bare IP address is nearly always a mistake or abuse. They are parsed only to
+//! give a mistyped literal a precise reason.
 
 use super::invalid_email::InvalidEmail;
 use super::listing::{quote, reject_any};
@@ -10,12 +8,12 @@ use super::listing::{quote, reject_any};
 /// Groups of an IPv6 address.
 const GROUPS: usize = 8;
 
-/// What stands between the brackets, if the part after the @-sign has them.
+/// Returns the text between the brackets, if the part after the @-sign has them.
 pub(super) fn literal_in(domain: &str) -> Option<&str> {
     domain.strip_prefix('[')?.strip_suffix(']')
 }
 
-/// The reason against a literal.
+/// Returns the reason for which a literal is rejected.
 pub(super) fn rejection(literal: &str) -> InvalidEmail {
     check(literal)
         .err()
@@ -24,14 +22,13 @@ pub(super) fn rejection(literal: &str) -> InvalidEmail {
 
 fn check(literal: &str) -> Result<(), InvalidEmail> {
     if looks_like_version_4(literal) {
-        return check_version_4(literal).map_err(|problem| {
-            format!("The address in brackets after the @-sign is not valid: It is not an IPv4 address ({problem}) or is missing an address literal tag.").into()
+        return check_version_4(literal).map_err(|reason| {
+            format!("The address in brackets after the @-sign is not valid: It is not an IPv4 address ({reason}) or is missing an address literal tag.").into()
         });
     }
     if let Some(address) = literal.strip_prefix("IPv6:") {
-        return check_version_6(address).map_err(|problem| {
-            format!("The IPv6 address in brackets after the @-sign is not valid ({problem}).")
-                .into()
+        return check_version_6(address).map_err(|reason| {
+            format!("The IPv6 address in brackets after the @-sign is not valid ({reason}).").into()
         });
     }
     if !literal.contains(':') {
@@ -44,7 +41,7 @@ fn check(literal: &str) -> Result<(), InvalidEmail> {
     Err("The part after the @-sign contains an invalid address literal tag in brackets.".into())
 }
 
-/// Digits and periods; a line break at the end is not looked at.
+/// Whether the text has only digits and periods. One line break at the end is ignored.
 fn looks_like_version_4(literal: &str) -> bool {
     let line = literal.strip_suffix('\n').unwrap_or(literal);
     !line.is_empty() && line.chars().all(|character| character.is_ascii_digit() || character == '.')
@@ -58,7 +55,7 @@ fn check_version_4(address: &str) -> Result<(), String> {
         return Err(format!("Expected 4 octets in {}", quote(address)));
     }
     address.split('.').try_for_each(|octet| {
-        check_octet(octet).map_err(|problem| format!("{problem} in {}", quote(address)))
+        check_octet(octet).map_err(|reason| format!("{reason} in {}", quote(address)))
     })
 }
 
@@ -104,21 +101,21 @@ fn check_groups(address: &str) -> Result<(), String> {
         return Err(format!("At least 3 parts expected in {shown}"));
     }
     if let Some(embedded) = groups.pop_if(|last| last.contains('.')) {
-        check_version_4(embedded).map_err(|problem| format!("{problem} in {shown}"))?;
+        check_version_4(embedded).map_err(|reason| format!("{reason} in {shown}"))?;
         groups.extend(["0", "0"]);
     }
     if groups.len() > GROUPS + 1 {
         return Err(format!("At most {GROUPS} colons permitted in {shown}"));
     }
-    check_gap(&groups).map_err(|problem| format!("{problem} in {shown}"))?;
+    check_gap(&groups).map_err(|reason| format!("{reason} in {shown}"))?;
     groups
         .into_iter()
         .filter(|group| !group.is_empty())
         .try_for_each(check_group)
-        .map_err(|problem| format!("{problem} in {shown}"))
+        .map_err(|reason| format!("{reason} in {shown}"))
 }
 
-/// Empty groups may only come from one `::`, and only it may make up for missing groups.
+/// Allows empty groups only as part of one `::`, and missing groups only with a `::`.
 fn check_gap(groups: &[&str]) -> Result<(), String> {
     let first_is_empty = groups.first().is_some_and(|group| group.is_empty());
     let last_is_empty = groups.last().is_some_and(|group| group.is_empty());

@@ -1,7 +1,5 @@
-//! The classes of characters that the rules for both parts of an address are made of.
-//!
-//! Deliberately not here: what only one part of an address cares about, such as the letters of
-//! host names.
+//! Classes of characters for the rules of both parts of an e-mail address.
+//! Not here: classes for only one part, such as the letters of host names.
 
 use std::borrow::Cow;
 
@@ -9,9 +7,9 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
-/// How many characters after a given one are looked at to see whether they combine with it: the
-/// Stream-Safe Text Format of UAX 15 has at most 30 marks in a row, and without a bound a text
-/// made of marks would take quadratic time.
+/// Characters that are read to see whether they combine with the first. The Stream-Safe Text Format
+/// of UAX 15 has at most 30 marks in a row. Without a bound, a text of marks would take quadratic
+/// time.
 const MAX_COMBINING_SEQUENCE: usize = 32;
 
 /// A coarse division of the general categories.
@@ -47,29 +45,29 @@ pub(super) fn category(character: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(character)
 }
 
-/// White space, including the four information separators of ASCII that Unicode leaves out.
+/// White space of Unicode, and the four information separators of ASCII.
 pub(super) fn is_white_space(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1C}'..='\u{1F}')
 }
 
-/// Letters and numbers of any script. The standard library's notion of alphabetic is wider: it
-/// takes in many combining marks.
+/// Letters and numbers of any script. The standard library's `is_alphabetic` also accepts many
+/// combining marks.
 pub(super) fn is_letter_or_number(character: char) -> bool {
     GeneralCategoryGroup::Letter.union(GeneralCategoryGroup::Number).contains(category(character))
 }
 
-/// The characters of an atom by RFC 5322, 3.2.3.
+/// Characters of an atom (RFC 5322, 3.2.3).
 pub(super) fn is_atom_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character)
 }
 
-/// The text in Normalization Form C (UAX 15).
+/// Returns the text in Normalization Form C (UAX 15).
 pub(super) fn compose(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
-/// Whether composition would turn the first character of the text into another one, so that it
-/// does not stand for itself: `<` before a combining solidus is the sign "not less than".
+/// Whether composition would replace the first character of the text: `<` before a combining
+/// solidus becomes the sign "not less than".
 pub(super) fn first_is_recomposed(text: &str) -> bool {
     let nearby = text.chars().take(MAX_COMBINING_SEQUENCE);
     ComposingNormalizerBorrowed::new_nfc().normalize_iter(nearby).next() != text.chars().next()

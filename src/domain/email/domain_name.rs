@@ -1,8 +1,7 @@
-//! The part after the @-sign as a domain name: host names of RFC 952 and RFC 1123, with
-//! international ones brought to one form by the mapping of UTS 46.
-//!
-//! Deliberately not here: what makes a single international label valid, and anything that needs
-//! a list of top-level domains, which would be out of date the day after it was written.
+//! The part after the @-sign as a domain name: host names of RFC 952 and RFC 1123, and
+//! international names in one form by the mapping of UTS 46.
+//! Not here: the rules of a single international label, see `label.rs`. There is no list of
+//! top-level domains: it would soon be out of date.
 
 use icu_normalizer::uts46::Uts46MapperBorrowed;
 
@@ -11,10 +10,10 @@ use super::label;
 use super::length::counted;
 use super::listing::{Spaces, reject_any, reject_unsafe};
 
-/// The limit of RFC 1035, 2.3.4, less the two bytes that only the wire format has.
+/// The 255 bytes of RFC 1035, 2.3.4, less the two bytes that only the wire format has.
 const MAX_NAME_BYTES: usize = 253;
 
-/// Below these names there is no mail: RFC 3172, RFC 6761, RFC 6762, RFC 7686.
+/// Top-level names without mail (RFC 3172, RFC 6761, RFC 6762, RFC 7686).
 const SPECIAL_USE: [&str; 6] = ["arpa", "invalid", "local", "localhost", "onion", "test"];
 
 const INVALID_CHARACTERS: &str = "The part after the @-sign contains invalid characters";
@@ -27,7 +26,7 @@ pub(super) struct DomainName {
     pub(super) unicode: String,
 }
 
-/// Checks a domain name and brings it to lower case and to one form.
+/// Checks a domain name and returns it in lower case.
 pub(super) fn normalize(given: &str) -> Result<DomainName, InvalidEmail> {
     let mapped = map(given)?;
     check_separators(&mapped)?;
@@ -35,8 +34,7 @@ pub(super) fn normalize(given: &str) -> Result<DomainName, InvalidEmail> {
     check_lengths(&ascii, given)?;
     check_top_level(&ascii)?;
     let unicode = label::unicode_form(&ascii)?;
-    // Joiners can be valid in a label and are still nothing to see; they may only now have come
-    // to light.
+    // A joiner may be valid in a label, and is still invisible. Decoding the labels may reveal one.
     reject_unsafe(&unicode, Spaces::Rejected)?;
     Ok(DomainName { ascii, unicode })
 }
@@ -66,9 +64,8 @@ fn is_name_character(character: char) -> bool {
     !character.is_ascii() || character.is_ascii_alphanumeric() || matches!(character, '-' | '.')
 }
 
-/// Leaders, numbers and abbreviations with a period, which would silently become label
-/// separators. The full-width full stop is not among them: it is the period of East Asian
-/// keyboards.
+/// Leaders, numbers and abbreviations with a period, which would silently become label separators.
+/// The full-width full stop is allowed: it is the period of East Asian keyboards.
 fn has_hidden_period(character: char) -> bool {
     matches!(
         character,
@@ -130,7 +127,7 @@ fn excess(text: &str, limit: usize) -> Option<usize> {
     text.len().checked_sub(limit).filter(|&excess| excess > 0)
 }
 
-/// Whether the name is at a place in the tree where there can be mail.
+/// Rejects names without a top-level domain that can receive mail.
 fn check_top_level(ascii: &str) -> Result<(), InvalidEmail> {
     let Some((_, top_level)) = ascii.rsplit_once('.') else {
         return Err("The part after the @-sign is not valid. It should have a period.".into());

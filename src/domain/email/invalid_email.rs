@@ -1,21 +1,19 @@
-//! Why an address was refused.
-//!
-//! The reasons are sentences for the person who typed the address and part of the service's
-//! contract. Deliberately not here: the sentences themselves, which stand next to the rule each
-//! one belongs to.
+//! Why an e-mail address is rejected. The reasons are sentences for the person who typed it, and
+//! part of the HTTP contract.
+//! Not here: the sentences. Each is next to its rule.
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-/// The reason for which [`Email::parse`](super::Email::parse) refused its input.
+/// The reason for which [`Email::parse`](super::Email::parse) rejects its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidEmail {
     reason: Cow<'static, str>,
 }
 
 impl InvalidEmail {
-    /// One or more sentences in English. They may quote single characters of the input.
+    /// Returns one or more sentences in English. They may quote single characters of the input.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason

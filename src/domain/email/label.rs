@@ -1,9 +1,9 @@
 //! Single labels of a domain name under IDNA 2008: the permitted code points and contexts of
-//! RFC 5892, the Bidi Rule of RFC 5893, and the two forms of RFC 5890.
+//! RFC 5892, the Bidi Rule of RFC 5893, and the two forms of RFC 5890. Labels are mapped before.
+//! Not here: that mapping, see `domain_name.rs`.
 //!
-//! The crate `idna` knows UTS 46, which is laxer (it admits symbols, for instance) but covers the
-//! Bidi Rule, the joiners and Punycode; what it leaves open is decided here. Deliberately not
-//! here: the mapping of input, after which alone these rules make sense.
+//! The crate `idna` implements UTS 46. It covers the Bidi Rule, the joiners and Punycode, but is
+//! laxer: it accepts symbols, for instance. This file adds the stricter rules.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, HangulSyllableType, Script};
@@ -13,14 +13,14 @@ use idna::uts46::{AsciiDenyList, Hyphens, Uts46};
 use super::characters::category;
 use super::invalid_email::InvalidEmail;
 
-/// The limit of RFC 1035, 2.3.1, in bytes.
+/// Bytes of the longest label (RFC 1035, 2.3.1).
 pub(super) const MAX_LABEL_BYTES: usize = 63;
 
 const ASCII_PREFIX: &str = "xn--";
 
-/// The name with every label that is not ASCII as an A-label.
+/// Returns the name with each label that is not ASCII as an A-label.
 pub(super) fn ascii_form(name: &str) -> Result<String, InvalidEmail> {
-    // Names in ASCII only are left to the checks that have clearer words for what they refuse.
+    // Later checks give ASCII names clearer reasons.
     if name.is_ascii() {
         return Ok(name.to_owned());
     }
@@ -28,22 +28,21 @@ pub(super) fn ascii_form(name: &str) -> Result<String, InvalidEmail> {
     labels.map(|labels| labels.join(".")).ok_or_else(invalid_idna)
 }
 
-/// The name with every A-label as a U-label.
+/// Returns the name with each A-label as a U-label.
 pub(super) fn unicode_form(name: &str) -> Result<String, InvalidEmail> {
     let labels: Option<Vec<String>> = name.split('.').map(to_unicode).collect();
     labels.map(|labels| labels.join(".")).ok_or_else(invalid_idna)
 }
 
-/// Labels with hyphens in the third and fourth place are kept free for future prefixes by
-/// RFC 5890, 2.3.1.
+/// Whether the label has hyphens in the third and fourth position, which RFC 5890, 2.3.1 reserves
+/// for future prefixes.
 pub(super) fn is_reserved(label: &str) -> bool {
     let mut characters = label.chars();
     let start = (characters.next(), characters.next());
     start != (Some('x'), Some('n')) && characters.as_str().starts_with("--")
 }
 
-/// One sentence for all that IDNA has against a name: the details help nobody who does not know
-/// the standard by heart.
+/// Returns one reason for every rule of IDNA: the details help only experts of the standard.
 pub(super) fn invalid_idna() -> InvalidEmail {
     "The part after the @-sign is not valid IDNA.".into()
 }
@@ -59,7 +58,7 @@ fn to_ascii(label: &str) -> Option<String> {
 }
 
 fn to_unicode(label: &str) -> Option<String> {
-    // The encoded form is never shorter, and Punycode takes quadratic time.
+    // The encoded form is at least as long. Punycode takes quadratic time.
     if label.chars().count() > MAX_LABEL_BYTES {
         return None;
     }
@@ -67,7 +66,7 @@ fn to_unicode(label: &str) -> Option<String> {
         Uts46::new().to_unicode(label.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
     outcome.ok()?;
     if let Some(encoded) = label.strip_prefix(ASCII_PREFIX) {
-        // RFC 5891, 5.3: two spellings of one name must not both be taken for it.
+        // RFC 5891, 5.3: only one spelling of a name is valid.
         if punycode::encode_str(&unicode)? != encoded {
             return None;
         }
@@ -91,7 +90,7 @@ fn is_permitted(label: &str) -> bool {
     true
 }
 
-/// The verdict on characters that RFC 5892 names one by one, in 2.6 and as its class LDH.
+/// Decides on the characters that RFC 5892 lists one by one, in 2.6 and as its class LDH.
 fn by_exception(character: char) -> Option<bool> {
     match character {
         'a'..='z'
@@ -110,8 +109,8 @@ fn by_exception(character: char) -> Option<bool> {
     }
 }
 
-/// The verdict on characters with a rule in RFC 5892, appendix A. The joiners have been seen to
-/// by UTS 46, which has the same rule.
+/// Decides on the characters with a rule in RFC 5892, appendix A. UTS 46 has the same rule for the
+/// joiners and has applied it.
 fn by_context(
     character: char,
     before: Option<char>,
@@ -142,8 +141,8 @@ fn is_japanese(character: char) -> bool {
     matches!(script(character), Script::Hiragana | Script::Katakana | Script::Han)
 }
 
-/// RFC 5892, 2.1, without the conjoining jamo of old Hangul (2.9). Characters that are unstable
-/// under case folding and compatibility composition (2.2) do not come this far.
+/// RFC 5892, 2.1, without the conjoining jamo of old Hangul (2.9). The mapping has already removed
+/// characters that are unstable under case folding and compatibility composition (2.2).
 fn is_letter_or_digit(character: char) -> bool {
     let syllable = CodePointMapData::<HangulSyllableType>::new().get(character);
     let is_old_jamo = matches!(

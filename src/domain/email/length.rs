@@ -1,14 +1,12 @@
-//! The length of the address as a whole: 254 bytes (RFC 5321, 4.5.3.1.3 with erratum 1690 to
-//! RFC 3696).
-//!
-//! It is counted in UTF-8, as RFC 6531 transmits it, and for each form in which the address may
-//! come before a mail program. Deliberately not here: the lengths of the parts.
+//! The length of the whole e-mail address: at most 254 bytes (RFC 5321, 4.5.3.1.3 with erratum 1690
+//! to RFC 3696). Counted in UTF-8, as RFC 6531 transmits it, for each form that mail programs use.
+//! Not here: the lengths of the parts.
 
 use super::invalid_email::InvalidEmail;
 
 const MAX_ADDRESS_BYTES: usize = 254;
 
-/// The forms of one address that have to fit.
+/// The forms of one e-mail address that must fit.
 pub(super) struct Forms<'text> {
     /// As the client wrote it.
     pub(super) given: &'text str,
@@ -18,7 +16,7 @@ pub(super) struct Forms<'text> {
     pub(super) on_the_wire: &'text str,
 }
 
-/// Refuses an address of which one form is too long.
+/// Rejects an e-mail address if one of its forms is too long.
 pub(super) fn check(forms: &Forms<'_>) -> Result<(), InvalidEmail> {
     if let Some(bytes) = bytes_beyond(forms.given) {
         let count = count_beyond(forms.given, bytes);
@@ -28,7 +26,7 @@ pub(super) fn check(forms: &Forms<'_>) -> Result<(), InvalidEmail> {
     check_converted(forms.on_the_wire, "when the part after the @-sign is converted to IDNA ASCII")
 }
 
-/// A count with its noun in the right number: `1 character`, `2 characters`.
+/// Returns a count with its noun in singular or plural: `1 character`, `2 characters`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
@@ -38,8 +36,8 @@ fn bytes_beyond(address: &str) -> Option<usize> {
     address.len().checked_sub(MAX_ADDRESS_BYTES).filter(|&bytes| bytes > 0)
 }
 
-/// How many characters have to go is certain only if all of them have the same width. Otherwise
-/// it is between one for each of the widest and one for each byte.
+/// Returns how many characters are too many. If they differ in width, the number is a range: from
+/// all of them being the widest to all of them having one byte.
 fn count_beyond(address: &str, bytes: usize) -> String {
     let widest = address.chars().map(char::len_utf8).max().unwrap_or(1);
     let fewest = (bytes / widest).max(1);

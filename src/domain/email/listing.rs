@@ -1,8 +1,7 @@
-//! How refused characters are shown in a reason.
-//!
-//! A visible character is shown in quotes. Any other one would vanish from the message or garble
-//! it and is shown by its Unicode name, or by its number where it has none. Not here: the classes of
-//! characters, see `characters.rs`.
+//! Rejects characters, and lists them in the reason. A visible character is quoted. Any other would
+//! vanish from the message or garble it, so it is listed by its Unicode name, or by its code point
+//! if it has no name.
+//! Not here: the classes of characters, see `characters.rs`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,17 +9,17 @@ use std::fmt::Write as _;
 use super::characters::{Kind, kind};
 use super::invalid_email::InvalidEmail;
 
-/// Whether spaces belong to the text that is checked.
+/// Whether the checked text may contain spaces.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spaces {
-    /// As in quoted strings and display names.
+    /// In quoted strings and display names.
     Allowed,
-    /// As everywhere else.
+    /// Everywhere else.
     Rejected,
 }
 
-/// Refuses if there are any characters to complain about. The reason is the sentence, a colon and
-/// the list of them without repetition, sorted by what is shown for each.
+/// Rejects if there are any characters. The reason is the sentence, a colon and the list of
+/// characters without duplicates, sorted by their listed text.
 pub(super) fn reject_any(
     sentence: &str,
     characters: impl Iterator<Item = char>,
@@ -29,7 +28,7 @@ pub(super) fn reject_any(
     reject_listed(sentence, shown)
 }
 
-/// Refuses what would not be seen, or would change how the text around it is seen: hidden
+/// Rejects characters that are invisible or change how the text around them looks: hidden
 /// characters, and a mark at the start, which would combine with the character before the text.
 pub(super) fn reject_unsafe(text: &str, spaces: Spaces) -> Result<(), InvalidEmail> {
     let unsafe_characters = text
@@ -45,7 +44,7 @@ pub(super) fn reject_unsafe(text: &str, spaces: Spaces) -> Result<(), InvalidEma
     reject_any_by_code_point("The email address contains unsafe characters", unsafe_characters)
 }
 
-/// As [`reject_any`], but sorted by the characters themselves.
+/// As [`reject_any`], but sorted by code point.
 fn reject_any_by_code_point(
     sentence: &str,
     characters: impl Iterator<Item = char>,
@@ -54,18 +53,18 @@ fn reject_any_by_code_point(
     reject_listed(sentence, distinct.into_iter().map(display))
 }
 
-/// One character as it appears in a list.
+/// Returns the listed text of a character.
 pub(super) fn display(character: char) -> String {
     match character {
         '\\' => "\"\\\"".to_owned(),
         '\'' => "\"'\"".to_owned(),
         _ if is_visible(character) => format!("'{character}'"),
         _ => unicode_names2::name(character)
-            .map_or_else(|| number(character), |name| name.to_string()),
+            .map_or_else(|| code_point(character), |name| name.to_string()),
     }
 }
 
-/// A longer text in quotes, with escapes for what cannot be shown.
+/// Returns the text in quotes, with escapes for characters that cannot be shown.
 pub(super) fn quote(text: &str) -> String {
     let delimiter = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut quoted = String::from(delimiter);
@@ -106,7 +105,7 @@ fn is_printable(character: char) -> bool {
     character == ' ' || matches!(kind(character), Kind::Visible | Kind::Mark)
 }
 
-fn number(character: char) -> String {
+fn code_point(character: char) -> String {
     let number = u32::from(character);
     if number < 0xFFFF { format!("U+{number:04X}") } else { format!("U+{number:08X}") }
 }

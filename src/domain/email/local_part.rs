@@ -1,14 +1,13 @@
-//! The part before the @-sign: dot-separated atoms of RFC 5322, 3.2.3, widened by RFC 6531, 3.3
-//! to characters beyond ASCII.
-//!
-//! Deliberately not here: a length of its own. The 64 bytes of RFC 5321, 4.5.3.1.1 are not
-//! enforced by mail hosts in practice; the length of the whole address is.
+//! The part before the @-sign: atoms of RFC 5322, 3.2.3 between periods, extended by RFC 6531, 3.3
+//! to characters beyond ASCII. It has no length limit of its own: in practice mail hosts do not
+//! enforce the 64 bytes of RFC 5321, 4.5.3.1.1, only the length of the whole.
+//! Not here: that length, see `length.rs`.
 
 use super::characters::{compose, is_atom_character};
 use super::invalid_email::InvalidEmail;
 use super::listing::{Spaces, reject_any, reject_unsafe};
 
-/// The mailboxes of RFC 2142, which every host has to recognise in any case.
+/// The mailboxes of RFC 2142, which every host must recognize in upper and lower case.
 const ROLE_MAILBOXES: [&str; 15] = [
     "info",
     "marketing",
@@ -27,11 +26,11 @@ const ROLE_MAILBOXES: [&str; 15] = [
     "ftp",
 ];
 
-/// The local part in the form in which it is stored.
+/// Returns the local part in the form in which it is stored.
 pub(super) fn normalize(local: &str, quoted: bool) -> Result<String, InvalidEmail> {
     let valid = check(local, quoted)?;
     let composed = compose(&valid);
-    // Composition can yield characters that were not there before: U+037E becomes a semicolon.
+    // Composition can yield other characters: U+037E becomes a semicolon.
     if composed != valid {
         check(&composed, quoted)
             .map_err(|error| format!("After Unicode normalization: {}", error.reason()))?;
@@ -45,7 +44,7 @@ pub(super) fn normalize(local: &str, quoted: bool) -> Result<String, InvalidEmai
     Ok(composed.into_owned())
 }
 
-/// The local part with quotes and escapes where it is valid only with them.
+/// Returns the local part, in quotes and with escapes if it is valid only so.
 fn check(local: &str, quoted: bool) -> Result<String, InvalidEmail> {
     if local.is_empty() {
         return Err("There must be something before the @-sign.".into());

@@ -1,13 +1,12 @@
-//! E-mail addresses: what a client may register with, and the one form in which it is stored.
+//! E-mail addresses: which ones a client may register with, and the form in which they are stored.
 //!
-//! An [`Email`] that exists has been checked; nothing further down has to look at it again. The
-//! rules are those of internationalised mail (RFC 5321, RFC 5322, RFC 6531) narrowed to what a
-//! person can type into a form: no quoting, no address literals, no names without a period, no
-//! characters that hide or reorder text. Domain names follow IDNA 2008 (RFC 5890 to 5893) after
-//! the mapping of UTS 46.
+//! An [`Email`] is always valid; no other code has to check it again. The rules are those of
+//! internationalized mail (RFC 5321, RFC 5322, RFC 6531), narrowed to what a person types into a
+//! form: no quoting, no address literals, no domain names without a period, no characters that hide
+//! or reorder text. Domain names follow IDNA 2008 (RFC 5890 to 5893) after the mapping of UTS 46.
 //!
-//! Deliberately not here: any look-up in the DNS, any proof that somebody reads the mailbox, and
-//! the comparison of local parts without regard to case, which only the receiving host may do.
+//! Not here: DNS lookups, and the verification of mailboxes. Local parts are compared with regard
+//! to case, because only the receiving host may ignore it.
 
 mod address_literal;
 mod characters;
@@ -24,26 +23,23 @@ use std::fmt;
 
 pub use invalid_email::InvalidEmail;
 
-/// The longest input that is looked at, in characters; everything after it would be refused for
-/// its length anyway.
+/// Characters of the longest input that is parsed. Longer input is rejected in any case.
 const MAX_INPUT_CHARACTERS: usize = 2048;
 
 /// A valid e-mail address in its normal form.
 ///
-/// The local part is composed (NFC) and otherwise as given, save for the role mailboxes of
-/// RFC 2142, which are lower case; the domain is in lower case Unicode form.
+/// The local part is in Normalization Form C and otherwise as given; the role mailboxes of RFC 2142
+/// are in lower case. The domain is in lower case, in Unicode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
 impl Email {
-    /// Reads an address as people write it: `ann@example.com`, with white space around it, or
-    /// with a name before it as in `Ann <ann@example.com>`. Only the address is kept.
+    /// Reads an e-mail address as people write it: `ann@example.com`, with white space around it,
+    /// or after a name, as in `Ann <ann@example.com>`. The name is dropped.
     ///
     /// # Errors
-    ///
-    /// An [`InvalidEmail`] with the first reason found against the address, by RFC 5321, RFC 5322
-    /// and RFC 6531 for its form, RFC 1035 for lengths, UTS 46 and RFC 5891 to 5893 for
-    /// international domain names, RFC 6761 for reserved ones.
+    /// The first broken rule: RFC 5321, RFC 5322 and RFC 6531 for the form, RFC 1035 for lengths,
+    /// UTS 46 and RFC 5891 to 5893 for international domain names, RFC 6761 for reserved names.
     pub fn parse(input: &str) -> Result<Self, InvalidEmail> {
         if input.chars().count() > MAX_INPUT_CHARACTERS {
             return Err("Length must not exceed 2048 characters".into());
@@ -70,16 +66,14 @@ impl Email {
         Ok(Self(normal))
     }
 
-    /// Takes back an address that was stored earlier.
-    ///
-    /// The text is trusted, not checked: it must have come from [`Email::as_str`]. Checking it
-    /// again would make accounts unreadable whenever the rules are refined.
+    /// Takes a text that [`Email::as_str`] returned and that was stored. It is not checked again:
+    /// stricter rules must not make existing accounts unreadable.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The address in its normal form.
+    /// Returns the normal form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,12 +1,11 @@
-//! The form with a name, `Ann <ann@example.com>`, as mail programs copy it to the clipboard.
-//!
-//! Only the well-formed case is recognised and reduced to what is between the angle brackets.
-//! Deliberately not here: complaints. Any other text is passed on as it is, and the rules for
-//! plain addresses find the words for what is wrong with it.
+//! The form with a name, `Ann <ann@example.com>`, as mail programs copy it to the clipboard. Only
+//! the well-formed case is recognized. Any other text passes unchanged.
+//! Not here: reasons, see the rules for plain e-mail addresses.
 
 use super::characters::{is_atom_character, is_letter_or_number, is_white_space};
 
-/// The address inside a named form, or else the whole text, without white space around it.
+/// Returns the text between the angle brackets of a named form, or else the whole text, without
+/// white space around it.
 pub(super) fn address_in(text: &str) -> &str {
     let text = text.trim_matches(is_white_space);
     bracketed(text).map_or(text, |address| address.trim_matches(is_white_space))
@@ -23,8 +22,8 @@ fn bracketed(text: &str) -> Option<&str> {
         .filter(|address| is_one_line(address))
 }
 
-/// The name may itself contain quotes and angle brackets, so the last quote with an angle bracket
-/// after it ends the name.
+/// The name may contain quotes and angle brackets, so the last quote before an angle bracket ends
+/// it.
 fn after_quoted_name(text: &str) -> Option<&str> {
     text.rmatch_indices('"').find_map(|(position, _)| {
         let (name, quote_and_rest) = text.split_at_checked(position)?;

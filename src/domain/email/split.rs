@@ -1,34 +1,32 @@
-//! The division of an address into its parts, before any of them is checked.
-//!
-//! Quoted local parts and the angle brackets of RFC 5322, 3.4 are understood although they are
-//! refused later on: only so can the reason name them. Deliberately not here: the rules for the
-//! parts themselves.
+//! Splits an e-mail address into its parts, before the parts are checked. Quoted local parts and
+//! the angle brackets of RFC 5322, 3.4 are understood, so that a later reason can name them.
+//! Not here: the rules of the parts.
 
 use super::characters::{first_is_recomposed, is_atom_character, is_white_space};
 use super::invalid_email::InvalidEmail;
 use super::listing::{Spaces, display, reject_any, reject_unsafe};
 
-/// An address taken apart.
+/// The parts of an e-mail address.
 pub(super) struct Parts<'text> {
     /// The local part without quotes and escapes.
     pub(super) local: String,
     /// Whether the local part was quoted.
     pub(super) quoted: bool,
-    /// What follows the @-sign.
+    /// The text after the @-sign.
     pub(super) domain: &'text str,
-    /// Whether the address stood in angle brackets.
+    /// Whether the e-mail address was in angle brackets.
     pub(super) in_brackets: bool,
 }
 
 impl Parts<'_> {
-    /// The address put together again, without escapes and without a display name.
+    /// Joins the parts again, without escapes and without a display name.
     pub(super) fn as_given(&self) -> String {
         let quote = if self.quoted { "\"" } else { "" };
         format!("{quote}{}{quote}@{}", self.local, self.domain)
     }
 }
 
-/// Splits at the first @-sign outside of quotes, after taking off angle brackets.
+/// Splits at the first @-sign outside quotes, after removing angle brackets.
 pub(super) fn split(text: &str) -> Result<Parts<'_>, InvalidEmail> {
     let (left, right) = split_unquoted(text, &['@', '<'])?;
     let in_brackets = right.starts_with('<');
@@ -73,7 +71,7 @@ fn split_unquoted<'text>(
     Err(missing_at_sign(text))
 }
 
-/// Two look-alikes of the @-sign that input methods produce are worth a hint.
+/// Names two look-alikes of the @-sign that input methods produce.
 fn missing_at_sign(text: &str) -> InvalidEmail {
     if text.contains('\u{FF20}') {
         return "The email address has the \"full-width\" at-sign (@) character instead of a regular at-sign.".into();
@@ -107,7 +105,7 @@ fn without_brackets(text: &str) -> Result<&str, InvalidEmail> {
     Ok(text.strip_prefix('<').unwrap_or(text))
 }
 
-/// Takes off quotes and escapes, and tells whether there were quotes.
+/// Removes quotes and escapes, and returns whether there were quotes.
 fn unquote(text: &str) -> Result<(String, bool), InvalidEmail> {
     let Some(quoted) = text.strip_prefix('"') else {
         return Ok((text.to_owned(), false));

@@ -26,8 +26,8 @@ use crate::support::{Answer, Engine, Service, TestApp, forge_with};
 const WEAK: &str = "weak@example.com";
 
 /// Events that the log must have for this account.
-const DAMAGED: &str = "a login failed for a damaged account";
-const NOT_UPGRADED: &str = "a password hash could not be upgraded";
+const DAMAGED: &str = "password verification failed";
+const NOT_UPGRADED: &str = "could not upgrade a password hash";
 
 struct Canaries {
     /// The password of every account.
