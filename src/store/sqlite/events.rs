@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::row::timestamp;
-use super::statements::statements;
+use super::statement::statements;
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};

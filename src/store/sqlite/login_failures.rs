@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::statements::statements;
+use super::statement::statements;
 use crate::domain::user::AccountKey;
 use crate::store::{FORGOTTEN_AT_ONCE, Result, login_failures_forgotten_at};
 

@@ -8,13 +8,14 @@
 mod admin;
 mod connection;
 mod events;
+mod lists;
 mod login_failures;
 mod posts;
 mod reader;
 mod row;
 mod search;
 mod sessions;
-mod statements;
+mod statement;
 mod users;
 mod votes;
 mod writer;
@@ -43,7 +44,6 @@ use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use admin::SqliteAdmin;
 pub use connection::BUSY_TIMEOUT;
-pub use statements::request_statements;
 
 pub struct SqliteStore {
     readers: Readers,
@@ -63,6 +63,21 @@ impl SqliteStore {
             list_readers: Readers::open(path, "sqlite-list")?,
         })
     }
+}
+
+/// Every statement on the path of a request: name and text.
+pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = [
+        users::STATEMENTS,
+        sessions::STATEMENTS,
+        events::STATEMENTS,
+        login_failures::STATEMENTS,
+        posts::STATEMENTS,
+        lists::STATEMENTS,
+        search::STATEMENTS,
+        votes::STATEMENTS,
+    ];
+    files.into_iter().flatten().copied()
 }
 
 #[async_trait]
@@ -186,7 +201,7 @@ impl Store for SqliteStore {
     }
 
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
-        self.list_readers.run(move |database| posts::list_posts(database, caller, &page)).await
+        self.list_readers.run(move |database| lists::list_posts(database, caller, &page)).await
     }
 
     async fn replace_post(

@@ -5,8 +5,8 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::posts::read_post;
-use super::statements::statements;
+use super::row::{read_post, select_posts};
+use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::{
     MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, Page, PageBuilder, PostScope, TRIGRAM,
@@ -16,6 +16,7 @@ use crate::domain::post::{PostId, PostWithVotes};
 use crate::store::Result;
 
 statements! {
+    READ_HIT = select_posts!("FROM posts WHERE posts.id = ?1");
     SCAN_PUBLISHED_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts
           WHERE published = 1
@@ -66,7 +67,7 @@ pub(super) fn search_posts(
         let is_hit = row.get(2)? && title.contains(text);
         if is_hit && skipped >= page.skip {
             // Read while the first statement is under way: both see the same state.
-            filling.push(read_post(database, PostId(row.get(0)?))?);
+            filling.push(read_hit(database, PostId(row.get(0)?))?);
         } else if is_hit && skipped < MAX_SEARCH_SKIP {
             skipped += 1;
         } else {
@@ -75,6 +76,10 @@ pub(super) fn search_posts(
         }
     }
     Ok(filling.into_posts())
+}
+
+fn read_hit(database: &Connection, id: PostId) -> rusqlite::Result<PostWithVotes> {
+    database.prepare_cached(READ_HIT)?.query_row([id.0], read_post)
 }
 
 fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::row::timestamp;
-use super::statements::statements;
+use super::statement::statements;
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::session::{

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
 use super::row::{timestamp, violates};
-use super::statements::statements;
+use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::statements::statements;
+use super::statement::statements;
 use super::users::accepted;
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;

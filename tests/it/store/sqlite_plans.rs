@@ -79,6 +79,7 @@ fn every_request_statement_is_declared() {
         "events.rs",
         "login_failures.rs",
         "posts.rs",
+        "lists.rs",
         "search.rs",
         "votes.rs",
     ] {
