@@ -2,7 +2,7 @@
 
 use tokio_postgres::Row;
 
-use super::session::{Sessions, Value, column};
+use super::session::{Pool, Value, column};
 use super::statement::{Statement, statements};
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
@@ -27,23 +27,23 @@ statements! {
           ORDER BY events.id DESC LIMIT $4";
 }
 
-pub(super) async fn record_event(sessions: &Sessions, user: UserId, event: Event) -> Result<()> {
+pub(super) async fn record_event(pool: &Pool, user: UserId, event: Event) -> Result<()> {
     let (name, is_refusal) = (event.kind.name(), event.kind.is_refusal());
     let client = event.client.map(|client| client.to_string());
     let values: [Value<'_>; 5] = [&user.0, &name, &is_refusal, &event.at, &client];
-    sessions.query(&RECORD_EVENT, &values).await?;
+    pool.query(&RECORD_EVENT, &values).await?;
     let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MAX_EVENTS });
-    sessions.query(&FORGET_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
+    pool.query(&FORGET_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
     Ok(())
 }
 
-pub(super) async fn list_events(sessions: &Sessions, caller: Caller) -> Result<Vec<Event>> {
+pub(super) async fn list_events(pool: &Pool, caller: Caller) -> Result<Vec<Event>> {
     let (id, earliest, latest) = accepted(caller);
     let limit = i64::from(MAX_EVENTS);
-    let rows = sessions.query(&LIST_EVENTS, &[&id, &earliest, &latest, &limit]).await?;
+    let rows = pool.query(&LIST_EVENTS, &[&id, &earliest, &latest, &limit]).await?;
     let events = rows.iter().map(read_event).collect::<Result<Vec<_>>>()?;
     // Asked last: who is there now was there when the list was read.
-    find_caller(sessions, caller).await?;
+    find_caller(pool, caller).await?;
     Ok(events.into_iter().flatten().collect())
 }
 

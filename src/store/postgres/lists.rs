@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
 use super::posts::read_post;
-use super::session::{Session, Sessions, Value};
+use super::session::{Connection, Pool, Value};
 use super::statement::{Statement, statements};
 use super::users::{FIND_MARKS, Marks};
 use crate::domain::caller::Caller;
@@ -66,7 +66,7 @@ const SIDE_BY_SIDE: usize = 8;
 /// at once: nobody but clients that ask for many different long lists at the same moment finds out.
 const BATCH_BYTES: usize = 64 * 1024 * 1024;
 
-pub(super) struct ListPosts(pub(super) Arc<Sessions>);
+pub(super) struct ListPosts(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for ListPosts {
@@ -82,19 +82,15 @@ impl Batch for ListPosts {
 }
 
 /// A list without a limit: all there is.
-pub(super) async fn list_alone(
-    sessions: &Sessions,
-    caller: Caller,
-    page: Page,
-) -> Result<PostList> {
-    let mut lists = list_posts(sessions, &[&(caller, page)]).await?;
+pub(super) async fn list_alone(pool: &Pool, caller: Caller, page: Page) -> Result<PostList> {
+    let mut lists = list_posts(pool, &[&(caller, page)]).await?;
     lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
 }
 
 /// Equal lists are read once. The question who of the callers is there comes last: an account that is
 /// there now was there when its list was read.
 pub(super) async fn list_posts(
-    sessions: &Sessions,
+    pool: &Pool,
     requests: &[&(Caller, Page)],
 ) -> Result<Vec<Result<PostList>>> {
     let asked: Vec<List> = requests.iter().map(|(caller, page)| List::of(*caller, page)).collect();
@@ -103,20 +99,20 @@ pub(super) async fn list_posts(
     distinct.dedup();
     let callers: Vec<i64> = requests.iter().map(|(caller, _)| caller.user_id.0).collect();
 
-    let session = sessions.begin().await?;
+    let connection = pool.acquire().await?;
     for list in &distinct {
-        session.prepare(list.statement()).await?;
+        connection.prepare(list.statement()).await?;
     }
-    session.prepare(&FIND_MARKS).await?;
+    connection.prepare(&FIND_MARKS).await?;
     let mut turns = distinct.chunks(SIDE_BY_SIDE);
     let last = turns.next_back().unwrap_or_default();
     let mut lists = Vec::new();
     for turn in turns {
-        lists.extend(read_side_by_side(&session, turn, &lists).await?);
+        lists.extend(read_side_by_side(&connection, turn, &lists).await?);
     }
     let callers: [Value<'_>; 1] = [&callers];
-    let users = session.query(&FIND_MARKS, &callers);
-    let (rest, users) = tokio::join!(read_side_by_side(&session, last, &lists), users);
+    let users = connection.query(&FIND_MARKS, &callers);
+    let (rest, users) = tokio::join!(read_side_by_side(&connection, last, &lists), users);
     lists.extend(rest?);
     let marks = Marks::read(&users?)?;
 
@@ -130,7 +126,7 @@ pub(super) async fn list_posts(
 
 /// All are sent without a wait between them; none if what was read before is too much already.
 async fn read_side_by_side(
-    session: &Session,
+    connection: &Connection,
     asked: &[List],
     before: &[PostList],
 ) -> Result<Vec<PostList>> {
@@ -138,7 +134,7 @@ async fn read_side_by_side(
     if bytes > BATCH_BYTES {
         return Ok(Vec::new());
     }
-    try_join_all(asked.iter().map(|list| list.read(session))).await
+    try_join_all(asked.iter().map(|list| list.read(connection))).await
 }
 
 /// All that a list depends on.
@@ -175,12 +171,12 @@ impl List {
         }
     }
 
-    async fn read(&self, session: &Session) -> Result<PostList> {
+    async fn read(&self, connection: &Connection) -> Result<PostList> {
         let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
         if let PostScopes::DraftsOf(author) = &self.scope {
             values.push(&author.0);
         }
-        let rows = session.query(self.statement(), &values).await?;
+        let rows = connection.query(self.statement(), &values).await?;
         let posts: Vec<_> = rows.iter().map(read_post).collect::<Result<_>>()?;
         Ok(posts.into())
     }

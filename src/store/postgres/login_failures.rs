@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::session::{Sessions, Value, column};
+use super::session::{Pool, Value, column};
 use super::statement::{Statement, statements};
 use crate::domain::user::AccountKey;
 use crate::store::{
@@ -33,17 +33,17 @@ statements! {
 }
 
 pub(super) async fn count_login_failures(
-    sessions: &Sessions,
+    pool: &Pool,
     account: AccountKey,
     now: Timestamp,
 ) -> Result<u32> {
-    let rows = sessions.query(&COUNT_LOGIN_FAILURES, &[&account.0, &now]).await?;
+    let rows = pool.query(&COUNT_LOGIN_FAILURES, &[&account.0, &now]).await?;
     let Some(row) = rows.first() else { return Ok(0) };
     u32::try_from(column::<i32>(row, 0)?).map_err(StoreError::internal)
 }
 
 pub(super) async fn record_login_failure(
-    sessions: &Sessions,
+    pool: &Pool,
     account: AccountKey,
     now: Timestamp,
 ) -> Result<()> {
@@ -51,12 +51,12 @@ pub(super) async fn record_login_failure(
     let soon = login_failures_forgotten_at(1, now);
     let late = login_failures_forgotten_at(FEW_FAILURES + 1, now);
     let values: [Value<'_>; 5] = [&account.0, &now, &soon, &late, &few];
-    sessions.query(&RECORD_LOGIN_FAILURE, &values).await?;
-    sessions.query(&FORGET_LOGIN_FAILURES, &[&now, &i64::from(FORGOTTEN_AT_ONCE)]).await?;
+    pool.query(&RECORD_LOGIN_FAILURE, &values).await?;
+    pool.query(&FORGET_LOGIN_FAILURES, &[&now, &i64::from(FORGOTTEN_AT_ONCE)]).await?;
     Ok(())
 }
 
-pub(super) async fn clear_login_failures(sessions: &Sessions, account: AccountKey) -> Result<()> {
-    sessions.query(&CLEAR_LOGIN_FAILURES, &[&account.0]).await?;
+pub(super) async fn clear_login_failures(pool: &Pool, account: AccountKey) -> Result<()> {
+    pool.query(&CLEAR_LOGIN_FAILURES, &[&account.0]).await?;
     Ok(())
 }

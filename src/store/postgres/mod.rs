@@ -30,7 +30,7 @@ use jiff::Timestamp;
 
 use self::lists::ListPosts;
 use self::posts::{CreatePosts, FindPosts, NewPost};
-use self::session::Sessions;
+use self::session::Pool;
 use self::users::FindCallers;
 use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{Bounds, Lane};
@@ -63,7 +63,7 @@ const LANE: Bounds = Bounds { queue: 4096, members: 256, patience: PATIENCE };
 const LANE_OF_TEXTS: Bounds = Bounds { members: 64, ..LANE };
 
 pub struct PostgresStore {
-    sessions: Arc<Sessions>,
+    pool: Arc<Pool>,
     callers: Lane<FindCallers>,
     posts: Lane<FindPosts>,
     lists: Lane<ListPosts>,
@@ -78,27 +78,24 @@ impl PostgresStore {
     /// # Errors
     /// If the certificates that the server's is to be compared with cannot be read.
     pub fn open(address: &Address) -> Result<Self> {
-        let sessions = Arc::new(Sessions::new(address)?);
+        let pool = Arc::new(Pool::new(address)?);
         Ok(Self {
-            callers: Lane::open(FindCallers(Arc::clone(&sessions)), LANE),
-            posts: Lane::open(FindPosts(Arc::clone(&sessions)), LANE_OF_TEXTS),
-            lists: Lane::open(ListPosts(Arc::clone(&sessions)), LANE),
-            new_posts: Lane::open(CreatePosts(Arc::clone(&sessions)), LANE_OF_TEXTS),
-            votes: Lane::open(CastVotes(Arc::clone(&sessions)), LANE),
-            withdrawals: Lane::open(WithdrawVotes(Arc::clone(&sessions)), LANE),
-            sessions,
+            callers: Lane::open(FindCallers(Arc::clone(&pool)), LANE),
+            posts: Lane::open(FindPosts(Arc::clone(&pool)), LANE_OF_TEXTS),
+            lists: Lane::open(ListPosts(Arc::clone(&pool)), LANE),
+            new_posts: Lane::open(CreatePosts(Arc::clone(&pool)), LANE_OF_TEXTS),
+            votes: Lane::open(CastVotes(Arc::clone(&pool)), LANE),
+            withdrawals: Lane::open(WithdrawVotes(Arc::clone(&pool)), LANE),
+            pool,
         })
     }
 
     /// Runs the operation on a task of its own: it ends whether or not its caller stays.
-    async fn run<T: Send + 'static, F>(
-        &self,
-        operation: impl FnOnce(Arc<Sessions>) -> F,
-    ) -> Result<T>
+    async fn run<T: Send + 'static, F>(&self, operation: impl FnOnce(Arc<Pool>) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let task = tokio::spawn(operation(Arc::clone(&self.sessions)));
+        let task = tokio::spawn(operation(Arc::clone(&self.pool)));
         match tokio::time::timeout(PATIENCE, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Err(StoreError::internal(error)),
@@ -110,26 +107,23 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn create_user(&self, user: NewUser) -> Result<CreateUser> {
-        self.run(|sessions| async move { users::create_user(&sessions, &user).await }).await
+        self.run(|pool| async move { users::create_user(&pool, &user).await }).await
     }
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>> {
-        self.run(move |sessions| async move { users::find_user(&sessions, id).await }).await
+        self.run(move |pool| async move { users::find_user(&pool, id).await }).await
     }
 
     async fn find_me(&self, caller: Caller) -> Result<User> {
-        self.run(move |sessions| async move { users::find_me(&sessions, caller).await }).await
+        self.run(move |pool| async move { users::find_me(&pool, caller).await }).await
     }
 
     async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
-        self.run(|sessions| async move { users::find_credentials(&sessions, &email).await }).await
+        self.run(|pool| async move { users::find_credentials(&pool, &email).await }).await
     }
 
     async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials> {
-        self.run(
-            move |sessions| async move { users::find_own_credentials(&sessions, caller).await },
-        )
-        .await
+        self.run(move |pool| async move { users::find_own_credentials(&pool, caller).await }).await
     }
 
     async fn upgrade_password_hash(
@@ -138,9 +132,9 @@ impl Store for PostgresStore {
         old: PasswordHash,
         new: PasswordHash,
     ) -> Result<()> {
-        self.run(move |sessions| async move {
-            users::upgrade_password_hash(&sessions, id, &old, &new).await
-        })
+        self.run(
+            move |pool| async move { users::upgrade_password_hash(&pool, id, &old, &new).await },
+        )
         .await
     }
 
@@ -150,10 +144,8 @@ impl Store for PostgresStore {
         new: PasswordHash,
         now: Timestamp,
     ) -> Result<TokensValidFrom> {
-        self.run(move |sessions| async move {
-            users::change_password(&sessions, caller, &new, now).await
-        })
-        .await
+        self.run(move |pool| async move { users::change_password(&pool, caller, &new, now).await })
+            .await
     }
 
     async fn change_email(
@@ -162,14 +154,12 @@ impl Store for PostgresStore {
         email: Email,
         now: Timestamp,
     ) -> Result<ChangeEmail> {
-        self.run(move |sessions| async move {
-            users::change_email(&sessions, caller, &email, now).await
-        })
-        .await
+        self.run(move |pool| async move { users::change_email(&pool, caller, &email, now).await })
+            .await
     }
 
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
-        self.run(move |sessions| async move { users::sign_out(&sessions, caller, now).await }).await
+        self.run(move |pool| async move { users::sign_out(&pool, caller, now).await }).await
     }
 
     async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>> {
@@ -218,8 +208,7 @@ impl Store for PostgresStore {
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
-        self.run(move |sessions| async move { users::delete_user(&sessions, caller, id).await })
-            .await
+        self.run(move |pool| async move { users::delete_user(&pool, caller, id).await }).await
     }
 
     async fn find_caller(&self, caller: Caller) -> Result<()> {
@@ -245,15 +234,13 @@ impl Store for PostgresStore {
             (Some(_), None | Some("")) => self.lists.ask((caller, page)).await,
             // What may take long goes alone: nobody waits behind it.
             (None, None | Some("")) => {
-                self.run(
-                    move |sessions| async move { lists::list_alone(&sessions, caller, page).await },
-                )
-                .await
+                self.run(move |pool| async move { lists::list_alone(&pool, caller, page).await })
+                    .await
             }
             (_, Some(_)) => {
-                self.run(move |sessions| async move {
-                    search::search_posts(&sessions, caller, &page).await
-                })
+                self.run(
+                    move |pool| async move { search::search_posts(&pool, caller, &page).await },
+                )
                 .await
             }
         }
@@ -265,15 +252,12 @@ impl Store for PostgresStore {
         id: PostId,
         content: PostContent,
     ) -> Result<ChangePost<Post>> {
-        self.run(move |sessions| async move {
-            posts::replace_post(&sessions, caller, id, &content).await
-        })
-        .await
+        self.run(move |pool| async move { posts::replace_post(&pool, caller, id, &content).await })
+            .await
     }
 
     async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
-        self.run(move |sessions| async move { posts::delete_post(&sessions, caller, id).await })
-            .await
+        self.run(move |pool| async move { posts::delete_post(&pool, caller, id).await }).await
     }
 
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
@@ -284,6 +268,6 @@ impl Store for PostgresStore {
     }
 
     async fn check_ready(&self) -> Result<Readiness> {
-        self.run(|sessions| async move { sessions.check_ready().await }).await
+        self.run(|pool| async move { pool.check_ready().await }).await
     }
 }

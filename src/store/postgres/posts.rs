@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::session::{Sessions, Value, column};
+use super::session::{Pool, Value, column};
 use super::statement::{Statement, statements};
 use super::users::{Marks, accepted};
 use crate::domain::caller::Caller;
@@ -60,7 +60,7 @@ statements! {
 }
 
 pub(super) async fn replace_post(
-    sessions: &Sessions,
+    pool: &Pool,
     caller: Caller,
     id: PostId,
     content: &PostContent,
@@ -69,39 +69,31 @@ pub(super) async fn replace_post(
     let (author, earliest, latest) = accepted(caller);
     let values: [Value<'_>; 7] =
         [&id.0, &author, &title, &text, &content.published, &earliest, &latest];
-    let rows = sessions.query(&REPLACE_POST, &values).await?;
+    let rows = pool.query(&REPLACE_POST, &values).await?;
     match rows.first() {
         Some(row) => Ok(ChangePost::Changed(post(id, content, column(row, 0)?, caller.user_id))),
-        None => why_unchanged(sessions, caller, id).await,
+        None => why_unchanged(pool, caller, id).await,
     }
 }
 
-pub(super) async fn delete_post(
-    sessions: &Sessions,
-    caller: Caller,
-    id: PostId,
-) -> Result<ChangePost<()>> {
+pub(super) async fn delete_post(pool: &Pool, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
     let (author, earliest, latest) = accepted(caller);
-    let rows = sessions.query(&DELETE_POST, &[&id.0, &author, &earliest, &latest]).await?;
+    let rows = pool.query(&DELETE_POST, &[&id.0, &author, &earliest, &latest]).await?;
     if !rows.is_empty() {
         return Ok(ChangePost::Changed(()));
     }
-    why_unchanged(sessions, caller, id).await
+    why_unchanged(pool, caller, id).await
 }
 
-async fn why_unchanged<T>(
-    sessions: &Sessions,
-    caller: Caller,
-    id: PostId,
-) -> Result<ChangePost<T>> {
-    let found = read_posts(sessions, &[&(caller, id)]).await?;
+async fn why_unchanged<T>(pool: &Pool, caller: Caller, id: PostId) -> Result<ChangePost<T>> {
+    let found = read_posts(pool, &[&(caller, id)]).await?;
     match found.post(caller, id)? {
         Some(_) => Ok(ChangePost::NotOwner),
         None => Ok(ChangePost::NoSuchPost),
     }
 }
 
-pub(super) struct FindPosts(pub(super) Arc<Sessions>);
+pub(super) struct FindPosts(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for FindPosts {
@@ -137,10 +129,10 @@ impl Found {
     }
 }
 
-async fn read_posts(sessions: &Sessions, asked: &[&(Caller, PostId)]) -> Result<Found> {
+async fn read_posts(pool: &Pool, asked: &[&(Caller, PostId)]) -> Result<Found> {
     let posts = distinct(asked.iter().map(|(_, id)| id.0));
     let callers = distinct(asked.iter().map(|(caller, _)| caller.user_id.0));
-    let rows = sessions.query(&FIND_POSTS, &[&posts, &callers]).await?;
+    let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
     let mut found = Found { posts: HashMap::new(), callers: Marks::default() };
     for row in &rows {
         if column::<Option<&str>>(row, 1)?.is_some() {
@@ -159,7 +151,7 @@ pub(super) struct NewPost {
     pub(super) created_at: Timestamp,
 }
 
-pub(super) struct CreatePosts(pub(super) Arc<Sessions>);
+pub(super) struct CreatePosts(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for CreatePosts {

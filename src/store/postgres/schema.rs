@@ -1,7 +1,7 @@
 //! What the database must be before it is served from, and what it can do. Asked once, by the
 //! first request that finds the database there: it may come later than the service.
 
-use super::session::{Session, column};
+use super::session::{Connection, column};
 use super::statement::{Statement, statements};
 use crate::store::migrate::{
     Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, position, revision_at,
@@ -45,9 +45,9 @@ enum Unfit {
 }
 
 /// Whether the schema is the one that the statements are written for.
-pub(super) async fn check(session: &Session) -> Result<SearchIndex> {
-    check_revision(&read_history(session).await?).map_err(StoreError::unavailable)?;
-    let row = session.query_one(&FIND_SEARCH_INDEX).await?;
+pub(super) async fn check(connection: &Connection) -> Result<SearchIndex> {
+    check_revision(&read_history(connection).await?).map_err(StoreError::unavailable)?;
+    let row = connection.query_one(&FIND_SEARCH_INDEX).await?;
     Ok(match (column(&row, 0)?, column(&row, 1)?) {
         (false, _) => SearchIndex::Missing,
         (true, false) => SearchIndex::Ascii,
@@ -56,11 +56,11 @@ pub(super) async fn check(session: &Session) -> Result<SearchIndex> {
 }
 
 /// Nothing is written to find out whether a write would be taken.
-pub(super) async fn check_ready(session: &Session) -> Result<Readiness> {
-    if check_revision(&read_history(session).await?).is_err() {
+pub(super) async fn check_ready(connection: &Connection) -> Result<Readiness> {
+    if check_revision(&read_history(connection).await?).is_err() {
         return Ok(Readiness::WrongRevision);
     }
-    let row = session.query_one(&IS_READ_ONLY).await?;
+    let row = connection.query_one(&IS_READ_ONLY).await?;
     Ok(if column(&row, 0)? { Readiness::ReadOnly } else { Readiness::Ready })
 }
 
@@ -71,12 +71,12 @@ fn check_revision(applied: &[Applied]) -> std::result::Result<(), Unfit> {
     if at < POSTGRES.len() { Err(Unfit::Behind(revision_at(POSTGRES, at))) } else { Ok(()) }
 }
 
-async fn read_history(session: &Session) -> Result<Vec<Applied>> {
-    let row = session.query_one(&HAS_HISTORY).await?;
+async fn read_history(connection: &Connection) -> Result<Vec<Applied>> {
+    let row = connection.query_one(&HAS_HISTORY).await?;
     if !column::<bool>(&row, 0)? {
         return Ok(Vec::new());
     }
-    let rows = session.query(&READ_HISTORY, &[]).await?;
+    let rows = connection.query(&READ_HISTORY, &[]).await?;
     rows.iter()
         .map(|row| {
             Ok(Applied {

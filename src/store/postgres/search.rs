@@ -7,7 +7,7 @@
 use super::lists::page;
 use super::posts::read_post;
 use super::schema::SearchIndex;
-use super::session::{Sessions, Value};
+use super::session::{Pool, Value};
 use super::statement::{Statement, statements};
 use super::users::find_caller;
 use crate::domain::caller::Caller;
@@ -56,43 +56,39 @@ statements! {
     );
 }
 
-pub(super) async fn search_posts(
-    sessions: &Sessions,
-    caller: Caller,
-    page: &Page,
-) -> Result<PostList> {
+pub(super) async fn search_posts(pool: &Pool, caller: Caller, page: &Page) -> Result<PostList> {
     let text = page.search.as_deref().unwrap_or_default();
     let posts = if page.skip > MAX_SEARCH_SKIP || text.chars().count() > 1000 {
         Vec::new()
     } else {
-        find_hits(sessions, caller, page, text).await?
+        find_hits(pool, caller, page, text).await?
     };
     // Asked last: an account that is there now was there when the titles were read.
-    find_caller(sessions, caller).await?;
+    find_caller(pool, caller).await?;
     Ok(posts.into())
 }
 
 async fn find_hits(
-    sessions: &Sessions,
+    pool: &Pool,
     caller: Caller,
     page: &Page,
     text: &str,
 ) -> Result<Vec<PostWithVotes>> {
-    let index = sessions.search_index().await?;
+    let index = pool.search_index().await?;
     let is_indexed = page.scope == PostScope::Public && has_trigrams(index, text);
     if is_indexed && page.limit.is_none() {
-        return look_up(sessions, caller, page, text).await;
+        return look_up(pool, caller, page, text).await;
     }
-    let posts = scan_titles(sessions, caller, page, text).await?;
+    let posts = scan_titles(pool, caller, page, text).await?;
     let is_full = page.limit.is_some_and(|limit| u32::try_from(posts.len()) == Ok(limit));
     if is_indexed && !is_full {
-        return look_up(sessions, caller, page, text).await;
+        return look_up(pool, caller, page, text).await;
     }
     Ok(posts)
 }
 
 async fn scan_titles(
-    sessions: &Sessions,
+    pool: &Pool,
     caller: Caller,
     page: &Page,
     text: &str,
@@ -112,26 +108,26 @@ async fn scan_titles(
         (PostScope::Public, DraftVisibility::Private) => &SCAN_PUBLISHED_TITLES,
         (PostScope::Public, DraftVisibility::Visible) => &SCAN_ALL_TITLES,
     };
-    read(sessions, statement, &values).await
+    read(pool, statement, &values).await
 }
 
 async fn look_up(
-    sessions: &Sessions,
+    pool: &Pool,
     caller: Caller,
     page: &Page,
     text: &str,
 ) -> Result<Vec<PostWithVotes>> {
     let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
     let sees_drafts = caller.drafts == DraftVisibility::Visible;
-    read(sessions, &SEARCH_INDEX, &[&limit, &skip, &pattern(text), &sees_drafts]).await
+    read(pool, &SEARCH_INDEX, &[&limit, &skip, &pattern(text), &sees_drafts]).await
 }
 
 async fn read(
-    sessions: &Sessions,
+    pool: &Pool,
     statement: &Statement,
     values: &[Value<'_>],
 ) -> Result<Vec<PostWithVotes>> {
-    let rows = sessions.query(statement, values).await?;
+    let rows = pool.query(statement, values).await?;
     rows.iter().map(read_post).collect()
 }
 

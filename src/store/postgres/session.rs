@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
+use deadpool_postgres::{Object, PoolError, TimeoutType};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Error, Row};
@@ -31,8 +31,8 @@ pub(super) const LONG_LIMIT: Duration = Duration::from_mins(1);
 /// How often a statement is run that others overtake each time.
 const ATTEMPTS: usize = 10;
 
-pub(super) struct Sessions {
-    pool: Pool,
+pub(super) struct Pool {
+    pool: deadpool_postgres::Pool,
     /// Whether statements stay prepared on their connection.
     is_prepared: bool,
     /// Known from the first connection to a database that can be served from.
@@ -43,13 +43,13 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 pub(super) enum QueryError {
     /// There was no connection for it.
-    NoSession(StoreError),
+    NoConnection(StoreError),
     Statement(Error),
     /// It took longer than [`LIMIT`]: whether it is carried out is not known.
     TooSlow,
 }
 
-impl Sessions {
+impl Pool {
     pub(super) fn new(address: &Address) -> Result<Self> {
         Ok(Self {
             pool: pool(address)?,
@@ -59,15 +59,15 @@ impl Sessions {
     }
 
     /// Waits for a connection for as long as the pool allows.
-    pub(super) async fn begin(&self) -> Result<Session> {
-        let session = self.connect().await?;
-        self.search_index.get_or_try_init(|| schema::check(&session)).await?;
-        Ok(session)
+    pub(super) async fn acquire(&self) -> Result<Connection> {
+        let connection = self.connect().await?;
+        self.search_index.get_or_try_init(|| schema::check(&connection)).await?;
+        Ok(connection)
     }
 
-    async fn connect(&self) -> Result<Session> {
-        Ok(Session {
-            connection: Some(self.pool.get().await?),
+    async fn connect(&self) -> Result<Connection> {
+        Ok(Connection {
+            pooled: Some(self.pool.get().await?),
             pool: self.pool.clone(),
             is_prepared: self.is_prepared,
             limit: LIMIT,
@@ -77,16 +77,16 @@ impl Sessions {
 
     pub(super) async fn search_index(&self) -> Result<SearchIndex> {
         if self.search_index.get().is_none() {
-            self.begin().await?;
+            self.acquire().await?;
         }
         Ok(self.search_index.get().copied().unwrap_or(SearchIndex::Missing))
     }
 
     pub(super) async fn check_ready(&self) -> Result<Readiness> {
-        let session = self.connect().await?;
-        let readiness = schema::check_ready(&session).await?;
+        let connection = self.connect().await?;
+        let readiness = schema::check_ready(&connection).await?;
         if readiness == Readiness::ReadOnly {
-            session.discard();
+            connection.discard();
         }
         Ok(readiness)
     }
@@ -100,7 +100,7 @@ impl Sessions {
         self.query_within(LIMIT, statement, values).await
     }
 
-    /// [`Sessions::query`] for a statement that may take longer.
+    /// [`Pool::query`] for a statement that may take longer.
     pub(super) async fn query_within(
         &self,
         limit: Duration,
@@ -109,13 +109,13 @@ impl Sessions {
     ) -> std::result::Result<Vec<Row>, QueryError> {
         let mut attempt = 1;
         loop {
-            let mut session = self.begin().await.map_err(QueryError::NoSession)?;
-            session.limit = limit;
-            match session.query(statement, values).await {
+            let mut connection = self.acquire().await.map_err(QueryError::NoConnection)?;
+            connection.limit = limit;
+            match connection.query(statement, values).await {
                 Err(QueryError::Statement(error))
                     if attempt < ATTEMPTS && is_overtaken(error.code()) => {}
                 Err(QueryError::Statement(error)) if is_stale(error.code()) => {
-                    session.discard();
+                    connection.discard();
                     if attempt >= 2 {
                         return Err(QueryError::Statement(error));
                     }
@@ -129,15 +129,15 @@ impl Sessions {
 
 /// A connection, until it goes back to the pool. If that happens while a statement is under way,
 /// whoever was waiting for it has gone: it is closed instead.
-pub(super) struct Session {
-    connection: Option<Object>,
-    pool: Pool,
+pub(super) struct Connection {
+    pooled: Option<Object>,
+    pool: deadpool_postgres::Pool,
     is_prepared: bool,
     limit: Duration,
     under_way: AtomicUsize,
 }
 
-impl Session {
+impl Connection {
     /// Prepares the statement if it is to be, so that queries that follow one another are sent
     /// without a wait between them.
     pub(super) async fn prepare(
@@ -147,8 +147,8 @@ impl Session {
         if !self.is_prepared {
             return Ok(());
         }
-        let connection = self.connection()?;
-        let prepared = connection.prepare_typed_cached(statement.sql, statement.types);
+        let pooled = self.pooled()?;
+        let prepared = pooled.prepare_typed_cached(statement.sql, statement.types);
         self.limited(async { Ok(prepared.await?) }).await.map(|_| ())
     }
 
@@ -177,19 +177,19 @@ impl Session {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
-        let connection = self.connection()?;
+        let pooled = self.pooled()?;
         if self.is_prepared {
-            let prepared = connection.prepare_typed_cached(statement.sql, statement.types).await?;
-            return Ok(connection.query(&prepared, values).await?);
+            let prepared = pooled.prepare_typed_cached(statement.sql, statement.types).await?;
+            return Ok(pooled.query(&prepared, values).await?);
         }
         let typed: Vec<(Value<'_>, Type)> =
             values.iter().copied().zip(statement.types.iter().cloned()).collect();
-        Ok(connection.query_typed(statement.sql, &typed).await?)
+        Ok(pooled.query_typed(statement.sql, &typed).await?)
     }
 
-    fn connection(&self) -> std::result::Result<&Object, QueryError> {
-        let closed = || QueryError::NoSession(StoreError::internal("the connection was closed"));
-        self.connection.as_ref().ok_or_else(closed)
+    fn pooled(&self) -> std::result::Result<&Object, QueryError> {
+        let closed = || QueryError::NoConnection(StoreError::internal("the connection was closed"));
+        self.pooled.as_ref().ok_or_else(closed)
     }
 
     async fn limited<T>(
@@ -204,10 +204,10 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for Connection {
     fn drop(&mut self) {
         if *self.under_way.get_mut() > 0 {
-            drop(self.connection.take().map(Object::take));
+            drop(self.pooled.take().map(Object::take));
             // The others lead to the same server: what is wrong with this one is with them too.
             self.pool.retain(|_, _| false);
         }
@@ -228,7 +228,7 @@ impl From<Error> for QueryError {
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
         match error {
-            QueryError::NoSession(error) => error,
+            QueryError::NoConnection(error) => error,
             QueryError::Statement(error) => error.into(),
             QueryError::TooSlow => Self::unavailable("the database took too long"),
         }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::session::{Sessions as Connections, Value, column};
+use super::session::{Pool, Value, column};
 use super::statement::{Statement, statements};
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
@@ -72,10 +72,7 @@ statements! {
          RETURNING sessions.id";
 }
 
-pub(super) async fn create_session(
-    connections: &Connections,
-    session: &NewSession,
-) -> Result<Option<SessionId>> {
+pub(super) async fn create_session(pool: &Pool, session: &NewSession) -> Result<Option<SessionId>> {
     let values: [Value<'_>; 8] = [
         &session.user_id.0,
         &session.tokens_valid_from.0,
@@ -86,23 +83,20 @@ pub(super) async fn create_session(
         &session.expires_at,
         &session.ends_at,
     ];
-    let rows = connections.query(&CREATE_SESSION, &values).await?;
+    let rows = pool.query(&CREATE_SESSION, &values).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let id = SessionId(column(row, 0)?);
     let last_kept = i64::from(MAX_SESSIONS) - 1;
-    connections.query(&FORGET_SESSIONS, &[&session.user_id.0, &session.now, &last_kept]).await?;
+    pool.query(&FORGET_SESSIONS, &[&session.user_id.0, &session.now, &last_kept]).await?;
     Ok(Some(id))
 }
 
-pub(super) async fn rotate_session(
-    connections: &Connections,
-    rotation: &Rotation,
-) -> Result<RotateSession> {
+pub(super) async fn rotate_session(pool: &Pool, rotation: &Rotation) -> Result<RotateSession> {
     let (family, presented) = (&rotation.family[..], &rotation.presented[..]);
     let (next, salt) = (&rotation.next[..], &rotation.salt[..]);
     let values: [Value<'_>; 7] =
         [&rotation.id.0, &family, &presented, &next, &salt, &rotation.now, &rotation.expires_at];
-    let rows = connections.query(&ROTATE_SESSION, &values).await?;
+    let rows = pool.query(&ROTATE_SESSION, &values).await?;
     if let Some(row) = rows.first() {
         return Ok(RotateSession::Rotated(
             UserId(column(row, 0)?),
@@ -111,7 +105,7 @@ pub(super) async fn rotate_session(
     }
     let grace = rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
     let values: [Value<'_>; 5] = [&rotation.id.0, &family, &presented, &grace, &rotation.now];
-    let rows = connections.query(&FIND_SESSION, &values).await?;
+    let rows = pool.query(&FIND_SESSION, &values).await?;
     let Some(row) = rows.first() else { return Ok(RotateSession::NoSuchSession) };
     if !column::<bool>(row, 4)? {
         return Ok(RotateSession::NoSuchSession);
@@ -121,35 +115,35 @@ pub(super) async fn rotate_session(
         let salt = column::<&[u8]>(row, 3)?.try_into().map_err(StoreError::internal)?;
         return Ok(RotateSession::Repeated(user_id, tokens_valid_from, salt));
     }
-    connections.query(&FORGET_SESSION, &[&rotation.id.0, &family]).await?;
+    pool.query(&FORGET_SESSION, &[&rotation.id.0, &family]).await?;
     Ok(RotateSession::Reused(user_id))
 }
 
 pub(super) async fn list_sessions(
-    connections: &Connections,
+    pool: &Pool,
     caller: Caller,
     now: Timestamp,
 ) -> Result<Vec<Session>> {
     let (id, earliest, latest) = accepted(caller);
-    let rows = connections.query(&LIST_SESSIONS, &[&id, &earliest, &latest, &now]).await?;
+    let rows = pool.query(&LIST_SESSIONS, &[&id, &earliest, &latest, &now]).await?;
     let sessions = rows.iter().map(read_session).collect::<Result<_>>()?;
     // Asked last: who is there now was there when the list was read.
-    find_caller(connections, caller).await?;
+    find_caller(pool, caller).await?;
     Ok(sessions)
 }
 
 pub(super) async fn end_sessions(
-    connections: &Connections,
+    pool: &Pool,
     caller: Caller,
     id: Option<SessionId>,
 ) -> Result<bool> {
     let (user_id, earliest, latest) = accepted(caller);
     let ended = match id {
-        Some(id) => connections.query(&END_SESSION, &[&user_id, &earliest, &latest, &id.0]).await?,
-        None => connections.query(&END_SESSIONS, &[&user_id, &earliest, &latest]).await?,
+        Some(id) => pool.query(&END_SESSION, &[&user_id, &earliest, &latest, &id.0]).await?,
+        None => pool.query(&END_SESSIONS, &[&user_id, &earliest, &latest]).await?,
     };
     if ended.is_empty() {
-        find_caller(connections, caller).await?;
+        find_caller(pool, caller).await?;
     }
     Ok(!ended.is_empty())
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::error::is_duplicate;
-use super::session::{LONG_LIMIT, QueryError, Sessions, Value, column};
+use super::session::{LONG_LIMIT, Pool, QueryError, Value, column};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
@@ -60,8 +60,8 @@ statements! {
     FIND_MARKS(INT8_ARRAY) = "SELECT id::bigint, tokens_valid_from FROM users WHERE id = ANY($1)";
 }
 
-pub(super) async fn create_user(sessions: &Sessions, user: &NewUser) -> Result<CreateUser> {
-    let inserted = sessions
+pub(super) async fn create_user(pool: &Pool, user: &NewUser) -> Result<CreateUser> {
+    let inserted = pool
         .query(
             &CREATE_USER,
             &[&user.email.as_str(), &user.password_hash.as_str(), &user.created_at],
@@ -81,22 +81,19 @@ pub(super) async fn create_user(sessions: &Sessions, user: &NewUser) -> Result<C
     }))
 }
 
-pub(super) async fn find_user(sessions: &Sessions, id: UserId) -> Result<Option<User>> {
-    let rows = sessions.query(&FIND_USER, &[&id.0]).await?;
+pub(super) async fn find_user(pool: &Pool, id: UserId) -> Result<Option<User>> {
+    let rows = pool.query(&FIND_USER, &[&id.0]).await?;
     rows.first().map(read_user).transpose()
 }
 
-pub(super) async fn find_me(sessions: &Sessions, caller: Caller) -> Result<User> {
+pub(super) async fn find_me(pool: &Pool, caller: Caller) -> Result<User> {
     let (id, earliest, latest) = accepted(caller);
-    let rows = sessions.query(&FIND_ME, &[&id, &earliest, &latest]).await?;
+    let rows = pool.query(&FIND_ME, &[&id, &earliest, &latest]).await?;
     read_user(rows.first().ok_or(StoreError::CallerRejected)?)
 }
 
-pub(super) async fn find_credentials(
-    sessions: &Sessions,
-    email: &Email,
-) -> Result<Option<Credentials>> {
-    let rows = sessions.query(&FIND_CREDENTIALS, &[&email.as_str()]).await?;
+pub(super) async fn find_credentials(pool: &Pool, email: &Email) -> Result<Option<Credentials>> {
+    let rows = pool.query(&FIND_CREDENTIALS, &[&email.as_str()]).await?;
     let no_row = || StoreError::internal("a statement returned no row");
     let row = rows.first().ok_or_else(no_row)?;
     match column::<Option<i64>>(row, 0)? {
@@ -105,47 +102,44 @@ pub(super) async fn find_credentials(
     }
 }
 
-pub(super) async fn find_own_credentials(
-    sessions: &Sessions,
-    caller: Caller,
-) -> Result<Credentials> {
+pub(super) async fn find_own_credentials(pool: &Pool, caller: Caller) -> Result<Credentials> {
     let (id, earliest, latest) = accepted(caller);
-    let rows = sessions.query(&FIND_OWN_CREDENTIALS, &[&id, &earliest, &latest]).await?;
+    let rows = pool.query(&FIND_OWN_CREDENTIALS, &[&id, &earliest, &latest]).await?;
     read_credentials(rows.first().ok_or(StoreError::CallerRejected)?)
 }
 
 pub(super) async fn upgrade_password_hash(
-    sessions: &Sessions,
+    pool: &Pool,
     id: UserId,
     old: &PasswordHash,
     new: &PasswordHash,
 ) -> Result<()> {
-    sessions.query(&UPGRADE_PASSWORD_HASH, &[&id.0, &old.as_str(), &new.as_str()]).await?;
+    pool.query(&UPGRADE_PASSWORD_HASH, &[&id.0, &old.as_str(), &new.as_str()]).await?;
     Ok(())
 }
 
 pub(super) async fn change_password(
-    sessions: &Sessions,
+    pool: &Pool,
     caller: Caller,
     new: &PasswordHash,
     now: Timestamp,
 ) -> Result<TokensValidFrom> {
     let (id, earliest, latest) = accepted(caller);
     let values: [Value<'_>; 5] = [&id, &earliest, &latest, &new.as_str(), &now];
-    let rows = sessions.query(&CHANGE_PASSWORD, &values).await?;
+    let rows = pool.query(&CHANGE_PASSWORD, &values).await?;
     let row = rows.first().ok_or(StoreError::CallerRejected)?;
     Ok(TokensValidFrom(column(row, 0)?))
 }
 
 pub(super) async fn change_email(
-    sessions: &Sessions,
+    pool: &Pool,
     caller: Caller,
     email: &Email,
     now: Timestamp,
 ) -> Result<ChangeEmail> {
     let (id, earliest, latest) = accepted(caller);
     let values: [Value<'_>; 5] = [&id, &earliest, &latest, &email.as_str(), &now];
-    let rows = match sessions.query(&CHANGE_EMAIL, &values).await {
+    let rows = match pool.query(&CHANGE_EMAIL, &values).await {
         Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
             return Ok(ChangeEmail::EmailTaken);
         }
@@ -155,30 +149,26 @@ pub(super) async fn change_email(
     Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(column(row, 3)?)))
 }
 
-pub(super) async fn sign_out(sessions: &Sessions, caller: Caller, now: Timestamp) -> Result<()> {
+pub(super) async fn sign_out(pool: &Pool, caller: Caller, now: Timestamp) -> Result<()> {
     let (id, earliest, latest) = accepted(caller);
-    let rows = sessions.query(&SIGN_OUT, &[&id, &earliest, &latest, &now]).await?;
+    let rows = pool.query(&SIGN_OUT, &[&id, &earliest, &latest, &now]).await?;
     if rows.is_empty() { Err(StoreError::CallerRejected) } else { Ok(()) }
 }
 
-pub(super) async fn delete_user(
-    sessions: &Sessions,
-    caller: Caller,
-    id: UserId,
-) -> Result<DeleteUser> {
+pub(super) async fn delete_user(pool: &Pool, caller: Caller, id: UserId) -> Result<DeleteUser> {
     let (own, earliest, latest) = accepted(caller);
     let values: [Value<'_>; 4] = [&id.0, &own, &earliest, &latest];
-    let deleted = sessions.query_within(LONG_LIMIT, &DELETE_USER, &values).await?;
+    let deleted = pool.query_within(LONG_LIMIT, &DELETE_USER, &values).await?;
     if !deleted.is_empty() {
         return Ok(DeleteUser::Deleted);
     }
-    let found = find_marks(sessions, &[own, id.0]).await?;
+    let found = find_marks(pool, &[own, id.0]).await?;
     found.check(caller)?;
     Ok(if found.has(id) { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
 }
 
 /// Callers of whom nothing is asked but whether they are there.
-pub(super) struct FindCallers(pub(super) Arc<Sessions>);
+pub(super) struct FindCallers(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for FindCallers {
@@ -193,12 +183,12 @@ impl Batch for FindCallers {
 }
 
 /// Whether the caller is there.
-pub(super) async fn find_caller(sessions: &Sessions, caller: Caller) -> Result<()> {
-    find_marks(sessions, &[caller.user_id.0]).await?.check(caller)
+pub(super) async fn find_caller(pool: &Pool, caller: Caller) -> Result<()> {
+    find_marks(pool, &[caller.user_id.0]).await?.check(caller)
 }
 
-async fn find_marks(sessions: &Sessions, ids: &[i64]) -> Result<Marks> {
-    Marks::read(&sessions.query(&FIND_MARKS, &[&ids]).await?)
+async fn find_marks(pool: &Pool, ids: &[i64]) -> Result<Marks> {
+    Marks::read(&pool.query(&FIND_MARKS, &[&ids]).await?)
 }
 
 /// Accounts that are there, each with its mark.

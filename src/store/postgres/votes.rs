@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::session::{Sessions, Value, column};
+use super::session::{Pool, Value, column};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
@@ -79,7 +79,7 @@ statements! {
 /// A caller's vote on a post, or its end.
 pub(super) type Ballot<D> = (Caller, PostId, D);
 
-pub(super) struct CastVotes(pub(super) Arc<Sessions>);
+pub(super) struct CastVotes(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for CastVotes {
@@ -122,7 +122,7 @@ fn cast(
     })
 }
 
-pub(super) struct WithdrawVotes(pub(super) Arc<Sessions>);
+pub(super) struct WithdrawVotes(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for WithdrawVotes {
@@ -187,7 +187,7 @@ impl Found {
 
 /// What became of each ballot, in their order.
 async fn change<D>(
-    sessions: &Sessions,
+    pool: &Pool,
     statement: &Statement,
     ballots: &[&Ballot<D>],
     directions: Option<&Vec<i16>>,
@@ -204,7 +204,7 @@ async fn change<D>(
     if let Some(directions) = directions {
         values.push(directions);
     }
-    let rows = sessions.query(statement, &values).await?;
+    let rows = pool.query(statement, &values).await?;
     let found = rows.iter().map(|row| {
         let (has_caller, has_post) = (column(row, 1)?, column(row, 2)?);
         Ok(Found { has_caller, has_post, change: column(row, 3)? })

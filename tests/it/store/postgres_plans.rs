@@ -85,7 +85,7 @@ fn every_request_statement_is_declared() {
         ("lists", "->&'staticStatement{"),
         ("session", "prepare_typed_cached(statement.sql,"),
         ("session", "query_typed(statement.sql,"),
-        ("session", "connection.query(&prepared,"),
+        ("session", "pooled.query(&prepared,"),
         ("statement", "pubstructStatement{"),
         ("statement", ":Statement=Statement{"),
     ];
