@@ -2,7 +2,9 @@
 
 use tokio_postgres::Row;
 
-use super::session::{Pool, Value, column};
+use super::connection::Value;
+use super::pool::Pool;
+use super::row::column;
 use super::statement::{Statement, statements};
 use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;

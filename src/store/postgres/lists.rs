@@ -5,8 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
-use super::posts::read_post;
-use super::session::{Connection, Pool, Value};
+use super::PostgresStore;
+use super::connection::{Connection, Value};
+use super::pool::Pool;
+use super::row::{read_post, select_page};
+use super::search::search_posts;
 use super::statement::{Statement, statements};
 use super::users::{FIND_MARKS, Marks};
 use crate::domain::caller::Caller;
@@ -16,42 +19,19 @@ use crate::domain::user::UserId;
 use crate::store::batch::{Batch, Failure};
 use crate::store::{Result, StoreError};
 
-/// The posts of an inner statement with their votes, newest first. `$1` is the limit of both, and
-/// a list with a limit ends after so many bytes ([`crate::domain::page::PAGE_BYTES`]): those of
-/// the others are not even sent.
-macro_rules! page {
-    ($inner:expr) => {
-        concat!(
-            "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
-                    (SELECT votes FROM vote_counts WHERE post_id = page.id)
-               FROM (SELECT *,
-                            sum(octet_length(title) + octet_length(content)) OVER (
-                                ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                            ) AS bytes_before
-                       FROM (",
-            $inner,
-            ") AS posts) AS page
-              WHERE $1 IS NULL OR bytes_before IS NULL OR bytes_before < 8388608
-              ORDER BY id DESC"
-        )
-    };
-}
-
-pub(super) use page;
-
 statements! {
-    LIST_PUBLISHED(INT8, INT8) = page!(
+    LIST_PUBLISHED(INT8, INT8) = select_page!(
         "SELECT id, title, content, published, created_at, owner_id
            FROM posts
           WHERE published
           ORDER BY id DESC LIMIT $1 OFFSET $2"
     );
-    LIST_ALL(INT8, INT8) = page!(
+    LIST_ALL(INT8, INT8) = select_page!(
         "SELECT id, title, content, published, created_at, owner_id
            FROM posts
           ORDER BY id DESC LIMIT $1 OFFSET $2"
     );
-    LIST_OWN_DRAFTS(INT8, INT8, INT8) = page!(
+    LIST_OWN_DRAFTS(INT8, INT8, INT8) = select_page!(
         "SELECT id, title, content, published, created_at, owner_id
            FROM posts
           WHERE owner_id = $3 AND NOT published
@@ -77,22 +57,35 @@ impl Batch for ListPosts {
         &self,
         requests: &[&(Caller, Page)],
     ) -> std::result::Result<Vec<Result<PostList>>, Failure> {
-        list_posts(&self.0, requests).await.map_err(Failure::Final)
+        read_lists(&self.0, requests).await.map_err(Failure::Final)
     }
 }
 
-/// A list without a limit: all there is.
-pub(super) async fn list_alone(pool: &Pool, caller: Caller, page: Page) -> Result<PostList> {
-    let mut lists = list_posts(pool, &[&(caller, page)]).await?;
-    lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
+/// Chooses how a list is read. A list that may take long is not batched: no request waits behind it.
+pub(super) async fn list_posts(
+    store: &PostgresStore,
+    caller: Caller,
+    page: Page,
+) -> Result<PostList> {
+    match (page.limit, page.search.as_deref()) {
+        (Some(0), _) => store.callers.ask(caller).await.map(|()| Vec::new().into()),
+        (Some(_), None | Some("")) => store.lists.ask((caller, page)).await,
+        (None, None | Some("")) => {
+            let read = async move |pool: Arc<Pool>| {
+                let mut lists = read_lists(&pool, &[&(caller, page)]).await?;
+                lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
+            };
+            store.run(read).await
+        }
+        (_, Some(_)) => {
+            store.run(move |pool| async move { search_posts(&pool, caller, &page).await }).await
+        }
+    }
 }
 
 /// Equal lists are read once. The question who of the callers is there comes last: an account that is
 /// there now was there when its list was read.
-pub(super) async fn list_posts(
-    pool: &Pool,
-    requests: &[&(Caller, Page)],
-) -> Result<Vec<Result<PostList>>> {
+async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Result<PostList>>> {
     let asked: Vec<List> = requests.iter().map(|(caller, page)| List::of(*caller, page)).collect();
     let mut distinct = asked.clone();
     distinct.sort_unstable();

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::session::{Pool, Value, column};
+use super::connection::Value;
+use super::pool::Pool;
+use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::user::AccountKey;
 use crate::store::{

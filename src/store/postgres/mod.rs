@@ -7,15 +7,16 @@
 
 mod address;
 mod admin;
-mod connect;
+mod connection;
 mod error;
 mod events;
 mod lists;
 mod login_failures;
+mod pool;
 mod posts;
+mod row;
 mod schema;
 mod search;
-mod session;
 mod sessions;
 mod statement;
 mod tls;
@@ -29,8 +30,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use self::lists::ListPosts;
+use self::pool::Pool;
 use self::posts::{CreatePosts, FindPosts, NewPost};
-use self::session::Pool;
 use self::users::FindCallers;
 use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{Bounds, Lane};
@@ -50,8 +51,8 @@ use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use address::{Address, AddressFault};
 pub use admin::{Patience, PostgresAdmin, statements};
-pub use connect::connect;
-pub use statement::{Statement, request_statements};
+pub use connection::connect;
+pub use statement::Statement;
 
 /// How long an answer may take, whatever happens to the database.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -102,6 +103,22 @@ impl PostgresStore {
             Err(_) => Err(StoreError::unavailable("the database did not answer in time")),
         }
     }
+}
+
+/// Every statement on the path of a request.
+pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
+    let files = [
+        users::STATEMENTS,
+        sessions::STATEMENTS,
+        events::STATEMENTS,
+        login_failures::STATEMENTS,
+        posts::STATEMENTS,
+        lists::STATEMENTS,
+        search::STATEMENTS,
+        votes::STATEMENTS,
+        schema::STATEMENTS,
+    ];
+    files.into_iter().flatten().copied()
 }
 
 #[async_trait]
@@ -229,21 +246,7 @@ impl Store for PostgresStore {
     }
 
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
-        match (page.limit, page.search.as_deref()) {
-            (Some(0), _) => self.find_caller(caller).await.map(|()| Vec::new().into()),
-            (Some(_), None | Some("")) => self.lists.ask((caller, page)).await,
-            // What may take long goes alone: nobody waits behind it.
-            (None, None | Some("")) => {
-                self.run(move |pool| async move { lists::list_alone(&pool, caller, page).await })
-                    .await
-            }
-            (_, Some(_)) => {
-                self.run(
-                    move |pool| async move { search::search_posts(&pool, caller, &page).await },
-                )
-                .await
-            }
-        }
+        lists::list_posts(self, caller, page).await
     }
 
     async fn replace_post(

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::session::{Pool, Value, column};
+use super::connection::Value;
+use super::pool::Pool;
+use super::row::{column, read_post};
 use super::statement::{Statement, statements};
 use super::users::{Marks, accepted};
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use crate::domain::text::Text;
 use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::batch::{Batch, Failure};
 use crate::store::{ChangePost, Result, StoreError};
@@ -203,22 +204,6 @@ fn post(id: PostId, content: &PostContent, created_at: Timestamp, owner_id: User
         created_at,
         owner_id,
     }
-}
-
-/// A row of number, title, content, published, time, owner and votes.
-pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
-    Ok(PostWithVotes {
-        post: Post {
-            id: PostId(column(row, 0)?),
-            title: Text::from_stored(column::<&str>(row, 1)?),
-            content: Text::from_stored(column::<&str>(row, 2)?),
-            published: column(row, 3)?,
-            created_at: column(row, 4)?,
-            owner_id: UserId(column(row, 5)?),
-        },
-        // A post that nobody voted on has no row.
-        votes: column::<Option<i64>>(row, 6)?.unwrap_or(0),
-    })
 }
 
 fn distinct(ids: impl Iterator<Item = i64>) -> Vec<i64> {

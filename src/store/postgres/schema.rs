@@ -1,7 +1,8 @@
 //! What the database must be before it is served from, and what it can do. Asked once, by the
 //! first request that finds the database there: it may come later than the service.
 
-use super::session::{Connection, column};
+use super::connection::Connection;
+use super::row::column;
 use super::statement::{Statement, statements};
 use crate::store::migrate::{
     Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, position, revision_at,

@@ -4,10 +4,10 @@
 //! hold is found there. What is not, the index of trigrams finds, if there is one and the text has
 //! trigrams: `pg_trgm` makes them of letters and digits alone.
 
-use super::lists::page;
-use super::posts::read_post;
+use super::connection::Value;
+use super::pool::Pool;
+use super::row::{read_post, select_page};
 use super::schema::SearchIndex;
-use super::session::{Pool, Value};
 use super::statement::{Statement, statements};
 use super::users::find_caller;
 use crate::domain::caller::Caller;
@@ -20,7 +20,7 @@ use crate::store::Result;
 /// counts as several.
 macro_rules! scan_titles {
     ($which:literal) => {
-        page!(concat!(
+        select_page!(concat!(
             "SELECT posts.id, title, content, published, created_at, owner_id
                FROM (SELECT id
                        FROM (SELECT id, is_hit,
@@ -46,7 +46,7 @@ statements! {
     SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) =
         scan_titles!("owner_id = $6 AND NOT published");
     // MATERIALIZED: or it may go through all posts, newest first, in the hope of soon being done.
-    SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = page!(
+    SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = select_page!(
         "WITH hits AS MATERIALIZED (
              SELECT id FROM posts WHERE left(title, 1000) LIKE $3 AND (published OR $4)
          )

@@ -4,8 +4,6 @@
 
 use tokio_postgres::types::Type;
 
-use super::{events, lists, login_failures, posts, schema, search, sessions, users, votes};
-
 /// A statement of a request.
 #[derive(Debug)]
 pub struct Statement {
@@ -29,19 +27,3 @@ macro_rules! statements {
 }
 
 pub(super) use statements;
-
-/// Every statement on the path of a request.
-pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
-    let files = [
-        users::STATEMENTS,
-        sessions::STATEMENTS,
-        events::STATEMENTS,
-        login_failures::STATEMENTS,
-        posts::STATEMENTS,
-        lists::STATEMENTS,
-        search::STATEMENTS,
-        votes::STATEMENTS,
-        schema::STATEMENTS,
-    ];
-    files.into_iter().flatten().copied()
-}

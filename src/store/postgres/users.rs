@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
-use super::session::{LONG_LIMIT, Pool, QueryError, Value, column};
+use super::pool::{DELETE_TIMEOUT, Pool};
+use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
@@ -158,7 +160,7 @@ pub(super) async fn sign_out(pool: &Pool, caller: Caller, now: Timestamp) -> Res
 pub(super) async fn delete_user(pool: &Pool, caller: Caller, id: UserId) -> Result<DeleteUser> {
     let (own, earliest, latest) = accepted(caller);
     let values: [Value<'_>; 4] = [&id.0, &own, &earliest, &latest];
-    let deleted = pool.query_within(LONG_LIMIT, &DELETE_USER, &values).await?;
+    let deleted = pool.query_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
     if !deleted.is_empty() {
         return Ok(DeleteUser::Deleted);
     }

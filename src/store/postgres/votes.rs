@@ -10,7 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::session::{Pool, Value, column};
+use super::connection::Value;
+use super::pool::Pool;
+use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;

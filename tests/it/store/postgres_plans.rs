@@ -81,16 +81,16 @@ fn search_uses_the_trigram_index() {
 #[test]
 fn every_request_statement_is_declared() {
     const ALLOWED: [(&str, &str); 7] = [
-        ("connect", "batch_execute(DURABLE)"),
+        ("connection", "batch_execute(DURABLE)"),
+        ("connection", "prepare_typed_cached(statement.sql,"),
+        ("connection", "query_typed(statement.sql,"),
+        ("connection", "pooled.query(&prepared,"),
         ("lists", "->&'staticStatement{"),
-        ("session", "prepare_typed_cached(statement.sql,"),
-        ("session", "query_typed(statement.sql,"),
-        ("session", "pooled.query(&prepared,"),
         ("statement", "pubstructStatement{"),
         ("statement", ":Statement=Statement{"),
     ];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/postgres");
-    let list = std::fs::read_to_string(folder.join("statement.rs")).unwrap();
+    let list = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
     let mut declaring = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

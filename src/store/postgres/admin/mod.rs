@@ -21,7 +21,7 @@ use self::adopt::Adoptable;
 use self::history::History;
 use self::lock::database;
 use super::address::Address;
-use super::connect::connect;
+use super::connection::connect;
 use crate::store::Result;
 use crate::store::migrate::{
     Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin,

@@ -1,0 +1,210 @@
+//! One connection to PostgreSQL: how it is opened, and how it runs statements. Each statement is a
+//! transaction of its own, so no connection is ever left inside one, and a pooler may give each
+//! statement another server.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Error, Row};
+
+use super::address::Address;
+use super::statement::Statement;
+use super::tls::connector;
+use crate::store::batch::Failure;
+use crate::store::{Result, StoreError};
+
+/// A value of a statement's parameter.
+pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
+
+/// How long a connection may take to be opened, authenticated and set up.
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a statement may take before its connection is closed. A stopped server, or a network that
+/// drops packets, would hold the connection for ever.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Options of a connection that serves requests. The server ends a statement after 30 seconds, and
+/// waits 3 seconds for a lock. Plans do not depend on the values (a test reads each), so each is made
+/// once; none is worth compiling.
+const SERVING: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
+                       -c idle_in_transaction_session_timeout=10000 \
+                       -c plan_cache_mode=force_generic_plan -c jit=off";
+
+/// An acknowledged write survives a crash, even if the server, the database or the role turn
+/// `synchronous_commit` off. A setting that promises more stays.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
+                        WHERE current_setting('synchronous_commit') = 'off'";
+
+/// Opens a connection for an operator's command; it closes with the client.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the database is unreachable.
+pub async fn connect(address: &Address) -> Result<Client> {
+    let connecting = address.config.connect(connector(&address.trust)?);
+    let connected = tokio::time::timeout(OPEN_TIMEOUT, connecting).await;
+    let (client, connection) =
+        connected.map_err(|_| StoreError::unavailable("the server did not answer in time"))??;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "database connection broken");
+        }
+    });
+    Ok(client)
+}
+
+/// Returns the configuration of a connection that serves requests.
+pub(super) fn serving_config(address: &Address) -> Config {
+    let mut config = address.config.clone();
+    // A pooler refuses startup options, because its server connections are shared.
+    if address.is_prepared() {
+        // The options of the address come last, so they win.
+        let theirs = config.get_options().unwrap_or_default();
+        let options = format!("{SERVING} {theirs}");
+        config.options(options.trim_end());
+    }
+    config
+}
+
+/// Makes the commits of this connection durable.
+pub(super) async fn make_durable(client: &Client) -> std::result::Result<(), Error> {
+    client.batch_execute(DURABLE).await
+}
+
+/// Why a statement has no rows.
+#[derive(Debug)]
+pub(super) enum QueryError {
+    /// There was no connection for it.
+    NoConnection(StoreError),
+    Statement(Error),
+    /// It took longer than [`Connection::timeout`], so its outcome is unknown.
+    TooSlow,
+}
+
+/// A connection on loan from the pool. If it is dropped while a statement is in flight, it is closed
+/// instead of returned: the task that waited for the statement was cancelled.
+pub(super) struct Connection {
+    pooled: Option<Object>,
+    pool: Pool,
+    is_prepared: bool,
+    timeout: Duration,
+    in_flight: AtomicUsize,
+}
+
+impl Connection {
+    pub(super) fn new(pooled: Object, pool: Pool, is_prepared: bool) -> Self {
+        Self {
+            pooled: Some(pooled),
+            pool,
+            is_prepared,
+            timeout: STATEMENT_TIMEOUT,
+            in_flight: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Prepares the statement if it is to be, so that queries that follow one another are sent
+    /// without a wait between them.
+    pub(super) async fn prepare(
+        &self,
+        statement: &Statement,
+    ) -> std::result::Result<(), QueryError> {
+        if !self.is_prepared {
+            return Ok(());
+        }
+        let pooled = self.pooled()?;
+        let prepared = pooled.prepare_typed_cached(statement.sql, statement.types);
+        self.within_timeout(async { Ok(prepared.await?) }).await.map(|_| ())
+    }
+
+    /// Runs the statement and waits until it is committed.
+    pub(super) async fn query(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> std::result::Result<Vec<Row>, QueryError> {
+        self.within_timeout(self.run(statement, values)).await
+    }
+
+    /// For a statement without parameters that always has a row.
+    pub(super) async fn query_one(&self, statement: &Statement) -> Result<Row> {
+        let mut rows = self.query(statement, &[]).await?;
+        rows.pop().ok_or_else(|| StoreError::internal("a statement returned no row"))
+    }
+
+    /// Closes the connection instead of giving it back.
+    pub(super) fn discard(self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn run(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> std::result::Result<Vec<Row>, QueryError> {
+        let pooled = self.pooled()?;
+        if self.is_prepared {
+            let prepared = pooled.prepare_typed_cached(statement.sql, statement.types).await?;
+            return Ok(pooled.query(&prepared, values).await?);
+        }
+        let typed: Vec<(Value<'_>, Type)> =
+            values.iter().copied().zip(statement.types.iter().cloned()).collect();
+        Ok(pooled.query_typed(statement.sql, &typed).await?)
+    }
+
+    fn pooled(&self) -> std::result::Result<&Object, QueryError> {
+        let closed = || QueryError::NoConnection(StoreError::internal("the connection was closed"));
+        self.pooled.as_ref().ok_or_else(closed)
+    }
+
+    async fn within_timeout<T>(
+        &self,
+        work: impl Future<Output = std::result::Result<T, QueryError>>,
+    ) -> std::result::Result<T, QueryError> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let outcome = tokio::time::timeout(self.timeout, work).await;
+        let outcome = outcome.map_err(|_| QueryError::TooSlow)?;
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        outcome
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if *self.in_flight.get_mut() > 0 {
+            drop(self.pooled.take().map(Object::take));
+            // The others lead to the same server: what is wrong with this one is with them too.
+            self.pool.retain(|_, _| false);
+        }
+    }
+}
+
+impl From<Error> for QueryError {
+    fn from(error: Error) -> Self {
+        Self::Statement(error)
+    }
+}
+
+impl From<QueryError> for StoreError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::NoConnection(error) => error,
+            QueryError::Statement(error) => error.into(),
+            QueryError::TooSlow => Self::unavailable("the database took too long"),
+        }
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Statement(error) => error.into(),
+            error => Self::Final(error.into()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The connections that requests share: acquired, used for one statement or a few, and returned.
+//! Before its first statement, the pool checks that the schema is the one that this binary needs.
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    Timeouts,
+};
+use tokio::sync::OnceCell;
+use tokio_postgres::Row;
+
+use super::address::Address;
+use super::connection::{self, Connection, OPEN_TIMEOUT, QueryError, STATEMENT_TIMEOUT, Value};
+use super::error::{is_overtaken, is_stale};
+use super::schema::{self, SearchIndex};
+use super::statement::Statement;
+use super::tls::connector;
+use crate::store::{Readiness, Result, StoreError};
+
+/// Connections of the pool. Each kind of batch needs one; the others serve requests that are not
+/// batched. More of them do not make a server with few cores faster.
+const CONNECTIONS: usize = 16;
+
+/// How long a request waits for a connection before it is refused.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the deletion of an account may take, because the account may have written much.
+pub(super) const DELETE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How often a statement is run if concurrent transactions make it fail each time.
+const ATTEMPTS: usize = 10;
+
+pub(super) struct Pool {
+    pool: deadpool_postgres::Pool,
+    /// Whether statements stay prepared on their connection.
+    is_prepared: bool,
+    /// Known from the first connection to a database with the right schema.
+    search_index: OnceCell<SearchIndex>,
+}
+
+impl Pool {
+    pub(super) fn new(address: &Address) -> Result<Self> {
+        Ok(Self {
+            pool: build(address)?,
+            is_prepared: address.is_prepared(),
+            search_index: OnceCell::new(),
+        })
+    }
+
+    /// Waits for a connection for as long as the pool allows.
+    pub(super) async fn acquire(&self) -> Result<Connection> {
+        let connection = self.connect().await?;
+        self.search_index.get_or_try_init(|| schema::check(&connection)).await?;
+        Ok(connection)
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let pooled = self.pool.get().await?;
+        Ok(Connection::new(pooled, self.pool.clone(), self.is_prepared))
+    }
+
+    pub(super) async fn search_index(&self) -> Result<SearchIndex> {
+        if self.search_index.get().is_none() {
+            self.acquire().await?;
+        }
+        Ok(self.search_index.get().copied().unwrap_or(SearchIndex::Missing))
+    }
+
+    pub(super) async fn check_ready(&self) -> Result<Readiness> {
+        let connection = self.connect().await?;
+        let readiness = schema::check_ready(&connection).await?;
+        if readiness == Readiness::ReadOnly {
+            connection.discard();
+        }
+        Ok(readiness)
+    }
+
+    /// Runs the statement and waits until it is committed; again if others overtook it.
+    pub(super) async fn query(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> std::result::Result<Vec<Row>, QueryError> {
+        self.query_within(STATEMENT_TIMEOUT, statement, values).await
+    }
+
+    /// [`Pool::query`] for a statement that may take longer.
+    pub(super) async fn query_within(
+        &self,
+        timeout: Duration,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> std::result::Result<Vec<Row>, QueryError> {
+        let mut attempt = 1;
+        loop {
+            let connection = self.acquire().await.map_err(QueryError::NoConnection)?;
+            let connection = connection.with_timeout(timeout);
+            match connection.query(statement, values).await {
+                Err(QueryError::Statement(error))
+                    if attempt < ATTEMPTS && is_overtaken(error.code()) => {}
+                Err(QueryError::Statement(error)) if is_stale(error.code()) => {
+                    connection.discard();
+                    if attempt >= 2 {
+                        return Err(QueryError::Statement(error));
+                    }
+                }
+                outcome => return outcome,
+            }
+            attempt += 1;
+        }
+    }
+}
+
+fn build(address: &Address) -> Result<deadpool_postgres::Pool> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let config = connection::serving_config(address);
+    let manager = Manager::from_config(config, connector(&address.trust)?, recycling);
+    let mut pool = deadpool_postgres::Pool::builder(manager);
+    if address.is_prepared() {
+        pool = pool.post_create(Hook::async_fn(|client, _| {
+            Box::pin(async { connection::make_durable(client).await.map_err(HookError::Backend) })
+        }));
+    }
+    let timeouts = Timeouts {
+        wait: Some(ACQUIRE_TIMEOUT),
+        create: Some(OPEN_TIMEOUT),
+        recycle: Some(ACQUIRE_TIMEOUT),
+    };
+    pool.max_size(CONNECTIONS)
+        .runtime(Runtime::Tokio1)
+        .timeouts(timeouts)
+        .build()
+        .map_err(StoreError::internal)
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => Self::Overloaded,
+            PoolError::Backend(error) => error.into(),
+            other => Self::unavailable(other),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What several files read out of rows.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+
+use crate::domain::post::{Post, PostId, PostWithVotes};
+use crate::domain::text::Text;
+use crate::domain::user::UserId;
+use crate::store::{Result, StoreError};
+
+/// The posts of an inner statement with their votes, newest first. `$1` is the limit of both, and
+/// a list with a limit ends after so many bytes ([`crate::domain::page::PAGE_BYTES`]): those of
+/// the others are not even sent.
+macro_rules! select_page {
+    ($inner:expr) => {
+        concat!(
+            "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
+                    (SELECT votes FROM vote_counts WHERE post_id = page.id)
+               FROM (SELECT *,
+                            sum(octet_length(title) + octet_length(content)) OVER (
+                                ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                            ) AS bytes_before
+                       FROM (",
+            $inner,
+            ") AS posts) AS page
+              WHERE $1 IS NULL OR bytes_before IS NULL OR bytes_before < 8388608
+              ORDER BY id DESC"
+        )
+    };
+}
+
+pub(super) use select_page;
+
+/// The value of a column. What cannot be read is a fault of ours, not of the connection.
+pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
+    row.try_get(index).map_err(StoreError::internal)
+}
+
+/// A row of number, title, content, published, time, owner and votes.
+pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
+    Ok(PostWithVotes {
+        post: Post {
+            id: PostId(column(row, 0)?),
+            title: Text::from_stored(column::<&str>(row, 1)?),
+            content: Text::from_stored(column::<&str>(row, 2)?),
+            published: column(row, 3)?,
+            created_at: column(row, 4)?,
+            owner_id: UserId(column(row, 5)?),
+        },
+        // A post that nobody voted on has no row.
+        votes: column::<Option<i64>>(row, 6)?.unwrap_or(0),
+    })
+}
