@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 use super::json_response::{json_of, json_response_of, json_response_with};
-use crate::domain::page::PostList;
+use crate::store::PostList;
 use crate::domain::post::PostWithVotes;
 
 /// Responses up to this many bytes are not counted: HTTP/2 buffers as much per stream anyway.

@@ -24,6 +24,8 @@
 mod batch;
 mod error;
 pub mod migrate;
+pub mod page_limits;
+mod post_list;
 pub mod postgres;
 pub mod sqlite;
 
@@ -33,7 +35,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::event::Event;
-use crate::domain::page::{Page, PostList};
+use crate::domain::page::Page;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use crate::domain::user::{
@@ -42,6 +44,7 @@ use crate::domain::user::{
 use crate::domain::vote::{Vote, VoteOutcome};
 
 pub use error::StoreError;
+pub use post_list::PostList;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 

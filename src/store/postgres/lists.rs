@@ -13,11 +13,11 @@ use super::search::search_posts;
 use super::statement::{Statement, statements};
 use super::users::{FIND_MARKS, Marks};
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, PostList, PostScope};
+use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
 use crate::store::batch::{Batch, Failure};
-use crate::store::{Result, StoreError};
+use crate::store::{PostList, Result, StoreError};
 
 statements! {
     LIST_PUBLISHED(INT8, INT8) = select_page!(
@@ -39,7 +39,7 @@ statements! {
     );
 }
 
-/// Lists that are read side by side: each may have [`crate::domain::page::PAGE_BYTES`].
+/// Lists that are read side by side: each may have [`crate::store::page_limits::PAGE_BYTES`].
 const SIDE_BY_SIDE: usize = 8;
 
 /// Bytes of texts that are read for a batch. Lists whose turn comes after that are refused as too much

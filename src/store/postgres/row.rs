@@ -9,7 +9,7 @@ use crate::domain::user::UserId;
 use crate::store::{Result, StoreError};
 
 /// The posts of an inner statement with their votes, newest first. `$1` is the limit of both, and
-/// a list with a limit ends after so many bytes ([`crate::domain::page::PAGE_BYTES`]): those of
+/// a list with a limit ends after so many bytes ([`crate::store::page_limits::PAGE_BYTES`]): those of
 /// the others are not even sent.
 macro_rules! select_page {
     ($inner:expr) => {

@@ -11,10 +11,11 @@ use super::schema::SearchIndex;
 use super::statement::{Statement, statements};
 use super::users::find_caller;
 use crate::domain::caller::Caller;
-use crate::domain::page::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, Page, PostList, PostScope, TRIGRAM};
+use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostWithVotes;
-use crate::store::Result;
+use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
+use crate::store::{PostList, Result};
 
 /// Hits among the newest `$4` posts, those before `$5` titles were looked at in vain: a long title
 /// counts as several.
@@ -95,7 +96,7 @@ async fn scan_titles(
 ) -> Result<Vec<PostWithVotes>> {
     let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
     // The number of one's own drafts bounds the work as well.
-    let is_bounded = page.scope == PostScope::Public || text.chars().count() < TRIGRAM;
+    let is_bounded = page.scope == PostScope::Public || text.chars().count() < TRIGRAM_LENGTH;
     let misses = if is_bounded { i64::from(MAX_SEARCH_MISSES) } else { i64::MAX };
     // More than these are not looked at: hits up to the end of the page, and the rest in vain.
     let newest = limit.filter(|_| is_bounded).map(|limit| limit + skip + misses);
@@ -138,7 +139,7 @@ fn has_trigrams(index: SearchIndex, text: &str) -> bool {
         SearchIndex::Ascii => |character| character.is_ascii_alphanumeric(),
         SearchIndex::Unicode => char::is_alphanumeric,
     };
-    text.split(|character| !is_known(character)).any(|word| word.chars().count() >= TRIGRAM)
+    text.split(|character| !is_known(character)).any(|word| word.chars().count() >= TRIGRAM_LENGTH)
 }
 
 /// A pattern of LIKE for the titles that hold the text.

@@ -7,10 +7,11 @@ use super::search::search_posts;
 use super::statement::statements;
 use super::users::find_caller;
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, PageBuilder, PostList, PostScope};
+use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostWithVotes;
-use crate::store::Result;
+use crate::store::post_list::PageBuilder;
+use crate::store::{PostList, Result};
 
 statements! {
     LIST_PUBLISHED = select_posts!("FROM posts
@@ -43,13 +44,13 @@ fn read_list(database: &Connection, caller: Caller, page: &Page) -> Result<Vec<P
             statement.query_map(params![limit, skip, caller.user_id.0], read_post)?
         }
     };
-    let mut filling = PageBuilder::new(page);
-    while filling.has_room()
+    let mut page_builder = PageBuilder::new(page);
+    while page_builder.accepts_more()
         && let Some(post) = rows.next()
     {
-        filling.push(post?);
+        page_builder.push(post?);
     }
-    Ok(filling.into_posts())
+    Ok(page_builder.into_posts())
 }
 
 /// Each has an index that gives its posts newest first.

@@ -29,12 +29,12 @@ use jiff::Timestamp;
 use self::reader::Readers;
 use self::writer::Writer;
 use super::{
-    ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
+    ChangeEmail, ChangePost, CreateUser, DeleteUser, PostList, Readiness, Result, Store, StoreError,
 };
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::event::Event;
-use crate::domain::page::{Page, PostList};
+use crate::domain::page::Page;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
 use crate::domain::user::{

@@ -8,12 +8,12 @@ use rusqlite::{Connection, params_from_iter};
 use super::row::{read_post, select_posts};
 use super::statement::statements;
 use crate::domain::caller::Caller;
-use crate::domain::page::{
-    MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, Page, PageBuilder, PostScope, TRIGRAM,
-};
+use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{PostId, PostWithVotes};
 use crate::store::Result;
+use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
+use crate::store::post_list::PageBuilder;
 
 statements! {
     READ_HIT = select_posts!("FROM posts WHERE posts.id = ?1");
@@ -58,8 +58,8 @@ pub(super) fn search_posts(
     let mut rows = statement.query(params_from_iter(candidates.parameters))?;
     let mut misses: u32 = 0;
     let mut skipped = 0;
-    let mut filling = PageBuilder::new(page);
-    while filling.has_room()
+    let mut page_builder = PageBuilder::new(page);
+    while page_builder.accepts_more()
         && misses < candidates.bound
         && let Some(row) = rows.next()?
     {
@@ -67,7 +67,7 @@ pub(super) fn search_posts(
         let is_hit = row.get(2)? && title.contains(text);
         if is_hit && skipped >= page.skip {
             // Read while the first statement is under way: both see the same state.
-            filling.push(read_hit(database, PostId(row.get(0)?))?);
+            page_builder.push(read_hit(database, PostId(row.get(0)?))?);
         } else if is_hit && skipped < MAX_SEARCH_SKIP {
             skipped += 1;
         } else {
@@ -75,7 +75,7 @@ pub(super) fn search_posts(
             misses = misses.saturating_add(1 + row.get::<_, u32>(3)? / MAX_SEARCH_MISSES);
         }
     }
-    Ok(filling.into_posts())
+    Ok(page_builder.into_posts())
 }
 
 fn read_hit(database: &Connection, id: PostId) -> rusqlite::Result<PostWithVotes> {
@@ -83,7 +83,7 @@ fn read_hit(database: &Connection, id: PostId) -> rusqlite::Result<PostWithVotes
 }
 
 fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
-    let is_indexed = text.chars().count() >= TRIGRAM;
+    let is_indexed = text.chars().count() >= TRIGRAM_LENGTH;
     let sees_drafts = caller.drafts == DraftVisibility::Visible;
     let (statement, parameters) = match scope {
         // The index is of everybody's posts: one's own drafts are sooner looked through.
@@ -110,14 +110,14 @@ const TRIGRAMS: usize = 16;
 /// order is not for the index to say.
 fn trigrams(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
-    let end = characters.len().saturating_sub(TRIGRAM);
-    let mut starts: Vec<usize> = (0..end).step_by(TRIGRAM).chain([end]).collect();
+    let end = characters.len().saturating_sub(TRIGRAM_LENGTH);
+    let mut starts: Vec<usize> = (0..end).step_by(TRIGRAM_LENGTH).chain([end]).collect();
     if starts.len() > TRIGRAMS {
         starts.drain(TRIGRAMS / 2..starts.len() - TRIGRAMS / 2);
     }
     let terms: Vec<String> = starts
         .into_iter()
-        .filter_map(|start| characters.get(start..start + TRIGRAM))
+        .filter_map(|start| characters.get(start..start + TRIGRAM_LENGTH))
         .map(|trigram| {
             let trigram: String = trigram.iter().collect();
             format!("\"{}\"", trigram.replace('"', "\"\""))

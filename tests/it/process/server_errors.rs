@@ -17,7 +17,7 @@ use post_api::auth::{Algorithm, InterruptedRefreshes, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::Email;
 use post_api::domain::event::Event;
-use post_api::domain::page::{Page, PostList};
+use post_api::domain::page::Page;
 use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
@@ -28,7 +28,7 @@ use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::rate_limits::RateLimits;
 use post_api::server::{AppService, Limits, with_middleware};
 use post_api::store::{
-    ChangeEmail, ChangePost, CreateUser, DeleteUser, Readiness, Result, Store, StoreError,
+    ChangeEmail, ChangePost, CreateUser, DeleteUser, PostList, Readiness, Result, Store, StoreError,
 };
 use secrecy::SecretString;
 use serde_json::json;

@@ -3,9 +3,10 @@
 //! Not here: searches, see `searches.rs`.
 
 use post_api::domain::caller::Caller;
-use post_api::domain::page::{PAGE_BYTES, Page, PostScope};
+use post_api::domain::page::{Page, PostScope};
 use post_api::domain::post::PostContent;
 use post_api::store::StoreError;
+use post_api::store::page_limits::PAGE_BYTES;
 
 use super::fresh_store::{FreshStore, content, noon, postgres, search, seeing_drafts, text};
 

@@ -1,8 +1,9 @@
 //! Searches in titles: hits, and the limit on misses.
 
 use post_api::domain::caller::Caller;
-use post_api::domain::page::{MAX_SEARCH_SKIP, Page, PostScope};
+use post_api::domain::page::{Page, PostScope};
 use post_api::domain::post::PostContent;
+use post_api::store::page_limits::MAX_SEARCH_SKIP;
 
 use super::fresh_store::{FreshStore, content, noon, postgres, search, text};
 use super::lists::write_numbered;

@@ -1,0 +1,97 @@
+//! The result of listing or searching posts.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::page_limits::PAGE_BYTES;
+use crate::domain::page::Page;
+use crate::domain::post::PostWithVotes;
+
+/// The posts of a page. Concurrent requests for the same page share one list and its serialization.
+#[derive(Debug, Clone)]
+pub struct PostList(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    posts: Vec<PostWithVotes>,
+    serialized: OnceLock<Bytes>,
+}
+
+impl PostList {
+    /// Returns the bytes of all titles and contents.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.iter().map(|found| found.post.byte_len()).sum()
+    }
+
+    /// Returns the serialized list. Only the first call runs `serialize`, so each caller must pass the same
+    /// format.
+    pub fn serialize_once(&self, serialize: impl FnOnce(&[PostWithVotes]) -> Bytes) -> Bytes {
+        self.0.serialized.get_or_init(|| serialize(self)).clone()
+    }
+}
+
+impl From<Vec<PostWithVotes>> for PostList {
+    fn from(posts: Vec<PostWithVotes>) -> Self {
+        Self(Arc::new(Shared { posts, serialized: OnceLock::new() }))
+    }
+}
+
+impl Deref for PostList {
+    type Target = [PostWithVotes];
+
+    fn deref(&self) -> &[PostWithVotes] {
+        &self.0.posts
+    }
+}
+
+/// Collects the posts of a page, within its limit and [`PAGE_BYTES`].
+pub(super) struct PageBuilder {
+    limit: Option<usize>,
+    bytes: usize,
+    posts: Vec<PostWithVotes>,
+}
+
+impl PageBuilder {
+    pub(super) fn new(page: &Page) -> Self {
+        let limit = page.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Self { limit, bytes: 0, posts: Vec::new() }
+    }
+
+    /// Whether the page takes another post.
+    pub(super) fn accepts_more(&self) -> bool {
+        // A page without a limit asks for all posts, whatever their size.
+        self.limit.is_none_or(|limit| self.posts.len() < limit && self.bytes < PAGE_BYTES)
+    }
+
+    pub(super) fn push(&mut self, found: PostWithVotes) {
+        self.bytes += found.post.byte_len();
+        self.posts.push(found);
+    }
+
+    pub(super) fn into_posts(self) -> Vec<PostWithVotes> {
+        self.posts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_list_is_serialized_once() {
+        let list = PostList::from(Vec::new());
+        let same = list.clone();
+        let mut times = 0;
+        for list in [list, same] {
+            let json = list.serialize_once(|_| {
+                times += 1;
+                Bytes::from_static(b"[]")
+            });
+            assert_eq!(json, "[]");
+        }
+        assert_eq!(times, 1);
+    }
+}
