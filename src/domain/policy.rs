@@ -1,7 +1,7 @@
 //! The rules that the operator chooses. The defaults are secure; [`Policy::reference`] has those of
 //! the reference service.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// The callers that can see a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,4 +88,18 @@ impl Default for Policy {
             sessions: SessionTimeouts::default(),
         }
     }
+}
+
+/// Consecutive login failures that are forgotten after a day; more are kept for 30 days. Guesses at many
+/// e-mails, a few each, therefore do not fill the table.
+pub const FEW_LOGIN_FAILURES: u32 = 9;
+
+/// Expired rows that each recorded failure deletes. A failure adds at most one row, so the table shrinks.
+pub const EXPIRED_FAILURES_DELETED: u32 = 4;
+
+/// Returns when the login failures of an account are forgotten if no further one follows.
+#[must_use]
+pub fn login_failures_forgotten_at(failures: u32, now: Timestamp) -> Timestamp {
+    let days = if failures <= FEW_LOGIN_FAILURES { 1 } else { 30 };
+    now.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX)
 }

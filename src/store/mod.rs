@@ -30,7 +30,7 @@ pub mod postgres;
 pub mod sqlite;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
@@ -115,7 +115,7 @@ pub trait Store: Send + Sync + 'static {
     async fn list_events(&self, caller: Caller) -> Result<Vec<Event>>;
 
     /// Wrong passwords in a row for the account, since it was last cleared or they were forgotten
-    /// ([`login_failures_forgotten_at`]).
+    /// ([`crate::domain::policy::login_failures_forgotten_at`]).
     async fn count_login_failures(&self, account: AccountKey, now: Timestamp) -> Result<u32>;
 
     /// Adds one, and forgets some that are due.
@@ -160,20 +160,6 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the store answers and would take a write. Nothing is written to find out: a full disk
     /// is not noticed here.
     async fn check_ready(&self) -> Result<Readiness>;
-}
-
-/// Wrong passwords of an account that anybody may come to by chance. That whoever tries addresses does
-/// not fill the table, so many are forgotten sooner than more.
-const FEW_FAILURES: u32 = 9;
-
-/// Rows that are forgotten with each failure, if they are due: more than come.
-const FORGOTTEN_AT_ONCE: u32 = 4;
-
-/// When an account's failures are forgotten, if there are no more: few after a day, more after 30.
-#[must_use]
-pub fn login_failures_forgotten_at(failures: u32, now: Timestamp) -> Timestamp {
-    let days = if failures <= FEW_FAILURES { 1 } else { 30 };
-    now.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

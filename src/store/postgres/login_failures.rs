@@ -6,10 +6,11 @@ use super::connection::Value;
 use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
-use crate::domain::user::AccountKey;
-use crate::store::{
-    FEW_FAILURES, FORGOTTEN_AT_ONCE, Result, StoreError, login_failures_forgotten_at,
+use crate::domain::policy::{
+    EXPIRED_FAILURES_DELETED, FEW_LOGIN_FAILURES, login_failures_forgotten_at,
 };
+use crate::domain::user::AccountKey;
+use crate::store::{Result, StoreError};
 
 statements! {
     COUNT_LOGIN_FAILURES(INT8, TIMESTAMPTZ) =
@@ -49,12 +50,12 @@ pub(super) async fn record_login_failure(
     account: AccountKey,
     now: Timestamp,
 ) -> Result<()> {
-    let few = i32::try_from(FEW_FAILURES).map_err(StoreError::internal)?;
+    let few = i32::try_from(FEW_LOGIN_FAILURES).map_err(StoreError::internal)?;
     let soon = login_failures_forgotten_at(1, now);
-    let late = login_failures_forgotten_at(FEW_FAILURES + 1, now);
+    let late = login_failures_forgotten_at(FEW_LOGIN_FAILURES + 1, now);
     let values: [Value<'_>; 5] = [&account.0, &now, &soon, &late, &few];
     pool.query(&RECORD_LOGIN_FAILURE, &values).await?;
-    pool.query(&FORGET_LOGIN_FAILURES, &[&now, &i64::from(FORGOTTEN_AT_ONCE)]).await?;
+    pool.query(&FORGET_LOGIN_FAILURES, &[&now, &i64::from(EXPIRED_FAILURES_DELETED)]).await?;
     Ok(())
 }
 

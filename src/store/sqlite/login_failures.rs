@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::statement::statements;
+use crate::domain::policy::{EXPIRED_FAILURES_DELETED, login_failures_forgotten_at};
 use crate::domain::user::AccountKey;
-use crate::store::{FORGOTTEN_AT_ONCE, Result, login_failures_forgotten_at};
+use crate::store::Result;
 
 statements! {
     COUNT_LOGIN_FAILURES = "SELECT failures FROM login_failures
@@ -44,7 +45,9 @@ pub(super) fn record_login_failure(
         failures,
         forgotten_at
     ])?;
-    database.prepare_cached(FORGET_LOGIN_FAILURES)?.execute(params![now, FORGOTTEN_AT_ONCE])?;
+    database
+        .prepare_cached(FORGET_LOGIN_FAILURES)?
+        .execute(params![now, EXPIRED_FAILURES_DELETED])?;
     Ok(())
 }
 
