@@ -2,11 +2,11 @@
 
 use tokio_postgres::Row;
 
+use super::callers::{caller_params, find_caller};
 use super::connection::Value;
 use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
-use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
 use crate::domain::user::UserId;
@@ -40,7 +40,7 @@ pub(super) async fn record_event(pool: &Pool, user: UserId, event: Event) -> Res
 }
 
 pub(super) async fn list_events(pool: &Pool, caller: Caller) -> Result<Vec<Event>> {
-    let (id, earliest, latest) = accepted(caller);
+    let (id, earliest, latest) = caller_params(caller);
     let limit = i64::from(MAX_EVENTS);
     let rows = pool.query(&LIST_EVENTS, &[&id, &earliest, &latest, &limit]).await?;
     let events = rows.iter().map(read_event).collect::<Result<Vec<_>>>()?;

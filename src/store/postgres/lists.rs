@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
 use super::PostgresStore;
+use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::pool::Pool;
 use super::row::{read_post, select_page};
 use super::search::search_posts;
 use super::statement::{Statement, statements};
-use super::users::{FIND_MARKS, Marks};
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
@@ -96,7 +96,7 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
     for list in &distinct {
         connection.prepare(list.statement()).await?;
     }
-    connection.prepare(&FIND_MARKS).await?;
+    connection.prepare(&FIND_TOKENS_VALID_FROM).await?;
     let mut turns = distinct.chunks(SIDE_BY_SIDE);
     let last = turns.next_back().unwrap_or_default();
     let mut lists = Vec::new();
@@ -104,13 +104,13 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
         lists.extend(read_side_by_side(&connection, turn, &lists).await?);
     }
     let callers: [Value<'_>; 1] = [&callers];
-    let users = connection.query(&FIND_MARKS, &callers);
+    let users = connection.query(&FIND_TOKENS_VALID_FROM, &callers);
     let (rest, users) = tokio::join!(read_side_by_side(&connection, last, &lists), users);
     lists.extend(rest?);
-    let marks = Marks::read(&users?)?;
+    let valid_from_times = ValidFromTimes::read(&users?)?;
 
     let answer = |((caller, _), list): (&&(Caller, Page), &List)| {
-        marks.check(*caller)?;
+        valid_from_times.check(*caller)?;
         let place = distinct.binary_search(list).ok();
         place.and_then(|place| lists.get(place).cloned()).ok_or(StoreError::Overloaded)
     };

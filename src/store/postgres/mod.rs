@@ -7,6 +7,7 @@
 
 mod address;
 mod admin;
+mod callers;
 mod connection;
 mod error;
 mod events;
@@ -29,10 +30,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use self::callers::FindCallers;
 use self::lists::ListPosts;
 use self::pool::Pool;
 use self::posts::{CreatePosts, FindPosts, NewPost};
-use self::users::FindCallers;
 use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{Bounds, Lane};
 use super::{
@@ -108,6 +109,7 @@ impl PostgresStore {
 /// Every statement on the path of a request.
 pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
     let files = [
+        callers::STATEMENTS,
         users::STATEMENTS,
         sessions::STATEMENTS,
         events::STATEMENTS,

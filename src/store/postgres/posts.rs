@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::callers::{ValidFromTimes, caller_params};
 use super::connection::Value;
 use super::pool::Pool;
 use super::row::{column, read_post};
 use super::statement::{Statement, statements};
-use super::users::{Marks, accepted};
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
@@ -67,7 +67,7 @@ pub(super) async fn replace_post(
     content: &PostContent,
 ) -> Result<ChangePost<Post>> {
     let (title, text) = (content.title.as_str(), content.content.as_str());
-    let (author, earliest, latest) = accepted(caller);
+    let (author, earliest, latest) = caller_params(caller);
     let values: [Value<'_>; 7] =
         [&id.0, &author, &title, &text, &content.published, &earliest, &latest];
     let rows = pool.query(&REPLACE_POST, &values).await?;
@@ -78,7 +78,7 @@ pub(super) async fn replace_post(
 }
 
 pub(super) async fn delete_post(pool: &Pool, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
-    let (author, earliest, latest) = accepted(caller);
+    let (author, earliest, latest) = caller_params(caller);
     let rows = pool.query(&DELETE_POST, &[&id.0, &author, &earliest, &latest]).await?;
     if !rows.is_empty() {
         return Ok(ChangePost::Changed(()));
@@ -113,7 +113,7 @@ impl Batch for FindPosts {
 /// What one statement read for several.
 struct Found {
     posts: HashMap<PostId, PostWithVotes>,
-    callers: Marks,
+    callers: ValidFromTimes,
 }
 
 impl Found {
@@ -134,7 +134,7 @@ async fn read_posts(pool: &Pool, asked: &[&(Caller, PostId)]) -> Result<Found> {
     let posts = distinct(asked.iter().map(|(_, id)| id.0));
     let callers = distinct(asked.iter().map(|(caller, _)| caller.user_id.0));
     let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
-    let mut found = Found { posts: HashMap::new(), callers: Marks::default() };
+    let mut found = Found { posts: HashMap::new(), callers: ValidFromTimes::default() };
     for row in &rows {
         if column::<Option<&str>>(row, 1)?.is_some() {
             let post = read_post(row)?;
@@ -180,7 +180,7 @@ impl Batch for CreatePosts {
 /// posts, and an author's mark says which of theirs were kept.
 fn number(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> {
     let mut ids = Vec::new();
-    let mut authors = Marks::default();
+    let mut authors = ValidFromTimes::default();
     for row in rows {
         ids.push(column::<i64>(row, 0)?);
         authors.insert(UserId(column(row, 1)?), TokensValidFrom(column(row, 2)?));

@@ -4,12 +4,12 @@
 //! hold is found there. What is not, the index of trigrams finds, if there is one and the text has
 //! trigrams: `pg_trgm` makes them of letters and digits alone.
 
+use super::callers::find_caller;
 use super::connection::Value;
 use super::pool::Pool;
 use super::row::{read_post, select_page};
 use super::schema::SearchIndex;
 use super::statement::{Statement, statements};
-use super::users::find_caller;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;

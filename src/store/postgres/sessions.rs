@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::callers::{caller_params, find_caller};
 use super::connection::Value;
 use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
-use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::session::{
     MAX_SESSIONS, NewSession, REUSE_INTERVAL, RotateSession, Rotation, Session, SessionId,
@@ -126,7 +126,7 @@ pub(super) async fn list_sessions(
     caller: Caller,
     now: Timestamp,
 ) -> Result<Vec<Session>> {
-    let (id, earliest, latest) = accepted(caller);
+    let (id, earliest, latest) = caller_params(caller);
     let rows = pool.query(&LIST_SESSIONS, &[&id, &earliest, &latest, &now]).await?;
     let sessions = rows.iter().map(read_session).collect::<Result<_>>()?;
     // Asked last: who is there now was there when the list was read.
@@ -139,7 +139,7 @@ pub(super) async fn end_sessions(
     caller: Caller,
     id: Option<SessionId>,
 ) -> Result<bool> {
-    let (user_id, earliest, latest) = accepted(caller);
+    let (user_id, earliest, latest) = caller_params(caller);
     let ended = match id {
         Some(id) => pool.query(&END_SESSION, &[&user_id, &earliest, &latest, &id.0]).await?,
         None => pool.query(&END_SESSIONS, &[&user_id, &earliest, &latest]).await?,

@@ -1,13 +1,10 @@
 //! Accounts in PostgreSQL. Numbers are read as bigint whatever the column is: a database that was
 //! adopted has integers.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::callers::{caller_params, find_valid_from_times};
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
 use super::pool::{DELETE_TIMEOUT, Pool};
@@ -16,7 +13,6 @@ use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
-use crate::store::batch::{Batch, Failure};
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError};
 
 statements! {
@@ -59,7 +55,6 @@ statements! {
         "DELETE FROM users
           WHERE id = $1 AND id = $2 AND tokens_valid_from BETWEEN $3 AND $4
          RETURNING id::bigint";
-    FIND_MARKS(INT8_ARRAY) = "SELECT id::bigint, tokens_valid_from FROM users WHERE id = ANY($1)";
 }
 
 pub(super) async fn create_user(pool: &Pool, user: &NewUser) -> Result<CreateUser> {
@@ -89,7 +84,7 @@ pub(super) async fn find_user(pool: &Pool, id: UserId) -> Result<Option<User>> {
 }
 
 pub(super) async fn find_me(pool: &Pool, caller: Caller) -> Result<User> {
-    let (id, earliest, latest) = accepted(caller);
+    let (id, earliest, latest) = caller_params(caller);
     let rows = pool.query(&FIND_ME, &[&id, &earliest, &latest]).await?;
     read_user(rows.first().ok_or(StoreError::CallerRejected)?)
 }
@@ -105,7 +100,7 @@ pub(super) async fn find_credentials(pool: &Pool, email: &Email) -> Result<Optio
 }
 
 pub(super) async fn find_own_credentials(pool: &Pool, caller: Caller) -> Result<Credentials> {
-    let (id, earliest, latest) = accepted(caller);
+    let (id, earliest, latest) = caller_params(caller);
     let rows = pool.query(&FIND_OWN_CREDENTIALS, &[&id, &earliest, &latest]).await?;
     read_credentials(rows.first().ok_or(StoreError::CallerRejected)?)
 }
@@ -126,7 +121,7 @@ pub(super) async fn change_password(
     new: &PasswordHash,
     now: Timestamp,
 ) -> Result<TokensValidFrom> {
-    let (id, earliest, latest) = accepted(caller);
+    let (id, earliest, latest) = caller_params(caller);
     let values: [Value<'_>; 5] = [&id, &earliest, &latest, &new.as_str(), &now];
     let rows = pool.query(&CHANGE_PASSWORD, &values).await?;
     let row = rows.first().ok_or(StoreError::CallerRejected)?;
@@ -139,7 +134,7 @@ pub(super) async fn change_email(
     email: &Email,
     now: Timestamp,
 ) -> Result<ChangeEmail> {
-    let (id, earliest, latest) = accepted(caller);
+    let (id, earliest, latest) = caller_params(caller);
     let values: [Value<'_>; 5] = [&id, &earliest, &latest, &email.as_str(), &now];
     let rows = match pool.query(&CHANGE_EMAIL, &values).await {
         Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
@@ -152,84 +147,21 @@ pub(super) async fn change_email(
 }
 
 pub(super) async fn sign_out(pool: &Pool, caller: Caller, now: Timestamp) -> Result<()> {
-    let (id, earliest, latest) = accepted(caller);
+    let (id, earliest, latest) = caller_params(caller);
     let rows = pool.query(&SIGN_OUT, &[&id, &earliest, &latest, &now]).await?;
     if rows.is_empty() { Err(StoreError::CallerRejected) } else { Ok(()) }
 }
 
 pub(super) async fn delete_user(pool: &Pool, caller: Caller, id: UserId) -> Result<DeleteUser> {
-    let (own, earliest, latest) = accepted(caller);
+    let (own, earliest, latest) = caller_params(caller);
     let values: [Value<'_>; 4] = [&id.0, &own, &earliest, &latest];
     let deleted = pool.query_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
     if !deleted.is_empty() {
         return Ok(DeleteUser::Deleted);
     }
-    let found = find_marks(pool, &[own, id.0]).await?;
+    let found = find_valid_from_times(pool, &[own, id.0]).await?;
     found.check(caller)?;
     Ok(if found.has(id) { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
-}
-
-/// Callers of whom nothing is asked but whether they are there.
-pub(super) struct FindCallers(pub(super) Arc<Pool>);
-
-#[async_trait]
-impl Batch for FindCallers {
-    type Request = Caller;
-    type Answer = ();
-
-    async fn run(&self, requests: &[&Caller]) -> std::result::Result<Vec<Result<()>>, Failure> {
-        let ids: Vec<i64> = requests.iter().map(|caller| caller.user_id.0).collect();
-        let found = find_marks(&self.0, &ids).await.map_err(Failure::Final)?;
-        Ok(requests.iter().map(|caller| found.check(**caller)).collect())
-    }
-}
-
-/// Whether the caller is there.
-pub(super) async fn find_caller(pool: &Pool, caller: Caller) -> Result<()> {
-    find_marks(pool, &[caller.user_id.0]).await?.check(caller)
-}
-
-async fn find_marks(pool: &Pool, ids: &[i64]) -> Result<Marks> {
-    Marks::read(&pool.query(&FIND_MARKS, &[&ids]).await?)
-}
-
-/// Accounts that are there, each with its mark.
-#[derive(Default)]
-pub(super) struct Marks(HashMap<UserId, TokensValidFrom>);
-
-impl Marks {
-    /// Of what [`FIND_MARKS`] found.
-    pub(super) fn read(rows: &[Row]) -> Result<Self> {
-        let mut marks = Self::default();
-        for row in rows {
-            marks.insert(UserId(column(row, 0)?), TokensValidFrom(column(row, 1)?));
-        }
-        Ok(marks)
-    }
-
-    pub(super) fn insert(&mut self, id: UserId, tokens_valid_from: TokensValidFrom) {
-        self.0.insert(id, tokens_valid_from);
-    }
-
-    /// # Errors
-    /// [`StoreError::CallerRejected`] if the caller's account is not there or does not accept their token.
-    pub(super) fn check(&self, caller: Caller) -> Result<()> {
-        let tokens_valid_from = self.0.get(&caller.user_id).ok_or(StoreError::CallerRejected)?;
-        if caller.valid_from_range.accepts(*tokens_valid_from) {
-            Ok(())
-        } else {
-            Err(StoreError::CallerRejected)
-        }
-    }
-
-    fn has(&self, id: UserId) -> bool {
-        self.0.contains_key(&id)
-    }
-}
-
-/// The caller's number, and the marks that their token goes with.
-pub(super) fn accepted(caller: Caller) -> (i64, Timestamp, Timestamp) {
-    (caller.user_id.0, caller.valid_from_range.earliest(), caller.valid_from_range.latest())
 }
 
 fn read_user(row: &Row) -> Result<User> {

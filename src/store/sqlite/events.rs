@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::callers::{caller_params, find_caller};
 use super::row::timestamp;
 use super::statement::statements;
-use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
 use crate::domain::user::UserId;
@@ -39,7 +39,7 @@ pub(super) fn record_event(database: &Connection, user: UserId, event: Event) ->
 }
 
 pub(super) fn list_events(database: &Connection, caller: Caller) -> Result<Vec<Event>> {
-    let [id, earliest, latest] = accepted(caller);
+    let [id, earliest, latest] = caller_params(caller);
     let mut statement = database.prepare_cached(LIST_EVENTS)?;
     let rows = statement.query_map([id, earliest, latest, i64::from(MAX_EVENTS)], read_event)?;
     let events = rows.collect::<rusqlite::Result<Vec<_>>>()?;

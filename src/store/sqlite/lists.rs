@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, params};
 
+use super::callers::find_caller;
 use super::row::{read_post, select_posts};
 use super::search::search_posts;
 use super::statement::statements;
-use super::users::find_caller;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;

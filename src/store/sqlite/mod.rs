@@ -6,6 +6,7 @@
 //! [`BUSY_TIMEOUT`].
 
 mod admin;
+mod callers;
 mod connection;
 mod events;
 mod lists;
@@ -68,6 +69,7 @@ impl SqliteStore {
 /// Every statement on the path of a request: name and text.
 pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = [
+        callers::STATEMENTS,
         users::STATEMENTS,
         sessions::STATEMENTS,
         events::STATEMENTS,
@@ -182,7 +184,7 @@ impl Store for SqliteStore {
     }
 
     async fn find_caller(&self, caller: Caller) -> Result<()> {
-        self.readers.run(move |database| users::find_caller(database, caller)).await
+        self.readers.run(move |database| callers::find_caller(database, caller)).await
     }
 
     async fn create_post(

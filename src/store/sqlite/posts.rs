@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::callers::caller_params;
 use super::row::{read_post, select_posts, timestamp};
 use super::statement::statements;
-use super::users::accepted;
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
@@ -39,7 +39,7 @@ pub(super) fn create_post(
     content: &PostContent,
     created_at: Timestamp,
 ) -> Result<Post> {
-    let [author, earliest, latest] = accepted(caller);
+    let [author, earliest, latest] = caller_params(caller);
     let inserted = database.prepare_cached(CREATE_POST)?.execute(params![
         content.title.as_str(),
         content.content.as_str(),
@@ -61,7 +61,7 @@ pub(super) fn find_post(
     caller: Caller,
     id: PostId,
 ) -> Result<Option<PostWithVotes>> {
-    let [viewer, earliest, latest] = accepted(caller);
+    let [viewer, earliest, latest] = caller_params(caller);
     let sees_drafts = caller.drafts == DraftVisibility::Visible;
     let found = database
         .prepare_cached(FIND_POST)?
@@ -81,7 +81,7 @@ pub(super) fn replace_post(
     id: PostId,
     content: &PostContent,
 ) -> Result<ChangePost<Post>> {
-    let [author, earliest, latest] = accepted(caller);
+    let [author, earliest, latest] = caller_params(caller);
     let created_at = database
         .prepare_cached(REPLACE_POST)?
         .query_row(
@@ -108,7 +108,7 @@ pub(super) fn delete_post(
     caller: Caller,
     id: PostId,
 ) -> Result<ChangePost<()>> {
-    let [author, earliest, latest] = accepted(caller);
+    let [author, earliest, latest] = caller_params(caller);
     let deleted =
         database.prepare_cached(DELETE_POST)?.execute([id.0, author, earliest, latest])?;
     if deleted > 0 {

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::callers::{caller_params, find_caller};
 use super::row::timestamp;
 use super::statement::statements;
-use super::users::{accepted, find_caller};
 use crate::domain::caller::Caller;
 use crate::domain::session::{
     MAX_SESSIONS, NewSession, REUSE_INTERVAL, RotateSession, Rotation, Salt, Session, SessionId,
@@ -125,7 +125,7 @@ pub(super) fn list_sessions(
     caller: Caller,
     now: Timestamp,
 ) -> Result<Vec<Session>> {
-    let [id, earliest, latest] = accepted(caller);
+    let [id, earliest, latest] = caller_params(caller);
     let mut statement = database.prepare_cached(LIST_SESSIONS)?;
     let sessions =
         statement.query_map([id, earliest, latest, now.as_microsecond()], read_session)?;

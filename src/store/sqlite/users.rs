@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
+use super::callers::{caller_params, find_caller};
 use super::row::{timestamp, violates};
 use super::statement::statements;
 use crate::domain::caller::Caller;
@@ -35,7 +36,6 @@ statements! {
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
     DELETE_USER = "DELETE FROM users
               WHERE id = ?1 AND id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4";
-    FIND_CALLER = "SELECT 1 FROM users WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
 }
 
 pub(super) fn create_user(database: &Connection, user: &NewUser) -> Result<CreateUser> {
@@ -62,7 +62,7 @@ pub(super) fn find_user(database: &Connection, id: UserId) -> Result<Option<User
 
 pub(super) fn find_me(database: &Connection, caller: Caller) -> Result<User> {
     let mut statement = database.prepare_cached(FIND_ME)?;
-    let user = statement.query_row(accepted(caller), read_user).optional()?;
+    let user = statement.query_row(caller_params(caller), read_user).optional()?;
     user.ok_or(StoreError::CallerRejected)
 }
 
@@ -81,7 +81,7 @@ pub(super) fn find_credentials(
 
 pub(super) fn find_own_credentials(database: &Connection, caller: Caller) -> Result<Credentials> {
     let mut statement = database.prepare_cached(FIND_OWN_CREDENTIALS)?;
-    let credentials = statement.query_row(accepted(caller), read_credentials).optional()?;
+    let credentials = statement.query_row(caller_params(caller), read_credentials).optional()?;
     credentials.ok_or(StoreError::CallerRejected)
 }
 
@@ -105,7 +105,7 @@ pub(super) fn change_password(
     new: &PasswordHash,
     now: Timestamp,
 ) -> Result<TokensValidFrom> {
-    let [id, earliest, latest] = accepted(caller);
+    let [id, earliest, latest] = caller_params(caller);
     let tokens_valid_from = database
         .prepare_cached(CHANGE_PASSWORD)?
         .query_row(params![id, earliest, latest, new.as_str(), now.as_microsecond()], |row| {
@@ -121,7 +121,7 @@ pub(super) fn change_email(
     email: &Email,
     now: Timestamp,
 ) -> Result<ChangeEmail> {
-    let [id, earliest, latest] = accepted(caller);
+    let [id, earliest, latest] = caller_params(caller);
     let changed = database
         .prepare_cached(CHANGE_EMAIL)?
         .query_row(params![id, earliest, latest, email.as_str(), now.as_microsecond()], |row| {
@@ -138,7 +138,7 @@ pub(super) fn change_email(
 }
 
 pub(super) fn sign_out(database: &Connection, caller: Caller, now: Timestamp) -> Result<()> {
-    let [id, earliest, latest] = accepted(caller);
+    let [id, earliest, latest] = caller_params(caller);
     let values = [id, earliest, latest, now.as_microsecond()];
     match database.prepare_cached(SIGN_OUT)?.execute(values)? {
         0 => Err(StoreError::CallerRejected),
@@ -147,7 +147,7 @@ pub(super) fn sign_out(database: &Connection, caller: Caller, now: Timestamp) ->
 }
 
 pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> Result<DeleteUser> {
-    let [own, earliest, latest] = accepted(caller);
+    let [own, earliest, latest] = caller_params(caller);
     let deleted = database.prepare_cached(DELETE_USER)?.execute([id.0, own, earliest, latest])?;
     if deleted > 0 {
         return Ok(DeleteUser::Deleted);
@@ -157,21 +157,6 @@ pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> 
         Some(_) => Ok(DeleteUser::NotOwner),
         None => Ok(DeleteUser::NoSuchUser),
     }
-}
-
-pub(super) fn find_caller(database: &Connection, caller: Caller) -> Result<()> {
-    let found = database.prepare_cached(FIND_CALLER)?.exists(accepted(caller))?;
-    if found { Ok(()) } else { Err(StoreError::CallerRejected) }
-}
-
-/// The caller's number, and the marks that their token goes with.
-pub(super) fn accepted(caller: Caller) -> [i64; 3] {
-    let Caller { user_id, valid_from_range, .. } = caller;
-    [
-        user_id.0,
-        valid_from_range.earliest().as_microsecond(),
-        valid_from_range.latest().as_microsecond(),
-    ]
 }
 
 fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {

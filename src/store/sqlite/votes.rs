@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::callers::caller_params;
 use super::statement::statements;
-use super::users::accepted;
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::vote::{Vote, VoteOutcome};
@@ -65,7 +65,7 @@ enum Found {
 }
 
 fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Found> {
-    let [voter, earliest, latest] = accepted(caller);
+    let [voter, earliest, latest] = caller_params(caller);
     let sees_drafts = caller.drafts == DraftVisibility::Visible;
     let (post, cast) = database
         .prepare_cached(FIND_VOTE)?

@@ -74,6 +74,7 @@ async fn cascading_deletion_uses_an_index() {
 fn every_request_statement_is_declared() {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite");
     for name in [
+        "callers.rs",
         "users.rs",
         "sessions.rs",
         "events.rs",

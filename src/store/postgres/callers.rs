@@ -1,0 +1,84 @@
+//! Checks of callers in PostgreSQL.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::pool::Pool;
+use super::row::column;
+use super::statement::{Statement, statements};
+use crate::domain::caller::Caller;
+use crate::domain::user::{TokensValidFrom, UserId};
+use crate::store::batch::{Batch, Failure};
+use crate::store::{Result, StoreError};
+
+statements! {
+    FIND_TOKENS_VALID_FROM(INT8_ARRAY) =
+        "SELECT id::bigint, tokens_valid_from FROM users WHERE id = ANY($1)";
+}
+
+/// The batch that only checks callers.
+pub(super) struct FindCallers(pub(super) Arc<Pool>);
+
+#[async_trait]
+impl Batch for FindCallers {
+    type Request = Caller;
+    type Answer = ();
+
+    async fn run(&self, requests: &[&Caller]) -> std::result::Result<Vec<Result<()>>, Failure> {
+        let ids: Vec<i64> = requests.iter().map(|caller| caller.user_id.0).collect();
+        let found = find_valid_from_times(&self.0, &ids).await.map_err(Failure::Final)?;
+        Ok(requests.iter().map(|caller| found.check(**caller)).collect())
+    }
+}
+
+/// Rejects a caller whose account does not exist or does not accept their token.
+pub(super) async fn find_caller(pool: &Pool, caller: Caller) -> Result<()> {
+    find_valid_from_times(pool, &[caller.user_id.0]).await?.check(caller)
+}
+
+pub(super) async fn find_valid_from_times(pool: &Pool, ids: &[i64]) -> Result<ValidFromTimes> {
+    ValidFromTimes::read(&pool.query(&FIND_TOKENS_VALID_FROM, &[&ids]).await?)
+}
+
+/// The accounts that a statement found, each with its `tokens_valid_from`.
+#[derive(Default)]
+pub(super) struct ValidFromTimes(HashMap<UserId, TokensValidFrom>);
+
+impl ValidFromTimes {
+    /// Reads the rows of [`FIND_TOKENS_VALID_FROM`].
+    pub(super) fn read(rows: &[Row]) -> Result<Self> {
+        let mut times = Self::default();
+        for row in rows {
+            times.insert(UserId(column(row, 0)?), TokensValidFrom(column(row, 1)?));
+        }
+        Ok(times)
+    }
+
+    pub(super) fn insert(&mut self, id: UserId, tokens_valid_from: TokensValidFrom) {
+        self.0.insert(id, tokens_valid_from);
+    }
+
+    /// # Errors
+    /// [`StoreError::CallerRejected`] if the caller's account was not found or does not accept their token.
+    pub(super) fn check(&self, caller: Caller) -> Result<()> {
+        let tokens_valid_from = self.0.get(&caller.user_id).ok_or(StoreError::CallerRejected)?;
+        if caller.valid_from_range.accepts(*tokens_valid_from) {
+            Ok(())
+        } else {
+            Err(StoreError::CallerRejected)
+        }
+    }
+
+    pub(super) fn has(&self, id: UserId) -> bool {
+        self.0.contains_key(&id)
+    }
+}
+
+/// Returns the caller's ID, and the earliest and latest `tokens_valid_from` that their token accepts.
+pub(super) fn caller_params(caller: Caller) -> (i64, Timestamp, Timestamp) {
+    (caller.user_id.0, caller.valid_from_range.earliest(), caller.valid_from_range.latest())
+}
