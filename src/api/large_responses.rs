@@ -83,7 +83,7 @@ impl LargeResponses {
     {
         let bytes = posts.byte_len();
         if bytes <= LARGE_RESPONSE_BYTES {
-            let body = posts.write_once(|posts| json_of(bytes, &show(posts)));
+            let body = posts.serialize_once(|posts| json_of(bytes, &show(posts)));
             return Ok(json_response_with(StatusCode::OK, body));
         }
         let value = show(&posts);

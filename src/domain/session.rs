@@ -63,16 +63,3 @@ pub struct Rotation {
     pub first_attempt_at: Timestamp,
     pub expires_at: Timestamp,
 }
-
-/// What became of a [`Rotation`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RotateSession {
-    /// The successor is good from now on.
-    Rotated(UserId, TokensValidFrom),
-    /// The token was spent within [`REUSE_INTERVAL`]: its successor, made with this salt, is there already.
-    Repeated(UserId, TokensValidFrom, Salt),
-    /// The token was spent before: one of two who have it is a thief, and the session has ended.
-    Reused(UserId),
-    /// No such session, or one that has ended.
-    NoSuchSession,
-}

@@ -34,19 +34,3 @@ pub struct Vote {
     /// `None` withdraws the vote.
     pub direction: Option<Direction>,
 }
-
-/// What became of a [`Vote`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VoteOutcome {
-    /// There was none before.
-    Added,
-    /// There was one the other way.
-    Changed,
-    Withdrawn,
-    /// There is one the same way; nothing changed.
-    AlreadyCast,
-    /// There is none to withdraw.
-    NotCast,
-    /// No post of this number exists for the caller.
-    NoSuchPost,
-}

@@ -37,11 +37,11 @@ use crate::domain::email::Email;
 use crate::domain::event::Event;
 use crate::domain::page::Page;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
+use crate::domain::session::{NewSession, Rotation, Salt, Session, SessionId};
 use crate::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
-use crate::domain::vote::{Vote, VoteOutcome};
+use crate::domain::vote::Vote;
 
 pub use error::StoreError;
 pub use post_list::PostList;
@@ -192,6 +192,36 @@ pub enum DeleteUser {
     /// The account is somebody else's.
     NotOwner,
     NoSuchUser,
+}
+
+/// The outcome of [`Store::rotate_session`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RotateSession {
+    /// The successor is the current token from now on.
+    Rotated(UserId, TokensValidFrom),
+    /// The token was rotated within [`crate::domain::session::REUSE_INTERVAL`]. Its successor exists
+    /// already and was made with this salt.
+    Repeated(UserId, TokensValidFrom, Salt),
+    /// The token was rotated before that. One of its two holders is a thief, so the session has ended.
+    Reused(UserId),
+    /// The session does not exist, or has ended.
+    NoSuchSession,
+}
+
+/// The outcome of [`Store::cast_vote`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VoteOutcome {
+    /// The caller had no vote on the post.
+    Added,
+    /// The caller's vote had the opposite direction.
+    Changed,
+    Withdrawn,
+    /// The caller's vote has this direction already; nothing changed.
+    AlreadyCast,
+    /// The caller has no vote to withdraw.
+    NotCast,
+    /// The post does not exist, or is a draft that is hidden from the caller.
+    NoSuchPost,
 }
 
 /// What became of a change that only a post's author may make.

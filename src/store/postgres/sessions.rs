@@ -10,10 +10,10 @@ use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::session::{
-    MAX_SESSIONS, NewSession, REUSE_INTERVAL, RotateSession, Rotation, Session, SessionId,
+    MAX_SESSIONS, NewSession, REUSE_INTERVAL, Rotation, Session, SessionId,
 };
 use crate::domain::user::{TokensValidFrom, UserId};
-use crate::store::{Result, StoreError};
+use crate::store::{Result, RotateSession, StoreError};
 
 statements! {
     CREATE_SESSION(

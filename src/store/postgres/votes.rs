@@ -18,9 +18,9 @@ use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
-use crate::domain::vote::{Direction, VoteOutcome};
+use crate::domain::vote::Direction;
 use crate::store::batch::{Batch, Failure};
-use crate::store::{Result, StoreError};
+use crate::store::{Result, StoreError, VoteOutcome};
 
 /// Of each ballot: its place, whether caller and post are there for each other, and what was changed.
 macro_rules! ballots {

@@ -30,18 +30,19 @@ use jiff::Timestamp;
 use self::reader::Readers;
 use self::writer::Writer;
 use super::{
-    ChangeEmail, ChangePost, CreateUser, DeleteUser, PostList, Readiness, Result, Store, StoreError,
+    ChangeEmail, ChangePost, CreateUser, DeleteUser, PostList, Readiness, Result, RotateSession,
+    Store, StoreError, VoteOutcome,
 };
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::event::Event;
 use crate::domain::page::Page;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use crate::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
+use crate::domain::session::{NewSession, Rotation, Session, SessionId};
 use crate::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
-use crate::domain::vote::{Vote, VoteOutcome};
+use crate::domain::vote::Vote;
 
 pub use admin::SqliteAdmin;
 pub use connection::BUSY_TIMEOUT;

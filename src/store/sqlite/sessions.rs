@@ -8,10 +8,10 @@ use super::row::timestamp;
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::session::{
-    MAX_SESSIONS, NewSession, REUSE_INTERVAL, RotateSession, Rotation, Salt, Session, SessionId,
+    MAX_SESSIONS, NewSession, REUSE_INTERVAL, Rotation, Salt, Session, SessionId,
 };
 use crate::domain::user::{TokensValidFrom, UserId};
-use crate::store::Result;
+use crate::store::{Result, RotateSession};
 
 statements! {
     CREATE_SESSION = "INSERT INTO sessions (user_id, tokens_valid_from, family_hash, link_hash,

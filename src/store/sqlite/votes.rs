@@ -6,8 +6,8 @@ use super::callers::caller_params;
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
-use crate::domain::vote::{Vote, VoteOutcome};
-use crate::store::{Result, StoreError};
+use crate::domain::vote::Vote;
+use crate::store::{Result, StoreError, VoteOutcome};
 
 statements! {
     ADD_VOTE = "INSERT INTO votes (post_id, user_id, dir) VALUES (?1, ?2, ?3)";

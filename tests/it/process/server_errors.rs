@@ -20,7 +20,7 @@ use post_api::domain::event::Event;
 use post_api::domain::page::Page;
 use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use post_api::domain::session::{NewSession, RotateSession, Rotation, Session, SessionId};
+use post_api::domain::session::{NewSession, Rotation, Session, SessionId};
 use post_api::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
@@ -28,7 +28,8 @@ use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::rate_limits::RateLimits;
 use post_api::server::{AppService, Limits, with_middleware};
 use post_api::store::{
-    ChangeEmail, ChangePost, CreateUser, DeleteUser, PostList, Readiness, Result, Store, StoreError,
+    ChangeEmail, ChangePost, CreateUser, DeleteUser, PostList, Readiness, Result, RotateSession,
+    Store, StoreError, VoteOutcome,
 };
 use secrecy::SecretString;
 use serde_json::json;

@@ -2,10 +2,9 @@
 
 use post_api::domain::post::PostId;
 use post_api::domain::user::UserId;
-use post_api::domain::vote::VoteOutcome;
 use post_api::store::migrate::{POSTGRES, SchemaAdmin as _, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
-use post_api::store::{DeleteUser, Store as _};
+use post_api::store::{DeleteUser, Store as _, VoteOutcome};
 
 use super::fresh_store::{caller, content, email, noon, search, vote};
 use crate::support::Cluster;

@@ -6,8 +6,7 @@ use post_api::domain::caller::Caller;
 use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
 use post_api::domain::user::NewUser;
-use post_api::domain::vote::VoteOutcome;
-use post_api::store::{ChangePost, CreateUser, DeleteUser, StoreError};
+use post_api::store::{ChangePost, CreateUser, DeleteUser, StoreError, VoteOutcome};
 
 use super::fresh_store::{
     FreshStore, assert_caller_rejected, content, email, hash, new_user, noon, vote,

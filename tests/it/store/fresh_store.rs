@@ -11,11 +11,11 @@ use post_api::domain::policy::DraftVisibility;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::text::Text;
 use post_api::domain::user::{NewUser, PasswordHash, TokensValidFrom, UserId};
-use post_api::domain::vote::{Direction, Vote, VoteOutcome};
+use post_api::domain::vote::{Direction, Vote};
 use post_api::store::migrate::{SchemaAdmin as _, migrate};
 use post_api::store::postgres::PostgresStore;
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
-use post_api::store::{CreateUser, Result, Store, StoreError};
+use post_api::store::{CreateUser, Result, Store, StoreError, VoteOutcome};
 use tempfile::TempDir;
 
 use crate::support::{Cluster, PostgresDatabase};

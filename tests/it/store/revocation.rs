@@ -5,8 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use post_api::domain::caller::{Caller, ValidFromRange};
 use post_api::domain::page::Page;
 use post_api::domain::user::{Credentials, TokensValidFrom};
-use post_api::domain::vote::VoteOutcome;
-use post_api::store::{ChangeEmail, StoreError};
+use post_api::store::{ChangeEmail, StoreError, VoteOutcome};
 
 use super::fresh_store::{
     FreshStore, assert_caller_rejected, content, email, hash, noon, vote, with_valid_from,

@@ -4,10 +4,9 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use post_api::auth::RefreshSecrets;
 use post_api::domain::caller::Caller;
-use post_api::domain::session::{
-    MAX_SESSIONS, NewSession, RotateSession, Rotation, Salt, Session, SessionId,
-};
+use post_api::domain::session::{MAX_SESSIONS, NewSession, Rotation, Salt, Session, SessionId};
 use post_api::domain::user::TokensValidFrom;
+use post_api::store::RotateSession;
 
 use super::fresh_store::{FreshStore, assert_caller_rejected, email, noon};
 

@@ -2,9 +2,7 @@
 
 use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
-use post_api::domain::vote::VoteOutcome::{
-    Added, AlreadyCast, Changed, NoSuchPost, NotCast, Withdrawn,
-};
+use post_api::store::VoteOutcome::{Added, AlreadyCast, Changed, NoSuchPost, NotCast, Withdrawn};
 
 use super::fresh_store::{FreshStore, content, seeing_drafts};
 use crate::support::run_concurrently;
