@@ -1,25 +1,24 @@
-//! What the service asks of a store. This page is the whole contract; the rooms below fulfil it,
-//! and one suite of tests holds every store against it.
+//! The storage contract: one trait per resource, and the outcomes of its methods. Both stores implement
+//! every trait, and one conformance suite runs on both.
 //!
-//! Each method is one whole, atomic operation: there is no transaction to begin or to end here.
-//! Every store promises that
+//! Each method is one atomic operation; the contract has no begin and no commit. Every store promises:
 //!
-//! - a read sees every write that was acknowledged before it was asked;
-//! - an acknowledged write survives the end of the process and of the machine's power;
-//! - a post's votes are the sum of the votes cast on it, whoever wrote them;
-//! - a number that a user or a post once had is never given again;
-//! - an operation whose future is dropped happens whole or not at all.
+//! - A read sees every write that was acknowledged before the read was requested.
+//! - An acknowledged write survives a crash of the process and a power failure.
+//! - A post's votes are the sum of the votes cast on it, also if another program writes votes.
+//! - The ID of a user or a post is never used twice.
+//! - An operation whose future is dropped happens entirely or not at all.
 //!
-//! A refusal says less than an acknowledgement: after [`StoreError::Unavailable`] a write may
-//! nevertheless have happened, because the outcome of a commit can be unknown. It has happened
-//! whole or not at all; who repeats it must bear its happening twice.
+//! An error says less than an acknowledgement. After [`StoreError::Unavailable`] a write may have been
+//! applied, because the outcome of a commit can be unknown. It was applied entirely or not at all. A
+//! caller that retries must tolerate the operation having been applied already.
 //!
-//! "Not found" is an `Option` or a named variant, an expected conflict a named variant, and
-//! everything else a [`StoreError`]. Methods that act for a [`Caller`] find out in the same step
-//! whether the caller's account exists and accepts their token, and answer [`StoreError::CallerRejected`] if
-//! it does not. Once it was acknowledged that an account's tokens end, none of them is accepted any more.
+//! "Not found" is an `Option` or a named variant, an expected conflict is a named variant, and
+//! everything else is a [`StoreError`]. A method that takes a [`Caller`] checks in the same step that the
+//! account exists and accepts the token; otherwise it fails with [`StoreError::CallerRejected`]. After
+//! the store has acknowledged that the tokens of an account are revoked, it accepts none of them.
 //!
-//! Not here: HTTP, hashing, and what a request must look like.
+//! Not here: HTTP, hashing, and the validation of requests.
 
 mod batch;
 mod error;
@@ -48,24 +47,54 @@ pub use post_list::PostList;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// The whole contract.
+pub trait Store:
+    CallerStore
+    + UserStore
+    + SessionStore
+    + EventStore
+    + LoginFailureStore
+    + PostStore
+    + VoteStore
+    + ReadinessStore
+{
+}
+
+impl<T> Store for T where
+    T: CallerStore
+        + UserStore
+        + SessionStore
+        + EventStore
+        + LoginFailureStore
+        + PostStore
+        + VoteStore
+        + ReadinessStore
+{
+}
+
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
-    /// Adds an account; of several for one address exactly one is added.
+pub trait CallerStore: Send + Sync + 'static {
+    /// Checks the caller, and does nothing else.
+    async fn find_caller(&self, caller: Caller) -> Result<()>;
+}
+
+#[async_trait]
+pub trait UserStore: Send + Sync + 'static {
+    /// Adds an account. Of several concurrent calls with one e-mail exactly one adds it.
     async fn create_user(&self, user: NewUser) -> Result<CreateUser>;
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>>;
 
-    /// The caller's own account.
+    /// Returns the caller's own account.
     async fn find_me(&self, caller: Caller) -> Result<User>;
 
-    /// What a login with this address is checked against.
+    /// Returns what a login with this e-mail is checked against.
     async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>>;
 
-    /// What a password that the caller gives once more is checked against.
+    /// Returns what the caller's password is checked against when they confirm a change.
     async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials>;
 
-    /// Puts a stronger hash of the same password in the place of `old`. Nothing happens if
-    /// something else has taken its place meanwhile.
+    /// Replaces the hash `old` by a stronger hash of the same password, unless the hash has changed since.
     async fn upgrade_password_hash(
         &self,
         id: UserId,
@@ -73,8 +102,8 @@ pub trait Store: Send + Sync + 'static {
         new: PasswordHash,
     ) -> Result<()>;
 
-    /// Gives the caller's account another password and ends all of its tokens; new ones are valid from
-    /// the mark that is returned.
+    /// Replaces the password of the caller's account and revokes all of its tokens. Returns the time from
+    /// which new tokens are valid.
     async fn change_password(
         &self,
         caller: Caller,
@@ -82,7 +111,7 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<TokensValidFrom>;
 
-    /// Gives the caller's account another address and ends all of its tokens.
+    /// Replaces the e-mail of the caller's account and revokes all of its tokens.
     async fn change_email(
         &self,
         caller: Caller,
@@ -90,46 +119,56 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<ChangeEmail>;
 
-    /// Ends all tokens of the caller's account, the one that they came with too.
+    /// Revokes all tokens of the caller's account, also the one of this request.
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()>;
 
-    /// Begins a session, and forgets those of the account that have ended or are too many
-    /// ([`crate::domain::session::MAX_SESSIONS`]). `None` if the account is gone, or its mark has moved since.
+    /// Deletes the caller's own account with its posts and votes. The counts of the posts that the account
+    /// voted on are updated.
+    async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser>;
+}
+
+#[async_trait]
+pub trait SessionStore: Send + Sync + 'static {
+    /// Starts a session, and deletes the sessions of the account that have ended or exceed
+    /// [`crate::domain::session::MAX_SESSIONS`]. Returns `None` if the account does not exist or its
+    /// `tokens_valid_from` has moved.
     async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>>;
 
-    /// Puts the successor in the place of the session's good token, if it is the one that was presented.
-    /// Of several who present it at once one does, and the others are given the same.
+    /// Makes the successor the current token of the session, if the presented token is the current one. Of
+    /// several concurrent calls with one token one rotates it, and the others get the same successor.
     async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession>;
 
-    /// The caller's sessions that have not ended, those used last before the others.
+    /// Returns the caller's sessions that have not ended, the last used first.
     async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>>;
 
-    /// Ends one session of the caller's, or all; whether there was one.
+    /// Ends one session of the caller, or all if `id` is `None`. Returns whether there was one.
     async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool>;
+}
 
-    /// Keeps an event of the account, if that is there, and forgets old ones.
+#[async_trait]
+pub trait EventStore: Send + Sync + 'static {
+    /// Records an event of the account and deletes old ones. Does nothing if the account does not exist.
     async fn record_event(&self, user: UserId, event: Event) -> Result<()>;
 
-    /// The newest events of the caller's account, the newest first
-    /// ([`crate::domain::event::MAX_EVENTS`]).
+    /// Returns the newest [`crate::domain::event::MAX_EVENTS`] events of the caller's account, the newest
+    /// first.
     async fn list_events(&self, caller: Caller) -> Result<Vec<Event>>;
+}
 
-    /// Wrong passwords in a row for the account, since it was last cleared or they were forgotten
+#[async_trait]
+pub trait LoginFailureStore: Send + Sync + 'static {
+    /// Returns the consecutive login failures of the account since they were last cleared or expired
     /// ([`crate::domain::policy::login_failures_forgotten_at`]).
     async fn count_login_failures(&self, account: AccountKey, now: Timestamp) -> Result<u32>;
 
-    /// Adds one, and forgets some that are due.
+    /// Adds one failure, and deletes some that have expired.
     async fn record_login_failure(&self, account: AccountKey, now: Timestamp) -> Result<()>;
 
     async fn clear_login_failures(&self, account: AccountKey) -> Result<()>;
+}
 
-    /// Removes the caller's own account with their posts and votes; the counts of the posts
-    /// that they had voted on follow.
-    async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser>;
-
-    /// Nothing but the question whether the caller's account exists and accepts their token.
-    async fn find_caller(&self, caller: Caller) -> Result<()>;
-
+#[async_trait]
+pub trait PostStore: Send + Sync + 'static {
     async fn create_post(
         &self,
         caller: Caller,
@@ -137,13 +176,13 @@ pub trait Store: Send + Sync + 'static {
         created_at: Timestamp,
     ) -> Result<Post>;
 
-    /// `None` also for a draft that is hidden from the caller.
+    /// Returns `None` also for a draft that is hidden from the caller.
     async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>>;
 
-    /// Newest first: by descending number.
+    /// Returns posts by descending ID, that is, newest first.
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList>;
 
-    /// Replaces what the author wrote, if the caller is the author.
+    /// Replaces the content of a post, if the caller is its author.
     async fn replace_post(
         &self,
         caller: Caller,
@@ -151,50 +190,56 @@ pub trait Store: Send + Sync + 'static {
         content: PostContent,
     ) -> Result<ChangePost<Post>>;
 
-    /// Removes the post with its votes, if the caller is its author.
+    /// Deletes a post with its votes, if the caller is its author.
     async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>>;
+}
 
-    /// Casts, turns or withdraws the caller's vote: at most one for each post.
+#[async_trait]
+pub trait VoteStore: Send + Sync + 'static {
+    /// Casts, turns or withdraws the caller's vote. A caller has at most one vote per post.
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome>;
+}
 
-    /// Whether the store answers and would take a write. Nothing is written to find out: a full disk
-    /// is not noticed here.
+#[async_trait]
+pub trait ReadinessStore: Send + Sync + 'static {
+    /// Checks that the database answers and accepts writes. The check writes nothing, so it does not
+    /// notice a full disk.
     async fn check_ready(&self) -> Result<Readiness>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
     Ready,
-    /// The schema is not the one that this binary works with.
+    /// The schema is not at the revision that this binary needs.
     WrongRevision,
-    /// A standby, or a database that was told not to take writes.
+    /// The database is a standby, or is set to read-only.
     ReadOnly,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreateUser {
     Created(User),
-    /// Another account has the address.
+    /// Another account has the e-mail.
     EmailTaken,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeEmail {
-    /// The account as it is now; new tokens are valid from the mark.
+    /// The changed account, and the time from which new tokens are valid.
     Changed(User, TokensValidFrom),
-    /// Another account has the address; nothing changed.
+    /// Another account has the e-mail; nothing changed.
     EmailTaken,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteUser {
     Deleted,
-    /// The account is somebody else's.
+    /// The account is not the caller's.
     NotOwner,
     NoSuchUser,
 }
 
-/// The outcome of [`Store::rotate_session`].
+/// The outcome of [`SessionStore::rotate_session`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RotateSession {
     /// The successor is the current token from now on.
@@ -208,7 +253,7 @@ pub enum RotateSession {
     NoSuchSession,
 }
 
-/// The outcome of [`Store::cast_vote`].
+/// The outcome of [`VoteStore::cast_vote`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoteOutcome {
     /// The caller had no vote on the post.
@@ -224,12 +269,12 @@ pub enum VoteOutcome {
     NoSuchPost,
 }
 
-/// What became of a change that only a post's author may make.
+/// The outcome of a change that only the author of a post may make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangePost<T> {
     Changed(T),
-    /// The post is somebody else's; nothing changed.
+    /// The caller is not the author; nothing changed.
     NotOwner,
-    /// No such post, or a draft that is hidden from the caller.
+    /// The post does not exist, or is a draft that is hidden from the caller.
     NoSuchPost,
 }

@@ -7,17 +7,25 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::PostgresStore;
 use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::batch::{Batch, Failure};
-use crate::store::{Result, StoreError};
+use crate::store::{CallerStore, Result, StoreError};
 
 statements! {
     FIND_TOKENS_VALID_FROM(INT8_ARRAY) =
         "SELECT id::bigint, tokens_valid_from FROM users WHERE id = ANY($1)";
+}
+
+#[async_trait]
+impl CallerStore for PostgresStore {
+    async fn find_caller(&self, caller: Caller) -> Result<()> {
+        self.callers.ask(caller).await
+    }
 }
 
 /// The batch that only checks callers.

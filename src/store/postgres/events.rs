@@ -1,16 +1,17 @@
 //! Events of accounts in PostgreSQL.
 
+use async_trait::async_trait;
 use tokio_postgres::Row;
 
+use super::PostgresStore;
 use super::callers::{caller_params, find_caller};
 use super::connection::Value;
-use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
 use crate::domain::user::UserId;
-use crate::store::Result;
+use crate::store::{EventStore, Result};
 
 statements! {
     RECORD_EVENT(INT8, TEXT, BOOL, TIMESTAMPTZ, TEXT) =
@@ -29,27 +30,36 @@ statements! {
           ORDER BY events.id DESC LIMIT $4";
 }
 
-pub(super) async fn record_event(pool: &Pool, user: UserId, event: Event) -> Result<()> {
-    let (name, is_refusal) = (event.kind.name(), event.kind.is_refusal());
-    let client = event.client.map(|client| client.to_string());
-    let values: [Value<'_>; 5] = [&user.0, &name, &is_refusal, &event.at, &client];
-    pool.query(&RECORD_EVENT, &values).await?;
-    let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MAX_EVENTS });
-    pool.query(&FORGET_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
-    Ok(())
+#[async_trait]
+impl EventStore for PostgresStore {
+    async fn record_event(&self, user: UserId, event: Event) -> Result<()> {
+        self.run(async move |pool| {
+            let (name, is_refusal) = (event.kind.name(), event.kind.is_refusal());
+            let client = event.client.map(|client| client.to_string());
+            let values: [Value<'_>; 5] = [&user.0, &name, &is_refusal, &event.at, &client];
+            pool.query(&RECORD_EVENT, &values).await?;
+            let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MAX_EVENTS });
+            pool.query(&FORGET_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list_events(&self, caller: Caller) -> Result<Vec<Event>> {
+        self.run(async move |pool| {
+            let (id, earliest, latest) = caller_params(caller);
+            let limit = i64::from(MAX_EVENTS);
+            let rows = pool.query(&LIST_EVENTS, &[&id, &earliest, &latest, &limit]).await?;
+            let events = rows.iter().map(read_event).collect::<Result<Vec<_>>>()?;
+            // Checked last: an account that exists now existed when the list was read.
+            find_caller(&pool, caller).await?;
+            Ok(events.into_iter().flatten().collect())
+        })
+        .await
+    }
 }
 
-pub(super) async fn list_events(pool: &Pool, caller: Caller) -> Result<Vec<Event>> {
-    let (id, earliest, latest) = caller_params(caller);
-    let limit = i64::from(MAX_EVENTS);
-    let rows = pool.query(&LIST_EVENTS, &[&id, &earliest, &latest, &limit]).await?;
-    let events = rows.iter().map(read_event).collect::<Result<Vec<_>>>()?;
-    // Asked last: who is there now was there when the list was read.
-    find_caller(pool, caller).await?;
-    Ok(events.into_iter().flatten().collect())
-}
-
-/// `None` of a kind that only a newer version knows.
+/// Returns `None` for a kind that only a newer version knows.
 fn read_event(row: &Row) -> Result<Option<Event>> {
     let at = column(row, 1)?;
     let client = column::<Option<&str>>(row, 2)?.and_then(|client| client.parse().ok());

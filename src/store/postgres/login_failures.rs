@@ -1,16 +1,17 @@
 //! Wrong passwords in a row, in PostgreSQL: one number for all processes that serve the database.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::PostgresStore;
 use super::connection::Value;
-use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::policy::{
     EXPIRED_FAILURES_DELETED, FEW_LOGIN_FAILURES, login_failures_forgotten_at,
 };
 use crate::domain::user::AccountKey;
-use crate::store::{Result, StoreError};
+use crate::store::{LoginFailureStore, Result, StoreError};
 
 statements! {
     COUNT_LOGIN_FAILURES(INT8, TIMESTAMPTZ) =
@@ -35,31 +36,36 @@ statements! {
     CLEAR_LOGIN_FAILURES(INT8) = "DELETE FROM login_failures WHERE account = $1";
 }
 
-pub(super) async fn count_login_failures(
-    pool: &Pool,
-    account: AccountKey,
-    now: Timestamp,
-) -> Result<u32> {
-    let rows = pool.query(&COUNT_LOGIN_FAILURES, &[&account.0, &now]).await?;
-    let Some(row) = rows.first() else { return Ok(0) };
-    u32::try_from(column::<i32>(row, 0)?).map_err(StoreError::internal)
-}
+#[async_trait]
+impl LoginFailureStore for PostgresStore {
+    async fn count_login_failures(&self, account: AccountKey, now: Timestamp) -> Result<u32> {
+        self.run(async move |pool| {
+            let rows = pool.query(&COUNT_LOGIN_FAILURES, &[&account.0, &now]).await?;
+            let Some(row) = rows.first() else { return Ok(0) };
+            u32::try_from(column::<i32>(row, 0)?).map_err(StoreError::internal)
+        })
+        .await
+    }
 
-pub(super) async fn record_login_failure(
-    pool: &Pool,
-    account: AccountKey,
-    now: Timestamp,
-) -> Result<()> {
-    let few = i32::try_from(FEW_LOGIN_FAILURES).map_err(StoreError::internal)?;
-    let soon = login_failures_forgotten_at(1, now);
-    let late = login_failures_forgotten_at(FEW_LOGIN_FAILURES + 1, now);
-    let values: [Value<'_>; 5] = [&account.0, &now, &soon, &late, &few];
-    pool.query(&RECORD_LOGIN_FAILURE, &values).await?;
-    pool.query(&FORGET_LOGIN_FAILURES, &[&now, &i64::from(EXPIRED_FAILURES_DELETED)]).await?;
-    Ok(())
-}
+    async fn record_login_failure(&self, account: AccountKey, now: Timestamp) -> Result<()> {
+        self.run(async move |pool| {
+            let few = i32::try_from(FEW_LOGIN_FAILURES).map_err(StoreError::internal)?;
+            let soon = login_failures_forgotten_at(1, now);
+            let late = login_failures_forgotten_at(FEW_LOGIN_FAILURES + 1, now);
+            let values: [Value<'_>; 5] = [&account.0, &now, &soon, &late, &few];
+            pool.query(&RECORD_LOGIN_FAILURE, &values).await?;
+            let limit = i64::from(EXPIRED_FAILURES_DELETED);
+            pool.query(&FORGET_LOGIN_FAILURES, &[&now, &limit]).await?;
+            Ok(())
+        })
+        .await
+    }
 
-pub(super) async fn clear_login_failures(pool: &Pool, account: AccountKey) -> Result<()> {
-    pool.query(&CLEAR_LOGIN_FAILURES, &[&account.0]).await?;
-    Ok(())
+    async fn clear_login_failures(&self, account: AccountKey) -> Result<()> {
+        self.run(async move |pool| {
+            pool.query(&CLEAR_LOGIN_FAILURES, &[&account.0]).await?;
+            Ok(())
+        })
+        .await
+    }
 }

@@ -16,7 +16,7 @@ use super::error::{is_overtaken, is_stale};
 use super::schema::{self, SearchIndex};
 use super::statement::Statement;
 use super::tls::connector;
-use crate::store::{Readiness, Result, StoreError};
+use crate::store::{Result, StoreError};
 
 /// Connections of the pool. Each kind of batch needs one; the others serve requests that are not
 /// batched. More of them do not make a server with few cores faster.
@@ -50,12 +50,13 @@ impl Pool {
 
     /// Waits for a connection for as long as the pool allows.
     pub(super) async fn acquire(&self) -> Result<Connection> {
-        let connection = self.connect().await?;
+        let connection = self.acquire_unchecked().await?;
         self.search_index.get_or_try_init(|| schema::check(&connection)).await?;
         Ok(connection)
     }
 
-    async fn connect(&self) -> Result<Connection> {
+    /// Acquires a connection without checking the schema.
+    pub(super) async fn acquire_unchecked(&self) -> Result<Connection> {
         let pooled = self.pool.get().await?;
         Ok(Connection::new(pooled, self.pool.clone(), self.is_prepared))
     }
@@ -65,15 +66,6 @@ impl Pool {
             self.acquire().await?;
         }
         Ok(self.search_index.get().copied().unwrap_or(SearchIndex::Missing))
-    }
-
-    pub(super) async fn check_ready(&self) -> Result<Readiness> {
-        let connection = self.connect().await?;
-        let readiness = schema::check_ready(&connection).await?;
-        if readiness == Readiness::ReadOnly {
-            connection.discard();
-        }
-        Ok(readiness)
     }
 
     /// Runs the statement and waits until it is committed; again if others overtook it.

@@ -7,17 +7,20 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::PostgresStore;
 use super::callers::{ValidFromTimes, caller_params};
 use super::connection::Value;
+use super::lists::list_posts;
 use super::pool::Pool;
 use super::row::{column, read_post};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
+use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::batch::{Batch, Failure};
-use crate::store::{ChangePost, Result, StoreError};
+use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
     // Callers and posts in one statement: what is read and who may read it are of one moment.
@@ -60,33 +63,62 @@ statements! {
          RETURNING id::bigint";
 }
 
-pub(super) async fn replace_post(
-    pool: &Pool,
-    caller: Caller,
-    id: PostId,
-    content: &PostContent,
-) -> Result<ChangePost<Post>> {
-    let (title, text) = (content.title.as_str(), content.content.as_str());
-    let (author, earliest, latest) = caller_params(caller);
-    let values: [Value<'_>; 7] =
-        [&id.0, &author, &title, &text, &content.published, &earliest, &latest];
-    let rows = pool.query(&REPLACE_POST, &values).await?;
-    match rows.first() {
-        Some(row) => Ok(ChangePost::Changed(post(id, content, column(row, 0)?, caller.user_id))),
-        None => why_unchanged(pool, caller, id).await,
+#[async_trait]
+impl PostStore for PostgresStore {
+    async fn create_post(
+        &self,
+        caller: Caller,
+        content: PostContent,
+        created_at: Timestamp,
+    ) -> Result<Post> {
+        self.new_posts.ask(NewPost { author: caller, content, created_at }).await
+    }
+
+    async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
+        self.posts.ask((caller, id)).await
+    }
+
+    async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
+        list_posts(self, caller, page).await
+    }
+
+    async fn replace_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        content: PostContent,
+    ) -> Result<ChangePost<Post>> {
+        self.run(async move |pool| {
+            let (title, text) = (content.title.as_str(), content.content.as_str());
+            let (author, earliest, latest) = caller_params(caller);
+            let values: [Value<'_>; 7] =
+                [&id.0, &author, &title, &text, &content.published, &earliest, &latest];
+            let rows = pool.query(&REPLACE_POST, &values).await?;
+            match rows.first() {
+                Some(row) => {
+                    let post = post(id, &content, column(row, 0)?, caller.user_id);
+                    Ok(ChangePost::Changed(post))
+                }
+                None => explain_no_change(&pool, caller, id).await,
+            }
+        })
+        .await
+    }
+
+    async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
+        self.run(async move |pool| {
+            let (author, earliest, latest) = caller_params(caller);
+            let values: [Value<'_>; 4] = [&id.0, &author, &earliest, &latest];
+            if !pool.query(&DELETE_POST, &values).await?.is_empty() {
+                return Ok(ChangePost::Changed(()));
+            }
+            explain_no_change(&pool, caller, id).await
+        })
+        .await
     }
 }
 
-pub(super) async fn delete_post(pool: &Pool, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
-    let (author, earliest, latest) = caller_params(caller);
-    let rows = pool.query(&DELETE_POST, &[&id.0, &author, &earliest, &latest]).await?;
-    if !rows.is_empty() {
-        return Ok(ChangePost::Changed(()));
-    }
-    why_unchanged(pool, caller, id).await
-}
-
-async fn why_unchanged<T>(pool: &Pool, caller: Caller, id: PostId) -> Result<ChangePost<T>> {
+async fn explain_no_change<T>(pool: &Pool, caller: Caller, id: PostId) -> Result<ChangePost<T>> {
     let found = read_posts(pool, &[&(caller, id)]).await?;
     match found.post(caller, id)? {
         Some(_) => Ok(ChangePost::NotOwner),

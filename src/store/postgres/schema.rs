@@ -7,7 +7,7 @@ use super::statement::{Statement, statements};
 use crate::store::migrate::{
     Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, position, revision_at,
 };
-use crate::store::{Readiness, Result, StoreError};
+use crate::store::{Result, StoreError};
 
 statements! {
     HAS_HISTORY() = "SELECT to_regclass('schema_migrations') IS NOT NULL";
@@ -22,8 +22,6 @@ statements! {
         "SELECT EXISTS (SELECT FROM pg_index
                          WHERE indexrelid = to_regclass('post_search') AND indisvalid),
                 'ж' ~ '[[:alpha:]]'";
-    IS_READ_ONLY() =
-        "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
 }
 
 /// What the index of trigrams can do in a database.
@@ -56,13 +54,9 @@ pub(super) async fn check(connection: &Connection) -> Result<SearchIndex> {
     })
 }
 
-/// Nothing is written to find out whether a write would be taken.
-pub(super) async fn check_ready(connection: &Connection) -> Result<Readiness> {
-    if check_revision(&read_history(connection).await?).is_err() {
-        return Ok(Readiness::WrongRevision);
-    }
-    let row = connection.query_one(&IS_READ_ONLY).await?;
-    Ok(if column(&row, 0)? { Readiness::ReadOnly } else { Readiness::Ready })
+/// Whether the database is at the newest revision.
+pub(super) async fn is_current(connection: &Connection) -> Result<bool> {
+    Ok(check_revision(&read_history(connection).await?).is_ok())
 }
 
 fn check_revision(applied: &[Applied]) -> std::result::Result<(), Unfit> {

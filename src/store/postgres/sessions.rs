@@ -1,8 +1,10 @@
 //! Sessions of accounts in PostgreSQL; connections to it are `session`'s.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::PostgresStore;
 use super::callers::{caller_params, find_caller};
 use super::connection::Value;
 use super::pool::Pool;
@@ -13,7 +15,7 @@ use crate::domain::session::{
     MAX_SESSIONS, NewSession, REUSE_INTERVAL, Rotation, Session, SessionId,
 };
 use crate::domain::user::{TokensValidFrom, UserId};
-use crate::store::{Result, RotateSession, StoreError};
+use crate::store::{Result, RotateSession, SessionStore, StoreError};
 
 statements! {
     CREATE_SESSION(
@@ -74,39 +76,92 @@ statements! {
          RETURNING sessions.id";
 }
 
-pub(super) async fn create_session(pool: &Pool, session: &NewSession) -> Result<Option<SessionId>> {
-    let values: [Value<'_>; 8] = [
-        &session.user_id.0,
-        &session.tokens_valid_from.0,
-        &&session.family[..],
-        &&session.link[..],
-        &session.user_agent.as_str(),
-        &session.now,
-        &session.expires_at,
-        &session.ends_at,
-    ];
-    let rows = pool.query(&CREATE_SESSION, &values).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let id = SessionId(column(row, 0)?);
-    let last_kept = i64::from(MAX_SESSIONS) - 1;
-    pool.query(&FORGET_SESSIONS, &[&session.user_id.0, &session.now, &last_kept]).await?;
-    Ok(Some(id))
+#[async_trait]
+impl SessionStore for PostgresStore {
+    async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>> {
+        self.run(async move |pool| {
+            let user_id = session.user_id.0;
+            let values: [Value<'_>; 8] = [
+                &user_id,
+                &session.tokens_valid_from.0,
+                &&session.family[..],
+                &&session.link[..],
+                &session.user_agent.as_str(),
+                &session.now,
+                &session.expires_at,
+                &session.ends_at,
+            ];
+            let rows = pool.query(&CREATE_SESSION, &values).await?;
+            let Some(row) = rows.first() else { return Ok(None) };
+            let id = SessionId(column(row, 0)?);
+            let last_kept = i64::from(MAX_SESSIONS) - 1;
+            pool.query(&FORGET_SESSIONS, &[&user_id, &session.now, &last_kept]).await?;
+            Ok(Some(id))
+        })
+        .await
+    }
+
+    async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession> {
+        self.run(async move |pool| match try_to_rotate(&pool, &rotation).await? {
+            Some(rotated) => Ok(rotated),
+            None => explain_no_rotation(&pool, &rotation).await,
+        })
+        .await
+    }
+
+    async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>> {
+        self.run(async move |pool| {
+            let (id, earliest, latest) = caller_params(caller);
+            let rows = pool.query(&LIST_SESSIONS, &[&id, &earliest, &latest, &now]).await?;
+            let sessions = rows.iter().map(read_session).collect::<Result<_>>()?;
+            // Checked last: an account that exists now existed when the list was read.
+            find_caller(&pool, caller).await?;
+            Ok(sessions)
+        })
+        .await
+    }
+
+    async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool> {
+        self.run(async move |pool| {
+            let (user_id, earliest, latest) = caller_params(caller);
+            let ended = match id {
+                Some(id) => {
+                    let values: [Value<'_>; 4] = [&user_id, &earliest, &latest, &id.0];
+                    pool.query(&END_SESSION, &values).await?
+                }
+                None => pool.query(&END_SESSIONS, &[&user_id, &earliest, &latest]).await?,
+            };
+            if ended.is_empty() {
+                find_caller(&pool, caller).await?;
+            }
+            Ok(!ended.is_empty())
+        })
+        .await
+    }
 }
 
-pub(super) async fn rotate_session(pool: &Pool, rotation: &Rotation) -> Result<RotateSession> {
-    let (family, presented) = (&rotation.family[..], &rotation.presented[..]);
-    let (next, salt) = (&rotation.next[..], &rotation.salt[..]);
-    let values: [Value<'_>; 7] =
-        [&rotation.id.0, &family, &presented, &next, &salt, &rotation.now, &rotation.expires_at];
+async fn try_to_rotate(pool: &Pool, rotation: &Rotation) -> Result<Option<RotateSession>> {
+    let values: [Value<'_>; 7] = [
+        &rotation.id.0,
+        &&rotation.family[..],
+        &&rotation.presented[..],
+        &&rotation.next[..],
+        &&rotation.salt[..],
+        &rotation.now,
+        &rotation.expires_at,
+    ];
     let rows = pool.query(&ROTATE_SESSION, &values).await?;
-    if let Some(row) = rows.first() {
-        return Ok(RotateSession::Rotated(
-            UserId(column(row, 0)?),
-            TokensValidFrom(column(row, 1)?),
-        ));
-    }
-    let grace = rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
-    let values: [Value<'_>; 5] = [&rotation.id.0, &family, &presented, &grace, &rotation.now];
+    let Some(row) = rows.first() else { return Ok(None) };
+    let (user_id, tokens_valid_from) = (UserId(column(row, 0)?), TokensValidFrom(column(row, 1)?));
+    Ok(Some(RotateSession::Rotated(user_id, tokens_valid_from)))
+}
+
+async fn explain_no_rotation(pool: &Pool, rotation: &Rotation) -> Result<RotateSession> {
+    let reusable_since =
+        rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
+    let (family, presented) = (&rotation.family[..], &rotation.presented[..]);
+    let values: [Value<'_>; 5] =
+        [&rotation.id.0, &family, &presented, &reusable_since, &rotation.now];
     let rows = pool.query(&FIND_SESSION, &values).await?;
     let Some(row) = rows.first() else { return Ok(RotateSession::NoSuchSession) };
     if !column::<bool>(row, 4)? {
@@ -119,35 +174,6 @@ pub(super) async fn rotate_session(pool: &Pool, rotation: &Rotation) -> Result<R
     }
     pool.query(&FORGET_SESSION, &[&rotation.id.0, &family]).await?;
     Ok(RotateSession::Reused(user_id))
-}
-
-pub(super) async fn list_sessions(
-    pool: &Pool,
-    caller: Caller,
-    now: Timestamp,
-) -> Result<Vec<Session>> {
-    let (id, earliest, latest) = caller_params(caller);
-    let rows = pool.query(&LIST_SESSIONS, &[&id, &earliest, &latest, &now]).await?;
-    let sessions = rows.iter().map(read_session).collect::<Result<_>>()?;
-    // Asked last: who is there now was there when the list was read.
-    find_caller(pool, caller).await?;
-    Ok(sessions)
-}
-
-pub(super) async fn end_sessions(
-    pool: &Pool,
-    caller: Caller,
-    id: Option<SessionId>,
-) -> Result<bool> {
-    let (user_id, earliest, latest) = caller_params(caller);
-    let ended = match id {
-        Some(id) => pool.query(&END_SESSION, &[&user_id, &earliest, &latest, &id.0]).await?,
-        None => pool.query(&END_SESSIONS, &[&user_id, &earliest, &latest]).await?,
-    };
-    if ended.is_empty() {
-        find_caller(pool, caller).await?;
-    }
-    Ok(!ended.is_empty())
 }
 
 fn read_session(row: &Row) -> Result<Session> {

@@ -1,19 +1,21 @@
 //! Accounts in PostgreSQL. Numbers are read as bigint whatever the column is: a database that was
 //! adopted has integers.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::PostgresStore;
 use super::callers::{caller_params, find_valid_from_times};
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
-use super::pool::{DELETE_TIMEOUT, Pool};
+use super::pool::DELETE_TIMEOUT;
 use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
-use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError};
+use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
 
 statements! {
     CREATE_USER(TEXT, TEXT, TIMESTAMPTZ) =
@@ -57,111 +59,142 @@ statements! {
          RETURNING id::bigint";
 }
 
-pub(super) async fn create_user(pool: &Pool, user: &NewUser) -> Result<CreateUser> {
-    let inserted = pool
-        .query(
-            &CREATE_USER,
-            &[&user.email.as_str(), &user.password_hash.as_str(), &user.created_at],
-        )
-        .await;
-    let rows = match inserted {
-        Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
-            return Ok(CreateUser::EmailTaken);
-        }
-        inserted => inserted?,
-    };
-    let row = rows.first().ok_or_else(|| StoreError::internal("an insert returned no row"))?;
-    Ok(CreateUser::Created(User {
-        id: UserId(column(row, 0)?),
-        email: user.email.clone(),
-        created_at: user.created_at,
-    }))
-}
-
-pub(super) async fn find_user(pool: &Pool, id: UserId) -> Result<Option<User>> {
-    let rows = pool.query(&FIND_USER, &[&id.0]).await?;
-    rows.first().map(read_user).transpose()
-}
-
-pub(super) async fn find_me(pool: &Pool, caller: Caller) -> Result<User> {
-    let (id, earliest, latest) = caller_params(caller);
-    let rows = pool.query(&FIND_ME, &[&id, &earliest, &latest]).await?;
-    read_user(rows.first().ok_or(StoreError::CallerRejected)?)
-}
-
-pub(super) async fn find_credentials(pool: &Pool, email: &Email) -> Result<Option<Credentials>> {
-    let rows = pool.query(&FIND_CREDENTIALS, &[&email.as_str()]).await?;
-    let no_row = || StoreError::internal("a statement returned no row");
-    let row = rows.first().ok_or_else(no_row)?;
-    match column::<Option<i64>>(row, 0)? {
-        Some(_) => read_credentials(row).map(Some),
-        None => Ok(None),
+#[async_trait]
+impl UserStore for PostgresStore {
+    async fn create_user(&self, user: NewUser) -> Result<CreateUser> {
+        self.run(async move |pool| {
+            let (email, hash) = (user.email.as_str(), user.password_hash.as_str());
+            let inserted = pool.query(&CREATE_USER, &[&email, &hash, &user.created_at]).await;
+            let rows = match inserted {
+                Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
+                    return Ok(CreateUser::EmailTaken);
+                }
+                inserted => inserted?,
+            };
+            let no_row = || StoreError::internal("an insert returned no row");
+            let row = rows.first().ok_or_else(no_row)?;
+            Ok(CreateUser::Created(User {
+                id: UserId(column(row, 0)?),
+                email: user.email.clone(),
+                created_at: user.created_at,
+            }))
+        })
+        .await
     }
-}
 
-pub(super) async fn find_own_credentials(pool: &Pool, caller: Caller) -> Result<Credentials> {
-    let (id, earliest, latest) = caller_params(caller);
-    let rows = pool.query(&FIND_OWN_CREDENTIALS, &[&id, &earliest, &latest]).await?;
-    read_credentials(rows.first().ok_or(StoreError::CallerRejected)?)
-}
-
-pub(super) async fn upgrade_password_hash(
-    pool: &Pool,
-    id: UserId,
-    old: &PasswordHash,
-    new: &PasswordHash,
-) -> Result<()> {
-    pool.query(&UPGRADE_PASSWORD_HASH, &[&id.0, &old.as_str(), &new.as_str()]).await?;
-    Ok(())
-}
-
-pub(super) async fn change_password(
-    pool: &Pool,
-    caller: Caller,
-    new: &PasswordHash,
-    now: Timestamp,
-) -> Result<TokensValidFrom> {
-    let (id, earliest, latest) = caller_params(caller);
-    let values: [Value<'_>; 5] = [&id, &earliest, &latest, &new.as_str(), &now];
-    let rows = pool.query(&CHANGE_PASSWORD, &values).await?;
-    let row = rows.first().ok_or(StoreError::CallerRejected)?;
-    Ok(TokensValidFrom(column(row, 0)?))
-}
-
-pub(super) async fn change_email(
-    pool: &Pool,
-    caller: Caller,
-    email: &Email,
-    now: Timestamp,
-) -> Result<ChangeEmail> {
-    let (id, earliest, latest) = caller_params(caller);
-    let values: [Value<'_>; 5] = [&id, &earliest, &latest, &email.as_str(), &now];
-    let rows = match pool.query(&CHANGE_EMAIL, &values).await {
-        Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
-            return Ok(ChangeEmail::EmailTaken);
-        }
-        changed => changed?,
-    };
-    let row = rows.first().ok_or(StoreError::CallerRejected)?;
-    Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(column(row, 3)?)))
-}
-
-pub(super) async fn sign_out(pool: &Pool, caller: Caller, now: Timestamp) -> Result<()> {
-    let (id, earliest, latest) = caller_params(caller);
-    let rows = pool.query(&SIGN_OUT, &[&id, &earliest, &latest, &now]).await?;
-    if rows.is_empty() { Err(StoreError::CallerRejected) } else { Ok(()) }
-}
-
-pub(super) async fn delete_user(pool: &Pool, caller: Caller, id: UserId) -> Result<DeleteUser> {
-    let (own, earliest, latest) = caller_params(caller);
-    let values: [Value<'_>; 4] = [&id.0, &own, &earliest, &latest];
-    let deleted = pool.query_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
-    if !deleted.is_empty() {
-        return Ok(DeleteUser::Deleted);
+    async fn find_user(&self, id: UserId) -> Result<Option<User>> {
+        self.run(async move |pool| {
+            let rows = pool.query(&FIND_USER, &[&id.0]).await?;
+            rows.first().map(read_user).transpose()
+        })
+        .await
     }
-    let found = find_valid_from_times(pool, &[own, id.0]).await?;
-    found.check(caller)?;
-    Ok(if found.has(id) { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
+
+    async fn find_me(&self, caller: Caller) -> Result<User> {
+        self.run(async move |pool| {
+            let (id, earliest, latest) = caller_params(caller);
+            let rows = pool.query(&FIND_ME, &[&id, &earliest, &latest]).await?;
+            read_user(rows.first().ok_or(StoreError::CallerRejected)?)
+        })
+        .await
+    }
+
+    async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
+        self.run(async move |pool| {
+            let rows = pool.query(&FIND_CREDENTIALS, &[&email.as_str()]).await?;
+            let no_row = || StoreError::internal("a statement returned no row");
+            let row = rows.first().ok_or_else(no_row)?;
+            match column::<Option<i64>>(row, 0)? {
+                Some(_) => read_credentials(row).map(Some),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
+    async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials> {
+        self.run(async move |pool| {
+            let (id, earliest, latest) = caller_params(caller);
+            let rows = pool.query(&FIND_OWN_CREDENTIALS, &[&id, &earliest, &latest]).await?;
+            read_credentials(rows.first().ok_or(StoreError::CallerRejected)?)
+        })
+        .await
+    }
+
+    async fn upgrade_password_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<()> {
+        self.run(async move |pool| {
+            let values: [Value<'_>; 3] = [&id.0, &old.as_str(), &new.as_str()];
+            pool.query(&UPGRADE_PASSWORD_HASH, &values).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_password(
+        &self,
+        caller: Caller,
+        new: PasswordHash,
+        now: Timestamp,
+    ) -> Result<TokensValidFrom> {
+        self.run(async move |pool| {
+            let (id, earliest, latest) = caller_params(caller);
+            let values: [Value<'_>; 5] = [&id, &earliest, &latest, &new.as_str(), &now];
+            let rows = pool.query(&CHANGE_PASSWORD, &values).await?;
+            let row = rows.first().ok_or(StoreError::CallerRejected)?;
+            Ok(TokensValidFrom(column(row, 0)?))
+        })
+        .await
+    }
+
+    async fn change_email(
+        &self,
+        caller: Caller,
+        email: Email,
+        now: Timestamp,
+    ) -> Result<ChangeEmail> {
+        self.run(async move |pool| {
+            let (id, earliest, latest) = caller_params(caller);
+            let values: [Value<'_>; 5] = [&id, &earliest, &latest, &email.as_str(), &now];
+            let rows = match pool.query(&CHANGE_EMAIL, &values).await {
+                Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
+                    return Ok(ChangeEmail::EmailTaken);
+                }
+                changed => changed?,
+            };
+            let row = rows.first().ok_or(StoreError::CallerRejected)?;
+            Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(column(row, 3)?)))
+        })
+        .await
+    }
+
+    async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
+        self.run(async move |pool| {
+            let (id, earliest, latest) = caller_params(caller);
+            let rows = pool.query(&SIGN_OUT, &[&id, &earliest, &latest, &now]).await?;
+            if rows.is_empty() { Err(StoreError::CallerRejected) } else { Ok(()) }
+        })
+        .await
+    }
+
+    async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
+        self.run(async move |pool| {
+            let (own, earliest, latest) = caller_params(caller);
+            let values: [Value<'_>; 4] = [&id.0, &own, &earliest, &latest];
+            let deleted = pool.query_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
+            if !deleted.is_empty() {
+                return Ok(DeleteUser::Deleted);
+            }
+            let found = find_valid_from_times(&pool, &[own, id.0]).await?;
+            found.check(caller)?;
+            Ok(if found.has(id) { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
+        })
+        .await
+    }
 }
 
 fn read_user(row: &Row) -> Result<User> {

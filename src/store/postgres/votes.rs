@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::PostgresStore;
 use super::connection::Value;
 use super::pool::Pool;
 use super::row::column;
@@ -18,9 +19,9 @@ use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
-use crate::domain::vote::Direction;
+use crate::domain::vote::{Direction, Vote};
 use crate::store::batch::{Batch, Failure};
-use crate::store::{Result, StoreError, VoteOutcome};
+use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 
 /// Of each ballot: its place, whether caller and post are there for each other, and what was changed.
 macro_rules! ballots {
@@ -76,6 +77,16 @@ statements! {
          RETURNING votes.post_id, votes.user_id",
         "changed.post_id IS NOT NULL"
     );
+}
+
+#[async_trait]
+impl VoteStore for PostgresStore {
+    async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
+        match vote.direction {
+            Some(direction) => self.votes.ask((caller, vote.post_id, direction)).await,
+            None => self.withdrawals.ask((caller, vote.post_id, ())).await,
+        }
+    }
 }
 
 /// A caller's vote on a post, or its end.

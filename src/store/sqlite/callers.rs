@@ -1,13 +1,22 @@
 //! Checks of the caller in SQLite.
 
+use async_trait::async_trait;
 use rusqlite::Connection;
 
+use super::SqliteStore;
 use super::statement::statements;
 use crate::domain::caller::Caller;
-use crate::store::{Result, StoreError};
+use crate::store::{CallerStore, Result, StoreError};
 
 statements! {
     FIND_CALLER = "SELECT 1 FROM users WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
+}
+
+#[async_trait]
+impl CallerStore for SqliteStore {
+    async fn find_caller(&self, caller: Caller) -> Result<()> {
+        self.readers.run(move |database| find_caller(database, caller)).await
+    }
 }
 
 /// Rejects a caller whose account does not exist or does not accept their token.

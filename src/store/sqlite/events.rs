@@ -1,14 +1,16 @@
 //! Events of accounts in SQLite.
 
-use rusqlite::{Connection, Row, params};
+use async_trait::async_trait;
+use rusqlite::{Row, params};
 
+use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
 use super::row::timestamp;
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
 use crate::domain::user::UserId;
-use crate::store::Result;
+use crate::store::{EventStore, Result};
 
 statements! {
     RECORD_EVENT = "INSERT INTO events (user_id, kind, is_refusal, at, client)
@@ -24,31 +26,44 @@ statements! {
           ORDER BY events.id DESC LIMIT ?4";
 }
 
-pub(super) fn record_event(database: &Connection, user: UserId, event: Event) -> Result<()> {
-    let is_refusal = event.kind.is_refusal();
-    database.prepare_cached(RECORD_EVENT)?.execute(params![
-        user.0,
-        event.kind.name(),
-        is_refusal,
-        event.at.as_microsecond(),
-        event.client.map(|client| client.to_string()),
-    ])?;
-    let kept = if is_refusal { MOST_REFUSALS } else { MAX_EVENTS };
-    database.prepare_cached(FORGET_EVENTS)?.execute(params![user.0, is_refusal, kept])?;
-    Ok(())
+#[async_trait]
+impl EventStore for SqliteStore {
+    async fn record_event(&self, user: UserId, event: Event) -> Result<()> {
+        self.writer
+            .run(move |database| {
+                let is_refusal = event.kind.is_refusal();
+                database.prepare_cached(RECORD_EVENT)?.execute(params![
+                    user.0,
+                    event.kind.name(),
+                    is_refusal,
+                    event.at.as_microsecond(),
+                    event.client.map(|client| client.to_string()),
+                ])?;
+                let kept = if is_refusal { MOST_REFUSALS } else { MAX_EVENTS };
+                let params = params![user.0, is_refusal, kept];
+                database.prepare_cached(FORGET_EVENTS)?.execute(params)?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn list_events(&self, caller: Caller) -> Result<Vec<Event>> {
+        self.readers
+            .run(move |database| {
+                let [id, earliest, latest] = caller_params(caller);
+                let params = [id, earliest, latest, i64::from(MAX_EVENTS)];
+                let mut statement = database.prepare_cached(LIST_EVENTS)?;
+                let rows = statement.query_map(params, read_event)?;
+                let events = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+                // Checked last: an account that exists now existed when the list was read.
+                find_caller(database, caller)?;
+                Ok(events.into_iter().flatten().collect())
+            })
+            .await
+    }
 }
 
-pub(super) fn list_events(database: &Connection, caller: Caller) -> Result<Vec<Event>> {
-    let [id, earliest, latest] = caller_params(caller);
-    let mut statement = database.prepare_cached(LIST_EVENTS)?;
-    let rows = statement.query_map([id, earliest, latest, i64::from(MAX_EVENTS)], read_event)?;
-    let events = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    // Asked last: who is there now was there when the list was read.
-    find_caller(database, caller)?;
-    Ok(events.into_iter().flatten().collect())
-}
-
-/// `None` of a kind that only a newer version knows.
+/// Returns `None` for a kind that only a newer version knows.
 fn read_event(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
     let (at, client) =
         (timestamp(row, 1)?, row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?);

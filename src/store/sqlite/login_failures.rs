@@ -1,12 +1,14 @@
 //! Wrong passwords in a row, in SQLite.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::SqliteStore;
 use super::statement::statements;
 use crate::domain::policy::{EXPIRED_FAILURES_DELETED, login_failures_forgotten_at};
 use crate::domain::user::AccountKey;
-use crate::store::Result;
+use crate::store::{LoginFailureStore, Result};
 
 statements! {
     COUNT_LOGIN_FAILURES = "SELECT failures FROM login_failures
@@ -20,38 +22,43 @@ statements! {
     CLEAR_LOGIN_FAILURES = "DELETE FROM login_failures WHERE account = ?1";
 }
 
-pub(super) fn count_login_failures(
+#[async_trait]
+impl LoginFailureStore for SqliteStore {
+    async fn count_login_failures(&self, account: AccountKey, now: Timestamp) -> Result<u32> {
+        self.readers.run(move |database| Ok(count_failures(database, account, now)?)).await
+    }
+
+    async fn record_login_failure(&self, account: AccountKey, now: Timestamp) -> Result<()> {
+        self.writer
+            .run(move |database| {
+                // The only writer: no other write comes between this count and its update.
+                let failures = count_failures(database, account, now)?.saturating_add(1);
+                let forgotten_at = login_failures_forgotten_at(failures, now).as_microsecond();
+                let params = params![account.0, failures, forgotten_at];
+                database.prepare_cached(RECORD_LOGIN_FAILURE)?.execute(params)?;
+                let params = params![now.as_microsecond(), EXPIRED_FAILURES_DELETED];
+                database.prepare_cached(FORGET_LOGIN_FAILURES)?.execute(params)?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn clear_login_failures(&self, account: AccountKey) -> Result<()> {
+        self.writer
+            .run(move |database| {
+                database.prepare_cached(CLEAR_LOGIN_FAILURES)?.execute([account.0])?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn count_failures(
     database: &Connection,
     account: AccountKey,
     now: Timestamp,
-) -> Result<u32> {
+) -> rusqlite::Result<u32> {
     let mut statement = database.prepare_cached(COUNT_LOGIN_FAILURES)?;
-    let row =
-        statement.query_row([account.0, now.as_microsecond()], |row| row.get(0)).optional()?;
-    Ok(row.unwrap_or_default())
-}
-
-/// The one writer counts: nobody does between its reading and its writing.
-pub(super) fn record_login_failure(
-    database: &Connection,
-    account: AccountKey,
-    now: Timestamp,
-) -> Result<()> {
-    let failures = count_login_failures(database, account, now)?.saturating_add(1);
-    let forgotten_at = login_failures_forgotten_at(failures, now).as_microsecond();
-    let now = now.as_microsecond();
-    database.prepare_cached(RECORD_LOGIN_FAILURE)?.execute(params![
-        account.0,
-        failures,
-        forgotten_at
-    ])?;
-    database
-        .prepare_cached(FORGET_LOGIN_FAILURES)?
-        .execute(params![now, EXPIRED_FAILURES_DELETED])?;
-    Ok(())
-}
-
-pub(super) fn clear_login_failures(database: &Connection, account: AccountKey) -> Result<()> {
-    database.prepare_cached(CLEAR_LOGIN_FAILURES)?.execute([account.0])?;
-    Ok(())
+    let params = [account.0, now.as_microsecond()];
+    Ok(statement.query_row(params, |row| row.get(0)).optional()?.unwrap_or_default())
 }

@@ -1,16 +1,20 @@
 //! Posts in SQLite.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::SqliteStore;
 use super::callers::caller_params;
+use super::lists::list_posts;
 use super::row::{read_post, select_posts, timestamp};
 use super::statement::statements;
 use crate::domain::caller::Caller;
+use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::user::UserId;
-use crate::store::{ChangePost, Result, StoreError};
+use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
     CREATE_POST = "INSERT INTO posts (title, content, published, created_at, owner_id)
@@ -33,91 +37,109 @@ statements! {
                          WHERE id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4)";
 }
 
-pub(super) fn create_post(
-    database: &Connection,
-    caller: Caller,
-    content: &PostContent,
-    created_at: Timestamp,
-) -> Result<Post> {
-    let [author, earliest, latest] = caller_params(caller);
-    let inserted = database.prepare_cached(CREATE_POST)?.execute(params![
-        content.title.as_str(),
-        content.content.as_str(),
-        content.published,
-        created_at.as_microsecond(),
-        author,
-        earliest,
-        latest,
-    ])?;
-    if inserted == 0 {
-        return Err(StoreError::CallerRejected);
+#[async_trait]
+impl PostStore for SqliteStore {
+    async fn create_post(
+        &self,
+        caller: Caller,
+        content: PostContent,
+        created_at: Timestamp,
+    ) -> Result<Post> {
+        self.writer
+            .run(move |database| {
+                let [author, earliest, latest] = caller_params(caller);
+                let inserted = database.prepare_cached(CREATE_POST)?.execute(params![
+                    content.title.as_str(),
+                    content.content.as_str(),
+                    content.published,
+                    created_at.as_microsecond(),
+                    author,
+                    earliest,
+                    latest,
+                ])?;
+                if inserted == 0 {
+                    return Err(StoreError::CallerRejected);
+                }
+                let id = PostId(database.last_insert_rowid());
+                Ok(post(id, &content, created_at, caller.user_id))
+            })
+            .await
     }
-    let id = PostId(database.last_insert_rowid());
-    Ok(post(id, content, created_at, caller.user_id))
+
+    async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
+        self.readers.run(move |database| find_post(database, caller, id)).await
+    }
+
+    async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
+        self.list_readers.run(move |database| list_posts(database, caller, &page)).await
+    }
+
+    async fn replace_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        content: PostContent,
+    ) -> Result<ChangePost<Post>> {
+        self.writer
+            .run(move |database| {
+                let [author, earliest, latest] = caller_params(caller);
+                let params = params![
+                    id.0,
+                    author,
+                    content.title.as_str(),
+                    content.content.as_str(),
+                    content.published,
+                    earliest,
+                    latest,
+                ];
+                let created_at = database
+                    .prepare_cached(REPLACE_POST)?
+                    .query_row(params, |row| timestamp(row, 0))
+                    .optional()?;
+                match created_at {
+                    Some(created_at) => {
+                        let post = post(id, &content, created_at, caller.user_id);
+                        Ok(ChangePost::Changed(post))
+                    }
+                    None => explain_no_change(database, caller, id),
+                }
+            })
+            .await
+    }
+
+    async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
+        self.writer
+            .run(move |database| {
+                let [author, earliest, latest] = caller_params(caller);
+                let params = [id.0, author, earliest, latest];
+                if database.prepare_cached(DELETE_POST)?.execute(params)? > 0 {
+                    return Ok(ChangePost::Changed(()));
+                }
+                explain_no_change(database, caller, id)
+            })
+            .await
+    }
 }
 
-pub(super) fn find_post(
-    database: &Connection,
-    caller: Caller,
-    id: PostId,
-) -> Result<Option<PostWithVotes>> {
+fn find_post(database: &Connection, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
     let [viewer, earliest, latest] = caller_params(caller);
     let sees_drafts = caller.drafts == DraftVisibility::Visible;
+    let params = params![id.0, viewer, sees_drafts, earliest, latest];
     let found = database
         .prepare_cached(FIND_POST)?
-        .query_row(params![id.0, viewer, sees_drafts, earliest, latest], |row| {
-            match row.get::<_, Option<i64>>(0)? {
-                Some(_) => read_post(row).map(Some),
-                None => Ok(None),
-            }
+        .query_row(params, |row| match row.get::<_, Option<i64>>(0)? {
+            Some(_) => read_post(row).map(Some),
+            None => Ok(None),
         })
         .optional()?;
     found.ok_or(StoreError::CallerRejected)
 }
 
-pub(super) fn replace_post(
+fn explain_no_change<T>(
     database: &Connection,
     caller: Caller,
     id: PostId,
-    content: &PostContent,
-) -> Result<ChangePost<Post>> {
-    let [author, earliest, latest] = caller_params(caller);
-    let created_at = database
-        .prepare_cached(REPLACE_POST)?
-        .query_row(
-            params![
-                id.0,
-                author,
-                content.title.as_str(),
-                content.content.as_str(),
-                content.published,
-                earliest,
-                latest,
-            ],
-            |row| timestamp(row, 0),
-        )
-        .optional()?;
-    match created_at {
-        Some(created_at) => Ok(ChangePost::Changed(post(id, content, created_at, caller.user_id))),
-        None => why_unchanged(database, caller, id),
-    }
-}
-
-pub(super) fn delete_post(
-    database: &Connection,
-    caller: Caller,
-    id: PostId,
-) -> Result<ChangePost<()>> {
-    let [author, earliest, latest] = caller_params(caller);
-    let deleted =
-        database.prepare_cached(DELETE_POST)?.execute([id.0, author, earliest, latest])?;
-    if deleted > 0 {
-        return Ok(ChangePost::Changed(()));
-    }
-    why_unchanged(database, caller, id)
-}
-
-fn why_unchanged<T>(database: &Connection, caller: Caller, id: PostId) -> Result<ChangePost<T>> {
+) -> Result<ChangePost<T>> {
     match find_post(database, caller, id)? {
         Some(_) => Ok(ChangePost::NotOwner),
         None => Ok(ChangePost::NoSuchPost),

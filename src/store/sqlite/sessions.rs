@@ -1,8 +1,10 @@
 //! Sessions in SQLite.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
 use super::row::timestamp;
 use super::statement::statements;
@@ -11,7 +13,7 @@ use crate::domain::session::{
     MAX_SESSIONS, NewSession, REUSE_INTERVAL, Rotation, Salt, Session, SessionId,
 };
 use crate::domain::user::{TokensValidFrom, UserId};
-use crate::store::{Result, RotateSession};
+use crate::store::{Result, RotateSession, SessionStore};
 
 statements! {
     CREATE_SESSION = "INSERT INTO sessions (user_id, tokens_valid_from, family_hash, link_hash,
@@ -51,109 +53,123 @@ statements! {
     END_SESSIONS = "DELETE FROM sessions WHERE user_id = ?1";
 }
 
-pub(super) fn create_session(
-    database: &Connection,
-    session: &NewSession,
-) -> Result<Option<SessionId>> {
-    let created = database.prepare_cached(CREATE_SESSION)?.execute(params![
-        session.user_id.0,
-        session.tokens_valid_from.0.as_microsecond(),
-        session.family,
-        session.link,
-        session.user_agent,
-        session.now.as_microsecond(),
-        session.expires_at.as_microsecond(),
-        session.ends_at.as_microsecond(),
-    ])?;
-    if created == 0 {
-        return Ok(None);
+#[async_trait]
+impl SessionStore for SqliteStore {
+    async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>> {
+        self.writer
+            .run(move |database| {
+                let user_id = session.user_id.0;
+                let now = session.now.as_microsecond();
+                let created = database.prepare_cached(CREATE_SESSION)?.execute(params![
+                    user_id,
+                    session.tokens_valid_from.0.as_microsecond(),
+                    session.family,
+                    session.link,
+                    session.user_agent,
+                    now,
+                    session.expires_at.as_microsecond(),
+                    session.ends_at.as_microsecond(),
+                ])?;
+                if created == 0 {
+                    return Ok(None);
+                }
+                let id = SessionId(database.last_insert_rowid());
+                let last_kept = i64::from(MAX_SESSIONS) - 1;
+                database.prepare_cached(FORGET_SESSIONS)?.execute([user_id, now, last_kept])?;
+                Ok(Some(id))
+            })
+            .await
     }
-    let id = SessionId(database.last_insert_rowid());
-    let (now, last_kept) = (session.now.as_microsecond(), i64::from(MAX_SESSIONS) - 1);
-    database.prepare_cached(FORGET_SESSIONS)?.execute([session.user_id.0, now, last_kept])?;
-    Ok(Some(id))
+
+    async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession> {
+        self.writer
+            .run(move |database| {
+                let found = find_session(database, &rotation)?;
+                let Some(found) = found.filter(|found| found.is_live) else {
+                    return Ok(RotateSession::NoSuchSession);
+                };
+                let (user_id, tokens_valid_from) = (found.user_id, found.tokens_valid_from);
+                if found.is_current {
+                    database.prepare_cached(ROTATE_SESSION)?.execute(params![
+                        rotation.id.0,
+                        rotation.next,
+                        rotation.salt,
+                        rotation.now.as_microsecond(),
+                        rotation.expires_at.as_microsecond(),
+                    ])?;
+                    return Ok(RotateSession::Rotated(user_id, tokens_valid_from));
+                }
+                if let Some(salt) = found.salt.filter(|_| found.is_retry) {
+                    return Ok(RotateSession::Repeated(user_id, tokens_valid_from, salt));
+                }
+                database.prepare_cached(FORGET_SESSION)?.execute([rotation.id.0])?;
+                Ok(RotateSession::Reused(user_id))
+            })
+            .await
+    }
+
+    async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>> {
+        self.readers
+            .run(move |database| {
+                let [id, earliest, latest] = caller_params(caller);
+                let params = [id, earliest, latest, now.as_microsecond()];
+                let mut statement = database.prepare_cached(LIST_SESSIONS)?;
+                let sessions = statement.query_map(params, read_session)?;
+                let sessions = sessions.collect::<rusqlite::Result<_>>()?;
+                // Checked last: an account that exists now existed when the list was read.
+                find_caller(database, caller)?;
+                Ok(sessions)
+            })
+            .await
+    }
+
+    async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool> {
+        self.writer
+            .run(move |database| {
+                find_caller(database, caller)?;
+                let user_id = caller.user_id.0;
+                let ended = match id {
+                    Some(id) => database.prepare_cached(END_SESSION)?.execute([user_id, id.0])?,
+                    None => database.prepare_cached(END_SESSIONS)?.execute([user_id])?,
+                };
+                Ok(ended > 0)
+            })
+            .await
+    }
 }
 
-/// A session as it is found before it is gone on with.
+/// A session of the presented token, before it is rotated.
 struct Found {
     user_id: UserId,
     tokens_valid_from: TokensValidFrom,
-    is_good: bool,
-    /// The token was spent a moment ago.
-    is_repeated: bool,
+    /// The presented token is the current one.
+    is_current: bool,
+    /// The presented token was rotated within [`REUSE_INTERVAL`].
+    is_retry: bool,
     salt: Option<Salt>,
+    /// The session has not ended.
     is_live: bool,
 }
 
-pub(super) fn rotate_session(database: &Connection, rotation: &Rotation) -> Result<RotateSession> {
-    let grace = rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
-    let found = database
-        .prepare_cached(FIND_SESSION)?
-        .query_row(
-            params![
-                rotation.id.0,
-                rotation.family,
-                rotation.presented,
-                grace.as_microsecond(),
-                rotation.now.as_microsecond(),
-            ],
-            read_found,
-        )
-        .optional()?;
-    let Some(found) = found.filter(|found| found.is_live) else {
-        return Ok(RotateSession::NoSuchSession);
-    };
-    if found.is_good {
-        database.prepare_cached(ROTATE_SESSION)?.execute(params![
-            rotation.id.0,
-            rotation.next,
-            rotation.salt,
-            rotation.now.as_microsecond(),
-            rotation.expires_at.as_microsecond(),
-        ])?;
-        return Ok(RotateSession::Rotated(found.user_id, found.tokens_valid_from));
-    }
-    if let Some(salt) = found.salt.filter(|_| found.is_repeated) {
-        return Ok(RotateSession::Repeated(found.user_id, found.tokens_valid_from, salt));
-    }
-    database.prepare_cached(FORGET_SESSION)?.execute([rotation.id.0])?;
-    Ok(RotateSession::Reused(found.user_id))
-}
-
-pub(super) fn list_sessions(
-    database: &Connection,
-    caller: Caller,
-    now: Timestamp,
-) -> Result<Vec<Session>> {
-    let [id, earliest, latest] = caller_params(caller);
-    let mut statement = database.prepare_cached(LIST_SESSIONS)?;
-    let sessions =
-        statement.query_map([id, earliest, latest, now.as_microsecond()], read_session)?;
-    let sessions = sessions.collect::<rusqlite::Result<_>>()?;
-    // Asked last: who is there now was there when the list was read.
-    find_caller(database, caller)?;
-    Ok(sessions)
-}
-
-pub(super) fn end_sessions(
-    database: &Connection,
-    caller: Caller,
-    id: Option<SessionId>,
-) -> Result<bool> {
-    find_caller(database, caller)?;
-    let ended = match id {
-        Some(id) => database.prepare_cached(END_SESSION)?.execute([caller.user_id.0, id.0])?,
-        None => database.prepare_cached(END_SESSIONS)?.execute([caller.user_id.0])?,
-    };
-    Ok(ended > 0)
+fn find_session(database: &Connection, rotation: &Rotation) -> rusqlite::Result<Option<Found>> {
+    let reusable_since =
+        rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
+    let params = params![
+        rotation.id.0,
+        rotation.family,
+        rotation.presented,
+        reusable_since.as_microsecond(),
+        rotation.now.as_microsecond(),
+    ];
+    database.prepare_cached(FIND_SESSION)?.query_row(params, read_found).optional()
 }
 
 fn read_found(row: &Row<'_>) -> rusqlite::Result<Found> {
     Ok(Found {
         user_id: UserId(row.get(0)?),
         tokens_valid_from: TokensValidFrom(timestamp(row, 1)?),
-        is_good: row.get(2)?,
-        is_repeated: row.get(3)?,
+        is_current: row.get(2)?,
+        is_retry: row.get(3)?,
         salt: row.get(4)?,
         is_live: row.get(5)?,
     })

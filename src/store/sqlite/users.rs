@@ -1,15 +1,17 @@
 //! Accounts in SQLite.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
+use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
 use super::row::{timestamp, violates};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
-use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError};
+use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
 
 statements! {
     CREATE_USER = "INSERT INTO users (email, password, created_at)
@@ -38,125 +40,166 @@ statements! {
               WHERE id = ?1 AND id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4";
 }
 
-pub(super) fn create_user(database: &Connection, user: &NewUser) -> Result<CreateUser> {
-    let inserted = database.prepare_cached(CREATE_USER)?.insert(params![
-        user.email.as_str(),
-        user.password_hash.as_str(),
-        user.created_at.as_microsecond(),
-    ]);
-    match inserted {
-        Ok(id) => Ok(CreateUser::Created(User {
-            id: UserId(id),
-            email: user.email.clone(),
-            created_at: user.created_at,
-        })),
-        Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => Ok(CreateUser::EmailTaken),
-        Err(error) => Err(error.into()),
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn create_user(&self, user: NewUser) -> Result<CreateUser> {
+        self.writer
+            .run(move |database| {
+                let inserted = database.prepare_cached(CREATE_USER)?.insert(params![
+                    user.email.as_str(),
+                    user.password_hash.as_str(),
+                    user.created_at.as_microsecond(),
+                ]);
+                match inserted {
+                    Ok(id) => Ok(CreateUser::Created(User {
+                        id: UserId(id),
+                        email: user.email.clone(),
+                        created_at: user.created_at,
+                    })),
+                    Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => {
+                        Ok(CreateUser::EmailTaken)
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            })
+            .await
+    }
+
+    async fn find_user(&self, id: UserId) -> Result<Option<User>> {
+        self.readers.run(move |database| Ok(read_user_by_id(database, id)?)).await
+    }
+
+    async fn find_me(&self, caller: Caller) -> Result<User> {
+        self.readers
+            .run(move |database| {
+                let mut statement = database.prepare_cached(FIND_ME)?;
+                let user = statement.query_row(caller_params(caller), read_user).optional()?;
+                user.ok_or(StoreError::CallerRejected)
+            })
+            .await
+    }
+
+    async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
+        self.readers
+            .run(move |database| {
+                let mut statement = database.prepare_cached(FIND_CREDENTIALS)?;
+                let credentials = statement.query_row([email.as_str()], |row| {
+                    match row.get::<_, Option<i64>>(0)? {
+                        Some(_) => read_credentials(row).map(Some),
+                        None => Ok(None),
+                    }
+                })?;
+                Ok(credentials)
+            })
+            .await
+    }
+
+    async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials> {
+        self.readers
+            .run(move |database| {
+                let mut statement = database.prepare_cached(FIND_OWN_CREDENTIALS)?;
+                let credentials =
+                    statement.query_row(caller_params(caller), read_credentials).optional()?;
+                credentials.ok_or(StoreError::CallerRejected)
+            })
+            .await
+    }
+
+    async fn upgrade_password_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<()> {
+        self.writer
+            .run(move |database| {
+                let params = params![id.0, old.as_str(), new.as_str()];
+                database.prepare_cached(UPGRADE_PASSWORD_HASH)?.execute(params)?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn change_password(
+        &self,
+        caller: Caller,
+        new: PasswordHash,
+        now: Timestamp,
+    ) -> Result<TokensValidFrom> {
+        self.writer
+            .run(move |database| {
+                let [id, earliest, latest] = caller_params(caller);
+                let params = params![id, earliest, latest, new.as_str(), now.as_microsecond()];
+                let tokens_valid_from = database
+                    .prepare_cached(CHANGE_PASSWORD)?
+                    .query_row(params, |row| timestamp(row, 0).map(TokensValidFrom))
+                    .optional()?;
+                tokens_valid_from.ok_or(StoreError::CallerRejected)
+            })
+            .await
+    }
+
+    async fn change_email(
+        &self,
+        caller: Caller,
+        email: Email,
+        now: Timestamp,
+    ) -> Result<ChangeEmail> {
+        self.writer
+            .run(move |database| {
+                let [id, earliest, latest] = caller_params(caller);
+                let params = params![id, earliest, latest, email.as_str(), now.as_microsecond()];
+                let changed = database
+                    .prepare_cached(CHANGE_EMAIL)?
+                    .query_row(params, |row| {
+                        let tokens_valid_from = TokensValidFrom(timestamp(row, 3)?);
+                        Ok(ChangeEmail::Changed(read_user(row)?, tokens_valid_from))
+                    })
+                    .optional();
+                match changed {
+                    Ok(changed) => changed.ok_or(StoreError::CallerRejected),
+                    Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => {
+                        Ok(ChangeEmail::EmailTaken)
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            })
+            .await
+    }
+
+    async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
+        self.writer
+            .run(move |database| {
+                let [id, earliest, latest] = caller_params(caller);
+                let params = [id, earliest, latest, now.as_microsecond()];
+                match database.prepare_cached(SIGN_OUT)?.execute(params)? {
+                    0 => Err(StoreError::CallerRejected),
+                    _ => Ok(()),
+                }
+            })
+            .await
+    }
+
+    async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
+        self.writer
+            .run(move |database| {
+                let [own, earliest, latest] = caller_params(caller);
+                let params = [id.0, own, earliest, latest];
+                if database.prepare_cached(DELETE_USER)?.execute(params)? > 0 {
+                    return Ok(DeleteUser::Deleted);
+                }
+                find_caller(database, caller)?;
+                match read_user_by_id(database, id)? {
+                    Some(_) => Ok(DeleteUser::NotOwner),
+                    None => Ok(DeleteUser::NoSuchUser),
+                }
+            })
+            .await
     }
 }
 
-pub(super) fn find_user(database: &Connection, id: UserId) -> Result<Option<User>> {
-    let user = database.prepare_cached(FIND_USER)?.query_row([id.0], read_user).optional()?;
-    Ok(user)
-}
-
-pub(super) fn find_me(database: &Connection, caller: Caller) -> Result<User> {
-    let mut statement = database.prepare_cached(FIND_ME)?;
-    let user = statement.query_row(caller_params(caller), read_user).optional()?;
-    user.ok_or(StoreError::CallerRejected)
-}
-
-pub(super) fn find_credentials(
-    database: &Connection,
-    email: &Email,
-) -> Result<Option<Credentials>> {
-    let mut statement = database.prepare_cached(FIND_CREDENTIALS)?;
-    let credentials =
-        statement.query_row([email.as_str()], |row| match row.get::<_, Option<i64>>(0)? {
-            Some(_) => read_credentials(row).map(Some),
-            None => Ok(None),
-        })?;
-    Ok(credentials)
-}
-
-pub(super) fn find_own_credentials(database: &Connection, caller: Caller) -> Result<Credentials> {
-    let mut statement = database.prepare_cached(FIND_OWN_CREDENTIALS)?;
-    let credentials = statement.query_row(caller_params(caller), read_credentials).optional()?;
-    credentials.ok_or(StoreError::CallerRejected)
-}
-
-pub(super) fn upgrade_password_hash(
-    database: &Connection,
-    id: UserId,
-    old: &PasswordHash,
-    new: &PasswordHash,
-) -> Result<()> {
-    database.prepare_cached(UPGRADE_PASSWORD_HASH)?.execute(params![
-        id.0,
-        old.as_str(),
-        new.as_str()
-    ])?;
-    Ok(())
-}
-
-pub(super) fn change_password(
-    database: &Connection,
-    caller: Caller,
-    new: &PasswordHash,
-    now: Timestamp,
-) -> Result<TokensValidFrom> {
-    let [id, earliest, latest] = caller_params(caller);
-    let tokens_valid_from = database
-        .prepare_cached(CHANGE_PASSWORD)?
-        .query_row(params![id, earliest, latest, new.as_str(), now.as_microsecond()], |row| {
-            timestamp(row, 0).map(TokensValidFrom)
-        })
-        .optional()?;
-    tokens_valid_from.ok_or(StoreError::CallerRejected)
-}
-
-pub(super) fn change_email(
-    database: &Connection,
-    caller: Caller,
-    email: &Email,
-    now: Timestamp,
-) -> Result<ChangeEmail> {
-    let [id, earliest, latest] = caller_params(caller);
-    let changed = database
-        .prepare_cached(CHANGE_EMAIL)?
-        .query_row(params![id, earliest, latest, email.as_str(), now.as_microsecond()], |row| {
-            Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(timestamp(row, 3)?)))
-        })
-        .optional();
-    match changed {
-        Ok(changed) => changed.ok_or(StoreError::CallerRejected),
-        Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => {
-            Ok(ChangeEmail::EmailTaken)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-pub(super) fn sign_out(database: &Connection, caller: Caller, now: Timestamp) -> Result<()> {
-    let [id, earliest, latest] = caller_params(caller);
-    let values = [id, earliest, latest, now.as_microsecond()];
-    match database.prepare_cached(SIGN_OUT)?.execute(values)? {
-        0 => Err(StoreError::CallerRejected),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn delete_user(database: &Connection, caller: Caller, id: UserId) -> Result<DeleteUser> {
-    let [own, earliest, latest] = caller_params(caller);
-    let deleted = database.prepare_cached(DELETE_USER)?.execute([id.0, own, earliest, latest])?;
-    if deleted > 0 {
-        return Ok(DeleteUser::Deleted);
-    }
-    find_caller(database, caller)?;
-    match find_user(database, id)? {
-        Some(_) => Ok(DeleteUser::NotOwner),
-        None => Ok(DeleteUser::NoSuchUser),
-    }
+fn read_user_by_id(database: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {
+    database.prepare_cached(FIND_USER)?.query_row([id.0], read_user).optional()
 }
 
 fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {

@@ -1,13 +1,15 @@
 //! Votes in SQLite. The counts are not written here: triggers keep them (`migrations/`).
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::SqliteStore;
 use super::callers::caller_params;
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
-use crate::domain::vote::Vote;
-use crate::store::{Result, StoreError, VoteOutcome};
+use crate::domain::vote::{Direction, Vote};
+use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 
 statements! {
     ADD_VOTE = "INSERT INTO votes (post_id, user_id, dir) VALUES (?1, ?2, ?3)";
@@ -23,37 +25,34 @@ statements! {
               WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5";
 }
 
-pub(super) fn cast_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
-    let cast = match find_vote(database, caller, vote)? {
-        Found::NoSuchPost => return Ok(VoteOutcome::NoSuchPost),
-        Found::Vote(cast) => cast,
-    };
-    let wanted = vote.direction.map(crate::domain::vote::Direction::value);
-    match (cast, wanted) {
-        (None, None) => Ok(VoteOutcome::NotCast),
-        (None, Some(wanted)) => {
-            database.prepare_cached(ADD_VOTE)?.execute(params![
-                vote.post_id.0,
-                caller.user_id.0,
-                wanted
-            ])?;
-            Ok(VoteOutcome::Added)
-        }
-        (Some(cast), Some(wanted)) if cast == wanted => Ok(VoteOutcome::AlreadyCast),
-        (Some(_), Some(wanted)) => {
-            database.prepare_cached(CHANGE_VOTE)?.execute(params![
-                vote.post_id.0,
-                caller.user_id.0,
-                wanted
-            ])?;
-            Ok(VoteOutcome::Changed)
-        }
-        (Some(_), None) => {
-            database
-                .prepare_cached(WITHDRAW_VOTE)?
-                .execute(params![vote.post_id.0, caller.user_id.0])?;
-            Ok(VoteOutcome::Withdrawn)
-        }
+#[async_trait]
+impl VoteStore for SqliteStore {
+    async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
+        self.writer
+            .run(move |database| {
+                let cast = match find_vote(database, caller, vote)? {
+                    Found::NoSuchPost => return Ok(VoteOutcome::NoSuchPost),
+                    Found::Vote(cast) => cast,
+                };
+                let (post, voter) = (vote.post_id.0, caller.user_id.0);
+                match (cast, vote.direction.map(Direction::value)) {
+                    (None, None) => Ok(VoteOutcome::NotCast),
+                    (None, Some(wanted)) => {
+                        database.prepare_cached(ADD_VOTE)?.execute([post, voter, wanted])?;
+                        Ok(VoteOutcome::Added)
+                    }
+                    (Some(cast), Some(wanted)) if cast == wanted => Ok(VoteOutcome::AlreadyCast),
+                    (Some(_), Some(wanted)) => {
+                        database.prepare_cached(CHANGE_VOTE)?.execute([post, voter, wanted])?;
+                        Ok(VoteOutcome::Changed)
+                    }
+                    (Some(_), None) => {
+                        database.prepare_cached(WITHDRAW_VOTE)?.execute([post, voter])?;
+                        Ok(VoteOutcome::Withdrawn)
+                    }
+                }
+            })
+            .await
     }
 }
 

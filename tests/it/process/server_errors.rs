@@ -28,8 +28,9 @@ use post_api::domain::vote::{Vote, VoteOutcome};
 use post_api::rate_limits::RateLimits;
 use post_api::server::{AppService, Limits, with_middleware};
 use post_api::store::{
-    ChangeEmail, ChangePost, CreateUser, DeleteUser, PostList, Readiness, Result, RotateSession,
-    Store, StoreError, VoteOutcome,
+    CallerStore, ChangeEmail, ChangePost, CreateUser, DeleteUser, EventStore, LoginFailureStore,
+    PostList, PostStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore,
+    StoreError, UserStore, VoteOutcome, VoteStore,
 };
 use secrecy::SecretString;
 use serde_json::json;
@@ -64,7 +65,14 @@ impl Broken {
 }
 
 #[async_trait]
-impl Store for Broken {
+impl CallerStore for Broken {
+    async fn find_caller(&self, _: Caller) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl UserStore for Broken {
     async fn create_user(&self, _: NewUser) -> Result<CreateUser> {
         self.fail()
     }
@@ -102,6 +110,13 @@ impl Store for Broken {
     async fn sign_out(&self, _: Caller, _: Timestamp) -> Result<()> {
         self.fail()
     }
+    async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl SessionStore for Broken {
     async fn create_session(&self, _: NewSession) -> Result<Option<SessionId>> {
         self.fail()
     }
@@ -114,12 +129,20 @@ impl Store for Broken {
     async fn end_sessions(&self, _: Caller, _: Option<SessionId>) -> Result<bool> {
         self.fail()
     }
+}
+
+#[async_trait]
+impl EventStore for Broken {
     async fn record_event(&self, _: UserId, _: Event) -> Result<()> {
         self.fail()
     }
     async fn list_events(&self, _: Caller) -> Result<Vec<Event>> {
         self.fail()
     }
+}
+
+#[async_trait]
+impl LoginFailureStore for Broken {
     async fn count_login_failures(&self, _: AccountKey, _: Timestamp) -> Result<u32> {
         self.fail()
     }
@@ -129,12 +152,10 @@ impl Store for Broken {
     async fn clear_login_failures(&self, _: AccountKey) -> Result<()> {
         self.fail()
     }
-    async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
-        self.fail()
-    }
-    async fn find_caller(&self, _: Caller) -> Result<()> {
-        self.fail()
-    }
+}
+
+#[async_trait]
+impl PostStore for Broken {
     async fn create_post(&self, _: Caller, _: PostContent, _: Timestamp) -> Result<Post> {
         self.fail()
     }
@@ -150,9 +171,17 @@ impl Store for Broken {
     async fn delete_post(&self, _: Caller, _: PostId) -> Result<ChangePost<()>> {
         self.fail()
     }
+}
+
+#[async_trait]
+impl VoteStore for Broken {
     async fn cast_vote(&self, _: Caller, _: Vote) -> Result<VoteOutcome> {
         self.fail()
     }
+}
+
+#[async_trait]
+impl ReadinessStore for Broken {
     async fn check_ready(&self) -> Result<Readiness> {
         self.fail()
     }

@@ -4,7 +4,7 @@ use post_api::domain::post::PostId;
 use post_api::domain::user::UserId;
 use post_api::store::migrate::{POSTGRES, SchemaAdmin as _, migrate};
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
-use post_api::store::{DeleteUser, Store as _, VoteOutcome};
+use post_api::store::{DeleteUser, PostStore as _, UserStore as _, VoteOutcome, VoteStore as _};
 
 use super::fresh_store::{caller, content, email, noon, search, vote};
 use crate::support::Cluster;

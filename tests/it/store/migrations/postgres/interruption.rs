@@ -7,7 +7,7 @@ use post_api::store::migrate::{
     MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin as _,
 };
 use post_api::store::postgres::{Address, Patience, PostgresAdmin, PostgresStore, statements};
-use post_api::store::{Readiness, Store as _, StoreError};
+use post_api::store::{Readiness, ReadinessStore as _, StoreError, UserStore as _};
 
 use super::database::{Database, assert_same};
 use crate::store::fresh_store::noon;
