@@ -16,10 +16,10 @@ use crate::api::{self, AppState, Background, LargeResponses, Pages, openapi};
 use crate::auth::{InterruptedRefreshes, Keys, Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, LogFormat, SettingError, Settings, Source, record_signing_key};
-use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimits, StoredFailures};
-use crate::server::{
-    self, BodyMemory, Limits, MiddlewareConfig, Tls, UnusableTls, watch_tls_files, with_middleware,
+use crate::http::{
+    self, AppState, Background, BodyMemory, LargeResponses, Limits, MiddlewareConfig, Pages,
 };
+use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimits};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -117,9 +117,8 @@ fn rate_limits(
     let Some(rates) = &settings.rate_limits else {
         return RateLimits::off();
     };
-    let stopwatch: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
-    let failures = StoredFailures { store: Arc::clone(store), clock };
-    RateLimits::new(rates, &stopwatch, Arc::new(failures), pseudonym_key)
+    let monotonic_clock: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
+    RateLimits::new(rates, &monotonic_clock, store.clone(), clock, pseudonym_key)
 }
 
 const TLS_HINT: &str = "give the certificate with those of its authorities after it, and its private \

@@ -213,10 +213,10 @@ impl<'a> Parser<'a> {
     pub(super) fn rate_limits(&mut self) -> Option<RateLimitConfig> {
         let is_on = self.switch("RATE_LIMITS");
         let rates = RateLimitConfig {
-            login_address: self.rate("RATE_LIMIT_LOGIN_IP"),
+            login_ip: self.rate("RATE_LIMIT_LOGIN_IP"),
             login_account: self.rate("RATE_LIMIT_LOGIN_ACCOUNT"),
-            login_guarded: self.rate("RATE_LIMIT_LOGIN_LOCKED"),
-            login_max_failures: self.number("LOGIN_LOCKOUT_THRESHOLD", 1..=100),
+            login_locked: self.rate("RATE_LIMIT_LOGIN_LOCKED"),
+            login_lockout_threshold: self.number("LOGIN_LOCKOUT_THRESHOLD", 1..=100),
             sign_up: self.rate("RATE_LIMIT_SIGN_UP"),
             writes: self.rate("RATE_LIMIT_WRITES"),
         };

@@ -1,27 +1,27 @@
-//! Attempts whose password is being looked at: each may become a failure of its account, and counts
-//! for one until that is known.
+//! Login attempts whose password is being verified. Each may become a failure of its account, so it
+//! counts as one until its outcome is known.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::user::AccountKey;
 
-/// As many accounts at most as passwords are being looked at.
+/// Attempts in flight per account. Its size is bounded by the number of concurrent verifications.
 #[derive(Default)]
-pub(super) struct UnderWay {
+pub(super) struct InFlightAttempts {
     counts: Mutex<HashMap<AccountKey, u32>>,
 }
 
-impl UnderWay {
-    pub(super) fn begin(&self, account: AccountKey) -> InFlightGuard<'_> {
+impl InFlightAttempts {
+    pub(super) fn start(&self, account: AccountKey) -> InFlightGuard<'_> {
         let mut counts = self.counts();
         let count = counts.entry(account).or_default();
         let others = *count;
         *count = others.saturating_add(1);
-        InFlightGuard { all: self, account, others }
+        InFlightGuard { attempts: self, account, others }
     }
 
-    fn end(&self, account: AccountKey) {
+    fn finish(&self, account: AccountKey) {
         let mut counts = self.counts();
         match counts.get_mut(&account) {
             Some(count) if *count > 1 => *count -= 1,
@@ -30,21 +30,21 @@ impl UnderWay {
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<AccountKey, u32>> {
-        // Nothing here panics in the middle of a change.
+        // No code panics in the middle of a change, so a poisoned map is still consistent.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One attempt, until it is dropped.
+/// One attempt in flight, until it is dropped.
 pub(super) struct InFlightGuard<'a> {
-    all: &'a UnderWay,
+    attempts: &'a InFlightAttempts,
     pub(super) account: AccountKey,
-    /// Those at the same account that were under way before.
+    /// Attempts at the same account that were in flight before this one.
     pub(super) others: u32,
 }
 
 impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
-        self.all.end(self.account);
+        self.attempts.finish(self.account);
     }
 }

@@ -1,5 +1,5 @@
-//! The networks that accounts are known from: those from which somebody has logged in. They are kept by
-//! account, so that only as many accounts push others out, and never many networks of one.
+//! The networks from which accounts have logged in. They are kept per account: many networks of one
+//! account never evict those of another.
 
 use quick_cache::sync::Cache;
 
@@ -7,12 +7,12 @@ use super::limit::KEYS;
 use super::network::Network;
 use crate::domain::user::AccountKey;
 
-/// Networks of an account; of more, the last.
+/// Networks per account. Beyond that, the network whose last login is the oldest is dropped.
 const NETWORKS: usize = 8;
 
-/// With [`KEYS`] accounts of [`NETWORKS`] each some 16 MiB.
+/// Takes about 16 MiB with [`KEYS`] accounts of [`NETWORKS`] networks each.
 pub(super) struct KnownNetworks {
-    /// The last one last.
+    /// In the order of their last login.
     by_account: Cache<AccountKey, Box<[Network]>>,
 }
 
@@ -21,7 +21,7 @@ impl KnownNetworks {
         self.by_account.get(&account).is_some_and(|networks| networks.contains(&network))
     }
 
-    /// Two at once may lose one of both, which is known again after its next login.
+    /// Two concurrent calls may lose one network, which is known again after its next login.
     pub(super) fn add(&self, account: AccountKey, network: Network) {
         let before = self.by_account.get(&account).unwrap_or_default();
         if before.last() == Some(&network) {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_eight_of_each_are_known() {
+    fn account_is_known_from_its_last_eight_networks() {
         let known = KnownNetworks::default();
         for number in [1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 9] {
             known.add(ADA, network(number));
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_takes_another_address_stays_known() {
+    fn renamed_account_stays_known() {
         let known = KnownNetworks::default();
         known.add(ADA, network(1));
         known.add(ADA, network(2));

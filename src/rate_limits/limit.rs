@@ -1,9 +1,12 @@
-//! One limit, and for each key how much of it is used up.
+//! One limit, with its state per key. The algorithm is GCRA, the generic cell rate algorithm
+//! (ITU-T I.371).
 //!
-//! Of a key one moment is kept: when everything will be there again (GCRA, the generic cell rate
-//! algorithm). There is one left as long as that moment is no farther away than the time in which all
-//! but one come back. Keys are forgotten when there are more than [`KEYS`] of them; whoever has many
-//! addresses gets as many times more with or without that.
+//! The state of a key is its theoretical arrival time, `tat`: the time at which the whole limit is
+//! available again. One more is allowed if `tat` is at most `burst_tolerance` ahead of now. Taking
+//! one moves `tat` ahead by one `emission_interval`.
+//!
+//! Beyond [`KEYS`] keys, keys without recent use are evicted. This helps no attacker: a client with
+//! many IPs gets the limit once per IP anyway.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -14,98 +17,98 @@ use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use super::monotonic_clock::MonotonicClock;
 use super::rate::Rate;
 
-/// Keys that are remembered of one limit: some 4 MiB when it is full.
+/// Keys per limit; they take about 4 MiB.
 pub(super) const KEYS: usize = 65_536;
 
-/// Nothing is left of a limit for now.
+/// A limit is used up for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimited {
-    /// The limit's name, as clients and the log see it.
+    /// The limit's name in the response and in the log.
     pub limit: &'static str,
     pub rate: Rate,
-    /// How long it takes until there is one more.
+    /// Time until one more is allowed.
     pub wait: Duration,
 }
 
 pub(super) struct Limit<K> {
     name: &'static str,
-    /// `None` allows everything.
+    /// `None` allows all.
     rate: Option<Rate>,
-    stopwatch: Arc<dyn MonotonicClock>,
-    /// When everything will be there again.
-    whole_at: Cache<K, Duration>,
+    clock: Arc<dyn MonotonicClock>,
+    /// In time since the clock's start. A missing key has its whole limit.
+    tats: Cache<K, Duration>,
 }
 
 impl<K: Copy + Eq + Hash> Limit<K> {
     pub(super) fn new(
         name: &'static str,
         rate: Option<Rate>,
-        stopwatch: &Arc<dyn MonotonicClock>,
+        clock: &Arc<dyn MonotonicClock>,
     ) -> Self {
-        Self { name, rate, stopwatch: Arc::clone(stopwatch), whole_at: Cache::new(KEYS) }
+        Self { name, rate, clock: Arc::clone(clock), tats: Cache::new(KEYS) }
     }
 
-    /// Takes one, if there is one.
-    pub(super) fn take(&self, key: K) -> Result<(), RateLimited> {
+    /// Takes one if the limit allows it.
+    pub(super) fn try_acquire(&self, key: K) -> Result<(), RateLimited> {
         let Some(rate) = self.rate else {
             return Ok(());
         };
-        let now = self.stopwatch.elapsed();
-        self.change(key, |whole_at| {
-            self.judge(rate, *whole_at, now)?;
-            *whole_at = now.max(*whole_at) + rate.step();
+        let now = self.clock.elapsed();
+        self.update(key, |tat| {
+            self.check(rate, *tat, now)?;
+            *tat = now.max(*tat) + rate.emission_interval();
             Ok(())
         })
     }
 
-    /// Whether there is one. Nothing is taken, and a key that is not known stays so.
-    pub(super) fn look(&self, key: &K) -> Result<(), RateLimited> {
+    /// Checks whether one more is allowed. Takes none, and stores no new key.
+    pub(super) fn peek(&self, key: &K) -> Result<(), RateLimited> {
         let Some(rate) = self.rate else {
             return Ok(());
         };
-        let whole_at = self.whole_at.get(key).unwrap_or_default();
-        self.judge(rate, whole_at, self.stopwatch.elapsed())
+        let tat = self.tats.get(key).unwrap_or_default();
+        self.check(rate, tat, self.clock.elapsed())
     }
 
-    /// Takes one although there may be none: several may have looked before one of them took.
-    /// What was taken too much is waited for longer.
+    /// Takes one even if none is left: several callers may have peeked before one of them charges.
+    /// The excess extends the wait.
     pub(super) fn charge(&self, key: K) {
         let Some(rate) = self.rate else {
             return;
         };
-        let now = self.stopwatch.elapsed();
-        self.change(key, |whole_at| *whole_at = now.max(*whole_at) + rate.step());
+        let now = self.clock.elapsed();
+        self.update(key, |tat| *tat = now.max(*tat) + rate.emission_interval());
     }
 
-    /// Gives everything back.
-    pub(super) fn forget(&self, key: &K) {
-        self.whole_at.remove(key);
+    /// Makes the whole limit available again.
+    pub(super) fn reset(&self, key: &K) {
+        self.tats.remove(key);
     }
 
-    /// Keys that are remembered.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.whole_at.len()
+        self.tats.len()
     }
 
-    fn judge(&self, rate: Rate, whole_at: Duration, now: Duration) -> Result<(), RateLimited> {
-        let wait = whole_at.saturating_sub(now + rate.allowance());
+    fn check(&self, rate: Rate, tat: Duration, now: Duration) -> Result<(), RateLimited> {
+        let wait = tat.saturating_sub(now + rate.burst_tolerance());
         if wait.is_zero() { Ok(()) } else { Err(RateLimited { limit: self.name, rate, wait }) }
     }
 
-    /// Alone with what is kept of the key.
-    fn change<T>(&self, key: K, change: impl Fn(&mut Duration) -> T) -> T {
-        match self.whole_at.entry(&key, None, |_, kept| EntryAction::Retain(change(kept))) {
+    /// Updates the key's `tat` while no other thread can.
+    fn update<T>(&self, key: K, update: impl Fn(&mut Duration) -> T) -> T {
+        match self.tats.entry(&key, None, |_, tat| EntryAction::Retain(update(tat))) {
             EntryResult::Retained(outcome) => outcome,
             EntryResult::Vacant(place) => {
-                let mut kept = Duration::ZERO;
-                let outcome = change(&mut kept);
-                // It is refused only if somebody else was faster, who cannot have been: the place is ours.
-                let _ = place.insert(kept);
+                let mut tat = Duration::ZERO;
+                let outcome = update(&mut tat);
+                // Inserting fails only if another thread was first, but the place is reserved for
+                // us.
+                let _ = place.insert(tat);
                 outcome
             }
-            // Comes of removing and of waiting for a limited time, neither of which is done here.
-            _ => change(&mut Duration::default()),
+            // Only removals and timeouts lead here, and this call uses neither.
+            _ => update(&mut Duration::default()),
         }
     }
 }

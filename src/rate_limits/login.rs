@@ -1,94 +1,92 @@
-//! Which attempts to log in are refused before their password is looked at.
+//! Limits on wrong passwords, checked before a password is verified. The table in `mod.rs` shows
+//! how they combine.
 //!
-//! Only wrong passwords count. They are counted after they were found wrong: for the client's network,
-//! for the account (by the address that was typed, whether it exists or not, so that nobody learns
-//! which do), and for both together. A right password counts for nothing, ends the account's failures,
-//! and makes its network one that the account is *known* from.
+//! Only wrong passwords count, after they were found wrong. The key of an account is made from the
+//! e-mail that was typed, whether or not an account has it, so no limit reveals which accounts
+//! exist. A right password clears the account's failures, and makes the client's network one that
+//! the account is *known* from.
 //!
-//! An account with `LOGIN_LOCKOUT_THRESHOLD` failures in a row (100: NIST SP 800-63B, 5.2.2) is *guarded*
-//! until somebody logs in to it: a network then has as many tries as `RATE_LIMIT_LOGIN_LOCKED` says,
-//! and those in which it failed before count. So an attempt is refused
+//! With the defaults this guarantees:
 //!
-//! 1. if its network has failed too often lately, at whatever account;
-//! 2. if the account is guarded and the network has no try left for it;
-//! 3. if the account has been failed at too often lately, from wherever, unless it is known from the
-//!    network.
+//! - One network tries 20 passwords, and one more every 15 seconds, at all accounts together.
+//! - One account is tried with 100 passwords in a row. After that each network has 5 attempts, and
+//!   one more every 12 minutes. All networks together have at most 300 attempts, and one more every
+//!   12 seconds, however many IPs an attacker has.
+//! - An attacker cannot lock the owner out of a network that the account is known from, unless the
+//!   attack comes from that network. Then the owner has an attempt every 12 minutes. From any other
+//!   network the right password opens the account, unless `login-account` is reached.
 //!
-//! What that guarantees, with the defaults:
+//! Gaps:
 //!
-//! - One network tries 20 passwords, and one more every 15 seconds, whatever the accounts.
-//! - One account is tried with 100 passwords in a row. After that each network has 5 tries and one more
-//!   every 12 minutes, and all of them together never more than 300 and one more every 12 seconds:
-//!   however many addresses there are, and however little is left of them elsewhere.
-//! - Nobody locks the owner out of a network that they have logged in from, unless by failing from that
-//!   very network; then there is a try every 12 minutes. From any other network the right password
-//!   opens the account as long as the third rule does not refuse.
-//!
-//! What it does not:
-//!
-//! - Whoever fails from some hundred fresh networks an hour keeps the owner out of networks that the
-//!   account is not known from. A right password cannot be told from a wrong one without looking at it,
-//!   and looking at all of them would be no limit.
-//! - Many accounts tried once each from many addresses are bounded by the hashing alone.
-//! - What is hashed at the same moment is judged before any of it is counted: bursts may be as many
-//!   longer as are hashed or wait for it. They are paid for: the next try comes that much later.
-//! - That a guarded account is not guarded any more shows that somebody has logged in to it.
+//! - An attacker with some hundred fresh networks per hour keeps the owner out of networks that the
+//!   account is not known from. Only verifying tells a right password from a wrong one, and
+//!   verifying all of them would be no limit.
+//! - An attacker who tries many accounts once each, from many IPs, is limited only by the hashing.
+//! - Attempts in flight are checked before any of them is charged, so a burst can exceed a limit by
+//!   as many as are hashed or wait for a thread. The next attempt then waits that much longer.
+//! - An account that is no longer locked reveals that it was logged in to.
 
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::failures::LoginFailures;
-use super::in_flight::{InFlightGuard, UnderWay};
+use super::in_flight::{InFlightAttempts, InFlightGuard};
 use super::known_networks::KnownNetworks;
 use super::limit::{Limit, RateLimited};
 use super::network::Network;
 use super::{MonotonicClock, RateLimitConfig};
+use crate::clock::Clock;
 use crate::domain::email::Email;
 use crate::domain::user::AccountKey;
 use crate::error_chain::error_chain;
-use crate::store::StoreError;
+use crate::store::{LoginFailureStore, StoreError};
 
-/// Why a password is not looked at.
+/// Why a password is not verified.
 #[derive(Debug)]
 pub enum LoginLimitError {
     RateLimited(RateLimited),
-    /// Whether it may be is not known.
+    /// The store could not count the account's failures.
     Store(StoreError),
 }
 
-pub(super) struct Logins {
+pub(super) struct LoginLimits {
     by_network: Limit<Network>,
     by_account: Limit<AccountKey>,
-    tries: Limit<(AccountKey, Network)>,
-    known: KnownNetworks,
-    failures: Arc<dyn LoginFailures>,
-    most_failures: u32,
-    under_way: UnderWay,
-    /// Filled up with zeros to a block of SHA-256.
+    while_locked: Limit<(AccountKey, Network)>,
+    known_networks: KnownNetworks,
+    /// Consecutive failures per account. In the store, because all processes share them, and a
+    /// restart must not forget them.
+    failures: Arc<dyn LoginFailureStore>,
+    clock: Arc<dyn Clock>,
+    lockout_threshold: u32,
+    in_flight: InFlightAttempts,
+    /// Padded with zeros to a SHA-256 block.
     pseudonym_key: [u8; 64],
 }
 
-impl Logins {
+impl LoginLimits {
     pub(super) fn new(
-        rates: &RateLimitConfig,
-        stopwatch: &Arc<dyn MonotonicClock>,
-        failures: Arc<dyn LoginFailures>,
+        config: &RateLimitConfig,
+        monotonic_clock: &Arc<dyn MonotonicClock>,
+        failures: Arc<dyn LoginFailureStore>,
+        clock: Arc<dyn Clock>,
         pseudonym_key: [u8; 32],
     ) -> Self {
         let mut block = [0; 64];
-        for (byte, of_key) in block.iter_mut().zip(pseudonym_key) {
-            *byte = of_key;
+        for (padded, byte) in block.iter_mut().zip(pseudonym_key) {
+            *padded = byte;
         }
+        // Clients see the names of the limits, so they stay.
         Self {
-            by_network: Limit::new("login-address", rates.login_address, stopwatch),
-            by_account: Limit::new("login-account", rates.login_account, stopwatch),
-            tries: Limit::new("login-guarded", rates.login_guarded, stopwatch),
-            known: KnownNetworks::default(),
+            by_network: Limit::new("login-address", config.login_ip, monotonic_clock),
+            by_account: Limit::new("login-account", config.login_account, monotonic_clock),
+            while_locked: Limit::new("login-guarded", config.login_locked, monotonic_clock),
+            known_networks: KnownNetworks::default(),
             failures,
-            most_failures: rates.login_max_failures,
-            under_way: UnderWay::default(),
+            clock,
+            lockout_threshold: config.login_lockout_threshold,
+            in_flight: InFlightAttempts::default(),
             pseudonym_key: block,
         }
     }
@@ -98,35 +96,39 @@ impl Logins {
         network: Network,
         username: &str,
     ) -> Result<LoginAttempt<'_>, LoginLimitError> {
-        self.by_network.look(&network).map_err(LoginLimitError::RateLimited)?;
+        self.by_network.peek(&network).map_err(LoginLimitError::RateLimited)?;
         let account = self.account(username);
-        let begun = self.under_way.begin(account);
-        let failed = self.failures.count_login_failures(account).await;
-        let failures = failed.map_err(LoginLimitError::Store)?;
-        let tries = self.tries.look(&(account, network));
-        if failures.saturating_add(begun.others) >= self.most_failures {
-            tries.map_err(LoginLimitError::RateLimited)?;
+        let in_flight = self.in_flight.start(account);
+        let counted = self.failures.count_login_failures(account, self.clock.now()).await;
+        let failures = counted.map_err(LoginLimitError::Store)?;
+        let while_locked = self.while_locked.peek(&(account, network));
+        let has_attempt_left = while_locked.is_ok();
+        if failures.saturating_add(in_flight.others) >= self.lockout_threshold {
+            while_locked.map_err(LoginLimitError::RateLimited)?;
         }
-        let is_known = tries.is_ok() && self.known.is_known(account, network);
+        // A known network without an attempt left is treated like any other.
+        let is_known = has_attempt_left && self.known_networks.is_known(account, network);
         if !is_known {
-            self.by_account.look(&account).map_err(LoginLimitError::RateLimited)?;
+            self.by_account.peek(&account).map_err(LoginLimitError::RateLimited)?;
         }
-        let has_try = tries.is_ok();
-        let judged = PendingAttempt { logins: self, begun, network, failures, has_try, is_known };
-        Ok(LoginAttempt { judged: Some(judged) })
+        let limits = self;
+        let pending =
+            PendingAttempt { limits, in_flight, network, failures, has_attempt_left, is_known };
+        Ok(LoginAttempt { pending: Some(pending) })
     }
 
-    /// The account of the one address has the other from now on.
+    /// Moves the networks that an account is known from to its new e-mail.
     pub(super) fn rename(&self, old: &Email, new: &Email) {
-        self.known.rename(self.key(old.as_str()), self.key(new.as_str()));
+        self.known_networks.rename(self.key(old.as_str()), self.key(new.as_str()));
     }
 
-    /// The key of the account that sign-up would make of this address. What is no address has one too.
+    /// Returns the key of the account with this e-mail. A text that is no e-mail has a key too.
     fn account(&self, username: &str) -> AccountKey {
         Email::parse(username).map_or_else(|_| self.key(username), |email| self.key(email.as_str()))
     }
 
-    /// 64 of a MAC's bits: by chance no two of a billion accounts share them with any likelihood.
+    /// Returns 64 bits of a MAC: among a billion accounts, two share a key with a probability of 3
+    /// %.
     fn key(&self, text: &str) -> AccountKey {
         let mac = Hmac::<Sha256>::new(&self.pseudonym_key.into()).chain_update(text).finalize();
         let bytes = mac.into_bytes();
@@ -134,80 +136,83 @@ impl Logins {
     }
 }
 
-/// An attempt whose password may be looked at. If nothing is told of it, its client has left; the
-/// work was done, and counts for the network.
+/// An attempt whose password may be verified. Report its outcome with one of the methods. If the
+/// attempt is dropped instead, the client has disconnected; the work was done, and counts for its
+/// network.
 #[must_use]
 pub struct LoginAttempt<'a> {
-    /// `None` once it was told what became of it.
-    judged: Option<PendingAttempt<'a>>,
+    /// `None` if the outcome was reported, or no limit applies.
+    pending: Option<PendingAttempt<'a>>,
 }
 
 struct PendingAttempt<'a> {
-    logins: &'a Logins,
-    begun: InFlightGuard<'a>,
+    limits: &'a LoginLimits,
+    in_flight: InFlightGuard<'a>,
     network: Network,
+    /// Consecutive failures of the account before this attempt.
     failures: u32,
-    has_try: bool,
+    /// Whether `while_locked` allows the attempt.
+    has_attempt_left: bool,
+    /// Whether the network is exempt from `by_account`.
     is_known: bool,
 }
 
 impl LoginAttempt<'_> {
-    /// One that is not counted.
+    /// Returns an attempt without limits.
     pub(super) fn unlimited() -> Self {
-        Self { judged: None }
+        Self { pending: None }
     }
 
-    /// The password was wrong.
+    /// Reports a wrong password.
     ///
     /// # Errors
-    /// If that could not be recorded. The client must not learn then that it was.
+    /// If the store could not record the failure. Then the client must not learn that the password
+    /// was wrong.
     pub async fn failed(mut self) -> Result<(), StoreError> {
-        let Some(PendingAttempt { logins, begun, network, has_try, is_known, .. }) =
-            self.judged.take()
+        let Some(PendingAttempt { limits, in_flight, network, has_attempt_left, is_known, .. }) =
+            self.pending.take()
         else {
             return Ok(());
         };
-        let account = begun.account;
-        logins.by_network.charge(network);
-        if has_try {
-            logins.tries.charge((account, network));
+        let account = in_flight.account;
+        limits.by_network.charge(network);
+        if has_attempt_left {
+            limits.while_locked.charge((account, network));
         }
         if !is_known {
-            logins.by_account.charge(account);
+            limits.by_account.charge(account);
         }
-        logins.failures.record_login_failure(account).await
+        limits.failures.record_login_failure(account, limits.clock.now()).await
     }
 
-    /// The password was right. The login stands even if the failures before it cannot be cleared.
+    /// Reports a right password. The login succeeds even if the store cannot clear the failures
+    /// before it.
     pub async fn succeeded(mut self) {
-        let Some(PendingAttempt { logins, begun, network, failures, .. }) = self.judged.take()
+        let Some(PendingAttempt { limits, in_flight, network, failures, .. }) = self.pending.take()
         else {
             return;
         };
-        let account = begun.account;
-        logins.known.add(account, network);
-        logins.tries.forget(&(account, network));
+        let account = in_flight.account;
+        limits.known_networks.add(account, network);
+        limits.while_locked.reset(&(account, network));
         if failures == 0 {
             return;
         }
-        if let Err(error) = logins.failures.clear_login_failures(account).await {
-            tracing::warn!(
-                error = error_chain(&error),
-                "the failures before a login could not be cleared"
-            );
+        if let Err(error) = limits.failures.clear_login_failures(account).await {
+            tracing::warn!(error = error_chain(&error), "login failures not cleared");
         }
     }
 
-    /// Nobody knows whether it was right: the fault is ours.
+    /// Reports that the password could not be verified, by our fault. Nothing counts.
     pub fn undecided(mut self) {
-        self.judged = None;
+        self.pending = None;
     }
 }
 
 impl Drop for LoginAttempt<'_> {
     fn drop(&mut self) {
-        if let Some(judged) = self.judged.take() {
-            judged.logins.by_network.charge(judged.network);
+        if let Some(pending) = self.pending.take() {
+            pending.limits.by_network.charge(pending.network);
         }
     }
 }

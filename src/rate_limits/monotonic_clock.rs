@@ -1,13 +1,13 @@
-//! Time that passes, whatever the machine's clock is set to.
+//! Time for the limits. It never goes back, even if the system clock is set.
 
 use std::time::{Duration, Instant};
 
-/// Tells how much time has passed since some beginning, and never less than before.
+/// Returns the time since a fixed start, and never less than before.
 pub trait MonotonicClock: Send + Sync + 'static {
     fn elapsed(&self) -> Duration;
 }
 
-/// The machine's.
+/// Counts from the creation of the value.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessClock(Instant);
 

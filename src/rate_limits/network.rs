@@ -1,14 +1,14 @@
-//! Whose address counts as whose.
+//! The unit of a client for the limits.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// What one client has for itself: an address of IPv4, or the 64 bits of IPv6 below which it may
-/// choose any address that it likes.
+/// The network that belongs to one client: an IPv4 address, or an IPv6 /64 network, in which the
+/// client can choose any address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Network(IpAddr);
 
 impl Network {
-    /// Clients of whom nothing is known count as one.
+    /// Returns the network of a client IP. All clients without a known IP share one network.
     pub(super) fn of(client: Option<IpAddr>) -> Self {
         const FIRST_64_BITS: u128 = u128::MAX << 64;
         match client.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).to_canonical() {

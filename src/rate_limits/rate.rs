@@ -1,9 +1,8 @@
-//! How much of something there is in how much time, as settings say it: `20/5m`.
+//! The rate of a limit, written `20/5m` in settings.
 
 use std::time::Duration;
 
-/// So many at once, and then one more after each part of the period, as long as it is divided by
-/// their number.
+/// Allows `count` at once, and then one more each time that `period / count` has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,
@@ -11,23 +10,24 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Of a count that is not zero, and a period of seconds.
+    /// `count` must be at least 1.
     #[must_use]
     pub const fn new(count: u32, period: Duration) -> Self {
         Self { count, period }
     }
 
-    /// Reads `COUNT/PERIOD`: 1 to 1,000,000 in one second to 24 hours, `20/300s`, `20/5m`, `300/1h`.
+    /// Reads `COUNT/PERIOD`, such as `20/300s`, `20/5m` or `300/1h`: a count of 1 to 1,000,000, and
+    /// a period of one second to 24 hours.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        const LONGEST: u64 = 24 * 60 * 60;
+        const MAX_SECONDS: u64 = 24 * 60 * 60;
         let (count, period) = text.split_once('/')?;
         let count = digits(count)?;
         let (number, unit) = [("s", 1), ("m", 60), ("h", 60 * 60)]
             .into_iter()
             .find_map(|(name, unit)| Some((digits(period.strip_suffix(name)?)?, unit)))?;
         let seconds = u64::from(number) * unit;
-        let is_bounded = (1..=1_000_000).contains(&count) && (1..=LONGEST).contains(&seconds);
+        let is_bounded = (1..=1_000_000).contains(&count) && (1..=MAX_SECONDS).contains(&seconds);
         is_bounded.then(|| Self::new(count, Duration::from_secs(seconds)))
     }
 
@@ -41,18 +41,18 @@ impl Rate {
         self.period
     }
 
-    /// How long it takes until there is one more.
-    pub(super) fn step(&self) -> Duration {
+    /// T of GCRA: the time until one more is allowed.
+    pub(super) fn emission_interval(&self) -> Duration {
         self.period / self.count.max(1)
     }
 
-    /// How long before everything is there again one may still be taken.
-    pub(super) fn allowance(&self) -> Duration {
-        self.step() * self.count.saturating_sub(1)
+    /// τ of GCRA: how far `tat` may be ahead while one more is allowed.
+    pub(super) fn burst_tolerance(&self) -> Duration {
+        self.emission_interval() * self.count.saturating_sub(1)
     }
 }
 
-/// A number without a sign.
+/// Reads a number without a sign.
 fn digits(text: &str) -> Option<u32> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
     if is_plain { text.parse().ok() } else { None }

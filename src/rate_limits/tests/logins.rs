@@ -1,198 +1,207 @@
-//! Attempts to log in: who is refused, and who never is.
+//! Attempts to log in: which are rejected, and which never are.
 
 use super::super::RateLimitConfig;
-use super::{Scene, address};
+use super::{Fixture, ip};
 
 const ADA: &str = "ada@example.com";
 
 const OWNER: &str = "203.0.113.1";
 const GUESSER: &str = "198.51.100.1";
 
-fn scene() -> Scene {
-    Scene::new(&RateLimitConfig::default())
+fn fixture() -> Fixture {
+    Fixture::new(&RateLimitConfig::default())
 }
 
-/// With an account that so many wrong passwords were tried for, none of them from either address.
-async fn after(failures: u32) -> Scene {
-    let scene = scene();
+/// Returns a fixture in which the account has failed this often, never from [`OWNER`] or
+/// [`GUESSER`].
+async fn after(failures: u32) -> Fixture {
+    let fixture = fixture();
     for number in 0..failures {
-        scene.fail(&address(number), ADA).await.unwrap();
+        fixture.fail(&ip(number), ADA).await.unwrap();
     }
-    scene
+    fixture
 }
 
 #[tokio::test]
-async fn one_client_tries_so_many_passwords_whatever_the_accounts() {
-    let scene = scene();
+async fn client_is_limited_across_accounts() {
+    let fixture = fixture();
     for number in 0..20 {
-        scene.fail(GUESSER, &format!("user{number}@example.com")).await.unwrap();
+        fixture.fail(GUESSER, &format!("user{number}@example.com")).await.unwrap();
     }
-    assert_eq!(scene.fail(GUESSER, "another@example.com").await, Err("login-address"));
-    assert_eq!(scene.succeed(GUESSER, ADA).await, Err("login-address"));
-    assert_eq!(scene.succeed(OWNER, ADA).await, Ok(()));
-    scene.hand.advance(15);
-    assert_eq!(scene.fail(GUESSER, ADA).await, Ok(()));
-    assert_eq!(scene.fail(GUESSER, ADA).await, Err("login-address"));
+    assert_eq!(fixture.fail(GUESSER, "another@example.com").await, Err("login-address"));
+    assert_eq!(fixture.succeed(GUESSER, ADA).await, Err("login-address"));
+    assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()));
+    fixture.clock.advance(15);
+    assert_eq!(fixture.fail(GUESSER, ADA).await, Ok(()));
+    assert_eq!(fixture.fail(GUESSER, ADA).await, Err("login-address"));
 }
 
 #[tokio::test]
-async fn right_passwords_count_for_nothing() {
-    let scene = scene();
+async fn right_password_counts_for_nothing() {
+    let fixture = fixture();
     for _ in 0..10_000 {
-        scene.succeed(OWNER, ADA).await.unwrap();
+        fixture.succeed(OWNER, ADA).await.unwrap();
     }
-    assert_eq!(scene.fail_on(OWNER, "eve@example.com").await, (20, "login-address"));
+    assert_eq!(fixture.fail_on(OWNER, "eve@example.com").await, (20, "login-address"));
 }
 
 #[tokio::test]
-async fn neither_do_faults_of_ours() {
-    let scene = scene();
+async fn undecided_attempt_counts_for_nothing() {
+    let fixture = fixture();
     for _ in 0..10_000 {
-        scene.begin(GUESSER, ADA).await.unwrap().undecided();
+        fixture.begin(GUESSER, ADA).await.unwrap().undecided();
     }
-    assert_eq!(scene.fail_on(GUESSER, ADA).await, (20, "login-address"));
+    assert_eq!(fixture.fail_on(GUESSER, ADA).await, (20, "login-address"));
 }
 
 #[tokio::test]
-async fn who_leaves_before_the_answer_has_had_a_try() {
-    let scene = scene();
+async fn disconnected_attempt_counts_for_the_client() {
+    let fixture = fixture();
     for _ in 0..20 {
-        drop(scene.begin(GUESSER, ADA).await.unwrap());
+        drop(fixture.begin(GUESSER, ADA).await.unwrap());
     }
-    assert_eq!(scene.begin(GUESSER, ADA).await.err(), Some("login-address"));
+    assert_eq!(fixture.begin(GUESSER, ADA).await.err(), Some("login-address"));
 }
 
-/// A hundred failures in a row are let through, from one address or from many.
+/// A hundred failures in a row are allowed, from one client or from many.
 #[tokio::test]
-async fn an_account_is_guarded_after_a_hundred_failures_in_a_row() {
-    let scene = after(99).await;
-    assert_eq!(scene.fail(&address(0), ADA).await, Ok(()), "the hundredth");
+async fn account_is_locked_after_a_hundred_failures() {
+    let fixture = after(99).await;
+    assert_eq!(fixture.fail(&ip(0), ADA).await, Ok(()), "the hundredth");
     for _ in 0..3 {
-        scene.fail(&address(0), ADA).await.unwrap();
+        fixture.fail(&ip(0), ADA).await.unwrap();
     }
-    assert_eq!(scene.fail(&address(0), ADA).await, Err("login-guarded"), "five from there");
-    assert_eq!(scene.succeed(OWNER, ADA).await, Ok(()));
-    assert_eq!(scene.fail(&address(0), ADA).await, Ok(()), "the owner has ended the row");
+    assert_eq!(
+        fixture.fail(&ip(0), ADA).await,
+        Err("login-guarded"),
+        "five attempts from this client"
+    );
+    assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()));
+    assert_eq!(fixture.fail(&ip(0), ADA).await, Ok(()), "the owner's login unlocks the account");
 }
 
 #[tokio::test]
-async fn whoever_failed_before_has_fewer_tries_after() {
-    let scene = scene();
+async fn failures_before_the_lockout_count_after_it() {
+    let fixture = fixture();
     for count in 0..100 {
-        // As slowly as its own limit wants it, and faster than tries come back.
-        scene.hand.advance(15);
-        assert_eq!(scene.fail(GUESSER, ADA).await, Ok(()), "{count}");
+        // As slowly as its own limit demands, and faster than attempts come back.
+        fixture.clock.advance(15);
+        assert_eq!(fixture.fail(GUESSER, ADA).await, Ok(()), "{count}");
     }
-    scene.hand.advance(15);
-    assert_eq!(scene.fail(GUESSER, ADA).await, Err("login-guarded"));
-    assert_eq!(scene.fail(GUESSER, "eve@example.com").await, Ok(()), "another account is not");
-    // What was too much before it was guarded is not waited for.
-    scene.hand.advance(12 * 60);
-    assert_eq!(scene.fail(GUESSER, ADA).await, Ok(()));
-    assert_eq!(scene.fail(GUESSER, ADA).await, Err("login-guarded"));
+    fixture.clock.advance(15);
+    assert_eq!(fixture.fail(GUESSER, ADA).await, Err("login-guarded"));
+    assert_eq!(
+        fixture.fail(GUESSER, "eve@example.com").await,
+        Ok(()),
+        "another account is not locked"
+    );
+    // Failures before the lockout do not extend the wait beyond one interval.
+    fixture.clock.advance(12 * 60);
+    assert_eq!(fixture.fail(GUESSER, ADA).await, Ok(()));
+    assert_eq!(fixture.fail(GUESSER, ADA).await, Err("login-guarded"));
 }
 
 #[tokio::test]
-async fn a_fresh_address_has_a_few_tries() {
-    let scene = after(150).await;
-    assert_eq!(scene.fail_on(GUESSER, ADA).await, (5, "login-guarded"));
-    scene.hand.advance(12 * 60);
-    assert_eq!(scene.fail_on(GUESSER, ADA).await, (1, "login-guarded"));
-    assert_eq!(scene.succeed(OWNER, ADA).await, Ok(()), "with the right password");
+async fn fresh_client_has_five_attempts_at_a_locked_account() {
+    let fixture = after(150).await;
+    assert_eq!(fixture.fail_on(GUESSER, ADA).await, (5, "login-guarded"));
+    fixture.clock.advance(12 * 60);
+    assert_eq!(fixture.fail_on(GUESSER, ADA).await, (1, "login-guarded"));
+    assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()), "with the right password");
 }
 
-/// However many addresses there are, one account is tried so often and no more.
+/// However many IPs the attacker has.
 #[tokio::test]
-async fn all_addresses_together_are_bounded() {
-    let scene = scene();
-    assert_eq!(scene.fail_from_everywhere(ADA, 0).await, (300, "login-account"));
-    scene.hand.advance(60);
-    assert_eq!(scene.fail_from_everywhere(ADA, 1000).await, (5, "login-account"));
-    assert_eq!(scene.fail(&address(0), "eve@example.com").await, Ok(()), "another account");
+async fn all_clients_together_are_limited() {
+    let fixture = fixture();
+    assert_eq!(fixture.fail_from_everywhere(ADA, 0).await, (300, "login-account"));
+    fixture.clock.advance(60);
+    assert_eq!(fixture.fail_from_everywhere(ADA, 1000).await, (5, "login-account"));
+    assert_eq!(fixture.fail(&ip(0), "eve@example.com").await, Ok(()), "another account");
 }
 
-/// From where they have logged in before the owner gets in whatever others do.
+/// The owner can log in from a network where they logged in before, even during an attack.
 #[tokio::test]
-async fn nobody_locks_the_owner_out_of_where_they_are_known() {
-    let scene = scene();
-    scene.succeed(OWNER, ADA).await.unwrap();
+async fn owner_is_not_locked_out_of_known_network() {
+    let fixture = fixture();
+    fixture.succeed(OWNER, ADA).await.unwrap();
     for round in 1..20 {
-        scene.fail_from_everywhere(ADA, round * 1000).await;
-        assert_eq!(scene.succeed(OWNER, ADA).await, Ok(()));
-        assert_eq!(scene.succeed("203.0.113.2", ADA).await, Err("login-account"), "not known");
+        fixture.fail_from_everywhere(ADA, round * 1000).await;
+        assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()));
+        assert_eq!(fixture.succeed("203.0.113.2", ADA).await, Err("login-account"), "not known");
     }
-    // Nor do a few wrong passwords of their own.
+    // A few wrong passwords of their own do not lock them out either.
     for _ in 0..4 {
-        assert_eq!(scene.fail(OWNER, ADA).await, Ok(()));
+        assert_eq!(fixture.fail(OWNER, ADA).await, Ok(()));
     }
-    assert_eq!(scene.succeed(OWNER, ADA).await, Ok(()));
+    assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()));
 }
 
-/// Being known is worth no more tries than being fresh.
+/// A known network has no more attempts than a fresh one.
 #[tokio::test]
-async fn from_where_the_owner_is_known_guessing_is_bounded_too() {
-    let scene = scene();
-    scene.succeed(OWNER, ADA).await.unwrap();
-    scene.fail_from_everywhere(ADA, 0).await;
-    assert_eq!(scene.fail_on(OWNER, ADA).await, (5, "login-guarded"));
+async fn guessing_from_known_network_is_limited() {
+    let fixture = fixture();
+    fixture.succeed(OWNER, ADA).await.unwrap();
+    fixture.fail_from_everywhere(ADA, 0).await;
+    assert_eq!(fixture.fail_on(OWNER, ADA).await, (5, "login-guarded"));
 }
 
-/// Every spelling of one address is one account, and what is no address is one too.
+/// All spellings of one e-mail are one account. A text that is no e-mail is an account too.
 #[tokio::test]
-async fn accounts_are_known_by_their_normal_address() {
-    let scene = after(150).await;
-    assert_eq!(scene.fail_on(GUESSER, " ada@EXAMPLE.com ").await, (5, "login-guarded"));
+async fn account_key_is_the_normalized_email() {
+    let fixture = after(150).await;
+    assert_eq!(fixture.fail_on(GUESSER, " ada@EXAMPLE.com ").await, (5, "login-guarded"));
     for number in 0..150 {
-        scene.fail(&address(1000 + number), "no address").await.unwrap();
+        fixture.fail(&ip(1000 + number), "no e-mail").await.unwrap();
     }
-    assert_eq!(scene.fail_on(OWNER, "no address").await, (5, "login-guarded"));
-    assert_eq!(scene.fail("203.0.113.7", "no address at all").await, Ok(()));
+    assert_eq!(fixture.fail_on(OWNER, "no e-mail").await, (5, "login-guarded"));
+    assert_eq!(fixture.fail("203.0.113.7", "no e-mail at all").await, Ok(()));
 }
 
-/// What is under way may fail: together with what has failed it is never more than allowed.
+/// An attempt in flight may fail. Failures and attempts in flight together stay within the limit.
 #[tokio::test]
-async fn attempts_at_the_same_moment_count_as_failures() {
-    let scene = after(90).await;
+async fn attempts_in_flight_count_as_failures() {
+    let fixture = after(90).await;
     for _ in 0..5 {
-        scene.fail(GUESSER, ADA).await.unwrap();
+        fixture.fail(GUESSER, ADA).await.unwrap();
     }
-    let mut begun = Vec::new();
+    let mut attempts = Vec::new();
     for _ in 0..5 {
-        begun.push(scene.begin(GUESSER, ADA).await.unwrap());
+        attempts.push(fixture.begin(GUESSER, ADA).await.unwrap());
     }
-    assert_eq!(scene.begin(GUESSER, ADA).await.err(), Some("login-guarded"));
-    begun.pop().unwrap().undecided();
-    begun.push(scene.begin(GUESSER, ADA).await.unwrap());
-    for attempt in begun {
+    assert_eq!(fixture.begin(GUESSER, ADA).await.err(), Some("login-guarded"));
+    attempts.pop().unwrap().undecided();
+    attempts.push(fixture.begin(GUESSER, ADA).await.unwrap());
+    for attempt in attempts {
         attempt.failed().await.unwrap();
     }
-    assert_eq!(scene.begin(GUESSER, ADA).await.err(), Some("login-guarded"));
+    assert_eq!(fixture.begin(GUESSER, ADA).await.err(), Some("login-guarded"));
 }
 
-/// Twice as many at the same moment cost twice as much time.
+/// Twice the burst takes twice the time to recover.
 #[tokio::test]
-async fn what_was_too_much_at_once_is_waited_for() {
-    let scene = scene();
-    let mut begun = Vec::new();
+async fn excess_attempts_extend_the_wait() {
+    let fixture = fixture();
+    let mut attempts = Vec::new();
     for _ in 0..40 {
-        begun.push(scene.begin(GUESSER, ADA).await.unwrap());
+        attempts.push(fixture.begin(GUESSER, ADA).await.unwrap());
     }
-    for attempt in begun {
+    for attempt in attempts {
         attempt.failed().await.unwrap();
     }
-    scene.hand.advance(20 * 15);
-    assert_eq!(scene.fail(GUESSER, ADA).await, Err("login-address"));
-    scene.hand.advance(15);
-    assert_eq!(scene.fail(GUESSER, ADA).await, Ok(()));
+    fixture.clock.advance(20 * 15);
+    assert_eq!(fixture.fail(GUESSER, ADA).await, Err("login-address"));
+    fixture.clock.advance(15);
+    assert_eq!(fixture.fail(GUESSER, ADA).await, Ok(()));
 }
 
 #[tokio::test]
-async fn without_that_limit_no_account_is_guarded() {
+async fn account_is_never_locked_without_the_locked_limit() {
     let rates =
-        RateLimitConfig { login_guarded: None, login_account: None, ..RateLimitConfig::default() };
-    let scene = Scene::new(&rates);
+        RateLimitConfig { login_locked: None, login_account: None, ..RateLimitConfig::default() };
+    let fixture = Fixture::new(&rates);
     for number in 0..500 {
-        scene.fail(&address(number), ADA).await.unwrap();
+        fixture.fail(&ip(number), ADA).await.unwrap();
     }
-    assert_eq!(scene.fail_on(GUESSER, ADA).await, (20, "login-address"));
+    assert_eq!(fixture.fail_on(GUESSER, ADA).await, (20, "login-address"));
 }

@@ -1,12 +1,12 @@
-//! Limits by a clock that tests move: what is let through, when there is more, and what is remembered.
+//! Limits by a clock that the tests move: what is allowed, when more is allowed, and what is kept.
 
 /// One limit: its rate, its keys, and how many of them it keeps.
 mod limits;
 
-/// Attempts to log in: who is refused, and who never is.
+/// Attempts to log in: which are rejected, and which never are.
 mod logins;
 
-/// Many addresses at once.
+/// Many clients at once.
 mod many;
 
 use std::collections::HashMap;
@@ -16,42 +16,50 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
-use super::{
-    LoginAttempt, LoginFailures, LoginLimitError, MonotonicClock, RateLimitConfig, RateLimits,
-};
+use super::{LoginAttempt, LoginLimitError, MonotonicClock, RateLimitConfig, RateLimits};
+use crate::clock::SystemClock;
 use crate::domain::user::AccountKey;
-use crate::store::StoreError;
+use crate::store::{LoginFailureStore, StoreError};
 
-/// Stands still until it is moved.
+/// Stands still until a test advances it.
 #[derive(Default)]
-struct Hand {
+struct ManualClock {
     seconds: AtomicU64,
 }
 
-impl Hand {
+impl ManualClock {
     fn advance(&self, seconds: u64) {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
     }
 }
 
-impl MonotonicClock for Hand {
+impl MonotonicClock for ManualClock {
     fn elapsed(&self) -> Duration {
         Duration::from_secs(self.seconds.load(Ordering::SeqCst))
     }
 }
 
-/// What a store would keep.
+/// Keeps failures in memory, and never forgets one.
 #[derive(Default)]
-struct Counted(Mutex<HashMap<AccountKey, u32>>);
+struct FakeFailureStore(Mutex<HashMap<AccountKey, u32>>);
 
 #[async_trait]
-impl LoginFailures for Counted {
-    async fn count_login_failures(&self, account: AccountKey) -> Result<u32, StoreError> {
+impl LoginFailureStore for FakeFailureStore {
+    async fn count_login_failures(
+        &self,
+        account: AccountKey,
+        _: Timestamp,
+    ) -> Result<u32, StoreError> {
         Ok(self.0.lock().unwrap().get(&account).copied().unwrap_or_default())
     }
 
-    async fn record_login_failure(&self, account: AccountKey) -> Result<(), StoreError> {
+    async fn record_login_failure(
+        &self,
+        account: AccountKey,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
         *self.0.lock().unwrap().entry(account).or_default() += 1;
         Ok(())
     }
@@ -62,62 +70,64 @@ impl LoginFailures for Counted {
     }
 }
 
-struct Scene {
-    hand: Arc<Hand>,
+struct Fixture {
+    clock: Arc<ManualClock>,
     limits: RateLimits,
 }
 
-impl Scene {
+impl Fixture {
     fn new(rates: &RateLimitConfig) -> Self {
-        let hand = Arc::new(Hand::default());
-        let stopwatch: Arc<dyn MonotonicClock> = hand.clone();
-        let limits = RateLimits::new(rates, &stopwatch, Arc::<Counted>::default(), [7; 32]);
-        Self { hand, limits }
+        let clock = Arc::new(ManualClock::default());
+        let monotonic_clock: Arc<dyn MonotonicClock> = clock.clone();
+        let failures = Arc::<FakeFailureStore>::default();
+        let limits =
+            RateLimits::new(rates, &monotonic_clock, failures, Arc::new(SystemClock), [7; 32]);
+        Self { clock, limits }
     }
 
     async fn begin(&self, client: &str, username: &str) -> Result<LoginAttempt<'_>, &'static str> {
         let client: IpAddr = client.parse().unwrap();
-        self.limits.begin_login(Some(client), username).await.map_err(|refused| match refused {
-            LoginLimitError::RateLimited(refused) => refused.limit,
+        self.limits.begin_login(Some(client), username).await.map_err(|error| match error {
+            LoginLimitError::RateLimited(limited) => limited.limit,
             LoginLimitError::Store(error) => panic!("{error}"),
         })
     }
 
-    /// A wrong password; the limit's name if it is not looked at.
+    /// Tries a wrong password. Returns the limit that rejected it.
     async fn fail(&self, client: &str, username: &str) -> Result<(), &'static str> {
         self.begin(client, username).await?.failed().await.unwrap();
         Ok(())
     }
 
-    /// The right one.
+    /// Tries the right password.
     async fn succeed(&self, client: &str, username: &str) -> Result<(), &'static str> {
         self.begin(client, username).await?.succeeded().await;
         Ok(())
     }
 
-    /// Wrong passwords until one is not looked at: how many, and for which limit.
+    /// Tries wrong passwords until one is rejected. Returns how many were not, and the limit.
     async fn fail_on(&self, client: &str, username: &str) -> (u32, &'static str) {
         for count in 0..10_000 {
             if let Err(limit) = self.fail(client, username).await {
                 return (count, limit);
             }
         }
-        panic!("nothing stops {client}");
+        panic!("no limit rejected {client}");
     }
 
-    /// Wrong passwords from fresh addresses until one is not looked at.
+    /// Tries wrong passwords from fresh IPs until one is rejected.
     async fn fail_from_everywhere(&self, username: &str, from: u32) -> (u32, &'static str) {
         for count in 0..10_000 {
-            if let Err(limit) = self.fail(&address(from + count), username).await {
+            if let Err(limit) = self.fail(&ip(from + count), username).await {
                 return (count, limit);
             }
         }
-        panic!("nothing stops so many");
+        panic!("no limit rejected them");
     }
 }
 
-/// One of 16 million of IPv4.
-fn address(number: u32) -> String {
+/// Returns one of 16 million IPv4 addresses.
+fn ip(number: u32) -> String {
     let [_, a, b, c] = number.to_be_bytes();
     format!("100.{a}.{b}.{c}")
 }

@@ -42,9 +42,9 @@ type Change = fn(&mut RateLimitConfig, Option<Rate>);
 #[test]
 fn each_limit_has_its_own_setting() {
     let changes: [(&str, Change); 5] = [
-        ("RATE_LIMIT_LOGIN_IP", |rates, rate| rates.login_address = rate),
+        ("RATE_LIMIT_LOGIN_IP", |rates, rate| rates.login_ip = rate),
         ("RATE_LIMIT_LOGIN_ACCOUNT", |rates, rate| rates.login_account = rate),
-        ("RATE_LIMIT_LOGIN_LOCKED", |rates, rate| rates.login_guarded = rate),
+        ("RATE_LIMIT_LOGIN_LOCKED", |rates, rate| rates.login_locked = rate),
         ("RATE_LIMIT_SIGN_UP", |rates, rate| rates.sign_up = rate),
         ("RATE_LIMIT_WRITES", |rates, rate| rates.writes = rate),
     ];
@@ -58,7 +58,7 @@ fn each_limit_has_its_own_setting() {
             assert_eq!(load(&[(name, value)]).rate_limits, Some(expected), "{name}={value}");
         }
     }
-    let expected = RateLimitConfig { login_max_failures: 7, ..RateLimitConfig::default() };
+    let expected = RateLimitConfig { login_lockout_threshold: 7, ..RateLimitConfig::default() };
     assert_eq!(load(&[("LOGIN_LOCKOUT_THRESHOLD", "7")]).rate_limits, Some(expected));
 }
 

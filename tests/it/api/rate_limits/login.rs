@@ -86,8 +86,8 @@ async fn account_limit_applies_except_from_known_networks() {
 #[tokio::test]
 async fn concurrent_guesses_count_while_in_flight() {
     let rates = RateLimitConfig {
-        login_max_failures: 10,
-        login_address: None,
+        login_lockout_threshold: 10,
+        login_ip: None,
         ..RateLimitConfig::default()
     };
     let app = limited(rates).await;
@@ -105,7 +105,7 @@ async fn concurrent_guesses_count_while_in_flight() {
 #[tokio::test]
 async fn unknown_account_is_limited_like_a_known_one() {
     let rates = RateLimitConfig {
-        login_max_failures: 30,
+        login_lockout_threshold: 30,
         login_account: Some(rate(50, 60)),
         ..RateLimitConfig::default()
     };
