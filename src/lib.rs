@@ -12,6 +12,12 @@ pub mod clock;
 /// Errors with their causes, as the log writes them.
 pub mod error_chain;
 
+/// Worker threads with a bounded queue.
+pub mod worker_pool;
+
+/// Certificate verifiers of the health check and of the PostgreSQL client.
+pub mod tls_verifier;
+
 /// Passwords, tokens and keys.
 pub mod auth;
 

@@ -19,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 use super::json_response::{json_of, json_response_of, json_response_with};
-use crate::store::PostList;
 use crate::domain::post::PostWithVotes;
+use crate::store::PostList;
 
 /// Responses up to this many bytes are not counted: HTTP/2 buffers as much per stream anyway.
 pub const LARGE_RESPONSE_BYTES: usize = 64 * 1024;

@@ -8,8 +8,10 @@ use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use sha2::{Digest as _, Sha256};
 
 use super::Algorithm;
-use super::keys::KID_LENGTH;
 use super::signatures::{JwkParams, PrivateKey};
+
+/// Characters of a `kid`, of six bits each.
+pub(super) const KID_LENGTH: usize = 11;
 
 /// Start of every PEM block.
 const PEM_BEGIN: &str = "-----BEGIN ";

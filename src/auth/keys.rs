@@ -9,11 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
+use super::key_pair::KID_LENGTH;
 use super::provider;
-use super::{Algorithm, KeyPair, PublicKey, TokenError};
-
-/// Characters of a `kid`, of six bits each.
-pub(super) const KID_LENGTH: usize = 11;
+use super::{Algorithm, KeyPair, PublicKey};
 
 /// The `kid` of a secret is a MAC of this label. It equals no token's signature: the text that a
 /// token signs contains a dot.
@@ -21,6 +19,11 @@ const KID_LABEL: &[u8] = b"post-api: the name of a key";
 
 /// Separates the hash of [`Keys::pseudonym_key`] from any other hash of the signing key.
 const PSEUDONYM_LABEL: &[u8] = b"post-api: the key of pseudonyms";
+
+/// A token cannot be signed with these keys.
+#[derive(Debug, thiserror::Error)]
+#[error("the token could not be signed")]
+pub struct TokenError(#[from] Error);
 
 /// One key signs, all verify.
 pub struct Keys {

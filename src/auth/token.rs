@@ -16,7 +16,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
-use super::{Algorithm, Keys, PublicKey};
+use super::{Algorithm, Keys, PublicKey, TokenError};
 use crate::clock::Clock;
 use crate::domain::caller::ValidFromRange;
 use crate::domain::user::{TokensValidFrom, UserId};
@@ -36,10 +36,6 @@ const MAX_CACHED_BYTES: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid token: {0}")]
 pub struct InvalidToken(&'static str);
-
-#[derive(Debug, thiserror::Error)]
-#[error("the token could not be signed")]
-pub struct TokenError(#[from] jsonwebtoken::errors::Error);
 
 /// Issues and verifies tokens.
 pub struct Tokens {

@@ -16,10 +16,10 @@ use crate::api::{self, AppState, Background, LargeResponses, Pages, openapi};
 use crate::auth::{InterruptedRefreshes, Keys, Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, LogFormat, SettingError, Settings, Source, record_signing_key};
-use crate::http::{
-    self, AppState, Background, BodyMemory, LargeResponses, Limits, MiddlewareConfig, Pages,
-};
 use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimits};
+use crate::server::{
+    self, BodyMemory, Limits, MiddlewareConfig, Tls, UnusableTls, watch_tls_files, with_middleware,
+};
 use crate::store::Store;
 use crate::telemetry;
 

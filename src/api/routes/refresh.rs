@@ -15,8 +15,9 @@ use crate::api::token::Token;
 use crate::auth::{RefreshSecrets, generate_salt};
 use crate::domain::event::EventKind;
 use crate::domain::policy::SessionTimeouts;
-use crate::domain::session::{NewSession, RotateSession, Rotation};
+use crate::domain::session::{NewSession, Rotation};
 use crate::domain::user::Credentials;
+use crate::store::RotateSession;
 
 /// Starts a session for an account whose password was verified.
 pub(super) async fn start_session(

@@ -19,7 +19,8 @@ use crate::api::responses::{
 };
 use crate::api::state::AppState;
 use crate::domain::post::PostId;
-use crate::domain::vote::{self, Direction, VoteOutcome};
+use crate::domain::vote::{self, Direction};
+use crate::store::VoteOutcome;
 
 /// The body of a vote.
 #[derive(Deserialize, ToSchema)]

@@ -32,7 +32,7 @@ pub(super) const DELETE_TIMEOUT: Duration = Duration::from_mins(1);
 const ATTEMPTS: usize = 10;
 
 pub(super) struct Pool {
-    pool: deadpool_postgres::Pool,
+    connections: deadpool_postgres::Pool,
     /// Whether statements stay prepared on their connection.
     is_prepared: bool,
     /// Known from the first connection to a database with the right schema.
@@ -42,7 +42,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(address: &Address) -> Result<Self> {
         Ok(Self {
-            pool: build(address)?,
+            connections: build(address)?,
             is_prepared: address.is_prepared(),
             search_index: OnceCell::new(),
         })
@@ -57,8 +57,8 @@ impl Pool {
 
     /// Acquires a connection without checking the schema.
     pub(super) async fn acquire_unchecked(&self) -> Result<Connection> {
-        let pooled = self.pool.get().await?;
-        Ok(Connection::new(pooled, self.pool.clone(), self.is_prepared))
+        let pooled = self.connections.get().await?;
+        Ok(Connection::new(pooled, self.connections.clone(), self.is_prepared))
     }
 
     pub(super) async fn search_index(&self) -> Result<SearchIndex> {

@@ -24,7 +24,7 @@ use post_api::domain::session::{NewSession, Rotation, Session, SessionId};
 use post_api::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
-use post_api::domain::vote::{Vote, VoteOutcome};
+use post_api::domain::vote::Vote;
 use post_api::rate_limits::RateLimits;
 use post_api::server::{AppService, Limits, with_middleware};
 use post_api::store::{

@@ -15,7 +15,7 @@ use post_api::auth::{Algorithm, Argon2Params, InterruptedRefreshes, Keys, Passwo
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
-use post_api::rate_limits::{MonotonicClock, RateLimitConfig, RateLimits, StoredFailures};
+use post_api::rate_limits::{MonotonicClock, RateLimitConfig, RateLimits};
 use post_api::server::{
     AllowedOrigins, AppService, BodyMemory, MiddlewareConfig, TrustedProxies, with_middleware,
 };
@@ -354,8 +354,7 @@ fn rate_limits(
     store: &Arc<dyn Store>,
 ) -> RateLimits {
     let monotonic: Arc<dyn MonotonicClock> = clock.clone();
-    let failures = StoredFailures { store: Arc::clone(store), clock: clock.clone() };
-    let limits = |rates| RateLimits::new(&rates, &monotonic, Arc::new(failures), [7; 32]);
+    let limits = |rates| RateLimits::new(&rates, &monotonic, store.clone(), clock.clone(), [7; 32]);
     rates.map_or_else(RateLimits::off, limits)
 }
 
