@@ -5,8 +5,7 @@ use secrecy::SecretString;
 
 use super::SettingError;
 use super::parse::Parser;
-use super::secret::{check_secret, split_secrets};
-use crate::auth::{Algorithm, KeyPair};
+use crate::auth::{Algorithm, KeyPair, check_secret};
 
 /// Bytes of a secret that is not refused in any mode.
 const SHORTEST_SECRET: usize = 16;
@@ -30,8 +29,12 @@ impl Parser<'_> {
         if self.refuse_unused(name, algorithm, algorithm.is_symmetric()) {
             return None;
         }
-        if let Err(problem) = check_secret(&secret, algorithm) {
-            self.warn_weak_secret(name, problem, is_reference && secret.len() >= SHORTEST_SECRET);
+        if let Err(weak) = check_secret(&secret, algorithm) {
+            self.warn_weak_secret(
+                name,
+                weak.to_string(),
+                is_reference && secret.len() >= SHORTEST_SECRET,
+            );
         }
         Some(SecretString::from(secret))
     }
@@ -133,4 +136,19 @@ impl Parser<'_> {
             self.faults.push(SettingError::new(name, problem, CURE));
         }
     }
+}
+
+/// The secrets of a text, in its order; or says what is wrong.
+pub(super) fn split_secrets(
+    text: &str,
+    is_between: impl Fn(char) -> bool,
+) -> Result<Vec<String>, String> {
+    let mut secrets: Vec<String> = Vec::new();
+    for secret in text.split(is_between).map(str::trim).filter(|secret| !secret.is_empty()) {
+        if secrets.iter().any(|other| other == secret) {
+            return Err(format!("key {} stands there twice", secrets.len() + 1));
+        }
+        secrets.push(secret.to_owned());
+    }
+    if secrets.is_empty() { Err("holds no key".to_owned()) } else { Ok(secrets) }
 }

@@ -8,7 +8,6 @@ mod keys;
 mod parse;
 mod plaintext_warnings;
 mod render;
-mod secret;
 mod secret_file;
 mod signing_file;
 mod source;

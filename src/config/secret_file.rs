@@ -12,9 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::secret::{check_secret, split_secrets};
+use super::keys::split_secrets;
 use super::signing_file::{name_of, naming, read_signing};
-use crate::auth::Algorithm;
+use crate::auth::{Algorithm, check_secret};
 
 /// The file, in the data folder.
 pub const SECRET_FILE: &str = "secret_key";
