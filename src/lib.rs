@@ -27,6 +27,9 @@ pub mod store;
 /// Rate limits of logins, sign-ups and writes.
 pub mod rate_limits;
 
+/// The secrets that the service generates for itself.
+pub mod key_store;
+
 /// The routes, their handlers, and their errors.
 pub mod api;
 

@@ -5,15 +5,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::exit::Exit;
 use crate::auth::Keys;
-use crate::config::{Settings, load_or_create_secrets};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Settings;
+use crate::key_store::KeyStore;
 
-/// Keys, and of those that the service made for itself the one that signs.
-pub(super) fn open_keys(settings: &Settings) -> Result<(Keys, Option<SecretString>), Exit> {
+/// Opens the keys for a service that signs from now on: those of the settings, else those of the data
+/// folder.
+pub(super) fn open_keys(settings: &Settings) -> Result<Keys, Exit> {
     let algorithm = settings.algorithm;
     let keys = match (&settings.secret_key, settings.secret_keys.as_slice()) {
         _ if !algorithm.is_symmetric() => Keys::of_pairs(&settings.signing_keys, algorithm),
         (Some(secret), []) => Keys::of_secret(secret, algorithm),
-        (None, []) => return open_kept(settings),
+        (None, []) => return open_stored(settings),
         (secret, secrets) => {
             let is_new = |secret: &&_| !secrets.iter().any(|other| is_same(secret, other));
             let verifying = secret.iter().filter(is_new).cloned();
@@ -21,19 +24,20 @@ pub(super) fn open_keys(settings: &Settings) -> Result<(Keys, Option<SecretStrin
             Keys::of_secrets(&secrets, algorithm)
         }
     };
-    Ok((keys.context("the keys cannot be used")?, None))
+    Ok(keys.context("could not use the keys")?)
 }
 
-fn open_kept(settings: &Settings) -> Result<(Keys, Option<SecretString>), Exit> {
+fn open_stored(settings: &Settings) -> Result<Keys, Exit> {
     let algorithm = settings.algorithm;
-    let kept = load_or_create_secrets(&settings.data_dir, algorithm)
-        .context("the secret cannot be kept")?;
-    let keys = match kept.as_slice() {
-        // As long as there is one, tokens look as they always did.
+    let secrets = KeyStore::new(&settings.data_dir, algorithm)
+        .start_signing(SystemClock.now())
+        .context("could not load the keys")?;
+    let keys = match secrets.as_slice() {
+        // The tokens of a single secret name no key, like those of the reference service.
         [secret] => Keys::of_secret(secret, algorithm),
         secrets => Keys::of_secrets(secrets, algorithm),
     };
-    Ok((keys.context("the keys cannot be used")?, kept.into_iter().next()))
+    Ok(keys.context("could not use the keys")?)
 }
 
 fn is_same(one: &SecretString, other: &SecretString) -> bool {

@@ -1,7 +1,5 @@
 //! `post-api secret`: the secret that the service made for itself.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
@@ -9,10 +7,8 @@ use super::SourceArguments;
 use super::exit::Exit;
 use super::inspect::print;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Database, SECRET_FILE, Settings, rotate_secret};
-
-/// How long a service may go on signing with the secret before after the next one has begun.
-const HANDOVER: Duration = Duration::from_mins(1);
+use crate::config::{Database, Settings};
+use crate::key_store::{KEYS_FILE, KeyStore, OldSecrets};
 
 #[derive(Debug, Args)]
 pub(super) struct SecretArguments {
@@ -36,14 +32,21 @@ pub(super) fn run(arguments: &SecretArguments) -> Result<(), Exit> {
     let settings = Settings::load(&arguments.source.read()?)?;
     let SecretCommand::Rotate { drop_old } = arguments.command;
     check_place(&settings)?;
-    let last_use = settings.token_lifetime.saturating_add(HANDOVER);
-    let old_tokens_end = SystemClock.now().checked_sub(last_use);
-    let kept_since = old_tokens_end.ok().filter(|_| !drop_old);
-    let kept = rotate_secret(&settings.data_dir, settings.algorithm, kept_since)
-        .context("the secret cannot be replaced, and is as it was")?;
+    let old =
+        if drop_old { OldSecrets::Drop } else { OldSecrets::KeepFor(settings.token_lifetime) };
+    let kept = KeyStore::new(&settings.data_dir, settings.algorithm)
+        .rotate(SystemClock.now(), old)
+        .context("could not rotate the secret; the old one is unchanged")?;
     print(&match kept {
-        0 => "the next start signs with a new secret, and every token from before ends".to_owned(),
-        kept => format!("the next start signs with a new secret; {kept} from before still verify"),
+        0 => "restart the service to sign with the new secret and to revoke every access token"
+            .to_owned(),
+        1 => "restart the service to sign with the new secret; 1 old secret still verifies"
+            .to_owned(),
+        kept => {
+            format!(
+                "restart the service to sign with the new secret; {kept} old secrets still verify"
+            )
+        }
     })
 }
 
@@ -53,7 +56,7 @@ fn check_place(settings: &Settings) -> Result<(), Exit> {
         format!("ALGORITHM={:?} signs with SIGNING_KEYS: put a new key first", settings.algorithm)
     } else if settings.has_secret() {
         format!(
-            "SECRET_KEY or SECRET_KEYS is given, so that {SECRET_FILE} signs nothing: put a new key \
+            "SECRET_KEY or SECRET_KEYS is given, so that {KEYS_FILE} signs nothing: put a new key \
              into SECRET_KEYS, as the README says"
         )
     } else if matches!(settings.database, Database::Postgres(_)) {

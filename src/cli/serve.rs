@@ -15,7 +15,7 @@ use super::{ServeArguments, make_private_folder};
 use crate::api::{self, AppState, Background, LargeResponses, Pages, openapi};
 use crate::auth::{InterruptedRefreshes, Keys, Passwords, Tokens};
 use crate::clock::SystemClock;
-use crate::config::{Database, LogFormat, SettingError, Settings, Source, record_signing_key};
+use crate::config::{Database, LogFormat, SettingError, Settings, Source};
 use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimits};
 use crate::server::{
     self, BodyMemory, Limits, MiddlewareConfig, Tls, UnusableTls, watch_tls_files, with_middleware,
@@ -47,18 +47,13 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
 async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     let tls = open_tls(settings)?;
     let store = open_store(&settings.database, is_upgraded).await?;
-    let (keys, kept) = open_keys(settings)?;
-    let app = open(settings, store, keys)?;
     let listener = server::listen(&settings.host, settings.port)
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
     warn_of(&settings.warning_at(address.ip()));
-    // Not before: a second service that finds the port taken signs nothing.
-    if let Some(secret) = kept {
-        record_signing_key(&settings.data_dir, &secret, settings.algorithm)
-            .context("which secret signs cannot be noted")?;
-    }
+    // Not before: a second service that finds the port taken must not record that its key signs.
+    let app = open(settings, store, open_keys(settings)?)?;
     let middleware = MiddlewareConfig {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,

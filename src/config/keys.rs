@@ -139,10 +139,7 @@ impl Parser<'_> {
 }
 
 /// The secrets of a text, in its order; or says what is wrong.
-pub(super) fn split_secrets(
-    text: &str,
-    is_between: impl Fn(char) -> bool,
-) -> Result<Vec<String>, String> {
+fn split_secrets(text: &str, is_between: impl Fn(char) -> bool) -> Result<Vec<String>, String> {
     let mut secrets: Vec<String> = Vec::new();
     for secret in text.split(is_between).map(str::trim).filter(|secret| !secret.is_empty()) {
         if secrets.iter().any(|other| other == secret) {

@@ -8,8 +8,6 @@ mod keys;
 mod parse;
 mod plaintext_warnings;
 mod render;
-mod secret_file;
-mod signing_file;
 mod source;
 
 use std::path::PathBuf;
@@ -27,8 +25,6 @@ use self::parse::Parser;
 
 pub use definitions::{SETTINGS, Setting};
 pub use render::{effective_settings, env_example, procfile, settings_page};
-pub use secret_file::{SECRET_FILE, load_or_create_secrets, rotate_secret};
-pub use signing_file::record_signing_key;
 pub use source::Source;
 
 /// What the service is told at its start. `Debug` does not show the secret.

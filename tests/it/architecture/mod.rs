@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom. Nothing points back.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("error_chain", &[]),
     ("clock", &[]),
@@ -16,10 +16,11 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("auth", &["clock", "domain", "worker_pool"]),
     ("store", &["domain", "tls_verifier", "worker_pool"]),
     ("rate_limits", &["error_chain", "clock", "domain", "store"]),
+    ("key_store", &["auth"]),
     ("api", &["auth", "clock", "domain", "error_chain", "rate_limits", "store"]),
     ("server", &["api"]),
     ("http", &["tls_verifier"]),
-    ("config", &["auth", "domain", "rate_limits", "server", "store"]),
+    ("config", &["auth", "domain", "key_store", "rate_limits", "server", "store"]),
     ("telemetry", &["config"]),
     (
         "cli",
@@ -30,6 +31,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "config",
             "domain",
             "http",
+            "key_store",
             "rate_limits",
             "server",
             "store",

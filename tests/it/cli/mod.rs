@@ -2,6 +2,7 @@
 
 mod db_check;
 mod inspect;
+mod keys;
 mod migrations;
 mod postgres;
 mod secret;

@@ -1,9 +1,12 @@
 //! `post-api secret rotate`: the new secret, and which old ones are kept.
 
+use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{folder, run, run_with};
@@ -13,11 +16,16 @@ use crate::support::key_files::ED25519;
 const GOOD_SECRET: &str = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
 
 fn file(folder: &Path) -> PathBuf {
-    folder.join("data/secret_key")
+    folder.join("data/keys.json")
 }
 
-fn lines(folder: &Path) -> Vec<String> {
-    std::fs::read_to_string(file(folder)).unwrap().lines().map(str::to_owned).collect()
+fn entries(folder: &Path) -> Vec<Value> {
+    serde_json::from_slice(&std::fs::read(file(folder)).unwrap()).unwrap()
+}
+
+fn secrets(folder: &Path) -> Vec<String> {
+    let entries = entries(folder).into_iter();
+    entries.map(|entry| entry["secret"].as_str().unwrap().to_owned()).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -45,25 +53,30 @@ fn restart(folder: &Path) {
     drop(Service::start_in(folder, &[]));
 }
 
-/// Makes the signing secret look as if it had signed for this long.
+/// Makes all secrets look as if they had started to sign this much earlier.
 fn age(folder: &Path, age: Duration) {
-    #[expect(clippy::disallowed_methods, reason = "files have the time of the system clock")]
-    let then = SystemTime::now() - age;
-    let signing = folder.join("data/secret_key.signing");
-    std::fs::File::open(signing).unwrap().set_modified(then).unwrap();
+    let mut entries = entries(folder);
+    for entry in entries.iter_mut().filter(|entry| entry["signs_from"].is_string()) {
+        let since: Timestamp = entry["signs_from"].as_str().unwrap().parse().unwrap();
+        entry["signs_from"] = json!(since.checked_sub(age).unwrap());
+    }
+    std::fs::write(file(folder), json!(entries).to_string()).unwrap();
 }
 
 #[test]
 fn rotation_puts_the_new_secret_first_and_keeps_the_old_ones() {
     let folder = made();
-    let first = lines(folder.path());
+    let first = secrets(folder.path());
     let said = run(folder.path(), "secret rotate").expect(0).output;
-    assert_eq!(said, "the next start signs with a new secret; 1 from before still verify\n");
-    let second = lines(folder.path());
+    assert_eq!(
+        said,
+        "restart the service to sign with the new secret; 1 old secret still verifies\n"
+    );
+    let second = secrets(folder.path());
     assert_eq!(second[1..], first);
     restart(folder.path());
     run(folder.path(), "secret rotate").expect(0);
-    let third = lines(folder.path());
+    let third = secrets(folder.path());
     assert_eq!(third[1..], second);
     assert!(third.iter().all(|secret| secret.len() == 86), "{third:?}");
     let mode = std::fs::metadata(file(folder.path())).unwrap().permissions().mode();
@@ -74,11 +87,14 @@ fn rotation_puts_the_new_secret_first_and_keeps_the_old_ones() {
 #[test]
 fn rotation_with_drop_old_removes_old_secrets() {
     let folder = made();
-    let first = lines(folder.path());
+    let first = secrets(folder.path());
     run(folder.path(), "secret rotate").expect(0);
     let said = run(folder.path(), "secret rotate --drop-old").expect(0).output;
-    assert_eq!(said, "the next start signs with a new secret, and every token from before ends\n");
-    let last = lines(folder.path());
+    assert_eq!(
+        said,
+        "restart the service to sign with the new secret and to revoke every access token\n"
+    );
+    let last = secrets(folder.path());
     assert_eq!(last.len(), 1);
     assert!(!first.contains(&last[0]));
 }
@@ -89,24 +105,24 @@ fn rotation_removes_secrets_that_no_valid_token_needs() {
     let folder = made();
     run(folder.path(), "secret rotate").expect(0);
     restart(folder.path());
-    let before = lines(folder.path());
+    let before = secrets(folder.path());
     age(folder.path(), Duration::from_mins(30));
     run(folder.path(), "secret rotate").expect(0);
-    assert_eq!(lines(folder.path())[1..], before);
+    assert_eq!(secrets(folder.path())[1..], before);
 
     restart(folder.path());
-    let before = lines(folder.path());
+    let before = secrets(folder.path());
     age(folder.path(), Duration::from_mins(32));
     // A restart does not change these times.
     restart(folder.path());
     run(folder.path(), "secret rotate").expect(0);
-    assert_eq!(lines(folder.path())[1..], before[..1]);
+    assert_eq!(secrets(folder.path())[1..], before[..1]);
 
     restart(folder.path());
     age(folder.path(), Duration::from_mins(32));
     let lifetime = [("ACCESS_TOKEN_EXPIRE_MINUTES", "60")];
     run_with(folder.path(), "secret rotate", &lifetime).expect(0);
-    assert_eq!(lines(folder.path()).len(), 3);
+    assert_eq!(secrets(folder.path()).len(), 3);
 }
 
 /// Any number of rotations before the next start keeps the signing secret, and the newest ones that
@@ -116,18 +132,18 @@ fn signing_secret_is_kept_until_the_next_start() {
     let folder = made();
     run(folder.path(), "secret rotate").expect(0);
     restart(folder.path());
-    let before = lines(folder.path());
+    let before = secrets(folder.path());
     let mut newest = Vec::new();
     for _ in 0..10 {
         run(folder.path(), "secret rotate").expect(0);
-        let now = lines(folder.path());
+        let now = secrets(folder.path());
         newest.insert(0, now[0].clone());
         newest.truncate(6);
         assert_eq!(now, [&*newest, &*before].concat());
     }
     age(folder.path(), Duration::from_hours(1));
     run(folder.path(), "secret rotate").expect(0);
-    let now = lines(folder.path());
+    let now = secrets(folder.path());
     assert_eq!((now.len(), &now[7]), (8, &before[0]));
     assert!(!now.contains(&before[1]));
 }
@@ -137,40 +153,30 @@ fn signing_secret_is_kept_until_the_next_start() {
 fn failed_start_does_not_change_the_signing_secret() {
     let folder = TempDir::new().unwrap();
     let service = Service::start_in(folder.path(), &[]);
-    let first = lines(folder.path());
+    let first = secrets(folder.path());
     run(folder.path(), "secret rotate").expect(0);
     let port = service.address().rsplit(':').next().unwrap();
     let said = run(folder.path(), &format!("serve --port {port}")).expect(1).error;
     assert!(said.contains("cannot listen"), "{said}");
     age(folder.path(), Duration::from_hours(1));
     run(folder.path(), "secret rotate").expect(0);
-    assert_eq!(lines(folder.path()).last(), first.last());
+    assert_eq!(secrets(folder.path()).last(), first.last());
 }
 
-/// After a copy of the folder or a manual change the signing secret is unknown.
+/// After a manual change the signing secret is unknown.
 #[test]
 fn rotation_with_unknown_signing_secret_keeps_all() {
     let folder = made();
     run(folder.path(), "secret rotate").expect(0);
-    let before = lines(folder.path());
-    let signing = folder.path().join("data/secret_key.signing");
-    std::fs::write(&signing, "another").unwrap();
-    age(folder.path(), Duration::from_hours(1));
-    run(folder.path(), "secret rotate").expect(0);
-    std::fs::remove_file(&signing).unwrap();
-    run(folder.path(), "secret rotate").expect(0);
-    assert_eq!(lines(folder.path())[2..], before);
-    // The service replaces an unreadable file.
-    std::fs::write(&signing, [0xff]).unwrap();
-    restart(folder.path());
-    assert_eq!(std::fs::read(&signing).unwrap().len(), 12);
-    // A path that can be neither read nor replaced is an error.
-    std::fs::remove_file(&signing).unwrap();
-    std::fs::create_dir(&signing).unwrap();
-    for command in ["secret rotate", "serve --port 0"] {
-        let said = run(folder.path(), command).expect(1).error;
-        assert!(said.contains("secret_key.signing"), "{said}");
+    let before = secrets(folder.path());
+    let mut entries = entries(folder.path());
+    for entry in &mut entries {
+        entry["signs_from"] = Value::Null;
     }
+    std::fs::write(file(folder.path()), json!(entries).to_string()).unwrap();
+    run(folder.path(), "secret rotate").expect(0);
+    run(folder.path(), "secret rotate").expect(0);
+    assert_eq!(secrets(folder.path())[2..], before);
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn rotation_keeps_at_most_eight_secrets() {
     for number in 2..=10 {
         restart(folder.path());
         run(folder.path(), "secret rotate").expect(0);
-        assert_eq!(lines(folder.path()).len(), number.min(8));
+        assert_eq!(secrets(folder.path()).len(), number.min(8));
     }
     restart(folder.path());
 }
@@ -193,7 +199,8 @@ fn symlinked_secret_file_stays_a_symlink() {
     std::os::unix::fs::symlink("../kept", file(folder.path())).unwrap();
     run(folder.path(), "secret rotate").expect(0);
     assert!(file(folder.path()).is_symlink());
-    assert_eq!(std::fs::read_to_string(elsewhere).unwrap().lines().count(), 2);
+    assert_eq!(secrets(folder.path()).len(), 2);
+    assert!(elsewhere.is_file() && !elsewhere.is_symlink());
 }
 
 /// Root may rotate the secret of a service that runs as another user. That user must still be able
@@ -216,22 +223,28 @@ fn rotated_secret_file_keeps_its_owner() {
 fn unusable_secret_file_is_reported_and_left_unchanged() {
     let folder = folder();
     let said = run(folder.path(), "secret rotate").expect(1).error;
-    assert!(said.contains("data/secret_key"), "{said}");
+    assert!(said.contains("data/keys.json"), "{said}");
     assert!(files(folder.path()).is_empty());
 
+    let entry =
+        |secret: &str| json!({"kid": "k", "secret": secret, "created_at": "2026-05-01T12:00:00Z"});
     let long = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
+    let short = "7c1f0a94e2b8";
     for (damaged, cause) in [
-        (b"".as_slice(), "holds no key"),
-        (b"\n\n", "holds no key"),
-        (b"7c1f0a94e2b8", "key 1 has 12 bytes, HS256 needs 32 or more"),
-        (format!("{long}\n7c1f0a94e2b8").as_bytes(), "key 2 has 12 bytes"),
-        (format!("{long}\n{long}\n").as_bytes(), "key 2 stands there twice"),
-        (&[0xff; 40], "UTF-8"),
+        (b"".to_vec(), "is empty"),
+        (b"\n\n".to_vec(), "is empty"),
+        (b"[]".to_vec(), "holds no key"),
+        (long.into(), "does not hold keys in JSON"),
+        (json!([entry(short)]).to_string().into(), "key 1 has 12 bytes, HS256 needs 32 or more"),
+        (json!([entry(long), entry(short)]).to_string().into(), "key 2 has 12 bytes"),
+        (json!([entry(long), entry(long)]).to_string().into(), "key 2 repeats an earlier key"),
+        (vec![0xff; 40], "does not hold keys in JSON"),
     ] {
-        std::fs::write(file(folder.path()), damaged).unwrap();
+        std::fs::write(file(folder.path()), &damaged).unwrap();
+        std::fs::set_permissions(file(folder.path()), Permissions::from_mode(0o600)).unwrap();
         let said = run(folder.path(), "secret rotate").expect(1).error;
         assert!(
-            said.starts_with("error: the secret cannot be replaced, and is as it was"),
+            said.starts_with("error: could not rotate the secret; the old one is unchanged: "),
             "{said}"
         );
         assert!(said.contains(cause) && !said.contains("7c1f"), "{said}");
@@ -254,7 +267,7 @@ fn secret_file_that_is_a_directory_is_reported() {
 #[test]
 fn rotation_of_configured_secret_is_rejected() {
     let folder = made();
-    let before = lines(folder.path());
+    let before = secrets(folder.path());
     for (environment, said) in [
         (vec![("SECRET_KEY", GOOD_SECRET)], "SECRET_KEY or SECRET_KEYS is given"),
         (vec![("SECRET_KEYS", GOOD_SECRET)], "SECRET_KEY or SECRET_KEYS is given"),
@@ -268,7 +281,7 @@ fn rotation_of_configured_secret_is_rejected() {
             assert!(!outcome.error.contains(GOOD_SECRET), "{}", outcome.error);
         }
     }
-    assert_eq!(lines(folder.path()), before);
+    assert_eq!(secrets(folder.path()), before);
     for words in ["secret", "secret nonsense", "secret rotate 1"] {
         run(folder.path(), words).expect(2);
     }

@@ -4,9 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use post_api::auth::Algorithm;
-use post_api::config::{
-    LogFormat, SETTINGS, SettingError, Settings, Source, effective_settings, load_or_create_secrets,
-};
+use post_api::config::{LogFormat, SETTINGS, SettingError, Settings, Source, effective_settings};
 use post_api::domain::policy::{DraftVisibility, Policy};
 use post_api::server::AllowedOrigins;
 use secrecy::ExposeSecret as _;
@@ -221,18 +219,4 @@ fn debug_output_hides_secrets() {
     let settings = load(&[("SECRET_KEY", GOOD_SECRET), ("DATABASE_URL", url)]);
     let printed = format!("{settings:?} {settings:#?}");
     assert!(!printed.contains(GOOD_SECRET) && !printed.contains("hunter2"), "{printed}");
-}
-
-/// A process that is killed while it writes the secret leaves a temporary file. The next process
-/// may have the same process ID.
-#[test]
-fn leftover_temp_file_does_not_block_startup() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let number = std::process::id();
-    std::fs::write(folder.path().join(format!("secret_key.{number}.new")), "half").unwrap();
-    let secrets = load_or_create_secrets(folder.path(), Algorithm::HS512).unwrap();
-    let kept = load_or_create_secrets(folder.path(), Algorithm::HS512).unwrap();
-    assert_eq!((secrets.len(), kept.len()), (1, 1));
-    assert_eq!(kept[0].expose_secret(), secrets[0].expose_secret());
-    assert!(secrets[0].expose_secret().len() >= 64);
 }

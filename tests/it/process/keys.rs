@@ -117,7 +117,7 @@ fn key_pair_signs_and_publishes_its_public_key() {
     assert!(is_accepted(&service, &token));
     let set = service.get("/.well-known/jwks.json").expect(200).json();
     assert_eq!(set["keys"][0]["kid"], header(&token)["kid"]);
-    assert!(!folder.path().join("data/secret_key").exists(), "the service created a secret");
+    assert!(!folder.path().join("data/keys.json").exists(), "the service created a secret");
 }
 
 /// The log is at its most detailed level, and the `settings` command shows the settings.

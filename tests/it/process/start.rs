@@ -1,7 +1,7 @@
 //! Startup: without any configuration, on existing data, and with invalid settings.
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -33,7 +33,7 @@ fn first_start_creates_private_files() {
     let service = Service::start(&[]);
     let data = service.path().join("data");
     assert_eq!(mode(&data), 0o700);
-    for file in ["secret_key", "posts.db", "posts.db-wal", "posts.db-shm"] {
+    for file in ["keys.json", "posts.db", "posts.db-wal", "posts.db-shm"] {
         assert_eq!(mode(&data.join(file)), 0o600, "{file}");
     }
     assert!(data.join("posts.db").is_file());
@@ -226,7 +226,7 @@ fn flags_override_the_environment_and_the_environment_the_file() {
     assert_eq!(root_path(&service), "/environment");
     assert!(folder.path().join("flag.db").is_file());
     assert!(!folder.path().join("env.db").exists());
-    assert!(folder.path().join("kept/secret_key").is_file());
+    assert!(folder.path().join("kept/keys.json").is_file());
     let answer = service
         .connect()
         .exchange("GET /livez HTTP/1.1\r\nhost: localhost\r\norigin: https://file.example\r\n\r\n");
@@ -255,7 +255,7 @@ fn secret_from_a_file_is_used() {
     std::fs::write(folder.path().join("key"), format!("{GOOD_SECRET}\n")).unwrap();
     let service = Service::start_in(folder.path(), &[("SECRET_KEY_FILE", "key")]);
     assert_eq!(service.get("/readyz").status, 200);
-    assert!(!folder.path().join("data/secret_key").exists(), "the service created another secret");
+    assert!(!folder.path().join("data/keys.json").exists(), "the service created another secret");
 
     let both = [("SECRET_KEY_FILE", "key"), ("SECRET_KEY", GOOD_SECRET)];
     let (code, said) = refused(folder.path(), &["--port", "0"], &both);
@@ -307,14 +307,20 @@ fn postgresql_without_a_secret_is_rejected() {
 }
 
 #[test]
-fn key_readable_by_others_is_warned_about() {
-    use std::os::unix::fs::PermissionsExt as _;
+fn keys_file_is_warned_about_for_a_group_and_refused_for_everyone() {
     let folder = TempDir::new().unwrap();
     drop(Service::start_in(folder.path(), &[]));
-    let key = folder.path().join("data/secret_key");
-    for (mode, is_warned) in [(0o600, false), (0o644, true)] {
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+    let keys = folder.path().join("data/keys.json");
+    let set_mode = |mode| std::fs::set_permissions(&keys, PermissionsExt::from_mode(mode)).unwrap();
+    for (mode, is_warned) in [(0o600, false), (0o640, true), (0o660, true)] {
+        set_mode(mode);
         let service = Service::start_in(folder.path(), &[]);
-        assert_eq!(service.stderr().contains("others can read the key"), is_warned, "{mode:o}");
+        assert_eq!(service.stderr().contains("a group can access the keys"), is_warned, "{mode:o}");
     }
+    set_mode(0o644);
+    let (code, said) = refused(folder.path(), &["--port", "0"], &[]);
+    assert_eq!(code, 1, "{said}");
+    let expected = "error: could not load the keys: ./data/keys.json can be accessed by everyone; \
+                    make its mode 0600";
+    assert!(said.contains(expected), "{said}");
 }

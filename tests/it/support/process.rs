@@ -113,9 +113,13 @@ impl Service {
         &self.path
     }
 
-    /// Returns the secret that the service generated.
+    /// The secrets that the service generated for itself, one a line, the newest first.
     pub fn secret(&self) -> String {
-        std::fs::read_to_string(self.path.join("data/secret_key")).unwrap().trim().to_owned()
+        let file = std::fs::read(self.path.join("data/keys.json")).unwrap();
+        let entries: Vec<serde_json::Value> = serde_json::from_slice(&file).unwrap();
+        let secrets: Vec<_> =
+            entries.iter().map(|entry| entry["secret"].as_str().unwrap()).collect();
+        secrets.join("\n")
     }
 
     pub fn process_id(&self) -> u32 {

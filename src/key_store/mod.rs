@@ -1,0 +1,167 @@
+//! The secrets that the service generates for itself, in `DATA_DIR/keys.json`: the first start creates
+//! one, a rotation puts a new one before it, and old ones stay while tokens depend on them.
+//!
+//! Not here: secrets and key pairs that settings give, see `config/keys.rs`; how a key signs, see
+//! `auth/keys.rs`.
+
+mod error;
+mod file;
+mod legacy;
+mod permissions;
+mod rotation;
+mod stored_secret;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::auth::Algorithm;
+
+use self::file::LockedFile;
+use self::stored_secret::StoredSecret;
+
+pub use error::KeyStoreError;
+pub use permissions::{Exposure, exposure};
+
+/// The name of the file, in the data folder.
+pub const KEYS_FILE: &str = "keys.json";
+
+/// How long the previous service may sign after the next one has started.
+const HANDOVER: Duration = Duration::from_mins(1);
+
+/// What a rotation does with the secrets that are already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldSecrets {
+    /// Keep those whose tokens, with this lifetime, are still valid.
+    KeepFor(Duration),
+    /// Drop all of them: the next start revokes every token.
+    Drop,
+}
+
+/// The file of secrets in a data folder.
+#[derive(Debug)]
+pub struct KeyStore {
+    data_dir: PathBuf,
+    path: PathBuf,
+    algorithm: Algorithm,
+}
+
+impl KeyStore {
+    #[must_use]
+    pub fn new(data_dir: &Path, algorithm: Algorithm) -> Self {
+        let path = data_dir.join(KEYS_FILE);
+        Self { data_dir: data_dir.to_owned(), path, algorithm }
+    }
+
+    /// Returns the secrets for a service that starts to sign now: the first signs, all verify.
+    ///
+    /// Creates the file if it does not exist. Records in it since when the first secret signs, because a
+    /// rotation must know which secrets tokens depend on. If recording fails, the secret that signed
+    /// before signs again.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`] if the file can be neither created nor read, if everyone can access it, or if
+    /// a secret in it must not sign with the algorithm.
+    pub fn start_signing(&self, now: Timestamp) -> Result<Vec<SecretString>, KeyStoreError> {
+        self.take_over_legacy()?;
+        if !self.path.exists() {
+            self.create(&[StoredSecret::generate(self.algorithm, now)?])?;
+        }
+        let (file, mut secrets) = self.lock()?;
+        if exposure(&file.metadata) == Exposure::Group {
+            tracing::warn!(
+                path = %self.path.display(),
+                "a group can access the keys; make the file's mode 0600 unless the group is the service's own"
+            );
+        }
+        let mut recorded = secrets.clone();
+        if rotation::record_start(&mut recorded, self.algorithm, now)? {
+            match self.replace(&file, &recorded) {
+                Ok(()) => secrets = recorded,
+                Err(error) => {
+                    // A rotation could drop a secret that signs without a record.
+                    tracing::warn!(%error, "could not record which key signs; the previous key signs");
+                    rotation::put_signing_first(&mut secrets);
+                }
+            }
+        }
+        Ok(secrets.into_iter().map(|stored| SecretString::from(stored.secret)).collect())
+    }
+
+    /// Puts a new secret before the others and returns how many others stay. A running service keeps
+    /// signing with the secret that it read; after its next start it signs with the new one.
+    ///
+    /// The secret that signs now always stays, unless all are dropped. If there would be more than eight
+    /// secrets, those that never signed are dropped first.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`] if there is no file, or as [`KeyStore::start_signing`] has them. The file is then
+    /// unchanged.
+    pub fn rotate(&self, now: Timestamp, old: OldSecrets) -> Result<usize, KeyStoreError> {
+        self.take_over_legacy()?;
+        let (file, mut secrets) = self.lock()?;
+        match old {
+            OldSecrets::Drop => secrets.clear(),
+            OldSecrets::KeepFor(lifetime) => {
+                let time = lifetime.saturating_add(HANDOVER);
+                let tokens_from = now.checked_sub(time).unwrap_or(Timestamp::MIN);
+                rotation::drop_unneeded(&mut secrets, tokens_from);
+            }
+        }
+        secrets.insert(0, StoredSecret::generate(self.algorithm, now)?);
+        self.replace(&file, &secrets)?;
+        Ok(secrets.len() - 1)
+    }
+
+    /// Takes over the secrets from the files of earlier builds, if there are such files.
+    fn take_over_legacy(&self) -> Result<(), KeyStoreError> {
+        if !self.path.exists() {
+            let Some(secrets) = legacy::read(&self.data_dir, self.algorithm)? else {
+                return Ok(());
+            };
+            self.create(&secrets)?;
+            tracing::info!(path = %self.path.display(), "took over the secrets of an earlier build");
+        }
+        // The new file is on the disk now, so a crash loses no secret.
+        legacy::remove(&self.data_dir, &self.path);
+        Ok(())
+    }
+
+    /// Creates the file unless another process was faster.
+    fn create(&self, secrets: &[StoredSecret]) -> Result<(), KeyStoreError> {
+        file::create(&self.path, &stored_secret::render(secrets)).map_err(|error| {
+            let problem = format!("could not be created: {error}");
+            let hint = "make DATA_DIR a folder that the service can write to, or give SECRET_KEY";
+            KeyStoreError::file(&self.path, problem, hint)
+        })
+    }
+
+    /// Reads the secrets, and keeps other processes from changing them until the file is dropped.
+    fn lock(&self) -> Result<(LockedFile, Vec<StoredSecret>), KeyStoreError> {
+        let file =
+            file::lock(&self.path).map_err(|error| KeyStoreError::read(&self.path, &error))?;
+        if exposure(&file.metadata) == Exposure::Everyone {
+            let hint = "make its mode 0600; if others may have read it, also run \
+                        `post-api secret rotate --drop-old`";
+            return Err(KeyStoreError::file(&self.path, "can be accessed by everyone", hint));
+        }
+        let secrets = stored_secret::parse(&file.content, self.algorithm).map_err(|problem| {
+            let hint = "restore it from a backup, or delete it: the next start then creates it with a \
+                        new secret, and revokes every access token";
+            KeyStoreError::file(&self.path, problem, hint)
+        })?;
+        Ok((file, secrets))
+    }
+
+    fn replace(&self, file: &LockedFile, secrets: &[StoredSecret]) -> Result<(), KeyStoreError> {
+        file.replace(&stored_secret::render(secrets)).map_err(|error| {
+            let problem = format!("could not be replaced: {error}");
+            let hint = "check the owner, the permissions and the free space of its folder";
+            KeyStoreError::file(&self.path, problem, hint)
+        })
+    }
+}
