@@ -51,7 +51,7 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    warn_of(&settings.warning_at(address.ip()));
+    warn_of(&settings.plaintext_listener(address.ip()));
     // Not before: a second service that finds the port taken must not record that its key signs.
     let app = open(settings, store, open_keys(settings)?)?;
     let middleware = MiddlewareConfig {
@@ -83,7 +83,7 @@ fn open(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppSta
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
         .context("tokens cannot be signed")?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let passwords = Passwords::new(settings.hash_strength, cores)
+    let passwords = Passwords::new(settings.argon2_params, cores)
         .context("the hashing threads cannot be started")?;
     let document = openapi::document(&settings.root_path);
     let pages = Pages::new(document, &settings.root_path, openapi::TITLE)

@@ -1,193 +1,181 @@
-//! Every setting by name, with its default and its documentation: the one table that
-//! `.env.example`, `docs/settings.md` and `post-api settings` are made from. A test sees to it
-//! that the table and [`super::Settings::load`] know the same names.
+//! Every setting: its name, default, range and documentation, each written once.
+//!
+//! [`super::Settings::load`] reads through these rows. `.env.example`, `docs/settings.md` and
+//! `post-api settings` are generated from them.
 
-/// One setting, as it is documented.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    pub name: &'static str,
-    /// Empty if there is none.
-    pub default: &'static str,
-    /// The default under `COMPAT=reference`, where that is another.
-    pub reference: Option<&'static str>,
-    pub about: &'static str,
-    /// Never shown; may come from a file that `NAME_FILE` names.
-    pub is_secret: bool,
+use super::setting::{Setting, int, secret, text};
+
+/// Maxima of the modules that apply them.
+#[expect(clippy::as_conversions, reason = "`From` is not const")]
+mod max {
+    use crate::auth::{Argon2Params, MAXIMUM_PASSWORD_LENGTH};
+
+    pub(super) const PASSWORD_LENGTH: u64 = MAXIMUM_PASSWORD_LENGTH as u64;
+    pub(super) const MEMORY_KIB: u64 = Argon2Params::MAXIMUM_MEMORY_KIB as u64;
+    pub(super) const ITERATIONS: u64 = Argon2Params::MAXIMUM_ITERATIONS as u64;
+    pub(super) const PARALLELISM: u64 = Argon2Params::MAXIMUM_PARALLELISM as u64;
 }
 
-const fn setting(name: &'static str, default: &'static str, about: &'static str) -> Setting {
-    Setting { name, default, reference: None, about, is_secret: false }
+/// Declares a row for each `NAME = kind(default, …, "documentation");`, with the options that follow, and
+/// the list of all rows.
+macro_rules! settings {
+    ($($name:ident = $kind:ident($($argument:expr),+ $(,)?) $(.$option:ident($value:expr))?;)+) => {
+        $(pub(super) static $name: Setting =
+            $kind(stringify!($name), $($argument),+) $(.$option($value))?;)+
+
+        /// In the order of the documentation.
+        pub static SETTINGS: &[&Setting] = &[$(&$name),+];
+    };
 }
 
-/// A setting that `COMPAT=reference` presets.
-const fn preset(
-    name: &'static str,
-    default: &'static str,
-    reference: &'static str,
-    about: &'static str,
-) -> Setting {
-    Setting { name, default, reference: Some(reference), about, is_secret: false }
+settings! {
+    HOST = text("127.0.0.1",
+        "IP address or host name to listen on: `0.0.0.0` for all IPv4 addresses, `::` for all \
+         addresses. Change it to let other machines connect.");
+    PORT = int("8000", 0..=65_535,
+        "Port to listen on; 0 picks a free one. Change it if another program uses the port.");
+    SERVER_THREADS = int("", 1..=1024,
+        "Threads that serve requests. Without a value one fewer than there are CPU cores, at \
+         least one: hashing, the database and the kernel use the rest. Change it if other \
+         programs share the machine.");
+    TLS_CERT = text("",
+        "PEM file with the certificate of the listener, followed by those of its authorities. Set \
+         it with `TLS_KEY` if no proxy does TLS: the service then speaks only HTTPS (TLS 1.2 and \
+         above) and makes browsers stay with HTTPS (HSTS). A changed file is loaded within \
+         seconds, or at once on SIGHUP.");
+    TLS_KEY = text("",
+        "PEM file with the private key of the certificate. Set it with `TLS_CERT`.");
+    DATA_DIR = text("./data",
+        "Folder for the embedded database and the generated secrets (`keys.json`). Change it to \
+         keep data outside the working folder.");
+    DATABASE_URL = secret(
+        "`sqlite:PATH`, or `postgresql://USER:PASSWORD@HOST:PORT/NAME` to use PostgreSQL. Takes \
+         precedence over the five settings below. With none of the six the service uses the \
+         embedded database `DATA_DIR/posts.db`. With several hosts, separated by commas, the \
+         service uses the one that accepts writes. Parameters have libpq's meaning: `sslmode` \
+         (`disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, \
+         `channel_binding`, `target_session_attrs`, `connect_timeout`, `options`; `host` may be \
+         the folder of a Unix socket.");
+    DATABASE_HOSTNAME = text("",
+        "Host of PostgreSQL, or the folder of its Unix socket. Set all five of these settings or \
+         none: `DATABASE_URL` has more options.");
+    DATABASE_PORT = int("", 1..=65_535,
+        "Port of PostgreSQL.");
+    DATABASE_PASSWORD = secret(
+        "Password of the PostgreSQL role.");
+    DATABASE_NAME = text("",
+        "Name of the PostgreSQL database.");
+    DATABASE_USERNAME = text("",
+        "Name of the PostgreSQL role.");
+    DATABASE_PREPARED_STATEMENTS = text("on",
+        "Whether connections to PostgreSQL keep prepared statements. Set `off` for a pooler in \
+         transaction mode, and set `statement_timeout` and `lock_timeout` for the role or in the \
+         pooler.");
+    SECRET_KEY = secret(
+        "Signs tokens: 32 bytes or more, for example from `openssl rand -hex 32`. Required with \
+         PostgreSQL unless `SECRET_KEYS` is set. With the embedded database the service generates \
+         a secret and keeps it in `DATA_DIR/keys.json`; set this to choose it yourself.");
+    SECRET_KEYS = secret(
+        "Up to eight secrets like `SECRET_KEY`, separated by commas or white space: the first \
+         signs, all verify, and each token names the one that signed it. Set it to rotate secrets \
+         while tokens are in use. If `SECRET_KEY` is set too, that one only verifies.");
+    ALGORITHM = text("HS256",
+        "How tokens are signed: `HS256`, `HS384` or `HS512` with a secret, or `RS256`, `ES256` or \
+         `EdDSA` with `SIGNING_KEYS`. The service accepts only tokens of this algorithm. Change \
+         it to let others verify tokens.");
+    SIGNING_KEYS = secret(
+        "Private keys for `RS256` (2048 to 4096 bits), `ES256` (P-256) or `EdDSA` (Ed25519): up \
+         to eight PKCS#8 blocks in PEM, of which the first signs and all verify. Generate one \
+         with `openssl genpkey -algorithm ed25519`, with `-algorithm EC -pkeyopt \
+         ec_paramgen_curve:P-256`, or with `-algorithm RSA -pkeyopt rsa_keygen_bits:3072`. The \
+         public keys are at `/.well-known/jwks.json`.");
+    ACCESS_TOKEN_EXPIRE_MINUTES = int("30", 1..=525_600,
+        "Lifetime of an access token in minutes. Lower it to limit the use of a stolen token.");
+    REFRESH_TOKEN_EXPIRE_DAYS = int("30", 1..=3650,
+        "Idle timeout in days of a session, which a login with `scope=offline_access` starts: the \
+         session ends if its refresh token is not used for so long. Lower it to end forgotten \
+         sessions earlier.");
+    SESSION_EXPIRE_DAYS = int("365", 1..=3650,
+        "Absolute timeout in days of a session: the session ends that long after its login, \
+         however often it is refreshed. Lower it to ask for the password more often.");
+    COMPAT = text("",
+        "`reference` changes the defaults of the five settings below to those of the reference \
+         service, for its clients; each can still be set. The service then warns about a weak \
+         `SECRET_KEY` and accepts it, because tokens depend on it.");
+    DRAFT_VISIBILITY = text("private",
+        "`private`: only its owner can see a draft. `visible`: everyone can, as in the reference \
+         service.")
+        .with_reference("visible");
+    POSTS_DEFAULT_LIMIT = int("100", 1..=1000,
+        "Posts in a list without `limit`. `none`: all posts, and no maximum for `limit`, as in \
+         the reference service. Lower it if posts are large.")
+        .with_reference("none");
+    PUBLIC_EMAILS = text("off",
+        "Whether responses show the e-mail of every account to everyone. Turn it on for clients \
+         of the reference service that need it.")
+        .with_reference("on");
+    PASSWORD_MIN_LENGTH = int("8", 0..=max::PASSWORD_LENGTH,
+        "Fewest characters of a new password. Raise it for stronger passwords.")
+        .with_reference("0");
+    PASSWORD_BLOCKLIST = text("on",
+        "Whether very common passwords are rejected. Turn it off only for clients that rely on \
+         them.")
+        .with_reference("off");
+    PASSWORD_FORBIDDEN_WORDS = text("",
+        "Words that no new password may contain in any case, separated by commas, of three \
+         characters or more each. List what attackers guess first here: the names of the service, \
+         its owner and its town.");
+    DELETE_REQUIRES_PASSWORD = text("off",
+        "Whether deleting an account requires its password, in the header `X-Confirm-Password` or \
+         as `current_password` in the body. Turn it on if your clients can send it.");
+    ARGON2_MEMORY_KIB = int("65536", 8..=max::MEMORY_KIB,
+        "Memory of a password hash in KiB, at least 8 per lane. Raise it to make guessing \
+         costlier; each CPU core computes one hash at a time.");
+    ARGON2_ITERATIONS = int("3", 1..=max::ITERATIONS,
+        "Passes of a password hash over its memory. Raise it to make guessing costlier.");
+    ARGON2_PARALLELISM = int("4", 1..=max::PARALLELISM,
+        "Lanes of a password hash. Change it only to match the hashes of another service.");
+    TRUSTED_PROXIES = text("",
+        "Proxies whose `Forwarded` or `X-Forwarded-For` names the client: IP addresses and \
+         networks such as `10.1.0.0/16`, separated by commas. The client IP is the last hop that \
+         is not one of them. Set it if a proxy is in front, which should write one of the two \
+         header fields and remove the other: if both are present and differ, the proxy counts as \
+         the client.");
+    RATE_LIMITS = text("on",
+        "Whether wrong passwords, sign-ups and writes are limited, per process, as the settings \
+         below say. Each limit is a number and a time up to 24 hours, such as `20/5m` (`s`, `m`, \
+         `h`), or `off`: so many at once, and as many more, one by one, in each such time. Beyond \
+         a limit the response is 429. Turn it off if a proxy limits requests.");
+    RATE_LIMIT_LOGIN_IP = text("20/5m",
+        "Wrong passwords from one client: an IPv4 address or an IPv6 /64 network. Raise it if \
+         many users share an IP.");
+    RATE_LIMIT_LOGIN_ACCOUNT = text("300/1h",
+        "Wrong passwords for one account, from all clients together. Clients that have logged in \
+         to it are exempt. Lower it to slow down attacks from many networks.");
+    LOGIN_LOCKOUT_THRESHOLD = int("100", 1..=100,
+        "Consecutive wrong passwords that lock an account until the next login to it. Lower it to \
+         lock earlier.");
+    RATE_LIMIT_LOGIN_LOCKED = text("5/1h",
+        "Wrong passwords from one client for a locked account; those from before the lockout \
+         count. `off` turns the lockout off. Raise it if owners cannot log in during an attack.");
+    RATE_LIMIT_SIGN_UP = text("60/1h",
+        "Sign-ups from one client. Raise it if many users sign up from one IP.");
+    RATE_LIMIT_WRITES = text("1000/1m",
+        "Posts and votes that one account creates, changes or deletes. Raise it for programs that \
+         import posts.");
+    CORS_ORIGINS = text("*",
+        "Origins whose pages may read responses in a browser, separated by commas; `*` allows \
+         all. Credentials are never allowed. List your own origins to exclude other pages.");
+    ROOT_PATH = text("",
+        "Path below which a proxy publishes the service, such as `/api`. Set it if the proxy \
+         removes that path from requests.");
+    DOCS = text("on",
+        "Whether `/docs`, `/redoc` and `/openapi.json` exist. Turn it off to hide them.");
+    ACCESS_LOG = text("on",
+        "Whether the log has a line for each request. Turn it off if a proxy logs requests.");
+    LOG_FORMAT = text("text",
+        "`text`, or `json` for programs that read the log.");
+    LOG_LEVEL = text("info",
+        "`error`, `warn`, `info`, `debug` or `trace`: `error` shows the least, `trace` the most. \
+         Use `debug` to find a fault.");
 }
-
-const fn secret(name: &'static str, about: &'static str) -> Setting {
-    Setting { name, default: "", reference: None, about, is_secret: true }
-}
-
-/// In the order they are shown.
-pub const SETTINGS: &[Setting] = &[
-    setting(
-        "HOST",
-        "127.0.0.1",
-        "Address to listen on; `0.0.0.0` is every one of IPv4, `::` every one.",
-    ),
-    setting("PORT", "8000", "Port to listen on; 0 takes a free one."),
-    setting(
-        "SERVER_THREADS",
-        "",
-        "Threads that serve requests, 1 to 1024. Without a number one fewer than there are cores, one at least: hashing, the database and the kernel want the other.",
-    ),
-    setting(
-        "TLS_CERT",
-        "",
-        "File of the listener's certificate and those of its authorities after it, in PEM. With it, and with `TLS_KEY`, the service speaks HTTPS alone (TLS 1.2 and above) and tells browsers to stay with it (HSTS). A file that has changed is taken within seconds, or at once on SIGHUP.",
-    ),
-    setting("TLS_KEY", "", "File of the certificate's private key, in PEM."),
-    setting(
-        "DATA_DIR",
-        "./data",
-        "Folder for the embedded database and the secret that is made for it.",
-    ),
-    secret(
-        "DATABASE_URL",
-        "`postgresql://USER:PASSWORD@HOST:PORT/NAME`, or `sqlite:PATH`. Wins over the five settings below; with none of them, the embedded database `DATA_DIR/posts.db`. Several hosts, separated by commas, are asked in turn for the one that takes writes. Parameters are libpq's: `sslmode` (`disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, `channel_binding`, `target_session_attrs`, `connect_timeout`, `options`; `host` may be the folder of a Unix socket.",
-    ),
-    setting(
-        "DATABASE_HOSTNAME",
-        "",
-        "PostgreSQL server, or the folder of its Unix socket. All five are needed, or none.",
-    ),
-    setting("DATABASE_PORT", "", "PostgreSQL port."),
-    secret("DATABASE_PASSWORD", "PostgreSQL password."),
-    setting("DATABASE_NAME", "", "PostgreSQL database."),
-    setting("DATABASE_USERNAME", "", "PostgreSQL role."),
-    setting(
-        "DATABASE_PREPARED_STATEMENTS",
-        "on",
-        "Whether statements stay prepared on their connections to PostgreSQL. `off` for a pooler in transaction mode; `statement_timeout` and `lock_timeout` are then for the role or the pooler to set.",
-    ),
-    secret(
-        "SECRET_KEY",
-        "Signs the tokens: 32 bytes or more, as `openssl rand -hex 32` makes them. Made once and kept in `DATA_DIR/secret_key` when the embedded database is used and none is given; required with PostgreSQL, unless `SECRET_KEYS` is given.",
-    ),
-    secret(
-        "SECRET_KEYS",
-        "Up to eight secrets as that of `SECRET_KEY`, parted by commas or white space, to change them while tokens are in use: the first signs, all verify, and each token says which one signed it. `SECRET_KEY`, where it is given too, only verifies.",
-    ),
-    setting(
-        "ALGORITHM",
-        "HS256",
-        "How tokens are signed: `HS256`, `HS384` or `HS512` with a secret, or `RS256`, `ES256` or `EdDSA` with `SIGNING_KEYS`. No other is accepted.",
-    ),
-    secret(
-        "SIGNING_KEYS",
-        "Private keys for `RS256` (2048 to 4096 bits), `ES256` (P-256) or `EdDSA` (Ed25519): PKCS#8 in PEM, up to eight blocks, of which the first signs and all verify. `openssl genpkey -algorithm ed25519` makes one; so do `-algorithm EC -pkeyopt ec_paramgen_curve:P-256` and `-algorithm RSA -pkeyopt rsa_keygen_bits:3072`. The public keys are at `/.well-known/jwks.json`.",
-    ),
-    setting("ACCESS_TOKEN_EXPIRE_MINUTES", "30", "Lifetime of a token, 1 to 525600."),
-    setting(
-        "REFRESH_TOKEN_EXPIRE_DAYS",
-        "30",
-        "How long a sign-in with `scope=offline_access` lasts without being used, 1 to 3650 days.",
-    ),
-    setting(
-        "SESSION_EXPIRE_DAYS",
-        "365",
-        "How long such a sign-in lasts however much it is used, 1 to 3650 days.",
-    ),
-    setting(
-        "COMPAT",
-        "",
-        "`reference` presets the five settings below for clients of the reference; each can still be set alone. A weak `SECRET_KEY` is then warned about instead of refused: its tokens are in use.",
-    ),
-    preset(
-        "DRAFT_VISIBILITY",
-        "private",
-        "visible",
-        "`private`: a draft exists for its owner only. `visible`: everybody sees it.",
-    ),
-    preset(
-        "POSTS_DEFAULT_LIMIT",
-        "100",
-        "none",
-        "Posts in a list that was asked for without `limit`, 1 to 1000. `none`: all of them, and no bound on `limit`.",
-    ),
-    preset("PUBLIC_EMAILS", "off", "on", "Whether anybody may read anybody's e-mail address."),
-    preset("PASSWORD_MIN_LENGTH", "8", "0", "Fewest characters of a new password, 0 to 4096."),
-    preset("PASSWORD_BLOCKLIST", "on", "off", "Whether very common passwords are refused."),
-    setting(
-        "PASSWORD_FORBIDDEN_WORDS",
-        "",
-        "Words that no new password may contain, in whatever case, separated by commas: what is guessed first here, such as the names of the service, its owner and its town. Three characters or more each.",
-    ),
-    setting(
-        "DELETE_REQUIRES_PASSWORD",
-        "off",
-        "Whether the deletion of an account asks for its password, in the header `X-Confirm-Password` or as `current_password` in the body.",
-    ),
-    setting(
-        "ARGON2_MEMORY_KIB",
-        "65536",
-        "Memory of a password hash in KiB, 8 per lane to 1048576.",
-    ),
-    setting("ARGON2_ITERATIONS", "3", "Passes of a password hash, 1 to 32."),
-    setting("ARGON2_PARALLELISM", "4", "Lanes of a password hash, 1 to 64."),
-    setting(
-        "TRUSTED_PROXIES",
-        "",
-        "Proxies that are believed when they say whom they ask for (`Forwarded`, `X-Forwarded-For`): addresses and networks like `10.1.0.0/16`, separated by commas. The client is the last hop that is none of them. A proxy should write one of the two headers and take the other one off: if both are there and differ, the proxy counts as the client.",
-    ),
-    setting(
-        "RATE_LIMITS",
-        "on",
-        "Whether wrong passwords, new accounts and writes are limited, as the settings below say. Each of those is a number and a time, `20/5m`: so many at once, and as many again in each such time (`s`, `m`, `h`; 24 hours at most), one by one; or `off`. Beyond it the answer is 429. Each process counts for itself.",
-    ),
-    setting(
-        "RATE_LIMIT_LOGIN_IP",
-        "20/5m",
-        "Wrong passwords from one client: an address of IPv4, or a /64 network of IPv6.",
-    ),
-    setting(
-        "RATE_LIMIT_LOGIN_ACCOUNT",
-        "300/1h",
-        "Wrong passwords for one account, from all clients together. Clients that have logged in to it are let through.",
-    ),
-    setting(
-        "LOGIN_LOCKOUT_THRESHOLD",
-        "100",
-        "Wrong passwords in a row, 1 to 100, after which an account is guarded until somebody logs in to it.",
-    ),
-    setting(
-        "RATE_LIMIT_LOGIN_LOCKED",
-        "5/1h",
-        "Wrong passwords from one client for a guarded account; those before it was guarded count. `off` guards none.",
-    ),
-    setting("RATE_LIMIT_SIGN_UP", "60/1h", "Sign-ups from one client."),
-    setting(
-        "RATE_LIMIT_WRITES",
-        "1000/1m",
-        "Posts and votes that one account makes, changes or deletes.",
-    ),
-    setting(
-        "CORS_ORIGINS",
-        "*",
-        "Origins whose pages may read the answers, separated by commas; `*` is any. Never with credentials.",
-    ),
-    setting(
-        "ROOT_PATH",
-        "",
-        "Path below which a proxy shows the service, as `/api`; the proxy takes it off.",
-    ),
-    setting("DOCS", "on", "Whether `/docs`, `/redoc` and `/openapi.json` are there."),
-    setting("ACCESS_LOG", "on", "Whether each request is logged in a line."),
-    setting("LOG_FORMAT", "text", "`text` or `json`."),
-    setting("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug` or `trace`."),
-];

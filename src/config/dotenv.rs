@@ -1,35 +1,35 @@
-//! Reads the text of a `.env` file the way python-dotenv 1.2.4 reads it, so that a file written
-//! for that reader gives the same settings here.
+//! Reads the text of a `.env` file as python-dotenv 1.2.4 does: the reference service reads its file with
+//! it, and the same file must give the same settings here. No crate has the same quoting, escapes and
+//! references; `tests/it/config/dotenv.rs` compares with recorded results.
 //!
-//! Deliberately not in it:
+//! Not here:
 //!
-//! - files: finding, opening and decoding one is the caller's part, and so is refusing one that
-//!   is not UTF-8;
-//! - names: their case is kept, and which of them are settings is decided elsewhere;
-//! - the process environment: it is only asked for values, through a function, never written to;
+//! - files: the caller finds, opens and decodes them, and rejects a file that is not UTF-8;
+//! - names: their case is kept; `source.rs` decides which ones are settings;
+//! - the environment: it is only read, through a function;
 //! - the shell: `$NAME`, `$(command)` and backslashes outside quotes are plain text;
-//! - limits: references may make a value far longer than its file, so the file must be trusted.
+//! - limits: references can make a value far longer than its file, so the file must be trusted.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// What a `.env` file says. It holds secrets, so it cannot be printed with `{:?}`.
+/// The content of a `.env` file. It holds secrets, so it has no `Debug`.
 #[derive(Default)]
 pub struct DotEnv {
-    /// Names and values in file order, each name once: where it first stood, with the value it
-    /// was given last. A name without `=` has no value.
+    /// Names and values. A repeated name keeps its first place and has its last value. A name without
+    /// `=` has no value.
     pub entries: Vec<(String, Option<String>)>,
-    /// The line, counted from 1, on which each skipped statement begins.
+    /// The lines, from 1, on which the skipped statements begin.
     pub unreadable_lines: Vec<usize>,
 }
 
-/// Reads a whole `.env` file.
+/// Parses a whole `.env` file.
 ///
-/// `environment` answers `${NAME}` for names the file has not set yet. It may be asked for any
-/// text, even for the empty one.
+/// `environment` resolves `${NAME}` for names that the file has not set yet. The name can be any text,
+/// even an empty one.
 #[must_use]
 pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> DotEnv {
-    // Python opens the file in text mode, which does this before any quoting is looked at.
+    // Python opens the file in text mode, which converts line ends before quotes are parsed.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut reader = Reader { rest: text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text), line: 1 };
     let mut variables = Variables { names: Vec::new(), values: HashMap::new(), environment };
@@ -40,8 +40,7 @@ pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> DotEnv
             Ok(Statement::Comment) => {}
             Ok(Statement::Variable(name, value)) => variables.set(name, value.as_deref()),
             Err(Unreadable) => {
-                // Only the line on which reading stopped is lost: a quote left open must not
-                // swallow the statements after it.
+                // Skips one line: an open quote must not hide the statements after it.
                 reader.take_line();
                 dot_env.unreadable_lines.push(line);
             }
@@ -60,7 +59,7 @@ enum Statement<'text> {
 
 struct Unreadable;
 
-/// Python counts four control characters as whitespace that Unicode's `White_Space` leaves out.
+/// Python also counts four control characters that are not in Unicode's `White_Space`.
 fn is_whitespace(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1c}'..='\u{1f}')
 }
@@ -75,7 +74,7 @@ struct Reader<'text> {
 }
 
 impl<'text> Reader<'text> {
-    /// Says whether there is a statement left.
+    /// Returns whether a statement follows.
     fn skip_to_statement(&mut self) -> bool {
         self.take_while(is_whitespace);
         !self.rest.is_empty()
@@ -100,7 +99,7 @@ impl<'text> Reader<'text> {
         Ok(Statement::Variable(name, value))
     }
 
-    /// `export` is a prefix only with a blank after it; otherwise it is itself a name.
+    /// Without a blank after it, `export` is itself a name.
     fn skip_export(&mut self) {
         const EXPORT: &str = "export";
         let after = self.rest.strip_prefix(EXPORT);
@@ -134,16 +133,15 @@ impl<'text> Reader<'text> {
         self.take("=".len());
         let blanks = self.take_while(is_blank);
         match self.rest.chars().next() {
-            // Directly after the `=` it would belong to the value.
+            // Directly after the `=`, a `#` belongs to the value.
             Some('#') if !blanks.is_empty() => Ok(Some(String::new())),
             Some(quote @ ('\'' | '"')) => self.quoted_value(quote).map(Some),
             _ => Ok(Some(self.unquoted_value().to_owned())),
         }
     }
 
-    /// A quote left open is searched for until the end of the text, yet the time stays linear: the
-    /// opening quote of any later value would have closed this one, because no backslash stands
-    /// before it. So this happens once for each kind of quote at most.
+    /// The time stays linear although an open quote is searched to the end of the text. The opening quote
+    /// of a later value would have closed it, so this happens at most once for each kind of quote.
     fn quoted_value(&mut self, quote: char) -> Result<String, Unreadable> {
         let mut value = String::new();
         let mut characters = self.rest.char_indices().skip(1);
@@ -186,7 +184,7 @@ impl<'text> Reader<'text> {
         self.take(end.unwrap_or(self.rest.len()))
     }
 
-    /// Everything is consumed here, so that no line end goes uncounted.
+    /// Consumes text. No other function does, so every line end is counted.
     fn take(&mut self, length: usize) -> &'text str {
         let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
         self.rest = rest;
@@ -195,7 +193,7 @@ impl<'text> Reader<'text> {
     }
 }
 
-/// Gives nothing where the backslash stands for itself.
+/// Returns `None` if the backslash stands for itself.
 fn unescape(quote: char, escaped: char) -> Option<char> {
     match escaped {
         '\\' | '\'' => Some(escaped),
@@ -226,7 +224,7 @@ impl<'text> Variables<'text, '_> {
         }
     }
 
-    /// Applies to every value, whichever quotes it stood in. What is put in is not searched again.
+    /// Resolves the references of a value, in any quotes. The inserted text is not searched again.
     fn resolve_references(&self, value: &str) -> String {
         let mut resolved = String::new();
         let mut rest = value;
@@ -238,8 +236,8 @@ impl<'text> Variables<'text, '_> {
         resolved + rest
     }
 
-    /// The file comes before the environment, and a name it has set, even to nothing, needs no
-    /// default.
+    /// The file takes precedence over the environment. A name that the file set, even to nothing, does not
+    /// take its default.
     fn lookup(&self, name: &str, default: &str) -> Cow<'_, str> {
         if let Some(value) = self.values.get(name) {
             return Cow::Borrowed(value.as_deref().unwrap_or_default());
@@ -272,8 +270,7 @@ fn next_reference(value: &str) -> Option<Reference<'_>> {
         } else if let Some(default_and_after) = ending.strip_prefix(":-") {
             default_and_after.split_once('}')?
         } else {
-            // Not just behind this opening: any before the colon would only meet the same colon,
-            // again and again.
+            // Continues after the colon: an opening before it would end at the same colon again.
             searched = ending;
             continue;
         };

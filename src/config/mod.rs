@@ -1,6 +1,9 @@
-//! Every setting, with its type and its checks. All faults are found at once, each with its cure.
-//! Where the values come from is `source`'s; how they are documented, `table`'s.
+//! Every setting, typed and checked. [`Settings::load`] reports all errors at once.
+//!
+//! Not here: where values come from, see `source.rs`; names, defaults, ranges and documentation, see
+//! `definitions.rs`.
 
+mod database;
 mod definitions;
 pub mod dotenv;
 mod file_permissions;
@@ -8,6 +11,7 @@ mod keys;
 mod parse;
 mod plaintext_warnings;
 mod render;
+mod setting;
 mod source;
 
 use std::path::PathBuf;
@@ -21,35 +25,37 @@ use crate::rate_limits::RateLimitConfig;
 use crate::server::{AllowedOrigins, TrustedProxies};
 use crate::store::postgres::Address;
 
+use self::definitions as row;
 use self::parse::Parser;
 
-pub use definitions::{SETTINGS, Setting};
+pub use definitions::SETTINGS;
 pub use render::{effective_settings, env_example, procfile, settings_page};
+pub use setting::Setting;
 pub use source::Source;
 
-/// What the service is told at its start. `Debug` does not show the secret.
+/// The settings of a process. `Debug` does not show secrets.
 #[derive(Debug)]
 pub struct Settings {
     pub host: String,
     pub port: u16,
-    /// `None` leaves it to [`crate::server::server_threads`].
+    /// `None`: see [`crate::server::server_threads`].
     pub server_threads: Option<usize>,
-    /// `None` leaves TLS to whoever stands before the service.
+    /// `None`: the listener speaks plain HTTP.
     pub tls: Option<TlsFiles>,
     pub data_dir: PathBuf,
     pub database: Database,
-    /// Without a key of any kind the service makes and keeps a secret.
+    /// Signs, unless there are `secret_keys`; then it only verifies.
     pub secret_key: Option<SecretString>,
-    /// The one that signs first. `secret_key` verifies beside them.
+    /// The first signs, all verify.
     pub secret_keys: Vec<SecretString>,
-    /// The same where the algorithm signs with pairs of keys.
+    /// The first signs, all verify, with an algorithm of key pairs.
     pub signing_keys: Vec<KeyPair>,
     pub algorithm: Algorithm,
     pub token_lifetime: Duration,
     pub policy: Policy,
-    pub hash_strength: Argon2Params,
+    pub argon2_params: Argon2Params,
     pub trusted_proxies: TrustedProxies,
-    /// `None` limits nothing.
+    /// `None`: no limits.
     pub rate_limits: Option<RateLimitConfig>,
     pub cors_origins: AllowedOrigins,
     pub root_path: String,
@@ -57,19 +63,19 @@ pub struct Settings {
     pub access_log: bool,
     pub log_format: LogFormat,
     pub log_level: tracing::level_filters::LevelFilter,
-    /// What can be used, and should not be.
+    /// Settings that are accepted but not recommended.
     pub warnings: Vec<SettingError>,
 }
 
-/// Where the certificate of the listener is.
+/// The files of the listener's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// With those of its authorities after it.
+    /// The certificate, followed by those of its authorities.
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// Where the users, posts and votes are.
+/// Where users, posts and votes are stored.
 #[derive(Debug, Clone)]
 pub enum Database {
     /// The file of the embedded database.
@@ -83,7 +89,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A setting that cannot be used, and what to do about it. Never repeats a secret.
+/// A setting that cannot be used or should not be, and what to do about it. Never repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}; {hint}")]
 pub struct SettingError {
@@ -99,67 +105,66 @@ impl SettingError {
 }
 
 impl Settings {
+    /// Reads and checks every setting.
+    ///
     /// # Errors
-    /// Every fault there is.
+    /// One [`SettingError`] for each setting that cannot be used.
     pub fn load(source: &Source) -> Result<Self, Vec<SettingError>> {
         let mut parser = Parser::new(source);
-        let data_dir = PathBuf::from(parser.text("DATA_DIR"));
-        let algorithm = parser.algorithm("ALGORITHM");
-        let is_reference = parser.choice("COMPAT", false, &[("", false), ("reference", true)]);
+        let data_dir = PathBuf::from(parser.text(&row::DATA_DIR));
+        let algorithm = parser.algorithm();
+        let log_formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let settings = Self {
-            host: parser.text("HOST"),
-            port: parser.number("PORT", 0..=u16::MAX),
-            server_threads: parser.server_threads("SERVER_THREADS"),
+            host: parser.text(&row::HOST).to_owned(),
+            port: parser.int(&row::PORT),
+            server_threads: parser.optional_int(&row::SERVER_THREADS, ""),
             tls: parser.tls(),
             database: parser.database(&data_dir),
             data_dir,
-            secret_key: parser.secret_key("SECRET_KEY", algorithm, is_reference),
-            secret_keys: parser.secret_keys("SECRET_KEYS", algorithm, is_reference),
-            signing_keys: parser.signing_keys("SIGNING_KEYS", algorithm),
+            secret_key: parser.secret_key(algorithm),
+            secret_keys: parser.secret_keys(algorithm),
+            signing_keys: parser.signing_keys(algorithm),
             algorithm,
-            token_lifetime: Duration::from_secs(
-                60 * parser.number("ACCESS_TOKEN_EXPIRE_MINUTES", 1..=525_600_u64),
-            ),
-            policy: parser.policy(is_reference),
-            hash_strength: parser.strength(),
-            trusted_proxies: parser.trusted_proxies("TRUSTED_PROXIES"),
+            token_lifetime: Duration::from_mins(parser.int(&row::ACCESS_TOKEN_EXPIRE_MINUTES)),
+            policy: parser.policy(),
+            argon2_params: parser.argon2_params(),
+            trusted_proxies: parser.trusted_proxies(),
             rate_limits: parser.rate_limits(),
-            cors_origins: parser.origins("CORS_ORIGINS"),
-            root_path: parser.root_path("ROOT_PATH"),
-            docs: parser.switch("DOCS"),
-            access_log: parser.switch("ACCESS_LOG"),
-            log_format: parser.choice(
-                "LOG_FORMAT",
-                LogFormat::Text,
-                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-            ),
-            log_level: parser.log_level("LOG_LEVEL"),
+            cors_origins: parser.cors_origins(),
+            root_path: parser.root_path(),
+            docs: parser.switch(&row::DOCS),
+            access_log: parser.switch(&row::ACCESS_LOG),
+            log_format: parser.choice(&row::LOG_FORMAT, LogFormat::Text, &log_formats),
+            log_level: parser.log_level(),
             warnings: Vec::new(),
         };
         parser.finish(settings)
     }
 
-    /// What only serving needs.
+    /// Checks what only serving needs: a key, where the service does not generate one. Several processes
+    /// may serve PostgreSQL, and all must have the same key. Key pairs are never generated.
     ///
     /// # Errors
-    /// If there is no key for PostgreSQL, which may be served by several processes, and all must sign
-    /// alike; or none for an algorithm whose keys the service does not make.
+    /// [`SettingError`] for the missing key.
     pub fn check_for_serving(&self) -> Result<(), Vec<SettingError>> {
-        const SECRET_CURE: &str = "make one with `openssl rand -hex 32`, the same for every process \
+        const SECRET_HINT: &str = "generate one with `openssl rand -hex 32`, the same for every process \
                                    that serves this database";
-        const PAIR_CURE: &str = "make one as docs/settings.md says, the same for every process that \
+        const PAIR_HINT: &str = "generate one as docs/settings.md says, the same for every process that \
                                  serves this database";
-        if !self.algorithm.is_symmetric() && self.signing_keys.is_empty() {
-            return Err(vec![SettingError::new("SIGNING_KEYS", "is missing", PAIR_CURE)]);
-        }
+        let missing = |setting: &Setting, hint| {
+            Err(vec![SettingError::new(setting.name, "is missing", hint)])
+        };
         let is_postgres = matches!(self.database, Database::Postgres(_));
-        if is_postgres && self.algorithm.is_symmetric() && !self.has_secret() {
-            return Err(vec![SettingError::new("SECRET_KEY", "is missing", SECRET_CURE)]);
+        if !self.algorithm.is_symmetric() && self.signing_keys.is_empty() {
+            missing(&row::SIGNING_KEYS, PAIR_HINT)
+        } else if is_postgres && self.algorithm.is_symmetric() && !self.has_secret() {
+            missing(&row::SECRET_KEY, SECRET_HINT)
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
-    /// Whether a secret was given.
+    /// Returns whether settings give a secret.
     #[must_use]
     pub fn has_secret(&self) -> bool {
         self.secret_key.is_some() || !self.secret_keys.is_empty()

@@ -1,342 +1,261 @@
-//! From texts to values. A parser goes on after a fault, with a stand-in that nobody sees: the
-//! settings are given out only if there was none.
+//! Reads values through the rows of the settings. After an error the parser continues with a substitute
+//! that never leaves it: settings are returned only if there was no error.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 
 use jiff::SignedDuration;
 use tracing::level_filters::LevelFilter;
 
-use super::definitions::SETTINGS;
-use super::file_permissions::warning_of;
-use super::plaintext_warnings::warning_to;
+use super::definitions as row;
+use super::file_permissions::exposed_file;
+use super::setting::Setting;
 use super::source::Source;
-use super::{Database, SettingError, Settings, TlsFiles};
+use super::{SettingError, Settings, TlsFiles};
 use crate::auth::{Algorithm, Argon2Params, fold_case};
 use crate::domain::policy::{DraftVisibility, PasswordRules, Policy, SessionTimeouts};
 use crate::rate_limits::{Rate, RateLimitConfig};
 use crate::server::{AllowedOrigins, TrustedProxies};
-use crate::store::postgres::Address;
 
 pub(super) struct Parser<'a> {
-    source: &'a Source,
-    pub(super) faults: Vec<SettingError>,
+    pub(super) source: &'a Source,
+    pub(super) errors: Vec<SettingError>,
     pub(super) warnings: Vec<SettingError>,
+    /// Whether the defaults are those of the reference service.
+    pub(super) is_reference: bool,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a Source) -> Self {
-        Self { source, faults: Vec::new(), warnings: Vec::new() }
+        let mut parser =
+            Self { source, errors: Vec::new(), warnings: Vec::new(), is_reference: false };
+        parser.is_reference =
+            parser.choice(&row::COMPAT, false, &[("", false), ("reference", true)]);
+        parser
     }
 
     pub(super) fn finish(self, mut settings: Settings) -> Result<Settings, Vec<SettingError>> {
         settings.warnings = self.warnings;
-        if self.faults.is_empty() { Ok(settings) } else { Err(self.faults) }
+        if self.errors.is_empty() { Ok(settings) } else { Err(self.errors) }
     }
 
-    pub(super) fn text(&self, name: &str) -> String {
-        self.source.get(name).unwrap_or_else(|| default_of(name)).to_owned()
+    /// Returns the value, else the default.
+    pub(super) fn text(&self, setting: &Setting) -> &'a str {
+        self.source.get(setting.name).unwrap_or(setting.default_for(self.is_reference))
     }
 
-    pub(super) fn number<T>(&mut self, name: &str, range: RangeInclusive<T>) -> T
-    where
-        T: FromStr + PartialOrd + Display + Copy,
-    {
-        let text = self.text(name);
-        match text.parse() {
-            Ok(number) if range.contains(&number) => number,
-            _ => {
-                let (least, most) = (range.start(), range.end());
-                self.fault(name, &text, format!("give a number from {least} to {most}"));
-                *least
-            }
-        }
+    pub(super) fn is_given(&self, setting: &Setting) -> bool {
+        self.source.get(setting.name).is_some()
     }
 
-    pub(super) fn server_threads(&mut self, name: &str) -> Option<usize> {
-        let is_chosen = !self.text(name).is_empty();
-        is_chosen.then(|| self.number(name, 1..=1024))
+    /// Returns a number in the range of the setting.
+    pub(super) fn int<T: TryFrom<u64> + Default>(&mut self, setting: &Setting) -> T {
+        let text = self.text(setting);
+        let range = setting.range.clone().unwrap_or(0..=u64::MAX);
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.and_then(|number| T::try_from(number).ok()).unwrap_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            self.reject(setting, text, format!("give a number from {least} to {most}"));
+            T::default()
+        })
     }
 
-    pub(super) fn tls(&mut self) -> Option<TlsFiles> {
-        let (certificate, key) = (self.text("TLS_CERT"), self.text("TLS_KEY"));
-        let (name, problem) = match (certificate.is_empty(), key.is_empty()) {
-            (true, true) => return None,
-            (false, true) => ("TLS_CERT", "is given without TLS_KEY"),
-            (true, false) => ("TLS_KEY", "is given without TLS_CERT"),
-            (false, false) => {
-                self.warnings.extend(warning_of(Path::new(&key), "TLS_KEY"));
-                return Some(TlsFiles { certificate: certificate.into(), key: key.into() });
-            }
-        };
-        self.faults.push(SettingError::new(name, problem, "give both of them, or none"));
-        None
+    pub(super) fn optional_int<T: TryFrom<u64> + Default>(
+        &mut self,
+        setting: &Setting,
+        none: &str,
+    ) -> Option<T> {
+        let is_none = self.text(setting).eq_ignore_ascii_case(none);
+        (!is_none).then(|| self.int(setting))
     }
 
-    pub(super) fn switch(&mut self, name: &str) -> bool {
-        let text = self.text(name);
+    pub(super) fn switch(&mut self, setting: &Setting) -> bool {
+        let text = self.text(setting);
         match text.to_ascii_lowercase().as_str() {
             "on" | "true" | "1" => true,
             "off" | "false" | "0" => false,
             _ => {
-                self.fault(name, &text, "give on or off");
+                self.reject(setting, text, "give on or off");
                 false
             }
         }
     }
 
-    /// The value that the word stands for; `otherwise` after a fault.
-    pub(super) fn choice<T: Copy>(&mut self, name: &str, otherwise: T, choices: &[(&str, T)]) -> T {
-        let text = self.text(name);
-        let is_meant = |(word, _): &&(&str, T)| word.eq_ignore_ascii_case(&text);
-        if let Some((_, chosen)) = choices.iter().find(is_meant) {
+    /// Returns the value of the word, in any case, or the substitute.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        setting: &Setting,
+        substitute: T,
+        choices: &[(&str, T)],
+    ) -> T {
+        let text = self.text(setting);
+        let is_chosen = |(word, _): &&(&str, T)| word.eq_ignore_ascii_case(text);
+        if let Some((_, chosen)) = choices.iter().find(is_chosen) {
             return *chosen;
         }
         let words = choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty());
         let words: Vec<_> = words.collect();
-        self.fault(name, &text, format!("give {}", words.join(" or ")));
-        otherwise
+        self.reject(setting, text, format!("give {}", words.join(" or ")));
+        substitute
     }
 
-    pub(super) fn algorithm(&mut self, name: &str) -> Algorithm {
-        self.choice(
-            name,
-            Algorithm::HS256,
-            &[
-                ("HS256", Algorithm::HS256),
-                ("HS384", Algorithm::HS384),
-                ("HS512", Algorithm::HS512),
-                ("RS256", Algorithm::RS256),
-                ("ES256", Algorithm::ES256),
-                ("EdDSA", Algorithm::EdDSA),
-            ],
-        )
-    }
-
-    pub(super) fn log_level(&mut self, name: &str) -> LevelFilter {
-        self.choice(
-            name,
-            LevelFilter::INFO,
-            &[
-                ("info", LevelFilter::INFO),
-                ("error", LevelFilter::ERROR),
-                ("warn", LevelFilter::WARN),
-                ("debug", LevelFilter::DEBUG),
-                ("trace", LevelFilter::TRACE),
-            ],
-        )
-    }
-
-    /// What `DATABASE_URL` names, else the reference's five settings, else the embedded database.
-    pub(super) fn database(&mut self, data_dir: &Path) -> Database {
-        const CURE: &str = "give `sqlite:PATH`, `postgresql://USER:PASSWORD@HOST/NAME`, \
-                            or nothing for the embedded database in DATA_DIR";
-        let is_prepared = self.switch("DATABASE_PREPARED_STATEMENTS");
-        let reference = self.reference_database();
-        let (name, address) = match (self.secret("DATABASE_URL"), reference) {
-            (Some(url), _) if url.starts_with("sqlite:") => match sqlite_path(&url) {
-                Some(path) => return Database::Sqlite(path),
-                None => ("DATABASE_URL", Err("names no file".to_owned())),
-            },
-            (Some(url), _) => {
-                let address = Address::parse(url.trim());
-                ("DATABASE_URL", address.map_err(|fault| format!("cannot be used: {fault}")))
-            }
-            (None, Some(address)) => ("DATABASE_HOSTNAME", address),
-            (None, None) => return Database::Sqlite(data_dir.join("posts.db")),
-        };
-        match address {
-            Ok(address) => {
-                self.warnings.extend(warning_to(&address, name));
-                Database::Postgres(Box::new(address.with_prepared(is_prepared)))
-            }
-            Err(problem) => {
-                self.faults.push(SettingError::new(name, problem, CURE));
-                Database::Sqlite(PathBuf::new())
-            }
+    /// Returns the secret itself, also if it comes from a file.
+    pub(super) fn secret(&mut self, setting: &Setting) -> Option<String> {
+        if let Some(path) = self.source.secret_file(setting.name) {
+            self.warnings.extend(exposed_file(path, &format!("{}_FILE", setting.name)));
         }
-    }
-
-    pub(super) fn policy(&mut self, is_reference: bool) -> Policy {
-        let mut policy = if is_reference { Policy::reference() } else { Policy::default() };
-        if self.is_given("DRAFT_VISIBILITY") {
-            policy.drafts = self.choice(
-                "DRAFT_VISIBILITY",
-                DraftVisibility::Private,
-                &[("private", DraftVisibility::Private), ("visible", DraftVisibility::Visible)],
-            );
-        }
-        if self.is_given("POSTS_DEFAULT_LIMIT") {
-            policy.posts_default_limit = match self.text("POSTS_DEFAULT_LIMIT") {
-                text if text.eq_ignore_ascii_case("none") => None,
-                _ => Some(self.number("POSTS_DEFAULT_LIMIT", 1..=1000)),
-            };
-        }
-        if self.is_given("PUBLIC_EMAILS") {
-            policy.public_emails = self.switch("PUBLIC_EMAILS");
-        }
-        policy.delete_requires_password = self.switch("DELETE_REQUIRES_PASSWORD");
-        policy.sessions = SessionTimeouts {
-            idle: self.days("REFRESH_TOKEN_EXPIRE_DAYS"),
-            absolute: self.days("SESSION_EXPIRE_DAYS"),
-        };
-        self.password_rules(&mut policy.passwords);
-        policy
-    }
-
-    pub(super) fn strength(&mut self) -> Argon2Params {
-        let faults = self.faults.len();
-        let strength = Argon2Params {
-            memory_kib: self.number("ARGON2_MEMORY_KIB", 8..=Argon2Params::MAXIMUM_MEMORY_KIB),
-            iterations: self.number("ARGON2_ITERATIONS", 1..=Argon2Params::MAXIMUM_ITERATIONS),
-            parallelism: self.number("ARGON2_PARALLELISM", 1..=Argon2Params::MAXIMUM_PARALLELISM),
-        };
-        // Of a stand-in nothing is said.
-        if self.faults.len() == faults && !strength.is_bounded() {
-            let text = strength.memory_kib.to_string();
-            self.fault("ARGON2_MEMORY_KIB", &text, "give 8 for each lane at least");
-        }
-        strength
-    }
-
-    pub(super) fn trusted_proxies(&mut self, name: &str) -> TrustedProxies {
-        let text = self.text(name);
-        TrustedProxies::parse(&text).unwrap_or_else(|invalid| {
-            self.fault(name, &invalid.0, "give addresses and networks like 10.0.0.1, 10.1.0.0/16");
-            TrustedProxies::default()
-        })
-    }
-
-    /// Each rate is read even if none counts: a fault is told before it is switched on.
-    pub(super) fn rate_limits(&mut self) -> Option<RateLimitConfig> {
-        let is_on = self.switch("RATE_LIMITS");
-        let rates = RateLimitConfig {
-            login_ip: self.rate("RATE_LIMIT_LOGIN_IP"),
-            login_account: self.rate("RATE_LIMIT_LOGIN_ACCOUNT"),
-            login_locked: self.rate("RATE_LIMIT_LOGIN_LOCKED"),
-            login_lockout_threshold: self.number("LOGIN_LOCKOUT_THRESHOLD", 1..=100),
-            sign_up: self.rate("RATE_LIMIT_SIGN_UP"),
-            writes: self.rate("RATE_LIMIT_WRITES"),
-        };
-        is_on.then_some(rates)
-    }
-
-    pub(super) fn origins(&mut self, name: &str) -> AllowedOrigins {
-        let text = self.text(name);
-        AllowedOrigins::parse(&text).unwrap_or_else(|invalid| {
-            self.fault(name, &invalid.0, "give `*`, or origins like https://app.example.org");
-            AllowedOrigins::Any
-        })
-    }
-
-    pub(super) fn root_path(&mut self, name: &str) -> String {
-        let text = self.text(name);
-        let path = text.trim_end_matches('/');
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-        let is_usable = path.is_empty() || path.starts_with('/');
-        if !is_usable || !path.bytes().all(is_plain) {
-            self.fault(name, &text, "give a path like /api");
-        }
-        path.to_owned()
-    }
-
-    fn rate(&mut self, name: &str) -> Option<Rate> {
-        let text = self.text(name);
-        if text.eq_ignore_ascii_case("off") {
-            return None;
-        }
-        let rate = Rate::parse(&text);
-        if rate.is_none() {
-            self.fault(name, &text, "give a number and a time, like 20/5m or 300/1h, or off");
-        }
-        rate
-    }
-
-    fn password_rules(&mut self, rules: &mut PasswordRules) {
-        if self.is_given("PASSWORD_MIN_LENGTH") {
-            rules.minimum_length = self.number("PASSWORD_MIN_LENGTH", 0..=4096);
-        }
-        if self.is_given("PASSWORD_BLOCKLIST") {
-            rules.blocklist = self.switch("PASSWORD_BLOCKLIST");
-        }
-        rules.forbidden_words = self.forbidden_words();
-    }
-
-    fn forbidden_words(&mut self) -> Vec<String> {
-        const NAME: &str = "PASSWORD_FORBIDDEN_WORDS";
-        const SHORTEST: usize = 3;
-        let text = fold_case(&self.text(NAME));
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let words: Vec<String> = words.map(str::to_owned).collect();
-        if let Some(short) = words.iter().find(|word| word.chars().count() < SHORTEST) {
-            self.fault(NAME, short, "give words of three characters or more, separated by commas");
-        }
-        words
-    }
-
-    /// The database that the reference's five settings name; all or none must be there.
-    fn reference_database(&mut self) -> Option<Result<Address, String>> {
-        const NAMES: [&str; 4] =
-            ["DATABASE_HOSTNAME", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_USERNAME"];
-        let password = self.secret("DATABASE_PASSWORD");
-        let mut missing: Vec<&str> =
-            NAMES.into_iter().filter(|name| !self.is_given(name)).collect();
-        if password.is_none() {
-            missing.push("DATABASE_PASSWORD");
-        }
-        if missing.len() == NAMES.len() + 1 || self.source.is_given("DATABASE_URL") {
-            return None;
-        }
-        for name in &missing {
-            self.faults.push(SettingError::new(
-                name,
-                "is missing",
-                "give all five of DATABASE_…, or none",
-            ));
-        }
-        if !missing.is_empty() {
-            return None;
-        }
-        let port = self.number("DATABASE_PORT", 1..=u16::MAX);
-        let [host, name, user] =
-            ["DATABASE_HOSTNAME", "DATABASE_NAME", "DATABASE_USERNAME"].map(|name| self.text(name));
-        let address = Address::from_parts(&host, port, &name, &user, &password.unwrap_or_default());
-        Some(address.map_err(|fault| fault.to_string()))
-    }
-
-    fn days(&mut self, name: &str) -> SignedDuration {
-        SignedDuration::from_hours(24 * self.number(name, 1..=3650_i64))
-    }
-
-    fn is_given(&self, name: &str) -> bool {
-        self.source.get(name).is_some()
-    }
-
-    pub(super) fn secret(&mut self, name: &'static str) -> Option<String> {
-        if let Some(path) = self.source.secret_file(name) {
-            self.warnings.extend(warning_of(path, &format!("{name}_FILE")));
-        }
-        self.source.get_secret(name).unwrap_or_else(|fault| {
-            self.faults.push(fault);
+        self.source.get_secret(setting.name).unwrap_or_else(|error| {
+            self.errors.push(error);
             None
         })
     }
 
-    fn fault(&mut self, name: &str, text: &str, hint: impl Into<String>) {
-        self.faults.push(SettingError::new(name, format!("{text:?} cannot be used"), hint));
+    pub(super) fn tls(&mut self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.text(&row::TLS_CERT), self.text(&row::TLS_KEY));
+        let (setting, problem) = match (certificate.is_empty(), key.is_empty()) {
+            (true, true) => return None,
+            (false, true) => (&row::TLS_CERT, "is set without TLS_KEY"),
+            (true, false) => (&row::TLS_KEY, "is set without TLS_CERT"),
+            (false, false) => {
+                self.warnings.extend(exposed_file(Path::new(key), row::TLS_KEY.name));
+                return Some(TlsFiles { certificate: certificate.into(), key: key.into() });
+            }
+        };
+        self.errors.push(SettingError::new(setting.name, problem, "set both of them, or neither"));
+        None
     }
-}
 
-/// The file that `sqlite:PATH` names. SQLite takes an empty name and `:memory:` for databases
-/// that each connection has for itself and that end with it.
-fn sqlite_path(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path).trim();
-    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
-}
+    pub(super) fn algorithm(&mut self) -> Algorithm {
+        const ALGORITHMS: [Algorithm; 6] = [
+            Algorithm::HS256,
+            Algorithm::HS384,
+            Algorithm::HS512,
+            Algorithm::RS256,
+            Algorithm::ES256,
+            Algorithm::EdDSA,
+        ];
+        let choices = ALGORITHMS.map(|algorithm| (algorithm.name(), algorithm));
+        self.choice(&row::ALGORITHM, Algorithm::HS256, &choices)
+    }
 
-fn default_of(name: &str) -> &'static str {
-    SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.default)
+    pub(super) fn log_level(&mut self) -> LevelFilter {
+        let choices = [
+            ("info", LevelFilter::INFO),
+            ("error", LevelFilter::ERROR),
+            ("warn", LevelFilter::WARN),
+            ("debug", LevelFilter::DEBUG),
+            ("trace", LevelFilter::TRACE),
+        ];
+        self.choice(&row::LOG_LEVEL, LevelFilter::INFO, &choices)
+    }
+
+    pub(super) fn policy(&mut self) -> Policy {
+        Policy {
+            drafts: self.choice(
+                &row::DRAFT_VISIBILITY,
+                DraftVisibility::Private,
+                &[("private", DraftVisibility::Private), ("visible", DraftVisibility::Visible)],
+            ),
+            posts_default_limit: self.optional_int(&row::POSTS_DEFAULT_LIMIT, "none"),
+            public_emails: self.switch(&row::PUBLIC_EMAILS),
+            passwords: PasswordRules {
+                minimum_length: self.int(&row::PASSWORD_MIN_LENGTH),
+                blocklist: self.switch(&row::PASSWORD_BLOCKLIST),
+                forbidden_words: self.forbidden_words(),
+            },
+            delete_requires_password: self.switch(&row::DELETE_REQUIRES_PASSWORD),
+            sessions: SessionTimeouts {
+                idle: self.days(&row::REFRESH_TOKEN_EXPIRE_DAYS),
+                absolute: self.days(&row::SESSION_EXPIRE_DAYS),
+            },
+        }
+    }
+
+    pub(super) fn argon2_params(&mut self) -> Argon2Params {
+        let errors = self.errors.len();
+        let params = Argon2Params {
+            memory_kib: self.int(&row::ARGON2_MEMORY_KIB),
+            iterations: self.int(&row::ARGON2_ITERATIONS),
+            parallelism: self.int(&row::ARGON2_PARALLELISM),
+        };
+        // Substitutes are not checked.
+        if self.errors.len() == errors && !params.is_bounded() {
+            let text = params.memory_kib.to_string();
+            self.reject(&row::ARGON2_MEMORY_KIB, &text, "give at least 8 for each lane");
+        }
+        params
+    }
+
+    pub(super) fn trusted_proxies(&mut self) -> TrustedProxies {
+        TrustedProxies::parse(self.text(&row::TRUSTED_PROXIES)).unwrap_or_else(|invalid| {
+            let hint = "give IP addresses and networks like 10.0.0.1, 10.1.0.0/16";
+            self.reject(&row::TRUSTED_PROXIES, &invalid.0, hint);
+            TrustedProxies::default()
+        })
+    }
+
+    /// Checks each rate even if limits are off, so that turning them on brings no error.
+    pub(super) fn rate_limits(&mut self) -> Option<RateLimitConfig> {
+        let is_on = self.switch(&row::RATE_LIMITS);
+        let rates = RateLimitConfig {
+            login_address: self.rate(&row::RATE_LIMIT_LOGIN_IP),
+            login_account: self.rate(&row::RATE_LIMIT_LOGIN_ACCOUNT),
+            login_guarded: self.rate(&row::RATE_LIMIT_LOGIN_LOCKED),
+            login_max_failures: self.int(&row::LOGIN_LOCKOUT_THRESHOLD),
+            sign_up: self.rate(&row::RATE_LIMIT_SIGN_UP),
+            writes: self.rate(&row::RATE_LIMIT_WRITES),
+        };
+        is_on.then_some(rates)
+    }
+
+    pub(super) fn cors_origins(&mut self) -> AllowedOrigins {
+        AllowedOrigins::parse(self.text(&row::CORS_ORIGINS)).unwrap_or_else(|invalid| {
+            let hint = "give `*`, or origins like https://app.example.org";
+            self.reject(&row::CORS_ORIGINS, &invalid.0, hint);
+            AllowedOrigins::Any
+        })
+    }
+
+    pub(super) fn root_path(&mut self) -> String {
+        let text = self.text(&row::ROOT_PATH);
+        let path = text.trim_end_matches('/');
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+        let is_absolute = path.is_empty() || path.starts_with('/');
+        if !is_absolute || !path.bytes().all(is_plain) {
+            self.reject(&row::ROOT_PATH, text, "give a path like /api");
+        }
+        path.to_owned()
+    }
+
+    fn rate(&mut self, setting: &Setting) -> Option<Rate> {
+        let text = self.text(setting);
+        if text.eq_ignore_ascii_case("off") {
+            return None;
+        }
+        let rate = Rate::parse(text);
+        if rate.is_none() {
+            self.reject(setting, text, "give a number and a time, like 20/5m or 300/1h, or off");
+        }
+        rate
+    }
+
+    fn forbidden_words(&mut self) -> Vec<String> {
+        const SHORTEST: usize = 3;
+        let text = fold_case(self.text(&row::PASSWORD_FORBIDDEN_WORDS));
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.map(str::to_owned).collect();
+        if let Some(short) = words.iter().find(|word| word.chars().count() < SHORTEST) {
+            let hint = "give words of three characters or more, separated by commas";
+            self.reject(&row::PASSWORD_FORBIDDEN_WORDS, short, hint);
+        }
+        words
+    }
+
+    fn days(&mut self, setting: &Setting) -> SignedDuration {
+        SignedDuration::from_hours(24 * self.int::<i64>(setting))
+    }
+
+    pub(super) fn reject(&mut self, setting: &Setting, text: &str, hint: impl Into<String>) {
+        let problem = format!("{text:?} cannot be used");
+        self.errors.push(SettingError::new(setting.name, problem, hint));
+    }
 }

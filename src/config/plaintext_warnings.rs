@@ -1,30 +1,30 @@
-//! What leaves the machine without TLS: it is served nevertheless, and said.
+//! Warns about connections to other machines without TLS. The service accepts them.
 
 use std::net::IpAddr;
 
+use super::definitions as row;
 use super::{SettingError, Settings};
 use crate::store::postgres::Address;
 
 impl Settings {
-    /// What is wrong with serving at this address, if others can read what is said there. Where there is
-    /// a proxy to be trusted on another machine, it is taken to do TLS; for one on this machine no other
-    /// address is needed.
+    /// Returns a warning if other machines can connect to this address without TLS. A trusted proxy on
+    /// another machine is expected to do TLS; a proxy on this machine needs only a loopback address.
     #[must_use]
-    pub fn warning_at(&self, address: IpAddr) -> Option<SettingError> {
-        const PROBLEM: &str = "lets other machines connect, and what they send comes without TLS, \
-                               passwords and tokens too";
-        const CURE: &str =
-            "give TLS_CERT and TLS_KEY, or name the proxy that does TLS in TRUSTED_PROXIES";
-        let is_here = address.to_canonical().is_loopback();
-        let is_bare = self.tls.is_none() && !self.trusted_proxies.includes_remote() && !is_here;
-        is_bare.then(|| SettingError::new("HOST", PROBLEM, CURE))
+    pub fn plaintext_listener(&self, address: IpAddr) -> Option<SettingError> {
+        const PROBLEM: &str =
+            "lets other machines connect without TLS, and send passwords and tokens in plain text";
+        const HINT: &str =
+            "set TLS_CERT and TLS_KEY, or name the proxy that does TLS in TRUSTED_PROXIES";
+        let is_local = address.to_canonical().is_loopback();
+        let is_plain = self.tls.is_none() && !self.trusted_proxies.includes_remote() && !is_local;
+        is_plain.then(|| SettingError::new(row::HOST.name, PROBLEM, HINT))
     }
 }
 
-/// The same for the way to a database, of the setting that names it.
-pub(super) fn warning_to(address: &Address, name: &str) -> Option<SettingError> {
-    const PROBLEM: &str = "leads to another machine, and what is said to it may go without TLS, the \
-                           database's password too";
-    const CURE: &str = "give DATABASE_URL with sslmode=verify-full";
-    address.allows_plaintext().then(|| SettingError::new(name, PROBLEM, CURE))
+/// Returns a warning if the setting leads to a database on another machine without TLS.
+pub(super) fn plaintext_to_database(address: &Address, name: &str) -> Option<SettingError> {
+    const PROBLEM: &str = "leads to another machine and allows a connection without TLS, which also \
+                           shows the database's password";
+    const HINT: &str = "set DATABASE_URL with sslmode=verify-full";
+    address.allows_plaintext().then(|| SettingError::new(name, PROBLEM, HINT))
 }

@@ -1,36 +1,42 @@
-//! The settings in words: files that are made from the table, and what is in force.
+//! The settings as text: generated files, and the values in force.
 
-use super::definitions::SETTINGS;
+use super::definitions::{COMPAT, SETTINGS};
+use super::setting::Setting;
 use super::source::Source;
 
-/// `.env.example`.
+/// Returns `.env.example`.
 #[must_use]
 pub fn env_example() -> String {
     let mut lines = vec![
-        "# Every setting with its default: nothing is required. Copy to .env, change what you need."
+        "# Every setting with its default. None is required. Copy this file to .env, change what you need."
             .to_owned(),
     ];
     for setting in SETTINGS {
+        let range = range(setting).map_or(String::new(), |range| format!(" Range: {range}."));
+        let about = format!("{}{range}", setting.about);
         lines.push(String::new());
-        lines.extend(wrap(setting.about, 96).into_iter().map(|line| format!("# {line}")));
+        lines.extend(wrap(&about, 96).into_iter().map(|line| format!("# {line}")));
         lines.push(format!("# {}={}", setting.name, setting.default));
     }
     lines.join("\n") + "\n"
 }
 
-/// `docs/settings.md`.
+/// Returns `docs/settings.md`.
 #[must_use]
 pub fn settings_page() -> String {
     const HEAD: &str = "# Settings
 
-From the environment, or from a file `.env` in the working folder (`--env-file` names another), which
-is read as python-dotenv reads it; the environment wins. Names are compared without case. Switches take
-`on`, `off`, `true`, `false`, `1` and `0`. A secret may come from a file: `SECRET_KEY_FILE=/run/secrets/key`.
-All faults are told at once at the start, which then ends with exit code 2. `post-api settings` shows what
-is in force.
+Set them in the environment, or in a file `.env` in the working folder (`--env-file` names another).
+The environment takes precedence. The file has the syntax of python-dotenv.
 
-| setting | default | meaning |
-| --- | --- | --- |";
+- Names are compared without case. Switches take `on`, `off`, `true`, `false`, `1` and `0`.
+- A secret may come from a file: `SECRET_KEY_FILE=/run/secrets/key`.
+- The service checks all settings at startup. If any is wrong, it prints every error and ends with
+  exit code 2.
+- `post-api settings` prints the values in force, with secrets masked.
+
+| setting | default | range | meaning |
+| --- | --- | --- | --- |";
     let mut lines = vec![HEAD.to_owned()];
     for setting in SETTINGS {
         let default = match (setting.default, setting.reference) {
@@ -39,22 +45,24 @@ is in force.
             (default, Some(preset)) => format!("`{default}`; `COMPAT=reference`: `{preset}`"),
         };
         let secret = if setting.is_secret { " Secret." } else { "" };
-        lines.push(format!("| `{}` | {default} | {}{secret} |", setting.name, setting.about));
+        let (name, about) = (setting.name, setting.about);
+        let range = range(setting).unwrap_or_default();
+        lines.push(format!("| `{name}` | {default} | {range} | {about}{secret} |"));
     }
     lines.join("\n") + "\n"
 }
 
-/// `Procfile`: for hosts that say their port.
+/// Returns `Procfile`, for hosts that give the port.
 #[must_use]
 pub fn procfile() -> String {
     "web: post-api serve --host 0.0.0.0 --port ${PORT:-8000}\n".to_owned()
 }
 
-/// What is in force, a line each; secrets are masked.
+/// Returns the values in force, one setting a line. Secrets are masked.
 #[must_use]
 pub fn effective_settings(source: &Source) -> String {
     let is_reference =
-        source.get("COMPAT").is_some_and(|compat| compat.eq_ignore_ascii_case("reference"));
+        source.get(COMPAT.name).is_some_and(|compat| compat.eq_ignore_ascii_case("reference"));
     let lines = SETTINGS.iter().map(|setting| {
         let name = setting.name;
         match (source.get(name), setting.reference) {
@@ -67,6 +75,10 @@ pub fn effective_settings(source: &Source) -> String {
         }
     });
     lines.collect()
+}
+
+fn range(setting: &Setting) -> Option<String> {
+    setting.range.as_ref().map(|range| format!("{} to {}", range.start(), range.end()))
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

@@ -1,6 +1,6 @@
-//! Where the values of settings come from: the command line, then the environment, then `.env`;
-//! a secret also from a file that `NAME_FILE` names. Names are compared without case, as the
-//! reference does.
+//! Where the values of settings come from: the command line, then the environment, then `.env`. A secret
+//! may also come from a file that `NAME_FILE` names. Names are compared without case, as the reference
+//! service does.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use super::SettingError;
 use super::definitions::SETTINGS;
 use super::dotenv;
 
-/// Names and values, whatever they mean.
+/// Names and values that are not yet checked.
 #[derive(Default)]
 pub struct Source {
     values: BTreeMap<String, (Precedence, String)>,
-    /// Names in `.env` that no setting has.
+    /// Names in `.env` that are no settings.
     pub unknown: Vec<String>,
-    /// Lines of `.env` that cannot be read, as a quote that does not end.
+    /// Lines of `.env` that could not be parsed, for example with an open quote.
     pub unreadable_lines: Vec<usize>,
 }
 
-/// Of values from several places the highest counts.
+/// The value from the highest place applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Precedence {
     File,
@@ -28,11 +28,11 @@ enum Precedence {
 }
 
 impl Source {
-    /// Reads the environment and the `.env` file. Without a path it is `.env` in the working
-    /// folder, which need not exist.
+    /// Reads the environment and the `.env` file. Without a path, the file is `.env` in the working folder,
+    /// and may be missing.
     ///
     /// # Errors
-    /// A [`Fault`] if the file cannot be read, or a setting's value is not Unicode.
+    /// [`SettingError`] if the file cannot be read, or if the value of a setting is not Unicode.
     pub fn read(env_file: Option<&Path>) -> Result<Self, SettingError> {
         let text = read_env_file(env_file)?;
         let mut environment = Vec::new();
@@ -49,15 +49,15 @@ impl Source {
         Ok(Self::from_parts(&text, environment))
     }
 
-    /// The same from parts, for whoever has no process's environment to read.
+    /// Makes a source of the text of a `.env` file and an environment.
     #[must_use]
     pub fn from_parts(env_text: &str, environment: Vec<(String, String)>) -> Self {
         let lookup = |name: &str| {
             environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
         };
-        let read = dotenv::parse(env_text, &lookup);
-        let mut source = Self { unreadable_lines: read.unreadable_lines, ..Self::default() };
-        for (name, value) in read.entries {
+        let parsed = dotenv::parse(env_text, &lookup);
+        let mut source = Self { unreadable_lines: parsed.unreadable_lines, ..Self::default() };
+        for (name, value) in parsed.entries {
             let name = name.to_uppercase();
             if !is_known(&name) {
                 source.unknown.push(name);
@@ -69,48 +69,48 @@ impl Source {
         }
         let (exact, other): (Vec<_>, Vec<_>) =
             environment.into_iter().partition(|(name, _)| *name == name.to_uppercase());
-        // Of two spellings the one in capitals counts.
+        // The spelling in capitals is inserted last, so it wins.
         for (name, value) in other.into_iter().chain(exact) {
             source.insert(Precedence::Environment, name.to_uppercase(), value);
         }
         source
     }
 
-    /// A value of the command line: it outranks what was there.
+    /// Adds a value of the command line.
     pub fn set(&mut self, name: &str, value: String) {
         self.insert(Precedence::CommandLine, name.to_owned(), value);
     }
 
-    fn insert(&mut self, rank: Precedence, name: String, value: String) {
+    fn insert(&mut self, precedence: Precedence, name: String, value: String) {
         if is_known(&name) {
-            self.values.insert(name, (rank, value));
+            self.values.insert(name, (precedence, value));
         }
     }
 
-    /// Whether there is a value, or for a secret a file of it.
+    /// Returns whether there is a value or, for a secret, a file with the value.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.get(name).is_some() || self.get(&format!("{name}_FILE")).is_some()
     }
 
-    /// The value without white space around, if one was given that is not blank.
+    /// Returns the trimmed value. A blank value counts as none.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.ranked(name).map(|(_, value)| value.trim())
+        self.get_with_precedence(name).map(|(_, value)| value.trim())
     }
 
-    fn ranked(&self, name: &str) -> Option<(Precedence, &str)> {
-        let (rank, value) = self.values.get(name)?;
-        (!value.trim().is_empty()).then_some((*rank, value.as_str()))
+    fn get_with_precedence(&self, name: &str) -> Option<(Precedence, &str)> {
+        let (precedence, value) = self.values.get(name)?;
+        (!value.trim().is_empty()).then_some((*precedence, value.as_str()))
     }
 
-    /// The value of a secret as it is, or the contents of the file that `NAME_FILE` names; of both
-    /// the one of the higher rank.
+    /// Returns the untrimmed value of a secret, or the content of the file that `NAME_FILE` names,
+    /// whichever has the higher precedence.
     pub(super) fn get_secret(&self, name: &'static str) -> Result<Option<String>, SettingError> {
         if let Some(path) = self.secret_file(name) {
             return read_secret_file(name, path).map(Some);
         }
         let file_name = format!("{name}_FILE");
-        match (self.ranked(name), self.ranked(&file_name)) {
-            (Some((rank, _)), Some((file_rank, _))) if rank == file_rank => Err(SettingError::new(
+        match (self.get_with_precedence(name), self.get_with_precedence(&file_name)) {
+            (Some((own, _)), Some((of_file, _))) if own == of_file => Err(SettingError::new(
                 name,
                 format!("both {name} and {file_name} are set"),
                 "keep one of them",
@@ -119,10 +119,11 @@ impl Source {
         }
     }
 
-    /// The file that a secret is read from, if it is not given as it is.
+    /// Returns the file that a secret comes from, unless the value itself has the same or a higher
+    /// precedence.
     pub(super) fn secret_file(&self, name: &str) -> Option<&Path> {
-        let (rank, path) = self.ranked(&format!("{name}_FILE"))?;
-        let is_outranked = self.ranked(name).is_some_and(|(own, _)| own >= rank);
+        let (precedence, path) = self.get_with_precedence(&format!("{name}_FILE"))?;
+        let is_outranked = self.get_with_precedence(name).is_some_and(|(own, _)| own >= precedence);
         (!is_outranked).then(|| Path::new(path.trim()))
     }
 }
@@ -139,30 +140,23 @@ fn read_env_file(path: Option<&Path>) -> Result<String, SettingError> {
     let path = path.map_or_else(|| PathBuf::from(".env"), Path::to_owned);
     match std::fs::read(&path) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
-            SettingError::new(
-                "--env-file",
-                format!("{} is not UTF-8", path.display()),
-                "save it as UTF-8",
-            )
+            let problem = format!("{} is not UTF-8", path.display());
+            SettingError::new("--env-file", problem, "save it as UTF-8")
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
             Ok(String::new())
         }
-        Err(error) => Err(SettingError::new(
-            "--env-file",
-            format!("{} cannot be read: {error}", path.display()),
-            "name a file that can be read",
-        )),
+        Err(error) => {
+            let problem = format!("{} cannot be read: {error}", path.display());
+            Err(SettingError::new("--env-file", problem, "name a file that can be read"))
+        }
     }
 }
 
 fn read_secret_file(name: &'static str, path: &Path) -> Result<String, SettingError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        SettingError::new(
-            name,
-            format!("{} cannot be read: {error}", path.display()),
-            "name a file of text that can be read",
-        )
+        let problem = format!("{} cannot be read: {error}", path.display());
+        SettingError::new(name, problem, "name a text file that can be read")
     })?;
     if text.trim().is_empty() {
         let problem = format!("{} is empty", path.display());

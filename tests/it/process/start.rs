@@ -301,7 +301,7 @@ fn postgresql_without_a_secret_is_rejected() {
     for environment in [url.as_slice(), parts.as_slice()] {
         let (code, said) = refused(folder.path(), &["--port", "0"], environment);
         assert_eq!(code, 2, "{said}");
-        assert!(said.contains("SECRET_KEY: is missing; make one with"), "{said}");
+        assert!(said.contains("SECRET_KEY: is missing; generate one with"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
 }

@@ -112,8 +112,8 @@ fn unusable_tls_files_are_rejected_at_startup() {
     write("other.pem", &other.key);
     write("garbage.pem", "no PEM");
     for (certificate, key, said) in [
-        ("certificate.pem", "", "TLS_CERT: is given without TLS_KEY; give both of them"),
-        ("", "key.pem", "TLS_KEY: is given without TLS_CERT; give both of them"),
+        ("certificate.pem", "", "TLS_CERT: is set without TLS_KEY; set both of them"),
+        ("", "key.pem", "TLS_KEY: is set without TLS_CERT; set both of them"),
         ("none.pem", "key.pem", "TLS_CERT: the certificate none.pem cannot be read: "),
         ("certificate.pem", "none.pem", "TLS_KEY: the certificate's key none.pem cannot be read: "),
         ("certificate.pem", "other.pem", "TLS_KEY: the certificate's key is that of another"),

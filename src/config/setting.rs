@@ -1,0 +1,52 @@
+//! A setting as it is documented and checked.
+
+use std::ops::RangeInclusive;
+
+/// The name, the default, the range and the documentation of one setting.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub name: &'static str,
+    /// Empty if there is none.
+    pub default: &'static str,
+    /// The default with `COMPAT=reference`, if it is a different one.
+    pub reference: Option<&'static str>,
+    /// The values of a setting that is an integer.
+    pub range: Option<RangeInclusive<u64>>,
+    /// What it sets, and when to change it.
+    pub about: &'static str,
+    /// Never shown. The value may also come from a file that `NAME_FILE` names.
+    pub is_secret: bool,
+}
+
+impl Setting {
+    /// Returns the value that applies if none is given.
+    pub(super) fn default_for(&self, is_reference: bool) -> &'static str {
+        self.reference.filter(|_| is_reference).unwrap_or(self.default)
+    }
+
+    pub(super) const fn with_reference(mut self, default: &'static str) -> Self {
+        self.reference = Some(default);
+        self
+    }
+}
+
+pub(super) const fn text(
+    name: &'static str,
+    default: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting { name, default, reference: None, range: None, about, is_secret: false }
+}
+
+pub(super) const fn int(
+    name: &'static str,
+    default: &'static str,
+    range: RangeInclusive<u64>,
+    about: &'static str,
+) -> Setting {
+    Setting { range: Some(range), ..text(name, default, about) }
+}
+
+pub(super) const fn secret(name: &'static str, about: &'static str) -> Setting {
+    Setting { is_secret: true, ..text(name, "", about) }
+}
