@@ -36,9 +36,6 @@ pub mod api;
 /// The listener, TLS and the middleware around the routes.
 pub mod server;
 
-/// The client of the health check.
-pub mod http;
-
 /// Every setting: its name, default, validation and documentation.
 pub mod config;
 

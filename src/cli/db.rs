@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::database::open_admin;
+use super::SourceArguments;
 use super::exit::Exit;
-use super::inspect::print;
-use super::{SourceArguments, block_on, make_private_folder};
+use super::output::print;
+use super::setup::{block_on, make_private_folder, open_admin};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::store::migrate::{
@@ -202,7 +202,7 @@ async fn check(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     if problems.is_empty() {
         return print("the database is as its migrations make it");
     }
-    Err(Exit::No(problems))
+    Err(Exit::CheckFailed(problems))
 }
 
 async fn verify(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
@@ -210,11 +210,11 @@ async fn verify(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     if at < admin.migrations().len() {
         let at = revision_at(admin.migrations(), at);
         let problem = format!("the database is at {at}: run `post-api db upgrade` first");
-        return Err(Exit::No(vec![problem]));
+        return Err(Exit::CheckFailed(vec![problem]));
     }
     let wrong = admin.wrong_counts().await?;
     if wrong.is_empty() {
         return print("every count is the sum of its votes");
     }
-    Err(Exit::No(wrong))
+    Err(Exit::CheckFailed(wrong))
 }

@@ -9,7 +9,7 @@ use crate::store::migrate::MigrateError;
 
 pub(super) enum Exit {
     /// The check says no: 1.
-    No(Vec<String>),
+    CheckFailed(Vec<String>),
     /// Usage or settings: 2.
     Settings(Vec<SettingError>),
     /// Usage or settings, in one sentence: 2.
@@ -23,7 +23,7 @@ pub(super) enum Exit {
 impl Exit {
     pub(super) fn report(self) -> ExitCode {
         let (lines, code) = match self {
-            Self::No(lines) => (lines, 1),
+            Self::CheckFailed(lines) => (lines, 1),
             Self::Failed(error) => (vec![format!("error: {error:#}")], 1),
             Self::Usage(problem) => (vec![format!("error: {problem}")], 2),
             Self::Database(error) => (vec![format!("error: {error:#}")], 3),
@@ -62,7 +62,7 @@ impl From<MigrateError> for Exit {
                     "error: the database has tables of these names that are not the reference's:";
                 let mut lines = vec![head.to_owned()];
                 lines.extend(differences.iter().map(|difference| format!("  {difference}")));
-                Self::No(lines)
+                Self::CheckFailed(lines)
             }
             MigrateError::Unknown(_)
             | MigrateError::Changed(_)

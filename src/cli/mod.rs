@@ -2,19 +2,20 @@
 //!
 //! Exit codes: 0 done, 1 the check says no or something else failed, 2 usage or settings, 3 database out of reach.
 
-mod database;
 mod db;
 mod exit;
-mod inspect;
-mod keys;
+mod healthcheck;
+mod openapi;
+mod output;
 mod secret;
 mod serve;
+mod settings;
+mod setup;
 mod user;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{SettingError, Settings, Source};
@@ -107,32 +108,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Db(db)) => db::run(&db),
         Some(Command::Secret(secret)) => secret::run(&secret),
         Some(Command::User(user)) => user::run(&user),
-        Some(Command::Openapi) => inspect::print_document(),
-        Some(Command::Settings(source)) => inspect::print_settings(&source),
-        Some(Command::Healthcheck(serve)) => inspect::check_health(&serve),
+        Some(Command::Openapi) => openapi::run(),
+        Some(Command::Settings(source)) => settings::run(&source),
+        Some(Command::Healthcheck(serve)) => healthcheck::run(&serve),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => exit.report(),
     }
-}
-
-/// Does what a command does to a database, on this thread.
-fn block_on(work: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime cannot be started")?;
-    runtime.block_on(work)
-}
-
-/// The folder of the data, which nobody but its owner may enter.
-fn make_private_folder(folder: &Path) -> Result<(), Exit> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-    Ok(())
 }

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 
 use super::SourceArguments;
 use super::exit::Exit;
-use super::inspect::print;
+use super::output::print;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::key_store::{KEYS_FILE, KeyStore, OldSecrets};

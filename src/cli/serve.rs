@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::database::{describe, open_store};
+use super::ServeArguments;
 use super::exit::Exit;
-use super::keys::open_keys;
-use super::{ServeArguments, make_private_folder};
+use super::setup::{describe, make_private_folder, open_keys, open_store};
 use crate::api::{self, AppState, Background, LargeResponses, Pages, openapi};
 use crate::auth::{InterruptedRefreshes, Keys, Passwords, Tokens};
 use crate::clock::SystemClock;
@@ -64,12 +63,12 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     let large_responses = app.large_responses.clone();
     let routes = api::routes(app, settings.docs);
     let service = with_middleware(routes, middleware, large_responses);
-    let end = told_to_end()?;
+    let end = shutdown_signal()?;
     if let Some(tls) = &tls {
         watch_tls_files(Arc::clone(tls)).context("could not watch the TLS certificate")?;
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    announce(settings, &format!("{scheme}://{address}"));
+    print_banner(settings, &format!("{scheme}://{address}"));
     let served = server::serve(listener, service, Limits::default(), tls, end).await;
     background.shutdown(BACKGROUND_TIME).await;
     served.context("the listener failed")?;
@@ -136,7 +135,7 @@ fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
 }
 
 /// Completes at the first SIGTERM or SIGINT; at the second the process ends at once.
-fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
+fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
     let mut terminate = signal(SignalKind::terminate()).context("no signals can be received")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no signals can be received")?;
     Ok(async move {
@@ -172,7 +171,7 @@ fn warn_of_unknown(source: &Source) {
 }
 
 /// Says where the API, its documentation and the data are.
-fn announce(settings: &Settings, url: &str) {
+fn print_banner(settings: &Settings, url: &str) {
     let docs = if settings.docs { format!("{url}/docs") } else { "off".to_owned() };
     let data = describe(&settings.database);
     match settings.log_format {

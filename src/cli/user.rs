@@ -3,10 +3,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::database::{check_revision, open_admin};
+use super::SourceArguments;
 use super::exit::Exit;
-use super::inspect::print;
-use super::{SourceArguments, block_on};
+use super::output::print;
+use super::setup::{block_on, check_revision, open_admin};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::domain::email::Email;
@@ -51,7 +51,7 @@ async fn execute(command: &UserCommand, database: &Database) -> Result<(), Exit>
     let count = admin.sign_out(whose, SystemClock.now()).await?;
     match (count, email) {
         (0, Some(email)) => {
-            Err(Exit::No(vec![format!("no account has the address {}", email.as_str())]))
+            Err(Exit::CheckFailed(vec![format!("no account has the address {}", email.as_str())]))
         }
         (1, _) => print("signed out 1 account\n"),
         (count, _) => print(&format!("signed out {count} accounts\n")),

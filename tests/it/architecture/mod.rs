@@ -30,7 +30,6 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "clock",
             "config",
             "domain",
-            "http",
             "key_store",
             "rate_limits",
             "server",

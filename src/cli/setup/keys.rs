@@ -3,15 +3,15 @@
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::exit::Exit;
 use crate::auth::Keys;
+use crate::cli::exit::Exit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::key_store::KeyStore;
 
 /// Opens the keys for a service that signs from now on: those of the settings, else those of the data
 /// folder.
-pub(super) fn open_keys(settings: &Settings) -> Result<Keys, Exit> {
+pub(in crate::cli) fn open_keys(settings: &Settings) -> Result<Keys, Exit> {
     let algorithm = settings.algorithm;
     let keys = match (&settings.secret_key, settings.secret_keys.as_slice()) {
         _ if !algorithm.is_symmetric() => Keys::of_pairs(&settings.signing_keys, algorithm),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::exit::Exit;
+use crate::cli::exit::Exit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Database;
 use crate::store::migrate::{SchemaAdmin, migrate, position, revision_at};
@@ -17,7 +17,7 @@ use crate::store::{Result, Store, StoreError};
 /// How long `--upgrade` waits for a database that is not there yet.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-pub(super) async fn open_admin(database: &Database) -> Result<Box<dyn SchemaAdmin>> {
+pub(in crate::cli) async fn open_admin(database: &Database) -> Result<Box<dyn SchemaAdmin>> {
     match database {
         Database::Sqlite(path) => Ok(Box::new(SqliteAdmin::new(path))),
         Database::Postgres(address) => Ok(Box::new(PostgresAdmin::connect(address).await?)),
@@ -28,7 +28,7 @@ pub(super) async fn open_admin(database: &Database) -> Result<Box<dyn SchemaAdmi
 ///
 /// The embedded database is always brought there. PostgreSQL is when that is asked for; else it
 /// must be there. If it is out of reach it may come later: until then requests are told so.
-pub(super) async fn open_store(
+pub(in crate::cli) async fn open_store(
     database: &Database,
     is_upgraded: bool,
 ) -> std::result::Result<Arc<dyn Store>, Exit> {
@@ -39,7 +39,7 @@ pub(super) async fn open_store(
 }
 
 /// What an operator knows it by; without credentials.
-pub(super) fn describe(database: &Database) -> String {
+pub(in crate::cli) fn describe(database: &Database) -> String {
     match database {
         Database::Sqlite(path) => path.display().to_string(),
         Database::Postgres(address) => address.describe(),
@@ -85,14 +85,16 @@ fn tell(notes: Vec<String>) {
 }
 
 /// The database is at the newest revision.
-pub(super) async fn check_revision(admin: &mut dyn SchemaAdmin) -> std::result::Result<(), Exit> {
+pub(in crate::cli) async fn check_revision(
+    admin: &mut dyn SchemaAdmin,
+) -> std::result::Result<(), Exit> {
     let applied = admin.applied().await?;
     let at = position(admin.migrations(), &applied)?;
     if at == admin.migrations().len() {
         return Ok(());
     }
     let at = revision_at(admin.migrations(), at);
-    Err(Exit::No(vec![format!(
+    Err(Exit::CheckFailed(vec![format!(
         "error: the database is at {at}: run `post-api db upgrade`, or start with --upgrade"
     )]))
 }

@@ -1,0 +1,14 @@
+//! `post-api settings`: prints the settings in force.
+
+use super::SourceArguments;
+use super::exit::Exit;
+use super::output::print;
+use crate::config::{Settings, effective_settings};
+
+/// Prints every setting, also if some of them are errors.
+pub(super) fn run(arguments: &SourceArguments) -> Result<(), Exit> {
+    let source = arguments.read()?;
+    print(&effective_settings(&source))?;
+    Settings::load(&source)?;
+    Ok(())
+}

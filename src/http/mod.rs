@@ -1,5 +1,0 @@
-//! Asks a running service whether it is ready.
-
-mod probe;
-
-pub use probe::ask_ready;
