@@ -1,4 +1,4 @@
-//! `post-api db`: migrations, and whether the database is as it should be.
+//! `post-api db`: migrates and verifies the database.
 
 use clap::{Args, Subcommand};
 
@@ -22,39 +22,46 @@ pub(super) struct DbArguments {
 
 #[derive(Debug, Subcommand)]
 enum DbCommand {
-    /// Go up to a revision: its name or number, +N, or head
+    /// Migrate the database up to a revision
+    ///
+    /// PostgreSQL is migrated online: no write waits longer than one second.
     Upgrade {
+        /// Name or number of the revision, +N for N steps, or head for the newest
         #[arg(default_value = "head")]
         revision: String,
         /// Print the SQL instead of running it
         #[arg(long)]
         sql: bool,
-        /// Say what would be done, and change nothing
+        /// Print the steps without running them
         #[arg(long, conflicts_with = "sql")]
         dry_run: bool,
     },
-    /// Go down to a revision: its name or number, -N, or base
+    /// Migrate the database down to a revision
     Downgrade {
+        /// Name or number of the revision, -N for N steps, or base for the state before the first
         #[arg(allow_hyphen_values = true)]
         revision: String,
         /// Print the SQL instead of running it
         #[arg(long)]
         sql: bool,
     },
-    /// Print the revision that the database is at
+    /// Print the revision of the database
     Current,
-    /// List all revisions, and which of them the database has
+    /// List all revisions and when each was applied
     History,
-    /// Compare the database with its migrations: exit code 1 if it is behind or was changed
+    /// Compare the schema with the migrations: exit code 1 if it is out of date or was changed
     Check,
-    /// Declare the database to be at a revision, without running anything
-    Stamp { revision: String },
-    /// Recount every post's votes: exit code 1 if a count is wrong
+    /// Record a revision for the database without running any migration
+    Stamp {
+        /// Name or number of the revision, base or head
+        revision: String,
+    },
+    /// Recount the votes of every post: exit code 1 if a count is wrong
     Verify,
 }
 
 impl DbCommand {
-    /// Whether it makes a database that is not there.
+    /// Returns whether the command creates a missing database.
     fn may_create(&self) -> bool {
         matches!(self, Self::Upgrade { sql: false, dry_run: false, .. } | Self::Stamp { .. })
     }
@@ -75,11 +82,11 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
     let admin = admin.as_mut();
     match command {
         DbCommand::Upgrade { revision, sql, dry_run } => {
-            let (at, target) = find_way(admin, revision, Direction::Up).await?;
+            let (at, target) = find_path(admin, revision, Direction::Up).await?;
             match (dry_run, sql) {
                 (true, _) => print_plan(admin, target).await,
                 (_, true) => {
-                    // Refuses what the upgrade would refuse.
+                    // Fails where the upgrade would fail.
                     admin.plan(target).await?;
                     print_script(admin, at, target)
                 }
@@ -87,18 +94,19 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
             }
         }
         DbCommand::Downgrade { revision, sql } => {
-            let (at, target) = find_way(admin, revision, Direction::Down).await?;
+            let (at, target) = find_path(admin, revision, Direction::Down).await?;
             if *sql { print_script(admin, at, target) } else { move_to(admin, target).await }
         }
         DbCommand::Current => {
-            let at = where_is(admin).await?;
+            let at = current_position(admin).await?;
             print(revision_at(admin.migrations(), at))
         }
         DbCommand::History => print_history(admin).await,
         DbCommand::Check => check(admin).await,
         DbCommand::Stamp { revision } => {
             if revision.starts_with(['+', '-']) {
-                let problem = format!("{revision} is no revision to declare: name one");
+                let problem =
+                    format!("could not stamp {revision}: give the name or number of a revision");
                 return Err(Exit::Usage(problem));
             }
             let target = find_target(admin.migrations(), 0, revision)?;
@@ -109,18 +117,18 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
     }
 }
 
-async fn where_is(admin: &mut dyn SchemaAdmin) -> Result<usize, Exit> {
+async fn current_position(admin: &mut dyn SchemaAdmin) -> Result<usize, Exit> {
     let applied = admin.applied().await?;
     Ok(position(admin.migrations(), &applied)?)
 }
 
-/// Where the database is, and where the word leads.
-async fn find_way(
+/// Returns the position of the database and that of the target.
+async fn find_path(
     admin: &mut dyn SchemaAdmin,
     revision: &str,
     direction: Direction,
 ) -> Result<(usize, usize), Exit> {
-    let at = where_is(admin).await?;
+    let at = current_position(admin).await?;
     let target = find_target(admin.migrations(), at, revision)?;
     let (is_wrong, way) = match direction {
         Direction::Up => (target < at, "up"),
@@ -140,8 +148,8 @@ async fn move_to(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit>
         print(&line)?;
     }
     outcome?;
-    for remark in admin.notes().await? {
-        print(&format!("note: {remark}"))?;
+    for note in admin.notes().await? {
+        print(&format!("note: {note}"))?;
     }
     Ok(())
 }
@@ -149,7 +157,7 @@ async fn move_to(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit>
 async fn print_plan(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit> {
     let lines = admin.plan(target).await?;
     if lines.is_empty() {
-        return print("there is nothing to do");
+        return print("nothing to do");
     }
     for line in lines {
         print(&line)?;
@@ -191,7 +199,7 @@ async fn print_history(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
 }
 
 async fn check(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
-    let at = where_is(admin).await?;
+    let at = current_position(admin).await?;
     let mut problems = admin.schema_differences().await?;
     let pending = admin.migrations().len().saturating_sub(at);
     if pending > 0 {
@@ -200,13 +208,13 @@ async fn check(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
             .push(format!("the database is at {at}, {pending} behind: run `post-api db upgrade`"));
     }
     if problems.is_empty() {
-        return print("the database is as its migrations make it");
+        return print("the schema matches the migrations");
     }
     Err(Exit::CheckFailed(problems))
 }
 
 async fn verify(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
-    let at = where_is(admin).await?;
+    let at = current_position(admin).await?;
     if at < admin.migrations().len() {
         let at = revision_at(admin.migrations(), at);
         let problem = format!("the database is at {at}: run `post-api db upgrade` first");
@@ -214,7 +222,7 @@ async fn verify(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     }
     let wrong = admin.wrong_counts().await?;
     if wrong.is_empty() {
-        return print("every count is the sum of its votes");
+        return print("every count matches its votes");
     }
     Err(Exit::CheckFailed(wrong))
 }

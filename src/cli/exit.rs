@@ -1,4 +1,4 @@
-//! How a command ends when it does not end well: a word to standard error, and the exit code.
+//! How a command that failed ends: what it prints to standard error, and its exit code.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,15 +8,15 @@ use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
 
 pub(super) enum Exit {
-    /// The check says no: 1.
+    /// A check found these problems: exit code 1.
     CheckFailed(Vec<String>),
-    /// Usage or settings: 2.
+    /// Settings that cannot be used: exit code 2.
     Settings(Vec<SettingError>),
-    /// Usage or settings, in one sentence: 2.
+    /// Wrong usage: exit code 2.
     Usage(String),
-    /// The database is out of reach: 3.
+    /// The database failed or is unreachable: exit code 3.
     Database(anyhow::Error),
-    /// Anything else that went wrong: 1.
+    /// Any other error: exit code 1.
     Failed(anyhow::Error),
 }
 
@@ -27,14 +27,14 @@ impl Exit {
             Self::Failed(error) => (vec![format!("error: {error:#}")], 1),
             Self::Usage(problem) => (vec![format!("error: {problem}")], 2),
             Self::Database(error) => (vec![format!("error: {error:#}")], 3),
-            Self::Settings(faults) => {
+            Self::Settings(errors) => {
                 let mut lines = vec!["error: the settings cannot be used".to_owned()];
-                lines.extend(faults.iter().map(|fault| format!("  {fault}")));
+                lines.extend(errors.iter().map(|error| format!("  {error}")));
                 (lines, 2)
             }
         };
         for line in lines {
-            // There is nowhere left to tell that standard error is closed.
+            // Nothing else can report that standard error is closed.
             let _ = writeln!(std::io::stderr(), "{line}");
         }
         ExitCode::from(code)
@@ -42,8 +42,8 @@ impl Exit {
 }
 
 impl From<Vec<SettingError>> for Exit {
-    fn from(faults: Vec<SettingError>) -> Self {
-        Self::Settings(faults)
+    fn from(errors: Vec<SettingError>) -> Self {
+        Self::Settings(errors)
     }
 }
 
@@ -58,8 +58,7 @@ impl From<MigrateError> for Exit {
         match error {
             MigrateError::Store(error) => Self::from(error),
             MigrateError::NotAdoptable(differences) => {
-                let head =
-                    "error: the database has tables of these names that are not the reference's:";
+                let head = "error: the database has tables that differ from those of the reference service:";
                 let mut lines = vec![head.to_owned()];
                 lines.extend(differences.iter().map(|difference| format!("  {difference}")));
                 Self::CheckFailed(lines)

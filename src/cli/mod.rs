@@ -1,12 +1,13 @@
-//! The commands, one file each.
+//! The commands of the binary, one file each.
 //!
-//! Exit codes: 0 done, 1 the check says no or something else failed, 2 usage or settings, 3 database out of reach.
+//! Exit codes: 0 done, 1 check or command failed, 2 wrong usage or settings, 3 database unreachable.
 
 mod db;
 mod exit;
 mod healthcheck;
 mod openapi;
 mod output;
+mod reference;
 mod secret;
 mod serve;
 mod settings;
@@ -18,11 +19,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{SettingError, Settings, Source};
+use crate::config::{Settings, Source};
 
 use self::exit::Exit;
 
-/// Users, posts and votes behind a secure REST API, in one binary.
+pub use reference::commands_page;
+
+/// Serve users, posts and votes through a secure REST API
+///
+/// Exit codes: 0 done, 1 check or command failed, 2 wrong usage or settings, 3 database unreachable.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
@@ -34,31 +39,36 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API (what happens without a command)
+    /// Serve the API (the default command)
     Serve(ServeArguments),
-    /// Look after the database
+    /// Migrate and verify the database
     Db(db::DbArguments),
-    /// Look after the secret that signs the tokens
+    /// Rotate the generated secret that signs tokens
     Secret(secret::SecretArguments),
-    /// Look after accounts
+    /// Manage accounts
     User(user::UserArguments),
     /// Print the OpenAPI document
     Openapi,
-    /// Print the settings in force, secrets masked
+    /// Print the settings in force, with secrets masked
     Settings(SourceArguments),
-    /// Ask a running service whether it is ready: exit code 0 or 1
+    /// Check whether the service on this machine is ready: exit code 1 if it is not
+    #[command(
+        mut_arg("host", |arg| arg.help("IP address or host name of the service (setting `HOST`)")),
+        mut_arg("port", |arg| arg.help("Port of the service (setting `PORT`)")),
+        mut_arg("upgrade", |arg| arg.hide(true))
+    )]
     Healthcheck(ServeArguments),
 }
 
 #[derive(Debug, Clone, Default, Args)]
 struct ServeArguments {
-    /// Address to listen on
+    /// IP address or host name to listen on (setting `HOST`)
     #[arg(long)]
     host: Option<String>,
-    /// Port to listen on
+    /// Port to listen on, 0 for a free one (setting `PORT`)
     #[arg(long)]
     port: Option<String>,
-    /// Bring PostgreSQL to the newest revision first (the embedded database always is)
+    /// Migrate PostgreSQL to the newest revision first (the embedded database always is)
     #[arg(long)]
     upgrade: bool,
     #[command(flatten)]
@@ -67,17 +77,17 @@ struct ServeArguments {
 
 #[derive(Debug, Clone, Default, Args)]
 struct SourceArguments {
-    /// Where the database is: sqlite:PATH or postgresql://…
+    /// Database to use: sqlite:PATH or postgresql://… (setting `DATABASE_URL`)
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
-    /// File of settings to read instead of .env
+    /// Settings file to read instead of .env
     #[arg(long, value_name = "FILE", global = true)]
     env_file: Option<PathBuf>,
 }
 
 impl SourceArguments {
     fn read(&self) -> Result<Source, Exit> {
-        let mut source = Source::read(self.env_file.as_deref()).map_err(|fault| vec![fault])?;
+        let mut source = Source::read(self.env_file.as_deref()).map_err(|error| vec![error])?;
         if let Some(url) = &self.database_url {
             source.set("DATABASE_URL", url.clone());
         }
@@ -94,12 +104,11 @@ impl ServeArguments {
         if let Some(port) = &self.port {
             source.set("PORT", port.clone());
         }
-        let settings = Settings::load(&source).map_err(|faults: Vec<SettingError>| faults)?;
-        Ok((settings, source))
+        Ok((Settings::load(&source)?, source))
     }
 }
 
-/// Runs the command to its end.
+/// Runs one command and returns its exit code.
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {

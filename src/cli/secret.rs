@@ -1,4 +1,4 @@
-//! `post-api secret`: the secret that the service made for itself.
+//! `post-api secret`: rotates the secret that the service generated.
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -20,9 +20,12 @@ pub(super) struct SecretArguments {
 
 #[derive(Debug, Subcommand)]
 enum SecretCommand {
-    /// Put a new secret before the one that the service made; the next start signs with it
+    /// Rotate the generated secret: the service signs with a new one after its next restart
+    ///
+    /// Old secrets keep verifying until their tokens have expired. The next rotation drops those that no
+    /// token needs any more.
     Rotate {
-        /// Keep no old secret: every token that was given out ends with the next start
+        /// Drop all old secrets: the next restart revokes every access token
         #[arg(long)]
         drop_old: bool,
     },
@@ -31,7 +34,7 @@ enum SecretCommand {
 pub(super) fn run(arguments: &SecretArguments) -> Result<(), Exit> {
     let settings = Settings::load(&arguments.source.read()?)?;
     let SecretCommand::Rotate { drop_old } = arguments.command;
-    check_place(&settings)?;
+    check_signs_with_generated(&settings)?;
     let old =
         if drop_old { OldSecrets::Drop } else { OldSecrets::KeepFor(settings.token_lifetime) };
     let kept = KeyStore::new(&settings.data_dir, settings.algorithm)
@@ -50,18 +53,21 @@ pub(super) fn run(arguments: &SecretArguments) -> Result<(), Exit> {
     })
 }
 
-/// Only a secret that the service made for itself is where it can be replaced.
-fn check_place(settings: &Settings) -> Result<(), Exit> {
+/// Rejects settings with which the service does not sign with a generated secret.
+fn check_signs_with_generated(settings: &Settings) -> Result<(), Exit> {
     let problem = if !settings.algorithm.is_symmetric() {
-        format!("ALGORITHM={:?} signs with SIGNING_KEYS: put a new key first", settings.algorithm)
+        format!(
+            "ALGORITHM={} signs with SIGNING_KEYS: put a new key first in it, as docs/keys.md says",
+            settings.algorithm.name()
+        )
     } else if settings.has_secret() {
         format!(
-            "SECRET_KEY or SECRET_KEYS is given, so that {KEYS_FILE} signs nothing: put a new key \
-             into SECRET_KEYS, as the README says"
+            "SECRET_KEY or SECRET_KEYS is given, so {KEYS_FILE} is not used: rotate with SECRET_KEYS, as \
+             docs/keys.md says"
         )
     } else if matches!(settings.database, Database::Postgres(_)) {
-        "several processes may serve PostgreSQL, and all must have the new key: put it into \
-         SECRET_KEYS, as the README says"
+        "several processes may serve PostgreSQL and need the same secret: rotate with SECRET_KEYS, as \
+         docs/keys.md says"
             .to_owned()
     } else {
         return Ok(());

@@ -1,5 +1,5 @@
-//! `post-api user`: what an operator does to accounts. The service may go on meanwhile: it asks the
-//! database about its callers with each request, and keeps nothing of them.
+//! `post-api user`: manages accounts, also while the service runs: it reads callers from the database with
+//! each request and caches none.
 
 use clap::{Args, Subcommand};
 
@@ -22,15 +22,15 @@ pub(super) struct UserArguments {
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// End all tokens of an account, or of every account: exit code 1 if there is none
+    /// Revoke all tokens and sessions of an account, or of every account: exit code 1 if there is none
     ///
-    /// After a backup was restored, tokens that had been ended since it was made are accepted again,
-    /// until --all has ended them.
+    /// Run it with --all after restoring a backup: a restored database accepts tokens again that were
+    /// revoked after the backup was made.
     SignOut {
-        /// The account's address
+        /// E-mail of the account
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         email: Option<String>,
-        /// Of every account
+        /// Revoke the tokens of every account
         #[arg(long)]
         all: bool,
     },
@@ -47,11 +47,11 @@ async fn execute(command: &UserCommand, database: &Database) -> Result<(), Exit>
     let email = email.as_deref().map(parse_email).transpose()?;
     let mut admin = open_admin(database).await?;
     check_revision(admin.as_mut()).await?;
-    let whose = email.as_ref().map_or(SignOutTarget::AllUsers, SignOutTarget::Of);
-    let count = admin.sign_out(whose, SystemClock.now()).await?;
+    let target = email.as_ref().map_or(SignOutTarget::AllUsers, SignOutTarget::Of);
+    let count = admin.sign_out(target, SystemClock.now()).await?;
     match (count, email) {
         (0, Some(email)) => {
-            Err(Exit::CheckFailed(vec![format!("no account has the address {}", email.as_str())]))
+            Err(Exit::CheckFailed(vec![format!("no account has the e-mail {}", email.as_str())]))
         }
         (1, _) => print("signed out 1 account\n"),
         (count, _) => print(&format!("signed out {count} accounts\n")),
@@ -60,5 +60,5 @@ async fn execute(command: &UserCommand, database: &Database) -> Result<(), Exit>
 
 fn parse_email(text: &str) -> Result<Email, Exit> {
     Email::parse(text)
-        .map_err(|fault| Exit::Usage(format!("{text:?} is no e-mail address: {}", fault.reason())))
+        .map_err(|error| Exit::Usage(format!("{text:?} is not a valid e-mail: {}", error.reason())))
 }

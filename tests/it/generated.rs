@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use post_api::api::openapi;
-use post_api::config;
+use post_api::{cli, config};
 use serde_json::Value;
 
 /// Paths that the document leaves out: the document itself, and the documentation pages.
@@ -30,6 +30,11 @@ fn env_example() {
 #[test]
 fn settings_page() {
     compare("docs/settings.md", &config::settings_page());
+}
+
+#[test]
+fn commands_page() {
+    compare("docs/cli.md", &cli::commands_page());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The database that the settings name: opened for whoever looks after it, and for serving.
+//! Opens the database that the settings name, for commands and for serving.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +14,11 @@ use crate::store::postgres::{Address, PostgresAdmin, PostgresStore};
 use crate::store::sqlite::{SqliteAdmin, SqliteStore};
 use crate::store::{Result, Store, StoreError};
 
-/// How long `--upgrade` waits for a database that is not there yet.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long `--upgrade` waits for an unreachable server.
+const UPGRADE_WAIT: Duration = Duration::from_mins(1);
+
+/// Pause between two attempts to connect.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 pub(in crate::cli) async fn open_admin(database: &Database) -> Result<Box<dyn SchemaAdmin>> {
     match database {
@@ -24,10 +27,12 @@ pub(in crate::cli) async fn open_admin(database: &Database) -> Result<Box<dyn Sc
     }
 }
 
-/// The store to serve from, at the newest revision.
+/// Opens the store to serve from. The embedded database is always migrated to the newest revision,
+/// PostgreSQL only with `is_upgraded`; otherwise it must already be there. If PostgreSQL is unreachable,
+/// serving starts nevertheless: requests get 503 until it is reachable.
 ///
-/// The embedded database is always brought there. PostgreSQL is when that is asked for; else it
-/// must be there. If it is out of reach it may come later: until then requests are told so.
+/// # Errors
+/// [`Exit`] if the schema is out of date, or the database cannot be opened or migrated.
 pub(in crate::cli) async fn open_store(
     database: &Database,
     is_upgraded: bool,
@@ -38,7 +43,7 @@ pub(in crate::cli) async fn open_store(
     }
 }
 
-/// What an operator knows it by; without credentials.
+/// Returns the location of the database without credentials.
 pub(in crate::cli) fn describe(database: &Database) -> String {
     match database {
         Database::Sqlite(path) => path.display().to_string(),
@@ -55,12 +60,15 @@ async fn open_postgres(
     address: &Address,
     is_upgraded: bool,
 ) -> std::result::Result<Arc<dyn Store>, Exit> {
-    let admin =
-        if is_upgraded { Some(wait_for(address).await?) } else { look_for(address).await? };
+    let admin = if is_upgraded {
+        Some(connect_with_retry(address).await?)
+    } else {
+        connect_if_reachable(address).await?
+    };
     if let Some(mut admin) = admin {
         if is_upgraded {
             let head = admin.migrations().len();
-            tell(admin.plan(head).await?);
+            log_notes(admin.plan(head).await?);
             upgrade(&mut admin).await?;
         }
         check_revision(&mut admin).await?;
@@ -74,17 +82,17 @@ async fn upgrade(admin: &mut dyn SchemaAdmin) -> std::result::Result<(), Exit> {
         tracing::info!(revision = step.migration.revision, "migrated");
     })
     .await?;
-    tell(admin.notes().await?);
+    log_notes(admin.notes().await?);
     Ok(())
 }
 
-fn tell(notes: Vec<String>) {
-    for remark in notes {
-        tracing::info!("{remark}");
+fn log_notes(notes: Vec<String>) {
+    for note in notes {
+        tracing::info!("{note}");
     }
 }
 
-/// The database is at the newest revision.
+/// Checks that the database is at the newest revision.
 pub(in crate::cli) async fn check_revision(
     admin: &mut dyn SchemaAdmin,
 ) -> std::result::Result<(), Exit> {
@@ -99,26 +107,25 @@ pub(in crate::cli) async fn check_revision(
     )]))
 }
 
-/// `None` if it is out of reach.
-async fn look_for(address: &Address) -> Result<Option<PostgresAdmin>> {
+/// Returns `None` if the server is unreachable.
+async fn connect_if_reachable(address: &Address) -> Result<Option<PostgresAdmin>> {
     match PostgresAdmin::connect(address).await {
         Ok(admin) => Ok(Some(admin)),
         Err(StoreError::Unavailable(cause)) => {
-            tracing::warn!(%cause, "the database is out of reach; it may come later");
+            tracing::warn!(%cause, "database unreachable; requests get 503 until it is reachable");
             Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
-async fn wait_for(address: &Address) -> Result<PostgresAdmin> {
-    const PAUSE: Duration = Duration::from_millis(500);
-    let end = Instant::now() + PATIENCE;
+async fn connect_with_retry(address: &Address) -> Result<PostgresAdmin> {
+    let end = Instant::now() + UPGRADE_WAIT;
     loop {
         match PostgresAdmin::connect(address).await {
             Err(StoreError::Unavailable(cause)) if Instant::now() < end => {
-                tracing::warn!(%cause, "the database is out of reach; trying again");
-                sleep(PAUSE).await;
+                tracing::warn!(%cause, "database unreachable; retrying");
+                sleep(RETRY_PAUSE).await;
             }
             outcome => return outcome,
         }

@@ -1,4 +1,4 @@
-//! The keys that sign and verify tokens: those of the settings, else those of the data folder.
+//! Opens the keys that sign and verify tokens.
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -9,8 +9,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::key_store::KeyStore;
 
-/// Opens the keys for a service that signs from now on: those of the settings, else those of the data
-/// folder.
+/// Returns the keys of the settings, else the generated ones of the data folder. Call it only once the
+/// service is sure to serve: it records which generated key signs from now on.
 pub(in crate::cli) fn open_keys(settings: &Settings) -> Result<Keys, Exit> {
     let algorithm = settings.algorithm;
     let keys = match (&settings.secret_key, settings.secret_keys.as_slice()) {

@@ -115,7 +115,7 @@ fn dry_run_prints_the_steps_of_the_upgrade() {
     assert_eq!(run(folder.path(), "db current").expect(0).output, "0004_indexes\n");
     run(folder.path(), "db upgrade").expect(0);
     let said = run(folder.path(), "db upgrade --dry-run").expect(0).output;
-    assert_eq!(said, "there is nothing to do\n");
+    assert_eq!(said, "nothing to do\n");
     run(folder.path(), "db upgrade --dry-run --sql").expect(2);
 }
 

@@ -39,7 +39,7 @@ fn sign_out(folder: &Path, environment: &Environment<'_>) {
     assert_eq!(status(&service, &ada), 200);
 
     let told = run_with(folder, "user sign-out eve@example.com", environment).expect(1);
-    assert_eq!(told.error, "no account has the address eve@example.com\n");
+    assert_eq!(told.error, "no account has the e-mail eve@example.com\n");
     assert_eq!(status(&service, &ada), 200);
 }
 
