@@ -1,5 +1,5 @@
-//! Logs: to standard error, in lines for people or in JSON for machines. What is logged is said
-//! where it happens; passwords, tokens and keys are logged nowhere.
+//! Sets up the log: to standard error, as text for people or JSON for programs. No password, token or key
+//! is ever logged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,12 +11,12 @@ use tracing_subscriber::fmt;
 
 use crate::config::LogFormat;
 
-/// Starts logging for the whole process, panics included. A second call does nothing.
+/// Starts logging for the whole process, including panics. A second call does nothing.
 pub fn start(format: LogFormat, level: LevelFilter) {
     std::panic::set_hook(Box::new(log_panic));
-    // When nobody reads the lines any more, to complain in the same place would panic.
+    // If standard error is closed, reporting that to standard error would panic.
     let builder = fmt().with_max_level(level).log_internal_errors(false);
-    // An error means that logging was started before.
+    // An error means that logging has already started.
     let _ = match format {
         LogFormat::Text => builder.with_writer(io::stderr).with_ansi(is_terminal()).try_init(),
         LogFormat::Json => {
@@ -25,24 +25,23 @@ pub fn start(format: LogFormat, level: LevelFilter) {
     };
 }
 
-/// As an event like all others: what stands in a panic's text would else begin lines of its own, and in
-/// JSON be none.
+/// Logs a panic as an event. Its text could otherwise add lines of its own, which are not JSON.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(cause = message, place, "a panic");
+    tracing::error!(cause = message, place, "panic");
 }
 
 fn is_terminal() -> bool {
     io::IsTerminal::is_terminal(&io::stderr())
 }
 
-/// Lines of JSON in ASCII. JSON lets some control characters stand as they are, such as U+009B, which
-/// terminals obey, and clients can put them into a path.
+/// Writes JSON in ASCII. JSON allows some control characters unescaped, such as U+009B, which terminals
+/// obey and clients can put into a path.
 struct AsciiJson<W>(W);
 
 impl<W: Write> Write for AsciiJson<W> {
-    /// The logger writes a line in one piece.
+    /// Writes a whole line: the logger never splits one.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match std::str::from_utf8(line) {
             Ok(text) => self.0.write_all(escape(text).as_bytes())?,
@@ -56,7 +55,7 @@ impl<W: Write> Write for AsciiJson<W> {
     }
 }
 
-/// What is not ASCII stands in strings alone, and there may be escaped (RFC 8259, 7).
+/// Escapes what is not ASCII. Only strings contain such characters, and may escape them (RFC 8259, 7).
 fn escape(json: &str) -> Cow<'_, str> {
     const DELETE: char = '\x7f';
     let is_plain = |character: char| character.is_ascii() && character != DELETE;
