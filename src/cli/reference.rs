@@ -27,7 +27,7 @@ fn add_help(page: &mut String, command: &Command) {
     let name = command.get_bin_name().unwrap_or("post-api");
     let help = command.clone().term_width(WIDTH).render_long_help().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-    *page += &format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n"));
+    page.extend(["\n## ", name, "\n\n```text\n", &lines.join("\n"), "\n```\n"]);
     let commands = command.get_subcommands().filter(|command| command.get_name() != "help");
     commands.for_each(|command| add_help(page, command));
 }

@@ -1,4 +1,4 @@
-//! `post-api serve`: opens everything, says where it is, serves until it is told to end.
+//! `post-api serve`: opens everything, prints the banner, and serves until a signal ends it.
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -22,16 +22,16 @@ use crate::server::{
 use crate::store::Store;
 use crate::telemetry;
 
-/// How long work that goes on after its request may hold up the end: a moment within the half minute that
-/// whoever ends services gives them, most of which is for requests.
+/// How long work that outlives its request may delay the shutdown. Service managers allow about 30 s, and
+/// requests need most of that.
 const BACKGROUND_TIME: Duration = Duration::from_secs(3);
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     let (settings, source) = arguments.read()?;
     settings.check_for_serving()?;
     telemetry::start(settings.log_format, settings.log_level);
-    warn_of_unknown(&source);
-    warn_of(&settings.warnings);
+    warn_about_env_file(&source);
+    warn_about(&settings.warnings);
     if matches!(settings.database, Database::Sqlite(_)) {
         make_private_folder(&settings.data_dir)?;
     }
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
         .worker_threads(settings.server_threads.unwrap_or_else(server::server_threads))
         .enable_all()
         .build()
-        .context("the runtime cannot be started")?;
+        .context("could not start the runtime")?;
     runtime.block_on(serve(&settings, arguments.upgrade))
 }
 
@@ -49,8 +49,8 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     let listener = server::listen(&settings.host, settings.port)
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
-    let address = listener.local_addr().context("the listener has no address")?;
-    warn_of(&settings.plaintext_listener(address.ip()));
+    let address = listener.local_addr().context("could not read the address of the listener")?;
+    warn_about(&settings.plaintext_listener(address.ip()));
     // Not before: a second service that finds the port taken must not record that its key signs.
     let app = open(settings, store, open_keys(settings)?)?;
     let middleware = MiddlewareConfig {
@@ -80,13 +80,13 @@ fn open(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppSta
     let clock = Arc::new(SystemClock);
     let rate_limits = rate_limits(settings, &store, clock.clone(), keys.pseudonym_key());
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
-        .context("tokens cannot be signed")?;
+        .context("could not use the keys")?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let passwords = Passwords::new(settings.argon2_params, cores)
-        .context("the hashing threads cannot be started")?;
+        .context("could not start the hashing threads")?;
     let document = openapi::document(&settings.root_path);
     let pages = Pages::new(document, &settings.root_path, openapi::TITLE)
-        .context("the documentation is incomplete")?;
+        .context("could not build the documentation")?;
     Ok(AppState {
         store,
         passwords,
@@ -112,11 +112,12 @@ fn rate_limits(
         return RateLimits::off();
     };
     let monotonic_clock: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
-    RateLimits::new(rates, &monotonic_clock, store.clone(), clock, pseudonym_key)
+    let failures = StoredFailures { store: Arc::clone(store), clock };
+    RateLimits::new(rates, &monotonic_clock, Arc::new(failures), pseudonym_key)
 }
 
-const TLS_HINT: &str = "give the certificate with those of its authorities after it, and its private \
-                    key, both as PEM that this user can read";
+const TLS_HINT: &str = "give the certificate, followed by those of its authorities, and its private \
+                        key, both in PEM and readable for the service's user";
 
 fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
     let Some(files) = &settings.tls else {
@@ -134,15 +135,15 @@ fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
     }
 }
 
-/// Completes at the first SIGTERM or SIGINT; at the second the process ends at once.
+/// Completes at the first SIGTERM or SIGINT. A second one ends the process at once.
 fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
-    let mut terminate = signal(SignalKind::terminate()).context("no signals can be received")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("no signals can be received")?;
+    let mut terminate = signal(SignalKind::terminate()).context("could not listen for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for signals")?;
     Ok(async move {
         either(&mut terminate, &mut interrupt).await;
         tokio::spawn(async move {
             either(&mut terminate, &mut interrupt).await;
-            tracing::warn!("told to end a second time");
+            tracing::warn!("second signal; ending at once");
             std::process::exit(1);
         });
     })
@@ -155,22 +156,22 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     }
 }
 
-fn warn_of<'a>(warnings: impl IntoIterator<Item = &'a SettingError>) {
+fn warn_about<'a>(warnings: impl IntoIterator<Item = &'a SettingError>) {
     for SettingError { name, problem, hint } in warnings {
-        tracing::warn!(name, problem, "{hint}");
+        tracing::warn!(name, problem, hint, "insecure setting");
     }
 }
 
-fn warn_of_unknown(source: &Source) {
+fn warn_about_env_file(source: &Source) {
     for line in &source.unreadable_lines {
-        tracing::warn!(line, "a line of the env file cannot be read");
+        tracing::warn!(line, "skipped a line of the env file that cannot be parsed");
     }
     for name in &source.unknown {
         tracing::warn!(name, "unknown setting in the env file");
     }
 }
 
-/// Says where the API, its documentation and the data are.
+/// Prints the location of the API, its documentation and the data.
 fn print_banner(settings: &Settings, url: &str) {
     let docs = if settings.docs { format!("{url}/docs") } else { "off".to_owned() };
     let data = describe(&settings.database);
@@ -184,7 +185,7 @@ fn print_banner(settings: &Settings, url: &str) {
                 openapi::TITLE,
                 env!("CARGO_PKG_VERSION"),
             );
-            // A closed standard error is no reason not to serve.
+            // The service also runs with standard error closed.
             let _ = std::io::stderr().write_all(banner.as_bytes());
         }
     }

@@ -1,4 +1,4 @@
-//! Which database the settings name.
+//! Selects the database that the settings name.
 
 use std::path::{Path, PathBuf};
 

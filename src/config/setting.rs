@@ -12,7 +12,7 @@ pub struct Setting {
     pub reference: Option<&'static str>,
     /// The values of a setting that is an integer.
     pub range: Option<RangeInclusive<u64>>,
-    /// What it sets, and when to change it.
+    /// The documentation: the effect of the setting, and when to change it.
     pub about: &'static str,
     /// Never shown. The value may also come from a file that `NAME_FILE` names.
     pub is_secret: bool,

@@ -33,7 +33,7 @@ pub const KEYS_FILE: &str = "keys.json";
 /// How long the previous service may sign after the next one has started.
 const HANDOVER: Duration = Duration::from_mins(1);
 
-/// What a rotation does with the secrets that are already there.
+/// The old secrets that a rotation keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OldSecrets {
     /// Keep those whose tokens, with this lifetime, are still valid.
@@ -61,7 +61,7 @@ impl KeyStore {
     ///
     /// Creates the file if it does not exist. Records in it since when the first secret signs, because a
     /// rotation must know which secrets tokens depend on. If recording fails, the secret that signed
-    /// before signs again.
+    /// before keeps signing.
     ///
     /// # Errors
     /// [`KeyStoreError`] if the file can be neither created nor read, if everyone can access it, or if
@@ -117,7 +117,7 @@ impl KeyStore {
         Ok(secrets.len() - 1)
     }
 
-    /// Takes over the secrets from the files of earlier builds, if there are such files.
+    /// Takes over the secrets from the files of earlier builds, if these files exist.
     fn take_over_legacy(&self) -> Result<(), KeyStoreError> {
         if !self.path.exists() {
             let Some(secrets) = legacy::read(&self.data_dir, self.algorithm)? else {

@@ -1,5 +1,5 @@
-//! Who can access a file with a secret: the one rule for `keys.json`, for the files that settings name,
-//! and for the key of TLS.
+//! The one rule on who may access a file with a secret: `keys.json`, the files that settings name, and the
+//! private key of TLS.
 //!
 //! | access | `keys.json` | files of the operator |
 //! | --- | --- | --- |
@@ -20,7 +20,7 @@ use std::os::unix::fs::PermissionsExt as _;
 const GROUP: u32 = 0o070;
 const OTHERS: u32 = 0o007;
 
-/// The widest circle of accounts, besides the owner, that can access a file.
+/// The widest circle of users that can access a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposure {
     Owner,

@@ -1,4 +1,4 @@
-//! Which secrets a start and a rotation keep. Pure: lists and times.
+//! Decides which secret signs and which old ones stay. Pure functions of lists and times.
 //!
 //! The list has the newest secret first. A start signs with the first one, so the secret that signs now is
 //! the one with the latest `signs_from`. Secrets before it wait for the next start; secrets after it signed

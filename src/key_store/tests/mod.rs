@@ -6,7 +6,7 @@ mod file;
 /// The files of earlier builds.
 mod legacy;
 
-/// Which secrets a rotation keeps.
+/// The secrets that a rotation keeps and drops.
 mod rotation;
 
 use std::path::{Path, PathBuf};

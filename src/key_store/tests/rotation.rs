@@ -1,4 +1,4 @@
-//! Which secrets a rotation keeps.
+//! The secrets that a rotation keeps and drops.
 
 use std::time::Duration;
 
