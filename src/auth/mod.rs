@@ -23,7 +23,7 @@ pub use hashing::HashingError;
 pub use interrupted_refreshes::InterruptedRefreshes;
 pub use key_pair::{KeyPair, KeyPairError, PublicKey};
 pub use keys::{Keys, TokenError};
-pub use password::{PasswordCheck, Passwords};
+pub use password::{MAX_PASSWORD_LENGTH, PasswordCheck, Passwords};
 pub use password_policy::{PasswordRejected, accept_password, fold_case};
 pub use refresh::{RefreshSecrets, generate_salt};
 pub use secret_strength::{WeakSecret, check_secret};

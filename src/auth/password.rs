@@ -11,7 +11,7 @@ use super::stored_hash::{Argon2Hash, Argon2Params, StoredHash};
 use crate::domain::user::PasswordHash;
 
 /// Characters of the longest password, as in the reference service's hasher.
-pub(super) const MAX_PASSWORD_LENGTH: usize = 4096;
+pub const MAX_PASSWORD_LENGTH: usize = 4096;
 
 const SALT_LENGTH: usize = 16;
 const OUTPUT_LENGTH: usize = 32;

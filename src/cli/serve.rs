@@ -112,8 +112,7 @@ fn rate_limits(
         return RateLimits::off();
     };
     let monotonic_clock: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
-    let failures = StoredFailures { store: Arc::clone(store), clock };
-    RateLimits::new(rates, &monotonic_clock, Arc::new(failures), pseudonym_key)
+    RateLimits::new(rates, &monotonic_clock, store.clone(), clock, pseudonym_key)
 }
 
 const TLS_HINT: &str = "give the certificate, followed by those of its authorities, and its private \

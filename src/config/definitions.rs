@@ -8,9 +8,9 @@ use super::setting::{Setting, int, secret, text};
 /// Maxima of the modules that apply them.
 #[expect(clippy::as_conversions, reason = "`From` is not const")]
 mod max {
-    use crate::auth::{Argon2Params, MAXIMUM_PASSWORD_LENGTH};
+    use crate::auth::{Argon2Params, MAX_PASSWORD_LENGTH};
 
-    pub(super) const PASSWORD_LENGTH: u64 = MAXIMUM_PASSWORD_LENGTH as u64;
+    pub(super) const PASSWORD_LENGTH: u64 = MAX_PASSWORD_LENGTH as u64;
     pub(super) const MEMORY_KIB: u64 = Argon2Params::MAXIMUM_MEMORY_KIB as u64;
     pub(super) const ITERATIONS: u64 = Argon2Params::MAXIMUM_ITERATIONS as u64;
     pub(super) const PARALLELISM: u64 = Argon2Params::MAXIMUM_PARALLELISM as u64;

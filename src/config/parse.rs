@@ -197,10 +197,10 @@ impl<'a> Parser<'a> {
     pub(super) fn rate_limits(&mut self) -> Option<RateLimitConfig> {
         let is_on = self.switch(&row::RATE_LIMITS);
         let rates = RateLimitConfig {
-            login_address: self.rate(&row::RATE_LIMIT_LOGIN_IP),
+            login_ip: self.rate(&row::RATE_LIMIT_LOGIN_IP),
             login_account: self.rate(&row::RATE_LIMIT_LOGIN_ACCOUNT),
-            login_guarded: self.rate(&row::RATE_LIMIT_LOGIN_LOCKED),
-            login_max_failures: self.int(&row::LOGIN_LOCKOUT_THRESHOLD),
+            login_locked: self.rate(&row::RATE_LIMIT_LOGIN_LOCKED),
+            login_lockout_threshold: self.int(&row::LOGIN_LOCKOUT_THRESHOLD),
             sign_up: self.rate(&row::RATE_LIMIT_SIGN_UP),
             writes: self.rate(&row::RATE_LIMIT_WRITES),
         };

@@ -9,11 +9,8 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 
 use super::KeyStoreError;
-use super::stored_secret::StoredSecret;
+use super::stored_secret::{MAX_SECRETS, StoredSecret};
 use crate::auth::Algorithm;
-
-/// Secrets at once, the one that signs included. A token that names none of them is tried with each.
-pub(super) const MAX_SECRETS: usize = 8;
 
 /// Records that a service signs with the first secret from now on, and returns whether the list changed.
 /// Another start of the same secret changes nothing.

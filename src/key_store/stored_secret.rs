@@ -9,8 +9,10 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::KeyStoreError;
-use super::rotation::MAX_SECRETS;
 use crate::auth::{Algorithm, Keys, check_secret};
+
+/// Secrets at once, the one that signs included. A token that names none of them is tried with each.
+pub(super) const MAX_SECRETS: usize = 8;
 
 /// One entry of the file. Without `Debug`, because it holds a secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +50,7 @@ impl StoredSecret {
 }
 
 fn kid(secret: &str, algorithm: Algorithm) -> Result<String, KeyStoreError> {
-    Ok(Keys::name_of(&SecretString::from(secret), algorithm)?)
+    Ok(Keys::kid_of(&SecretString::from(secret), algorithm)?)
 }
 
 /// Reads the secrets, or returns the problem with the file.

@@ -19,7 +19,7 @@ const OLDEST: &str = "0f9d4b7a61c83e52d7b4a0c6913fe825";
 fn write(folder: &Folder, secrets: &[&str], signing: Option<(&str, Duration)>) {
     std::fs::write(folder.path().join("secret_key"), secrets.join("\n") + "\n").unwrap();
     if let Some((secret, age)) = signing {
-        let name = Keys::name_of(&SecretString::from(secret), Algorithm::HS256).unwrap();
+        let name = Keys::kid_of(&SecretString::from(secret), Algorithm::HS256).unwrap();
         let path = folder.path().join("secret_key.signing");
         std::fs::write(&path, name + "\n").unwrap();
         let since = SystemTime::from(folder.now) - age;

@@ -6,20 +6,19 @@ mod wording;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Who may import whom. Nothing points back.
-const LAYERS: [(&str, &[&str]); 15] = [
+/// The layers, lowest first, and the lower layers that each may import.
+const LAYERS: [(&str, &[&str]); 14] = [
     ("domain", &[]),
-    ("error_chain", &[]),
     ("clock", &[]),
+    ("error_chain", &[]),
     ("worker_pool", &[]),
     ("tls_verifier", &[]),
     ("auth", &["clock", "domain", "worker_pool"]),
     ("store", &["domain", "tls_verifier", "worker_pool"]),
-    ("rate_limits", &["error_chain", "clock", "domain", "store"]),
+    ("rate_limits", &["clock", "domain", "error_chain", "store"]),
     ("key_store", &["auth"]),
     ("api", &["auth", "clock", "domain", "error_chain", "rate_limits", "store"]),
     ("server", &["api"]),
-    ("http", &["tls_verifier"]),
     ("config", &["auth", "domain", "key_store", "rate_limits", "server", "store"]),
     ("telemetry", &["config"]),
     (
@@ -35,11 +34,12 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "server",
             "store",
             "telemetry",
+            "tls_verifier",
         ],
     ),
 ];
 
-/// Crates that only these rooms may know.
+/// Crates that only these layers may import.
 const FENCED: [(&str, &[&str]); 9] = [
     ("anyhow", &["cli"]),
     ("axum", &["api", "server"]),
@@ -47,18 +47,18 @@ const FENCED: [(&str, &[&str]); 9] = [
     ("deadpool_postgres", &["store"]),
     ("jsonwebtoken", &["auth"]),
     ("rusqlite", &["store"]),
-    ("rustls", &["http", "server", "store", "tls_verifier"]),
+    ("rustls", &["cli", "server", "store", "tls_verifier"]),
     ("tokio_postgres", &["store"]),
     ("utoipa", &["api"]),
 ];
 
-const LONGEST_FILE: usize = 400;
+const MAX_FILE_LINES: usize = 400;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below the folder with this ending.
+/// Returns every file below the folder with this ending, sorted.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -76,21 +76,21 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The room that a file of `src/` belongs to.
-fn room(path: &Path) -> String {
+/// Returns the layer of a file in `src/`.
+fn layer(path: &Path) -> String {
     let inside = path.strip_prefix(root().join("src")).unwrap();
     let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The lines of a file that are code: without comments.
+/// Returns the lines of a file that are not comments.
 fn code(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let is_code = |line: &&str| !line.trim_start().starts_with("//");
     text.lines().filter(is_code).map(str::to_owned).collect()
 }
 
-/// The word that follows each `prefix` in the line.
+/// Returns the word after each `prefix` in the line.
 fn words_after(line: &str, prefix: &str) -> Vec<String> {
     let is_word = |character: &char| character.is_alphanumeric() || *character == '_';
     line.match_indices(prefix)
@@ -99,17 +99,17 @@ fn words_after(line: &str, prefix: &str) -> Vec<String> {
 }
 
 #[test]
-fn rooms_import_only_what_lies_below_them() {
+fn layers_import_only_lower_layers() {
     let mut wrong = Vec::new();
     for path in files(&root().join("src"), ".rs") {
-        let room = room(&path);
-        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == room) else {
+        let layer = layer(&path);
+        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
             continue;
         };
         for line in code(&path) {
             for other in words_after(&line, "crate::") {
-                if other != room && !allowed.contains(&other.as_str()) {
-                    wrong.push(format!("{}: {room} must not know {other}", path.display()));
+                if other != layer && !allowed.contains(&other.as_str()) {
+                    wrong.push(format!("{}: {layer} must not import {other}", path.display()));
                 }
             }
         }
@@ -118,15 +118,15 @@ fn rooms_import_only_what_lies_below_them() {
 }
 
 #[test]
-fn crates_are_known_only_where_they_belong() {
+fn fenced_crates_are_imported_only_by_their_layers() {
     let mut wrong = Vec::new();
     for path in files(&root().join("src"), ".rs") {
-        let room = room(&path);
+        let layer = layer(&path);
         for line in code(&path) {
-            for (name, rooms) in FENCED {
+            for (name, layers) in FENCED {
                 let is_named = line.contains(&format!("{name}::"));
-                if is_named && !rooms.contains(&room.as_str()) {
-                    wrong.push(format!("{}: {room} must not know {name}", path.display()));
+                if is_named && !layers.contains(&layer.as_str()) {
+                    wrong.push(format!("{}: {layer} must not import {name}", path.display()));
                 }
             }
         }
@@ -135,20 +135,20 @@ fn crates_are_known_only_where_they_belong() {
 }
 
 #[test]
-fn every_room_is_on_the_map() {
-    let map = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let rooms: BTreeSet<String> =
-        files(&root().join("src"), ".rs").iter().map(|path| room(path)).collect();
-    for room in rooms {
-        let is_there = map.contains(&format!("pub mod {room};"));
-        assert!(is_there || room == "lib" || room == "main", "{room} is not in src/lib.rs");
-        let is_layered = LAYERS.iter().any(|(name, _)| *name == room);
-        assert!(is_layered || room == "lib" || room == "main", "{room} has no layer");
+fn every_layer_is_listed() {
+    let library = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let sources = files(&root().join("src"), ".rs");
+    let layers: BTreeSet<String> = sources.iter().map(|path| layer(path)).collect();
+    for layer in layers.iter().filter(|name| !["lib", "main"].contains(&name.as_str())) {
+        let is_declared = library.contains(&format!("pub mod {layer};"));
+        assert!(is_declared, "{layer} is not in src/lib.rs");
+        let is_listed = LAYERS.iter().any(|(name, _)| name == layer);
+        assert!(is_listed, "{layer} is not in LAYERS");
     }
 }
 
 #[test]
-fn files_are_short_and_say_what_they_are_for() {
+fn files_are_short_and_have_module_docs() {
     let mut wrong = Vec::new();
     let folders = ["src", "tests", "bench", "fuzz"].map(|folder| root().join(folder));
     for path in
@@ -156,18 +156,18 @@ fn files_are_short_and_say_what_they_are_for() {
     {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines = text.lines().count();
-        if lines > LONGEST_FILE {
+        if lines > MAX_FILE_LINES {
             wrong.push(format!("{} has {lines} lines", path.display()));
         }
         if !text.starts_with("//!") {
-            wrong.push(format!("{} does not say what it is for", path.display()));
+            wrong.push(format!("{} has no module docs", path.display()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn nothing_is_left_for_later() {
+fn sources_contain_no_todo() {
     let mut wrong = Vec::new();
     for path in files(&root().join("src"), ".rs") {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -181,7 +181,7 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
-fn rooms_have_names_that_say_something() {
+fn files_have_meaningful_names() {
     for path in files(&root().join("src"), ".rs") {
         let name = path.file_stem().unwrap().to_str().unwrap();
         for empty in ["utils", "util", "common", "helpers", "helper", "misc", "manager", "service"]
@@ -191,9 +191,9 @@ fn rooms_have_names_that_say_something() {
     }
 }
 
-/// What the page on security takes for proof is there to be run.
+/// Every test that docs/security.md names exists.
 #[test]
-fn tests_that_prove_something_are_there() {
+fn tests_named_in_the_security_page_exist() {
     let page = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
     let quoted = page.split('`').skip(1).step_by(2);
     let named: Vec<_> = quoted.filter(|name| name.contains(".rs::")).collect();
@@ -206,16 +206,16 @@ fn tests_that_prove_something_are_there() {
     }
 }
 
-/// Links and names of files in the documents lead somewhere.
+/// Every relative link and every file named in a document exists.
 #[test]
-fn documents_name_only_what_is_there() {
+fn links_and_files_in_documents_exist() {
     let mut wrong = Vec::new();
     let documents = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
     let documents: Vec<_> = documents
         .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
         .chain(files(&root().join("docs"), ".md"))
         .collect();
-    assert!(documents.len() > 3, "the documents are gone");
+    assert!(documents.len() > 3, "no documents found");
     for document in documents {
         let text = std::fs::read_to_string(&document).unwrap();
         for target in links(&text).into_iter().chain(named_files(&text)) {
@@ -228,7 +228,7 @@ fn documents_name_only_what_is_there() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Relative targets of `[text](target)`, without their fragment.
+/// Returns the relative targets of `[text](target)`, without their fragment.
 fn links(text: &str) -> Vec<(bool, String)> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let targets = targets.map(|target| target.split('#').next().unwrap().to_owned());
@@ -236,7 +236,7 @@ fn links(text: &str) -> Vec<(bool, String)> {
     targets.filter(is_file).map(|target| (true, target)).collect()
 }
 
-/// Files of the repository that stand between backticks.
+/// Returns the files of the repository that are named between backticks.
 fn named_files(text: &str) -> Vec<(bool, String)> {
     const FOLDERS: [&str; 8] =
         ["src/", "tests/", "docs/", "scripts/", "bench/", "fuzz/", "migrations/", "assets/"];
@@ -249,15 +249,15 @@ fn named_files(text: &str) -> Vec<(bool, String)> {
     quoted.filter(is_plain).filter(is_ours).map(|name| (false, name.to_owned())).collect()
 }
 
-/// What users run is checked for sums that do not fit, as what the tests run is.
+/// Release builds check for overflow, as test builds do.
 #[test]
-fn what_is_released_does_not_wrap() {
+fn release_profile_checks_for_overflow() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let settings = manifest.lines().skip_while(|line| *line != "[profile.release]").skip(1);
     let is_checked = settings
         .take_while(|line| !line.starts_with('['))
         .any(|line| line == "overflow-checks = true");
     assert!(is_checked);
-    // Nor does a part of it.
+    // No dependency may opt out.
     assert!(!manifest.contains("overflow-checks = false"));
 }

@@ -41,7 +41,7 @@ fn token_of_an_earlier_build_is_valid_after_the_takeover_of_its_secret() {
         let _ = std::fs::remove_file(folder.path().join("data/keys.json"));
         std::fs::write(&file, lines).unwrap();
         let service = Service::start_in(folder.path(), &[]);
-        assert!(service.said().contains("took over the secrets"), "{}", service.said());
+        assert!(service.stderr().contains("took over the secrets"), "{}", service.stderr());
         assert_eq!(status(&service, &token), 200);
         assert_eq!(status(&service, &service.log_in("ada@example.com")), 200);
         assert!(is_there(folder.path(), "keys.json") && !is_there(folder.path(), "secret_key"));
