@@ -9,7 +9,7 @@ use super::setup::{block_on, make_private_folder, open_admin};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::store::migrate::{
-    Direction, MigrateError, SchemaAdmin, Step, find_target, migrate, position, revision_at,
+    Direction, MigrateError, SchemaAdmin, Step, count_applied, find_target, migrate, revision_at,
 };
 
 #[derive(Debug, Args)]
@@ -119,7 +119,7 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
 
 async fn current_position(admin: &mut dyn SchemaAdmin) -> Result<usize, Exit> {
     let applied = admin.applied().await?;
-    Ok(position(admin.migrations(), &applied)?)
+    Ok(count_applied(admin.migrations(), &applied)?)
 }
 
 /// Returns the position of the database and that of the target.
@@ -187,7 +187,7 @@ fn describe(step: Step) -> String {
 
 async fn print_history(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     let applied = admin.applied().await?;
-    position(admin.migrations(), &applied)?;
+    count_applied(admin.migrations(), &applied)?;
     for (number, migration) in admin.migrations().iter().enumerate() {
         let when = applied.get(number).map_or_else(
             || "not applied".to_owned(),

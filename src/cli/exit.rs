@@ -66,7 +66,7 @@ impl From<MigrateError> for Exit {
             MigrateError::Unknown(_)
             | MigrateError::Changed(_)
             | MigrateError::Busy(_)
-            | MigrateError::Refused(_) => Self::Failed(error.into()),
+            | MigrateError::TablesInUse(_) => Self::Failed(error.into()),
             MigrateError::NoSuchRevision(_)
             | MigrateError::NoSession
             | MigrateError::OutOfRange(..)

@@ -47,7 +47,7 @@ async fn execute(command: &UserCommand, database: &Database) -> Result<(), Exit>
     let email = email.as_deref().map(parse_email).transpose()?;
     let mut admin = open_admin(database).await?;
     check_revision(admin.as_mut()).await?;
-    let target = email.as_ref().map_or(SignOutTarget::AllUsers, SignOutTarget::Of);
+    let target = email.as_ref().map_or(SignOutTarget::AllUsers, SignOutTarget::User);
     let count = admin.sign_out(target, SystemClock.now()).await?;
     match (count, email) {
         (0, Some(email)) => {

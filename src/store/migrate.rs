@@ -1,9 +1,9 @@
-//! Migrations: what they are, where a database stands among them, and which step comes next.
-//! How a step is run is each store's own ([`Admin`]).
+//! Migrations: the list, which of them a database has, and which step comes next. Each store runs its
+//! own steps ([`SchemaAdmin`]).
 //!
-//! They are SQL files in `migrations/`, one pair of up and down for each store under the same
-//! name, built into the binary. An applied one is never edited: its checksum is kept in the
-//! database, and a difference stops everything.
+//! A migration is a pair of SQL files in `migrations/`, up and down, with the same name in both stores,
+//! and is built into the binary. An applied migration is never edited: the database keeps its checksum,
+//! and every command refuses a difference.
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -14,29 +14,29 @@ use sha2::{Digest as _, Sha256};
 use super::Result as StoreResult;
 use crate::domain::email::Email;
 
-/// One step between two revisions of the schema.
+/// A change of the schema, and its reverse.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration {
-    /// `NNNN_name`: the name of the file, and of the state after it.
+    /// Its name, `NNNN_name`; also the revision of the schema after it.
     pub revision: &'static str,
     pub up: &'static str,
     pub down: &'static str,
 }
 
 impl Migration {
-    /// SHA-256 of both directions, in Base64.
+    /// Returns the SHA-256 of both files, in Base64.
     #[must_use]
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.up);
-        // No SQL file holds a NUL, so that no two pairs run together alike.
+        // A SQL file contains no NUL, so two different pairs never hash the same bytes.
         hash.update([0]);
         hash.update(self.down);
         STANDARD_NO_PAD.encode(hash.finalize())
     }
 }
 
-/// The one list: a migration that lacks a file for a store does not compile.
+/// The only list. A migration without a file for one of the stores does not compile.
 macro_rules! migrations {
     ($first:literal, $($revision:literal,)+) => {
         pub const SQLITE: &[Migration] = &[
@@ -49,15 +49,15 @@ macro_rules! migrations {
             $(migration!("postgres", $revision, "")),+
         ];
 
-        /// The same for a database that the reference made: its tables are there already, and the
-        /// first step adds what they lack.
+        /// The same for a database that the reference service created: the first migration only adds
+        /// what its tables lack.
         pub const POSTGRES_ADOPTED: &[Migration] = &[
             migration!("postgres", $first, ".adopt"),
             $(migration!("postgres", $revision, "")),+
         ];
 
-        /// What each of [`POSTGRES`] leaves behind: made by a test, and compared with by
-        /// [`Admin::schema_differences`].
+        /// The shape of the schema after each of [`POSTGRES`], written by a test and used by
+        /// [`SchemaAdmin::schema_differences`].
         pub const POSTGRES_SHAPES: &[&str] = &[
             include_str!(concat!("../../migrations/postgres/", $first, ".shape.txt")),
             $(include_str!(concat!("../../migrations/postgres/", $revision, ".shape.txt"))),+
@@ -101,7 +101,7 @@ migrations! {
     "0009_login_failures",
 }
 
-/// A migration as the database remembers it.
+/// A migration as the history of the database records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     pub revision: String,
@@ -109,56 +109,55 @@ pub struct Applied {
     pub applied_at: Timestamp,
 }
 
-/// What an operator does to a database, beside serving from it.
+/// An operator's commands on a database.
+///
+/// A `target` is a number of migrations: how many the database is to have.
 #[async_trait]
 pub trait SchemaAdmin: Send {
-    /// The list for this database; which one it is may turn out only by looking.
+    /// Returns the list for this database. It is certain only after another method has inspected the
+    /// database.
     fn migrations(&self) -> &'static [Migration];
 
-    /// In the order they were applied; none for a database that is not there yet.
+    /// Returns the applied migrations in their order; none for a database that does not exist.
     async fn applied(&mut self) -> StoreResult<Vec<Applied>>;
 
-    /// What going up to the position would do, as sentences; nothing is changed.
-    async fn plan(&mut self, position: usize) -> MigrateResult<Vec<String>>;
+    /// Describes an upgrade to the target, without changing anything.
+    async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>>;
 
-    /// Under a lock against other processes: goes one step towards the position and remembers
-    /// it. A step that did not come to its end is gone again, or taken back. `None` when the
-    /// database is there.
-    async fn step_towards(
-        &mut self,
-        position: usize,
-        now: Timestamp,
-    ) -> MigrateResult<Option<Step>>;
+    /// Applies or reverts one migration and records that, under a lock against other processes. A step
+    /// that fails is rolled back, or recorded as unfinished; the next call finishes or reverts it.
+    /// Returns `None` if the database is at the target.
+    async fn step_towards(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>>;
 
-    /// Remembers that the database is at the position, without running anything.
-    async fn stamp(&mut self, position: usize, now: Timestamp) -> MigrateResult<()>;
+    /// Records that the database is at the target, without running a migration.
+    async fn stamp(&mut self, target: usize, now: Timestamp) -> MigrateResult<()>;
 
-    /// How the schema differs from what its migrations make; empty if it does not.
+    /// Describes how the schema differs from the one that its migrations make.
     async fn schema_differences(&mut self) -> MigrateResult<Vec<String>>;
 
-    /// Posts whose kept count is not the sum of their votes, as sentences; empty if all are.
+    /// Describes each post whose stored count is not the sum of its votes.
     async fn wrong_counts(&mut self) -> StoreResult<Vec<String>>;
 
-    /// Ends all tokens of the account with this address, or of every account, and says of how many.
-    async fn sign_out(&mut self, whose: SignOutTarget<'_>, now: Timestamp) -> StoreResult<u64>;
+    /// Revokes all tokens of the accounts. Returns how many they are.
+    async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> StoreResult<u64>;
 
-    /// What the operator should know about the database where it is now, as sentences.
+    /// Describes what the operator should know about the database in its current state.
     async fn notes(&mut self) -> StoreResult<Vec<String>> {
         Ok(Vec::new())
     }
 
-    /// The step as a script: what [`Admin::step_towards`] would run.
+    /// Prints the SQL that [`SchemaAdmin::step_towards`] would run.
     fn script(&self, step: Step, now: Timestamp) -> String;
 }
 
-/// Accounts that an operator means.
+/// The accounts that an operator signs out.
 #[derive(Debug, Clone, Copy)]
 pub enum SignOutTarget<'a> {
     AllUsers,
-    Of(&'a Email),
+    User(&'a Email),
 }
 
-/// One migration, one way.
+/// A migration in one direction.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
     pub direction: Direction,
@@ -177,9 +176,11 @@ pub type MigrateResult<T> = Result<T, MigrateError>;
 pub enum MigrateError {
     #[error(transparent)]
     Store(#[from] super::StoreError),
-    #[error("the database has the migration {0}, which this binary does not know: it is too old")]
+    #[error(
+        "the database has the migration {0}, which this binary does not know: install a newer version"
+    )]
     Unknown(String),
-    #[error("the migration {0} is not the one that was applied to the database")]
+    #[error("the migration {0} differs from the one that was applied to the database")]
     Changed(String),
     #[error("there is no revision {0:?}: see `post-api db history`")]
     NoSuchRevision(String),
@@ -190,21 +191,21 @@ pub enum MigrateError {
     #[error("another process is migrating the database: {0}")]
     Busy(String),
     #[error(
-        "a pooler gives no session of one's own: name PostgreSQL itself, without DATABASE_PREPARED_STATEMENTS=off"
+        "a pooler cannot keep the lock of a migration: connect to PostgreSQL directly, without DATABASE_PREPARED_STATEMENTS=off"
     )]
     NoSession,
-    #[error("the tables are not to be had for a change: {0}")]
-    Refused(String),
-    #[error("the database has other tables of these names: {}", .0.join("; "))]
+    #[error("could not lock a table for its change: {0}")]
+    TablesInUse(String),
+    #[error("the database has other tables with our names: {}", .0.join("; "))]
     NotAdoptable(Vec<String>),
 }
 
 impl Step {
-    /// The step after `applied` migrations on the way to `position`.
+    /// Returns the step from `applied` migrations towards the target.
     #[must_use]
-    pub fn next(migrations: &'static [Migration], applied: usize, position: usize) -> Option<Self> {
+    pub fn next(migrations: &'static [Migration], applied: usize, target: usize) -> Option<Self> {
         use std::cmp::Ordering;
-        let (direction, index) = match applied.cmp(&position) {
+        let (direction, index) = match applied.cmp(&target) {
             Ordering::Equal => return None,
             Ordering::Less => (Direction::Up, applied),
             Ordering::Greater => (Direction::Down, applied - 1),
@@ -222,11 +223,11 @@ impl Step {
     }
 }
 
-/// How many of the known migrations the database has.
+/// Returns how many of the known migrations the database has.
 ///
 /// # Errors
-/// If it has one that is not known, or not in this form.
-pub fn position(migrations: &[Migration], applied: &[Applied]) -> MigrateResult<usize> {
+/// If the database has an unknown migration, or one with another checksum.
+pub fn count_applied(migrations: &[Migration], applied: &[Applied]) -> MigrateResult<usize> {
     for (number, found) in applied.iter().enumerate() {
         match migrations.get(number) {
             Some(known) if known.revision != found.revision => {
@@ -242,28 +243,27 @@ pub fn position(migrations: &[Migration], applied: &[Applied]) -> MigrateResult<
     Ok(applied.len())
 }
 
-/// The revision at a position: `base` before the first migration.
+/// Returns the revision after `applied` migrations; `base` before the first.
 #[must_use]
-pub fn revision_at(migrations: &[Migration], position: usize) -> &'static str {
-    position
+pub fn revision_at(migrations: &[Migration], applied: usize) -> &'static str {
+    applied
         .checked_sub(1)
         .and_then(|index| migrations.get(index))
         .map_or("base", |migration| migration.revision)
 }
 
-/// The position that a word of the command line means: `head`, `base`, `+N`, `-N`, a revision,
-/// or its number.
+/// Parses an argument of the command line: `head`, `base`, `+N`, `-N`, a revision, or its number.
 ///
 /// # Errors
-/// If there is no such position.
-pub fn find_target(migrations: &[Migration], now_at: usize, target: &str) -> MigrateResult<usize> {
+/// If there is no such revision.
+pub fn find_target(migrations: &[Migration], applied: usize, target: &str) -> MigrateResult<usize> {
     match target {
         "head" => return Ok(migrations.len()),
         "base" => return Ok(0),
         _ => {}
     }
     if target.starts_with(['+', '-']) {
-        return find_relative(migrations, now_at, target);
+        return find_relative(migrations, applied, target);
     }
     let by_name = |migration: &Migration| migration.revision == target;
     let by_number = |migration: &Migration| {
@@ -277,35 +277,35 @@ pub fn find_target(migrations: &[Migration], now_at: usize, target: &str) -> Mig
         .ok_or_else(|| MigrateError::NoSuchRevision(target.to_owned()))
 }
 
-fn find_relative(migrations: &[Migration], now_at: usize, target: &str) -> MigrateResult<usize> {
+fn find_relative(migrations: &[Migration], applied: usize, target: &str) -> MigrateResult<usize> {
     let distance: isize =
         target.parse().map_err(|_| MigrateError::NoSuchRevision(target.to_owned()))?;
-    let Some(position) = now_at.checked_add_signed(distance) else {
+    let Some(count) = applied.checked_add_signed(distance) else {
         return Err(MigrateError::OutOfRange(target.to_owned(), "base"));
     };
-    if position > migrations.len() {
+    if count > migrations.len() {
         return Err(MigrateError::OutOfRange(target.to_owned(), "newest"));
     }
-    Ok(position)
+    Ok(count)
 }
 
-/// The steps from one position up to another.
+/// Returns the steps of an upgrade from `applied` migrations to the target.
 #[must_use]
-pub fn steps_up(migrations: &'static [Migration], applied: usize, position: usize) -> Vec<Step> {
-    (applied..position).filter_map(|at| Step::next(migrations, at, position)).collect()
+pub fn steps_up(migrations: &'static [Migration], applied: usize, target: usize) -> Vec<Step> {
+    (applied..target).filter_map(|at| Step::next(migrations, at, target)).collect()
 }
 
-/// Goes all the way to the position, telling each step as it is done.
+/// Migrates to the target. Calls `done` after each step.
 ///
 /// # Errors
-/// The first step that fails ends it; the steps before it stay.
+/// That of the first step that fails; earlier steps stay applied.
 pub async fn migrate(
     admin: &mut dyn SchemaAdmin,
-    position: usize,
+    target: usize,
     now: Timestamp,
     mut done: impl FnMut(Step),
 ) -> MigrateResult<()> {
-    while let Some(step) = admin.step_towards(position, now).await? {
+    while let Some(step) = admin.step_towards(target, now).await? {
         done(step);
     }
     Ok(())

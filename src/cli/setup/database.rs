@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::cli::exit::Exit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Database;
-use crate::store::migrate::{SchemaAdmin, migrate, position, revision_at};
+use crate::store::migrate::{SchemaAdmin, count_applied, migrate, revision_at};
 use crate::store::postgres::{Address, PostgresAdmin, PostgresStore};
 use crate::store::sqlite::{SqliteAdmin, SqliteStore};
 use crate::store::{Result, Store, StoreError};
@@ -97,7 +97,7 @@ pub(in crate::cli) async fn check_revision(
     admin: &mut dyn SchemaAdmin,
 ) -> std::result::Result<(), Exit> {
     let applied = admin.applied().await?;
-    let at = position(admin.migrations(), &applied)?;
+    let at = count_applied(admin.migrations(), &applied)?;
     if at == admin.migrations().len() {
         return Ok(());
     }

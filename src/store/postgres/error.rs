@@ -6,6 +6,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::store::StoreError;
 use crate::store::batch::Failure;
+use crate::store::migrate::MigrateError;
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -18,6 +19,12 @@ impl From<Error> for StoreError {
             None => Box::new(error),
         };
         if may_pass { Self::unavailable(source) } else { Self::internal(source) }
+    }
+}
+
+impl From<Error> for MigrateError {
+    fn from(error: Error) -> Self {
+        Self::Store(error.into())
     }
 }
 

@@ -37,7 +37,7 @@ use super::batch::{Bounds, Lane};
 use super::{Result, StoreError};
 
 pub use address::{Address, AddressFault};
-pub use admin::{Patience, PostgresAdmin, statements};
+pub use admin::{LockTimeouts, PostgresAdmin, statements};
 pub use connection::connect;
 pub use statement::Statement;
 

@@ -1,11 +1,11 @@
-//! What the database must be before it is served from, and what it can do. Asked once, by the
-//! first request that finds the database there: it may come later than the service.
+//! The check that the database has the schema that our statements need. The first request that reaches
+//! the database runs it, because the database may start after the service.
 
 use super::connection::Connection;
 use super::row::column;
 use super::statement::{Statement, statements};
 use crate::store::migrate::{
-    Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, position, revision_at,
+    Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, count_applied, revision_at,
 };
 use crate::store::{Result, StoreError};
 
@@ -16,34 +16,31 @@ statements! {
            FROM schema_migrations
           WHERE applied_at IS NOT NULL
           ORDER BY revision COLLATE \"C\"";
-    // The index of trigrams, if it is complete; and whether the locale knows other letters than
-    // those of English.
+    // Whether the trigram index is complete, and whether the locale knows letters beyond ASCII.
     FIND_SEARCH_INDEX() =
         "SELECT EXISTS (SELECT FROM pg_index
                          WHERE indexrelid = to_regclass('post_search') AND indisvalid),
                 'ж' ~ '[[:alpha:]]'";
 }
 
-/// What the index of trigrams can do in a database.
+/// The trigram index, and the letters that it indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SearchIndex {
-    /// There is none.
     Missing,
-    /// It knows the letters of English alone.
     Ascii,
     Unicode,
 }
 
-/// Why a database cannot be served from.
+/// Why the service cannot use a database.
 #[derive(Debug, thiserror::Error)]
-enum Unfit {
+enum SchemaMismatch {
     #[error("the database is at {0}: run `post-api db upgrade`")]
     Behind(&'static str),
     #[error(transparent)]
     History(#[from] MigrateError),
 }
 
-/// Whether the schema is the one that the statements are written for.
+/// Checks that the database is at the newest revision, and finds out about its search index.
 pub(super) async fn check(connection: &Connection) -> Result<SearchIndex> {
     check_revision(&read_history(connection).await?).map_err(StoreError::unavailable)?;
     let row = connection.query_one(&FIND_SEARCH_INDEX).await?;
@@ -59,11 +56,15 @@ pub(super) async fn is_current(connection: &Connection) -> Result<bool> {
     Ok(check_revision(&read_history(connection).await?).is_ok())
 }
 
-fn check_revision(applied: &[Applied]) -> std::result::Result<(), Unfit> {
+fn check_revision(applied: &[Applied]) -> std::result::Result<(), SchemaMismatch> {
     let is_adopted = POSTGRES_ADOPTED.first().map(Migration::checksum)
         == applied.first().map(|first| first.checksum.clone());
-    let at = position(if is_adopted { POSTGRES_ADOPTED } else { POSTGRES }, applied)?;
-    if at < POSTGRES.len() { Err(Unfit::Behind(revision_at(POSTGRES, at))) } else { Ok(()) }
+    let migrations = if is_adopted { POSTGRES_ADOPTED } else { POSTGRES };
+    let count = count_applied(migrations, applied)?;
+    if count < migrations.len() {
+        return Err(SchemaMismatch::Behind(revision_at(migrations, count)));
+    }
+    Ok(())
 }
 
 async fn read_history(connection: &Connection) -> Result<Vec<Applied>> {

@@ -1,6 +1,6 @@
-//! What an operator does to a SQLite file: migrate it, compare its schema, recount its votes.
+//! The operator's view of a SQLite file: migrate it, compare its schema, recount its votes.
 //!
-//! The statements run on the calling thread: nobody is being served.
+//! The statements block the calling thread, which serves no requests.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::connection;
 use super::row::timestamp;
 use crate::store::migrate::{
     Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
-    Step, position, steps_up,
+    Step, count_applied, steps_up,
 };
 use crate::store::{Result, StoreError};
 
@@ -24,19 +24,19 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 
 pub struct SqliteAdmin {
     path: PathBuf,
-    /// Kept from the first change on: the last connection to close moves the log into the file,
-    /// which is not to happen after each step.
+    /// Kept open from the first change on. Closing the last connection checkpoints the log, which should
+    /// not happen after each step.
     writer: Option<Connection>,
 }
 
 impl SqliteAdmin {
-    /// The file need not exist: the first step up makes it.
+    /// The file need not exist; the first migration creates it.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), writer: None }
     }
 
-    /// A connection to the file, which is made if it is not there.
+    /// Returns a connection that writes. Creates the file if it does not exist.
     fn writer(&mut self) -> Result<&mut Connection> {
         if let Some(writer) = self.writer.take() {
             return Ok(self.writer.insert(writer));
@@ -45,8 +45,8 @@ impl SqliteAdmin {
         Ok(self.writer.insert(connection::open_writer(&self.path)?))
     }
 
-    /// A connection to a file that exists, or none: looking must neither make
-    /// nor change one.
+    /// Returns a connection that reads, or `None` if the file does not exist. Reading must not create or
+    /// change a file.
     fn existing(&self) -> Result<Option<Connection>> {
         if !self.path.exists() {
             return Ok(None);
@@ -62,10 +62,10 @@ impl SchemaAdmin for SqliteAdmin {
     }
 
     async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>> {
-        let applied = position(SQLITE, &self.applied().await?)?;
+        let applied = count_applied(SQLITE, &self.applied().await?)?;
         let mut lines = Vec::new();
         if !self.path.exists() {
-            lines.push(format!("makes the file {}", self.path.display()));
+            lines.push(format!("creates the file {}", self.path.display()));
         }
         let steps = steps_up(SQLITE, applied, target);
         lines.extend(steps.iter().map(|step| format!("up   {}", step.migration.revision)));
@@ -84,20 +84,20 @@ impl SchemaAdmin for SqliteAdmin {
             return Ok(None);
         }
         let transaction = lock(self.writer()?)?;
-        let applied = read_history(&transaction).map_err(StoreError::from)?;
-        let applied = position(SQLITE, &applied)?;
+        let applied = read_history(&transaction)?;
+        let applied = count_applied(SQLITE, &applied)?;
         let Some(step) = Step::next(SQLITE, applied, target) else {
             return Ok(None);
         };
-        run_step(&transaction, step, applied, now).map_err(StoreError::from)?;
-        transaction.commit().map_err(StoreError::from)?;
+        run_step(&transaction, step, applied, now)?;
+        transaction.commit()?;
         Ok(Some(step))
     }
 
     async fn stamp(&mut self, target: usize, now: Timestamp) -> MigrateResult<()> {
         let transaction = lock(self.writer()?)?;
-        rewrite_history(&transaction, target, now).map_err(StoreError::from)?;
-        transaction.commit().map_err(StoreError::from)?;
+        rewrite_history(&transaction, target, now)?;
+        transaction.commit()?;
         Ok(())
     }
 
@@ -105,9 +105,9 @@ impl SchemaAdmin for SqliteAdmin {
         let Some(database) = self.existing()? else {
             return Ok(Vec::new());
         };
-        let applied = read_history(&database).map_err(StoreError::from)?;
-        let applied = position(SQLITE, &applied)?;
-        Ok(compare_schemas(&database, applied).map_err(StoreError::from)?)
+        let applied = read_history(&database)?;
+        let applied = count_applied(SQLITE, &applied)?;
+        Ok(compare_schemas(&database, applied)?)
     }
 
     async fn wrong_counts(&mut self) -> Result<Vec<String>> {
@@ -117,26 +117,26 @@ impl SchemaAdmin for SqliteAdmin {
         }
     }
 
-    async fn sign_out(&mut self, whose: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
-        const EVERYBODY: &str =
+    async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
+        const ALL_USERS: &str =
             "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
-        const ONE: &str =
+        const ONE_USER: &str =
             "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1) WHERE email = ?2";
         if !self.path.exists() {
             return Ok(0);
         }
         let now = now.as_microsecond();
         let writer = self.writer()?;
-        let count = match whose {
-            SignOutTarget::AllUsers => writer.execute(EVERYBODY, [now])?,
-            SignOutTarget::Of(email) => writer.execute(ONE, params![now, email.as_str()])?,
+        let count = match accounts {
+            SignOutTarget::AllUsers => writer.execute(ALL_USERS, [now])?,
+            SignOutTarget::User(email) => writer.execute(ONE_USER, params![now, email.as_str()])?,
         };
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
     fn script(&self, step: Step, now: Timestamp) -> String {
         let revision = step.migration.revision;
-        let (way, remember) = match step.direction {
+        let (direction, record) = match step.direction {
             Direction::Up => (
                 "up",
                 format!(
@@ -145,7 +145,7 @@ impl SchemaAdmin for SqliteAdmin {
                     now.as_microsecond(),
                 ),
             ),
-            // As in `run_step`: the way back to the start leaves nothing behind.
+            // As in `run_step`: reverting the first migration leaves nothing behind.
             Direction::Down if SQLITE.first().is_some_and(|first| first.revision == revision) => {
                 ("down", "DROP TABLE schema_migrations;".to_owned())
             }
@@ -153,11 +153,11 @@ impl SchemaAdmin for SqliteAdmin {
                 ("down", format!("DELETE FROM schema_migrations WHERE revision = '{revision}';"))
             }
         };
-        format!("-- {revision}, {way}\nBEGIN IMMEDIATE;\n{}{remember}\nCOMMIT;\n", step.sql())
+        format!("-- {revision}, {direction}\nBEGIN IMMEDIATE;\n{}{record}\nCOMMIT;\n", step.sql())
     }
 }
 
-/// One process at a time: the others wait for the write lock.
+/// Takes the write lock, so that only one process migrates.
 fn lock(database: &mut Connection) -> MigrateResult<Transaction<'_>> {
     database
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -193,9 +193,9 @@ fn run_step(
     match step.direction {
         Direction::Up => {
             transaction.execute_batch(CREATE_HISTORY)?;
-            remember(transaction, step.migration, now)
+            record_applied(transaction, step.migration, now)
         }
-        // The way back to the start leaves nothing behind.
+        // Reverting the first migration leaves nothing behind.
         Direction::Down if applied == 1 => {
             transaction.execute_batch("DROP TABLE schema_migrations")
         }
@@ -205,7 +205,7 @@ fn run_step(
     }
 }
 
-fn remember(
+fn record_applied(
     transaction: &Transaction<'_>,
     migration: &Migration,
     now: Timestamp,
@@ -226,12 +226,12 @@ fn rewrite_history(
     transaction.execute_batch(CREATE_HISTORY)?;
     transaction.execute_batch("DELETE FROM schema_migrations")?;
     for migration in SQLITE.iter().take(target) {
-        remember(transaction, migration, now)?;
+        record_applied(transaction, migration, now)?;
     }
     Ok(())
 }
 
-/// Holds the schema against one that the migrations make in memory.
+/// Compares the schema with one that the migrations create in memory.
 fn compare_schemas(database: &Connection, applied: usize) -> rusqlite::Result<Vec<String>> {
     let pristine = Connection::open_in_memory()?;
     for migration in SQLITE.iter().take(applied) {
@@ -255,7 +255,7 @@ fn compare_schemas(database: &Connection, applied: usize) -> rusqlite::Result<Ve
     Ok(differences)
 }
 
-/// Tables, indexes and triggers with their definitions, by name.
+/// Reads tables, indexes and triggers with their definitions, by name.
 fn read_schema(database: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
     database
         .prepare(
@@ -288,7 +288,7 @@ fn find_wrong_counts(database: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// Rows whose post or user is gone: a program that writes with foreign keys off leaves them.
+/// Finds rows without their post or user, which a program that writes with foreign keys off leaves.
 fn find_orphans(database: &Connection) -> rusqlite::Result<Vec<String>> {
     database
         .prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?

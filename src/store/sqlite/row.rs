@@ -1,4 +1,4 @@
-//! What several files of this room read out of rows and errors.
+//! What several files read out of rows.
 
 use jiff::Timestamp;
 use rusqlite::Row;
@@ -23,16 +23,11 @@ macro_rules! select_posts {
 
 pub(super) use select_posts;
 
-/// Microseconds since 1970 in column `index`.
+/// Reads microseconds since 1970 from column `index`.
 pub(super) fn timestamp(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_microsecond(row.get(index)?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(index, Type::Integer, Box::new(error))
     })
-}
-
-/// Whether the statement ran into a constraint of this kind (an extended result code).
-pub(super) fn violates(error: &rusqlite::Error, extended_code: i32) -> bool {
-    matches!(error, rusqlite::Error::SqliteFailure(failure, _) if failure.extended_code == extended_code)
 }
 
 /// Reads a row of [`select_posts!`].
@@ -46,7 +41,7 @@ pub(super) fn read_post(row: &Row<'_>) -> rusqlite::Result<PostWithVotes> {
             created_at: timestamp(row, 4)?,
             owner_id: UserId(row.get(5)?),
         },
-        // A post that nobody voted on has no row.
+        // A post without votes has no row in vote_counts.
         votes: row.get::<_, Option<i64>>(6)?.unwrap_or(0),
     })
 }

@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
 use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
-use super::row::{timestamp, violates};
+use super::error::violates;
+use super::row::timestamp;
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;

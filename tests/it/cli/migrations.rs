@@ -105,7 +105,7 @@ fn dry_run_prints_the_steps_of_the_upgrade() {
     let folder = folder();
     let said = run(folder.path(), "db upgrade 2 --dry-run").expect(0).output;
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].starts_with("makes the file ") && lines[0].ends_with("/posts.db"), "{said}");
+    assert!(lines[0].starts_with("creates the file ") && lines[0].ends_with("/posts.db"), "{said}");
     assert_eq!(lines[1..], ["up   0001_users_posts_votes", "up   0002_downvotes"]);
     assert!(!folder.path().join("data/posts.db").exists());
     run(folder.path(), "db upgrade 4").expect(0);

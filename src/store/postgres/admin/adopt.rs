@@ -1,69 +1,57 @@
-//! Databases that the reference made, or another service of the same descent: recognised by the
-//! shape of their tables, named by what Alembic wrote down.
+//! Databases that the reference service created, or another service with the same Alembic migrations.
+//! The shape of the tables decides whether a database is adopted; `alembic_version` only names it.
 //!
-//! The shape alone decides: it is what our statements meet. A revision of Alembic that we do not
-//! know, or none, is said and is no obstacle; a known one is no help where the shape is another.
-//! What such a database may have beside: columns that can be left out, indexes that forbid nothing,
-//! and tables of others.
+//! Our statements meet the shape, not the revision. An unknown Alembic revision, or none, is reported
+//! and does not prevent adoption. A known one does not help if the shape differs. An adopted database
+//! may also have columns that an INSERT can omit, indexes that are not unique, and other tables.
 
 use tokio_postgres::{Client, Error};
 
-use super::lock::database;
-use super::shape::{self, Line};
-use crate::store::migrate::{MigrateError, MigrateResult, POSTGRES_SHAPES};
+use super::shape::{self, ADOPTION_INDEX, Line};
+use crate::store::migrate::{MigrateError, MigrateResult};
 
-/// The newest revision of the reference's own migrations.
+/// The newest Alembic revision of the reference service.
 const REFERENCE_HEAD: &str = "0cf86d064551";
-/// What the first step adds where the tables are the reference's.
-pub(super) const ADDED: (&str, &str) = ("index votes_post on votes", "btree (post_id, user_id)");
 
 /// A database that can be adopted.
 #[derive(Debug)]
 pub(super) struct Adoptable {
-    /// Where its migrations stand, as the history is to remember it.
+    /// Its Alembic revision, as the history records it.
     pub(super) origin: String,
-    /// What it has beside the reference's shape, and keeps.
-    beside: Vec<Line>,
+    /// Columns and indexes that the reference service does not have, and that stay.
+    extras: Vec<Line>,
 }
 
-/// `None` for a database without tables of our names.
+/// Returns `None` for a database without tables of our names.
 ///
 /// # Errors
 /// [`MigrateError::NotAdoptable`] with every difference, if it has such tables in another shape.
 pub(super) async fn recognise(client: &Client) -> MigrateResult<Option<Adoptable>> {
-    let first = expected(1);
-    let newest = with_added(shape_of(POSTGRES_SHAPES.len()));
-    let found = shape::relevant(shape::read(client).await.map_err(database)?, &newest);
+    let first = shape::expected_adopted(1);
+    let found = shape::relevant(shape::read(client).await?, &shape::newest());
     let is_table = |line: &&Line| line.key.starts_with("table ");
     if !first.iter().filter(is_table).any(|table| found.iter().any(|line| line.key == table.key)) {
         return Ok(None);
     }
-    let first: Vec<Line> = first.into_iter().filter(|line| line.key != ADDED.0).collect();
-    let (beside, found) = part_from_tolerated(found);
-    let mut differences = shape::differences(&first, &found, form);
-    differences.extend(foreign_owners(client).await.map_err(database)?);
+    let first: Vec<Line> = first.into_iter().filter(|line| line.key != ADOPTION_INDEX.0).collect();
+    let (extras, found) = split_extras(found);
+    let mut differences = shape::differences(&first, &found, normalize);
+    differences.extend(foreign_owners(client).await?);
     if !differences.is_empty() {
         return Err(MigrateError::NotAdoptable(differences));
     }
-    let origin = origin(client).await.map_err(database)?;
-    let origin = origin.unwrap_or_else(|| "no alembic_version".to_owned());
-    Ok(Some(Adoptable { origin, beside }))
+    let origin = origin(client).await?.unwrap_or_else(|| "no alembic_version".to_owned());
+    Ok(Some(Adoptable { origin, extras }))
 }
 
-/// How an adopted database differs from what it is to look like after `position` migrations.
+/// Describes how an adopted database differs from the expected shape.
 pub(super) fn differences(found: Vec<Line>, expected: &[Line]) -> Vec<String> {
-    let (_, found) = part_from_tolerated(found);
-    shape::differences(expected, &found, form)
-}
-
-/// What an adopted database is to look like after `position` migrations.
-pub(super) fn expected(position: usize) -> Vec<Line> {
-    let lines = if position > 0 { with_added(shape_of(position)) } else { Vec::new() };
-    lines.into_iter().filter(|line| !line.key.starts_with("sequence ")).collect()
+    let (_, found) = split_extras(found);
+    shape::differences(expected, &found, normalize)
 }
 
 impl Adoptable {
-    /// What its adoption means, as sentences.
+    /// Describes what its adoption keeps.
     pub(super) async fn plan(&self, client: &Client) -> MigrateResult<Vec<String>> {
         let row = client
             .query_one(
@@ -71,27 +59,26 @@ impl Adoptable {
                         (SELECT count(*) FROM votes)",
                 &[],
             )
-            .await
-            .map_err(database)?;
-        let count = |column| row.try_get::<_, i64>(column).map_err(database);
-        let (users, posts, votes) = (count(0)?, count(1)?, count(2)?);
+            .await?;
+        let (users, posts, votes): (i64, i64, i64) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let origin = &self.origin;
-        let whose = if origin.ends_with(REFERENCE_HEAD) {
+        let adopted = if origin.ends_with(REFERENCE_HEAD) {
             format!("adopts the reference's database ({origin})")
         } else {
             format!("adopts tables of the reference's shape ({origin})")
         };
         let mut lines = vec![format!(
-            "{whose}: {users} users, {posts} posts and {votes} votes stay as they are"
+            "{adopted}: {users} users, {posts} posts and {votes} votes stay as they are"
         )];
-        for line in &self.beside {
+        for line in &self.extras {
             lines.push(format!("leaves alone {}: {}", line.key, line.definition));
         }
         Ok(lines)
     }
 }
 
-/// A table can only be added to by its owner: that is found out before anything is begun.
+/// Only the owner of a table can alter it, so this is checked before the first change.
 async fn foreign_owners(client: &Client) -> Result<Vec<String>, Error> {
     client
         .query(
@@ -109,7 +96,7 @@ async fn foreign_owners(client: &Client) -> Result<Vec<String>, Error> {
         .collect()
 }
 
-/// What Alembic wrote down; `None` if it was never there.
+/// Returns what `alembic_version` says, or `None` if the table does not exist.
 pub(super) async fn origin(client: &Client) -> Result<Option<String>, Error> {
     let row = client.query_one("SELECT to_regclass('alembic_version') IS NULL", &[]).await?;
     if row.try_get(0)? {
@@ -125,37 +112,29 @@ pub(super) async fn origin(client: &Client) -> Result<Option<String>, Error> {
     }))
 }
 
-pub(super) fn shape_of(position: usize) -> Vec<Line> {
-    let text = position.checked_sub(1).and_then(|index| POSTGRES_SHAPES.get(index));
-    text.map_or_else(Vec::new, |text| shape::parse(text))
-}
-
-fn with_added(mut lines: Vec<Line>) -> Vec<Line> {
-    lines.push(Line::new(ADDED.0, ADDED.1));
-    lines
-}
-
-/// What may be there beside the expected, and the rest. A name that a later migration takes may not.
-fn part_from_tolerated(found: Vec<Line>) -> (Vec<Line>, Vec<Line>) {
-    let newest = with_added(shape_of(POSTGRES_SHAPES.len()));
+/// Splits off the lines that an adopted database may have in addition. A name that a later migration
+/// takes is not among them.
+fn split_extras(found: Vec<Line>) -> (Vec<Line>, Vec<Line>) {
+    let newest = shape::newest();
     found
         .into_iter()
         .filter(|line| !line.key.starts_with("sequence "))
-        .partition(|line| is_tolerated(line) && !newest.iter().any(|ours| ours.key == line.key))
+        .partition(|line| is_harmless(line) && !newest.iter().any(|ours| ours.key == line.key))
 }
 
-fn is_tolerated(line: &Line) -> bool {
+/// Whether our statements work as if the column or the index did not exist.
+fn is_harmless(line: &Line) -> bool {
     if line.is_column() {
-        let can_be_left_out =
+        let can_be_omitted =
             !line.definition.contains(" not null") || line.definition.contains(" default ");
-        return can_be_left_out;
+        return can_be_omitted;
     }
     line.key.starts_with("index ") && !line.definition.starts_with("unique ")
 }
 
-/// The form in which a line of the reference's and one of ours are the same: texts of any length
-/// are texts, numbers are numbers, and a key is the same in whichever order.
-fn form(line: &Line) -> Line {
+/// Makes a line of the reference service equal to ours: texts of any length, integers of any width,
+/// and the primary key in either order.
+fn normalize(line: &Line) -> Line {
     let mut definition = line.definition.clone();
     if line.is_column() {
         for (theirs, ours) in [("character varying", "text"), ("integer", "bigint")] {

@@ -1,9 +1,9 @@
-//! Whether every kept count is the sum of its post's votes: recounted in one snapshot.
+//! Recounts the votes of every post in one snapshot, and compares the sums with the stored counts.
 
 use tokio_postgres::{Client, Error};
 
-/// Rows whose post or user is gone first: a session that replicates writes with triggers and keys
-/// off, and leaves them.
+/// Rows without their post or user come first. A replication session leaves them, because it writes
+/// with triggers and foreign keys off.
 const FIND: &str = "
 WITH orphans (child, parent, count) AS (
     SELECT 'posts', 'users', count(*) FROM posts

@@ -1,4 +1,4 @@
-//! What the database remembers of its migrations, in `schema_migrations`.
+//! The table `schema_migrations`: which migrations the database has.
 
 use jiff::Timestamp;
 use tokio_postgres::{Client, Error, GenericClient};
@@ -8,18 +8,18 @@ use crate::store::migrate::{Applied, Migration};
 pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     revision text PRIMARY KEY,
     checksum text NOT NULL,
-    -- Null while a step that is no transaction is under way, up or down.
+    -- Null while a migration that is not one transaction runs, up or down.
     applied_at timestamptz,
-    -- Set for the first one, where the reference made the tables.
+    -- Set for the first migration, if the reference service created the tables.
     adopted_from text
 )";
 
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) applied: Vec<Applied>,
-    /// The revision whose step, up or down, was begun and not finished.
+    /// The migration that was started, up or down, and did not finish.
     pub(super) unfinished: Option<Applied>,
-    /// What was adopted: whether the first step was the one for the reference's tables.
+    /// The origin of an adopted database, whose first migration is the one for existing tables.
     pub(super) adopted_from: Option<String>,
 }
 
@@ -37,7 +37,7 @@ async fn exists(client: &Client) -> Result<bool, Error> {
     client.query_one("SELECT to_regclass('schema_migrations') IS NOT NULL", &[]).await?.try_get(0)
 }
 
-/// `None` for a database without one.
+/// Returns `None` if the database has no history.
 pub(super) async fn read(client: &Client) -> Result<Option<History>, Error> {
     if !exists(client).await? {
         return Ok(None);
@@ -68,8 +68,8 @@ pub(super) async fn read(client: &Client) -> Result<Option<History>, Error> {
     Ok(Some(history))
 }
 
-/// Writes the migration down: as applied, or without a time as under way.
-pub(super) async fn remember(
+/// Records the migration as applied, or as unfinished if there is no time.
+pub(super) async fn record_applied(
     client: &impl GenericClient,
     migration: &Migration,
     applied_at: Option<Timestamp>,
@@ -87,8 +87,8 @@ pub(super) async fn remember(
     Ok(())
 }
 
-/// Forgets the migration; the table goes with the first one.
-pub(super) async fn forget(
+/// Removes the migration. With the first one goes the table.
+pub(super) async fn remove_applied(
     client: &impl GenericClient,
     migration: &Migration,
     is_first: bool,

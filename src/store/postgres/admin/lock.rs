@@ -1,8 +1,7 @@
-//! Who may migrate, and how long one waits: for the others who want to migrate, and for those who
-//! use the tables.
+//! The lock between migrating processes, and retries of statements that need a lock on a table.
 //!
-//! Nobody waits inside a statement here. A statement has a snapshot, and an index that is built
-//! without locks waits for all snapshots that are older: two processes would wait for each other.
+//! Waiting happens between statements, never inside one. A statement holds a snapshot, and an index
+//! that is built without locks waits for all older snapshots: two processes would wait for each other.
 
 use std::time::Duration;
 
@@ -12,15 +11,15 @@ use tokio_postgres::{Client, Error};
 
 use crate::store::migrate::{MigrateError, MigrateResult};
 
-/// "posts", in ASCII: one lock for each database.
+/// The advisory lock of a database: "posts" in ASCII.
 const KEY: i64 = 0x70_6f_73_74_73;
 const PAUSE: Duration = Duration::from_millis(50);
-/// Whoever queued behind a refused change gets ahead in between.
+/// Longer, so that statements which queued behind a refused change run first.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(500);
 
-/// The server's own cleaning of a table makes way for nobody who waits less than a second. This lock
-/// it makes way for, and nobody else has to wait behind who waits for it.
-const MAKE_WAY: &str = "
+/// Autovacuum yields only to a lock request that waits for at least a second. It yields to this one, and
+/// no other statement has to wait behind a request for this lock.
+const YIELD_TO_AUTOVACUUM: &str = "
 DO $$
 DECLARE
     name text;
@@ -33,74 +32,73 @@ BEGIN
     END LOOP;
 END $$";
 
-/// How long a process waits before it gives up.
+/// How long a migration waits for its locks before it fails.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// For another process to end its step.
-    pub others: Duration,
-    /// For one statement to get its lock on a table.
-    pub tables: Duration,
+pub struct LockTimeouts {
+    /// For another process that migrates the database.
+    pub advisory: Duration,
+    /// For the lock on a table that one statement needs.
+    pub table: Duration,
 }
 
-impl Default for Patience {
+impl Default for LockTimeouts {
     fn default() -> Self {
-        Self { others: Duration::from_mins(1), tables: Duration::from_mins(1) }
+        Self { advisory: Duration::from_mins(1), table: Duration::from_mins(1) }
     }
 }
 
-/// Takes the lock for this session; the session's end would release it too.
-pub(super) async fn take(client: &Client, patience: Duration) -> MigrateResult<()> {
-    let deadline = Instant::now() + patience;
+/// Takes the advisory lock. The end of the database session would release it, too.
+pub(super) async fn take(client: &Client, timeout: Duration) -> MigrateResult<()> {
+    let deadline = Instant::now() + timeout;
     loop {
-        let taken = client.query_one("SELECT pg_try_advisory_lock($1)", &[&KEY]).await;
-        if taken.and_then(|row| row.try_get(0)).map_err(database)? {
+        let taken = client.query_one("SELECT pg_try_advisory_lock($1)", &[&KEY]).await?;
+        if taken.try_get(0)? {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            let who = holders(client).await.map_err(database)?;
-            return Err(MigrateError::Busy(format!("waited {} s for {who}", patience.as_secs())));
+            let holders = describe_holders(client).await?;
+            let seconds = timeout.as_secs();
+            return Err(MigrateError::Busy(format!("waited {seconds} s for {holders}")));
         }
         sleep(PAUSE).await;
     }
 }
 
 pub(super) async fn release(client: &Client) -> MigrateResult<()> {
-    client.execute("SELECT pg_advisory_unlock($1)", &[&KEY]).await.map_err(database)?;
+    client.execute("SELECT pg_advisory_unlock($1)", &[&KEY]).await?;
     Ok(())
 }
 
-/// When to stop asking for a table.
-pub(super) struct Attempts {
+/// Retries a statement until its timeout, if it could not lock a table.
+pub(super) struct Retry {
     deadline: Instant,
 }
 
-impl Attempts {
-    pub(super) fn within(patience: Patience) -> Self {
-        Self { deadline: Instant::now() + patience.tables }
+impl Retry {
+    pub(super) fn within(timeouts: LockTimeouts) -> Self {
+        Self { deadline: Instant::now() + timeouts.table }
     }
 
-    /// After a pause, if what failed was a lock that may be had later.
-    pub(super) async fn again(&self, client: &Client, error: Error) -> MigrateResult<()> {
-        let refused = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
-        if !error.code().is_some_and(|code| refused.contains(code)) {
-            return Err(database(error));
+    /// Waits until the statement may be retried.
+    ///
+    /// # Errors
+    /// If `error` is not about a lock, or the timeout has passed.
+    pub(super) async fn after(&self, client: &Client, error: Error) -> MigrateResult<()> {
+        let lock_errors = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+        if !error.code().is_some_and(|code| lock_errors.contains(code)) {
+            return Err(error.into());
         }
         if Instant::now() >= self.deadline {
-            let who = users_of_tables(client).await.map_err(database)?;
-            return Err(MigrateError::Refused(who));
+            return Err(MigrateError::TablesInUse(describe_users_of_tables(client).await?));
         }
-        // Whether it helps shows at the next attempt.
-        let _ = client.batch_execute(MAKE_WAY).await;
+        // If this fails, the next attempt fails too, and with a better error.
+        let _ = client.batch_execute(YIELD_TO_AUTOVACUUM).await;
         sleep(PAUSE_AFTER_REFUSAL).await;
         Ok(())
     }
 }
 
-pub(super) fn database(error: Error) -> MigrateError {
-    MigrateError::Store(error.into())
-}
-
-async fn holders(client: &Client) -> Result<String, Error> {
+async fn describe_holders(client: &Client) -> Result<String, Error> {
     let rows = client
         .query(
             "SELECT format('the session %s (%s)', pid, coalesce(nullif(application_name, ''), usename))
@@ -111,10 +109,10 @@ async fn holders(client: &Client) -> Result<String, Error> {
             &[&KEY],
         )
         .await?;
-    sentence(&rows, "a session that has ended since")
+    join_or(&rows, "a session that has ended since")
 }
 
-async fn users_of_tables(client: &Client) -> Result<String, Error> {
+async fn describe_users_of_tables(client: &Client) -> Result<String, Error> {
     let rows = client
         .query(
             "SELECT DISTINCT format('the session %s (%s) is %s since %s', pid,
@@ -126,10 +124,10 @@ async fn users_of_tables(client: &Client) -> Result<String, Error> {
             &[],
         )
         .await?;
-    sentence(&rows, "they are used without a pause")
+    join_or(&rows, "many short transactions use them without a pause")
 }
 
-fn sentence(rows: &[tokio_postgres::Row], otherwise: &str) -> Result<String, Error> {
+fn join_or(rows: &[tokio_postgres::Row], otherwise: &str) -> Result<String, Error> {
     let texts = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, Error>>()?;
     Ok(if texts.is_empty() { otherwise.to_owned() } else { texts.join(", ") })
 }

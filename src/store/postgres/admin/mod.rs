@@ -1,8 +1,8 @@
-//! What an operator does to a PostgreSQL database: migrate it, adopt one that the reference made,
-//! compare its schema, recount its votes.
+//! The operator's view of a PostgreSQL database: migrate it, adopt one that the reference service
+//! created, compare its schema, recount its votes.
 //!
-//! All of it needs a session of its own: the lock belongs to the session, which a pooler that hands
-//! out transactions does not give.
+//! All of this needs one database session: the advisory lock belongs to the session, and a pooler in
+//! transaction mode gives each transaction another one.
 
 mod adopt;
 mod counts;
@@ -19,50 +19,49 @@ use tokio_postgres::Client;
 
 use self::adopt::Adoptable;
 use self::history::History;
-use self::lock::database;
 use super::address::Address;
 use super::connection::connect;
 use crate::store::Result;
 use crate::store::migrate::{
     Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin,
-    SignOutTarget, Step, position, steps_up,
+    SignOutTarget, Step, count_applied, steps_up,
 };
 
-pub use lock::Patience;
+pub use lock::LockTimeouts;
 pub use script::statements;
 
 pub struct PostgresAdmin {
     client: Client,
-    patience: Patience,
-    /// Whether the lock can be had: behind a pooler each statement may be another session's.
+    lock_timeouts: LockTimeouts,
+    /// Whether all statements run in one database session; behind a pooler they do not.
     has_session: bool,
-    /// Which list it is shows when the database is looked at.
+    /// The list for this database. Inspecting it finds out which one that is.
     migrations: &'static [Migration],
-    /// What the database was before it was adopted; for [`POSTGRES_ADOPTED`] alone.
+    /// The origin of an adopted database; `None` for [`POSTGRES`].
     adopted_from: Option<String>,
 }
 
-/// Where a database stands.
-struct Standing {
+/// Which migrations a database has.
+struct MigrationStatus {
     history: History,
-    /// How many migrations it has; one that was begun and not finished is not among them.
-    at: usize,
-    /// What is to be adopted by the first step.
+    /// Number of applied migrations, without an unfinished one.
+    applied: usize,
+    /// What the first migration is to adopt.
     adoptable: Option<Adoptable>,
 }
 
 impl PostgresAdmin {
     /// # Errors
-    /// [`crate::store::StoreError::Unavailable`] if the database is out of reach.
+    /// [`crate::store::StoreError::Unavailable`] if the database is unreachable.
     pub async fn connect(address: &Address) -> Result<Self> {
         let client = connect(address).await?;
-        // Set behind a pooler they would be set for others.
+        // Behind a pooler other clients would get the settings, too.
         if address.is_prepared() {
             client.batch_execute(script::PREAMBLE).await?;
         }
         Ok(Self {
             client,
-            patience: Patience::default(),
+            lock_timeouts: LockTimeouts::default(),
             has_session: address.is_prepared(),
             migrations: POSTGRES,
             adopted_from: None,
@@ -70,30 +69,30 @@ impl PostgresAdmin {
     }
 
     #[must_use]
-    pub fn with_patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
+    pub fn with_lock_timeouts(mut self, timeouts: LockTimeouts) -> Self {
+        self.lock_timeouts = timeouts;
         self
     }
 
-    /// What the schema looks like, as [`crate::store::migrate::POSTGRES_SHAPES`] holds it.
+    /// Returns the shape of the schema in the format of [`crate::store::migrate::POSTGRES_SHAPES`].
     ///
     /// # Errors
-    /// If the database cannot be asked.
+    /// If the database cannot be read.
     pub async fn shape(&self) -> Result<String> {
         Ok(shape::print(&shape::read(&self.client).await?))
     }
 
-    /// Finds out where the database stands, and with it which migrations are its own.
+    /// Finds out which migrations the database has, and which list they are from.
     ///
     /// # Errors
-    /// If it has tables of our names that are neither ours nor the reference's.
-    async fn look(&mut self) -> MigrateResult<Standing> {
-        let mut history = history::read(&self.client).await.map_err(database)?;
+    /// If the database has tables of our names that are neither ours nor the reference service's.
+    async fn inspect(&mut self) -> MigrateResult<MigrationStatus> {
+        let mut history = history::read(&self.client).await?;
         let mut adoptable = None;
         if history.is_none() {
             let recognised = adopt::recognise(&self.client).await;
-            // What was looked at may have been another process's first step.
-            history = history::read(&self.client).await.map_err(database)?;
+            // Another process may have applied its first migration while we were reading.
+            history = history::read(&self.client).await?;
             if history.is_none() {
                 adoptable = recognised?;
             }
@@ -102,19 +101,19 @@ impl PostgresAdmin {
         let origin = adoptable.as_ref().map(|found| found.origin.clone());
         self.adopted_from = origin.or_else(|| history.adopted_from.clone());
         self.migrations = if self.adopted_from.is_some() { POSTGRES_ADOPTED } else { POSTGRES };
-        let at = position(self.migrations, &history.applied)?;
-        let begun: Vec<Applied> =
+        let applied = count_applied(self.migrations, &history.applied)?;
+        let with_unfinished: Vec<Applied> =
             history.applied.iter().chain(&history.unfinished).cloned().collect();
-        position(self.migrations, &begun)?;
-        Ok(Standing { history, at, adoptable })
+        count_applied(self.migrations, &with_unfinished)?;
+        Ok(MigrationStatus { history, applied, adoptable })
     }
 
-    /// The step under the lock.
+    /// Runs the next step. The caller holds the advisory lock.
     async fn step(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>> {
-        let standing = self.look().await?;
-        let Some(step) = standing.next(self.migrations, target) else {
-            if standing.history.has(search::REVISION) {
-                self.catch_up_on_search().await?;
+        let status = self.inspect().await?;
+        let Some(step) = status.next(self.migrations, target) else {
+            if status.history.has(search::REVISION) {
+                self.build_missing_search_index().await?;
             }
             return Ok(None);
         };
@@ -122,22 +121,22 @@ impl PostgresAdmin {
         Ok(Some(step))
     }
 
-    async fn catch_up_on_search(&self) -> MigrateResult<()> {
-        let step = POSTGRES.iter().find(|known| known.revision == search::REVISION);
-        if search::has_index(&self.client).await.map_err(database)? {
+    async fn build_missing_search_index(&self) -> MigrateResult<()> {
+        let migration = POSTGRES.iter().find(|known| known.revision == search::REVISION);
+        if search::has_index(&self.client).await? {
             return Ok(());
         }
-        self.run_alone(step.map_or("", |step| step.up)).await
+        self.run_statements(migration.map_or("", |migration| migration.up)).await
     }
 }
 
-impl Standing {
-    /// The next step on the way. What was begun is brought to its end or taken back first.
+impl MigrationStatus {
+    /// Returns the next step towards the target. An unfinished migration is finished or reverted first.
     fn next(&self, migrations: &'static [Migration], target: usize) -> Option<Step> {
-        if self.history.unfinished.is_some() && target <= self.at {
-            return Step::next(migrations, self.at + 1, self.at);
+        if self.history.unfinished.is_some() && target <= self.applied {
+            return Step::next(migrations, self.applied + 1, self.applied);
         }
-        Step::next(migrations, self.at, target)
+        Step::next(migrations, self.applied, target)
     }
 }
 
@@ -148,10 +147,10 @@ impl SchemaAdmin for PostgresAdmin {
     }
 
     async fn applied(&mut self) -> Result<Vec<Applied>> {
-        match self.look().await {
-            Ok(standing) => Ok(standing.history.applied),
+        match self.inspect().await {
+            Ok(status) => Ok(status.history.applied),
             Err(MigrateError::Store(error)) => Err(error),
-            // Whoever goes on from here is told.
+            // The caller's next step reports the error.
             Err(_) => {
                 let history = history::read(&self.client).await?;
                 Ok(history.map_or_else(Vec::new, |history| history.applied))
@@ -160,33 +159,33 @@ impl SchemaAdmin for PostgresAdmin {
     }
 
     async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>> {
-        let standing = self.look().await?;
+        let status = self.inspect().await?;
         let mut lines = Vec::new();
-        if let Some(adoptable) = standing.adoptable {
+        if let Some(adoptable) = status.adoptable {
             lines.extend(adoptable.plan(&self.client).await?);
         }
-        if let Some(begun) = standing.history.unfinished {
-            lines.push(format!("{} was begun and not finished: it is begun again", begun.revision));
+        if let Some(unfinished) = status.history.unfinished {
+            lines.push(format!("{} is unfinished: it is run again", unfinished.revision));
         }
-        let steps = steps_up(self.migrations, standing.at, target);
+        let steps = steps_up(self.migrations, status.applied, target);
         for (number, step) in steps.iter().enumerate() {
-            let made = self.describe(standing.at + number + 1);
-            lines.push(format!("up   {}: adds {made}", step.migration.revision));
+            let added = self.describe(status.applied + number + 1);
+            lines.push(format!("up   {}: adds {added}", step.migration.revision));
         }
         Ok(lines)
     }
 
     async fn step_towards(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>> {
         if !self.has_session {
-            let standing = self.look().await?;
-            return match standing.next(self.migrations, target) {
+            let status = self.inspect().await?;
+            return match status.next(self.migrations, target) {
                 None => Ok(None),
                 Some(_) => Err(MigrateError::NoSession),
             };
         }
-        lock::take(&self.client, self.patience.others).await?;
+        lock::take(&self.client, self.lock_timeouts.advisory).await?;
         let outcome = self.step(target, now).await;
-        // A session that is broken has lost the lock with it; what broke it is in the outcome.
+        // A broken session has lost the lock, too; the outcome says why it broke.
         let released = lock::release(&self.client).await;
         let step = outcome?;
         released.map(|()| step)
@@ -196,23 +195,23 @@ impl SchemaAdmin for PostgresAdmin {
         if !self.has_session {
             return Err(MigrateError::NoSession);
         }
-        lock::take(&self.client, self.patience.others).await?;
+        lock::take(&self.client, self.lock_timeouts.advisory).await?;
         let outcome = self.rewrite_history(target, now).await;
         let released = lock::release(&self.client).await;
         outcome.and(released)
     }
 
     async fn schema_differences(&mut self) -> MigrateResult<Vec<String>> {
-        let standing = match self.look().await {
+        let status = match self.inspect().await {
             Err(MigrateError::NotAdoptable(differences)) => return Ok(differences),
             other => other?,
         };
-        if standing.history.is_empty() {
+        if status.history.is_empty() {
             return Ok(Vec::new());
         }
-        let mut differences = self.compare(standing.at).await?;
-        if let Some(begun) = standing.history.unfinished {
-            differences.push(format!("{} was begun and not finished", begun.revision));
+        let mut differences = self.compare(status.applied).await?;
+        if let Some(unfinished) = status.history.unfinished {
+            differences.push(format!("{} is unfinished", unfinished.revision));
         }
         Ok(differences)
     }
@@ -221,14 +220,16 @@ impl SchemaAdmin for PostgresAdmin {
         Ok(counts::find_wrong(&self.client).await?)
     }
 
-    async fn sign_out(&mut self, whose: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
-        const EVERYBODY: &str = "UPDATE users SET tokens_valid_from =
+    async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
+        const ALL_USERS: &str = "UPDATE users SET tokens_valid_from =
             greatest($1, tokens_valid_from + interval '1 microsecond')";
-        const ONE: &str = "UPDATE users SET tokens_valid_from =
+        const ONE_USER: &str = "UPDATE users SET tokens_valid_from =
             greatest($1, tokens_valid_from + interval '1 microsecond') WHERE email = $2";
-        let signed_out = match whose {
-            SignOutTarget::AllUsers => self.client.execute(EVERYBODY, &[&now]).await?,
-            SignOutTarget::Of(email) => self.client.execute(ONE, &[&now, &email.as_str()]).await?,
+        let signed_out = match accounts {
+            SignOutTarget::AllUsers => self.client.execute(ALL_USERS, &[&now]).await?,
+            SignOutTarget::User(email) => {
+                self.client.execute(ONE_USER, &[&now, &email.as_str()]).await?
+            }
         };
         Ok(signed_out)
     }
@@ -238,7 +239,7 @@ impl SchemaAdmin for PostgresAdmin {
         if !history.has(search::REVISION) {
             return Ok(Vec::new());
         }
-        Ok(search::remark(&self.client).await?)
+        Ok(search::notes(&self.client).await?)
     }
 
     fn script(&self, step: Step, now: Timestamp) -> String {

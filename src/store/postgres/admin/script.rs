@@ -1,20 +1,20 @@
-//! What a migration's file holds: one transaction, or statements that each stand alone.
+//! The format of a migration file: one transaction, or statements that run without one.
 //!
-//! A file whose first line is [`ALONE`] is run statement by statement, because some things cannot be
-//! done in a transaction, and because a lock that was taken in one is kept to its end. Each of its
-//! statements must bear being run again after a crash. A statement ends with `;` at the end of a
-//! line, outside of `$$`; or with a line `\gexec`, as in psql: then what it returns is run, each
-//! text a statement.
+//! If the first line of a file is [`NO_TRANSACTION`], the file runs statement by statement. Some changes
+//! are impossible in a transaction, and a transaction would keep a lock until its end. After a crash a
+//! statement runs again, so each must tolerate that. A statement ends with `;` at the end of a line,
+//! outside of `$$`; or with a line `\gexec`, as in psql, which runs each text that the statement returns.
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-const ALONE: &str = "-- no transaction";
-const RUN_WHAT_IT_RETURNS: &str = "\\gexec";
+const NO_TRANSACTION: &str = "-- no transaction";
+const RUN_RESULT: &str = "\\gexec";
 
-/// What a step finds set, in the command as in a printed script.
+/// The settings under which a migration runs, in the command and in a printed script.
 ///
-/// A change of a table waits for whoever uses it, and everybody else waits behind it: never for long.
-/// Functions remember the path, which nobody else's schema and no temporary table is to be on.
+/// A change of a table waits for the statements that use it, and all later statements wait behind it, so
+/// it must not wait long. Functions keep the search path, which must not contain foreign schemas or
+/// temporary tables.
 pub(super) const PREAMBLE: &str = "\
 SET statement_timeout = 0;
 SET lock_timeout = '400ms';
@@ -22,11 +22,11 @@ SET idle_in_transaction_session_timeout = '1min';
 SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(current_schema()) || ', pg_temp', false);
 ";
 
-pub(super) fn stands_alone(sql: &str) -> bool {
-    sql.lines().next() == Some(ALONE)
+pub(super) fn runs_without_transaction(sql: &str) -> bool {
+    sql.lines().next() == Some(NO_TRANSACTION)
 }
 
-/// The statements of a file, in their order, each with the comments above it.
+/// Returns the statements of a file in their order, each with the comments above it.
 #[must_use]
 pub fn statements(sql: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -38,26 +38,26 @@ pub fn statements(sql: &str) -> Vec<String> {
         }
         statement.push_str(line);
         statement.push('\n');
-        if !is_in_body && (line.ends_with(';') || line == RUN_WHAT_IT_RETURNS) {
+        if !is_in_body && (line.ends_with(';') || line == RUN_RESULT) {
             found.push(std::mem::take(&mut statement));
         }
     }
     found
 }
 
-/// Runs one statement of a file outside of a transaction.
-pub(super) async fn run_alone(
+/// Runs one statement of a file without a transaction.
+pub(super) async fn run_statement(
     client: &Client,
     statement: &str,
 ) -> Result<(), tokio_postgres::Error> {
-    let Some(question) = statement.trim_end().strip_suffix(RUN_WHAT_IT_RETURNS) else {
+    let Some(query) = statement.trim_end().strip_suffix(RUN_RESULT) else {
         return client.batch_execute(statement).await;
     };
-    for message in client.simple_query(question).await? {
+    for message in client.simple_query(query).await? {
         if let SimpleQueryMessage::Row(row) = message
-            && let Some(made) = row.try_get(0)?
+            && let Some(text) = row.try_get(0)?
         {
-            client.batch_execute(made).await?;
+            client.batch_execute(text).await?;
         }
     }
     Ok(())

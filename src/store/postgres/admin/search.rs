@@ -1,16 +1,16 @@
-//! The index of searches needs an extension that the role may not be allowed to create. Without it
-//! the step succeeds, and is caught up on when the extension can be had.
+//! The search index needs the extension `pg_trgm`, which the role may not be allowed to create. Without
+//! the extension the migration succeeds, and a later upgrade builds the index.
 
 use tokio_postgres::{Client, Error};
 
 pub(super) const REVISION: &str = "0005_post_search";
 pub(super) const INDEX: &str = "index post_search on posts";
 
-const REMARK: &str = "searches read the titles one by one, because this role cannot create the \
+const NOTE: &str = "searches read the titles one by one, because this role cannot create the \
     extension pg_trgm: have a superuser run CREATE EXTENSION pg_trgm in this database, then run \
     `post-api db upgrade` again";
 
-/// Whether the index can be used.
+/// Whether the index exists and is complete.
 pub(super) async fn has_index(client: &Client) -> Result<bool, Error> {
     client
         .query_one(
@@ -22,7 +22,7 @@ pub(super) async fn has_index(client: &Client) -> Result<bool, Error> {
         .try_get(0)
 }
 
-/// Whether the index could be built as things are.
+/// Whether the role can use the extension.
 pub(super) async fn has_extension(client: &Client) -> Result<bool, Error> {
     client
         .query_one(
@@ -35,6 +35,6 @@ pub(super) async fn has_extension(client: &Client) -> Result<bool, Error> {
         .try_get(0)
 }
 
-pub(super) async fn remark(client: &Client) -> Result<Vec<String>, Error> {
-    Ok(if has_index(client).await? { Vec::new() } else { vec![REMARK.to_owned()] })
+pub(super) async fn notes(client: &Client) -> Result<Vec<String>, Error> {
+    Ok(if has_index(client).await? { Vec::new() } else { vec![NOTE.to_owned()] })
 }

@@ -1,12 +1,19 @@
-//! What a schema looks like, as lines of text: read from the catalogs, and compared.
+//! The shape of a schema as lines of text: read from the catalogs, expected after a number of
+//! migrations, and compared.
 //!
-//! A line is a key and a definition, `posts.title: text not null`. Constraints are known by what
-//! they say, not by their names, and nothing that depends on the server's version or on the name of
-//! the schema is in it. Tables of others are not our business.
+//! A line is a key and a definition, `posts.title: text not null`. A constraint is known by its
+//! definition, not by its name. No line depends on the server's version or the schema's name. Tables
+//! that are not ours are ignored.
 
 use std::collections::BTreeSet;
 
 use tokio_postgres::{Client, Error};
+
+use crate::store::migrate::POSTGRES_SHAPES;
+
+/// The index that the first migration adds to the tables of the reference service: key and definition.
+pub(super) const ADOPTION_INDEX: (&str, &str) =
+    ("index votes_post on votes", "btree (post_id, user_id)");
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Line {
@@ -23,7 +30,7 @@ impl Line {
         self.key.contains('.') && !self.key.contains(' ')
     }
 
-    /// The table that it belongs to; a function belongs to none.
+    /// Returns the table of the object, or `None` for a function.
     pub(super) fn table(&self) -> Option<&str> {
         if self.key.starts_with("function ") {
             return None;
@@ -31,26 +38,48 @@ impl Line {
         self.key.rsplit(' ').next()?.split('.').next()
     }
 
-    fn told(&self, found: Option<&Self>) -> String {
+    fn describe_difference(&self, found: Option<&Self>) -> String {
         let found = found.map_or("nothing", |line| &line.definition);
         format!("{}: expected {}, found {found}", self.key, self.definition)
     }
 }
 
-/// The lines of a file.
-pub(super) fn parse(text: &str) -> Vec<Line> {
+/// Returns the shape after `count` migrations of a database that we created.
+pub(super) fn expected(count: usize) -> Vec<Line> {
+    let text = count.checked_sub(1).and_then(|index| POSTGRES_SHAPES.get(index));
+    text.map_or_else(Vec::new, |text| parse(text))
+}
+
+/// Returns the shape after `count` migrations of an adopted database.
+pub(super) fn expected_adopted(count: usize) -> Vec<Line> {
+    let lines = if count > 0 { with_adoption_index(expected(count)) } else { Vec::new() };
+    lines.into_iter().filter(|line| !line.key.starts_with("sequence ")).collect()
+}
+
+/// Returns the shape after all migrations, with everything that only an adopted database has.
+pub(super) fn newest() -> Vec<Line> {
+    with_adoption_index(expected(POSTGRES_SHAPES.len()))
+}
+
+fn with_adoption_index(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.push(Line::new(ADOPTION_INDEX.0, ADOPTION_INDEX.1));
+    lines
+}
+
+/// Reads the lines of a file.
+fn parse(text: &str) -> Vec<Line> {
     text.lines()
         .filter_map(|line| line.split_once(": "))
         .map(|(key, definition)| Line::new(key, definition))
         .collect()
 }
 
-/// The lines as a file.
+/// Writes the lines of a file.
 pub(super) fn print(lines: &[Line]) -> String {
     lines.iter().flat_map(|line| [&line.key, ": ", &line.definition, "\n"]).collect()
 }
 
-/// All that the current schema holds, but the history.
+/// Reads the shape of the current schema, without the history.
 pub(super) async fn read(client: &Client) -> Result<Vec<Line>, Error> {
     let rows = client.query(include_str!("shape.sql"), &[]).await?;
     let mut lines = rows
@@ -61,7 +90,7 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Line>, Error> {
     Ok(lines)
 }
 
-/// Those lines that are about the same tables and functions as `ours`.
+/// Returns the lines about the tables and functions that `ours` names.
 pub(super) fn relevant(lines: Vec<Line>, ours: &[Line]) -> Vec<Line> {
     let tables: BTreeSet<_> = ours.iter().filter_map(Line::table).collect();
     let keys: BTreeSet<_> = ours.iter().map(|line| line.key.as_str()).collect();
@@ -72,35 +101,34 @@ pub(super) fn relevant(lines: Vec<Line>, ours: &[Line]) -> Vec<Line> {
     lines.into_iter().filter(is_ours).collect()
 }
 
-/// What is expected and not found, and what is found and not expected, each as a sentence. Lines
-/// are the same if `form` makes the same of them.
+/// Describes each line that only one side has. Lines are equal if `normalize` makes them equal.
 pub(super) fn differences(
     expected: &[Line],
     found: &[Line],
-    form: impl Fn(&Line) -> Line,
+    normalize: impl Fn(&Line) -> Line,
 ) -> Vec<String> {
-    let forms = |lines: &[Line]| lines.iter().map(&form).collect::<BTreeSet<_>>();
-    let (expected_forms, found_forms) = (forms(expected), forms(found));
-    let missing = expected.iter().filter(|line| !found_forms.contains(&form(line)));
+    let normalized = |lines: &[Line]| lines.iter().map(&normalize).collect::<BTreeSet<_>>();
+    let (all_expected, all_found) = (normalized(expected), normalized(found));
+    let missing = expected.iter().filter(|line| !all_found.contains(&normalize(line)));
     let missing: Vec<&Line> = whole_tables(&missing.collect::<Vec<_>>());
-    let surplus = found.iter().filter(|line| !expected_forms.contains(&form(line)));
+    let surplus = found.iter().filter(|line| !all_expected.contains(&normalize(line)));
     let mut surplus: Vec<&Line> = whole_tables(&surplus.collect::<Vec<_>>());
-    let mut told = Vec::new();
+    let mut differences = Vec::new();
     for line in missing {
-        // A table has several constraints: which of them was meant to be which is not known.
+        // A table has several constraints, so a found one is not known to replace a missing one.
         let is_same = |other: &&Line| other.key == line.key && !line.key.starts_with("constraint ");
         let other = surplus.iter().position(is_same).map(|at| surplus.remove(at));
-        told.push(line.told(other));
+        differences.push(line.describe_difference(other));
     }
-    told.extend(
+    differences.extend(
         surplus
             .iter()
             .map(|line| format!("{}: expected nothing, found {}", line.key, line.definition)),
     );
-    told
+    differences
 }
 
-/// Without what belongs to a table that is itself among the lines.
+/// Returns the lines without those that belong to a table which is itself among the lines.
 pub(super) fn whole_tables<'a>(lines: &[&'a Line]) -> Vec<&'a Line> {
     let is_table = |line: &&&Line| line.key.starts_with("table ");
     let tables: BTreeSet<_> =

@@ -1,5 +1,5 @@
--- Every object of the current schema as a key and a definition. The session's path is this schema
--- alone, so that names within it are not qualified.
+-- Every object of the current schema as a key and a definition. The session's search path is only this
+-- schema, so the names of its objects are not qualified.
 WITH here AS (
     SELECT oid FROM pg_namespace WHERE nspname = current_schema()
 ), tables AS (
@@ -30,7 +30,7 @@ SELECT 'constraint ' || relname, pg_get_constraintdef(pg_constraint.oid, true)
 UNION ALL
 SELECT 'index ' || index_class.relname || ' on ' || tables.relname,
        CASE WHEN indisunique THEN 'unique ' ELSE '' END
-       -- The extension of the operators may stand in any schema.
+       -- The extension of the operators can be in any schema.
        || regexp_replace(regexp_replace(pg_get_indexdef(indexrelid, 0, true), '^.* USING ', ''),
                          '[^ (]+\.gin_trgm_ops', 'gin_trgm_ops')
        || CASE WHEN indisvalid THEN '' ELSE ' (not valid)' END

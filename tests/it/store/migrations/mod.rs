@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use post_api::store::migrate::{
-    Applied, Direction, MigrateError, Migration, POSTGRES, SQLITE, SchemaAdmin, Step, find_target,
-    migrate, position, revision_at,
+    Applied, Direction, MigrateError, Migration, POSTGRES, SQLITE, SchemaAdmin, Step,
+    count_applied, find_target, migrate, revision_at,
 };
 use post_api::store::sqlite::SqliteAdmin;
 use rusqlite::Connection;
@@ -207,8 +207,8 @@ fn history_with_gap_is_rejected() {
         applied_at: noon(),
     };
     let gap = [applied(&SQLITE[0]), applied(&SQLITE[2])];
-    assert!(matches!(position(SQLITE, &gap), Err(MigrateError::Unknown(_))));
-    assert_eq!(position(SQLITE, &gap[..1]).unwrap(), 1);
+    assert!(matches!(count_applied(SQLITE, &gap), Err(MigrateError::Unknown(_))));
+    assert_eq!(count_applied(SQLITE, &gap[..1]).unwrap(), 1);
 }
 
 /// Each migration runs once, as a second run would fail.

@@ -6,17 +6,17 @@ use post_api::domain::user::UserId;
 use post_api::store::migrate::{
     MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin as _,
 };
-use post_api::store::postgres::{Address, Patience, PostgresAdmin, PostgresStore, statements};
+use post_api::store::postgres::{Address, LockTimeouts, PostgresAdmin, PostgresStore, statements};
 use post_api::store::{Readiness, ReadinessStore as _, StoreError, UserStore as _};
 
 use super::database::{Database, assert_same};
 use crate::store::fresh_store::noon;
 
 /// Tries once, without waiting.
-const NONE: Patience = Patience { others: Duration::ZERO, tables: Duration::ZERO };
+const NONE: LockTimeouts = LockTimeouts { advisory: Duration::ZERO, table: Duration::ZERO };
 
 async fn admin_without_waiting(database: &Database) -> PostgresAdmin {
-    database.admin().await.with_patience(NONE)
+    database.admin().await.with_lock_timeouts(NONE)
 }
 
 #[tokio::test]
@@ -64,11 +64,11 @@ async fn step_on_table_in_use_is_rejected_after_timeout() {
     let reader = database.sql().await;
     reader.batch_execute("BEGIN; SELECT FROM votes").await.unwrap();
     let refused = admin_without_waiting(&database).await.step_towards(2, noon()).await;
-    assert!(matches!(refused, Err(MigrateError::Refused(_))), "{refused:?}");
+    assert!(matches!(refused, Err(MigrateError::TablesInUse(_))), "{refused:?}");
     let differences = database.admin().await.schema_differences().await.unwrap();
-    assert_eq!(differences, ["0002_downvotes was begun and not finished"]);
+    assert_eq!(differences, ["0002_downvotes is unfinished"]);
     let plan = database.admin().await.plan(2).await.unwrap();
-    assert_eq!(plan[0], "0002_downvotes was begun and not finished: it is begun again");
+    assert_eq!(plan[0], "0002_downvotes is unfinished: it is run again");
     reader.batch_execute("COMMIT").await.unwrap();
     database.migrate_to(2).await;
     database.migrate_to(1).await;
@@ -85,11 +85,11 @@ async fn blocking_session_is_named() {
     reader.batch_execute("SET application_name = 'the reader'").await.unwrap();
     let process: i32 = reader.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     reader.batch_execute("BEGIN; SELECT FROM votes").await.unwrap();
-    let patience = Patience { tables: Duration::from_secs(2), ..NONE };
-    let refused = database.admin().await.with_patience(patience).step_towards(2, noon()).await;
+    let timeouts = LockTimeouts { table: Duration::from_secs(2), ..NONE };
+    let refused = database.admin().await.with_lock_timeouts(timeouts).step_towards(2, noon()).await;
     let expected = format!("the session {process} (the reader) is idle in transaction since ");
     match refused {
-        Err(MigrateError::Refused(who)) => assert!(who.starts_with(&expected), "{who}"),
+        Err(MigrateError::TablesInUse(who)) => assert!(who.starts_with(&expected), "{who}"),
         outcome => panic!("{outcome:?}"),
     }
 }
