@@ -13,7 +13,7 @@ use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::user::{TokensValidFrom, UserId};
-use crate::store::batch::{Batch, Failure};
+use crate::store::batch::{Batch, BatchError};
 use crate::store::{CallerStore, Result, StoreError};
 
 statements! {
@@ -24,7 +24,7 @@ statements! {
 #[async_trait]
 impl CallerStore for PostgresStore {
     async fn find_caller(&self, caller: Caller) -> Result<()> {
-        self.callers.ask(caller).await
+        self.callers.submit(caller).await
     }
 }
 
@@ -36,9 +36,9 @@ impl Batch for FindCallers {
     type Request = Caller;
     type Answer = ();
 
-    async fn run(&self, requests: &[&Caller]) -> std::result::Result<Vec<Result<()>>, Failure> {
+    async fn run(&self, requests: &[&Caller]) -> std::result::Result<Vec<Result<()>>, BatchError> {
         let ids: Vec<i64> = requests.iter().map(|caller| caller.user_id.0).collect();
-        let found = find_valid_from_times(&self.0, &ids).await.map_err(Failure::Final)?;
+        let found = find_valid_from_times(&self.0, &ids).await.map_err(BatchError::Final)?;
         Ok(requests.iter().map(|caller| found.check(**caller)).collect())
     }
 }

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Config, Error, Row};
 use super::address::Address;
 use super::statement::Statement;
 use super::tls::connector;
-use crate::store::batch::Failure;
+use crate::store::batch::BatchError;
 use crate::store::{Result, StoreError};
 
 /// A value of a statement's parameter.
@@ -200,7 +200,7 @@ impl From<QueryError> for StoreError {
     }
 }
 
-impl From<QueryError> for Failure {
+impl From<QueryError> for BatchError {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Statement(error) => error.into(),

@@ -1,24 +1,24 @@
-//! What PostgreSQL can say instead of an answer, told apart by SQLSTATE alone: messages and names
-//! depend on the server's version, language and extensions.
+//! Errors of PostgreSQL, as errors of the store. Only the SQLSTATE decides: messages and names depend on
+//! the server's version, language and extensions.
 
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::store::StoreError;
-use crate::store::batch::Failure;
+use crate::store::batch::BatchError;
 use crate::store::migrate::MigrateError;
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        let may_pass = may_pass(error.code());
+        let is_transient = is_transient(error.code());
         let source: Box<dyn std::error::Error + Send + Sync> = match error.as_db_error() {
-            Some(said) => Box::new(Said {
-                state: said.code().code().to_owned(),
-                message: said.message().to_owned(),
+            Some(message) => Box::new(ServerMessage {
+                state: message.code().code().to_owned(),
+                message: message.message().to_owned(),
             }),
             None => Box::new(error),
         };
-        if may_pass { Self::unavailable(source) } else { Self::internal(source) }
+        if is_transient { Self::unavailable(source) } else { Self::internal(source) }
     }
 }
 
@@ -28,38 +28,42 @@ impl From<Error> for MigrateError {
     }
 }
 
-/// What the server said, without the details: they may repeat a row, and with it a password hash.
+impl From<Error> for BatchError {
+    fn from(error: Error) -> Self {
+        if was_rolled_back(error.code()) {
+            Self::RolledBack(error.into())
+        } else {
+            Self::Final(error.into())
+        }
+    }
+}
+
+/// The server's message without its details, which may contain a row and with it a password hash.
 #[derive(Debug, thiserror::Error)]
 #[error("{message} (SQLSTATE {state})")]
-struct Said {
+struct ServerMessage {
     state: String,
     message: String,
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        if is_undone(error.code()) { Self::Undone(error.into()) } else { Self::Final(error.into()) }
-    }
-}
-
-/// Whether the database may do later what it cannot do now.
-fn may_pass(state: Option<&SqlState>) -> bool {
-    // Without one it is not the server that speaks: the connection is broken.
+/// Whether the same request may succeed later.
+fn is_transient(state: Option<&SqlState>) -> bool {
+    // An error without a SQLSTATE is not the server's: the connection is broken.
     let Some(state) = state else { return true };
     match class(state) {
-        // Connection; login (a password that was changed); no transaction that writes (a standby);
-        // rolled back (serialization, deadlock); resources; limits of the server's configuration;
-        // operator (restart, timeout); system.
+        // Connection; login (a changed password); a transaction that cannot write (a standby); rolled
+        // back (serialization, deadlock); resources; limits of the configuration; operator (restart,
+        // timeout); system.
         "08" | "25" | "28" | "40" | "53" | "57" | "58" => true,
         _ => [
             SqlState::LOCK_NOT_AVAILABLE,
             SqlState::INVALID_CATALOG_NAME,
-            // A table or a column that is not there: the schema is being moved back or forth.
+            // A missing table or column: the schema is being migrated.
             SqlState::UNDEFINED_TABLE,
             SqlState::UNDEFINED_COLUMN,
-            // A plan whose tables were altered; it is made anew the next time.
+            // A plan whose tables were altered; the next statement makes a new one.
             SqlState::FEATURE_NOT_SUPPORTED,
-            // A pooler that gave the statement a server which does not have it prepared.
+            // A pooler gave the statement a server connection that has not prepared it.
             SqlState::INVALID_SQL_STATEMENT_NAME,
             SqlState::DUPLICATE_PSTATEMENT,
         ]
@@ -67,19 +71,19 @@ fn may_pass(state: Option<&SqlState>) -> bool {
     }
 }
 
-/// Whether nothing of the statement happened, and the connection stands: the server itself rolled
-/// it back. A session that the server ends, or a connection that breaks, may have committed.
-fn is_undone(state: Option<&SqlState>) -> bool {
+/// Whether the server rolled the statement back and keeps the connection. A statement whose connection
+/// broke or was terminated may have been committed.
+fn was_rolled_back(state: Option<&SqlState>) -> bool {
     let Some(state) = state else { return false };
-    let is_end_of_session = class(state) == "08"
+    let is_end_of_connection = class(state) == "08"
         || (class(state) == "57" && *state != SqlState::QUERY_CANCELED)
         || *state == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN;
-    !is_end_of_session
+    !is_end_of_connection
 }
 
-/// Whether the whole statement may be run again at once: it was undone for the sake of others, or
-/// a row that it refers to went while it ran. The next time it sees what they did.
-pub(super) fn is_overtaken(state: Option<&SqlState>) -> bool {
+/// Whether the statement can be retried at once: a concurrent transaction made the server roll it back,
+/// or deleted a row that it refers to. The retry sees the result of that transaction.
+pub(super) fn is_retryable(state: Option<&SqlState>) -> bool {
     is_any_of(
         state,
         &[
@@ -90,9 +94,9 @@ pub(super) fn is_overtaken(state: Option<&SqlState>) -> bool {
     )
 }
 
-/// Whether the connection is of no more use, although it stands: it leads to a server that only
-/// reads, and another may have taken its place; or what was prepared on it does not fit any more.
-pub(super) fn is_stale(state: Option<&SqlState>) -> bool {
+/// Whether the connection is useless although it is open: it leads to a read-only server that another may
+/// have replaced, or its prepared statements are out of date.
+pub(super) fn needs_reconnect(state: Option<&SqlState>) -> bool {
     is_any_of(
         state,
         &[
@@ -120,48 +124,48 @@ fn class(state: &SqlState) -> &str {
 mod tests {
     use super::*;
 
-    /// A state, and what it is: something that may pass, undone, overtaken, stale, a duplicate.
+    /// A SQLSTATE and everything that is true of it.
     const STATES: [(&str, &str); 24] = [
-        ("", "may pass"),
-        ("08006", "may pass"),
-        ("08P01", "may pass"),
-        ("0A000", "may pass, undone, stale"),
-        ("22001", "undone"),
-        ("23503", "undone, overtaken"),
-        ("23505", "undone, duplicate"),
-        ("25006", "may pass, undone, stale"),
-        ("25P03", "may pass, undone"),
-        ("26000", "may pass, undone, stale"),
-        ("28P01", "may pass, undone"),
-        ("3D000", "may pass, undone"),
-        ("40001", "may pass, undone, overtaken"),
-        ("40003", "may pass"),
-        ("40P01", "may pass, undone, overtaken"),
-        ("42601", "undone"),
-        ("42703", "may pass, undone"),
-        ("42P01", "may pass, undone"),
-        ("42P05", "may pass, undone, stale"),
-        ("53300", "may pass, undone"),
-        ("55P03", "may pass, undone"),
-        ("57014", "may pass, undone"),
-        ("57P01", "may pass"),
-        ("58030", "may pass, undone"),
+        ("", "transient"),
+        ("08006", "transient"),
+        ("08P01", "transient"),
+        ("0A000", "transient, rolled back, reconnect"),
+        ("22001", "rolled back"),
+        ("23503", "rolled back, retryable"),
+        ("23505", "rolled back, duplicate"),
+        ("25006", "transient, rolled back, reconnect"),
+        ("25P03", "transient, rolled back"),
+        ("26000", "transient, rolled back, reconnect"),
+        ("28P01", "transient, rolled back"),
+        ("3D000", "transient, rolled back"),
+        ("40001", "transient, rolled back, retryable"),
+        ("40003", "transient"),
+        ("40P01", "transient, rolled back, retryable"),
+        ("42601", "rolled back"),
+        ("42703", "transient, rolled back"),
+        ("42P01", "transient, rolled back"),
+        ("42P05", "transient, rolled back, reconnect"),
+        ("53300", "transient, rolled back"),
+        ("55P03", "transient, rolled back"),
+        ("57014", "transient, rolled back"),
+        ("57P01", "transient"),
+        ("58030", "transient, rolled back"),
     ];
 
     #[test]
-    fn every_state_means_what_is_done_about_it() {
+    fn every_sqlstate_has_its_properties() {
         for (code, expected) in STATES {
             let state = (!code.is_empty()).then(|| SqlState::from_code(code));
             let state = state.as_ref();
-            let verdicts = [
-                (may_pass(state), "may pass"),
-                (is_undone(state), "undone"),
-                (is_overtaken(state), "overtaken"),
-                (is_stale(state), "stale"),
+            let properties = [
+                (is_transient(state), "transient"),
+                (was_rolled_back(state), "rolled back"),
+                (is_retryable(state), "retryable"),
+                (needs_reconnect(state), "reconnect"),
                 (is_duplicate(state), "duplicate"),
             ];
             let found: Vec<&str> =
-                verdicts.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+                properties.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
             assert_eq!(found.join(", "), expected, "{code}");
         }
     }

@@ -16,7 +16,7 @@ use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
-use crate::store::batch::{Batch, Failure};
+use crate::store::batch::{Batch, BatchError};
 use crate::store::{PostList, Result, StoreError};
 
 statements! {
@@ -56,8 +56,8 @@ impl Batch for ListPosts {
     async fn run(
         &self,
         requests: &[&(Caller, Page)],
-    ) -> std::result::Result<Vec<Result<PostList>>, Failure> {
-        read_lists(&self.0, requests).await.map_err(Failure::Final)
+    ) -> std::result::Result<Vec<Result<PostList>>, BatchError> {
+        read_lists(&self.0, requests).await.map_err(BatchError::Final)
     }
 }
 
@@ -68,8 +68,8 @@ pub(super) async fn list_posts(
     page: Page,
 ) -> Result<PostList> {
     match (page.limit, page.search.as_deref()) {
-        (Some(0), _) => store.callers.ask(caller).await.map(|()| Vec::new().into()),
-        (Some(_), None | Some("")) => store.lists.ask((caller, page)).await,
+        (Some(0), _) => store.callers.submit(caller).await.map(|()| Vec::new().into()),
+        (Some(_), None | Some("")) => store.lists.submit((caller, page)).await,
         (None, None | Some("")) => {
             let read = async move |pool: Arc<Pool>| {
                 let mut lists = read_lists(&pool, &[&(caller, page)]).await?;

@@ -33,7 +33,7 @@ use self::lists::ListPosts;
 use self::pool::Pool;
 use self::posts::{CreatePosts, FindPosts};
 use self::votes::{CastVotes, WithdrawVotes};
-use super::batch::{Bounds, Lane};
+use super::batch::{BatchLimits, Batcher};
 use super::{Result, StoreError};
 
 pub use address::{Address, AddressFault};
@@ -42,22 +42,22 @@ pub use connection::connect;
 pub use statement::Statement;
 
 /// How long an answer may take, whatever happens to the database.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A queue of many batches would be worked off too late; more than this is refused at once.
-const LANE: Bounds = Bounds { queue: 4096, members: 256, patience: PATIENCE };
+const LIMITS: BatchLimits = BatchLimits { queue: 4096, batch: 256, timeout: TIMEOUT };
 
 /// The same for what carries the texts of posts, each of which may have 2 MiB.
-const LANE_OF_TEXTS: Bounds = Bounds { members: 64, ..LANE };
+const TEXT_LIMITS: BatchLimits = BatchLimits { batch: 64, ..LIMITS };
 
 pub struct PostgresStore {
     pool: Arc<Pool>,
-    callers: Lane<FindCallers>,
-    posts: Lane<FindPosts>,
-    lists: Lane<ListPosts>,
-    new_posts: Lane<CreatePosts>,
-    votes: Lane<CastVotes>,
-    withdrawals: Lane<WithdrawVotes>,
+    callers: Batcher<FindCallers>,
+    posts: Batcher<FindPosts>,
+    lists: Batcher<ListPosts>,
+    new_posts: Batcher<CreatePosts>,
+    votes: Batcher<CastVotes>,
+    withdrawals: Batcher<WithdrawVotes>,
 }
 
 impl PostgresStore {
@@ -68,12 +68,12 @@ impl PostgresStore {
     pub fn open(address: &Address) -> Result<Self> {
         let pool = Arc::new(Pool::new(address)?);
         Ok(Self {
-            callers: Lane::open(FindCallers(Arc::clone(&pool)), LANE),
-            posts: Lane::open(FindPosts(Arc::clone(&pool)), LANE_OF_TEXTS),
-            lists: Lane::open(ListPosts(Arc::clone(&pool)), LANE),
-            new_posts: Lane::open(CreatePosts(Arc::clone(&pool)), LANE_OF_TEXTS),
-            votes: Lane::open(CastVotes(Arc::clone(&pool)), LANE),
-            withdrawals: Lane::open(WithdrawVotes(Arc::clone(&pool)), LANE),
+            callers: Batcher::open(FindCallers(Arc::clone(&pool)), LIMITS),
+            posts: Batcher::open(FindPosts(Arc::clone(&pool)), TEXT_LIMITS),
+            lists: Batcher::open(ListPosts(Arc::clone(&pool)), LIMITS),
+            new_posts: Batcher::open(CreatePosts(Arc::clone(&pool)), TEXT_LIMITS),
+            votes: Batcher::open(CastVotes(Arc::clone(&pool)), LIMITS),
+            withdrawals: Batcher::open(WithdrawVotes(Arc::clone(&pool)), LIMITS),
             pool,
         })
     }
@@ -84,7 +84,7 @@ impl PostgresStore {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let task = tokio::spawn(operation(Arc::clone(&self.pool)));
-        match tokio::time::timeout(PATIENCE, task).await {
+        match tokio::time::timeout(TIMEOUT, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Err(StoreError::internal(error)),
             Err(_) => Err(StoreError::unavailable("the database did not answer in time")),

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 
 use super::address::Address;
 use super::connection::{self, Connection, OPEN_TIMEOUT, QueryError, STATEMENT_TIMEOUT, Value};
-use super::error::{is_overtaken, is_stale};
+use super::error::{is_retryable, needs_reconnect};
 use super::schema::{self, SearchIndex};
 use super::statement::Statement;
 use super::tls::connector;
@@ -90,8 +90,8 @@ impl Pool {
             let connection = connection.with_timeout(timeout);
             match connection.query(statement, values).await {
                 Err(QueryError::Statement(error))
-                    if attempt < ATTEMPTS && is_overtaken(error.code()) => {}
-                Err(QueryError::Statement(error)) if is_stale(error.code()) => {
+                    if attempt < ATTEMPTS && is_retryable(error.code()) => {}
+                Err(QueryError::Statement(error)) if needs_reconnect(error.code()) => {
                     connection.discard();
                     if attempt >= 2 {
                         return Err(QueryError::Statement(error));

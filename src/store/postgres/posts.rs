@@ -19,7 +19,7 @@ use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::user::{TokensValidFrom, UserId};
-use crate::store::batch::{Batch, Failure};
+use crate::store::batch::{Batch, BatchError};
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
@@ -71,11 +71,11 @@ impl PostStore for PostgresStore {
         content: PostContent,
         created_at: Timestamp,
     ) -> Result<Post> {
-        self.new_posts.ask(NewPost { author: caller, content, created_at }).await
+        self.new_posts.submit(NewPost { author: caller, content, created_at }).await
     }
 
     async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
-        self.posts.ask((caller, id)).await
+        self.posts.submit((caller, id)).await
     }
 
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
@@ -136,8 +136,8 @@ impl Batch for FindPosts {
     async fn run(
         &self,
         requests: &[&(Caller, PostId)],
-    ) -> std::result::Result<Vec<Result<Option<PostWithVotes>>>, Failure> {
-        let found = read_posts(&self.0, requests).await.map_err(Failure::Final)?;
+    ) -> std::result::Result<Vec<Result<Option<PostWithVotes>>>, BatchError> {
+        let found = read_posts(&self.0, requests).await.map_err(BatchError::Final)?;
         Ok(requests.iter().map(|(caller, id)| found.post(*caller, *id)).collect())
     }
 }
@@ -191,7 +191,10 @@ impl Batch for CreatePosts {
     type Request = NewPost;
     type Answer = Post;
 
-    async fn run(&self, requests: &[&NewPost]) -> std::result::Result<Vec<Result<Post>>, Failure> {
+    async fn run(
+        &self,
+        requests: &[&NewPost],
+    ) -> std::result::Result<Vec<Result<Post>>, BatchError> {
         let titles: Vec<_> = requests.iter().map(|new| new.content.title.as_str()).collect();
         let contents: Vec<_> = requests.iter().map(|new| new.content.content.as_str()).collect();
         let published: Vec<_> = requests.iter().map(|new| new.content.published).collect();
@@ -204,7 +207,7 @@ impl Batch for CreatePosts {
         let values: [Value<'_>; 7] =
             [&titles, &contents, &published, &times, &authors, &earliest, &latest];
         let rows = self.0.query(&CREATE_POSTS, &values).await?;
-        number(requests, &rows).map_err(Failure::Final)
+        number(requests, &rows).map_err(BatchError::Final)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
 use crate::domain::vote::{Direction, Vote};
-use crate::store::batch::{Batch, Failure};
+use crate::store::batch::{Batch, BatchError};
 use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 
 /// Of each ballot: its place, whether caller and post are there for each other, and what was changed.
@@ -83,8 +83,8 @@ statements! {
 impl VoteStore for PostgresStore {
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
         match vote.direction {
-            Some(direction) => self.votes.ask((caller, vote.post_id, direction)).await,
-            None => self.withdrawals.ask((caller, vote.post_id, ())).await,
+            Some(direction) => self.votes.submit((caller, vote.post_id, direction)).await,
+            None => self.withdrawals.submit((caller, vote.post_id, ())).await,
         }
     }
 }
@@ -102,7 +102,7 @@ impl Batch for CastVotes {
     async fn run(
         &self,
         requests: &[&Ballot<Direction>],
-    ) -> std::result::Result<Vec<Result<VoteOutcome>>, Failure> {
+    ) -> std::result::Result<Vec<Result<VoteOutcome>>, BatchError> {
         let directions: Vec<i16> = requests.iter().map(|(.., dir)| value(*dir)).collect();
         let found = change(&self.0, &CAST_VOTES, requests, Some(&directions)).await?;
         let mut stands = BTreeMap::new();
@@ -145,7 +145,7 @@ impl Batch for WithdrawVotes {
     async fn run(
         &self,
         requests: &[&Ballot<()>],
-    ) -> std::result::Result<Vec<Result<VoteOutcome>>, Failure> {
+    ) -> std::result::Result<Vec<Result<VoteOutcome>>, BatchError> {
         let found = change(&self.0, &WITHDRAW_VOTES, requests, None).await?;
         let mut withdrawn = BTreeSet::new();
         let answer = |(ballot, found): (&&Ballot<()>, &Found)| {
@@ -204,7 +204,7 @@ async fn change<D>(
     statement: &Statement,
     ballots: &[&Ballot<D>],
     directions: Option<&Vec<i16>>,
-) -> std::result::Result<Vec<Found>, Failure> {
+) -> std::result::Result<Vec<Found>, BatchError> {
     let posts: Vec<i64> = ballots.iter().map(|(_, post, _)| post.0).collect();
     let callers = || ballots.iter().map(|(caller, ..)| caller);
     let users: Vec<i64> = callers().map(|caller| caller.user_id.0).collect();
@@ -222,7 +222,7 @@ async fn change<D>(
         let (has_caller, has_post) = (column(row, 1)?, column(row, 2)?);
         Ok(Found { has_caller, has_post, change: column(row, 3)? })
     });
-    found.collect::<Result<_>>().map_err(Failure::Final)
+    found.collect::<Result<_>>().map_err(BatchError::Final)
 }
 
 fn value(direction: Direction) -> i16 {

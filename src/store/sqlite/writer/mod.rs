@@ -1,81 +1,80 @@
-//! The thread that writes. It takes everything that waits, runs it as one transaction, each
-//! member under a savepoint of its own, commits once, and only then answers: the price of
-//! reaching the disk is shared, the guarantee is not.
+//! The thread that writes. It takes all pending writes, runs each under its own savepoint in one
+//! transaction, commits once, and then answers: writes share the cost of reaching the disk, and each
+//! keeps its guarantee.
 //!
-//! Alone, a write pays one commit; under load a transaction grows by itself up to
-//! [`MEMBERS`]. There are no timers.
+//! A single write pays one commit; under load a transaction grows up to [`MAX_WRITES`]. There is no timer.
 
 #[cfg(test)]
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::connection;
+use crate::store::batch::{BatchError, GroupCommit, Member};
 use crate::store::{Result, StoreError};
 
 /// Writes that may wait.
 const QUEUE: usize = 4096;
 
-/// Most writes in a transaction: beyond some hundred the commit's share is small against the
-/// work itself, and the first member waits for the last.
-const MEMBERS: usize = 256;
+/// Maximum number of writes in a transaction. Beyond some hundred the commit is a small part of the work,
+/// and the first write waits for the last.
+const MAX_WRITES: usize = 256;
 
 pub(super) struct Writer {
-    queue: Sender<Box<dyn Member>>,
+    queue: Sender<Box<dyn PendingWrite>>,
 }
 
 impl Writer {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let connection = connection::open_writer(path)?;
-        let (queue, members) = crossbeam_channel::bounded(QUEUE);
+        let (queue, pending) = crossbeam_channel::bounded(QUEUE);
         std::thread::Builder::new()
             .name("sqlite-write".to_owned())
-            .spawn(move || work(&connection, &members))
+            .spawn(move || run_transactions(&connection, &pending))
             .map_err(StoreError::unavailable)?;
         Ok(Self { queue })
     }
 
-    /// Runs the operation in a transaction and waits for its commit. `write` may be run again
-    /// when the transaction that it shared could not be committed; the effects of a run that
-    /// does not end in a commit are undone.
+    /// Runs the write in a transaction and waits for its commit. If the transaction cannot be committed,
+    /// `write` may run again; the effects of a run without a commit are rolled back.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         write: impl FnMut(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, outcome) = oneshot::channel();
-        let member = Box::new(Waiting { write, outcome: None, answer });
-        self.queue.try_send(member)?;
-        outcome.await.map_err(|_| StoreError::internal("a write was lost"))?
+        self.queue.try_send(Box::new(Write { write, outcome: None, answer }))?;
+        outcome.await.map_err(|_| StoreError::internal("the writer dropped a write"))?
     }
 }
 
-/// A write of whatever result.
-trait Member: Send {
-    /// Runs the operation and keeps its outcome; false if its effects must be undone.
+/// A write with a result of any type.
+trait PendingWrite: Send {
+    /// Runs the write and keeps its outcome. Returns whether its effects are to be committed.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Takes the error of a run whose effects are undone.
+
+    /// Takes the error of a run whose effects are rolled back.
     fn take_error(&mut self) -> StoreError;
-    /// Whether anybody still waits for the answer.
+
     fn is_awaited(&self) -> bool;
-    /// Answers with the kept outcome: it is committed.
+
+    /// Answers with the kept outcome, which is committed.
     fn acknowledge(self: Box<Self>);
-    /// Answers with the error instead.
+
     fn refuse(self: Box<Self>, error: StoreError);
 }
 
-struct Waiting<W, T> {
+struct Write<W, T> {
     write: W,
     outcome: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
 }
 
-impl<W, T> Member for Waiting<W, T>
+impl<W, T> PendingWrite for Write<W, T>
 where
     W: FnMut(&Connection) -> Result<T> + Send,
     T: Send,
@@ -83,9 +82,9 @@ where
     fn run(&mut self, connection: &Connection) -> bool {
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.write)(connection)))
             .unwrap_or_else(|_| Err(StoreError::internal("a write panicked")));
-        let keep = outcome.is_ok();
+        let is_kept = outcome.is_ok();
         self.outcome = Some(outcome);
-        keep
+        is_kept
     }
 
     fn take_error(&mut self) -> StoreError {
@@ -101,7 +100,7 @@ where
 
     fn acknowledge(self: Box<Self>) {
         let outcome = self.outcome.unwrap_or_else(|| Err(StoreError::internal("not run")));
-        // Whoever does not wait any more has left; the write stands all the same.
+        // Fails if the client has left; its write stays committed.
         let _ = self.answer.send(outcome);
     }
 
@@ -110,83 +109,50 @@ where
     }
 }
 
-fn work(connection: &Connection, queue: &Receiver<Box<dyn Member>>) {
+/// A write keeps its own answer, so the group commit has none to pass.
+impl Member for Box<dyn PendingWrite> {
+    type Answer = ();
+
+    fn is_awaited(&self) -> bool {
+        self.as_ref().is_awaited()
+    }
+
+    fn acknowledge(self, (): ()) {
+        PendingWrite::acknowledge(self);
+    }
+
+    fn refuse(self, error: StoreError) {
+        PendingWrite::refuse(self, error);
+    }
+}
+
+fn run_transactions(connection: &Connection, queue: &Receiver<Box<dyn PendingWrite>>) {
     while let Ok(first) = queue.recv() {
-        let mut members = vec![first];
-        members.extend(queue.try_iter().take(MEMBERS - 1));
-        // A client that left before its write began gets none.
-        members.retain(|member| member.is_awaited());
-        write_together(connection, members);
+        let mut writes = vec![first];
+        writes.extend(queue.try_iter().take(MAX_WRITES - 1));
+        // A write whose client has left is dropped.
+        writes.retain(Member::is_awaited);
+        group_commit(connection, writes);
     }
 }
 
-/// Why nothing of a transaction is committed.
-enum Failure {
-    /// It did not begin: no member ran.
-    NotBegun(StoreError),
-    Undone(StoreError),
-}
-
-fn write_together(connection: &Connection, mut members: Vec<Box<dyn Member>>) {
-    match commit_all(connection, &mut members) {
-        Ok(()) => acknowledge_all(members),
-        // Alone, each would wait for the same lock once more, and all that queues behind them.
-        Err(Failure::NotBegun(error)) => refuse_all(members, error),
-        // One of them may be at fault, or too large for the disk: alone, the others go through.
-        Err(Failure::Undone(_)) if members.len() > 1 => write_one_by_one(connection, members),
-        Err(Failure::Undone(error)) => {
-            if let Some(member) = members.pop() {
-                member.refuse(error);
-            }
-        }
+fn group_commit(connection: &Connection, writes: Vec<Box<dyn PendingWrite>>) {
+    let mut group = GroupCommit::new(writes);
+    while let Some(mut writes) = group.next_batch() {
+        let outcome = commit(connection, &mut writes).map(|()| vec![(); writes.len()]);
+        group.settle(writes, outcome);
     }
 }
 
-fn write_one_by_one(connection: &Connection, members: Vec<Box<dyn Member>>) {
-    let mut waiting = members.into_iter();
-    while let Some(member) = waiting.next() {
-        if !member.is_awaited() {
-            continue;
-        }
-        let mut alone = [member];
-        match commit_all(connection, &mut alone) {
-            Ok(()) => acknowledge_all(alone),
-            Err(Failure::Undone(error)) => {
-                let [member] = alone;
-                member.refuse(error);
-            }
-            Err(Failure::NotBegun(error)) => {
-                return refuse_all(alone.into_iter().chain(waiting), error);
-            }
-        }
-    }
-}
-
-fn acknowledge_all(members: impl IntoIterator<Item = Box<dyn Member>>) {
-    for member in members {
-        member.acknowledge();
-    }
-}
-
-/// The kind of the error is kept; the error itself can only be shared.
-fn refuse_all(members: impl IntoIterator<Item = Box<dyn Member>>, error: StoreError) {
-    let error = Arc::new(error);
-    for member in members {
-        member.refuse(StoreError::shared(&error));
-    }
-}
-
-/// After a failure nothing is committed and no transaction is left open.
-fn commit_all(
+/// Runs the writes in one transaction. After an error nothing is committed and no transaction is open.
+fn commit(
     connection: &Connection,
-    members: &mut [Box<dyn Member>],
-) -> std::result::Result<(), Failure> {
-    if members.is_empty() {
-        return Ok(());
-    }
+    writes: &mut [Box<dyn PendingWrite>],
+) -> std::result::Result<(), BatchError> {
     let outcome = match execute(connection, "BEGIN IMMEDIATE") {
-        Ok(()) => run_all(connection, members).map_err(Failure::Undone),
-        Err(error) => Err(Failure::NotBegun(error.into())),
+        Ok(()) => run_all(connection, writes).map_err(BatchError::RolledBack),
+        // By itself each write would wait for the same lock again, and so would all that queue behind.
+        Err(error) => Err(BatchError::Final(error.into())),
     };
     if outcome.is_err() {
         roll_back(connection);
@@ -194,14 +160,14 @@ fn commit_all(
     outcome
 }
 
-fn run_all(connection: &Connection, members: &mut [Box<dyn Member>]) -> Result<()> {
-    for member in members {
+fn run_all(connection: &Connection, writes: &mut [Box<dyn PendingWrite>]) -> Result<()> {
+    for write in writes {
         execute(connection, "SAVEPOINT member")?;
-        if !member.run(connection) {
-            // After some errors, a full or failing disk among them, SQLite has undone the whole
-            // transaction already; there is no savepoint any more to go back to.
+        if !write.run(connection) {
+            // After some errors, such as a full disk, SQLite has rolled back the whole transaction, and
+            // the savepoint is gone.
             if connection.is_autocommit() {
-                return Err(member.take_error());
+                return Err(write.take_error());
             }
             execute(connection, "ROLLBACK TO member")?;
         }
@@ -214,7 +180,7 @@ fn roll_back(connection: &Connection) {
     if !connection.is_autocommit()
         && let Err(error) = execute(connection, "ROLLBACK")
     {
-        tracing::error!(error = %error, "a transaction could not be rolled back");
+        tracing::error!(%error, "rollback failed");
     }
 }
 

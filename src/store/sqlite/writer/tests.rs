@@ -1,8 +1,8 @@
-//! What the writer promises about members that share a transaction, without its thread.
+//! The guarantees of writes that share a transaction, without the writer's thread.
 
 use std::cell::Cell;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
@@ -11,8 +11,8 @@ use super::*;
 type Answer = oneshot::Receiver<Result<()>>;
 
 thread_local! {
-    /// How often a lock that another connection held was asked for.
-    static ASKED: Cell<u32> = const { Cell::new(0) };
+    /// How often a lock was requested that another connection held.
+    static LOCK_REQUESTS: Cell<u32> = const { Cell::new(0) };
 }
 
 struct Database {
@@ -21,7 +21,7 @@ struct Database {
 }
 
 impl Database {
-    /// With a table whose rows may name a parent; only the commit finds out if it exists.
+    /// Creates a table whose foreign key to a parent row is checked at the commit.
     fn create() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("rows.db");
@@ -31,23 +31,23 @@ impl Database {
             parent INTEGER REFERENCES rows DEFERRABLE INITIALLY DEFERRED)";
         connection.execute_batch(table).unwrap();
         let count: fn(i32) -> bool = |_| {
-            ASKED.set(ASKED.get() + 1);
+            LOCK_REQUESTS.set(LOCK_REQUESTS.get() + 1);
             false
         };
         connection.busy_handler(Some(count)).unwrap();
         Self { folder, connection }
     }
 
-    /// Another process, as far as locks are concerned.
+    /// Opens a connection that takes locks like another process.
     fn open_another(&self) -> Connection {
         Connection::open(self.folder.path().join("rows.db")).unwrap()
     }
 
-    fn write<const COUNT: usize>(&self, members: [Box<dyn Member>; COUNT]) {
-        write_together(&self.connection, Vec::from(members));
+    fn write<const COUNT: usize>(&self, writes: [Box<dyn PendingWrite>; COUNT]) {
+        group_commit(&self.connection, Vec::from(writes));
     }
 
-    /// What others can read, and thus what is committed.
+    /// Reads the committed rows.
     fn numbers(&self) -> Vec<i64> {
         let another = self.open_another();
         let mut select = another.prepare("SELECT number FROM rows ORDER BY number").unwrap();
@@ -55,11 +55,11 @@ impl Database {
     }
 }
 
-fn member(
+fn pending(
     write: impl FnMut(&Connection) -> Result<()> + Send + 'static,
-) -> (Box<dyn Member>, Answer) {
+) -> (Box<dyn PendingWrite>, Answer) {
     let (answer, outcome) = oneshot::channel();
-    (Box::new(Waiting { write, outcome: None, answer }), outcome)
+    (Box::new(Write { write, outcome: None, answer }), outcome)
 }
 
 fn insert(connection: &Connection, number: i64) -> Result<()> {
@@ -67,11 +67,11 @@ fn insert(connection: &Connection, number: i64) -> Result<()> {
     Ok(())
 }
 
-fn inserting(number: i64) -> (Box<dyn Member>, Answer) {
-    member(move |connection| insert(connection, number))
+fn inserting(number: i64) -> (Box<dyn PendingWrite>, Answer) {
+    pending(move |connection| insert(connection, number))
 }
 
-/// Succeeds, but what it leaves behind cannot be committed.
+/// Succeeds, but makes the commit fail.
 fn insert_orphan(connection: &Connection) -> Result<()> {
     connection.execute("INSERT INTO rows (number, parent) VALUES (100, 101)", [])?;
     Ok(())
@@ -86,10 +86,10 @@ fn refusal(mut answer: Answer) -> StoreError {
 }
 
 #[test]
-fn a_panic_harms_no_other_member() {
+fn panicking_write_fails_only_itself() {
     let database = Database::create();
     let (first, first_answer) = inserting(1);
-    let (panicking, panicking_answer) = member(|connection| {
+    let (panicking, panicking_answer) = pending(|connection| {
         insert(connection, 2)?;
         panic!("on purpose");
     });
@@ -102,26 +102,26 @@ fn a_panic_harms_no_other_member() {
 }
 
 #[test]
-fn a_member_that_errs_leaves_nothing_behind() {
+fn failed_write_leaves_nothing_behind() {
     let database = Database::create();
     let (first, first_answer) = inserting(1);
-    let (erring, erring_answer) = member(|connection| {
+    let (failing, failing_answer) = pending(|connection| {
         insert(connection, 2)?;
         Err(StoreError::CallerRejected)
     });
     let (last, last_answer) = inserting(3);
-    database.write([first, erring, last]);
+    database.write([first, failing, last]);
     assert!(succeeded(first_answer));
-    assert!(matches!(refusal(erring_answer), StoreError::CallerRejected));
+    assert!(matches!(refusal(failing_answer), StoreError::CallerRejected));
     assert!(succeeded(last_answer));
     assert_eq!(database.numbers(), [1, 3]);
 }
 
 #[test]
-fn members_of_a_batch_that_cannot_be_committed_go_through_alone() {
+fn writes_of_a_failed_commit_are_committed_one_by_one() {
     let database = Database::create();
     let (first, first_answer) = inserting(1);
-    let (orphan, orphan_answer) = member(insert_orphan);
+    let (orphan, orphan_answer) = pending(insert_orphan);
     let (last, last_answer) = inserting(3);
     database.write([first, orphan, last]);
     assert!(succeeded(first_answer));
@@ -133,13 +133,12 @@ fn members_of_a_batch_that_cannot_be_committed_go_through_alone() {
     assert!(succeeded(next_answer));
 }
 
-/// There is nobody beside it who could be at fault.
 #[test]
-fn a_member_that_cannot_be_committed_alone_is_not_run_again() {
+fn single_write_of_a_failed_commit_is_not_retried() {
     let database = Database::create();
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
-    let (orphan, answer) = member(move |connection| {
+    let (orphan, answer) = pending(move |connection| {
         counted.fetch_add(1, Ordering::Relaxed);
         insert_orphan(connection)
     });
@@ -150,16 +149,16 @@ fn a_member_that_cannot_be_committed_alone_is_not_run_again() {
 }
 
 #[test]
-fn a_member_that_nobody_waits_for_any_more_is_not_retried() {
+fn write_whose_client_has_left_is_not_retried() {
     let database = Database::create();
     let runs = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&runs);
-    let (left, left_answer) = member(move |connection| {
+    let (left, left_answer) = pending(move |connection| {
         counter.fetch_add(1, Ordering::Relaxed);
         insert(connection, 1)
     });
     let mut leaving = Some(left_answer);
-    let (orphan, orphan_answer) = member(move |connection| {
+    let (orphan, orphan_answer) = pending(move |connection| {
         drop(leaving.take());
         insert_orphan(connection)
     });
@@ -170,16 +169,16 @@ fn a_member_that_nobody_waits_for_any_more_is_not_retried() {
 }
 
 #[test]
-fn a_lock_of_another_process_is_waited_for_once() {
+fn lock_of_another_process_is_requested_once_for_all() {
     let database = Database::create();
     let another = database.open_another();
     another.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let (first, first_answer) = member(|_| panic!("nothing runs without the lock"));
-    let (last, last_answer) = member(|_| panic!("nothing runs without the lock"));
+    let (first, first_answer) = pending(|_| panic!("nothing runs without the lock"));
+    let (last, last_answer) = pending(|_| panic!("nothing runs without the lock"));
     database.write([first, last]);
     assert!(matches!(refusal(first_answer), StoreError::Unavailable(_)));
     assert!(matches!(refusal(last_answer), StoreError::Unavailable(_)));
-    assert_eq!(ASKED.get(), 1);
+    assert_eq!(LOCK_REQUESTS.get(), 1);
 
     another.execute_batch("ROLLBACK").unwrap();
     let (next, next_answer) = inserting(1);
@@ -188,12 +187,12 @@ fn a_lock_of_another_process_is_waited_for_once() {
 }
 
 #[test]
-fn a_lock_that_comes_between_retries_is_waited_for_once() {
+fn lock_that_is_lost_between_retries_is_requested_once() {
     let database = Database::create();
     let another = Arc::new(Mutex::new(database.open_another()));
     let taker = Arc::clone(&another);
-    // Ends the transaction of all, so that the lock is free for another to take.
-    let (first, first_answer) = member(move |connection| {
+    // Ends the shared transaction, so that another connection can take the lock.
+    let (first, first_answer) = pending(move |connection| {
         execute(connection, "ROLLBACK")?;
         taker.lock().unwrap().execute_batch("BEGIN IMMEDIATE")?;
         Err(StoreError::unavailable("the disk has failed"))
@@ -204,12 +203,12 @@ fn a_lock_that_comes_between_retries_is_waited_for_once() {
     for answer in [first_answer, second_answer, third_answer] {
         assert!(matches!(refusal(answer), StoreError::Unavailable(_)));
     }
-    assert_eq!(ASKED.get(), 1);
+    assert_eq!(LOCK_REQUESTS.get(), 1);
     assert!(database.numbers().is_empty());
 }
 
 #[test]
-fn a_statement_that_ends_the_transaction_is_refused_with_its_own_error() {
+fn write_that_ends_the_transaction_fails_with_its_own_error() {
     let database = Database::create();
     let limit = "SELECT page_count + 4 FROM pragma_page_count";
     let pages: i64 = database.connection.query_row(limit, [], |row| row.get(0)).unwrap();
@@ -222,7 +221,7 @@ fn a_statement_that_ends_the_transaction_is_refused_with_its_own_error() {
         Ok(())
     };
     let (first, first_answer) = inserting(1);
-    let (large, large_answer) = member(insert_large);
+    let (large, large_answer) = pending(insert_large);
     let (last, last_answer) = inserting(3);
     database.write([first, large, last]);
     assert!(succeeded(first_answer));

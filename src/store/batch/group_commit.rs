@@ -1,0 +1,88 @@
+//! The sequence of a group commit: commit all members together; if that is rolled back, commit each by
+//! itself; answer each member after its commit.
+//!
+//! Not here: the commit itself. It is a statement in `mod.rs`, and a transaction in `sqlite/writer`.
+
+use std::sync::Arc;
+use std::vec;
+
+use crate::store::StoreError;
+
+/// A request that waits for its commit.
+pub(in crate::store) trait Member {
+    type Answer;
+
+    /// Whether its client still waits for the answer.
+    fn is_awaited(&self) -> bool;
+
+    /// Answers a committed member.
+    fn acknowledge(self, answer: Self::Answer);
+
+    fn refuse(self, error: StoreError);
+}
+
+/// Why a commit has no answers.
+#[derive(Debug)]
+pub(in crate::store) enum BatchError {
+    /// Nothing was applied. One member may be the cause, so the others can succeed by themselves.
+    RolledBack(StoreError),
+    /// A retry would fail too, or might apply twice what has been applied.
+    Final(StoreError),
+}
+
+/// The members of one batch, until each has its answer.
+pub(in crate::store) struct GroupCommit<M> {
+    together: Vec<M>,
+    one_by_one: vec::IntoIter<M>,
+}
+
+impl<M: Member> GroupCommit<M> {
+    pub(in crate::store) fn new(members: Vec<M>) -> Self {
+        Self { together: members, one_by_one: Vec::new().into_iter() }
+    }
+
+    /// Returns the members to commit next, or `None` if every member has its answer.
+    pub(in crate::store) fn next_batch(&mut self) -> Option<Vec<M>> {
+        if !self.together.is_empty() {
+            return Some(std::mem::take(&mut self.together));
+        }
+        // A member whose client has left meanwhile is not retried.
+        self.one_by_one.find(Member::is_awaited).map(|member| vec![member])
+    }
+
+    /// Answers the members of the last [`GroupCommit::next`], or schedules their retry.
+    pub(in crate::store) fn settle(
+        &mut self,
+        mut members: Vec<M>,
+        outcome: Result<Vec<M::Answer>, BatchError>,
+    ) {
+        match outcome {
+            Ok(answers) => {
+                for (member, answer) in members.into_iter().zip(answers) {
+                    member.acknowledge(answer);
+                }
+            }
+            Err(BatchError::RolledBack(_)) if members.len() > 1 => {
+                self.one_by_one = members.into_iter();
+            }
+            Err(BatchError::RolledBack(error)) => refuse(members, error),
+            Err(BatchError::Final(error)) => {
+                members.extend(std::mem::take(&mut self.one_by_one));
+                refuse(members, error);
+            }
+        }
+    }
+}
+
+/// Several members share the error, and each gets its kind.
+fn refuse<M: Member>(members: Vec<M>, error: StoreError) {
+    match <[M; 1]>::try_from(members) {
+        Ok([member]) => member.refuse(error),
+        Err(members) => {
+            let error = Arc::new(error);
+            for member in members {
+                member.refuse(StoreError::shared(&error));
+            }
+        }
+    }
+}
