@@ -1,4 +1,4 @@
-//! What can go wrong in a store, whichever it is.
+//! The errors of every store.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The account that the caller's token names does not exist (any more).
-    #[error("the caller's account does not exist")]
+    /// The caller's account does not exist, or does not accept their token.
+    #[error("the caller's account does not exist or does not accept the token")]
     CallerRejected,
-    /// Too much waits already; nothing was done.
+    /// The queue is full; nothing was done.
     #[error("the store's queue is full")]
     Overloaded,
-    /// The database cannot take this now and may later: locked, full disk, out of reach. A write
-    /// may nevertheless have happened, if it is the commit whose outcome is unknown.
+    /// The database failed in a way that may pass: locked, full disk, unreachable. A write may have been
+    /// applied, because the outcome of a commit can be unknown.
     #[error("the database is unavailable")]
     Unavailable(#[source] Source),
-    /// Everything else: a fault of ours.
+    /// Everything else: a fault of the service.
     #[error("the database failed")]
     Internal(#[source] Source),
 }
@@ -26,7 +26,7 @@ impl StoreError {
         Self::Unavailable(source.into())
     }
 
-    /// The same error for each of several who share it.
+    /// Returns an error of the same kind for each of several requests that share it.
     pub(super) fn shared(error: &Arc<Self>) -> Self {
         match error.as_ref() {
             Self::CallerRejected => Self::CallerRejected,

@@ -1,5 +1,5 @@
-//! Where a PostgreSQL database is, and how it is to be spoken to: what `DATABASE_URL` says, or the
-//! reference's five settings. Nothing is looked up or connected here.
+//! How to reach a PostgreSQL database: `DATABASE_URL`, or the five settings of the reference service.
+//! Parsing neither resolves a name nor opens a connection.
 //!
 //! Not read: `PGPASSWORD` and the other variables of libpq, `~/.pgpass`, `pg_service.conf`.
 
@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
-/// A database that can be connected to. `Debug` and [`Address::describe`] do not show the password.
+/// A database to connect to. `Debug` and [`Address::describe`] do not show the password.
 #[derive(Debug, Clone)]
 pub struct Address {
     pub(super) config: Config,
@@ -20,43 +20,43 @@ pub struct Address {
     is_prepared: bool,
 }
 
-/// Which certificates of a server are believed, once it speaks TLS.
+/// The certificates that are accepted from a server that speaks TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Any: whoever listens is kept out, whoever stands in between is not.
+    /// Any certificate: protects against an eavesdropper, not against a man in the middle.
     Anyone,
-    /// Those of an authority, whatever name they are for.
+    /// Certificates of a trusted authority for any name.
     Authority(Roots),
-    /// Those of an authority for the host's name.
+    /// Certificates of a trusted authority for the host's name.
     Host(Roots),
 }
 
-/// The authorities that are believed.
+/// The trusted authorities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Roots {
-    /// Those of the machine.
+    /// The authorities that the operating system trusts.
     Native,
-    /// Those of a PEM file.
+    /// The authorities in a PEM file.
     File(PathBuf),
 }
 
-/// Why a text is no address of a PostgreSQL database. Never repeats the text: it may hold a
+/// Why a text is not the address of a PostgreSQL database. It never repeats the text, which may contain a
 /// password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AddressFault(String);
 
-/// How long each host may take to accept a connection, if the address does not say.
+/// How long each host may take to accept a connection, unless the address says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection on which nothing comes back for so long is given up (TCP's user timeout).
-const SILENCE: Duration = Duration::from_secs(10);
+/// How long sent data may stay unacknowledged before the connection is closed.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Address {
-    /// Reads `postgresql://…` as libpq does, and `SQLAlchemy`'s `postgresql+driver://…`.
+    /// Parses `postgresql://…` as libpq does, and `SQLAlchemy`'s `postgresql+driver://…`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first problem of the text.
     pub fn parse(url: &str) -> Result<Self, AddressFault> {
         let fault = |problem: &str| AddressFault(problem.to_owned());
         let (scheme, rest) = url.split_once("://").ok_or_else(|| fault("it has no `://`"))?;
@@ -73,11 +73,11 @@ impl Address {
         Self::complete(config, tls.trust)
     }
 
-    /// From the reference's five settings. A host that begins with a slash is the folder of a Unix
-    /// socket.
+    /// Makes an address from the five settings of the reference service. A host that begins with a slash is
+    /// the folder of a Unix socket.
     ///
     /// # Errors
-    /// If one of them is empty.
+    /// If the user or the name is empty.
     pub fn from_parts(
         host: &str,
         port: u16,
@@ -90,8 +90,8 @@ impl Address {
         Self::complete(config, Trust::Anyone)
     }
 
-    /// Whether statements stay prepared on their connection. A pooler in transaction mode gives
-    /// each statement another one.
+    /// Sets whether statements stay prepared on their connection. They cannot behind a pooler in
+    /// transaction mode, which gives each transaction another server connection.
     #[must_use]
     pub fn with_prepared(self, is_prepared: bool) -> Self {
         Self { is_prepared, ..self }
@@ -102,7 +102,7 @@ impl Address {
         self.is_prepared
     }
 
-    /// Hosts and database, without the credentials.
+    /// Returns hosts and database, without the credentials.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = "postgresql://".to_owned();
@@ -112,7 +112,7 @@ impl Address {
             let comma = if number > 0 { "," } else { "" };
             // Writing to a String does not fail.
             let _ = match host {
-                // An address of IPv6.
+                // A literal IPv6 address.
                 Host::Tcp(name) if name.contains(':') => write!(text, "{comma}[{name}]:{port}"),
                 Host::Tcp(name) => write!(text, "{comma}{name}:{port}"),
                 Host::Unix(folder) => write!(text, "{comma}{}:{port}", folder.display()),
@@ -121,17 +121,17 @@ impl Address {
         text + "/" + self.config.get_dbname().unwrap_or_default()
     }
 
-    /// Whether the way leads to another machine and TLS is not insisted on.
+    /// Whether a connection leads to another machine and may be unencrypted.
     #[must_use]
     pub fn allows_plaintext(&self) -> bool {
-        // An address stands for its host, which is then a name for certificates alone.
+        // With `hostaddr` the host is only the name for certificates.
         let addresses = self.config.get_hostaddrs();
-        let leaves = if addresses.is_empty() {
-            self.config.get_hosts().iter().any(is_elsewhere)
+        let is_remote = if addresses.is_empty() {
+            self.config.get_hosts().iter().any(is_remote_host)
         } else {
             !addresses.iter().all(is_loopback)
         };
-        leaves && self.config.get_ssl_mode() != SslMode::Require
+        is_remote && self.config.get_ssl_mode() != SslMode::Require
     }
 
     fn complete(mut config: Config, trust: Trust) -> Result<Self, AddressFault> {
@@ -149,7 +149,7 @@ impl Address {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
         if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(SILENCE);
+            config.tcp_user_timeout(TCP_USER_TIMEOUT);
         }
         if config.get_application_name().is_none() {
             config.application_name("post-api");
@@ -157,7 +157,7 @@ impl Address {
         config.keepalives_idle(Duration::from_secs(10));
         config.keepalives_interval(Duration::from_secs(5));
         config.keepalives_retries(3);
-        // Of several hosts the one that takes writes is meant: the others stand by.
+        // Only the primary of several hosts accepts writes; the others are standbys.
         if config.get_hosts().len() > 1
             && config.get_target_session_attrs() == TargetSessionAttrs::Any
         {
@@ -167,7 +167,7 @@ impl Address {
     }
 }
 
-fn is_elsewhere(host: &Host) -> bool {
+fn is_remote_host(host: &Host) -> bool {
     match host {
         Host::Unix(_) => false,
         Host::Tcp(name) => match name.parse() {
@@ -181,7 +181,7 @@ fn is_loopback(address: &IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// What the parameters of a URL say about TLS, with libpq's meaning; and the others.
+/// The TLS parameters of a URL, with libpq's meaning, and the other parameters.
 struct Tls {
     mode: SslMode,
     trust: Trust,
@@ -207,7 +207,7 @@ impl Tls {
         let (mode, trust) = match mode.as_str() {
             "disable" => (SslMode::Disable, Trust::Anyone),
             "allow" | "prefer" => (SslMode::Prefer, Trust::Anyone),
-            // As libpq: a file of authorities is not given for nothing.
+            // Like libpq: with a file of authorities, `require` checks the authority.
             "require" if matches!(roots, Roots::File(_)) => {
                 (SslMode::Require, Trust::Authority(roots))
             }
@@ -225,7 +225,7 @@ impl Tls {
     }
 }
 
-/// The driver's own words name the parameter, never its value.
+/// The driver's message names the parameter, never its value.
 fn describe_fault(error: &tokio_postgres::Error) -> String {
     let cause = std::error::Error::source(error);
     cause.map_or_else(|| error.to_string(), ToString::to_string)

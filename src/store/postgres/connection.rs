@@ -75,7 +75,7 @@ pub(super) async fn make_durable(client: &Client) -> std::result::Result<(), Err
 /// Why a statement has no rows.
 #[derive(Debug)]
 pub(super) enum QueryError {
-    /// There was no connection for it.
+    /// The pool had no connection for it.
     NoConnection(StoreError),
     Statement(Error),
     /// It took longer than [`Connection::timeout`], so its outcome is unknown.
@@ -108,8 +108,7 @@ impl Connection {
         self
     }
 
-    /// Prepares the statement if it is to be, so that queries that follow one another are sent
-    /// without a wait between them.
+    /// Prepares the statement if statements stay prepared. Later queries can then be pipelined.
     pub(super) async fn prepare(
         &self,
         statement: &Statement,
@@ -131,13 +130,13 @@ impl Connection {
         self.within_timeout(self.run(statement, values)).await
     }
 
-    /// For a statement without parameters that always has a row.
+    /// Runs a statement without parameters that always returns a row.
     pub(super) async fn query_one(&self, statement: &Statement) -> Result<Row> {
         let mut rows = self.query(statement, &[]).await?;
         rows.pop().ok_or_else(|| StoreError::internal("a statement returned no row"))
     }
 
-    /// Closes the connection instead of giving it back.
+    /// Closes the connection instead of returning it to the pool.
     pub(super) fn discard(self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
@@ -178,7 +177,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if *self.in_flight.get_mut() > 0 {
             drop(self.pooled.take().map(Object::take));
-            // The others lead to the same server: what is wrong with this one is with them too.
+            // The idle connections lead to the same server, so they have the same problem.
             self.pool.retain(|_, _| false);
         }
     }

@@ -1,4 +1,4 @@
-//! Lists of posts in PostgreSQL, newest first. Searches are `search`'s.
+//! Lists of posts in PostgreSQL, newest first. Not here: searches, see `search.rs`.
 
 use std::sync::Arc;
 
@@ -39,11 +39,11 @@ statements! {
     );
 }
 
-/// Lists that are read side by side: each may have [`crate::store::page_limits::PAGE_BYTES`].
-const SIDE_BY_SIDE: usize = 8;
+/// Lists that are read concurrently; each can have [`crate::store::page_limits::PAGE_BYTES`].
+const CONCURRENT_LISTS: usize = 8;
 
-/// Bytes of texts that are read for a batch. Lists whose turn comes after that are refused as too much
-/// at once: nobody but clients that ask for many different long lists at the same moment finds out.
+/// Bytes of texts after which a batch reads no further lists and refuses the rest as overload. Only
+/// clients that request many different long lists at the same time notice.
 const BATCH_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) struct ListPosts(pub(super) Arc<Pool>);
@@ -77,17 +77,16 @@ pub(super) async fn list_posts(
             };
             store.run(read).await
         }
-        (_, Some(_)) => {
-            store.run(move |pool| async move { search_posts(&pool, caller, &page).await }).await
-        }
+        (_, Some(_)) => store.run(async move |pool| search_posts(&pool, caller, &page).await).await,
     }
 }
 
-/// Equal lists are read once. The question who of the callers is there comes last: an account that is
-/// there now was there when its list was read.
+/// Reads equal lists once. The callers are checked last: an account that exists now existed when its list
+/// was read.
 async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Result<PostList>>> {
-    let asked: Vec<List> = requests.iter().map(|(caller, page)| List::of(*caller, page)).collect();
-    let mut distinct = asked.clone();
+    let requested: Vec<ListKey> =
+        requests.iter().map(|(caller, page)| ListKey::of(*caller, page)).collect();
+    let mut distinct = requested.clone();
     distinct.sort_unstable();
     distinct.dedup();
     let callers: Vec<i64> = requests.iter().map(|(caller, _)| caller.user_id.0).collect();
@@ -97,60 +96,60 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
         connection.prepare(list.statement()).await?;
     }
     connection.prepare(&FIND_TOKENS_VALID_FROM).await?;
-    let mut turns = distinct.chunks(SIDE_BY_SIDE);
-    let last = turns.next_back().unwrap_or_default();
+    let mut chunks = distinct.chunks(CONCURRENT_LISTS);
+    let last = chunks.next_back().unwrap_or_default();
     let mut lists = Vec::new();
-    for turn in turns {
-        lists.extend(read_side_by_side(&connection, turn, &lists).await?);
+    for chunk in chunks {
+        lists.extend(read_concurrently(&connection, chunk, &lists).await?);
     }
     let callers: [Value<'_>; 1] = [&callers];
     let users = connection.query(&FIND_TOKENS_VALID_FROM, &callers);
-    let (rest, users) = tokio::join!(read_side_by_side(&connection, last, &lists), users);
+    let (rest, users) = tokio::join!(read_concurrently(&connection, last, &lists), users);
     lists.extend(rest?);
     let valid_from_times = ValidFromTimes::read(&users?)?;
 
-    let answer = |((caller, _), list): (&&(Caller, Page), &List)| {
+    let answer = |((caller, _), list): (&&(Caller, Page), &ListKey)| {
         valid_from_times.check(*caller)?;
         let place = distinct.binary_search(list).ok();
         place.and_then(|place| lists.get(place).cloned()).ok_or(StoreError::Overloaded)
     };
-    Ok(requests.iter().zip(&asked).map(answer).collect())
+    Ok(requests.iter().zip(&requested).map(answer).collect())
 }
 
-/// All are sent without a wait between them; none if what was read before is too much already.
-async fn read_side_by_side(
+/// Pipelines the statements of all lists. Reads none if the earlier lists exceed [`BATCH_BYTES`].
+async fn read_concurrently(
     connection: &Connection,
-    asked: &[List],
-    before: &[PostList],
+    lists: &[ListKey],
+    earlier: &[PostList],
 ) -> Result<Vec<PostList>> {
-    let bytes: usize = before.iter().map(PostList::byte_len).sum();
+    let bytes: usize = earlier.iter().map(PostList::byte_len).sum();
     if bytes > BATCH_BYTES {
         return Ok(Vec::new());
     }
-    try_join_all(asked.iter().map(|list| list.read(connection))).await
+    try_join_all(lists.iter().map(|list| list.read(connection))).await
 }
 
-/// All that a list depends on.
+/// Everything that decides the content of a list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct List {
-    scope: PostScopes,
+struct ListKey {
+    scope: ResolvedScope,
     limit: Option<i64>,
     skip: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum PostScopes {
+enum ResolvedScope {
     Published,
     All,
     DraftsOf(UserId),
 }
 
-impl List {
+impl ListKey {
     fn of(caller: Caller, page: &Page) -> Self {
         let scope = match (page.scope, caller.drafts) {
-            (PostScope::OwnDrafts, _) => PostScopes::DraftsOf(caller.user_id),
-            (PostScope::Public, DraftVisibility::Private) => PostScopes::Published,
-            (PostScope::Public, DraftVisibility::Visible) => PostScopes::All,
+            (PostScope::OwnDrafts, _) => ResolvedScope::DraftsOf(caller.user_id),
+            (PostScope::Public, DraftVisibility::Private) => ResolvedScope::Published,
+            (PostScope::Public, DraftVisibility::Visible) => ResolvedScope::All,
         };
         let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
         Self { scope, limit: page.limit.map(i64::from), skip }
@@ -158,15 +157,15 @@ impl List {
 
     fn statement(&self) -> &'static Statement {
         match self.scope {
-            PostScopes::Published => &LIST_PUBLISHED,
-            PostScopes::All => &LIST_ALL,
-            PostScopes::DraftsOf(_) => &LIST_OWN_DRAFTS,
+            ResolvedScope::Published => &LIST_PUBLISHED,
+            ResolvedScope::All => &LIST_ALL,
+            ResolvedScope::DraftsOf(_) => &LIST_OWN_DRAFTS,
         }
     }
 
     async fn read(&self, connection: &Connection) -> Result<PostList> {
         let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
-        if let PostScopes::DraftsOf(author) = &self.scope {
+        if let ResolvedScope::DraftsOf(author) = &self.scope {
             values.push(&author.0);
         }
         let rows = connection.query(self.statement(), &values).await?;

@@ -1,4 +1,4 @@
-//! Wrong passwords in a row, in PostgreSQL: one number for all processes that serve the database.
+//! Consecutive login failures in PostgreSQL: one count for all processes that serve the database.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -16,8 +16,7 @@ use crate::store::{LoginFailureStore, Result, StoreError};
 statements! {
     COUNT_LOGIN_FAILURES(INT8, TIMESTAMPTZ) =
         "SELECT failures FROM login_failures WHERE account = $1 AND forgotten_at > $2";
-    // Several processes count at once, each on what the others have counted. Few failures are forgotten
-    // at $3, more at $4.
+    // Concurrent processes add to one another's counts. Few failures are forgotten at $3, more at $4.
     RECORD_LOGIN_FAILURE(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, INT4) =
         "INSERT INTO login_failures AS counted (account, failures, forgotten_at)
          VALUES ($1, 1, $3)
@@ -26,7 +25,7 @@ statements! {
                                 THEN least(counted.failures, 1000000) + 1 ELSE 1 END,
                 forgotten_at = CASE WHEN counted.forgotten_at > $2 AND counted.failures >= $5
                                     THEN $4 ELSE $3 END";
-    // Whoever comes at the same moment takes others.
+    // A concurrent deletion skips the locked rows and takes others.
     FORGET_LOGIN_FAILURES(TIMESTAMPTZ, INT8) =
         "DELETE FROM login_failures
           WHERE account IN (SELECT account FROM login_failures

@@ -1,9 +1,8 @@
-//! The production store: a PostgreSQL database, 14 to 18.
+//! The production store: a PostgreSQL database, versions 14 to 18.
 //!
-//! What many ask for at once shares a statement ([`super::batch`]); everything else is a statement
-//! of its own. All of it runs on tasks of the store's: a caller that leaves interrupts nothing, and
-//! no connection goes back to the pool in the middle of something. An answer is given after the
-//! commit.
+//! Frequent requests share a statement ([`super::batch`]); every other request is a statement of its own.
+//! All of them run on tasks of the store. A client that disconnects therefore interrupts nothing, and no
+//! connection returns to the pool with a statement in flight. A write is answered after its commit.
 
 mod address;
 mod admin;
@@ -41,13 +40,13 @@ pub use admin::{LockTimeouts, PostgresAdmin, statements};
 pub use connection::connect;
 pub use statement::Statement;
 
-/// How long an answer may take, whatever happens to the database.
+/// How long a request waits for its answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A queue of many batches would be worked off too late; more than this is refused at once.
+/// A longer queue would be answered too late, so further requests are refused at once.
 const LIMITS: BatchLimits = BatchLimits { queue: 4096, batch: 256, timeout: TIMEOUT };
 
-/// The same for what carries the texts of posts, each of which may have 2 MiB.
+/// For requests with texts of posts, which may have 2 MiB each.
 const TEXT_LIMITS: BatchLimits = BatchLimits { batch: 64, ..LIMITS };
 
 pub struct PostgresStore {
@@ -61,10 +60,10 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects when the first request comes: a database that is out of reach is no fault yet.
+    /// Connects at the first request, so the database may be unreachable until then.
     ///
     /// # Errors
-    /// If the certificates that the server's is to be compared with cannot be read.
+    /// If the trusted certificates cannot be read.
     pub fn open(address: &Address) -> Result<Self> {
         let pool = Arc::new(Pool::new(address)?);
         Ok(Self {
@@ -78,7 +77,7 @@ impl PostgresStore {
         })
     }
 
-    /// Runs the operation on a task of its own: it ends whether or not its caller stays.
+    /// Runs the operation on its own task, where it continues if the client disconnects.
     async fn run<T: Send + 'static, F>(&self, operation: impl FnOnce(Arc<Pool>) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send + 'static,
@@ -92,7 +91,7 @@ impl PostgresStore {
     }
 }
 
-/// Every statement on the path of a request.
+/// Returns every statement that a request can run.
 pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
     let files = [
         callers::STATEMENTS,

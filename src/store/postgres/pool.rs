@@ -48,7 +48,8 @@ impl Pool {
         })
     }
 
-    /// Waits for a connection for as long as the pool allows.
+    /// Acquires a connection, and checks the schema before the first use. Waits up to
+    /// [`ACQUIRE_TIMEOUT`].
     pub(super) async fn acquire(&self) -> Result<Connection> {
         let connection = self.acquire_unchecked().await?;
         self.search_index.get_or_try_init(|| schema::check(&connection)).await?;
@@ -68,7 +69,8 @@ impl Pool {
         Ok(self.search_index.get().copied().unwrap_or(SearchIndex::Missing))
     }
 
-    /// Runs the statement and waits until it is committed; again if others overtook it.
+    /// Runs the statement and waits for its commit. Retries it if a concurrent transaction made it fail, or
+    /// if the connection was out of date.
     pub(super) async fn query(
         &self,
         statement: &Statement,
@@ -77,7 +79,7 @@ impl Pool {
         self.query_within(STATEMENT_TIMEOUT, statement, values).await
     }
 
-    /// [`Pool::query`] for a statement that may take longer.
+    /// Like [`Pool::query`], with another timeout.
     pub(super) async fn query_within(
         &self,
         timeout: Duration,

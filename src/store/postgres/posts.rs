@@ -1,4 +1,4 @@
-//! Single posts in PostgreSQL.
+//! Single posts in PostgreSQL. Not here: lists, see `lists.rs`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::store::batch::{Batch, BatchError};
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
-    // Callers and posts in one statement: what is read and who may read it are of one moment.
+    // One statement reads callers and posts, so both are of the same moment.
     FIND_POSTS(INT8_ARRAY, INT8_ARRAY) =
         "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
                 (SELECT votes FROM vote_counts WHERE post_id = posts.id)
@@ -33,8 +33,8 @@ statements! {
          SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL
            FROM users
           WHERE id = ANY($2)";
-    // Numbers are drawn in the order of the rows. Of an author without an account nothing is kept, nor
-    // what came with a token that it does not accept; with a row comes the mark that decided.
+    // IDs come from the sequence in the order of the rows. A post is not inserted if its author's account
+    // does not exist or does not accept the token. Each row returns the `tokens_valid_from` that decided.
     CREATE_POSTS(
         TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY, TIMESTAMPTZ_ARRAY,
         TIMESTAMPTZ_ARRAY
@@ -142,29 +142,29 @@ impl Batch for FindPosts {
     }
 }
 
-/// What one statement read for several.
+/// What one statement read for several requests.
 struct Found {
     posts: HashMap<PostId, PostWithVotes>,
     callers: ValidFromTimes,
 }
 
 impl Found {
-    /// The post as the caller sees it.
+    /// Returns the post, if the caller sees it.
     fn post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
         self.callers.check(caller)?;
-        let is_seen = |found: &&PostWithVotes| {
+        let is_visible = |found: &&PostWithVotes| {
             let post = &found.post;
             post.published
                 || post.owner_id == caller.user_id
                 || caller.drafts == DraftVisibility::Visible
         };
-        Ok(self.posts.get(&id).filter(is_seen).cloned())
+        Ok(self.posts.get(&id).filter(is_visible).cloned())
     }
 }
 
-async fn read_posts(pool: &Pool, asked: &[&(Caller, PostId)]) -> Result<Found> {
-    let posts = distinct(asked.iter().map(|(_, id)| id.0));
-    let callers = distinct(asked.iter().map(|(caller, _)| caller.user_id.0));
+async fn read_posts(pool: &Pool, requests: &[&(Caller, PostId)]) -> Result<Found> {
+    let posts = distinct(requests.iter().map(|(_, id)| id.0));
+    let callers = distinct(requests.iter().map(|(caller, _)| caller.user_id.0));
     let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
     let mut found = Found { posts: HashMap::new(), callers: ValidFromTimes::default() };
     for row in &rows {
@@ -207,13 +207,13 @@ impl Batch for CreatePosts {
         let values: [Value<'_>; 7] =
             [&titles, &contents, &published, &times, &authors, &earliest, &latest];
         let rows = self.0.query(&CREATE_POSTS, &values).await?;
-        number(requests, &rows).map_err(BatchError::Final)
+        assign_ids(requests, &rows).map_err(BatchError::Final)
     }
 }
 
-/// Gives each post its number. The rows come in any order; but numbers were drawn in the order of the
-/// posts, and an author's mark says which of theirs were kept.
-fn number(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> {
+/// Assigns the IDs to the posts. The rows come in any order, but the IDs ascend in the order of the posts,
+/// and an author's `tokens_valid_from` says which posts were inserted.
+fn assign_ids(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> {
     let mut ids = Vec::new();
     let mut authors = ValidFromTimes::default();
     for row in rows {
@@ -224,7 +224,7 @@ fn number(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> {
     let mut ids = ids.into_iter();
     let posts = requests.iter().map(|new| {
         authors.check(new.author)?;
-        let id = ids.next().ok_or_else(|| StoreError::internal("a post got no number"))?;
+        let id = ids.next().ok_or_else(|| StoreError::internal("an inserted post has no ID"))?;
         Ok(post(PostId(id), &new.content, new.created_at, new.author.user_id))
     });
     Ok(posts.collect())

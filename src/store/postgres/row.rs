@@ -8,9 +8,9 @@ use crate::domain::text::Text;
 use crate::domain::user::UserId;
 use crate::store::{Result, StoreError};
 
-/// The posts of an inner statement with their votes, newest first. `$1` is the limit of both, and
-/// a list with a limit ends after so many bytes ([`crate::store::page_limits::PAGE_BYTES`]): those of
-/// the others are not even sent.
+/// Selects the posts of an inner statement in the columns that [`read_post`] reads, newest first. `$1` is
+/// the limit of both. A list with a limit ends after [`crate::store::page_limits::PAGE_BYTES`], and the
+/// server does not send the rest.
 macro_rules! select_page {
     ($inner:expr) => {
         concat!(
@@ -31,12 +31,12 @@ macro_rules! select_page {
 
 pub(super) use select_page;
 
-/// The value of a column. What cannot be read is a fault of ours, not of the connection.
+/// Reads the value of a column. An unreadable value is a fault of the service, not of the connection.
 pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
     row.try_get(index).map_err(StoreError::internal)
 }
 
-/// A row of number, title, content, published, time, owner and votes.
+/// Reads a row of ID, title, content, published, created_at, owner ID and votes.
 pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
     Ok(PostWithVotes {
         post: Post {
@@ -47,7 +47,7 @@ pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
             created_at: column(row, 4)?,
             owner_id: UserId(column(row, 5)?),
         },
-        // A post that nobody voted on has no row.
+        // A post without votes has no row in vote_counts.
         votes: column::<Option<i64>>(row, 6)?.unwrap_or(0),
     })
 }

@@ -1,8 +1,8 @@
-//! Searching the titles in PostgreSQL: literally, case counting, in their first 1,000 characters.
+//! Searches of the titles in PostgreSQL: literal, case-sensitive, in their first 1,000 characters.
 //!
-//! First the newest posts are looked through, as many as [`MAX_SEARCH_MISSES`] allows: what many titles
-//! hold is found there. What is not, the index of trigrams finds, if there is one and the text has
-//! trigrams: `pg_trgm` makes them of letters and digits alone.
+//! A search first scans the newest titles, up to [`MAX_SEARCH_MISSES`]; a frequent text is found there. If
+//! the page is not full, the trigram index finds the rest. It needs trigrams in the text, which `pg_trgm`
+//! makes only of letters and digits.
 
 use super::callers::find_caller;
 use super::connection::Value;
@@ -17,8 +17,8 @@ use crate::domain::post::PostWithVotes;
 use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
 use crate::store::{PostList, Result};
 
-/// Hits among the newest `$4` posts, those before `$5` titles were looked at in vain: a long title
-/// counts as several.
+/// Returns the matches among the newest `$4` posts, until `$5` misses. A long title counts as several
+/// misses.
 macro_rules! scan_titles {
     ($which:literal) => {
         select_page!(concat!(
@@ -46,7 +46,8 @@ statements! {
     SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("TRUE");
     SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) =
         scan_titles!("owner_id = $6 AND NOT published");
-    // MATERIALIZED: or it may go through all posts, newest first, in the hope of soon being done.
+    // Without MATERIALIZED the planner may scan all posts, newest first, and expect to reach the limit
+    // early.
     SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = select_page!(
         "WITH hits AS MATERIALIZED (
              SELECT id FROM posts WHERE left(title, 1000) LIKE $3 AND (published OR $4)
@@ -64,7 +65,7 @@ pub(super) async fn search_posts(pool: &Pool, caller: Caller, page: &Page) -> Re
     } else {
         find_hits(pool, caller, page, text).await?
     };
-    // Asked last: an account that is there now was there when the titles were read.
+    // Checked last: an account that exists now existed when the titles were read.
     find_caller(pool, caller).await?;
     Ok(posts.into())
 }
@@ -78,12 +79,12 @@ async fn find_hits(
     let index = pool.search_index().await?;
     let is_indexed = page.scope == PostScope::Public && has_trigrams(index, text);
     if is_indexed && page.limit.is_none() {
-        return look_up(pool, caller, page, text).await;
+        return search_index(pool, caller, page, text).await;
     }
     let posts = scan_titles(pool, caller, page, text).await?;
     let is_full = page.limit.is_some_and(|limit| u32::try_from(posts.len()) == Ok(limit));
     if is_indexed && !is_full {
-        return look_up(pool, caller, page, text).await;
+        return search_index(pool, caller, page, text).await;
     }
     Ok(posts)
 }
@@ -95,10 +96,10 @@ async fn scan_titles(
     text: &str,
 ) -> Result<Vec<PostWithVotes>> {
     let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
-    // The number of one's own drafts bounds the work as well.
+    // A search of own drafts is bounded by their number.
     let is_bounded = page.scope == PostScope::Public || text.chars().count() < TRIGRAM_LENGTH;
     let misses = if is_bounded { i64::from(MAX_SEARCH_MISSES) } else { i64::MAX };
-    // More than these are not looked at: hits up to the end of the page, and the rest in vain.
+    // Matches up to the end of the page, and misses: no further title can be on the page.
     let newest = limit.filter(|_| is_bounded).map(|limit| limit + skip + misses);
     let mut values: Vec<Value<'_>> = vec![&limit, &skip, &text, &newest, &misses];
     let statement = match (page.scope, caller.drafts) {
@@ -112,7 +113,7 @@ async fn scan_titles(
     read(pool, statement, &values).await
 }
 
-async fn look_up(
+async fn search_index(
     pool: &Pool,
     caller: Caller,
     page: &Page,
@@ -132,7 +133,7 @@ async fn read(
     rows.iter().map(read_post).collect()
 }
 
-/// Whether three letters or digits follow one another that the index knows as such.
+/// Whether the text contains three consecutive letters or digits that the index knows.
 fn has_trigrams(index: SearchIndex, text: &str) -> bool {
     let is_known: fn(char) -> bool = match index {
         SearchIndex::Missing => return false,
@@ -142,7 +143,7 @@ fn has_trigrams(index: SearchIndex, text: &str) -> bool {
     text.split(|character| !is_known(character)).any(|word| word.chars().count() >= TRIGRAM_LENGTH)
 }
 
-/// A pattern of LIKE for the titles that hold the text.
+/// Returns the LIKE pattern of the titles that contain the text.
 fn pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
@@ -161,13 +162,13 @@ mod tests {
     use super::{SearchIndex, has_trigrams, pattern};
 
     #[test]
-    fn patterns_are_literal() {
+    fn pattern_escapes_wildcards() {
         assert_eq!(pattern(r"100% _a\b"), r"%100\% \_a\\b%");
         assert_eq!(pattern("plain"), "%plain%");
     }
 
     #[test]
-    fn trigrams_are_made_of_letters_and_digits() {
+    fn text_with_three_letters_or_digits_has_trigrams() {
         for (text, ascii, unicode) in [
             ("abc", true, true),
             ("ab c1d2", true, true),

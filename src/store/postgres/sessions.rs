@@ -1,4 +1,4 @@
-//! Sessions of accounts in PostgreSQL; connections to it are `session`'s.
+//! Sessions of accounts in PostgreSQL. Not here: database connections, see `connection.rs`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -35,7 +35,7 @@ statements! {
                  OR used_at < (SELECT used_at FROM sessions
                                 WHERE user_id = $1
                                 ORDER BY used_at DESC LIMIT 1 OFFSET $3))";
-    // Whoever comes second finds another link, and looks at what is there now.
+    // Of two concurrent rotations the second matches no row, and reads the result of the first.
     ROTATE_SESSION(INT8, BYTEA, BYTEA, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE sessions
             SET previous_hash = link_hash, link_hash = $4, salt = $5, used_at = $6,

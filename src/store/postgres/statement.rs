@@ -1,6 +1,5 @@
-//! The statements of requests, by name and with the types of their parameters. Each file that
-//! answers requests declares its own with [`statements!`], so that none can be forgotten where all
-//! of them are looked at: a test asks PostgreSQL how it would run each.
+//! How a file declares the statements of its requests: by name and with the types of their parameters.
+//! A test reads the plan of each statement in [`super::request_statements`].
 
 use tokio_postgres::types::Type;
 
@@ -9,11 +8,11 @@ use tokio_postgres::types::Type;
 pub struct Statement {
     pub name: &'static str,
     pub sql: &'static str,
-    /// Of its parameters: given, so that PostgreSQL need not be asked for them.
+    /// Types of the parameters, given so that the driver does not ask PostgreSQL for them.
     pub types: &'static [Type],
 }
 
-/// Statements of a file, and a list of them.
+/// Declares the statements of a file, and a list of them.
 macro_rules! statements {
     ($($name:ident ($($parameter:ident),*) = $text:expr;)+) => {
         $(pub(super) static $name: Statement = Statement {

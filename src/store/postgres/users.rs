@@ -1,5 +1,4 @@
-//! Accounts in PostgreSQL. Numbers are read as bigint whatever the column is: a database that was
-//! adopted has integers.
+//! Accounts in PostgreSQL. IDs are read as bigint, because an adopted database has integer columns.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -26,7 +25,7 @@ statements! {
     FIND_ME(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT id::bigint, email, created_at FROM users
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
-    // An unknown address has a row too, with itself in the hash's place: no row would be quicker.
+    // An unknown e-mail returns a row, too, with itself instead of a hash: no row would be faster.
     FIND_CREDENTIALS(TEXT) =
         "SELECT users.id::bigint, coalesce(users.password, $1), users.tokens_valid_from
            FROM (SELECT 1) AS asked LEFT JOIN users ON users.email = $1";
@@ -35,7 +34,7 @@ statements! {
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
     UPGRADE_PASSWORD_HASH(INT8, TEXT, TEXT) =
         "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
-    // The mark grows whatever the clock says.
+    // tokens_valid_from increases even if the clock went back.
     CHANGE_PASSWORD(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TIMESTAMPTZ) =
         "UPDATE users
             SET password = $4,

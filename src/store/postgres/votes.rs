@@ -1,8 +1,7 @@
-//! Votes in PostgreSQL. The counts are not written here: triggers keep them (`migrations/`).
+//! Votes in PostgreSQL. Not here: the counts, which triggers update, see `migrations/`.
 //!
-//! Whatever a statement read of the votes may be of yesterday when it comes to write: another
-//! replica, or the reference beside it, votes too. So what it changed is asked of the change
-//! itself.
+//! A vote that a statement reads may be out of date when it writes, because other processes vote too.
+//! So the outcome is taken from the change itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,8 +22,8 @@ use crate::domain::vote::{Direction, Vote};
 use crate::store::batch::{Batch, BatchError};
 use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 
-/// Of each ballot: its place, whether caller and post are there for each other, and what was changed.
-macro_rules! ballots {
+/// Returns for each vote its place, whether the caller exists and sees the post, and what changed.
+macro_rules! change_votes {
     ($ballots:literal, $change:literal, $outcome:literal) => {
         concat!(
             "WITH ballots AS (
@@ -47,12 +46,12 @@ macro_rules! ballots {
 }
 
 statements! {
-    // In the order of posts and callers, so that two batches never wait for each other. A row that
-    // was there before has a locker's or a deleter's transaction in xmax; a new one has none. Of several
-    // votes of one caller on one post the last stays that came with a token which is accepted.
+    // Rows are locked in the order of posts and callers, so that two batches cannot deadlock. The xmax of
+    // a new row is 0; that of an existing row is the transaction that locked or deleted it. Of several
+    // votes of a caller on a post, the last one with an accepted token stays.
     CAST_VOTES(
         INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, INT2_ARRAY
-    ) = ballots!(
+    ) = change_votes!(
         "$1, $2, $3, $4, $5, $6) WITH ORDINALITY
                      AS ballot (post_id, user_id, sees_drafts, least, most, dir, place)",
         "INSERT INTO votes (post_id, user_id, dir)
@@ -67,7 +66,7 @@ statements! {
     );
     WITHDRAW_VOTES(
         INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY
-    ) = ballots!(
+    ) = change_votes!(
         "$1, $2, $3, $4, $5) WITH ORDINALITY
                      AS ballot (post_id, user_id, sees_drafts, least, most, place)",
         "DELETE FROM votes
@@ -89,48 +88,49 @@ impl VoteStore for PostgresStore {
     }
 }
 
-/// A caller's vote on a post, or its end.
-pub(super) type Ballot<D> = (Caller, PostId, D);
+/// The vote of a caller on a post. `D` is the direction of a cast vote, and nothing of a withdrawn one.
+pub(super) type PendingVote<D> = (Caller, PostId, D);
 
 pub(super) struct CastVotes(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for CastVotes {
-    type Request = Ballot<Direction>;
+    type Request = PendingVote<Direction>;
     type Answer = VoteOutcome;
 
     async fn run(
         &self,
-        requests: &[&Ballot<Direction>],
+        requests: &[&PendingVote<Direction>],
     ) -> std::result::Result<Vec<Result<VoteOutcome>>, BatchError> {
         let directions: Vec<i16> = requests.iter().map(|(.., dir)| value(*dir)).collect();
-        let found = change(&self.0, &CAST_VOTES, requests, Some(&directions)).await?;
-        let mut stands = BTreeMap::new();
-        for (ballot, found) in requests.iter().zip(&found) {
-            if found.is_carried_out() {
-                stands.insert(pair(ballot), found.cast_before(ballot.2));
+        let results = change(&self.0, &CAST_VOTES, requests, Some(&directions)).await?;
+        let mut current = BTreeMap::new();
+        for (vote, result) in requests.iter().zip(&results) {
+            if result.is_allowed() {
+                current.insert(key(vote), result.direction_before(vote.2));
             }
         }
-        let cast =
-            |(ballot, found): (&&Ballot<Direction>, &Found)| cast(&mut stands, found, ballot);
-        Ok(requests.iter().zip(&found).map(cast).collect())
+        let cast = |(vote, result): (&&PendingVote<Direction>, &VoteResult)| {
+            cast(&mut current, result, vote)
+        };
+        Ok(requests.iter().zip(&results).map(cast).collect())
     }
 }
 
-/// Answers as if the votes of one batch had been cast one after the other.
+/// Answers as if the votes of a batch had been cast one after the other.
 fn cast(
-    stands: &mut BTreeMap<Pair, Option<Direction>>,
-    found: &Found,
-    ballot: &Ballot<Direction>,
+    current: &mut BTreeMap<VoteKey, Option<Direction>>,
+    result: &VoteResult,
+    vote: &PendingVote<Direction>,
 ) -> Result<VoteOutcome> {
-    let (.., dir) = *ballot;
-    if let Some(refusal) = found.refusal()? {
+    let (.., dir) = *vote;
+    if let Some(refusal) = result.refusal()? {
         return Ok(refusal);
     }
-    let stands = stands.insert(pair(ballot), Some(dir)).flatten();
-    Ok(match stands {
+    let before = current.insert(key(vote), Some(dir)).flatten();
+    Ok(match before {
         None => VoteOutcome::Added,
-        Some(stands) if stands == dir => VoteOutcome::AlreadyCast,
+        Some(before) if before == dir => VoteOutcome::AlreadyCast,
         Some(_) => VoteOutcome::Changed,
     })
 }
@@ -139,48 +139,48 @@ pub(super) struct WithdrawVotes(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for WithdrawVotes {
-    type Request = Ballot<()>;
+    type Request = PendingVote<()>;
     type Answer = VoteOutcome;
 
     async fn run(
         &self,
-        requests: &[&Ballot<()>],
+        requests: &[&PendingVote<()>],
     ) -> std::result::Result<Vec<Result<VoteOutcome>>, BatchError> {
-        let found = change(&self.0, &WITHDRAW_VOTES, requests, None).await?;
+        let results = change(&self.0, &WITHDRAW_VOTES, requests, None).await?;
         let mut withdrawn = BTreeSet::new();
-        let answer = |(ballot, found): (&&Ballot<()>, &Found)| {
-            if let Some(refusal) = found.refusal()? {
+        let answer = |(vote, result): (&&PendingVote<()>, &VoteResult)| {
+            if let Some(refusal) = result.refusal()? {
                 return Ok(refusal);
             }
-            // Who withdraws it twice at once withdraws it once.
-            let is_first = found.change == Some(true) && withdrawn.insert(pair(ballot));
+            // Of several withdrawals of one vote in a batch, the first succeeds.
+            let is_first = result.change == Some(true) && withdrawn.insert(key(vote));
             Ok(if is_first { VoteOutcome::Withdrawn } else { VoteOutcome::NotCast })
         };
-        Ok(requests.iter().zip(&found).map(answer).collect())
+        Ok(requests.iter().zip(&results).map(answer).collect())
     }
 }
 
-type Pair = (PostId, UserId);
+type VoteKey = (PostId, UserId);
 
-fn pair<D>((caller, post, _): &Ballot<D>) -> Pair {
+fn key<D>((caller, post, _): &PendingVote<D>) -> VoteKey {
     (*post, caller.user_id)
 }
 
-/// What became of a ballot in the statement.
-struct Found {
+/// What the statement returned for a vote.
+struct VoteResult {
     has_caller: bool,
     has_post: bool,
-    /// Cast: whether the vote is new, if it changed anything. Withdrawn: whether it was there. The same
-    /// for all ballots of a caller on a post.
+    /// Of a cast vote: whether it is new; `None` if it changed nothing. Of a withdrawn vote: whether it
+    /// existed. All votes of a caller on a post get the same value.
     change: Option<bool>,
 }
 
-impl Found {
-    fn is_carried_out(&self) -> bool {
+impl VoteResult {
+    fn is_allowed(&self) -> bool {
         self.has_caller && self.has_post
     }
 
-    /// Why nothing was done for the ballot, if it was not its own vote that said so.
+    /// Returns why the vote was not considered, if it was not.
     fn refusal(&self) -> Result<Option<VoteOutcome>> {
         if !self.has_caller {
             return Err(StoreError::CallerRejected);
@@ -188,8 +188,8 @@ impl Found {
         Ok((!self.has_post).then_some(VoteOutcome::NoSuchPost))
     }
 
-    /// The vote that stood before this direction was cast.
-    fn cast_before(&self, dir: Direction) -> Option<Direction> {
+    /// Returns the direction of the vote before the statement, which cast `dir`.
+    fn direction_before(&self, dir: Direction) -> Option<Direction> {
         match self.change {
             Some(true) => None,
             Some(false) => Some(dir.opposite()),
@@ -198,15 +198,15 @@ impl Found {
     }
 }
 
-/// What became of each ballot, in their order.
+/// Runs the statement, and returns the result of each vote in the same order.
 async fn change<D>(
     pool: &Pool,
     statement: &Statement,
-    ballots: &[&Ballot<D>],
+    votes: &[&PendingVote<D>],
     directions: Option<&Vec<i16>>,
-) -> std::result::Result<Vec<Found>, BatchError> {
-    let posts: Vec<i64> = ballots.iter().map(|(_, post, _)| post.0).collect();
-    let callers = || ballots.iter().map(|(caller, ..)| caller);
+) -> std::result::Result<Vec<VoteResult>, BatchError> {
+    let posts: Vec<i64> = votes.iter().map(|(_, post, _)| post.0).collect();
+    let callers = || votes.iter().map(|(caller, ..)| caller);
     let users: Vec<i64> = callers().map(|caller| caller.user_id.0).collect();
     let sees_drafts: Vec<bool> =
         callers().map(|caller| caller.drafts == DraftVisibility::Visible).collect();
@@ -218,11 +218,11 @@ async fn change<D>(
         values.push(directions);
     }
     let rows = pool.query(statement, &values).await?;
-    let found = rows.iter().map(|row| {
+    let results = rows.iter().map(|row| {
         let (has_caller, has_post) = (column(row, 1)?, column(row, 2)?);
-        Ok(Found { has_caller, has_post, change: column(row, 3)? })
+        Ok(VoteResult { has_caller, has_post, change: column(row, 3)? })
     });
-    found.collect::<Result<_>>().map_err(BatchError::Final)
+    results.collect::<Result<_>>().map_err(BatchError::Final)
 }
 
 fn value(direction: Direction) -> i16 {

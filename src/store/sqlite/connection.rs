@@ -1,4 +1,4 @@
-//! How a connection is set up. Everything that depends on the role is said here.
+//! The settings of a connection that writes, and of one that reads.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-/// How long another process's lock is waited for.
+/// How long a connection waits for the lock of another process.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Distinct statements are few; none is ever prepared twice.
+/// More than the store has statements, so that none is prepared twice.
 const STATEMENT_CACHE: usize = 64;
 
-/// Makes an empty file that nobody but its owner can read: it will hold password hashes. SQLite
-/// gives its log the same mode. Nothing happens if the file is there.
+/// Creates an empty file that only its owner can read, because it will contain password hashes. SQLite
+/// gives its log the same mode. An existing file stays as it is.
 pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -25,23 +25,22 @@ pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The connection that writes: the only one that moves the log into the database file.
+/// Opens the connection that writes. Only this connection checkpoints the log.
 pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
-    keep_log_ahead(&connection, || std::thread::sleep(Duration::from_millis(10)))?;
+    enable_wal(&connection, || std::thread::sleep(Duration::from_millis(10)))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // The more pages a log has when it is moved, the more often each of them was written meanwhile: 32 MiB
-    // instead of 4 are a quarter more votes a second. It is read once, after a crash.
+    // In a longer log each page has been written more often by the time of its checkpoint: 32 MiB instead
+    // of 4 give a quarter more votes per second. The log is read once, after a crash.
     connection.pragma_update(None, "wal_autocheckpoint", 8000)?;
-    // A log that a slow reader made long is cut back to this many bytes.
+    // A log that grew behind a slow reader is truncated to this many bytes.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(connection)
 }
 
-/// Switches to WAL. SQLite does not wait for other processes here, whatever the timeout says:
-/// when several make the database at once, all but one are turned away and must ask again, after a
-/// pause each time.
-fn keep_log_ahead(connection: &Connection, pause: impl Fn()) -> rusqlite::Result<()> {
+/// Switches to WAL. SQLite ignores the busy timeout here: if several processes create the database at the
+/// same time, all but one get an error and must retry after a pause.
+fn enable_wal(connection: &Connection, pause: impl Fn()) -> rusqlite::Result<()> {
     let end = Instant::now() + BUSY_TIMEOUT;
     loop {
         match connection.pragma_update(None, "journal_mode", "WAL") {
@@ -56,7 +55,7 @@ fn keep_log_ahead(connection: &Connection, pause: impl Fn()) -> rusqlite::Result
     }
 }
 
-/// A connection that cannot write.
+/// Opens a connection that cannot write.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
     connection.pragma_update(None, "query_only", true)?;
@@ -65,14 +64,14 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
-    // No CREATE: `create_private` makes the file, and one that is missing is an error.
+    // No CREATE: a missing file is an error, because only `create_private` sets its mode.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    // Plans are made once. Left to itself SQLite makes one anew whenever a value is bound that the plan
-    // could depend on, which takes longer than to read a post.
+    // Each plan is made once. By default SQLite plans again for each bound value that the plan could
+    // depend on, which takes longer than reading a post.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     Ok(connection)
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn each_role_has_its_settings() {
+    fn writer_and_reader_have_their_settings() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("posts.db");
         create_private(&path).unwrap();
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_made_once_whatever_the_values_are() {
+    fn statement_is_planned_once_for_all_values() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("posts.db");
         create_private(&path).unwrap();
@@ -146,10 +145,10 @@ mod tests {
         }
     }
 
-    /// SQLite's own files take after it.
+    /// SQLite creates its log with the mode of the database file.
     #[cfg(unix)]
     #[test]
-    fn nobody_else_on_the_machine_reads_the_files() {
+    fn files_are_readable_only_by_their_owner() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("posts.db");
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_is_left_and_a_folder_that_is_not_is_an_error() {
+    fn create_private_keeps_an_existing_file_and_needs_the_folder() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("posts.db");
         std::fs::write(&path, "something").unwrap();
@@ -174,25 +173,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_refused_and_not_asked_again() {
+    fn file_that_is_not_a_database_is_refused_without_retry() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("posts.db");
         std::fs::write(&path, "no database".repeat(1000)).unwrap();
         let connection = Connection::open(&path).unwrap();
-        let error = keep_log_ahead(&connection, || panic!("asked again")).unwrap_err();
+        let error = enable_wal(&connection, || panic!("retried")).unwrap_err();
         assert_eq!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase));
     }
 
     #[test]
-    fn whoever_is_in_the_way_of_the_switch_is_waited_for() {
+    fn switch_to_wal_waits_for_another_connection() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("posts.db");
         let another = Connection::open(&path).unwrap();
         another.execute_batch("CREATE TABLE rows (number); BEGIN; SELECT * FROM rows").unwrap();
         let connection = Connection::open(&path).unwrap();
-        // Here it would wait, where it does not when others make the database.
+        // In this case SQLite would wait by itself, unlike while other processes create the database.
         connection.busy_timeout(Duration::ZERO).unwrap();
-        keep_log_ahead(&connection, || another.execute_batch("ROLLBACK").unwrap()).unwrap();
+        enable_wal(&connection, || another.execute_batch("ROLLBACK").unwrap()).unwrap();
         assert_eq!(setting(&connection, "journal_mode"), "wal");
     }
 }

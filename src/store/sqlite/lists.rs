@@ -29,7 +29,7 @@ pub(super) fn list_posts(database: &Connection, caller: Caller, page: &Page) -> 
         None | Some("") => read_list(database, caller, page)?,
         Some(text) => search_posts(database, caller, page, text)?,
     };
-    // Asked last: an account that is there now was there when the list was read.
+    // Checked last: an account that exists now existed when the list was read.
     find_caller(database, caller)?;
     Ok(posts.into())
 }
@@ -53,7 +53,7 @@ fn read_list(database: &Connection, caller: Caller, page: &Page) -> Result<Vec<P
     Ok(page_builder.into_posts())
 }
 
-/// Each has an index that gives its posts newest first.
+/// Returns a statement with an index that gives its posts newest first.
 fn list_statement(caller: Caller, page: &Page) -> &'static str {
     match (page.scope, caller.drafts) {
         (PostScope::OwnDrafts, _) => LIST_OWN_DRAFTS,

@@ -1,4 +1,4 @@
-//! Wrong passwords in a row, in SQLite.
+//! Consecutive login failures in SQLite.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

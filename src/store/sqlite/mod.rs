@@ -1,9 +1,9 @@
 //! The embedded store: one SQLite file.
 //!
-//! One thread writes, committing what waits together; a few threads read, each on a connection
-//! of its own, and others like them read lists, so that nobody's short read waits behind long ones. WAL with `synchronous = FULL`: a commit is on the disk before it is answered.
-//! Other processes may use the file too (a backup, the command line): a lock is waited for
-//! [`BUSY_TIMEOUT`].
+//! One thread writes, and commits pending writes together. A few threads read, each on its own
+//! connection; others read lists, so no short read waits behind long ones. With WAL and
+//! `synchronous = FULL`, a commit is on the disk before it is answered. Other processes may use the file
+//! (a backup, the command line); the store waits [`BUSY_TIMEOUT`] for their locks.
 
 mod admin;
 mod callers;
@@ -39,10 +39,10 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a database that is at the newest revision.
+    /// Opens a database at the newest revision.
     ///
     /// # Errors
-    /// [`super::StoreError::Unavailable`] if the file cannot be opened or the threads not started.
+    /// [`super::StoreError::Unavailable`] if the file cannot be opened or a thread cannot be started.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(Self {
             writer: Writer::open(path)?,
@@ -52,7 +52,7 @@ impl SqliteStore {
     }
 }
 
-/// Every statement on the path of a request: name and text.
+/// Returns the name and text of every statement that a request can run.
 pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = [
         callers::STATEMENTS,

@@ -1,4 +1,4 @@
-//! Posts in SQLite.
+//! Single posts in SQLite. Not here: lists, see `lists.rs`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -1,6 +1,6 @@
-//! Searching the titles in SQLite: candidates newest first, and each title is looked at before
-//! it is believed. From three characters on an index of trigrams names the candidates; below
-//! that they are all posts of the shelf. [`MAX_SEARCH_MISSES`] ends a search in vain.
+//! Searches of the titles in SQLite. Candidates come newest first, and each title is compared with the
+//! text. For three characters and more a trigram index finds the candidates; for shorter texts they are
+//! all posts in the scope. [`MAX_SEARCH_MISSES`] ends a search without matches.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -28,8 +28,8 @@ statements! {
            FROM posts
           WHERE owner_id = ?1 AND published = 0
           ORDER BY id DESC";
-    // CROSS JOIN keeps the order of the loops: the index first, newest first. A draft comes back
-    // and is passed over here, so that its work is counted too.
+    // CROSS JOIN fixes the order of the loops: the index first, newest first. A draft is returned and
+    // skipped in the code, so that it counts as a miss.
     SEARCH_INDEX = "SELECT posts.id, substr(posts.title, 1, 1000), posts.published OR ?2,
                 octet_length(posts.title)
            FROM post_search CROSS JOIN posts
@@ -38,13 +38,12 @@ statements! {
           ORDER BY post_search.rowid DESC";
 }
 
-/// Posts that may hold the text, newest first: number, the start of the title, whether it
-/// stands on the shelf, and the bytes of the whole title.
+/// A statement for posts that may contain the text, newest first. Its columns are the ID, the start of the
+/// title, whether the post is in the scope, and the bytes of the whole title.
 struct Candidates {
     statement: &'static str,
     parameters: Vec<Value>,
-    /// Work that may be done in vain.
-    bound: u32,
+    max_misses: u32,
 }
 
 pub(super) fn search_posts(
@@ -60,18 +59,18 @@ pub(super) fn search_posts(
     let mut skipped = 0;
     let mut page_builder = PageBuilder::new(page);
     while page_builder.accepts_more()
-        && misses < candidates.bound
+        && misses < candidates.max_misses
         && let Some(row) = rows.next()?
     {
         let title = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let is_hit = row.get(2)? && title.contains(text);
         if is_hit && skipped >= page.skip {
-            // Read while the first statement is under way: both see the same state.
+            // Read while the first statement is open, so both see the same snapshot.
             page_builder.push(read_hit(database, PostId(row.get(0)?))?);
         } else if is_hit && skipped < MAX_SEARCH_SKIP {
             skipped += 1;
         } else {
-            // A long title is read as a whole before its start is looked at.
+            // SQLite reads the whole of a long title to compare its start.
             misses = misses.saturating_add(1 + row.get::<_, u32>(3)? / MAX_SEARCH_MISSES);
         }
     }
@@ -86,7 +85,7 @@ fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
     let is_indexed = text.chars().count() >= TRIGRAM_LENGTH;
     let sees_drafts = caller.drafts == DraftVisibility::Visible;
     let (statement, parameters) = match scope {
-        // The index is of everybody's posts: one's own drafts are sooner looked through.
+        // The index contains the posts of all users, so scanning the own drafts is faster.
         PostScope::OwnDrafts => (SCAN_DRAFT_TITLES, vec![Value::Integer(caller.user_id.0)]),
         PostScope::Public if is_indexed => (
             SEARCH_INDEX,
@@ -95,19 +94,18 @@ fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
         PostScope::Public if sees_drafts => (SCAN_ALL_TITLES, Vec::new()),
         PostScope::Public => (SCAN_PUBLISHED_TITLES, Vec::new()),
     };
-    // The number of one's own drafts bounds the work as well.
+    // A search of own drafts is bounded by their number.
     let is_unbounded = is_indexed && scope == PostScope::OwnDrafts;
-    let bound = if is_unbounded { u32::MAX } else { MAX_SEARCH_MISSES };
-    Candidates { statement, parameters, bound }
+    let max_misses = if is_unbounded { u32::MAX } else { MAX_SEARCH_MISSES };
+    Candidates { statement, parameters, max_misses }
 }
 
-/// Trigrams of a search that are looked up: those of its start and of its end narrow a long one as
-/// well as all of them would, and each costs a look into every segment of the index.
+/// Maximum number of trigrams in an index query. Those of the start and the end of a long text select as
+/// well as all of them, and each costs a lookup in every segment of the index.
 const TRIGRAMS: usize = 16;
 
-/// An FTS5 query for the titles that hold trigrams of the text, side by side, the last one flush
-/// with its end; of a long text only the first and the last. Whether a title holds them in this
-/// order is not for the index to say.
+/// Returns the FTS5 query for titles that contain trigrams of the text: adjacent ones, and the last one
+/// aligned with the end. The index does not check their order.
 fn trigrams(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let end = characters.len().saturating_sub(TRIGRAM_LENGTH);
@@ -131,7 +129,7 @@ mod tests {
     use super::trigrams;
 
     #[test]
-    fn trigrams_cover_the_text() {
+    fn trigrams_cover_the_whole_text() {
         assert_eq!(trigrams("abc"), r#""abc""#);
         assert_eq!(trigrams("abcd"), r#""abc" AND "bcd""#);
         assert_eq!(trigrams("abcdef"), r#""abc" AND "def""#);
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_text_the_start_and_the_end_are_looked_up() {
+    fn trigrams_of_a_long_text_are_those_of_its_start_and_end() {
         let text = format!("start{}end", "x".repeat(1000));
         let query = trigrams(&text);
         assert_eq!(query.matches(" AND ").count(), 15);

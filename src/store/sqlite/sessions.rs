@@ -28,7 +28,7 @@ statements! {
                  OR used_at < (SELECT used_at FROM sessions
                                 WHERE user_id = ?1
                                 ORDER BY used_at DESC LIMIT 1 OFFSET ?3))";
-    // The session, if its secret was presented, and whether it has ended by itself.
+    // The session, if its family secret was presented, and whether it is still live.
     FIND_SESSION = "SELECT sessions.user_id, sessions.tokens_valid_from, sessions.link_hash = ?3,
                 coalesce(sessions.previous_hash = ?3 AND sessions.used_at > ?4, FALSE),
                 sessions.salt,

@@ -1,7 +1,7 @@
-//! How a file declares the statements of its requests: by name, so that none is left out of the list in
-//! [`super::request_statements`]. A test asks SQLite how it would run each.
+//! How a file declares the statements of its requests: by name. A test reads the plan of each statement
+//! in [`super::request_statements`].
 
-/// Constants for the statements of a file, and a list of them.
+/// Declares the statements of a file, and a list of them.
 macro_rules! statements {
     ($($name:ident = $text:expr;)+) => {
         $(const $name: &str = $text;)+

@@ -20,13 +20,13 @@ statements! {
     FIND_USER = "SELECT id, email, created_at FROM users WHERE id = ?1";
     FIND_ME = "SELECT id, email, created_at FROM users
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
-    // An unknown address has a row too, with itself in the hash's place: no row would be quicker.
+    // An unknown e-mail returns a row, too, with itself instead of a hash: no row would be faster.
     FIND_CREDENTIALS = "SELECT users.id, coalesce(users.password, ?1), users.tokens_valid_from
               FROM (SELECT 1) AS asked LEFT JOIN users ON users.email = ?1";
     FIND_OWN_CREDENTIALS = "SELECT id, password, tokens_valid_from FROM users
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
     UPGRADE_PASSWORD_HASH = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2";
-    // The mark grows whatever the clock says.
+    // tokens_valid_from increases even if the clock went back.
     CHANGE_PASSWORD = "UPDATE users
                 SET password = ?4, tokens_valid_from = max(?5, tokens_valid_from + 1)
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3

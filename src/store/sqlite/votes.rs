@@ -1,4 +1,4 @@
-//! Votes in SQLite. The counts are not written here: triggers keep them (`migrations/`).
+//! Votes in SQLite. Not here: the counts, which triggers update, see `migrations/`.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -57,9 +57,9 @@ impl VoteStore for SqliteStore {
 }
 
 enum Found {
-    /// The post does not exist for the caller.
+    /// The post does not exist, or is a draft that is hidden from the caller.
     NoSuchPost,
-    /// The caller's vote as it stands, if there is one.
+    /// The caller's current vote, if there is one.
     Vote(Option<i64>),
 }
 

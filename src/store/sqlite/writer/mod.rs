@@ -40,14 +40,14 @@ impl Writer {
         Ok(Self { queue })
     }
 
-    /// Runs the write in a transaction and waits for its commit. If the transaction cannot be committed,
-    /// `write` may run again; the effects of a run without a commit are rolled back.
+    /// Runs the operation in a transaction and waits for its commit. If the transaction cannot be committed,
+    /// `operation` may run again; the effects of a run without a commit are rolled back.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        write: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+        operation: impl FnMut(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, outcome) = oneshot::channel();
-        self.queue.try_send(Box::new(Write { write, outcome: None, answer }))?;
+        self.queue.try_send(Box::new(Write { operation, outcome: None, answer }))?;
         outcome.await.map_err(|_| StoreError::internal("the writer dropped a write"))?
     }
 }
@@ -69,7 +69,7 @@ trait PendingWrite: Send {
 }
 
 struct Write<W, T> {
-    write: W,
+    operation: W,
     outcome: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
 }
@@ -80,7 +80,7 @@ where
     T: Send,
 {
     fn run(&mut self, connection: &Connection) -> bool {
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.write)(connection)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.operation)(connection)))
             .unwrap_or_else(|_| Err(StoreError::internal("a write panicked")));
         let is_kept = outcome.is_ok();
         self.outcome = Some(outcome);

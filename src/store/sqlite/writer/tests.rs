@@ -56,10 +56,10 @@ impl Database {
 }
 
 fn pending(
-    write: impl FnMut(&Connection) -> Result<()> + Send + 'static,
+    operation: impl FnMut(&Connection) -> Result<()> + Send + 'static,
 ) -> (Box<dyn PendingWrite>, Answer) {
     let (answer, outcome) = oneshot::channel();
-    (Box::new(Write { write, outcome: None, answer }), outcome)
+    (Box::new(Write { operation, outcome: None, answer }), outcome)
 }
 
 fn insert(connection: &Connection, number: i64) -> Result<()> {
