@@ -1,14 +1,14 @@
-//! Who is asking.
+//! The caller: the account that a request acts for.
 
 use jiff::Timestamp;
 
 use super::policy::DraftVisibility;
 use super::user::{TokensValidFrom, UserId};
 
-/// The user that a valid token names, what they may see, and how far that token reaches.
+/// The user that a verified token names, the drafts that they see, and the validity of the token.
 ///
-/// A value of this type proves the token's signature and dates, not that the account still exists or
-/// still accepts the token: that is for the store to say, in the same step that does the work.
+/// The token's signature and dates are verified. Only the store knows whether the account still
+/// exists and accepts the token, and checks that in the same step that does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     pub user_id: UserId,
@@ -16,9 +16,8 @@ pub struct Caller {
     pub valid_from_range: ValidFromRange,
 }
 
-/// The marks ([`TokensValidFrom`]) of its account that a token goes with: the account accepts the token
-/// while its mark is one of these. A mark only ever grows, so that a token that is refused once is
-/// refused for ever.
+/// The values of [`TokensValidFrom`] for which an account accepts a token. The value of an account
+/// only increases, so a rejected token stays rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ValidFromRange {
     earliest: Timestamp,
@@ -26,32 +25,31 @@ pub struct ValidFromRange {
 }
 
 impl ValidFromRange {
-    /// Of a token that was issued under this very mark. Compared by equality: no clock has a say.
+    /// Returns the range of a token that states its `tokens_valid_from`: only this value. Equality
+    /// does not depend on a clock.
     #[must_use]
     pub fn of(tokens_valid_from: TokensValidFrom) -> Self {
         Self { earliest: tokens_valid_from.0, latest: tokens_valid_from.0 }
     }
 
-    /// Of a token that says nothing of marks, and was issued at this time at the earliest.
+    /// Returns the range of a token that does not state a value, and was not issued before `time`.
     #[must_use]
     pub fn issued_at(time: Timestamp) -> Self {
         let earliest = TokensValidFrom::default().0;
         Self { earliest, latest: time.max(earliest) }
     }
 
-    /// Whether an account with this mark accepts the token.
+    /// Whether an account with this value accepts the token.
     #[must_use]
     pub fn accepts(self, tokens_valid_from: TokensValidFrom) -> bool {
         (self.earliest..=self.latest).contains(&tokens_valid_from.0)
     }
 
-    /// The earliest of the marks.
     #[must_use]
     pub fn earliest(self) -> Timestamp {
         self.earliest
     }
 
-    /// The latest of the marks.
     #[must_use]
     pub fn latest(self) -> Timestamp {
         self.latest
@@ -59,7 +57,7 @@ impl ValidFromRange {
 }
 
 impl Default for ValidFromRange {
-    /// Of tokens of an account that was never signed out.
+    /// Returns the range of an account whose tokens were never revoked.
     fn default() -> Self {
         Self::of(TokensValidFrom::default())
     }
@@ -74,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_ours_goes_with_its_own_mark_alone() {
+    fn token_with_tokens_valid_from_is_valid_only_for_this_value() {
         let valid_from_range = ValidFromRange::of(TokensValidFrom(at(7)));
         for (tokens_valid_from, accepted) in [(0, false), (6, false), (7, true), (8, false)] {
             assert_eq!(
@@ -87,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn another_token_goes_with_marks_up_to_its_time() {
+    fn token_without_tokens_valid_from_is_valid_for_values_up_to_its_time() {
         let valid_from_range = ValidFromRange::issued_at(at(7));
         for (tokens_valid_from, accepted) in [(0, true), (7, true), (8, false)] {
             assert_eq!(
@@ -96,7 +94,7 @@ mod tests {
                 "{tokens_valid_from}"
             );
         }
-        // Of whatever time: nobody was ever signed out here.
+        // The tokens of this account were never revoked, so the token's time does not matter.
         assert!(ValidFromRange::issued_at(at(-7)).accepts(TokensValidFrom::default()));
     }
 }

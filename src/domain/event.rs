@@ -1,36 +1,37 @@
-//! Events of an account: what its owner would want to know of. Not here: the log, which has them too, and
-//! those of nobody's account.
+//! Security events of an account, which its owner can list. Not here: the log, which also has the
+//! events without an account.
 
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-/// Events of an account that are shown, the newest.
+/// Maximum number of events that are shown per account, the newest.
 pub const MAX_EVENTS: u32 = 100;
 
-/// Refusals of an account that are kept: whoever tries passwords does not push everything else out.
+/// Maximum number of refusals that are kept per account, so that password guesses do not displace
+/// the other events.
 pub const MOST_REFUSALS: u32 = 50;
 
-/// What happened. The names are part of the API, and of the log.
+/// The kinds of events. Their names are part of the API and the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     SignedUp,
     LoggedIn,
     LoginRefused,
-    /// The password that a change asks for was wrong.
+    /// The password that confirms a change was wrong.
     PasswordRefused,
     PasswordChanged,
     EmailChanged,
-    /// Out of everything.
+    /// All tokens of the account were revoked.
     SignedOut,
     SessionEnded,
-    /// A refresh token brought the next pair.
+    /// A refresh token was rotated.
     SessionContinued,
-    /// What was presented is no refresh token that is good.
+    /// The presented refresh token is unknown or expired.
     RefreshRefused,
-    /// A spent refresh token came back: its session has ended.
+    /// A rotated refresh token was reused, so its session has ended.
     RefreshTokenReused,
-    /// The account tried to change what is somebody else's.
+    /// The account tried to change what another account owns.
     OwnershipRefused,
     AccountDeleted,
 }
@@ -71,13 +72,13 @@ impl EventKind {
         }
     }
 
-    /// The kind of this name.
+    /// Returns the kind with this name.
     #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether something was not done.
+    /// Whether the event is a refusal.
     #[must_use]
     pub fn is_refusal(self) -> bool {
         matches!(
@@ -96,7 +97,7 @@ impl EventKind {
 pub struct Event {
     pub kind: EventKind,
     pub at: Timestamp,
-    /// Where the request came from, as far as that is known.
+    /// Client IP, if it is known.
     pub client: Option<IpAddr>,
 }
 
@@ -105,10 +106,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_found_by_its_name() {
+    fn name_of_every_kind_is_parsed() {
         for kind in EventKind::ALL {
-            assert_eq!(EventKind::of(kind.name()), Some(kind));
+            assert_eq!(EventKind::from_name(kind.name()), Some(kind));
         }
-        assert_eq!(EventKind::of("nonsense"), None);
+        assert_eq!(EventKind::from_name("nonsense"), None);
     }
 }

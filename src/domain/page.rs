@@ -7,8 +7,8 @@ pub struct Page {
     pub limit: Option<u32>,
     /// Posts to leave out at the start.
     pub skip: u64,
-    /// Keeps only titles that contain this text in their first 1,000 characters. The match is literal
-    /// and case-sensitive.
+    /// Keeps only titles that contain this text in their first 1,000 characters. The match is
+    /// literal and case-sensitive.
     pub search: Option<String>,
     pub scope: PostScope,
 }

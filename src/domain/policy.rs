@@ -90,11 +90,12 @@ impl Default for Policy {
     }
 }
 
-/// Consecutive login failures that are forgotten after a day; more are kept for 30 days. Guesses at many
-/// e-mails, a few each, therefore do not fill the table.
+/// Consecutive login failures that are forgotten after a day; more are kept for 30 days. Guesses at
+/// many e-mails, a few each, therefore do not fill the table.
 pub const FEW_LOGIN_FAILURES: u32 = 9;
 
-/// Expired rows that each recorded failure deletes. A failure adds at most one row, so the table shrinks.
+/// Expired rows that each recorded failure deletes. A failure adds at most one row, so the table
+/// shrinks.
 pub const EXPIRED_FAILURES_DELETED: u32 = 4;
 
 /// Returns when the login failures of an account are forgotten if no further one follows.

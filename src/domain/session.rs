@@ -1,65 +1,69 @@
-//! Sessions: sign-ins that last longer than a token. Each has a chain of refresh tokens, of which the
-//! last is good, once. Not here: what such a token is made of (`auth`).
+//! Sessions: logins that outlast an access token. A session has one current refresh token, which is
+//! rotated at each use. Not here: the format of a refresh token, see `auth/refresh.rs`.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::user::{TokensValidFrom, UserId};
 
-/// The number of a session: positive, never used twice.
+/// A session's ID: positive, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub i64);
 
-/// Sessions of an account that are kept; of more, those that were used last.
+/// Maximum number of sessions per account. A further one ends the session that was used least
+/// recently.
 pub const MAX_SESSIONS: u32 = 100;
 
-/// How long a spent token still brings the one that took its place: a second tab, or an answer that was
-/// lost on its way. After that it is taken for stolen.
+/// How long a rotated token still returns its successor, for a second tab or a lost response. After
+/// that, reuse ends the session, because the token may be stolen.
 pub const REUSE_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 /// SHA-256 of a part of a refresh token.
 pub type TokenHash = [u8; 32];
 
-/// What a token is made of besides its predecessor.
+/// The random input from which a successor is derived, together with the current token.
 pub type Salt = [u8; 16];
 
-/// A session as its owner sees it.
+/// The view of a session that its owner gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub id: SessionId,
-    /// What the client called itself when it signed in.
+    /// The `User-Agent` of the login.
     pub user_agent: String,
     pub created_at: Timestamp,
-    /// When it was begun or last gone on with.
+    /// Time of the login or the last refresh.
     pub used_at: Timestamp,
-    /// When it ends unless it is used before.
+    /// When the session ends if it stays idle.
     pub expires_at: Timestamp,
 }
 
-/// A session that is about to begin.
+/// A session to be created.
 #[derive(Debug, Clone)]
 pub struct NewSession {
     pub user_id: UserId,
-    /// The mark of the account when its password was checked: the session ends when it moves.
+    /// The value of the account when its password was verified. The session ends when it moves.
     pub tokens_valid_from: TokensValidFrom,
-    pub family: TokenHash,
-    pub link: TokenHash,
+    pub family_hash: TokenHash,
+    /// Hash of the secret of the first refresh token.
+    pub secret_hash: TokenHash,
     pub user_agent: String,
     pub now: Timestamp,
+    /// End by the idle timeout.
     pub expires_at: Timestamp,
-    /// When it ends however much it is used.
+    /// End by the absolute timeout.
     pub ends_at: Timestamp,
 }
 
-/// The wish to go on with a session: a token for its successor.
+/// A request to rotate a session's refresh token.
 #[derive(Debug, Clone)]
 pub struct Rotation {
     pub id: SessionId,
-    pub family: TokenHash,
-    pub presented: TokenHash,
-    pub next: TokenHash,
+    pub family_hash: TokenHash,
+    pub presented_hash: TokenHash,
+    pub next_hash: TokenHash,
     pub salt: Salt,
     pub now: Timestamp,
-    /// When the token was first presented, if that was not answered: [`REUSE_INTERVAL`] is reckoned from then.
+    /// Time of the first attempt with this token, if that attempt was not answered.
+    /// [`REUSE_INTERVAL`] counts until then.
     pub first_attempt_at: Timestamp,
     pub expires_at: Timestamp,
 }

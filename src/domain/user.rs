@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::email::Email;
 
-/// The number of an account: positive, never used twice.
+/// An account's ID: positive, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(pub i64);
 
@@ -16,7 +16,7 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
-/// An account that is about to be made.
+/// An account to be created.
 #[derive(Debug, Clone)]
 pub struct NewUser {
     pub email: Email,
@@ -24,7 +24,7 @@ pub struct NewUser {
     pub created_at: Timestamp,
 }
 
-/// What a login is checked against, and what its token is to say.
+/// The data that a login is checked against, and that its token contains.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     pub user_id: UserId,
@@ -32,9 +32,8 @@ pub struct Credentials {
     pub tokens_valid_from: TokensValidFrom,
 }
 
-/// The mark of an account from which on its tokens are valid. It moves, and only ever forwards, when
-/// all of them are to end. An account begins with [`TokensValidFrom::default`], which says that it never
-/// has moved.
+/// The time before which every access token of an account is revoked. It moves only forward, when
+/// all tokens of the account are revoked. A new account has [`TokensValidFrom::default`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokensValidFrom(pub Timestamp);
 
@@ -44,14 +43,13 @@ impl Default for TokensValidFrom {
     }
 }
 
-/// Stands for an account, whether it exists or not: a hash, with a secret key, of the address that
-/// somebody wants to log in with. It is as short for long addresses as for short ones, and nobody
-/// learns the address from it.
+/// The key of an account in the count of login failures, also of one that does not exist: a keyed
+/// hash of the e-mail. It has the same length for every e-mail, and does not reveal the e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccountKey(pub i64);
 
-/// A password hash as it is stored: a PHC string (`$argon2id$…`) or bcrypt's (`$2b$…`).
-/// Nothing is known about its contents; `Debug` does not show it.
+/// A stored password hash: a PHC string (`$argon2id$…`) or bcrypt's (`$2b$…`). Its content is not
+/// checked, and `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 

@@ -1,4 +1,4 @@
-//! Votes: one user's stand on one post.
+//! Votes: one user's opinion of one post.
 
 use super::post::PostId;
 
@@ -9,7 +9,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// What the vote adds to the post's number: 1 or -1.
+    /// Returns what the vote adds to the count of the post: 1 or -1.
     #[must_use]
     pub fn value(self) -> i64 {
         match self {
@@ -27,7 +27,7 @@ impl Direction {
     }
 }
 
-/// What a caller wants done about their vote on a post.
+/// A change of the caller's vote on a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vote {
     pub post_id: PostId,

@@ -12,8 +12,8 @@ pub enum StoreError {
     /// The queue is full; nothing was done.
     #[error("the store's queue is full")]
     Overloaded,
-    /// The database failed in a way that may pass: locked, full disk, unreachable. A write may have been
-    /// applied, because the outcome of a commit can be unknown.
+    /// The database failed in a way that may pass: locked, full disk, unreachable. A write may have
+    /// been applied, because the outcome of a commit can be unknown.
     #[error("the database is unavailable")]
     Unavailable(#[source] Source),
     /// Everything else: a fault of the service.

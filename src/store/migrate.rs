@@ -1,9 +1,9 @@
-//! Migrations: the list, which of them a database has, and which step comes next. Each store runs its
-//! own steps ([`SchemaAdmin`]).
+//! Migrations: the list, which of them a database has, and which step comes next. Each store runs
+//! its own steps ([`SchemaAdmin`]).
 //!
-//! A migration is a pair of SQL files in `migrations/`, up and down, with the same name in both stores,
-//! and is built into the binary. An applied migration is never edited: the database keeps its checksum,
-//! and every command refuses a difference.
+//! A migration is a pair of SQL files in `migrations/`, up and down, with the same name in both
+//! stores, and is built into the binary. An applied migration is never edited: the database keeps
+//! its checksum, and every command refuses a difference.
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -49,8 +49,8 @@ macro_rules! migrations {
             $(migration!("postgres", $revision, "")),+
         ];
 
-        /// The same for a database that the reference service created: the first migration only adds
-        /// what its tables lack.
+        /// The same for a database that the reference service created: the first migration only
+        /// adds what its tables lack.
         pub const POSTGRES_ADOPTED: &[Migration] = &[
             migration!("postgres", $first, ".adopt"),
             $(migration!("postgres", $revision, "")),+
@@ -114,8 +114,8 @@ pub struct Applied {
 /// A `target` is a number of migrations: how many the database is to have.
 #[async_trait]
 pub trait SchemaAdmin: Send {
-    /// Returns the list for this database. It is certain only after another method has inspected the
-    /// database.
+    /// Returns the list for this database. It is certain only after another method has inspected
+    /// the database.
     fn migrations(&self) -> &'static [Migration];
 
     /// Returns the applied migrations in their order; none for a database that does not exist.
@@ -124,9 +124,9 @@ pub trait SchemaAdmin: Send {
     /// Describes an upgrade to the target, without changing anything.
     async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>>;
 
-    /// Applies or reverts one migration and records that, under a lock against other processes. A step
-    /// that fails is rolled back, or recorded as unfinished; the next call finishes or reverts it.
-    /// Returns `None` if the database is at the target.
+    /// Applies or reverts one migration and records that, under a lock against other processes. A
+    /// step that fails is rolled back, or recorded as unfinished; the next call finishes or reverts
+    /// it. Returns `None` if the database is at the target.
     async fn step_towards(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>>;
 
     /// Records that the database is at the target, without running a migration.

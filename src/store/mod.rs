@@ -1,7 +1,8 @@
-//! The storage contract: one trait per resource, and the outcomes of its methods. Both stores implement
-//! every trait, and one conformance suite runs on both.
+//! The storage contract: one trait per resource, and the outcomes of its methods. Both stores
+//! implement every trait, and one conformance suite runs on both.
 //!
-//! Each method is one atomic operation; the contract has no begin and no commit. Every store promises:
+//! Each method is one atomic operation; the contract has no begin and no commit. Every store
+//! promises:
 //!
 //! - A read sees every write that was acknowledged before the read was requested.
 //! - An acknowledged write survives a crash of the process and a power failure.
@@ -9,14 +10,15 @@
 //! - The ID of a user or a post is never used twice.
 //! - An operation whose future is dropped happens entirely or not at all.
 //!
-//! An error says less than an acknowledgement. After [`StoreError::Unavailable`] a write may have been
-//! applied, because the outcome of a commit can be unknown. It was applied entirely or not at all. A
-//! caller that retries must tolerate the operation having been applied already.
+//! An error says less than an acknowledgement. After [`StoreError::Unavailable`] a write may have
+//! been applied, because the outcome of a commit can be unknown. It was applied entirely or not at
+//! all. A caller that retries must tolerate the operation having been applied already.
 //!
 //! "Not found" is an `Option` or a named variant, an expected conflict is a named variant, and
-//! everything else is a [`StoreError`]. A method that takes a [`Caller`] checks in the same step that the
-//! account exists and accepts the token; otherwise it fails with [`StoreError::CallerRejected`]. After
-//! the store has acknowledged that the tokens of an account are revoked, it accepts none of them.
+//! everything else is a [`StoreError`]. A method that takes a [`Caller`] checks in the same step
+//! that the account exists and accepts the token; otherwise it fails with
+//! [`StoreError::CallerRejected`]. After the store has acknowledged that the tokens of an account
+//! are revoked, it accepts none of them.
 //!
 //! Not here: HTTP, hashing, and the validation of requests.
 
@@ -80,7 +82,7 @@ pub trait CallerStore: Send + Sync + 'static {
 
 #[async_trait]
 pub trait UserStore: Send + Sync + 'static {
-    /// Adds an account. Of several concurrent calls with one e-mail exactly one adds it.
+    /// Adds an account. If several calls with one e-mail are concurrent, exactly one adds it.
     async fn create_user(&self, user: NewUser) -> Result<CreateUser>;
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>>;
@@ -94,7 +96,8 @@ pub trait UserStore: Send + Sync + 'static {
     /// Returns what the caller's password is checked against when they confirm a change.
     async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials>;
 
-    /// Replaces the hash `old` by a stronger hash of the same password, unless the hash has changed since.
+    /// Replaces the hash `old` by a stronger hash of the same password, unless the hash has changed
+    /// since.
     async fn upgrade_password_hash(
         &self,
         id: UserId,
@@ -102,8 +105,8 @@ pub trait UserStore: Send + Sync + 'static {
         new: PasswordHash,
     ) -> Result<()>;
 
-    /// Replaces the password of the caller's account and revokes all of its tokens. Returns the time from
-    /// which new tokens are valid.
+    /// Replaces the password of the caller's account and revokes all of its tokens. Returns the
+    /// time from which new tokens are valid.
     async fn change_password(
         &self,
         caller: Caller,
@@ -122,20 +125,21 @@ pub trait UserStore: Send + Sync + 'static {
     /// Revokes all tokens of the caller's account, also the one of this request.
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()>;
 
-    /// Deletes the caller's own account with its posts and votes. The counts of the posts that the account
-    /// voted on are updated.
+    /// Deletes the caller's own account with its posts and votes. The counts of the posts that the
+    /// account voted on are updated.
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser>;
 }
 
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
     /// Starts a session, and deletes the sessions of the account that have ended or exceed
-    /// [`crate::domain::session::MAX_SESSIONS`]. Returns `None` if the account does not exist or its
-    /// `tokens_valid_from` has moved.
+    /// [`crate::domain::session::MAX_SESSIONS`]. Returns `None` if the account does not exist or
+    /// its `tokens_valid_from` has moved.
     async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>>;
 
-    /// Makes the successor the current token of the session, if the presented token is the current one. Of
-    /// several concurrent calls with one token one rotates it, and the others get the same successor.
+    /// Makes the successor the current token of the session, if the presented token is the current
+    /// one. If several calls with one token are concurrent, one rotates it, and the others get the
+    /// same successor.
     async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession>;
 
     /// Returns the caller's sessions that have not ended, the last used first.
@@ -147,18 +151,19 @@ pub trait SessionStore: Send + Sync + 'static {
 
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// Records an event of the account and deletes old ones. Does nothing if the account does not exist.
+    /// Records an event of the account and deletes old ones. Does nothing if the account does not
+    /// exist.
     async fn record_event(&self, user: UserId, event: Event) -> Result<()>;
 
-    /// Returns the newest [`crate::domain::event::MAX_EVENTS`] events of the caller's account, the newest
-    /// first.
+    /// Returns the newest [`crate::domain::event::MAX_EVENTS`] events of the caller's account, the
+    /// newest first.
     async fn list_events(&self, caller: Caller) -> Result<Vec<Event>>;
 }
 
 #[async_trait]
 pub trait LoginFailureStore: Send + Sync + 'static {
-    /// Returns the consecutive login failures of the account since they were last cleared or expired
-    /// ([`crate::domain::policy::login_failures_forgotten_at`]).
+    /// Returns the consecutive login failures of the account since they were last cleared or
+    /// expired ([`crate::domain::policy::login_failures_forgotten_at`]).
     async fn count_login_failures(&self, account: AccountKey, now: Timestamp) -> Result<u32>;
 
     /// Adds one failure, and deletes some that have expired.
@@ -202,8 +207,8 @@ pub trait VoteStore: Send + Sync + 'static {
 
 #[async_trait]
 pub trait ReadinessStore: Send + Sync + 'static {
-    /// Checks that the database answers and accepts writes. The check writes nothing, so it does not
-    /// notice a full disk.
+    /// Checks that the database answers and accepts writes. The check writes nothing, so it does
+    /// not notice a full disk.
     async fn check_ready(&self) -> Result<Readiness>;
 }
 
@@ -244,10 +249,11 @@ pub enum DeleteUser {
 pub enum RotateSession {
     /// The successor is the current token from now on.
     Rotated(UserId, TokensValidFrom),
-    /// The token was rotated within [`crate::domain::session::REUSE_INTERVAL`]. Its successor exists
-    /// already and was made with this salt.
+    /// The token was rotated within [`crate::domain::session::REUSE_INTERVAL`]. Its successor
+    /// exists already and was made with this salt.
     Repeated(UserId, TokensValidFrom, Salt),
-    /// The token was rotated before that. One of its two holders is a thief, so the session has ended.
+    /// The token was rotated before that. One of its two holders is a thief, so the session has
+    /// ended.
     Reused(UserId),
     /// The session does not exist, or has ended.
     NoSuchSession,

@@ -26,8 +26,8 @@ impl PostList {
         self.iter().map(|found| found.post.byte_len()).sum()
     }
 
-    /// Returns the serialized list. Only the first call runs `serialize`, so each caller must pass the same
-    /// format.
+    /// Returns the serialized list. Only the first call runs `serialize`, so each caller must pass
+    /// the same format.
     pub fn serialize_once(&self, serialize: impl FnOnce(&[PostWithVotes]) -> Bytes) -> Bytes {
         self.0.serialized.get_or_init(|| serialize(self)).clone()
     }
@@ -62,7 +62,7 @@ impl PageBuilder {
 
     /// Whether the page takes another post.
     pub(super) fn accepts_more(&self) -> bool {
-        // A page without a limit asks for all posts, whatever their size.
+        // A page without a limit asks for all posts of any size.
         self.limit.is_none_or(|limit| self.posts.len() < limit && self.bytes < PAGE_BYTES)
     }
 

@@ -32,8 +32,8 @@ pub(super) async fn start_session(
     let session = NewSession {
         user_id: credentials.user_id,
         tokens_valid_from: credentials.tokens_valid_from,
-        family: secrets.family_hash(),
-        link: secrets.secret_hash(),
+        family_hash: secrets.family_hash(),
+        secret_hash: secrets.secret_hash(),
         user_agent,
         now,
         expires_at: later(now, idle).min(ends_at),
@@ -61,9 +61,9 @@ pub(super) async fn refresh_session(
     let next = secrets.successor(salt);
     let rotation = Rotation {
         id,
-        family: secrets.family_hash(),
-        presented: secrets.secret_hash(),
-        next: next.secret_hash(),
+        family_hash: secrets.family_hash(),
+        presented_hash: secrets.secret_hash(),
+        next_hash: next.secret_hash(),
         salt,
         now,
         first_attempt_at,

@@ -1,7 +1,8 @@
-//! The sequence of a group commit: commit all members together; if that is rolled back, commit each by
-//! itself; answer each member after its commit.
+//! The sequence of a group commit: commit all members together; if that is rolled back, commit each
+//! by itself; answer each member after its commit.
 //!
-//! Not here: the commit itself. It is a statement in `mod.rs`, and a transaction in `sqlite/writer`.
+//! Not here: the commit itself. It is a statement in `mod.rs`, and a transaction in
+//! `sqlite/writer`.
 
 use std::sync::Arc;
 use std::vec;

@@ -1,8 +1,8 @@
-//! Concurrent requests of one kind share a round trip. A [`Batcher`] takes everything that waits, runs
-//! it as one batch, answers each request, and repeats.
+//! Concurrent requests of one kind share a round trip. A [`Batcher`] takes everything that waits,
+//! runs it as one batch, answers each request, and repeats.
 //!
-//! It has no timer: a single request pays one round trip, and under load batches grow by themselves. Not
-//! here: the statement of a batch, see the implementations of [`Batch`].
+//! It has no timer: a single request pays one round trip, and under load batches grow by
+//! themselves. Not here: the statement of a batch, see the implementations of [`Batch`].
 
 mod group_commit;
 #[cfg(test)]
@@ -25,8 +25,8 @@ pub(super) trait Batch: Send + Sync + 'static {
     type Request: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// Runs all requests, and returns their answers in the same order. The batcher waits for the end even
-    /// if every client has left: it never cuts off a commit.
+    /// Runs all requests, and returns their answers in the same order. The batcher waits for the
+    /// end even if every client has left: it never cuts off a commit.
     async fn run(
         &self,
         requests: &[&Self::Request],
@@ -39,8 +39,8 @@ pub(super) struct BatchLimits {
     pub(super) queue: usize,
     /// Maximum number of requests in a batch.
     pub(super) batch: usize,
-    /// How long a request waits before it fails with [`StoreError::Unavailable`]. If its batch has not
-    /// started by then, the request is dropped.
+    /// How long a request waits before it fails with [`StoreError::Unavailable`]. If its batch has
+    /// not started by then, the request is dropped.
     pub(super) timeout: Duration,
 }
 
@@ -63,8 +63,8 @@ impl<B: Batch> Batcher<B> {
         Self { queue, timeout: limits.timeout }
     }
 
-    /// Joins the next batch. If this future is dropped before the batch starts, the request is dropped;
-    /// after that it is carried out.
+    /// Joins the next batch. If this future is dropped before the batch starts, the request is
+    /// dropped; after that it is carried out.
     ///
     /// # Errors
     /// Those of the request, and those of [`BatchLimits`].

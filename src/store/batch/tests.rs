@@ -12,7 +12,7 @@ use crate::store::{Result, StoreError};
 
 const LIMITS: BatchLimits = BatchLimits { queue: 8, batch: 4, timeout: Duration::from_secs(10) };
 
-/// What a request does to its batch.
+/// The effect of a request on its batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Request {
     /// Is answered with its number.

@@ -1,5 +1,5 @@
-//! How to reach a PostgreSQL database: `DATABASE_URL`, or the five settings of the reference service.
-//! Parsing neither resolves a name nor opens a connection.
+//! How to reach a PostgreSQL database: `DATABASE_URL`, or the five settings of the reference
+//! service. Parsing neither resolves a name nor opens a connection.
 //!
 //! Not read: `PGPASSWORD` and the other variables of libpq, `~/.pgpass`, `pg_service.conf`.
 
@@ -40,8 +40,8 @@ pub(super) enum Roots {
     File(PathBuf),
 }
 
-/// Why a text is not the address of a PostgreSQL database. It never repeats the text, which may contain a
-/// password.
+/// Why a text is not the address of a PostgreSQL database. It never repeats the text, which may
+/// contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AddressFault(String);
@@ -73,8 +73,8 @@ impl Address {
         Self::complete(config, tls.trust)
     }
 
-    /// Makes an address from the five settings of the reference service. A host that begins with a slash is
-    /// the folder of a Unix socket.
+    /// Makes an address from the five settings of the reference service. A host that begins with a
+    /// slash is the folder of a Unix socket.
     ///
     /// # Errors
     /// If the user or the name is empty.

@@ -71,7 +71,8 @@ impl ValidFromTimes {
     }
 
     /// # Errors
-    /// [`StoreError::CallerRejected`] if the caller's account was not found or does not accept their token.
+    /// [`StoreError::CallerRejected`] if the caller's account was not found or does not accept
+    /// their token.
     pub(super) fn check(&self, caller: Caller) -> Result<()> {
         let tokens_valid_from = self.0.get(&caller.user_id).ok_or(StoreError::CallerRejected)?;
         if caller.valid_from_range.accepts(*tokens_valid_from) {
@@ -86,7 +87,8 @@ impl ValidFromTimes {
     }
 }
 
-/// Returns the caller's ID, and the earliest and latest `tokens_valid_from` that their token accepts.
+/// Returns the caller's ID, and the earliest and latest `tokens_valid_from` that their token
+/// accepts.
 pub(super) fn caller_params(caller: Caller) -> (i64, Timestamp, Timestamp) {
     (caller.user_id.0, caller.valid_from_range.earliest(), caller.valid_from_range.latest())
 }

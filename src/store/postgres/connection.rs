@@ -21,13 +21,13 @@ pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
 /// How long a connection may take to be opened, authenticated and set up.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a statement may take before its connection is closed. A stopped server, or a network that
-/// drops packets, would hold the connection for ever.
+/// How long a statement may take before its connection is closed. A stopped server, or a network
+/// that drops packets, would hold the connection for ever.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Options of a connection that serves requests. The server ends a statement after 30 seconds, and
-/// waits 3 seconds for a lock. Plans do not depend on the values (a test reads each), so each is made
-/// once; none is worth compiling.
+/// waits 3 seconds for a lock. Plans do not depend on the values (a test reads each), so each is
+/// made once; none is worth compiling.
 const SERVING: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
                        -c idle_in_transaction_session_timeout=10000 \
                        -c plan_cache_mode=force_generic_plan -c jit=off";
@@ -82,8 +82,8 @@ pub(super) enum QueryError {
     TooSlow,
 }
 
-/// A connection on loan from the pool. If it is dropped while a statement is in flight, it is closed
-/// instead of returned: the task that waited for the statement was cancelled.
+/// A connection on loan from the pool. If it is dropped while a statement is in flight, it is
+/// closed instead of returned: the task that waited for the statement was cancelled.
 pub(super) struct Connection {
     pooled: Option<Object>,
     pool: Pool,

@@ -1,5 +1,5 @@
-//! Errors of PostgreSQL, as errors of the store. Only the SQLSTATE decides: messages and names depend on
-//! the server's version, language and extensions.
+//! Errors of PostgreSQL, as errors of the store. Only the SQLSTATE decides: messages and names
+//! depend on the server's version, language and extensions.
 
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
@@ -51,9 +51,9 @@ fn is_transient(state: Option<&SqlState>) -> bool {
     // An error without a SQLSTATE is not the server's: the connection is broken.
     let Some(state) = state else { return true };
     match class(state) {
-        // Connection; login (a changed password); a transaction that cannot write (a standby); rolled
-        // back (serialization, deadlock); resources; limits of the configuration; operator (restart,
-        // timeout); system.
+        // Connection; login (a changed password); a transaction that cannot write (a standby);
+        // rolled back (serialization, deadlock); resources; limits of the configuration; operator
+        // (restart, timeout); system.
         "08" | "25" | "28" | "40" | "53" | "57" | "58" => true,
         _ => [
             SqlState::LOCK_NOT_AVAILABLE,
@@ -71,8 +71,8 @@ fn is_transient(state: Option<&SqlState>) -> bool {
     }
 }
 
-/// Whether the server rolled the statement back and keeps the connection. A statement whose connection
-/// broke or was terminated may have been committed.
+/// Whether the server rolled the statement back and keeps the connection. A statement whose
+/// connection broke or was terminated may have been committed.
 fn was_rolled_back(state: Option<&SqlState>) -> bool {
     let Some(state) = state else { return false };
     let is_end_of_connection = class(state) == "08"
@@ -81,8 +81,8 @@ fn was_rolled_back(state: Option<&SqlState>) -> bool {
     !is_end_of_connection
 }
 
-/// Whether the statement can be retried at once: a concurrent transaction made the server roll it back,
-/// or deleted a row that it refers to. The retry sees the result of that transaction.
+/// Whether the statement can be retried at once: a concurrent transaction made the server roll it
+/// back, or deleted a row that it refers to. The retry sees the result of that transaction.
 pub(super) fn is_retryable(state: Option<&SqlState>) -> bool {
     is_any_of(
         state,
@@ -94,8 +94,8 @@ pub(super) fn is_retryable(state: Option<&SqlState>) -> bool {
     )
 }
 
-/// Whether the connection is useless although it is open: it leads to a read-only server that another may
-/// have replaced, or its prepared statements are out of date.
+/// Whether the connection is useless although it is open: it leads to a read-only server that
+/// another may have replaced, or its prepared statements are out of date.
 pub(super) fn needs_reconnect(state: Option<&SqlState>) -> bool {
     is_any_of(
         state,

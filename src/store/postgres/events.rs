@@ -63,6 +63,6 @@ impl EventStore for PostgresStore {
 fn read_event(row: &Row) -> Result<Option<Event>> {
     let at = column(row, 1)?;
     let client = column::<Option<&str>>(row, 2)?.and_then(|client| client.parse().ok());
-    let kind = EventKind::of(column(row, 0)?);
+    let kind = EventKind::from_name(column(row, 0)?);
     Ok(kind.map(|kind| Event { kind, at, client }))
 }

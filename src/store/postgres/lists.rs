@@ -61,7 +61,8 @@ impl Batch for ListPosts {
     }
 }
 
-/// Chooses how a list is read. A list that may take long is not batched: no request waits behind it.
+/// Chooses how a list is read. A list that may take long is not batched: no request waits behind
+/// it.
 pub(super) async fn list_posts(
     store: &PostgresStore,
     caller: Caller,
@@ -81,8 +82,8 @@ pub(super) async fn list_posts(
     }
 }
 
-/// Reads equal lists once. The callers are checked last: an account that exists now existed when its list
-/// was read.
+/// Reads equal lists once. The callers are checked last: an account that exists now existed when
+/// its list was read.
 async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Result<PostList>>> {
     let requested: Vec<ListKey> =
         requests.iter().map(|(caller, page)| ListKey::of(*caller, page)).collect();

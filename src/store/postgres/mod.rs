@@ -1,8 +1,9 @@
 //! The production store: a PostgreSQL database, versions 14 to 18.
 //!
-//! Frequent requests share a statement ([`super::batch`]); every other request is a statement of its own.
-//! All of them run on tasks of the store. A client that disconnects therefore interrupts nothing, and no
-//! connection returns to the pool with a statement in flight. A write is answered after its commit.
+//! Frequent requests share a statement ([`super::batch`]); every other request is a statement of
+//! its own. All of them run on tasks of the store. A client that disconnects therefore interrupts
+//! nothing, and no connection returns to the pool with a statement in flight. A write is answered
+//! after its commit.
 
 mod address;
 mod admin;

@@ -69,8 +69,8 @@ impl Pool {
         Ok(self.search_index.get().copied().unwrap_or(SearchIndex::Missing))
     }
 
-    /// Runs the statement and waits for its commit. Retries it if a concurrent transaction made it fail, or
-    /// if the connection was out of date.
+    /// Runs the statement and waits for its commit. Retries it if a concurrent transaction made it
+    /// fail, or if the connection was out of date.
     pub(super) async fn query(
         &self,
         statement: &Statement,

@@ -33,8 +33,9 @@ statements! {
          SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL
            FROM users
           WHERE id = ANY($2)";
-    // IDs come from the sequence in the order of the rows. A post is not inserted if its author's account
-    // does not exist or does not accept the token. Each row returns the `tokens_valid_from` that decided.
+    // IDs come from the sequence in the order of the rows. A post is not inserted if its author's
+    // account does not exist or does not accept the token. Each row returns the `tokens_valid_from`
+    // that decided.
     CREATE_POSTS(
         TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY, TIMESTAMPTZ_ARRAY,
         TIMESTAMPTZ_ARRAY
@@ -142,7 +143,7 @@ impl Batch for FindPosts {
     }
 }
 
-/// What one statement read for several requests.
+/// The result of one statement for several requests.
 struct Found {
     posts: HashMap<PostId, PostWithVotes>,
     callers: ValidFromTimes,
@@ -211,8 +212,8 @@ impl Batch for CreatePosts {
     }
 }
 
-/// Assigns the IDs to the posts. The rows come in any order, but the IDs ascend in the order of the posts,
-/// and an author's `tokens_valid_from` says which posts were inserted.
+/// Assigns the IDs to the posts. The rows come in any order, but the IDs ascend in the order of the
+/// posts, and an author's `tokens_valid_from` says which posts were inserted.
 fn assign_ids(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> {
     let mut ids = Vec::new();
     let mut authors = ValidFromTimes::default();

@@ -1,4 +1,4 @@
-//! What several files read out of rows.
+//! Reads the rows that several files share.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -8,9 +8,9 @@ use crate::domain::text::Text;
 use crate::domain::user::UserId;
 use crate::store::{Result, StoreError};
 
-/// Selects the posts of an inner statement in the columns that [`read_post`] reads, newest first. `$1` is
-/// the limit of both. A list with a limit ends after [`crate::store::page_limits::PAGE_BYTES`], and the
-/// server does not send the rest.
+/// Selects the posts of an inner statement in the columns that [`read_post`] reads, newest first.
+/// `$1` is the limit of both. A list with a limit ends after
+/// [`crate::store::page_limits::PAGE_BYTES`], and the server does not send the rest.
 macro_rules! select_page {
     ($inner:expr) => {
         concat!(
@@ -31,7 +31,8 @@ macro_rules! select_page {
 
 pub(super) use select_page;
 
-/// Reads the value of a column. An unreadable value is a fault of the service, not of the connection.
+/// Reads the value of a column. An unreadable value is a fault of the service, not of the
+/// connection.
 pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
     row.try_get(index).map_err(StoreError::internal)
 }

@@ -1,5 +1,5 @@
-//! The check that the database has the schema that our statements need. The first request that reaches
-//! the database runs it, because the database may start after the service.
+//! The check that the database has the schema that our statements need. The first request that
+//! reaches the database runs it, because the database may start after the service.
 
 use super::connection::Connection;
 use super::row::column;

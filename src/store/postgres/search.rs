@@ -1,8 +1,8 @@
 //! Searches of the titles in PostgreSQL: literal, case-sensitive, in their first 1,000 characters.
 //!
-//! A search first scans the newest titles, up to [`MAX_SEARCH_MISSES`]; a frequent text is found there. If
-//! the page is not full, the trigram index finds the rest. It needs trigrams in the text, which `pg_trgm`
-//! makes only of letters and digits.
+//! A search first scans the newest titles, up to [`MAX_SEARCH_MISSES`]; a frequent text is found
+//! there. If the page is not full, the trigram index finds the rest. It needs trigrams in the text,
+//! which `pg_trgm` makes only of letters and digits.
 
 use super::callers::find_caller;
 use super::connection::Value;
@@ -17,8 +17,8 @@ use crate::domain::post::PostWithVotes;
 use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
 use crate::store::{PostList, Result};
 
-/// Returns the matches among the newest `$4` posts, until `$5` misses. A long title counts as several
-/// misses.
+/// Returns the matches among the newest `$4` posts, until `$5` misses. A long title counts as
+/// several misses.
 macro_rules! scan_titles {
     ($which:literal) => {
         select_page!(concat!(
@@ -46,8 +46,8 @@ statements! {
     SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("TRUE");
     SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) =
         scan_titles!("owner_id = $6 AND NOT published");
-    // Without MATERIALIZED the planner may scan all posts, newest first, and expect to reach the limit
-    // early.
+    // Without MATERIALIZED the planner may scan all posts, newest first, and expect to reach the
+    // limit early.
     SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = select_page!(
         "WITH hits AS MATERIALIZED (
              SELECT id FROM posts WHERE left(title, 1000) LIKE $3 AND (published OR $4)

@@ -35,7 +35,8 @@ statements! {
                  OR used_at < (SELECT used_at FROM sessions
                                 WHERE user_id = $1
                                 ORDER BY used_at DESC LIMIT 1 OFFSET $3))";
-    // Of two concurrent rotations the second matches no row, and reads the result of the first.
+    // If two rotations are concurrent, the second matches no row, and reads the result of the
+    // first.
     ROTATE_SESSION(INT8, BYTEA, BYTEA, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE sessions
             SET previous_hash = link_hash, link_hash = $4, salt = $5, used_at = $6,
@@ -84,8 +85,8 @@ impl SessionStore for PostgresStore {
             let values: [Value<'_>; 8] = [
                 &user_id,
                 &session.tokens_valid_from.0,
-                &&session.family[..],
-                &&session.link[..],
+                &&session.family_hash[..],
+                &&session.secret_hash[..],
                 &session.user_agent.as_str(),
                 &session.now,
                 &session.expires_at,
@@ -143,9 +144,9 @@ impl SessionStore for PostgresStore {
 async fn try_to_rotate(pool: &Pool, rotation: &Rotation) -> Result<Option<RotateSession>> {
     let values: [Value<'_>; 7] = [
         &rotation.id.0,
-        &&rotation.family[..],
-        &&rotation.presented[..],
-        &&rotation.next[..],
+        &&rotation.family_hash[..],
+        &&rotation.presented_hash[..],
+        &&rotation.next_hash[..],
         &&rotation.salt[..],
         &rotation.now,
         &rotation.expires_at,
@@ -159,7 +160,7 @@ async fn try_to_rotate(pool: &Pool, rotation: &Rotation) -> Result<Option<Rotate
 async fn explain_no_rotation(pool: &Pool, rotation: &Rotation) -> Result<RotateSession> {
     let reusable_since =
         rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
-    let (family, presented) = (&rotation.family[..], &rotation.presented[..]);
+    let (family, presented) = (&rotation.family_hash[..], &rotation.presented_hash[..]);
     let values: [Value<'_>; 5] =
         [&rotation.id.0, &family, &presented, &reusable_since, &rotation.now];
     let rows = pool.query(&FIND_SESSION, &values).await?;

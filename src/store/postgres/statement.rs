@@ -1,5 +1,5 @@
-//! How a file declares the statements of its requests: by name and with the types of their parameters.
-//! A test reads the plan of each statement in [`super::request_statements`].
+//! How a file declares the statements of its requests: by name and with the types of their
+//! parameters. A test reads the plan of each statement in [`super::request_statements`].
 
 use tokio_postgres::types::Type;
 

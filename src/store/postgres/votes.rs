@@ -1,7 +1,7 @@
 //! Votes in PostgreSQL. Not here: the counts, which triggers update, see `migrations/`.
 //!
-//! A vote that a statement reads may be out of date when it writes, because other processes vote too.
-//! So the outcome is taken from the change itself.
+//! A vote that a statement reads may be out of date when it writes, because other processes vote
+//! too. So the outcome is taken from the change itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,9 +46,9 @@ macro_rules! change_votes {
 }
 
 statements! {
-    // Rows are locked in the order of posts and callers, so that two batches cannot deadlock. The xmax of
-    // a new row is 0; that of an existing row is the transaction that locked or deleted it. Of several
-    // votes of a caller on a post, the last one with an accepted token stays.
+    // Rows are locked in the order of posts and callers, so that two batches cannot deadlock. The
+    // xmax of a new row is 0; that of an existing row is the transaction that locked or deleted it.
+    // If a caller votes several times on a post, the last vote with an accepted token stays.
     CAST_VOTES(
         INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, INT2_ARRAY
     ) = change_votes!(
@@ -88,7 +88,8 @@ impl VoteStore for PostgresStore {
     }
 }
 
-/// The vote of a caller on a post. `D` is the direction of a cast vote, and nothing of a withdrawn one.
+/// The vote of a caller on a post. `D` is the direction of a cast vote, and nothing of a withdrawn
+/// one.
 pub(super) type PendingVote<D> = (Caller, PostId, D);
 
 pub(super) struct CastVotes(pub(super) Arc<Pool>);
@@ -152,7 +153,7 @@ impl Batch for WithdrawVotes {
             if let Some(refusal) = result.refusal()? {
                 return Ok(refusal);
             }
-            // Of several withdrawals of one vote in a batch, the first succeeds.
+            // If a vote is withdrawn several times in a batch, the first withdrawal succeeds.
             let is_first = result.change == Some(true) && withdrawn.insert(key(vote));
             Ok(if is_first { VoteOutcome::Withdrawn } else { VoteOutcome::NotCast })
         };
@@ -166,11 +167,11 @@ fn key<D>((caller, post, _): &PendingVote<D>) -> VoteKey {
     (*post, caller.user_id)
 }
 
-/// What the statement returned for a vote.
+/// The row that the statement returned for a vote.
 struct VoteResult {
     has_caller: bool,
     has_post: bool,
-    /// Of a cast vote: whether it is new; `None` if it changed nothing. Of a withdrawn vote: whether it
+    /// Whether a cast vote is new, or `None` if it changed nothing. Whether a withdrawn vote
     /// existed. All votes of a caller on a post get the same value.
     change: Option<bool>,
 }

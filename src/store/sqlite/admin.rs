@@ -24,8 +24,8 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 
 pub struct SqliteAdmin {
     path: PathBuf,
-    /// Kept open from the first change on. Closing the last connection checkpoints the log, which should
-    /// not happen after each step.
+    /// Kept open from the first change on. Closing the last connection checkpoints the log, which
+    /// should not happen after each step.
     writer: Option<Connection>,
 }
 
@@ -45,8 +45,8 @@ impl SqliteAdmin {
         Ok(self.writer.insert(connection::open_writer(&self.path)?))
     }
 
-    /// Returns a connection that reads, or `None` if the file does not exist. Reading must not create or
-    /// change a file.
+    /// Returns a connection that reads, or `None` if the file does not exist. Reading must not
+    /// create or change a file.
     fn existing(&self) -> Result<Option<Connection>> {
         if !self.path.exists() {
             return Ok(None);

@@ -25,7 +25,8 @@ pub(super) fn find_caller(database: &Connection, caller: Caller) -> Result<()> {
     if found { Ok(()) } else { Err(StoreError::CallerRejected) }
 }
 
-/// Returns the caller's ID, and the earliest and latest `tokens_valid_from` that their token accepts.
+/// Returns the caller's ID, and the earliest and latest `tokens_valid_from` that their token
+/// accepts.
 pub(super) fn caller_params(caller: Caller) -> [i64; 3] {
     let Caller { user_id, valid_from_range, .. } = caller;
     [

@@ -12,8 +12,8 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the store has statements, so that none is prepared twice.
 const STATEMENT_CACHE: usize = 64;
 
-/// Creates an empty file that only its owner can read, because it will contain password hashes. SQLite
-/// gives its log the same mode. An existing file stays as it is.
+/// Creates an empty file that only its owner can read, because it will contain password hashes.
+/// SQLite gives its log the same mode. An existing file stays as it is.
 pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -30,16 +30,16 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
     enable_wal(&connection, || std::thread::sleep(Duration::from_millis(10)))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // In a longer log each page has been written more often by the time of its checkpoint: 32 MiB instead
-    // of 4 give a quarter more votes per second. The log is read once, after a crash.
+    // In a longer log each page has been written more often by the time of its checkpoint: 32 MiB
+    // instead of 4 give a quarter more votes per second. The log is read once, after a crash.
     connection.pragma_update(None, "wal_autocheckpoint", 8000)?;
     // A log that grew behind a slow reader is truncated to this many bytes.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(connection)
 }
 
-/// Switches to WAL. SQLite ignores the busy timeout here: if several processes create the database at the
-/// same time, all but one get an error and must retry after a pause.
+/// Switches to WAL. SQLite ignores the busy timeout here: if several processes create the database
+/// at the same time, all but one get an error and must retry after a pause.
 fn enable_wal(connection: &Connection, pause: impl Fn()) -> rusqlite::Result<()> {
     let end = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -70,8 +70,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    // Each plan is made once. By default SQLite plans again for each bound value that the plan could
-    // depend on, which takes longer than reading a post.
+    // Each plan is made once. By default SQLite plans again for each bound value that the plan
+    // could depend on, which takes longer than reading a post.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     Ok(connection)
@@ -189,7 +189,8 @@ mod tests {
         let another = Connection::open(&path).unwrap();
         another.execute_batch("CREATE TABLE rows (number); BEGIN; SELECT * FROM rows").unwrap();
         let connection = Connection::open(&path).unwrap();
-        // In this case SQLite would wait by itself, unlike while other processes create the database.
+        // In this case SQLite would wait by itself, unlike while other processes create the
+        // database.
         connection.busy_timeout(Duration::ZERO).unwrap();
         enable_wal(&connection, || another.execute_batch("ROLLBACK").unwrap()).unwrap();
         assert_eq!(setting(&connection, "journal_mode"), "wal");

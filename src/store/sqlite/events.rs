@@ -68,6 +68,6 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
     let (at, client) =
         (timestamp(row, 1)?, row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?);
     let client = client.and_then(|client| client.parse().ok());
-    let kind = EventKind::of(row.get_ref(0)?.as_str()?);
+    let kind = EventKind::from_name(row.get_ref(0)?.as_str()?);
     Ok(kind.map(|kind| Event { kind, at, client }))
 }

@@ -2,8 +2,8 @@
 //!
 //! One thread writes, and commits pending writes together. A few threads read, each on its own
 //! connection; others read lists, so no short read waits behind long ones. With WAL and
-//! `synchronous = FULL`, a commit is on the disk before it is answered. Other processes may use the file
-//! (a backup, the command line); the store waits [`BUSY_TIMEOUT`] for their locks.
+//! `synchronous = FULL`, a commit is on the disk before it is answered. Other processes may use the
+//! file (a backup, the command line); the store waits [`BUSY_TIMEOUT`] for their locks.
 
 mod admin;
 mod callers;
@@ -42,7 +42,8 @@ impl SqliteStore {
     /// Opens a database at the newest revision.
     ///
     /// # Errors
-    /// [`super::StoreError::Unavailable`] if the file cannot be opened or a thread cannot be started.
+    /// [`super::StoreError::Unavailable`] if the file cannot be opened or a thread cannot be
+    /// started.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(Self {
             writer: Writer::open(path)?,

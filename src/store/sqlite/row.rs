@@ -1,4 +1,4 @@
-//! What several files read out of rows.
+//! Reads the rows that several files share.
 
 use jiff::Timestamp;
 use rusqlite::Row;

@@ -1,6 +1,6 @@
-//! Searches of the titles in SQLite. Candidates come newest first, and each title is compared with the
-//! text. For three characters and more a trigram index finds the candidates; for shorter texts they are
-//! all posts in the scope. [`MAX_SEARCH_MISSES`] ends a search without matches.
+//! Searches of the titles in SQLite. Candidates come newest first, and each title is compared with
+//! the text. For three characters and more a trigram index finds the candidates; for shorter texts
+//! they are all posts in the scope. [`MAX_SEARCH_MISSES`] ends a search without matches.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -28,8 +28,8 @@ statements! {
            FROM posts
           WHERE owner_id = ?1 AND published = 0
           ORDER BY id DESC";
-    // CROSS JOIN fixes the order of the loops: the index first, newest first. A draft is returned and
-    // skipped in the code, so that it counts as a miss.
+    // CROSS JOIN fixes the order of the loops: the index first, newest first. A draft is returned
+    // and skipped in the code, so that it counts as a miss.
     SEARCH_INDEX = "SELECT posts.id, substr(posts.title, 1, 1000), posts.published OR ?2,
                 octet_length(posts.title)
            FROM post_search CROSS JOIN posts
@@ -38,8 +38,8 @@ statements! {
           ORDER BY post_search.rowid DESC";
 }
 
-/// A statement for posts that may contain the text, newest first. Its columns are the ID, the start of the
-/// title, whether the post is in the scope, and the bytes of the whole title.
+/// A statement for posts that may contain the text, newest first. Its columns are the ID, the start
+/// of the title, whether the post is in the scope, and the bytes of the whole title.
 struct Candidates {
     statement: &'static str,
     parameters: Vec<Value>,
@@ -100,12 +100,12 @@ fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
     Candidates { statement, parameters, max_misses }
 }
 
-/// Maximum number of trigrams in an index query. Those of the start and the end of a long text select as
-/// well as all of them, and each costs a lookup in every segment of the index.
+/// Maximum number of trigrams in an index query. Those of the start and the end of a long text
+/// select as well as all of them, and each costs a lookup in every segment of the index.
 const TRIGRAMS: usize = 16;
 
-/// Returns the FTS5 query for titles that contain trigrams of the text: adjacent ones, and the last one
-/// aligned with the end. The index does not check their order.
+/// Returns the FTS5 query for titles that contain trigrams of the text: adjacent ones, and the last
+/// one aligned with the end. The index does not check their order.
 fn trigrams(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let end = characters.len().saturating_sub(TRIGRAM_LENGTH);

@@ -63,8 +63,8 @@ impl SessionStore for SqliteStore {
                 let created = database.prepare_cached(CREATE_SESSION)?.execute(params![
                     user_id,
                     session.tokens_valid_from.0.as_microsecond(),
-                    session.family,
-                    session.link,
+                    session.family_hash,
+                    session.secret_hash,
                     session.user_agent,
                     now,
                     session.expires_at.as_microsecond(),
@@ -92,7 +92,7 @@ impl SessionStore for SqliteStore {
                 if found.is_current {
                     database.prepare_cached(ROTATE_SESSION)?.execute(params![
                         rotation.id.0,
-                        rotation.next,
+                        rotation.next_hash,
                         rotation.salt,
                         rotation.now.as_microsecond(),
                         rotation.expires_at.as_microsecond(),
@@ -156,8 +156,8 @@ fn find_session(database: &Connection, rotation: &Rotation) -> rusqlite::Result<
         rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
     let params = params![
         rotation.id.0,
-        rotation.family,
-        rotation.presented,
+        rotation.family_hash,
+        rotation.presented_hash,
         reusable_since.as_microsecond(),
         rotation.now.as_microsecond(),
     ];

@@ -1,5 +1,5 @@
-//! How a file declares the statements of its requests: by name. A test reads the plan of each statement
-//! in [`super::request_statements`].
+//! How a file declares the statements of its requests: by name. A test reads the plan of each
+//! statement in [`super::request_statements`].
 
 /// Declares the statements of a file, and a list of them.
 macro_rules! statements {

@@ -22,8 +22,8 @@ fn new_session(caller: Caller, secrets: &RefreshSecrets, now: Timestamp) -> NewS
     NewSession {
         user_id: caller.user_id,
         tokens_valid_from: TokensValidFrom(caller.valid_from_range.earliest()),
-        family: secrets.family_hash(),
-        link: secrets.secret_hash(),
+        family_hash: secrets.family_hash(),
+        secret_hash: secrets.secret_hash(),
         user_agent: "a browser".to_owned(),
         now,
         expires_at: now + DAY * 30,
@@ -51,9 +51,9 @@ impl Token {
     ) -> RotateSession {
         let rotation = Rotation {
             id: self.id,
-            family: self.secrets.family_hash(),
-            presented: self.secrets.secret_hash(),
-            next: self.secrets.successor(salt).secret_hash(),
+            family_hash: self.secrets.family_hash(),
+            presented_hash: self.secrets.secret_hash(),
+            next_hash: self.secrets.successor(salt).secret_hash(),
             salt,
             now,
             first_attempt_at,

@@ -1,9 +1,11 @@
-//! Databases that the reference service created, or another service with the same Alembic migrations.
-//! The shape of the tables decides whether a database is adopted; `alembic_version` only names it.
+//! Databases that the reference service created, or another service with the same Alembic
+//! migrations. The shape of the tables decides whether a database is adopted; `alembic_version`
+//! only names it.
 //!
-//! Our statements meet the shape, not the revision. An unknown Alembic revision, or none, is reported
-//! and does not prevent adoption. A known one does not help if the shape differs. An adopted database
-//! may also have columns that an INSERT can omit, indexes that are not unique, and other tables.
+//! Our statements meet the shape, not the revision. An unknown Alembic revision, or none, is
+//! reported and does not prevent adoption. A known one does not help if the shape differs. An
+//! adopted database may also have columns that an INSERT can omit, indexes that are not unique, and
+//! other tables.
 
 use tokio_postgres::{Client, Error};
 
@@ -64,15 +66,15 @@ impl Adoptable {
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let origin = &self.origin;
         let adopted = if origin.ends_with(REFERENCE_HEAD) {
-            format!("adopts the reference's database ({origin})")
+            format!("adopts the database of the reference service ({origin})")
         } else {
-            format!("adopts tables of the reference's shape ({origin})")
+            format!("adopts tables like those of the reference service ({origin})")
         };
         let mut lines = vec![format!(
             "{adopted}: {users} users, {posts} posts and {votes} votes stay as they are"
         )];
         for line in &self.extras {
-            lines.push(format!("leaves alone {}: {}", line.key, line.definition));
+            lines.push(format!("keeps {}: {}", line.key, line.definition));
         }
         Ok(lines)
     }
@@ -82,7 +84,7 @@ impl Adoptable {
 async fn foreign_owners(client: &Client) -> Result<Vec<String>, Error> {
     client
         .query(
-            "SELECT format('table %s: belongs to the role %s, in whose name this must be done',
+            "SELECT format('table %s: belongs to the role %s, which must run the upgrade',
                            relname, pg_get_userbyid(relowner))
                FROM pg_class
               WHERE oid IN (to_regclass('users'), to_regclass('posts'), to_regclass('votes'))
@@ -112,8 +114,8 @@ pub(super) async fn origin(client: &Client) -> Result<Option<String>, Error> {
     }))
 }
 
-/// Splits off the lines that an adopted database may have in addition. A name that a later migration
-/// takes is not among them.
+/// Splits off the lines that an adopted database may have in addition. A name that a later
+/// migration takes is not among them.
 fn split_extras(found: Vec<Line>) -> (Vec<Line>, Vec<Line>) {
     let newest = shape::newest();
     found

@@ -1,7 +1,8 @@
 //! The lock between migrating processes, and retries of statements that need a lock on a table.
 //!
 //! Waiting happens between statements, never inside one. A statement holds a snapshot, and an index
-//! that is built without locks waits for all older snapshots: two processes would wait for each other.
+//! that is built without locks waits for all older snapshots: two processes would wait for each
+//! other.
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Longer, so that statements which queued behind a refused change run first.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(500);
 
-/// Autovacuum yields only to a lock request that waits for at least a second. It yields to this one, and
-/// no other statement has to wait behind a request for this lock.
+/// Autovacuum yields only to a lock request that waits for at least a second. It yields to this
+/// one, and no other statement has to wait behind a request for this lock.
 const YIELD_TO_AUTOVACUUM: &str = "
 DO $$
 DECLARE

@@ -1,8 +1,8 @@
 //! The operator's view of a PostgreSQL database: migrate it, adopt one that the reference service
 //! created, compare its schema, recount its votes.
 //!
-//! All of this needs one database session: the advisory lock belongs to the session, and a pooler in
-//! transaction mode gives each transaction another one.
+//! All of this needs one database session: the advisory lock belongs to the session, and a pooler
+//! in transaction mode gives each transaction another one.
 
 mod adopt;
 mod counts;
@@ -41,12 +41,12 @@ pub struct PostgresAdmin {
     adopted_from: Option<String>,
 }
 
-/// Which migrations a database has.
+/// The migrations that a database has.
 struct MigrationStatus {
     history: History,
     /// Number of applied migrations, without an unfinished one.
     applied: usize,
-    /// What the first migration is to adopt.
+    /// The tables that the first migration is to adopt.
     adoptable: Option<Adoptable>,
 }
 
@@ -131,7 +131,8 @@ impl PostgresAdmin {
 }
 
 impl MigrationStatus {
-    /// Returns the next step towards the target. An unfinished migration is finished or reverted first.
+    /// Returns the next step towards the target. An unfinished migration is finished or reverted
+    /// first.
     fn next(&self, migrations: &'static [Migration], target: usize) -> Option<Step> {
         if self.history.unfinished.is_some() && target <= self.applied {
             return Step::next(migrations, self.applied + 1, self.applied);

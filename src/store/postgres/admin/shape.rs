@@ -2,8 +2,8 @@
 //! migrations, and compared.
 //!
 //! A line is a key and a definition, `posts.title: text not null`. A constraint is known by its
-//! definition, not by its name. No line depends on the server's version or the schema's name. Tables
-//! that are not ours are ignored.
+//! definition, not by its name. No line depends on the server's version or the schema's name.
+//! Tables that are not ours are ignored.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use tokio_postgres::{Client, Error};
 
 use crate::store::migrate::POSTGRES_SHAPES;
 
-/// The index that the first migration adds to the tables of the reference service: key and definition.
+/// The index that the first migration adds to the tables of the reference service: key and
+/// definition.
 pub(super) const ADOPTION_INDEX: (&str, &str) =
     ("index votes_post on votes", "btree (post_id, user_id)");
 

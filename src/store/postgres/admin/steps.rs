@@ -21,8 +21,8 @@ impl PostgresAdmin {
         self.adopted_from.as_deref().filter(|_| self.is_first(step))
     }
 
-    /// Runs the step and records it. A failed transaction leaves nothing behind; statements without a
-    /// transaction are recorded as unfinished first.
+    /// Runs the step and records it. A failed transaction leaves nothing behind; statements without
+    /// a transaction are recorded as unfinished first.
     pub(super) async fn run(&mut self, step: Step, now: Timestamp) -> MigrateResult<()> {
         self.client.batch_execute(script::PREAMBLE).await?;
         if !script::runs_without_transaction(step.sql()) {
@@ -59,8 +59,8 @@ impl PostgresAdmin {
         Ok(())
     }
 
-    /// Declares that the database has `target` migrations. An adopted database stays adopted. A database
-    /// that has lost its history counts as adopted if it has an `alembic_version`.
+    /// Declares that the database has `target` migrations. An adopted database stays adopted. A
+    /// database that has lost its history counts as adopted if it has an `alembic_version`.
     pub(super) async fn rewrite_history(
         &mut self,
         target: usize,
@@ -114,8 +114,8 @@ impl PostgresAdmin {
     }
 }
 
-/// Returns how a plan names the object, or `None` for functions and sequences: a plan names only what
-/// uses them.
+/// Returns how a plan names the object, or `None` for functions and sequences: a plan names only
+/// what uses them.
 fn name(line: &Line) -> Option<String> {
     if line.is_column() {
         return Some(format!("column {}", line.key));

@@ -1,8 +1,9 @@
 //! The thread that writes. It takes all pending writes, runs each under its own savepoint in one
-//! transaction, commits once, and then answers: writes share the cost of reaching the disk, and each
-//! keeps its guarantee.
+//! transaction, commits once, and then answers: writes share the cost of reaching the disk, and
+//! each keeps its guarantee.
 //!
-//! A single write pays one commit; under load a transaction grows up to [`MAX_WRITES`]. There is no timer.
+//! A single write pays one commit; under load a transaction grows up to [`MAX_WRITES`]. There is no
+//! timer.
 
 #[cfg(test)]
 mod tests;
@@ -21,8 +22,8 @@ use crate::store::{Result, StoreError};
 /// Writes that may wait.
 const QUEUE: usize = 4096;
 
-/// Maximum number of writes in a transaction. Beyond some hundred the commit is a small part of the work,
-/// and the first write waits for the last.
+/// Maximum number of writes in a transaction. Beyond some hundred the commit is a small part of the
+/// work, and the first write waits for the last.
 const MAX_WRITES: usize = 256;
 
 pub(super) struct Writer {
@@ -40,8 +41,8 @@ impl Writer {
         Ok(Self { queue })
     }
 
-    /// Runs the operation in a transaction and waits for its commit. If the transaction cannot be committed,
-    /// `operation` may run again; the effects of a run without a commit are rolled back.
+    /// Runs the operation in a transaction and waits for its commit. If the transaction cannot be
+    /// committed, `operation` may run again; the effects of a run without a commit are rolled back.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         operation: impl FnMut(&Connection) -> Result<T> + Send + 'static,
@@ -144,14 +145,16 @@ fn group_commit(connection: &Connection, writes: Vec<Box<dyn PendingWrite>>) {
     }
 }
 
-/// Runs the writes in one transaction. After an error nothing is committed and no transaction is open.
+/// Runs the writes in one transaction. After an error nothing is committed and no transaction is
+/// open.
 fn commit(
     connection: &Connection,
     writes: &mut [Box<dyn PendingWrite>],
 ) -> std::result::Result<(), BatchError> {
     let outcome = match execute(connection, "BEGIN IMMEDIATE") {
         Ok(()) => run_all(connection, writes).map_err(BatchError::RolledBack),
-        // By itself each write would wait for the same lock again, and so would all that queue behind.
+        // By itself each write would wait for the same lock again, and so would all that queue
+        // behind.
         Err(error) => Err(BatchError::Final(error.into())),
     };
     if outcome.is_err() {
@@ -164,8 +167,8 @@ fn run_all(connection: &Connection, writes: &mut [Box<dyn PendingWrite>]) -> Res
     for write in writes {
         execute(connection, "SAVEPOINT member")?;
         if !write.run(connection) {
-            // After some errors, such as a full disk, SQLite has rolled back the whole transaction, and
-            // the savepoint is gone.
+            // After some errors, such as a full disk, SQLite has rolled back the whole transaction,
+            // and the savepoint is gone.
             if connection.is_autocommit() {
                 return Err(write.take_error());
             }

@@ -98,7 +98,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();
-    let head = "adopts the reference's database (alembic revision 0cf86d064551): \
+    let head = "adopts the database of the reference service (alembic revision 0cf86d064551): \
                 5 users, 40 posts and 100 votes stay as they are";
     let plan = reference.admin().await.plan(POSTGRES.len()).await.unwrap();
     assert_eq!(plan, [&[head][..], &steps[..]].concat());
@@ -109,10 +109,10 @@ async fn plan_lists_what_an_upgrade_would_do() {
 
     let plan = course_database().await.admin().await.plan(1).await.unwrap();
     let heads = [
-        "adopts tables of the reference's shape (alembic revision 3f7b2c9d1a55): \
+        "adopts tables like those of the reference service (alembic revision 3f7b2c9d1a55): \
          5 users, 40 posts and 100 votes stay as they are",
-        "leaves alone index ix_posts_title on posts: btree (title)",
-        "leaves alone users.phone_number: character varying",
+        "keeps index ix_posts_title on posts: btree (title)",
+        "keeps users.phone_number: character varying",
         steps[0],
     ];
     assert_eq!(plan, heads);
@@ -280,7 +280,7 @@ async fn tables_can_be_adopted_only_by_their_owner() {
         Err(MigrateError::NotAdoptable(differences)) => assert_eq!(
             differences,
             ["posts", "users", "votes"].map(|table| format!(
-                "table {table}: belongs to the role {owner}, in whose name this must be done"
+                "table {table}: belongs to the role {owner}, which must run the upgrade"
             ))
         ),
         other => panic!("{other:?}"),
