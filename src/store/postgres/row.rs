@@ -37,7 +37,7 @@ pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T
     row.try_get(index).map_err(StoreError::internal)
 }
 
-/// Reads a row of ID, title, content, published, created_at, owner ID and votes.
+/// Reads a row of ID, title, content, published, `created_at`, owner ID and votes.
 pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
     Ok(PostWithVotes {
         post: Post {
