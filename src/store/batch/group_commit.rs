@@ -9,7 +9,7 @@ use std::vec;
 
 use crate::store::StoreError;
 
-/// A request that waits for its commit.
+/// A request that waits for the commit of its batch.
 pub(in crate::store) trait Member {
     type Answer;
 
@@ -51,7 +51,7 @@ impl<M: Member> GroupCommit<M> {
         self.one_by_one.find(Member::is_awaited).map(|member| vec![member])
     }
 
-    /// Answers the members of the last [`GroupCommit::next`], or schedules their retry.
+    /// Answers the members of the last [`GroupCommit::next_batch`], or schedules their retry.
     pub(in crate::store) fn settle(
         &mut self,
         mut members: Vec<M>,

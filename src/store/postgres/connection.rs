@@ -78,7 +78,7 @@ pub(super) enum QueryError {
     /// The pool had no connection for it.
     NoConnection(StoreError),
     Statement(Error),
-    /// It took longer than [`Connection::timeout`], so its outcome is unknown.
+    /// It took longer than the timeout, so its outcome is unknown.
     TooSlow,
 }
 

@@ -22,7 +22,7 @@ impl ReadinessStore for PostgresStore {
                 return Ok(Readiness::WrongRevision);
             }
             if column(&connection.query_one(&IS_READ_ONLY).await?, 0)? {
-                // After a failover this connection leads to the standby: the next one may not.
+                // After a failover an open connection may lead to a standby; a new one does not.
                 connection.discard();
                 return Ok(Readiness::ReadOnly);
             }

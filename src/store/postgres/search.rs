@@ -1,8 +1,8 @@
 //! Searches of the titles in PostgreSQL: literal, case-sensitive, in their first 1,000 characters.
 //!
 //! A search first scans the newest titles, up to [`MAX_SEARCH_MISSES`]; a frequent text is found
-//! there. If the page is not full, the trigram index finds the rest. It needs trigrams in the text,
-//! which `pg_trgm` makes only of letters and digits.
+//! there. If that does not fill the page, the trigram index is searched instead. It needs trigrams
+//! in the text, which `pg_trgm` makes only of letters and digits.
 
 use super::callers::find_caller;
 use super::connection::Value;

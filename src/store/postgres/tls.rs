@@ -1,4 +1,4 @@
-//! TLS to a PostgreSQL server, as far as `sslmode` asks for it. Channel binding comes with it.
+//! TLS to a PostgreSQL server, as `sslmode` demands it. The driver adds channel binding.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,10 @@ use super::address::{Roots, Trust};
 use crate::store::{Result, StoreError};
 use crate::tls_verifier::TlsVerifier;
 
-/// How a TLS connection is made to a server that is trusted so far.
+/// Returns what opens TLS connections to a server whose certificate is trusted as given.
+///
+/// # Errors
+/// If the trusted certificates cannot be read.
 pub(super) fn connector(trust: &Trust) -> Result<MakeRustlsConnect> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -41,7 +44,7 @@ fn load(roots: &Roots) -> Result<RootCertStore> {
         Roots::Native => {
             let found = rustls_native_certs::load_native_certs();
             for error in found.errors {
-                tracing::warn!(%error, "some of the machine's certificates cannot be read");
+                tracing::warn!(%error, "system certificate unreadable");
             }
             store.add_parsable_certificates(found.certs);
         }
@@ -52,14 +55,14 @@ fn load(roots: &Roots) -> Result<RootCertStore> {
         }
     }
     if store.is_empty() {
-        return Err(StoreError::unavailable("there is no certificate of an authority to believe"));
+        return Err(StoreError::unavailable("found no certificate of a trusted authority"));
     }
     Ok(store)
 }
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let unreadable = |error| {
-        StoreError::unavailable(format!("sslrootcert {} cannot be read: {error}", path.display()))
+        StoreError::unavailable(format!("could not read sslrootcert {}: {error}", path.display()))
     };
     CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(unreadable)
 }

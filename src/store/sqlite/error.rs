@@ -4,18 +4,28 @@ use crossbeam_channel::TrySendError;
 
 use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
+use crate::worker_pool::WorkerError;
 
-/// The errors of the queues of the readers and the writer.
+/// Errors of the writer's queue.
 impl<T> From<TrySendError<T>> for StoreError {
     fn from(error: TrySendError<T>) -> Self {
         match error {
             TrySendError::Full(_) => Self::Overloaded,
-            TrySendError::Disconnected(_) => Self::unavailable("the database threads have ended"),
+            TrySendError::Disconnected(_) => Self::unavailable("the writer thread has ended"),
         }
     }
 }
 
-/// The result code of SQLite decides whether a later retry may succeed.
+impl From<WorkerError> for StoreError {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Overloaded => Self::Overloaded,
+            WorkerError::Panicked => Self::internal("a read panicked"),
+        }
+    }
+}
+
+/// The result code of SQLite decides whether the same request may succeed later.
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{

@@ -1,5 +1,5 @@
-//! Threads that read. Each has a connection of its own, so that no read waits for a write; a
-//! statement that takes long holds one of them up, never the threads that serve requests.
+//! The threads that read. Each has its own connection, so no read waits for a write. A slow
+//! statement occupies one of these threads, never a thread that serves requests.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use rusqlite::Connection;
 
 use super::connection;
 use crate::store::{Result, StoreError};
-use crate::worker_pool::{Worker, WorkerError, WorkerPool};
+use crate::worker_pool::{Worker, WorkerPool};
 
 /// Reads that may wait.
 const QUEUE: usize = 4096;
 
-/// One for each core, within these.
-const FEWEST: usize = 2;
-const MOST: usize = 8;
+/// One thread per core, within these limits.
+const MIN_THREADS: usize = 2;
+const MAX_THREADS: usize = 8;
 
 impl Worker for Connection {}
 
@@ -23,10 +23,12 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Starts the threads; their names begin with this one.
+    /// Starts the threads. Their names begin with `name`.
     pub(super) fn open(path: &Path, name: &str) -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(FEWEST, std::num::NonZero::get);
-        let connections = (0..cores.clamp(FEWEST, MOST)).map(|_| connection::open_reader(path));
+        let cores =
+            std::thread::available_parallelism().map_or(MIN_THREADS, std::num::NonZero::get);
+        let connections =
+            (0..cores.clamp(MIN_THREADS, MAX_THREADS)).map(|_| connection::open_reader(path));
         let connections = connections.collect::<rusqlite::Result<Vec<_>>>()?;
         let pool = WorkerPool::start(name, QUEUE, connections).map_err(StoreError::unavailable)?;
         Ok(Self { pool })
@@ -37,14 +39,5 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.pool.run(|connection| read(connection)).await?
-    }
-}
-
-impl From<WorkerError> for StoreError {
-    fn from(error: WorkerError) -> Self {
-        match error {
-            WorkerError::Overloaded => Self::Overloaded,
-            WorkerError::Panicked => Self::internal("a read panicked"),
-        }
     }
 }
