@@ -62,7 +62,7 @@ fn each_of_several_secrets_is_checked_like_a_single_one() {
             &format!("{},{OTHER}", "ab".repeat(20)),
             "key 1 has 2 different characters, 8 or more are needed",
         ),
-        (&format!("{OTHER},{GOOD_SECRET},{OTHER}"), "key 3 stands there twice"),
+        (&format!("{OTHER},{GOOD_SECRET},{OTHER}"), "key 3 repeats an earlier key"),
         (&nine.join(","), "holds 9 keys, 8 is the most"),
     ] {
         let (name, problem) = problem(&[("SECRET_KEYS", text)]);
