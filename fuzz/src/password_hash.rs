@@ -44,8 +44,8 @@ fn assert_matches(password: &str, stored: &str) {
 }
 
 /// Returns whether the hash costs more than 99 KiB, passes or lanes, or more than 2^5 rounds of
-/// bcrypt. Such hashes would take the time of other inputs. Other tests check the bounds of the
-/// cost.
+/// bcrypt. An expensive hash would take the time of other inputs. Other tests check the bounds of
+/// the cost.
 fn is_expensive(stored: &str) -> bool {
     let parameters = stored.split('$').filter(|part| part.contains('='));
     let mut numbers =

@@ -12,7 +12,7 @@ use crate::domain::user::UserId;
 use crate::rate_limits::{LoginLimitError, RateLimited};
 use crate::store::StoreError;
 
-/// An error that a client is told of.
+/// An error that the API answers.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     #[error("Not Found")]

@@ -26,7 +26,7 @@ macro_rules! scan_titles {
                FROM (SELECT id
                        FROM (SELECT id, is_hit,
                                     sum(CASE WHEN is_hit THEN 0 ELSE weight END)
-                                        OVER (ORDER BY id DESC) AS in_vain
+                                        OVER (ORDER BY id DESC) AS misses
                                FROM (SELECT id, strpos(left(title, 1000), $3) > 0 AS is_hit,
                                             1 + octet_length(title) / 1000 AS weight
                                        FROM posts
@@ -34,7 +34,7 @@ macro_rules! scan_titles {
             $which,
             "
                                       ORDER BY id DESC LIMIT $4) AS newest) AS looked_at
-                      WHERE is_hit AND in_vain < $5
+                      WHERE is_hit AND misses < $5
                       ORDER BY id DESC LIMIT $1 OFFSET $2) AS hits
                JOIN posts USING (id)"
         ))

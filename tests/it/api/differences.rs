@@ -134,7 +134,7 @@ async fn account_can_be_deleted_only_by_its_owner() {
 #[tokio::test]
 async fn submitted_password_is_masked_in_errors() {
     let app = TestApp::start().await;
-    let account = json!({"email": "nobody", "password": PASSWORD});
+    let account = json!({"email": "no-email", "password": PASSWORD});
     let refused = app.anonymous().post("/users", &account).await.expect(422);
     assert!(!refused.text().contains(PASSWORD));
     let account = json!({"password": PASSWORD});

@@ -12,7 +12,7 @@ fn shapes() -> Vec<Value> {
     let good = json!({"email": "ada@example.com", "password": SECRET});
     vec![
         json!({"password": SECRET}),
-        json!({"email": "nobody", "password": SECRET}),
+        json!({"email": "no-email", "password": SECRET}),
         json!({"email": 5, "password": SECRET}),
         json!({"email": "ada@example.com", "password": [SECRET]}),
         json!({"email": "ada@example.com", "password": {"password": SECRET}}),

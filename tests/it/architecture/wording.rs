@@ -1,46 +1,44 @@
-//! The words and sentence openings that docs/writing.md rules out, and how many files still have
-//! each. A number may only shrink.
+//! The phrases and sentence openings that docs/writing.md rules out.
 
 use std::path::{Path, PathBuf};
 
 use super::{files, root};
 
-/// A phrase in lower case, and the number of files that may still contain it. An underscore in a
-/// file counts as a space, so names of functions are checked too.
-const PHRASES: [(&str, usize); 17] = [
-    ("whoever", 95),
-    ("whatever", 76),
-    ("somebody", 45),
-    ("anybody", 17),
-    ("nobody", 121),
-    ("in vain", 12),
-    (" is told", 48),
-    (" are told", 19),
-    (" was told", 11),
-    (" were told", 2),
-    (" goes on", 44),
-    (" go on", 35),
-    ("one's", 25),
-    ("as one likes", 4),
-    ("under way", 28),
-    ("bears being", 1),
-    (" rooms", 7),
+/// Phrases that no file may contain, in lower case. An underscore counts as a space, so names of
+/// functions are checked too.
+const PHRASES: [&str; 17] = [
+    "whoever",
+    "whatever",
+    "somebody",
+    "anybody",
+    "nobody",
+    "in vain",
+    " is told",
+    " are told",
+    " was told",
+    " were told",
+    " goes on",
+    " go on",
+    "one's",
+    "as one likes",
+    "under way",
+    "bears being",
+    " rooms",
 ];
 
 /// Words that open a relative clause; a sentence must not begin with one, unless it asks.
 const OPENINGS: [&str; 8] =
     ["Who ", "Whoever ", "Whose ", "What ", "Whatever ", "Which ", "Such ", "Of "];
 
-/// The number of files that may still have a sentence with such an opening.
-const FILES_WITH_OPENINGS: usize = 269;
-
 #[test]
-fn phrases_of_the_old_dialect_only_disappear() {
-    let texts: Vec<_> = prose_files().iter().map(|path| plain_text(path)).collect();
-    let count = |phrase| texts.iter().filter(|text| text.contains(phrase)).count();
-    let counts = PHRASES.map(|(phrase, allowed)| (phrase, count(phrase), allowed));
-    let wrong: Vec<_> = counts.iter().filter(|(_, found, allowed)| found > allowed).collect();
-    assert!(wrong.is_empty(), "phrase, files with it, files allowed: {wrong:?}");
+fn files_contain_no_ruled_out_phrase() {
+    let mut found = Vec::new();
+    for path in prose_files() {
+        let text = plain_text(&path);
+        let phrases = PHRASES.iter().filter(|phrase| text.contains(**phrase));
+        found.extend(phrases.map(|phrase| format!("{}: {phrase:?}", path.display())));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
@@ -48,17 +46,17 @@ fn sentences_begin_with_their_actor() {
     let mut found = Vec::new();
     for path in prose_files() {
         let text = std::fs::read_to_string(&path).unwrap();
-        if let Some(sentence) = sentences(&path, &text).into_iter().find(|text| is_clause(text)) {
-            found.push(format!("{}: {sentence}", path.display()));
-        }
+        let clauses = sentences(&path, &text).into_iter().filter(|sentence| is_clause(sentence));
+        found.extend(clauses.map(|sentence| format!("{}: {sentence}", path.display())));
     }
-    assert!(found.len() <= FILES_WITH_OPENINGS, "{} files: {}", found.len(), found.join("\n"));
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Files that people read. The two files that list the phrases are left out, and so is recorded data.
+/// Returns the files that people read. Left out are the two files that list the phrases, recorded
+/// data, and migrations: databases keep their checksums, so not even a comment may change.
 fn prose_files() -> Vec<PathBuf> {
     const ENDINGS: [&str; 8] = [".rs", ".md", ".sql", ".toml", ".py", ".js", ".css", ".html"];
-    let folders = ["src", "tests", "docs", "bench", "fuzz", "migrations", "assets"];
+    let folders = ["src", "tests", "docs", "bench", "fuzz", "assets"];
     let nested = folders.iter().flat_map(|folder| files(&root().join(folder), ""));
     let scripts = files(&root().join("scripts"), "");
     let top = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
@@ -75,19 +73,19 @@ fn prose_files() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The text in lower case, with single spaces between its words.
+/// Returns the text in lower case, with single spaces between its words.
 fn plain_text(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap().to_lowercase().replace('_', " ");
     let lines = text.lines().map(|line| without_marker(line).trim());
     lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
-/// The line without the sign that makes it a comment.
+/// Returns the line without the sign that makes it a comment.
 fn without_marker(line: &str) -> &str {
     line.trim_start().trim_start_matches(['/', '!', '#', '-', '*', '>'])
 }
 
-/// The sentences of the comments, or of a document.
+/// Returns the sentences of the comments, or of a document.
 fn sentences(path: &Path, text: &str) -> Vec<String> {
     let is_document = path.extension().is_some_and(|ending| ending == "md");
     let is_prose = |line: &str| {

@@ -53,7 +53,7 @@ fn perform_actions(service: &Service) -> Vec<String> {
     let login = log_in(service, "logged_in", "ada@example.com", PASSWORD).expect(200);
     let (token, first) = (field(&login, "access_token"), field(&login, "refresh_token"));
     log_in(service, "login_refused", "ada@example.com", WRONG).expect(403);
-    log_in(service, "of-nobody", "nobody@example.com", WRONG).expect(403);
+    log_in(service, "of-an-unknown-account", "absent@example.com", WRONG).expect(403);
     let change = |current: &str| json!({"current_password": current, "new_password": NEW});
     let path = "POST /users/me/password";
     call(service, "password_refused", path, &token, &change(WRONG)).expect(403);
@@ -116,7 +116,9 @@ fn account_actions_are_logged_without_secrets() {
         assert_eq!((&line["event"], &line["user"]), (&json!("session_continued"), &json!(1)));
     }
     // For an unknown e-mail or token the log has no user and does not echo the input.
-    for (id, event) in [("of-nobody", "login_refused"), ("refresh_refused", "refresh_refused")] {
+    for (id, event) in
+        [("of-an-unknown-account", "login_refused"), ("refresh_refused", "refresh_refused")]
+    {
         let [line] = of_request(id)[..] else { panic!("expected one line for {id}: {said}") };
         assert_eq!((&line["event"], &line["user"]), (&json!(event), &Value::Null), "{line}");
         assert_eq!((&line["outcome"], &line["client"]), (&json!("refused"), &json!(CLIENT)));

@@ -105,7 +105,7 @@ async fn password_is_compared_exactly() {
 #[tokio::test]
 async fn invalid_fields_are_reported_together() {
     let app = TestApp::start().await;
-    let body = json!({"email": "nobody", "password": 5});
+    let body = json!({"email": "no-email", "password": 5});
     let faults = app.anonymous().post("/users", &body).await.expect(422).json();
     assert_eq!(faults["detail"].as_array().unwrap().len(), 2);
 }
