@@ -76,7 +76,7 @@ fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
         tracing::debug!(reason = %invalid, "token rejected");
         ApiError::InvalidToken
     })?;
-    Ok(Caller { user_id, drafts: app.policy.drafts, valid_from_range })
+    Ok(Caller { user_id, draft_visibility: app.policy.draft_visibility, valid_from_range })
 }
 
 /// The input of a handler, after every check that needs no store.

@@ -150,7 +150,7 @@ impl<'a> Parser<'a> {
 
     pub(super) fn policy(&mut self) -> Policy {
         Policy {
-            drafts: self.choice(
+            draft_visibility: self.choice(
                 &row::DRAFT_VISIBILITY,
                 DraftVisibility::Private,
                 &[("private", DraftVisibility::Private), ("visible", DraftVisibility::Visible)],

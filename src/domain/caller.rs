@@ -12,7 +12,7 @@ use super::user::{TokensValidFrom, UserId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     pub user_id: UserId,
-    pub drafts: DraftVisibility,
+    pub draft_visibility: DraftVisibility,
     pub valid_from_range: ValidFromRange,
 }
 

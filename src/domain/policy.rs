@@ -26,7 +26,7 @@ pub struct PasswordRules {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    pub drafts: DraftVisibility,
+    pub draft_visibility: DraftVisibility,
     /// Posts in a list without `limit`. `None` returns all posts, and also removes the bound of
     /// `limit`.
     pub posts_default_limit: Option<u32>,
@@ -59,7 +59,7 @@ impl Policy {
     #[must_use]
     pub fn reference() -> Self {
         Self {
-            drafts: DraftVisibility::Visible,
+            draft_visibility: DraftVisibility::Visible,
             posts_default_limit: None,
             public_emails: true,
             passwords: PasswordRules {
@@ -76,7 +76,7 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            drafts: DraftVisibility::Private,
+            draft_visibility: DraftVisibility::Private,
             posts_default_limit: Some(100),
             public_emails: false,
             passwords: PasswordRules {

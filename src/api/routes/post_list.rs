@@ -35,7 +35,7 @@ impl FromRequestFields for ListPostsRequest {
         let skip = request.query("skip", skip);
         let search = request.query("search", search);
         // The reference service, whose drafts are visible, has no such parameter.
-        let published = match policy.drafts {
+        let published = match policy.draft_visibility {
             DraftVisibility::Private => request.query("published", published),
             DraftVisibility::Visible => Some(None),
         };

@@ -146,7 +146,7 @@ fn each_client_and_caller_has_its_own_limit() {
 fn caller(user: i64) -> Caller {
     Caller {
         user_id: UserId(user),
-        drafts: DraftVisibility::Private,
+        draft_visibility: DraftVisibility::Private,
         valid_from_range: ValidFromRange::default(),
     }
 }

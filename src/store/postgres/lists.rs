@@ -147,7 +147,7 @@ enum ResolvedScope {
 
 impl ListKey {
     fn of(caller: Caller, page: &Page) -> Self {
-        let scope = match (page.scope, caller.drafts) {
+        let scope = match (page.scope, caller.draft_visibility) {
             (PostScope::OwnDrafts, _) => ResolvedScope::DraftsOf(caller.user_id),
             (PostScope::Public, DraftVisibility::Private) => ResolvedScope::Published,
             (PostScope::Public, DraftVisibility::Visible) => ResolvedScope::All,

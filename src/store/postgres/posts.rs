@@ -157,7 +157,7 @@ impl Found {
             let post = &found.post;
             post.published
                 || post.owner_id == caller.user_id
-                || caller.drafts == DraftVisibility::Visible
+                || caller.draft_visibility == DraftVisibility::Visible
         };
         Ok(self.posts.get(&id).filter(is_visible).cloned())
     }

@@ -102,7 +102,7 @@ async fn scan_titles(
     // Matches up to the end of the page, and misses: no further title can be on the page.
     let newest = limit.filter(|_| is_bounded).map(|limit| limit + skip + misses);
     let mut values: Vec<Value<'_>> = vec![&limit, &skip, &text, &newest, &misses];
-    let statement = match (page.scope, caller.drafts) {
+    let statement = match (page.scope, caller.draft_visibility) {
         (PostScope::OwnDrafts, _) => {
             values.push(&caller.user_id.0);
             &SCAN_DRAFT_TITLES
@@ -120,7 +120,7 @@ async fn search_index(
     text: &str,
 ) -> Result<Vec<PostWithVotes>> {
     let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
-    let sees_drafts = caller.drafts == DraftVisibility::Visible;
+    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
     read(pool, &SEARCH_INDEX, &[&limit, &skip, &pattern(text), &sees_drafts]).await
 }
 

@@ -210,7 +210,7 @@ async fn change<D>(
     let callers = || votes.iter().map(|(caller, ..)| caller);
     let users: Vec<i64> = callers().map(|caller| caller.user_id.0).collect();
     let sees_drafts: Vec<bool> =
-        callers().map(|caller| caller.drafts == DraftVisibility::Visible).collect();
+        callers().map(|caller| caller.draft_visibility == DraftVisibility::Visible).collect();
     let earliest: Vec<Timestamp> =
         callers().map(|caller| caller.valid_from_range.earliest()).collect();
     let latest: Vec<Timestamp> = callers().map(|caller| caller.valid_from_range.latest()).collect();

@@ -55,7 +55,7 @@ fn read_list(database: &Connection, caller: Caller, page: &Page) -> Result<Vec<P
 
 /// Returns a statement with an index that gives its posts newest first.
 fn list_statement(caller: Caller, page: &Page) -> &'static str {
-    match (page.scope, caller.drafts) {
+    match (page.scope, caller.draft_visibility) {
         (PostScope::OwnDrafts, _) => LIST_OWN_DRAFTS,
         (PostScope::Public, DraftVisibility::Private) => LIST_PUBLISHED,
         (PostScope::Public, DraftVisibility::Visible) => LIST_ALL,

@@ -123,7 +123,7 @@ impl PostStore for SqliteStore {
 
 fn find_post(database: &Connection, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
     let [viewer, earliest, latest] = caller_params(caller);
-    let sees_drafts = caller.drafts == DraftVisibility::Visible;
+    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
     let params = params![id.0, viewer, sees_drafts, earliest, latest];
     let found = database
         .prepare_cached(FIND_POST)?

@@ -83,7 +83,7 @@ fn read_hit(database: &Connection, id: PostId) -> rusqlite::Result<PostWithVotes
 
 fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
     let is_indexed = text.chars().count() >= TRIGRAM_LENGTH;
-    let sees_drafts = caller.drafts == DraftVisibility::Visible;
+    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
     let (statement, parameters) = match scope {
         // The index contains the posts of all users, so scanning the own drafts is faster.
         PostScope::OwnDrafts => (SCAN_DRAFT_TITLES, vec![Value::Integer(caller.user_id.0)]),

@@ -65,7 +65,7 @@ enum Found {
 
 fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Found> {
     let [voter, earliest, latest] = caller_params(caller);
-    let sees_drafts = caller.drafts == DraftVisibility::Visible;
+    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
     let (post, cast) = database
         .prepare_cached(FIND_VOTE)?
         .query_row(params![vote.post_id.0, voter, sees_drafts, earliest, latest], |row| {

@@ -73,7 +73,7 @@ async fn reference_policy_relaxes_every_rule() {
 
 #[tokio::test]
 async fn visible_drafts_relaxes_only_drafts() {
-    let policy = Policy { drafts: DraftVisibility::Visible, ..Policy::default() };
+    let policy = Policy { draft_visibility: DraftVisibility::Visible, ..Policy::default() };
     assert_eq!(observe(policy).await, Looseness { drafts: true, ..STRICT });
 }
 

@@ -171,14 +171,14 @@ pub fn new_user(name: &str) -> NewUser {
 pub fn caller(user_id: UserId) -> Caller {
     Caller {
         user_id,
-        drafts: DraftVisibility::Private,
+        draft_visibility: DraftVisibility::Private,
         valid_from_range: ValidFromRange::default(),
     }
 }
 
 /// Returns the same caller with all drafts visible.
 pub fn seeing_drafts(caller: Caller) -> Caller {
-    Caller { drafts: DraftVisibility::Visible, ..caller }
+    Caller { draft_visibility: DraftVisibility::Visible, ..caller }
 }
 
 pub fn text(text: &str) -> Text {
