@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use super::policy::DraftVisibility;
 use super::user::{TokensValidFrom, UserId};
 
-/// The user that a verified token names, the drafts that they see, and the validity of the token.
+/// The user of a verified token, the drafts that they can see, and the validity of the token.
 ///
-/// The token's signature and dates are verified. Only the store knows whether the account still
-/// exists and accepts the token, and checks that in the same step that does the work.
+/// The token's signature and dates are already verified. The store checks whether the account still
+/// exists and accepts the token. That check is part of the operation itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     pub user_id: UserId,
@@ -16,8 +16,8 @@ pub struct Caller {
     pub valid_from_range: ValidFromRange,
 }
 
-/// The values of [`TokensValidFrom`] for which an account accepts a token. The value of an account
-/// only increases, so a rejected token stays rejected.
+/// The values of [`TokensValidFrom`] for which an account accepts a token. The account's value only
+/// increases, so a rejected token stays rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ValidFromRange {
     earliest: Timestamp,
@@ -25,14 +25,14 @@ pub struct ValidFromRange {
 }
 
 impl ValidFromRange {
-    /// Returns the range of a token that states its `tokens_valid_from`: only this value. Equality
-    /// does not depend on a clock.
+    /// Returns the range of a token that contains its `tokens_valid_from`: only this value. The
+    /// comparison needs no clock.
     #[must_use]
     pub fn of(tokens_valid_from: TokensValidFrom) -> Self {
         Self { earliest: tokens_valid_from.0, latest: tokens_valid_from.0 }
     }
 
-    /// Returns the range of a token that does not state a value, and was not issued before `time`.
+    /// Returns the range of a token that contains no such value and was issued at `time` or later.
     #[must_use]
     pub fn issued_at(time: Timestamp) -> Self {
         let earliest = TokensValidFrom::default().0;
@@ -57,7 +57,7 @@ impl ValidFromRange {
 }
 
 impl Default for ValidFromRange {
-    /// Returns the range of an account whose tokens were never revoked.
+    /// Returns the range of a token whose account has never revoked its tokens.
     fn default() -> Self {
         Self::of(TokensValidFrom::default())
     }

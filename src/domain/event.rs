@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-/// Maximum number of events that are shown per account, the newest.
+/// Maximum number of events in an account's list: the newest. Also the maximum number of stored
+/// events per account that are not refusals.
 pub const MAX_EVENTS: u32 = 100;
 
-/// Maximum number of refusals that are kept per account, so that password guesses do not displace
-/// the other events.
+/// Maximum number of stored refusals per account. Password guesses therefore do not displace the
+/// other events.
 pub const MOST_REFUSALS: u32 = 50;
 
 /// The kinds of events. Their names are part of the API and the log.
@@ -31,7 +32,7 @@ pub enum EventKind {
     RefreshRefused,
     /// A rotated refresh token was reused, so its session has ended.
     RefreshTokenReused,
-    /// The account tried to change what another account owns.
+    /// The account tried to change a post or an account that belongs to another user.
     OwnershipRefused,
     AccountDeleted,
 }
@@ -78,7 +79,7 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether the event is a refusal.
+    /// Whether the event counts towards [`MOST_REFUSALS`].
     #[must_use]
     pub fn is_refusal(self) -> bool {
         matches!(

@@ -5,7 +5,7 @@
 pub struct Page {
     /// Maximum number of posts; `None` means all.
     pub limit: Option<u32>,
-    /// Posts to leave out at the start.
+    /// Number of posts to leave out at the start.
     pub skip: u64,
     /// Keeps only titles that contain this text in their first 1,000 characters. The match is
     /// literal and case-sensitive.
@@ -13,7 +13,7 @@ pub struct Page {
     pub scope: PostScope,
 }
 
-/// The posts to look at.
+/// The posts that a list covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PostScope {
     /// The posts that every user can see.

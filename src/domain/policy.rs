@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The callers that can see a draft.
+/// Which callers can see a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DraftVisibility {
     /// Only its owner; for all others the draft does not exist.
@@ -27,8 +27,8 @@ pub struct PasswordRules {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub draft_visibility: DraftVisibility,
-    /// Posts in a list without `limit`. `None` returns all posts, and also removes the bound of
-    /// `limit`.
+    /// Posts in a list without `limit`. `None` returns all posts, and also removes the
+    /// maximum of `limit`.
     pub posts_default_limit: Option<u32>,
     /// Whether all callers can read the e-mails of all users.
     pub public_emails: bool,
@@ -90,12 +90,12 @@ impl Default for Policy {
     }
 }
 
-/// Consecutive login failures that are forgotten after a day; more are kept for 30 days. Guesses at
-/// many e-mails, a few each, therefore do not fill the table.
+/// Up to this many consecutive login failures are forgotten after one day, and more after 30 days.
+/// A few guesses for each of many e-mails therefore do not fill the table.
 pub const FEW_LOGIN_FAILURES: u32 = 9;
 
-/// Expired rows that each recorded failure deletes. A failure adds at most one row, so the table
-/// shrinks.
+/// Maximum number of expired rows that each recorded failure deletes. A failure adds at most one
+/// row, so expired rows do not accumulate.
 pub const EXPIRED_FAILURES_DELETED: u32 = 4;
 
 /// Returns when the login failures of an account are forgotten if no further one follows.

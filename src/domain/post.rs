@@ -29,14 +29,14 @@ pub struct Post {
 }
 
 impl Post {
-    /// Returns the bytes of its texts, which are most of its size.
+    /// Returns the size of the texts in bytes. They are most of the post.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.title.as_str().len() + self.content.as_str().len()
     }
 }
 
-/// A post and its count of votes.
+/// A post and its vote count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostWithVotes {
     pub post: Post,

@@ -1,5 +1,5 @@
-//! Sessions: logins that outlast an access token. A session has one current refresh token, which is
-//! rotated at each use. Not here: the format of a refresh token, see `auth/refresh.rs`.
+//! Sessions: logins that outlast an access token. A session has one current refresh token, and each
+//! use rotates it. Not here: the format of a refresh token, see `auth/refresh.rs`.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,16 +14,16 @@ pub struct SessionId(pub i64);
 pub const MAX_SESSIONS: u32 = 100;
 
 /// How long a rotated token still returns its successor, for a second tab or a lost response. After
-/// that, reuse ends the session, because the token may be stolen.
+/// that, its reuse ends the session, because the token may be stolen.
 pub const REUSE_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 /// SHA-256 of a part of a refresh token.
 pub type TokenHash = [u8; 32];
 
-/// The random input from which a successor is derived, together with the current token.
+/// Random input. A successor is derived from this input and the current token.
 pub type Salt = [u8; 16];
 
-/// The view of a session that its owner gets.
+/// A session as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub id: SessionId,
@@ -40,16 +40,17 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct NewSession {
     pub user_id: UserId,
-    /// The value of the account when its password was verified. The session ends when it moves.
+    /// The account's value when its password was verified. The session ends if the account's value
+    /// changes.
     pub tokens_valid_from: TokensValidFrom,
     pub family_hash: TokenHash,
     /// Hash of the secret of the first refresh token.
     pub secret_hash: TokenHash,
     pub user_agent: String,
     pub now: Timestamp,
-    /// End by the idle timeout.
+    /// When the idle timeout ends the session.
     pub expires_at: Timestamp,
-    /// End by the absolute timeout.
+    /// When the absolute timeout ends the session.
     pub ends_at: Timestamp,
 }
 
@@ -62,8 +63,8 @@ pub struct Rotation {
     pub next_hash: TokenHash,
     pub salt: Salt,
     pub now: Timestamp,
-    /// Time of the first attempt with this token, if that attempt was not answered.
-    /// [`REUSE_INTERVAL`] counts until then.
+    /// Time of the first attempt with this token if the service failed to answer it, otherwise
+    /// `now`. A token that was rotated [`REUSE_INTERVAL`] or more before this time counts as reused.
     pub first_attempt_at: Timestamp,
     pub expires_at: Timestamp,
 }

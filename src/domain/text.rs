@@ -24,7 +24,7 @@ impl Text {
         Ok(Self(text))
     }
 
-    /// Takes a text from a store, without a check.
+    /// Returns a text that a store has read. It is not checked again.
     #[must_use]
     pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())

@@ -24,7 +24,7 @@ pub struct NewUser {
     pub created_at: Timestamp,
 }
 
-/// The data that a login is checked against, and that its token contains.
+/// The hash that verifies a login's password, and the values that its token contains.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     pub user_id: UserId,
@@ -32,8 +32,8 @@ pub struct Credentials {
     pub tokens_valid_from: TokensValidFrom,
 }
 
-/// The time before which every access token of an account is revoked. It moves only forward, when
-/// all tokens of the account are revoked. A new account has [`TokensValidFrom::default`].
+/// The time before which every access token of an account is revoked. It moves forward each time
+/// all tokens of the account are revoked, and never back. A new account has [`TokensValidFrom::default`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokensValidFrom(pub Timestamp);
 
@@ -43,12 +43,13 @@ impl Default for TokensValidFrom {
     }
 }
 
-/// The key of an account in the count of login failures, also of one that does not exist: a keyed
-/// hash of the e-mail. It has the same length for every e-mail, and does not reveal the e-mail.
+/// The key under which the login failures for an e-mail are counted: a keyed hash of the e-mail,
+/// also if no account has that e-mail. The key has the same length for every e-mail, and does not
+/// reveal the e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccountKey(pub i64);
 
-/// A stored password hash: a PHC string (`$argon2id$…`) or bcrypt's (`$2b$…`). Its content is not
+/// A stored password hash: a PHC string (`$argon2id$…`) or a bcrypt string (`$2b$…`). Its content is not
 /// checked, and `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);

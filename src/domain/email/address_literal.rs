@@ -1,19 +1,19 @@
-//! Address literals: IP addresses in brackets (RFC 5321, 4.1.3), as in `ann@[192.0.2.1]`. All are
-//! rejected: mail to a bare IP address is nearly always a mistake or abuse. They are parsed only to
-//! give a mistyped literal a precise reason.
+//! Address literals: IP addresses in brackets (RFC 5321, 4.1.3), as in `ann@[192.0.2.1]`. All of
+//! them are rejected, because mail to a bare IP address is nearly always a mistake or abuse. They
+//! are parsed only so that the rejection of a mistyped literal states the precise reason.
 
 use super::invalid_email::InvalidEmail;
 use super::listing::{quote, reject_any};
 
-/// Groups of an IPv6 address.
+/// Number of groups in an IPv6 address.
 const GROUPS: usize = 8;
 
-/// Returns the text between the brackets, if the part after the @-sign has them.
+/// Returns the text between the brackets, or `None` if the part after the @-sign has no brackets.
 pub(super) fn literal_in(domain: &str) -> Option<&str> {
     domain.strip_prefix('[')?.strip_suffix(']')
 }
 
-/// Returns the reason for which a literal is rejected.
+/// Returns the reason why a literal is rejected.
 pub(super) fn rejection(literal: &str) -> InvalidEmail {
     check(literal)
         .err()
@@ -115,7 +115,7 @@ fn check_groups(address: &str) -> Result<(), String> {
         .map_err(|reason| format!("{reason} in {shown}"))
 }
 
-/// Allows empty groups only as part of one `::`, and missing groups only with a `::`.
+/// Rejects empty groups that are not part of a single `::`, and missing groups without a `::`.
 fn check_gap(groups: &[&str]) -> Result<(), String> {
     let first_is_empty = groups.first().is_some_and(|group| group.is_empty());
     let last_is_empty = groups.last().is_some_and(|group| group.is_empty());

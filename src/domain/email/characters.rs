@@ -7,12 +7,12 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
-/// Characters that are read to see whether they combine with the first. The Stream-Safe Text Format
-/// of UAX 15 has at most 30 marks in a row. Without a bound, a text of marks would take quadratic
-/// time.
+/// Maximum number of characters that are read to check whether they combine with the first one. The
+/// Stream-Safe Text Format of UAX 15 has at most 30 combining marks in a row. Without a bound, a
+/// text of combining marks would take quadratic time.
 const MAX_COMBINING_SEQUENCE: usize = 32;
 
-/// A coarse division of the general categories.
+/// A coarse grouping of Unicode's general categories.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Letters, numbers, punctuation, symbols.
@@ -45,18 +45,18 @@ pub(super) fn category(character: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(character)
 }
 
-/// White space of Unicode, and the four information separators of ASCII.
+/// Whether the character is Unicode white space or one of ASCII's four information separators.
 pub(super) fn is_white_space(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1C}'..='\u{1F}')
 }
 
-/// Letters and numbers of any script. The standard library's `is_alphabetic` also accepts many
-/// combining marks.
+/// Whether the character is a letter or number of any script. The standard library's
+/// `is_alphabetic` also accepts many combining marks.
 pub(super) fn is_letter_or_number(character: char) -> bool {
     GeneralCategoryGroup::Letter.union(GeneralCategoryGroup::Number).contains(category(character))
 }
 
-/// Characters of an atom (RFC 5322, 3.2.3).
+/// Whether the character can be part of an atom (RFC 5322, 3.2.3).
 pub(super) fn is_atom_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character)
 }

@@ -10,10 +10,10 @@ use super::label;
 use super::length::counted;
 use super::listing::{Spaces, reject_any, reject_unsafe};
 
-/// The 255 bytes of RFC 1035, 2.3.4, less the two bytes that only the wire format has.
+/// The 255 bytes of RFC 1035, 2.3.4, minus the two bytes that only the wire format has.
 const MAX_NAME_BYTES: usize = 253;
 
-/// Top-level names without mail (RFC 3172, RFC 6761, RFC 6762, RFC 7686).
+/// Top-level domains that cannot receive mail (RFC 3172, RFC 6761, RFC 6762, RFC 7686).
 const SPECIAL_USE: [&str; 6] = ["arpa", "invalid", "local", "localhost", "onion", "test"];
 
 const INVALID_CHARACTERS: &str = "The part after the @-sign contains invalid characters";
@@ -34,7 +34,7 @@ pub(super) fn normalize(given: &str) -> Result<DomainName, InvalidEmail> {
     check_lengths(&ascii, given)?;
     check_top_level(&ascii)?;
     let unicode = label::unicode_form(&ascii)?;
-    // A joiner may be valid in a label, and is still invisible. Decoding the labels may reveal one.
+    // Decoding an A-label can yield a joiner. A joiner can be valid in a label, but is invisible.
     reject_unsafe(&unicode, Spaces::Rejected)?;
     Ok(DomainName { ascii, unicode })
 }
@@ -64,7 +64,8 @@ fn is_name_character(character: char) -> bool {
     !character.is_ascii() || character.is_ascii_alphanumeric() || matches!(character, '-' | '.')
 }
 
-/// Leaders, numbers and abbreviations with a period, which would silently become label separators.
+/// Whether the character is a leader, number or abbreviation that contains a period. The mapping
+/// would silently turn that period into a label separator.
 /// The full-width full stop is allowed: it is the period of East Asian keyboards.
 fn has_hidden_period(character: char) -> bool {
     matches!(
@@ -127,7 +128,7 @@ fn excess(text: &str, limit: usize) -> Option<usize> {
     text.len().checked_sub(limit).filter(|&excess| excess > 0)
 }
 
-/// Rejects names without a top-level domain that can receive mail.
+/// Rejects a name unless its top-level domain can receive mail.
 fn check_top_level(ascii: &str) -> Result<(), InvalidEmail> {
     let Some((_, top_level)) = ascii.rsplit_once('.') else {
         return Err("The part after the @-sign is not valid. It should have a period.".into());

@@ -1,5 +1,5 @@
-//! Why an e-mail address is rejected. The reasons are sentences for the person who typed it, and
-//! part of the HTTP contract.
+//! The error for a rejected e-mail address. Its reason is a sentence for the person who typed the
+//! e-mail address, and is part of the HTTP contract.
 //! Not here: the sentences. Each is next to its rule.
 
 use std::borrow::Cow;

@@ -1,6 +1,6 @@
 //! Single labels of a domain name under IDNA 2008: the permitted code points and contexts of
-//! RFC 5892, the Bidi Rule of RFC 5893, and the two forms of RFC 5890. Labels are mapped before.
-//! Not here: that mapping, see `domain_name.rs`.
+//! RFC 5892, the Bidi Rule of RFC 5893, and the two forms of RFC 5890. The labels are already
+//! mapped. Not here: that mapping, see `domain_name.rs`.
 //!
 //! The crate `idna` implements UTS 46. It covers the Bidi Rule, the joiners and Punycode, but is
 //! laxer: it accepts symbols, for instance. This file adds the stricter rules.
@@ -13,7 +13,7 @@ use idna::uts46::{AsciiDenyList, Hyphens, Uts46};
 use super::characters::category;
 use super::invalid_email::InvalidEmail;
 
-/// Bytes of the longest label (RFC 1035, 2.3.1).
+/// Maximum length of a label (RFC 1035, 2.3.1).
 pub(super) const MAX_LABEL_BYTES: usize = 63;
 
 const ASCII_PREFIX: &str = "xn--";
@@ -42,7 +42,7 @@ pub(super) fn is_reserved(label: &str) -> bool {
     start != (Some('x'), Some('n')) && characters.as_str().starts_with("--")
 }
 
-/// Returns one reason for every rule of IDNA: the details help only experts of the standard.
+/// Returns the same reason for every rule of IDNA: the details help only experts of the standard.
 pub(super) fn invalid_idna() -> InvalidEmail {
     "The part after the @-sign is not valid IDNA.".into()
 }
@@ -58,7 +58,7 @@ fn to_ascii(label: &str) -> Option<String> {
 }
 
 fn to_unicode(label: &str) -> Option<String> {
-    // The encoded form is at least as long. Punycode takes quadratic time.
+    // The encoded form would be at least as long, and Punycode takes quadratic time.
     if label.chars().count() > MAX_LABEL_BYTES {
         return None;
     }
@@ -90,7 +90,8 @@ fn is_permitted(label: &str) -> bool {
     true
 }
 
-/// Decides on the characters that RFC 5892 lists one by one, in 2.6 and as its class LDH.
+/// Decides on the characters that RFC 5892 lists one by one, in section 2.6 and as class LDH.
+/// Returns `None` for all others.
 fn by_exception(character: char) -> Option<bool> {
     match character {
         'a'..='z'
@@ -109,8 +110,8 @@ fn by_exception(character: char) -> Option<bool> {
     }
 }
 
-/// Decides on the characters with a rule in RFC 5892, appendix A. UTS 46 has the same rule for the
-/// joiners and has applied it.
+/// Decides on the characters with a rule in RFC 5892, appendix A, and returns `None` for all others.
+/// UTS 46 has the same rule for the joiners and has already applied it.
 fn by_context(
     character: char,
     before: Option<char>,
@@ -141,7 +142,7 @@ fn is_japanese(character: char) -> bool {
     matches!(script(character), Script::Hiragana | Script::Katakana | Script::Han)
 }
 
-/// RFC 5892, 2.1, without the conjoining jamo of old Hangul (2.9). The mapping has already removed
+/// Applies RFC 5892, 2.1, without the conjoining jamo of old Hangul (2.9). The mapping has already removed
 /// characters that are unstable under case folding and compatibility composition (2.2).
 fn is_letter_or_digit(character: char) -> bool {
     let syllable = CodePointMapData::<HangulSyllableType>::new().get(character);
@@ -164,7 +165,7 @@ fn is_letter_or_digit(character: char) -> bool {
     has_category && !is_old_jamo
 }
 
-/// RFC 5892, 2.4: marks for symbols and musical notation.
+/// Whether the character is in a block for symbols or musical notation (RFC 5892, 2.4).
 fn is_for_symbols(character: char) -> bool {
     matches!(
         character,

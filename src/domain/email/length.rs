@@ -1,12 +1,12 @@
 //! The length of the whole e-mail address: at most 254 bytes (RFC 5321, 4.5.3.1.3 with erratum 1690
-//! to RFC 3696). Counted in UTF-8, as RFC 6531 transmits it, for each form that mail programs use.
+//! to RFC 3696). The limit applies to each form that mail programs use, in UTF-8 (RFC 6531).
 //! Not here: the lengths of the parts.
 
 use super::invalid_email::InvalidEmail;
 
 const MAX_ADDRESS_BYTES: usize = 254;
 
-/// The forms of one e-mail address that must fit.
+/// The forms of an e-mail address. Each must be within the limit.
 pub(super) struct Forms<'text> {
     /// As the client wrote it.
     pub(super) given: &'text str,
@@ -36,8 +36,8 @@ fn bytes_beyond(address: &str) -> Option<usize> {
     address.len().checked_sub(MAX_ADDRESS_BYTES).filter(|&bytes| bytes > 0)
 }
 
-/// Returns how many characters are too many. If they differ in width, the number is a range: from
-/// all of them being the widest to all of them having one byte.
+/// Returns how many characters are too many. If the characters differ in width, the result is a
+/// range: from only the widest characters to only characters of one byte.
 fn count_beyond(address: &str, bytes: usize) -> String {
     let widest = address.chars().map(char::len_utf8).max().unwrap_or(1);
     let fewest = (bytes / widest).max(1);

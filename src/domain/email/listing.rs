@@ -1,6 +1,6 @@
-//! Rejects characters, and lists them in the reason. A visible character is quoted. Any other would
-//! vanish from the message or garble it, so it is listed by its Unicode name, or by its code point
-//! if it has no name.
+//! Rejects characters, and lists them in the reason. The list quotes visible characters. It names
+//! other characters, which would vanish from the message or garble it: by their Unicode name, or by
+//! their code point if they have no name.
 //! Not here: the classes of characters, see `characters.rs`.
 
 use std::collections::BTreeSet;
@@ -18,8 +18,8 @@ pub(super) enum Spaces {
     Rejected,
 }
 
-/// Rejects if there are any characters. The reason is the sentence, a colon and the list of
-/// characters without duplicates, sorted by their listed text.
+/// Returns an error if there are any characters. The reason is the sentence, a colon and the list
+/// of characters without duplicates, sorted by their listed text.
 pub(super) fn reject_any(
     sentence: &str,
     characters: impl Iterator<Item = char>,
@@ -29,7 +29,8 @@ pub(super) fn reject_any(
 }
 
 /// Rejects characters that are invisible or change how the text around them looks: hidden
-/// characters, and a mark at the start, which would combine with the character before the text.
+/// characters, spaces unless allowed, and a combining mark at the start of the text. Such a mark
+/// would combine with the character before the text.
 pub(super) fn reject_unsafe(text: &str, spaces: Spaces) -> Result<(), InvalidEmail> {
     let unsafe_characters = text
         .chars()
@@ -44,7 +45,7 @@ pub(super) fn reject_unsafe(text: &str, spaces: Spaces) -> Result<(), InvalidEma
     reject_any_by_code_point("The email address contains unsafe characters", unsafe_characters)
 }
 
-/// As [`reject_any`], but sorted by code point.
+/// Like [`reject_any`], but sorts the list by code point.
 fn reject_any_by_code_point(
     sentence: &str,
     characters: impl Iterator<Item = char>,

@@ -1,6 +1,6 @@
 //! The part before the @-sign: atoms of RFC 5322, 3.2.3 between periods, extended by RFC 6531, 3.3
-//! to characters beyond ASCII. It has no length limit of its own: in practice mail hosts do not
-//! enforce the 64 bytes of RFC 5321, 4.5.3.1.1, only the length of the whole.
+//! to characters beyond ASCII. It has no length limit of its own: in practice, mail hosts do not
+//! enforce the 64 bytes of RFC 5321, 4.5.3.1.1, but only the length of the whole e-mail address.
 //! Not here: that length, see `length.rs`.
 
 use super::characters::{compose, is_atom_character};
@@ -26,7 +26,7 @@ const ROLE_MAILBOXES: [&str; 15] = [
     "ftp",
 ];
 
-/// Returns the local part in the form in which it is stored.
+/// Returns the local part in its stored form.
 pub(super) fn normalize(local: &str, quoted: bool) -> Result<String, InvalidEmail> {
     let valid = check(local, quoted)?;
     let composed = compose(&valid);
@@ -44,7 +44,7 @@ pub(super) fn normalize(local: &str, quoted: bool) -> Result<String, InvalidEmai
     Ok(composed.into_owned())
 }
 
-/// Returns the local part, in quotes and with escapes if it is valid only so.
+/// Returns a valid local part, with quotes and escapes if it needs them.
 fn check(local: &str, quoted: bool) -> Result<String, InvalidEmail> {
     if local.is_empty() {
         return Err("There must be something before the @-sign.".into());

@@ -1,12 +1,13 @@
-//! E-mail addresses: which ones a client may register with, and the form in which they are stored.
+//! E-mail addresses: which of them an account can have, and the form in which they are stored.
 //!
 //! An [`Email`] is always valid; no other code has to check it again. The rules are those of
 //! internationalized mail (RFC 5321, RFC 5322, RFC 6531), narrowed to what a person types into a
 //! form: no quoting, no address literals, no domain names without a period, no characters that hide
 //! or reorder text. Domain names follow IDNA 2008 (RFC 5890 to 5893) after the mapping of UTS 46.
 //!
-//! Not here: DNS lookups, and the verification of mailboxes. Local parts are compared with regard
-//! to case, because only the receiving host may ignore it.
+//! Local parts are case-sensitive, because only the receiving host may ignore case.
+//!
+//! Not here: DNS lookups, and the verification of mailboxes.
 
 mod address_literal;
 mod characters;
@@ -23,7 +24,7 @@ use std::fmt;
 
 pub use invalid_email::InvalidEmail;
 
-/// Characters of the longest input that is parsed. Longer input is rejected in any case.
+/// Maximum number of characters in an input. Longer input is rejected before it is parsed.
 const MAX_INPUT_CHARACTERS: usize = 2048;
 
 /// A valid e-mail address in its normal form.
@@ -66,8 +67,8 @@ impl Email {
         Ok(Self(normal))
     }
 
-    /// Takes a text that [`Email::as_str`] returned and that was stored. It is not checked again:
-    /// stricter rules must not make existing accounts unreadable.
+    /// Returns the e-mail of a text that [`Email::as_str`] returned and that was stored. The text is
+    /// not checked again: stricter rules must not make existing accounts unreadable.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)

@@ -1,11 +1,11 @@
 //! The form with a name, `Ann <ann@example.com>`, as mail programs copy it to the clipboard. Only
-//! the well-formed case is recognized. Any other text passes unchanged.
-//! Not here: reasons, see the rules for plain e-mail addresses.
+//! the well-formed case is recognized. Any other text is returned unchanged.
+//! Not here: rejections, see `split.rs`.
 
 use super::characters::{is_atom_character, is_letter_or_number, is_white_space};
 
-/// Returns the text between the angle brackets of a named form, or else the whole text, without
-/// white space around it.
+/// Returns the text between the angle brackets of a named form, or the whole text if it is not a
+/// named form. Removes white space around the result.
 pub(super) fn address_in(text: &str) -> &str {
     let text = text.trim_matches(is_white_space);
     bracketed(text).map_or(text, |address| address.trim_matches(is_white_space))
@@ -22,8 +22,8 @@ fn bracketed(text: &str) -> Option<&str> {
         .filter(|address| is_one_line(address))
 }
 
-/// The name may contain quotes and angle brackets, so the last quote before an angle bracket ends
-/// it.
+/// Returns the text after a quoted name. The name may contain quotes and angle brackets, so it ends
+/// at the last quote before an angle bracket.
 fn after_quoted_name(text: &str) -> Option<&str> {
     text.rmatch_indices('"').find_map(|(position, _)| {
         let (name, quote_and_rest) = text.split_at_checked(position)?;

@@ -1,5 +1,5 @@
-//! Splits an e-mail address into its parts, before the parts are checked. Quoted local parts and
-//! the angle brackets of RFC 5322, 3.4 are understood, so that a later reason can name them.
+//! Splits an e-mail address into its parts, before the parts are checked. It accepts quoted local
+//! parts and the angle brackets of RFC 5322, 3.4, so that a later rejection can name them.
 //! Not here: the rules of the parts.
 
 use super::characters::{first_is_recomposed, is_atom_character, is_white_space};
@@ -71,7 +71,8 @@ fn split_unquoted<'text>(
     Err(missing_at_sign(text))
 }
 
-/// Names two look-alikes of the @-sign that input methods produce.
+/// Returns the reason for a text without an @-sign. Names two look-alikes of the @-sign that input
+/// methods produce.
 fn missing_at_sign(text: &str) -> InvalidEmail {
     if text.contains('\u{FF20}') {
         return "The email address has the \"full-width\" at-sign (@) character instead of a regular at-sign.".into();
