@@ -64,7 +64,8 @@ pub struct Rotation {
     pub salt: Salt,
     pub now: Timestamp,
     /// Time of the first attempt with this token if the service failed to answer it, otherwise
-    /// `now`. A token that was rotated [`REUSE_INTERVAL`] or more before this time counts as reused.
+    /// `now`. A token that was rotated [`REUSE_INTERVAL`] or more before this time counts as
+    /// reused.
     pub first_attempt_at: Timestamp,
     pub expires_at: Timestamp,
 }

@@ -33,7 +33,8 @@ pub struct Credentials {
 }
 
 /// The time before which every access token of an account is revoked. It moves forward each time
-/// all tokens of the account are revoked, and never back. A new account has [`TokensValidFrom::default`].
+/// all tokens of the account are revoked, and never back. A new account has
+/// [`TokensValidFrom::default`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokensValidFrom(pub Timestamp);
 
@@ -49,8 +50,8 @@ impl Default for TokensValidFrom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccountKey(pub i64);
 
-/// A stored password hash: a PHC string (`$argon2id$…`) or a bcrypt string (`$2b$…`). Its content is not
-/// checked, and `Debug` does not show it.
+/// A stored password hash: a PHC string (`$argon2id$…`) or a bcrypt string (`$2b$…`). Its content
+/// is not checked, and `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 

@@ -12,11 +12,11 @@ pub enum StoreError {
     /// The queue is full; nothing was done.
     #[error("the store's queue is full")]
     Overloaded,
-    /// The database failed in a way that may pass: locked, full disk, unreachable. A write may have
-    /// been applied, because the outcome of a commit can be unknown.
+    /// A transient failure of the database: it is locked or unreachable, or its disk is full. A
+    /// write may have been applied, because the outcome of a commit can be unknown.
     #[error("the database is unavailable")]
     Unavailable(#[source] Source),
-    /// Everything else: a fault of the service.
+    /// Any other error, such as a bug in the service or a corrupt database.
     #[error("the database failed")]
     Internal(#[source] Source),
 }
@@ -26,7 +26,7 @@ impl StoreError {
         Self::Unavailable(source.into())
     }
 
-    /// Returns an error of the same kind for each of several requests that share it.
+    /// Returns an error of the same kind. Several requests share the original.
     pub(super) fn shared(error: &Arc<Self>) -> Self {
         match error.as_ref() {
             Self::CallerRejected => Self::CallerRejected,

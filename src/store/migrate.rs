@@ -1,4 +1,4 @@
-//! Migrations: the list, which of them a database has, and which step comes next. Each store runs
+//! Migrations: the list of all, which of them a database has, and the next step. Each store runs
 //! its own steps ([`SchemaAdmin`]).
 //!
 //! A migration is a pair of SQL files in `migrations/`, up and down, with the same name in both
@@ -36,7 +36,7 @@ impl Migration {
     }
 }
 
-/// The only list. A migration without a file for one of the stores does not compile.
+/// Makes the lists for both stores from one list of names. A missing file is a compile error.
 macro_rules! migrations {
     ($first:literal, $($revision:literal,)+) => {
         pub const SQLITE: &[Migration] = &[
@@ -49,8 +49,8 @@ macro_rules! migrations {
             $(migration!("postgres", $revision, "")),+
         ];
 
-        /// The same for a database that the reference service created: the first migration only
-        /// adds what its tables lack.
+        /// The migrations for a database that the reference service created. The first migration
+        /// only adds what its tables lack.
         pub const POSTGRES_ADOPTED: &[Migration] = &[
             migration!("postgres", $first, ".adopt"),
             $(migration!("postgres", $revision, "")),+
@@ -111,11 +111,11 @@ pub struct Applied {
 
 /// An operator's commands on a database.
 ///
-/// A `target` is a number of migrations: how many the database is to have.
+/// A `target` is the number of migrations that the database is to have.
 #[async_trait]
 pub trait SchemaAdmin: Send {
-    /// Returns the list for this database. It is certain only after another method has inspected
-    /// the database.
+    /// Returns the migrations for this database. The result is reliable only after another method
+    /// has read the database.
     fn migrations(&self) -> &'static [Migration];
 
     /// Returns the applied migrations in their order; none for a database that does not exist.
@@ -125,8 +125,8 @@ pub trait SchemaAdmin: Send {
     async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>>;
 
     /// Applies or reverts one migration and records that, under a lock against other processes. A
-    /// step that fails is rolled back, or recorded as unfinished; the next call finishes or reverts
-    /// it. Returns `None` if the database is at the target.
+    /// step that fails is rolled back or recorded as unfinished. The next call finishes or reverts
+    /// an unfinished step. Returns `None` if the database is at the target.
     async fn step_towards(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>>;
 
     /// Records that the database is at the target, without running a migration.
@@ -138,7 +138,7 @@ pub trait SchemaAdmin: Send {
     /// Describes each post whose stored count is not the sum of its votes.
     async fn wrong_counts(&mut self) -> StoreResult<Vec<String>>;
 
-    /// Revokes all tokens of the accounts. Returns how many they are.
+    /// Revokes all tokens of the accounts. Returns the number of accounts.
     async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> StoreResult<u64>;
 
     /// Describes what the operator should know about the database in its current state.
@@ -146,7 +146,7 @@ pub trait SchemaAdmin: Send {
         Ok(Vec::new())
     }
 
-    /// Prints the SQL that [`SchemaAdmin::step_towards`] would run.
+    /// Returns the SQL that [`SchemaAdmin::step_towards`] would run.
     fn script(&self, step: Step, now: Timestamp) -> String;
 }
 
@@ -226,7 +226,8 @@ impl Step {
 /// Returns how many of the known migrations the database has.
 ///
 /// # Errors
-/// If the database has an unknown migration, or one with another checksum.
+/// [`MigrateError::Unknown`] if the database has an unknown migration, [`MigrateError::Changed`] if
+/// a checksum differs.
 pub fn count_applied(migrations: &[Migration], applied: &[Applied]) -> MigrateResult<usize> {
     for (number, found) in applied.iter().enumerate() {
         match migrations.get(number) {
@@ -255,7 +256,7 @@ pub fn revision_at(migrations: &[Migration], applied: usize) -> &'static str {
 /// Parses an argument of the command line: `head`, `base`, `+N`, `-N`, a revision, or its number.
 ///
 /// # Errors
-/// If there is no such revision.
+/// [`MigrateError::NoSuchRevision`] or [`MigrateError::OutOfRange`] if there is no such revision.
 pub fn find_target(migrations: &[Migration], applied: usize, target: &str) -> MigrateResult<usize> {
     match target {
         "head" => return Ok(migrations.len()),
@@ -295,18 +296,18 @@ pub fn steps_up(migrations: &'static [Migration], applied: usize, target: usize)
     (applied..target).filter_map(|at| Step::next(migrations, at, target)).collect()
 }
 
-/// Migrates to the target. Calls `done` after each step.
+/// Migrates to the target. Calls `on_step` after each step.
 ///
 /// # Errors
-/// That of the first step that fails; earlier steps stay applied.
+/// The error of the first step that fails. Earlier steps stay applied.
 pub async fn migrate(
     admin: &mut dyn SchemaAdmin,
     target: usize,
     now: Timestamp,
-    mut done: impl FnMut(Step),
+    mut on_step: impl FnMut(Step),
 ) -> MigrateResult<()> {
     while let Some(step) = admin.step_towards(target, now).await? {
-        done(step);
+        on_step(step);
     }
     Ok(())
 }

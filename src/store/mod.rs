@@ -8,11 +8,11 @@
 //! - An acknowledged write survives a crash of the process and a power failure.
 //! - A post's votes are the sum of the votes cast on it, also if another program writes votes.
 //! - The ID of a user or a post is never used twice.
-//! - An operation whose future is dropped happens entirely or not at all.
+//! - An operation whose future is dropped is applied entirely or not at all.
 //!
-//! An error says less than an acknowledgement. After [`StoreError::Unavailable`] a write may have
-//! been applied, because the outcome of a commit can be unknown. It was applied entirely or not at
-//! all. A caller that retries must tolerate the operation having been applied already.
+//! After [`StoreError::Unavailable`] a write may have been applied, because the outcome of a commit
+//! can be unknown. It was applied entirely or not at all. A caller that retries must tolerate the
+//! operation having been applied already.
 //!
 //! "Not found" is an `Option` or a named variant, an expected conflict is a named variant, and
 //! everything else is a [`StoreError`]. A method that takes a [`Caller`] checks in the same step
@@ -76,7 +76,8 @@ impl<T> Store for T where
 
 #[async_trait]
 pub trait CallerStore: Send + Sync + 'static {
-    /// Checks the caller, and does nothing else.
+    /// Returns [`StoreError::CallerRejected`] if the account does not exist or does not accept the
+    /// token.
     async fn find_caller(&self, caller: Caller) -> Result<()>;
 }
 
@@ -90,10 +91,10 @@ pub trait UserStore: Send + Sync + 'static {
     /// Returns the caller's own account.
     async fn find_me(&self, caller: Caller) -> Result<User>;
 
-    /// Returns what a login with this e-mail is checked against.
+    /// Returns the data that a login with this e-mail is checked against.
     async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>>;
 
-    /// Returns what the caller's password is checked against when they confirm a change.
+    /// Returns the data that the caller's password is checked against when they confirm a change.
     async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials>;
 
     /// Replaces the hash `old` by a stronger hash of the same password, unless the hash has changed
@@ -142,10 +143,11 @@ pub trait SessionStore: Send + Sync + 'static {
     /// same successor.
     async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession>;
 
-    /// Returns the caller's sessions that have not ended, the last used first.
+    /// Returns the caller's sessions that have not ended, the most recently used first.
     async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>>;
 
-    /// Ends one session of the caller, or all if `id` is `None`. Returns whether there was one.
+    /// Ends one session of the caller, or all if `id` is `None`. Returns whether a session was
+    /// deleted.
     async fn end_sessions(&self, caller: Caller, id: Option<SessionId>) -> Result<bool>;
 }
 
@@ -201,14 +203,14 @@ pub trait PostStore: Send + Sync + 'static {
 
 #[async_trait]
 pub trait VoteStore: Send + Sync + 'static {
-    /// Casts, turns or withdraws the caller's vote. A caller has at most one vote per post.
+    /// Casts, changes or withdraws the caller's vote. A caller has at most one vote per post.
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome>;
 }
 
 #[async_trait]
 pub trait ReadinessStore: Send + Sync + 'static {
-    /// Checks that the database answers and accepts writes. The check writes nothing, so it does
-    /// not notice a full disk.
+    /// Checks that the database responds and accepts writes. The check writes nothing, so it does
+    /// not detect a full disk.
     async fn check_ready(&self) -> Result<Readiness>;
 }
 
@@ -247,13 +249,12 @@ pub enum DeleteUser {
 /// The outcome of [`SessionStore::rotate_session`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RotateSession {
-    /// The successor is the current token from now on.
+    /// The successor is now the current token.
     Rotated(UserId, TokensValidFrom),
     /// The token was rotated within [`crate::domain::session::REUSE_INTERVAL`]. Its successor
     /// exists already and was made with this salt.
     Repeated(UserId, TokensValidFrom, Salt),
-    /// The token was rotated before that. One of its two holders is a thief, so the session has
-    /// ended.
+    /// The token was rotated earlier than that. It may have been stolen, so the session was ended.
     Reused(UserId),
     /// The session does not exist, or has ended.
     NoSuchSession,

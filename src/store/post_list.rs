@@ -20,7 +20,7 @@ struct Shared {
 }
 
 impl PostList {
-    /// Returns the bytes of all titles and contents.
+    /// Returns the size of all titles and contents in bytes.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.iter().map(|found| found.post.byte_len()).sum()
@@ -60,7 +60,7 @@ impl PageBuilder {
         Self { limit, bytes: 0, posts: Vec::new() }
     }
 
-    /// Whether the page takes another post.
+    /// Whether another post may be added to the page.
     pub(super) fn accepts_more(&self) -> bool {
         // A page without a limit asks for all posts of any size.
         self.limit.is_none_or(|limit| self.posts.len() < limit && self.bytes < PAGE_BYTES)

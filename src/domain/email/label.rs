@@ -110,8 +110,8 @@ fn by_exception(character: char) -> Option<bool> {
     }
 }
 
-/// Decides on the characters with a rule in RFC 5892, appendix A, and returns `None` for all others.
-/// UTS 46 has the same rule for the joiners and has already applied it.
+/// Decides on the characters with a rule in RFC 5892, appendix A, and returns `None` for all
+/// others. UTS 46 has the same rule for the joiners and has already applied it.
 fn by_context(
     character: char,
     before: Option<char>,
@@ -142,8 +142,8 @@ fn is_japanese(character: char) -> bool {
     matches!(script(character), Script::Hiragana | Script::Katakana | Script::Han)
 }
 
-/// Applies RFC 5892, 2.1, without the conjoining jamo of old Hangul (2.9). The mapping has already removed
-/// characters that are unstable under case folding and compatibility composition (2.2).
+/// Applies RFC 5892, 2.1, without the conjoining jamo of old Hangul (2.9). The mapping has already
+/// removed characters that are unstable under case folding and compatibility composition (2.2).
 fn is_letter_or_digit(character: char) -> bool {
     let syllable = CodePointMapData::<HangulSyllableType>::new().get(character);
     let is_old_jamo = matches!(

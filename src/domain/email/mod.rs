@@ -67,8 +67,8 @@ impl Email {
         Ok(Self(normal))
     }
 
-    /// Returns the e-mail of a text that [`Email::as_str`] returned and that was stored. The text is
-    /// not checked again: stricter rules must not make existing accounts unreadable.
+    /// Returns the e-mail of a text that [`Email::as_str`] returned and that was stored. The text
+    /// is not checked again: stricter rules must not make existing accounts unreadable.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)

@@ -1,5 +1,5 @@
-//! The sequence of a group commit: commit all members together; if that is rolled back, commit each
-//! by itself; answer each member after its commit.
+//! The sequence of a group commit. All members are committed together. If that is rolled back, each
+//! is committed by itself. Each member is answered after its commit.
 //!
 //! Not here: the commit itself. It is a statement in `mod.rs`, and a transaction in
 //! `sqlite/writer`.
@@ -22,12 +22,13 @@ pub(in crate::store) trait Member {
     fn refuse(self, error: StoreError);
 }
 
-/// Why a commit has no answers.
+/// The error of a commit that failed for all its members.
 #[derive(Debug)]
 pub(in crate::store) enum BatchError {
-    /// Nothing was applied. One member may be the cause, so the others can succeed by themselves.
+    /// Nothing was applied. One member may be the cause, so each other member may succeed by
+    /// itself.
     RolledBack(StoreError),
-    /// A retry would fail too, or might apply twice what has been applied.
+    /// A retry would fail too, or might apply a change twice.
     Final(StoreError),
 }
 
@@ -75,7 +76,7 @@ impl<M: Member> GroupCommit<M> {
     }
 }
 
-/// Several members share the error, and each gets its kind.
+/// Fails all members with the error. Several members share it, and each gets an error of its kind.
 fn refuse<M: Member>(members: Vec<M>, error: StoreError) {
     match <[M; 1]>::try_from(members) {
         Ok([member]) => member.refuse(error),

@@ -1,5 +1,5 @@
-//! Concurrent requests of one kind share a round trip. A [`Batcher`] takes everything that waits,
-//! runs it as one batch, answers each request, and repeats.
+//! Concurrent requests of one kind share a round trip. A [`Batcher`] takes all waiting requests,
+//! runs them as one batch, answers each of them, and repeats.
 //!
 //! It has no timer: a single request pays one round trip, and under load batches grow by
 //! themselves. Not here: the statement of a batch, see the implementations of [`Batch`].
@@ -26,7 +26,7 @@ pub(super) trait Batch: Send + Sync + 'static {
     type Answer: Send + 'static;
 
     /// Runs all requests, and returns their answers in the same order. The batcher waits for the
-    /// end even if every client has left: it never cuts off a commit.
+    /// end of a batch even if every client has left, so it never interrupts a commit.
     async fn run(
         &self,
         requests: &[&Self::Request],
@@ -35,7 +35,7 @@ pub(super) trait Batch: Send + Sync + 'static {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchLimits {
-    /// Requests that may wait; a further one fails with [`StoreError::Overloaded`].
+    /// Maximum number of waiting requests. A further one fails with [`StoreError::Overloaded`].
     pub(super) queue: usize,
     /// Maximum number of requests in a batch.
     pub(super) batch: usize,
@@ -63,11 +63,11 @@ impl<B: Batch> Batcher<B> {
         Self { queue, timeout: limits.timeout }
     }
 
-    /// Joins the next batch. If this future is dropped before the batch starts, the request is
-    /// dropped; after that it is carried out.
+    /// Adds the request to the next batch and waits for its answer. If this future is dropped
+    /// before the batch starts, the request does not run. After that, it runs to its end.
     ///
     /// # Errors
-    /// Those of the request, and those of [`BatchLimits`].
+    /// The errors of the request, and those that [`BatchLimits`] names.
     pub(super) async fn submit(&self, request: B::Request) -> Result<B::Answer> {
         let (answer, outcome) = oneshot::channel();
         self.queue.try_send(PendingRequest { request, answer }).map_err(|error| match error {
@@ -100,19 +100,20 @@ async fn run_batches<B: Batch>(
     }
 }
 
-/// Runs the requests. A batch that panics, or returns too few answers, fails only its own requests.
+/// Runs the requests. If the batch panics or returns the wrong number of answers, only its own
+/// requests fail.
 async fn run<B: Batch>(
     batch: &B,
     pending: &[PendingRequest<B>],
 ) -> std::result::Result<Vec<Result<B::Answer>>, BatchError> {
     let requests: Vec<&B::Request> = pending.iter().map(|pending| &pending.request).collect();
     let outcome = AssertUnwindSafe(batch.run(&requests)).catch_unwind().await;
-    let fault = |cause: &str| BatchError::Final(StoreError::internal(cause));
-    let answers = outcome.map_err(|_| fault("a batch panicked"))??;
+    let internal = |cause: &str| BatchError::Final(StoreError::internal(cause));
+    let answers = outcome.map_err(|_| internal("a batch panicked"))??;
     if answers.len() == pending.len() {
         return Ok(answers);
     }
-    Err(fault("a batch returned the wrong number of answers"))
+    Err(internal("a batch returned the wrong number of answers"))
 }
 
 impl<B: Batch> Member for PendingRequest<B> {

@@ -1,4 +1,4 @@
-//! A batcher over a batch that follows a script and records its requests.
+//! Tests of a batcher whose batch follows a script and records its requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const LIMITS: BatchLimits = BatchLimits { queue: 8, batch: 4, timeout: Duration:
 /// The effect of a request on its batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Request {
-    /// Is answered with its number.
+    /// Succeeds, with its number as the answer.
     Number(u32),
     /// Makes the whole batch roll back.
     Poison,
@@ -24,7 +24,7 @@ enum Request {
     Panic,
     /// Makes the batch return no answers.
     LoseAnswers,
-    /// Is rejected without effect on the others.
+    /// Fails by itself, without effect on the others.
     Reject,
 }
 use Request::{Break, LoseAnswers, Number, Panic, Poison, Reject};
@@ -70,7 +70,8 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A batcher whose first batch, of the number 0, is in flight: further requests wait.
+    /// Returns a batcher whose first batch, `Number(0)`, is in flight, so that further requests
+    /// wait.
     async fn busy(limits: BatchLimits) -> Self {
         let (permits, batches) = (Arc::new(Semaphore::new(0)), Arc::default());
         let batch = ScriptedBatch { permits: Arc::clone(&permits), batches: Arc::clone(&batches) };
@@ -93,7 +94,7 @@ impl Fixture {
         submitted
     }
 
-    /// The batches that have started after the first.
+    /// Returns the batches that have started after the first one.
     fn later_batches(&self) -> Vec<Vec<Request>> {
         self.batches()[1..].to_vec()
     }
@@ -120,7 +121,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn single_request_is_a_batch() {
+async fn single_request_runs_without_waiting_for_others() {
     let fixture = Fixture::busy(LIMITS).await;
     assert!(fixture.later_batches().is_empty());
 }
@@ -205,11 +206,11 @@ async fn connection_that_breaks_during_single_retries_refuses_the_rest() {
 #[tokio::test]
 async fn panic_or_lost_answers_fail_only_their_batch() {
     let fixture = Fixture::busy(LIMITS).await;
-    for fault in [Panic, LoseAnswers] {
-        let submitted = fixture.submit(&[Number(1), fault]).await;
-        assert_eq!(fixture.finish(submitted).await, ["internal"; 2], "{fault:?}");
+    for failure in [Panic, LoseAnswers] {
+        let submitted = fixture.submit(&[Number(1), failure]).await;
+        assert_eq!(fixture.finish(submitted).await, ["internal"; 2], "{failure:?}");
         let submitted = fixture.submit(&[Number(2)]).await;
-        assert_eq!(fixture.finish(submitted).await, ["2"], "{fault:?}");
+        assert_eq!(fixture.finish(submitted).await, ["2"], "{failure:?}");
     }
 }
 

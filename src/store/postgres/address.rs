@@ -1,4 +1,4 @@
-//! How to reach a PostgreSQL database: `DATABASE_URL`, or the five settings of the reference
+//! The address of a PostgreSQL database: `DATABASE_URL`, or the five settings of the reference
 //! service. Parsing neither resolves a name nor opens a connection.
 //!
 //! Not read: `PGPASSWORD` and the other variables of libpq, `~/.pgpass`, `pg_service.conf`.
@@ -23,11 +23,11 @@ pub struct Address {
 /// The certificates that are accepted from a server that speaks TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Any certificate: protects against an eavesdropper, not against a man in the middle.
-    Anyone,
-    /// Certificates of a trusted authority for any name.
+    /// Any certificate. Protects against an eavesdropper, but not against a man in the middle.
+    AnyCertificate,
+    /// Certificates of a trusted authority, for any host name.
     Authority(Roots),
-    /// Certificates of a trusted authority for the host's name.
+    /// Certificates of a trusted authority, for the name of this host.
     Host(Roots),
 }
 
@@ -40,35 +40,36 @@ pub(super) enum Roots {
     File(PathBuf),
 }
 
-/// Why a text is not the address of a PostgreSQL database. It never repeats the text, which may
-/// contain a password.
+/// The reason why a text is not the address of a PostgreSQL database. It never contains the text,
+/// because the text may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct AddressFault(String);
+pub struct AddressError(String);
 
-/// How long each host may take to accept a connection, unless the address says otherwise.
+/// How long each host may take to accept a connection, unless the URL sets `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long sent data may stay unacknowledged before the connection is closed.
+/// How long sent data may stay unacknowledged before the connection is closed, unless the URL sets
+/// `tcp_user_timeout`.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Address {
     /// Parses `postgresql://…` as libpq does, and `SQLAlchemy`'s `postgresql+driver://…`.
     ///
     /// # Errors
-    /// The first problem of the text.
-    pub fn parse(url: &str) -> Result<Self, AddressFault> {
-        let fault = |problem: &str| AddressFault(problem.to_owned());
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| fault("it has no `://`"))?;
+    /// The first error in the text.
+    pub fn parse(url: &str) -> Result<Self, AddressError> {
+        let invalid = |reason: &str| AddressError(reason.to_owned());
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| invalid("it has no `://`"))?;
         let scheme = scheme.split('+').next().unwrap_or_default();
         if !["postgres", "postgresql"].contains(&scheme) {
-            return Err(fault("it does not begin with `postgresql://`"));
+            return Err(invalid("it does not begin with `postgresql://`"));
         }
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
         let tls = Tls::take_from(query)?;
-        let mut config: Config = format!("postgresql://{place}?{}", tls.rest)
+        let mut config: Config = format!("postgresql://{base}?{}", tls.rest)
             .parse()
-            .map_err(|error| AddressFault(describe_fault(&error)))?;
+            .map_err(|error| AddressError(describe_error(&error)))?;
         config.ssl_mode(tls.mode);
         Self::complete(config, tls.trust)
     }
@@ -84,14 +85,14 @@ impl Address {
         name: &str,
         user: &str,
         password: &str,
-    ) -> Result<Self, AddressFault> {
+    ) -> Result<Self, AddressError> {
         let mut config = Config::new();
         config.host(host).port(port).dbname(name).user(user).password(password);
-        Self::complete(config, Trust::Anyone)
+        Self::complete(config, Trust::AnyCertificate)
     }
 
-    /// Sets whether statements stay prepared on their connection. They cannot behind a pooler in
-    /// transaction mode, which gives each transaction another server connection.
+    /// Sets whether statements stay prepared on their connection. Behind a pooler in transaction
+    /// mode they cannot, because each transaction may get another server connection.
     #[must_use]
     pub fn with_prepared(self, is_prepared: bool) -> Self {
         Self { is_prepared, ..self }
@@ -102,7 +103,7 @@ impl Address {
         self.is_prepared
     }
 
-    /// Returns hosts and database, without the credentials.
+    /// Returns the hosts and the database, without the credentials.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = "postgresql://".to_owned();
@@ -121,10 +122,10 @@ impl Address {
         text + "/" + self.config.get_dbname().unwrap_or_default()
     }
 
-    /// Whether a connection leads to another machine and may be unencrypted.
+    /// Whether a connection to another machine may be unencrypted.
     #[must_use]
     pub fn allows_plaintext(&self) -> bool {
-        // With `hostaddr` the host is only the name for certificates.
+        // If the URL has `hostaddr`, the host is only the name in the certificate.
         let addresses = self.config.get_hostaddrs();
         let is_remote = if addresses.is_empty() {
             self.config.get_hosts().iter().any(is_remote_host)
@@ -134,16 +135,16 @@ impl Address {
         is_remote && self.config.get_ssl_mode() != SslMode::Require
     }
 
-    fn complete(mut config: Config, trust: Trust) -> Result<Self, AddressFault> {
+    fn complete(mut config: Config, trust: Trust) -> Result<Self, AddressError> {
         let is_blank = |text: Option<&str>| text.is_none_or(str::is_empty);
         if config.get_hosts().is_empty() {
-            return Err(AddressFault("it names no host".to_owned()));
+            return Err(AddressError("it names no host".to_owned()));
         }
         if is_blank(config.get_user()) {
-            return Err(AddressFault("it names no user".to_owned()));
+            return Err(AddressError("it names no user".to_owned()));
         }
         if is_blank(config.get_dbname()) {
-            return Err(AddressFault("it names no database".to_owned()));
+            return Err(AddressError("it names no database".to_owned()));
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -189,7 +190,7 @@ struct Tls {
 }
 
 impl Tls {
-    fn take_from(query: &str) -> Result<Self, AddressFault> {
+    fn take_from(query: &str) -> Result<Self, AddressError> {
         let (mut mode, mut file, mut rest) = (String::from("prefer"), None, Vec::new());
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -205,17 +206,17 @@ impl Tls {
             Some(path) => Roots::File(PathBuf::from(path)),
         };
         let (mode, trust) = match mode.as_str() {
-            "disable" => (SslMode::Disable, Trust::Anyone),
-            "allow" | "prefer" => (SslMode::Prefer, Trust::Anyone),
-            // Like libpq: with a file of authorities, `require` checks the authority.
+            "disable" => (SslMode::Disable, Trust::AnyCertificate),
+            "allow" | "prefer" => (SslMode::Prefer, Trust::AnyCertificate),
+            // As in libpq, `require` checks the authority if the URL names a file of authorities.
             "require" if matches!(roots, Roots::File(_)) => {
                 (SslMode::Require, Trust::Authority(roots))
             }
-            "require" => (SslMode::Require, Trust::Anyone),
+            "require" => (SslMode::Require, Trust::AnyCertificate),
             "verify-ca" => (SslMode::Require, Trust::Authority(roots)),
             "verify-full" => (SslMode::Require, Trust::Host(roots)),
             _ => {
-                return Err(AddressFault(
+                return Err(AddressError(
                     "sslmode is none of disable, allow, prefer, require, verify-ca, verify-full"
                         .to_owned(),
                 ));
@@ -225,8 +226,8 @@ impl Tls {
     }
 }
 
-/// The driver's message names the parameter, never its value.
-fn describe_fault(error: &tokio_postgres::Error) -> String {
+/// Returns the driver's message, which names the parameter but never its value.
+fn describe_error(error: &tokio_postgres::Error) -> String {
     let cause = std::error::Error::source(error);
     cause.map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -1,4 +1,4 @@
-//! Checks of callers in PostgreSQL.
+//! Checks callers in PostgreSQL.
 
 use std::collections::HashMap;
 use std::sync::Arc;

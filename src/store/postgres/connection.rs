@@ -1,6 +1,6 @@
 //! One connection to PostgreSQL: how it is opened, and how it runs statements. Each statement is a
-//! transaction of its own, so no connection is ever left inside one, and a pooler may give each
-//! statement another server.
+//! transaction of its own, so no connection is ever left inside one, and a pooler may run each
+//! statement on another server connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,23 +21,23 @@ pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
 /// How long a connection may take to be opened, authenticated and set up.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a statement may take before its connection is closed. A stopped server, or a network
-/// that drops packets, would hold the connection for ever.
+/// How long a statement may take before its connection is closed. Without this timeout, a stopped
+/// server or a network that drops packets would block the connection forever.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Options of a connection that serves requests. The server ends a statement after 30 seconds, and
-/// waits 3 seconds for a lock. Plans do not depend on the values (a test reads each), so each is
-/// made once; none is worth compiling.
-const SERVING: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
+/// waits 3 seconds for a lock. Plans do not depend on the values (a test checks every plan), so
+/// each is made once. JIT compilation would cost more than it saves.
+const SERVING_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
                        -c idle_in_transaction_session_timeout=10000 \
                        -c plan_cache_mode=force_generic_plan -c jit=off";
 
-/// An acknowledged write survives a crash, even if the server, the database or the role turn
-/// `synchronous_commit` off. A setting that promises more stays.
+/// Makes an acknowledged write survive a crash, even if the server, the database or the role turns
+/// `synchronous_commit` off. A stronger setting stays.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
                         WHERE current_setting('synchronous_commit') = 'off'";
 
-/// Opens a connection for an operator's command; it closes with the client.
+/// Opens a connection for an operator's command. It closes when the client is dropped.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] if the database is unreachable.
@@ -59,9 +59,9 @@ pub(super) fn serving_config(address: &Address) -> Config {
     let mut config = address.config.clone();
     // A pooler refuses startup options, because its server connections are shared.
     if address.is_prepared() {
-        // The options of the address come last, so they win.
-        let theirs = config.get_options().unwrap_or_default();
-        let options = format!("{SERVING} {theirs}");
+        // The options of the address come last, so they take precedence.
+        let configured = config.get_options().unwrap_or_default();
+        let options = format!("{SERVING_OPTIONS} {configured}");
         config.options(options.trim_end());
     }
     config
@@ -72,18 +72,18 @@ pub(super) async fn make_durable(client: &Client) -> std::result::Result<(), Err
     client.batch_execute(DURABLE).await
 }
 
-/// Why a statement has no rows.
+/// Why a statement returned no result.
 #[derive(Debug)]
 pub(super) enum QueryError {
-    /// The pool had no connection for it.
+    /// The pool had no connection for the statement.
     NoConnection(StoreError),
     Statement(Error),
-    /// It took longer than the timeout, so its outcome is unknown.
+    /// The statement took longer than the timeout, so its outcome is unknown.
     TooSlow,
 }
 
-/// A connection on loan from the pool. If it is dropped while a statement is in flight, it is
-/// closed instead of returned: the task that waited for the statement was cancelled.
+/// A connection from the pool. If it is dropped while a statement is in flight, it is closed
+/// instead of returned: the task that waited for the statement was cancelled.
 pub(super) struct Connection {
     pooled: Option<Object>,
     pool: Pool,
@@ -138,6 +138,7 @@ impl Connection {
 
     /// Closes the connection instead of returning it to the pool.
     pub(super) fn discard(self) {
+        // `drop` closes a connection with a statement in flight.
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -177,7 +178,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if *self.in_flight.get_mut() > 0 {
             drop(self.pooled.take().map(Object::take));
-            // The idle connections lead to the same server, so they have the same problem.
+            // The pool's idle connections are to the same server, so they have the same problem.
             self.pool.retain(|_, _| false);
         }
     }

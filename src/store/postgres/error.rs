@@ -1,5 +1,5 @@
-//! Errors of PostgreSQL, as errors of the store. Only the SQLSTATE decides: messages and names
-//! depend on the server's version, language and extensions.
+//! Converts errors of PostgreSQL to errors of the store. Only the SQLSTATE decides: messages and
+//! names depend on the server's version, language and extensions.
 
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
@@ -38,7 +38,7 @@ impl From<Error> for BatchError {
     }
 }
 
-/// The server's message without its details, which may contain a row and with it a password hash.
+/// The server's message without its details. The details may contain a row with a password hash.
 #[derive(Debug, thiserror::Error)]
 #[error("{message} (SQLSTATE {state})")]
 struct ServerMessage {
@@ -48,11 +48,11 @@ struct ServerMessage {
 
 /// Whether the same request may succeed later.
 fn is_transient(state: Option<&SqlState>) -> bool {
-    // An error without a SQLSTATE is not the server's: the connection is broken.
+    // An error without a SQLSTATE does not come from the server: the connection is broken.
     let Some(state) = state else { return true };
     match class(state) {
-        // Connection; login (a changed password); a transaction that cannot write (a standby);
-        // rolled back (serialization, deadlock); resources; limits of the configuration; operator
+        // In this order: connection; transaction state (a standby cannot write); login (a changed
+        // password); rollback (serialization, deadlock); resources and configured limits; operator
         // (restart, timeout); system.
         "08" | "25" | "28" | "40" | "53" | "57" | "58" => true,
         _ => [
@@ -61,7 +61,7 @@ fn is_transient(state: Option<&SqlState>) -> bool {
             // A missing table or column: the schema is being migrated.
             SqlState::UNDEFINED_TABLE,
             SqlState::UNDEFINED_COLUMN,
-            // A plan whose tables were altered; the next statement makes a new one.
+            // The tables of a cached plan were altered. The next statement makes a new plan.
             SqlState::FEATURE_NOT_SUPPORTED,
             // A pooler gave the statement a server connection that has not prepared it.
             SqlState::INVALID_SQL_STATEMENT_NAME,
@@ -94,8 +94,8 @@ pub(super) fn is_retryable(state: Option<&SqlState>) -> bool {
     )
 }
 
-/// Whether the connection is useless although it is open: it leads to a read-only server that
-/// another may have replaced, or its prepared statements are out of date.
+/// Whether an open connection must be replaced: its server is read-only, because another one may
+/// have become the primary, or its prepared statements are out of date.
 pub(super) fn needs_reconnect(state: Option<&SqlState>) -> bool {
     is_any_of(
         state,
@@ -124,7 +124,7 @@ fn class(state: &SqlState) -> &str {
 mod tests {
     use super::*;
 
-    /// A SQLSTATE and everything that is true of it.
+    /// Each SQLSTATE with all its properties.
     const STATES: [(&str, &str); 24] = [
         ("", "transient"),
         ("08006", "transient"),

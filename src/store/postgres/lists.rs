@@ -39,11 +39,13 @@ statements! {
     );
 }
 
-/// Lists that are read concurrently; each can have [`crate::store::page_limits::PAGE_BYTES`].
-const CONCURRENT_LISTS: usize = 8;
+/// Maximum number of lists that are read concurrently. Each can have
+/// [`crate::store::page_limits::PAGE_BYTES`].
+const MAX_CONCURRENT_LISTS: usize = 8;
 
-/// Bytes of texts after which a batch reads no further lists and refuses the rest as overload. Only
-/// clients that request many different long lists at the same time notice.
+/// If the lists of a batch exceed this many bytes of text, the batch reads no further lists. The
+/// other requests fail with [`StoreError::Overloaded`]. This needs concurrent requests for many
+/// different long lists.
 const BATCH_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) struct ListPosts(pub(super) Arc<Pool>);
@@ -61,8 +63,8 @@ impl Batch for ListPosts {
     }
 }
 
-/// Chooses how a list is read. A list that may take long is not batched: no request waits behind
-/// it.
+/// Chooses how a list is read. A list that may take long is not batched, so that no other request
+/// waits for it.
 pub(super) async fn list_posts(
     store: &PostgresStore,
     caller: Caller,
@@ -97,7 +99,7 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
         connection.prepare(list.statement()).await?;
     }
     connection.prepare(&FIND_TOKENS_VALID_FROM).await?;
-    let mut chunks = distinct.chunks(CONCURRENT_LISTS);
+    let mut chunks = distinct.chunks(MAX_CONCURRENT_LISTS);
     let last = chunks.next_back().unwrap_or_default();
     let mut lists = Vec::new();
     for chunk in chunks {
@@ -111,8 +113,8 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
 
     let answer = |((caller, _), list): (&&(Caller, Page), &ListKey)| {
         valid_from_times.check(*caller)?;
-        let place = distinct.binary_search(list).ok();
-        place.and_then(|place| lists.get(place).cloned()).ok_or(StoreError::Overloaded)
+        let index = distinct.binary_search(list).ok();
+        index.and_then(|index| lists.get(index).cloned()).ok_or(StoreError::Overloaded)
     };
     Ok(requests.iter().zip(&requested).map(answer).collect())
 }
@@ -130,7 +132,7 @@ async fn read_concurrently(
     try_join_all(lists.iter().map(|list| list.read(connection))).await
 }
 
-/// Everything that decides the content of a list.
+/// All parameters that determine the content of a list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct ListKey {
     scope: ResolvedScope,

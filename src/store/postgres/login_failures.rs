@@ -16,8 +16,8 @@ use crate::store::{LoginFailureStore, Result, StoreError};
 statements! {
     COUNT_LOGIN_FAILURES(INT8, TIMESTAMPTZ) =
         "SELECT failures FROM login_failures WHERE account = $1 AND forgotten_at > $2";
-    // Concurrent processes add to one another's counts. Few failures are forgotten at $3, more at
-    // $4.
+    // Failures that several processes record at the same time add up. A few failures are forgotten
+    // at $3, and more at $4.
     RECORD_LOGIN_FAILURE(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, INT4) =
         "INSERT INTO login_failures AS counted (account, failures, forgotten_at)
          VALUES ($1, 1, $3)

@@ -1,9 +1,9 @@
 //! The production store: a PostgreSQL database, versions 14 to 18.
 //!
 //! Frequent requests share a statement ([`super::batch`]); every other request is a statement of
-//! its own. All of them run on tasks of the store. A client that disconnects therefore interrupts
-//! nothing, and no connection returns to the pool with a statement in flight. A write is answered
-//! after its commit.
+//! its own. All of them run on tasks of the store. A client that disconnects therefore does not
+//! interrupt a statement, and no connection returns to the pool with a statement in flight. A write
+//! is answered after its commit.
 
 mod address;
 mod admin;
@@ -36,7 +36,7 @@ use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{BatchLimits, Batcher};
 use super::{Result, StoreError};
 
-pub use address::{Address, AddressFault};
+pub use address::{Address, AddressError};
 pub use admin::{LockTimeouts, PostgresAdmin, statements};
 pub use connection::connect;
 pub use statement::Statement;
@@ -44,10 +44,10 @@ pub use statement::Statement;
 /// How long a request waits for its answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A longer queue would be answered too late, so further requests are refused at once.
+/// The requests of a longer queue would time out, so further requests are refused at once.
 const LIMITS: BatchLimits = BatchLimits { queue: 4096, batch: 256, timeout: TIMEOUT };
 
-/// For requests with texts of posts, which may have 2 MiB each.
+/// Limits for requests with texts of posts. Each text may have 2 MiB.
 const TEXT_LIMITS: BatchLimits = BatchLimits { batch: 64, ..LIMITS };
 
 pub struct PostgresStore {
@@ -61,7 +61,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects at the first request, so the database may be unreachable until then.
+    /// Opens the store. The first request connects, so the database may be unreachable until then.
     ///
     /// # Errors
     /// If the trusted certificates cannot be read.

@@ -1,5 +1,6 @@
-//! The connections that requests share: acquired, used for one statement or a few, and returned.
-//! Before its first statement, the pool checks that the schema is the one that this binary needs.
+//! The connections that requests share. A request acquires a connection, runs one statement or a
+//! few, and returns it. Before its first statement, the pool checks that the schema is the one that
+//! this binary needs.
 
 use std::time::Duration;
 
@@ -18,18 +19,18 @@ use super::statement::Statement;
 use super::tls::connector;
 use crate::store::{Result, StoreError};
 
-/// Connections of the pool. Each kind of batch needs one; the others serve requests that are not
-/// batched. More of them do not make a server with few cores faster.
-const CONNECTIONS: usize = 16;
+/// Maximum number of connections. Each kind of batch needs one, and the others serve requests that
+/// are not batched. More connections do not make a server with few cores faster.
+const MAX_CONNECTIONS: usize = 16;
 
 /// How long a request waits for a connection before it is refused.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the deletion of an account may take, because the account may have written much.
+/// How long the deletion of an account may take. The account may have many posts and votes.
 pub(super) const DELETE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often a statement is run if concurrent transactions make it fail each time.
-const ATTEMPTS: usize = 10;
+/// Maximum number of times a statement runs if concurrent transactions make it fail each time.
+const MAX_ATTEMPTS: usize = 10;
 
 pub(super) struct Pool {
     connections: deadpool_postgres::Pool,
@@ -70,7 +71,7 @@ impl Pool {
     }
 
     /// Runs the statement and waits for its commit. Retries it if a concurrent transaction made it
-    /// fail, or if the connection was out of date.
+    /// fail. Retries it once, on another connection, if the connection must be replaced.
     pub(super) async fn query(
         &self,
         statement: &Statement,
@@ -92,7 +93,7 @@ impl Pool {
             let connection = connection.with_timeout(timeout);
             match connection.query(statement, values).await {
                 Err(QueryError::Statement(error))
-                    if attempt < ATTEMPTS && is_retryable(error.code()) => {}
+                    if attempt < MAX_ATTEMPTS && is_retryable(error.code()) => {}
                 Err(QueryError::Statement(error)) if needs_reconnect(error.code()) => {
                     connection.discard();
                     if attempt >= 2 {
@@ -121,7 +122,7 @@ fn build(address: &Address) -> Result<deadpool_postgres::Pool> {
         create: Some(OPEN_TIMEOUT),
         recycle: Some(ACQUIRE_TIMEOUT),
     };
-    pool.max_size(CONNECTIONS)
+    pool.max_size(MAX_CONNECTIONS)
         .runtime(Runtime::Tokio1)
         .timeouts(timeouts)
         .build()

@@ -23,7 +23,7 @@ use crate::store::batch::{Batch, BatchError};
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
-    // One statement reads callers and posts, so both are of the same moment.
+    // One statement reads callers and posts, so both are from the same snapshot.
     FIND_POSTS(INT8_ARRAY, INT8_ARRAY) =
         "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
                 (SELECT votes FROM vote_counts WHERE post_id = posts.id)
@@ -35,7 +35,7 @@ statements! {
           WHERE id = ANY($2)";
     // IDs come from the sequence in the order of the rows. A post is not inserted if its author's
     // account does not exist or does not accept the token. Each row returns the `tokens_valid_from`
-    // that decided.
+    // that the statement checked.
     CREATE_POSTS(
         TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY, TIMESTAMPTZ_ARRAY,
         TIMESTAMPTZ_ARRAY
@@ -143,7 +143,7 @@ impl Batch for FindPosts {
     }
 }
 
-/// The result of one statement for several requests.
+/// The posts and callers that one statement found for several requests.
 struct Found {
     posts: HashMap<PostId, PostWithVotes>,
     callers: ValidFromTimes,

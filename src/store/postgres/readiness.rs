@@ -22,7 +22,8 @@ impl ReadinessStore for PostgresStore {
                 return Ok(Readiness::WrongRevision);
             }
             if column(&connection.query_one(&IS_READ_ONLY).await?, 0)? {
-                // After a failover an open connection may lead to a standby; a new one does not.
+                // After a failover, the server of an open connection may be a standby. A new
+                // connection goes to the primary.
                 connection.discard();
                 return Ok(Readiness::ReadOnly);
             }

@@ -9,8 +9,8 @@ use crate::domain::user::UserId;
 use crate::store::{Result, StoreError};
 
 /// Selects the posts of an inner statement in the columns that [`read_post`] reads, newest first.
-/// `$1` is the limit of both. A list with a limit ends after
-/// [`crate::store::page_limits::PAGE_BYTES`], and the server does not send the rest.
+/// `$1` is the limit of the list, also in the inner statement. If it is not null, the list ends
+/// after [`crate::store::page_limits::PAGE_BYTES`], and the server does not send the rest.
 macro_rules! select_page {
     ($inner:expr) => {
         concat!(
@@ -31,8 +31,7 @@ macro_rules! select_page {
 
 pub(super) use select_page;
 
-/// Reads the value of a column. An unreadable value is a fault of the service, not of the
-/// connection.
+/// Reads the value of a column. An unreadable value is an internal error, not a transient one.
 pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
     row.try_get(index).map_err(StoreError::internal)
 }

@@ -1,5 +1,5 @@
-//! The check that the database has the schema that our statements need. The first request that
-//! reaches the database runs it, because the database may start after the service.
+//! Checks that the database has the schema that the statements of requests need. The first request
+//! that reaches the database runs the check, because the database may start after the service.
 
 use super::connection::Connection;
 use super::row::column;
@@ -40,7 +40,10 @@ enum SchemaMismatch {
     History(#[from] MigrateError),
 }
 
-/// Checks that the database is at the newest revision, and finds out about its search index.
+/// Checks that the database is at the newest revision, and returns the state of its search index.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the revision is another one.
 pub(super) async fn check(connection: &Connection) -> Result<SearchIndex> {
     check_revision(&read_history(connection).await?).map_err(StoreError::unavailable)?;
     let row = connection.query_one(&FIND_SEARCH_INDEX).await?;

@@ -1,8 +1,8 @@
 //! Searches of the titles in PostgreSQL: literal, case-sensitive, in their first 1,000 characters.
 //!
-//! A search first scans the newest titles, up to [`MAX_SEARCH_MISSES`]; a frequent text is found
-//! there. If that does not fill the page, the trigram index is searched instead. It needs trigrams
-//! in the text, which `pg_trgm` makes only of letters and digits.
+//! A search first scans the newest titles, up to [`MAX_SEARCH_MISSES`], where it finds a frequent
+//! text. If the matches do not fill the page, the trigram index is searched instead. The index
+//! needs trigrams in the text, and `pg_trgm` makes them only of letters and digits.
 
 use super::callers::find_caller;
 use super::connection::Value;
@@ -96,10 +96,10 @@ async fn scan_titles(
     text: &str,
 ) -> Result<Vec<PostWithVotes>> {
     let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
-    // A search of own drafts is bounded by their number.
+    // The number of drafts bounds a search of own drafts.
     let is_bounded = page.scope == PostScope::Public || text.chars().count() < TRIGRAM_LENGTH;
     let misses = if is_bounded { i64::from(MAX_SEARCH_MISSES) } else { i64::MAX };
-    // Matches up to the end of the page, and misses: no further title can be on the page.
+    // The page and the skipped posts, plus all misses: no later title can be on the page.
     let newest = limit.filter(|_| is_bounded).map(|limit| limit + skip + misses);
     let mut values: Vec<Value<'_>> = vec![&limit, &skip, &text, &newest, &misses];
     let statement = match (page.scope, caller.draft_visibility) {

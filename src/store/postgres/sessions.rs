@@ -35,8 +35,8 @@ statements! {
                  OR used_at < (SELECT used_at FROM sessions
                                 WHERE user_id = $1
                                 ORDER BY used_at DESC LIMIT 1 OFFSET $3))";
-    // If two rotations are concurrent, the second matches no row, and reads the result of the
-    // first.
+    // If two rotations are concurrent, the second one matches no row here. FIND_SESSION then reads
+    // the result of the first one.
     ROTATE_SESSION(INT8, BYTEA, BYTEA, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE sessions
             SET previous_hash = link_hash, link_hash = $4, salt = $5, used_at = $6,

@@ -1,5 +1,5 @@
 //! How a file declares the statements of its requests: by name and with the types of their
-//! parameters. A test reads the plan of each statement in [`super::request_statements`].
+//! parameters. A test checks the plan of each statement in [`super::request_statements`].
 
 use tokio_postgres::types::Type;
 
@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 pub struct Statement {
     pub name: &'static str,
     pub sql: &'static str,
-    /// Types of the parameters, given so that the driver does not ask PostgreSQL for them.
+    /// Types of the parameters. With them, the driver need not ask PostgreSQL.
     pub types: &'static [Type],
 }
 

@@ -1,4 +1,4 @@
-//! TLS to a PostgreSQL server, as `sslmode` demands it. The driver adds channel binding.
+//! TLS to a PostgreSQL server, as `sslmode` requires. The driver adds channel binding.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::address::{Roots, Trust};
 use crate::store::{Result, StoreError};
 use crate::tls_verifier::TlsVerifier;
 
-/// Returns what opens TLS connections to a server whose certificate is trusted as given.
+/// Returns the TLS connector for servers whose certificate `trust` accepts.
 ///
 /// # Errors
 /// If the trusted certificates cannot be read.
@@ -30,7 +30,7 @@ pub(super) fn connector(trust: &Trust) -> Result<MakeRustlsConnect> {
                 .map_err(StoreError::unavailable)?;
             builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
         }
-        Trust::Anyone => {
+        Trust::AnyCertificate => {
             let verifier = Arc::new(TlsVerifier::any_certificate(&provider));
             builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
         }

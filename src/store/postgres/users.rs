@@ -25,7 +25,8 @@ statements! {
     FIND_ME(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT id::bigint, email, created_at FROM users
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
-    // An unknown e-mail returns a row, too, with itself instead of a hash: no row would be faster.
+    // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
+    // would be faster, and the difference would reveal which e-mails have an account.
     FIND_CREDENTIALS(TEXT) =
         "SELECT users.id::bigint, coalesce(users.password, $1), users.tokens_valid_from
            FROM (SELECT 1) AS asked LEFT JOIN users ON users.email = $1";
@@ -182,13 +183,13 @@ impl UserStore for PostgresStore {
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
         self.run(async move |pool| {
-            let (own, earliest, latest) = caller_params(caller);
-            let values: [Value<'_>; 4] = [&id.0, &own, &earliest, &latest];
+            let (caller_id, earliest, latest) = caller_params(caller);
+            let values: [Value<'_>; 4] = [&id.0, &caller_id, &earliest, &latest];
             let deleted = pool.query_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
             if !deleted.is_empty() {
                 return Ok(DeleteUser::Deleted);
             }
-            let found = find_valid_from_times(&pool, &[own, id.0]).await?;
+            let found = find_valid_from_times(&pool, &[caller_id, id.0]).await?;
             found.check(caller)?;
             Ok(if found.has(id) { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
         })

@@ -1,7 +1,7 @@
 //! Votes in PostgreSQL. Not here: the counts, which triggers update, see `migrations/`.
 //!
-//! A vote that a statement reads may be out of date when it writes, because other processes vote
-//! too. So the outcome is taken from the change itself.
+//! A vote that a statement reads may be out of date when the statement writes, because other
+//! processes write votes too. The outcome is therefore taken from the change itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use crate::domain::vote::{Direction, Vote};
 use crate::store::batch::{Batch, BatchError};
 use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 
-/// Returns for each vote its place, whether the caller exists and sees the post, and what changed.
+/// Returns a row for each vote: its position in the parameters, whether the caller is accepted,
+/// whether the caller sees the post, and what changed.
 macro_rules! change_votes {
     ($ballots:literal, $change:literal, $outcome:literal) => {
         concat!(
@@ -88,7 +89,7 @@ impl VoteStore for PostgresStore {
     }
 }
 
-/// The vote of a caller on a post. `D` is the direction of a cast vote, and nothing of a withdrawn
+/// The vote of a caller on a post. `D` is [`Direction`] for a cast vote, and `()` for a withdrawn
 /// one.
 pub(super) type PendingVote<D> = (Caller, PostId, D);
 
@@ -118,7 +119,7 @@ impl Batch for CastVotes {
     }
 }
 
-/// Answers as if the votes of a batch had been cast one after the other.
+/// Returns the outcome as if the votes of a batch had been cast one after the other.
 fn cast(
     current: &mut BTreeMap<VoteKey, Option<Direction>>,
     result: &VoteResult,
@@ -171,8 +172,8 @@ fn key<D>((caller, post, _): &PendingVote<D>) -> VoteKey {
 struct VoteResult {
     has_caller: bool,
     has_post: bool,
-    /// Whether a cast vote is new, or `None` if it changed nothing. Whether a withdrawn vote
-    /// existed. All votes of a caller on a post get the same value.
+    /// For a cast vote: whether it is new, or `None` if it changed nothing. For a withdrawn vote:
+    /// whether it existed. All votes of a caller on a post get the same value.
     change: Option<bool>,
 }
 
@@ -181,7 +182,11 @@ impl VoteResult {
         self.has_caller && self.has_post
     }
 
-    /// Returns why the vote was not considered, if it was not.
+    /// Returns the outcome of a vote whose post the caller does not see, and `None` for other
+    /// votes.
+    ///
+    /// # Errors
+    /// [`StoreError::CallerRejected`] if the caller is not accepted.
     fn refusal(&self) -> Result<Option<VoteOutcome>> {
         if !self.has_caller {
             return Err(StoreError::CallerRejected);
