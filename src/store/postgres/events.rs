@@ -17,7 +17,7 @@ statements! {
     RECORD_EVENT(INT8, TEXT, BOOL, TIMESTAMPTZ, TEXT) =
         "INSERT INTO events (user_id, kind, is_refusal, at, client)
          SELECT id, $2, $3, $4, $5 FROM users WHERE id = $1";
-    FORGET_EVENTS(INT8, BOOL, INT8) =
+    DELETE_OLD_EVENTS(INT8, BOOL, INT8) =
         "DELETE FROM events
           WHERE user_id = $1 AND is_refusal = $2
             AND id <= (SELECT id FROM events
@@ -39,7 +39,7 @@ impl EventStore for PostgresStore {
             let values: [Value<'_>; 5] = [&user.0, &name, &is_refusal, &event.at, &client];
             pool.query(&RECORD_EVENT, &values).await?;
             let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MAX_EVENTS });
-            pool.query(&FORGET_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
+            pool.query(&DELETE_OLD_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
             Ok(())
         })
         .await

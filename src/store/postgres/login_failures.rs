@@ -27,7 +27,7 @@ statements! {
                 forgotten_at = CASE WHEN counted.forgotten_at > $2 AND counted.failures >= $5
                                     THEN $4 ELSE $3 END";
     // A concurrent deletion skips the locked rows and takes others.
-    FORGET_LOGIN_FAILURES(TIMESTAMPTZ, INT8) =
+    DELETE_EXPIRED_FAILURES(TIMESTAMPTZ, INT8) =
         "DELETE FROM login_failures
           WHERE account IN (SELECT account FROM login_failures
                              WHERE forgotten_at <= $1
@@ -55,7 +55,7 @@ impl LoginFailureStore for PostgresStore {
             let values: [Value<'_>; 5] = [&account.0, &now, &soon, &late, &few];
             pool.query(&RECORD_LOGIN_FAILURE, &values).await?;
             let limit = i64::from(EXPIRED_FAILURES_DELETED);
-            pool.query(&FORGET_LOGIN_FAILURES, &[&now, &limit]).await?;
+            pool.query(&DELETE_EXPIRED_FAILURES, &[&now, &limit]).await?;
             Ok(())
         })
         .await

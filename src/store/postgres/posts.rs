@@ -144,12 +144,12 @@ impl Batch for FindPosts {
 }
 
 /// The posts and callers that one statement found for several requests.
-struct Found {
+struct FoundPosts {
     posts: HashMap<PostId, PostWithVotes>,
     callers: ValidFromTimes,
 }
 
-impl Found {
+impl FoundPosts {
     /// Returns the post, if the caller sees it.
     fn post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
         self.callers.check(caller)?;
@@ -163,11 +163,11 @@ impl Found {
     }
 }
 
-async fn read_posts(pool: &Pool, requests: &[&(Caller, PostId)]) -> Result<Found> {
+async fn read_posts(pool: &Pool, requests: &[&(Caller, PostId)]) -> Result<FoundPosts> {
     let posts = distinct(requests.iter().map(|(_, id)| id.0));
     let callers = distinct(requests.iter().map(|(caller, _)| caller.user_id.0));
     let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
-    let mut found = Found { posts: HashMap::new(), callers: ValidFromTimes::default() };
+    let mut found = FoundPosts { posts: HashMap::new(), callers: ValidFromTimes::default() };
     for row in &rows {
         if column::<Option<&str>>(row, 1)?.is_some() {
             let post = read_post(row)?;

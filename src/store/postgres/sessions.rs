@@ -27,7 +27,7 @@ statements! {
            FROM users
           WHERE id = $1 AND tokens_valid_from = $2
          RETURNING id::bigint";
-    FORGET_SESSIONS(INT8, TIMESTAMPTZ, INT8) =
+    DELETE_OLD_SESSIONS(INT8, TIMESTAMPTZ, INT8) =
         "DELETE FROM sessions
           WHERE user_id = $1
             AND (expires_at <= $2
@@ -52,7 +52,7 @@ statements! {
                 expires_at > $5 AND users.tokens_valid_from = sessions.tokens_valid_from
            FROM sessions JOIN users ON users.id = sessions.user_id
           WHERE sessions.id = $1 AND family_hash = $2";
-    FORGET_SESSION(INT8, BYTEA) = "DELETE FROM sessions WHERE id = $1 AND family_hash = $2";
+    DELETE_SESSION(INT8, BYTEA) = "DELETE FROM sessions WHERE id = $1 AND family_hash = $2";
     LIST_SESSIONS(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT sessions.id, sessions.user_agent, sessions.created_at, sessions.used_at,
                 sessions.expires_at
@@ -96,7 +96,7 @@ impl SessionStore for PostgresStore {
             let Some(row) = rows.first() else { return Ok(None) };
             let id = SessionId(column(row, 0)?);
             let last_kept = i64::from(MAX_SESSIONS) - 1;
-            pool.query(&FORGET_SESSIONS, &[&user_id, &session.now, &last_kept]).await?;
+            pool.query(&DELETE_OLD_SESSIONS, &[&user_id, &session.now, &last_kept]).await?;
             Ok(Some(id))
         })
         .await
@@ -173,7 +173,7 @@ async fn explain_no_rotation(pool: &Pool, rotation: &Rotation) -> Result<RotateS
         let salt = column::<&[u8]>(row, 3)?.try_into().map_err(StoreError::internal)?;
         return Ok(RotateSession::Repeated(user_id, tokens_valid_from, salt));
     }
-    pool.query(&FORGET_SESSION, &[&rotation.id.0, &family]).await?;
+    pool.query(&DELETE_SESSION, &[&rotation.id.0, &family]).await?;
     Ok(RotateSession::Reused(user_id))
 }
 

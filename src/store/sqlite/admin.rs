@@ -24,13 +24,13 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 
 pub struct SqliteAdmin {
     path: PathBuf,
-    /// Kept open from the first change on. Closing the last connection checkpoints the log, which
-    /// should not happen after each step.
+    /// Opened for the first change, and kept open. Closing the last connection would checkpoint the
+    /// log after each step.
     writer: Option<Connection>,
 }
 
 impl SqliteAdmin {
-    /// The file need not exist; the first migration creates it.
+    /// Does not open the file. If it does not exist, the first migration creates it.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), writer: None }
@@ -288,7 +288,8 @@ fn find_wrong_counts(database: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// Finds rows without their post or user, which a program that writes with foreign keys off leaves.
+/// Finds rows without their post or user. A program that writes with foreign keys off can leave
+/// them.
 fn find_orphans(database: &Connection) -> rusqlite::Result<Vec<String>> {
     database
         .prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?

@@ -1,4 +1,4 @@
-//! Checks of the caller in SQLite.
+//! Checks callers in SQLite.
 
 use async_trait::async_trait;
 use rusqlite::Connection;

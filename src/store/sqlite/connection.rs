@@ -1,4 +1,4 @@
-//! The settings of a connection that writes, and of one that reads.
+//! Opens the connection that writes and those that read, with their settings.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 /// How long a connection waits for the lock of another process.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// More than the store has statements, so that none is prepared twice.
+/// More than the number of the store's statements, so that none is prepared twice.
 const STATEMENT_CACHE: usize = 64;
 
 /// Creates an empty file that only its owner can read, because it will contain password hashes.
@@ -30,8 +30,9 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
     enable_wal(&connection, || std::thread::sleep(Duration::from_millis(10)))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // In a longer log each page has been written more often by the time of its checkpoint: 32 MiB
-    // instead of 4 give a quarter more votes per second. The log is read once, after a crash.
+    // A checkpoint writes each changed page once, so a longer log saves page writes: 32 MiB instead
+    // of 4 MiB give a quarter more votes per second. Only a start after a crash reads the whole
+    // log.
     connection.pragma_update(None, "wal_autocheckpoint", 8000)?;
     // A log that grew behind a slow reader is truncated to this many bytes.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
@@ -64,7 +65,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
-    // No CREATE: a missing file is an error, because only `create_private` sets its mode.
+    // Without CREATE, a missing file is an error: only `create_private` sets the mode.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

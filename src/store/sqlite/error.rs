@@ -1,4 +1,4 @@
-//! Errors of SQLite and of its threads, as errors of the store.
+//! Converts errors of SQLite and of its threads to errors of the store.
 
 use crossbeam_channel::TrySendError;
 

@@ -15,7 +15,7 @@ use crate::store::{EventStore, Result};
 statements! {
     RECORD_EVENT = "INSERT INTO events (user_id, kind, is_refusal, at, client)
          SELECT id, ?2, ?3, ?4, ?5 FROM users WHERE id = ?1";
-    FORGET_EVENTS = "DELETE FROM events
+    DELETE_OLD_EVENTS = "DELETE FROM events
           WHERE user_id = ?1 AND is_refusal = ?2
             AND id <= (SELECT id FROM events
                         WHERE user_id = ?1 AND is_refusal = ?2
@@ -41,7 +41,7 @@ impl EventStore for SqliteStore {
                 ])?;
                 let kept = if is_refusal { MOST_REFUSALS } else { MAX_EVENTS };
                 let params = params![user.0, is_refusal, kept];
-                database.prepare_cached(FORGET_EVENTS)?.execute(params)?;
+                database.prepare_cached(DELETE_OLD_EVENTS)?.execute(params)?;
                 Ok(())
             })
             .await

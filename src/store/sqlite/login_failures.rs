@@ -16,7 +16,7 @@ statements! {
     RECORD_LOGIN_FAILURE = "INSERT INTO login_failures (account, failures, forgotten_at)
          VALUES (?1, ?2, ?3)
          ON CONFLICT (account) DO UPDATE SET failures = ?2, forgotten_at = ?3";
-    FORGET_LOGIN_FAILURES = "DELETE FROM login_failures
+    DELETE_EXPIRED_FAILURES = "DELETE FROM login_failures
           WHERE account IN (SELECT account FROM login_failures
                              WHERE forgotten_at <= ?1 ORDER BY forgotten_at LIMIT ?2)";
     CLEAR_LOGIN_FAILURES = "DELETE FROM login_failures WHERE account = ?1";
@@ -31,13 +31,14 @@ impl LoginFailureStore for SqliteStore {
     async fn record_login_failure(&self, account: AccountKey, now: Timestamp) -> Result<()> {
         self.writer
             .run(move |database| {
-                // The only writer: no other write comes between this count and its update.
+                // The transaction holds the write lock, so no other write comes between this count
+                // and its update.
                 let failures = count_failures(database, account, now)?.saturating_add(1);
                 let forgotten_at = login_failures_forgotten_at(failures, now).as_microsecond();
                 let params = params![account.0, failures, forgotten_at];
                 database.prepare_cached(RECORD_LOGIN_FAILURE)?.execute(params)?;
                 let params = params![now.as_microsecond(), EXPIRED_FAILURES_DELETED];
-                database.prepare_cached(FORGET_LOGIN_FAILURES)?.execute(params)?;
+                database.prepare_cached(DELETE_EXPIRED_FAILURES)?.execute(params)?;
                 Ok(())
             })
             .await

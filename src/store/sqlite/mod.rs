@@ -1,9 +1,9 @@
 //! The embedded store: one SQLite file.
 //!
 //! One thread writes, and commits pending writes together. A few threads read, each on its own
-//! connection; others read lists, so no short read waits behind long ones. With WAL and
-//! `synchronous = FULL`, a commit is on the disk before it is answered. Other processes may use the
-//! file (a backup, the command line); the store waits [`BUSY_TIMEOUT`] for their locks.
+//! connection. Other threads read lists, so that no short read waits behind long ones. With WAL and
+//! `synchronous = FULL`, a commit is on the disk before the write is answered. Other processes may
+//! use the file (a backup, the command line); the store waits [`BUSY_TIMEOUT`] for their locks.
 
 mod admin;
 mod callers;

@@ -9,10 +9,10 @@ use super::connection;
 use crate::store::{Result, StoreError};
 use crate::worker_pool::{Worker, WorkerPool};
 
-/// Reads that may wait.
+/// Maximum number of waiting reads.
 const QUEUE: usize = 4096;
 
-/// One thread per core, within these limits.
+/// There is one thread per core, within these limits.
 const MIN_THREADS: usize = 2;
 const MAX_THREADS: usize = 8;
 

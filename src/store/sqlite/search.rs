@@ -1,6 +1,7 @@
 //! Searches of the titles in SQLite. Candidates come newest first, and each title is compared with
-//! the text. For three characters and more a trigram index finds the candidates; for shorter texts
-//! they are all posts in the scope. [`MAX_SEARCH_MISSES`] ends a search without matches.
+//! the text. For texts of three or more characters, a trigram index finds the candidates. For
+//! shorter texts, the candidates are all posts in the scope. [`MAX_SEARCH_MISSES`] ends a search
+//! without matches.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -38,8 +39,12 @@ statements! {
           ORDER BY post_search.rowid DESC";
 }
 
-/// A statement for posts that may contain the text, newest first. Its columns are the ID, the start
-/// of the title, whether the post is in the scope, and the bytes of the whole title.
+/// Bytes of a title without a match that count as one more miss.
+const BYTES_PER_MISS: u32 = 1000;
+
+/// A statement that selects the posts whose titles may contain the text, newest first. Its columns
+/// are the ID, the start of the title, whether the post is in the scope, and the bytes of the whole
+/// title.
 struct Candidates {
     statement: &'static str,
     parameters: Vec<Value>,
@@ -70,8 +75,8 @@ pub(super) fn search_posts(
         } else if is_hit && skipped < MAX_SEARCH_SKIP {
             skipped += 1;
         } else {
-            // SQLite reads the whole of a long title to compare its start.
-            misses = misses.saturating_add(1 + row.get::<_, u32>(3)? / MAX_SEARCH_MISSES);
+            // SQLite reads a whole title to compare its start, so a long title costs more.
+            misses = misses.saturating_add(1 + row.get::<_, u32>(3)? / BYTES_PER_MISS);
         }
     }
     Ok(page_builder.into_posts())
@@ -85,7 +90,7 @@ fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
     let is_indexed = text.chars().count() >= TRIGRAM_LENGTH;
     let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
     let (statement, parameters) = match scope {
-        // The index contains the posts of all users, so scanning the own drafts is faster.
+        // The index contains the posts of all users, so a scan of the caller's drafts is faster.
         PostScope::OwnDrafts => (SCAN_DRAFT_TITLES, vec![Value::Integer(caller.user_id.0)]),
         PostScope::Public if is_indexed => (
             SEARCH_INDEX,
@@ -94,24 +99,24 @@ fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
         PostScope::Public if sees_drafts => (SCAN_ALL_TITLES, Vec::new()),
         PostScope::Public => (SCAN_PUBLISHED_TITLES, Vec::new()),
     };
-    // A search of own drafts is bounded by their number.
+    // The number of drafts bounds a search of own drafts.
     let is_unbounded = is_indexed && scope == PostScope::OwnDrafts;
     let max_misses = if is_unbounded { u32::MAX } else { MAX_SEARCH_MISSES };
     Candidates { statement, parameters, max_misses }
 }
 
-/// Maximum number of trigrams in an index query. Those of the start and the end of a long text
-/// select as well as all of them, and each costs a lookup in every segment of the index.
-const TRIGRAMS: usize = 16;
+/// Maximum number of trigrams in an index query. The first and last trigrams of a long text are as
+/// selective as all of them, and each trigram costs a lookup in every segment of the index.
+const MAX_TRIGRAMS: usize = 16;
 
-/// Returns the FTS5 query for titles that contain trigrams of the text: adjacent ones, and the last
-/// one aligned with the end. The index does not check their order.
+/// Returns the FTS5 query for titles that contain the trigrams of the text: adjacent trigrams from
+/// its start, and the last three characters. The index does not check their order.
 fn trigrams(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let end = characters.len().saturating_sub(TRIGRAM_LENGTH);
     let mut starts: Vec<usize> = (0..end).step_by(TRIGRAM_LENGTH).chain([end]).collect();
-    if starts.len() > TRIGRAMS {
-        starts.drain(TRIGRAMS / 2..starts.len() - TRIGRAMS / 2);
+    if starts.len() > MAX_TRIGRAMS {
+        starts.drain(MAX_TRIGRAMS / 2..starts.len() - MAX_TRIGRAMS / 2);
     }
     let terms: Vec<String> = starts
         .into_iter()

@@ -21,14 +21,14 @@ statements! {
          SELECT id, tokens_valid_from, ?3, ?4, ?5, ?6, ?6, ?7, ?8
            FROM users
           WHERE id = ?1 AND tokens_valid_from = ?2";
-    FORGET_SESSIONS = "DELETE FROM sessions
+    DELETE_OLD_SESSIONS = "DELETE FROM sessions
           WHERE user_id = ?1
             AND (expires_at <= ?2
                  OR tokens_valid_from <> (SELECT tokens_valid_from FROM users WHERE id = ?1)
                  OR used_at < (SELECT used_at FROM sessions
                                 WHERE user_id = ?1
                                 ORDER BY used_at DESC LIMIT 1 OFFSET ?3))";
-    // The session, if its family secret was presented, and whether it is still live.
+    // Returns the session only if the presented token belongs to its token family.
     FIND_SESSION = "SELECT sessions.user_id, sessions.tokens_valid_from, sessions.link_hash = ?3,
                 coalesce(sessions.previous_hash = ?3 AND sessions.used_at > ?4, FALSE),
                 sessions.salt,
@@ -39,7 +39,7 @@ statements! {
             SET previous_hash = link_hash, link_hash = ?2, salt = ?3, used_at = ?4,
                 expires_at = min(?5, ends_at)
           WHERE id = ?1";
-    FORGET_SESSION = "DELETE FROM sessions WHERE id = ?1";
+    DELETE_SESSION = "DELETE FROM sessions WHERE id = ?1";
     LIST_SESSIONS = "SELECT sessions.id, sessions.user_agent, sessions.created_at, sessions.used_at,
                 sessions.expires_at
            FROM users
@@ -75,7 +75,7 @@ impl SessionStore for SqliteStore {
                 }
                 let id = SessionId(database.last_insert_rowid());
                 let last_kept = i64::from(MAX_SESSIONS) - 1;
-                database.prepare_cached(FORGET_SESSIONS)?.execute([user_id, now, last_kept])?;
+                database.prepare_cached(DELETE_OLD_SESSIONS)?.execute([user_id, now, last_kept])?;
                 Ok(Some(id))
             })
             .await
@@ -102,7 +102,7 @@ impl SessionStore for SqliteStore {
                 if let Some(salt) = found.salt.filter(|_| found.is_retry) {
                     return Ok(RotateSession::Repeated(user_id, tokens_valid_from, salt));
                 }
-                database.prepare_cached(FORGET_SESSION)?.execute([rotation.id.0])?;
+                database.prepare_cached(DELETE_SESSION)?.execute([rotation.id.0])?;
                 Ok(RotateSession::Reused(user_id))
             })
             .await
@@ -138,20 +138,23 @@ impl SessionStore for SqliteStore {
     }
 }
 
-/// A session of the presented token, before it is rotated.
-struct Found {
+/// The session of the presented token, before its rotation.
+struct FoundSession {
     user_id: UserId,
     tokens_valid_from: TokensValidFrom,
-    /// The presented token is the current one.
+    /// Whether the presented token is the current one.
     is_current: bool,
-    /// The presented token was rotated within [`REUSE_INTERVAL`].
+    /// Whether the presented token was rotated within [`REUSE_INTERVAL`].
     is_retry: bool,
     salt: Option<Salt>,
-    /// The session has not ended.
+    /// Whether the session has not ended.
     is_live: bool,
 }
 
-fn find_session(database: &Connection, rotation: &Rotation) -> rusqlite::Result<Option<Found>> {
+fn find_session(
+    database: &Connection,
+    rotation: &Rotation,
+) -> rusqlite::Result<Option<FoundSession>> {
     let reusable_since =
         rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
     let params = params![
@@ -161,11 +164,11 @@ fn find_session(database: &Connection, rotation: &Rotation) -> rusqlite::Result<
         reusable_since.as_microsecond(),
         rotation.now.as_microsecond(),
     ];
-    database.prepare_cached(FIND_SESSION)?.query_row(params, read_found).optional()
+    database.prepare_cached(FIND_SESSION)?.query_row(params, read_found_session).optional()
 }
 
-fn read_found(row: &Row<'_>) -> rusqlite::Result<Found> {
-    Ok(Found {
+fn read_found_session(row: &Row<'_>) -> rusqlite::Result<FoundSession> {
+    Ok(FoundSession {
         user_id: UserId(row.get(0)?),
         tokens_valid_from: TokensValidFrom(timestamp(row, 1)?),
         is_current: row.get(2)?,

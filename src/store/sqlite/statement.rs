@@ -1,4 +1,4 @@
-//! How a file declares the statements of its requests: by name. A test reads the plan of each
+//! How a file declares the statements of its requests: by name. A test checks the plan of each
 //! statement in [`super::request_statements`].
 
 /// Declares the statements of a file, and a list of them.

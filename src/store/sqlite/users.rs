@@ -20,7 +20,8 @@ statements! {
     FIND_USER = "SELECT id, email, created_at FROM users WHERE id = ?1";
     FIND_ME = "SELECT id, email, created_at FROM users
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
-    // An unknown e-mail returns a row, too, with itself instead of a hash: no row would be faster.
+    // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
+    // would be faster, and the difference would reveal which e-mails have an account.
     FIND_CREDENTIALS = "SELECT users.id, coalesce(users.password, ?1), users.tokens_valid_from
               FROM (SELECT 1) AS asked LEFT JOIN users ON users.email = ?1";
     FIND_OWN_CREDENTIALS = "SELECT id, password, tokens_valid_from FROM users
@@ -184,8 +185,8 @@ impl UserStore for SqliteStore {
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
         self.writer
             .run(move |database| {
-                let [own, earliest, latest] = caller_params(caller);
-                let params = [id.0, own, earliest, latest];
+                let [caller_id, earliest, latest] = caller_params(caller);
+                let params = [id.0, caller_id, earliest, latest];
                 if database.prepare_cached(DELETE_USER)?.execute(params)? > 0 {
                     return Ok(DeleteUser::Deleted);
                 }

@@ -31,8 +31,8 @@ impl VoteStore for SqliteStore {
         self.writer
             .run(move |database| {
                 let cast = match find_vote(database, caller, vote)? {
-                    Found::NoSuchPost => return Ok(VoteOutcome::NoSuchPost),
-                    Found::Vote(cast) => cast,
+                    FoundVote::NoSuchPost => return Ok(VoteOutcome::NoSuchPost),
+                    FoundVote::Vote(cast) => cast,
                 };
                 let (post, voter) = (vote.post_id.0, caller.user_id.0);
                 match (cast, vote.direction.map(Direction::value)) {
@@ -56,14 +56,14 @@ impl VoteStore for SqliteStore {
     }
 }
 
-enum Found {
+enum FoundVote {
     /// The post does not exist, or is a draft that is hidden from the caller.
     NoSuchPost,
-    /// The caller's current vote, if there is one.
+    /// The caller's current vote (1 or -1), if there is one.
     Vote(Option<i64>),
 }
 
-fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Found> {
+fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<FoundVote> {
     let [voter, earliest, latest] = caller_params(caller);
     let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
     let (post, cast) = database
@@ -73,5 +73,5 @@ fn find_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<Found>
         })
         .optional()?
         .ok_or(StoreError::CallerRejected)?;
-    Ok(post.map_or(Found::NoSuchPost, |_| Found::Vote(cast)))
+    Ok(post.map_or(FoundVote::NoSuchPost, |_| FoundVote::Vote(cast)))
 }

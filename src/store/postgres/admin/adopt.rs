@@ -1,11 +1,11 @@
 //! Databases that the reference service created, or another service with the same Alembic
-//! migrations. The shape of the tables decides whether a database is adopted; `alembic_version`
-//! only names it.
+//! migrations. The shape of the tables decides whether a database is adopted. `alembic_version` is
+//! only reported.
 //!
-//! Our statements meet the shape, not the revision. An unknown Alembic revision, or none, is
-//! reported and does not prevent adoption. A known one does not help if the shape differs. An
-//! adopted database may also have columns that an INSERT can omit, indexes that are not unique, and
-//! other tables.
+//! The service's statements depend on the shape, not on the Alembic revision. An unknown or missing
+//! revision therefore does not prevent adoption, and a known revision does not permit it if the
+//! shape differs. An adopted database may also have columns that an INSERT can omit, indexes that
+//! are not unique, and other tables.
 
 use tokio_postgres::{Client, Error};
 
@@ -18,17 +18,17 @@ const REFERENCE_HEAD: &str = "0cf86d064551";
 /// A database that can be adopted.
 #[derive(Debug)]
 pub(super) struct Adoptable {
-    /// Its Alembic revision, as the history records it.
+    /// The Alembic revision of the database, in the words that the history records.
     pub(super) origin: String,
-    /// Columns and indexes that the reference service does not have, and that stay.
+    /// Columns and indexes that the reference service does not have. They stay.
     extras: Vec<Line>,
 }
 
-/// Returns `None` for a database without tables of our names.
+/// Returns `None` for a database without tables of the service's names.
 ///
 /// # Errors
-/// [`MigrateError::NotAdoptable`] with every difference, if it has such tables in another shape.
-pub(super) async fn recognise(client: &Client) -> MigrateResult<Option<Adoptable>> {
+/// [`MigrateError::NotAdoptable`] with every difference, if such tables have another shape.
+pub(super) async fn find_adoptable(client: &Client) -> MigrateResult<Option<Adoptable>> {
     let first = shape::expected_adopted(1);
     let found = shape::relevant(shape::read(client).await?, &shape::newest());
     let is_table = |line: &&Line| line.key.starts_with("table ");
@@ -53,7 +53,7 @@ pub(super) fn differences(found: Vec<Line>, expected: &[Line]) -> Vec<String> {
 }
 
 impl Adoptable {
-    /// Describes what its adoption keeps.
+    /// Describes the data and objects that the adoption keeps.
     pub(super) async fn plan(&self, client: &Client) -> MigrateResult<Vec<String>> {
         let row = client
             .query_one(
@@ -80,7 +80,8 @@ impl Adoptable {
     }
 }
 
-/// Only the owner of a table can alter it, so this is checked before the first change.
+/// Describes the tables that the role cannot alter, because another role owns them. Runs before the
+/// first change.
 async fn foreign_owners(client: &Client) -> Result<Vec<String>, Error> {
     client
         .query(
@@ -98,7 +99,7 @@ async fn foreign_owners(client: &Client) -> Result<Vec<String>, Error> {
         .collect()
 }
 
-/// Returns what `alembic_version` says, or `None` if the table does not exist.
+/// Describes the content of `alembic_version`. Returns `None` if the table does not exist.
 pub(super) async fn origin(client: &Client) -> Result<Option<String>, Error> {
     let row = client.query_one("SELECT to_regclass('alembic_version') IS NULL", &[]).await?;
     if row.try_get(0)? {
@@ -114,8 +115,8 @@ pub(super) async fn origin(client: &Client) -> Result<Option<String>, Error> {
     }))
 }
 
-/// Splits off the lines that an adopted database may have in addition. A name that a later
-/// migration takes is not among them.
+/// Splits off the lines that an adopted database may have in addition. An object whose name a later
+/// migration uses is not among them.
 fn split_extras(found: Vec<Line>) -> (Vec<Line>, Vec<Line>) {
     let newest = shape::newest();
     found
@@ -124,7 +125,7 @@ fn split_extras(found: Vec<Line>) -> (Vec<Line>, Vec<Line>) {
         .partition(|line| is_harmless(line) && !newest.iter().any(|ours| ours.key == line.key))
 }
 
-/// Whether our statements work as if the column or the index did not exist.
+/// Whether the service's statements work as if the column or the index did not exist.
 fn is_harmless(line: &Line) -> bool {
     if line.is_column() {
         let can_be_omitted =
@@ -134,8 +135,8 @@ fn is_harmless(line: &Line) -> bool {
     line.key.starts_with("index ") && !line.definition.starts_with("unique ")
 }
 
-/// Makes a line of the reference service equal to ours: texts of any length, integers of any width,
-/// and the primary key in either order.
+/// Converts a line of the reference service's schema to the form that this service expects: texts
+/// of any length, integers of any width, and the primary key in either order.
 fn normalize(line: &Line) -> Line {
     let mut definition = line.definition.clone();
     if line.is_column() {

@@ -2,8 +2,8 @@
 
 use tokio_postgres::{Client, Error};
 
-/// Rows without their post or user come first. A replication session leaves them, because it writes
-/// with triggers and foreign keys off.
+/// Rows without their post or user come first. A session with `session_replication_role = replica`
+/// can leave them, because it writes with triggers and foreign keys off.
 const FIND: &str = "
 WITH orphans (child, parent, count) AS (
     SELECT 'posts', 'users', count(*) FROM posts

@@ -19,7 +19,7 @@ pub(super) struct History {
     pub(super) applied: Vec<Applied>,
     /// The migration that was started, up or down, and did not finish.
     pub(super) unfinished: Option<Applied>,
-    /// The origin of an adopted database, whose first migration is the one for existing tables.
+    /// The origin of an adopted database. Its first migration is the one for existing tables.
     pub(super) adopted_from: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn read(client: &Client) -> Result<Option<History>, Error> {
     Ok(Some(history))
 }
 
-/// Records the migration as applied, or as unfinished if there is no time.
+/// Records the migration as applied, or as unfinished if `applied_at` is `None`.
 pub(super) async fn record_applied(
     client: &impl GenericClient,
     migration: &Migration,
@@ -87,7 +87,7 @@ pub(super) async fn record_applied(
     Ok(())
 }
 
-/// Removes the migration. With the first one goes the table.
+/// Removes the migration from the history. For the first migration, drops the whole table.
 pub(super) async fn remove_applied(
     client: &impl GenericClient,
     migration: &Migration,

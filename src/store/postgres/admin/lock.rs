@@ -1,7 +1,7 @@
 //! The lock between migrating processes, and retries of statements that need a lock on a table.
 //!
-//! Waiting happens between statements, never inside one. A statement holds a snapshot, and an index
-//! that is built without locks waits for all older snapshots: two processes would wait for each
+//! A process waits between statements, never inside one. A statement holds a snapshot, and
+//! `CREATE INDEX CONCURRENTLY` waits for all older snapshots: two processes would wait for each
 //! other.
 
 use std::time::Duration;
@@ -12,14 +12,14 @@ use tokio_postgres::{Client, Error};
 
 use crate::store::migrate::{MigrateError, MigrateResult};
 
-/// The advisory lock of a database: "posts" in ASCII.
+/// The key of the advisory lock: "posts" in ASCII.
 const KEY: i64 = 0x70_6f_73_74_73;
 const PAUSE: Duration = Duration::from_millis(50);
-/// Longer, so that statements which queued behind a refused change run first.
+/// A longer pause, so that the statements that queued behind a refused change run first.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(500);
 
 /// Autovacuum yields only to a lock request that waits for at least a second. It yields to this
-/// one, and no other statement has to wait behind a request for this lock.
+/// one. Reads and writes do not conflict with this lock, so they do not wait behind the request.
 const YIELD_TO_AUTOVACUUM: &str = "
 DO $$
 DECLARE
@@ -48,7 +48,10 @@ impl Default for LockTimeouts {
     }
 }
 
-/// Takes the advisory lock. The end of the database session would release it, too.
+/// Takes the advisory lock. The end of the database session would release it too.
+///
+/// # Errors
+/// [`MigrateError::Busy`] if another session holds the lock for the whole timeout.
 pub(super) async fn take(client: &Client, timeout: Duration) -> MigrateResult<()> {
     let deadline = Instant::now() + timeout;
     loop {
@@ -70,7 +73,7 @@ pub(super) async fn release(client: &Client) -> MigrateResult<()> {
     Ok(())
 }
 
-/// Retries a statement until its timeout, if it could not lock a table.
+/// Retries a statement that could not lock a table, until the timeout.
 pub(super) struct Retry {
     deadline: Instant,
 }
@@ -83,7 +86,8 @@ impl Retry {
     /// Waits until the statement may be retried.
     ///
     /// # Errors
-    /// If `error` is not about a lock, or the timeout has passed.
+    /// `error` if it is not about a lock, or [`MigrateError::TablesInUse`] if the timeout has
+    /// passed.
     pub(super) async fn after(&self, client: &Client, error: Error) -> MigrateResult<()> {
         let lock_errors = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
         if !error.code().is_some_and(|code| lock_errors.contains(code)) {
@@ -92,7 +96,7 @@ impl Retry {
         if Instant::now() >= self.deadline {
             return Err(MigrateError::TablesInUse(describe_users_of_tables(client).await?));
         }
-        // If this fails, the next attempt fails too, and with a better error.
+        // If this fails, the next attempt fails too, with a more useful error.
         let _ = client.batch_execute(YIELD_TO_AUTOVACUUM).await;
         sleep(PAUSE_AFTER_REFUSAL).await;
         Ok(())

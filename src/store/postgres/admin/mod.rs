@@ -1,8 +1,8 @@
 //! The operator's view of a PostgreSQL database: migrate it, adopt one that the reference service
 //! created, compare its schema, recount its votes.
 //!
-//! All of this needs one database session: the advisory lock belongs to the session, and a pooler
-//! in transaction mode gives each transaction another one.
+//! A migration needs one database session: the advisory lock belongs to the session, and a pooler
+//! in transaction mode may run each transaction in another session.
 
 mod adopt;
 mod counts;
@@ -33,9 +33,9 @@ pub use script::statements;
 pub struct PostgresAdmin {
     client: Client,
     lock_timeouts: LockTimeouts,
-    /// Whether all statements run in one database session; behind a pooler they do not.
+    /// Whether all statements run in one database session. Behind a pooler they do not.
     has_session: bool,
-    /// The list for this database. Inspecting it finds out which one that is.
+    /// The migrations for this database, which [`PostgresAdmin::inspect`] determines.
     migrations: &'static [Migration],
     /// The origin of an adopted database; `None` for [`POSTGRES`].
     adopted_from: Option<String>,
@@ -44,7 +44,7 @@ pub struct PostgresAdmin {
 /// The migrations that a database has.
 struct MigrationStatus {
     history: History,
-    /// Number of applied migrations, without an unfinished one.
+    /// Number of applied migrations. An unfinished one does not count.
     applied: usize,
     /// The tables that the first migration is to adopt.
     adoptable: Option<Adoptable>,
@@ -55,7 +55,7 @@ impl PostgresAdmin {
     /// [`crate::store::StoreError::Unavailable`] if the database is unreachable.
     pub async fn connect(address: &Address) -> Result<Self> {
         let client = connect(address).await?;
-        // Behind a pooler other clients would get the settings, too.
+        // Behind a pooler, other clients would get these settings too.
         if address.is_prepared() {
             client.batch_execute(script::PREAMBLE).await?;
         }
@@ -79,22 +79,23 @@ impl PostgresAdmin {
     /// # Errors
     /// If the database cannot be read.
     pub async fn shape(&self) -> Result<String> {
-        Ok(shape::print(&shape::read(&self.client).await?))
+        Ok(shape::to_text(&shape::read(&self.client).await?))
     }
 
-    /// Finds out which migrations the database has, and which list they are from.
+    /// Returns which migrations the database has, and sets the list that they are from.
     ///
     /// # Errors
-    /// If the database has tables of our names that are neither ours nor the reference service's.
+    /// [`MigrateError::NotAdoptable`] if tables with the service's names have another shape than
+    /// those of the reference service, and the errors of [`count_applied`].
     async fn inspect(&mut self) -> MigrateResult<MigrationStatus> {
         let mut history = history::read(&self.client).await?;
         let mut adoptable = None;
         if history.is_none() {
-            let recognised = adopt::recognise(&self.client).await;
+            let found = adopt::find_adoptable(&self.client).await;
             // Another process may have applied its first migration while we were reading.
             history = history::read(&self.client).await?;
             if history.is_none() {
-                adoptable = recognised?;
+                adoptable = found?;
             }
         }
         let history = history.unwrap_or_default();
@@ -108,7 +109,7 @@ impl PostgresAdmin {
         Ok(MigrationStatus { history, applied, adoptable })
     }
 
-    /// Runs the next step. The caller holds the advisory lock.
+    /// Runs the next step. The caller must hold the advisory lock.
     async fn step(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>> {
         let status = self.inspect().await?;
         let Some(step) = status.next(self.migrations, target) else {
@@ -186,7 +187,7 @@ impl SchemaAdmin for PostgresAdmin {
         }
         lock::take(&self.client, self.lock_timeouts.advisory).await?;
         let outcome = self.step(target, now).await;
-        // A broken session has lost the lock, too; the outcome says why it broke.
+        // A broken session has lost the lock too. Its error is in `outcome`, which comes first.
         let released = lock::release(&self.client).await;
         let step = outcome?;
         released.map(|()| step)
@@ -244,6 +245,6 @@ impl SchemaAdmin for PostgresAdmin {
     }
 
     fn script(&self, step: Step, now: Timestamp) -> String {
-        steps::print(step, self.is_first(step), self.adopted_from.as_deref(), now)
+        steps::to_script(step, self.is_first(step), self.adopted_from.as_deref(), now)
     }
 }

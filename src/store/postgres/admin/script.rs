@@ -1,9 +1,9 @@
 //! The format of a migration file: one transaction, or statements that run without one.
 //!
 //! If the first line of a file is [`NO_TRANSACTION`], the file runs statement by statement. Some
-//! changes are impossible in a transaction, and a transaction would keep a lock until its end.
-//! After a crash a statement runs again, so each must tolerate that. A statement ends with `;` at
-//! the end of a line, outside of `$$`; or with a line `\gexec`, as in psql, which runs each text
+//! changes are impossible in a transaction, and a transaction would keep its locks until its end.
+//! After a crash, a statement may run again, so each must tolerate that. A statement ends with `;`
+//! at the end of a line, outside of `$$`; or with a line `\gexec`, as in psql, which runs each text
 //! that the statement returns.
 
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -13,9 +13,9 @@ const RUN_RESULT: &str = "\\gexec";
 
 /// The settings under which a migration runs, in the command and in a printed script.
 ///
-/// A change of a table waits for the statements that use it, and all later statements wait behind
-/// it, so it must not wait long. Functions keep the search path, which must not contain foreign
-/// schemas or temporary tables.
+/// A change of a table waits for the statements that use the table, and all later statements wait
+/// behind the change. The lock timeout is therefore short. A function stores the search path of the
+/// migration that creates it, so that path must not contain other schemas or temporary tables.
 pub(super) const PREAMBLE: &str = "\
 SET statement_timeout = 0;
 SET lock_timeout = '400ms';

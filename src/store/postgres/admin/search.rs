@@ -1,5 +1,5 @@
-//! The search index needs the extension `pg_trgm`, which the role may not be allowed to create.
-//! Without the extension the migration succeeds, and a later upgrade builds the index.
+//! The search index. It needs the extension `pg_trgm`, and the role may lack the right to create
+//! it. Without the extension the migration succeeds, and a later upgrade builds the index.
 
 use tokio_postgres::{Client, Error};
 

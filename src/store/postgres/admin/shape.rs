@@ -1,9 +1,9 @@
 //! The shape of a schema as lines of text: read from the catalogs, expected after a number of
 //! migrations, and compared.
 //!
-//! A line is a key and a definition, `posts.title: text not null`. A constraint is known by its
-//! definition, not by its name. No line depends on the server's version or the schema's name.
-//! Tables that are not ours are ignored.
+//! A line is a key and a definition, `posts.title: text not null`. A constraint is identified by
+//! its definition, not by its name. No line depends on the server's version or the schema's name.
+//! Tables of other services are ignored.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ impl Line {
     }
 }
 
-/// Returns the shape after `count` migrations of a database that we created.
+/// Returns the shape after `count` migrations of a database that this service created.
 pub(super) fn expected(count: usize) -> Vec<Line> {
     let text = count.checked_sub(1).and_then(|index| POSTGRES_SHAPES.get(index));
     text.map_or_else(Vec::new, |text| parse(text))
@@ -67,7 +67,7 @@ fn with_adoption_index(mut lines: Vec<Line>) -> Vec<Line> {
     lines
 }
 
-/// Reads the lines of a file.
+/// Parses the text of a shape file.
 fn parse(text: &str) -> Vec<Line> {
     text.lines()
         .filter_map(|line| line.split_once(": "))
@@ -75,12 +75,12 @@ fn parse(text: &str) -> Vec<Line> {
         .collect()
 }
 
-/// Writes the lines of a file.
-pub(super) fn print(lines: &[Line]) -> String {
+/// Returns the text of a shape file.
+pub(super) fn to_text(lines: &[Line]) -> String {
     lines.iter().flat_map(|line| [&line.key, ": ", &line.definition, "\n"]).collect()
 }
 
-/// Reads the shape of the current schema, without the history.
+/// Reads the shape of the current schema, without the table `schema_migrations`.
 pub(super) async fn read(client: &Client) -> Result<Vec<Line>, Error> {
     let rows = client.query(include_str!("shape.sql"), &[]).await?;
     let mut lines = rows
@@ -111,12 +111,12 @@ pub(super) fn differences(
     let normalized = |lines: &[Line]| lines.iter().map(&normalize).collect::<BTreeSet<_>>();
     let (all_expected, all_found) = (normalized(expected), normalized(found));
     let missing = expected.iter().filter(|line| !all_found.contains(&normalize(line)));
-    let missing: Vec<&Line> = whole_tables(&missing.collect::<Vec<_>>());
+    let missing: Vec<&Line> = without_parts_of_tables(&missing.collect::<Vec<_>>());
     let surplus = found.iter().filter(|line| !all_expected.contains(&normalize(line)));
-    let mut surplus: Vec<&Line> = whole_tables(&surplus.collect::<Vec<_>>());
+    let mut surplus: Vec<&Line> = without_parts_of_tables(&surplus.collect::<Vec<_>>());
     let mut differences = Vec::new();
     for line in missing {
-        // A table has several constraints, so a found one is not known to replace a missing one.
+        // A table can have several constraints, so a surplus one need not replace a missing one.
         let is_same = |other: &&Line| other.key == line.key && !line.key.starts_with("constraint ");
         let other = surplus.iter().position(is_same).map(|at| surplus.remove(at));
         differences.push(line.describe_difference(other));
@@ -129,8 +129,8 @@ pub(super) fn differences(
     differences
 }
 
-/// Returns the lines without those that belong to a table which is itself among the lines.
-pub(super) fn whole_tables<'a>(lines: &[&'a Line]) -> Vec<&'a Line> {
+/// Removes the columns, indexes and other parts of each table that is itself among the lines.
+pub(super) fn without_parts_of_tables<'a>(lines: &[&'a Line]) -> Vec<&'a Line> {
     let is_table = |line: &&&Line| line.key.starts_with("table ");
     let tables: BTreeSet<_> =
         lines.iter().filter(is_table).filter_map(|line| line.table()).collect();

@@ -21,8 +21,8 @@ impl PostgresAdmin {
         self.adopted_from.as_deref().filter(|_| self.is_first(step))
     }
 
-    /// Runs the step and records it. A failed transaction leaves nothing behind; statements without
-    /// a transaction are recorded as unfinished first.
+    /// Runs the step and records it. A failed transaction is rolled back. Before statements run
+    /// without a transaction, the migration is recorded as unfinished.
     pub(super) async fn run(&mut self, step: Step, now: Timestamp) -> MigrateResult<()> {
         self.client.batch_execute(script::PREAMBLE).await?;
         if !script::runs_without_transaction(step.sql()) {
@@ -59,8 +59,9 @@ impl PostgresAdmin {
         Ok(())
     }
 
-    /// Declares that the database has `target` migrations. An adopted database stays adopted. A
-    /// database that has lost its history counts as adopted if it has an `alembic_version`.
+    /// Records that the database has `target` migrations, without running them. An adopted database
+    /// stays adopted. A database that has lost its history counts as adopted if it has an
+    /// `alembic_version`.
     pub(super) async fn rewrite_history(
         &mut self,
         target: usize,
@@ -109,13 +110,14 @@ impl PostgresAdmin {
         let before = lines(count - 1);
         let after = lines(count);
         let added: Vec<&Line> = after.iter().filter(|line| !before.contains(line)).collect();
-        let names: Vec<String> = shape::whole_tables(&added).into_iter().filter_map(name).collect();
+        let names: Vec<String> =
+            shape::without_parts_of_tables(&added).into_iter().filter_map(name).collect();
         names.join(", ")
     }
 }
 
-/// Returns how a plan names the object, or `None` for functions and sequences: a plan names only
-/// what uses them.
+/// Returns the name of the object in a plan. Returns `None` for functions and sequences, because a
+/// plan names only the objects that use them.
 fn name(line: &Line) -> Option<String> {
     if line.is_column() {
         return Some(format!("column {}", line.key));
@@ -146,8 +148,8 @@ async fn try_in_transaction(
     transaction.commit().await
 }
 
-/// Prints the step as a script for psql.
-pub(super) fn print(
+/// Returns the step as a script for psql.
+pub(super) fn to_script(
     step: Step,
     is_first: bool,
     adopted_from: Option<&str>,

@@ -1,9 +1,9 @@
 //! The thread that writes. It takes all pending writes, runs each under its own savepoint in one
-//! transaction, commits once, and then answers: writes share the cost of reaching the disk, and
-//! each keeps its guarantee.
+//! transaction, commits once, and then answers. Writes share the cost of reaching the disk, and
+//! each is still atomic and durable.
 //!
-//! A single write pays one commit; under load a transaction grows up to [`MAX_WRITES`]. There is no
-//! timer.
+//! There is no timer: a single write pays one commit, and under load a transaction grows up to
+//! [`MAX_WRITES`].
 
 #[cfg(test)]
 mod tests;
@@ -19,11 +19,11 @@ use super::connection;
 use crate::store::batch::{BatchError, GroupCommit, Member};
 use crate::store::{Result, StoreError};
 
-/// Writes that may wait.
+/// Maximum number of waiting writes.
 const QUEUE: usize = 4096;
 
-/// Maximum number of writes in a transaction. Beyond some hundred the commit is a small part of the
-/// work, and the first write waits for the last.
+/// Maximum number of writes in a transaction. Beyond a few hundred, the commit is a small part of
+/// the work, and the first write waits longer for the last.
 const MAX_WRITES: usize = 256;
 
 pub(super) struct Writer {
@@ -55,7 +55,7 @@ impl Writer {
 
 /// A write with a result of any type.
 trait PendingWrite: Send {
-    /// Runs the write and keeps its outcome. Returns whether its effects are to be committed.
+    /// Runs the write and stores its outcome. Returns whether its effects are to be committed.
     fn run(&mut self, connection: &Connection) -> bool;
 
     /// Takes the error of a run whose effects are rolled back.
@@ -63,7 +63,7 @@ trait PendingWrite: Send {
 
     fn is_awaited(&self) -> bool;
 
-    /// Answers with the kept outcome, which is committed.
+    /// Answers with the stored outcome, whose effects are committed.
     fn acknowledge(self: Box<Self>);
 
     fn refuse(self: Box<Self>, error: StoreError);
@@ -83,9 +83,9 @@ where
     fn run(&mut self, connection: &Connection) -> bool {
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.operation)(connection)))
             .unwrap_or_else(|_| Err(StoreError::internal("a write panicked")));
-        let is_kept = outcome.is_ok();
+        let is_ok = outcome.is_ok();
         self.outcome = Some(outcome);
-        is_kept
+        is_ok
     }
 
     fn take_error(&mut self) -> StoreError {
@@ -110,7 +110,7 @@ where
     }
 }
 
-/// A write keeps its own answer, so the group commit has none to pass.
+/// A write stores its own outcome, so the answer of the group commit is empty.
 impl Member for Box<dyn PendingWrite> {
     type Answer = ();
 
@@ -153,8 +153,8 @@ fn commit(
 ) -> std::result::Result<(), BatchError> {
     let outcome = match execute(connection, "BEGIN IMMEDIATE") {
         Ok(()) => run_all(connection, writes).map_err(BatchError::RolledBack),
-        // By itself each write would wait for the same lock again, and so would all that queue
-        // behind.
+        // If they were retried one by one, each write would wait for the same lock again, and the
+        // queued writes would wait for all of them.
         Err(error) => Err(BatchError::Final(error.into())),
     };
     if outcome.is_err() {

@@ -11,7 +11,7 @@ use super::*;
 type Answer = oneshot::Receiver<Result<()>>;
 
 thread_local! {
-    /// How often a lock was requested that another connection held.
+    /// How often the connection requested a lock that another connection held.
     static LOCK_REQUESTS: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -38,7 +38,7 @@ impl Database {
         Self { folder, connection }
     }
 
-    /// Opens a connection that takes locks like another process.
+    /// Opens another connection, whose locks conflict like those of another process.
     fn open_another(&self) -> Connection {
         Connection::open(self.folder.path().join("rows.db")).unwrap()
     }
@@ -71,7 +71,7 @@ fn inserting(number: i64) -> (Box<dyn PendingWrite>, Answer) {
     pending(move |connection| insert(connection, number))
 }
 
-/// Succeeds, but makes the commit fail.
+/// Inserts a row without its parent: the insert succeeds, and the commit fails.
 fn insert_orphan(connection: &Connection) -> Result<()> {
     connection.execute("INSERT INTO rows (number, parent) VALUES (100, 101)", [])?;
     Ok(())
