@@ -1,7 +1,8 @@
-// Starts Swagger UI. A separate file, so that the page needs no inline script.
+// Starts Swagger UI. This is a separate file because the Content-Security-Policy forbids inline
+// scripts.
 const page = document.getElementById("swagger-ui");
 
-// Keeps only the token of a login: later users of the browser could read a stored password.
+// Stores only the token of a login: later users of the browser could read a stored password.
 const keepOnlyToken = () => ({
   statePlugins: {
     auth: {
@@ -18,11 +19,11 @@ window.ui = SwaggerUIBundle({
   dom_id: "#swagger-ui",
   deepLinking: true,
   oauth2RedirectUrl: new URL(page.dataset.redirect, window.location).href,
-  // A reload keeps the login.
+  // The user stays logged in after a reload.
   persistAuthorization: true,
   plugins: [keepOnlyToken],
   presets: [SwaggerUIBundle.presets.apis],
-  // Ignores the query parameter ?url=, and calls no external validator.
+  // A link with ?url= must not show another document, and no external validator may be called.
   queryConfigEnabled: false,
   validatorUrl: null,
 });

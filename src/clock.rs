@@ -1,10 +1,10 @@
-//! The only source of time. Code that stamps or expires asks a [`Clock`], so that tests can pass
-//! their own. `clippy.toml` bans every other wall clock.
+//! The only source of wall-clock time. Code that needs the time takes a [`Clock`], so that tests
+//! can pass their own. `clippy.toml` bans every other wall clock.
 //! Not here: durations such as timeouts and latencies, which use the monotonic clock.
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-/// Returns the present time in whole microseconds, the precision of both stores.
+/// Source of the present time, in whole microseconds: the precision of both stores.
 pub trait Clock: Send + Sync + 'static {
     /// Returns the present time in UTC.
     fn now(&self) -> Timestamp;

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// Returns the error and its causes, joined by colons. The outermost error often says only that
-/// something failed.
+/// Returns the error and its causes, joined by colons. The outermost error often says only what
+/// failed, not why.
 #[must_use]
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let errors = std::iter::successors(Some(error), |error| (*error).source());

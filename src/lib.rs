@@ -1,27 +1,27 @@
 //! Users, posts and votes behind a secure REST API.
 //!
-//! The layers, lowest first. A layer imports only layers above it on this page; the architecture test
-//! lists which.
+//! The layers, lowest first. A layer imports only layers that are listed before it. The architecture
+//! test holds the exact list.
 
 /// Users, posts, votes and their rules, as pure values.
 pub mod domain;
 
-/// The only source of time.
+/// The only source of wall-clock time.
 pub mod clock;
 
-/// Errors with their causes, as the log writes them.
+/// Error texts with all causes, for the log.
 pub mod error_chain;
 
 /// Worker threads with a bounded queue.
 pub mod worker_pool;
 
-/// Certificate verifiers of the health check and of the PostgreSQL client.
+/// Certificate verifiers for the health check and the PostgreSQL client.
 pub mod tls_verifier;
 
 /// Passwords, tokens and keys.
 pub mod auth;
 
-/// The storage contract, and its implementations for SQLite and PostgreSQL.
+/// The storage interface, and its implementations for SQLite and PostgreSQL.
 pub mod store;
 
 /// Rate limits of logins, sign-ups and writes.

@@ -1,5 +1,5 @@
-//! Sets up the log: to standard error, as text for people or JSON for programs. No password, token or key
-//! is ever logged.
+//! Sets up the log on standard error, as text for people or JSON for programs. The service never logs
+//! a password, a token or a key.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ pub fn start(format: LogFormat, level: LevelFilter) {
     };
 }
 
-/// Logs a panic as an event. Its text could otherwise add lines of its own, which are not JSON.
+/// Logs a panic as one event. The default hook prints plain text of several lines, which is not JSON.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -36,8 +36,8 @@ fn is_terminal() -> bool {
     io::IsTerminal::is_terminal(&io::stderr())
 }
 
-/// Writes JSON in ASCII. JSON allows some control characters unescaped, such as U+009B, which terminals
-/// obey and clients can put into a path.
+/// Writes JSON in ASCII. JSON allows some control characters unescaped, such as U+009B. Clients can put
+/// them into a path, and terminals interpret them.
 struct AsciiJson<W>(W);
 
 impl<W: Write> Write for AsciiJson<W> {
@@ -55,7 +55,8 @@ impl<W: Write> Write for AsciiJson<W> {
     }
 }
 
-/// Escapes what is not ASCII. Only strings contain such characters, and may escape them (RFC 8259, 7).
+/// Escapes DEL and all characters that are not ASCII. In JSON only strings contain them, and strings may
+/// escape them (RFC 8259, 7).
 fn escape(json: &str) -> Cow<'_, str> {
     const DELETE: char = '\x7f';
     let is_plain = |character: char| character.is_ascii() && character != DELETE;

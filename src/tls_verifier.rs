@@ -1,6 +1,6 @@
-//! Certificate checks that ignore the host name, for the health check and for PostgreSQL's
+//! Verifies server certificates without the host name, for the health check and for PostgreSQL's
 //! `sslmode`.
-//! Not here: the check with the host name, which rustls brings.
+//! Not here: verification with the host name, which rustls provides.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Accepts a server by its certificate, for any host name. The server must
-/// always hold the private key of its certificate: the handshake's signature is verified.
+/// Accepts a server by its certificate, for any host name. It always verifies the signature of the
+/// handshake, so the server must have the private key of its certificate.
 #[derive(Debug)]
 pub struct TlsVerifier {
     /// Verifies the certificate chain; `None` accepts any certificate.
@@ -22,8 +22,8 @@ pub struct TlsVerifier {
 }
 
 impl TlsVerifier {
-    /// Accepts any certificate, so it does not stop a man in the middle. For connections to the
-    /// same machine, and for `sslmode=prefer` and `require`.
+    /// Accepts any certificate, so it does not detect a man in the middle. Use it only for connections
+    /// to the same machine, and for `sslmode=prefer` and `require`.
     #[must_use]
     pub fn any_certificate(provider: &CryptoProvider) -> Self {
         Self { chain: None, algorithms: provider.signature_verification_algorithms }
@@ -32,7 +32,7 @@ impl TlsVerifier {
     /// Accepts a certificate if its chain ends at one of the roots (`sslmode=verify-ca`).
     ///
     /// # Errors
-    /// If `roots` is empty.
+    /// [`VerifierBuilderError`] if `roots` is empty.
     pub fn any_name(
         roots: RootCertStore,
         provider: &Arc<CryptoProvider>,

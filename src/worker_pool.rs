@@ -1,5 +1,5 @@
-//! Threads behind a bounded queue, for work that would block the threads that serve requests.
-//! Not here: the work, see `auth/hashing.rs` and `store/sqlite/reader.rs`.
+//! Worker threads with a bounded queue, for work that would block the threads that serve requests.
+//! Not here: the work itself, see `auth/hashing.rs` and `store/sqlite/reader.rs`.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,19 +20,19 @@ pub enum WorkerError {
     Panicked,
 }
 
-/// The state of one thread, which each of its jobs may use.
+/// The state of one thread. Every job on the thread gets a mutable reference to it.
 pub trait Worker: Send + 'static {
     /// Runs on the thread before its first job.
     fn start(&mut self) {}
 
-    /// Frees the memory that the next job would allocate again. Runs after 10 s without a job.
+    /// Frees memory that a later job can allocate again. Runs after 10 s without a job.
     fn release_memory(&mut self) {}
 }
 
 type Job<W> = Box<dyn FnOnce(&mut W) + Send>;
 
-/// Runs each job on the first free thread. Dropping the pool ends the threads, after the jobs that
-/// already wait.
+/// Runs each job on the first free thread. If the pool is dropped, its threads finish the queued jobs
+/// and end.
 pub struct WorkerPool<W> {
     queue: Sender<Job<W>>,
 }
@@ -58,12 +58,12 @@ impl<W: Worker> WorkerPool<W> {
         Ok(Self { queue })
     }
 
-    /// Returns the outcome of the job. If the caller is dropped before the job's turn, the job does
-    /// not run.
+    /// Runs the job and returns its result. If the returned future is dropped before the job starts,
+    /// the job does not run.
     ///
     /// # Errors
-    /// [`WorkerError::Overloaded`] at once if the queue is full, [`WorkerError::Panicked`] if the
-    /// job panics; the thread survives.
+    /// [`WorkerError::Overloaded`] at once if the queue is full. [`WorkerError::Panicked`] if the job
+    /// panics; its thread continues with the next job.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut W) -> T + Send + 'static,
@@ -76,7 +76,7 @@ impl<W: Worker> WorkerPool<W> {
         });
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => WorkerError::Overloaded,
-            // No thread is left: a thread ends before its pool only by a panic outside a job.
+            // All threads have ended: before the pool is dropped, only a panic outside a job ends one.
             TrySendError::Disconnected(_) => WorkerError::Panicked,
         })?;
         outcome.await.map_err(|_| WorkerError::Panicked)
@@ -94,7 +94,7 @@ fn work<W: Worker>(mut worker: W, jobs: &Receiver<Job<W>>) {
             received => received.ok(),
         };
         let Some(job) = job else { return };
-        // A panic drops the job's sender, which tells its caller.
+        // A panic drops the job's sender, so its caller gets `Panicked`.
         let _ = catch_unwind(AssertUnwindSafe(|| job(&mut worker)));
     }
 }
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts the jobs of its thread.
+    /// Worker that counts the jobs of its thread.
     #[derive(Default)]
     struct Count {
         jobs: u32,
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// One thread.
+    /// Returns a pool with one thread.
     fn pool(queue: usize) -> Arc<WorkerPool<Count>> {
         Arc::new(WorkerPool::start("counting", queue, [Count::default()]).unwrap())
     }

@@ -1,10 +1,10 @@
-//! The audit log of accounts: each event is one line with the target `audit`, and most are also kept in
-//! the store for their account.
+//! The audit log of accounts. Each event is one log line with the target `audit`. The store also keeps
+//! most events, for their account.
 //!
-//! An event contains no secret and no unverified claim: a refused login names the account that was
-//! tried, if it exists, and never the e-mail that the client sent.
+//! An event contains no secret and no unverified claim. A rejected login logs the ID of the account, if
+//! the account exists, and never the e-mail that the client sent.
 //!
-//! Not here: how an account reads its events, see `routes/events.rs`.
+//! Not here: the route that lists the events of an account, see `routes/events.rs`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::domain::event::{Event, EventKind};
 use crate::domain::user::UserId;
 use crate::error_chain::error_chain;
 
-/// Runs a change of an account and its event to completion, even if the client closes the connection.
+/// Changes an account and records the event, even if the client closes the connection meanwhile.
 pub(super) async fn run_to_completion<T: Send + 'static, F>(
     app: &Arc<AppState>,
     work: impl FnOnce(Arc<AppState>) -> F,
@@ -26,14 +26,15 @@ where
     app.background.run_to_completion(work(Arc::clone(app))).await
 }
 
-/// Records a change before it is answered. The change stands even if its event cannot be kept.
+/// Records a change before the response is sent. If the store cannot keep the event, the change remains
+/// in effect.
 pub(super) async fn record(app: &AppState, client: ClientIp, user: UserId, kind: EventKind) {
     let event = log(app, client, Some(user), kind);
     keep(app, user, event).await;
 }
 
-/// Records a refusal. The store keeps it after the response: the time of a refusal must not reveal
-/// whether the account exists.
+/// Records a rejected action. The store keeps the event after the response, so that the response time
+/// does not reveal whether the account exists.
 pub(super) fn record_refusal(
     app: &Arc<AppState>,
     client: ClientIp,
@@ -46,7 +47,7 @@ pub(super) fn record_refusal(
     app.background.spawn(async move { keep(&kept, user, event).await });
 }
 
-/// Records in the log only: an event that is too frequent to keep, or that has no account.
+/// Records an event only in the log: it is too frequent to store, or has no account.
 pub(super) fn record_in_log(
     app: &AppState,
     client: ClientIp,

@@ -1,5 +1,5 @@
-//! Work that outlives its request: optional work after the response, and work that must complete
-//! even if the client closes the connection.
+//! Tasks that outlive their request: optional work after the response, and work that must complete even
+//! if the client closes the connection.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use super::error::ApiError;
 
-/// The most tasks that run after their responses. Any further task is dropped.
+/// Maximum number of tasks that run after their responses. Further tasks are dropped.
 const MAX_SPAWNED: usize = 256;
 
 /// The tasks that run outside their requests.
@@ -22,7 +22,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Runs optional work after the response. Drops it if too many tasks run.
+    /// Runs optional work after the response. Drops the work if [`MAX_SPAWNED`] tasks already run.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
         let work = async move {
@@ -52,7 +52,7 @@ impl Background {
         }
     }
 
-    /// Waits at shutdown until all tasks are done, or until the timeout.
+    /// Waits until all tasks are done, at most for the timeout. Called at shutdown.
     pub async fn shutdown(&self, timeout: Duration) {
         self.tasks.close();
         if tokio::time::timeout(timeout, self.tasks.wait()).await.is_err() {
@@ -109,7 +109,7 @@ mod tests {
             done.store(true, Ordering::SeqCst);
             Ok(())
         });
-        // The work has started; then its future is dropped.
+        // The first poll starts the work. The future is dropped at the end of the statement.
         assert!(futures_util::poll!(Box::pin(work)).is_pending());
         resume.send(()).unwrap();
         background.shutdown(Duration::from_mins(1)).await;

@@ -1,6 +1,6 @@
-//! The client IP of a request, as the server has found it.
+//! The client IP of a request, as the server layer determined it.
 //!
-//! Not here: how proxies forward it, see `server/trusted_proxies.rs`.
+//! Not here: how the server reads it from the headers of proxies, see `server/trusted_proxies.rs`.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-/// The client IP. `None` if the request came over no connection.
+/// The client IP. `None` if the request did not arrive over a connection, as in tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientIp(pub Option<IpAddr>);
 

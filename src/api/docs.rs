@@ -1,6 +1,6 @@
-//! The documentation pages, with their headers, from the binary. Swagger UI and `ReDoc` come from the crates
-//! `utoipa-swagger-ui` and `aide`; the pages, the style and the script around them from `assets/`. The
-//! Content-Security-Policy keeps browsers from loading anything from elsewhere.
+//! The documentation pages and their headers, all embedded in the binary. Swagger UI and `ReDoc` come from
+//! the crates `utoipa-swagger-ui` and `aide`. The pages, the style and the start script come from
+//! `assets/`. The Content-Security-Policy keeps browsers from loading anything from other hosts.
 //!
 //! Not here: the handlers, see `routes/docs.rs`.
 
@@ -34,8 +34,8 @@ const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
     img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-/// `ReDoc` needs inline styles, and a worker for its search. The policy blocks its logo, which it would
-/// load from elsewhere.
+/// `ReDoc` needs inline styles, and a worker for its search. The policy blocks its logo, which it loads
+/// from another host.
 const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; \
     connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -51,7 +51,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Builds the pages for an API below `root_path`.
+    /// Builds the pages for an API that a proxy publishes below `root_path`.
     ///
     /// # Errors
     /// [`MissingFile`] if a crate does not contain an expected file.
@@ -104,7 +104,7 @@ impl Page {
         let tag = header_value(&format!("\"{}\"", hash.get(..16).unwrap_or(&hash)));
         let mut headers = vec![
             (CONTENT_TYPE, header_value(content_type)),
-            // Cached, but revalidated each time, so that a new release shows at once.
+            // Browsers cache the page but revalidate it each time, so they show a new release at once.
             (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (ETAG, tag.clone()),
         ];
@@ -118,7 +118,7 @@ impl Page {
         Self { headers, tag, body }
     }
 
-    /// Returns whether `If-None-Match` has the tag of this page, weak tags included, or `*` (RFC 9110,
+    /// Returns whether `If-None-Match` is `*` or lists the tag of this page, by weak comparison (RFC 9110,
     /// 13.1.2).
     fn matches(&self, known: &HeaderValue) -> bool {
         let known = known.to_str().unwrap_or_default();
@@ -126,7 +126,7 @@ impl Page {
         known == "*" || tags.into_iter().any(|tag| self.tag == tag)
     }
 
-    /// Returns the page, or 304 if the client has it.
+    /// Returns the page, or 304 if the client has the current version.
     pub(super) fn respond(&self, request: &HeaderMap) -> Response {
         let is_known = request.get(IF_NONE_MATCH).is_some_and(|known| self.matches(known));
         let mut response = if is_known {
@@ -159,14 +159,14 @@ fn redoc_script() -> Result<String, MissingFile> {
         .split_once("<script>")
         .and_then(|(_, from_script)| from_script.rsplit_once("Redoc.init("))
         .map(|(script, _)| script.trim());
-    // A new version of the page could be cut at the wrong place.
+    // With a new version of `aide` the two splits could cut the page at the wrong position.
     match script {
         Some(script) if script.starts_with("/*!") => Ok(script.to_owned()),
         _ => Err(MissingFile("redoc.js")),
     }
 }
 
-/// Every value is a constant or base64, so plain ASCII.
+/// Every value is a constant or base64, so it is plain ASCII and always valid.
 fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

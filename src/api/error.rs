@@ -1,5 +1,5 @@
-//! Every error that a route can answer, in one table: its status, and the text that the client sees.
-//! The texts are those of the reference service, its spelling mistakes included.
+//! Every error that a route can return, in one table: its status, and the text that the client sees.
+//! The texts are those of the reference service, including its spelling mistakes.
 //!
 //! Not here: the body and the headers of the response, see `error_response.rs`.
 
@@ -12,7 +12,7 @@ use crate::domain::user::UserId;
 use crate::rate_limits::{LoginLimitError, RateLimited};
 use crate::store::StoreError;
 
-/// An error that the API answers.
+/// An error that the API returns to the client.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     #[error("Not Found")]
@@ -22,7 +22,7 @@ pub enum ApiError {
     /// The request has no token.
     #[error("Not authenticated")]
     NotAuthenticated,
-    /// The token is invalid, or its account does not accept it.
+    /// The token is invalid, or the account does not exist or has revoked it.
     #[error("Could not validate credentials")]
     InvalidToken,
     #[error("invalid credentials")]
@@ -64,10 +64,10 @@ pub enum ApiError {
     /// A queue or a memory budget is full.
     #[error("the service is overloaded, try again later")]
     Overloaded,
-    /// The database is unreachable, and may come back.
+    /// The database is temporarily unreachable, or a handler reached its timeout.
     #[error("the service is temporarily unavailable, try again later")]
     Unavailable(#[source] Source),
-    /// The service cannot serve requests now; answered to readiness probes only.
+    /// The service cannot serve requests now. Only readiness probes get this error.
     #[error("not ready: {0}")]
     NotReady(&'static str, #[source] Option<Source>),
     #[error("Internal Server Error")]
@@ -77,7 +77,7 @@ pub enum ApiError {
 /// The result of a handler.
 pub(super) type ApiResult<T> = Result<T, ApiError>;
 
-/// The cause of an error. It reaches the log, never the client.
+/// The cause of an error. The service logs it and never sends it to the client.
 pub(super) type Source = Box<dyn std::error::Error + Send + Sync>;
 
 impl ApiError {
@@ -155,12 +155,12 @@ impl From<TokenError> for ApiError {
     }
 }
 
-/// Answers a path without a route.
+/// Returns the error for a path without a route.
 pub(super) async fn route_not_found() -> ApiError {
     ApiError::RouteNotFound
 }
 
-/// Answers a method that the route of the path does not have.
+/// Returns the error for a method that the route does not support.
 pub(super) async fn method_not_allowed() -> ApiError {
     ApiError::MethodNotAllowed
 }

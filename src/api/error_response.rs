@@ -1,7 +1,6 @@
 //! The response to an [`ApiError`]: its body, its headers, and the notes for the log.
 //!
-//! The cause of an error travels in the extensions of the response as far as the access log, and is
-//! never sent.
+//! The extensions of the response carry the cause of an error to the access log. They are never sent.
 
 use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -13,11 +12,11 @@ use super::json_response::json_response;
 use crate::error_chain::error_chain;
 use crate::rate_limits::RateLimited;
 
-/// Seconds after which a client may try again. A full queue of hashes or writes drains in less; how
-/// long a lock or a full disk lasts is unknown.
+/// Seconds after which a client may retry. A full queue of hashes or writes drains in less. The duration
+/// of a lock or of a full disk is unknown.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
-/// The limit, and what is left of it (draft-ietf-httpapi-ratelimit-headers-10).
+/// The limit and its remaining quota (draft-ietf-httpapi-ratelimit-headers-10).
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -36,7 +35,7 @@ struct Detail<T> {
     detail: T,
 }
 
-/// The body of an error that OAuth2 defines (RFC 6749, 5.2), with the `detail` of every other one.
+/// The body of an error that OAuth2 defines (RFC 6749, 5.2). Like all other errors it has a `detail`.
 #[derive(Serialize)]
 struct OAuthError {
     error: &'static str,
@@ -82,7 +81,7 @@ fn with_body(error: &ApiError) -> Response {
 
 fn describe_limit(headers: &mut HeaderMap, limited: &RateLimited) {
     let RateLimited { limit, rate, wait } = limited;
-    // Rounded up: a client that comes back a moment too early is rejected again.
+    // Rounded up, because a client that retries slightly too early is rejected again.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let (count, period) = (rate.count(), rate.period().as_secs());
     for (name, value) in [

@@ -1,5 +1,6 @@
 //! Extractors: the caller of a request, and its validated input. The contract fixes the order of the
-//! checks: the token, the size and syntax of the body, then path, query and body together.
+//! checks: first the token, then the size and syntax of the body, then all fields of path, query and
+//! body together.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use super::input::{
 use super::state::AppState;
 use crate::domain::caller::Caller;
 
-/// Checks the signature and the dates of the token. The store checks its account in the statement that
-/// does the work, and [`Valid`] does if there is no such statement.
+/// Checks the signature and the dates of the token. The SQL statement of the operation checks the
+/// account. If the request is invalid, no such statement runs, so [`Valid`] checks the account.
 impl FromRequestParts<Arc<AppState>> for Caller {
     type Rejection = ApiError;
 
@@ -30,8 +31,7 @@ impl FromRequestParts<Arc<AppState>> for Caller {
     }
 }
 
-/// A caller within the rate limit of writes. The limit is checked before the rest of the request is
-/// read.
+/// A caller within the rate limit of writes. The limit is checked before the body is read.
 pub(super) struct Writer(pub Caller);
 
 impl FromRequestParts<Arc<AppState>> for Writer {
@@ -44,7 +44,7 @@ impl FromRequestParts<Arc<AppState>> for Writer {
     }
 }
 
-/// A caller of a route that needs none. An invalid token counts as no token.
+/// The caller of a route that also accepts anonymous requests. An invalid token counts as no token.
 pub(super) struct OptionalCaller(pub Option<Caller>);
 
 impl FromRequestParts<Arc<AppState>> for OptionalCaller {
@@ -67,7 +67,7 @@ fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
         return Err(ApiError::NotAuthenticated);
     }
     if headers.next().is_some() {
-        // A proxy may choose the other one of two headers.
+        // The service and a proxy in front of it could each use a different one of the two headers.
         return Err(ApiError::InvalidToken);
     }
     let token = token.strip_prefix(b" ").unwrap_or_default();
@@ -79,7 +79,7 @@ fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
     Ok(Caller { user_id, draft_visibility: app.policy.draft_visibility, valid_from_range })
 }
 
-/// The input of a handler, after every check that needs no store.
+/// The input of a handler, after every check that does not need the store.
 pub(super) struct Valid<T>(pub T);
 
 impl<T: FromRequestFields> FromRequest<Arc<AppState>> for Valid<T> {
@@ -149,8 +149,8 @@ async fn read_form(parts: &Parts, body: Bytes) -> Result<Body, ApiError> {
     }
 }
 
-/// Returns the last segment of the path, decoded: the only place of a path parameter in this API. Bytes
-/// that are not UTF-8 become U+FFFD, so that the value is invalid, not the request.
+/// Returns the last segment of the path, decoded. In this API every path parameter is the last segment.
+/// Bytes that are not UTF-8 become U+FFFD: the parameter is then invalid, and the error names it.
 fn path_parameter(parts: &Parts) -> Cow<'_, str> {
     let encoded = parts.uri.path().rsplit('/').next().unwrap_or_default();
     percent_decode_str(encoded).decode_utf8_lossy()

@@ -1,4 +1,4 @@
-//! JSON responses: compact UTF-8.
+//! JSON responses, in compact UTF-8.
 //!
 //! Not here: JSON requests, see `input/json.rs`.
 
@@ -18,25 +18,25 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Returns a response with the value as its body.
+/// Returns a response with the value as its JSON body.
 pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Response {
-    json_response_of(0, status, value)
+    json_response_with_capacity(0, status, value)
 }
 
-/// Returns a response with a value whose texts have about `bytes` bytes.
-pub(super) fn json_response_of(
+/// Returns a response with the value as its JSON body. `bytes` is the approximate length of its texts.
+pub(super) fn json_response_with_capacity(
     bytes: usize,
     status: StatusCode,
     value: &impl Serialize,
 ) -> Response {
-    json_response_with(status, json_of(bytes, value))
+    json_response_from(status, to_json(bytes, value))
 }
 
-/// Returns the JSON of a value whose texts have about `bytes` bytes.
-pub(super) fn json_of(bytes: usize, value: &impl Serialize) -> Bytes {
-    // Room for the field names and numbers too.
+/// Returns the value as JSON. `bytes` is the approximate length of its texts, and sizes the buffer.
+pub(super) fn to_json(bytes: usize, value: &impl Serialize) -> Bytes {
+    // Reserves space for field names and numbers too.
     let mut json = Vec::with_capacity(bytes + bytes / 4 + 128);
-    // Our types always serialize: no map has keys other than strings.
+    // Serializing cannot fail: in our types every key of a map is a string.
     if serde_json::to_writer(&mut json, value).is_err() {
         json.clear();
     }
@@ -44,7 +44,7 @@ pub(super) fn json_of(bytes: usize, value: &impl Serialize) -> Bytes {
 }
 
 /// Returns a response with this JSON as its body.
-pub(super) fn json_response_with(status: StatusCode, json: Bytes) -> Response {
+pub(super) fn json_response_from(status: StatusCode, json: Bytes) -> Response {
     let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

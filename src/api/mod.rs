@@ -1,5 +1,5 @@
-//! The API: every route with its handler. Each path stands here once; the server normalizes other
-//! spellings of it. A test compares the OpenAPI document with this page.
+//! The API: every route with its handler. Each path is written here once; the server normalizes other
+//! spellings of it. A test compares the OpenAPI document with these routes.
 //!
 //! Not here: connections, TLS, timeouts and middleware, see `server`.
 
@@ -38,7 +38,7 @@ pub use large_responses::{
 };
 pub use state::AppState;
 
-/// Returns the routes of the API, and those of its documentation if `with_docs`.
+/// Returns the routes of the API. If `with_docs` is set, the routes of its documentation too.
 pub fn routes(app: AppState, with_docs: bool) -> Router {
     let routes = Router::new()
         .route("/login", post(login::login))

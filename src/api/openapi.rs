@@ -1,4 +1,4 @@
-//! The OpenAPI document: its head, and the list of its operations.
+//! The OpenAPI document: its general part, and the list of its operations.
 //!
 //! Not here: the description of each operation, see its handler.
 

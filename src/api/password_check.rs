@@ -1,5 +1,5 @@
-//! Verifies a password within the login limits: for a login, and for a change of the account that
-//! asks for the current password.
+//! Verifies a password within the login limits, for a login and for changes of the account that require
+//! the current password.
 //!
 //! Not here: the limits and their order, see `rate_limits`.
 
@@ -23,11 +23,12 @@ pub(super) struct Verified {
     pub stronger_hash: Option<PasswordHash>,
 }
 
-/// Verifies the password of the account that `find` returns. Takes as long if there is no account.
+/// Verifies the password of the account that `find` returns. Takes the same time if there is no
+/// account.
 ///
 /// # Errors
-/// [`ApiError::RateLimited`] before the password is hashed, [`ApiError::InvalidLogin`] if the password
-/// is wrong or there is no account, and failures of this service, which count as no attempt.
+/// [`ApiError::RateLimited`] before the password is hashed. [`ApiError::InvalidLogin`] if the password is
+/// wrong or there is no account. Other errors are failures of this service and do not count as attempts.
 pub(super) async fn check_password(
     app: &Arc<AppState>,
     client: ClientIp,
@@ -50,7 +51,7 @@ pub(super) async fn check_password(
         (Some(credentials), PasswordCheck::NeedsRehash(hash)) => (credentials, Some(hash)),
         _ => {
             attempt.failed().await?;
-            // Last, because the store keeps it only for accounts that exist.
+            // Recorded last, because the store keeps the event only for existing accounts.
             audit::record_refusal(app, client, user, refusal);
             return Err(ApiError::InvalidLogin);
         }
@@ -59,10 +60,11 @@ pub(super) async fn check_password(
     Ok(Verified { credentials, stronger_hash })
 }
 
-/// Verifies the password of the caller: the token may be stolen, or left on a screen.
+/// Verifies the password of the caller: a token may be stolen, or left in an unlocked browser.
 ///
 /// # Errors
-/// As [`check_password`], and [`ApiError::InvalidToken`] if the account does not accept the token.
+/// As in [`check_password`], and [`ApiError::InvalidToken`] if the token was revoked or its account
+/// deleted.
 pub(super) async fn confirm_password(
     app: &Arc<AppState>,
     caller: Caller,

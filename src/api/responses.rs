@@ -1,4 +1,4 @@
-//! Parts of responses that several routes share: timestamps as the reference service writes them, the
+//! Parts of responses that several routes share: timestamps in the format of the reference service, the
 //! bodies of errors, and their descriptions in the OpenAPI document.
 
 use axum::http::header::LOCATION;
@@ -11,8 +11,8 @@ use utoipa::{IntoResponses, ToSchema};
 use super::json_response::Json;
 use crate::domain::text::Text;
 
-/// Writes RFC 3339 in UTC with six decimal places, or none if they are zero: Python's `isoformat`, with
-/// `Z`.
+/// Writes RFC 3339 in UTC with six decimal places, or without any if they are zero. This is Python's
+/// `isoformat` with `Z`.
 pub(super) fn serialize_timestamp<S: Serializer>(
     timestamp: &Timestamp,
     serializer: S,

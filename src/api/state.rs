@@ -1,4 +1,4 @@
-//! The state that every handler works with.
+//! The state that all handlers share.
 
 use std::sync::Arc;
 

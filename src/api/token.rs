@@ -1,4 +1,4 @@
-//! The token response of OAuth2 (RFC 6749, 5.1), which several routes answer.
+//! The token response of OAuth2 (RFC 6749, 5.1), which several routes return.
 
 use std::time::Duration;
 

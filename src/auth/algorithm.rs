@@ -1,7 +1,7 @@
 //! The algorithms that sign tokens.
 
-/// HMACs (RFC 7518, 3.2) and algorithms with a key pair (RFC 7518, 3.3 and 3.4; RFC 8037). A
-/// process uses one and rejects tokens of the others.
+/// HMACs (RFC 7518, 3.2) and algorithms with a key pair (RFC 7518, 3.3 and 3.4; RFC 8037). A process
+/// uses one of them and rejects tokens of all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     HS256,
@@ -13,8 +13,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Returns the bytes of the shortest secret, which are those of the hash's output (RFC 7518,
-    /// 3.2).
+    /// Returns the minimum length of a secret in bytes: the length of the hash output (RFC 7518, 3.2).
     /// `None` if the algorithm signs with a key pair.
     #[must_use]
     pub fn min_secret_bytes(self) -> Option<usize> {

@@ -1,6 +1,6 @@
-//! The threads that hash passwords. A hash takes a tenth of a second and 64 MiB, so hashing never
-//! runs on the threads that serve requests, and at most one hash runs per core.
-//! Not here: what is hashed, see `password.rs`.
+//! The threads that hash passwords. A hash takes 0.1 s and 64 MiB, so hashing never runs on the threads
+//! that serve requests, and at most one hash runs per core.
+//! Not here: how a password is hashed, see `password.rs`.
 
 use std::num::NonZeroUsize;
 
@@ -8,12 +8,12 @@ use argon2::Block;
 
 use crate::worker_pool::{Worker, WorkerError, WorkerPool};
 
-/// Jobs that may wait per thread. When every core hashes, a hash takes 0.2 s and the last job waits
-/// about 3 s: a client that must wait longer is better served by a 503 at once.
+/// Jobs that may wait per thread. If every core hashes, a hash takes 0.2 s and the last job waits about
+/// 3 s. Instead of a longer wait the client gets 503 at once.
 const QUEUE_PER_THREAD: usize = 16;
 
-/// The priority of the hashing threads (Linux `nice`). Next to a thread that is always busy a hash
-/// takes ten times as long, and still completes.
+/// The priority of the hashing threads (Linux `nice`). If another thread keeps the core busy, a hash
+/// takes ten times as long but still completes.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
@@ -34,7 +34,7 @@ impl From<WorkerError> for HashingError {
     }
 }
 
-/// Each thread keeps the memory of its last hash.
+/// Each thread keeps the memory of its last hash for the next one.
 pub(super) type HashingPool = WorkerPool<Vec<Block>>;
 
 pub(super) fn start_pool(threads: NonZeroUsize) -> std::io::Result<HashingPool> {
@@ -52,13 +52,13 @@ impl Worker for Vec<Block> {
     }
 }
 
-/// Keeps reads fast while passwords are hashed.
+/// Lowers the priority of this thread, so that reads stay fast while passwords are hashed.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{getpriority_process, setpriority_process};
-        // On Linux both calls concern only the calling thread. If the system refuses, the thread
-        // keeps its priority.
+        // On Linux both calls affect only the calling thread. If a call fails, the thread keeps its
+        // priority.
         let niceness = getpriority_process(None).unwrap_or_default().max(NICENESS);
         let _ = setpriority_process(None, niceness);
     }

@@ -1,4 +1,4 @@
-//! Key pairs of the operator, read from PKCS#8 in PEM.
+//! Key pairs that the operator provides, as PKCS#8 in PEM.
 //! Not here: signing and verifying, see `signatures.rs`.
 
 use base64::Engine as _;
@@ -10,17 +10,17 @@ use sha2::{Digest as _, Sha256};
 use super::Algorithm;
 use super::signatures::{JwkParams, PrivateKey};
 
-/// Characters of a `kid`, of six bits each.
+/// Length of a `kid` in base64 characters, which have six bits each.
 pub(super) const KID_LENGTH: usize = 11;
 
 /// Start of every PEM block.
 const PEM_BEGIN: &str = "-----BEGIN ";
 
-/// Bits of the shortest RSA key (RFC 7518, 3.3).
+/// Minimum length of an RSA key in bits (RFC 7518, 3.3).
 const MIN_RSA_BITS: usize = 2048;
 
-/// Bits of an RSA key with 128 bits of strength, like the keys of the other algorithms; 2048 bits
-/// have 112 (NIST SP 800-57 part 1, table 2).
+/// Length in bits of an RSA key with a security strength of 128 bits, like the keys of the other
+/// algorithms. With 2048 bits the strength is 112 (NIST SP 800-57 part 1, table 2).
 const STRONG_RSA_BITS: usize = 3072;
 
 /// A private key and its public key. `Debug` does not show the private key.
@@ -39,7 +39,7 @@ pub struct PublicKey {
     pub params: JwkParams,
 }
 
-/// Why keys cannot be used. Does not repeat any key.
+/// Why keys cannot be used. The error texts contain no key.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyPairError {
     #[error("holds no key in PEM")]
@@ -55,7 +55,7 @@ pub enum KeyPairError {
 }
 
 impl KeyPair {
-    /// Reads all key pairs of the text, in their order.
+    /// Reads all key pairs of the text, in order.
     ///
     /// # Errors
     /// [`KeyPairError`] if there is no key, or a key cannot be used.
@@ -79,7 +79,7 @@ impl KeyPair {
         if pairs.is_empty() { Err(KeyPairError::NoPem) } else { Ok(pairs) }
     }
 
-    /// Returns the bits of a key with less than 128 bits of strength.
+    /// Returns the length in bits of a key whose strength is below 128 bits, else `None`.
     #[must_use]
     pub fn weak_bits(&self) -> Option<usize> {
         match &self.public.params {
@@ -115,7 +115,7 @@ impl KeyPair {
     }
 }
 
-/// Counts the bits of a number without leading zero bytes.
+/// Counts the significant bits of a big-endian number without leading zero bytes.
 fn count_bits(number: &[u8]) -> usize {
     let unused = number.first().map_or(0, |first| first.leading_zeros());
     number.len() * 8 - usize::try_from(unused).unwrap_or_default()

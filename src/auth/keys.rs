@@ -1,5 +1,5 @@
-//! The keys that sign and verify tokens. One signs and all verify, so that a new key can take over
-//! while tokens of the old key are in use.
+//! The keys that sign and verify tokens. One key signs and all keys verify, so keys can be rotated while
+//! tokens of the old key are in use.
 //! Not here: claims and expiry, see `token.rs`.
 
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -13,11 +13,11 @@ use super::key_pair::KID_LENGTH;
 use super::provider;
 use super::{Algorithm, KeyPair, PublicKey};
 
-/// The `kid` of a secret is a MAC of this label. It equals no token's signature: the text that a
-/// token signs contains a dot.
+/// The `kid` of a secret is a MAC of this label. It never equals the signature of a token, because the
+/// signed text of a token contains a dot.
 const KID_LABEL: &[u8] = b"post-api: the name of a key";
 
-/// Separates the hash of [`Keys::pseudonym_key`] from any other hash of the signing key.
+/// Makes the hash in [`Keys::pseudonym_key`] differ from any other hash of the signing key.
 const PSEUDONYM_LABEL: &[u8] = b"post-api: the key of pseudonyms";
 
 /// A token cannot be signed with these keys.
@@ -25,7 +25,7 @@ const PSEUDONYM_LABEL: &[u8] = b"post-api: the key of pseudonyms";
 #[error("the token could not be signed")]
 pub struct TokenError(#[from] Error);
 
-/// One key signs, all verify.
+/// The keys of a process: one signs, all verify.
 pub struct Keys {
     header: Header,
     validation: Validation,
@@ -40,8 +40,8 @@ struct VerifyingKey {
 }
 
 impl Keys {
-    /// Takes one secret. Its tokens have no `kid`: their header equals that of the reference
-    /// service, byte for byte.
+    /// Returns the keys for one secret. Its tokens have no `kid`: their header equals that of the
+    /// reference service, byte for byte.
     ///
     /// # Errors
     /// [`TokenError`] if the algorithm does not sign with a secret.
@@ -51,7 +51,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Takes several secrets. The first one signs, and its tokens have its `kid`.
+    /// Returns the keys for several secrets. The first one signs, and its tokens carry its `kid`.
     ///
     /// # Errors
     /// [`TokenError`] if there is no secret, or the algorithm does not sign with a secret.
@@ -69,8 +69,7 @@ impl Keys {
         Ok(Self::new(algorithm, signing, verifying, Vec::new()))
     }
 
-    /// Returns the `kid` of a secret. It reveals no more of the secret than any token's signature
-    /// does.
+    /// Returns the `kid` of a secret. It reveals no more about the secret than the signature of a token.
     ///
     /// # Errors
     /// [`TokenError`] if the algorithm does not sign with a secret.
@@ -80,7 +79,7 @@ impl Keys {
         Ok(secret_kid(&key, algorithm)?)
     }
 
-    /// Takes key pairs. The first one signs, and its tokens have its `kid`.
+    /// Returns the keys for key pairs. The first one signs, and its tokens carry its `kid`.
     ///
     /// # Errors
     /// [`TokenError`] if there is no key pair.
@@ -102,7 +101,7 @@ impl Keys {
     ) -> Self {
         let algorithm = algorithm.into();
         let mut validation = Validation::new(algorithm);
-        // `Tokens` checks the dates and the audience, by our clock.
+        // `Tokens` checks the audience, and the dates by the clock of the service.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
@@ -112,14 +111,14 @@ impl Keys {
         Self { header, validation, signing, verifying, public }
     }
 
-    /// Returns the keys that the JWK set publishes; none if tokens are signed with a secret.
+    /// Returns the keys that the JWK set publishes. Empty if tokens are signed with a secret.
     #[must_use]
     pub fn public(&self) -> &[PublicKey] {
         &self.public
     }
 
-    /// Returns a key for pseudonyms. It is the same in every process with the same signing key, and
-    /// reveals nothing about the signing key.
+    /// Returns the key from which pseudonyms of accounts are derived. It is the same in every process with
+    /// the same signing key, and reveals nothing about the signing key.
     #[must_use]
     pub fn pseudonym_key(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -144,8 +143,8 @@ impl Keys {
         outcome
     }
 
-    /// Returns the key with the token's `kid`. All keys if the `kid` is missing or unknown: tokens
-    /// of the reference service have none, and other issuers may choose any.
+    /// Returns the key with the `kid` of the token. Returns all keys if the `kid` is missing or unknown:
+    /// tokens of the reference service have no `kid`, and other issuers may choose any.
     fn candidates(&self, token: &str) -> Result<&[VerifyingKey], Error> {
         let all = self.verifying.as_slice();
         if all.len() == 1 {

@@ -1,5 +1,5 @@
 //! Passwords, access tokens, refresh tokens and signing keys.
-//! Not here: HTTP, and whether an account exists, see `store`.
+//! Not here: whether an account exists and accepts a token, see `store`; HTTP, see `api`.
 
 mod algorithm;
 mod blocklist;

@@ -1,5 +1,5 @@
 //! Hashes new passwords and verifies passwords against stored hashes.
-//! Not here: which passwords are accepted, see `password_policy.rs`.
+//! Not here: which new passwords are accepted, see `password_policy.rs`.
 
 use std::num::NonZeroUsize;
 
@@ -10,7 +10,7 @@ use super::hashing::{HashingError, HashingPool, start_pool};
 use super::stored_hash::{Argon2Hash, Argon2Params, StoredHash};
 use crate::domain::user::PasswordHash;
 
-/// Characters of the longest password, as in the reference service's hasher.
+/// Maximum length of a password in characters, as in the hasher of the reference service.
 pub const MAX_PASSWORD_LENGTH: usize = 4096;
 
 const SALT_LENGTH: usize = 16;
@@ -21,7 +21,7 @@ const OUTPUT_LENGTH: usize = 32;
 pub enum PasswordCheck {
     Mismatch,
     Match,
-    /// A match, but the stored hash is weaker than a new one. Holds the new hash.
+    /// A match, but the stored hash is weaker than a new one. Contains the new hash.
     NeedsRehash(PasswordHash),
 }
 
@@ -29,14 +29,13 @@ pub enum PasswordCheck {
 pub struct Passwords {
     pool: HashingPool,
     params: Argon2Params,
-    /// Verified in place of a hash that does not exist, so that timing does not reveal which
-    /// accounts exist. It has the parameters of new hashes; its bytes are random, so no password
-    /// matches.
+    /// Verified if the account does not exist, so that timing does not reveal which accounts exist. It has
+    /// the parameters of new hashes. Its output is random, so no password matches.
     dummy_hash: PasswordHash,
 }
 
 impl Passwords {
-    /// Starts the hashing threads; `params` apply to new hashes.
+    /// Starts the hashing threads. `params` apply to new hashes.
     ///
     /// # Errors
     /// If a thread cannot be started, or the system provides no random bytes.
@@ -49,7 +48,7 @@ impl Passwords {
         })
     }
 
-    /// Returns the password's hash, with a new salt.
+    /// Returns the hash of the password, with a new salt.
     ///
     /// # Errors
     /// [`HashingError::Overloaded`] at once if the queue is full.
@@ -58,8 +57,8 @@ impl Passwords {
         self.pool.run(move |memory| hash(params, &password, memory)).await?
     }
 
-    /// Compares the password with the stored hash. `None` stands for an account that does not
-    /// exist: a mismatch, after the work of a real comparison. An unusable stored hash is logged,
+    /// Compares the password with the stored hash. `None` means that the account does not exist: the
+    /// result is a mismatch, after the same work as a real comparison. An unusable stored hash is logged
     /// and is a mismatch too.
     ///
     /// # Errors
@@ -69,7 +68,7 @@ impl Passwords {
         password: SecretString,
         stored: Option<PasswordHash>,
     ) -> Result<PasswordCheck, HashingError> {
-        // Sign-up rejects such a password, so no account has it.
+        // No account has such a password, because sign-up rejects it.
         if password.expose_secret().chars().count() > MAX_PASSWORD_LENGTH {
             return Ok(PasswordCheck::Mismatch);
         }
@@ -83,8 +82,8 @@ impl Passwords {
                 if check != PasswordCheck::Mismatch || has_params(stored, params) {
                     return Ok(check);
                 }
-                // The stored hash took another amount of work. With a dummy hash on top, a wrong
-                // password never takes less time than for a missing account.
+                // The stored hash has other parameters, so it took more or less work. An additional
+                // dummy hash ensures that a wrong password never takes less time than a missing account.
                 verify(params, &password, &dummy_hash, memory).map(|_| PasswordCheck::Mismatch)
             })
             .await?
@@ -104,7 +103,7 @@ fn hash(
     Ok(PasswordHash::new(hash.to_phc()))
 }
 
-/// Whether verifying the hash takes the same work as verifying a new one.
+/// Whether verifying the stored hash takes the same work as verifying a new one.
 fn has_params(stored: &PasswordHash, params: Argon2Params) -> bool {
     StoredHash::parse(stored.as_str()).is_ok_and(|stored| stored.has_params(params))
 }
@@ -134,7 +133,7 @@ fn verify(
     }
 }
 
-/// Returns a hash with a new salt, and without its output.
+/// Returns a hash with a new salt and without output.
 fn unhashed(params: Argon2Params) -> std::io::Result<Argon2Hash> {
     Ok(Argon2Hash {
         algorithm: argon2::Algorithm::Argon2id,
@@ -155,7 +154,7 @@ pub(super) fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
 mod tests {
     use super::{Argon2Params, OUTPUT_LENGTH, PasswordHash, has_params, unhashed};
 
-    /// A wrong password for an account with such a hash costs one hash, not two.
+    /// With equal parameters, a wrong password costs one hash instead of two.
     #[test]
     fn only_hash_with_equal_params_takes_the_same_work() {
         let params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };

@@ -1,4 +1,4 @@
-//! The rules for new passwords, at sign-up and at a change of password. Existing passwords stay
+//! The rules for new passwords, at sign-up and when a password is changed. Existing passwords stay
 //! valid.
 
 use secrecy::SecretString;
@@ -47,8 +47,8 @@ pub fn accept_password(
     Ok(SecretString::from(password))
 }
 
-/// Returns the text as forbidden words are compared: without the difference of upper and lower
-/// case, including the Turkish i, and with ß as ss. Combining characters stay as they are.
+/// Folds the case of a text, for comparing it with forbidden words. Treats the Turkish i like i, and ß
+/// like ss. Other combining characters stay unchanged.
 #[must_use]
 pub fn fold_case(text: &str) -> String {
     const DOT_ABOVE: char = '\u{307}';

@@ -1,6 +1,6 @@
-//! Reads the body of a request, up to a size and within a time.
+//! Reads the body of a request, up to a maximum size and within a timeout.
 //!
-//! Not here: the memory that all bodies take together, see `server/body_memory.rs`.
+//! Not here: the memory budget of all bodies together, see `server/body_memory.rs`.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::api::error::ApiError;
 
-/// The largest body that is read: 2 MiB.
+/// Maximum size of a body: 2 MiB.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
-/// How long a body may take to arrive: 70 KiB/s at its largest.
+/// Time limit for a body to arrive. The largest body needs about 70 KiB/s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The bodies of all requests exceed their memory budget. The server reports it while the body is
@@ -26,6 +26,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct MemoryLimitExceeded;
 
 /// Returns the whole body.
+///
+/// # Errors
+/// [`ApiError`] for a body that is too large, too slow, cut short, or over the memory budget.
 pub(in crate::api) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, ApiError> {
     let announced = parts
         .headers
@@ -40,13 +43,13 @@ pub(in crate::api) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
         Ok(Err(error)) if is_memory_limit(error.as_ref()) => Err(ApiError::Overloaded),
-        // The body is cut short or badly chunked, so the client cannot read the response either.
+        // The body is cut short or its chunks are malformed, so the client will hardly read the response.
         Ok(Err(_)) => Err(ApiError::UnreadableBody),
         Err(_) => Err(ApiError::RequestTimeout),
     }
 }
 
-/// The body types wrap the error, some of them more than once.
+/// Body types wrap the error, some of them more than once.
 fn is_memory_limit(error: &(dyn Error + 'static)) -> bool {
     error.is::<MemoryLimitExceeded>() || error.source().is_some_and(is_memory_limit)
 }

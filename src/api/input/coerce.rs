@@ -1,5 +1,5 @@
-//! Coerces single values to text, booleans and integers by the lax rules of pydantic 2, with its error
-//! texts.
+//! Coerces single values to texts, booleans and integers by the lax rules of pydantic 2, with the error
+//! texts of pydantic.
 //!
 //! Not here: the location of a value in the request, see `mod.rs`.
 
@@ -16,7 +16,7 @@ use crate::domain::text::Text;
 pub(crate) struct FieldError {
     pub kind: &'static str,
     pub message: String,
-    /// The parameter of the message. Boxed, because errors are rare and returned by value.
+    /// The parameter of the message. Boxed to keep the type small: errors are rare, results are moved.
     pub context: Option<Box<(&'static str, Value)>>,
 }
 
@@ -33,7 +33,7 @@ impl FieldError {
         self
     }
 
-    /// Returns the error of a value that a rule of this service rejects.
+    /// Returns the error for a value that breaks a rule of this service.
     #[must_use]
     pub(crate) fn value_error(message: String, reason: &str) -> Self {
         Self::new("value_error", message).with("reason", reason)
@@ -47,7 +47,7 @@ pub struct JsonInteger {
 }
 
 impl JsonInteger {
-    /// Returns the value, if it fits.
+    /// Returns the value, if it fits into 64 bits.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         self.canonical.parse().ok()
@@ -59,7 +59,7 @@ impl JsonInteger {
         self.as_i64().unwrap_or(0)
     }
 
-    /// Compares an integer of any size with a small one.
+    /// Compares this integer of any size with a 64-bit integer.
     #[must_use]
     pub fn compare(&self, other: i64) -> Ordering {
         match self.as_i64() {
@@ -103,18 +103,18 @@ pub(in crate::api) fn text(value: &Value) -> Result<&str, FieldError> {
 /// Accepts a text that every store can hold.
 ///
 /// # Errors
-/// `value_error` for one with a NUL character.
+/// `value_error` if the text contains a NUL character.
 pub(in crate::api) fn stored_text(text: &str) -> Result<Text, FieldError> {
-    Text::parse(text).map_err(|fault| {
-        let reason = fault.to_string();
+    Text::parse(text).map_err(|error| {
+        let reason = error.to_string();
         FieldError::value_error(format!("Value error, {reason}"), &reason)
     })
 }
 
-/// Accepts `true`, 1, 1.0 and words like `yes` in any case, and their opposites.
+/// Accepts `true`, 1, 1.0 and words like `yes` in any case, and the same forms of false.
 ///
 /// # Errors
-/// `bool_parsing` for other words and numbers, `bool_type` for all else.
+/// `bool_parsing` for other words and integers, `bool_type` for any other value.
 pub(in crate::api) fn boolean(value: &Value) -> Result<bool, FieldError> {
     let parsed = match value {
         Value::Bool(flag) => return Ok(*flag),
@@ -135,7 +135,7 @@ pub(in crate::api) fn boolean(value: &Value) -> Result<bool, FieldError> {
     })
 }
 
-/// Accepts a JSON integer, a boolean, a float without a fraction, or a text of an integer.
+/// Accepts a JSON integer, a boolean, a float without a fraction, or a text with an integer.
 ///
 /// # Errors
 /// `int_type`, `int_parsing`, `int_parsing_size`, `int_from_float`.
@@ -192,7 +192,7 @@ pub(in crate::api) fn integer_from_text(text: &str) -> Result<JsonInteger, Field
 }
 
 fn integer_from_float(number: f64) -> Result<JsonInteger, FieldError> {
-    /// 2^63: the first float that is too large.
+    /// 2^63: the smallest float that is too large.
     const BOUND: f64 = 9_223_372_036_854_775_808.0;
     if number.fract() != 0.0 {
         return Err(FieldError::new(

@@ -1,4 +1,4 @@
-//! Parses forms, urlencoded and multipart, into pairs in the order of the request.
+//! Parses urlencoded and multipart forms into name-value pairs, in the order of the request.
 
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::{HeaderMap, header};
@@ -35,11 +35,11 @@ impl MediaType {
     }
 }
 
-/// The most fields of a form or a query. No request of the API comes near.
+/// Maximum number of fields in a form or a query. Valid requests have far fewer.
 const MAX_FIELDS: usize = 1000;
 
-/// Returns the pairs of a query or a urlencoded body. Bytes that are not UTF-8 become U+FFFD. The last
-/// of repeated fields counts, so of too many fields the last ones are kept.
+/// Returns the pairs of a query or a urlencoded body. Bytes that are not UTF-8 become U+FFFD. Beyond
+/// [`MAX_FIELDS`] only the last fields are kept, because the last one of repeated fields counts.
 pub(in crate::api) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     let fields = encoded.rsplit(|&byte| byte == b'&').take(MAX_FIELDS);
     let length: usize = fields.map(|field| field.len() + 1).sum();
@@ -47,7 +47,10 @@ pub(in crate::api) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(kept).into_owned().collect()
 }
 
-/// Returns the text fields of a multipart body. Files are skipped.
+/// Returns the text fields of a multipart body, without its files.
+///
+/// # Errors
+/// [`ApiError::UnreadableBody`] if the body is malformed or has more than [`MAX_FIELDS`] parts.
 pub(in crate::api) async fn multipart(
     headers: &HeaderMap,
     body: Bytes,

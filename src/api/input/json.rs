@@ -1,4 +1,4 @@
-//! Parses a JSON body and judges it as the reference service does.
+//! Parses a JSON body. It accepts and rejects the same bodies as the reference service.
 //!
 //! Not here: JSON responses, see `json_response.rs`.
 
@@ -6,10 +6,10 @@ use serde_json::{Number, Value};
 
 use super::json_value::{self, TOO_MANY_VALUES};
 
-/// The most digits of an integer: Python's own limit.
+/// Maximum number of digits in an integer: the limit of Python.
 pub(super) const MAX_DIGITS: usize = 4300;
 
-/// The message of `serde_json` at its limit of 128 levels.
+/// The error message of `serde_json` at its limit of 128 levels.
 const NESTED_TOO_DEEP: &str = "recursion limit exceeded";
 
 /// Why a body is rejected.
@@ -18,16 +18,19 @@ pub(in crate::api) enum JsonError {
     /// The body is not UTF-8, is nested more than 128 levels deep, has too many values, or has an
     /// integer that is too long.
     Unreadable,
-    /// The body is not JSON, at this character.
+    /// The body is not valid JSON. `position` counts the characters before the error.
     Syntax { position: usize, message: String },
 }
 
-/// Returns the value of a JSON text. Floats are written as Python writes them.
+/// Returns the value of a JSON text. Floats have the notation of Python.
+///
+/// # Errors
+/// [`JsonError`] if the text is no JSON, or exceeds a limit.
 pub(in crate::api) fn parse_json(body: &[u8]) -> Result<Value, JsonError> {
     let text = std::str::from_utf8(body).map_err(|_| JsonError::Unreadable)?;
     let with_bom = text;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // Positions count the byte order mark too.
+    // Error positions include the byte order mark.
     let skipped = usize::from(with_bom.len() > text.len());
     let mut value = json_value::parse(text).map_err(|error| classify(text, skipped, &error))?;
     normalize_numbers(&mut value)?;
@@ -43,7 +46,8 @@ fn classify(text: &str, skipped: usize, error: &serde_json::Error) -> JsonError 
     JsonError::Syntax { position: skipped + position(text, error), message }
 }
 
-/// Returns the number of characters before the error. `serde_json` counts lines, and bytes in a line.
+/// Returns the number of characters before the error. `serde_json` gives the line, and the column in
+/// bytes.
 fn position(text: &str, error: &serde_json::Error) -> usize {
     let before: usize =
         text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
@@ -51,7 +55,7 @@ fn position(text: &str, error: &serde_json::Error) -> usize {
     text.char_indices().take_while(|(start, _)| *start < end).count()
 }
 
-/// Rejects numbers out of range, and writes the others as Python does.
+/// Rejects numbers that are out of range, and gives the others the notation of Python.
 fn normalize_numbers(value: &mut Value) -> Result<(), JsonError> {
     match value {
         Value::Number(number) => {
@@ -84,8 +88,8 @@ pub(super) fn is_integer(number: &str) -> bool {
     !number.contains(['.', 'e', 'E'])
 }
 
-/// Writes a float as Python does. Rust agrees on the digits and on when to use an exponent, but
-/// Python writes its sign and at least two digits.
+/// Formats a float like Python. Rust writes the same digits and uses an exponent for the same numbers,
+/// but Python writes the exponent with a sign and at least two digits.
 fn python_float(number: f64) -> String {
     let text = format!("{number:?}");
     let Some((digits, exponent)) = text.split_once('e') else {

@@ -1,8 +1,8 @@
-//! Parses a JSON value with a bounded number of parts. A body of 2 MiB can hold a million empty lists,
-//! and each takes more memory than its two characters.
+//! Parses a JSON value with a limited number of nested values. A body of 2 MiB can contain 700,000 empty
+//! lists, and each list takes more memory than its characters.
 //!
-//! It also parses every object as an object. `serde_json` gives some field names a meaning: numbers,
-//! and, with a feature that any dependency may enable, JSON inside a string.
+//! It also parses every object as an object. `serde_json` treats some field names specially: one marks
+//! numbers, and another marks JSON inside a string if any dependency enables the feature `raw_value`.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,13 +10,14 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The most values in a body, members of lists and objects included. No request of the API comes near.
+/// Maximum number of values in a body, including the members of lists and objects. Valid requests have
+/// far fewer.
 const MAX_VALUES: usize = 50_000;
 
 /// The message of the error at the limit, by which `json.rs` recognizes it.
 pub(super) const TOO_MANY_VALUES: &str = "too many values";
 
-/// The field name under which `arbitrary_precision` passes numbers.
+/// The field name with which the feature `arbitrary_precision` passes a number as an object.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// Parses one value.
@@ -87,7 +88,7 @@ impl<'de> Visitor<'de> for Bounded<'_> {
         Ok(Value::Array(items))
     }
 
-    /// Returns an object, or the number that `arbitrary_precision` passes as an object.
+    /// Returns an object, or a number if `arbitrary_precision` passed it as an object.
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(name) = object.next_key::<String>()? {
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(parse(text).unwrap().to_string(), text);
     }
 
-    /// Tokens are parsed by `serde_json` itself, so the feature must stay off.
+    /// `serde_json` itself parses the claims of tokens, so the feature `raw_value` must stay off.
     #[test]
     fn raw_value_feature_is_off() {
         let text = r#"{"$serde_json::private::RawValue":"[1]"}"#;

@@ -1,13 +1,13 @@
-//! Masks secrets in the input that a validation error echoes.
+//! Masks secrets in the input that a validation error echoes to the client.
 
 use serde_json::Value;
 
 use crate::domain::email::Email;
 
-/// Replaces a secret.
+/// The text that replaces a secret.
 pub(super) const MASK: &str = "**********";
 
-/// Parts of field names that hold secrets, in several languages and spellings.
+/// Parts of the names of secret fields, in several languages and spellings.
 const SECRET_NAMES: [&str; 6] = ["pass", "pwd", "kennwort", "contrase", "secret", "token"];
 
 /// Returns whether the text contains the name of a secret, in any case.
@@ -16,15 +16,16 @@ pub(super) fn names_secret(text: &str) -> bool {
     SECRET_NAMES.iter().any(|secret| text.contains(secret))
 }
 
-/// Masks the fields that are named like secrets, at any depth. A client that misspells a field, or
-/// mistakes a route, still sends a password or a token.
+/// Masks the fields that are named like secrets, at any depth: a client may send a password or a token
+/// in a misspelled field or to the wrong route.
 pub(super) fn mask_all(mut value: Value) -> Value {
     mask_within(&mut value);
     value
 }
 
-/// Masks a value that should be an object. If the object has a secret, every text is masked, because
-/// any of them may be the secret. An e-mail is kept: clients send it in place of the whole object.
+/// Masks a value that should be an object. If the object would have a secret, every text is masked,
+/// because any text may be the secret. A single e-mail is kept: some clients send it instead of the
+/// object.
 pub(super) fn mask_outside(value: Value, secret: Option<&str>) -> Value {
     match value {
         _ if secret.is_none() => mask_all(value),

@@ -1,5 +1,6 @@
-//! Turns a request into typed fields, or into the errors of all its fields at once: path, query and
-//! body, in the words of the reference service. A route states its fields by [`FromRequestFields`].
+//! Turns path, query and body of a request into typed fields, or into the errors of all fields at once.
+//! The errors have the texts of the reference service. A route declares its fields by implementing
+//! [`FromRequestFields`].
 //!
 //! Not here: when a request is read, see `extract.rs`.
 
@@ -29,7 +30,7 @@ use mask::{MASK, mask_all, mask_outside, names_secret};
 
 /// The typed input of a handler.
 pub(super) trait FromRequestFields: Sized + Send {
-    /// How the body is read.
+    /// How the body is read, unless the policy changes it.
     const BODY: BodyKind;
 
     /// How the body is read under this policy.
@@ -84,7 +85,7 @@ impl<'a> RequestFields<'a> {
         self.policy
     }
 
-    /// Returns the text of a header that occurs exactly once.
+    /// Returns the text of a header. `None` if the header is missing, repeated, or not UTF-8.
     #[must_use]
     pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
@@ -101,7 +102,7 @@ impl<'a> RequestFields<'a> {
 
     /// Returns an optional query parameter. If it is repeated, the last one counts.
     ///
-    /// The outer `None` means an error, the inner one that the parameter is absent.
+    /// The outer `None` means an error; the inner `None` means that the parameter is absent.
     #[expect(clippy::option_option, reason = "an error and an absent parameter are two things")]
     pub(super) fn query<T>(
         &mut self,
@@ -114,13 +115,13 @@ impl<'a> RequestFields<'a> {
         self.record(["query", name], rule(&value), || Value::String(value)).map(Some)
     }
 
-    /// Returns the body as an object. The value of its field `secret` is never echoed.
+    /// Returns the body as an object. Errors never echo the value of the field `secret`.
     pub(super) fn object(&mut self, secret: Option<&'static str>) -> Option<Object> {
         let (error, input) = match std::mem::replace(&mut self.body, Body::Absent) {
             Body::Json(Value::Object(fields)) => return Some(Object { fields, secret }),
             Body::Absent | Body::Json(Value::Null) => (missing(), Value::Null),
             Body::Json(other) => (not_an_object(), mask_outside(other, secret)),
-            // The secret may be anywhere in the text.
+            // The secret may be at any position of the text.
             Body::Text(Some(text)) if secret.is_some() || names_secret(&text) => {
                 (not_an_object(), Value::from(MASK))
             }
@@ -249,7 +250,7 @@ impl Serialize for ValidationError {
     }
 }
 
-/// Returns the error of a body that is not JSON, at this character.
+/// Returns the error for a body that is not valid JSON at this character.
 pub(super) fn invalid_json(position: usize, message: String) -> ValidationError {
     let error = FieldError::new("json_invalid", "JSON decode error").with("error", message);
     let location = vec![Value::from("body"), Value::from(position)];

@@ -1,4 +1,4 @@
-//! The documentation: the OpenAPI document, Swagger UI and `ReDoc`.
+//! Handlers of the documentation: the OpenAPI document, Swagger UI and `ReDoc`.
 //!
 //! Not here: the content of the pages, see `api/docs.rs`.
 

@@ -1,4 +1,4 @@
-//! Liveness and readiness.
+//! The liveness and readiness probes.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Login and logout. The login form is OAuth2's password grant (RFC 6749, 4.3) as the reference service
-//! has it, or its refresh token grant (section 6).
+//! Login and logout. The login form is the password grant of OAuth2 (RFC 6749, 4.3), as in the reference
+//! service, or the refresh token grant (RFC 6749, 6).
 //!
-//! Not here: how a session starts and continues, see `refresh.rs`.
+//! Not here: how a session is started and refreshed, see `refresh.rs`.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub(in crate::api) struct Body_login_login_post {
 /// A validated login form.
 pub(in crate::api) enum LoginForm {
     Password(PasswordLogin),
-    /// RFC 6749, section 6.
+    /// The refresh token grant (RFC 6749, 6).
     Refresh(SecretString),
 }
 
@@ -71,7 +71,7 @@ impl FromRequestFields for LoginForm {
     const BODY: BodyKind = BodyKind::Form;
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        // Without its token, the grant is a validation error, as in the reference service.
+        // Without a token, this grant is a validation error, as in the reference service.
         if request.form_text("grant_type").as_deref() == Some("refresh_token")
             && let Some(token) =
                 request.form_text("refresh_token").filter(|token| !token.is_empty())
@@ -94,7 +94,8 @@ impl FromRequestFields for LoginForm {
     }
 }
 
-/// Returns the `User-Agent` of the client, by which its owner recognizes the session.
+/// Returns the first 200 characters of the `User-Agent`. The owner of the account recognizes the session
+/// by it.
 fn user_agent(request: &RequestFields<'_>) -> String {
     const MAX_CHARACTERS: usize = 200;
     request.header(&USER_AGENT).unwrap_or_default().chars().take(MAX_CHARACTERS).collect()
@@ -131,7 +132,7 @@ pub(in crate::api) async fn login(
 async fn log_in(app: &Arc<AppState>, client: ClientIp, login: PasswordLogin) -> ApiResult<Token> {
     let PasswordLogin { username, password, wants_refresh_token, user_agent } = login;
     let find = async {
-        // A text that is not an e-mail has no account; the work is the same.
+        // A text that is no e-mail gets the same work, so timing reveals nothing.
         match Email::parse(&username) {
             Ok(email) => Ok(app.store.find_credentials(email).await?),
             Err(_) => Ok(None),
@@ -180,7 +181,7 @@ pub(in crate::api) async fn sign_out(
     .await
 }
 
-/// Stores the stronger hash. If that fails, the login still succeeds, and the next one tries again.
+/// Stores the stronger hash. If the store fails, the login still succeeds, and the next login retries.
 async fn upgrade_hash(app: &AppState, credentials: &Credentials, stronger: PasswordHash) {
     let weak = credentials.password_hash.clone();
     let upgraded = app.store.upgrade_password_hash(credentials.user_id, weak, stronger).await;

@@ -1,5 +1,5 @@
-//! The caller's own account. A change that could take the account over asks for the current password
-//! and revokes every token of the account before it is answered.
+//! The caller's own account. A change of e-mail or password could take over the account, so it requires
+//! the current password. It revokes every token of the account before the response is sent.
 
 use std::sync::Arc;
 
@@ -142,7 +142,7 @@ pub(in crate::api) async fn change_email(
     Valid(change): Valid<ChangeEmailRequest>,
 ) -> ApiResult<Json<EmailChanged>> {
     let before = confirm_password(&app, caller, client, change.current_password).await?;
-    // Like a sign-up, the response reveals whether an e-mail is taken.
+    // Limited like a sign-up, because the response also reveals whether an e-mail is taken.
     app.rate_limits.sign_up(client.0)?;
     audit::run_to_completion(&app, |app| async move {
         match app.store.change_email(caller, change.email, app.clock.now()).await? {

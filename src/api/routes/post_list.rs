@@ -19,10 +19,10 @@ use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 
-/// The largest `limit`, unless the policy has none.
+/// Maximum of `limit`, unless the policy allows unlimited lists.
 const MAX_LIMIT: u32 = 1000;
 
-/// The validated query of a list.
+/// The validated query for a list of posts.
 pub(in crate::api) struct ListPostsRequest(Page);
 
 impl FromRequestFields for ListPostsRequest {
@@ -34,7 +34,7 @@ impl FromRequestFields for ListPostsRequest {
         let limit = request.query("limit", |text| limit(text, is_bounded));
         let skip = request.query("skip", skip);
         let search = request.query("search", search);
-        // The reference service, whose drafts are visible, has no such parameter.
+        // In the reference service drafts are visible to everyone, and this parameter does not exist.
         let published = match policy.draft_visibility {
             DraftVisibility::Private => request.query("published", published),
             DraftVisibility::Visible => Some(None),
@@ -83,8 +83,8 @@ pub(in crate::api) async fn list_posts(
         .await
 }
 
-/// Accepts up to [`MAX_LIMIT`]. A larger number is an error, or means all posts if the policy has no
-/// limit.
+/// Accepts numbers up to [`MAX_LIMIT`]. A larger number is an error. If the policy has no default limit,
+/// it means all posts (`None`).
 fn limit(text: &str, is_bounded: bool) -> Result<Option<u32>, FieldError> {
     let number = not_negative(text)?;
     let limit = number.as_i64().and_then(|number| u32::try_from(number).ok());
@@ -96,7 +96,7 @@ fn limit(text: &str, is_bounded: bool) -> Result<Option<u32>, FieldError> {
     Ok(limit)
 }
 
-/// Accepts any size. A number that does not fit skips every post.
+/// Accepts integers of any size. A number that does not fit into 64 bits skips every post.
 fn skip(text: &str) -> Result<u64, FieldError> {
     let number = not_negative(text)?;
     Ok(number.as_i64().and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX))
@@ -111,7 +111,7 @@ fn not_negative(text: &str) -> Result<JsonInteger, FieldError> {
     Ok(number)
 }
 
-/// An empty search finds every post.
+/// Returns `None` for an empty search, which finds every post.
 fn search(text: &str) -> Result<Option<String>, FieldError> {
     let text = stored_text(text)?;
     Ok(Some(text.as_str().to_owned()).filter(|text| !text.is_empty()))

@@ -1,4 +1,4 @@
-//! Starts and continues sessions: the refresh token grant of OAuth2 (RFC 6749, 6), with rotation and
+//! Starts and refreshes sessions: the refresh token grant of OAuth2 (RFC 6749, 6), with rotation and
 //! reuse detection (RFC 9700, 4.14).
 //!
 //! Not here: the list of sessions, see `sessions.rs`.
@@ -20,6 +20,9 @@ use crate::domain::user::Credentials;
 use crate::store::RotateSession;
 
 /// Starts a session for an account whose password was verified.
+///
+/// # Errors
+/// [`ApiError::InvalidLogin`] if the password has changed meanwhile.
 pub(super) async fn start_session(
     app: &AppState,
     credentials: &Credentials,
@@ -39,13 +42,16 @@ pub(super) async fn start_session(
         expires_at: later(now, idle).min(ends_at),
         ends_at,
     };
-    // `None` if the password has changed while it was verified.
+    // `None` if the password has changed since it was verified.
     let id = app.store.create_session(session).await?.ok_or(ApiError::InvalidLogin)?;
     let access = app.tokens.issue(credentials.user_id, credentials.tokens_valid_from)?;
     Ok(Token::with_refresh_token(access, secrets.token(id), app.tokens.lifetime()))
 }
 
-/// Continues a session: exchanges its current refresh token for the successor.
+/// Refreshes a session: exchanges its current refresh token for the successor.
+///
+/// # Errors
+/// [`ApiError::InvalidGrant`] if the token is malformed, unknown, expired or reused.
 pub(super) async fn refresh_session(
     app: &Arc<AppState>,
     client: ClientIp,
@@ -56,8 +62,8 @@ pub(super) async fn refresh_session(
         return Err(ApiError::InvalidGrant);
     };
     let salt = generate_salt().map_err(ApiError::internal)?;
-    let (whole, now) = (secrets.token_hash(id), app.clock.now());
-    let first_attempt_at = app.interrupted_refreshes.first_attempt_at(&whole, now);
+    let (token_hash, now) = (secrets.token_hash(id), app.clock.now());
+    let first_attempt_at = app.interrupted_refreshes.first_attempt_at(&token_hash, now);
     let next = secrets.successor(salt);
     let rotation = Rotation {
         id,
@@ -71,8 +77,8 @@ pub(super) async fn refresh_session(
     };
     let rotated = audit::run_to_completion(app, |app| rotate(app, client, rotation)).await;
     match &rotated {
-        Ok(_) => app.interrupted_refreshes.remove(&whole),
-        Err(_) => app.interrupted_refreshes.record(whole, first_attempt_at),
+        Ok(_) => app.interrupted_refreshes.remove(&token_hash),
+        Err(_) => app.interrupted_refreshes.record(token_hash, first_attempt_at),
     }
     let (user_id, tokens_valid_from, next) = match rotated? {
         RotateSession::Rotated(user_id, tokens_valid_from) => (user_id, tokens_valid_from, next),

@@ -1,6 +1,6 @@
 //! The sessions of the caller's account.
 //!
-//! Not here: how a session starts and continues, see `login.rs` and `refresh.rs`.
+//! Not here: how a session is started and refreshed, see `login.rs` and `refresh.rs`.
 
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ pub(in crate::api) async fn end_sessions(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Returns whether a session has ended.
+/// Ends the session with this ID, or all sessions. Returns whether any session has ended.
 async fn end(
     app: &Arc<AppState>,
     client: ClientIp,

@@ -105,7 +105,7 @@ impl FromRequestFields for UserPath {
     }
 }
 
-/// The password that confirms a deletion. `None` if the policy asks for none.
+/// The password that confirms a deletion. `None` if the policy does not require it.
 pub(in crate::api) struct PasswordConfirmation(Option<SecretString>);
 
 const CONFIRM_PASSWORD: HeaderName = HeaderName::from_static("x-confirm-password");
@@ -209,7 +209,7 @@ pub(in crate::api) async fn get_user(
     if let Some(caller) = caller.filter(|caller| caller.user_id == user_id) {
         match app.store.find_me(caller).await {
             Ok(user) => return Ok(Json(UserOut::new(&user, true))),
-            // A revoked token shows no more than no token.
+            // With a revoked token the response is the same as without a token.
             Err(StoreError::CallerRejected) => {}
             Err(error) => return Err(error.into()),
         }
@@ -251,7 +251,7 @@ pub(in crate::api) async fn delete_user(
     }
 }
 
-/// Deletes the account `id`, if it is the caller's. The password is verified only then.
+/// Deletes the account `id` if it is the caller's own. Verifies the password only for the own account.
 pub(in crate::api) async fn delete_account(
     app: &Arc<AppState>,
     caller: Caller,
@@ -265,7 +265,7 @@ pub(in crate::api) async fn delete_account(
     audit::run_to_completion(app, |app| async move {
         let outcome = app.store.delete_user(caller, id).await?;
         if outcome == DeleteUser::NotOwner {
-            // The event is stored, so it counts as a write.
+            // The store keeps the event, so it counts as a write.
             app.rate_limits.write(caller)?;
             audit::record_refusal(&app, client, Some(caller.user_id), EventKind::OwnershipRefused);
         }
@@ -278,9 +278,9 @@ pub(in crate::api) async fn delete_account(
 }
 
 pub(in crate::api) fn email(value: &Value) -> Result<Email, FieldError> {
-    Email::parse(text(value)?).map_err(|fault| {
-        let message = format!("value is not a valid email address: {}", fault.reason());
-        FieldError::value_error(message, fault.reason())
+    Email::parse(text(value)?).map_err(|error| {
+        let message = format!("value is not a valid email address: {}", error.reason());
+        FieldError::value_error(message, error.reason())
     })
 }
 
