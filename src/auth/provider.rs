@@ -1,5 +1,5 @@
-//! Our signing provider for `jsonwebtoken`: HMAC, and the key pairs of `signatures.rs`. The crate's
-//! own back ends bring either a second C library or an RSA crate with an open advisory
+//! The signing provider for `jsonwebtoken`: HMACs, and the key pairs of `signatures.rs`. The back ends
+//! of the crate depend on a second C library, or on an RSA crate with an open advisory
 //! (RUSTSEC-2023-0071).
 //! Not here: which algorithm is accepted, see `keys.rs`.
 
@@ -18,14 +18,14 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes this the provider of the process. Without a provider the crate panics at the first token,
-/// so this is called before any key is made. A second call does nothing.
+/// Makes this the provider of the process. Without a provider the crate panics at the first token, so
+/// call this function before creating a key. A second call does nothing.
 pub(super) fn install() {
     // An error means that the provider is already installed.
     let _ = PROVIDER.install_default();
 }
 
-/// A keyed MAC, cloned for each message.
+/// An HMAC that is initialized with its key, and cloned for each message.
 enum HmacKey {
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
@@ -86,8 +86,8 @@ impl JwtVerifier for HmacKey {
     }
 }
 
-/// Rejects a key of another family than the algorithm's: a public key must never become the secret
-/// of an HMAC.
+/// Rejects a key of another family than the algorithm: a public key must never be used as the secret of
+/// an HMAC.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     if key.family() != algorithm.family() {

@@ -1,8 +1,13 @@
-//! Refresh tokens. A token consists of its session's ID, the secret of its token family, which
-//! stays the same for the whole session, and a secret of its own, which changes with every
-//! rotation. The secret of the successor is HMAC-SHA256 of the current secret and a salt. A rotated
-//! token can therefore be answered with the same successor again, although the store keeps only
-//! hashes and salts, which yield no token.
+//! Refresh tokens. A token consists of three parts:
+//!
+//! - the ID of its session;
+//! - the secret of its token family, which stays the same for the whole session;
+//! - its own secret, which changes with every rotation.
+//!
+//! The secret of the successor is HMAC-SHA256 of the current secret and a salt. A retry with a rotated
+//! token therefore gets the same successor again. The store keeps only hashes and salts, from which no
+//! token can be derived.
+//!
 //! Not here: which token is current, see `store`; the reuse interval, see `domain/session.rs`.
 
 use base64::Engine as _;
@@ -36,10 +41,10 @@ impl RefreshSecrets {
         Ok(Self { family: random()?, secret: random()? })
     }
 
-    /// Returns the session and the secrets of a token, or `None` if the text is not a token.
+    /// Returns the session ID and the secrets of a token, or `None` if the text is not a token.
     #[must_use]
     pub fn parse(token: &str) -> Option<(SessionId, Self)> {
-        // Longer than any token: not worth decoding.
+        // No token is this long, so decoding would be wasted work.
         if token.len() > 2 * (SESSION_ID_BYTES + FAMILY_BYTES + SECRET_BYTES) {
             return None;
         }
@@ -50,27 +55,27 @@ impl RefreshSecrets {
         Some((SessionId(i64::from_be_bytes(*session_id)), secrets))
     }
 
-    /// Returns the token that the client gets, in base64url.
+    /// Returns the token as the client gets it: 56 bytes in base64url.
     #[must_use]
     pub fn token(&self, id: SessionId) -> String {
         let bytes = [&id.0.to_be_bytes()[..], &self.family, &self.secret].concat();
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Returns the hash of the token family's secret, as the session stores it. It tells a rotated
-    /// token, whose reuse ends the session, from a guess, which ends nothing.
+    /// Returns the hash of the secret of the token family, as the session stores it. A rotated token has
+    /// this hash, so its reuse ends the session. A guessed token does not, so it has no effect.
     #[must_use]
     pub fn family_hash(&self) -> TokenHash {
         Sha256::digest(self.family).into()
     }
 
-    /// Returns the hash of the token's own secret, as the session stores it for its current token.
+    /// Returns the hash of the token's own secret. The session stores it for its current token.
     #[must_use]
     pub fn secret_hash(&self) -> TokenHash {
         Sha256::digest(self.secret).into()
     }
 
-    /// Returns the hash of the whole token. A token with only some of its parts has another hash.
+    /// Returns the hash of the whole token. It differs if any part of the token differs.
     #[must_use]
     pub fn token_hash(&self, id: SessionId) -> TokenHash {
         Sha256::digest(self.token(id)).into()

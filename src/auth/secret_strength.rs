@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Algorithm;
 
-/// Secrets from tutorials. Their readers could sign tokens.
+/// Secrets from tutorials. Every reader of these tutorials could sign tokens.
 const SAMPLES: [&str; 5] = [
     // The secret of the FastAPI documentation.
     "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
@@ -15,10 +15,10 @@ const SAMPLES: [&str; 5] = [
     "supersecret",
 ];
 
-/// A secret with fewer different characters was typed, not generated.
+/// Minimum number of different characters. A generated secret practically always has more.
 const MIN_DISTINCT: usize = 8;
 
-/// Why a secret is too weak. Does not repeat the secret.
+/// Why a secret is too weak. The error texts do not contain the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakSecret {
     #[error("is a published sample")]
@@ -29,8 +29,8 @@ pub enum WeakSecret {
     Monotonous(usize),
 }
 
-/// Accepts a secret that is at least as long as the hash's output (RFC 7518, 3.2), is no published
-/// sample, and has at least 8 different characters.
+/// Accepts a secret that is at least as long as the hash output (RFC 7518, 3.2), is no published sample,
+/// and has at least 8 different characters.
 ///
 /// # Errors
 /// The first rule that the secret breaks.

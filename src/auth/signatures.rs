@@ -1,4 +1,4 @@
-//! Signatures with key pairs for `jsonwebtoken`, by `ring`, which TLS needs anyway.
+//! Signatures with key pairs for `jsonwebtoken`. They use `ring`, which TLS needs anyway.
 //! Not here: which keys are strong enough, see `key_pair.rs`.
 
 use jsonwebtoken::Algorithm;
@@ -29,7 +29,7 @@ pub enum JwkParams {
 }
 
 impl PrivateKey {
-    /// Reads PKCS#8. The error is the reason for which the key is rejected.
+    /// Reads a PKCS#8 key. The error says why the key is rejected.
     pub(super) fn read(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, String> {
         let read = match algorithm {
             Algorithm::RS256 => RsaKeyPair::from_pkcs8(pkcs8).map(|pair| Self::Rsa(pair.into())),
@@ -38,7 +38,7 @@ impl PrivateKey {
                 EcdsaKeyPair::from_pkcs8(kind, pkcs8, &SystemRandom::new())
                     .map(|pair| Self::P256(pair.into()))
             }
-            // OpenSSL writes no public key into the file, so there is none to check.
+            // Files of OpenSSL contain no public key to check the private key against.
             Algorithm::EdDSA => Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
                 .map(|pair| Self::Ed25519(pair.into())),
             _ => return Err("the algorithm does not sign with a key pair".to_owned()),
@@ -46,7 +46,7 @@ impl PrivateKey {
         read.map_err(|rejected: KeyRejected| rejected.to_string())
     }
 
-    /// Returns the public key in the form that [`SignatureVerifier`] takes.
+    /// Returns the public key in the format that [`SignatureVerifier`] accepts.
     pub(super) fn public_bytes(&self) -> &[u8] {
         match self {
             Self::Rsa(pair) => pair.public_key().as_ref(),
@@ -62,7 +62,7 @@ impl PrivateKey {
                 JwkParams::Rsa { modulus: components.n, exponent: components.e }
             }
             Self::P256(_) => {
-                // An uncompressed point (SEC 1, 2.3.3): a marker byte, then two numbers of equal
+                // An uncompressed point (SEC 1, 2.3.3) is a marker byte, then two numbers of equal
                 // length.
                 let point = self.public_bytes().get(1..).unwrap_or_default();
                 let (x, y) = point.split_at(point.len() / 2);

@@ -1,8 +1,8 @@
-//! Stored password hashes: Argon2 as PHC strings, and bcrypt in its own format.
+//! Stored password hashes: Argon2 as PHC strings, bcrypt in its own format.
 //! Not here: the parameters of new hashes, see `password.rs`.
 //!
-//! A stored string names its own memory and time. Bounds keep a planted or damaged hash from
-//! costing more than a login may.
+//! A stored hash states how much memory and time it needs. Bounds on both keep a forged or damaged hash
+//! from using too much of them at a login.
 
 use argon2::{Argon2, Block, Params, Version};
 use base64::Engine as _;
@@ -54,7 +54,7 @@ impl Default for Argon2Params {
 /// Accepted costs of bcrypt: 2^4 to 2^16 rounds.
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 
-/// The stored string cannot be verified. The error does not repeat it.
+/// The stored hash cannot be verified. The error text does not contain it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stored password hash is unusable: {0}")]
 pub(super) struct UnusableHash(&'static str);
@@ -82,7 +82,7 @@ impl StoredHash {
         Ok(Self::Bcrypt(text.to_owned()))
     }
 
-    /// Whether the password has this hash. Takes the memory and time that the parameters name.
+    /// Whether the password has this hash. Takes the memory and time that the parameters state.
     pub(super) fn verify(
         &self,
         password: &[u8],
@@ -101,8 +101,8 @@ impl StoredHash {
         matches!(self, Self::Argon2(hash) if hash.params == params)
     }
 
-    /// Whether the hash depends on every byte of the password: bcrypt reads 72 bytes, and none
-    /// after a NUL. A longer password that matches may only share its beginning with the right one.
+    /// Whether the hash depends on every byte of the password. bcrypt reads at most 72 bytes, and stops at
+    /// a NUL. Two passwords that differ only after that have the same hash.
     pub(super) fn covers_password(&self, password: &[u8]) -> bool {
         match self {
             Self::Argon2(_) => true,
@@ -124,7 +124,7 @@ impl StoredHash {
 }
 
 impl Argon2Hash {
-    /// Reads `$argon2id$v=19$m=65536,t=3,p=4$SALT$HASH`. Without `v` the version is 16.
+    /// Parses `$argon2id$v=19$m=65536,t=3,p=4$SALT$HASH`. Without `v` the version is 16.
     fn parse(text: &str) -> Result<Self, UnusableHash> {
         let mut fields = text.strip_prefix('$').ok_or(UnusableHash("not a PHC string"))?.split('$');
         let mut next = || fields.next().ok_or(UnusableHash("truncated"));
@@ -158,7 +158,7 @@ impl Argon2Hash {
         Ok(computed.ct_eq(&self.output).into())
     }
 
-    /// Fills `output` with the password's hash. `memory` grows as needed and can be used again.
+    /// Fills `output` with the hash of the password. `memory` grows as needed and can be reused.
     pub(super) fn compute(
         &self,
         password: &[u8],
@@ -194,7 +194,7 @@ fn parse_parameters(text: &str) -> Result<Argon2Params, UnusableHash> {
         parts
             .next()
             .and_then(|part| part.strip_prefix(name))
-            // Hashers write only plain decimals; another spelling is forged.
+            // Password hashers write only plain decimals, so any other spelling is forged.
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
             .filter(|digits| !digits.starts_with('0'))
             .and_then(|digits| digits.parse::<u32>().ok())
@@ -212,13 +212,13 @@ fn parse_parameters(text: &str) -> Result<Argon2Params, UnusableHash> {
 }
 
 fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<Vec<u8>, UnusableHash> {
-    // 64 bytes, the most that is allowed, take 86 characters.
+    // The maximum of 64 bytes takes 86 characters.
     let bytes = if text.len() <= 86 { STANDARD_NO_PAD.decode(text).ok() } else { None };
     bytes.filter(|bytes| lengths.contains(&bytes.len())).ok_or(UnusableHash("bad salt or hash"))
 }
 
-/// Accepts `$2b$12$` and 53 characters. Checked before the library computes, which would take the
-/// time that the text asks for.
+/// Accepts `$2b$12$` and 53 characters. The cost is checked first, because the library would take as long
+/// as the text demands.
 fn check_bcrypt(text: &str) -> Result<(), UnusableHash> {
     if text.len() != 60 || !text.is_ascii() {
         return Err(UnusableHash("neither Argon2 nor bcrypt"));

@@ -1,10 +1,10 @@
-//! Access tokens: signed JWTs with the claims of the reference service (`user_id`, `exp`) and
-//! `iat`. If the account's tokens were revoked before, `valid_from` holds the account's
+//! Access tokens: signed JWTs with the claims of the reference service (`user_id`, `exp`) and `iat`. If
+//! the tokens of the account have ever been revoked, the claim `valid_from` is the account's
 //! `tokens_valid_from` at the time of issue.
 //! Not here: the keys, see `keys.rs`; whether the account exists and accepts the token, see `store`.
 //!
-//! Claims are read strictly (RFC 8725): one pinned algorithm, an expiry that is a number in the
-//! future, no leeway, and no claim of a token for another audience or purpose.
+//! Claims are checked strictly (RFC 8725): there is one pinned algorithm, the expiry is a number in the
+//! future, there is no leeway, and tokens for another audience or purpose are rejected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use crate::clock::Clock;
 use crate::domain::caller::ValidFromRange;
 use crate::domain::user::{TokensValidFrom, UserId};
 
-/// Bytes of the longest token that is parsed. Ours have about 150; the limit exists because the
-/// header is parsed before the signature is verified.
+/// Maximum length in bytes of a token that is parsed. Tokens of this service have about 150 bytes. The
+/// limit exists because the header is parsed before the signature is verified.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// Valid tokens that are cached, at most 16 MiB of them. A hit saves the signature check and the
-/// parsing of the claims; the dates are checked each time.
+/// Number of valid tokens in the cache, which take at most 16 MiB. A hit saves verifying the signature
+/// and parsing the claims. The dates are checked each time.
 const CACHE_CAPACITY: usize = 16_384;
 
-/// Bytes of the longest cached token. A token signed by an RSA key of 4096 bits is shorter.
+/// Maximum length of a cached token in bytes. Even a token with a signature of RSA-4096 is shorter.
 const MAX_CACHED_BYTES: usize = 1024;
 
-/// The token is not ours, or not valid now. The reason is only for the log.
+/// No key of this service signed the token, or it is not valid now. The reason is only for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid token: {0}")]
 pub struct InvalidToken(&'static str);
@@ -42,7 +42,8 @@ pub struct Tokens {
     clock: Arc<dyn Clock>,
     lifetime: Duration,
     keys: Keys,
-    /// Claims by the whole token. The keys never change, so a valid signature stays valid.
+    /// Claims, keyed by the whole token. The keys of a process never change, so a valid signature stays
+    /// valid.
     cache: Cache<Box<str>, VerifiedClaims>,
 }
 
@@ -50,7 +51,7 @@ impl Tokens {
     /// Signs and verifies with one secret.
     ///
     /// # Errors
-    /// As [`Tokens::with_keys`].
+    /// As in [`Tokens::with_keys`].
     pub fn new(
         secret: &SecretString,
         algorithm: Algorithm,
@@ -63,8 +64,8 @@ impl Tokens {
     /// Signs and verifies with these keys. Issued tokens are valid for `lifetime`.
     ///
     /// # Errors
-    /// [`TokenError`] if these keys cannot sign and verify a token: found out at startup, not at
-    /// the first login.
+    /// [`TokenError`] if these keys cannot sign and verify a token. A trial token detects this at startup,
+    /// not at the first login.
     pub fn with_keys(
         keys: Keys,
         lifetime: Duration,
@@ -76,7 +77,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Returns the keys that the JWK set publishes; none if tokens are signed with a secret.
+    /// Returns the keys that the JWK set publishes. Empty if tokens are signed with a secret.
     #[must_use]
     pub fn public_keys(&self) -> &[PublicKey] {
         self.keys.public()
@@ -88,8 +89,8 @@ impl Tokens {
         self.lifetime
     }
 
-    /// Returns a token for the user. It is valid for the lifetime, unless the account's
-    /// `tokens_valid_from` moves before.
+    /// Returns a token for the user. It is valid for the lifetime, or until the `tokens_valid_from` of the
+    /// account moves.
     ///
     /// # Errors
     /// [`TokenError`] if signing fails.
@@ -110,11 +111,11 @@ impl Tokens {
         Ok(self.keys.sign(&claims)?)
     }
 
-    /// Returns the user that the token names, and the values of `tokens_valid_from` with which the
-    /// account accepts the token.
+    /// Returns the user that the token names, and the values of `tokens_valid_from` for which the account
+    /// accepts the token.
     ///
     /// # Errors
-    /// [`InvalidToken`] if one of our keys did not sign the token, or it is not valid now.
+    /// [`InvalidToken`] if none of the keys signed the token, or it is not valid now.
     pub fn verify(&self, token: &str) -> Result<(UserId, ValidFromRange), InvalidToken> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken("too long"));
@@ -130,7 +131,7 @@ impl Tokens {
         Ok(verified)
     }
 
-    /// Returns the token's claims if one of our keys signed it.
+    /// Returns the claims of the token if one of the keys signed it.
     fn read(&self, token: &str) -> Result<VerifiedClaims, InvalidToken> {
         let decoded = self
             .keys
@@ -149,8 +150,7 @@ struct IssuedClaims {
     user_id: i64,
     exp: i64,
     iat: i64,
-    /// Microseconds since 1970. Absent if `tokens_valid_from` has never moved: the token then has
-    /// the same claims as before this claim existed.
+    /// Microseconds since 1970. Absent if `tokens_valid_from` has never moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_from: Option<i64>,
 }
@@ -185,7 +185,7 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// Claims of a token that one of our keys signed.
+/// Claims of a token whose signature was verified.
 #[derive(Clone, Copy)]
 struct VerifiedClaims {
     user_id: UserId,
@@ -210,10 +210,12 @@ impl Claims {
         Ok(VerifiedClaims { user_id: UserId(user_id), valid_from_range, expires, not_before })
     }
 
-    /// Returns the values of `tokens_valid_from` with which the account accepts the token. If a
-    /// fact is uncertain, the stricter case applies. A token with `iat` but without `valid_from`
-    /// was issued before `tokens_valid_from` first moved. A token with neither comes from the
-    /// reference service: its issue time is its expiry minus the lifetime.
+    /// Returns the values of `tokens_valid_from` for which the account accepts the token. If a fact is
+    /// uncertain, the stricter case applies.
+    ///
+    /// A token with `iat` but without `valid_from` was issued before `tokens_valid_from` first moved. A
+    /// token with neither claim comes from the reference service: it was issued one lifetime before its
+    /// expiry.
     fn valid_from_range(
         &self,
         expires: f64,

@@ -86,7 +86,7 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
             match (dry_run, sql) {
                 (true, _) => print_plan(admin, target).await,
                 (_, true) => {
-                    // Fails where the upgrade would fail.
+                    // Planning fails if the upgrade would fail.
                     admin.plan(target).await?;
                     print_script(admin, at, target)
                 }
@@ -122,7 +122,10 @@ async fn current_position(admin: &mut dyn SchemaAdmin) -> Result<usize, Exit> {
     Ok(count_applied(admin.migrations(), &applied)?)
 }
 
-/// Returns the position of the database and that of the target.
+/// Returns the position of the database and of the target: the number of applied migrations.
+///
+/// # Errors
+/// [`Exit`] if the revision does not exist or lies in the other direction.
 async fn find_path(
     admin: &mut dyn SchemaAdmin,
     revision: &str,

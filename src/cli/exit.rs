@@ -1,4 +1,4 @@
-//! How a command that failed ends: what it prints to standard error, and its exit code.
+//! The end of a failed command: its message on standard error, and its exit code.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
 
 pub(super) enum Exit {
-    /// A check found these problems: exit code 1.
+    /// A check failed with these messages: exit code 1.
     CheckFailed(Vec<String>),
     /// Settings that cannot be used: exit code 2.
     Settings(Vec<SettingError>),
@@ -34,7 +34,7 @@ impl Exit {
             }
         };
         for line in lines {
-            // Nothing else can report that standard error is closed.
+            // If standard error is closed, there is no other way to report it.
             let _ = writeln!(std::io::stderr(), "{line}");
         }
         ExitCode::from(code)

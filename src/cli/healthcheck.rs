@@ -13,7 +13,7 @@ use super::ServeArguments;
 use super::exit::Exit;
 use crate::tls_verifier::TlsVerifier;
 
-/// Longest time for the connection, and for each read and write.
+/// Timeout for connecting, and for each read and write.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
@@ -62,7 +62,7 @@ fn config() -> io::Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    // The certificate is not for an IP, and the exchange holds nothing secret.
+    // The certificate is not issued for the IP address, and the exchange contains nothing secret.
     let verifier = Arc::new(TlsVerifier::any_certificate(&provider));
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }

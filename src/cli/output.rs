@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::exit::Exit;
 
-/// Prints the text to standard output, with a line end after it.
+/// Prints the text to standard output. Adds a line end if the text has none.
 pub(super) fn print(text: &str) -> Result<(), Exit> {
     let mut output = std::io::stdout();
     output

@@ -1,13 +1,13 @@
-//! The page of all commands: their help, as a terminal shows it.
+//! The documentation page of all commands, generated from their help.
 
 use clap::{Command, CommandFactory as _};
 
 use super::Arguments;
 
-/// Columns of the page.
+/// Width of the help texts in columns.
 const WIDTH: usize = 96;
 
-/// Returns `docs/cli.md`.
+/// Returns the content of `docs/cli.md`.
 #[must_use]
 pub fn commands_page() -> String {
     const HEAD: &str = "# Commands
@@ -22,7 +22,7 @@ precedence. This page is the output of `--help` for each command.
     page
 }
 
-/// Adds the help of the command and of those below it.
+/// Adds the help of the command and of its subcommands.
 fn add_help(page: &mut String, command: &Command) {
     let name = command.get_bin_name().unwrap_or("post-api");
     let help = command.clone().term_width(WIDTH).render_long_help().to_string();

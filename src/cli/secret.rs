@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &SecretArguments) -> Result<(), Exit> {
     })
 }
 
-/// Rejects settings with which the service does not sign with a generated secret.
+/// Rejects settings that make the service sign with another key than the generated secret.
 fn check_signs_with_generated(settings: &Settings) -> Result<(), Exit> {
     let problem = if !settings.algorithm.is_symmetric() {
         format!(

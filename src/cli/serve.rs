@@ -1,4 +1,4 @@
-//! `post-api serve`: opens everything, prints the banner, and serves until a signal ends it.
+//! `post-api serve`: opens the database and the keys, prints the banner, and serves until a signal.
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -22,9 +22,9 @@ use crate::server::{
 use crate::store::Store;
 use crate::telemetry;
 
-/// How long work that outlives its request may delay the shutdown. Service managers allow about 30 s, and
-/// requests need most of that.
-const BACKGROUND_TIME: Duration = Duration::from_secs(3);
+/// Maximum delay of the shutdown by background tasks. Service managers allow about 30 s in all, and
+/// draining the requests takes most of it.
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     let (settings, source) = arguments.read()?;
@@ -43,16 +43,16 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     runtime.block_on(serve(&settings, arguments.upgrade))
 }
 
-async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
+async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
     let tls = open_tls(settings)?;
-    let store = open_store(&settings.database, is_upgraded).await?;
+    let store = open_store(&settings.database, can_upgrade).await?;
     let listener = server::listen(&settings.host, settings.port)
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("could not read the address of the listener")?;
     warn_about(&settings.plaintext_listener(address.ip()));
-    // Not before: a second service that finds the port taken must not record that its key signs.
-    let app = open(settings, store, open_keys(settings)?)?;
+    // After listening: a second service fails to bind the port, so it does not record that its key signs.
+    let app = build_app(settings, store, open_keys(settings)?)?;
     let middleware = MiddlewareConfig {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
@@ -63,20 +63,20 @@ async fn serve(settings: &Settings, is_upgraded: bool) -> Result<(), Exit> {
     let large_responses = app.large_responses.clone();
     let routes = api::routes(app, settings.docs);
     let service = with_middleware(routes, middleware, large_responses);
-    let end = shutdown_signal()?;
+    let shutdown = shutdown_signal()?;
     if let Some(tls) = &tls {
         watch_tls_files(Arc::clone(tls)).context("could not watch the TLS certificate")?;
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     print_banner(settings, &format!("{scheme}://{address}"));
-    let served = server::serve(listener, service, Limits::default(), tls, end).await;
-    background.shutdown(BACKGROUND_TIME).await;
+    let served = server::serve(listener, service, Limits::default(), tls, shutdown).await;
+    background.shutdown(BACKGROUND_TIMEOUT).await;
     served.context("the listener failed")?;
     tracing::info!("ended");
     Ok(())
 }
 
-fn open(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppState, Exit> {
+fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppState, Exit> {
     let clock = Arc::new(SystemClock);
     let rate_limits = rate_limits(settings, &store, clock.clone(), keys.pseudonym_key());
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
@@ -170,7 +170,7 @@ fn warn_about_env_file(source: &Source) {
     }
 }
 
-/// Prints the location of the API, its documentation and the data.
+/// Prints the locations of the API, its documentation and its data.
 fn print_banner(settings: &Settings, url: &str) {
     let docs = if settings.docs { format!("{url}/docs") } else { "off".to_owned() };
     let data = describe(&settings.database);
@@ -184,7 +184,7 @@ fn print_banner(settings: &Settings, url: &str) {
                 openapi::TITLE,
                 env!("CARGO_PKG_VERSION"),
             );
-            // The service also runs with standard error closed.
+            // An error means that standard error is closed. The service runs without it.
             let _ = std::io::stderr().write_all(banner.as_bytes());
         }
     }

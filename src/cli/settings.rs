@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::output::print;
 use crate::config::{Settings, effective_settings};
 
-/// Prints every setting, also if some of them are errors.
+/// Prints every setting, even if some of them are invalid. Reports the invalid ones afterwards.
 pub(super) fn run(arguments: &SourceArguments) -> Result<(), Exit> {
     let source = arguments.read()?;
     print(&effective_settings(&source))?;

@@ -10,8 +10,8 @@ use super::{Database, SettingError};
 use crate::store::postgres::Address;
 
 impl Parser<'_> {
-    /// Returns the database that `DATABASE_URL` names, else the one of the reference service's five
-    /// settings, else the embedded one.
+    /// Returns the database that `DATABASE_URL` names, else the database of the five settings that the
+    /// reference service has, else the embedded database.
     pub(super) fn database(&mut self, data_dir: &Path) -> Database {
         const HINT: &str = "give `sqlite:PATH`, `postgresql://USER:PASSWORD@HOST/NAME`, \
                             or nothing for the embedded database in DATA_DIR";
@@ -41,7 +41,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Returns the database of the reference service's five settings, of which all or none must be set.
+    /// Returns the database of the five settings that the reference service has. Either all of them must be
+    /// set or none.
     fn five_settings(&mut self) -> Option<Result<Address, String>> {
         const FIVE: [&Setting; 5] = [
             &row::DATABASE_HOSTNAME,
@@ -76,8 +77,8 @@ impl Parser<'_> {
     }
 }
 
-/// Returns the file that `sqlite:PATH` names. SQLite gives each connection a temporary database of its own
-/// for an empty path and for `:memory:`, so they name no file.
+/// Returns the file that `sqlite:PATH` names. `None` for an empty path and for `:memory:`: with these
+/// SQLite would give each connection its own temporary database.
 fn sqlite_path(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("sqlite:")?;
     let path = path.strip_prefix("//").unwrap_or(path).trim();

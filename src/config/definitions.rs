@@ -1,11 +1,11 @@
 //! Every setting: its name, default, range and documentation, each written once.
 //!
-//! [`super::Settings::load`] reads through these rows. `.env.example`, `docs/settings.md` and
-//! `post-api settings` are generated from them.
+//! [`super::Settings::load`] reads the values through these rows. `.env.example`, `docs/settings.md` and
+//! the output of `post-api settings` are generated from them.
 
 use super::setting::{Setting, int, secret, text};
 
-/// Maxima of the modules that apply them.
+/// Maxima, taken from the modules that enforce them.
 #[expect(clippy::as_conversions, reason = "`From` is not const")]
 mod max {
     use crate::auth::{Argon2Params, MAX_PASSWORD_LENGTH};
@@ -16,14 +16,14 @@ mod max {
     pub(super) const PARALLELISM: u64 = Argon2Params::MAXIMUM_PARALLELISM as u64;
 }
 
-/// Declares a row for each `NAME = kind(default, …, "documentation");`, with the options that follow, and
-/// the list of all rows.
+/// Declares a row for each `NAME = kind(default, …, "documentation").option(value);`, and the list of all
+/// rows.
 macro_rules! settings {
     ($($name:ident = $kind:ident($($argument:expr),+ $(,)?) $(.$option:ident($value:expr))?;)+) => {
         $(pub(super) static $name: Setting =
             $kind(stringify!($name), $($argument),+) $(.$option($value))?;)+
 
-        /// In the order of the documentation.
+        /// All settings, in the order of the documentation.
         pub static SETTINGS: &[&Setting] = &[$(&$name),+];
     };
 }

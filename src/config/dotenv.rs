@@ -1,32 +1,32 @@
-//! Reads the text of a `.env` file as python-dotenv 1.2.4 does: the reference service reads its file with
-//! it, and the same file must give the same settings here. No crate has the same quoting, escapes and
-//! references; `tests/it/config/dotenv.rs` compares with recorded results.
+//! Parses the text of a `.env` file like python-dotenv 1.2.4, which the reference service uses: the same
+//! file must give the same settings here. No crate handles quotes, escapes and references in the same
+//! way. `tests/it/config/dotenv.rs` compares the parser with recorded results.
 //!
 //! Not here:
 //!
-//! - files: the caller finds, opens and decodes them, and rejects a file that is not UTF-8;
-//! - names: their case is kept; `source.rs` decides which ones are settings;
-//! - the environment: it is only read, through a function;
-//! - the shell: `$NAME`, `$(command)` and backslashes outside quotes are plain text;
+//! - files: the caller opens and decodes them, and rejects a file that is not UTF-8;
+//! - names: the parser keeps their case, and `source.rs` decides which of them are settings;
+//! - the environment: the parser only reads it, through a function;
+//! - shell syntax: `$NAME`, `$(command)` and backslashes outside quotes are plain text;
 //! - limits: references can make a value far longer than its file, so the file must be trusted.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// The content of a `.env` file. It holds secrets, so it has no `Debug`.
+/// The content of a `.env` file. It contains secrets, so it does not implement `Debug`.
 #[derive(Default)]
 pub struct DotEnv {
-    /// Names and values. A repeated name keeps its first place and has its last value. A name without
-    /// `=` has no value.
+    /// Names and values. A repeated name has the position of its first statement and the value of its last
+    /// one. A name without `=` has no value.
     pub entries: Vec<(String, Option<String>)>,
-    /// The lines, from 1, on which the skipped statements begin.
+    /// The numbers of the lines, from 1, at which the skipped statements begin.
     pub unreadable_lines: Vec<usize>,
 }
 
 /// Parses a whole `.env` file.
 ///
-/// `environment` resolves `${NAME}` for names that the file has not set yet. The name can be any text,
-/// even an empty one.
+/// `environment` resolves `${NAME}` for names that the file has not set before. A name can be any text,
+/// even an empty text.
 #[must_use]
 pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> DotEnv {
     // Python opens the file in text mode, which converts line ends before quotes are parsed.
@@ -40,7 +40,7 @@ pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> DotEnv
             Ok(Statement::Comment) => {}
             Ok(Statement::Variable(name, value)) => variables.set(name, value.as_deref()),
             Err(Unreadable) => {
-                // Skips one line: an open quote must not hide the statements after it.
+                // Only one line is skipped: an open quote must not hide the statements after it.
                 reader.take_line();
                 dot_env.unreadable_lines.push(line);
             }
@@ -59,7 +59,7 @@ enum Statement<'text> {
 
 struct Unreadable;
 
-/// Python also counts four control characters that are not in Unicode's `White_Space`.
+/// Python's white space also includes four control characters that are not in Unicode's `White_Space`.
 fn is_whitespace(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1c}'..='\u{1f}')
 }
@@ -99,7 +99,7 @@ impl<'text> Reader<'text> {
         Ok(Statement::Variable(name, value))
     }
 
-    /// Without a blank after it, `export` is itself a name.
+    /// If no blank follows, `export` itself is a name.
     fn skip_export(&mut self) {
         const EXPORT: &str = "export";
         let after = self.rest.strip_prefix(EXPORT);
@@ -140,8 +140,8 @@ impl<'text> Reader<'text> {
         }
     }
 
-    /// The time stays linear although an open quote is searched to the end of the text. The opening quote
-    /// of a later value would have closed it, so this happens at most once for each kind of quote.
+    /// The search for the closing quote may reach the end of the text, but the total time stays linear. A
+    /// later quote of the same kind would have closed this one, so it happens once per kind of quote.
     fn quoted_value(&mut self, quote: char) -> Result<String, Unreadable> {
         let mut value = String::new();
         let mut characters = self.rest.char_indices().skip(1);
@@ -184,7 +184,7 @@ impl<'text> Reader<'text> {
         self.take(end.unwrap_or(self.rest.len()))
     }
 
-    /// Consumes text. No other function does, so every line end is counted.
+    /// Consumes text. All other functions call this one, so every line end is counted.
     fn take(&mut self, length: usize) -> &'text str {
         let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
         self.rest = rest;
@@ -224,7 +224,7 @@ impl<'text> Variables<'text, '_> {
         }
     }
 
-    /// Resolves the references of a value, in any quotes. The inserted text is not searched again.
+    /// Resolves the references in a value, whatever its quotes. Inserted text is not resolved again.
     fn resolve_references(&self, value: &str) -> String {
         let mut resolved = String::new();
         let mut rest = value;
@@ -236,8 +236,8 @@ impl<'text> Variables<'text, '_> {
         resolved + rest
     }
 
-    /// The file takes precedence over the environment. A name that the file set, even to nothing, does not
-    /// take its default.
+    /// The file takes precedence over the environment. If the file sets a name, even without a value, its
+    /// default does not apply.
     fn lookup(&self, name: &str, default: &str) -> Cow<'_, str> {
         if let Some(value) = self.values.get(name) {
             return Cow::Borrowed(value.as_deref().unwrap_or_default());
@@ -270,7 +270,7 @@ fn next_reference(value: &str) -> Option<Reference<'_>> {
         } else if let Some(default_and_after) = ending.strip_prefix(":-") {
             default_and_after.split_once('}')?
         } else {
-            // Continues after the colon: an opening before it would end at the same colon again.
+            // The search continues after the colon: an opening before it would stop at the same colon.
             searched = ending;
             continue;
         };

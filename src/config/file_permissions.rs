@@ -5,8 +5,8 @@ use std::path::Path;
 use super::SettingError;
 use crate::key_store::{Exposure, exposure};
 
-/// Returns a warning if everyone can access the file of a secret that the setting names. A file without
-/// metadata is reported when it is read.
+/// Returns a warning if everyone can access the secret file that the setting names. A file that cannot be
+/// examined gives no warning here: reading it later gives an error.
 pub(super) fn exposed_file(path: &Path, name: &str) -> Option<SettingError> {
     let metadata = std::fs::metadata(path).ok()?;
     let is_exposed = exposure(&metadata) == Exposure::Everyone;

@@ -1,4 +1,4 @@
-//! The keys that settings give to sign tokens.
+//! Parses the settings for the keys that sign tokens.
 //!
 //! Not here: secrets that the service generates for itself, see `key_store`.
 
@@ -10,10 +10,10 @@ use super::parse::Parser;
 use super::setting::Setting;
 use crate::auth::{Algorithm, KeyPair, check_secret};
 
-/// Bytes of the shortest secret that `COMPAT=reference` accepts.
+/// Minimum length in bytes of a secret with `COMPAT=reference`.
 const MIN_WEAK_SECRET: usize = 16;
 
-/// Keys at once. A token that names none of them is tried with each.
+/// Maximum number of keys. A token without a known `kid` is verified with each of them.
 const MAX_KEYS: usize = 8;
 
 const SECRET_HINT: &str =
@@ -35,7 +35,7 @@ impl Parser<'_> {
         Some(SecretString::from(secret))
     }
 
-    /// Returns the secrets in their order, separated by commas or white space.
+    /// Returns the secrets in order. Commas or white space separate them.
     pub(super) fn secret_keys(&mut self, algorithm: Algorithm) -> Vec<SecretString> {
         let setting = &row::SECRET_KEYS;
         let Some(text) = self.secret(setting) else {
@@ -64,7 +64,7 @@ impl Parser<'_> {
         secrets.into_iter().map(SecretString::from).collect()
     }
 
-    /// Returns the private keys in their order, one block of PEM after the other.
+    /// Returns the private keys in order. Each is one PEM block.
     pub(super) fn signing_keys(&mut self, algorithm: Algorithm) -> Vec<KeyPair> {
         let setting = &row::SIGNING_KEYS;
         let Some(text) = self.secret(setting) else {
@@ -82,7 +82,8 @@ impl Parser<'_> {
         pairs
     }
 
-    /// A key that signs nothing would make tokens look safer than they are.
+    /// Rejects a key that the algorithm does not use. Ignoring it would make tokens look safer than they
+    /// are.
     fn reject_unused(&mut self, setting: &Setting, algorithm: Algorithm, is_used: bool) -> bool {
         if !is_used {
             let problem = format!("is not used with ALGORITHM={}", algorithm.name());
@@ -102,7 +103,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Warns about keys that are as long as they must be, but not as long as they should be.
+    /// Warns about keys that are accepted but have less than 128 bits of strength.
     fn warn_short_key(&mut self, setting: &Setting, pairs: &[KeyPair]) {
         let describe = |(number, pair): (usize, &KeyPair)| {
             Some(format!("key {number} has {} bits", pair.weak_bits()?))
@@ -118,8 +119,9 @@ impl Parser<'_> {
         }
     }
 
-    /// Accepts a weak secret with `COMPAT=reference`, because the tokens of the reference service's
-    /// clients depend on it. A secret that is too short even then can be guessed, and opens every account.
+    /// With `COMPAT=reference` a weak secret gives only a warning, because tokens of the reference service
+    /// depend on it. A secret below [`MIN_WEAK_SECRET`] is always an error: an attacker could guess it and
+    /// sign tokens for every account.
     fn warn_weak_secret(&mut self, setting: &Setting, problem: String, length: usize) {
         let name = setting.name;
         if self.is_reference && length >= MIN_WEAK_SECRET {
@@ -131,7 +133,7 @@ impl Parser<'_> {
     }
 }
 
-/// Returns the secrets of a text in its order, or the problem with it.
+/// Returns the secrets of a text in order, or describes the problem.
 fn split_secrets(text: &str) -> Result<Vec<&str>, String> {
     let is_separator = |character: char| character == ',' || character.is_whitespace();
     let mut secrets: Vec<&str> = Vec::new();

@@ -38,24 +38,24 @@ pub use source::Source;
 pub struct Settings {
     pub host: String,
     pub port: u16,
-    /// `None`: see [`crate::server::server_threads`].
+    /// `None` means the default of [`crate::server::server_threads`].
     pub server_threads: Option<usize>,
-    /// `None`: the listener speaks plain HTTP.
+    /// `None` means plain HTTP.
     pub tls: Option<TlsFiles>,
     pub data_dir: PathBuf,
     pub database: Database,
-    /// Signs, unless there are `secret_keys`; then it only verifies.
+    /// Signs tokens. If there are `secret_keys`, it only verifies.
     pub secret_key: Option<SecretString>,
     /// The first signs, all verify.
     pub secret_keys: Vec<SecretString>,
-    /// The first signs, all verify, with an algorithm of key pairs.
+    /// The first signs, all verify. Empty if the algorithm signs with a secret.
     pub signing_keys: Vec<KeyPair>,
     pub algorithm: Algorithm,
     pub token_lifetime: Duration,
     pub policy: Policy,
     pub argon2_params: Argon2Params,
     pub trusted_proxies: TrustedProxies,
-    /// `None`: no limits.
+    /// `None` means no limits.
     pub rate_limits: Option<RateLimitConfig>,
     pub cors_origins: AllowedOrigins,
     pub root_path: String,
@@ -89,7 +89,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A setting that cannot be used or should not be, and what to do about it. Never repeats a secret.
+/// A setting that is invalid or not recommended, and what to do about it. Never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}; {hint}")]
 pub struct SettingError {
@@ -141,8 +141,10 @@ impl Settings {
         parser.finish(settings)
     }
 
-    /// Checks what only serving needs: a key, where the service does not generate one. Several processes
-    /// may serve PostgreSQL, and all must have the same key. Key pairs are never generated.
+    /// Checks that there is a key if the service does not generate one. Only serving needs a key.
+    ///
+    /// The service generates no secret for PostgreSQL, because several processes may serve one database and
+    /// need the same secret. It never generates key pairs.
     ///
     /// # Errors
     /// [`SettingError`] for the missing key.
@@ -164,7 +166,7 @@ impl Settings {
         }
     }
 
-    /// Returns whether settings give a secret.
+    /// Returns whether `SECRET_KEY` or `SECRET_KEYS` is set.
     #[must_use]
     pub fn has_secret(&self) -> bool {
         self.secret_key.is_some() || !self.secret_keys.is_empty()

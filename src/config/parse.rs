@@ -1,5 +1,5 @@
-//! Reads values through the rows of the settings. After an error the parser continues with a substitute
-//! that never leaves it: settings are returned only if there was no error.
+//! Parses the values of all settings. After an error the parser continues with a substitute value, to find
+//! all errors. The caller never sees a substitute: settings are returned only if there is no error.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ impl<'a> Parser<'a> {
         if self.errors.is_empty() { Ok(settings) } else { Err(self.errors) }
     }
 
-    /// Returns the value, else the default.
+    /// Returns the value, or the default if there is none.
     pub(super) fn text(&self, setting: &Setting) -> &'a str {
         self.source.get(setting.name).unwrap_or(setting.default_for(self.is_reference))
     }
@@ -47,7 +47,7 @@ impl<'a> Parser<'a> {
         self.source.get(setting.name).is_some()
     }
 
-    /// Returns a number in the range of the setting.
+    /// Returns the value as a number. A number outside the range of the setting is an error.
     pub(super) fn int<T: TryFrom<u64> + Default>(&mut self, setting: &Setting) -> T {
         let text = self.text(setting);
         let range = setting.range.clone().unwrap_or(0..=u64::MAX);
@@ -80,7 +80,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Returns the value of the word, in any case, or the substitute.
+    /// Returns the choice with this word, in any case. Any other word is an error.
     pub(super) fn choice<T: Copy>(
         &mut self,
         setting: &Setting,
@@ -98,7 +98,7 @@ impl<'a> Parser<'a> {
         substitute
     }
 
-    /// Returns the secret itself, also if it comes from a file.
+    /// Returns the secret, from the setting or from the file that `NAME_FILE` names.
     pub(super) fn secret(&mut self, setting: &Setting) -> Option<String> {
         if let Some(path) = self.source.secret_file(setting.name) {
             self.warnings.extend(exposed_file(path, &format!("{}_FILE", setting.name)));
@@ -177,7 +177,7 @@ impl<'a> Parser<'a> {
             iterations: self.int(&row::ARGON2_ITERATIONS),
             parallelism: self.int(&row::ARGON2_PARALLELISM),
         };
-        // Substitutes are not checked.
+        // After an error the parameters contain substitutes, which need no check.
         if self.errors.len() == errors && !params.is_bounded() {
             let text = params.memory_kib.to_string();
             self.reject(&row::ARGON2_MEMORY_KIB, &text, "give at least 8 for each lane");
@@ -193,7 +193,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Checks each rate even if limits are off, so that turning them on brings no error.
+    /// Checks each rate even if the limits are off, so that turning them on causes no error.
     pub(super) fn rate_limits(&mut self) -> Option<RateLimitConfig> {
         let is_on = self.switch(&row::RATE_LIMITS);
         let rates = RateLimitConfig {

@@ -1,4 +1,4 @@
-//! Warns about connections to other machines without TLS. The service accepts them.
+//! Warns about connections with other machines without TLS. The service allows such connections.
 
 use std::net::IpAddr;
 
@@ -7,8 +7,9 @@ use super::{SettingError, Settings};
 use crate::store::postgres::Address;
 
 impl Settings {
-    /// Returns a warning if other machines can connect to this address without TLS. A trusted proxy on
-    /// another machine is expected to do TLS; a proxy on this machine needs only a loopback address.
+    /// Returns a warning if other machines can connect to this address without TLS. If a trusted proxy is
+    /// on another machine, it is expected to terminate TLS, so there is no warning. A proxy on this machine
+    /// needs only a loopback address.
     #[must_use]
     pub fn plaintext_listener(&self, address: IpAddr) -> Option<SettingError> {
         const PROBLEM: &str =
@@ -21,7 +22,7 @@ impl Settings {
     }
 }
 
-/// Returns a warning if the setting leads to a database on another machine without TLS.
+/// Returns a warning if the connection to a database on another machine may be without TLS.
 pub(super) fn plaintext_to_database(address: &Address, name: &str) -> Option<SettingError> {
     const PROBLEM: &str = "leads to another machine and allows a connection without TLS, which also \
                            shows the database's password";

@@ -1,10 +1,10 @@
-//! The settings as text: generated files, and the values in force.
+//! Renders the settings as text: the generated files, and the values in force.
 
 use super::definitions::{COMPAT, SETTINGS};
 use super::setting::Setting;
 use super::source::Source;
 
-/// Returns `.env.example`.
+/// Returns the content of `.env.example`.
 #[must_use]
 pub fn env_example() -> String {
     let mut lines = vec![
@@ -21,7 +21,7 @@ pub fn env_example() -> String {
     lines.join("\n") + "\n"
 }
 
-/// Returns `docs/settings.md`.
+/// Returns the content of `docs/settings.md`.
 #[must_use]
 pub fn settings_page() -> String {
     const HEAD: &str = "# Settings
@@ -52,13 +52,13 @@ The environment takes precedence. The file has the syntax of python-dotenv.
     lines.join("\n") + "\n"
 }
 
-/// Returns `Procfile`, for hosts that give the port.
+/// Returns the content of `Procfile`, for hosting platforms that set `PORT`.
 #[must_use]
 pub fn procfile() -> String {
     "web: post-api serve --host 0.0.0.0 --port ${PORT:-8000}\n".to_owned()
 }
 
-/// Returns the values in force, one setting a line. Secrets are masked.
+/// Returns the values in force, one setting per line. Secrets are masked.
 #[must_use]
 pub fn effective_settings(source: &Source) -> String {
     let is_reference =

@@ -1,4 +1,4 @@
-//! A setting as it is documented and checked.
+//! The definition of one setting.
 
 use std::ops::RangeInclusive;
 
@@ -6,20 +6,20 @@ use std::ops::RangeInclusive;
 #[derive(Debug, Clone)]
 pub struct Setting {
     pub name: &'static str,
-    /// Empty if there is none.
+    /// Empty if there is no default.
     pub default: &'static str,
-    /// The default with `COMPAT=reference`, if it is a different one.
+    /// The default with `COMPAT=reference`, if it differs.
     pub reference: Option<&'static str>,
-    /// The values of a setting that is an integer.
+    /// The allowed values of an integer setting.
     pub range: Option<RangeInclusive<u64>>,
     /// The documentation: the effect of the setting, and when to change it.
     pub about: &'static str,
-    /// Never shown. The value may also come from a file that `NAME_FILE` names.
+    /// Whether the value is never shown. Such a value may also come from the file that `NAME_FILE` names.
     pub is_secret: bool,
 }
 
 impl Setting {
-    /// Returns the value that applies if none is given.
+    /// Returns the value that applies if the setting is not given.
     pub(super) fn default_for(&self, is_reference: bool) -> &'static str {
         self.reference.filter(|_| is_reference).unwrap_or(self.default)
     }

@@ -1,6 +1,6 @@
-//! Where the values of settings come from: the command line, then the environment, then `.env`. A secret
-//! may also come from a file that `NAME_FILE` names. Names are compared without case, as the reference
-//! service does.
+//! Collects the values of settings. The command line takes precedence over the environment, and the
+//! environment over `.env`. A secret may also come from the file that `NAME_FILE` names. Names are compared
+//! without case, as in the reference service.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use super::SettingError;
 use super::definitions::SETTINGS;
 use super::dotenv;
 
-/// Names and values that are not yet checked.
+/// Names and values of settings, not validated yet.
 #[derive(Default)]
 pub struct Source {
     values: BTreeMap<String, (Precedence, String)>,
-    /// Names in `.env` that are no settings.
+    /// Names in `.env` that are not settings.
     pub unknown: Vec<String>,
-    /// Lines of `.env` that could not be parsed, for example with an open quote.
+    /// Numbers of the lines of `.env` that could not be parsed, for example because of an open quote.
     pub unreadable_lines: Vec<usize>,
 }
 
-/// The value from the highest place applies.
+/// The origin of a value. The variants are in ascending order: a later one overrides an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Precedence {
     File,
@@ -28,8 +28,8 @@ enum Precedence {
 }
 
 impl Source {
-    /// Reads the environment and the `.env` file. Without a path, the file is `.env` in the working folder,
-    /// and may be missing.
+    /// Reads the environment and the `.env` file. Without a path the file is `.env` in the working folder,
+    /// and it may be missing.
     ///
     /// # Errors
     /// [`SettingError`] if the file cannot be read, or if the value of a setting is not Unicode.
@@ -49,7 +49,7 @@ impl Source {
         Ok(Self::from_parts(&text, environment))
     }
 
-    /// Makes a source of the text of a `.env` file and an environment.
+    /// Returns the source for the text of a `.env` file and an environment.
     #[must_use]
     pub fn from_parts(env_text: &str, environment: Vec<(String, String)>) -> Self {
         let lookup = |name: &str| {
@@ -69,14 +69,14 @@ impl Source {
         }
         let (exact, other): (Vec<_>, Vec<_>) =
             environment.into_iter().partition(|(name, _)| *name == name.to_uppercase());
-        // The spelling in capitals is inserted last, so it wins.
+        // Names in capitals are inserted last, so they override other spellings.
         for (name, value) in other.into_iter().chain(exact) {
             source.insert(Precedence::Environment, name.to_uppercase(), value);
         }
         source
     }
 
-    /// Adds a value of the command line.
+    /// Adds a value from the command line.
     pub fn set(&mut self, name: &str, value: String) {
         self.insert(Precedence::CommandLine, name.to_owned(), value);
     }
@@ -87,12 +87,12 @@ impl Source {
         }
     }
 
-    /// Returns whether there is a value or, for a secret, a file with the value.
+    /// Returns whether there is a value, or for a secret the name of a file with the value.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.get(name).is_some() || self.get(&format!("{name}_FILE")).is_some()
     }
 
-    /// Returns the trimmed value. A blank value counts as none.
+    /// Returns the trimmed value. A blank value counts as missing.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.get_with_precedence(name).map(|(_, value)| value.trim())
     }

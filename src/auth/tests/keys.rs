@@ -9,7 +9,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::tokens::{NOW, Stopped};
+use super::tokens::{NOW, StoppedClock};
 use crate::auth::{Algorithm, Keys, Tokens};
 use crate::domain::user::{TokensValidFrom, UserId};
 
@@ -18,7 +18,7 @@ const NEW: &str = "the new secret, of more than thirty-two bytes";
 const FOREIGN: &str = "a foreign secret, of more than thirty-two bytes";
 
 fn tokens_of(keys: Keys) -> Tokens {
-    Tokens::with_keys(keys, Duration::from_mins(30), Arc::new(Stopped)).unwrap()
+    Tokens::with_keys(keys, Duration::from_mins(30), Arc::new(StoppedClock)).unwrap()
 }
 
 /// As `SECRET_KEY` configures it.
@@ -71,10 +71,9 @@ fn first_of_several_secrets_signs_and_is_named() {
     assert_ne!(kid_of(&several(&[OLD])), kid_of(&several(&[NEW])));
 }
 
-/// Running services know keys by their kid, and accounts by pseudonyms, so neither may change.
-/// Expected values from Python: `hmac.new(OLD, b"post-api: the name of a key", "sha256")` in
-/// base64url, and
-/// `hashlib.sha256(b"post-api: the key of pseudonyms" + OLD)`.
+/// Running services identify keys by their `kid`, and accounts by pseudonyms, so neither may change.
+/// Expected values from Python: `hmac.new(OLD, b"post-api: the name of a key", "sha256")` in base64url,
+/// and `hashlib.sha256(b"post-api: the key of pseudonyms" + OLD)`.
 #[test]
 fn kid_and_pseudonym_key_of_a_secret_are_stable() {
     let secret = SecretString::from(OLD);
@@ -134,8 +133,8 @@ fn keys_without_a_usable_key_are_rejected() {
     }
 }
 
-/// Moves one replica after the other from each step to the next, and has every replica sign a token
-/// each time. Returns how many tokens in use some replica rejected.
+/// Moves one replica after the other from each step to the next. After each move every replica signs a
+/// token. Returns how many of the tokens in use were rejected by any replica.
 fn rejected_during(steps: &[fn() -> Tokens]) -> usize {
     const REPLICAS: usize = 3;
     let mut replicas: Vec<Tokens> = (0..REPLICAS).map(|_| steps[0]()).collect();
@@ -146,8 +145,8 @@ fn rejected_during(steps: &[fn() -> Tokens]) -> usize {
             .iter()
             .map(|replica| replica.issue(UserId(7), TokensValidFrom::default()).unwrap())
             .collect();
-        for place in 0..REPLICAS {
-            replicas[place] = pair[1]();
+        for index in 0..REPLICAS {
+            replicas[index] = pair[1]();
             in_use.extend(
                 replicas
                     .iter()

@@ -1,4 +1,4 @@
-//! Passwords, hashes, keys and tokens at the edges: bounds, and hashes and tokens made by others.
+//! Edge cases of passwords, hashes, keys and tokens: bounds, and hashes and tokens of other services.
 //! Not here: the responses, see `tests/it/api/`.
 
 /// New passwords: their length, and the length of the hashing queue.
@@ -7,7 +7,7 @@ mod passwords;
 /// Stored hashes: which are verified, and which are replaced.
 mod stored_hashes;
 
-/// Key pairs: which are accepted, and that none can pass as a secret.
+/// Key pairs: which are accepted, and that a public key never works as an HMAC secret.
 mod pairs;
 
 /// Several keys at once, and key rotation.

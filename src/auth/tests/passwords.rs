@@ -16,7 +16,7 @@ use crate::domain::policy::PasswordRules;
 const ANY: PasswordRules =
     PasswordRules { minimum_length: 0, blocklist: false, forbidden_words: Vec::new() };
 
-/// 4096 characters, however many bytes they take.
+/// The limit is 4096 characters, whether a character takes one byte or two.
 #[tokio::test]
 async fn longest_password_is_hashed_and_verified() {
     let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
@@ -28,7 +28,7 @@ async fn longest_password_is_hashed_and_verified() {
     }
 }
 
-/// Without salts, equal passwords would have equal hashes, and one table would crack all.
+/// Without salts, equal passwords would have equal hashes, and one table would crack all hashes.
 #[tokio::test]
 async fn each_hash_has_its_own_salt() {
     let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
@@ -41,7 +41,7 @@ async fn each_hash_has_its_own_salt() {
     }
 }
 
-/// Sign-up rejects a longer password. If its hash is stored all the same, it is not even computed.
+/// Sign-up rejects a longer password. Even with a matching stored hash, it never matches.
 #[tokio::test]
 async fn too_long_password_never_matches() {
     let passwords = Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap();
@@ -97,7 +97,7 @@ async fn hashing_queue_holds_sixteen_jobs_per_thread() {
             hash.unwrap();
         }
         let hashes = (0..2 * queue + threads).map(|_| passwords.hash(SecretString::from("x")));
-        let answers = join_all(hashes).await;
-        assert!(answers.contains(&Err(HashingError::Overloaded)), "{threads} threads");
+        let results = join_all(hashes).await;
+        assert!(results.contains(&Err(HashingError::Overloaded)), "{threads} threads");
     }
 }

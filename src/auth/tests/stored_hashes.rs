@@ -12,12 +12,12 @@ use crate::auth::stored_hash::StoredHash;
 use crate::auth::{Argon2Params, PasswordCheck, Passwords};
 use crate::domain::user::PasswordHash;
 
-/// Parameters of new hashes.
+/// The parameters of new hashes.
 const PARAMS: Argon2Params = Argon2Params { memory_kib: 64, iterations: 2, parallelism: 1 };
 
-/// A hash of [`PASSWORD`] made by another service. `salt` and `output` are lengths in bytes.
+/// A hash of [`PASSWORD`] from another service. `salt` and `output` are lengths in bytes.
 #[derive(Clone, Copy)]
-struct Made {
+struct ForeignHash {
     algorithm: Algorithm,
     version: Version,
     params: Argon2Params,
@@ -25,7 +25,7 @@ struct Made {
     output: usize,
 }
 
-const GOOD: Made = Made {
+const GOOD: ForeignHash = ForeignHash {
     algorithm: Algorithm::Argon2id,
     version: Version::V0x13,
     params: PARAMS,
@@ -33,8 +33,8 @@ const GOOD: Made = Made {
     output: 32,
 };
 
-impl Made {
-    /// The fields of the PHC string.
+impl ForeignHash {
+    /// Returns the fields of the PHC string.
     fn parts(self) -> [String; 5] {
         let Argon2Params { memory_kib, iterations, parallelism } = self.params;
         let parameters =
@@ -65,14 +65,14 @@ async fn check(stored: &str) -> PasswordCheck {
 
 #[tokio::test]
 async fn hash_with_current_params_is_kept() {
-    for made in [
+    for foreign in [
         GOOD,
-        Made { salt: 8, ..GOOD },
-        Made { salt: 64, ..GOOD },
-        Made { output: 16, ..GOOD },
-        Made { output: 64, ..GOOD },
+        ForeignHash { salt: 8, ..GOOD },
+        ForeignHash { salt: 64, ..GOOD },
+        ForeignHash { output: 16, ..GOOD },
+        ForeignHash { output: 64, ..GOOD },
     ] {
-        assert_eq!(check(&made.text()).await, PasswordCheck::Match, "{}", made.text());
+        assert_eq!(check(&foreign.text()).await, PasswordCheck::Match, "{}", foreign.text());
     }
 }
 
@@ -80,26 +80,27 @@ async fn hash_with_current_params_is_kept() {
 async fn hash_is_compared_to_its_last_byte() {
     let [algorithm, version, params, salt, output] = GOOD.parts();
     let output = STANDARD_NO_PAD.decode(output).unwrap();
-    for place in 0..output.len() {
+    for index in 0..output.len() {
         let mut other = output.clone();
-        other[place] ^= 1;
+        other[index] ^= 1;
         let other = STANDARD_NO_PAD.encode(other);
         let text = format!("${algorithm}${version}${params}${salt}${other}");
-        assert_eq!(check(&text).await, PasswordCheck::Mismatch, "byte {place}");
+        assert_eq!(check(&text).await, PasswordCheck::Mismatch, "byte {index}");
     }
 }
 
-/// Each is weaker in only one respect.
+/// Each hash is weaker in only one respect.
 #[tokio::test]
 async fn weaker_hash_matches_and_needs_rehash() {
     let mut weaker = vec![
-        Made { algorithm: Algorithm::Argon2i, ..GOOD }.text(),
-        Made { version: Version::V0x10, ..GOOD }.text(),
-        Made { params: Argon2Params { memory_kib: 63, ..PARAMS }, ..GOOD }.text(),
-        Made { params: Argon2Params { iterations: 1, ..PARAMS }, ..GOOD }.text(),
+        ForeignHash { algorithm: Algorithm::Argon2i, ..GOOD }.text(),
+        ForeignHash { version: Version::V0x10, ..GOOD }.text(),
+        ForeignHash { params: Argon2Params { memory_kib: 63, ..PARAMS }, ..GOOD }.text(),
+        ForeignHash { params: Argon2Params { iterations: 1, ..PARAMS }, ..GOOD }.text(),
     ];
     // Version 16, written without a version field.
-    let [algorithm, _, params, salt, output] = Made { version: Version::V0x10, ..GOOD }.parts();
+    let [algorithm, _, params, salt, output] =
+        ForeignHash { version: Version::V0x10, ..GOOD }.parts();
     weaker.push(format!("${algorithm}${params}${salt}${output}"));
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
     for prefix in ["$2a$", "$2b$", "$2x$", "$2y$"] {
@@ -113,7 +114,7 @@ async fn weaker_hash_matches_and_needs_rehash() {
     }
 }
 
-/// The password matches; the format or the parameters do not fit.
+/// The password matches, but the format or the parameters are out of bounds.
 #[tokio::test]
 async fn hash_out_of_bounds_never_matches() {
     let [algorithm, version, params, salt, output] = GOOD.parts();
@@ -126,10 +127,10 @@ async fn hash_out_of_bounds_never_matches() {
         format!("${algorithm}${version}${params}${salt}${output}="),
         format!("${algorithm}${version}${params}${salt}"),
         format!("${algorithm}${version}${params}${salt}$c2hvcnQ"),
-        Made { salt: 65, ..GOOD }.text(),
-        Made { output: 15, ..GOOD }.text(),
-        Made { output: 65, ..GOOD }.text(),
-        Made { params: Argon2Params { iterations: 33, ..PARAMS }, ..GOOD }.text(),
+        ForeignHash { salt: 65, ..GOOD }.text(),
+        ForeignHash { output: 15, ..GOOD }.text(),
+        ForeignHash { output: 65, ..GOOD }.text(),
+        ForeignHash { params: Argon2Params { iterations: 33, ..PARAMS }, ..GOOD }.text(),
         bcrypt.replace("$2b$", "$2c$"),
         bcrypt.replace("$04$", "$4$"),
         format!("{bcrypt}a"),
@@ -171,7 +172,7 @@ fn params_with_less_memory_or_fewer_passes_are_weaker() {
     }
 }
 
-/// bcrypt reads 72 bytes, and none after a NUL.
+/// bcrypt reads at most 72 bytes, and stops at a NUL.
 #[test]
 fn bcrypt_does_not_cover_long_password() {
     let bcrypt = bcrypt::hash_with_salt(PASSWORD, 4, [7; 16]).unwrap().to_string();
@@ -188,7 +189,7 @@ fn bcrypt_does_not_cover_long_password() {
     }
 }
 
-/// Checked before the library computes, which would take the time that the text asks for.
+/// The cost is checked before the library computes, which would take as long as the text demands.
 #[test]
 fn bcrypt_cost_is_bounded() {
     for (start, rest, is_bcrypt) in [

@@ -18,7 +18,7 @@ use crate::domain::user::{TokensValidFrom, UserId};
 
 pub(super) const NOW: i64 = 1_738_324_800;
 
-const SECRET: &str = "the same for all of them";
+const SECRET: &str = "the same for all algorithms";
 
 const ALGORITHMS: [(Algorithm, &str, usize); 3] = [
     (Algorithm::HS256, "HS256", 32),
@@ -26,19 +26,19 @@ const ALGORITHMS: [(Algorithm, &str, usize); 3] = [
     (Algorithm::HS512, "HS512", 64),
 ];
 
-/// Always returns [`NOW`].
-pub(super) struct Stopped;
+/// A clock that always returns [`NOW`].
+pub(super) struct StoppedClock;
 
-impl Clock for Stopped {
+impl Clock for StoppedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(NOW).unwrap()
     }
 }
 
-/// Returns the second that the test sets.
-struct Moving(AtomicI64);
+/// A clock that returns the second that the test sets.
+struct ManualClock(AtomicI64);
 
-impl Clock for Moving {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap()
     }
@@ -46,7 +46,7 @@ impl Clock for Moving {
 
 fn tokens(algorithm: Algorithm, secret: &str) -> Tokens {
     let lifetime = Duration::from_mins(30);
-    Tokens::new(&SecretString::from(secret), algorithm, lifetime, Arc::new(Stopped)).unwrap()
+    Tokens::new(&SecretString::from(secret), algorithm, lifetime, Arc::new(StoppedClock)).unwrap()
 }
 
 /// Returns the user of a token with these claims, if the service accepts it.
@@ -79,7 +79,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// Only if the account's value has moved.
+/// A token has the claim `valid_from` only if the value of the account has moved.
 #[test]
 fn token_carries_tokens_valid_from() {
     let tokens = tokens(Algorithm::HS256, SECRET);
@@ -91,7 +91,7 @@ fn token_carries_tokens_valid_from() {
     let valid_from = NOW * 1_000_000 - 7;
     let expected = json!({"user_id": 7, "exp": NOW + 1800, "iat": NOW, "valid_from": valid_from});
     assert_eq!(claims, expected);
-    // Once parsed, once from the cache.
+    // The first call parses the token, the second one reads the cache.
     for _ in 0..2 {
         assert_eq!(
             tokens.verify(&token).unwrap(),
@@ -118,10 +118,10 @@ fn uncertain_valid_from_is_read_strictly() {
         json!({"user_id": 7, "exp": f64::from(i32::try_from(exp).unwrap()) + 0.5}),
     );
     assert_eq!(with_fraction, Some(ValidFromRange::issued_at(fraction)));
-    // Our token, from before `tokens_valid_from` moved.
+    // A token of this service, issued before `tokens_valid_from` first moved.
     assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": NOW})), never);
     assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": NOW + 4711})), never);
-    // An expiry beyond the last timestamp.
+    // An expiry beyond the last possible timestamp.
     assert_eq!(valid_from_range(json!({"user_id": 7, "exp": 1e300})), never);
     for tokens_valid_from in
         [json!("0"), json!(1.5), json!(null), json!(true), json!(u64::MAX), json!(i64::MAX)]
@@ -138,15 +138,15 @@ fn uncertain_valid_from_is_read_strictly() {
 fn signature_is_verified_to_its_last_byte() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let token = tokens.issue(UserId(7), TokensValidFrom::default()).unwrap();
-    // A valid token is cached; tokens that differ in one byte must miss the cache.
+    // The valid token is in the cache. Tokens that differ in one byte must not match it.
     tokens.verify(&token).unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    for place in 0..signature.len() {
+    for index in 0..signature.len() {
         let mut other = signature.clone();
-        other[place] ^= 1;
+        other[index] ^= 1;
         let other = format!("{message}.{}", URL_SAFE_NO_PAD.encode(other));
-        assert!(tokens.verify(&other).is_err(), "byte {place}");
+        assert!(tokens.verify(&other).is_err(), "byte {index}");
     }
     let shorter = URL_SAFE_NO_PAD.encode(&signature[..31]);
     assert!(tokens.verify(&format!("{message}.{shorter}")).is_err());
@@ -166,7 +166,7 @@ fn dates_are_checked_to_the_second() {
 
 #[test]
 fn cached_token_expires() {
-    let clock = Arc::new(Moving(AtomicI64::new(NOW)));
+    let clock = Arc::new(ManualClock(AtomicI64::new(NOW)));
     let lifetime = Duration::from_mins(30);
     let secret = SecretString::from(SECRET);
     let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
@@ -214,14 +214,14 @@ fn token_above_4096_bytes_is_rejected() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     for (length, is_valid) in [(4095, true), (4096, true), (4097, false), (4098, false)] {
-        // Claims of any length do not reach every length in base64, so the kid varies too.
-        let kids = (0..4).flat_map(|kid| (2900..3000).map(move |claim| (kid, claim)));
-        let mut made = kids.map(|(kid, claim)| {
+        // Varying only the claims does not reach every token length in base64, so the `kid` varies too.
+        let lengths = (0..4).flat_map(|kid| (2900..3000).map(move |claim| (kid, claim)));
+        let mut candidates = lengths.map(|(kid, claim)| {
             let header = Header { kid: Some("k".repeat(kid)), ..Header::default() };
             let claims = json!({"user_id": 7, "exp": NOW + 60, "x": "x".repeat(claim)});
             encode(&header, &claims, &key).unwrap()
         });
-        let token = made.find(|token| token.len() == length).unwrap();
+        let token = candidates.find(|token| token.len() == length).unwrap();
         assert_eq!(tokens.verify(&token).is_ok(), is_valid, "{length}");
     }
 }

@@ -14,7 +14,7 @@ use crate::store::postgres::{Address, PostgresAdmin, PostgresStore};
 use crate::store::sqlite::{SqliteAdmin, SqliteStore};
 use crate::store::{Result, Store, StoreError};
 
-/// How long `--upgrade` waits for an unreachable server.
+/// How long `--upgrade` retries if the server is unreachable.
 const UPGRADE_WAIT: Duration = Duration::from_mins(1);
 
 /// Pause between two attempts to connect.
@@ -27,19 +27,22 @@ pub(in crate::cli) async fn open_admin(database: &Database) -> Result<Box<dyn Sc
     }
 }
 
-/// Opens the store to serve from. The embedded database is always migrated to the newest revision,
-/// PostgreSQL only with `is_upgraded`; otherwise it must already be there. If PostgreSQL is unreachable,
-/// serving starts nevertheless: requests get 503 until it is reachable.
+/// Opens the store for serving. The embedded database is always migrated to the newest revision.
+/// PostgreSQL is migrated only if `can_upgrade`; otherwise it must already be at the newest revision.
+///
+/// Without `can_upgrade` the service also starts if PostgreSQL is unreachable: requests get 503 until it
+/// is reachable.
 ///
 /// # Errors
-/// [`Exit`] if the schema is out of date, or the database cannot be opened or migrated.
+/// [`Exit`] if the schema is out of date, or the database cannot be opened or migrated. With `can_upgrade`
+/// also if PostgreSQL stays unreachable for one minute.
 pub(in crate::cli) async fn open_store(
     database: &Database,
-    is_upgraded: bool,
+    can_upgrade: bool,
 ) -> std::result::Result<Arc<dyn Store>, Exit> {
     match database {
         Database::Sqlite(path) => open_sqlite(path).await,
-        Database::Postgres(address) => open_postgres(address, is_upgraded).await,
+        Database::Postgres(address) => open_postgres(address, can_upgrade).await,
     }
 }
 
@@ -58,15 +61,15 @@ async fn open_sqlite(path: &Path) -> std::result::Result<Arc<dyn Store>, Exit> {
 
 async fn open_postgres(
     address: &Address,
-    is_upgraded: bool,
+    can_upgrade: bool,
 ) -> std::result::Result<Arc<dyn Store>, Exit> {
-    let admin = if is_upgraded {
+    let admin = if can_upgrade {
         Some(connect_with_retry(address).await?)
     } else {
         connect_if_reachable(address).await?
     };
     if let Some(mut admin) = admin {
-        if is_upgraded {
+        if can_upgrade {
             let head = admin.migrations().len();
             log_notes(admin.plan(head).await?);
             upgrade(&mut admin).await?;

@@ -9,8 +9,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::key_store::KeyStore;
 
-/// Returns the keys of the settings, else the generated ones of the data folder. Call it only once the
-/// service is sure to serve: it records which generated key signs from now on.
+/// Returns the keys from the settings, else the generated secrets from the data folder. Call it only when
+/// the service is certain to serve: it records which generated secret signs from now on.
 pub(in crate::cli) fn open_keys(settings: &Settings) -> Result<Keys, Exit> {
     let algorithm = settings.algorithm;
     let keys = match (&settings.secret_key, settings.secret_keys.as_slice()) {
@@ -33,7 +33,7 @@ fn open_stored(settings: &Settings) -> Result<Keys, Exit> {
         .start_signing(SystemClock.now())
         .context("could not load the keys")?;
     let keys = match secrets.as_slice() {
-        // The tokens of a single secret name no key, like those of the reference service.
+        // Tokens of a single secret have no `kid`, like those of the reference service.
         [secret] => Keys::of_secret(secret, algorithm),
         secrets => Keys::of_secrets(secrets, algorithm),
     };

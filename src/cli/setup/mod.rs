@@ -1,4 +1,4 @@
-//! Opens what commands work with: the runtime, the data folder, the database and the keys.
+//! Prepares the resources of a command: the runtime, the data folder, the database and the keys.
 
 mod database;
 mod keys;
@@ -12,7 +12,7 @@ use super::exit::Exit;
 pub(super) use database::{check_revision, describe, open_admin, open_store};
 pub(super) use keys::open_keys;
 
-/// Runs a command's work on this thread.
+/// Runs the work of a command on this thread.
 pub(super) fn block_on(work: impl Future<Output = Result<(), Exit>>) -> Result<(), Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -21,7 +21,7 @@ pub(super) fn block_on(work: impl Future<Output = Result<(), Exit>>) -> Result<(
     runtime.block_on(work)
 }
 
-/// Creates the data folder, if it is missing, so that only its owner can enter it.
+/// Creates the data folder if it is missing. Only its owner can access it.
 pub(super) fn make_private_folder(folder: &Path) -> Result<(), Exit> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
