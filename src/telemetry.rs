@@ -36,8 +36,8 @@ fn is_terminal() -> bool {
     io::IsTerminal::is_terminal(&io::stderr())
 }
 
-/// Writes JSON in ASCII. JSON allows some control characters unescaped, such as U+009B. Clients can put
-/// them into a path, and terminals interpret them.
+/// Writes JSON in ASCII. JSON allows some control characters unescaped, such as U+009B. Clients can
+/// put them into a path, and terminals interpret them.
 struct AsciiJson<W>(W);
 
 impl<W: Write> Write for AsciiJson<W> {
@@ -55,8 +55,8 @@ impl<W: Write> Write for AsciiJson<W> {
     }
 }
 
-/// Escapes DEL and all characters that are not ASCII. In JSON only strings contain them, and strings may
-/// escape them (RFC 8259, 7).
+/// Escapes DEL and all characters that are not ASCII. In JSON only strings contain them, and
+/// strings may escape them (RFC 8259, 7).
 fn escape(json: &str) -> Cow<'_, str> {
     const DELETE: char = '\x7f';
     let is_plain = |character: char| character.is_ascii() && character != DELETE;

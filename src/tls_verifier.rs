@@ -22,8 +22,8 @@ pub struct TlsVerifier {
 }
 
 impl TlsVerifier {
-    /// Accepts any certificate, so it does not detect a man in the middle. Use it only for connections
-    /// to the same machine, and for `sslmode=prefer` and `require`.
+    /// Accepts any certificate, so it does not detect a man in the middle. Use it only for
+    /// connections to the same machine, and for `sslmode=prefer` and `require`.
     #[must_use]
     pub fn any_certificate(provider: &CryptoProvider) -> Self {
         Self { chain: None, algorithms: provider.signature_verification_algorithms }

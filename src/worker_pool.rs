@@ -76,7 +76,8 @@ impl<W: Worker> WorkerPool<W> {
         });
         self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => WorkerError::Overloaded,
-            // All threads have ended: before the pool is dropped, only a panic outside a job ends one.
+            // All threads have ended: before the pool is dropped, only a panic outside a job ends
+            // one.
             TrySendError::Disconnected(_) => WorkerError::Panicked,
         })?;
         outcome.await.map_err(|_| WorkerError::Panicked)

@@ -1,8 +1,8 @@
-//! The audit log of accounts. Each event is one log line with the target `audit`. The store also keeps
-//! most events, for their account.
+//! The audit log of accounts. Each event is one log line with the target `audit`. The store also
+//! keeps most events, for their account.
 //!
-//! An event contains no secret and no unverified claim. A rejected login logs the ID of the account, if
-//! the account exists, and never the e-mail that the client sent.
+//! An event contains no secret and no unverified claim. A rejected login logs the ID of the
+//! account, if the account exists, and never the e-mail that the client sent.
 //!
 //! Not here: the route that lists the events of an account, see `routes/events.rs`.
 
@@ -26,8 +26,8 @@ where
     app.background.run_to_completion(work(Arc::clone(app))).await
 }
 
-/// Records a change before the response is sent. If the store cannot keep the event, the change remains
-/// in effect.
+/// Records a change before the response is sent. If the store cannot keep the event, the change
+/// remains in effect.
 pub(super) async fn record(app: &AppState, client: ClientIp, user: UserId, kind: EventKind) {
     let event = log(app, client, Some(user), kind);
     keep(app, user, event).await;

@@ -1,5 +1,5 @@
-//! Tasks that outlive their request: optional work after the response, and work that must complete even
-//! if the client closes the connection.
+//! Tasks that outlive their request: optional work after the response, and work that must complete
+//! even if the client closes the connection.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Runs optional work after the response. Drops the work if [`MAX_SPAWNED`] tasks already run.
+    /// Runs optional work after the response. Drops the work if 256 such tasks already run.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
         let work = async move {

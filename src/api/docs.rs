@@ -1,6 +1,7 @@
-//! The documentation pages and their headers, all embedded in the binary. Swagger UI and `ReDoc` come from
-//! the crates `utoipa-swagger-ui` and `aide`. The pages, the style and the start script come from
-//! `assets/`. The Content-Security-Policy keeps browsers from loading anything from other hosts.
+//! The documentation pages and their headers, all embedded in the binary. Swagger UI and `ReDoc`
+//! come from the crates `utoipa-swagger-ui` and `aide`. The pages, the style and the start script
+//! come from `assets/`. The Content-Security-Policy keeps browsers from loading anything from other
+//! hosts.
 //!
 //! Not here: the handlers, see `routes/docs.rs`.
 
@@ -34,8 +35,8 @@ const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
     img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-/// `ReDoc` needs inline styles, and a worker for its search. The policy blocks its logo, which it loads
-/// from another host.
+/// `ReDoc` needs inline styles, and a worker for its search. The policy blocks its logo, which it
+/// loads from another host.
 const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; \
     connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -104,7 +105,8 @@ impl Page {
         let tag = header_value(&format!("\"{}\"", hash.get(..16).unwrap_or(&hash)));
         let mut headers = vec![
             (CONTENT_TYPE, header_value(content_type)),
-            // Browsers cache the page but revalidate it each time, so they show a new release at once.
+            // Browsers cache the page but revalidate it each time, so they show a new release at
+            // once.
             (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (ETAG, tag.clone()),
         ];
@@ -118,8 +120,8 @@ impl Page {
         Self { headers, tag, body }
     }
 
-    /// Returns whether `If-None-Match` is `*` or lists the tag of this page, by weak comparison (RFC 9110,
-    /// 13.1.2).
+    /// Returns whether `If-None-Match` is `*` or lists the tag of this page, by weak comparison
+    /// (RFC 9110, 13.1.2).
     fn matches(&self, known: &HeaderValue) -> bool {
         let known = known.to_str().unwrap_or_default();
         let tags = known.split(',').map(|tag| tag.trim().trim_start_matches("W/"));

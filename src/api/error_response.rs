@@ -12,8 +12,8 @@ use super::json_response::json_response;
 use crate::error_chain::error_chain;
 use crate::rate_limits::RateLimited;
 
-/// Seconds after which a client may retry. A full queue of hashes or writes drains in less. The duration
-/// of a lock or of a full disk is unknown.
+/// Seconds after which a client may retry. A full queue of hashes or writes drains in less. The
+/// duration of a lock or of a full disk is unknown.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 /// The limit and its remaining quota (draft-ietf-httpapi-ratelimit-headers-10).

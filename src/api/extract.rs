@@ -149,8 +149,9 @@ async fn read_form(parts: &Parts, body: Bytes) -> Result<Body, ApiError> {
     }
 }
 
-/// Returns the last segment of the path, decoded. In this API every path parameter is the last segment.
-/// Bytes that are not UTF-8 become U+FFFD: the parameter is then invalid, and the error names it.
+/// Returns the last segment of the path, decoded. In this API every path parameter is the last
+/// segment. Bytes that are not UTF-8 become U+FFFD: the parameter is then invalid, and the error
+/// names it.
 fn path_parameter(parts: &Parts) -> Cow<'_, str> {
     let encoded = parts.uri.path().rsplit('/').next().unwrap_or_default();
     percent_decode_str(encoded).decode_utf8_lossy()

@@ -23,7 +23,8 @@ pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Respo
     json_response_with_capacity(0, status, value)
 }
 
-/// Returns a response with the value as its JSON body. `bytes` is the approximate length of its texts.
+/// Returns a response with the value as its JSON body. `bytes` is the approximate length of its
+/// texts.
 pub(super) fn json_response_with_capacity(
     bytes: usize,
     status: StatusCode,

@@ -48,8 +48,8 @@ pub struct ResponsePermit {
 }
 
 impl Default for LargeResponses {
-    /// Returns a budget of 256 MiB and a read timeout of two minutes. A client must read a list of 8 MiB
-    /// at 70 KB/s.
+    /// Returns a budget of 256 MiB and a read timeout of two minutes. A client must read a list of
+    /// 8 MiB at 70 KB/s.
     fn default() -> Self {
         Self::new(256 * 1024 * 1024, Duration::from_mins(2))
     }
@@ -69,9 +69,9 @@ impl LargeResponses {
         }
     }
 
-    /// Returns the response with a list; `show` converts it to its JSON type. A small list is serialized
-    /// once for all requests that share it. A large list reserves its memory before it waits for a
-    /// serializer.
+    /// Returns the response with a list; `show` converts it to its JSON type. A small list is
+    /// serialized once for all requests that share it. A large list reserves its memory before it
+    /// waits for a serializer.
     ///
     /// # Errors
     /// [`ApiError::Overloaded`] if the budget is exhausted.
@@ -93,7 +93,8 @@ impl LargeResponses {
         let permit = self.try_acquire(self.permits_for(bytes)).ok_or(ApiError::Overloaded)?;
         let serializer =
             Arc::clone(&self.serializers).acquire_owned().await.map_err(ApiError::internal)?;
-        // The permits move into the work: if the client disconnects, they are returned when it is done.
+        // The permits move into the work: if the client disconnects, they are returned when it is
+        // done.
         let write = move || {
             let response = json_response_with_capacity(bytes, StatusCode::OK, &value);
             drop((value, serializer));

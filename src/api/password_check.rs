@@ -1,5 +1,5 @@
-//! Verifies a password within the login limits, for a login and for changes of the account that require
-//! the current password.
+//! Verifies a password within the login limits, for a login and for changes of the account that
+//! require the current password.
 //!
 //! Not here: the limits and their order, see `rate_limits`.
 
@@ -27,8 +27,9 @@ pub(super) struct Verified {
 /// account.
 ///
 /// # Errors
-/// [`ApiError::RateLimited`] before the password is hashed. [`ApiError::InvalidLogin`] if the password is
-/// wrong or there is no account. Other errors are failures of this service and do not count as attempts.
+/// [`ApiError::RateLimited`] before the password is hashed. [`ApiError::InvalidLogin`] if the
+/// password is wrong or there is no account. Other errors are failures of this service and do not
+/// count as attempts.
 pub(super) async fn check_password(
     app: &Arc<AppState>,
     client: ClientIp,

@@ -1,5 +1,5 @@
-//! Parts of responses that several routes share: timestamps in the format of the reference service, the
-//! bodies of errors, and their descriptions in the OpenAPI document.
+//! Parts of responses that several routes share: timestamps in the format of the reference service,
+//! the bodies of errors, and their descriptions in the OpenAPI document.
 
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};

@@ -13,8 +13,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Returns the minimum length of a secret in bytes: the length of the hash output (RFC 7518, 3.2).
-    /// `None` if the algorithm signs with a key pair.
+    /// Returns the minimum length of a secret in bytes: the length of the hash output (RFC 7518,
+    /// 3.2). `None` if the algorithm signs with a key pair.
     #[must_use]
     pub fn min_secret_bytes(self) -> Option<usize> {
         match self {

@@ -1,8 +1,8 @@
 //! The blocklist of common passwords. A strength estimator would take a time that depends on the
 //! password, which the client chooses; a list does not.
 
-/// Whether the password, unchanged or in lower case, is among the 100,000 most common passwords in the
-/// list of the `passwords` crate. OWASP ASVS 5.0 (6.2.4) requires at least 3,000.
+/// Whether the password, unchanged or in lower case, is among the 100,000 most common passwords in
+/// the list of the `passwords` crate. OWASP ASVS 5.0 (6.2.4) requires at least 3,000.
 pub(super) fn is_common(password: &str) -> bool {
     use passwords::analyzer::is_common_password;
     is_common_password(password) || is_common_password(password.to_lowercase())

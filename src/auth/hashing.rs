@@ -1,5 +1,5 @@
-//! The threads that hash passwords. A hash takes 0.1 s and 64 MiB, so hashing never runs on the threads
-//! that serve requests, and at most one hash runs per core.
+//! The threads that hash passwords. A hash takes 0.1 s and 64 MiB, so hashing never runs on the
+//! threads that serve requests. At most one hash runs per core.
 //! Not here: how a password is hashed, see `password.rs`.
 
 use std::num::NonZeroUsize;
@@ -8,8 +8,8 @@ use argon2::Block;
 
 use crate::worker_pool::{Worker, WorkerError, WorkerPool};
 
-/// Jobs that may wait per thread. If every core hashes, a hash takes 0.2 s and the last job waits about
-/// 3 s. Instead of a longer wait the client gets 503 at once.
+/// Jobs that may wait per thread. If every core hashes, a hash takes 0.2 s and the last job waits
+/// about 3 s. Instead of a longer wait the client gets 503 at once.
 const QUEUE_PER_THREAD: usize = 16;
 
 /// The priority of the hashing threads (Linux `nice`). If another thread keeps the core busy, a hash

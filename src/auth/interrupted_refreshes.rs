@@ -1,25 +1,25 @@
-//! Refreshes that failed in the service, although the database may have rotated the token. For a retry
-//! the time of the first attempt counts, so that our failure does not look like token theft.
+//! Refreshes that failed in the service, although the database may have rotated the token. For a
+//! retry the time of the first attempt counts, so that our failure does not look like token theft.
 //! Not here: the reuse interval, see `domain/session.rs`.
 //!
-//! A longer reuse interval cannot replace this memory. A request may wait 10 s for PostgreSQL before the
-//! client gets 503 with `Retry-After: 2`, so the first retry arrives after 12 s. `REUSE_INTERVAL` is
-//! 10 s, so that retry would revoke the session. To cover the same outages, the interval would have to
-//! be five minutes, for every session and at all times. Suppose a thief presents a stolen token at a
-//! random moment of a 30-minute refresh cycle. Then reuse detection misses 0.6 % of the thefts with
-//! 10 s, and 17 % with five minutes. This memory extends the interval only for refreshes that failed in
-//! the service.
+//! A longer reuse interval cannot replace this memory. A request may wait 10 s for PostgreSQL
+//! before the client gets 503 with `Retry-After: 2`, so the first retry arrives after 12 s.
+//! `REUSE_INTERVAL` is 10 s, so that retry would revoke the session. To cover the same outages, the
+//! interval would have to be five minutes, for every session and at all times. Suppose a thief
+//! presents a stolen token at a random moment of a 30-minute refresh cycle. Then reuse detection
+//! misses 0.6 % of the thefts with 10 s, and 17 % with five minutes. This memory extends the
+//! interval only for refreshes that failed in the service.
 //!
-//! A refresh is not recorded if the client disconnected: a thief could disconnect on purpose. A process
-//! knows only its own refreshes. At another replica the time of the retry counts.
+//! A refresh is not recorded if the client disconnected: a thief could disconnect on purpose. A
+//! process knows only its own refreshes. At another replica the time of the retry counts.
 
 use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache;
 
 use crate::domain::session::TokenHash;
 
-/// Maximum number of refreshes that are kept. Beyond it, refreshes without a recent retry are evicted,
-/// and for their retries the time of the retry counts.
+/// Maximum number of refreshes that are kept. Beyond it, refreshes without a recent retry are
+/// evicted, and for their retries the time of the retry counts.
 const CAPACITY: usize = 4096;
 
 /// How long a refresh is kept after its first attempt.
@@ -32,7 +32,8 @@ pub struct InterruptedRefreshes {
 }
 
 impl InterruptedRefreshes {
-    /// Returns the time of the first attempt with this token. Without a recorded failure that is `now`.
+    /// Returns the time of the first attempt with this token. Without a recorded failure that is
+    /// `now`.
     #[must_use]
     pub fn first_attempt_at(&self, token: &TokenHash, now: Timestamp) -> Timestamp {
         let earlier = self.first_attempts.get(token);

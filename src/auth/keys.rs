@@ -1,5 +1,5 @@
-//! The keys that sign and verify tokens. One key signs and all keys verify, so keys can be rotated while
-//! tokens of the old key are in use.
+//! The keys that sign and verify tokens. One key signs and all keys verify, so keys can be rotated
+//! while tokens of the old key are in use.
 //! Not here: claims and expiry, see `token.rs`.
 
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -13,8 +13,8 @@ use super::key_pair::KID_LENGTH;
 use super::provider;
 use super::{Algorithm, KeyPair, PublicKey};
 
-/// The `kid` of a secret is a MAC of this label. It never equals the signature of a token, because the
-/// signed text of a token contains a dot.
+/// The `kid` of a secret is a MAC of this label. It never equals the signature of a token, because
+/// the signed text of a token contains a dot.
 const KID_LABEL: &[u8] = b"post-api: the name of a key";
 
 /// Makes the hash in [`Keys::pseudonym_key`] differ from any other hash of the signing key.
@@ -69,7 +69,8 @@ impl Keys {
         Ok(Self::new(algorithm, signing, verifying, Vec::new()))
     }
 
-    /// Returns the `kid` of a secret. It reveals no more about the secret than the signature of a token.
+    /// Returns the `kid` of a secret. It reveals no more about the secret than the signature of a
+    /// token.
     ///
     /// # Errors
     /// [`TokenError`] if the algorithm does not sign with a secret.
@@ -117,8 +118,8 @@ impl Keys {
         &self.public
     }
 
-    /// Returns the key from which pseudonyms of accounts are derived. It is the same in every process with
-    /// the same signing key, and reveals nothing about the signing key.
+    /// Returns the key from which pseudonyms of accounts are derived. It is the same in every
+    /// process with the same signing key, and reveals nothing about the signing key.
     #[must_use]
     pub fn pseudonym_key(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -143,8 +144,8 @@ impl Keys {
         outcome
     }
 
-    /// Returns the key with the `kid` of the token. Returns all keys if the `kid` is missing or unknown:
-    /// tokens of the reference service have no `kid`, and other issuers may choose any.
+    /// Returns the key with the `kid` of the token. Returns all keys if the `kid` is missing or
+    /// unknown: tokens of the reference service have no `kid`, and other issuers may choose any.
     fn candidates(&self, token: &str) -> Result<&[VerifyingKey], Error> {
         let all = self.verifying.as_slice();
         if all.len() == 1 {

@@ -29,8 +29,8 @@ pub enum PasswordCheck {
 pub struct Passwords {
     pool: HashingPool,
     params: Argon2Params,
-    /// Verified if the account does not exist, so that timing does not reveal which accounts exist. It has
-    /// the parameters of new hashes. Its output is random, so no password matches.
+    /// Verified if the account does not exist, so that timing does not reveal which accounts exist.
+    /// It has the parameters of new hashes. Its output is random, so no password matches.
     dummy_hash: PasswordHash,
 }
 
@@ -57,9 +57,9 @@ impl Passwords {
         self.pool.run(move |memory| hash(params, &password, memory)).await?
     }
 
-    /// Compares the password with the stored hash. `None` means that the account does not exist: the
-    /// result is a mismatch, after the same work as a real comparison. An unusable stored hash is logged
-    /// and is a mismatch too.
+    /// Compares the password with the stored hash. `None` means that the account does not exist:
+    /// the result is a mismatch, after the same work as a real comparison. An unusable stored hash
+    /// is logged and is a mismatch too.
     ///
     /// # Errors
     /// [`HashingError::Overloaded`] at once if the queue is full.
@@ -83,7 +83,8 @@ impl Passwords {
                     return Ok(check);
                 }
                 // The stored hash has other parameters, so it took more or less work. An additional
-                // dummy hash ensures that a wrong password never takes less time than a missing account.
+                // dummy hash ensures that a wrong password never takes less time than a missing
+                // account.
                 verify(params, &password, &dummy_hash, memory).map(|_| PasswordCheck::Mismatch)
             })
             .await?

@@ -47,8 +47,8 @@ pub fn accept_password(
     Ok(SecretString::from(password))
 }
 
-/// Folds the case of a text, for comparing it with forbidden words. Treats the Turkish i like i, and ß
-/// like ss. Other combining characters stay unchanged.
+/// Folds the case of a text, for comparing it with forbidden words. Treats the Turkish i like i,
+/// and ß like ss. Other combining characters stay unchanged.
 #[must_use]
 pub fn fold_case(text: &str) -> String {
     const DOT_ABOVE: char = '\u{307}';

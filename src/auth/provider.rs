@@ -1,5 +1,5 @@
-//! The signing provider for `jsonwebtoken`: HMACs, and the key pairs of `signatures.rs`. The back ends
-//! of the crate depend on a second C library, or on an RSA crate with an open advisory
+//! The signing provider for `jsonwebtoken`: HMACs, and the key pairs of `signatures.rs`. The back
+//! ends of the crate depend on a second C library, or on an RSA crate with an open advisory
 //! (RUSTSEC-2023-0071).
 //! Not here: which algorithm is accepted, see `keys.rs`.
 
@@ -86,8 +86,8 @@ impl JwtVerifier for HmacKey {
     }
 }
 
-/// Rejects a key of another family than the algorithm: a public key must never be used as the secret of
-/// an HMAC.
+/// Rejects a key of another family than the algorithm: a public key must never be used as the
+/// secret of an HMAC.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the provider's signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     if key.family() != algorithm.family() {

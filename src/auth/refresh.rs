@@ -4,9 +4,9 @@
 //! - the secret of its token family, which stays the same for the whole session;
 //! - its own secret, which changes with every rotation.
 //!
-//! The secret of the successor is HMAC-SHA256 of the current secret and a salt. A retry with a rotated
-//! token therefore gets the same successor again. The store keeps only hashes and salts, from which no
-//! token can be derived.
+//! The secret of the successor is HMAC-SHA256 of the current secret and a salt. A retry with a
+//! rotated token therefore gets the same successor again. The store keeps only hashes and salts,
+//! from which no token can be derived.
 //!
 //! Not here: which token is current, see `store`; the reuse interval, see `domain/session.rs`.
 
@@ -62,8 +62,9 @@ impl RefreshSecrets {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Returns the hash of the secret of the token family, as the session stores it. A rotated token has
-    /// this hash, so its reuse ends the session. A guessed token does not, so it has no effect.
+    /// Returns the hash of the secret of the token family, as the session stores it. A rotated
+    /// token has this hash, so its reuse ends the session. A guessed token does not, so it has no
+    /// effect.
     #[must_use]
     pub fn family_hash(&self) -> TokenHash {
         Sha256::digest(self.family).into()

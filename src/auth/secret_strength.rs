@@ -29,8 +29,8 @@ pub enum WeakSecret {
     Monotonous(usize),
 }
 
-/// Accepts a secret that is at least as long as the hash output (RFC 7518, 3.2), is no published sample,
-/// and has at least 8 different characters.
+/// Accepts a secret that is at least as long as the hash output (RFC 7518, 3.2) and has at least 8
+/// different characters. Rejects published samples.
 ///
 /// # Errors
 /// The first rule that the secret breaks.

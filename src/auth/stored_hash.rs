@@ -1,8 +1,8 @@
 //! Stored password hashes: Argon2 as PHC strings, bcrypt in its own format.
 //! Not here: the parameters of new hashes, see `password.rs`.
 //!
-//! A stored hash states how much memory and time it needs. Bounds on both keep a forged or damaged hash
-//! from using too much of them at a login.
+//! A stored hash states how much memory and time it needs. Bounds on both keep a forged or damaged
+//! hash from using too much of them at a login.
 
 use argon2::{Argon2, Block, Params, Version};
 use base64::Engine as _;
@@ -101,8 +101,8 @@ impl StoredHash {
         matches!(self, Self::Argon2(hash) if hash.params == params)
     }
 
-    /// Whether the hash depends on every byte of the password. bcrypt reads at most 72 bytes, and stops at
-    /// a NUL. Two passwords that differ only after that have the same hash.
+    /// Whether the hash depends on every byte of the password. bcrypt reads at most 72 bytes, and
+    /// stops at a NUL. Two passwords that differ only after that have the same hash.
     pub(super) fn covers_password(&self, password: &[u8]) -> bool {
         match self {
             Self::Argon2(_) => true,
@@ -217,8 +217,8 @@ fn decode(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<Vec<u8
     bytes.filter(|bytes| lengths.contains(&bytes.len())).ok_or(UnusableHash("bad salt or hash"))
 }
 
-/// Accepts `$2b$12$` and 53 characters. The cost is checked first, because the library would take as long
-/// as the text demands.
+/// Accepts `$2b$12$` and 53 characters. The cost is checked first, because the library would take
+/// as long as the text demands.
 fn check_bcrypt(text: &str) -> Result<(), UnusableHash> {
     if text.len() != 60 || !text.is_ascii() {
         return Err(UnusableHash("neither Argon2 nor bcrypt"));

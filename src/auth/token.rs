@@ -1,10 +1,11 @@
-//! Access tokens: signed JWTs with the claims of the reference service (`user_id`, `exp`) and `iat`. If
-//! the tokens of the account have ever been revoked, the claim `valid_from` is the account's
-//! `tokens_valid_from` at the time of issue.
-//! Not here: the keys, see `keys.rs`; whether the account exists and accepts the token, see `store`.
+//! Access tokens: signed JWTs with the claims of the reference service (`user_id`, `exp`) and
+//! `iat`. If the tokens of the account have ever been revoked, the claim `valid_from` is the
+//! account's `tokens_valid_from` at the time of issue.
+//! Not here: the keys, see `keys.rs`; whether the account exists and accepts the token, see
+//! `store`.
 //!
-//! Claims are checked strictly (RFC 8725): there is one pinned algorithm, the expiry is a number in the
-//! future, there is no leeway, and tokens for another audience or purpose are rejected.
+//! Claims are checked strictly (RFC 8725). The algorithm is pinned, the expiry must be a number in
+//! the future, and there is no leeway. Tokens for another audience or purpose are rejected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +22,12 @@ use crate::clock::Clock;
 use crate::domain::caller::ValidFromRange;
 use crate::domain::user::{TokensValidFrom, UserId};
 
-/// Maximum length in bytes of a token that is parsed. Tokens of this service have about 150 bytes. The
-/// limit exists because the header is parsed before the signature is verified.
+/// Maximum length in bytes of a token that is parsed. Tokens of this service have about 150 bytes.
+/// The limit exists because the header is parsed before the signature is verified.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// Number of valid tokens in the cache, which take at most 16 MiB. A hit saves verifying the signature
-/// and parsing the claims. The dates are checked each time.
+/// Number of valid tokens in the cache, which take at most 16 MiB. A hit saves verifying the
+/// signature and parsing the claims. The dates are checked each time.
 const CACHE_CAPACITY: usize = 16_384;
 
 /// Maximum length of a cached token in bytes. Even a token with a signature of RSA-4096 is shorter.
@@ -42,8 +43,8 @@ pub struct Tokens {
     clock: Arc<dyn Clock>,
     lifetime: Duration,
     keys: Keys,
-    /// Claims, keyed by the whole token. The keys of a process never change, so a valid signature stays
-    /// valid.
+    /// Claims, keyed by the whole token. The keys of a process never change, so a valid signature
+    /// stays valid.
     cache: Cache<Box<str>, VerifiedClaims>,
 }
 
@@ -64,8 +65,8 @@ impl Tokens {
     /// Signs and verifies with these keys. Issued tokens are valid for `lifetime`.
     ///
     /// # Errors
-    /// [`TokenError`] if these keys cannot sign and verify a token. A trial token detects this at startup,
-    /// not at the first login.
+    /// [`TokenError`] if these keys cannot sign and verify a token. A trial token detects this at
+    /// startup, not at the first login.
     pub fn with_keys(
         keys: Keys,
         lifetime: Duration,
@@ -89,8 +90,8 @@ impl Tokens {
         self.lifetime
     }
 
-    /// Returns a token for the user. It is valid for the lifetime, or until the `tokens_valid_from` of the
-    /// account moves.
+    /// Returns a token for the user. It is valid for the lifetime, or until the `tokens_valid_from`
+    /// of the account moves.
     ///
     /// # Errors
     /// [`TokenError`] if signing fails.
@@ -111,8 +112,8 @@ impl Tokens {
         Ok(self.keys.sign(&claims)?)
     }
 
-    /// Returns the user that the token names, and the values of `tokens_valid_from` for which the account
-    /// accepts the token.
+    /// Returns the user that the token names, and the values of `tokens_valid_from` for which the
+    /// account accepts the token.
     ///
     /// # Errors
     /// [`InvalidToken`] if none of the keys signed the token, or it is not valid now.
@@ -210,12 +211,12 @@ impl Claims {
         Ok(VerifiedClaims { user_id: UserId(user_id), valid_from_range, expires, not_before })
     }
 
-    /// Returns the values of `tokens_valid_from` for which the account accepts the token. If a fact is
-    /// uncertain, the stricter case applies.
+    /// Returns the values of `tokens_valid_from` for which the account accepts the token. If a fact
+    /// is uncertain, the stricter case applies.
     ///
-    /// A token with `iat` but without `valid_from` was issued before `tokens_valid_from` first moved. A
-    /// token with neither claim comes from the reference service: it was issued one lifetime before its
-    /// expiry.
+    /// A token with `iat` but without `valid_from` was issued before `tokens_valid_from` first
+    /// moved. A token with neither claim comes from the reference service: it was issued one
+    /// lifetime before its expiry.
     fn valid_from_range(
         &self,
         expires: f64,

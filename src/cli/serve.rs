@@ -51,7 +51,8 @@ async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
     let address = listener.local_addr().context("could not read the address of the listener")?;
     warn_about(&settings.plaintext_listener(address.ip()));
-    // After listening: a second service fails to bind the port, so it does not record that its key signs.
+    // After listening: a second service fails to bind the port, so it does not record that its key
+    // signs.
     let app = build_app(settings, store, open_keys(settings)?)?;
     let middleware = MiddlewareConfig {
         origins: settings.cors_origins.clone(),

@@ -1,5 +1,5 @@
-//! `post-api user`: manages accounts, even while the service runs. The service reads the caller from the
-//! database for each request, so a change takes effect at once.
+//! `post-api user`: manages accounts, even while the service runs. The service reads the caller
+//! from the database for each request, so a change takes effect at once.
 
 use clap::{Args, Subcommand};
 

@@ -10,8 +10,8 @@ use super::{Database, SettingError};
 use crate::store::postgres::Address;
 
 impl Parser<'_> {
-    /// Returns the database that `DATABASE_URL` names, else the database of the five settings that the
-    /// reference service has, else the embedded database.
+    /// Returns the database that `DATABASE_URL` names, else the database of the five settings that
+    /// the reference service has, else the embedded database.
     pub(super) fn database(&mut self, data_dir: &Path) -> Database {
         const HINT: &str = "give `sqlite:PATH`, `postgresql://USER:PASSWORD@HOST/NAME`, \
                             or nothing for the embedded database in DATA_DIR";
@@ -41,8 +41,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Returns the database of the five settings that the reference service has. Either all of them must be
-    /// set or none.
+    /// Returns the database of the five settings that the reference service has. Either all of them
+    /// must be set or none.
     fn five_settings(&mut self) -> Option<Result<Address, String>> {
         const FIVE: [&Setting; 5] = [
             &row::DATABASE_HOSTNAME,

@@ -1,7 +1,7 @@
 //! Every setting: its name, default, range and documentation, each written once.
 //!
-//! [`super::Settings::load`] reads the values through these rows. `.env.example`, `docs/settings.md` and
-//! the output of `post-api settings` are generated from them.
+//! [`super::Settings::load`] reads the values through these rows. `.env.example`,
+//! `docs/settings.md` and the output of `post-api settings` are generated from them.
 
 use super::setting::{Setting, int, secret, text};
 
@@ -16,8 +16,8 @@ mod max {
     pub(super) const PARALLELISM: u64 = Argon2Params::MAXIMUM_PARALLELISM as u64;
 }
 
-/// Declares a row for each `NAME = kind(default, …, "documentation").option(value);`, and the list of all
-/// rows.
+/// Declares a row for each `NAME = kind(default, …, "documentation").option(value);`, and the list
+/// of all rows.
 macro_rules! settings {
     ($($name:ident = $kind:ident($($argument:expr),+ $(,)?) $(.$option:ident($value:expr))?;)+) => {
         $(pub(super) static $name: Setting =

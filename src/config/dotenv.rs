@@ -1,6 +1,6 @@
-//! Parses the text of a `.env` file like python-dotenv 1.2.4, which the reference service uses: the same
-//! file must give the same settings here. No crate handles quotes, escapes and references in the same
-//! way. `tests/it/config/dotenv.rs` compares the parser with recorded results.
+//! Parses the text of a `.env` file like python-dotenv 1.2.4, which the reference service uses: the
+//! same file must give the same settings here. No crate handles quotes, escapes and references in
+//! the same way. `tests/it/config/dotenv.rs` compares the parser with recorded results.
 //!
 //! Not here:
 //!
@@ -16,8 +16,8 @@ use std::collections::HashMap;
 /// The content of a `.env` file. It contains secrets, so it does not implement `Debug`.
 #[derive(Default)]
 pub struct DotEnv {
-    /// Names and values. A repeated name has the position of its first statement and the value of its last
-    /// one. A name without `=` has no value.
+    /// Names and values. A repeated name has the position of its first statement and the value of
+    /// its last one. A name without `=` has no value.
     pub entries: Vec<(String, Option<String>)>,
     /// The numbers of the lines, from 1, at which the skipped statements begin.
     pub unreadable_lines: Vec<usize>,
@@ -25,8 +25,8 @@ pub struct DotEnv {
 
 /// Parses a whole `.env` file.
 ///
-/// `environment` resolves `${NAME}` for names that the file has not set before. A name can be any text,
-/// even an empty text.
+/// `environment` resolves `${NAME}` for names that the file has not set before. A name can be any
+/// text, even an empty text.
 #[must_use]
 pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> DotEnv {
     // Python opens the file in text mode, which converts line ends before quotes are parsed.
@@ -59,7 +59,8 @@ enum Statement<'text> {
 
 struct Unreadable;
 
-/// Python's white space also includes four control characters that are not in Unicode's `White_Space`.
+/// Python's white space also includes four control characters that are not in Unicode's
+/// `White_Space`.
 fn is_whitespace(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{1c}'..='\u{1f}')
 }
@@ -140,8 +141,9 @@ impl<'text> Reader<'text> {
         }
     }
 
-    /// The search for the closing quote may reach the end of the text, but the total time stays linear. A
-    /// later quote of the same kind would have closed this one, so it happens once per kind of quote.
+    /// The search for the closing quote may reach the end of the text, but the total time stays
+    /// linear. A later quote of the same kind would have closed this one, so it happens once per
+    /// kind of quote.
     fn quoted_value(&mut self, quote: char) -> Result<String, Unreadable> {
         let mut value = String::new();
         let mut characters = self.rest.char_indices().skip(1);
@@ -224,7 +226,8 @@ impl<'text> Variables<'text, '_> {
         }
     }
 
-    /// Resolves the references in a value, whatever its quotes. Inserted text is not resolved again.
+    /// Resolves the references in a value, with any quotes or none. Inserted text is not resolved
+    /// again.
     fn resolve_references(&self, value: &str) -> String {
         let mut resolved = String::new();
         let mut rest = value;
@@ -236,8 +239,8 @@ impl<'text> Variables<'text, '_> {
         resolved + rest
     }
 
-    /// The file takes precedence over the environment. If the file sets a name, even without a value, its
-    /// default does not apply.
+    /// The file takes precedence over the environment. If the file sets a name, even without a
+    /// value, its default does not apply.
     fn lookup(&self, name: &str, default: &str) -> Cow<'_, str> {
         if let Some(value) = self.values.get(name) {
             return Cow::Borrowed(value.as_deref().unwrap_or_default());
@@ -270,7 +273,8 @@ fn next_reference(value: &str) -> Option<Reference<'_>> {
         } else if let Some(default_and_after) = ending.strip_prefix(":-") {
             default_and_after.split_once('}')?
         } else {
-            // The search continues after the colon: an opening before it would stop at the same colon.
+            // The search continues after the colon: an opening before it would stop at the same
+            // colon.
             searched = ending;
             continue;
         };

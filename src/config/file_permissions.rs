@@ -5,8 +5,8 @@ use std::path::Path;
 use super::SettingError;
 use crate::key_store::{Exposure, exposure};
 
-/// Returns a warning if everyone can access the secret file that the setting names. A file that cannot be
-/// examined gives no warning here: reading it later gives an error.
+/// Returns a warning if everyone can access the secret file that the setting names. A file that
+/// cannot be examined gives no warning here: reading it later gives an error.
 pub(super) fn exposed_file(path: &Path, name: &str) -> Option<SettingError> {
     let metadata = std::fs::metadata(path).ok()?;
     let is_exposed = exposure(&metadata) == Exposure::Everyone;

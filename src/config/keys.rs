@@ -82,8 +82,8 @@ impl Parser<'_> {
         pairs
     }
 
-    /// Rejects a key that the algorithm does not use. Ignoring it would make tokens look safer than they
-    /// are.
+    /// Rejects a key that the algorithm does not use. Ignoring it would make tokens look safer than
+    /// they are.
     fn reject_unused(&mut self, setting: &Setting, algorithm: Algorithm, is_used: bool) -> bool {
         if !is_used {
             let problem = format!("is not used with ALGORITHM={}", algorithm.name());
@@ -119,9 +119,9 @@ impl Parser<'_> {
         }
     }
 
-    /// With `COMPAT=reference` a weak secret gives only a warning, because tokens of the reference service
-    /// depend on it. A secret below [`MIN_WEAK_SECRET`] is always an error: an attacker could guess it and
-    /// sign tokens for every account.
+    /// With `COMPAT=reference` a weak secret gives only a warning, because tokens of the reference
+    /// service depend on it. A secret below [`MIN_WEAK_SECRET`] is always an error: an attacker
+    /// could guess it and sign tokens for every account.
     fn warn_weak_secret(&mut self, setting: &Setting, problem: String, length: usize) {
         let name = setting.name;
         if self.is_reference && length >= MIN_WEAK_SECRET {

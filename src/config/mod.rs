@@ -143,8 +143,8 @@ impl Settings {
 
     /// Checks that there is a key if the service does not generate one. Only serving needs a key.
     ///
-    /// The service generates no secret for PostgreSQL, because several processes may serve one database and
-    /// need the same secret. It never generates key pairs.
+    /// The service generates no secret for PostgreSQL, because several processes may serve one
+    /// database and need the same secret. It never generates key pairs.
     ///
     /// # Errors
     /// [`SettingError`] for the missing key.

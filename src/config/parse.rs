@@ -1,5 +1,6 @@
-//! Parses the values of all settings. After an error the parser continues with a substitute value, to find
-//! all errors. The caller never sees a substitute: settings are returned only if there is no error.
+//! Parses the values of all settings. After an error the parser continues with a substitute value,
+//! to find all errors. The caller never sees a substitute: settings are returned only if there is
+//! no error.
 
 use std::path::Path;
 

@@ -7,9 +7,9 @@ use super::{SettingError, Settings};
 use crate::store::postgres::Address;
 
 impl Settings {
-    /// Returns a warning if other machines can connect to this address without TLS. If a trusted proxy is
-    /// on another machine, it is expected to terminate TLS, so there is no warning. A proxy on this machine
-    /// needs only a loopback address.
+    /// Returns a warning if other machines can connect to this address without TLS. If a trusted
+    /// proxy is on another machine, it is expected to terminate TLS, so there is no warning. A
+    /// proxy on this machine needs only a loopback address.
     #[must_use]
     pub fn plaintext_listener(&self, address: IpAddr) -> Option<SettingError> {
         const PROBLEM: &str =

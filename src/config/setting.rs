@@ -14,7 +14,7 @@ pub struct Setting {
     pub range: Option<RangeInclusive<u64>>,
     /// The documentation: the effect of the setting, and when to change it.
     pub about: &'static str,
-    /// Whether the value is never shown. Such a value may also come from the file that `NAME_FILE` names.
+    /// Whether the value is never shown. A secret may also come from the file that `NAME_FILE` names.
     pub is_secret: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Collects the values of settings. The command line takes precedence over the environment, and the
-//! environment over `.env`. A secret may also come from the file that `NAME_FILE` names. Names are compared
-//! without case, as in the reference service.
+//! environment over `.env`. A secret may also come from the file that `NAME_FILE` names. Names are
+//! compared without case, as in the reference service.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,8 @@ enum Precedence {
 }
 
 impl Source {
-    /// Reads the environment and the `.env` file. Without a path the file is `.env` in the working folder,
-    /// and it may be missing.
+    /// Reads the environment and the `.env` file. Without a path the file is `.env` in the working
+    /// folder, and it may be missing.
     ///
     /// # Errors
     /// [`SettingError`] if the file cannot be read, or if the value of a setting is not Unicode.

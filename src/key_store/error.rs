@@ -1,11 +1,12 @@
-//! Why secrets can be neither kept nor read.
+//! The errors of the key store.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::auth::TokenError;
 
-/// Names the file, the problem and what to do about it. Never repeats a secret.
+/// Why secrets cannot be read or stored. Names the file, the problem and the remedy, and never
+/// contains a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyStoreError {
     #[error("{} {problem}; {hint}", path.display())]

@@ -1,5 +1,5 @@
-//! Writes a file of secrets so that a crash leaves either the old or the new content, and locks it
-//! against other processes.
+//! Writes a file of secrets atomically: a crash leaves either the old or the new content. Locks the
+//! file against other processes.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// The content of the file. While this lives, no other process replaces the file through [`lock`].
+/// The locked file and its content. Until this value is dropped, [`lock`] blocks in other processes.
 pub(super) struct LockedFile {
     pub(super) content: Vec<u8>,
     pub(super) metadata: Metadata,
-    /// Without symbolic links.
+    /// The path, with symbolic links resolved.
     path: PathBuf,
     _lock: File,
 }
 
-/// Creates the file with mode 0600, whole or not at all. Keeps a file that already exists.
+/// Creates the file atomically, with mode 0600. Keeps a file that already exists.
 pub(super) fn create(path: &Path, text: &str) -> io::Result<()> {
     match write_temporary(path, text)?.persist_noclobber(path) {
         Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
@@ -25,17 +25,17 @@ pub(super) fn create(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
-/// Waits for the lock and reads the file. Every writer locks: a rotation that replaced the file between
-/// another's read and write would be undone, and dropped secrets would come back.
+/// Waits for the lock and reads the file. Every writer must lock the file before it reads.
+/// Otherwise it could overwrite a concurrent rotation and bring back dropped secrets.
 pub(super) fn lock(path: &Path) -> io::Result<LockedFile> {
-    // If the path is a symbolic link, its target is replaced.
+    // With a symbolic link, the target must be replaced, not the link.
     let path = path.canonicalize()?;
     loop {
         let mut file = File::open(&path)?;
         file.lock()?;
         let metadata = file.metadata()?;
         let current = std::fs::metadata(&path)?;
-        // The file that was opened may have been replaced while this process waited.
+        // Another process may have replaced the opened file while this one waited for the lock.
         if (metadata.dev(), metadata.ino()) == (current.dev(), current.ino()) {
             let mut content = Vec::new();
             file.read_to_end(&mut content)?;
@@ -45,13 +45,13 @@ pub(super) fn lock(path: &Path) -> io::Result<LockedFile> {
 }
 
 impl LockedFile {
-    /// Replaces the file, whole or not at all. The new file has mode 0600 and the old owner: root may run
-    /// the rotation for a service of another user.
+    /// Replaces the file atomically. The new file has mode 0600. It keeps the owner of the old
+    /// file, because root may run a rotation for a service of another user.
     pub(super) fn replace(&self, text: &str) -> io::Result<()> {
         let temporary = write_temporary(&self.path, text)?;
-        let made = temporary.as_file().metadata()?;
+        let metadata = temporary.as_file().metadata()?;
         let owner = (self.metadata.uid(), self.metadata.gid());
-        if (made.uid(), made.gid()) != owner {
+        if (metadata.uid(), metadata.gid()) != owner {
             std::os::unix::fs::chown(temporary.path(), Some(owner.0), Some(owner.1))?;
         }
         temporary.persist(&self.path).map_err(|error| error.error)?;
@@ -59,8 +59,8 @@ impl LockedFile {
     }
 }
 
-/// Writes the text to the disk, in a new file of the same folder. The name is random: a file that a
-/// killed process left must not block the next one.
+/// Writes the text to the disk, in a new file in the same folder. The name is random, so that a
+/// leftover file of a killed process does not block the next one.
 fn write_temporary(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut temporary =
@@ -70,7 +70,7 @@ fn write_temporary(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     Ok(temporary)
 }
 
-/// Writes the names in the file's folder to the disk: without its name the file would be lost.
+/// Writes the folder of the file to the disk. Otherwise a crash could lose the name of the new file.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

@@ -1,5 +1,6 @@
-//! Takes over the files of earlier builds. `secret_key` has one secret a line, the newest first.
-//! `secret_key.signing` has the name of the secret that signs, and was modified when it started to sign.
+//! Converts the files of earlier builds. `secret_key` has one secret per line, the newest first.
+//! `secret_key.signing` contains the `kid` of the secret that signs. Its modification time is when
+//! that secret started to sign.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -35,8 +36,8 @@ pub(super) fn read(
                     and revokes every access token";
         KeyStoreError::file(&path, problem, hint)
     })?;
-    let made = |line: &str| StoredSecret::new(line.to_owned(), algorithm, old.modified);
-    let mut secrets = lines.into_iter().map(made).collect::<Result<Vec<_>, _>>()?;
+    let to_stored = |line: &str| StoredSecret::new(line.to_owned(), algorithm, old.modified);
+    let mut secrets = lines.into_iter().map(to_stored).collect::<Result<Vec<_>, _>>()?;
     if let Some(signing) = OldFile::read(&data_dir.join(SIGNING))?
         && let kid = signing.bytes.trim_ascii_end()
         && let Some(stored) = secrets.iter_mut().find(|stored| stored.kid.as_bytes() == kid)
@@ -46,7 +47,7 @@ pub(super) fn read(
     Ok(Some(secrets))
 }
 
-/// Removes the old files if the new file holds their secrets. Otherwise logs a warning.
+/// Removes the old files if the new file contains their secrets. Otherwise logs a warning.
 pub(super) fn remove(data_dir: &Path, keys: &Path) {
     let (secrets, signing) = (data_dir.join(SECRETS), data_dir.join(SIGNING));
     if !secrets.exists() && !signing.exists() {
@@ -58,7 +59,7 @@ pub(super) fn remove(data_dir: &Path, keys: &Path) {
 }
 
 fn try_remove(secrets: &Path, signing: &Path, keys: &Path) -> io::Result<()> {
-    // Not the error of a file that is no JSON: it can quote a secret.
+    // The error of a file that is no JSON is dropped, because it can quote a secret.
     let kept: Vec<StoredSecret> = serde_json::from_slice(&std::fs::read(keys)?).unwrap_or_default();
     let text = ignore_missing(std::fs::read_to_string(secrets))?.unwrap_or_default();
     if !lines(&text).all(|line| kept.iter().any(|stored| stored.secret == line)) {
@@ -77,7 +78,7 @@ struct OldFile {
 }
 
 impl OldFile {
-    /// Opens the file once: another start may take it over, and remove it, at the same time.
+    /// Opens the file once, because another process may convert and remove it at the same time.
     fn read(path: &Path) -> Result<Option<Self>, KeyStoreError> {
         let read = || {
             let mut file = File::open(path)?;

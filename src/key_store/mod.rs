@@ -1,7 +1,8 @@
-//! The secrets that the service generates for itself, in `DATA_DIR/keys.json`: the first start creates
-//! one, a rotation puts a new one before it, and old ones stay while tokens depend on them.
+//! The secrets that the service generates for itself, in `DATA_DIR/keys.json`. The first start
+//! creates a secret. A rotation inserts a new secret before it. Old secrets stay while tokens
+//! depend on them.
 //!
-//! Not here: secrets and key pairs that settings give, see `config/keys.rs`; how a key signs, see
+//! Not here: secrets and key pairs from settings, see `config/keys.rs`; how a key signs, see
 //! `auth/keys.rs`.
 
 mod error;
@@ -30,13 +31,13 @@ pub use permissions::{Exposure, exposure};
 /// The name of the file, in the data folder.
 pub const KEYS_FILE: &str = "keys.json";
 
-/// How long the previous service may sign after the next one has started.
+/// How long the previous process may continue to sign after the next process has started.
 const HANDOVER: Duration = Duration::from_mins(1);
 
 /// The old secrets that a rotation keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OldSecrets {
-    /// Keep those whose tokens, with this lifetime, are still valid.
+    /// Keep the secrets whose tokens may still be valid. The value is the lifetime of a token.
     KeepFor(Duration),
     /// Drop all of them: the next start revokes every token.
     Drop,
@@ -59,13 +60,13 @@ impl KeyStore {
 
     /// Returns the secrets for a service that starts to sign now: the first signs, all verify.
     ///
-    /// Creates the file if it does not exist. Records in it since when the first secret signs, because a
-    /// rotation must know which secrets tokens depend on. If recording fails, the secret that signed
-    /// before keeps signing.
+    /// Creates the file if it does not exist. Records in it when the first secret started to sign,
+    /// because a rotation must know on which secrets tokens depend. If recording fails, the
+    /// previous secret continues to sign.
     ///
     /// # Errors
-    /// [`KeyStoreError`] if the file can be neither created nor read, if everyone can access it, or if
-    /// a secret in it must not sign with the algorithm.
+    /// [`KeyStoreError`] if the file cannot be created or read, or if everyone can access it. Also
+    /// if one of its secrets is too weak for the algorithm.
     pub fn start_signing(&self, now: Timestamp) -> Result<Vec<SecretString>, KeyStoreError> {
         self.take_over_legacy()?;
         if !self.path.exists() {
@@ -83,7 +84,7 @@ impl KeyStore {
             match self.replace(&file, &recorded) {
                 Ok(()) => secrets = recorded,
                 Err(error) => {
-                    // A rotation could drop a secret that signs without a record.
+                    // Without a record, a rotation could drop the secret that signs.
                     tracing::warn!(%error, "could not record which key signs; the previous key signs");
                     rotation::put_signing_first(&mut secrets);
                 }
@@ -92,14 +93,15 @@ impl KeyStore {
         Ok(secrets.into_iter().map(|stored| SecretString::from(stored.secret)).collect())
     }
 
-    /// Puts a new secret before the others and returns how many others stay. A running service keeps
-    /// signing with the secret that it read; after its next start it signs with the new one.
+    /// Inserts a new secret at the front and returns how many old secrets stay. A running service
+    /// continues to sign with the secret that it read at its start. After its next start it signs
+    /// with the new one.
     ///
-    /// The secret that signs now always stays, unless all are dropped. If there would be more than eight
-    /// secrets, those that never signed are dropped first.
+    /// The secret that signs now always stays, unless all old secrets are dropped. If there would
+    /// be more than eight secrets, those that never signed are dropped first.
     ///
     /// # Errors
-    /// [`KeyStoreError`] if there is no file, or as [`KeyStore::start_signing`] has them. The file is then
+    /// [`KeyStoreError`] if there is no file, or as in [`KeyStore::start_signing`]. The file is then
     /// unchanged.
     pub fn rotate(&self, now: Timestamp, old: OldSecrets) -> Result<usize, KeyStoreError> {
         self.take_over_legacy()?;
@@ -117,7 +119,7 @@ impl KeyStore {
         Ok(secrets.len() - 1)
     }
 
-    /// Takes over the secrets from the files of earlier builds, if these files exist.
+    /// Converts the files of earlier builds, if they exist, to the new file.
     fn take_over_legacy(&self) -> Result<(), KeyStoreError> {
         if !self.path.exists() {
             let Some(secrets) = legacy::read(&self.data_dir, self.algorithm)? else {
@@ -126,12 +128,12 @@ impl KeyStore {
             self.create(&secrets)?;
             tracing::info!(path = %self.path.display(), "took over the secrets of an earlier build");
         }
-        // The new file is on the disk now, so a crash loses no secret.
+        // The new file is already on the disk, so a crash loses no secret.
         legacy::remove(&self.data_dir, &self.path);
         Ok(())
     }
 
-    /// Creates the file unless another process was faster.
+    /// Creates the file, unless another process has created it meanwhile.
     fn create(&self, secrets: &[StoredSecret]) -> Result<(), KeyStoreError> {
         file::create(&self.path, &stored_secret::render(secrets)).map_err(|error| {
             let problem = format!("could not be created: {error}");
@@ -140,7 +142,7 @@ impl KeyStore {
         })
     }
 
-    /// Reads the secrets, and keeps other processes from changing them until the file is dropped.
+    /// Locks the file and reads its secrets. The lock lasts until the returned file is dropped.
     fn lock(&self) -> Result<(LockedFile, Vec<StoredSecret>), KeyStoreError> {
         let file =
             file::lock(&self.path).map_err(|error| KeyStoreError::read(&self.path, &error))?;

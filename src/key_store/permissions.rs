@@ -1,18 +1,18 @@
-//! The one rule on who may access a file with a secret: `keys.json`, the files that settings name, and the
+//! The permissions of files with secrets: `keys.json`, the files that settings name, and the
 //! private key of TLS.
 //!
-//! | access | `keys.json` | files of the operator |
+//! | who can access it | `keys.json` | files of the operator |
 //! | --- | --- | --- |
 //! | everyone | error | warning |
 //! | a group | warning | accepted |
 //!
-//! The service creates `keys.json` with mode 0600, so any other mode is a mistake, and its secrets sign
-//! tokens for every account. A group is only warned about, because Kubernetes gives the files of a volume
-//! to the group `fsGroup` at each mount.
+//! The service creates `keys.json` with mode 0600, so any other mode is a mistake, and its secrets
+//! sign tokens for every account. Access by a group gives only a warning, because Kubernetes gives
+//! the files of a volume to the group `fsGroup` at each mount.
 //!
-//! Files of the operator are often handed over by a group: Debian's `ssl-cert`, Kubernetes' `fsGroup` with
-//! `defaultMode: 0440`. A grant of systemd's credentials to only the service shows in the same bits. Only
-//! the operator knows whether the group is the right one.
+//! Operators often give the service access through a group: Debian has `ssl-cert`, Kubernetes has
+//! `fsGroup` with `defaultMode: 0440`. Credentials of systemd set the same bits, although only the
+//! service can read them. Only the operator knows whether the group is the right one.
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,7 +20,7 @@ use std::os::unix::fs::PermissionsExt as _;
 const GROUP: u32 = 0o070;
 const OTHERS: u32 = 0o007;
 
-/// The widest circle of users that can access a file.
+/// The largest set of users that can access a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposure {
     Owner,
@@ -28,8 +28,8 @@ pub enum Exposure {
     Everyone,
 }
 
-/// Returns who can access the file. Any bit counts: even an executable secret comes from a mode such as
-/// 0755.
+/// Returns who can access the file. The execute bits count too, because they indicate a wrong mode
+/// such as 0755.
 #[must_use]
 pub fn exposure(metadata: &Metadata) -> Exposure {
     let mode = metadata.permissions().mode();

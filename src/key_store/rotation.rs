@@ -1,8 +1,9 @@
-//! Decides which secret signs and which old ones stay. Pure functions of lists and times.
+//! Decides which secret signs and which old secrets stay. The functions depend only on lists and
+//! times.
 //!
-//! The list has the newest secret first. A start signs with the first one, so the secret that signs now is
-//! the one with the latest `signs_from`. Secrets before it wait for the next start; secrets after it signed
-//! before, and only verify.
+//! The list has the newest secret first. A service signs with the secret that is first at its
+//! start, so the secret that signs now is the one with the latest `signs_from`. Secrets before it
+//! will sign after the next start. Secrets after it only verify.
 
 use std::cmp::Reverse;
 
@@ -12,8 +13,8 @@ use super::KeyStoreError;
 use super::stored_secret::{MAX_SECRETS, StoredSecret};
 use crate::auth::Algorithm;
 
-/// Records that a service signs with the first secret from now on, and returns whether the list changed.
-/// Another start of the same secret changes nothing.
+/// Records that a service signs with the first secret from now on. Returns whether the list has
+/// changed: a restart with the same secret changes nothing.
 pub(super) fn record_start(
     secrets: &mut [StoredSecret],
     algorithm: Algorithm,
@@ -31,21 +32,22 @@ pub(super) fn record_start(
     Ok(has_changed)
 }
 
-/// Moves the secret that is recorded as signing to the front.
+/// Moves the secret that signs, according to the record, to the front.
 pub(super) fn put_signing_first(secrets: &mut [StoredSecret]) {
     if let Some(moved) = signing_index(secrets).and_then(|index| secrets.get_mut(..=index)) {
         moved.rotate_right(1);
     }
 }
 
-/// Drops the secrets that no token depends on, and makes space for one more.
+/// Drops the secrets on which no token depends, so that one more secret fits.
 ///
-/// Tokens that were signed before `tokens_from` have expired. The secret that signs stays, and so do those
-/// before it: the next start may be about to read them.
+/// Tokens that were signed before `tokens_from` have expired. The secret that signs stays. Secrets
+/// before it stay too, because a service that is starting may read them now; they are dropped only
+/// for space.
 pub(super) fn drop_unneeded(secrets: &mut Vec<StoredSecret>, tokens_from: Timestamp) {
     let space = MAX_SECRETS - 1;
     let Some(signing) = signing_index(secrets) else {
-        // Without a record each of them may sign.
+        // Without a record any secret may be the one that signs.
         secrets.truncate(space);
         return;
     };
@@ -66,7 +68,8 @@ pub(super) fn drop_unneeded(secrets: &mut Vec<StoredSecret>, tokens_from: Timest
     secrets.truncate(space);
 }
 
-/// Returns the index of the secret that signs: the one that started last. `None` without a record.
+/// Returns the index of the secret that signs: the one that started to sign last. `None` without a
+/// record.
 fn signing_index(secrets: &[StoredSecret]) -> Option<usize> {
     let started = secrets
         .iter()

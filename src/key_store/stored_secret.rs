@@ -11,23 +11,26 @@ use serde::{Deserialize, Serialize};
 use super::KeyStoreError;
 use crate::auth::{Algorithm, Keys, check_secret};
 
-/// Secrets at once, the one that signs included. A token that names none of them is tried with each.
+/// Maximum number of secrets, including the one that signs. A token without a known `kid` is verified
+/// with each of them.
 pub(super) const MAX_SECRETS: usize = 8;
 
-/// One entry of the file. Without `Debug`, because it holds a secret.
+/// One entry of the file. It contains a secret, so it does not implement `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoredSecret {
-    /// The name of the secret in tokens. It depends on the algorithm and reveals nothing of the secret.
+    /// The ID of the secret in tokens. It depends on the algorithm and reveals nothing about the
+    /// secret.
     pub(super) kid: String,
     pub(super) secret: String,
     pub(super) created_at: Timestamp,
-    /// Since when services sign with it; `None` before the first does.
+    /// When a service first signed with the secret. `None` if no service has.
     pub(super) signs_from: Option<Timestamp>,
 }
 
 impl StoredSecret {
-    /// Generates 64 random bytes, enough for every algorithm, in 86 characters.
+    /// Generates 64 random bytes, which suffice for every algorithm. They take 86 characters in
+    /// base64url.
     pub(super) fn generate(algorithm: Algorithm, now: Timestamp) -> Result<Self, KeyStoreError> {
         let mut bytes = [0_u8; 64];
         getrandom::fill(&mut bytes)?;
@@ -42,7 +45,7 @@ impl StoredSecret {
         Ok(Self { kid: kid(&secret, algorithm)?, secret, created_at, signs_from: None })
     }
 
-    /// Renews the name of the secret, and returns whether the algorithm has changed it.
+    /// Computes the `kid` for the algorithm, and returns whether it has changed.
     pub(super) fn update_kid(&mut self, algorithm: Algorithm) -> Result<bool, KeyStoreError> {
         let before = std::mem::replace(&mut self.kid, kid(&self.secret, algorithm)?);
         Ok(self.kid != before)
@@ -59,7 +62,7 @@ pub(super) fn parse(content: &[u8], algorithm: Algorithm) -> Result<Vec<StoredSe
         return Err("is empty".to_owned());
     }
     let secrets: Vec<StoredSecret> = serde_json::from_slice(content).map_err(|error| {
-        // Not the text of the error: it can quote a secret.
+        // The text of the error is left out, because it can quote a secret.
         let (line, column) = (error.line(), error.column());
         format!("does not hold keys in JSON: line {line}, column {column} is wrong")
     })?;
@@ -88,6 +91,6 @@ pub(super) fn check(secrets: &[&str], algorithm: Algorithm) -> Result<(), String
 
 /// Returns the text of the file.
 pub(super) fn render(secrets: &[StoredSecret]) -> String {
-    // Only maps with keys that are no strings could not be written.
+    // Serializing cannot fail: it fails only for maps whose keys are not strings.
     serde_json::to_string_pretty(secrets).unwrap_or_default() + "\n"
 }

@@ -1,12 +1,12 @@
 //! Login attempts whose password is being verified. Each may become a failure of its account, so it
-//! counts as one until its outcome is known.
+//! counts as a failure until its outcome is known.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::user::AccountKey;
 
-/// Attempts in flight per account. Its size is bounded by the number of concurrent verifications.
+/// Attempts in flight per account. The number of concurrent verifications bounds its size.
 #[derive(Default)]
 pub(super) struct InFlightAttempts {
     counts: Mutex<HashMap<AccountKey, u32>>,
@@ -35,11 +35,11 @@ impl InFlightAttempts {
     }
 }
 
-/// One attempt in flight, until it is dropped.
+/// Counts one attempt as in flight until it is dropped.
 pub(super) struct InFlightGuard<'a> {
     attempts: &'a InFlightAttempts,
     pub(super) account: AccountKey,
-    /// Attempts at the same account that were in flight before this one.
+    /// Number of attempts for the same account that were already in flight.
     pub(super) others: u32,
 }
 

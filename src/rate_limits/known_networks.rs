@@ -1,4 +1,4 @@
-//! The networks from which accounts have logged in. They are kept per account: many networks of one
+//! The networks from which accounts have logged in. They are kept per account, so the networks of one
 //! account never evict those of another.
 
 use quick_cache::sync::Cache;
@@ -7,12 +7,14 @@ use super::limit::KEYS;
 use super::network::Network;
 use crate::domain::user::AccountKey;
 
-/// Networks per account. Beyond that, the network whose last login is the oldest is dropped.
+/// Maximum number of networks per account. Beyond it, the network with the oldest last login is
+/// dropped.
 const NETWORKS: usize = 8;
 
-/// Takes about 16 MiB with [`KEYS`] accounts of [`NETWORKS`] networks each.
+/// The known networks of all accounts. [`KEYS`] accounts with [`NETWORKS`] networks each take about
+/// 16 MiB.
 pub(super) struct KnownNetworks {
-    /// In the order of their last login.
+    /// The networks of an account, in the order of their last login.
     by_account: Cache<AccountKey, Box<[Network]>>,
 }
 
@@ -21,7 +23,7 @@ impl KnownNetworks {
         self.by_account.get(&account).is_some_and(|networks| networks.contains(&network))
     }
 
-    /// Two concurrent calls may lose one network, which is known again after its next login.
+    /// Adds a network. Two concurrent calls may lose one network until its next login.
     pub(super) fn add(&self, account: AccountKey, network: Network) {
         let before = self.by_account.get(&account).unwrap_or_default();
         if before.last() == Some(&network) {
@@ -29,8 +31,8 @@ impl KnownNetworks {
         }
         let others: Vec<Network> =
             before.iter().copied().filter(|known| *known != network).collect();
-        let kept = others.len().saturating_sub(NETWORKS - 1);
-        let networks = others.into_iter().skip(kept).chain([network]).collect();
+        let excess = others.len().saturating_sub(NETWORKS - 1);
+        let networks = others.into_iter().skip(excess).chain([network]).collect();
         self.by_account.insert(account, networks);
     }
 

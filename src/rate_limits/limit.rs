@@ -1,9 +1,9 @@
-//! One limit, with its state per key. The algorithm is GCRA, the generic cell rate algorithm
+//! One rate limit, with its state per key. The algorithm is GCRA, the generic cell rate algorithm
 //! (ITU-T I.371).
 //!
 //! The state of a key is its theoretical arrival time, `tat`: the time at which the whole limit is
-//! available again. One more is allowed if `tat` is at most `burst_tolerance` ahead of now. Taking
-//! one moves `tat` ahead by one `emission_interval`.
+//! available again. A request is allowed if `tat` is at most `burst_tolerance` after now. Each
+//! request moves `tat` ahead by one `emission_interval`.
 //!
 //! Beyond [`KEYS`] keys, keys without recent use are evicted. This helps no attacker: a client with
 //! many IPs gets the limit once per IP anyway.
@@ -17,25 +17,26 @@ use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use super::monotonic_clock::MonotonicClock;
 use super::rate::Rate;
 
-/// Keys per limit; they take about 4 MiB.
+/// Maximum number of keys per limit. They take about 4 MiB.
 pub(super) const KEYS: usize = 65_536;
 
-/// A limit is used up for now.
+/// A limit is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimited {
-    /// The limit's name in the response and in the log.
+    /// The name of the limit in the response and in the log.
     pub limit: &'static str,
     pub rate: Rate,
-    /// Time until one more is allowed.
+    /// Time until the next request is allowed.
     pub wait: Duration,
 }
 
 pub(super) struct Limit<K> {
     name: &'static str,
-    /// `None` allows all.
+    /// `None` allows all requests.
     rate: Option<Rate>,
     clock: Arc<dyn MonotonicClock>,
-    /// In time since the clock's start. A missing key has its whole limit.
+    /// The `tat` of each key, as the time since the start of the clock. A missing key has its whole
+    /// limit.
     tats: Cache<K, Duration>,
 }
 
@@ -48,7 +49,10 @@ impl<K: Copy + Eq + Hash> Limit<K> {
         Self { name, rate, clock: Arc::clone(clock), tats: Cache::new(KEYS) }
     }
 
-    /// Takes one if the limit allows it.
+    /// Charges one request if the limit allows it.
+    ///
+    /// # Errors
+    /// [`RateLimited`] if the limit is exhausted.
     pub(super) fn try_acquire(&self, key: K) -> Result<(), RateLimited> {
         let Some(rate) = self.rate else {
             return Ok(());
@@ -61,7 +65,10 @@ impl<K: Copy + Eq + Hash> Limit<K> {
         })
     }
 
-    /// Checks whether one more is allowed. Takes none, and stores no new key.
+    /// Checks whether a request is allowed. Charges nothing and stores no new key.
+    ///
+    /// # Errors
+    /// [`RateLimited`] if the limit is exhausted.
     pub(super) fn peek(&self, key: &K) -> Result<(), RateLimited> {
         let Some(rate) = self.rate else {
             return Ok(());
@@ -70,8 +77,8 @@ impl<K: Copy + Eq + Hash> Limit<K> {
         self.check(rate, tat, self.clock.elapsed())
     }
 
-    /// Takes one even if none is left: several callers may have peeked before one of them charges.
-    /// The excess extends the wait.
+    /// Charges one request even if the limit is exhausted: several callers may have peeked before
+    /// one of them charges. The excess extends the wait.
     pub(super) fn charge(&self, key: K) {
         let Some(rate) = self.rate else {
             return;
@@ -95,19 +102,19 @@ impl<K: Copy + Eq + Hash> Limit<K> {
         if wait.is_zero() { Ok(()) } else { Err(RateLimited { limit: self.name, rate, wait }) }
     }
 
-    /// Updates the key's `tat` while no other thread can.
+    /// Updates the `tat` of the key. No other thread can update it at the same time.
     fn update<T>(&self, key: K, update: impl Fn(&mut Duration) -> T) -> T {
         match self.tats.entry(&key, None, |_, tat| EntryAction::Retain(update(tat))) {
             EntryResult::Retained(outcome) => outcome,
-            EntryResult::Vacant(place) => {
+            EntryResult::Vacant(placeholder) => {
                 let mut tat = Duration::ZERO;
                 let outcome = update(&mut tat);
-                // Inserting fails only if another thread was first, but the place is reserved for
-                // us.
-                let _ = place.insert(tat);
+                // Inserting fails only if another thread was first, but the placeholder reserves the
+                // entry for this thread.
+                let _ = placeholder.insert(tat);
                 outcome
             }
-            // Only removals and timeouts lead here, and this call uses neither.
+            // Only removals and timeouts give another result, and this call uses neither.
             _ => update(&mut Duration::default()),
         }
     }

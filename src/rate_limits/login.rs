@@ -1,30 +1,32 @@
-//! Limits on wrong passwords, checked before a password is verified. The table in `mod.rs` shows
-//! how they combine.
+//! Limits on wrong passwords. They are checked before a password is verified. The table in `mod.rs`
+//! shows how they combine.
 //!
-//! Only wrong passwords count, after they were found wrong. The key of an account is made from the
-//! e-mail that was typed, whether or not an account has it, so no limit reveals which accounts
-//! exist. A right password clears the account's failures, and makes the client's network one that
-//! the account is *known* from.
+//! Only wrong passwords count, and only after verification. The key of an account is derived from
+//! the e-mail in the request, whether or not an account has this e-mail. So no limit reveals which
+//! accounts exist. A right password clears the failures of the account. It also makes the network
+//! of the client a *known network* of the account.
 //!
 //! With the defaults this guarantees:
 //!
-//! - One network tries 20 passwords, and one more every 15 seconds, at all accounts together.
-//! - One account is tried with 100 passwords in a row. After that each network has 5 attempts, and
-//!   one more every 12 minutes. All networks together have at most 300 attempts, and one more every
-//!   12 seconds, however many IPs an attacker has.
-//! - An attacker cannot lock the owner out of a network that the account is known from, unless the
-//!   attack comes from that network. Then the owner has an attempt every 12 minutes. From any other
-//!   network the right password opens the account, unless `login-account` is reached.
+//! - One network can try 20 passwords for all accounts together, and one more every 15 seconds.
+//! - For one account 100 wrong passwords in a row are allowed. After that each network has 5
+//!   attempts, and one more every 12 minutes. All networks together have at most 300 attempts, and
+//!   one more every 12 seconds, even if an attacker has any number of IPs.
+//! - An attacker cannot lock the owner out of a known network of the account, unless the attack
+//!   comes from that network. Then the owner has one attempt every 12 minutes. From any other
+//!   network the right password works unless `login-account` is reached.
 //!
 //! Gaps:
 //!
-//! - An attacker with some hundred fresh networks per hour keeps the owner out of networks that the
-//!   account is not known from. Only verifying tells a right password from a wrong one, and
-//!   verifying all of them would be no limit.
-//! - An attacker who tries many accounts once each, from many IPs, is limited only by the hashing.
-//! - Attempts in flight are checked before any of them is charged, so a burst can exceed a limit by
-//!   as many as are hashed or wait for a thread. The next attempt then waits that much longer.
-//! - An account that is no longer locked reveals that it was logged in to.
+//! - An attacker with a few hundred new networks per hour can lock the owner out of networks that
+//!   are not known. Only verification distinguishes a right password from a wrong one, and
+//!   verifying every password would be no limit.
+//! - If an attacker tries many accounts once each, from many IPs, only the hashing capacity is a
+//!   limit.
+//! - Attempts in flight are checked before any of them is charged. A burst can therefore exceed a
+//!   limit by the number of attempts that are hashed or queued. The next attempt then waits that
+//!   much longer.
+//! - If an account is no longer locked, an attacker learns that a login to it has succeeded.
 
 use std::sync::Arc;
 
@@ -55,8 +57,8 @@ pub(super) struct LoginLimits {
     by_account: Limit<AccountKey>,
     while_locked: Limit<(AccountKey, Network)>,
     known_networks: KnownNetworks,
-    /// Consecutive failures per account. In the store, because all processes share them, and a
-    /// restart must not forget them.
+    /// Consecutive failures per account. They are in the store because all processes share them and a
+    /// restart must not lose them.
     failures: Arc<dyn LoginFailureStore>,
     clock: Arc<dyn Clock>,
     lockout_threshold: u32,
@@ -77,7 +79,7 @@ impl LoginLimits {
         for (padded, byte) in block.iter_mut().zip(pseudonym_key) {
             *padded = byte;
         }
-        // Clients see the names of the limits, so they stay.
+        // The names are visible to clients, so they cannot change.
         Self {
             by_network: Limit::new("login-address", config.login_ip, monotonic_clock),
             by_account: Limit::new("login-account", config.login_account, monotonic_clock),
@@ -106,7 +108,7 @@ impl LoginLimits {
         if failures.saturating_add(in_flight.others) >= self.lockout_threshold {
             while_locked.map_err(LoginLimitError::RateLimited)?;
         }
-        // A known network without an attempt left is treated like any other.
+        // A known network without attempts left counts as unknown.
         let is_known = has_attempt_left && self.known_networks.is_known(account, network);
         if !is_known {
             self.by_account.peek(&account).map_err(LoginLimitError::RateLimited)?;
@@ -117,18 +119,18 @@ impl LoginLimits {
         Ok(LoginAttempt { pending: Some(pending) })
     }
 
-    /// Moves the networks that an account is known from to its new e-mail.
+    /// Moves the known networks of an account to the key of its new e-mail.
     pub(super) fn rename(&self, old: &Email, new: &Email) {
         self.known_networks.rename(self.key(old.as_str()), self.key(new.as_str()));
     }
 
-    /// Returns the key of the account with this e-mail. A text that is no e-mail has a key too.
+    /// Returns the key of the account with this e-mail. A text that is not an e-mail has a key too.
     fn account(&self, username: &str) -> AccountKey {
         Email::parse(username).map_or_else(|_| self.key(username), |email| self.key(email.as_str()))
     }
 
-    /// Returns 64 bits of a MAC: among a billion accounts, two share a key with a probability of 3
-    /// %.
+    /// Returns 64 bits of a MAC of the text. Among a billion accounts the probability that any two
+    /// share a key is 3 %.
     fn key(&self, text: &str) -> AccountKey {
         let mac = Hmac::<Sha256>::new(&self.pseudonym_key.into()).chain_update(text).finalize();
         let bytes = mac.into_bytes();
@@ -136,9 +138,9 @@ impl LoginLimits {
     }
 }
 
-/// An attempt whose password may be verified. Report its outcome with one of the methods. If the
-/// attempt is dropped instead, the client has disconnected; the work was done, and counts for its
-/// network.
+/// An attempt whose password may be verified. Report its outcome with one of the methods. If it is
+/// dropped without an outcome, the client has disconnected. The work was done, so the attempt
+/// counts against its network.
 #[must_use]
 pub struct LoginAttempt<'a> {
     /// `None` if the outcome was reported, or no limit applies.
@@ -166,8 +168,8 @@ impl LoginAttempt<'_> {
     /// Reports a wrong password.
     ///
     /// # Errors
-    /// If the store could not record the failure. Then the client must not learn that the password
-    /// was wrong.
+    /// [`StoreError`] if the store could not record the failure. Then the client must not learn
+    /// that the password was wrong.
     pub async fn failed(mut self) -> Result<(), StoreError> {
         let Some(PendingAttempt { limits, in_flight, network, has_attempt_left, is_known, .. }) =
             self.pending.take()
@@ -185,8 +187,8 @@ impl LoginAttempt<'_> {
         limits.failures.record_login_failure(account, limits.clock.now()).await
     }
 
-    /// Reports a right password. The login succeeds even if the store cannot clear the failures
-    /// before it.
+    /// Reports a right password. The login succeeds even if the store cannot clear the earlier
+    /// failures.
     pub async fn succeeded(mut self) {
         let Some(PendingAttempt { limits, in_flight, network, failures, .. }) = self.pending.take()
         else {
@@ -203,7 +205,7 @@ impl LoginAttempt<'_> {
         }
     }
 
-    /// Reports that the password could not be verified, by our fault. Nothing counts.
+    /// Reports that the service failed to verify the password. The attempt does not count.
     pub fn undecided(mut self) {
         self.pending = None;
     }

@@ -1,33 +1,34 @@
-//! How often a client may fail to log in or sign up, and an account may write.
+//! Rate limits: how often a client may fail to log in or sign up, and how often an account may write.
 //!
 //! A login is checked before its password is verified, in this order:
 //!
 //! | | counts | key | limit | if reached |
 //! | --- | --- | --- | --- | --- |
-//! | 1 | wrong passwords, at any account | network | `login-address`, 20/5m | 429 |
+//! | 1 | wrong passwords, for any account | network | `login-address`, 20/5m | 429 |
 //! | 2 | failures in a row, and attempts in flight | account | `LOGIN_LOCKOUT_THRESHOLD`, 100 | *locked*: 3 applies |
 //! | 3 | wrong passwords, also before the lockout | account, network | `login-guarded`, 5/1h | 429 if locked |
 //! | 4 | wrong passwords, from all networks | account | `login-account`, 300/1h | 429 unless exempt |
 //!
-//! Exempt from 4 is a network that the account is known from, as long as it has not reached 3.
-//! The outcome counts after the password was verified:
+//! A known network of the account is exempt from 4, unless it has reached 3. A network is known if
+//! the account has logged in from it before. After the password was verified, the outcome counts:
 //!
 //! | outcome | effect |
 //! | --- | --- |
 //! | wrong password | charges 1, charges 3 unless it is reached, charges 4 unless exempt; adds a failure to 2 |
-//! | right password | clears 2, resets 3; the account is known from the network |
-//! | our fault | none |
+//! | right password | clears 2, resets 3; the network becomes a known network of the account |
+//! | failure of this service | none |
 //! | client disconnects | charges 1 |
 //!
-//! 100 failures in a row are the bound of NIST SP 800-63B, 5.2.2. Locking is a soft lockout: each
-//! network keeps a few attempts, and a login unlocks the account. `login.rs` says what the limits
-//! guarantee, `limit.rs` is one limit.
+//! 100 failures in a row are the maximum of NIST SP 800-63B, 5.2.2. The lockout is soft: each
+//! network still has a few attempts, and a login unlocks the account. `login.rs` lists what the
+//! limits guarantee; `limit.rs` implements one limit.
 //!
-//! The store keeps the failures in a row, for all processes of its database. All other state is in
-//! bounded memory: a process does not share it, and a restart forgets it. If the memory is full,
-//! keys without recent use are evicted.
+//! The store keeps the failures in a row, so all processes with the same database share them. All
+//! other state is in the bounded memory of one process, and a restart loses it. If the memory is
+//! full, keys without recent use are evicted.
 //!
-//! Not here: the 429 response, and how the client IP is found behind proxies.
+//! Not here: the 429 response, see `api/error_response.rs`; the client IP behind proxies, see
+//! `server/trusted_proxies.rs`.
 
 mod in_flight;
 mod known_networks;
@@ -63,9 +64,9 @@ pub use rate::Rate;
 pub struct RateLimitConfig {
     /// Wrong passwords from one network.
     pub login_ip: Option<Rate>,
-    /// Wrong passwords at one account.
+    /// Wrong passwords for one account.
     pub login_account: Option<Rate>,
-    /// Wrong passwords from one network at a locked account.
+    /// Wrong passwords from one network for a locked account.
     pub login_locked: Option<Rate>,
     /// Failures in a row that lock an account.
     pub login_lockout_threshold: u32,
@@ -93,7 +94,7 @@ impl Default for RateLimitConfig {
 /// All limits of a process.
 #[derive(Clone, Default)]
 pub struct RateLimits {
-    /// `None` limits nothing.
+    /// `None` if there are no limits.
     limiters: Option<Arc<Limiters>>,
 }
 
@@ -104,7 +105,8 @@ struct Limiters {
 }
 
 impl RateLimits {
-    /// `pseudonym_key` makes the keys of accounts from their e-mails.
+    /// Creates limits with full quotas. The keys of accounts are MACs of their e-mails with
+    /// `pseudonym_key`.
     #[must_use]
     pub fn new(
         config: &RateLimitConfig,
@@ -121,13 +123,13 @@ impl RateLimits {
         Self { limiters: Some(Arc::new(limiters)) }
     }
 
-    /// Limits nothing (`RATE_LIMITS=off`).
+    /// Returns limits that allow everything (`RATE_LIMITS=off`).
     #[must_use]
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// Checks an attempt to log in, before its password is verified. The caller reports the outcome
+    /// Checks a login attempt before its password is verified. The caller must report the outcome
     /// to the returned attempt.
     ///
     /// # Errors
@@ -143,7 +145,7 @@ impl RateLimits {
         }
     }
 
-    /// Keeps an account known from its networks when its e-mail changes.
+    /// Keeps the known networks of an account when its e-mail changes.
     pub fn rename_account(&self, old: &Email, new: &Email) {
         if let Some(limiters) = &self.limiters {
             limiters.login.rename(old, new);
@@ -164,7 +166,8 @@ impl RateLimits {
     /// # Errors
     /// [`RateLimited`] if this caller has written too often.
     pub fn write(&self, caller: Caller) -> Result<(), RateLimited> {
-        // A revoked token does not use up the limit of the tokens that came after it.
+        // The range is part of the key, so that revoked tokens do not use up the limit of newer
+        // tokens.
         let key = (caller.user_id, caller.valid_from_range);
         let Some(limiters) = &self.limiters else { return Ok(()) };
         limiters.writes.try_acquire(key)

@@ -1,13 +1,13 @@
-//! Time for the limits. It never goes back, even if the system clock is set.
+//! The clock of the limits. Its time never decreases, even if the system clock is set.
 
 use std::time::{Duration, Instant};
 
-/// Returns the time since a fixed start, and never less than before.
+/// Measures the time since a fixed start. The time never decreases.
 pub trait MonotonicClock: Send + Sync + 'static {
     fn elapsed(&self) -> Duration;
 }
 
-/// Counts from the creation of the value.
+/// Measures the time since the creation of the value.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessClock(Instant);
 

@@ -1,9 +1,9 @@
-//! The unit of a client for the limits.
+//! The network of a client, by which the limits identify it.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network that belongs to one client: an IPv4 address, or an IPv6 /64 network, in which the
-/// client can choose any address.
+/// The network of one client: an IPv4 address or an IPv6 /64 network. In a /64 network the client
+/// can use any address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Network(IpAddr);
 

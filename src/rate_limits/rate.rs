@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Allows `count` at once, and then one more each time that `period / count` has passed.
+/// Allows a burst of `count` requests, and then one more after each `period / count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,
@@ -16,7 +16,7 @@ impl Rate {
         Self { count, period }
     }
 
-    /// Reads `COUNT/PERIOD`, such as `20/300s`, `20/5m` or `300/1h`: a count of 1 to 1,000,000, and
+    /// Parses `COUNT/PERIOD`, such as `20/300s`, `20/5m` or `300/1h`: a count of 1 to 1,000,000, and
     /// a period of one second to 24 hours.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -41,18 +41,18 @@ impl Rate {
         self.period
     }
 
-    /// T of GCRA: the time until one more is allowed.
+    /// T of GCRA: the time until the next request is allowed.
     pub(super) fn emission_interval(&self) -> Duration {
         self.period / self.count.max(1)
     }
 
-    /// τ of GCRA: how far `tat` may be ahead while one more is allowed.
+    /// τ of GCRA: how far `tat` may be ahead of now if a request is to be allowed.
     pub(super) fn burst_tolerance(&self) -> Duration {
         self.emission_interval() * self.count.saturating_sub(1)
     }
 }
 
-/// Reads a number without a sign.
+/// Parses a number without a sign.
 fn digits(text: &str) -> Option<u32> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
     if is_plain { text.parse().ok() } else { None }

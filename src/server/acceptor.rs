@@ -1,4 +1,4 @@
-//! Accepts connections: up to the limit, each with an idle timeout and, if configured, TLS.
+//! Accepts connections up to the limit. Each has an idle timeout and, if configured, TLS.
 
 use std::io;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use tokio_util::either::Either;
 use super::idle_timeout::IdleTimeoutStream;
 use super::tls::Tls;
 
-/// Accepts a connection if a permit is free. The connection holds the permit from before its handshake
-/// until it closes, so that unfinished handshakes count too.
+/// Accepts a connection if a permit is free. The connection keeps the permit from the start of its
+/// handshake until it closes, so that unfinished handshakes count too.
 #[derive(Clone)]
 pub(super) struct Acceptor {
     pub(super) permits: Arc<Semaphore>,
@@ -24,7 +24,7 @@ pub(super) struct Acceptor {
     pub(super) tls: Option<Arc<Tls>>,
 }
 
-/// A connection without TLS, or with.
+/// A connection without TLS (left) or with TLS (right).
 type Connection = Either<IdleTimeoutStream, Box<TlsStream<IdleTimeoutStream>>>;
 
 impl Acceptor {

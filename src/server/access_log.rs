@@ -1,8 +1,8 @@
-//! The access log: one line per request, a second one for a failed request, and the request ID that
-//! ties both to the logs of the client.
+//! The access log: one line per request, and a second line for a failed request. Both contain the
+//! request ID, which links them to the logs of the client.
 //!
-//! A line has the path without the query, and no header, so that no token, search text or e-mail
-//! reaches the log.
+//! A line contains the path without the query, and no header, so that no token, search text or
+//! e-mail gets into the log.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +16,14 @@ use crate::api::{ClientIp, Failure, LimitReached};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request ID of a client that is kept, in bytes.
+/// Maximum length in bytes of a request ID that is taken from the client.
 const MAX_ID_BYTES: usize = 64;
 
 /// The logged status of a request whose client closed the connection before the response.
 const CLIENT_CLOSED: u16 = 499;
 
-/// The log entry of a request in flight. Its line is written on drop: after the response, or when
-/// the client closes the connection.
+/// The log entry of a request in flight. Dropping it writes its line: after the response, or when the
+/// client closes the connection.
 pub(super) struct RequestLog {
     is_enabled: bool,
     status: u16,
@@ -61,7 +61,7 @@ impl RequestLog {
         self.client.map(|client| client.to_string()).unwrap_or_default()
     }
 
-    /// Adds the request ID to the response, and logs the cause of a failure.
+    /// Adds the request ID to the response, and logs a failure or a reached limit.
     pub(super) fn end(mut self, response: &mut Response) {
         self.status = response.status().as_u16();
         if let Some(Failure { cause }) = response.extensions_mut().remove() {
@@ -103,7 +103,7 @@ impl Drop for RequestLog {
     }
 }
 
-/// A request ID of the client is echoed and logged only if it consists of harmless characters.
+/// Accepts the request ID of a client if it is short and has only ASCII letters, digits and `-_.`.
 fn accept_id(id: &HeaderValue) -> Option<HeaderValue> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let bytes = id.as_bytes();
@@ -111,19 +111,20 @@ fn accept_id(id: &HeaderValue) -> Option<HeaderValue> {
     accepted.then(|| id.clone())
 }
 
-/// Generates request IDs: unique in this process, and starting at a random number.
+/// Generates request IDs. They are unique in this process and start at a random number.
 pub(super) struct RequestIds {
     next: AtomicU64,
 }
 
 impl RequestIds {
     pub(super) fn new() -> Self {
-        // Without random bytes the IDs of two processes can collide, which only blurs the logs.
+        // Without random bytes the IDs of two processes can collide. Only the logs become ambiguous.
         Self { next: AtomicU64::new(getrandom::u64().unwrap_or_default()) }
     }
 
     fn generate(&self) -> HeaderValue {
-        // An odd step visits every 64-bit number before it repeats one; this one is 2^64 / phi.
+        // An odd step visits every 64-bit number before it repeats one. This step is 2^64 / phi, so
+        // consecutive IDs look different.
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let number = self.next.fetch_add(STEP, Ordering::Relaxed);
         HeaderValue::from_str(&format!("{number:016x}"))

@@ -1,7 +1,7 @@
-//! The memory budget of request bodies: all bodies that are being read or worked on have one bound,
-//! because a slow client holds its body for as long as a body may take.
+//! The memory budget of request bodies. All bodies that are being read or processed share it, because
+//! slow clients occupy memory until their bodies are complete.
 //!
-//! Not here: the bounds of a single body, see `api/input/body.rs`.
+//! Not here: the limits of a single body, see `api/input/body.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,29 +10,29 @@ use tokio::sync::Semaphore;
 
 use crate::api::MemoryLimitExceeded;
 
-/// The first bytes of a body are not counted, so that ordinary requests pass while the budget is
+/// The first bytes of a body are not counted, so that ordinary requests succeed while the budget is
 /// exhausted.
 const UNCOUNTED_BYTES: usize = 16 * 1024;
 
-/// The budget of all bodies, from their first bytes until their request is answered.
+/// The budget of all bodies. A body counts from its first bytes until the response to its request.
 #[derive(Debug, Clone)]
 pub struct BodyMemory {
     /// In bytes.
     memory: Arc<Semaphore>,
 }
 
-/// The part of the budget that one body takes.
+/// The part of the budget that one body uses.
 #[derive(Debug)]
 pub(super) struct MemoryPermit {
     memory: Arc<Semaphore>,
-    /// Bytes that arrived, the uncounted ones included.
+    /// Bytes that have arrived, including the uncounted ones.
     arrived: AtomicUsize,
     counted: AtomicUsize,
 }
 
 impl Default for BodyMemory {
-    /// Returns a budget of 128 MiB: 64 of the largest bodies. A body, its parsed value and the
-    /// store's copy may exist at the same time.
+    /// Returns a budget of 128 MiB: 64 bodies of the maximum size. The process may need a multiple
+    /// of that: a body, its parsed value and the copy of the store can exist at the same time.
     fn default() -> Self {
         Self::new(128 * 1024 * 1024)
     }
@@ -53,7 +53,10 @@ impl BodyMemory {
 }
 
 impl MemoryPermit {
-    /// Adds `length` bytes, until the permit is dropped.
+    /// Reserves `length` more bytes until the permit is dropped.
+    ///
+    /// # Errors
+    /// [`MemoryLimitExceeded`] if the budget is exhausted.
     pub(super) fn take(&self, length: usize) -> Result<(), MemoryLimitExceeded> {
         let before = self.arrived.fetch_add(length, Ordering::Relaxed);
         let counted = length.saturating_sub(UNCOUNTED_BYTES.saturating_sub(before));

@@ -1,7 +1,7 @@
-//! Cross-origin resource sharing (CORS, as the Fetch standard has it), without credentials.
+//! Cross-origin resource sharing (CORS, Fetch standard), without credentials.
 //!
-//! tower-http's layer answers preflights too, but it takes every `OPTIONS` for a preflight and sends
-//! `*` without an `Origin`. The contract has neither.
+//! The layer of tower-http does not fit the contract: it treats every `OPTIONS` as a preflight, and
+//! sends `*` to requests without an `Origin`.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -43,7 +43,8 @@ impl AllowedOrigins {
     }
 
     /// Adds `Vary: Origin` if the response depends on the origin. A response to a request without
-    /// `Origin` needs it too, or a cache would hand that response to a page that may not read it.
+    /// `Origin` needs it too: without it, a cache could reuse that response for a page that needs
+    /// CORS headers.
     pub(super) fn vary(&self, headers: &mut HeaderMap) {
         if matches!(self, Self::Listed(_)) {
             headers.append(VARY, HeaderValue::from_static("origin"));
@@ -54,7 +55,7 @@ impl AllowedOrigins {
 /// The CORS part of a request.
 pub(super) struct CorsRequest {
     origin: HeaderValue,
-    /// Whether the browser asks for permission before the actual request.
+    /// Whether the browser asks for permission before it sends the actual request.
     is_preflight: bool,
     requested_headers: Option<HeaderValue>,
 }
@@ -80,7 +81,7 @@ impl CorsRequest {
             ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
         );
-        // Echoed, because `*` does not cover `Authorization`.
+        // The requested headers are echoed, because `*` does not include `Authorization`.
         if let Some(requested) = &self.requested_headers {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
         }
@@ -88,7 +89,7 @@ impl CorsRequest {
         Some(response)
     }
 
-    /// Allows the origin to read the response, if the settings do.
+    /// Allows the origin to read the response, if the settings allow the origin.
     pub(super) fn allow(&self, origins: &AllowedOrigins, headers: &mut HeaderMap) {
         let allowed = match origins {
             AllowedOrigins::Any => HeaderValue::from_static("*"),

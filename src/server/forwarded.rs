@@ -1,8 +1,8 @@
-//! Parses the hops of `Forwarded` (RFC 7239) and `X-Forwarded-For` from the right: the last hop first.
-//! Several lines of a header are one list, in their order.
+//! Parses the hops of `Forwarded` (RFC 7239) and `X-Forwarded-For` from right to left: the last hop
+//! first. Several lines of a header form one list, in their order.
 //!
-//! The last proxy writes on the right, so text that a client wrote before it, an open quotation mark
-//! included, cannot change how that part is parsed.
+//! The last proxy writes on the right. Text of the client is to the left of it, so it cannot change
+//! how the part of the proxy is parsed, even with an open quotation mark.
 //!
 //! Not here: which hops are trusted, see `trusted_proxies.rs`.
 
@@ -13,12 +13,12 @@ use axum::http::header::{FORWARDED, HeaderMap};
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Returns the hops of `X-Forwarded-For`; `None` is a hop that cannot be parsed.
+/// Returns the hops of `X-Forwarded-For`. `None` is a hop that cannot be parsed.
 pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     elements(headers, X_FORWARDED_FOR).map(|element| node(text(element)?))
 }
 
-/// Returns the hops of `Forwarded`; `None` is a hop that cannot be parsed, or has no address.
+/// Returns the hops of `Forwarded`. `None` is a hop that cannot be parsed or has no IP address.
 pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     elements(headers, FORWARDED).map(|element| {
         let mut named = FromRight::new(element, b';').filter_map(|pair| for_value(text(pair)?));
@@ -27,7 +27,7 @@ pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAd
     })
 }
 
-/// Returns the elements of all lines that are not empty.
+/// Returns the elements of all lines of the header, without empty elements.
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     let lines = headers.get_all(name).into_iter().rev();
     let elements = lines.flat_map(|line| FromRight::new(line.as_bytes(), b','));
@@ -78,7 +78,7 @@ fn for_value(pair: &str) -> Option<&str> {
     Some(quoted.unwrap_or(value))
 }
 
-/// Parses the address of a hop: IPv6 with brackets or without, with a port or without.
+/// Parses the IP address of a hop, with or without a port. IPv6 may have brackets.
 fn node(text: &str) -> Option<IpAddr> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_canonical());

@@ -1,6 +1,6 @@
-//! A TCP stream with an idle timeout: it fails if no byte moves, or if the client does not take the
-//! bytes that wait for it. The layers above have no such timeout: hyper's HTTP/2 has none at all, and
-//! neither version bounds how long a response may wait to be read.
+//! A TCP stream with an idle timeout. It fails if no byte is read or written, or if the client does
+//! not read the pending bytes. The layers above have no such timeout: HTTP/2 in hyper has no idle
+//! timeout, and for neither version does hyper limit how long a response may wait to be read.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,13 +15,13 @@ use tokio::time::{Instant, Sleep, sleep};
 pub(super) struct IdleTimeoutStream {
     stream: TcpStream,
     idle_timeout: Duration,
-    /// When a byte was last read or written.
+    /// The time when a byte was last read or written.
     last_progress: Instant,
-    /// Since when bytes wait for a client that takes none. Bytes that the client sends meanwhile do
-    /// not count, or it could hold a response for as long as it sends.
+    /// The time since which written bytes wait because the client reads none. Bytes that the client
+    /// sends do not reset it: otherwise a client could keep a response pending as long as it sends.
     blocked_since: Option<Instant>,
-    /// Fires at the deadline or before it. Resetting the timer for every byte would cost more than
-    /// checking the deadline when it fires.
+    /// Fires at the deadline or earlier. Checking the deadline when the timer fires is cheaper than
+    /// resetting the timer for every byte.
     timer: Pin<Box<Sleep>>,
     /// Counts the connection against the limit of the listener.
     _permit: OwnedSemaphorePermit,
@@ -43,7 +43,7 @@ impl IdleTimeoutStream {
         }
     }
 
-    /// Ready when the timeout has elapsed. One task reads and writes, so one waker is enough.
+    /// Is ready when the timeout has elapsed. One task both reads and writes, so one waker is enough.
     fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         while self.timer.as_mut().poll(context).is_ready() {
             let elapsed = self.blocked_since.unwrap_or(self.last_progress).elapsed();
@@ -81,7 +81,7 @@ impl AsyncRead for IdleTimeoutStream {
         if read.is_pending() {
             return self.poll_timeout(context).map(Err);
         }
-        // After the end or an error there is nothing left to time out.
+        // The end of the stream and errors count as progress too: no timeout can follow them.
         self.last_progress = Instant::now();
         read
     }

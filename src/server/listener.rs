@@ -1,5 +1,5 @@
-//! The listener: its limits, and its graceful shutdown. Serves HTTP/1.1 and HTTP/2 with prior
-//! knowledge or ALPN; both within TLS if it has a certificate.
+//! The listener: its limits and its graceful shutdown. It serves HTTP/1.1, and HTTP/2 with prior
+//! knowledge or ALPN. With a certificate both use TLS.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,27 +22,29 @@ use crate::api::LARGE_RESPONSE_BYTES;
 
 /// The limits of the listener. The defaults suit a service without a proxy in front.
 ///
-/// Not here: the size of a body and the time to send it, see `api/input/body.rs`; the time of a
-/// handler, see `middleware.rs`.
+/// Not here: the limits of a body, see `api/input/body.rs`; the timeout of a handler, see
+/// `middleware.rs`.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at the same time. The listener closes any further one at once.
+    /// Maximum number of connections. The listener closes further connections at once.
     pub connections: usize,
-    /// From the start of a connection to the end of its first request head. On HTTP/1.1 also from
-    /// the end of a response to the end of the next head: the idle timeout between requests. On
-    /// HTTP/2 that is `idle_timeout`. A TLS handshake may take as long before it.
+    /// Maximum time from the start of a connection to the end of its first request head. A TLS
+    /// handshake before that may take as long again.
+    ///
+    /// On HTTP/1.1 it is also the maximum time from the end of a response to the end of the next
+    /// head. On HTTP/2 `idle_timeout` applies between requests.
     pub head_timeout: Duration,
-    /// How long a connection may make no progress: no byte is read or written, or the client takes
-    /// none of the bytes that wait for it. A handler makes no progress either, so this must be longer
-    /// than the timeout of a handler.
+    /// Maximum time without progress on a connection: no byte is read or written, or the client
+    /// reads none of the pending bytes. While a handler runs there is no progress, so this must be
+    /// longer than the timeout of a handler.
     pub idle_timeout: Duration,
-    /// Bytes of a request head.
+    /// Maximum size of a request head in bytes.
     pub head_bytes: usize,
-    /// Header fields of a request.
+    /// Maximum number of header fields of a request.
     pub head_fields: usize,
-    /// Requests at the same time on an HTTP/2 connection.
+    /// Maximum number of concurrent requests on an HTTP/2 connection.
     pub streams: u32,
-    /// How long requests in flight may take after the shutdown signal.
+    /// Maximum time that requests in flight may take after the shutdown signal.
     pub drain_timeout: Duration,
 }
 
@@ -62,16 +64,17 @@ impl Default for Limits {
 }
 
 /// Returns the default number of serving threads: one fewer than the cores, and at least one. The
-/// database and the store's threads need a core too: on two cores, one serving thread answers a tenth
-/// more reads than two (docs/benchmarks.md).
+/// database and the threads of the store need a core too. On two cores, one serving thread achieves
+/// 10 % more reads per second than two (docs/benchmarks.md).
 #[must_use]
 pub fn server_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     cores.saturating_sub(1).max(1)
 }
 
-/// Listens on the first address of the host that is free. The backlog is as long as the limit of
-/// connections; the kernel drops a SYN beyond it, and the client retries after a second.
+/// Listens on the first address of the host that can be bound. The backlog equals the maximum
+/// number of connections. If it is full, the kernel drops a SYN, and the client retries after a
+/// second.
 ///
 /// # Errors
 /// If the host has no address, or no address can be bound.
@@ -89,7 +92,7 @@ pub async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
 
 fn listen_on(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Connections of the previous process in TIME_WAIT must not block the port.
+    // Connections of the previous process in the state TIME_WAIT must not block the port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(backlog)?.into_std()
@@ -147,8 +150,8 @@ fn configure<A>(server: &mut axum_server::Server<SocketAddr, A>, limits: Limits)
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-        // No keep-alive pings: they would hide from the idle timeout that a connection is idle.
+        // Keep-alive pings stay off: they would look like progress to the idle timeout.
         .max_concurrent_streams(limits.streams)
-        // Bytes per stream that have left their response and wait for the connection.
+        // Bytes per stream that hyper has taken from the response and not yet sent.
         .max_send_buf_size(LARGE_RESPONSE_BYTES);
 }

@@ -1,5 +1,5 @@
-//! How the service is served: the listener and its limits, TLS, and the middleware around every
-//! request. Knows the routes only as a [`Router`](axum::Router) to wrap.
+//! The HTTP server: the listener and its limits, TLS, and the middleware around every handler. It
+//! treats the routes as an opaque [`Router`](axum::Router).
 //!
 //! Not here: routes, errors and request fields, see `api`.
 

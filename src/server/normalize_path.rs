@@ -1,9 +1,9 @@
-//! Normalizes the path of a request, so that each route has one spelling: one trailing slash is
-//! dropped, and unreserved characters are decoded (RFC 3986, 6.2.2.2).
+//! Normalizes the path of a request, so that each route has one spelling: removes one trailing
+//! slash, and decodes unreserved characters (RFC 3986, 6.2.2.2).
 //!
-//! There are no redirects, and nothing else is normalized: `//posts` and `/posts/..` are not found. If
-//! a `%` starts no valid escape, the path stays as it is: decoding the rest could create an escape that
-//! a later step decodes again.
+//! There are no redirects, and no other normalization: `//posts` and `/posts/..` get 404. If a `%`
+//! does not start a valid escape, the path stays unchanged: decoding the rest could create an
+//! escape that a later step decodes again.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -17,7 +17,7 @@ pub(super) fn normalize(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
-/// Returns `None` if the path is normalized already, or cannot be.
+/// Returns the normalized URI, or `None` if the path is already normalized or has an invalid escape.
 fn normalized(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let has_slash = path.len() > 1 && path.ends_with('/');
@@ -37,28 +37,28 @@ fn normalized(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// Decodes the unreserved characters: ASCII letters, digits and `-._~`. Returns `None` if a `%` starts
-/// no valid escape.
+/// Decodes the escapes of unreserved characters: ASCII letters, digits and `-._~`. Returns `None`
+/// if a `%` does not start a valid escape.
 fn decode_unreserved(path: &str) -> Option<String> {
     let mut decoded = String::with_capacity(path.len());
     let mut rest = path;
     while let Some(start) = rest.find('%') {
         let (before, from_percent) = rest.split_at(start);
         decoded.push_str(before);
-        let (escape, behind) = from_percent.split_at_checked(3)?;
+        let (escape, after) = from_percent.split_at_checked(3)?;
         let letter = char::from(decode(escape)?);
         if letter.is_ascii_alphanumeric() || "-._~".contains(letter) {
             decoded.push(letter);
         } else {
             decoded.push_str(escape);
         }
-        rest = behind;
+        rest = after;
     }
     decoded.push_str(rest);
     Some(decoded)
 }
 
-/// Returns the byte of `%` and two hexadecimal digits.
+/// Returns the byte that `%` and two hexadecimal digits encode.
 fn decode(escape: &str) -> Option<u8> {
     let digits = escape.strip_prefix('%')?;
     // `from_str_radix` would also accept a sign.

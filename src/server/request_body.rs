@@ -1,8 +1,8 @@
-//! The body of a request, as the routes see it: what they read is counted against the memory budget,
-//! and what they leave unread is drained, so that an early response reaches its client and the
+//! Wraps the body of a request. Bytes that the handler reads count against the memory budget. Bytes
+//! that it leaves unread are drained, so that an early response reaches the client and the
 //! connection stays usable.
 //!
-//! Not here: how large a body may be and how long it may take, see `api/input/body.rs`.
+//! Not here: the maximum size and the timeout of a body, see `api/input/body.rs`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use http_body_util::BodyExt as _;
 use super::body_memory::{BodyMemory, MemoryPermit};
 use crate::api::MAX_BODY_BYTES;
 
-/// Unread bytes that are drained: four of the largest bodies. A client that sends more is cut off,
-/// and may not see the response.
+/// Maximum number of unread bytes that are drained: four bodies of the maximum size. If a client
+/// sends more, the server closes the connection, and the client may miss the response.
 const MAX_DRAIN_BYTES: usize = 4 * MAX_BODY_BYTES;
 
-/// How long draining may take.
+/// Maximum time for draining.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Wraps the body of the request. The memory that it takes is released when the returned permit and
-/// the body are dropped. The unread rest is drained on drop, unless the client waits for
-/// `100 Continue`: to read would be to ask for the rest.
+/// Wraps the body of the request. Its memory is released when both the returned permit and the body
+/// are dropped. Dropping the body drains the unread rest, unless the client waits for
+/// `100 Continue`: reading would then ask the client to send the rest.
 pub(super) fn track_and_drain(
     request: Request<Body>,
     memory: &BodyMemory,
@@ -46,7 +46,8 @@ pub(super) fn track_and_drain(
 struct TrackedBody {
     body: Option<Body>,
     permit: Arc<MemoryPermit>,
-    /// Whether the client sends the body: without being asked, or because a read has asked for it.
+    /// Whether the client sends the body: it does not wait for `100 Continue`, or a read has sent
+    /// that.
     is_sending: bool,
 }
 
@@ -65,7 +66,7 @@ impl http_body::Body for TrackedBody {
         };
         let frame = ready!(Pin::new(body).poll_frame(context));
         let Some(Ok(frame)) = frame else {
-            // Nothing is left to drain after the end or an error.
+            // After the end or an error there are no bytes to drain.
             self.body = None;
             return Poll::Ready(frame);
         };

@@ -1,8 +1,8 @@
-//! The body of a large response: it holds its part of the memory budget until the client has read
+//! The body of a large response. It keeps its part of the memory budget until the client has read
 //! it, and expires if that takes too long.
 //!
-//! Not here: connections on which nothing moves, see `idle_timeout.rs`. A client of HTTP/2 can keep
-//! its connection moving and yet give a response no flow-control window.
+//! Not here: idle connections, see `idle_timeout.rs`. That timeout is not enough for HTTP/2: a
+//! client can keep a connection busy and still grant a response no flow-control window.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,11 +20,12 @@ use crate::api::{
     ApiError, LARGE_RESPONSE_BYTES, LargeResponses, ResponsePermit, StaticBody, body_len,
 };
 
-/// Bytes that are handed to the connection at once and cannot expire any more: the largest frame of
-/// HTTP/2 that every client accepts (RFC 9113, 4.2).
+/// Maximum size in bytes of a piece that the connection gets at once, after which the piece cannot
+/// expire. It is the largest HTTP/2 frame that every client accepts (RFC 9113, 4.2).
 const PIECE: usize = 16 * 1024;
 
-/// Gives a large response its part of the memory budget, or rejects it with 503.
+/// Gives a large response its part of the memory budget. If the budget is exhausted, returns 503
+/// instead, or for a write that has succeeded a response that is cut off.
 pub(super) fn admit(budget: &LargeResponses, method: &Method, mut response: Response) -> Response {
     let length = body_len(&response);
     if length <= LARGE_RESPONSE_BYTES || response.extensions().get::<StaticBody>().is_some() {
@@ -33,13 +34,13 @@ pub(super) fn admit(budget: &LargeResponses, method: &Method, mut response: Resp
     let reserved = response.extensions_mut().remove::<ResponsePermit>();
     match reserved.or_else(|| budget.reserve(length)) {
         Some(permit) => response.map(|body| {
-            let held = Held { body, rest: Bytes::new(), _permit: permit };
-            Body::new(ExpiringBody::new(held, length, budget.read_timeout()))
+            let pending = PendingBody { body, rest: Bytes::new(), _permit: permit };
+            Body::new(ExpiringBody::new(pending, length, budget.read_timeout()))
         }),
         None if method.is_safe() || !response.status().is_success() => {
             ApiError::Overloaded.into_response()
         }
-        // The write has happened, so 503 would be wrong: the client sees a response that is cut off.
+        // The write has succeeded, so 503 would be wrong. The client gets a response that is cut off.
         None => response.map(|_| Body::new(ExpiringBody::expired(length))),
     }
 }
@@ -49,51 +50,53 @@ pub(super) fn admit(budget: &LargeResponses, method: &Method, mut response: Resp
 #[error("the response expired before it was read")]
 struct ResponseExpired;
 
-/// HTTP/2 polls a body only while the client grants a window, so a timer of its own drops what the
-/// body holds.
+/// A body that a timer drops when the read timeout has elapsed. It needs its own timer, because
+/// HTTP/2 polls a body only while the client grants a window.
 struct ExpiringBody {
-    held: Arc<Mutex<Option<Held>>>,
+    /// `None` after the end or the timeout.
+    pending: Arc<Mutex<Option<PendingBody>>>,
+    /// Bytes that the connection has not taken.
     left: usize,
     timer: Option<AbortHandle>,
 }
 
-struct Held {
+struct PendingBody {
     body: Body,
-    /// Bytes that the body has produced and the connection has not taken.
+    /// Bytes of the last frame that the connection has not taken.
     rest: Bytes,
     _permit: ResponsePermit,
 }
 
 impl ExpiringBody {
-    fn new(held: Held, length: usize, timeout: Duration) -> Self {
-        let held = Arc::new(Mutex::new(Some(held)));
-        let same = Arc::clone(&held);
+    fn new(pending: PendingBody, length: usize, timeout: Duration) -> Self {
+        let pending = Arc::new(Mutex::new(Some(pending)));
+        let same = Arc::clone(&pending);
         let deadline = tokio::time::sleep(timeout);
         let timer = tokio::spawn(async move {
             deadline.await;
             *lock(&same) = None;
         });
-        Self { held, left: length, timer: Some(timer.abort_handle()) }
+        Self { pending, left: length, timer: Some(timer.abort_handle()) }
     }
 
     fn expired(length: usize) -> Self {
-        Self { held: Arc::default(), left: length, timer: None }
+        Self { pending: Arc::default(), left: length, timer: None }
     }
 
     fn release(&mut self) {
-        *lock(&self.held) = None;
+        *lock(&self.pending) = None;
         if let Some(timer) = self.timer.take() {
             timer.abort();
         }
     }
 }
 
-fn lock(held: &Mutex<Option<Held>>) -> MutexGuard<'_, Option<Held>> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(pending: &Mutex<Option<PendingBody>>) -> MutexGuard<'_, Option<PendingBody>> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Held {
-    /// Copies the piece, because a slice would keep the whole buffer alive.
+impl PendingBody {
+    /// Returns the next piece as a copy: a slice would keep the whole buffer alive.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, axum::Error>> {
         while self.rest.is_empty() {
             let frame = ready!(http_body::Body::poll_frame(Pin::new(&mut self.body), context));
@@ -116,8 +119,8 @@ impl http_body::Body for ExpiringBody {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let piece = match lock(&self.held).as_mut() {
-            Some(held) => ready!(held.poll_piece(context)),
+        let piece = match lock(&self.pending).as_mut() {
+            Some(pending) => ready!(pending.poll_piece(context)),
             None => Err(axum::Error::new(ResponseExpired)),
         };
         let length = piece.as_ref().map_or(self.left, Bytes::len);

@@ -1,12 +1,12 @@
-//! Headers of every response (OWASP REST Security and HTTP Headers cheat sheets). A page that needs a
-//! wider policy sets its own header first, and keeps it.
+//! Security headers of every response (OWASP REST Security and HTTP Headers cheat sheets). A page
+//! that needs a wider policy sets its own header first, and this module does not change it.
 
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
-/// No cache may store a response: it may hold a token or an e-mail.
+/// No cache may store a response, because it may contain a token or an e-mail.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 const DEFAULTS: [(HeaderName, HeaderValue); 5] = [
@@ -23,12 +23,12 @@ const DEFAULTS: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, NO_STORE),
 ];
 
-/// Browsers use HTTPS only, for two years (OWASP HSTS cheat sheet). Not `preload`: only the owner of a
-/// domain can decide to be on the lists of the browsers.
+/// Makes browsers use only HTTPS for two years (OWASP HSTS cheat sheet). It has no `preload`: only
+/// the owner of a domain can decide to be on the preload lists of browsers.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Adds the headers that are absent. HSTS only on TLS of this service: a proxy that terminates TLS
-/// sends it itself.
+/// Adds the missing headers. Adds HSTS only if this service terminates TLS: otherwise the proxy that
+/// terminates TLS must add it.
 pub(super) fn complete(headers: &mut HeaderMap, is_secure: bool) {
     if is_secure {
         headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);

@@ -1,5 +1,5 @@
-//! TLS of the listener, with a certificate from files that may be replaced while the service runs.
-//! TLS 1.2 and 1.3; rustls supports no older version.
+//! TLS of the listener. Its certificate comes from files that may be replaced while the service
+//! runs. It supports TLS 1.2 and 1.3, because rustls supports no older version.
 //!
 //! Not here: when the files are read again, see `tls_reload.rs`.
 
@@ -14,22 +14,23 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{Accept, TlsAcceptor};
 
-/// The protocols that ALPN offers, in the order of preference.
+/// The protocols that ALPN offers, in order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// A certificate and its key, in use.
+/// The certificate and the key in use.
 pub struct Tls {
     certificate: PathBuf,
     key: PathBuf,
-    /// A connection keeps the configuration that its handshake used.
+    /// The configuration for new connections. A connection keeps the one that its handshake used.
     config: RwLock<Arc<ServerConfig>>,
-    /// The hash of the files when they were last read, valid or not.
+    /// The hash of the files when they were last read, even if they were invalid. So an invalid
+    /// file is reported only once.
     last_read: RwLock<Option<Hash>>,
 }
 
 type Hash = [u8; 32];
 
-/// Why a file cannot be used. Never contains the content of the file.
+/// Why a file cannot be used. The error texts never contain the content of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableTls {
     #[error("the certificate {0}")]
@@ -55,8 +56,8 @@ impl Tls {
         })
     }
 
-    /// Returns whether the content of the files has changed since they were last read. If a file
-    /// cannot be read, it counts as unchanged: it may be about to be replaced.
+    /// Returns whether the content of the files has changed since they were last read. A file that
+    /// cannot be read counts as unchanged, because it may be being replaced.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         let (Ok(certificate), Ok(key)) = (read_certificate(&self.certificate), read_key(&self.key))
@@ -80,7 +81,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Starts a handshake. The caller bounds its time.
+    /// Starts a handshake. The caller must apply a timeout.
     pub(super) fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Accept<S> {
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
         TlsAcceptor::from(config).accept(stream)

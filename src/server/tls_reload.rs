@@ -9,10 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::tls::Tls;
 
-/// How often the files are compared.
+/// Time between two checks of the files.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Watches the files of the certificate on a thread of its own, because reading a file can block.
+/// Watches the files of the certificate on a separate thread, because reading a file can block.
 ///
 /// # Errors
 /// If the signal handler or the thread cannot be created.

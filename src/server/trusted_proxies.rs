@@ -1,13 +1,13 @@
-//! Finds the client IP of a request: the peer of the connection, or the address that a trusted proxy
-//! forwards.
+//! Finds the client IP of a request: the IP of the peer, or the IP that a trusted proxy forwards.
 //!
-//! The hops are read from the right, where the last proxy wrote. The first hop that is not a trusted
-//! proxy is the client: any client may have written the hops to the left of it. If a hop cannot be
-//! parsed, or has no address (`unknown`, `_hidden`), the hop before it is the client.
+//! The hops are read from right to left, because the last proxy writes on the right. The first hop
+//! that is not a trusted proxy is the client. The hops to the left of it are ignored, because the
+//! client may have invented them. If a hop cannot be parsed or has no IP address (`unknown`,
+//! `_hidden`), the hop that was read before it is the client.
 //!
-//! A proxy writes `Forwarded` (RFC 7239) or `X-Forwarded-For`, and often passes the other header on
-//! unchanged. If both are present and give different clients, the proxy itself is the client, so that
-//! no client can choose its address.
+//! A proxy writes `Forwarded` (RFC 7239) or `X-Forwarded-For`, and often passes the other header
+//! unchanged. If both headers are present and give different clients, the proxy itself is the
+//! client, so that a client cannot choose its client IP.
 
 use std::net::IpAddr;
 
@@ -16,23 +16,24 @@ use ipnet::IpNet;
 
 use super::forwarded::{self, X_FORWARDED_FOR};
 
-/// Hops that are parsed. A chain of proxies is shorter; a header need not be.
+/// Maximum number of hops that are parsed. Real chains of proxies are shorter, but forged headers
+/// may be longer.
 const MAX_HOPS: usize = 32;
 
 /// The proxies whose forwarding headers are trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// The text is neither an address nor a network, or is a network of every address.
+/// The text is neither an IP address nor a network, or is a network that contains every address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the address of a proxy")]
 pub struct InvalidProxy(pub String);
 
 impl TrustedProxies {
-    /// Parses addresses and networks (`10.0.0.0/8`), separated by commas.
+    /// Parses IP addresses and networks (`10.0.0.0/8`), separated by commas.
     ///
     /// # Errors
-    /// [`InvalidProxy`] with the first part that is neither, or covers every address.
+    /// [`InvalidProxy`] with the first part that is neither, or that contains every address.
     pub fn parse(text: &str) -> Result<Self, InvalidProxy> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let networks = parts.map(|part| network(part).ok_or_else(|| InvalidProxy(part.to_owned())));
@@ -85,7 +86,8 @@ fn network(text: &str) -> Option<IpNet> {
         return Some(IpNet::from(address.to_canonical()));
     }
     let network = text.parse::<IpNet>().ok()?;
-    // Addresses are compared in canonical form, so an IPv4-mapped network would never match.
+    // IP addresses are compared in canonical form, so a network of IPv4-mapped addresses never
+    // matches.
     let is_canonical = network.addr().to_canonical() == network.addr();
     (is_canonical && network.prefix_len() > 0).then_some(network)
 }
@@ -235,7 +237,7 @@ mod tests {
         }
     }
 
-    /// The client writes to the left of the proxy.
+    /// The client can only write to the left of the hop that the proxy appends.
     #[test]
     fn forged_prefix_does_not_change_the_client() {
         for forged in
@@ -269,7 +271,7 @@ mod tests {
     #[test]
     fn invalid_proxies_are_rejected() {
         assert_eq!(TrustedProxies::parse(" , "), Ok(TrustedProxies::default()));
-        for refused in [
+        for invalid in [
             "proxy",
             "10.0.0.0/33",
             "10.0.0",
@@ -279,8 +281,8 @@ mod tests {
             "10.0.0.1:80",
             "::ffff:10.0.0.0/104",
         ] {
-            let refusal = TrustedProxies::parse(&format!("10.0.0.1, {refused}"));
-            assert_eq!(refusal, Err(InvalidProxy(refused.to_owned())));
+            let parsed = TrustedProxies::parse(&format!("10.0.0.1, {invalid}"));
+            assert_eq!(parsed, Err(InvalidProxy(invalid.to_owned())));
         }
     }
 }

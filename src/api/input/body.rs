@@ -43,7 +43,8 @@ pub(in crate::api) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
         Ok(Err(error)) if is_memory_limit(error.as_ref()) => Err(ApiError::Overloaded),
-        // The body is cut short or its chunks are malformed, so the client will hardly read the response.
+        // The body is cut short or its chunks are malformed, so the client will hardly read the
+        // response.
         Ok(Err(_)) => Err(ApiError::UnreadableBody),
         Err(_) => Err(ApiError::RequestTimeout),
     }

@@ -1,5 +1,5 @@
-//! Coerces single values to texts, booleans and integers by the lax rules of pydantic 2, with the error
-//! texts of pydantic.
+//! Coerces single values to texts, booleans and integers by the lax rules of pydantic 2, with the
+//! error texts of pydantic.
 //!
 //! Not here: the location of a value in the request, see `mod.rs`.
 
@@ -16,7 +16,8 @@ use crate::domain::text::Text;
 pub(crate) struct FieldError {
     pub kind: &'static str,
     pub message: String,
-    /// The parameter of the message. Boxed to keep the type small: errors are rare, results are moved.
+    /// The parameter of the message. Boxed to keep the type small: errors are rare, results are
+    /// moved.
     pub context: Option<Box<(&'static str, Value)>>,
 }
 

@@ -88,8 +88,8 @@ pub(super) fn is_integer(number: &str) -> bool {
     !number.contains(['.', 'e', 'E'])
 }
 
-/// Formats a float like Python. Rust writes the same digits and uses an exponent for the same numbers,
-/// but Python writes the exponent with a sign and at least two digits.
+/// Formats a float like Python. Rust writes the same digits and uses an exponent for the same
+/// numbers. But Python writes the exponent with a sign and at least two digits.
 fn python_float(number: f64) -> String {
     let text = format!("{number:?}");
     let Some((digits, exponent)) = text.split_once('e') else {

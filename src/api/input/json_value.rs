@@ -1,8 +1,9 @@
-//! Parses a JSON value with a limited number of nested values. A body of 2 MiB can contain 700,000 empty
-//! lists, and each list takes more memory than its characters.
+//! Parses a JSON value with a limited number of nested values. A body of 2 MiB can contain 700,000
+//! empty lists, and each list takes more memory than its characters.
 //!
-//! It also parses every object as an object. `serde_json` treats some field names specially: one marks
-//! numbers, and another marks JSON inside a string if any dependency enables the feature `raw_value`.
+//! It also parses every object as an object. `serde_json` treats some field names specially: one
+//! marks numbers, and another marks JSON inside a string if any dependency enables the feature
+//! `raw_value`.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,8 +11,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Maximum number of values in a body, including the members of lists and objects. Valid requests have
-/// far fewer.
+/// Maximum number of values in a body, including the members of lists and objects. Valid requests
+/// have far fewer.
 const MAX_VALUES: usize = 50_000;
 
 /// The message of the error at the limit, by which `json.rs` recognizes it.

@@ -16,8 +16,8 @@ pub(super) fn names_secret(text: &str) -> bool {
     SECRET_NAMES.iter().any(|secret| text.contains(secret))
 }
 
-/// Masks the fields that are named like secrets, at any depth: a client may send a password or a token
-/// in a misspelled field or to the wrong route.
+/// Masks the fields that are named like secrets, at any depth: a client may send a password or a
+/// token in a misspelled field or to the wrong route.
 pub(super) fn mask_all(mut value: Value) -> Value {
     mask_within(&mut value);
     value

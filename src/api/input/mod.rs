@@ -1,6 +1,6 @@
-//! Turns path, query and body of a request into typed fields, or into the errors of all fields at once.
-//! The errors have the texts of the reference service. A route declares its fields by implementing
-//! [`FromRequestFields`].
+//! Turns path, query and body of a request into typed fields, or into the errors of all fields at
+//! once. The errors have the texts of the reference service. A route declares its fields by
+//! implementing [`FromRequestFields`].
 //!
 //! Not here: when a request is read, see `extract.rs`.
 

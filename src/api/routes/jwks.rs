@@ -16,8 +16,8 @@ use crate::api::responses::ErrorBody;
 use crate::api::state::AppState;
 use crate::auth::{JwkParams, PublicKey};
 
-/// Caches may keep the key set for five minutes. An operator must publish a new key at least that long
-/// before it signs (docs/keys.md).
+/// Caches may keep the key set for five minutes. An operator must publish a new key at least that
+/// long before it signs (docs/keys.md).
 const MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// Public keys (RFC 7517).

@@ -1,5 +1,5 @@
-//! Login and logout. The login form is the password grant of OAuth2 (RFC 6749, 4.3), as in the reference
-//! service, or the refresh token grant (RFC 6749, 6).
+//! Login and logout. The login form is the password grant of OAuth2 (RFC 6749, 4.3), as in the
+//! reference service, or the refresh token grant (RFC 6749, 6).
 //!
 //! Not here: how a session is started and refreshed, see `refresh.rs`.
 
@@ -94,8 +94,8 @@ impl FromRequestFields for LoginForm {
     }
 }
 
-/// Returns the first 200 characters of the `User-Agent`. The owner of the account recognizes the session
-/// by it.
+/// Returns the first 200 characters of the `User-Agent`. The owner of the account recognizes the
+/// session by it.
 fn user_agent(request: &RequestFields<'_>) -> String {
     const MAX_CHARACTERS: usize = 200;
     request.header(&USER_AGENT).unwrap_or_default().chars().take(MAX_CHARACTERS).collect()
@@ -181,7 +181,8 @@ pub(in crate::api) async fn sign_out(
     .await
 }
 
-/// Stores the stronger hash. If the store fails, the login still succeeds, and the next login retries.
+/// Stores the stronger hash. If the store fails, the login still succeeds, and the next login
+/// retries.
 async fn upgrade_hash(app: &AppState, credentials: &Credentials, stronger: PasswordHash) {
     let weak = credentials.password_hash.clone();
     let upgraded = app.store.upgrade_password_hash(credentials.user_id, weak, stronger).await;

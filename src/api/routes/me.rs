@@ -1,5 +1,6 @@
-//! The caller's own account. A change of e-mail or password could take over the account, so it requires
-//! the current password. It revokes every token of the account before the response is sent.
+//! The caller's own account. A change of e-mail or password could take over the account, so it
+//! requires the current password. It revokes every token of the account before the response is
+//! sent.
 
 use std::sync::Arc;
 

@@ -83,8 +83,8 @@ pub(in crate::api) async fn list_posts(
         .await
 }
 
-/// Accepts numbers up to [`MAX_LIMIT`]. A larger number is an error. If the policy has no default limit,
-/// it means all posts (`None`).
+/// Accepts numbers up to [`MAX_LIMIT`]. A larger number is an error. If the policy has no default
+/// limit, it means all posts (`None`).
 fn limit(text: &str, is_bounded: bool) -> Result<Option<u32>, FieldError> {
     let number = not_negative(text)?;
     let limit = number.as_i64().and_then(|number| u32::try_from(number).ok());

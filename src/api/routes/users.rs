@@ -251,7 +251,8 @@ pub(in crate::api) async fn delete_user(
     }
 }
 
-/// Deletes the account `id` if it is the caller's own. Verifies the password only for the own account.
+/// Deletes the account `id` if it is the caller's own. Verifies the password only for the own
+/// account.
 pub(in crate::api) async fn delete_account(
     app: &Arc<AppState>,
     caller: Caller,

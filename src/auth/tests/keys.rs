@@ -71,9 +71,9 @@ fn first_of_several_secrets_signs_and_is_named() {
     assert_ne!(kid_of(&several(&[OLD])), kid_of(&several(&[NEW])));
 }
 
-/// Running services identify keys by their `kid`, and accounts by pseudonyms, so neither may change.
-/// Expected values from Python: `hmac.new(OLD, b"post-api: the name of a key", "sha256")` in base64url,
-/// and `hashlib.sha256(b"post-api: the key of pseudonyms" + OLD)`.
+/// Running services identify keys by their `kid`, and accounts by pseudonyms, so neither may
+/// change. Expected values from Python: `hmac.new(OLD, b"post-api: the name of a key", "sha256")`
+/// in base64url, and `hashlib.sha256(b"post-api: the key of pseudonyms" + OLD)`.
 #[test]
 fn kid_and_pseudonym_key_of_a_secret_are_stable() {
     let secret = SecretString::from(OLD);
@@ -133,8 +133,8 @@ fn keys_without_a_usable_key_are_rejected() {
     }
 }
 
-/// Moves one replica after the other from each step to the next. After each move every replica signs a
-/// token. Returns how many of the tokens in use were rejected by any replica.
+/// Moves one replica after the other from each step to the next. After each move every replica
+/// signs a token. Returns how many of the tokens in use were rejected by any replica.
 fn rejected_during(steps: &[fn() -> Tokens]) -> usize {
     const REPLICAS: usize = 3;
     let mut replicas: Vec<Tokens> = (0..REPLICAS).map(|_| steps[0]()).collect();

@@ -160,8 +160,8 @@ fn public_key_as_hmac_secret_is_rejected() {
     }
 }
 
-/// A service that verifies with a secret rejects tokens of a key pair, even if the secret is the public
-/// key.
+/// A service that verifies with a secret rejects tokens of a key pair, even if the secret is the
+/// public key.
 #[test]
 fn key_pair_token_is_rejected_by_secret() {
     for (algorithm, text) in ALL {

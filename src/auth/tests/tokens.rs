@@ -214,7 +214,8 @@ fn token_above_4096_bytes_is_rejected() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     for (length, is_valid) in [(4095, true), (4096, true), (4097, false), (4098, false)] {
-        // Varying only the claims does not reach every token length in base64, so the `kid` varies too.
+        // Varying only the claims does not reach every token length in base64, so the `kid` varies
+        // too.
         let lengths = (0..4).flat_map(|kid| (2900..3000).map(move |claim| (kid, claim)));
         let mut candidates = lengths.map(|(kid, claim)| {
             let header = Header { kid: Some("k".repeat(kid)), ..Header::default() };

@@ -30,12 +30,12 @@ pub(in crate::cli) async fn open_admin(database: &Database) -> Result<Box<dyn Sc
 /// Opens the store for serving. The embedded database is always migrated to the newest revision.
 /// PostgreSQL is migrated only if `can_upgrade`; otherwise it must already be at the newest revision.
 ///
-/// Without `can_upgrade` the service also starts if PostgreSQL is unreachable: requests get 503 until it
-/// is reachable.
+/// Without `can_upgrade` the service also starts if PostgreSQL is unreachable: requests get 503
+/// until it is reachable.
 ///
 /// # Errors
-/// [`Exit`] if the schema is out of date, or the database cannot be opened or migrated. With `can_upgrade`
-/// also if PostgreSQL stays unreachable for one minute.
+/// [`Exit`] if the schema is out of date, or the database cannot be opened or migrated. With
+/// `can_upgrade` also if PostgreSQL stays unreachable for one minute.
 pub(in crate::cli) async fn open_store(
     database: &Database,
     can_upgrade: bool,

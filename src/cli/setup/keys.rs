@@ -9,8 +9,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Settings;
 use crate::key_store::KeyStore;
 
-/// Returns the keys from the settings, else the generated secrets from the data folder. Call it only when
-/// the service is certain to serve: it records which generated secret signs from now on.
+/// Returns the keys from the settings, else the generated secrets from the data folder. Call it
+/// only when the service is certain to serve: it records which generated secret signs from now on.
 pub(in crate::cli) fn open_keys(settings: &Settings) -> Result<Keys, Exit> {
     let algorithm = settings.algorithm;
     let keys = match (&settings.secret_key, settings.secret_keys.as_slice()) {

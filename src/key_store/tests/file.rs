@@ -56,7 +56,7 @@ fn concurrent_first_starts_agree_on_one_secret() {
     }
 }
 
-/// Each of them adds a secret, and none undoes what another one did.
+/// Each rotation adds one secret, and no process overwrites the change of another.
 #[test]
 fn concurrent_rotations_and_starts_lose_nothing() {
     for _ in 0..20 {
@@ -183,7 +183,8 @@ fn other_algorithm_renames_the_secrets_and_keeps_their_times() {
     assert_eq!((after.secret, after.signs_from), (before.secret, before.signs_from));
 }
 
-/// Here the path of the file fits, and the longer one of a temporary file does not.
+/// The path of the file has the maximum length, so the longer path of a temporary file cannot be
+/// created.
 #[cfg(target_os = "linux")]
 #[test]
 fn start_that_cannot_record_signs_with_the_previous_secret() {

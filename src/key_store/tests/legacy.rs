@@ -15,7 +15,7 @@ const NEWEST: &str = "e42d9c70a8f6b1357d0e2c4b6a8f9135";
 const SIGNING: &str = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
 const OLDEST: &str = "0f9d4b7a61c83e52d7b4a0c6913fe825";
 
-/// Writes the old files, the second one as old as given.
+/// Writes the old files. `signing` is the secret that signs, and since how long.
 fn write(folder: &Folder, secrets: &[&str], signing: Option<(&str, Duration)>) {
     std::fs::write(folder.path().join("secret_key"), secrets.join("\n") + "\n").unwrap();
     if let Some((secret, age)) = signing {
@@ -39,7 +39,7 @@ fn start_takes_over_the_secrets_and_removes_the_old_files() {
     let since = folder.now.checked_sub(Duration::from_hours(2)).unwrap();
     assert_eq!(signs_from(&folder), [Some(since), None]);
     assert_eq!(folder.names(), [KEYS_FILE]);
-    // The oldest one has been retired for two hours.
+    // The oldest secret stopped signing two hours ago.
     assert_eq!(folder.rotate(), 1);
     assert_eq!(folder.secrets()[1..], [SIGNING]);
 }
@@ -141,7 +141,7 @@ fn unusable_old_file_is_an_error_and_stays_unchanged() {
     }
 }
 
-/// A takeover must not end tokens, so it accepts a mode that is refused for the new file.
+/// The conversion must not revoke tokens, so it accepts a mode that is rejected for the new file.
 #[test]
 fn old_file_that_everyone_can_access_is_taken_over_with_mode_0600() {
     let folder = Folder::new();

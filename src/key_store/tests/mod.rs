@@ -1,4 +1,4 @@
-//! The file of secrets over starts and rotations at chosen times.
+//! The file of secrets after starts and rotations at chosen times.
 
 /// The first start, concurrent processes, and files that must not be used.
 mod file;
@@ -49,7 +49,7 @@ impl Folder {
         self.now = self.now.checked_add(time).unwrap();
     }
 
-    /// Starts a service and returns the secrets that it uses, the signing one first.
+    /// Starts a service and returns the secrets that it uses. The first one signs.
     fn start(&self) -> Vec<String> {
         texts(&self.store(), self.now)
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Folder, LIFETIME};
 use crate::key_store::OldSecrets;
 
-/// As long as tokens of a retired secret may be valid, with a minute for the handover.
+/// The time for which tokens of a retired secret may be valid: their lifetime, and a minute of
+/// handover.
 const RETIRED: Duration = Duration::from_mins(31);
 
 #[test]
@@ -45,7 +46,7 @@ fn secret_is_dropped_once_its_last_token_has_expired() {
     folder.wait(RETIRED);
     assert_eq!(folder.rotate(), 2, "a token may still be valid");
     folder.wait(Duration::from_micros(1));
-    assert_eq!(folder.rotate(), 2, "the one that signs, and the one that waits for the next start");
+    assert_eq!(folder.rotate(), 2, "the secret that signs, and the one for the next start");
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn secrets_expire_one_by_one() {
     }
     let before = folder.secrets();
     folder.wait(Duration::from_mins(20));
-    // The oldest was retired 40 minutes ago, the one after it 20.
+    // The oldest secret stopped signing 40 minutes ago, the next one 20 minutes ago.
     assert_eq!(folder.rotate(), 2);
     assert_eq!(folder.secrets()[1..], before[..2]);
 }
@@ -95,7 +96,7 @@ fn more_than_eight_secrets_drop_the_oldest() {
     }
 }
 
-/// For example after the file was written by hand.
+/// For example, an operator may have written the file by hand.
 #[test]
 fn without_a_record_of_what_signs_all_secrets_stay() {
     let mut folder = Folder::new();
@@ -122,14 +123,14 @@ fn secret_that_was_moved_to_the_front_by_hand_retires_the_others() {
     stored.swap(0, 1);
     std::fs::write(folder.file(), serde_json::to_string(&stored).unwrap()).unwrap();
     folder.wait(RETIRED);
-    // Until the next start the second one signs.
+    // Until the next start the second secret signs.
     assert_eq!(folder.rotate(), 2);
     stored = folder.stored();
     stored.remove(0);
     std::fs::write(folder.file(), serde_json::to_string(&stored).unwrap()).unwrap();
     folder.start();
     assert_eq!(folder.stored()[0].signs_from, Some(folder.now));
-    assert_eq!(folder.rotate(), 2, "tokens of the second one may still be valid");
+    assert_eq!(folder.rotate(), 2, "tokens of the second secret may still be valid");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One limit: its rate, its keys, and how many keys it keeps.
+//! One limit: its rate, its keys, and how many keys it stores.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::domain::caller::{Caller, ValidFromRange};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
 
-/// Allows ten at once, and then one every six seconds.
+/// Allows a burst of ten, and then one every six seconds.
 const TEN_A_MINUTE: Rate = Rate::new(10, Duration::from_mins(1));
 
 fn limit(rate: Option<Rate>) -> (Arc<ManualClock>, Limit<u32>) {
@@ -58,7 +58,7 @@ fn peek_takes_nothing() {
         assert_eq!(limit.peek(&1), Ok(()));
     }
     assert_eq!(limit.len(), 0);
-    // Twelve callers have peeked, and each charges one.
+    // All of these callers have peeked before the first one charges.
     for _ in 0..12 {
         limit.charge(1);
     }

@@ -1,4 +1,4 @@
-//! Attempts to log in: which are rejected, and which never are.
+//! Login attempts: which are rejected, and which are never rejected.
 
 use super::super::RateLimitConfig;
 use super::{Fixture, ip};
@@ -12,8 +12,8 @@ fn fixture() -> Fixture {
     Fixture::new(&RateLimitConfig::default())
 }
 
-/// Returns a fixture in which the account has failed this often, never from [`OWNER`] or
-/// [`GUESSER`].
+/// Returns a fixture after this many failures of the account [`ADA`], from other clients than
+/// [`OWNER`] and [`GUESSER`].
 async fn after(failures: u32) -> Fixture {
     let fixture = fixture();
     for number in 0..failures {
@@ -84,7 +84,7 @@ async fn account_is_locked_after_a_hundred_failures() {
 async fn failures_before_the_lockout_count_after_it() {
     let fixture = fixture();
     for count in 0..100 {
-        // As slowly as its own limit demands, and faster than attempts come back.
+        // Slow enough for `login-address`, but too fast for `login-guarded` to recover.
         fixture.clock.advance(15);
         assert_eq!(fixture.fail(GUESSER, ADA).await, Ok(()), "{count}");
     }
@@ -110,7 +110,7 @@ async fn fresh_client_has_five_attempts_at_a_locked_account() {
     assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()), "with the right password");
 }
 
-/// However many IPs the attacker has.
+/// The limit of an account holds for any number of IPs.
 #[tokio::test]
 async fn all_clients_together_are_limited() {
     let fixture = fixture();
@@ -120,7 +120,7 @@ async fn all_clients_together_are_limited() {
     assert_eq!(fixture.fail(&ip(0), "eve@example.com").await, Ok(()), "another account");
 }
 
-/// The owner can log in from a network where they logged in before, even during an attack.
+/// The owner can log in from a known network even during an attack.
 #[tokio::test]
 async fn owner_is_not_locked_out_of_known_network() {
     let fixture = fixture();
@@ -130,7 +130,7 @@ async fn owner_is_not_locked_out_of_known_network() {
         assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()));
         assert_eq!(fixture.succeed("203.0.113.2", ADA).await, Err("login-account"), "not known");
     }
-    // A few wrong passwords of their own do not lock them out either.
+    // A few wrong passwords of the owner do not lock the owner out either.
     for _ in 0..4 {
         assert_eq!(fixture.fail(OWNER, ADA).await, Ok(()));
     }
@@ -146,7 +146,8 @@ async fn guessing_from_known_network_is_limited() {
     assert_eq!(fixture.fail_on(OWNER, ADA).await, (5, "login-guarded"));
 }
 
-/// All spellings of one e-mail are one account. A text that is no e-mail is an account too.
+/// All spellings of one e-mail are the same account. A text that is no e-mail counts as an account
+/// too.
 #[tokio::test]
 async fn account_key_is_the_normalized_email() {
     let fixture = after(150).await;
@@ -178,7 +179,7 @@ async fn attempts_in_flight_count_as_failures() {
     assert_eq!(fixture.begin(GUESSER, ADA).await.err(), Some("login-guarded"));
 }
 
-/// Twice the burst takes twice the time to recover.
+/// After twice the allowed burst, recovery takes twice the time.
 #[tokio::test]
 async fn excess_attempts_extend_the_wait() {
     let fixture = fixture();

@@ -7,14 +7,15 @@ use super::{Fixture, ip};
 #[tokio::test]
 async fn million_clients_do_not_evict_an_account() {
     let fixture = Fixture::new(&RateLimitConfig::default());
-    // Not an e-mail, because parsing a million of them takes long. It is an account all the same.
+    // No e-mail, because parsing a million e-mails takes long. The limits treat it as an account too.
     let (ada, guesser) = ("ada", "198.51.100.1");
     fixture.fail_from_everywhere(ada, 0).await;
     for number in 0..1_000_000 {
         let outcome = fixture.fail(&ip(1000 + number), ada).await;
         assert_eq!(outcome, Err("login-account"));
     }
-    // Three times as many accounts as are kept, none found wrong: the service was overloaded.
+    // Three times as many accounts as a limit stores. Undecided attempts, as of an overloaded
+    // service, must not evict others.
     for number in 0..200_000 {
         let name = number.to_string();
         fixture.begin(guesser, &name).await.unwrap().undecided();

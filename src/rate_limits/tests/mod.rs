@@ -1,12 +1,12 @@
-//! Limits by a clock that the tests move: what is allowed, when more is allowed, and what is kept.
+//! Limits with a clock that the tests advance: what is allowed, and which state is kept.
 
-/// One limit: its rate, its keys, and how many of them it keeps.
+/// One limit: its rate, its keys, and how many keys it stores.
 mod limits;
 
-/// Attempts to log in: which are rejected, and which never are.
+/// Login attempts: which are rejected, and which are never rejected.
 mod logins;
 
-/// Many clients at once.
+/// A million clients.
 mod many;
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use crate::clock::SystemClock;
 use crate::domain::user::AccountKey;
 use crate::store::{LoginFailureStore, StoreError};
 
-/// Stands still until a test advances it.
+/// A clock that stops until a test advances it.
 #[derive(Default)]
 struct ManualClock {
     seconds: AtomicU64,
@@ -41,7 +41,7 @@ impl MonotonicClock for ManualClock {
     }
 }
 
-/// Keeps failures in memory, and never forgets one.
+/// Keeps all failures in memory.
 #[derive(Default)]
 struct FakeFailureStore(Mutex<HashMap<AccountKey, u32>>);
 
@@ -105,7 +105,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// Tries wrong passwords until one is rejected. Returns how many were not, and the limit.
+    /// Tries wrong passwords until a limit rejects one. Returns how many were allowed, and the limit.
     async fn fail_on(&self, client: &str, username: &str) -> (u32, &'static str) {
         for count in 0..10_000 {
             if let Err(limit) = self.fail(client, username).await {
@@ -115,7 +115,8 @@ impl Fixture {
         panic!("no limit rejected {client}");
     }
 
-    /// Tries wrong passwords from fresh IPs until one is rejected.
+    /// Tries wrong passwords, each from a new IP, until a limit rejects one. Returns how many were
+    /// allowed, and the limit.
     async fn fail_from_everywhere(&self, username: &str, from: u32) -> (u32, &'static str) {
         for count in 0..10_000 {
             if let Err(limit) = self.fail(&ip(from + count), username).await {
