@@ -83,7 +83,7 @@ mod tests {
     use super::{MAX_FIELDS, pairs};
 
     #[test]
-    fn too_many_fields_keeps_the_last() {
+    fn excess_fields_at_the_start_are_dropped() {
         let form = |fields: usize| {
             let fields: Vec<String> = (0..fields).map(|number| format!("n={number}")).collect();
             pairs(fields.join("&").as_bytes())

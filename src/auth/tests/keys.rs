@@ -58,7 +58,7 @@ fn header_with_single_secret_equals_reference_header() {
 }
 
 #[test]
-fn first_of_several_secrets_signs_and_is_named() {
+fn first_of_several_secrets_signs_with_its_kid() {
     for (secrets, other) in [([OLD, NEW], NEW), ([NEW, OLD], OLD)] {
         let token = several(&secrets).issue(UserId(7), TokensValidFrom::default()).unwrap();
         assert!(single(secrets[0]).verify(&token).is_ok());

@@ -26,7 +26,7 @@ fn rotated_secret_signs_after_the_next_start_and_the_old_one_verifies() {
 }
 
 #[test]
-fn start_of_the_same_secret_does_not_renew_its_time() {
+fn restart_with_the_same_secret_keeps_its_start_time() {
     let mut folder = Folder::new();
     folder.start();
     folder.rotate();
@@ -98,7 +98,7 @@ fn more_than_eight_secrets_drop_the_oldest() {
 
 /// For example, an operator may have written the file by hand.
 #[test]
-fn without_a_record_of_what_signs_all_secrets_stay() {
+fn secrets_without_a_signing_record_are_kept() {
     let mut folder = Folder::new();
     folder.start();
     folder.rotate();

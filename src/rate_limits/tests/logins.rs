@@ -37,7 +37,7 @@ async fn client_is_limited_across_accounts() {
 }
 
 #[tokio::test]
-async fn right_password_counts_for_nothing() {
+async fn right_password_is_not_counted() {
     let fixture = fixture();
     for _ in 0..10_000 {
         fixture.succeed(OWNER, ADA).await.unwrap();
@@ -46,7 +46,7 @@ async fn right_password_counts_for_nothing() {
 }
 
 #[tokio::test]
-async fn undecided_attempt_counts_for_nothing() {
+async fn undecided_attempt_is_not_counted() {
     let fixture = fixture();
     for _ in 0..10_000 {
         fixture.begin(GUESSER, ADA).await.unwrap().undecided();
@@ -55,7 +55,7 @@ async fn undecided_attempt_counts_for_nothing() {
 }
 
 #[tokio::test]
-async fn disconnected_attempt_counts_for_the_client() {
+async fn disconnected_attempt_counts_against_the_client() {
     let fixture = fixture();
     for _ in 0..20 {
         drop(fixture.begin(GUESSER, ADA).await.unwrap());
