@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::FuzzTarget;
 use crate::response_checker::ResponseChecker;
 use crate::service::{AUTHOR, Service};
-use crate::support::{Answer, FORM, PASSWORD};
+use crate::support::{FORM, PASSWORD, TestResponse};
 
 const JSON_ROUTES: [(Method, &str); 4] = [
     (Method::POST, "/posts"),
@@ -43,7 +43,7 @@ pub(crate) fn prepare_json() -> FuzzTarget {
 }
 
 /// Compares the response with the body as another JSON parser reads it.
-fn assert_stored_unchanged(body: &[u8], response: &Answer) {
+fn assert_stored_unchanged(body: &[u8], response: &TestResponse) {
     // The service ignores a byte order mark, as the reference service does.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let sent: Value = serde_json::from_slice(body).expect("an accepted body is JSON");

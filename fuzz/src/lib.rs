@@ -27,21 +27,21 @@ mod wire;
 #[expect(unreachable_pub, reason = "the code is written for a test binary")]
 #[expect(dead_code, reason = "only the service tests use the rest")]
 mod support {
-    mod answer;
     mod app;
     mod clock;
     mod cluster;
     mod forged_tokens;
     mod test_caller;
+    mod test_response;
     mod test_server;
     mod wire;
 
-    pub use answer::Answer;
     pub use app::{CHEAP, Engine, FORM, PASSWORD, SECRET, Setup, TestApp};
     pub use clock::TestClock;
     pub use cluster::{Cluster, PostgresDatabase};
     pub use forged_tokens::forge_text;
     pub use test_caller::TestCaller;
+    pub use test_response::TestResponse;
     pub use test_server::TestServer;
     pub use wire::Wire;
 }

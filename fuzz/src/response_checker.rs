@@ -11,7 +11,7 @@ use post_api::domain::email::Email;
 use serde_json::{Value, json};
 
 use crate::service::Service;
-use crate::support::Answer;
+use crate::support::TestResponse;
 
 /// Routes of the documentation, which the document does not describe.
 const DOCUMENTATION_ROUTES: [&str; 4] = ["/openapi.json", "/docs", "/docs/{file}", "/redoc"];
@@ -69,7 +69,7 @@ impl ResponseChecker {
     }
 
     /// Panics unless the document describes the response to this request.
-    pub(crate) fn check_response(&self, method: &Method, path: &str, response: &Answer) {
+    pub(crate) fn check_response(&self, method: &Method, path: &str, response: &TestResponse) {
         let at_path = |operation: &&Operation| matches(&operation.path, path);
         let mut operations = self.operations.iter().filter(at_path).peekable();
         let is_page = DOCUMENTATION_ROUTES.iter().any(|page| matches(page, path));
@@ -95,7 +95,7 @@ impl ResponseChecker {
 
     /// Checks a response whose request is unknown. An error has the schema of an error, or no body
     /// if the input was no valid request.
-    pub(crate) fn check_unmatched_response(&self, response: &Answer) {
+    pub(crate) fn check_unmatched_response(&self, response: &TestResponse) {
         assert!(response.status.as_u16() < 500, "{response:?}");
         if !response.status.is_client_error() || response.body.is_empty() {
             return;
@@ -106,7 +106,7 @@ impl ResponseChecker {
 }
 
 impl Operation {
-    fn check_response(&self, response: &Answer, is_head: bool) {
+    fn check_response(&self, response: &TestResponse, is_head: bool) {
         let status = response.status.as_u16();
         // The document describes 5xx, but no input of a client may cause one.
         assert!(status < 500, "{} {}: {response:?}", self.method, self.path);
@@ -146,7 +146,7 @@ fn validator(document: &Value, schema: &Value) -> Validator {
         .unwrap()
 }
 
-fn assert_schema(schema: &Validator, response: &Answer) {
+fn assert_schema(schema: &Validator, response: &TestResponse) {
     assert_eq!(response.header("content-type"), "application/json", "{response:?}");
     if let Err(error) = schema.validate(&response.json()) {
         panic!("{error}: {response:?}");

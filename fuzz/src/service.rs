@@ -7,7 +7,7 @@ use axum::http::{Method, Request};
 use post_api::domain::policy::Policy;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{Answer, Engine, Setup, TestApp};
+use crate::support::{Engine, Setup, TestApp, TestResponse};
 
 /// The IDs of the two accounts, and an ID without an account.
 pub(crate) const AUTHOR: i64 = 1;
@@ -65,7 +65,7 @@ impl Service {
         self.is_changed.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) fn send(&self, request: Request<Body>) -> TestResponse {
         let may_change = request.method() != Method::GET;
         let response = self.runtime.block_on(self.app.send(request));
         if may_change && response.status.is_success() {

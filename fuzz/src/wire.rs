@@ -11,7 +11,7 @@ use post_api::server::Limits;
 use crate::FuzzTarget;
 use crate::response_checker::ResponseChecker;
 use crate::service::Service;
-use crate::support::{Answer, TestServer};
+use crate::support::{TestResponse, TestServer};
 
 /// A connection that stays open for longer after the last byte from the client is a fault.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ fn exchange(address: SocketAddr, data: &[u8]) -> Vec<u8> {
 }
 
 /// Parses the responses, which must follow each other without other bytes.
-fn responses(mut received: &[u8]) -> Vec<Answer> {
+fn responses(mut received: &[u8]) -> Vec<TestResponse> {
     let mut responses = Vec::new();
     while !received.is_empty() {
         let (response, rest) = parse_response(received);
@@ -62,7 +62,7 @@ fn responses(mut received: &[u8]) -> Vec<Answer> {
     responses
 }
 
-fn parse_response(received: &[u8]) -> (Answer, &[u8]) {
+fn parse_response(received: &[u8]) -> (TestResponse, &[u8]) {
     let shown = String::from_utf8_lossy(received);
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut fields);
@@ -84,5 +84,5 @@ fn parse_response(received: &[u8]) -> (Answer, &[u8]) {
     let length = if has_no_body { 0 } else { length };
     assert!(length <= rest.len(), "a body is cut off: {shown}");
     let (body, rest) = rest.split_at(length);
-    (Answer { status, headers, body: body.to_vec() }, rest)
+    (TestResponse { status, headers, body: body.to_vec() }, rest)
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::operations::{Access, Operation};
-use crate::support::{Answer, PASSWORD, TestApp, TestCaller, forge, forge_text};
+use crate::support::{PASSWORD, TestApp, TestCaller, TestResponse, forge, forge_text};
 
 const NOW: i64 = 1_738_324_800;
 
@@ -23,10 +23,10 @@ async fn visible_data(readers: &[&TestCaller<'_>]) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_refused(answer: &Answer, detail: &str, context: &str) {
-    assert_eq!(answer.status, 401, "{context}");
-    assert_eq!(answer.text(), json!({"detail": detail}).to_string(), "{context}");
-    assert_eq!(answer.header("www-authenticate"), "Bearer", "{context}");
+fn assert_refused(response: &TestResponse, detail: &str, context: &str) {
+    assert_eq!(response.status, 401, "{context}");
+    assert_eq!(response.text(), json!({"detail": detail}).to_string(), "{context}");
+    assert_eq!(response.header("www-authenticate"), "Bearer", "{context}");
 }
 
 /// Sends each operation with a valid body, and with invalid input. The token check comes first.
@@ -38,13 +38,13 @@ async fn assert_refused_everywhere(app: &TestApp, caller: &TestCaller<'_>, id: i
         }
         walked += 1;
         let name = operation.name();
-        let answer = operation.call(caller, &id.to_string()).await;
-        assert_refused(&answer, detail, &name);
+        let response = operation.call(caller, &id.to_string()).await;
+        assert_refused(&response, detail, &name);
         for (id, body) in [("x", "{"), ("4711", "[]"), ("1", "{}")] {
             let path = format!("{}?limit=x", operation.path_to(id));
             let media_type = "application/json";
-            let answer = caller.send_raw(&operation.method, &path, media_type, body).await;
-            assert_refused(&answer, detail, &name);
+            let response = caller.send_raw(&operation.method, &path, media_type, body).await;
+            assert_refused(&response, detail, &name);
         }
     }
     assert!(walked >= 12, "only {walked} operations need a token");
@@ -168,8 +168,8 @@ async fn token_without_iat_after_sign_out_is_dated_by_its_expiry() {
     }
 }
 
-fn token(answer: &Answer) -> String {
-    answer.json()["access_token"].as_str().unwrap().to_owned()
+fn token(response: &TestResponse) -> String {
+    response.json()["access_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -222,8 +222,8 @@ async fn token_with_invalid_claims_is_rejected() {
         with("aud", Value::Null),
         with("at_hash", json!("x")),
     ] {
-        let answer = app.with_token(&forge(&header, &claims)).get("/users/me").await;
-        assert_refused(&answer, "Could not validate credentials", &claims.to_string());
+        let response = app.with_token(&forge(&header, &claims)).get("/users/me").await;
+        assert_refused(&response, "Could not validate credentials", &claims.to_string());
     }
 }
 
@@ -262,8 +262,8 @@ async fn token_with_invalid_header_or_form_is_rejected() {
         tokens.push(forge_text(header, &claims.to_string()));
     }
     for token in tokens {
-        let answer = app.with_token(&token).get("/users/me").await;
-        assert_refused(&answer, "Could not validate credentials", &token);
+        let response = app.with_token(&token).get("/users/me").await;
+        assert_refused(&response, "Could not validate credentials", &token);
     }
 }
 
@@ -285,11 +285,11 @@ async fn token_outside_the_bearer_header_is_rejected() {
         for value in &values {
             request = request.header("authorization", value);
         }
-        let answer = app.send(request.body(axum::body::Body::empty()).unwrap()).await;
-        assert_eq!(answer.status, status, "{values:?}");
+        let response = app.send(request.body(axum::body::Body::empty()).unwrap()).await;
+        assert_eq!(response.status, status, "{values:?}");
     }
     for path in [format!("/users/me?access_token={token}"), format!("/users/me?token={token}")] {
-        let answer = app.anonymous().get(&path).await;
-        assert_refused(&answer, "Not authenticated", &path);
+        let response = app.anonymous().get(&path).await;
+        assert_refused(&response, "Not authenticated", &path);
     }
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::HeaderValue;
 use post_api::server::AllowedOrigins;
 
-use crate::support::{Answer, Setup, TestApp};
+use crate::support::{Setup, TestApp, TestResponse};
 
 const APP: &str = "https://app.example.org";
 
@@ -14,12 +14,12 @@ async fn listed() -> TestApp {
         .await
 }
 
-async fn ask(app: &TestApp, path: &str, origin: &str) -> Answer {
+async fn ask(app: &TestApp, path: &str, origin: &str) -> TestResponse {
     let request = app.anonymous().request("GET", path).header("origin", origin);
     app.send(request.header("cookie", "a=b").body(Body::empty()).unwrap()).await
 }
 
-async fn preflight(app: &TestApp, path: &str, origin: &str, headers: Option<&str>) -> Answer {
+async fn preflight(app: &TestApp, path: &str, origin: &str, headers: Option<&str>) -> TestResponse {
     let mut request = app.anonymous().request("OPTIONS", path).header("origin", origin);
     request = request.header("access-control-request-method", "PUT");
     if let Some(headers) = headers {
@@ -33,10 +33,10 @@ async fn any_origin_may_read_without_credentials() {
     let app = TestApp::start().await;
     for path in ["/livez", "/posts", "/nowhere", "/users/x", "/docs"] {
         for origin in [APP, "null", "not an origin"] {
-            let answer = ask(&app, path, origin).await;
-            assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
-            assert!(answer.header("access-control-allow-credentials").is_empty(), "{path}");
-            assert!(answer.header("access-control-expose-headers").contains("x-request-id"));
+            let response = ask(&app, path, origin).await;
+            assert_eq!(response.header("access-control-allow-origin"), "*", "{path}");
+            assert!(response.header("access-control-allow-credentials").is_empty(), "{path}");
+            assert!(response.header("access-control-expose-headers").contains("x-request-id"));
         }
         let same_origin = app.anonymous().get(path).await;
         assert!(
@@ -49,13 +49,13 @@ async fn any_origin_may_read_without_credentials() {
 async fn preflight_on_any_path_is_answered() {
     let app = TestApp::start().await;
     for path in ["/posts", "/posts/1", "/nowhere", "/login/"] {
-        let answer = preflight(&app, path, APP, Some("authorization, x-own")).await.expect(200);
-        assert_eq!(answer.header("access-control-allow-origin"), "*");
-        assert_eq!(answer.header("access-control-allow-headers"), "authorization, x-own");
+        let response = preflight(&app, path, APP, Some("authorization, x-own")).await.expect(200);
+        assert_eq!(response.header("access-control-allow-origin"), "*");
+        assert_eq!(response.header("access-control-allow-headers"), "authorization, x-own");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            assert!(answer.header("access-control-allow-methods").contains(method));
+            assert!(response.header("access-control-allow-methods").contains(method));
         }
-        answer.header("access-control-max-age").parse::<u32>().unwrap();
+        response.header("access-control-max-age").parse::<u32>().unwrap();
         let bare = preflight(&app, path, APP, None).await.expect(200);
         assert!(bare.header("access-control-allow-headers").is_empty());
     }
@@ -76,11 +76,11 @@ async fn options_without_preflight_headers_gets_405() {
 async fn only_listed_origins_may_read() {
     let app = listed().await;
     for origin in [APP, "http://localhost:3000"] {
-        let answer = ask(&app, "/livez", origin).await.expect(200);
-        assert_eq!(answer.header("access-control-allow-origin"), origin);
-        assert!(answer.header("access-control-allow-credentials").is_empty());
-        let answer = preflight(&app, "/posts", origin, Some("authorization")).await.expect(200);
-        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        let response = ask(&app, "/livez", origin).await.expect(200);
+        assert_eq!(response.header("access-control-allow-origin"), origin);
+        assert!(response.header("access-control-allow-credentials").is_empty());
+        let response = preflight(&app, "/posts", origin, Some("authorization")).await.expect(200);
+        assert_eq!(response.header("access-control-allow-origin"), origin);
     }
     for origin in [
         "null",
@@ -95,11 +95,11 @@ async fn only_listed_origins_may_read() {
         "https://sub.app.example.org",
         "http://localhost:3001",
     ] {
-        for answer in
+        for response in
             [ask(&app, "/livez", origin).await, preflight(&app, "/posts", origin, None).await]
         {
-            assert!(answer.header("access-control-allow-origin").is_empty(), "{origin}");
-            assert!(answer.header("access-control-expose-headers").is_empty(), "{origin}");
+            assert!(response.header("access-control-allow-origin").is_empty(), "{origin}");
+            assert!(response.header("access-control-expose-headers").is_empty(), "{origin}");
         }
     }
 }
@@ -109,13 +109,13 @@ async fn only_listed_origins_may_read() {
 #[tokio::test]
 async fn response_with_listed_origins_varies_by_origin() {
     let app = listed().await;
-    for answer in [
+    for response in [
         ask(&app, "/docs", APP).await,
         ask(&app, "/docs", "https://evil.example").await,
         app.anonymous().get("/docs").await,
         preflight(&app, "/posts", APP, None).await,
     ] {
-        assert_eq!(answer.header("vary"), "origin");
+        assert_eq!(response.header("vary"), "origin");
     }
     assert_eq!(ask(&TestApp::start().await, "/docs", APP).await.header("vary"), "");
 }

@@ -163,8 +163,8 @@ async fn trailing_slash_is_accepted_without_redirect() {
         ["/posts", "/users/me", &format!("/posts/{post}"), "/livez", "/docs", "/openapi.json"]
     {
         for spelling in [path.to_owned(), format!("{path}/")] {
-            let answer = ada.get(&spelling).await.expect(200);
-            assert!(answer.header("location").is_empty());
+            let response = ada.get(&spelling).await.expect(200);
+            assert!(response.header("location").is_empty());
         }
     }
     for (path, dir) in [("/vote", 1), ("/vote/", -1)] {
@@ -181,9 +181,9 @@ async fn small_reference_defects_are_fixed() {
     assert_eq!(voted.json(), json!({"message": "successfully added vote"}));
     let request = ada.request("GET", "/posts").header("origin", "https://evil.example");
     let request = request.header("cookie", "session=1");
-    let answer = app.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(200);
-    assert_eq!(answer.header("access-control-allow-origin"), "*");
-    assert!(answer.header("access-control-allow-credentials").is_empty());
+    let response = app.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(200);
+    assert_eq!(response.header("access-control-allow-origin"), "*");
+    assert!(response.header("access-control-allow-credentials").is_empty());
     let page = app.anonymous().get("/docs").await.expect(200);
     assert!(!page.text().contains("https://"), "the page loads from another host");
 }

@@ -32,8 +32,8 @@ async fn files_referenced_by_the_page_are_served() {
         .collect();
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
-        let answer = app.anonymous().get(file).await.expect(200);
-        let content_type = answer.header("content-type");
+        let response = app.anonymous().get(file).await.expect(200);
+        let content_type = response.header("content-type");
         let is_text = content_type.starts_with("text/");
         assert_eq!(is_text, content_type.ends_with("; charset=utf-8"), "{file}: {content_type}");
     }

@@ -68,12 +68,12 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
     for caller in callers {
         for id in &ids {
             let path = format!("{}?limit=-1", operation.path_to(id));
-            let answer = caller.send_raw(&operation.method, &path, "", "").await;
-            seen.insert(answer.status.as_u16());
+            let response = caller.send_raw(&operation.method, &path, "", "").await;
+            seen.insert(response.status.as_u16());
             for (media_type, body) in misfits() {
                 let path = operation.path_to(id);
-                let answer = caller.send_raw(&operation.method, &path, media_type, body).await;
-                seen.insert(answer.status.as_u16());
+                let response = caller.send_raw(&operation.method, &path, media_type, body).await;
+                seen.insert(response.status.as_u16());
             }
             for _ in 0..2 {
                 seen.insert(operation.call(caller, id).await.status.as_u16());

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::operations::Operation;
-use crate::support::{Answer, TestApp};
+use crate::support::{TestApp, TestResponse};
 
 /// The largest accepted body, in bytes.
 const LARGEST: usize = 2 * 1024 * 1024;
 
 #[track_caller]
-fn assert_shape(answer: &Answer, status: u16, detail: &str, context: &str) {
-    assert_eq!(answer.status, status, "{context}");
-    assert_eq!(answer.text(), json!({"detail": detail}).to_string(), "{context}");
-    assert_eq!(answer.header("content-type"), "application/json", "{context}");
-    assert!(answer.header("location").is_empty(), "{context}");
+fn assert_shape(response: &TestResponse, status: u16, detail: &str, context: &str) {
+    assert_eq!(response.status, status, "{context}");
+    assert_eq!(response.text(), json!({"detail": detail}).to_string(), "{context}");
+    assert_eq!(response.header("content-type"), "application/json", "{context}");
+    assert!(response.header("location").is_empty(), "{context}");
 }
 
 #[tokio::test]
@@ -43,8 +43,8 @@ async fn unknown_path_gets_404() {
         "/%ff",
     ] {
         for method in ["GET", "POST", "DELETE"] {
-            let answer = ada.send_raw(method, path, "application/json", "{}").await;
-            assert_shape(&answer, 404, "Not Found", &format!("{method} {path}"));
+            let response = ada.send_raw(method, path, "application/json", "{}").await;
+            assert_shape(&response, 404, "Not Found", &format!("{method} {path}"));
         }
     }
 }
@@ -68,16 +68,16 @@ async fn unknown_method_gets_405_with_allow() {
         for method in tried.into_iter().filter(|method| !methods.contains(method)) {
             let concrete = path.replace("{id}", "1");
             for path in [concrete.clone(), format!("{}/", concrete.trim_end_matches('/'))] {
-                let answer = app.anonymous().send_raw(method, &path, "", "").await;
+                let response = app.anonymous().send_raw(method, &path, "", "").await;
                 let context = format!("{method} {path}");
                 if method == "HEAD" {
-                    assert_eq!(answer.status, 405, "{context}");
+                    assert_eq!(response.status, 405, "{context}");
                 } else {
-                    assert_shape(&answer, 405, "Method Not Allowed", &context);
+                    assert_shape(&response, 405, "Method Not Allowed", &context);
                 }
-                assert_eq!(answer.headers.get_all("allow").iter().count(), 1, "{context}");
+                assert_eq!(response.headers.get_all("allow").iter().count(), 1, "{context}");
                 let mut allowed: Vec<&str> =
-                    answer.header("allow").split(',').map(str::trim).collect();
+                    response.header("allow").split(',').map(str::trim).collect();
                 allowed.sort_unstable();
                 assert_eq!(allowed, methods.iter().copied().collect::<Vec<_>>(), "{context}");
             }
@@ -124,12 +124,12 @@ async fn body_over_2_mib_is_rejected() {
         |length: usize| format!(r#"{{"title":"","content":"{}"}}"#, "x".repeat(length - around));
     let json = "application/json";
     ada.send_raw("POST", "/posts", json, body(LARGEST)).await.expect(201);
-    let answer = ada.send_raw("POST", "/posts", json, body(LARGEST + 1)).await;
-    assert_shape(&answer, 413, "the body is larger than 2 MiB", "one byte over the limit");
+    let response = ada.send_raw("POST", "/posts", json, body(LARGEST + 1)).await;
+    assert_shape(&response, 413, "the body is larger than 2 MiB", "one byte over the limit");
     let announced =
         ada.request("POST", "/posts").header("content-length", (LARGEST + 1).to_string());
-    let answer = app.send(announced.body(axum::body::Body::empty()).unwrap()).await;
-    assert_shape(&answer, 413, "the body is larger than 2 MiB", "announced");
+    let response = app.send(announced.body(axum::body::Body::empty()).unwrap()).await;
+    assert_shape(&response, 413, "the body is larger than 2 MiB", "announced");
     // Without a token the service does not read the body.
     app.anonymous().send_raw("POST", "/posts", json, body(LARGEST + 1)).await.expect(401);
     app.anonymous().send_raw("POST", "/users", json, body(LARGEST + 1)).await.expect(413);
@@ -147,8 +147,8 @@ async fn unreadable_body_gets_400() {
         r#"{"a":"#.repeat(100_000).into_bytes(),
         format!("[{}]", "9".repeat(4301)).into_bytes(),
     ] {
-        let answer = ada.send_raw("POST", "/posts", "application/json", body).await;
-        assert_shape(&answer, 400, "There was an error parsing the body", "unreadable");
+        let response = ada.send_raw("POST", "/posts", "application/json", body).await;
+        assert_shape(&response, 400, "There was an error parsing the body", "unreadable");
     }
 }
 
@@ -157,8 +157,8 @@ async fn invalid_json_body_gets_422() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for body in ["{", "{}{}", "{} x", "nope", "{'a':1}", "[1,]", "\u{1}", "NaN", "-", "\"\\x\""] {
-        let answer = ada.send_raw("POST", "/posts", "application/json", body).await.expect(422);
-        let fault = &answer.json()["detail"][0];
+        let response = ada.send_raw("POST", "/posts", "application/json", body).await.expect(422);
+        let fault = &response.json()["detail"][0];
         assert_eq!(fault["type"], "json_invalid", "{body}");
         assert_eq!((&fault["input"], &fault["loc"][0]), (&json!({}), &json!("body")), "{body}");
     }
@@ -189,6 +189,6 @@ async fn body_that_never_arrives_gets_408() {
     let app = TestApp::start().await;
     let silence = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
     let body = axum::body::Body::from_stream(silence);
-    let answer = app.anonymous().send_raw("POST", "/users", "application/json", body).await;
-    assert_shape(&answer, 408, "the request took too long to arrive", "silence");
+    let response = app.anonymous().send_raw("POST", "/users", "application/json", body).await;
+    assert_shape(&response, 408, "the request took too long to arrive", "silence");
 }

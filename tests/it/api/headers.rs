@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use axum::body::Body;
 
 use super::operations::Operation;
-use crate::support::{Answer, FORM, PASSWORD, TestApp};
+use crate::support::{FORM, PASSWORD, TestApp, TestResponse};
 
-async fn ask(app: &TestApp, id: &[u8]) -> Answer {
+async fn ask(app: &TestApp, id: &[u8]) -> TestResponse {
     let request = app.anonymous().request("GET", "/livez").header("x-request-id", id);
     app.send(request.body(Body::empty()).unwrap()).await.expect(200)
 }
@@ -28,23 +28,23 @@ async fn every_response_has_security_headers() {
         ("GET", "/docs/oauth2-redirect", 200),
         ("GET", "/openapi.json", 200),
     ] {
-        let answer = ada.send_raw(method, path, "", "").await.expect(status);
+        let response = ada.send_raw(method, path, "", "").await.expect(status);
         let context = format!("{method} {path}");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{context}");
-        assert_eq!(answer.header("x-frame-options"), "DENY", "{context}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{context}");
-        let policy = answer.header("content-security-policy");
+        assert_eq!(response.header("x-content-type-options"), "nosniff", "{context}");
+        assert_eq!(response.header("x-frame-options"), "DENY", "{context}");
+        assert_eq!(response.header("referrer-policy"), "no-referrer", "{context}");
+        let policy = response.header("content-security-policy");
         for rule in ["default-src", "object-src", "base-uri", "frame-ancestors"] {
             let said = policy.split("; ").filter(|said| said.starts_with(rule));
             assert_eq!(said.collect::<Vec<_>>(), [format!("{rule} 'none'")], "{context}: {policy}");
         }
         let is_page = ["/docs", "/redoc", "/docs/oauth2-redirect", "/openapi.json"].contains(&path);
         let expected = if is_page { "no-cache" } else { "no-store" };
-        assert_eq!(answer.header("cache-control"), expected, "{context}");
+        assert_eq!(response.header("cache-control"), expected, "{context}");
         for name in
             ["server", "x-powered-by", "access-control-allow-origin", "strict-transport-security"]
         {
-            assert!(answer.header(name).is_empty(), "{context}: {name}");
+            assert!(response.header(name).is_empty(), "{context}: {name}");
         }
     }
 }
@@ -55,23 +55,23 @@ async fn no_response_sets_a_cookie() {
     let app = TestApp::start().await;
     let post = app.signed_in("ada").await.write_post("a post").await.to_string();
     let account = format!("username=ada@example.com&password={PASSWORD}");
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for scope in ["", "&scope=offline_access"] {
         let form = format!("{account}{scope}");
-        answers.push(app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200));
+        responses.push(app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200));
     }
     for (number, operation) in Operation::all(&app).await.iter().enumerate() {
         for caller in [app.anonymous(), app.signed_in(&format!("caller{number}")).await] {
-            answers.push(operation.call(&caller, &post).await);
+            responses.push(operation.call(&caller, &post).await);
         }
     }
     for path in ["/docs", "/redoc", "/docs/oauth2-redirect", "/docs/start.js", "/nowhere"] {
-        answers.push(app.anonymous().get(path).await);
+        responses.push(app.anonymous().get(path).await);
     }
-    assert!(answers.iter().any(|answer| answer.status == 201), "no operation succeeded");
-    for answer in answers {
+    assert!(responses.iter().any(|response| response.status == 201), "no operation succeeded");
+    for response in responses {
         for name in ["set-cookie", "set-cookie2"] {
-            assert!(!answer.headers.contains_key(name), "{answer:?}");
+            assert!(!response.headers.contains_key(name), "{response:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue};
 
 use super::operations::Operation;
-use crate::support::{Answer, FORM, TestApp, TestCaller};
+use crate::support::{FORM, TestApp, TestCaller, TestResponse};
 
 fn ids() -> Vec<String> {
     let plain = [
@@ -148,12 +148,12 @@ fn bodies() -> Vec<Vec<u8>> {
 }
 
 #[track_caller]
-fn assert_answered(answer: &Answer, context: &str) {
-    assert!(answer.status.as_u16() < 500, "{}: {context}", answer.status);
-    assert!(!answer.status.is_redirection(), "{}: {context}", answer.status);
-    if answer.status.is_client_error() {
-        let detail = &answer.json()["detail"];
-        assert!(detail.is_string() || detail.is_array(), "{context}: {}", answer.text());
+fn assert_valid_response(response: &TestResponse, context: &str) {
+    assert!(response.status.as_u16() < 500, "{}: {context}", response.status);
+    assert!(!response.status.is_redirection(), "{}: {context}", response.status);
+    if response.status.is_client_error() {
+        let detail = &response.json()["detail"];
+        assert!(detail.is_string() || detail.is_array(), "{context}: {}", response.text());
     }
 }
 
@@ -170,13 +170,13 @@ async fn hostile_path_or_query_never_gets_5xx() {
         for caller in callers(&app, number).await {
             let ids = if operation.path.contains("{id}") { ids() } else { Vec::new() };
             for id in ids {
-                let answer = operation.call(&caller, &id).await;
-                assert_answered(&answer, &format!("{} {id}", operation.name()));
+                let response = operation.call(&caller, &id).await;
+                assert_valid_response(&response, &format!("{} {id}", operation.name()));
             }
             for query in queries() {
                 let path = format!("{}?{query}", operation.path_to("4711"));
-                let answer = caller.send_raw(&operation.method, &path, "", "").await;
-                assert_answered(&answer, &format!("{} {query}", operation.name()));
+                let response = caller.send_raw(&operation.method, &path, "", "").await;
+                assert_valid_response(&response, &format!("{} {query}", operation.name()));
             }
         }
     }
@@ -205,8 +205,11 @@ async fn hostile_body_never_gets_5xx() {
         for media_type in types {
             for body in bodies() {
                 let shown = String::from_utf8_lossy(&body).chars().take(60).collect::<String>();
-                let answer = caller.send_raw(&operation.method, &path, media_type, body).await;
-                assert_answered(&answer, &format!("{} {media_type} {shown}", operation.name()));
+                let response = caller.send_raw(&operation.method, &path, media_type, body).await;
+                assert_valid_response(
+                    &response,
+                    &format!("{} {media_type} {shown}", operation.name()),
+                );
             }
         }
     }
@@ -285,9 +288,9 @@ async fn hostile_header_never_gets_5xx() {
             {
                 let request =
                     ada.request(method, path).header(name, HeaderValue::from_bytes(value).unwrap());
-                let answer = app.send(request.body(Body::from("{}")).unwrap()).await;
+                let response = app.send(request.body(Body::from("{}")).unwrap()).await;
                 let shown = String::from_utf8_lossy(value).chars().take(60).collect::<String>();
-                assert_answered(&answer, &format!("{method} {path} {name}: {shown}"));
+                assert_valid_response(&response, &format!("{method} {path} {name}: {shown}"));
             }
         }
     }
@@ -307,22 +310,22 @@ async fn hostile_preflight_is_echoed_only_in_its_header() {
             let value = HeaderValue::from_bytes(value).unwrap();
             request.headers_mut().unwrap().insert(HeaderName::try_from(name).unwrap(), value);
         }
-        let mut answer = app.send(request.body(Body::empty()).unwrap()).await;
-        assert!(answer.headers.remove("x-request-id").is_some());
-        answer
+        let mut response = app.send(request.body(Body::empty()).unwrap()).await;
+        assert!(response.headers.remove("x-request-id").is_some());
+        response
     };
     let plain = ask("access-control-request-headers", b"authorization").await.expect(200);
     for value in values() {
-        let mut answer = ask("access-control-request-headers", &value).await.expect(200);
+        let mut response = ask("access-control-request-headers", &value).await.expect(200);
         let shown = String::from_utf8_lossy(&value).chars().take(60).collect::<String>();
-        assert_eq!(answer.headers["access-control-allow-headers"].as_bytes(), value, "{shown}");
+        assert_eq!(response.headers["access-control-allow-headers"].as_bytes(), value, "{shown}");
         let harmless = HeaderValue::from_static("authorization");
-        answer.headers.insert("access-control-allow-headers", harmless);
-        assert_eq!((answer.headers, answer.body), (plain.headers.clone(), vec![]), "{shown}");
+        response.headers.insert("access-control-allow-headers", harmless);
+        assert_eq!((response.headers, response.body), (plain.headers.clone(), vec![]), "{shown}");
 
-        let answer = ask("access-control-request-method", &value).await.expect(200);
+        let response = ask("access-control-request-method", &value).await.expect(200);
         let methods = "access-control-allow-methods";
-        assert_eq!(answer.header(methods), plain.header(methods), "{shown}");
+        assert_eq!(response.header(methods), plain.header(methods), "{shown}");
     }
 }
 
@@ -331,8 +334,8 @@ async fn forged_host_or_absolute_target_is_not_echoed() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for uri in ["http://evil.example/posts", "http://evil.example/posts/", "https://x@y:1/posts"] {
-        let answer = ada.get(uri).await.expect(200);
-        assert!(!format!("{:?}{}", answer.headers, answer.text()).contains("evil"));
+        let response = ada.get(uri).await.expect(200);
+        assert!(!format!("{:?}{}", response.headers, response.text()).contains("evil"));
     }
     ada.get(&format!("/posts?search={}", "x".repeat(60_000))).await.expect(200);
     ada.get(&format!("/{}", "x".repeat(60_000))).await.expect(404);

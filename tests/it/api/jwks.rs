@@ -62,15 +62,15 @@ async fn login_token_is_verifiable_with_only_the_key_set() {
     for (keys, algorithm) in ALL {
         let app = start(keys).await;
         app.sign_up("ada").await;
-        let answer = app.log_in("ada@example.com", PASSWORD).await.expect(200).json();
-        let token = answer["access_token"].as_str().unwrap();
+        let response = app.log_in("ada@example.com", PASSWORD).await.expect(200).json();
+        let token = response["access_token"].as_str().unwrap();
         app.with_token(token).get("/users/me").await.expect(200);
 
-        let answer = app.anonymous().get(PATH).await.expect(200);
-        assert_eq!(answer.header("cache-control"), "public, max-age=300");
-        assert_eq!(answer.header("content-type"), "application/json");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        let set = answer.json();
+        let response = app.anonymous().get(PATH).await.expect(200);
+        assert_eq!(response.header("cache-control"), "public, max-age=300");
+        assert_eq!(response.header("content-type"), "application/json");
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        let set = response.json();
         let key = &set["keys"][0];
         assert_eq!(set["keys"].as_array().unwrap().len(), 1);
         let head: Value =
@@ -101,10 +101,10 @@ async fn key_set_contains_only_public_members() {
 #[tokio::test]
 async fn key_set_with_hmac_secret_gets_404() {
     let app = TestApp::start().await;
-    let answer = app.anonymous().get(PATH).await.expect(404);
+    let response = app.anonymous().get(PATH).await.expect(404);
     let nowhere = app.anonymous().get("/nowhere").await.expect(404);
-    assert_eq!(answer.text(), nowhere.text());
-    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(response.text(), nowhere.text());
+    assert_eq!(response.header("cache-control"), "no-store");
 }
 
 /// A public key must not be accepted as an HMAC secret, in any encoding (algorithm confusion).
@@ -113,11 +113,11 @@ async fn token_signed_with_key_set_values_is_rejected() {
     for (keys, _) in ALL {
         let app = start(keys).await;
         let id = app.sign_up("ada").await;
-        let answer = app.anonymous().get(PATH).await.expect(200);
-        let set = answer.json();
+        let response = app.anonymous().get(PATH).await.expect(200);
+        let set = response.json();
         let key = &set["keys"][0];
         let claims = json!({"user_id": id, "exp": 1_738_324_800 + 600}).to_string();
-        let mut secrets = vec![answer.text().to_owned(), key.to_string()];
+        let mut secrets = vec![response.text().to_owned(), key.to_string()];
         let values = key.as_object().unwrap().values();
         secrets.extend(values.map(|value| value.as_str().unwrap().to_owned()));
         for secret in secrets {

@@ -47,9 +47,9 @@ async fn app_with_strength() -> TestApp {
 async fn token_is_valid_for_30_minutes() {
     let app = TestApp::start().await;
     let id = app.sign_up("ada").await;
-    let answer = app.log_in(EMAIL, PASSWORD).await.expect(200);
-    assert_eq!(answer.header("cache-control"), "no-store");
-    let body = answer.json();
+    let response = app.log_in(EMAIL, PASSWORD).await.expect(200);
+    assert_eq!(response.header("cache-control"), "no-store");
+    let body = response.json();
     assert_eq!(body["token_type"], "bearer");
     let token = body["access_token"].as_str().unwrap();
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
@@ -70,7 +70,7 @@ async fn unknown_account_and_wrong_password_get_the_same_response() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
     let long = "x".repeat(5000);
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for (username, password) in [
         (EMAIL, "a wrong password"),
         ("eve@example.com", PASSWORD),
@@ -81,12 +81,12 @@ async fn unknown_account_and_wrong_password_get_the_same_response() {
         (EMAIL, &PASSWORD.to_uppercase()),
         (EMAIL, &format!("{PASSWORD} ")),
     ] {
-        let mut answer = app.log_in(username, password).await.expect(403);
-        answer.headers.remove("x-request-id");
-        answers.push((answer.headers, answer.body));
+        let mut response = app.log_in(username, password).await.expect(403);
+        response.headers.remove("x-request-id");
+        responses.push((response.headers, response.body));
     }
-    assert_eq!(answers[0].1, br#"{"detail":"invalid credentials"}"#);
-    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(responses[0].1, br#"{"detail":"invalid credentials"}"#);
+    assert!(responses.iter().all(|response| *response == responses[0]));
 }
 
 #[tokio::test]
@@ -107,8 +107,8 @@ async fn login_form_follows_oauth2() {
         (String::new(), 422),
         ("%ff=%fe&&=".to_owned(), 422),
     ] {
-        let answer = anonymous.send_raw("POST", "/login", FORM, form.clone()).await;
-        assert_eq!(answer.status, status, "{form}");
+        let response = anonymous.send_raw("POST", "/login", FORM, form.clone()).await;
+        assert_eq!(response.status, status, "{form}");
     }
     let body = json!({"username": EMAIL, "password": PASSWORD});
     anonymous.post("/login", &body).await.expect(422);
@@ -131,8 +131,8 @@ async fn login_with_multipart_form_succeeds() {
         ("multipart/form-data", body.as_str()),
         ("multipart/form-data; boundary=other", body.as_str()),
     ] {
-        let answer = anonymous.send_raw("POST", "/login", media_type, body.to_owned()).await;
-        assert!(answer.status == 400 || answer.status == 422, "{answer:?}");
+        let response = anonymous.send_raw("POST", "/login", media_type, body.to_owned()).await;
+        assert!(response.status == 400 || response.status == 422, "{response:?}");
     }
 }
 
@@ -249,16 +249,16 @@ async fn logins_over_the_queue_limit_get_503() {
         }
     };
     let logins = (0..200).map(|_| app.log_in("eve@example.com", PASSWORD));
-    let (answers, ()) = tokio::join!(run_concurrently(logins), reads);
+    let (responses, ()) = tokio::join!(run_concurrently(logins), reads);
     let (later, answered): (Vec<_>, Vec<_>) =
-        answers.into_iter().partition(|answer| answer.status == 503);
+        responses.into_iter().partition(|response| response.status == 503);
     assert!(!later.is_empty() && !answered.is_empty());
-    for answer in later {
-        assert_eq!(answer.header("retry-after"), "2");
-        assert_eq!(answer.detail(), "the service is overloaded, try again later");
+    for response in later {
+        assert_eq!(response.header("retry-after"), "2");
+        assert_eq!(response.detail(), "the service is overloaded, try again later");
     }
-    for answer in answered {
-        answer.expect(403);
+    for response in answered {
+        response.expect(403);
     }
     app.log_in(EMAIL, PASSWORD).await.expect(200);
 }

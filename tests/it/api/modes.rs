@@ -3,7 +3,7 @@
 use post_api::domain::policy::{DraftVisibility, PasswordRules, Policy};
 use serde_json::json;
 
-use crate::support::{Answer, PASSWORD, TestApp};
+use crate::support::{PASSWORD, TestApp, TestResponse};
 
 /// The rules that an operator can relax; true means relaxed.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,8 +108,8 @@ async fn disabled_blocklist_relaxes_only_common_passwords() {
 /// The rule applies to sign-up and to password changes. Existing passwords stay valid.
 #[tokio::test]
 async fn password_with_forbidden_word_is_rejected() {
-    let refused = |answer: Answer| {
-        let detail = answer.expect(422).json()["detail"][0].clone();
+    let refused = |response: TestResponse| {
+        let detail = response.expect(422).json()["detail"][0].clone();
         assert_eq!(
             detail["msg"],
             "Value error, this password contains a word that is easily guessed here"
@@ -122,8 +122,8 @@ async fn password_with_forbidden_word_is_rejected() {
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
     refused(strict.anonymous().post("/users", &account).await);
     let account = json!({"email": "ada@example.com", "password": "94 moss anchors"});
-    let answer = strict.anonymous().post("/users", &account).await.expect(201);
-    let ada = strict.with_token(&strict.token_for(answer.json()["id"].as_i64().unwrap()));
+    let response = strict.anonymous().post("/users", &account).await.expect(201);
+    let ada = strict.with_token(&strict.token_for(response.json()["id"].as_i64().unwrap()));
     refused(ada.change_password("94 moss anchors", "Lantern 94 moss").await);
     ada.change_password("94 moss anchors", "95 moss anchors").await.expect(200);
 }

@@ -27,8 +27,8 @@ async fn body_with_nested_raw_json_is_rejected() {
         let body = nest(levels);
         assert!(body.len() < 100_000, "{}", body.len());
         for (caller, path) in [(&app.anonymous(), "/users"), (&ada, "/posts"), (&ada, "/vote")] {
-            let answer = caller.send_raw("POST", path, "application/json", body.clone()).await;
-            assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
+            let response = caller.send_raw("POST", path, "application/json", body.clone()).await;
+            assert!(response.status.is_client_error(), "{path}: {}", response.status);
         }
     }
 }
@@ -52,7 +52,7 @@ async fn token_with_nested_raw_json_is_rejected() {
 async fn body_with_a_million_values_is_rejected() {
     let app = TestApp::start().await;
     for body in [format!("[{}0]", "0,".repeat(999_999)), format!("[{}[]]", "[],".repeat(600_000))] {
-        let answer = app.anonymous().send_raw("POST", "/users", "application/json", body).await;
-        assert_eq!(answer.expect(400).detail(), "There was an error parsing the body");
+        let response = app.anonymous().send_raw("POST", "/users", "application/json", body).await;
+        assert_eq!(response.expect(400).detail(), "There was an error parsing the body");
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::{Answer, FORM, TestApp, TestCaller};
+use crate::support::{FORM, TestApp, TestCaller, TestResponse};
 
 /// One method of one path.
 pub struct Operation {
@@ -56,7 +56,7 @@ impl Operation {
     }
 
     /// Sends the request with a valid body.
-    pub async fn call(&self, caller: &TestCaller<'_>, id: &str) -> Answer {
+    pub async fn call(&self, caller: &TestCaller<'_>, id: &str) -> TestResponse {
         let path = self.path_to(id);
         match &self.example {
             Some((media_type, body)) => {

@@ -41,10 +41,10 @@ fn shapes() -> Vec<Value> {
 
 /// Sends the body, and checks that the response does not contain the secret.
 async fn assert_not_echoed(caller: &TestCaller<'_>, path: &str, media_type: &str, body: String) {
-    let answer = caller.send_raw("POST", path, media_type, body.clone()).await;
-    assert!(answer.status == 422 || answer.status == 400, "{}: {body}", answer.status);
-    let text = answer.text();
-    let headers = format!("{:?}", answer.headers);
+    let response = caller.send_raw("POST", path, media_type, body.clone()).await;
+    assert!(response.status == 422 || response.status == 400, "{}: {body}", response.status);
+    let text = response.text();
+    let headers = format!("{:?}", response.headers);
     assert!(!text.contains(SECRET) && !headers.contains(SECRET), "{media_type} {body}: {text}");
 }
 
@@ -94,8 +94,8 @@ async fn rejected_login_does_not_echo_the_password() {
             assert_not_echoed(&anonymous, "/login", media_type, body.clone()).await;
         }
     }
-    let answer = app.log_in("ada@example.com", SECRET).await.expect(403);
-    assert!(!answer.text().contains(SECRET));
+    let response = app.log_in("ada@example.com", SECRET).await.expect(403);
+    assert!(!response.text().contains(SECRET));
 }
 
 /// A client may confuse routes.
@@ -140,8 +140,8 @@ async fn token_sent_to_another_route_is_not_echoed() {
                 ("text/plain", field.to_string()),
                 (FORM, format!("grant_type=refresh_token&{name}={token}")),
             ] {
-                let answer = ada.send_raw("POST", path, media_type, body).await.expect(422);
-                assert!(!answer.text().contains(token), "{path} {name}: {}", answer.text());
+                let response = ada.send_raw("POST", path, media_type, body).await.expect(422);
+                assert!(!response.text().contains(token), "{path} {name}: {}", response.text());
             }
         }
     }
@@ -158,8 +158,8 @@ async fn rejected_sign_up_echoes_all_other_input() {
         (json!({"emial": "a", "extra": [1]}), json!({"emial": "a", "extra": [1]})),
         (json!({"password": SECRET, "x": 1}), json!({"password": "**********", "x": 1})),
     ] {
-        let answer = app.anonymous().post("/users", &body).await.expect(422).json();
-        assert_eq!(answer["detail"][0]["input"], input);
+        let response = app.anonymous().post("/users", &body).await.expect(422).json();
+        assert_eq!(response["detail"][0]["input"], input);
     }
 }
 
@@ -174,13 +174,13 @@ async fn responses_contain_no_password_and_no_hash() {
     let form = format!("username=ada%40example.com&password={SECRET}&scope=offline_access");
     let lasting = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
     let refresh = lasting.json()["refresh_token"].as_str().unwrap().to_owned();
-    for answer in [made, ada.get(&path).await, ada.get("/users/me").await, login, lasting] {
-        let text = answer.text();
+    for response in [made, ada.get(&path).await, ada.get("/users/me").await, login, lasting] {
+        let text = response.text();
         assert!(!text.contains(SECRET) && !text.contains("argon2"), "{text}");
     }
     for path in ["/users/me", "/users/me/sessions", "/users/me/events"] {
-        let answer = ada.get(path).await.expect(200);
-        assert!(!answer.text().contains(&refresh), "{}", answer.text());
+        let response = ada.get(path).await.expect(200);
+        assert!(!response.text().contains(&refresh), "{}", response.text());
     }
     let kept = app.stored_bytes();
     let holds = |text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());

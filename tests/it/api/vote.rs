@@ -79,9 +79,9 @@ async fn concurrent_equal_votes_count_once() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let post = ada.write_post("post").await;
-    let answers = run_concurrently((0..100).map(|_| bob.vote(post, 1))).await;
-    let added = answers.iter().filter(|answer| answer.status == 201).count();
-    let refused = answers.iter().filter(|answer| answer.status == 409).count();
+    let responses = run_concurrently((0..100).map(|_| bob.vote(post, 1))).await;
+    let added = responses.iter().filter(|response| response.status == 201).count();
+    let refused = responses.iter().filter(|response| response.status == 409).count();
     assert_eq!((added, refused), (1, 99));
     assert_eq!(ada.votes(post).await, 1);
 }

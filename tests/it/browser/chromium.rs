@@ -176,8 +176,8 @@ impl Browser {
     /// Returns the entries since the last call.
     async fn log(&self, kind: &str) -> Vec<Value> {
         let request = reqwest::Client::new().post(&self.logs).json(&json!({"type": kind}));
-        let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
-        serde_json::from_value(answer["value"].take()).unwrap()
+        let mut response: Value = request.send().await.unwrap().json().await.unwrap();
+        serde_json::from_value(response["value"].take()).unwrap()
     }
 
     async fn find(&self, selector: &str) -> Result<Element, CmdError> {

@@ -88,9 +88,9 @@ impl<'a> Page<'a> {
             self.browser.write(&within("textarea.body-param__text"), &body).await;
         }
         self.browser.click(&execute).await;
-        let answer = within(".live-responses-table tr.response");
-        let status = self.browser.text(&format!("{answer} .response-col_status")).await;
-        let body = self.browser.text(&format!("{answer} .response-col_description code")).await;
+        let response = within(".live-responses-table tr.response");
+        let status = self.browser.text(&format!("{response} .response-col_status")).await;
+        let body = self.browser.text(&format!("{response} .response-col_description code")).await;
         Shown { status, body }
     }
 

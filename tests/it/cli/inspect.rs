@@ -68,18 +68,19 @@ fn healthcheck_of_service_that_is_not_ready_fails() {
     let folder = folder();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let answers = std::thread::spawn(move || {
-        for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH_9.9\r\n", ""] {
+    let responses = std::thread::spawn(move || {
+        for response in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH_9.9\r\n", ""]
+        {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 1024]).unwrap();
-            stream.write_all(answer.as_bytes()).unwrap();
+            stream.write_all(response.as_bytes()).unwrap();
         }
     });
     for _ in 0..3 {
         let outcome = run(folder.path(), &format!("healthcheck --port {port}")).expect(1);
         assert!(!outcome.error.is_empty());
     }
-    answers.join().unwrap();
+    responses.join().unwrap();
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::support::{Cluster, PASSWORD, Service};
 type Environment<'a> = [(&'a str, &'a str)];
 
 fn status(service: &Service, token: &str) -> u16 {
-    let answer = service.connect().call("GET", "/users/me", token, None).unwrap();
-    answer.status.as_u16()
+    let response = service.connect().call("GET", "/users/me", token, None).unwrap();
+    response.status.as_u16()
 }
 
 /// Signs out one account, then all, while the service runs.

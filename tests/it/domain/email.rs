@@ -82,7 +82,7 @@ const FRAMES: &[(&str, &str)] = &[
 struct Row {
     input: String,
     kind: String,
-    answer: String,
+    expected: String,
 }
 
 fn rows() -> Vec<Row> {
@@ -94,20 +94,20 @@ fn row(line: &str) -> Row {
         .split('\t')
         .map(|cell| serde_json::from_str(cell).expect("a cell is a JSON string"))
         .collect();
-    let [input, kind, answer] = cells.try_into().expect("a row has three cells");
-    Row { input, kind, answer }
+    let [input, kind, expected] = cells.try_into().expect("a row has three cells");
+    Row { input, kind, expected }
 }
 
 /// Returns the difference between our verdict and the row, if there is one.
 fn disagreement(row: &Row) -> Option<String> {
     let ours = Email::parse(&row.input);
     let agrees = match (row.kind.as_str(), &ours) {
-        ("accepted", Ok(email)) => email.as_str() == row.answer,
-        ("refused", Err(fault)) => fault.reason() == row.answer,
+        ("accepted", Ok(email)) => email.as_str() == row.expected,
+        ("refused", Err(fault)) => fault.reason() == row.expected,
         ("refused-idna", Err(_)) => true,
         _ => false,
     };
-    (!agrees).then(|| format!("{:?}: {} {:?}, ours is {ours:?}", row.input, row.kind, row.answer))
+    (!agrees).then(|| format!("{:?}: {} {:?}, ours is {ours:?}", row.input, row.kind, row.expected))
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn email_verdicts_match_the_recorded_table() {
 #[test]
 fn normalized_email_stays_unchanged() {
     for row in rows().iter().filter(|row| row.kind == "accepted") {
-        let again = Email::parse(&row.answer).map(|email| email.to_string());
-        assert_eq!(again.as_deref(), Ok(row.answer.as_str()));
+        let again = Email::parse(&row.expected).map(|email| email.to_string());
+        assert_eq!(again.as_deref(), Ok(row.expected.as_str()));
     }
 }
 

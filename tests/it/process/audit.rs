@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FORM, PASSWORD, Service};
+use crate::support::{FORM, PASSWORD, Service, TestResponse};
 
 const WRONG: &str = "a-wrong-password";
 const NEW: &str = "94 moss anchors";
@@ -13,7 +13,14 @@ const NEW: &str = "94 moss anchors";
 const CLIENT: &str = "203.0.113.7";
 
 /// Sends a request of the client with this request ID.
-fn send(service: &Service, id: &str, line: &str, token: &str, media: &str, body: &str) -> Answer {
+fn send(
+    service: &Service,
+    id: &str,
+    line: &str,
+    token: &str,
+    media: &str,
+    body: &str,
+) -> TestResponse {
     service.connect().exchange(format!(
         "{line} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
          x-forwarded-for: {CLIENT}\r\nx-request-id: {id}\r\ncontent-type: {media}\r\n\
@@ -22,21 +29,21 @@ fn send(service: &Service, id: &str, line: &str, token: &str, media: &str, body:
     ))
 }
 
-fn form(service: &Service, id: &str, fields: &[(&str, &str)]) -> Answer {
+fn form(service: &Service, id: &str, fields: &[(&str, &str)]) -> TestResponse {
     let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     send(service, id, "POST /login", "", FORM, &form)
 }
 
-fn log_in(service: &Service, id: &str, email: &str, password: &str) -> Answer {
+fn log_in(service: &Service, id: &str, email: &str, password: &str) -> TestResponse {
     form(service, id, &[("username", email), ("password", password), ("scope", "offline_access")])
 }
 
-fn call(service: &Service, id: &str, line: &str, token: &str, body: &Value) -> Answer {
+fn call(service: &Service, id: &str, line: &str, token: &str, body: &Value) -> TestResponse {
     send(service, id, line, token, "application/json", &body.to_string())
 }
 
-fn field(answer: &Answer, name: &str) -> String {
-    answer.json()[name].as_str().unwrap().to_owned()
+fn field(response: &TestResponse, name: &str) -> String {
+    response.json()[name].as_str().unwrap().to_owned()
 }
 
 /// Sends one request for each kind of event. The request ID is the name of the event. Returns the

@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
-use crate::support::{Answer, Setup, TestApp, TestCaller};
+use crate::support::{Setup, TestApp, TestCaller, TestResponse};
 
 const KIB: usize = 1024;
 
@@ -30,7 +30,7 @@ async fn start(room: usize) -> TestApp {
     TestApp::set_up(Setup { body_memory, ..Setup::default() }).await
 }
 
-async fn publish(author: &TestCaller<'_>, length: usize) -> Answer {
+async fn publish(author: &TestCaller<'_>, length: usize) -> TestResponse {
     author.post("/posts", &json!({"title": "title", "content": "x".repeat(length)})).await
 }
 
@@ -98,20 +98,20 @@ async fn small_bodies_need_no_memory_permit() {
     publish(&ada, 15 * KIB).await.expect(201);
     publish(&ada, 17 * KIB).await.expect(503);
     let many_small_ones = (0..100).map(|_| publish(&ada, 15 * KIB));
-    for answer in futures_util::future::join_all(many_small_ones).await {
-        answer.expect(201);
+    for response in futures_util::future::join_all(many_small_ones).await {
+        response.expect(201);
     }
 }
 
 /// The handler still uses the body after it has read it.
 #[tokio::test]
 async fn body_memory_is_held_until_the_response() {
-    let answers = Arc::new(Semaphore::new(0));
-    let may_answer = Arc::clone(&answers);
+    let responses = Arc::new(Semaphore::new(0));
+    let may_respond = Arc::clone(&responses);
     let handler = move |body: Body| async move {
         let Ok(read) = body.collect().await else { return StatusCode::SERVICE_UNAVAILABLE };
         drop(read);
-        may_answer.acquire().await.unwrap().forget();
+        may_respond.acquire().await.unwrap().forget();
         StatusCode::OK
     };
     let shell = MiddlewareConfig {
@@ -130,7 +130,7 @@ async fn body_memory_is_held_until_the_response() {
     // On one thread each task gets its turn, so the first request now waits in its handler.
     tokio::task::yield_now().await;
     assert_eq!(send(100 * KIB).await.unwrap().unwrap().status(), 503);
-    answers.add_permits(2);
+    responses.add_permits(2);
     assert_eq!(first.await.unwrap().unwrap().status(), 200);
     assert_eq!(send(100 * KIB).await.unwrap().unwrap().status(), 200);
 }

@@ -34,12 +34,12 @@ fn sign_up(wire: &mut Wire) -> String {
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
     wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
     let form = format!("username=ada@example.com&password={}", PASSWORD.replace(' ', "+"));
-    let answer = wire.exchange(format!(
+    let response = wire.exchange(format!(
         "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
          content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
         form.len()
     ));
-    answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+    response.expect(200).json()["access_token"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -51,9 +51,9 @@ fn writes_on_full_disk_get_503_while_reads_succeed() {
     let post = json!({"title": "large", "content": "x".repeat(50_000)});
     let mut written = 0;
     let refusal = loop {
-        let answer = wire.call("POST", "/posts", &token, Some(&post)).unwrap();
-        if answer.status != 201 {
-            break answer;
+        let response = wire.call("POST", "/posts", &token, Some(&post)).unwrap();
+        if response.status != 201 {
+            break response;
         }
         written += 1;
         assert!(written < 100, "the disk never gets full");

@@ -68,8 +68,8 @@ async fn idle_http_2_connection_is_closed() {
     let connection = tokio::spawn(connection);
     let uri = format!("http://{}/livez", served.address);
     let request = axum::http::Request::get(uri).body(()).unwrap();
-    let (answer, _) = client.send_request(request, true).unwrap();
-    assert_eq!(answer.await.unwrap().status(), 200);
+    let (response, _) = client.send_request(request, true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 200);
     let end = tokio::time::timeout(Duration::from_mins(1), connection).await;
     assert!(end.is_ok(), "the connection stays open");
     drop(client);

@@ -23,9 +23,9 @@ fn log_in(service: &Service) -> String {
 }
 
 fn is_accepted(service: &Service, token: &str) -> bool {
-    let answer = service.connect().call("GET", "/users/me", token, None).unwrap();
-    assert!(answer.status == 200 || answer.status == 401, "{answer:?}");
-    answer.status == 200
+    let response = service.connect().call("GET", "/users/me", token, None).unwrap();
+    assert!(response.status == 200 || response.status == 401, "{response:?}");
+    response.status == 200
 }
 
 fn header(token: &str) -> Value {

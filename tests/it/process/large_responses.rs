@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
-use crate::support::{Answer, Setup, TestApp, TestCaller, TestServer};
+use crate::support::{Setup, TestApp, TestCaller, TestResponse, TestServer};
 
 const LISTS: &str = "/posts?limit=1000";
 
@@ -43,7 +43,7 @@ fn text(length: usize) -> String {
         .collect()
 }
 
-async fn publish(author: &TestCaller<'_>, length: usize) -> Answer {
+async fn publish(author: &TestCaller<'_>, length: usize) -> TestResponse {
     author.post("/posts", &json!({"title": "large", "content": text(length)})).await
 }
 
@@ -79,8 +79,8 @@ impl Client {
     async fn ask(&mut self, token: &str) -> (StatusCode, HeaderMap, h2::RecvStream) {
         let request = Request::get(format!("http://localhost{LISTS}"));
         let request = request.header("authorization", format!("Bearer {token}")).body(()).unwrap();
-        let (answer, _) = self.requests.send_request(request, true).unwrap();
-        let (parts, body) = answer.await.unwrap().into_parts();
+        let (response, _) = self.requests.send_request(request, true).unwrap();
+        let (parts, body) = response.await.unwrap().into_parts();
         (parts.status, parts.headers, body)
     }
 
@@ -114,9 +114,9 @@ async fn large_list_is_complete_over_http_1_and_http_2() {
 
     let served = TestServer::start(app.routes(), Limits::default());
     let token = ada.token.as_deref().unwrap();
-    let answer = served.connect().call("GET", LISTS, token, None).unwrap().expect(200);
-    assert_eq!(answer.header("content-length"), length);
-    assert!(answer.body == whole.body, "the body differs over HTTP/1.1");
+    let response = served.connect().call("GET", LISTS, token, None).unwrap().expect(200);
+    assert_eq!(response.header("content-length"), length);
+    assert!(response.body == whole.body, "the body differs over HTTP/1.1");
 
     let mut client = Client::connect(&served, 100_000).await;
     let (status, headers, body) = client.ask(token).await;

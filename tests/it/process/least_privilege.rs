@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
 
 use crate::support::key_files::ED25519;
-use crate::support::{Answer, Cluster, FORM, PASSWORD, PostgresDatabase, Service};
+use crate::support::{Cluster, FORM, PASSWORD, PostgresDatabase, Service, TestResponse};
 
 const POSTGRESQL_PAGE: &str = include_str!("../../../docs/postgresql.md");
 const ROUTES: &str = include_str!("../../../docs/routes.txt");
@@ -44,14 +44,20 @@ struct Calls<'a> {
 
 impl Calls<'_> {
     /// Calls the route, and records it as `docs/routes.txt` writes it, with `{id}` for an ID.
-    fn call(&mut self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
-        let answer = self.service.connect().call(method, path, token, body).unwrap();
-        assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
+    fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<&Value>,
+    ) -> TestResponse {
+        let response = self.service.connect().call(method, path, token, body).unwrap();
+        assert!(response.status.is_success(), "{method} {path}: {response:?}");
         let path = path.split('?').next().unwrap();
         let parts =
             path.split('/').map(|part| if part.parse::<u64>().is_ok() { "{id}" } else { part });
         self.note(method, &parts.collect::<Vec<_>>().join("/"));
-        answer
+        response
     }
 
     fn note(&mut self, method: &str, path: &str) {
@@ -59,12 +65,12 @@ impl Calls<'_> {
     }
 
     fn log_in(&mut self, form: &str, status: u16) -> Value {
-        let answer = self.service.connect().exchange(format!(
+        let response = self.service.connect().exchange(format!(
             "POST /login HTTP/1.1\r\nhost: a\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n{form}",
             form.len()
         ));
         self.note("POST", "/login");
-        answer.expect(status).json()
+        response.expect(status).json()
     }
 
     fn sign_up(&mut self, email: &str) -> (String, u64) {

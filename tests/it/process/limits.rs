@@ -34,7 +34,7 @@ pub(super) fn wait_for_permit(served: &TestServer) {
     let end = std::time::Instant::now() + Duration::from_mins(1);
     loop {
         let mut wire = served.connect();
-        if wire.call("GET", "/livez", "", None).is_ok_and(|answer| answer.status == 200) {
+        if wire.call("GET", "/livez", "", None).is_ok_and(|response| response.status == 200) {
             return;
         }
         assert!(std::time::Instant::now() < end, "the permit is never released");
@@ -131,8 +131,8 @@ async fn oversized_body_gets_413_after_it_was_sent() {
     for request in [announced, chunked] {
         let mut wire = served.connect();
         wire.send(request);
-        let answer = wire.answer().expect(413);
-        assert_eq!(answer.detail(), "the body is larger than 2 MiB");
+        let response = wire.read_response().expect(413);
+        assert_eq!(response.detail(), "the body is larger than 2 MiB");
     }
     assert_alive(&served);
 }
@@ -144,9 +144,9 @@ async fn body_of_exactly_the_limit_is_accepted() {
     let around = json!({"title": "", "content": "large"}).to_string().len();
     let title = "x".repeat(2 * 1024 * 1024 - around);
     let body = json!({"title": title, "content": "large"});
-    let answer =
+    let response =
         served.connect().call("POST", "/posts", ada.token.as_deref().unwrap(), Some(&body));
-    assert_eq!(answer.unwrap().expect(201).json()["title"], title);
+    assert_eq!(response.unwrap().expect(201).json()["title"], title);
 }
 
 #[tokio::test]
@@ -154,14 +154,15 @@ async fn early_rejection_is_delivered_before_the_body_is_read() {
     let (_app, served) = serve(Limits::default()).await;
     let mut wire = served.connect();
     for _ in 0..3 {
-        let answer = wire.call("POST", "/posts", "", Some(&json!({"title": "a", "content": "b"})));
-        assert_eq!(answer.unwrap().expect(401).detail(), "Not authenticated");
+        let response =
+            wire.call("POST", "/posts", "", Some(&json!({"title": "a", "content": "b"})));
+        assert_eq!(response.unwrap().expect(401).detail(), "Not authenticated");
     }
     assert_eq!(wire.exchange(LIVEZ).status, 200, "the connection is not usable any more");
 
     let body = json!({"title": "x".repeat(LENGTH)});
-    let answer = served.connect().call("POST", "/posts", "", Some(&body)).unwrap();
-    assert_eq!(answer.expect(401).detail(), "Not authenticated");
+    let response = served.connect().call("POST", "/posts", "", Some(&body)).unwrap();
+    assert_eq!(response.expect(401).detail(), "Not authenticated");
 }
 
 #[tokio::test]

@@ -78,9 +78,9 @@ fn attack(format: &str, level: &str) -> (String, usize) {
     let token = service.log_in("ada@example.com");
     let requests = well_formed(&token);
     for request in &requests {
-        let answer = service.connect().exchange(request);
-        assert!(!answer.header("x-request-id").is_empty(), "{answer:?}");
-        assert!(answer.status.as_u16() < 500, "{answer:?}");
+        let response = service.connect().exchange(request);
+        assert!(!response.header("x-request-id").is_empty(), "{response:?}");
+        assert!(response.status.as_u16() < 500, "{response:?}");
     }
     for request in malformed() {
         let mut wire = service.connect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, Cluster, PASSWORD, PostgresDatabase, Service};
+use crate::support::{Cluster, PASSWORD, PostgresDatabase, Service, TestResponse};
 
 const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
 
@@ -40,15 +40,15 @@ impl RunningService {
         running
     }
 
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> TestResponse {
         self.service.connect().call(method, path, &self.token, body).unwrap()
     }
 
-    fn write(&self) -> Answer {
+    fn write(&self) -> TestResponse {
         self.call("POST", "/posts", Some(&json!({"title": "t", "content": "c"})))
     }
 
-    fn read(&self) -> Answer {
+    fn read(&self) -> TestResponse {
         self.call("GET", "/posts?limit=5", None)
     }
 
@@ -57,8 +57,8 @@ impl RunningService {
         assert_eq!(self.service.get("/livez").status, 200);
         let ready = self.service.get("/readyz").expect(503);
         assert_eq!(ready.json()["detail"], format!("not ready: {reason}"));
-        for answer in [self.write(), self.read(), self.call("GET", "/users/me", None)] {
-            assert_refused(answer);
+        for response in [self.write(), self.read(), self.call("GET", "/users/me", None)] {
+            assert_refused(response);
         }
     }
 
@@ -70,9 +70,9 @@ impl RunningService {
     }
 }
 
-fn assert_refused(answer: Answer) {
-    let answer = answer.expect(503);
-    assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+fn assert_refused(response: TestResponse) {
+    let response = response.expect(503);
+    assert!(response.headers.contains_key("retry-after"), "{response:?}");
 }
 
 /// Waits until the condition is true, 30 seconds at most.
@@ -206,7 +206,7 @@ fn requests_to_frozen_server_get_503() {
     let running = RunningService::signed_in(database.url());
     running.write().expect(201);
     cluster.signal_all("-STOP");
-    let answers = std::thread::scope(|scope| {
+    let responses = std::thread::scope(|scope| {
         let asked: Vec<_> = (0..8)
             .map(|number| {
                 let running = &running;
@@ -217,8 +217,8 @@ fn requests_to_frozen_server_get_503() {
         asked.into_iter().map(|asked| asked.join().unwrap()).collect::<Vec<_>>()
     });
     cluster.signal_all("-CONT");
-    for answer in answers {
-        assert_refused(answer);
+    for response in responses {
+        assert_refused(response);
     }
     running.assert_recovered();
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, FORM, PASSWORD, Service};
+use crate::support::{FORM, PASSWORD, Service, TestResponse};
 
 const WRONG: &str = "a+wrong+password";
 
 /// Sends the login form of an account.
-fn log_in(service: &Service, password: &str, headers: &str) -> Answer {
+fn log_in(service: &Service, password: &str, headers: &str) -> TestResponse {
     let form = format!("username=ada@example.com&password={password}");
     service.connect().exchange(format!(
         "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FORM}\r\n{headers}\
@@ -66,8 +66,8 @@ fn default_limits_do_not_affect_ordinary_use() {
     let password = PASSWORD.replace(' ', "+");
     let mut token = String::new();
     for _ in 0..50 {
-        let answer = log_in(&service, &password, "").expect(200);
-        token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        let response = log_in(&service, &password, "").expect(200);
+        token = response.json()["access_token"].as_str().unwrap().to_owned();
     }
     let post = json!({"title": "title", "content": "text"});
     for _ in 0..200 {

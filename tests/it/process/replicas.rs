@@ -35,14 +35,14 @@ impl SharedToken {
             // The lock keeps the token from being replaced while a request with it is in flight.
             let token = self.token.read().unwrap();
             let is_revoked = self.is_revoked.load(Ordering::SeqCst);
-            let answer = wire.call("GET", "/posts?limit=1", &token, None).unwrap();
-            let counts = match answer.status.as_u16() {
+            let response = wire.call("GET", "/posts?limit=1", &token, None).unwrap();
+            let counts = match response.status.as_u16() {
                 200 => &self.accepted,
                 401 => &self.refused,
                 other => panic!("{other}"),
             };
             assert!(
-                !is_revoked || answer.status == 401,
+                !is_revoked || response.status == 401,
                 "a process accepted the token after its revocation"
             );
             counts[number].fetch_add(1, Ordering::SeqCst);

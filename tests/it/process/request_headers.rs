@@ -26,8 +26,8 @@ async fn oversized_request_head_closes_the_connection() {
     }
     let fitting = "a: b\r\n".repeat(99);
     let mut wire = served.connect();
-    let answer = wire.exchange(format!("GET /livez HTTP/1.1\r\nhost: a\r\n{fitting}\r\n"));
-    assert_eq!(answer.status, 200);
+    let response = wire.exchange(format!("GET /livez HTTP/1.1\r\nhost: a\r\n{fitting}\r\n"));
+    assert_eq!(response.status, 200);
 }
 
 #[tokio::test]
@@ -48,13 +48,13 @@ async fn long_path_never_gets_5xx() {
 async fn http_1_0_is_served() {
     let (_app, served) = serve().await;
     let mut wire = served.connect();
-    let answer = wire.exchange("GET /livez HTTP/1.0\r\n\r\n");
-    assert_eq!(answer.status, 200);
+    let response = wire.exchange("GET /livez HTTP/1.0\r\n\r\n");
+    assert_eq!(response.status, 200);
     assert_eq!(wire.rest(), "", "the connection stays open without keep-alive");
     let mut wire = served.connect();
     for _ in 0..2 {
-        let answer = wire.exchange("GET /livez HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
-        assert_eq!(answer.status, 200);
+        let response = wire.exchange("GET /livez HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
+        assert_eq!(response.status, 200);
     }
 }
 
@@ -73,15 +73,15 @@ async fn expect_continue_gets_100_or_an_early_rejection() {
 
     // An early rejection spares the client the body.
     let mut wire = served.connect();
-    let answer = wire.exchange(
+    let response = wire.exchange(
         "POST /users HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9999999\r\n\r\n",
     );
-    assert_eq!(answer.status, 413);
+    assert_eq!(response.status, 413);
     let mut wire = served.connect();
-    let answer = wire.exchange(
+    let response = wire.exchange(
         "POST /posts HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n",
     );
-    assert_eq!(answer.status, 401);
+    assert_eq!(response.status, 401);
 }
 
 /// The rejection waits for the store. In the meantime the service must not ask for the body.
@@ -91,11 +91,11 @@ async fn rejected_body_gets_no_100_continue() {
     let ada = app.signed_in("ada").await;
     let token = ada.token.as_deref().unwrap();
     for _ in 0..20 {
-        let answer = served.connect().exchange(format!(
+        let response = served.connect().exchange(format!(
             "POST /posts HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
              expect: 100-continue\r\ncontent-length: 3000000\r\n\r\n"
         ));
-        assert_eq!(answer.status, 413);
+        assert_eq!(response.status, 413);
     }
 }
 
@@ -123,7 +123,7 @@ async fn pipelined_requests_are_answered_in_order() {
          GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n\
          PUT /livez HTTP/1.1\r\nhost: a\r\n\r\n",
     );
-    let statuses: Vec<u16> = (0..4).map(|_| wire.answer().status.as_u16()).collect();
+    let statuses: Vec<u16> = (0..4).map(|_| wire.read_response().status.as_u16()).collect();
     assert_eq!(statuses, [200, 401, 404, 405]);
 }
 
@@ -152,13 +152,13 @@ async fn every_request_target_and_method_is_answered() {
         wire.send(format!(
             "{line} HTTP/1.1\r\nhost: elsewhere.example\r\nconnection: close\r\n\r\n"
         ));
-        let answer = wire.answer();
-        assert_eq!(answer.status, status, "{line}");
-        assert_eq!(answer.header("location"), "", "{line}");
+        let response = wire.read_response();
+        assert_eq!(response.status, status, "{line}");
+        assert_eq!(response.header("location"), "", "{line}");
     }
     let long = "A".repeat(1024);
-    let answer = served.connect().exchange(format!("{long} /livez HTTP/1.1\r\nhost: a\r\n\r\n"));
-    assert!(answer.status.is_client_error(), "{}", answer.status);
+    let response = served.connect().exchange(format!("{long} /livez HTTP/1.1\r\nhost: a\r\n\r\n"));
+    assert!(response.status.is_client_error(), "{}", response.status);
     assert_eq!(served.connect().call("GET", "/livez", "", None).unwrap().status, 200);
 }
 

@@ -3,28 +3,28 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Service, Wire};
+use crate::support::{Service, TestResponse, Wire};
 
 const KEY: &str = "canary-key-6d1f0b9ec3a7482597d0e41c";
 const PASSWORD: &str = "canary-password quartz";
 const WRONG: &str = "canary-wrong-password quartz";
 const DATABASE: &str = "canary-database.db";
 
-fn log_in(wire: &mut Wire, password: &str) -> Answer {
+fn log_in(wire: &mut Wire, password: &str) -> TestResponse {
     let password = password.replace(' ', "+");
     let scope = "scope=offline_access";
     send_form(wire, &format!("username=ada%40example.com&password={password}&{scope}"))
 }
 
-fn refresh(wire: &mut Wire, token: &str) -> Answer {
+fn refresh(wire: &mut Wire, token: &str) -> TestResponse {
     send_form(wire, &format!("grant_type=refresh_token&refresh_token={token}"))
 }
 
-fn refresh_token(answer: &Answer) -> String {
-    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+fn refresh_token(response: &TestResponse) -> String {
+    response.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
-fn send_form(wire: &mut Wire, form: &str) -> Answer {
+fn send_form(wire: &mut Wire, form: &str) -> TestResponse {
     wire.exchange(format!(
         "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
          content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
@@ -33,7 +33,7 @@ fn send_form(wire: &mut Wire, form: &str) -> Answer {
 }
 
 /// Sends invalid requests of many kinds that could make a service echo a secret.
-fn provoke(service: &Service, token: &str, refresh: &str) -> Vec<Answer> {
+fn provoke(service: &Service, token: &str, refresh: &str) -> Vec<TestResponse> {
     let forged = format!("{}x", token.rsplit_once('.').unwrap().0);
     let account = |password: &str| json!({"email": "ada@example.com", "password": password});
     let with_number = json!({"email": "no address", "password": [PASSWORD]});
@@ -58,7 +58,7 @@ fn provoke(service: &Service, token: &str, refresh: &str) -> Vec<Answer> {
     let call = |(method, path, token, body): (&str, &str, &str, Option<serde_json::Value>)| {
         service.connect().call(method, path, token, body.as_ref()).unwrap()
     };
-    let mut answers: Vec<Answer> = calls.into_iter().map(call).collect();
+    let mut responses: Vec<TestResponse> = calls.into_iter().map(call).collect();
     let broken = format!(r#"{{"email": "ada@example.com", "password": "{PASSWORD}" oops"#);
     let raw = [
         format!(
@@ -70,10 +70,10 @@ fn provoke(service: &Service, token: &str, refresh: &str) -> Vec<Answer> {
         format!("authorization : {token}\r\n\r\n{PASSWORD}"),
     ];
     for rest in raw {
-        answers
+        responses
             .push(service.connect().exchange(format!("POST /users HTTP/1.1\r\nhost: a\r\n{rest}")));
     }
-    answers
+    responses
 }
 
 /// Sends a request over HTTP/2, because that library has its own log events.
@@ -88,10 +88,10 @@ fn ask_over_http_2(service: &Service, token: &str) {
             .header("content-type", "application/json")
             .body(())
             .unwrap();
-        let (answer, mut body) = client.send_request(request, false).unwrap();
+        let (response, mut body) = client.send_request(request, false).unwrap();
         let account = json!({"email": "ada@example.com", "password": PASSWORD});
         body.send_data(account.to_string().into(), true).unwrap();
-        assert_eq!(answer.await.unwrap().status(), 409);
+        assert_eq!(response.await.unwrap().status(), 409);
     });
 }
 
@@ -115,11 +115,11 @@ fn secrets_never_appear_in_logs_or_responses() {
         let next = refresh(&mut wire, &refresh_tokens[refresh_tokens.len() - 1]).expect(200);
         refresh_tokens.push(refresh_token(&next));
     }
-    let mut answers = provoke(&service, &token, &refresh_tokens[2]);
+    let mut responses = provoke(&service, &token, &refresh_tokens[2]);
     // The token and its successor are rotated, so this reuse revokes the session.
-    answers.push(refresh(&mut wire, &refresh_tokens[0]).expect(400));
-    answers.push(refresh(&mut wire, &refresh_tokens[2]).expect(400));
-    answers.extend([created, refused, service.get("/readyz"), service.get("/openapi.json")]);
+    responses.push(refresh(&mut wire, &refresh_tokens[0]).expect(400));
+    responses.push(refresh(&mut wire, &refresh_tokens[2]).expect(400));
+    responses.extend([created, refused, service.get("/readyz"), service.get("/openapi.json")]);
     ask_over_http_2(&service, &token);
     service.terminate();
     assert!(service.wait().success());
@@ -127,8 +127,8 @@ fn secrets_never_appear_in_logs_or_responses() {
     let signature = token.rsplit_once('.').unwrap().1;
     let mut hidden = vec!["canary-password", "canary-wrong", "canary+", "canary-key", signature];
     hidden.extend(refresh_tokens.iter().map(String::as_str));
-    for answer in answers {
-        let said = format!("{answer:?} {}", String::from_utf8_lossy(&answer.body));
+    for response in responses {
+        let said = format!("{response:?} {}", String::from_utf8_lossy(&response.body));
         for secret in hidden.iter().copied().chain(["canary-database", "$argon2"]) {
             assert!(!said.contains(secret), "{secret} is in {said}");
         }

@@ -36,7 +36,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use crate::support::{Answer, CHEAP, TestClock, TestServer, middleware_config};
+use crate::support::{CHEAP, TestClock, TestResponse, TestServer, middleware_config};
 
 /// A cause that must not reach a client.
 const CAUSE: &str = "the very private cause";
@@ -256,11 +256,11 @@ fn requests(token: &str) -> Vec<Request<Body>> {
     lines.into_iter().map(request).chain([login]).collect()
 }
 
-async fn ask(routes: &AppService, request: Request<Body>) -> Answer {
+async fn ask(routes: &AppService, request: Request<Body>) -> TestResponse {
     let response = routes.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-    Answer { status: parts.status, headers: parts.headers, body }
+    TestResponse { status: parts.status, headers: parts.headers, body }
 }
 
 /// The captured log.
@@ -316,18 +316,18 @@ async fn store_failure_is_hidden_from_the_client_and_logged_once() {
         let (routes, token) = broken(way);
         for request in requests(&token) {
             let name = format!("{way:?}: {} {}", request.method(), request.uri());
-            let answer = ask(&routes, request).await;
-            assert_eq!(answer.status, status, "{name}");
+            let response = ask(&routes, request).await;
+            assert_eq!(response.status, status, "{name}");
             let reason = reason_not_ready(way).filter(|_| name.ends_with("/readyz"));
             let sentence = reason.unwrap_or(sentence);
-            assert_eq!(answer.json(), json!({"detail": sentence}), "{name}");
-            assert_eq!(answer.header("retry-after"), retry_after, "{name}");
-            assert_eq!(answer.header("content-type"), "application/json", "{name}");
-            assert_eq!(answer.header("x-content-type-options"), "nosniff", "{name}");
+            assert_eq!(response.json(), json!({"detail": sentence}), "{name}");
+            assert_eq!(response.header("retry-after"), retry_after, "{name}");
+            assert_eq!(response.header("content-type"), "application/json", "{name}");
+            assert_eq!(response.header("x-content-type-options"), "nosniff", "{name}");
             let logged = log.take();
             assert_eq!(logged.matches(CAUSE).count(), lines, "{name}: {logged}");
             if lines == 1 {
-                let id = answer.header("x-request-id");
+                let id = response.header("x-request-id");
                 assert!(logged.contains(id), "{name}: the line has no request ID: {logged}");
             }
         }
@@ -357,8 +357,8 @@ async fn panic_fails_only_its_own_request() {
     );
     let mut wire = served.connect();
     for _ in 0..3 {
-        let answer = wire.call("GET", "/panic", "", None).unwrap().expect(500);
-        assert_eq!(answer.json(), json!({"detail": "Internal Server Error"}));
+        let response = wire.call("GET", "/panic", "", None).unwrap().expect(500);
+        assert_eq!(response.json(), json!({"detail": "Internal Server Error"}));
         assert_eq!(wire.call("GET", "/", "", None).unwrap().text(), "here", "the same connection");
     }
     served.end();

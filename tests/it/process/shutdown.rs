@@ -51,8 +51,8 @@ fn shutdown_finishes_requests_in_flight_and_accepts_no_new_ones() {
     service.terminate();
     wait_until_refused(&service);
     wire.send(rest);
-    let answer = wire.answer().expect(201);
-    assert_eq!(answer.header("connection"), "close");
+    let response = wire.read_response().expect(201);
+    assert_eq!(response.header("connection"), "close");
     assert_eq!(wire.rest(), "");
     assert_eq!(service.wait().code(), Some(0));
     assert!(service.final_stderr().contains("ended"));

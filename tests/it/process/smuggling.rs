@@ -31,8 +31,8 @@ fn outcome(served: &TestServer, bytes: &[u8]) -> Vec<u16> {
     // The service may close the connection before it has read everything.
     let _ = wire.try_send(bytes);
     let said = wire.rest();
-    let answers = said.split("HTTP/1.1 ").skip(1);
-    answers.map(|answer| answer.get(..3).unwrap_or_default().parse().unwrap_or(0)).collect()
+    let responses = said.split("HTTP/1.1 ").skip(1);
+    responses.map(|response| response.get(..3).unwrap_or_default().parse().unwrap_or(0)).collect()
 }
 
 #[tokio::test]
@@ -77,14 +77,14 @@ async fn http_2_content_length_that_differs_from_the_frames_is_rejected() {
             .header("content-length", length)
             .body(())
             .unwrap();
-        let (answer, mut frames) = client.send_request(request, false).unwrap();
+        let (response, mut frames) = client.send_request(request, false).unwrap();
         let (first, second) = body.split_at(20);
         // The service may have reset the stream before the last frame.
         for (piece, is_last) in [(first, false), (second, true)] {
             let _ = frames.send_data(piece.to_owned().into(), is_last);
         }
-        match answer.await {
-            Ok(answer) => assert_eq!(answer.status(), if is_done { 201 } else { 400 }),
+        match response.await {
+            Ok(response) => assert_eq!(response.status(), if is_done { 201 } else { 400 }),
             Err(error) => assert!(!is_done && error.is_reset(), "{difference}: {error}"),
         }
         let login = app.log_in(&format!("{name}@example.com"), PASSWORD).await;

@@ -65,12 +65,12 @@ fn restart_keeps_the_secret_and_the_data() {
     let mut wire = first.connect();
     wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
     let form = format!("username=ada@example.com&password={}", PASSWORD.replace(' ', "+"));
-    let answer = wire.exchange(format!(
+    let response = wire.exchange(format!(
         "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\
          content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
         form.len()
     ));
-    let token = answer.expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let token = response.expect(200).json()["access_token"].as_str().unwrap().to_owned();
     let secret = first.secret();
     first.terminate();
     assert!(first.wait().success());
@@ -227,10 +227,10 @@ fn flags_override_the_environment_and_the_environment_the_file() {
     assert!(folder.path().join("flag.db").is_file());
     assert!(!folder.path().join("env.db").exists());
     assert!(folder.path().join("kept/keys.json").is_file());
-    let answer = service
+    let response = service
         .connect()
         .exchange("GET /livez HTTP/1.1\r\nhost: localhost\r\norigin: https://file.example\r\n\r\n");
-    assert_eq!(answer.header("access-control-allow-origin"), "https://file.example");
+    assert_eq!(response.header("access-control-allow-origin"), "https://file.example");
 }
 
 #[test]

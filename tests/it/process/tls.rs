@@ -107,11 +107,11 @@ async fn http_2_is_served_if_negotiated() {
     for (path, status) in [("/livez", 200), ("/posts", 401)] {
         let request =
             axum::http::Request::get(format!("https://localhost{path}")).body(()).unwrap();
-        let (answer, _) = client.send_request(request, true).unwrap();
-        let answer = answer.await.unwrap();
-        assert_eq!(answer.status(), status);
+        let (response, _) = client.send_request(request, true).unwrap();
+        let response = response.await.unwrap();
+        assert_eq!(response.status(), status);
         assert_eq!(
-            answer.headers()["strict-transport-security"],
+            response.headers()["strict-transport-security"],
             "max-age=63072000; includeSubDomains"
         );
     }
@@ -129,8 +129,8 @@ async fn hsts_is_sent_only_over_tls() {
     let app = TestApp::start().await;
     let plain = TestServer::start(app.routes(), Limits::default());
     for path in ["/livez", "/posts", "/nowhere"] {
-        let answer = plain.connect().call("GET", path, "", None).unwrap();
-        assert_eq!(answer.header("strict-transport-security"), "", "{path}");
+        let response = plain.connect().call("GET", path, "", None).unwrap();
+        assert_eq!(response.header("strict-transport-security"), "", "{path}");
     }
 }
 
@@ -142,9 +142,9 @@ async fn plaintext_request_to_tls_port_is_closed() {
     {
         let mut stream = TcpStream::connect(service.served.address).unwrap();
         stream.write_all(said.as_bytes()).unwrap();
-        let answer = rest(&mut stream);
+        let response = rest(&mut stream);
         // At most the service sends a TLS alert.
-        assert!(answer.len() <= 7, "{answer:?}");
+        assert!(response.len() <= 7, "{response:?}");
     }
     assert_serves(&service);
 }

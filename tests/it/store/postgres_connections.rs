@@ -98,10 +98,10 @@ async fn certificates_are_verified_as_sslmode_requires() {
         ("localhost", "sslmode=verify-full", false),
         ("localhost", "sslmode=verify-full&sslrootcert=/not/there", false),
     ] {
-        let answer = is_encrypted(&server.url(host, parameters)).await;
-        assert_eq!(answer.is_ok(), is_accepted, "{host} {parameters}: {answer:?}");
-        assert_ne!(answer, Ok(false), "{host} {parameters}: not encrypted");
-        let text = format!("{answer:?}");
+        let response = is_encrypted(&server.url(host, parameters)).await;
+        assert_eq!(response.is_ok(), is_accepted, "{host} {parameters}: {response:?}");
+        assert_ne!(response, Ok(false), "{host} {parameters}: not encrypted");
+        let text = format!("{response:?}");
         assert!(!text.contains(PASSWORD) && !text.contains("p%40ss"), "{text}");
     }
     let wrong = server.url("127.0.0.1", "").replace("word", "ward");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
-use crate::support::{Answer, Engine, PASSWORD, Setup, TestApp, TestCaller};
+use crate::support::{Engine, PASSWORD, Setup, TestApp, TestCaller, TestResponse};
 
 /// Clients that send the token.
 const CLIENTS: u64 = 8;
@@ -135,7 +135,7 @@ struct Shared {
 struct ClientReport {
     accepted: u64,
     rejected: u64,
-    wrong: Vec<(String, Answer)>,
+    wrong: Vec<(String, TestResponse)>,
 }
 
 async fn run_client(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> ClientReport {
@@ -147,7 +147,7 @@ async fn run_client(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> Cli
         after += u64::from(is_after);
         shared.sent.fetch_add(1, Ordering::SeqCst);
         let (method, path, body) = request(&mut rng, &shared);
-        let answer = if path == "/login" {
+        let response = if path == "/login" {
             app.refresh(&shared.refresh_token).await
         } else {
             let body = body.map(|body| body.to_string()).unwrap_or_default();
@@ -155,14 +155,14 @@ async fn run_client(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> Cli
         };
         // A route without authentication shows no more to a revoked token than without a token.
         let is_open = path.starts_with("/users/") && !path.contains("me");
-        let is_rejected = match (is_open, answer.status.as_u16()) {
+        let is_rejected = match (is_open, response.status.as_u16()) {
             (_, 400) => path == "/login",
             (true, 404) => true,
-            (true, 200) => answer.json()["email"] == Value::Null,
+            (true, 200) => response.json()["email"] == Value::Null,
             (_, status) => status == 401,
         };
-        if is_after && !is_rejected || answer.status.is_server_error() {
-            report.wrong.push((format!("{method} {path}"), answer));
+        if is_after && !is_rejected || response.status.is_server_error() {
+            report.wrong.push((format!("{method} {path}"), response));
         } else if is_after {
             report.rejected += 1;
         } else {

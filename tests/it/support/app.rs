@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::{Answer, Cluster, PostgresDatabase, TestCaller, TestClock};
+use super::{Cluster, PostgresDatabase, TestCaller, TestClock, TestResponse};
 
 /// A password that the password policy accepts.
 pub const PASSWORD: &str = "plum lantern 83 quay";
@@ -250,7 +250,7 @@ impl TestApp {
     }
 
     /// Sends the login form.
-    pub async fn log_in(&self, username: &str, password: &str) -> Answer {
+    pub async fn log_in(&self, username: &str, password: &str) -> TestResponse {
         self.send(self.login_form(username, password)).await
     }
 
@@ -261,17 +261,17 @@ impl TestApp {
     }
 
     /// Sends the refresh token to the login.
-    pub async fn refresh(&self, token: &str) -> Answer {
+    pub async fn refresh(&self, token: &str) -> TestResponse {
         self.send_form(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
     }
 
-    async fn send_form(&self, fields: &[(&str, &str)]) -> Answer {
+    async fn send_form(&self, fields: &[(&str, &str)]) -> TestResponse {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.anonymous().send_raw("POST", "/login", FORM, form).await
     }
 
     /// Sends the login form from this client IP.
-    pub async fn log_in_from(&self, peer: &str, username: &str, password: &str) -> Answer {
+    pub async fn log_in_from(&self, peer: &str, username: &str, password: &str) -> TestResponse {
         self.send_from(peer, self.login_form(username, password)).await
     }
 
@@ -287,8 +287,8 @@ impl TestApp {
     /// Creates the account `NAME@example.com` and returns its ID.
     pub async fn sign_up(&self, name: &str) -> i64 {
         let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
-        let answer = self.anonymous().post("/users", &account).await.expect(201);
-        answer.json()["id"].as_i64().unwrap()
+        let response = self.anonymous().post("/users", &account).await.expect(201);
+        response.json()["id"].as_i64().unwrap()
     }
 
     /// Returns a caller that sends this text as its token.
@@ -302,21 +302,21 @@ impl TestApp {
     }
 
     /// Sends the request unchanged.
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub async fn send(&self, request: Request<Body>) -> TestResponse {
         Self::send_to(self.routes.clone(), request).await
     }
 
     /// Sends the request over a connection from this client IP.
-    pub async fn send_from(&self, peer: &str, request: Request<Body>) -> Answer {
+    pub async fn send_from(&self, peer: &str, request: Request<Body>) -> TestResponse {
         let peer: IpAddr = peer.parse().unwrap();
         Self::send_to(self.routes.for_peer((peer, 4711).into(), false), request).await
     }
 
-    async fn send_to(routes: AppService, request: Request<Body>) -> Answer {
+    async fn send_to(routes: AppService, request: Request<Body>) -> TestResponse {
         let response = routes.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        TestResponse { status: parts.status, headers: parts.headers, body }
     }
 }
 

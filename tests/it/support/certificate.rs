@@ -125,16 +125,16 @@ impl SecureWire {
     /// Requests the path and returns the response head. The body must be short.
     pub fn get(&mut self, path: &str) -> io::Result<String> {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"}") {
+        let mut response = Vec::new();
+        while !response.ends_with(b"}") {
             let mut piece = [0; 4096];
             let length = self.0.read(&mut piece)?;
             if length == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            answer.extend_from_slice(&piece[..length]);
+            response.extend_from_slice(&piece[..length]);
         }
-        let answer = String::from_utf8(answer).unwrap();
-        Ok(answer.split("\r\n\r\n").next().unwrap().to_owned())
+        let response = String::from_utf8(response).unwrap();
+        Ok(response.split("\r\n\r\n").next().unwrap().to_owned())
     }
 }

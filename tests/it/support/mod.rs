@@ -1,6 +1,5 @@
 //! The building blocks of tests.
 
-mod answer;
 mod app;
 mod certificate;
 mod clock;
@@ -12,10 +11,10 @@ pub mod key_files;
 mod process;
 mod smuggling_cases;
 mod test_caller;
+mod test_response;
 mod test_server;
 mod wire;
 
-pub use answer::Answer;
 pub use app::{CHEAP, Engine, FORM, PASSWORD, Setup, TestApp};
 pub use certificate::Certificate;
 pub use clock::TestClock;
@@ -25,5 +24,6 @@ pub use forged_tokens::{forge, forge_text, forge_with, forge_with_sha512};
 pub use process::Service;
 pub use smuggling_cases::{AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING};
 pub use test_caller::TestCaller;
+pub use test_response::TestResponse;
 pub use test_server::{TestServer, middleware_config};
 pub use wire::Wire;

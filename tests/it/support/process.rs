@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Answer, FORM, PASSWORD, Wire};
+use super::{FORM, PASSWORD, TestResponse, Wire};
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_post-api");
@@ -78,7 +78,7 @@ impl Service {
     }
 
     /// Sends a GET request without a token.
-    pub fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> TestResponse {
         self.connect().call("GET", path, "", None).unwrap()
     }
 
@@ -88,12 +88,12 @@ impl Service {
             .append_pair("username", email)
             .append_pair("password", PASSWORD)
             .finish();
-        let answer = self.connect().exchange(format!(
+        let response = self.connect().exchange(format!(
             "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\
              content-type: {FORM}\r\n\r\n{form}",
             form.len()
         ));
-        answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+        response.expect(200).json()["access_token"].as_str().unwrap().to_owned()
     }
 
     /// Returns what the process has written to standard error so far.

@@ -5,7 +5,7 @@ use axum::http::Request;
 use axum::http::request::Builder;
 use serde_json::{Value, json};
 
-use super::{Answer, PASSWORD, TestApp};
+use super::{PASSWORD, TestApp, TestResponse};
 
 /// Sends requests with its token, if it has one.
 pub struct TestCaller<'a> {
@@ -20,29 +20,29 @@ impl<'a> TestCaller<'a> {
         Self { app, token, id }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.app.send(self.request("GET", path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> TestResponse {
         self.app.send(self.request("DELETE", path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> TestResponse {
         self.send_json("POST", path, body).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub async fn put(&self, path: &str, body: &Value) -> TestResponse {
         self.send_json("PUT", path, body).await
     }
 
-    pub async fn change_password(&self, current: &str, new: &str) -> Answer {
+    pub async fn change_password(&self, current: &str, new: &str) -> TestResponse {
         let change = json!({"current_password": current, "new_password": new});
         self.post("/users/me/password", &change).await
     }
 
     /// Changes the e-mail, confirmed with [`PASSWORD`].
-    pub async fn change_email(&self, email: &str) -> Answer {
+    pub async fn change_email(&self, email: &str) -> TestResponse {
         let change = json!({"email": email, "current_password": PASSWORD});
         self.send_json("PATCH", "/users/me", &change).await
     }
@@ -54,12 +54,12 @@ impl<'a> TestCaller<'a> {
         path: &str,
         content_type: &str,
         body: impl Into<Body>,
-    ) -> Answer {
+    ) -> TestResponse {
         let request = self.request(method, path).header("content-type", content_type);
         self.app.send(request.body(body.into()).unwrap()).await
     }
 
-    pub async fn head(&self, path: &str) -> Answer {
+    pub async fn head(&self, path: &str) -> TestResponse {
         self.app.send(self.request("HEAD", path).body(Body::empty()).unwrap()).await
     }
 
@@ -78,21 +78,21 @@ impl<'a> TestCaller<'a> {
 
     /// Creates a published post and returns its ID.
     pub async fn write_post(&self, title: &str) -> i64 {
-        let answer = self.post("/posts", &json!({"title": title, "content": "text"})).await;
-        answer.expect(201).json()["id"].as_i64().unwrap()
+        let response = self.post("/posts", &json!({"title": title, "content": "text"})).await;
+        response.expect(201).json()["id"].as_i64().unwrap()
     }
 
-    pub async fn vote(&self, post: i64, dir: i64) -> Answer {
+    pub async fn vote(&self, post: i64, dir: i64) -> TestResponse {
         self.post("/vote", &json!({"post_id": post, "dir": dir})).await
     }
 
     /// Returns the votes of the post, as `GET /posts/{id}` shows them.
     pub async fn votes(&self, post: i64) -> i64 {
-        let answer = self.get(&format!("/posts/{post}")).await.expect(200);
-        answer.json()["votes"].as_i64().unwrap()
+        let response = self.get(&format!("/posts/{post}")).await.expect(200);
+        response.json()["votes"].as_i64().unwrap()
     }
 
-    async fn send_json(&self, method: &str, path: &str, body: &Value) -> Answer {
+    async fn send_json(&self, method: &str, path: &str, body: &Value) -> TestResponse {
         self.send_raw(method, path, "application/json", body.to_string()).await
     }
 

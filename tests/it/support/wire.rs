@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use super::Answer;
+use super::TestResponse;
 
 /// The time for one read or write, on a machine that is busy with other tests.
 const IO_TIMEOUT: Duration = Duration::from_mins(1);
@@ -50,24 +50,24 @@ impl Wire {
 
     /// Reads the next response.
     #[track_caller]
-    pub fn answer(&mut self) -> Answer {
-        self.try_answer().unwrap()
+    pub fn read_response(&mut self) -> TestResponse {
+        self.try_read_response().unwrap()
     }
 
-    pub fn try_answer(&mut self) -> io::Result<Answer> {
+    pub fn try_read_response(&mut self) -> io::Result<TestResponse> {
         let status = self.status()?;
         let headers = self.headers()?;
         let length = headers.get("content-length").map(|length| length.to_str().unwrap());
         let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
         self.stream.read_exact(&mut body)?;
-        Ok(Answer { status, headers, body })
+        Ok(TestResponse { status, headers, body })
     }
 
     /// Sends a request and reads its response.
     #[track_caller]
-    pub fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
+    pub fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> TestResponse {
         self.send(bytes);
-        self.answer()
+        self.read_response()
     }
 
     /// Sends a request with a JSON body and reads its response.
@@ -77,7 +77,7 @@ impl Wire {
         path: &str,
         token: &str,
         body: Option<&Value>,
-    ) -> io::Result<Answer> {
+    ) -> io::Result<TestResponse> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let authorization = match token {
             "" => String::new(),
@@ -89,7 +89,7 @@ impl Wire {
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
         self.try_send(text + &body)?;
-        self.try_answer()
+        self.try_read_response()
     }
 
     /// Reads to the end of the connection. A reset counts as its end.

@@ -86,9 +86,9 @@ async fn location_with_root_path_is_prefixed() {
     let root_path = "/api".to_owned();
     let app = TestApp::set_up(Setup { root_path, ..Setup::default() }).await;
     let ada = app.signed_in("ada").await;
-    let answer = ada.post("/posts", &json!({"title": "t", "content": "c"})).await.expect(201);
-    assert_eq!(answer.header("location"), format!("/api/posts/{}", answer.json()["id"]));
+    let response = ada.post("/posts", &json!({"title": "t", "content": "c"})).await.expect(201);
+    assert_eq!(response.header("location"), format!("/api/posts/{}", response.json()["id"]));
     let account = json!({"email": "bob@example.com", "password": PASSWORD});
-    let answer = app.anonymous().post("/users", &account).await.expect(201);
-    assert_eq!(answer.header("location"), format!("/api/users/{}", answer.json()["id"]));
+    let response = app.anonymous().post("/users", &account).await.expect(201);
+    assert_eq!(response.header("location"), format!("/api/users/{}", response.json()["id"]));
 }

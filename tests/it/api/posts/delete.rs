@@ -9,10 +9,10 @@ async fn deleted_post_disappears_with_its_votes() {
     let post = ada.write_post("post").await;
     bob.vote(post, 1).await.expect(201);
     let path = format!("/posts/{post}");
-    let answer = ada.delete(&path).await.expect(204);
-    assert!(answer.body.is_empty() && answer.header("content-type").is_empty());
-    for answer in [ada.get(&path).await, ada.delete(&path).await, bob.vote(post, 0).await] {
-        answer.expect(404);
+    let response = ada.delete(&path).await.expect(204);
+    assert!(response.body.is_empty() && response.header("content-type").is_empty());
+    for response in [ada.get(&path).await, ada.delete(&path).await, bob.vote(post, 0).await] {
+        response.expect(404);
     }
 }
 
@@ -44,8 +44,8 @@ async fn concurrent_deletions_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/posts/{}", ada.write_post("post").await);
-    let answers = run_concurrently((0..50).map(|_| ada.delete(&path))).await;
-    let deleted = answers.iter().filter(|answer| answer.status == 204).count();
-    let missing = answers.iter().filter(|answer| answer.status == 404).count();
+    let responses = run_concurrently((0..50).map(|_| ada.delete(&path))).await;
+    let deleted = responses.iter().filter(|response| response.status == 204).count();
+    let missing = responses.iter().filter(|response| response.status == 404).count();
     assert_eq!((deleted, missing), (1, 49));
 }

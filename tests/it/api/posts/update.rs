@@ -54,9 +54,9 @@ async fn concurrent_replacements_do_not_mix() {
     let bodies: Vec<_> = (0..20)
         .map(|number| json!({"title": number.to_string(), "content": number.to_string()}))
         .collect();
-    let answers = run_concurrently(bodies.iter().map(|body| ada.put(&path, body))).await;
-    for (answer, body) in answers.into_iter().zip(&bodies) {
-        assert_eq!(answer.expect(200).json()["title"], body["title"]);
+    let responses = run_concurrently(bodies.iter().map(|body| ada.put(&path, body))).await;
+    for (response, body) in responses.into_iter().zip(&bodies) {
+        assert_eq!(response.expect(200).json()["title"], body["title"]);
     }
     let post = ada.get(&path).await.expect(200).json();
     assert_eq!(post["Post"]["title"], post["Post"]["content"]);

@@ -15,8 +15,8 @@ async fn guessing_from_one_ip_is_limited() {
     let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for _ in 0..20 {
-        let answer = app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
-        assert_silent(&answer);
+        let response = app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
+        assert_silent(&response);
     }
     let refused = app.log_in_from(GUESSER, ADA, WRONG).await;
     assert_refused(&refused, "login-address", 20, 300, 15);
@@ -24,8 +24,8 @@ async fn guessing_from_one_ip_is_limited() {
     assert_refused(&refused, "login-address", 20, 300, 15);
     let refused = app.log_in_from(GUESSER, ADA, PASSWORD).await;
     assert_refused(&refused, "login-address", 20, 300, 15);
-    let answer = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
-    assert_silent(&answer);
+    let response = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+    assert_silent(&response);
     app.clock.advance(14);
     let refused = app.log_in_from(GUESSER, ADA, WRONG).await;
     assert_refused(&refused, "login-address", 20, 300, 1);
@@ -41,8 +41,8 @@ async fn guessing_from_many_ips_locks_the_account_but_not_the_owner() {
     app.sign_up("ada").await;
     for round in 0..4 {
         for number in 0..25 {
-            let answer = app.log_in_from(&other(number), ADA, WRONG).await;
-            assert_eq!(answer.status, 403, "{round} {number}");
+            let response = app.log_in_from(&other(number), ADA, WRONG).await;
+            assert_eq!(response.status, 403, "{round} {number}");
         }
     }
     for number in 0..25 {
@@ -95,8 +95,8 @@ async fn concurrent_guesses_count_while_in_flight() {
     for _ in 0..5 {
         app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
     }
-    let answers = run_concurrently((0..100).map(|_| app.log_in_from(GUESSER, ADA, WRONG))).await;
-    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    let responses = run_concurrently((0..100).map(|_| app.log_in_from(GUESSER, ADA, WRONG))).await;
+    let count = |status: u16| responses.iter().filter(|response| response.status == status).count();
     assert_eq!((count(403), count(429)), (5, 95));
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
 }
@@ -113,15 +113,15 @@ async fn unknown_account_is_limited_like_a_known_one() {
     for has_account in [true, false] {
         let app = limited(rates).await;
         app.sign_up(if has_account { "ada" } else { "eve" }).await;
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for number in 0..100 {
             let from = if number < 60 { other(number % 6) } else { other(number) };
-            let mut answer = app.log_in_from(&from, ADA, WRONG).await;
-            answer.headers.remove("x-request-id");
-            answers.push((answer.status, answer.headers, answer.body));
+            let mut response = app.log_in_from(&from, ADA, WRONG).await;
+            response.headers.remove("x-request-id");
+            responses.push((response.status, response.headers, response.body));
             app.clock.advance(i64::from(number % 10 == 0));
         }
-        seen.push(answers);
+        seen.push(responses);
     }
     assert_eq!(seen[0], seen[1]);
     for limit in ["login-guarded", "login-account"] {
@@ -167,8 +167,8 @@ async fn correct_logins_are_never_limited() {
     let app = limited(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for _ in 0..400 {
-        let answer = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
-        assert_silent(&answer);
+        let response = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
+        assert_silent(&response);
     }
 }
 

@@ -20,7 +20,7 @@ use post_api::rate_limits::{Rate, RateLimitConfig};
 use post_api::server::TrustedProxies;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, Setup, TestApp};
+use crate::support::{PASSWORD, Setup, TestApp, TestResponse};
 
 const ADA: &str = "ada@example.com";
 
@@ -59,21 +59,21 @@ fn sign_up_of(name: &str) -> Request<Body> {
 
 /// Checks status, body and headers of a request rejected by this limit.
 #[track_caller]
-fn assert_refused(answer: &Answer, limit: &str, count: u32, period: u64, seconds: u64) {
-    assert_eq!(answer.status, 429, "{answer:?}");
-    assert_eq!(answer.text(), r#"{"detail":"too many requests, try again later"}"#);
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.header("retry-after"), seconds.to_string());
+fn assert_refused(response: &TestResponse, limit: &str, count: u32, period: u64, seconds: u64) {
+    assert_eq!(response.status, 429, "{response:?}");
+    assert_eq!(response.text(), r#"{"detail":"too many requests, try again later"}"#);
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!(response.header("retry-after"), seconds.to_string());
     let policy = format!("\"{limit}\";q={count};w={period}");
-    assert_eq!(answer.header("ratelimit-policy"), policy);
-    assert_eq!(answer.header("ratelimit"), format!("\"{limit}\";r=0;t={seconds}"));
-    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(response.header("ratelimit-policy"), policy);
+    assert_eq!(response.header("ratelimit"), format!("\"{limit}\";r=0;t={seconds}"));
+    assert_eq!(response.header("cache-control"), "no-store");
 }
 
 /// Only a rejected request has header fields about limits.
 #[track_caller]
-fn assert_silent(answer: &Answer) {
+fn assert_silent(response: &TestResponse) {
     for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
-        assert_eq!(answer.header(name), "", "{answer:?}");
+        assert_eq!(response.header(name), "", "{response:?}");
     }
 }

@@ -6,7 +6,7 @@ use post_api::rate_limits::RateLimitConfig;
 use serde_json::json;
 
 use super::{GUESSER, OWNER, assert_refused, assert_silent, limited, rate, sign_up_of};
-use crate::support::{Answer, PASSWORD, TestApp, TestCaller};
+use crate::support::{PASSWORD, TestApp, TestCaller, TestResponse};
 
 async fn few() -> TestApp {
     limited(RateLimitConfig {
@@ -53,7 +53,7 @@ async fn send(
     number: u8,
     method: &str,
     path: &str,
-) -> Answer {
+) -> TestResponse {
     let body = json!({"title": "title", "content": "text", "post_id": 1, "dir": 1}).to_string();
     let request = caller.request(method, path).header("content-type", "application/json");
     app.send_from(&format!("192.0.2.{number}"), request.body(Body::from(body)).unwrap()).await
@@ -71,8 +71,8 @@ async fn writes_over_the_limit_of_the_caller_are_rejected() {
         (4, "DELETE", "/posts/4711", 404),
         (5, "DELETE", "/posts/1", 204),
     ] {
-        let answer = send(&app, &ada, number, method, path).await.expect(status);
-        assert_silent(&answer);
+        let response = send(&app, &ada, number, method, path).await.expect(status);
+        assert_silent(&response);
     }
     for (method, path) in [
         ("POST", "/posts"),

@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 use post_api::rate_limits::RateLimitConfig;
 
 use super::{behind, rate, sign_up_of};
-use crate::support::{Answer, TestApp};
+use crate::support::{TestApp, TestResponse};
 
 const PROXIES: &str = "10.0.0.0/8, 2001:db8:1::/48";
 
@@ -16,7 +16,12 @@ async fn few() -> TestApp {
 }
 
 /// Signs up over a connection from this peer, with these header fields.
-async fn sign_up(app: &TestApp, name: &str, peer: &str, said: &[(&'static str, &str)]) -> Answer {
+async fn sign_up(
+    app: &TestApp,
+    name: &str,
+    peer: &str,
+    said: &[(&'static str, &str)],
+) -> TestResponse {
     let mut request = sign_up_of(name);
     for (header, value) in said {
         request.headers_mut().append(*header, HeaderValue::from_str(value).unwrap());

@@ -49,9 +49,9 @@ async fn concurrent_sign_ups_with_one_email_succeed_once() {
     let app = TestApp::set_up(Setup { threads: 7, ..Setup::default() }).await;
     let anonymous = app.anonymous();
     let body = account("ada@example.com");
-    let answers = run_concurrently((0..100).map(|_| anonymous.post("/users", &body))).await;
-    let made = answers.iter().filter(|answer| answer.status == 201).count();
-    let taken = answers.iter().filter(|answer| answer.status == 409).count();
+    let responses = run_concurrently((0..100).map(|_| anonymous.post("/users", &body))).await;
+    let made = responses.iter().filter(|response| response.status == 201).count();
+    let taken = responses.iter().filter(|response| response.status == 409).count();
     assert_eq!((made, taken), (1, 99));
     app.log_in("ada@example.com", PASSWORD).await.expect(200);
 }

@@ -9,8 +9,8 @@ async fn deleted_account_disappears_with_posts_and_votes() {
     let (hers, his) = (ada.write_post("hers").await, bob.write_post("his").await);
     ada.vote(his, 1).await.expect(201);
     bob.vote(his, 1).await.expect(201);
-    let answer = ada.delete(&format!("/users/{}", ada.id)).await.expect(204);
-    assert!(answer.body.is_empty() && answer.header("content-type").is_empty());
+    let response = ada.delete(&format!("/users/{}", ada.id)).await.expect(204);
+    assert!(response.body.is_empty() && response.header("content-type").is_empty());
     bob.get(&format!("/posts/{hers}")).await.expect(404);
     assert_eq!(bob.votes(his).await, 1);
     app.anonymous().get(&format!("/users/{}", ada.id)).await.expect(404);
@@ -47,8 +47,8 @@ async fn concurrent_deletions_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let path = format!("/users/{}", ada.id);
-    let answers = run_concurrently((0..20).map(|_| ada.delete(&path))).await;
-    let deleted = answers.iter().filter(|answer| answer.status == 204).count();
-    let gone = answers.iter().filter(|answer| answer.status == 401).count();
+    let responses = run_concurrently((0..20).map(|_| ada.delete(&path))).await;
+    let deleted = responses.iter().filter(|response| response.status == 204).count();
+    let gone = responses.iter().filter(|response| response.status == 401).count();
     assert_eq!((deleted, gone), (1, 19));
 }

@@ -31,8 +31,8 @@ async fn email_with_expired_token_is_hidden() {
 async fn unknown_user_id_gets_404_or_422() {
     let app = TestApp::start().await;
     for (id, shown) in [("7", "7"), ("+5", "5"), ("007", "7"), ("-1", "-1"), ("1_000", "1000")] {
-        let answer = app.anonymous().get(&format!("/users/{id}")).await.expect(404);
-        assert_eq!(answer.detail(), format!("the user with the id:{shown} was no found"));
+        let response = app.anonymous().get(&format!("/users/{id}")).await.expect(404);
+        assert_eq!(response.detail(), format!("the user with the id:{shown} was no found"));
     }
     app.anonymous().get(&format!("/users/{}", "9".repeat(400))).await.expect(404);
     for id in ["x", "1.5", "%D9%A7", "1e3", "%20", "9223372036854775808x", "--1"] {

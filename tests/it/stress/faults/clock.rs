@@ -16,7 +16,7 @@ use super::stored_rows::{SqliteFile, StoredRows};
 use super::{KEY, ledgers, reconcile, report, run_round};
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
-use crate::support::{Answer, Cluster, PASSWORD, Service, Wire};
+use crate::support::{Cluster, PASSWORD, Service, TestResponse, Wire};
 
 /// The dynamic loader replaces `$LIB` by the library folder of the architecture.
 const LIBRARY: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
@@ -95,15 +95,15 @@ impl<'a> Observer<'a> {
 
     fn log_in(&self) -> String {
         let form = format!("username={}&password={}", self.email, PASSWORD.replace(' ', "+"));
-        let answer = self.service.connect().exchange(format!(
+        let response = self.service.connect().exchange(format!(
             "POST /login HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\
              content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
             form.len()
         ));
-        answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+        response.expect(200).json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    fn call(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+    fn call(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> TestResponse {
         self.service.connect().call(method, path, token, body).unwrap()
     }
 

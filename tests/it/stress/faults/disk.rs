@@ -99,8 +99,8 @@ fn run_rounds(ledgers: &mut [Ledger], budget: &mut Budget, rng: &mut Rng) -> boo
         let (_copy, stored) = copy(&inside.join("data"));
         reconcile(ledgers, &stored, &service, &seed);
         std::fs::remove_file(&ballast).unwrap();
-        let answer = sign_up(&format!("newcomer{}", budget.rounds()));
-        assert_eq!(answer.status, 201, "{seed}: {}", service.stderr());
+        let response = sign_up(&format!("newcomer{}", budget.rounds()));
+        assert_eq!(response.status, 201, "{seed}: {}", service.stderr());
     }
     false
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::stored_rows::StoredRows;
 use crate::stress::rng::Rng;
-use crate::support::{Answer, PASSWORD, Service, Wire};
+use crate::support::{PASSWORD, Service, TestResponse, Wire};
 
 /// A write without a response so far.
 enum Pending {
@@ -134,8 +134,8 @@ impl Ledger {
         let email = format!("{}@example.com", self.fresh_name());
         self.pending = Some(Pending::Account(email.clone()));
         let account = json!({"email": email, "password": PASSWORD});
-        let answer = expect_status(wire.call("POST", "/users", "", Some(&account))?, 201)?;
-        self.accounts.insert(email, number(&answer));
+        let response = expect_status(wire.call("POST", "/users", "", Some(&account))?, 201)?;
+        self.accounts.insert(email, number(&response));
         Ok(())
     }
 
@@ -149,9 +149,9 @@ impl Ledger {
              content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
             form.len()
         ))?;
-        let answer = expect_status(wire.try_answer()?, 200)?;
+        let response = expect_status(wire.try_read_response()?, 200)?;
         self.user = id;
-        answer.json()["access_token"].as_str().unwrap().clone_into(&mut self.token);
+        response.json()["access_token"].as_str().unwrap().clone_into(&mut self.token);
         Ok(())
     }
 
@@ -163,11 +163,11 @@ impl Ledger {
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> io::Result<Answer> {
+    ) -> io::Result<TestResponse> {
         for _ in 0..100 {
-            let answer = wire.call(method, path, &self.token, body)?;
-            if answer.status != 401 || !self.tokens_end {
-                return Ok(answer);
+            let response = wire.call(method, path, &self.token, body)?;
+            if response.status != 401 || !self.tokens_end {
+                return Ok(response);
             }
             self.log_in(wire)?;
             self.renewals += 1;
@@ -179,8 +179,8 @@ impl Ledger {
         let title = self.fresh_name();
         self.pending = Some(Pending::Post(title.clone()));
         let post = json!({"title": title, "content": content_of(&title)});
-        let answer = expect_status(self.call(wire, "POST", "/posts", Some(&post))?, 201)?;
-        let id = number(&answer);
+        let response = expect_status(self.call(wire, "POST", "/posts", Some(&post))?, 201)?;
+        let id = number(&response);
         self.posts.insert(id, title);
         self.pending = None;
         // An acknowledged write is committed, so readers on other connections see it.
@@ -191,14 +191,14 @@ impl Ledger {
     fn vote(&mut self, wire: &mut Wire, post: i64, dir: i64) -> io::Result<()> {
         self.pending = Some(Pending::Vote { post, dir });
         let ballot = json!({"post_id": post, "dir": dir});
-        let answer = self.call(wire, "POST", "/vote", Some(&ballot))?;
+        let response = self.call(wire, "POST", "/vote", Some(&ballot))?;
         let cast = self.votes.get(&post).copied();
         let expected = match (cast, dir) {
             (None, 0) => 404,
             (Some(cast), dir) if cast == dir => 409,
             _ => 201,
         };
-        expect_status(answer, expected)?;
+        expect_status(response, expected)?;
         self.record_vote(post, dir);
         Ok(())
     }
@@ -218,14 +218,14 @@ impl Ledger {
                 let sql =
                     format!("SELECT email, CAST(id AS TEXT) FROM users WHERE email = '{email}'");
                 let found = parsed(stored.rows(&sql));
-                self.count_unanswered(!found.is_empty());
+                self.count_without_response(!found.is_empty());
                 self.accounts.extend(found);
             }
             Some(Pending::Post(title)) => {
                 let sql =
                     format!("SELECT title, CAST(id AS TEXT) FROM posts WHERE title = '{title}'");
                 let found = parsed::<i64>(stored.rows(&sql));
-                self.count_unanswered(!found.is_empty());
+                self.count_without_response(!found.is_empty());
                 self.posts.extend(found.into_iter().map(|(title, id)| (id, title)));
             }
             Some(Pending::Vote { post, dir }) => {
@@ -236,7 +236,7 @@ impl Ledger {
                     "{seed}: sent the vote {dir}, found {found}"
                 );
                 if before != dir {
-                    self.count_unanswered(found == dir);
+                    self.count_without_response(found == dir);
                 }
                 self.record_vote(post, found);
             }
@@ -245,7 +245,7 @@ impl Ledger {
         self.compare(stored, seed);
     }
 
-    fn count_unanswered(&mut self, was_done: bool) {
+    fn count_without_response(&mut self, was_done: bool) {
         let count = if was_done { &mut self.unanswered.0 } else { &mut self.unanswered.1 };
         *count += 1;
     }
@@ -293,8 +293,8 @@ impl Ledger {
     }
 }
 
-fn number(answer: &Answer) -> i64 {
-    answer.json()["id"].as_i64().unwrap()
+fn number(response: &TestResponse) -> i64 {
+    response.json()["id"].as_i64().unwrap()
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(
@@ -304,9 +304,9 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(
 }
 
 /// Treats a 503 as a missing response, as the write may have been done.
-fn expect_status(answer: Answer, status: u16) -> io::Result<Answer> {
-    if answer.status == 503 {
+fn expect_status(response: TestResponse, status: u16) -> io::Result<TestResponse> {
+    if response.status == 503 {
         return Err(io::Error::other("unavailable"));
     }
-    Ok(answer.expect(status))
+    Ok(response.expect(status))
 }

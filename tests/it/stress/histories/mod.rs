@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::checker::{Event, Outcome, is_linearizable};
 use crate::stress::budget::Budget;
 use crate::stress::rng::Rng;
-use crate::support::{Answer, Engine, Setup, TestApp};
+use crate::support::{Engine, Setup, TestApp, TestResponse};
 
 const POSTS: usize = 3;
 const VOTERS: usize = 4;
@@ -104,15 +104,15 @@ async fn run_client(mut client: Client) -> Vec<(i64, Event)> {
             Outcome::Read { votes: caller.votes(post).await }
         } else {
             let dir = *client.rng.pick(&[-1, 0, 1]);
-            let answer = caller.vote(post, dir).await;
-            Outcome::Vote { voter: client.voter, dir, response: vote_response(&answer) }
+            let response = caller.vote(post, dir).await;
+            Outcome::Vote { voter: client.voter, dir, response: vote_response(&response) }
         };
         recorded.push((post, Event { started, ended: now(), outcome }));
     }
     recorded
 }
 
-fn listed(list: &Answer) -> Vec<(i64, i64)> {
+fn listed(list: &TestResponse) -> Vec<(i64, i64)> {
     let list = list.json();
     let posts = list.as_array().unwrap().iter();
     posts
@@ -120,15 +120,15 @@ fn listed(list: &Answer) -> Vec<(i64, i64)> {
         .collect()
 }
 
-fn vote_response(answer: &Answer) -> checker::VoteResponse {
+fn vote_response(response: &TestResponse) -> checker::VoteResponse {
     use checker::VoteResponse::{Added, AlreadyCast, Changed, NotCast, Withdrawn};
-    let body = answer.json();
-    match (answer.status.as_u16(), body["message"].as_str(), body["detail"].as_str()) {
+    let body = response.json();
+    match (response.status.as_u16(), body["message"].as_str(), body["detail"].as_str()) {
         (201, Some("successfully added vote"), _) => Added,
         (201, Some("successfully changed vote"), _) => Changed,
         (201, Some("successfully deleted vote"), _) => Withdrawn,
         (404, _, Some("Vote does not exist")) => NotCast,
         (409, ..) => AlreadyCast,
-        _ => panic!("{answer:?}"),
+        _ => panic!("{response:?}"),
     }
 }

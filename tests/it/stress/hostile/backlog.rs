@@ -56,6 +56,6 @@ fn connections_to_a_stopped_service_are_accepted_and_answered_later() {
     signal(&service, "-CONT");
     for stream in clients {
         stream.set_nonblocking(false).unwrap();
-        assert_eq!(Wire::over(stream).unwrap().answer().status, 200);
+        assert_eq!(Wire::over(stream).unwrap().read_response().status, 200);
     }
 }

@@ -61,8 +61,8 @@ fn log_in(wire: &mut Wire, client: &str, password: &str) -> (u16, Duration) {
         form.len()
     );
     let start = Instant::now();
-    let answer = wire.exchange(request);
-    (answer.status.as_u16(), start.elapsed())
+    let response = wire.exchange(request);
+    (response.status.as_u16(), start.elapsed())
 }
 
 /// Returns one of 65,536 client IPs.

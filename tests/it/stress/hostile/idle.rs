@@ -35,9 +35,9 @@ fn open_idle(address: &str) -> TcpStream {
 
 /// Returns whether the service has not closed the connection.
 fn is_open(mut stream: &TcpStream) -> bool {
-    let mut answer = [0; 4096];
+    let mut response = [0; 4096];
     loop {
-        match stream.read(&mut answer) {
+        match stream.read(&mut response) {
             Ok(0) => return false,
             Ok(_) => {}
             Err(error) => return error.kind() == ErrorKind::WouldBlock,

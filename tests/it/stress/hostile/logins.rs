@@ -91,14 +91,16 @@ impl Login {
         let start = Instant::now();
         // If the connection is closed already, the read fails too.
         let _ = self.stream.try_write(self.form.as_bytes());
-        let answer = read_to_end(&self.stream).await;
+        let response = read_to_end(&self.stream).await;
         let time = start.elapsed();
         outstanding.finish();
-        let status = answer.get(9..12).unwrap_or_default().parse().unwrap_or(CLOSED);
+        let status = response.get(9..12).unwrap_or_default().parse().unwrap_or(CLOSED);
         match status {
-            503 => assert!(answer.contains("\r\nretry-after: "), "{answer}"),
-            CLOSED => assert!(self.connecting.elapsed() > HEAD_TIME, "closed too early: {answer}"),
-            _ => assert_eq!(status, self.status, "{answer}"),
+            503 => assert!(response.contains("\r\nretry-after: "), "{response}"),
+            CLOSED => {
+                assert!(self.connecting.elapsed() > HEAD_TIME, "closed too early: {response}")
+            }
+            _ => assert_eq!(status, self.status, "{response}"),
         }
         (status, time)
     }
@@ -111,12 +113,12 @@ async fn write(stream: &TcpStream, text: &str) {
 }
 
 async fn read_to_end(stream: &TcpStream) -> String {
-    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    let (mut response, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         stream.readable().await.unwrap();
         match stream.try_read(&mut piece) {
-            Ok(0) => return String::from_utf8(answer).unwrap(),
-            Ok(length) => answer.extend(&piece[..length]),
+            Ok(0) => return String::from_utf8(response).unwrap(),
+            Ok(length) => response.extend(&piece[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => return String::new(),
         }

@@ -169,7 +169,7 @@ fn send_cases(service: &Service, cases: &[Case], first: usize) -> Vec<Duration> 
         let mut wire = service.connect();
         // The service may close the connection before it has read everything.
         let _ = wire.try_send(&case.request);
-        let outcome = wire.try_answer().map_or(CLOSED, |answer| answer.status.as_u16());
+        let outcome = wire.try_read_response().map_or(CLOSED, |response| response.status.as_u16());
         times.push(start.elapsed());
         assert!(case.outcomes.contains(&outcome), "{}: {outcome}", case.name);
     }

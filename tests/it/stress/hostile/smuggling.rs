@@ -139,8 +139,8 @@ impl ProtectedPost {
     }
 
     fn title(&self, service: &Service) -> Value {
-        let answer = service.connect().call("GET", &self.path, &self.token, None);
-        answer.unwrap().expect(200).json()["Post"]["title"].clone()
+        let response = service.connect().call("GET", &self.path, &self.token, None);
+        response.unwrap().expect(200).json()["Post"]["title"].clone()
     }
 }
 

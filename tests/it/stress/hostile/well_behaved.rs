@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Answer, PASSWORD, Service, Wire};
+use crate::support::{PASSWORD, Service, TestResponse, Wire};
 
 /// The progress of the well-behaved client, as an attack sees it.
 pub(super) struct Progress {
@@ -16,8 +16,8 @@ pub(super) struct Progress {
 impl Progress {
     /// Waits until the client got this many more responses. Fails after two minutes.
     #[track_caller]
-    pub(super) fn wait_for_responses(&self, answers: usize) {
-        let enough = self.answered.load(Ordering::SeqCst) + answers;
+    pub(super) fn wait_for_responses(&self, responses: usize) {
+        let enough = self.answered.load(Ordering::SeqCst) + responses;
         for _ in 0..6000 {
             if self.answered.load(Ordering::SeqCst) >= enough {
                 return;
@@ -51,8 +51,8 @@ impl WellBehavedClient {
         let mut wire = service.connect();
         let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
         wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
-        let answer = service.connect().exchange(login_request(name, PASSWORD)).expect(200);
-        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        let response = service.connect().exchange(login_request(name, PASSWORD)).expect(200);
+        let token = response.json()["access_token"].as_str().unwrap().to_owned();
         let address = service.address().to_owned();
         Self { address, wire: None, token, rounds: 0, times: Vec::new() }
     }
@@ -93,8 +93,8 @@ impl WellBehavedClient {
         assert_eq!((&read["Post"]["title"], &read["votes"]), (&json!(title), &json!(1)));
         let list = self.call(progress, "GET", "/posts?limit=1", None, 200);
         assert_eq!(list[0]["Post"]["id"], id);
-        let answer = self.timed(progress, "DELETE", &path, None);
-        assert_eq!(answer.status, 204);
+        let response = self.timed(progress, "DELETE", &path, None);
+        assert_eq!(response.status, 204);
     }
 
     fn call(
@@ -114,12 +114,12 @@ impl WellBehavedClient {
         method: &str,
         path: &str,
         body: Option<&serde_json::Value>,
-    ) -> Answer {
+    ) -> TestResponse {
         let start = Instant::now();
-        let answer = self.wire.as_mut().unwrap().call(method, path, &self.token, body).unwrap();
+        let response = self.wire.as_mut().unwrap().call(method, path, &self.token, body).unwrap();
         self.times.push(start.elapsed());
         progress.answered.fetch_add(1, Ordering::SeqCst);
-        answer
+        response
     }
 
     /// Returns the durations of its responses, for a report.

@@ -12,7 +12,8 @@ use super::callers::Caller;
 use super::table::Target;
 use crate::api::operations::Operation;
 use crate::support::{
-    Answer, Engine, Setup, TestApp, TestCaller, forge, forge_text, forge_with, forge_with_sha512,
+    Engine, Setup, TestApp, TestCaller, TestResponse, forge, forge_text, forge_with,
+    forge_with_sha512,
 };
 
 /// The start of every test's clock, in seconds since 1970.
@@ -156,7 +157,7 @@ impl Fixture {
         operation: &Operation,
         target: Target,
         caller: Caller,
-    ) -> Answer {
+    ) -> TestResponse {
         let (caller, number) = (self.caller(caller), self.id_of(target));
         if operation.path.starts_with("/vote") {
             let body = format!(r#"{{"post_id": {number}, "dir": 1}}"#);
@@ -204,8 +205,8 @@ impl Fixture {
     }
 
     /// Checks that neither head nor body contains the draft or an e-mail.
-    pub(super) fn assert_nothing_leaks(answer: &Answer, context: &str) {
-        let text = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
+    pub(super) fn assert_nothing_leaks(response: &TestResponse, context: &str) {
+        let text = format!("{:?} {}", response.headers, String::from_utf8_lossy(&response.body));
         for secret in [SECRET_TITLE, "owner@example.com"] {
             assert!(!text.contains(secret), "{context}: {text}");
         }

@@ -18,7 +18,7 @@ use self::fixture::Fixture;
 use self::table::{Cell, ROWS, Row, Target};
 use crate::api::operations::Operation;
 use crate::stress::budget::Budget;
-use crate::support::{Answer, Engine};
+use crate::support::{Engine, TestResponse};
 
 /// Returns the targets of an operation, in any mode.
 fn targets(operation: &Operation) -> &'static [Target] {
@@ -106,43 +106,43 @@ async fn check_cell(
     cell: Cell,
 ) {
     let context = format!("{} by {caller:?} on {:?}", row.operation, row.target);
-    let answer = fixture.call(operation, row.target, caller).await;
-    assert_eq!(answer.status, cell.status, "{context}: {answer:?}");
+    let response = fixture.call(operation, row.target, caller).await;
+    assert_eq!(response.status, cell.status, "{context}: {response:?}");
     assert_eq!(fixture.changes(), fixture.resolve_effect(cell.effect), "{context}");
     if cell.status == 401 {
-        assert_rejected(&answer, caller, &context);
+        assert_rejected(&response, caller, &context);
     }
     if caller != Caller::Owner && !fixture.is_open {
-        Fixture::assert_nothing_leaks(&answer, &context);
+        Fixture::assert_nothing_leaks(&response, &context);
         if row.target == Target::Draft {
-            assert_hidden(fixture, operation, caller, &answer, &context).await;
+            assert_hidden(fixture, operation, caller, &response, &context).await;
         }
     }
 }
 
-fn assert_rejected(answer: &Answer, caller: Caller, context: &str) {
+fn assert_rejected(response: &TestResponse, caller: Caller, context: &str) {
     let detail = match caller {
         Caller::Anonymous => "Not authenticated",
         _ => "Could not validate credentials",
     };
-    assert_eq!(answer.json(), json!({"detail": detail}), "{context}");
-    assert_eq!(answer.header("www-authenticate"), "Bearer", "{context}");
+    assert_eq!(response.json(), json!({"detail": detail}), "{context}");
+    assert_eq!(response.header("www-authenticate"), "Bearer", "{context}");
 }
 
-/// Checks that a hidden draft gets the answer of a missing post, except for its ID.
+/// Checks that a hidden draft gets the response of a missing post, except for its ID.
 async fn assert_hidden(
     fixture: &Fixture,
     operation: &Operation,
     caller: Caller,
-    answer: &Answer,
+    response: &TestResponse,
     context: &str,
 ) {
     let missing = fixture.call(operation, Target::Missing, caller).await;
     let number = fixture.id_of(Target::Missing);
     let expected = missing.text().replace(&number, &fixture.id_of(Target::Draft));
-    assert_eq!(answer.text(), expected, "{context}");
-    let names = |answer: &Answer| answer.headers.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(answer), names(&missing), "{context}");
+    assert_eq!(response.text(), expected, "{context}");
+    let names = |response: &TestResponse| response.headers.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(response), names(&missing), "{context}");
 }
 
 /// Sends every method that the document does not list, as the owner. Returns their number.
@@ -157,8 +157,8 @@ async fn reject_other_methods(fixture: &Fixture, operations: &[Operation]) -> us
             }
             let path = path.replace("{id}", &fixture.id_of(Target::Public));
             let caller = fixture.caller(Caller::Owner);
-            let answer = caller.send_raw(method, &path, "application/json", "{}").await;
-            assert_eq!(answer.status, 405, "{method} {path}");
+            let response = caller.send_raw(method, &path, "application/json", "{}").await;
+            assert_eq!(response.status, 405, "{method} {path}");
             assert_eq!(fixture.changes(), Vec::<String>::new(), "{method} {path}");
             rejected += 1;
         }

@@ -34,7 +34,7 @@ impl Mode for Reference {
     const IS_REFERENCE: bool = true;
 }
 
-/// Users and posts are numbered in the order of their creation. `user#3#` in an answer stands for
+/// Users and posts are numbered in the order of their creation. `user#3#` in an response stands for
 /// the ID that a store gave to user 3.
 #[derive(Debug, Clone)]
 pub(super) struct Model<M> {
@@ -47,8 +47,8 @@ pub(super) struct Model<M> {
     tokens: Vec<Token>,
     pub(super) users_created: usize,
     pub(super) posts_created: usize,
-    /// The expected answer to the last step.
-    pub(super) answer: Answer,
+    /// The expected response to the last step.
+    pub(super) response: ExpectedResponse,
     mode: PhantomData<M>,
 }
 
@@ -77,19 +77,19 @@ struct Token {
 
 /// The body is `Null` if it is not compared.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct ExpectedResponse {
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
-type Rejected = Answer;
+type Rejected = ExpectedResponse;
 
-fn answer(status: u16, body: Value) -> Answer {
-    Answer { status, body }
+fn respond(status: u16, body: Value) -> ExpectedResponse {
+    ExpectedResponse { status, body }
 }
 
 fn reject(status: u16, detail: impl Into<String>) -> Rejected {
-    answer(status, json!({"detail": detail.into()}))
+    respond(status, json!({"detail": detail.into()}))
 }
 
 /// Returns the e-mail by which an account is found: the domain is lowercase.
@@ -115,7 +115,7 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
             tokens: Vec::new(),
             users_created: 0,
             posts_created: 0,
-            answer: answer(200, Value::Null),
+            response: respond(200, Value::Null),
             mode: PhantomData,
         })
         .boxed()
@@ -133,29 +133,29 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
     }
 
     fn apply(mut model: Self, step: &Step) -> Self {
-        model.answer = model.perform(step).unwrap_or_else(|rejected| rejected);
+        model.response = model.perform(step).unwrap_or_else(|rejected| rejected);
         model
     }
 }
 
 impl<M: Mode> Model<M> {
-    fn perform(&mut self, step: &Step) -> Result<Answer, Rejected> {
+    fn perform(&mut self, step: &Step) -> Result<ExpectedResponse, Rejected> {
         match step {
             Step::SignUp { email, password } => self.sign_up(email, password),
             Step::LogIn { email, password } => self.log_in(email, password),
             Step::MoveClock { seconds } => {
                 self.now += seconds * 1_000_000;
-                Ok(answer(200, Value::Null))
+                Ok(respond(200, Value::Null))
             }
             Step::GetMe { by } => {
                 let caller = self.caller(*by)?;
-                Ok(answer(200, self.show_user(caller, Some(caller))))
+                Ok(respond(200, self.show_user(caller, Some(caller))))
             }
             Step::GetUser { by, user } => self.get_user(*by, *user),
             Step::DeleteMe { by } => {
                 let caller = self.caller(*by)?;
                 self.delete_user(caller);
-                Ok(answer(204, Value::Null))
+                Ok(respond(204, Value::Null))
             }
             Step::DeleteUser { by, user } => {
                 let caller = self.caller(*by)?;
@@ -164,7 +164,7 @@ impl<M: Mode> Model<M> {
                     return Err(not_owner());
                 }
                 self.delete_user(caller);
-                Ok(answer(204, Value::Null))
+                Ok(respond(204, Value::Null))
             }
             Step::CreatePost { by, post } => self.create_post(*by, post),
             Step::GetPost { by, post } => {
@@ -175,7 +175,7 @@ impl<M: Mode> Model<M> {
                         format!("the post with the id:post#{post}# was no found"),
                     ));
                 }
-                Ok(answer(200, self.show_post_with_votes(*post)))
+                Ok(respond(200, self.show_post_with_votes(*post)))
             }
             Step::ReplacePost { by, post, with } => {
                 self.check_owned_post(*by, *post)?;
@@ -183,22 +183,22 @@ impl<M: Mode> Model<M> {
                 replaced.title.clone_from(&with.title);
                 with.content.clone_into(&mut replaced.content);
                 replaced.published = with.published.unwrap_or(true);
-                Ok(answer(200, self.show_post(*post)))
+                Ok(respond(200, self.show_post(*post)))
             }
             Step::DeletePost { by, post } => {
                 self.check_owned_post(*by, *post)?;
                 self.delete_post(*post);
-                Ok(answer(204, Value::Null))
+                Ok(respond(204, Value::Null))
             }
             Step::ListPosts { by, page } => self.list_posts(*by, page),
             Step::Vote { by, post, dir } => self.vote(*by, *post, *dir),
         }
     }
 
-    fn sign_up(&mut self, email: &str, password: &str) -> Result<Answer, Rejected> {
-        let account = normalized_email(email).ok_or_else(|| answer(422, Value::Null))?;
+    fn sign_up(&mut self, email: &str, password: &str) -> Result<ExpectedResponse, Rejected> {
+        let account = normalized_email(email).ok_or_else(|| respond(422, Value::Null))?;
         if password.len() < 8 && !M::IS_REFERENCE {
-            return Err(answer(422, Value::Null));
+            return Err(respond(422, Value::Null));
         }
         if self.users.values().any(|user| user.email == account) {
             return Err(reject(409, "a user with this email already exists"));
@@ -207,10 +207,10 @@ impl<M: Mode> Model<M> {
         self.users.insert(self.users_created, User { email, password, created_at: self.now });
         self.users_created += 1;
         let made = self.users_created - 1;
-        Ok(answer(201, self.show_user(made, Some(made))))
+        Ok(respond(201, self.show_user(made, Some(made))))
     }
 
-    fn log_in(&mut self, email: &str, password: &str) -> Result<Answer, Rejected> {
+    fn log_in(&mut self, email: &str, password: &str) -> Result<ExpectedResponse, Rejected> {
         let account = normalized_email(email);
         let is_it =
             |user: &User| Some(&user.email) == account.as_ref() && user.password == password;
@@ -218,7 +218,7 @@ impl<M: Mode> Model<M> {
         let user = found.ok_or_else(|| reject(403, "invalid credentials"))?;
         self.tokens
             .push(Token { user, expires: self.now.div_euclid(1_000_000) + TOKEN_LIFETIME_SECONDS });
-        Ok(answer(200, Value::Null))
+        Ok(respond(200, Value::Null))
     }
 
     /// Returns the index of the token among all that were issued.
@@ -248,9 +248,9 @@ impl<M: Mode> Model<M> {
     }
 
     /// An invalid token is treated like none.
-    fn get_user(&self, by: By, user: usize) -> Result<Answer, Rejected> {
+    fn get_user(&self, by: By, user: usize) -> Result<ExpectedResponse, Rejected> {
         self.find_user(user)?;
-        Ok(answer(200, self.show_user(user, self.caller(by).ok())))
+        Ok(respond(200, self.show_user(user, self.caller(by).ok())))
     }
 
     fn show_user(&self, user: usize, to: Option<usize>) -> Value {
@@ -269,7 +269,7 @@ impl<M: Mode> Model<M> {
         self.votes.retain(|(_, voter), _| *voter != user);
     }
 
-    fn create_post(&mut self, by: By, post: &Draft) -> Result<Answer, Rejected> {
+    fn create_post(&mut self, by: By, post: &Draft) -> Result<ExpectedResponse, Rejected> {
         let owner = self.caller(by)?;
         let made = Post {
             owner,
@@ -280,7 +280,7 @@ impl<M: Mode> Model<M> {
         };
         self.posts.insert(self.posts_created, made);
         self.posts_created += 1;
-        Ok(answer(201, self.show_post(self.posts_created - 1)))
+        Ok(respond(201, self.show_post(self.posts_created - 1)))
     }
 
     fn is_visible(&self, post: usize, to: usize) -> bool {
@@ -323,10 +323,10 @@ impl<M: Mode> Model<M> {
         json!({"Post": self.show_post(post), "votes": votes})
     }
 
-    fn list_posts(&self, by: By, page: &Page) -> Result<Answer, Rejected> {
+    fn list_posts(&self, by: By, page: &Page) -> Result<ExpectedResponse, Rejected> {
         let caller = self.caller(by)?;
         if page.limit > Some(1000) && !M::IS_REFERENCE {
-            return Err(answer(422, Value::Null));
+            return Err(respond(422, Value::Null));
         }
         let is_listed = |post: &Post| match page.published {
             _ if M::IS_REFERENCE => true,
@@ -345,10 +345,10 @@ impl<M: Mode> Model<M> {
             Some(limit) => usize::try_from(limit).unwrap(),
         };
         let shown = found.skip(page.skip.unwrap_or(0)).take(limit);
-        Ok(answer(200, shown.map(|(post, _)| self.show_post_with_votes(*post)).collect()))
+        Ok(respond(200, shown.map(|(post, _)| self.show_post_with_votes(*post)).collect()))
     }
 
-    fn vote(&mut self, by: By, post: usize, dir: i64) -> Result<Answer, Rejected> {
+    fn vote(&mut self, by: By, post: usize, dir: i64) -> Result<ExpectedResponse, Rejected> {
         let caller = self.caller(by)?;
         if !self.is_visible(post, caller) {
             return Err(reject(404, format!("Post with id: post#{post}# does not exist")));
@@ -369,7 +369,7 @@ impl<M: Mode> Model<M> {
         } else {
             self.votes.insert((post, caller), dir);
         }
-        Ok(answer(201, json!({"message": message})))
+        Ok(respond(201, json!({"message": message})))
     }
 }
 

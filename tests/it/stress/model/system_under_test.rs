@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::policy_of;
 use super::reference_model::{Mode, Model};
 use super::step::{By, Draft, Page, Step};
-use crate::support::{Answer, Engine, Setup, TestApp, TestCaller};
+use crate::support::{Engine, Setup, TestApp, TestCaller, TestResponse};
 
 /// An ID that no store assigns, for what the model never created.
 const UNKNOWN_ID: i64 = 4_711_000;
@@ -59,13 +59,13 @@ impl<M: Mode> StateMachineTest for BothServices<M> {
                 service.app.clock.advance(seconds);
                 continue;
             }
-            let answer = both.runtime.block_on(service.perform(&step, model));
+            let response = both.runtime.block_on(service.perform(&step, model));
             let context = format!("{:?}: {step:?}", service.engine);
-            assert_eq!(answer.status, model.answer.status, "{context}: {answer:?}");
-            service.record_ids(&step, &answer, &context);
-            let expected = service.resolve(&model.answer.body);
+            assert_eq!(response.status, model.response.status, "{context}: {response:?}");
+            service.record_ids(&step, &response, &context);
+            let expected = service.resolve(&model.response.body);
             if !expected.is_null() {
-                assert_eq!(answer.json(), expected, "{context}");
+                assert_eq!(response.json(), expected, "{context}");
             }
         }
         both
@@ -94,7 +94,7 @@ struct ServiceUnderTest {
 }
 
 impl ServiceUnderTest {
-    async fn perform<M: Mode>(&self, step: &Step, model: &Model<M>) -> Answer {
+    async fn perform<M: Mode>(&self, step: &Step, model: &Model<M>) -> TestResponse {
         let anonymous = self.app.anonymous();
         let by = |by: &By| self.caller(*by, model);
         match step {
@@ -145,10 +145,10 @@ impl ServiceUnderTest {
     }
 
     /// Records new tokens and IDs. An ID must be larger than all before it.
-    fn record_ids(&mut self, step: &Step, answer: &Answer, context: &str) {
-        let (given, path) = match (step, answer.status.as_u16()) {
+    fn record_ids(&mut self, step: &Step, response: &TestResponse, context: &str) {
+        let (given, path) = match (step, response.status.as_u16()) {
             (Step::LogIn { .. }, 200) => {
-                let login = answer.json();
+                let login = response.json();
                 assert_eq!(login["token_type"], "bearer", "{context}");
                 self.tokens.push(login["access_token"].as_str().unwrap().to_owned());
                 return;
@@ -157,9 +157,9 @@ impl ServiceUnderTest {
             (Step::CreatePost { .. }, 201) => (&mut self.posts, "/posts"),
             _ => return,
         };
-        let id = answer.json()["id"].as_i64().unwrap();
+        let id = response.json()["id"].as_i64().unwrap();
         assert!(given.last().is_none_or(|last| *last < id), "{context}: {id} after {given:?}");
-        assert_eq!(answer.header("location"), format!("{path}/{id}"), "{context}");
+        assert_eq!(response.header("location"), format!("{path}/{id}"), "{context}");
         given.push(id);
     }
 

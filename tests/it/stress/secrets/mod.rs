@@ -20,7 +20,7 @@ use self::requests::Secrets;
 use super::budget::Budget;
 use super::rng::Rng;
 use crate::api::operations::Operation;
-use crate::support::{Answer, Engine, Service, TestApp, forge_with};
+use crate::support::{Engine, Service, TestApp, TestResponse, forge_with};
 
 /// The account with a damaged and then a weak hash.
 const WEAK: &str = "weak@example.com";
@@ -81,7 +81,7 @@ struct Campaign<'a> {
     service: &'a Service,
     canaries: Canaries,
     seed: &'a str,
-    answers: usize,
+    responses: usize,
 }
 
 struct Account {
@@ -94,33 +94,33 @@ struct Account {
 }
 
 impl Campaign<'_> {
-    fn send(&mut self, request: &str) -> Option<Answer> {
+    fn send(&mut self, request: &str) -> Option<TestResponse> {
         let mut wire = self.service.connect();
         wire.send(request);
         // The service may close the connection on invalid HTTP.
-        let answer = wire.try_answer().ok()?;
-        let output = format!("{:?}\n{}", answer.headers, String::from_utf8_lossy(&answer.body));
+        let response = wire.try_read_response().ok()?;
+        let output = format!("{:?}\n{}", response.headers, String::from_utf8_lossy(&response.body));
         self.canaries.assert_hidden(&format!("the response to {request}"), output, self.seed);
-        self.answers += 1;
-        Some(answer)
+        self.responses += 1;
+        Some(response)
     }
 
-    fn get(&mut self, path: &str) -> Answer {
+    fn get(&mut self, path: &str) -> TestResponse {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).unwrap()
     }
 
-    fn sign_up(&mut self, email: &str) -> Answer {
+    fn sign_up(&mut self, email: &str) -> TestResponse {
         let body = json!({"email": email, "password": self.canaries.password.text}).to_string();
         let head = "POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
         self.send(&format!("{head}content-length: {}\r\n\r\n{body}", body.len())).unwrap()
     }
 
-    fn send_wrong_password(&mut self, email: &str) -> Answer {
+    fn send_wrong_password(&mut self, email: &str) -> TestResponse {
         let request = log_in(email, &self.canaries.wrong);
         self.send(&request).unwrap()
     }
 
-    fn log_in(&mut self, email: &str) -> Answer {
+    fn log_in(&mut self, email: &str) -> TestResponse {
         let request = log_in(email, &self.canaries.password);
         self.send(&request).unwrap()
     }
@@ -190,8 +190,8 @@ fn log_in(email: &str, password: &Canary) -> String {
     send_form(&format!("username={email}&password={}&{scope}", password.encoded()))
 }
 
-fn refresh_token(answer: &Answer) -> String {
-    answer.json()["refresh_token"].as_str().unwrap().to_owned()
+fn refresh_token(response: &TestResponse) -> String {
+    response.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
 fn send_form(form: &str) -> String {
@@ -219,7 +219,7 @@ fn operations() -> Vec<Operation> {
 /// Runs the whole campaign with the log in this format, at the lowest level.
 fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str) {
     let operations = operations();
-    let (mut answers, mut logged) = (0, 0);
+    let (mut responses, mut logged) = (0, 0);
     while let Some(seed) = budget.next_round() {
         let (name, rng) = (budget.name_round(), &mut Rng::new(seed));
         let canaries = Canaries::generate(rng);
@@ -229,7 +229,7 @@ fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str
         }
         let mut service =
             fixture.serve(&[("LOG_LEVEL", "trace"), ("LOG_FORMAT", format), ("ACCESS_LOG", "on")]);
-        let mut campaign = Campaign { service: &service, canaries, seed: &name, answers: 0 };
+        let mut campaign = Campaign { service: &service, canaries, seed: &name, responses: 0 };
         for operation in &operations {
             campaign.attack(operation, rng);
         }
@@ -244,7 +244,7 @@ fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str
         campaign.canaries.generated.extend(hashes.map(|hash| Canary::from_text("a hash", hash)));
         damage_account(&mut campaign, &fixture, rng);
         fail_store(&mut campaign, &fixture);
-        let Campaign { canaries, answers: searched, .. } = campaign;
+        let Campaign { canaries, responses: searched, .. } = campaign;
         service.terminate();
         assert!(service.wait().success());
 
@@ -263,11 +263,11 @@ fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str
         );
         let hashes = canaries.generated.iter().filter(|canary| canary.name == "a hash");
         assert!(!stored.find(hashes).is_empty(), "{name}: the search does not find a stored hash");
-        answers += searched;
+        responses += searched;
         logged += output.len();
     }
     budget.report("rounds", budget.rounds());
-    budget.report("responses searched", answers);
+    budget.report("responses searched", responses);
     budget.report("bytes of log searched", logged);
 }
 
@@ -289,8 +289,8 @@ fn fail_store(campaign: &mut Campaign<'_>, fixture: &Fixture) {
     fixture.assert_server_log_has_no_secret(&campaign.canaries, campaign.seed);
     for &failure in fixture.failures() {
         fixture.start_failure(failure);
-        let answer = campaign.sign_up("rejected@example.com");
-        assert!(answer.status.is_server_error(), "{}: {answer:?}", campaign.seed);
+        let response = campaign.sign_up("rejected@example.com");
+        assert!(response.status.is_server_error(), "{}: {response:?}", campaign.seed);
         campaign.send_wrong_password("rejected@example.com");
         campaign.log_in(WEAK);
         campaign.get("/readyz");

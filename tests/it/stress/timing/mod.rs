@@ -96,9 +96,9 @@ impl Kind {
             form.len()
         );
         let begin = Instant::now();
-        let answer = wire.exchange(request);
+        let response = wire.exchange(request);
         self.durations.push(begin.elapsed().as_secs_f64() * 1e6);
-        answer.expect(403);
+        response.expect(403);
     }
 }
 

@@ -3,7 +3,7 @@
 use post_api::domain::policy::Policy;
 use serde_json::json;
 
-use crate::support::{Answer, PASSWORD, Setup, TestApp, TestCaller};
+use crate::support::{PASSWORD, Setup, TestApp, TestCaller, TestResponse};
 
 async fn app_requiring_password() -> TestApp {
     let policy = Policy { delete_requires_password: true, ..Policy::default() };
@@ -15,7 +15,7 @@ async fn delete_with_password(
     app: &TestApp,
     path: &str,
     password: &[u8],
-) -> Answer {
+) -> TestResponse {
     let request = caller.request("DELETE", path).header("x-confirm-password", password);
     app.send(request.body(axum::body::Body::empty()).unwrap()).await
 }

@@ -10,9 +10,9 @@ async fn changed_email_replaces_the_old_one() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let before = ada.get("/users/me").await.expect(200).json();
-    let answer = ada.change_email("Countess@EXAMPLE.org").await.expect(200);
-    let mut changed = answer.json();
-    let again = app.with_token(&token(&answer));
+    let response = ada.change_email("Countess@EXAMPLE.org").await.expect(200);
+    let mut changed = response.json();
+    let again = app.with_token(&token(&response));
     changed.as_object_mut().unwrap().retain(|name, _| !name.contains("token"));
     assert_eq!(changed["email"], "Countess@example.org");
     assert_eq!((&changed["id"], &changed["created_at"]), (&before["id"], &before["created_at"]));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, PASSWORD, Setup, TestApp, TestCaller, growing_poll_limits, poll_at_most,
+    PASSWORD, Setup, TestApp, TestCaller, TestResponse, growing_poll_limits, poll_at_most,
 };
 
 const ADA: &str = "ada@example.com";
@@ -23,8 +23,8 @@ async fn events(caller: &TestCaller<'_>, count: usize) -> Vec<String> {
     events.as_array().unwrap().iter().map(name).collect()
 }
 
-fn token(answer: &Answer) -> String {
-    answer.json()["access_token"].as_str().unwrap().to_owned()
+fn token(response: &TestResponse) -> String {
+    response.json()["access_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -18,10 +18,10 @@ mod sessions;
 /// `/users/me/events`
 mod events;
 
-use crate::support::Answer;
+use crate::support::TestResponse;
 
 /// Returns the access token of a login or of an account change.
-pub(in crate::api) fn token(answer: &Answer) -> String {
-    assert_eq!(answer.json()["token_type"], "bearer");
-    answer.json()["access_token"].as_str().unwrap().to_owned()
+pub(in crate::api) fn token(response: &TestResponse) -> String {
+    assert_eq!(response.json()["token_type"], "bearer");
+    response.json()["access_token"].as_str().unwrap().to_owned()
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::token;
-use crate::support::{Answer, PASSWORD, TestApp, run_concurrently};
+use crate::support::{PASSWORD, TestApp, TestResponse, run_concurrently};
 
 const NEW_PASSWORD: &str = "94 moss anchors";
 
@@ -12,9 +12,9 @@ async fn changed_password_replaces_the_old_one() {
     let app = TestApp::start().await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let elsewhere = app.with_token(&token(&app.log_in("ada@example.com", PASSWORD).await));
-    let answer = ada.change_password(PASSWORD, NEW_PASSWORD).await.expect(200);
-    assert_eq!(answer.json().as_object().unwrap().len(), 2);
-    app.with_token(&token(&answer)).get("/users/me").await.expect(200);
+    let response = ada.change_password(PASSWORD, NEW_PASSWORD).await.expect(200);
+    assert_eq!(response.json().as_object().unwrap().len(), 2);
+    app.with_token(&token(&response)).get("/users/me").await.expect(200);
     for caller in [&ada, &elsewhere] {
         caller.get("/users/me").await.expect(401);
     }
@@ -47,9 +47,9 @@ async fn invalid_change_is_reported_without_passwords() {
     let ada = app.signed_in("ada").await;
     let caller = &ada;
     let faults = |body: Value| async move {
-        let answer = caller.post("/users/me/password", &body).await.expect(422);
-        assert!(!answer.text().contains("canary"), "{answer:?}");
-        let faults = answer.json()["detail"].as_array().unwrap().clone();
+        let response = caller.post("/users/me/password", &body).await.expect(422);
+        assert!(!response.text().contains("canary"), "{response:?}");
+        let faults = response.json()["detail"].as_array().unwrap().clone();
         let told =
             |fault: &Value| format!("{} {}", fault["type"], fault["loc"][1]).replace('"', "");
         faults.iter().map(told).collect::<Vec<_>>()
@@ -73,11 +73,12 @@ async fn invalid_change_is_reported_without_passwords() {
 async fn concurrent_changes_with_one_token_succeed_once() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
-    let answers =
+    let responses =
         run_concurrently((0..12).map(|_| ada.change_password(PASSWORD, NEW_PASSWORD))).await;
-    let changed: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 200).collect();
+    let changed: Vec<&TestResponse> =
+        responses.iter().filter(|response| response.status == 200).collect();
     // By then the first change has replaced the password and revoked the token.
-    let refused = |answer: &&Answer| answer.status == 401 || answer.status == 403;
-    assert_eq!((changed.len(), answers.iter().filter(refused).count()), (1, 11));
+    let refused = |response: &&TestResponse| response.status == 401 || response.status == 403;
+    assert_eq!((changed.len(), responses.iter().filter(refused).count()), (1, 11));
     app.with_token(&token(changed[0])).get("/users/me").await.expect(200);
 }

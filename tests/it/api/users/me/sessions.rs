@@ -4,25 +4,25 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, FORM, PASSWORD, TestApp, growing_poll_limits, poll_at_most, run_concurrently,
+    FORM, PASSWORD, TestApp, TestResponse, growing_poll_limits, poll_at_most, run_concurrently,
 };
 
 const EMAIL: &str = "ada@example.com";
 
-fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
-    answer[name].as_str().unwrap()
+fn text<'a>(response: &'a Value, name: &str) -> &'a str {
+    response[name].as_str().unwrap()
 }
 
-fn refresh_token(answer: &Answer) -> String {
-    text(&answer.json(), "refresh_token").to_owned()
+fn refresh_token(response: &TestResponse) -> String {
+    text(&response.json(), "refresh_token").to_owned()
 }
 
 #[track_caller]
-fn assert_refused(answer: &Answer) {
-    assert_eq!(answer.status, 400, "{answer:?}");
+fn assert_refused(response: &TestResponse) {
+    assert_eq!(response.status, 400, "{response:?}");
     let refusal = json!({"error": "invalid_grant", "detail": "the refresh token is not valid"});
-    assert_eq!(answer.text(), refusal.to_string());
-    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(response.text(), refusal.to_string());
+    assert_eq!(response.header("cache-control"), "no-store");
 }
 
 #[tokio::test]
@@ -41,13 +41,13 @@ async fn login_with_offline_access_returns_a_refresh_token() {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs([("username", EMAIL), ("password", PASSWORD), ("scope", scope)])
             .finish();
-        let answer = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
-        let body = answer.json();
+        let response = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
+        let body = response.json();
         let names: Vec<&String> = body.as_object().unwrap().keys().collect();
         if lasts {
             assert_eq!(names, ["access_token", "token_type", "expires_in", "refresh_token"]);
             assert_eq!(body["expires_in"], 1800);
-            assert_eq!(answer.header("cache-control"), "no-store");
+            assert_eq!(response.header("cache-control"), "no-store");
         } else {
             assert_eq!(names, ["access_token", "token_type"], "{scope}");
         }
@@ -80,14 +80,14 @@ async fn concurrent_refreshes_return_the_same_successor() {
     app.sign_up("ada").await;
     let login = app.start_session(EMAIL).await;
     let token = text(&login, "refresh_token");
-    let answers = run_concurrently((0..8).map(|_| app.refresh(token))).await;
-    let mut tokens: Vec<String> = answers.iter().map(refresh_token).collect();
+    let responses = run_concurrently((0..8).map(|_| app.refresh(token))).await;
+    let mut tokens: Vec<String> = responses.iter().map(refresh_token).collect();
     app.clock.advance(9);
     tokens.push(refresh_token(&app.refresh(token).await.expect(200)));
     tokens.dedup();
     assert_eq!(tokens.len(), 1, "{tokens:?}");
-    for answer in &answers {
-        let access = text(&answer.json(), "access_token").to_owned();
+    for response in &responses {
+        let access = text(&response.json(), "access_token").to_owned();
         app.with_token(&access).get("/users/me").await.expect(200);
     }
     app.refresh(&tokens[0]).await.expect(200);
