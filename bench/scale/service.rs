@@ -74,14 +74,14 @@ impl Service {
             large_responses: LargeResponses::default(),
             root_path: String::new(),
         };
-        let shell = MiddlewareConfig {
+        let middleware = MiddlewareConfig {
             origins: AllowedOrigins::Any,
             access_log: false,
             body_memory: BodyMemory::default(),
             trusted_proxies: TrustedProxies::default(),
         };
         let large_responses = app.large_responses.clone();
-        let routes = with_middleware(api::routes(app, false), shell, large_responses);
+        let routes = with_middleware(api::routes(app, false), middleware, large_responses);
         Self { routes, tokens: Arc::new(tokens), posts }
     }
 

@@ -1,5 +1,5 @@
-//! Targets for request bodies: the service stores an accepted body unchanged, and answers a
-//! rejected body as the OpenAPI document describes.
+//! Targets for request bodies: the service stores an accepted body unchanged. It rejects any other
+//! body with an error that the OpenAPI document describes.
 
 use axum::body::Body;
 use axum::http::{Method, Request};

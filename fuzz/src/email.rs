@@ -1,5 +1,5 @@
-//! Target for e-mail addresses: the normal form of an accepted address is stable, and no mail
-//! program, log or database can misread it.
+//! Target for e-mails: the normal form of an accepted e-mail is stable, and no mail program, log or
+//! database can misread it.
 
 use post_api::domain::email::Email;
 

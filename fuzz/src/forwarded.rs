@@ -19,7 +19,7 @@ pub(crate) fn prepare() -> FuzzTarget {
     Box::new(move |data| {
         let Some(sent) = headers(data) else { return };
         assert_eq!(proxies.client_ip(UNTRUSTED_PEER, &sent), UNTRUSTED_PEER, "{sent:?}");
-        // Any client IP is correct here: only a panic is a fault.
+        // Any client IP is correct here: only a panic is a bug.
         let _ = proxies.client_ip(PROXY, &sent);
         for (name, hop) in
             [(FORWARDED, format!("for={CLIENT}")), (X_FORWARDED_FOR, CLIENT.to_owned())]

@@ -1,8 +1,8 @@
 //! Sequences of requests, generated from the bytes of the fuzzer. Most of them pass the first
 //! checks, so that they reach the later ones.
 //!
-//! The fields and variants here decide what the inputs in `corpus/` mean. A change to them makes the
-//! corpus less useful.
+//! The fields and variants here decide what the inputs in `corpus/` mean. A change to them makes
+//! the corpus less useful.
 
 use arbitrary::Arbitrary;
 use axum::body::Body as HttpBody;

@@ -24,11 +24,11 @@ pub(crate) fn prepare() -> FuzzTarget {
         for text in [text, &format!("{text}\n{key}{url}"), &format!("{key}{url}{text}")] {
             match Settings::load(&Source::from_parts(text, Vec::new())) {
                 Ok(settings) => assert_hides_secrets(&format!("{settings:?}"), &key),
-                Err(faults) => {
-                    assert!(!faults.is_empty());
-                    for fault in faults {
-                        assert!(!fault.name.is_empty() && !fault.hint.is_empty(), "{fault}");
-                        assert_hides_secrets(&fault.to_string(), &key);
+                Err(errors) => {
+                    assert!(!errors.is_empty());
+                    for error in errors {
+                        assert!(!error.name.is_empty() && !error.hint.is_empty(), "{error}");
+                        assert_hides_secrets(&error.to_string(), &key);
                     }
                 }
             }

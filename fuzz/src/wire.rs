@@ -13,7 +13,7 @@ use crate::response_checker::ResponseChecker;
 use crate::service::Service;
 use crate::support::{TestResponse, TestServer};
 
-/// A connection that stays open for longer after the last byte from the client is a fault.
+/// A connection that stays open for longer after the last byte from the client is a bug.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The connection preface of HTTP/2 (RFC 9113, section 3.4), whose responses are binary frames.
@@ -22,12 +22,12 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) fn prepare() -> FuzzTarget {
     let service = Service::start(false);
     let checker = ResponseChecker::for_service(&service);
-    let served = TestServer::start(service.app().routes(), Limits::default());
+    let server = TestServer::start(service.app().routes(), Limits::default());
     Box::new(move |data| {
         service.reset();
         service.mark_as_changed();
         // Captures the whole server, not only its address: the server stops when it is dropped.
-        let listener = &served;
+        let listener = &server;
         let received = exchange(listener.address, data);
         if data.starts_with(HTTP2_PREFACE) {
             return;

@@ -13,40 +13,40 @@ const UNDESCRIBED: [&str; 5] =
     ["/docs", "/docs/oauth2-redirect", "/docs/{file}", "/openapi.json", "/redoc"];
 
 #[test]
-fn openapi_document() {
+fn openapi_document_is_up_to_date() {
     compare("docs/openapi.json", &with_end(openapi::document("")));
 }
 
 #[test]
-fn routes() {
+fn routes_table_is_up_to_date() {
     compare("docs/routes.txt", &routes_table());
 }
 
 #[test]
-fn env_example() {
+fn env_example_is_up_to_date() {
     compare(".env.example", &config::env_example());
 }
 
 #[test]
-fn settings_page() {
+fn settings_page_is_up_to_date() {
     compare("docs/settings.md", &config::settings_page());
 }
 
 #[test]
-fn commands_page() {
+fn commands_page_is_up_to_date() {
     compare("docs/cli.md", &cli::commands_page());
 }
 
 #[test]
-fn procfile() {
+fn procfile_is_up_to_date() {
     compare("Procfile", &config::procfile());
 }
 
-/// The route page (`src/api/mod.rs`) and the document have the same paths.
+/// The router (`src/api/mod.rs`) and the document have the same paths.
 #[test]
 fn every_route_is_described() {
-    let page = include_str!("../../src/api/mod.rs");
-    let literals = page.match_indices('"').map(|(start, _)| &page[start + 1..]);
+    let router = include_str!("../../src/api/mod.rs");
+    let literals = router.match_indices('"').map(|(start, _)| &router[start + 1..]);
     let mut routed: Vec<String> = literals
         .filter(|rest| rest.starts_with('/'))
         .map(|rest| rest.split('"').next().unwrap().to_owned())
@@ -69,15 +69,18 @@ fn every_operation_is_complete() {
     let document = document();
     let mut names = std::collections::BTreeSet::new();
     for (path, method, operation) in operations(&document) {
-        let place = format!("{method} {path}");
-        let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{place}"));
-        assert!(names.insert(name.to_owned()), "{place}: duplicate operation ID {name}");
-        assert!(operation["summary"].is_string(), "{place} has no summary");
+        let context = format!("{method} {path}");
+        let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{context}"));
+        assert!(names.insert(name.to_owned()), "{context}: duplicate operation ID {name}");
+        assert!(operation["summary"].is_string(), "{context} has no summary");
         let responses = operation["responses"].as_object().unwrap();
-        assert!(responses.values().all(|response| response["description"].is_string()), "{place}");
+        assert!(
+            responses.values().all(|response| response["description"].is_string()),
+            "{context}"
+        );
         // These two routes use no store, so they cannot be overloaded.
         if !["/livez", "/.well-known/jwks.json"].contains(&path) {
-            assert!(responses.contains_key("503"), "{place} does not document 503");
+            assert!(responses.contains_key("503"), "{context} does not document 503");
         }
     }
 }
@@ -105,7 +108,11 @@ fn routes_table() -> String {
             let security = operation["security"].as_array();
             let token = match security {
                 None => "none",
-                Some(ways) if ways.iter().any(|way| way.as_object().unwrap().is_empty()) => "may",
+                Some(schemes)
+                    if schemes.iter().any(|scheme| scheme.as_object().unwrap().is_empty()) =>
+                {
+                    "may"
+                }
                 Some(_) => "token",
             };
             let statuses = operation["responses"].as_object().unwrap().keys();
@@ -125,15 +132,15 @@ fn with_end(mut text: String) -> String {
 }
 
 #[track_caller]
-fn compare(file: &str, made: &str) {
+fn compare(file: &str, generated: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE_GENERATED").is_some() {
-        std::fs::write(&path, made).unwrap();
+        std::fs::write(&path, generated).unwrap();
         return;
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        committed == made,
+        committed == generated,
         "{file} is out of date: run `UPDATE_GENERATED=1 cargo test generated` and review the difference",
     );
 }

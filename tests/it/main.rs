@@ -1,5 +1,5 @@
-//! Every test that needs more than one module of the service, in one binary: laid out like the
-//! URLs, then like the modules.
+//! The tests that need more than one module of the service, in one binary. The folders follow the
+//! URLs and the modules.
 
 #![cfg(test)]
 #![expect(clippy::string_slice, reason = "a slice that does not fit fails its test, as it should")]

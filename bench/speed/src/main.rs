@@ -63,7 +63,7 @@ pub struct Options {
     /// Compare only with this other build of the service
     #[arg(long)]
     compare: Option<PathBuf>,
-    /// Measure for moments only, to check that everything works; the values mean nothing
+    /// Measure only briefly, to check that everything works; the values mean nothing
     #[arg(long)]
     quick: bool,
     /// Rounds of each comparison

@@ -53,14 +53,14 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         large_responses: LargeResponses::default(),
         root_path: String::new(),
     };
-    let shell = MiddlewareConfig {
+    let middleware = MiddlewareConfig {
         origins: AllowedOrigins::Any,
         access_log: false,
         body_memory: BodyMemory::default(),
         trusted_proxies: TrustedProxies::default(),
     };
     let routes = Router::new().route("/noop", get(respond)).with_state(Arc::new(app));
-    let routes = server::with_middleware(routes, shell, LargeResponses::default());
+    let routes = server::with_middleware(routes, middleware, LargeResponses::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         server::serve(listener, routes, Limits::default(), None, std::future::pending()).await?;

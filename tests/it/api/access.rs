@@ -23,31 +23,31 @@ async fn visible_data(readers: &[&TestCaller<'_>]) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_refused(response: &TestResponse, detail: &str, context: &str) {
+fn assert_rejected(response: &TestResponse, detail: &str, context: &str) {
     assert_eq!(response.status, 401, "{context}");
     assert_eq!(response.text(), json!({"detail": detail}).to_string(), "{context}");
     assert_eq!(response.header("www-authenticate"), "Bearer", "{context}");
 }
 
 /// Sends each operation with a valid body, and with invalid input. The token check comes first.
-async fn assert_refused_everywhere(app: &TestApp, caller: &TestCaller<'_>, id: i64, detail: &str) {
-    let mut walked = 0;
+async fn assert_rejected_everywhere(app: &TestApp, caller: &TestCaller<'_>, id: i64, detail: &str) {
+    let mut checked = 0;
     for operation in Operation::all(app).await {
         if operation.access != Access::TokenNeeded {
             continue;
         }
-        walked += 1;
+        checked += 1;
         let name = operation.name();
         let response = operation.call(caller, &id.to_string()).await;
-        assert_refused(&response, detail, &name);
+        assert_rejected(&response, detail, &name);
         for (id, body) in [("x", "{"), ("4711", "[]"), ("1", "{}")] {
             let path = format!("{}?limit=x", operation.path_to(id));
             let media_type = "application/json";
             let response = caller.send_raw(&operation.method, &path, media_type, body).await;
-            assert_refused(&response, detail, &name);
+            assert_rejected(&response, detail, &name);
         }
     }
-    assert!(walked >= 12, "only {walked} operations need a token");
+    assert!(checked >= 12, "only {checked} operations need a token");
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn operation_without_token_is_rejected() {
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
     let before = visible_data(&[&ada]).await;
-    assert_refused_everywhere(&app, &app.anonymous(), post, "Not authenticated").await;
+    assert_rejected_everywhere(&app, &app.anonymous(), post, "Not authenticated").await;
     assert_eq!(visible_data(&[&ada]).await, before);
 }
 
@@ -68,7 +68,7 @@ async fn operation_with_malformed_token_is_rejected() {
     let before = visible_data(&[&ada]).await;
     for token in ["", "x", "a.b.c"] {
         let caller = app.with_token(token);
-        assert_refused_everywhere(&app, &caller, post, "Could not validate credentials").await;
+        assert_rejected_everywhere(&app, &caller, post, "Could not validate credentials").await;
     }
     assert_eq!(visible_data(&[&ada]).await, before);
 }
@@ -82,7 +82,7 @@ async fn operation_with_token_of_another_key_is_rejected() {
     let good = ada.token.clone().unwrap();
     let (message, _) = good.rsplit_once('.').unwrap();
     let caller = app.with_token(&format!("{message}.{}", URL_SAFE_NO_PAD.encode([7; 32])));
-    assert_refused_everywhere(&app, &caller, post, "Could not validate credentials").await;
+    assert_rejected_everywhere(&app, &caller, post, "Could not validate credentials").await;
     assert_eq!(visible_data(&[&ada]).await, before);
 }
 
@@ -93,7 +93,7 @@ async fn operation_with_expired_token_is_rejected() {
     let post = ada.write_post("post").await;
     let before = visible_data(&[&ada]).await;
     app.clock.advance(30 * 60);
-    assert_refused_everywhere(&app, &ada, post, "Could not validate credentials").await;
+    assert_rejected_everywhere(&app, &ada, post, "Could not validate credentials").await;
     let again = app.with_token(&app.token_for(ada.id));
     assert_eq!(visible_data(&[&again]).await, before);
 }
@@ -107,33 +107,33 @@ async fn operation_with_token_of_deleted_user_is_rejected() {
     ghost.delete("/users/me").await.expect(204);
     let before = visible_data(&[&ada]).await;
     let detail = "Could not validate credentials";
-    assert_refused_everywhere(&app, &ghost, post, detail).await;
-    assert_refused_everywhere(&app, &ghost, ghost.id, detail).await;
+    assert_rejected_everywhere(&app, &ghost, post, detail).await;
+    assert_rejected_everywhere(&app, &ghost, ghost.id, detail).await;
     for path in [format!("/posts/{}", "9".repeat(30)), "/posts?limit=0".to_owned()] {
-        assert_refused(&ghost.get(&path).await, detail, &path);
+        assert_rejected(&ghost.get(&path).await, detail, &path);
     }
     let huge = json!({"post_id": 9e18, "dir": 1});
-    assert_refused(&ghost.post("/vote", &huge).await, detail, "vote on an impossible post");
+    assert_rejected(&ghost.post("/vote", &huge).await, detail, "vote on an impossible post");
     assert_eq!(visible_data(&[&ada]).await, before);
 }
 
-/// Revoked are tokens of an earlier login, tokens of the reference service, and the token that
-/// made each change.
+/// Each change revokes the token of an earlier login, a token of the reference service, and the
+/// token that made the change.
 #[tokio::test]
 async fn operation_with_revoked_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let post = ada.write_post("post").await;
-    let of_reference = json!({"user_id": ada.id, "exp": NOW + 1799});
-    let of_reference = forge(&json!({"alg": "HS256", "typ": "JWT"}), &of_reference);
-    let earlier = [ada.token.clone().unwrap(), of_reference];
+    let reference_token = json!({"user_id": ada.id, "exp": NOW + 1799});
+    let reference_token = forge(&json!({"alg": "HS256", "typ": "JWT"}), &reference_token);
+    let earlier = [ada.token.clone().unwrap(), reference_token];
     let mut last = earlier[0].clone();
-    for way in ["password", "address", "logout"] {
+    for change in ["password", "email", "logout"] {
         let caller = app.with_token(&last);
-        let ended = caller.token.clone().unwrap();
-        last = match way {
+        let revoked = caller.token.clone().unwrap();
+        last = match change {
             "password" => token(&caller.change_password(PASSWORD, PASSWORD).await.expect(200)),
-            "address" => token(&caller.change_email("ada@example.com").await.expect(200)),
+            "email" => token(&caller.change_email("ada@example.com").await.expect(200)),
             _ => {
                 caller.post("/logout", &json!({})).await.expect(204);
                 token(&app.log_in("ada@example.com", PASSWORD).await.expect(200))
@@ -141,16 +141,16 @@ async fn operation_with_revoked_token_is_rejected() {
         };
         let again = app.with_token(&last);
         let before = visible_data(&[&again]).await;
-        for token in earlier.iter().chain([&ended]) {
+        for token in earlier.iter().chain([&revoked]) {
             let detail = "Could not validate credentials";
             let caller = app.with_token(token);
-            assert_refused_everywhere(&app, &caller, post, detail).await;
-            assert_refused_everywhere(&app, &caller, ada.id, detail).await;
-            // Where the token is optional, a revoked one counts as none.
+            assert_rejected_everywhere(&app, &caller, post, detail).await;
+            assert_rejected_everywhere(&app, &caller, ada.id, detail).await;
+            // If the token is optional, a revoked one counts as none.
             let seen = caller.get(&format!("/users/{}", ada.id)).await.expect(200).json();
-            assert_eq!(seen["email"], Value::Null, "{way}");
+            assert_eq!(seen["email"], Value::Null, "{change}");
         }
-        assert_eq!(visible_data(&[&again]).await, before, "{way}");
+        assert_eq!(visible_data(&[&again]).await, before, "{change}");
     }
 }
 
@@ -223,7 +223,7 @@ async fn token_with_invalid_claims_is_rejected() {
         with("at_hash", json!("x")),
     ] {
         let response = app.with_token(&forge(&header, &claims)).get("/users/me").await;
-        assert_refused(&response, "Could not validate credentials", &claims.to_string());
+        assert_rejected(&response, "Could not validate credentials", &claims.to_string());
     }
 }
 
@@ -263,7 +263,7 @@ async fn token_with_invalid_header_or_form_is_rejected() {
     }
     for token in tokens {
         let response = app.with_token(&token).get("/users/me").await;
-        assert_refused(&response, "Could not validate credentials", &token);
+        assert_rejected(&response, "Could not validate credentials", &token);
     }
 }
 
@@ -290,6 +290,6 @@ async fn token_outside_the_bearer_header_is_rejected() {
     }
     for path in [format!("/users/me?access_token={token}"), format!("/users/me?token={token}")] {
         let response = app.anonymous().get(&path).await;
-        assert_refused(&response, "Not authenticated", &path);
+        assert_rejected(&response, "Not authenticated", &path);
     }
 }

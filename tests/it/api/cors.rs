@@ -8,13 +8,13 @@ use crate::support::{Setup, TestApp, TestResponse};
 
 const APP: &str = "https://app.example.org";
 
-async fn listed() -> TestApp {
+async fn app_with_listed_origins() -> TestApp {
     let listed = [APP, "http://localhost:3000"].map(HeaderValue::from_static);
     TestApp::set_up(Setup { origins: AllowedOrigins::Listed(listed.to_vec()), ..Setup::default() })
         .await
 }
 
-async fn ask(app: &TestApp, path: &str, origin: &str) -> TestResponse {
+async fn send_with_origin(app: &TestApp, path: &str, origin: &str) -> TestResponse {
     let request = app.anonymous().request("GET", path).header("origin", origin);
     app.send(request.header("cookie", "a=b").body(Body::empty()).unwrap()).await
 }
@@ -33,7 +33,7 @@ async fn any_origin_may_read_without_credentials() {
     let app = TestApp::start().await;
     for path in ["/livez", "/posts", "/nowhere", "/users/x", "/docs"] {
         for origin in [APP, "null", "not an origin"] {
-            let response = ask(&app, path, origin).await;
+            let response = send_with_origin(&app, path, origin).await;
             assert_eq!(response.header("access-control-allow-origin"), "*", "{path}");
             assert!(response.header("access-control-allow-credentials").is_empty(), "{path}");
             assert!(response.header("access-control-expose-headers").contains("x-request-id"));
@@ -74,9 +74,9 @@ async fn options_without_preflight_headers_gets_405() {
 
 #[tokio::test]
 async fn only_listed_origins_may_read() {
-    let app = listed().await;
+    let app = app_with_listed_origins().await;
     for origin in [APP, "http://localhost:3000"] {
-        let response = ask(&app, "/livez", origin).await.expect(200);
+        let response = send_with_origin(&app, "/livez", origin).await.expect(200);
         assert_eq!(response.header("access-control-allow-origin"), origin);
         assert!(response.header("access-control-allow-credentials").is_empty());
         let response = preflight(&app, "/posts", origin, Some("authorization")).await.expect(200);
@@ -95,9 +95,10 @@ async fn only_listed_origins_may_read() {
         "https://sub.app.example.org",
         "http://localhost:3001",
     ] {
-        for response in
-            [ask(&app, "/livez", origin).await, preflight(&app, "/posts", origin, None).await]
-        {
+        for response in [
+            send_with_origin(&app, "/livez", origin).await,
+            preflight(&app, "/posts", origin, None).await,
+        ] {
             assert!(response.header("access-control-allow-origin").is_empty(), "{origin}");
             assert!(response.header("access-control-expose-headers").is_empty(), "{origin}");
         }
@@ -108,14 +109,14 @@ async fn only_listed_origins_may_read() {
 /// requires it also for requests without `Origin`.
 #[tokio::test]
 async fn response_with_listed_origins_varies_by_origin() {
-    let app = listed().await;
+    let app = app_with_listed_origins().await;
     for response in [
-        ask(&app, "/docs", APP).await,
-        ask(&app, "/docs", "https://evil.example").await,
+        send_with_origin(&app, "/docs", APP).await,
+        send_with_origin(&app, "/docs", "https://evil.example").await,
         app.anonymous().get("/docs").await,
         preflight(&app, "/posts", APP, None).await,
     ] {
         assert_eq!(response.header("vary"), "origin");
     }
-    assert_eq!(ask(&TestApp::start().await, "/docs", APP).await.header("vary"), "");
+    assert_eq!(send_with_origin(&TestApp::start().await, "/docs", APP).await.header("vary"), "");
 }

@@ -146,8 +146,8 @@ async fn submitted_password_is_masked_in_errors() {
 async fn login_email_with_other_domain_case_is_accepted() {
     let app = TestApp::start().await;
     let account = json!({"email": "Foo@EXAMPLE.com", "password": PASSWORD});
-    let made = app.anonymous().post("/users", &account).await.expect(201).json();
-    assert_eq!(made["email"], "Foo@example.com");
+    let created = app.anonymous().post("/users", &account).await.expect(201).json();
+    assert_eq!(created["email"], "Foo@example.com");
     for username in ["Foo@EXAMPLE.com", "Foo@example.com", " Foo@Example.Com "] {
         app.log_in(username, PASSWORD).await.expect(200);
     }

@@ -8,12 +8,12 @@ use serde_json::json;
 use super::operations::Operation;
 use crate::support::{PASSWORD, Setup, TestApp, TestCaller, key_files};
 
-/// Statuses that these requests cannot cause: a slow body, a rate limit (see `rate_limits`), a
-/// fault of the service, an outage.
-const OUT_OF_REACH: [u16; 4] = [408, 429, 500, 503];
+/// Statuses that these requests cannot cause: a slow body, a rate limit (see `rate_limits`), an
+/// internal error, an outage.
+const UNREACHABLE: [u16; 4] = [408, 429, 500, 503];
 
 /// Returns bodies that are invalid for most operations, with their media types.
-fn misfits() -> Vec<(&'static str, Vec<u8>)> {
+fn invalid_bodies() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("application/json", Vec::new()),
         ("application/json", b"null".to_vec()),
@@ -43,11 +43,11 @@ fn confirmed(password: &str) -> Vec<u8> {
 
 /// Calls the operation as each kind of caller, on each kind of ID, with valid and invalid bodies.
 /// Returns the statuses.
-async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u16> {
+async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u16> {
     let other = app.signed_in(&format!("other{number}")).await;
     let caller = app.signed_in(&format!("caller{number}")).await;
     let is_user = operation.path.starts_with("/users");
-    let theirs = if is_user { other.id } else { other.write_post("post").await };
+    let of_other = if is_user { other.id } else { other.write_post("post").await };
     let own = if is_user { caller.id } else { caller.write_post("post").await };
     let own = if operation.path.contains("/sessions/") {
         app.start_session(&format!("caller{number}@example.com")).await;
@@ -57,9 +57,10 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
         own
     };
     let hidden = other.write_draft("draft").await;
-    let gone = app.with_token(&app.token_for(4711));
-    let callers: [&TestCaller<'_>; 4] = [&app.anonymous(), &app.with_token("x"), &gone, &caller];
-    let numbers = [theirs, hidden, 4711].map(|id| id.to_string());
+    let missing_user = app.with_token(&app.token_for(4711));
+    let callers: [&TestCaller<'_>; 4] =
+        [&app.anonymous(), &app.with_token("x"), &missing_user, &caller];
+    let numbers = [of_other, hidden, 4711].map(|id| id.to_string());
     let mut ids: Vec<String> =
         numbers.into_iter().chain(["x".to_owned(), "9".repeat(30)]).collect();
     // Last, because this ID may delete the caller.
@@ -70,7 +71,7 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
             let path = format!("{}?limit=-1", operation.path_to(id));
             let response = caller.send_raw(&operation.method, &path, "", "").await;
             seen.insert(response.status.as_u16());
-            for (media_type, body) in misfits() {
+            for (media_type, body) in invalid_bodies() {
                 let path = operation.path_to(id);
                 let response = caller.send_raw(&operation.method, &path, media_type, body).await;
                 seen.insert(response.status.as_u16());
@@ -84,7 +85,10 @@ async fn walk(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u
 }
 
 /// Adds the statuses that each operation returns, with or without required passwords for deletions.
-async fn walk_all(delete_requires_password: bool, seen: &mut BTreeMap<String, BTreeSet<u16>>) {
+async fn collect_all_statuses(
+    delete_requires_password: bool,
+    seen: &mut BTreeMap<String, BTreeSet<u16>>,
+) {
     let app = TestApp::with(Policy { delete_requires_password, ..Policy::default() }).await;
     // The examples of the document use the first post.
     app.signed_in("author").await.write_post("1").await;
@@ -94,11 +98,12 @@ async fn walk_all(delete_requires_password: bool, seen: &mut BTreeMap<String, BT
     // Only deletions depend on this setting.
     operations.retain(|operation| !delete_requires_password || operation.method == "DELETE");
     for (number, operation) in operations.into_iter().enumerate() {
-        let mut statuses = walk(&app, &operation, number).await;
+        let mut statuses = collect_statuses(&app, &operation, number).await;
         if operation.path == "/.well-known/jwks.json" {
             // The key set exists only if a key pair signs the tokens.
             let setup = Setup { keys: key_files::ed25519, ..Setup::default() };
-            statuses.extend(walk(&TestApp::set_up(setup).await, &operation, number).await);
+            statuses
+                .extend(collect_statuses(&TestApp::set_up(setup).await, &operation, number).await);
         }
         seen.entry(operation.name()).or_default().extend(statuses);
     }
@@ -108,14 +113,14 @@ async fn walk_all(delete_requires_password: bool, seen: &mut BTreeMap<String, BT
 async fn returned_and_documented_statuses_agree() {
     let mut all_seen = BTreeMap::new();
     for delete_requires_password in [false, true] {
-        walk_all(delete_requires_password, &mut all_seen).await;
+        collect_all_statuses(delete_requires_password, &mut all_seen).await;
     }
     let mut undocumented = BTreeMap::new();
     let mut unseen = BTreeMap::new();
     for operation in Operation::all(&TestApp::start().await).await {
         let seen = &all_seen[&operation.name()];
         let extra: BTreeSet<u16> = seen.difference(&operation.statuses).copied().collect();
-        let reachable = operation.statuses.iter().filter(|status| !OUT_OF_REACH.contains(status));
+        let reachable = operation.statuses.iter().filter(|status| !UNREACHABLE.contains(status));
         let missing: BTreeSet<u16> =
             reachable.filter(|status| !seen.contains(status)).copied().collect();
         if !extra.is_empty() {

@@ -158,9 +158,9 @@ async fn invalid_json_body_gets_422() {
     let ada = app.signed_in("ada").await;
     for body in ["{", "{}{}", "{} x", "nope", "{'a':1}", "[1,]", "\u{1}", "NaN", "-", "\"\\x\""] {
         let response = ada.send_raw("POST", "/posts", "application/json", body).await.expect(422);
-        let fault = &response.json()["detail"][0];
-        assert_eq!(fault["type"], "json_invalid", "{body}");
-        assert_eq!((&fault["input"], &fault["loc"][0]), (&json!({}), &json!("body")), "{body}");
+        let error = &response.json()["detail"][0];
+        assert_eq!(error["type"], "json_invalid", "{body}");
+        assert_eq!((&error["input"], &error["loc"][0]), (&json!({}), &json!("body")), "{body}");
     }
 }
 

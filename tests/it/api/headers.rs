@@ -7,7 +7,7 @@ use axum::body::Body;
 use super::operations::Operation;
 use crate::support::{FORM, PASSWORD, TestApp, TestResponse};
 
-async fn ask(app: &TestApp, id: &[u8]) -> TestResponse {
+async fn send_with_id(app: &TestApp, id: &[u8]) -> TestResponse {
     let request = app.anonymous().request("GET", "/livez").header("x-request-id", id);
     app.send(request.body(Body::empty()).unwrap()).await.expect(200)
 }
@@ -35,8 +35,12 @@ async fn every_response_has_security_headers() {
         assert_eq!(response.header("referrer-policy"), "no-referrer", "{context}");
         let policy = response.header("content-security-policy");
         for rule in ["default-src", "object-src", "base-uri", "frame-ancestors"] {
-            let said = policy.split("; ").filter(|said| said.starts_with(rule));
-            assert_eq!(said.collect::<Vec<_>>(), [format!("{rule} 'none'")], "{context}: {policy}");
+            let directives = policy.split("; ").filter(|directive| directive.starts_with(rule));
+            assert_eq!(
+                directives.collect::<Vec<_>>(),
+                [format!("{rule} 'none'")],
+                "{context}: {policy}"
+            );
         }
         let is_page = ["/docs", "/redoc", "/docs/oauth2-redirect", "/openapi.json"].contains(&path);
         let expected = if is_page { "no-cache" } else { "no-store" };
@@ -80,7 +84,7 @@ async fn no_response_sets_a_cookie() {
 async fn valid_request_id_is_kept() {
     let app = TestApp::start().await;
     for id in ["a", "0123-abc_DEF.9", &"x".repeat(64)] {
-        assert_eq!(ask(&app, id.as_bytes()).await.header("x-request-id"), id);
+        assert_eq!(send_with_id(&app, id.as_bytes()).await.header("x-request-id"), id);
     }
 }
 
@@ -88,15 +92,15 @@ async fn valid_request_id_is_kept() {
 async fn invalid_request_id_is_replaced() {
     let app = TestApp::start().await;
     let long = "x".repeat(65);
-    let foreign: [&[u8]; 7] =
+    let invalid_ids: [&[u8]; 7] =
         [b"", long.as_bytes(), b"a b", b"a\xe4", b"<script>", b"a;b", b"a\tb"];
-    let mut given = HashSet::new();
-    for id in foreign {
-        let made = ask(&app, id).await.header("x-request-id").to_owned();
-        assert_eq!(made.len(), 16);
-        assert!(made.bytes().all(|byte| byte.is_ascii_hexdigit()), "{made}");
-        given.insert(made);
+    let mut seen = HashSet::new();
+    for id in invalid_ids {
+        let generated = send_with_id(&app, id).await.header("x-request-id").to_owned();
+        assert_eq!(generated.len(), 16);
+        assert!(generated.bytes().all(|byte| byte.is_ascii_hexdigit()), "{generated}");
+        seen.insert(generated);
     }
-    given.insert(app.anonymous().get("/nowhere").await.header("x-request-id").to_owned());
-    assert_eq!(given.len(), foreign.len() + 1);
+    seen.insert(app.anonymous().get("/nowhere").await.header("x-request-id").to_owned());
+    assert_eq!(seen.len(), invalid_ids.len() + 1);
 }

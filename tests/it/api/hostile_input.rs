@@ -300,7 +300,7 @@ async fn hostile_header_never_gets_5xx() {
 #[tokio::test]
 async fn hostile_preflight_is_echoed_only_in_its_header() {
     let app = TestApp::start().await;
-    let ask = async |name: &str, value: &[u8]| {
+    let preflight = async |name: &str, value: &[u8]| {
         let mut request = app.anonymous().request("OPTIONS", "/posts");
         for (name, value) in [
             ("origin", b"https://a.example".as_slice()),
@@ -314,16 +314,16 @@ async fn hostile_preflight_is_echoed_only_in_its_header() {
         assert!(response.headers.remove("x-request-id").is_some());
         response
     };
-    let plain = ask("access-control-request-headers", b"authorization").await.expect(200);
+    let plain = preflight("access-control-request-headers", b"authorization").await.expect(200);
     for value in values() {
-        let mut response = ask("access-control-request-headers", &value).await.expect(200);
+        let mut response = preflight("access-control-request-headers", &value).await.expect(200);
         let shown = String::from_utf8_lossy(&value).chars().take(60).collect::<String>();
         assert_eq!(response.headers["access-control-allow-headers"].as_bytes(), value, "{shown}");
         let harmless = HeaderValue::from_static("authorization");
         response.headers.insert("access-control-allow-headers", harmless);
         assert_eq!((response.headers, response.body), (plain.headers.clone(), vec![]), "{shown}");
 
-        let response = ask("access-control-request-method", &value).await.expect(200);
+        let response = preflight("access-control-request-method", &value).await.expect(200);
         let methods = "access-control-allow-methods";
         assert_eq!(response.header(methods), plain.header(methods), "{shown}");
     }

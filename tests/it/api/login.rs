@@ -29,14 +29,14 @@ fn argon2(name: &str, memory_kib: u32, iterations: u32, parallelism: u32) -> Str
     format!("${name}$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")
 }
 
-async fn stored(app: &TestApp) -> PasswordHash {
+async fn stored_hash(app: &TestApp) -> PasswordHash {
     let email = Email::parse(EMAIL).unwrap();
     app.store.find_credentials(email).await.unwrap().unwrap().password_hash
 }
 
-async fn plant(app: &TestApp, id: i64, hash: &str) {
+async fn store_hash(app: &TestApp, id: i64, hash: &str) {
     let (id, new) = (post_api::domain::user::UserId(id), PasswordHash::new(hash.to_owned()));
-    app.store.upgrade_password_hash(id, stored(app).await, new).await.unwrap();
+    app.store.upgrade_password_hash(id, stored_hash(app).await, new).await.unwrap();
 }
 
 async fn app_with_strength() -> TestApp {
@@ -160,9 +160,9 @@ async fn files_in_login_form_are_ignored() {
             send(format!("{fields}{file}")).await.expect(200);
             send(format!("{file}{fields}")).await.expect(200);
         }
-        let alone = part("username", "", EMAIL) + &part("password", file, PASSWORD);
-        let fault = &send(alone).await.expect(422).json()["detail"][0];
-        assert_eq!((&fault["type"], &fault["loc"][1]), (&json!("missing"), &json!("password")));
+        let password_in_file = part("username", "", EMAIL) + &part("password", file, PASSWORD);
+        let error = &send(password_in_file).await.expect(422).json()["detail"][0];
+        assert_eq!((&error["type"], &error["loc"][1]), (&json!("missing"), &json!("password")));
     }
 }
 
@@ -178,14 +178,14 @@ async fn weaker_hash_is_rehashed_at_login() {
         argon2("argon2id", 128, 1, 1),
         bcrypt,
     ] {
-        plant(&app, id, &weak).await;
+        store_hash(&app, id, &weak).await;
         app.log_in(EMAIL, "a wrong password").await.expect(403);
-        assert_eq!(stored(&app).await.as_str(), weak, "rehashed without the right password");
+        assert_eq!(stored_hash(&app).await.as_str(), weak, "rehashed without the right password");
         app.log_in(EMAIL, PASSWORD).await.expect(200);
-        let now = stored(&app).await;
+        let now = stored_hash(&app).await;
         assert!(now.as_str().starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{}", now.as_str());
         app.log_in(EMAIL, PASSWORD).await.expect(200);
-        assert_eq!(stored(&app).await, now);
+        assert_eq!(stored_hash(&app).await, now);
     }
 }
 
@@ -199,10 +199,10 @@ async fn equal_or_stronger_hash_is_kept_at_login() {
         argon2("argon2id", 128, 3, 1),
         argon2("argon2id", 64, 5, 1),
     ] {
-        plant(&app, id, &strong).await;
+        store_hash(&app, id, &strong).await;
         app.log_in(EMAIL, PASSWORD).await.expect(200);
         app.log_in(EMAIL, "a wrong password").await.expect(403);
-        assert_eq!(stored(&app).await.as_str(), strong);
+        assert_eq!(stored_hash(&app).await.as_str(), strong);
     }
 }
 
@@ -229,7 +229,7 @@ async fn login_with_unusable_hash_is_rejected() {
         format!("$2b$31${}", "a".repeat(53)),
         format!("$2b$04${}", "!".repeat(53)),
     ] {
-        plant(&app, id, &unusable).await;
+        store_hash(&app, id, &unusable).await;
         let refused = app.log_in(EMAIL, PASSWORD).await.expect(403);
         assert_eq!(refused.detail(), "invalid credentials", "{unusable}");
     }
@@ -250,14 +250,14 @@ async fn logins_over_the_queue_limit_get_503() {
     };
     let logins = (0..200).map(|_| app.log_in("eve@example.com", PASSWORD));
     let (responses, ()) = tokio::join!(run_concurrently(logins), reads);
-    let (later, answered): (Vec<_>, Vec<_>) =
+    let (rejected, verified): (Vec<_>, Vec<_>) =
         responses.into_iter().partition(|response| response.status == 503);
-    assert!(!later.is_empty() && !answered.is_empty());
-    for response in later {
+    assert!(!rejected.is_empty() && !verified.is_empty());
+    for response in rejected {
         assert_eq!(response.header("retry-after"), "2");
         assert_eq!(response.detail(), "the service is overloaded, try again later");
     }
-    for response in answered {
+    for response in verified {
         response.expect(403);
     }
     app.log_in(EMAIL, PASSWORD).await.expect(200);
@@ -275,9 +275,9 @@ async fn bcrypt_hash_of_partly_covered_password_is_not_rehashed() {
         [(&long, format!("{}typo", &long[..72])), (&with_nul, with_nul.clone())]
     {
         let bcrypt = bcrypt::hash_with_salt(password, 4, [7; 16]).unwrap().to_string();
-        plant(&app, id, &bcrypt).await;
+        store_hash(&app, id, &bcrypt).await;
         let _ = app.log_in(EMAIL, &typed).await;
-        assert_eq!(stored(&app).await.as_str(), bcrypt);
+        assert_eq!(stored_hash(&app).await.as_str(), bcrypt);
         app.log_in(EMAIL, password).await.expect(200);
     }
 }

@@ -7,16 +7,16 @@ use crate::support::{PASSWORD, TestApp, TestResponse};
 
 /// The rules that an operator can relax; true means relaxed.
 #[derive(Debug, PartialEq, Eq)]
-struct Looseness {
+struct RelaxedRules {
     drafts: bool,
     whole_list: bool,
-    addresses: bool,
+    emails: bool,
     short_passwords: bool,
     common_passwords: bool,
 }
 
 /// Sends requests to find out which rules are relaxed.
-async fn observe(policy: Policy) -> Looseness {
+async fn observe(policy: Policy) -> RelaxedRules {
     let app = TestApp::with(policy).await;
     let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
     let draft = ada.write_draft("draft").await;
@@ -25,7 +25,7 @@ async fn observe(policy: Policy) -> Looseness {
     }
     let sees_draft = bob.get(&format!("/posts/{draft}")).await.status == 200;
     assert_eq!(bob.vote(draft, 1).await.status == 201, sees_draft);
-    let takes = |email: &'static str, password: &'static str| {
+    let is_accepted = |email: &'static str, password: &'static str| {
         let app = &app;
         async move {
             let body = json!({"email": email, "password": password});
@@ -36,20 +36,19 @@ async fn observe(policy: Policy) -> Looseness {
     let whole_list = bob.get("/posts?limit=100000").await.status == 200;
     assert_eq!(bob.titles("/posts").await.len() > 100, whole_list && sees_draft);
     assert_eq!(list, 100);
-    Looseness {
+    RelaxedRules {
         drafts: sees_draft,
         whole_list,
-        addresses: !app.anonymous().get(&format!("/users/{}", ada.id)).await.json()["email"]
-            .is_null(),
-        short_passwords: takes("short@example.com", "jx7 qv").await,
-        common_passwords: takes("common@example.com", "password123").await,
+        emails: !app.anonymous().get(&format!("/users/{}", ada.id)).await.json()["email"].is_null(),
+        short_passwords: is_accepted("short@example.com", "jx7 qv").await,
+        common_passwords: is_accepted("common@example.com", "password123").await,
     }
 }
 
-const STRICT: Looseness = Looseness {
+const STRICT: RelaxedRules = RelaxedRules {
     drafts: false,
     whole_list: false,
-    addresses: false,
+    emails: false,
     short_passwords: false,
     common_passwords: false,
 };
@@ -61,32 +60,32 @@ async fn default_policy_is_strict() {
 
 #[tokio::test]
 async fn reference_policy_relaxes_every_rule() {
-    let loose = Looseness {
+    let relaxed = RelaxedRules {
         drafts: true,
         whole_list: true,
-        addresses: true,
+        emails: true,
         short_passwords: true,
         common_passwords: true,
     };
-    assert_eq!(observe(Policy::reference()).await, loose);
+    assert_eq!(observe(Policy::reference()).await, relaxed);
 }
 
 #[tokio::test]
 async fn visible_drafts_relaxes_only_drafts() {
     let policy = Policy { draft_visibility: DraftVisibility::Visible, ..Policy::default() };
-    assert_eq!(observe(policy).await, Looseness { drafts: true, ..STRICT });
+    assert_eq!(observe(policy).await, RelaxedRules { drafts: true, ..STRICT });
 }
 
 #[tokio::test]
 async fn disabled_list_limit_relaxes_only_lists() {
     let policy = Policy { posts_default_limit: None, ..Policy::default() };
-    assert_eq!(observe(policy).await, Looseness { whole_list: true, ..STRICT });
+    assert_eq!(observe(policy).await, RelaxedRules { whole_list: true, ..STRICT });
 }
 
 #[tokio::test]
 async fn public_emails_relaxes_only_emails() {
     let policy = Policy { public_emails: true, ..Policy::default() };
-    assert_eq!(observe(policy).await, Looseness { addresses: true, ..STRICT });
+    assert_eq!(observe(policy).await, RelaxedRules { emails: true, ..STRICT });
 }
 
 #[tokio::test]
@@ -94,7 +93,7 @@ async fn zero_minimum_length_relaxes_only_short_passwords() {
     let passwords =
         PasswordRules { minimum_length: 0, blocklist: true, forbidden_words: Vec::new() };
     let policy = Policy { passwords, ..Policy::default() };
-    assert_eq!(observe(policy).await, Looseness { short_passwords: true, ..STRICT });
+    assert_eq!(observe(policy).await, RelaxedRules { short_passwords: true, ..STRICT });
 }
 
 #[tokio::test]
@@ -102,7 +101,7 @@ async fn disabled_blocklist_relaxes_only_common_passwords() {
     let passwords =
         PasswordRules { minimum_length: 8, blocklist: false, forbidden_words: Vec::new() };
     let policy = Policy { passwords, ..Policy::default() };
-    assert_eq!(observe(policy).await, Looseness { common_passwords: true, ..STRICT });
+    assert_eq!(observe(policy).await, RelaxedRules { common_passwords: true, ..STRICT });
 }
 
 /// The rule applies to sign-up and to password changes. Existing passwords stay valid.

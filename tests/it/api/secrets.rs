@@ -167,14 +167,14 @@ async fn rejected_sign_up_echoes_all_other_input() {
 async fn responses_contain_no_password_and_no_hash() {
     let app = TestApp::start().await;
     let body = json!({"email": "ada@example.com", "password": SECRET});
-    let made = app.anonymous().post("/users", &body).await.expect(201);
+    let created = app.anonymous().post("/users", &body).await.expect(201);
     let login = app.log_in("ada@example.com", SECRET).await.expect(200);
     let ada = app.with_token(login.json()["access_token"].as_str().unwrap());
-    let path = format!("/users/{}", made.json()["id"]);
+    let path = format!("/users/{}", created.json()["id"]);
     let form = format!("username=ada%40example.com&password={SECRET}&scope=offline_access");
-    let lasting = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
-    let refresh = lasting.json()["refresh_token"].as_str().unwrap().to_owned();
-    for response in [made, ada.get(&path).await, ada.get("/users/me").await, login, lasting] {
+    let session = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
+    let refresh = session.json()["refresh_token"].as_str().unwrap().to_owned();
+    for response in [created, ada.get(&path).await, ada.get("/users/me").await, login, session] {
         let text = response.text();
         assert!(!text.contains(SECRET) && !text.contains("argon2"), "{text}");
     }
@@ -182,7 +182,7 @@ async fn responses_contain_no_password_and_no_hash() {
         let response = ada.get(path).await.expect(200);
         assert!(!response.text().contains(&refresh), "{}", response.text());
     }
-    let kept = app.stored_bytes();
-    let holds = |text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(holds("ada@example.com") && !holds(SECRET));
+    let stored = app.stored_bytes();
+    let contains = |text: &str| stored.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(contains("ada@example.com") && !contains(SECRET));
 }

@@ -1,6 +1,6 @@
-//! Rules for the source tree that the compiler does not know: layers, files, links and wording.
+//! Rules for the source tree that the compiler does not check: layers, files, links and wording.
 
-mod import_circles;
+mod import_cycles;
 mod wording;
 
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates that only these layers may import.
-const FENCED: [(&str, &[&str]); 9] = [
+const RESTRICTED_CRATES: [(&str, &[&str]); 9] = [
     ("anyhow", &["cli"]),
     ("axum", &["api", "server"]),
     ("clap", &["cli", "main"]),
@@ -118,12 +118,12 @@ fn layers_import_only_lower_layers() {
 }
 
 #[test]
-fn fenced_crates_are_imported_only_by_their_layers() {
+fn restricted_crates_are_imported_only_by_their_layers() {
     let mut wrong = Vec::new();
     for path in files(&root().join("src"), ".rs") {
         let layer = layer(&path);
         for line in code(&path) {
-            for (name, layers) in FENCED {
+            for (name, layers) in RESTRICTED_CRATES {
                 let is_named = line.contains(&format!("{name}::"));
                 if is_named && !layers.contains(&layer.as_str()) {
                     wrong.push(format!("{}: {layer} must not import {name}", path.display()));

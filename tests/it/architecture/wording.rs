@@ -26,7 +26,8 @@ const PHRASES: [&str; 17] = [
     " rooms",
 ];
 
-/// Words that open a relative clause; a sentence must not begin with one, unless it asks.
+/// Words that open a relative clause; a sentence must not begin with one, unless it is a
+/// question.
 const OPENINGS: [&str; 8] =
     ["Who ", "Whoever ", "Whose ", "What ", "Whatever ", "Which ", "Such ", "Of "];
 
@@ -52,8 +53,8 @@ fn sentences_begin_with_their_actor() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Returns the files that people read. Left out are the two files that list the phrases, recorded
-/// data, and migrations: databases keep their checksums, so not even a comment may change.
+/// Returns the files that people read, except the two files that list the phrases, recorded data,
+/// and migrations: databases record their checksums, so not even a comment may change.
 fn prose_files() -> Vec<PathBuf> {
     const ENDINGS: [&str; 8] = [".rs", ".md", ".sql", ".toml", ".py", ".js", ".css", ".html"];
     let folders = ["src", "tests", "docs", "bench", "fuzz", "assets"];

@@ -81,8 +81,8 @@ async fn connect(driver: &str, profile: &TempDir) -> Client {
 }
 
 impl Browser {
-    pub(super) async fn open(&self, address: &str) {
-        self.client.goto(address).await.unwrap();
+    pub(super) async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
     }
 
     pub(super) async fn wait_for(&self, selector: &str) -> Element {
@@ -133,12 +133,12 @@ impl Browser {
     /// Fails if the console has an error that is not expected. Policy violations, missing files and
     /// exceptions are errors.
     pub(super) async fn assert_no_console_error(&self, is_expected: impl Fn(&str) -> bool) {
-        let mut complaints = self.log("browser").await;
-        complaints.retain(|entry| {
+        let mut errors = self.log("browser").await;
+        errors.retain(|entry| {
             let message = entry["message"].as_str().unwrap();
             entry["level"] == "SEVERE" && !is_expected(message)
         });
-        assert!(complaints.is_empty(), "{complaints:#?}");
+        assert!(errors.is_empty(), "{errors:#?}");
     }
 
     /// Fails if the browser sent any request to another server.
@@ -156,21 +156,21 @@ impl Browser {
                     && event["params"]["blockedReason"] == "csp"
             })
         };
-        let mut addresses: Vec<&str> = events
+        let mut urls: Vec<&str> = events
             .iter()
             .filter(|event| event["method"] == "Network.requestWillBeSent")
             .filter(|event| !is_blocked(&event["params"]["requestId"]))
             .map(|event| event["params"]["request"]["url"].as_str().unwrap())
             .collect();
-        assert!(addresses.iter().any(|address| *address == format!("{url}/openapi.json")));
-        addresses.retain(|address| {
+        assert!(urls.iter().any(|requested| *requested == format!("{url}/openapi.json")));
+        urls.retain(|requested| {
             // The last two belong to the start page of the browser.
             let is_inside = ["data:", "blob:", "chrome:", "chrome-untrusted:"]
                 .iter()
-                .any(|scheme| address.starts_with(scheme));
-            !is_inside && !address.starts_with(&format!("{url}/"))
+                .any(|scheme| requested.starts_with(scheme));
+            !is_inside && !requested.starts_with(&format!("{url}/"))
         });
-        assert!(addresses.is_empty(), "{addresses:#?}");
+        assert!(urls.is_empty(), "{urls:#?}");
     }
 
     /// Returns the entries since the last call.
@@ -219,11 +219,11 @@ impl Driver {
                 panic!("chromedriver does not start ({error}); scripts/test installs it")
             });
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut said = String::new();
+        let mut text = String::new();
         let port = loop {
-            let length = output.read_line(&mut said).unwrap();
-            assert!(length > 0, "chromedriver ended: {said}");
-            let line = said.lines().last().unwrap();
+            let length = output.read_line(&mut text).unwrap();
+            assert!(length > 0, "chromedriver ended: {text}");
+            let line = text.lines().last().unwrap();
             if let Some((_, port)) = line.split_once("started successfully on port ") {
                 break port.trim_end_matches('.').to_owned();
             }

@@ -59,18 +59,20 @@ async fn login_on_the_docs_page_stores_only_the_token() {
         page.execute("GET", "/users/me", None, None).await.expect(200);
         page.reload().await;
         page.execute("GET", "/users/me", None, None).await.expect(200);
-        let kept = page.kept().await;
-        assert!(kept.contains("access_token"), "the search finds no token: {kept}");
+        let stored = page.stored_data().await;
+        assert!(stored.contains("access_token"), "the search finds no token: {stored}");
         for typed in ["eve@", PASSWORD] {
-            assert!(!kept.contains(typed), "{typed} is in {kept}");
+            assert!(!stored.contains(typed), "{typed} is in {stored}");
         }
         page.log_out().await;
-        let kept = page.kept().await;
-        assert!(!kept.contains("access_token"), "{kept}");
+        let stored = page.stored_data().await;
+        assert!(!stored.contains("access_token"), "{stored}");
         page.reload().await;
         page.execute("GET", "/users/me", None, None).await.expect(401);
         browser
-            .assert_no_console_error(|said| said.contains("/users/me") && said.contains("401"))
+            .assert_no_console_error(|message| {
+                message.contains("/users/me") && message.contains("401")
+            })
             .await;
     })
     .await;
@@ -89,8 +91,8 @@ async fn markup_in_a_post_is_shown_as_text() {
         page.execute("POST", "/users", None, Some(&account)).await.expect(201);
         page.log_in("eve@example.com", PASSWORD).await;
         let post = json!({"title": MARKUP, "content": MARKUP});
-        let made = page.execute("POST", "/posts", None, Some(&post)).await.expect(201);
-        let id = made["id"].to_string();
+        let created = page.execute("POST", "/posts", None, Some(&post)).await.expect(201);
+        let id = created["id"].to_string();
         let reading = page.execute("GET", "/posts/{id}", Some(("id", &id)), None).await.expect(200);
         assert_eq!(reading["Post"]["title"], MARKUP);
         assert_eq!(reading["Post"]["content"], MARKUP);
@@ -109,8 +111,8 @@ async fn docs_page_with_document_url_in_query_shows_own_document() {
     let url = service.url.clone();
     browse(async move |browser| {
         for name in ["url", "configUrl"] {
-            let address = format!("{url}/docs?{name}=https://evil.example/x.json");
-            let page = swagger::Page::open(&browser, &address).await;
+            let page_url = format!("{url}/docs?{name}=https://evil.example/x.json");
+            let page = swagger::Page::open(&browser, &page_url).await;
             assert_eq!(page.document().await, "/openapi.json");
             assert!(page.title().await.starts_with("Post Management API"));
         }
@@ -136,8 +138,8 @@ async fn redoc_page_shows_and_finds_operations() {
         // ReDoc requests the logo of its vendor. The policy blocks the request, and the page works.
         let logo = "https://cdn.redoc.ly/redoc/logo-mini.svg";
         browser
-            .assert_no_console_error(|said| {
-                said.contains(logo) && said.contains("has been blocked")
+            .assert_no_console_error(|message| {
+                message.contains(logo) && message.contains("has been blocked")
             })
             .await;
         browser.assert_requests_stay_at(&url).await;

@@ -6,26 +6,26 @@ use super::chromium::Browser;
 
 pub(super) struct Page<'a> {
     browser: &'a Browser,
-    address: String,
+    url: String,
 }
 
 /// The response as the page shows it.
-pub(super) struct Shown {
+pub(super) struct ShownResponse {
     status: String,
     body: String,
 }
 
 impl<'a> Page<'a> {
-    pub(super) async fn open(browser: &'a Browser, address: &str) -> Self {
-        browser.open(address).await;
+    pub(super) async fn open(browser: &'a Browser, url: &str) -> Self {
+        browser.open(url).await;
         browser.wait_for(".opblock").await;
-        Self { browser, address: address.to_owned() }
+        Self { browser, url: url.to_owned() }
     }
 
     /// Reloads the page without the fragment that the page has added. With the fragment the last
     /// operation would unfold by itself, and the next click would fold it.
     pub(super) async fn reload(&self) {
-        self.browser.open(&self.address).await;
+        self.browser.open(&self.url).await;
         self.browser.wait_for(".opblock").await;
     }
 
@@ -60,7 +60,7 @@ impl<'a> Page<'a> {
     }
 
     /// Returns everything that the browser stores for the page.
-    pub(super) async fn kept(&self) -> String {
+    pub(super) async fn stored_data(&self) -> String {
         const SCRIPT: &str =
             "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])";
         self.browser.run(SCRIPT).await.as_str().unwrap().to_owned()
@@ -73,7 +73,7 @@ impl<'a> Page<'a> {
         path: &str,
         parameter: Option<(&str, &str)>,
         body: Option<&Value>,
-    ) -> Shown {
+    ) -> ShownResponse {
         let operation = self.operation(method, path).await;
         let within = |part: &str| format!("[id='{operation}'] {part}");
         let (try_out, execute) = (within(".try-out__btn"), within(".btn.execute"));
@@ -91,7 +91,7 @@ impl<'a> Page<'a> {
         let response = within(".live-responses-table tr.response");
         let status = self.browser.text(&format!("{response} .response-col_status")).await;
         let body = self.browser.text(&format!("{response} .response-col_description code")).await;
-        Shown { status, body }
+        ShownResponse { status, body }
     }
 
     /// Returns the ID of the element that shows this method and path.
@@ -101,7 +101,7 @@ impl<'a> Page<'a> {
     }
 }
 
-impl Shown {
+impl ShownResponse {
     /// Returns the body, and fails if the status differs.
     #[track_caller]
     pub(super) fn expect(&self, status: u16) -> Value {

@@ -6,10 +6,10 @@ use super::{folder, open, run};
 fn unchanged_database_passes() {
     let folder = folder();
     run(folder.path(), "db upgrade").expect(0);
-    let said = run(folder.path(), "db check").expect(0).output;
-    assert_eq!(said, "the schema matches the migrations\n");
-    let said = run(folder.path(), "db verify").expect(0).output;
-    assert_eq!(said, "every count matches its votes\n");
+    let output = run(folder.path(), "db check").expect(0).output;
+    assert_eq!(output, "the schema matches the migrations\n");
+    let output = run(folder.path(), "db verify").expect(0).output;
+    assert_eq!(output, "every count matches its votes\n");
 }
 
 #[test]
@@ -19,14 +19,14 @@ fn outdated_database_is_reported_with_the_upgrade_command() {
         if !step.is_empty() {
             run(folder.path(), step).expect(0);
         }
-        let said = run(folder.path(), "db check").expect(1).error;
-        assert!(said.contains("behind: run `post-api db upgrade`"), "{said}");
-        let said = run(folder.path(), "db verify").expect(1).error;
-        assert!(said.contains("run `post-api db upgrade` first"), "{said}");
+        let output = run(folder.path(), "db check").expect(1).error;
+        assert!(output.contains("behind: run `post-api db upgrade`"), "{output}");
+        let output = run(folder.path(), "db verify").expect(1).error;
+        assert!(output.contains("run `post-api db upgrade` first"), "{output}");
     }
 }
 
-/// `db upgrade` may be the first command of a new user. The flag for the database may stand before
+/// `db upgrade` may be the first command of a new user. The flag for the database may come before
 /// or after the command.
 #[test]
 fn upgrade_of_missing_database_creates_it() {
@@ -44,8 +44,8 @@ fn downgrade_and_upgrade_leave_no_difference() {
         let folder = folder();
         run(folder.path(), "db upgrade").expect(0);
         run(folder.path(), &format!("db downgrade {revision}")).expect(0);
-        let said = run(folder.path(), "db check").expect(1).error;
-        assert_eq!(said.lines().count(), 1, "at {revision}: {said}");
+        let output = run(folder.path(), "db check").expect(1).error;
+        assert_eq!(output.lines().count(), 1, "at {revision}: {output}");
         run(folder.path(), "db upgrade").expect(0);
         run(folder.path(), "db check").expect(0);
     }
@@ -63,8 +63,8 @@ fn manual_schema_changes_are_reported() {
              ALTER TABLE users ADD COLUMN nickname TEXT;",
         )
         .unwrap();
-    let said = run(folder.path(), "db check").expect(1).error;
-    let mut lines: Vec<&str> = said.lines().collect();
+    let output = run(folder.path(), "db check").expect(1).error;
+    let mut lines: Vec<&str> = output.lines().collect();
     lines.sort_unstable();
     assert_eq!(
         lines,

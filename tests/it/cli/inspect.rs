@@ -68,7 +68,7 @@ fn healthcheck_of_service_that_is_not_ready_fails() {
     let folder = folder();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let responses = std::thread::spawn(move || {
+    let server = std::thread::spawn(move || {
         for response in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH_9.9\r\n", ""]
         {
             let (mut stream, _) = listener.accept().unwrap();
@@ -80,7 +80,7 @@ fn healthcheck_of_service_that_is_not_ready_fails() {
         let outcome = run(folder.path(), &format!("healthcheck --port {port}")).expect(1);
         assert!(!outcome.error.is_empty());
     }
-    responses.join().unwrap();
+    server.join().unwrap();
 }
 
 #[test]

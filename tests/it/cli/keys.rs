@@ -1,5 +1,4 @@
-//! `keys.json` as processes share it: the takeover of the files before it, starts and rotations at the
-//! same time.
+//! `keys.json`: the takeover of the older file `secret_key`, and concurrent starts and rotations.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -24,7 +23,7 @@ fn status(service: &Service, token: &str) -> StatusCode {
     service.connect().call("GET", "/users/me", token, None).unwrap().status
 }
 
-fn is_there(folder: &Path, name: &str) -> bool {
+fn exists_in_data(folder: &Path, name: &str) -> bool {
     folder.join("data").join(name).exists()
 }
 
@@ -44,7 +43,10 @@ fn token_of_an_earlier_build_is_valid_after_the_takeover_of_its_secret() {
         assert!(service.stderr().contains("took over the secrets"), "{}", service.stderr());
         assert_eq!(status(&service, &token), 200);
         assert_eq!(status(&service, &service.log_in("ada@example.com")), 200);
-        assert!(is_there(folder.path(), "keys.json") && !is_there(folder.path(), "secret_key"));
+        assert!(
+            exists_in_data(folder.path(), "keys.json")
+                && !exists_in_data(folder.path(), "secret_key")
+        );
     }
     assert_eq!(secrets(folder.path()), [OLDEST, OLD]);
 }
@@ -87,5 +89,5 @@ fn rotation_before_the_first_start_of_this_build_takes_over_the_secret() {
     std::fs::write(folder.path().join("data/secret_key"), OLD).unwrap();
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(secrets(folder.path())[1..], [OLD]);
-    assert!(!is_there(folder.path(), "secret_key"));
+    assert!(!exists_in_data(folder.path(), "secret_key"));
 }

@@ -48,8 +48,8 @@ fn migration_accepts_every_form_of_a_revision() {
 #[test]
 fn each_step_is_printed_and_listed_in_the_history() {
     let folder = folder();
-    let said = run(folder.path(), "db upgrade 2").expect(0).output;
-    assert_eq!(said, "up   0001_users_posts_votes\nup   0002_downvotes\n");
+    let output = run(folder.path(), "db upgrade 2").expect(0).output;
+    assert_eq!(output, "up   0001_users_posts_votes\nup   0002_downvotes\n");
     let history = run(folder.path(), "db history").expect(0).output;
     let lines: Vec<&str> = history.lines().collect();
     assert_eq!(lines.len(), REVISIONS.len());
@@ -57,8 +57,8 @@ fn each_step_is_printed_and_listed_in_the_history() {
         let state = if number < 2 { "  applied 20" } else { "  not applied" };
         assert!(line.starts_with(&format!("{revision}{state}")), "{line}");
     }
-    let said = run(folder.path(), "db downgrade base").expect(0).output;
-    assert_eq!(said, "down 0002_downvotes\ndown 0001_users_posts_votes\n");
+    let output = run(folder.path(), "db downgrade base").expect(0).output;
+    assert_eq!(output, "down 0002_downvotes\ndown 0001_users_posts_votes\n");
     assert_eq!(schema(&open(folder.path())), [], "the downgrade left objects behind");
 }
 
@@ -75,7 +75,7 @@ fn read_only_command_creates_no_database() {
 /// Runs the printed script on one database and the command on another, and compares both.
 #[test]
 fn printed_script_does_the_same_as_the_command() {
-    let (printed, done) = (folder(), folder());
+    let (scripted, stepped) = (folder(), folder());
     let commands = [
         "db upgrade +1",
         "db upgrade 4",
@@ -86,36 +86,39 @@ fn printed_script_does_the_same_as_the_command() {
         "db upgrade head",
     ];
     for command in commands {
-        let before = schema(&open(printed.path()));
-        let script = run(printed.path(), &format!("{command} --sql")).expect(0).output;
-        assert_eq!(schema(&open(printed.path())), before, "{command} --sql changed the database");
-        open(printed.path())
+        let before = schema(&open(scripted.path()));
+        let script = run(scripted.path(), &format!("{command} --sql")).expect(0).output;
+        assert_eq!(schema(&open(scripted.path())), before, "{command} --sql changed the database");
+        open(scripted.path())
             .execute_batch(&script)
             .unwrap_or_else(|error| panic!("{command}: {error}"));
-        run(done.path(), command).expect(0);
-        assert_eq!(schema(&open(printed.path())), schema(&open(done.path())), "{command}");
+        run(stepped.path(), command).expect(0);
+        assert_eq!(schema(&open(scripted.path())), schema(&open(stepped.path())), "{command}");
         let current = |folder| run(folder, "db current").expect(0).output;
-        assert_eq!(current(printed.path()), current(done.path()), "{command}");
+        assert_eq!(current(scripted.path()), current(stepped.path()), "{command}");
     }
-    run(printed.path(), "db check").expect(0);
+    run(scripted.path(), "db check").expect(0);
 }
 
 #[test]
 fn dry_run_prints_the_steps_of_the_upgrade() {
     let folder = folder();
-    let said = run(folder.path(), "db upgrade 2 --dry-run").expect(0).output;
-    let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].starts_with("creates the file ") && lines[0].ends_with("/posts.db"), "{said}");
+    let output = run(folder.path(), "db upgrade 2 --dry-run").expect(0).output;
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(
+        lines[0].starts_with("creates the file ") && lines[0].ends_with("/posts.db"),
+        "{output}"
+    );
     assert_eq!(lines[1..], ["up   0001_users_posts_votes", "up   0002_downvotes"]);
     assert!(!folder.path().join("data/posts.db").exists());
     run(folder.path(), "db upgrade 4").expect(0);
-    let said = run(folder.path(), "db upgrade --dry-run").expect(0).output;
+    let output = run(folder.path(), "db upgrade --dry-run").expect(0).output;
     let rest: Vec<String> = REVISIONS[4..].iter().map(|name| format!("up   {name}")).collect();
-    assert_eq!(said.lines().collect::<Vec<_>>(), rest);
+    assert_eq!(output.lines().collect::<Vec<_>>(), rest);
     assert_eq!(run(folder.path(), "db current").expect(0).output, "0004_indexes\n");
     run(folder.path(), "db upgrade").expect(0);
-    let said = run(folder.path(), "db upgrade --dry-run").expect(0).output;
-    assert_eq!(said, "nothing to do\n");
+    let output = run(folder.path(), "db upgrade --dry-run").expect(0).output;
+    assert_eq!(output, "nothing to do\n");
     run(folder.path(), "db upgrade --dry-run --sql").expect(2);
 }
 

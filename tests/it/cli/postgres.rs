@@ -39,8 +39,8 @@ impl DatabaseCommands {
 fn db_commands_work_as_on_the_embedded_database() {
     let commands = DatabaseCommands::new();
     assert_eq!(commands.run("db current").expect(0).output, "base\n");
-    let told = commands.run("db upgrade --dry-run").expect(0).output;
-    assert_eq!(told.lines().count(), POSTGRES.len(), "{told}");
+    let output = commands.run("db upgrade --dry-run").expect(0).output;
+    assert_eq!(output.lines().count(), POSTGRES.len(), "{output}");
     commands.run("db check").expect(1);
     commands.run("db upgrade 2").expect(0);
     assert_eq!(commands.run("db current").expect(0).output, "0002_downvotes\n");

@@ -33,7 +33,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
-fn assert_no_draft(folder: &Path) {
+fn assert_no_temporary_file(folder: &Path) {
     let names = files(folder);
     assert!(
         !names.iter().any(|name| name.extension().is_some_and(|end| end == "new")),
@@ -42,7 +42,7 @@ fn assert_no_draft(folder: &Path) {
 }
 
 /// Returns a folder with the secret that a service has generated.
-fn made() -> TempDir {
+fn folder_with_secret() -> TempDir {
     let folder = TempDir::new().unwrap();
     drop(Service::start_in(folder.path(), &[]));
     folder
@@ -65,11 +65,11 @@ fn age(folder: &Path, age: Duration) {
 
 #[test]
 fn rotation_puts_the_new_secret_first_and_keeps_the_old_ones() {
-    let folder = made();
+    let folder = folder_with_secret();
     let first = secrets(folder.path());
-    let said = run(folder.path(), "secret rotate").expect(0).output;
+    let output = run(folder.path(), "secret rotate").expect(0).output;
     assert_eq!(
-        said,
+        output,
         "restart the service to sign with the new secret; 1 old secret still verifies\n"
     );
     let second = secrets(folder.path());
@@ -81,17 +81,17 @@ fn rotation_puts_the_new_secret_first_and_keeps_the_old_ones() {
     assert!(third.iter().all(|secret| secret.len() == 86), "{third:?}");
     let mode = std::fs::metadata(file(folder.path())).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_no_draft(folder.path());
+    assert_no_temporary_file(folder.path());
 }
 
 #[test]
 fn rotation_with_drop_old_removes_old_secrets() {
-    let folder = made();
+    let folder = folder_with_secret();
     let first = secrets(folder.path());
     run(folder.path(), "secret rotate").expect(0);
-    let said = run(folder.path(), "secret rotate --drop-old").expect(0).output;
+    let output = run(folder.path(), "secret rotate --drop-old").expect(0).output;
     assert_eq!(
-        said,
+        output,
         "restart the service to sign with the new secret and to revoke every access token\n"
     );
     let last = secrets(folder.path());
@@ -102,7 +102,7 @@ fn rotation_with_drop_old_removes_old_secrets() {
 /// The secret that signed until now always stays. An older one stays for the lifetime of a token.
 #[test]
 fn rotation_removes_secrets_that_no_valid_token_needs() {
-    let folder = made();
+    let folder = folder_with_secret();
     run(folder.path(), "secret rotate").expect(0);
     restart(folder.path());
     let before = secrets(folder.path());
@@ -129,7 +129,7 @@ fn rotation_removes_secrets_that_no_valid_token_needs() {
 /// a start in progress may have read.
 #[test]
 fn signing_secret_is_kept_until_the_next_start() {
-    let folder = made();
+    let folder = folder_with_secret();
     run(folder.path(), "secret rotate").expect(0);
     restart(folder.path());
     let before = secrets(folder.path());
@@ -156,8 +156,8 @@ fn failed_start_does_not_change_the_signing_secret() {
     let first = secrets(folder.path());
     run(folder.path(), "secret rotate").expect(0);
     let port = service.address().rsplit(':').next().unwrap();
-    let said = run(folder.path(), &format!("serve --port {port}")).expect(1).error;
-    assert!(said.contains("cannot listen"), "{said}");
+    let output = run(folder.path(), &format!("serve --port {port}")).expect(1).error;
+    assert!(output.contains("cannot listen"), "{output}");
     age(folder.path(), Duration::from_hours(1));
     run(folder.path(), "secret rotate").expect(0);
     assert_eq!(secrets(folder.path()).last(), first.last());
@@ -166,7 +166,7 @@ fn failed_start_does_not_change_the_signing_secret() {
 /// After a manual change the signing secret is unknown.
 #[test]
 fn rotation_with_unknown_signing_secret_keeps_all() {
-    let folder = made();
+    let folder = folder_with_secret();
     run(folder.path(), "secret rotate").expect(0);
     let before = secrets(folder.path());
     let mut entries = entries(folder.path());
@@ -181,7 +181,7 @@ fn rotation_with_unknown_signing_secret_keeps_all() {
 
 #[test]
 fn rotation_keeps_at_most_eight_secrets() {
-    let folder = made();
+    let folder = folder_with_secret();
     for number in 2..=10 {
         restart(folder.path());
         run(folder.path(), "secret rotate").expect(0);
@@ -193,7 +193,7 @@ fn rotation_keeps_at_most_eight_secrets() {
 /// Mounted secrets are often symlinks.
 #[test]
 fn symlinked_secret_file_stays_a_symlink() {
-    let folder = made();
+    let folder = folder_with_secret();
     let elsewhere = folder.path().join("kept");
     std::fs::rename(file(folder.path()), &elsewhere).unwrap();
     std::os::unix::fs::symlink("../kept", file(folder.path())).unwrap();
@@ -208,7 +208,7 @@ fn symlinked_secret_file_stays_a_symlink() {
 #[test]
 fn rotated_secret_file_keeps_its_owner() {
     const OTHER_USER: u32 = 4711;
-    let folder = made();
+    let folder = folder_with_secret();
     if chown(file(folder.path()), Some(OTHER_USER), Some(OTHER_USER)).is_err() {
         // Only root can change the owner of a file.
         return;
@@ -222,8 +222,8 @@ fn rotated_secret_file_keeps_its_owner() {
 #[test]
 fn unusable_secret_file_is_reported_and_left_unchanged() {
     let folder = folder();
-    let said = run(folder.path(), "secret rotate").expect(1).error;
-    assert!(said.contains("data/keys.json"), "{said}");
+    let output = run(folder.path(), "secret rotate").expect(1).error;
+    assert!(output.contains("data/keys.json"), "{output}");
     assert!(files(folder.path()).is_empty());
 
     let entry =
@@ -242,33 +242,33 @@ fn unusable_secret_file_is_reported_and_left_unchanged() {
     ] {
         std::fs::write(file(folder.path()), &damaged).unwrap();
         std::fs::set_permissions(file(folder.path()), Permissions::from_mode(0o600)).unwrap();
-        let said = run(folder.path(), "secret rotate").expect(1).error;
+        let output = run(folder.path(), "secret rotate").expect(1).error;
         assert!(
-            said.starts_with("error: could not rotate the secret; the old one is unchanged: "),
-            "{said}"
+            output.starts_with("error: could not rotate the secret; the old one is unchanged: "),
+            "{output}"
         );
-        assert!(said.contains(cause) && !said.contains("7c1f"), "{said}");
+        assert!(output.contains(cause) && !output.contains("7c1f"), "{output}");
         assert_eq!(std::fs::read(file(folder.path())).unwrap(), damaged);
-        let said = run(folder.path(), "serve --port 0").expect(1).error;
-        assert!(said.contains(cause) && !said.contains("7c1f"), "{said}");
+        let output = run(folder.path(), "serve --port 0").expect(1).error;
+        assert!(output.contains(cause) && !output.contains("7c1f"), "{output}");
     }
-    assert_no_draft(folder.path());
+    assert_no_temporary_file(folder.path());
 }
 
 #[test]
 fn secret_file_that_is_a_directory_is_reported() {
     let folder = folder();
     std::fs::create_dir(file(folder.path())).unwrap();
-    let said = run(folder.path(), "secret rotate").expect(1).error;
-    assert!(said.contains("directory"), "{said}");
+    let output = run(folder.path(), "secret rotate").expect(1).error;
+    assert!(output.contains("directory"), "{output}");
 }
 
 /// If the file signs nothing, a rotation would have no effect.
 #[test]
 fn rotation_of_configured_secret_is_rejected() {
-    let folder = made();
+    let folder = folder_with_secret();
     let before = secrets(folder.path());
-    for (environment, said) in [
+    for (environment, expected) in [
         (vec![("SECRET_KEY", GOOD_SECRET)], "SECRET_KEY or SECRET_KEYS is given"),
         (vec![("SECRET_KEYS", GOOD_SECRET)], "SECRET_KEY or SECRET_KEYS is given"),
         (vec![("DATABASE_URL", "postgresql://ada@db/posts")], "several processes may serve"),
@@ -277,7 +277,7 @@ fn rotation_of_configured_secret_is_rejected() {
     ] {
         for command in ["secret rotate", "secret rotate --drop-old"] {
             let outcome = run_with(folder.path(), command, &environment).expect(2);
-            assert!(outcome.error.contains(said), "{}", outcome.error);
+            assert!(outcome.error.contains(expected), "{}", outcome.error);
             assert!(!outcome.error.contains(GOOD_SECRET), "{}", outcome.error);
         }
     }

@@ -26,20 +26,20 @@ fn sign_out(folder: &Path, environment: &Environment<'_>) {
     let [ada, bob] = emails.map(|email| service.log_in(email));
     assert_eq!([status(&service, &ada), status(&service, &bob)], [200, 200]);
 
-    let told = run_with(folder, "user sign-out ada@EXAMPLE.com", environment).expect(0);
-    assert_eq!(told.output, "signed out 1 account\n");
+    let outcome = run_with(folder, "user sign-out ada@EXAMPLE.com", environment).expect(0);
+    assert_eq!(outcome.output, "signed out 1 account\n");
     assert_eq!([status(&service, &ada), status(&service, &bob)], [401, 200]);
     let ada = service.log_in("ada@example.com");
     assert_eq!(status(&service, &ada), 200);
 
-    let told = run_with(folder, "user sign-out --all", environment).expect(0);
-    assert_eq!(told.output, "signed out 2 accounts\n");
+    let outcome = run_with(folder, "user sign-out --all", environment).expect(0);
+    assert_eq!(outcome.output, "signed out 2 accounts\n");
     assert_eq!([status(&service, &ada), status(&service, &bob)], [401, 401]);
     let ada = service.log_in("ada@example.com");
     assert_eq!(status(&service, &ada), 200);
 
-    let told = run_with(folder, "user sign-out eve@example.com", environment).expect(1);
-    assert_eq!(told.error, "no account has the e-mail eve@example.com\n");
+    let outcome = run_with(folder, "user sign-out eve@example.com", environment).expect(1);
+    assert_eq!(outcome.error, "no account has the e-mail eve@example.com\n");
     assert_eq!(status(&service, &ada), 200);
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use post_api::config::{Database, Settings};
 
-use super::settings::{GOOD_SECRET, faults, load};
+use super::settings::{GOOD_SECRET, errors, load};
 
 #[test]
 fn incomplete_reference_database_settings_are_rejected() {
@@ -21,10 +21,10 @@ fn incomplete_reference_database_settings_are_rejected() {
     for missing in 0..five.len() {
         let mut four = five.to_vec();
         let (name, _) = four.remove(missing);
-        let faults = faults(&four);
-        assert_eq!(faults.len(), 1, "{faults:?}");
-        assert_eq!((faults[0].name.as_str(), faults[0].problem.as_str()), (name, "is missing"));
-        assert!(!format!("{faults:?}").contains("hunter2"));
+        let errors = errors(&four);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!((errors[0].name.as_str(), errors[0].problem.as_str()), (name, "is missing"));
+        assert!(!format!("{errors:?}").contains("hunter2"));
     }
     let mut with_url = five.to_vec();
     with_url.push(("DATABASE_URL", "sqlite:posts.db"));
@@ -36,9 +36,9 @@ fn incomplete_reference_database_settings_are_rejected() {
 #[test]
 fn serving_postgresql_without_a_secret_is_rejected() {
     let settings = load(&[("DATABASE_URL", "postgresql://ada@db/posts")]);
-    let faults = settings.check_for_serving().unwrap_err();
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    assert_eq!((faults[0].name.as_str(), faults[0].problem.as_str()), ("SECRET_KEY", "is missing"));
+    let errors = settings.check_for_serving().unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!((errors[0].name.as_str(), errors[0].problem.as_str()), ("SECRET_KEY", "is missing"));
     load(&[]).check_for_serving().unwrap();
 }
 
@@ -78,10 +78,10 @@ fn invalid_database_url_is_reported_without_its_password() {
         ("postgresql://ada:hunter2@db/posts?password=hunter2&colour=hunter2", "colour"),
         ("sqlite:", "names no file"),
     ] {
-        let faults = faults(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]);
-        assert_eq!(faults[0].name, "DATABASE_URL");
-        assert!(faults[0].problem.contains(problem), "{url}: {faults:?}");
-        assert!(!format!("{faults:?}").contains("hunter2"), "{url}: {faults:?}");
+        let errors = errors(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]);
+        assert_eq!(errors[0].name, "DATABASE_URL");
+        assert!(errors[0].problem.contains(problem), "{url}: {errors:?}");
+        assert!(!format!("{errors:?}").contains("hunter2"), "{url}: {errors:?}");
     }
 }
 
@@ -122,8 +122,8 @@ fn plaintext_postgresql_connection_is_warned_about() {
     ] {
         let warnings = load(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]).warnings;
         assert_eq!(warnings.len(), usize::from(is_warned), "{url}: {warnings:?}");
-        let told: Vec<_> = warnings.iter().map(|warning| warning.name.as_str()).collect();
-        assert!(told.iter().all(|name| *name == "DATABASE_URL"), "{url}: {warnings:?}");
+        let names: Vec<_> = warnings.iter().map(|warning| warning.name.as_str()).collect();
+        assert!(names.iter().all(|name| *name == "DATABASE_URL"), "{url}: {warnings:?}");
         assert!(!format!("{warnings:?}").contains("hunter2"), "{url}: {warnings:?}");
     }
     let five = |host| {

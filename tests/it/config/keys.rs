@@ -4,7 +4,7 @@ use post_api::auth::Algorithm;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
-use super::settings::{GOOD_SECRET, faults, load};
+use super::settings::{GOOD_SECRET, errors, load};
 use crate::support::key_files::{ED25519, P256, RSA, STRONG_RSA};
 
 const OTHER: &str = "e42d9c70a8f6b1357d0e2c4b6a8f9135";
@@ -18,13 +18,13 @@ fn read(text: &str) -> Vec<String> {
 
 #[track_caller]
 fn problem(pairs: &[(&str, &str)]) -> (String, String) {
-    let faults = faults(pairs);
-    assert_eq!(faults.len(), 1, "{faults:?}");
+    let errors = errors(pairs);
+    assert_eq!(errors.len(), 1, "{errors:?}");
     for (_, value) in pairs {
         let long = value.len() > 16;
-        assert!(!long || !faults[0].to_string().contains(value), "{faults:?}");
+        assert!(!long || !errors[0].to_string().contains(value), "{errors:?}");
     }
-    (faults[0].name.clone(), faults[0].problem.clone())
+    (errors[0].name.clone(), errors[0].problem.clone())
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn secrets_from_a_file_are_accepted() {
 #[test]
 fn each_of_several_secrets_is_checked_like_a_single_one() {
     let nine: Vec<String> = (0..9).map(|number| format!("{GOOD_SECRET}{number}")).collect();
-    for (text, said) in [
+    for (text, expected) in [
         (",,", "holds no key"),
         (&format!("{GOOD_SECRET},short"), "key 2 has 5 bytes, HS256 needs 32 or more"),
         (&format!("x {GOOD_SECRET} y"), "key 1 has 1 bytes, HS256 needs 32 or more, key 3 has 1"),
@@ -67,7 +67,7 @@ fn each_of_several_secrets_is_checked_like_a_single_one() {
     ] {
         let (name, problem) = problem(&[("SECRET_KEYS", text)]);
         assert_eq!(name, "SECRET_KEYS");
-        assert!(problem.starts_with(said), "{problem}");
+        assert!(problem.starts_with(expected), "{problem}");
     }
     assert_eq!(load(&[("SECRET_KEYS", &nine[..8].join(","))]).secret_keys.len(), 8);
     let (_, problem) = problem(&[("SECRET_KEYS", GOOD_SECRET), ("ALGORITHM", "HS512")]);
@@ -104,9 +104,9 @@ fn serving_postgresql_with_any_kind_of_key_is_accepted() {
 fn serving_without_a_required_key_pair_is_rejected() {
     for database in [vec![], vec![POSTGRES]] {
         let pairs: Vec<_> = database.into_iter().chain([("ALGORITHM", "ES256")]).collect();
-        let faults = load(&pairs).check_for_serving().unwrap_err();
-        assert_eq!(faults.len(), 1, "{faults:?}");
-        assert_eq!(faults[0].to_string().split(';').next(), Some("SIGNING_KEYS: is missing"));
+        let errors = load(&pairs).check_for_serving().unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].to_string().split(';').next(), Some("SIGNING_KEYS: is missing"));
     }
 }
 
@@ -114,7 +114,7 @@ fn serving_without_a_required_key_pair_is_rejected() {
 #[test]
 fn short_rsa_key_is_accepted_with_a_warning() {
     let both = format!("{STRONG_RSA}{RSA}");
-    for (algorithm, pem, told) in [
+    for (algorithm, pem, expected) in [
         ("RS256", RSA, Some("key 1 has 2048 bits: ")),
         ("RS256", &both, Some("key 2 has 2048 bits: ")),
         ("RS256", STRONG_RSA, None),
@@ -123,10 +123,10 @@ fn short_rsa_key_is_accepted_with_a_warning() {
     ] {
         let settings = load(&[("ALGORITHM", algorithm), ("SIGNING_KEYS", pem)]);
         let warnings = settings.warnings;
-        assert_eq!(warnings.len(), usize::from(told.is_some()), "{algorithm}: {warnings:?}");
-        for (warning, told) in warnings.iter().zip(told) {
+        assert_eq!(warnings.len(), usize::from(expected.is_some()), "{algorithm}: {warnings:?}");
+        for (warning, expected) in warnings.iter().zip(expected) {
             assert_eq!(warning.name, "SIGNING_KEYS");
-            assert!(warning.problem.starts_with(told), "{warning:?}");
+            assert!(warning.problem.starts_with(expected), "{warning:?}");
             assert!(warning.problem.contains("112 (NIST SP 800-57 part 1)"), "{warning:?}");
         }
     }

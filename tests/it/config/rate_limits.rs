@@ -6,7 +6,7 @@ use post_api::config::SETTINGS;
 use post_api::rate_limits::{Rate, RateLimitConfig};
 use post_api::server::TrustedProxies;
 
-use super::settings::{faults, load};
+use super::settings::{errors, load};
 
 #[test]
 fn defaults_trust_no_proxy_and_limit_everything() {
@@ -65,8 +65,8 @@ fn each_limit_has_its_own_setting() {
 #[test]
 fn limit_settings_are_validated_with_limits_off() {
     assert_eq!(load(&[("RATE_LIMITS", "off")]).rate_limits, None);
-    let faults = faults(&[("RATE_LIMITS", "off"), ("RATE_LIMIT_WRITES", "many")]);
-    assert_eq!(faults[0].name, "RATE_LIMIT_WRITES");
+    let errors = errors(&[("RATE_LIMITS", "off"), ("RATE_LIMIT_WRITES", "many")]);
+    assert_eq!(errors[0].name, "RATE_LIMIT_WRITES");
 }
 
 #[test]

@@ -21,14 +21,14 @@ pub(super) fn source(pairs: &[(&str, &str)]) -> Source {
 
 #[track_caller]
 pub(super) fn load(pairs: &[(&str, &str)]) -> Settings {
-    Settings::load(&source(pairs)).unwrap_or_else(|faults| panic!("{faults:?}"))
+    Settings::load(&source(pairs)).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 #[track_caller]
-pub(super) fn faults(pairs: &[(&str, &str)]) -> Vec<SettingError> {
+pub(super) fn errors(pairs: &[(&str, &str)]) -> Vec<SettingError> {
     match Settings::load(&source(pairs)) {
         Ok(_) => panic!("accepted: {pairs:?}"),
-        Err(faults) => faults,
+        Err(errors) => errors,
     }
 }
 
@@ -111,16 +111,16 @@ fn secret_shorter_than_its_algorithm_needs_is_rejected() {
         let pairs =
             |length| [("ALGORITHM", algorithm), ("SECRET_KEY", text.get(..length).unwrap())];
         load(&pairs(least));
-        let faults = faults(&pairs(least - 1));
+        let errors = errors(&pairs(least - 1));
         let problem = format!("has {} bytes, {algorithm} needs {least} or more", least - 1);
-        assert_eq!(faults[0].problem, problem);
-        assert!(!faults[0].to_string().contains(text.get(..least - 1).unwrap()));
+        assert_eq!(errors[0].problem, problem);
+        assert!(!errors[0].to_string().contains(text.get(..least - 1).unwrap()));
     }
     let weak = load(&[("COMPAT", "reference"), ("SECRET_KEY", "short, but not so")]);
     assert_eq!(weak.warnings.len(), 1, "{weak:?}");
     assert_eq!(weak.secret_key.unwrap().expose_secret(), "short, but not so");
     // A secret of 15 bytes or less is rejected in every mode, because it can be guessed.
-    assert_eq!(faults(&[("COMPAT", "reference"), ("SECRET_KEY", "fifteen bytes..")]).len(), 1);
+    assert_eq!(errors(&[("COMPAT", "reference"), ("SECRET_KEY", "fifteen bytes..")]).len(), 1);
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn blank_secret_file_is_rejected() {
     std::fs::write(&path, "\n").unwrap();
     let path = path.to_str().unwrap();
     for compat in ["", "reference"] {
-        let faults = faults(&[("COMPAT", compat), ("SECRET_KEY_FILE", path)]);
-        assert!(faults[0].problem.ends_with("is empty"), "{faults:?}");
+        let errors = errors(&[("COMPAT", compat), ("SECRET_KEY_FILE", path)]);
+        assert!(errors[0].problem.ends_with("is empty"), "{errors:?}");
     }
 }
 
@@ -203,13 +203,13 @@ fn secret_from_a_file_loses_its_last_line_end() {
     let settings = load(&[("SECRET_KEY_FILE", path), ("SECRET_KEY", " ")]);
     assert_eq!(settings.secret_key.unwrap().expose_secret(), GOOD_SECRET);
 
-    let both = faults(&[("SECRET_KEY_FILE", path), ("SECRET_KEY", GOOD_SECRET)]);
+    let both = errors(&[("SECRET_KEY_FILE", path), ("SECRET_KEY", GOOD_SECRET)]);
     assert_eq!(both[0].problem, "both SECRET_KEY and SECRET_KEY_FILE are set");
-    let missing = faults(&[("SECRET_KEY_FILE", "/nowhere/key")]);
+    let missing = errors(&[("SECRET_KEY_FILE", "/nowhere/key")]);
     assert!(missing[0].problem.starts_with("/nowhere/key cannot be read"), "{missing:?}");
     std::fs::write(path, "\n").unwrap();
     assert_eq!(
-        faults(&[("SECRET_KEY_FILE", path)])[0].name,
+        errors(&[("SECRET_KEY_FILE", path)])[0].name,
         "SECRET_KEY",
         "the error names another setting"
     );

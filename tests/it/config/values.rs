@@ -2,11 +2,11 @@
 
 use post_api::config::{SETTINGS, SettingError, Settings};
 
-use super::settings::{GOOD_SECRET, faults, load, source};
+use super::settings::{GOOD_SECRET, errors, load, source};
 
 #[test]
 fn valid_values_are_accepted() {
-    let taken: [(&str, &[&str]); 26] = [
+    let valid: [(&str, &[&str]); 26] = [
         ("HOST", &["0.0.0.0", "::", "localhost"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
@@ -37,7 +37,7 @@ fn valid_values_are_accepted() {
         ("LOG_FORMAT", &["text", "json", "JSON"]),
         ("LOG_LEVEL", &["error", "warn", "info", "debug", "trace", "TRACE"]),
     ];
-    for (name, values) in taken {
+    for (name, values) in valid {
         for value in values {
             load(&[(name, value)]);
         }
@@ -46,7 +46,7 @@ fn valid_values_are_accepted() {
 
 #[test]
 fn invalid_values_are_rejected_by_name_with_a_hint() {
-    let refused: [(&str, &[&str]); 35] = [
+    let invalid: [(&str, &[&str]); 35] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         (
@@ -95,14 +95,14 @@ fn invalid_values_are_rejected_by_name_with_a_hint() {
         ("LOG_LEVEL", &["loud", "off"]),
         ("PASSWORD_FORBIDDEN_WORDS", &["ab", "acme, éé"]),
     ];
-    for (name, values) in refused {
+    for (name, values) in invalid {
         for value in values {
-            let faults = faults(&[(name, value)]);
-            assert_eq!(faults.len(), 1, "{name}={value}: {faults:?}");
-            let SettingError { name: named, problem, hint } = &faults[0];
+            let errors = errors(&[(name, value)]);
+            assert_eq!(errors.len(), 1, "{name}={value}: {errors:?}");
+            let SettingError { name: named, problem, hint } = &errors[0];
             assert_eq!(named, name, "{name}={value}");
-            assert!(!problem.is_empty() && !hint.is_empty(), "{name}={value}: {faults:?}");
-            assert_eq!(faults[0].to_string(), format!("{name}: {problem}; {hint}"));
+            assert!(!problem.is_empty() && !hint.is_empty(), "{name}={value}: {errors:?}");
+            assert_eq!(errors[0].to_string(), format!("{name}: {problem}; {hint}"));
         }
     }
 }
@@ -111,7 +111,7 @@ fn invalid_values_are_rejected_by_name_with_a_hint() {
 const TEXTS: [&str; 3] = ["HOST", "DATA_DIR", "PASSWORD_FORBIDDEN_WORDS"];
 
 /// The database settings of the reference service.
-const FIVE: [&str; 5] = [
+const REFERENCE_DATABASE_SETTINGS: [&str; 5] = [
     "DATABASE_HOSTNAME",
     "DATABASE_PORT",
     "DATABASE_PASSWORD",
@@ -124,18 +124,18 @@ fn defined_settings_are_all_loaded() {
     for setting in SETTINGS {
         let loaded = Settings::load(&source(&[(setting.name, "no sense at all")]));
         if TEXTS.contains(&setting.name) {
-            let settings = loaded.unwrap_or_else(|faults| panic!("{faults:?}"));
+            let settings = loaded.unwrap_or_else(|errors| panic!("{errors:?}"));
             assert!(format!("{settings:?}").contains("no sense at all"), "{}", setting.name);
             continue;
         }
-        let faults = loaded.err().unwrap_or_else(|| panic!("{} is not read", setting.name));
-        if FIVE.contains(&setting.name) {
+        let errors = loaded.err().unwrap_or_else(|| panic!("{} is not read", setting.name));
+        if REFERENCE_DATABASE_SETTINGS.contains(&setting.name) {
             // Only one of the five is set, so the other four are missing.
-            let named: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+            let named: Vec<&str> = errors.iter().map(|error| error.name.as_str()).collect();
             assert_eq!(named.len(), 4, "{}: {named:?}", setting.name);
             assert!(!named.contains(&setting.name), "{named:?}");
         } else {
-            assert!(faults.iter().all(|fault| fault.name == setting.name), "{faults:?}");
+            assert!(errors.iter().all(|error| error.name == setting.name), "{errors:?}");
         }
     }
     let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
@@ -185,9 +185,9 @@ fn invalid_settings_are_reported_together() {
         "LOG_LEVEL",
     ];
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| (*name, "no sense")).collect();
-    let mut told: Vec<String> = faults(&pairs).into_iter().map(|fault| fault.name).collect();
-    told.sort_unstable();
+    let mut reported: Vec<String> = errors(&pairs).into_iter().map(|error| error.name).collect();
+    reported.sort_unstable();
     let mut expected = names.map(str::to_owned);
     expected.sort_unstable();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }

@@ -194,7 +194,7 @@ null
 0
 """.strip("\n").split("\n")
 
-DOMAIN_PLACES = """
+ASCII_DOMAINS = """
 localhost
 local
 test
@@ -573,7 +573,7 @@ def role_mailboxes():
         yield f"{name}@example.com"
 
 
-def addresses():
+def inputs():
     """Yields all inputs, with duplicates."""
     yield from ACCEPTANCE_CASES
     yield from ORDINARY
@@ -583,7 +583,7 @@ def addresses():
     yield from sized()
     yield from role_mailboxes()
     yield from NAMED_FORMS
-    yield from (f"a@{domain}" for domain in DOMAIN_PLACES)
+    yield from (f"a@{domain}" for domain in ASCII_DOMAINS)
     yield from (f"a@{domain}" for domain in INTERNATIONAL_DOMAINS)
     yield from (f"a@{domain}" for domain in PUNYCODE_DOMAINS)
     yield from (f"{local}@example.com" for local in INTERNATIONAL_LOCAL_PARTS)
@@ -608,7 +608,7 @@ def validate(adapter, address):
 def main():
     sys.stdout.reconfigure(encoding="ascii", newline="\n")
     adapter = TypeAdapter(EmailStr)
-    for address in dict.fromkeys(addresses()):
+    for address in dict.fromkeys(inputs()):
         cells = (address, *validate(adapter, address))
         print("\t".join(json.dumps(cell) for cell in cells))
 

@@ -103,7 +103,7 @@ fn disagreement(row: &Row) -> Option<String> {
     let ours = Email::parse(&row.input);
     let agrees = match (row.kind.as_str(), &ours) {
         ("accepted", Ok(email)) => email.as_str() == row.expected,
-        ("refused", Err(fault)) => fault.reason() == row.expected,
+        ("refused", Err(error)) => error.reason() == row.expected,
         ("refused-idna", Err(_)) => true,
         _ => false,
     };
@@ -134,14 +134,14 @@ fn normalized_email_stays_unchanged() {
 
 #[test]
 fn error_text_is_the_reason() {
-    let fault = Email::parse("plain").unwrap_err();
-    assert_eq!(fault.reason(), "An email address must have an @-sign.", "of {fault:?}");
-    let error: Box<dyn std::error::Error> = Box::new(fault.clone());
-    assert_eq!(error.to_string(), fault.reason());
+    let error = Email::parse("plain").unwrap_err();
+    assert_eq!(error.reason(), "An email address must have an @-sign.", "of {error:?}");
+    let boxed: Box<dyn std::error::Error> = Box::new(error.clone());
+    assert_eq!(boxed.to_string(), error.reason());
 }
 
 #[test]
-fn stored_email_is_taken_unchanged() {
+fn stored_email_is_kept_unchanged() {
     let parsed = Email::parse("Ann@Example.com").unwrap();
     let stored = Email::from_stored(parsed.as_str().to_owned());
     assert_eq!(stored, parsed);
@@ -152,8 +152,8 @@ fn stored_email_is_taken_unchanged() {
 #[test]
 fn invalid_international_names_have_one_reason() {
     for name in ["😀.com", "xn--zzzzzz.com", "xn--a.com", "٣.com"] {
-        let fault = Email::parse(&format!("a@{name}")).unwrap_err();
-        assert_eq!(fault.reason(), "The part after the @-sign is not valid IDNA.");
+        let error = Email::parse(&format!("a@{name}")).unwrap_err();
+        assert_eq!(error.reason(), "The part after the @-sign is not valid IDNA.");
     }
 }
 
@@ -173,8 +173,8 @@ fn characters_at_every_position_do_not_panic() {
     }
 }
 
-/// A linear rule takes twice as long for twice the text, a quadratic one four times. Both lengths run
-/// in turn and the fastest run of each counts, so a slow machine changes both sides.
+/// A linear rule takes twice as long for twice the text, a quadratic one four times. Both lengths
+/// run in turn and the fastest run of each counts, so a slow machine changes both sides.
 #[test]
 fn parsing_time_grows_linearly_with_hostile_input() {
     for (before, after) in FRAMES {

@@ -93,11 +93,12 @@ fn account_actions_are_logged_without_secrets() {
     let tokens = perform_actions(&service);
     service.terminate();
     assert!(service.wait().success());
-    let said = service.final_stderr();
-    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let output = service.final_stderr();
+    let lines: Vec<Value> =
+        output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of_request = |id: &str| -> Vec<&Value> {
-        let is_it = |line: &&Value| line["target"] == "audit" && id_of(line) == id;
-        lines.iter().filter(is_it).collect()
+        let belongs = |line: &&Value| line["target"] == "audit" && id_of(line) == id;
+        lines.iter().filter(belongs).collect()
     };
     for event in [
         "signed_up",
@@ -109,7 +110,9 @@ fn account_actions_are_logged_without_secrets() {
         "password_changed",
         "signed_out",
     ] {
-        let [line] = of_request(event)[..] else { panic!("expected one line for {event}: {said}") };
+        let [line] = of_request(event)[..] else {
+            panic!("expected one line for {event}: {output}")
+        };
         let is_refusal = event.ends_with("refused") || event.ends_with("reused");
         assert_eq!(line["event"], event, "{line}");
         assert_eq!(line["outcome"], if is_refusal { "refused" } else { "done" }, "{line}");
@@ -118,7 +121,7 @@ fn account_actions_are_logged_without_secrets() {
         assert_eq!(line["level"], "INFO", "{line}");
     }
     let refreshes = of_request("session_continued");
-    assert_eq!(refreshes.len(), 2, "{said}");
+    assert_eq!(refreshes.len(), 2, "{output}");
     for line in refreshes {
         assert_eq!((&line["event"], &line["user"]), (&json!("session_continued"), &json!(1)));
     }
@@ -126,14 +129,14 @@ fn account_actions_are_logged_without_secrets() {
     for (id, event) in
         [("of-an-unknown-account", "login_refused"), ("refresh_refused", "refresh_refused")]
     {
-        let [line] = of_request(id)[..] else { panic!("expected one line for {id}: {said}") };
+        let [line] = of_request(id)[..] else { panic!("expected one line for {id}: {output}") };
         assert_eq!((&line["event"], &line["user"]), (&json!(event), &Value::Null), "{line}");
         assert_eq!((&line["outcome"], &line["client"]), (&json!("refused"), &json!(CLIENT)));
     }
 
     let signatures = tokens.iter().map(|token| token.rsplit('.').next().unwrap());
     for secret in signatures.chain([PASSWORD, WRONG, NEW, "@example.com", "of-no-session"]) {
-        assert!(!said.contains(secret), "{secret} is in {said}");
+        assert!(!output.contains(secret), "{secret} is in {output}");
     }
 }
 

@@ -25,8 +25,8 @@ use crate::support::{Setup, TestApp, TestCaller, TestResponse};
 
 const KIB: usize = 1024;
 
-async fn start(room: usize) -> TestApp {
-    let body_memory = BodyMemory::new(room);
+async fn start(limit: usize) -> TestApp {
+    let body_memory = BodyMemory::new(limit);
     TestApp::set_up(Setup { body_memory, ..Setup::default() }).await
 }
 
@@ -36,27 +36,27 @@ async fn publish(author: &TestCaller<'_>, length: usize) -> TestResponse {
 
 /// Returns a body, and the sender of its chunks.
 fn body() -> (mpsc::Sender<Bytes>, Body) {
-    let (pieces, receiver) = mpsc::channel(1);
-    let pieces_to_come = futures_util::stream::unfold(receiver, async |mut receiver| {
+    let (sender, receiver) = mpsc::channel(1);
+    let chunks = futures_util::stream::unfold(receiver, async |mut receiver| {
         Some((receiver.recv().await?, receiver))
     });
-    (pieces, Body::from_stream(pieces_to_come.map(Ok::<_, std::convert::Infallible>)))
+    (sender, Body::from_stream(chunks.map(Ok::<_, std::convert::Infallible>)))
 }
 
-/// Starts to create a post: the service has read `piece` and waits for the rest.
+/// Starts to create a post: the service has read `chunk` and waits for the rest.
 async fn start_upload(
     app: &TestApp,
     author: &TestCaller<'_>,
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
 ) -> (mpsc::Sender<Bytes>, JoinHandle<Response>) {
-    let (pieces, body) = body();
+    let (sender, body) = body();
     let request = author.request("POST", "/posts").header("content-type", "application/json");
-    let asked = tokio::spawn(app.routes().oneshot(request.body(body).unwrap()));
-    let asked = tokio::spawn(async { asked.await.unwrap().unwrap() });
-    pieces.send(piece.into()).await.unwrap();
+    let response = tokio::spawn(app.routes().oneshot(request.body(body).unwrap()));
+    let response = tokio::spawn(async { response.await.unwrap().unwrap() });
+    sender.send(chunk.into()).await.unwrap();
     // The channel holds one chunk, so it accepts this one after the service has read the first.
-    pieces.send(Bytes::new()).await.unwrap();
-    (pieces, asked)
+    sender.send(Bytes::new()).await.unwrap();
+    (sender, response)
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn large_bodies_share_one_memory_limit() {
     let app = start(200 * KIB).await;
     let ada = app.signed_in("ada").await;
     let beginning = format!(r#"{{"title": "title", "content": "{}"#, "x".repeat(150 * KIB));
-    let (pieces, held) = start_upload(&app, &ada, beginning.into()).await;
+    let (sender, upload) = start_upload(&app, &ada, beginning.into()).await;
 
     let refusal = publish(&ada, 100 * KIB).await.expect(503);
     assert_eq!(refusal.detail(), "the service is overloaded, try again later");
@@ -74,9 +74,9 @@ async fn large_bodies_share_one_memory_limit() {
     // Without a token the body is not read, so it needs no memory.
     publish(&app.anonymous(), 100 * KIB).await.expect(401);
 
-    pieces.send(Bytes::from_static(b"\"}")).await.unwrap();
-    drop(pieces);
-    assert_eq!(held.await.unwrap().status(), 201);
+    sender.send(Bytes::from_static(b"\"}")).await.unwrap();
+    drop(sender);
+    assert_eq!(upload.await.unwrap().status(), 201);
     publish(&ada, 100 * KIB).await.expect(201);
 }
 
@@ -84,10 +84,10 @@ async fn large_bodies_share_one_memory_limit() {
 async fn body_of_disconnected_client_releases_its_memory() {
     let app = start(200 * KIB).await;
     let ada = app.signed_in("ada").await;
-    let (pieces, held) = start_upload(&app, &ada, vec![b' '; 150 * KIB]).await;
+    let (sender, upload) = start_upload(&app, &ada, vec![b' '; 150 * KIB]).await;
     publish(&ada, 100 * KIB).await.expect(503);
-    drop(pieces);
-    assert_eq!(held.await.unwrap().status(), 422, "the body is incomplete");
+    drop(sender);
+    assert_eq!(upload.await.unwrap().status(), 422, "the body is incomplete");
     publish(&ada, 100 * KIB).await.expect(201);
 }
 
@@ -114,14 +114,17 @@ async fn body_memory_is_held_until_the_response() {
         may_respond.acquire().await.unwrap().forget();
         StatusCode::OK
     };
-    let shell = MiddlewareConfig {
+    let middleware = MiddlewareConfig {
         origins: AllowedOrigins::Any,
         access_log: false,
         body_memory: BodyMemory::new(200 * KIB),
         trusted_proxies: TrustedProxies::default(),
     };
-    let routes =
-        with_middleware(Router::new().route("/", post(handler)), shell, LargeResponses::default());
+    let routes = with_middleware(
+        Router::new().route("/", post(handler)),
+        middleware,
+        LargeResponses::default(),
+    );
     let send = |length| {
         let request = Request::post("/").body(Body::from(vec![b' '; length])).unwrap();
         tokio::spawn(routes.clone().oneshot(request))

@@ -8,13 +8,13 @@ use tempfile::TempDir;
 
 use crate::support::{PASSWORD, Service, Wire};
 
-/// In blocks of 512 bytes. The empty database fits, and some posts.
+/// The limit in blocks of 512 bytes: enough for the empty database and some posts.
 const FILE_SIZE_LIMIT: u32 = 1024;
 
 fn start_with_file_size_limit(folder: &TempDir) -> Service {
     let service = Service::command(folder.path());
     let mut command = Command::new("sh");
-    // The signal is ignored, so that the write fails like on a full disk.
+    // The trap ignores the signal, so that the write fails as on a full disk.
     command
         .args([
             "-c",
@@ -72,8 +72,8 @@ fn writes_on_full_disk_get_503_while_reads_succeed() {
     }
 
     let process = service.process_id().to_string();
-    let made = Command::new("prlimit").args(["--pid", &process, "--fsize=unlimited"]).status();
-    assert!(made.unwrap().success());
+    let status = Command::new("prlimit").args(["--pid", &process, "--fsize=unlimited"]).status();
+    assert!(status.unwrap().success());
     for _ in 0..3 {
         wire.call("POST", "/posts", &token, Some(&post)).unwrap().expect(201);
     }

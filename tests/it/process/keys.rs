@@ -86,9 +86,9 @@ fn tokens_stay_valid_between_neighbouring_rotation_steps() {
     let tokens: Vec<String> = replicas.iter().map(log_in).collect();
     // During a rollout only neighbouring steps run at the same time.
     for (signer, token) in tokens.iter().enumerate() {
-        for (place, replica) in replicas.iter().enumerate() {
-            let is_neighbour = signer.abs_diff(place) <= 1;
-            assert!(is_accepted(replica, token) || !is_neighbour, "{signer} at {place}");
+        for (verifier, replica) in replicas.iter().enumerate() {
+            let is_neighbour = signer.abs_diff(verifier) <= 1;
+            assert!(is_accepted(replica, token) || !is_neighbour, "{signer} at {verifier}");
         }
     }
     assert!(!is_accepted(&replicas[3], &tokens[0]) && !is_accepted(&replicas[0], &tokens[3]));
@@ -145,10 +145,10 @@ fn keys_never_appear_in_output() {
         assert!(service.wait().success());
         let shown = String::from_utf8(shown.stdout).unwrap();
         assert!(shown.contains(&format!("{}=**********", environment[0].0)), "{shown}");
-        let said = format!("{}{shown}", service.final_stderr());
+        let output = format!("{}{shown}", service.final_stderr());
         let middle = P256.lines().nth(1).unwrap();
         for secret in [OLD, NEW, middle] {
-            assert!(!said.contains(secret), "{said}");
+            assert!(!output.contains(secret), "{output}");
         }
     }
 }

@@ -39,7 +39,7 @@ fn prepare(cluster: &Cluster, database: &PostgresDatabase<'_>) -> String {
 /// A service, and the routes that have succeeded.
 struct Calls<'a> {
     service: &'a Service,
-    served: BTreeSet<String>,
+    called: BTreeSet<String>,
 }
 
 impl Calls<'_> {
@@ -56,12 +56,12 @@ impl Calls<'_> {
         let path = path.split('?').next().unwrap();
         let parts =
             path.split('/').map(|part| if part.parse::<u64>().is_ok() { "{id}" } else { part });
-        self.note(method, &parts.collect::<Vec<_>>().join("/"));
+        self.record(method, &parts.collect::<Vec<_>>().join("/"));
         response
     }
 
-    fn note(&mut self, method: &str, path: &str) {
-        self.served.insert(format!("{method} {}", path.trim_end_matches('/')));
+    fn record(&mut self, method: &str, path: &str) {
+        self.called.insert(format!("{method} {}", path.trim_end_matches('/')));
     }
 
     fn log_in(&mut self, form: &str, status: u16) -> Value {
@@ -69,7 +69,7 @@ impl Calls<'_> {
             "POST /login HTTP/1.1\r\nhost: a\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n{form}",
             form.len()
         ));
-        self.note("POST", "/login");
+        self.record("POST", "/login");
         response.expect(status).json()
     }
 
@@ -141,7 +141,7 @@ fn every_route_works_with_only_the_documented_grants() {
         ("SIGNING_KEYS", ED25519),
         ("RATE_LIMITS", "on"),
     ]);
-    let mut calls = Calls { service: &service, served: BTreeSet::new() };
+    let mut calls = Calls { service: &service, called: BTreeSet::new() };
     for path in ["/livez", "/readyz", "/.well-known/jwks.json"] {
         calls.call("GET", path, "", None);
     }
@@ -166,12 +166,12 @@ fn every_route_works_with_only_the_documented_grants() {
         .map(|mut words| (words.next().unwrap(), words.next().unwrap()))
         .map(|(path, method)| format!("{method} {}", path.trim_end_matches('/')))
         .collect();
-    assert_eq!(calls.served, routes);
+    assert_eq!(calls.called, routes);
     service.terminate();
     assert!(service.wait().success());
-    let said = service.final_stderr();
+    let output = service.final_stderr();
     // The service stores events after the response, so only its log shows a failure.
-    assert!(!said.contains(" WARN ") && !said.contains(" ERROR "), "{said}");
+    assert!(!output.contains(" WARN ") && !output.contains(" ERROR "), "{output}");
 }
 
 #[tokio::test]

@@ -87,8 +87,8 @@ fn recorded_database_is_adopted_and_returned_unchanged() {
         .map(|text| serde_json::from_str(text).unwrap())
         .collect();
 
-    let told = legacy.run(&["db", "upgrade", "--dry-run"]);
-    assert!(told.contains("stay as they are") && told.contains("0005_post_search"), "{told}");
+    let plan = legacy.run(&["db", "upgrade", "--dry-run"]);
+    assert!(plan.contains("stay as they are") && plan.contains("0005_post_search"), "{plan}");
     assert_eq!(legacy.database.dump(), before, "the dry run changed the database");
     legacy.run(&["db", "upgrade"]);
     legacy.run(&["db", "check"]);

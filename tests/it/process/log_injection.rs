@@ -95,8 +95,8 @@ fn attack(format: &str, level: &str) -> (String, usize) {
 
 /// Checks that the log has no control characters except line ends.
 #[track_caller]
-fn assert_plain(said: &str) {
-    for line in said.lines() {
+fn assert_plain(log: &str) {
+    for line in log.lines() {
         assert!(!line.contains(char::is_control), "{line:?}");
     }
 }
@@ -104,10 +104,10 @@ fn assert_plain(said: &str) {
 #[test]
 fn text_log_lines_cannot_be_forged() {
     for level in ["info", "trace"] {
-        let (said, requests) = attack("text", level);
-        assert_plain(&said);
+        let (log, requests) = attack("text", level);
+        assert_plain(&log);
         let mut banner = 0;
-        for line in said.lines() {
+        for line in log.lines() {
             let time = line.split(' ').next().unwrap();
             let is_event = time.parse::<jiff::Timestamp>().is_ok();
             banner += usize::from(!is_event);
@@ -116,18 +116,18 @@ fn text_log_lines_cannot_be_forged() {
             let ends = line.match_indices("\" forged=").all(|(at, _)| line[..at].ends_with('\\'));
             assert!(ends, "{line}");
         }
-        assert_eq!(banner, 4, "only the banner may have lines that are not events: {said}");
-        assert!(said.matches(" access: ").count() >= requests, "{said}");
+        assert_eq!(banner, 4, "only the banner may have lines that are not events: {log}");
+        assert!(log.matches(" access: ").count() >= requests, "{log}");
     }
 }
 
 #[test]
 fn json_log_lines_cannot_be_forged() {
     for level in ["info", "trace"] {
-        let (said, requests) = attack("json", level);
-        assert_plain(&said);
+        let (log, requests) = attack("json", level);
+        assert_plain(&log);
         let mut paths = Vec::new();
-        for line in said.lines() {
+        for line in log.lines() {
             let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
             let names = event.as_object().unwrap().keys();
             assert!(names.clone().all(|name| !name.contains("forged")), "{line}");
@@ -137,7 +137,7 @@ fn json_log_lines_cannot_be_forged() {
                 paths.push(event["path"].as_str().unwrap().to_owned());
             }
         }
-        assert!(paths.len() >= requests, "{said}");
+        assert!(paths.len() >= requests, "{log}");
         // Escaping keeps the original text.
         assert!(paths.contains(&format!("/{RAW}")), "{paths:?}");
     }

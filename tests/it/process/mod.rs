@@ -1,4 +1,5 @@
-//! The service as a process or behind its real listener: start, shutdown, limits, faults and logs.
+//! The service as a process or behind its real listener: start, shutdown, limits, failures and
+//! logs.
 
 mod audit;
 mod body_memory;

@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 /// Installs the logger and the panic hook of the whole process, so it needs its own process.
 #[test]
 #[ignore = "the test below runs it in its own process"]
-fn panicking_process() {
+fn child_process_panics() {
     let is_json = std::env::var_os("PANIC_IN_JSON").is_some();
     telemetry::start(if is_json { LogFormat::Json } else { LogFormat::Text }, LevelFilter::INFO);
     std::thread::spawn(|| panic!("one\n{{\"forged\": \x1b[31m true}}")).join().unwrap_err();
@@ -19,14 +19,14 @@ fn panicking_process() {
 fn lines(is_json: bool) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture"]);
-    command.arg("process::panic_log::panicking_process").env("NO_COLOR", "1");
+    command.arg("process::panic_log::child_process_panics").env("NO_COLOR", "1");
     if is_json {
         command.env("PANIC_IN_JSON", "1");
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    said.lines().map(str::to_owned).collect()
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    stderr.lines().map(str::to_owned).collect()
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The service while PostgreSQL is unreachable, out of connections, frozen, read-only or failing
-//! over. The service answers 503 with `Retry-After`, and recovers without a restart.
+//! over. The service returns 503 with `Retry-After`, and recovers without a restart.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl RunningService {
         self.call("GET", "/posts?limit=5", None)
     }
 
-    /// Checks that the service is alive, not ready for this reason, and answers requests with 503.
+    /// Checks that the service is alive, not ready for this reason, and rejects requests with 503.
     fn assert_unavailable(&self, reason: &str) {
         assert_eq!(self.service.get("/livez").status, 200);
         let ready = self.service.get("/readyz").expect(503);
@@ -64,8 +64,8 @@ impl RunningService {
 
     /// Waits until the service is ready and serves writes and reads.
     fn assert_recovered(&self) {
-        until(|| self.service.get("/readyz").status == 200);
-        until(|| self.write().status == 201);
+        wait_until(|| self.service.get("/readyz").status == 200);
+        wait_until(|| self.write().status == 201);
         self.read().expect(200);
     }
 }
@@ -75,11 +75,11 @@ fn assert_refused(response: TestResponse) {
     assert!(response.headers.contains_key("retry-after"), "{response:?}");
 }
 
-/// Waits until the condition is true, 30 seconds at most.
+/// Waits at most 30 seconds until the condition is true.
 #[track_caller]
-fn until(mut is_so: impl FnMut() -> bool) {
+fn wait_until(mut is_true: impl FnMut() -> bool) {
     for _ in 0..1500 {
-        if is_so() {
+        if is_true() {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -95,7 +95,7 @@ fn database_available_after_startup_is_used() {
     let database = cluster.database();
     let empty = cluster.empty_database();
     cluster.stop("fast");
-    let (running, behind) =
+    let (running, outdated) =
         (RunningService::start(database.url()), RunningService::start(empty.url()));
     running.service.get("/livez").expect(200);
     let ready = running.service.get("/readyz").expect(503);
@@ -103,12 +103,12 @@ fn database_available_after_startup_is_used() {
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
     assert_refused(running.call("POST", "/users", Some(&account)));
     cluster.start_server();
-    until(|| running.service.get("/readyz").status == 200);
+    wait_until(|| running.service.get("/readyz").status == 200);
     running.call("POST", "/users", Some(&account)).expect(201);
     // The service could not check the schema at startup, so it checks it now.
-    let ready = behind.service.get("/readyz").expect(503);
+    let ready = outdated.service.get("/readyz").expect(503);
     assert!(ready.json()["detail"].as_str().unwrap().contains("revision"), "{ready:?}");
-    assert_refused(behind.call("POST", "/users", Some(&account)));
+    assert_refused(outdated.call("POST", "/users", Some(&account)));
 }
 
 #[test]
@@ -122,9 +122,9 @@ fn outdated_database_is_rejected_until_upgraded() {
         command
     };
     let refused = serve(&[]).stderr(std::process::Stdio::piped()).output().unwrap();
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("`post-api db upgrade`"), "{said}");
+    let output = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{output}");
+    assert!(output.contains("`post-api db upgrade`"), "{output}");
     let service = Service::run(&mut serve(&["--upgrade"]), folder.path());
     service.get("/readyz").expect(200);
 }
@@ -187,7 +187,7 @@ fn read_only_database_serves_reads() {
     };
     read_only("on");
     cluster.execute("postgres", &format!("BEGIN READ WRITE; {KILL_OTHERS}"));
-    until(|| running.read().status == 200);
+    wait_until(|| running.read().status == 200);
     assert_refused(running.write());
     let ready = running.service.get("/readyz").expect(503);
     assert_eq!(ready.json()["detail"], "not ready: the database only reads");
@@ -207,14 +207,14 @@ fn requests_to_frozen_server_get_503() {
     running.write().expect(201);
     cluster.signal_all("-STOP");
     let responses = std::thread::scope(|scope| {
-        let asked: Vec<_> = (0..8)
+        let calls: Vec<_> = (0..8)
             .map(|number| {
                 let running = &running;
                 scope.spawn(move || if number % 2 == 0 { running.write() } else { running.read() })
             })
             .collect();
         running.service.get("/livez").expect(200);
-        asked.into_iter().map(|asked| asked.join().unwrap()).collect::<Vec<_>>()
+        calls.into_iter().map(|call| call.join().unwrap()).collect::<Vec<_>>()
     });
     cluster.signal_all("-CONT");
     for response in responses {

@@ -19,9 +19,9 @@ fn log_in(service: &Service, password: &str, headers: &str) -> TestResponse {
 fn events(service: &mut Service) -> (String, Vec<Value>) {
     service.terminate();
     assert!(service.wait().success());
-    let said = service.final_stderr();
-    let events = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    (said, events)
+    let output = service.final_stderr();
+    let events = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (output, events)
 }
 
 #[test]
@@ -37,24 +37,24 @@ fn rate_limited_request_is_logged_once_without_secrets() {
     log_in(&service, WRONG, headers).expect(403);
     log_in(&service, WRONG, headers).expect(429);
     log_in(&service, WRONG, "x-forwarded-for: 203.0.113.8\r\n").expect(403);
-    let (said, events) = events(&mut service);
+    let (output, events) = events(&mut service);
     let refusals: Vec<&Value> =
         events.iter().filter(|event| event["event"] == "rate_limited").collect();
-    assert_eq!(refusals.len(), 1, "{said}");
+    assert_eq!(refusals.len(), 1, "{output}");
     let refusal = refusals[0];
     assert_eq!(refusal["level"], "WARN");
     assert_eq!(refusal["limit"], "login-address");
     assert_eq!(refusal["client"], "203.0.113.7");
     assert_eq!(refusal["request"], "the-second-one");
     for secret in ["ada@", "wrong"] {
-        assert!(!said.contains(secret), "{said}");
+        assert!(!output.contains(secret), "{output}");
     }
     let lines = events.iter().filter(|event| event["target"] == "access");
     let clients: Vec<&str> = lines.map(|event| event["client"].as_str().unwrap()).collect();
     assert_eq!(clients, ["203.0.113.7", "203.0.113.7", "203.0.113.8"]);
 }
 
-/// The limits are those without any setting.
+/// The service runs with its default limits.
 #[test]
 fn default_limits_do_not_affect_ordinary_use() {
     let folder = tempfile::TempDir::new().unwrap();

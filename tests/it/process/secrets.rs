@@ -128,19 +128,19 @@ fn secrets_never_appear_in_logs_or_responses() {
     let mut hidden = vec!["canary-password", "canary-wrong", "canary+", "canary-key", signature];
     hidden.extend(refresh_tokens.iter().map(String::as_str));
     for response in responses {
-        let said = format!("{response:?} {}", String::from_utf8_lossy(&response.body));
+        let output = format!("{response:?} {}", String::from_utf8_lossy(&response.body));
         for secret in hidden.iter().copied().chain(["canary-database", "$argon2"]) {
-            assert!(!said.contains(secret), "{secret} is in {said}");
+            assert!(!output.contains(secret), "{secret} is in {output}");
         }
     }
-    let said = service.final_stderr();
+    let output = service.final_stderr();
     assert!(
-        said.contains("TRACE") && said.contains("/users"),
+        output.contains("TRACE") && output.contains("/users"),
         "the log is not at its most detailed level"
     );
     for secret in hidden.into_iter().chain(["$argon2"]) {
-        assert!(!said.contains(secret), "{secret} is in {said}");
+        assert!(!output.contains(secret), "{secret} is in {output}");
     }
     // Only the banner shows the path of the data.
-    assert_eq!(said.matches("canary-database").count(), 1, "{said}");
+    assert_eq!(output.matches("canary-database").count(), 1, "{output}");
 }

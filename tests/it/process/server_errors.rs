@@ -42,7 +42,7 @@ use crate::support::{CHEAP, TestClock, TestResponse, TestServer, middleware_conf
 const CAUSE: &str = "the very private cause";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Way {
+enum Failure {
     Unavailable,
     Internal,
     Overloaded,
@@ -50,16 +50,16 @@ enum Way {
 }
 
 /// A store whose methods all fail in the same way.
-struct Broken(Way);
+struct Broken(Failure);
 
 impl Broken {
     fn fail<T>(&self) -> Result<T> {
         let cause = || io::Error::other(CAUSE).into();
         match self.0 {
-            Way::Unavailable => Err(StoreError::Unavailable(cause())),
-            Way::Internal => Err(StoreError::Internal(cause())),
-            Way::Overloaded => Err(StoreError::Overloaded),
-            Way::Panic => panic!("{CAUSE}"),
+            Failure::Unavailable => Err(StoreError::Unavailable(cause())),
+            Failure::Internal => Err(StoreError::Internal(cause())),
+            Failure::Overloaded => Err(StoreError::Overloaded),
+            Failure::Panic => panic!("{CAUSE}"),
         }
     }
 }
@@ -188,14 +188,14 @@ impl ReadinessStore for Broken {
 }
 
 /// Returns the service over such a store, and a valid token.
-fn broken(way: Way) -> (AppService, String) {
+fn broken(failure: Failure) -> (AppService, String) {
     let clock = Arc::new(TestClock::default());
     let secret = SecretString::from("a secret of this test alone, 0123456789 abcdefghijkl");
     let lifetime = Duration::from_mins(30);
     let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
     let token = tokens.issue(UserId(1), TokensValidFrom::default()).unwrap();
     let app = AppState {
-        store: Arc::new(Broken(way)),
+        store: Arc::new(Broken(failure)),
         passwords: Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap(),
         tokens,
         clock,
@@ -256,7 +256,7 @@ fn requests(token: &str) -> Vec<Request<Body>> {
     lines.into_iter().map(request).chain([login]).collect()
 }
 
-async fn ask(routes: &AppService, request: Request<Body>) -> TestResponse {
+async fn send(routes: &AppService, request: Request<Body>) -> TestResponse {
     let response = routes.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
@@ -281,10 +281,10 @@ impl Log {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         // `tracing` disables a call site that first logs on a thread without a subscriber. A global
         // subscriber keeps all call sites enabled.
-        static EVERYWHERE: Once = Once::new();
-        EVERYWHERE.call_once(|| {
-            let deaf = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
-            let _ = deaf.with_writer(io::sink).try_init();
+        static GLOBAL_SUBSCRIBER: Once = Once::new();
+        GLOBAL_SUBSCRIBER.call_once(|| {
+            let global = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
+            let _ = global.with_writer(io::sink).try_init();
         });
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -306,19 +306,19 @@ async fn store_failure_is_hidden_from_the_client_and_logged_once() {
     const FULL: &str = "the service is overloaded, try again later";
     let log = Log::default();
     let _guard = log.listen();
-    let ways = [
-        (Way::Unavailable, 503, LATER, "2", 1),
-        (Way::Overloaded, 503, FULL, "2", 0),
-        (Way::Internal, 500, "Internal Server Error", "", 1),
-        (Way::Panic, 500, "Internal Server Error", "", 1),
+    let failures = [
+        (Failure::Unavailable, 503, LATER, "2", 1),
+        (Failure::Overloaded, 503, FULL, "2", 0),
+        (Failure::Internal, 500, "Internal Server Error", "", 1),
+        (Failure::Panic, 500, "Internal Server Error", "", 1),
     ];
-    for (way, status, sentence, retry_after, lines) in ways {
-        let (routes, token) = broken(way);
+    for (failure, status, sentence, retry_after, lines) in failures {
+        let (routes, token) = broken(failure);
         for request in requests(&token) {
-            let name = format!("{way:?}: {} {}", request.method(), request.uri());
-            let response = ask(&routes, request).await;
+            let name = format!("{failure:?}: {} {}", request.method(), request.uri());
+            let response = send(&routes, request).await;
             assert_eq!(response.status, status, "{name}");
-            let reason = reason_not_ready(way).filter(|_| name.ends_with("/readyz"));
+            let reason = reason_not_ready(failure).filter(|_| name.ends_with("/readyz"));
             let sentence = reason.unwrap_or(sentence);
             assert_eq!(response.json(), json!({"detail": sentence}), "{name}");
             assert_eq!(response.header("retry-after"), retry_after, "{name}");
@@ -332,16 +332,16 @@ async fn store_failure_is_hidden_from_the_client_and_logged_once() {
             }
         }
         let live = Request::get("/livez").body(Body::empty()).unwrap();
-        assert_eq!(ask(&routes, live).await.status, 200, "{way:?}");
+        assert_eq!(send(&routes, live).await.status, 200, "{failure:?}");
     }
 }
 
 /// The reason that `/readyz` returns.
-fn reason_not_ready(way: Way) -> Option<&'static str> {
-    match way {
-        Way::Unavailable => Some("not ready: the database is out of reach"),
-        Way::Overloaded => Some("not ready: too much is waiting for the database"),
-        Way::Internal | Way::Panic => None,
+fn reason_not_ready(failure: Failure) -> Option<&'static str> {
+    match failure {
+        Failure::Unavailable => Some("not ready: the database is out of reach"),
+        Failure::Overloaded => Some("not ready: too much is waiting for the database"),
+        Failure::Internal | Failure::Panic => None,
     }
 }
 
@@ -351,15 +351,15 @@ async fn panic_fails_only_its_own_request() {
         panic!("{CAUSE}")
     }
     let routes = Router::new().route("/panic", get(panics)).route("/", get(async || "here"));
-    let served = TestServer::start(
+    let server = TestServer::start(
         with_middleware(routes, middleware_config(), LargeResponses::default()),
         Limits::default(),
     );
-    let mut wire = served.connect();
+    let mut wire = server.connect();
     for _ in 0..3 {
         let response = wire.call("GET", "/panic", "", None).unwrap().expect(500);
         assert_eq!(response.json(), json!({"detail": "Internal Server Error"}));
         assert_eq!(wire.call("GET", "/", "", None).unwrap().text(), "here", "the same connection");
     }
-    served.end();
+    server.end();
 }

@@ -63,20 +63,20 @@ fn idle_connections_do_not_delay_shutdown() {
     const FOREVER: Duration = Duration::from_hours(1);
     let limits = Limits { head_timeout: FOREVER, drain_timeout: FOREVER, ..Limits::default() };
     let routes = Router::new().route("/", get(async || "here"));
-    let served = TestServer::start(
+    let server = TestServer::start(
         with_middleware(routes, middleware_config(), LargeResponses::default()),
         limits,
     );
-    let mut used = served.connect();
+    let mut used = server.connect();
     assert_eq!(used.call("GET", "/", "", None).unwrap().text(), "here");
-    let mut silent = served.connect();
+    let mut silent = server.connect();
     // The service accepts connections in order. A response to a later one shows that it has
     // accepted `silent`.
-    assert_eq!(served.connect().call("GET", "/", "", None).unwrap().text(), "here");
+    assert_eq!(server.connect().call("GET", "/", "", None).unwrap().text(), "here");
 
     let (ended, end) = mpsc::channel();
     std::thread::spawn(move || {
-        served.end();
+        server.end();
         ended.send(())
     });
     end.recv_timeout(Duration::from_mins(1)).expect("shutdown waits for idle connections");

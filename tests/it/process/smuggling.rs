@@ -20,39 +20,39 @@ async fn serve() -> (TestApp, TestServer) {
     let app = TestApp::start().await;
     // Connections that the service does not close at once must still end during the test.
     let limits = Limits { head_timeout: Duration::from_secs(5), ..Limits::default() };
-    let served = TestServer::start(app.routes(), limits);
-    (app, served)
+    let server = TestServer::start(app.routes(), limits);
+    (app, server)
 }
 
 /// Sends the bytes, and returns the statuses of all responses until the service closes the
 /// connection.
-fn outcome(served: &TestServer, bytes: &[u8]) -> Vec<u16> {
-    let mut wire = served.connect();
+fn outcome(server: &TestServer, bytes: &[u8]) -> Vec<u16> {
+    let mut wire = server.connect();
     // The service may close the connection before it has read everything.
     let _ = wire.try_send(bytes);
-    let said = wire.rest();
-    let responses = said.split("HTTP/1.1 ").skip(1);
+    let output = wire.rest();
+    let responses = output.split("HTTP/1.1 ").skip(1);
     responses.map(|response| response.get(..3).unwrap_or_default().parse().unwrap_or(0)).collect()
 }
 
 #[tokio::test]
 async fn ambiguous_framing_is_rejected_with_all_that_follows() {
-    let (_app, served) = serve().await;
+    let (_app, server) = serve().await;
     for framing in AMBIGUOUS_FRAMING {
         let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
-        let statuses = outcome(&served, bytes.as_bytes());
+        let statuses = outcome(&server, bytes.as_bytes());
         assert_eq!(statuses, [400], "{framing:?}");
     }
-    assert_eq!(outcome(&served, LIVEZ), [200]);
+    assert_eq!(outcome(&server, LIVEZ), [200]);
 }
 
 /// RFC 9112, 6.1: with both, the encoding counts, and the connection must close after the response.
 #[tokio::test]
 async fn content_length_with_transfer_encoding_is_rejected() {
-    let (_app, served) = serve().await;
+    let (_app, server) = serve().await;
     for framing in LENGTH_AND_ENCODING {
         let bytes = format!("POST /login HTTP/1.1\r\nhost: a\r\n{framing}{HIDDEN}");
-        let statuses = outcome(&served, bytes.as_bytes());
+        let statuses = outcome(&server, bytes.as_bytes());
         assert_eq!(statuses.len(), 1, "{framing:?}: {statuses:?}");
         assert!((400..500).contains(&statuses[0]), "{framing:?}: {statuses:?}");
     }
@@ -63,13 +63,13 @@ async fn content_length_with_transfer_encoding_is_rejected() {
 /// would use that length.
 #[tokio::test]
 async fn http_2_content_length_that_differs_from_the_frames_is_rejected() {
-    let (app, served) = serve().await;
+    let (app, server) = serve().await;
     for (difference, is_done) in [(-1, false), (1, false), (-40, false), (4096, false), (0, true)] {
         let name = format!("user{}", difference + 100);
         let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
         let body = account.to_string();
         let length = i64::try_from(body.len()).unwrap() + difference;
-        let stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
+        let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
         let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         let request = Request::post("http://localhost/users")
@@ -94,21 +94,21 @@ async fn http_2_content_length_that_differs_from_the_frames_is_rejected() {
 
 #[tokio::test]
 async fn invalid_chunks_are_rejected() {
-    let (_app, served) = serve().await;
+    let (_app, server) = serve().await;
     for chunk in INVALID_CHUNKS {
         let bytes = format!(
             "POST /users HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
              transfer-encoding: chunked\r\n\r\n{chunk}{HIDDEN}"
         );
-        let statuses = outcome(&served, bytes.as_bytes());
+        let statuses = outcome(&server, bytes.as_bytes());
         assert!(statuses.is_empty() || statuses == [400], "{chunk:?}: {statuses:?}");
     }
-    assert_eq!(outcome(&served, LIVEZ), [200]);
+    assert_eq!(outcome(&server, LIVEZ), [200]);
 }
 
 #[tokio::test]
 async fn invalid_request_bytes_are_rejected() {
-    let (_app, served) = serve().await;
+    let (_app, server) = serve().await;
     let garbage: [&[u8]; 10] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\0\0\0\0\0\0\0\0\r\n\r\n",
@@ -122,9 +122,9 @@ async fn invalid_request_bytes_are_rejected() {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff",
     ];
     for bytes in garbage {
-        let statuses = outcome(&served, bytes);
+        let statuses = outcome(&server, bytes);
         let text = String::from_utf8_lossy(bytes);
         assert!(statuses.is_empty() || statuses == [400], "{text:?}: {statuses:?}");
     }
-    assert_eq!(outcome(&served, LIVEZ), [200]);
+    assert_eq!(outcome(&server, LIVEZ), [200]);
 }

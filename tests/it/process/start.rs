@@ -95,11 +95,11 @@ fn banner_shows_the_docs_url_and_the_data_path() {
 fn wait_for(service: &Service, text: &str) -> String {
     let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
     loop {
-        let said = service.stderr();
-        if said.contains(text) {
-            return said;
+        let output = service.stderr();
+        if output.contains(text) {
+            return output;
         }
-        assert!(std::time::Instant::now() < end, "no {text:?} in {said:?}");
+        assert!(std::time::Instant::now() < end, "no {text:?} in {output:?}");
         std::thread::yield_now();
     }
 }
@@ -110,8 +110,8 @@ fn json_log_is_one_object_per_line_without_a_banner() {
     assert_eq!(service.get("/livez?search=private").status, 200);
     service.terminate();
     assert!(service.wait().success());
-    let said = service.final_stderr();
-    let events: Vec<Value> = said
+    let output = service.final_stderr();
+    let events: Vec<Value> = output
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
         .collect();
@@ -119,7 +119,7 @@ fn json_log_is_one_object_per_line_without_a_banner() {
     assert_eq!(access["path"], "/livez");
     assert_eq!(access["status"], 200);
     assert_eq!(access["client"], "127.0.0.1");
-    assert!(events.iter().any(|event| event["message"] == "ended"), "{said}");
+    assert!(events.iter().any(|event| event["message"] == "ended"), "{output}");
 }
 
 /// The log ignores the time zone of the process.
@@ -132,8 +132,8 @@ fn log_times_are_in_utc() {
         assert_eq!(service.get("/livez").status, 200);
         service.terminate();
         assert!(service.wait().success());
-        let said = service.final_stderr();
-        let line = said.lines().find(|line| line.contains("/livez")).unwrap();
+        let output = service.final_stderr();
+        let line = output.lines().find(|line| line.contains("/livez")).unwrap();
         let time = match format {
             "json" => {
                 let event: Value = serde_json::from_str(line).unwrap();
@@ -160,9 +160,9 @@ fn port_in_use_is_reported() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let folder = TempDir::new().unwrap();
-    let (code, said) = refused(folder.path(), &["--port", &port], &[]);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{said}");
+    let (code, output) = refused(folder.path(), &["--port", &port], &[]);
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{output}");
 }
 
 #[test]
@@ -173,9 +173,9 @@ fn unusable_database_exits_with_3() {
         .unwrap();
     std::fs::create_dir(folder.path().join("folder.db")).unwrap();
     for url in ["sqlite:garbage.db", "sqlite:folder.db", "sqlite:no/such/folder/posts.db"] {
-        let (code, said) = refused(folder.path(), &["--database-url", url], &[]);
-        assert_eq!(code, 3, "{url}: {said}");
-        assert!(said.starts_with("error: the database "), "{url}: {said}");
+        let (code, output) = refused(folder.path(), &["--database-url", url], &[]);
+        assert_eq!(code, 3, "{url}: {output}");
+        assert!(output.starts_with("error: the database "), "{url}: {output}");
     }
     assert!(std::fs::read_to_string(&garbage).unwrap().starts_with("this is no database"));
 }
@@ -192,14 +192,14 @@ fn invalid_settings_are_reported_together_without_secrets() {
         ("COMPAT", "yes"),
         ("LOG_LEVEL", "loud"),
     ];
-    let (code, said) = refused(folder.path(), &[], &bad);
-    assert_eq!(code, 2, "{said}");
-    assert!(said.starts_with("error: the settings cannot be used\n"), "{said}");
-    assert_eq!(said.lines().count(), 1 + bad.len(), "{said}");
+    let (code, output) = refused(folder.path(), &[], &bad);
+    assert_eq!(code, 2, "{output}");
+    assert!(output.starts_with("error: the settings cannot be used\n"), "{output}");
+    assert_eq!(output.lines().count(), 1 + bad.len(), "{output}");
     for (name, _) in bad {
-        assert!(said.contains(&format!("\n  {name}: ")), "{name} is not in {said}");
+        assert!(output.contains(&format!("\n  {name}: ")), "{name} is not in {output}");
     }
-    assert!(!said.contains("hunter2"), "{said}");
+    assert!(!output.contains("hunter2"), "{output}");
     assert!(
         !folder.path().join("data").exists(),
         "the service created files despite invalid settings"
@@ -244,9 +244,9 @@ fn env_file_flag_requires_an_existing_file() {
     assert_eq!(root_path(&service), "/other");
     assert!(service.stderr().contains("SMTP_HOST"), "no warning about the unknown name");
 
-    let (code, said) = refused(folder.path(), &["--env-file", "missing.env"], &[]);
-    assert_eq!(code, 2, "{said}");
-    assert!(said.contains("--env-file: missing.env cannot be read"), "{said}");
+    let (code, output) = refused(folder.path(), &["--env-file", "missing.env"], &[]);
+    assert_eq!(code, 2, "{output}");
+    assert!(output.contains("--env-file: missing.env cannot be read"), "{output}");
 }
 
 #[test]
@@ -258,14 +258,14 @@ fn secret_from_a_file_is_used() {
     assert!(!folder.path().join("data/keys.json").exists(), "the service created another secret");
 
     let both = [("SECRET_KEY_FILE", "key"), ("SECRET_KEY", GOOD_SECRET)];
-    let (code, said) = refused(folder.path(), &["--port", "0"], &both);
-    assert_eq!(code, 2, "{said}");
-    assert!(said.contains("both SECRET_KEY and SECRET_KEY_FILE are set"), "{said}");
-    assert!(!said.contains(GOOD_SECRET), "{said}");
+    let (code, output) = refused(folder.path(), &["--port", "0"], &both);
+    assert_eq!(code, 2, "{output}");
+    assert!(output.contains("both SECRET_KEY and SECRET_KEY_FILE are set"), "{output}");
+    assert!(!output.contains(GOOD_SECRET), "{output}");
 
-    let (code, said) = refused(folder.path(), &["--port", "0"], &[("SECRET_KEY_FILE", "none")]);
-    assert_eq!(code, 2, "{said}");
-    assert!(said.contains("none cannot be read"), "{said}");
+    let (code, output) = refused(folder.path(), &["--port", "0"], &[("SECRET_KEY_FILE", "none")]);
+    assert_eq!(code, 2, "{output}");
+    assert!(output.contains("none cannot be read"), "{output}");
 }
 
 #[test]
@@ -273,16 +273,16 @@ fn weak_secret_is_rejected_except_in_reference_mode() {
     let sample = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7";
     for weak in ["short, but not so", sample, "abababababababababababababababababababab"] {
         let folder = TempDir::new().unwrap();
-        let (code, said) = refused(folder.path(), &["--port", "0"], &[("SECRET_KEY", weak)]);
-        assert_eq!(code, 2, "{said}");
-        assert!(said.contains("\n  SECRET_KEY: "), "{said}");
-        assert!(!said.contains(weak), "{said}");
+        let (code, output) = refused(folder.path(), &["--port", "0"], &[("SECRET_KEY", weak)]);
+        assert_eq!(code, 2, "{output}");
+        assert!(output.contains("\n  SECRET_KEY: "), "{output}");
+        assert!(!output.contains(weak), "{output}");
 
         let lenient = [("SECRET_KEY", weak), ("COMPAT", "reference")];
         let service = Service::start_in(folder.path(), &lenient);
-        let said = service.stderr();
-        assert!(said.contains("SECRET_KEY is weak"), "{said}");
-        assert!(!said.contains(weak), "{said}");
+        let output = service.stderr();
+        assert!(output.contains("SECRET_KEY is weak"), "{output}");
+        assert!(!output.contains(weak), "{output}");
         assert_eq!(service.get("/readyz").status, 200);
     }
 }
@@ -299,10 +299,10 @@ fn postgresql_without_a_secret_is_rejected() {
         ("DATABASE_USERNAME", "ada"),
     ];
     for environment in [url.as_slice(), parts.as_slice()] {
-        let (code, said) = refused(folder.path(), &["--port", "0"], environment);
-        assert_eq!(code, 2, "{said}");
-        assert!(said.contains("SECRET_KEY: is missing; generate one with"), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        let (code, output) = refused(folder.path(), &["--port", "0"], environment);
+        assert_eq!(code, 2, "{output}");
+        assert!(output.contains("SECRET_KEY: is missing; generate one with"), "{output}");
+        assert!(!output.contains("hunter2"), "{output}");
     }
 }
 
@@ -318,9 +318,9 @@ fn keys_file_is_warned_about_for_a_group_and_refused_for_everyone() {
         assert_eq!(service.stderr().contains("a group can access the keys"), is_warned, "{mode:o}");
     }
     set_mode(0o644);
-    let (code, said) = refused(folder.path(), &["--port", "0"], &[]);
-    assert_eq!(code, 1, "{said}");
+    let (code, output) = refused(folder.path(), &["--port", "0"], &[]);
+    assert_eq!(code, 1, "{output}");
     let expected = "error: could not load the keys: ./data/keys.json can be accessed by everyone; \
                     make its mode 0600";
-    assert!(said.contains(expected), "{said}");
+    assert!(output.contains(expected), "{output}");
 }

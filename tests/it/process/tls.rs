@@ -23,23 +23,23 @@ const BEGINNING: [u8; 6] = [0x16, 3, 1, 0x02, 0, 1];
 
 struct TlsService {
     _app: TestApp,
-    served: TestServer,
+    server: TestServer,
     tls: Arc<Tls>,
     certificate: Certificate,
     folder: TempDir,
 }
 
 async fn serve(limits: Limits) -> TlsService {
-    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
+    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::generate());
     let (path, key) = certificate.write(folder.path());
     let tls = Arc::new(Tls::open(path, key).unwrap());
     let app = TestApp::start().await;
-    let served = TestServer::start_within(Some(Arc::clone(&tls)), app.routes(), limits);
-    TlsService { _app: app, served, tls, certificate, folder }
+    let server = TestServer::start_within(Some(Arc::clone(&tls)), app.routes(), limits);
+    TlsService { _app: app, server, tls, certificate, folder }
 }
 
 fn assert_serves(service: &TlsService) {
-    let head = service.certificate.connect(service.served.address).unwrap().get("/livez").unwrap();
+    let head = service.certificate.connect(service.server.address).unwrap().get("/livez").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
 }
 
@@ -58,8 +58,8 @@ async fn http_1_is_served_over_both_tls_versions() {
     let service = serve(Limits::default()).await;
     for (version, name) in [(&TLS12, "TLSv1_2"), (&TLS13, "TLSv1_3")] {
         let mut wire =
-            service.certificate.connect_with(service.served.address, &[version]).unwrap();
-        assert_eq!(wire.agreed(), ("http/1.1".to_owned(), name.to_owned()));
+            service.certificate.connect_with_versions(service.server.address, &[version]).unwrap();
+        assert_eq!(wire.negotiated(), ("http/1.1".to_owned(), name.to_owned()));
         for _ in 0..3 {
             let head = wire.get("/livez").unwrap();
             assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
@@ -78,8 +78,9 @@ async fn cipher_order_of_the_server_wins() {
         (&TLS13, CipherSuite::TLS13_AES_256_GCM_SHA384),
     ] {
         for order in [&ours, &theirs] {
-            let address = service.served.address;
-            let wire = service.certificate.connect_by(address, order.clone(), version).unwrap();
+            let address = service.server.address;
+            let wire =
+                service.certificate.connect_with_ciphers(address, order.clone(), version).unwrap();
             assert_eq!(wire.cipher(), expected, "{order:?}");
         }
     }
@@ -89,8 +90,9 @@ async fn cipher_order_of_the_server_wins() {
 async fn newer_tls_version_is_negotiated() {
     let service = serve(Limits::default()).await;
     for offered in [[&TLS12, &TLS13], [&TLS13, &TLS12]] {
-        let wire = service.certificate.connect_with(service.served.address, &offered).unwrap();
-        assert_eq!(wire.agreed().1, "TLSv1_3");
+        let wire =
+            service.certificate.connect_with_versions(service.server.address, &offered).unwrap();
+        assert_eq!(wire.negotiated().1, "TLSv1_3");
     }
 }
 
@@ -98,7 +100,7 @@ async fn newer_tls_version_is_negotiated() {
 async fn http_2_is_served_if_negotiated() {
     let service = serve(Limits::default()).await;
     let connector = TlsConnector::from(service.certificate.client("h2", rustls::DEFAULT_VERSIONS));
-    let stream = tokio::net::TcpStream::connect(service.served.address).await.unwrap();
+    let stream = tokio::net::TcpStream::connect(service.server.address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let stream = connector.connect(name, stream).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
@@ -123,7 +125,7 @@ async fn hsts_is_sent_only_over_tls() {
     let service = serve(Limits::default()).await;
     let expected = "strict-transport-security: max-age=63072000; includeSubDomains";
     for path in ["/livez", "/posts", "/nowhere"] {
-        let head = service.certificate.connect(service.served.address).unwrap().get(path).unwrap();
+        let head = service.certificate.connect(service.server.address).unwrap().get(path).unwrap();
         assert_eq!(head.lines().filter(|line| *line == expected).count(), 1, "{head}");
     }
     let app = TestApp::start().await;
@@ -137,13 +139,13 @@ async fn hsts_is_sent_only_over_tls() {
 #[tokio::test]
 async fn plaintext_request_to_tls_port_is_closed() {
     let service = serve(Limits::default()).await;
-    for said in
+    for request in
         ["GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
-        let mut stream = TcpStream::connect(service.served.address).unwrap();
-        stream.write_all(said.as_bytes()).unwrap();
+        let mut stream = TcpStream::connect(service.server.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let response = rest(&mut stream);
-        // At most the service sends a TLS alert.
+        // The service sends at most a TLS alert.
         assert!(response.len() <= 7, "{response:?}");
     }
     assert_serves(&service);
@@ -175,10 +177,10 @@ async fn slow_handshake_is_cut_off_and_releases_its_permit() {
 async fn handshake_holds_a_connection_permit() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let service = serve(limits).await;
-    let slow = TcpStream::connect(service.served.address).unwrap();
-    let mut next = TcpStream::connect(service.served.address).unwrap();
+    let slow = TcpStream::connect(service.server.address).unwrap();
+    let mut next = TcpStream::connect(service.server.address).unwrap();
     assert_eq!(rest(&mut next), [0; 0]);
-    assert!(service.certificate.connect(service.served.address).is_err());
+    assert!(service.certificate.connect(service.server.address).is_err());
     drop(slow);
     wait_for_service(&service);
 }
@@ -188,7 +190,7 @@ async fn handshake_holds_a_connection_permit() {
 async fn unread_response_releases_its_connection_permit() {
     const LARGE: &str = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let service = serve(Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() }).await;
-    let mut wire = service.certificate.connect(service.served.address).unwrap();
+    let mut wire = service.certificate.connect(service.server.address).unwrap();
     wire.send(&LARGE.repeat(20)).unwrap();
     wait_for_service(&service);
     drop(wire);
@@ -198,11 +200,11 @@ async fn unread_response_releases_its_connection_permit() {
 #[tokio::test]
 async fn idle_connections_and_handshakes_do_not_delay_shutdown() {
     let service = serve(Limits::default()).await;
-    let mut idle = service.certificate.connect(service.served.address).unwrap();
+    let mut idle = service.certificate.connect(service.server.address).unwrap();
     idle.get("/livez").unwrap();
-    let slow = TcpStream::connect(service.served.address).unwrap();
+    let slow = TcpStream::connect(service.server.address).unwrap();
     let began = Instant::now();
-    service.served.end();
+    service.server.end();
     assert!(
         began.elapsed() < Limits::default().drain_timeout,
         "shutdown waited for idle connections"
@@ -217,7 +219,7 @@ fn connect_with_permit(service: &TlsService) -> TcpStream {
     wait_for_service(service);
     let end = Instant::now() + Duration::from_mins(1);
     loop {
-        let mut stream = TcpStream::connect(service.served.address).unwrap();
+        let mut stream = TcpStream::connect(service.server.address).unwrap();
         stream.set_read_timeout(Some(SHORT / 10)).unwrap();
         match stream.read(&mut [0]) {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return stream,
@@ -228,7 +230,7 @@ fn connect_with_permit(service: &TlsService) -> TcpStream {
 
 fn wait_for_service(service: &TlsService) {
     let end = Instant::now() + Duration::from_mins(1);
-    while !is_served(&service.certificate, service.served.address) {
+    while !is_served(&service.certificate, service.server.address) {
         assert!(Instant::now() < end, "the permit is never released");
     }
 }
@@ -240,11 +242,11 @@ fn is_served(certificate: &Certificate, address: SocketAddr) -> bool {
 #[tokio::test]
 async fn reloaded_certificate_is_used_without_closing_connections() {
     let service = serve(Limits::default()).await;
-    let address = service.served.address;
+    let address = service.server.address;
     let mut kept = service.certificate.connect(address).unwrap();
     kept.get("/livez").unwrap();
     assert!(!service.tls.has_changed());
-    let other = Certificate::make();
+    let other = Certificate::generate();
     assert!(!is_served(&other, address));
 
     other.write(service.folder.path());
@@ -258,9 +260,9 @@ async fn reloaded_certificate_is_used_without_closing_connections() {
 #[tokio::test]
 async fn invalid_certificate_files_keep_the_old_pair() {
     let service = serve(Limits::default()).await;
-    let (other, path) = (Certificate::make(), service.folder.path());
+    let (other, path) = (Certificate::generate(), service.folder.path());
     let (certificate, key) = (path.join("certificate.pem"), path.join("key.pem"));
-    for (file, text, said) in [
+    for (file, text, expected) in [
         (&certificate, other.pem.as_str(), "the certificate's key is that of another certificate"),
         (&key, other.key.as_str(), "the certificate's key is that of another certificate"),
         (&certificate, "", "the certificate is not in its file"),
@@ -269,18 +271,18 @@ async fn invalid_certificate_files_keep_the_old_pair() {
     ] {
         service.certificate.write(path);
         std::fs::write(file, text).unwrap();
-        assert!(service.tls.has_changed(), "{said}");
-        let told = service.tls.reload().unwrap_err().to_string();
-        assert!(told.starts_with(said), "{told}");
+        assert!(service.tls.has_changed(), "{expected}");
+        let error = service.tls.reload().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
         assert!(!service.tls.has_changed(), "the rejected files still count as changed");
         assert_serves(&service);
     }
     std::fs::remove_file(&key).unwrap();
     assert!(!service.tls.has_changed());
-    let told = service.tls.reload().unwrap_err().to_string();
+    let error = service.tls.reload().unwrap_err().to_string();
     assert!(
-        told.starts_with("the certificate's key ") && told.contains("cannot be read"),
-        "{told}"
+        error.starts_with("the certificate's key ") && error.contains("cannot be read"),
+        "{error}"
     );
     assert_serves(&service);
     service.certificate.write(path);

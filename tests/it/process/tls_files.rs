@@ -34,7 +34,7 @@ fn wait_until(condition: impl Fn() -> bool, service: &Service) {
 
 #[test]
 fn https_is_served_and_shown_in_the_banner() {
-    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
+    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::generate());
     let (service, address) = start(folder.path(), &certificate);
     assert!(service.url.starts_with("https://127.0.0.1:"), "{}", service.url);
     wait_until(|| service.stderr().contains(&format!("  Docs  {}/docs", service.url)), &service);
@@ -46,18 +46,18 @@ fn https_is_served_and_shown_in_the_banner() {
 
 #[test]
 fn healthcheck_uses_tls() {
-    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::make());
+    let (folder, certificate) = (TempDir::new().unwrap(), Certificate::generate());
     let (service, address) = start(folder.path(), &certificate);
-    let ask = |environment: &[(&str, &str)]| {
+    let healthcheck = |environment: &[(&str, &str)]| {
         let mut command = Service::command(folder.path());
         command.args(["healthcheck", "--port", &address.port().to_string()]);
         command.envs(environment.iter().copied()).stderr(Stdio::null());
         command.status().unwrap().code()
     };
-    assert_eq!(ask(&FILES), Some(0));
-    assert_eq!(ask(&[]), Some(1), "the health check succeeded without TLS");
+    assert_eq!(healthcheck(&FILES), Some(0));
+    assert_eq!(healthcheck(&[]), Some(1), "the health check succeeded without TLS");
     drop(service);
-    assert_eq!(ask(&FILES), Some(1));
+    assert_eq!(healthcheck(&FILES), Some(1));
     let plain = Service::start(&[]);
     let port = plain.address().rsplit_once(':').unwrap().1;
     let code = Service::command(folder.path())
@@ -72,7 +72,7 @@ fn healthcheck_uses_tls() {
 #[test]
 fn replaced_tls_files_are_used_without_a_restart() {
     let folder = TempDir::new().unwrap();
-    let [first, second, third] = [(); 3].map(|()| Certificate::make());
+    let [first, second, third] = [(); 3].map(|()| Certificate::generate());
     let (mut service, address) = start(folder.path(), &first);
     let mut kept = first.connect(address).unwrap();
     kept.get("/readyz").unwrap();
@@ -93,17 +93,17 @@ fn replaced_tls_files_are_used_without_a_restart() {
     service.terminate();
     drop(kept);
     assert!(service.wait().success());
-    let said = service.final_stderr();
+    let output = service.final_stderr();
     for certificate in [first, second, third] {
         let secret = certificate.key.lines().nth(1).unwrap().to_owned();
-        assert!(!said.contains(&secret), "{said}");
+        assert!(!output.contains(&secret), "{output}");
     }
 }
 
 #[test]
 fn unusable_tls_files_are_rejected_at_startup() {
     let folder = TempDir::new().unwrap();
-    let (certificate, other) = (Certificate::make(), Certificate::make());
+    let (certificate, other) = (Certificate::generate(), Certificate::generate());
     certificate.write(folder.path());
     let write = |name: &str, text: &str| {
         let mut file = std::fs::File::create(folder.path().join(name)).unwrap();
@@ -111,7 +111,7 @@ fn unusable_tls_files_are_rejected_at_startup() {
     };
     write("other.pem", &other.key);
     write("garbage.pem", "no PEM");
-    for (certificate, key, said) in [
+    for (certificate, key, expected) in [
         ("certificate.pem", "", "TLS_CERT: is set without TLS_KEY; set both of them"),
         ("", "key.pem", "TLS_KEY: is set without TLS_CERT; set both of them"),
         ("none.pem", "key.pem", "TLS_CERT: the certificate none.pem cannot be read: "),
@@ -128,9 +128,9 @@ fn unusable_tls_files_are_rejected_at_startup() {
             .stderr(Stdio::piped())
             .output()
             .unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains(said), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
         assert!(
             !folder.path().join("data/posts.db").exists(),
             "the service created a database despite invalid settings"

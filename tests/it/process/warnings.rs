@@ -10,14 +10,14 @@ const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
 
 /// Returns the lines of the startup log that contain the text.
 fn lines_with(service: &Service, text: &str) -> Vec<String> {
-    let said = service.stderr();
-    said.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    let output = service.stderr();
+    output.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
 }
 
 #[test]
 fn plaintext_http_beyond_localhost_is_warned_about_once() {
     let folder = TempDir::new().unwrap();
-    Certificate::make().write(folder.path());
+    Certificate::generate().write(folder.path());
     let tls = [("TLS_CERT", "certificate.pem"), ("TLS_KEY", "key.pem")];
     for (host, environment, is_warned) in [
         ("0.0.0.0", vec![], true),

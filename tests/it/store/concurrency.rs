@@ -21,14 +21,14 @@ pub async fn concurrent_sign_ups_with_one_email_succeed_once(store: &FreshStore)
         store.create_user(NewUser { password_hash, ..new_user("ada") })
     };
     let outcomes = run_concurrently((0..MANY).map(sign_up)).await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for (number, outcome) in outcomes.into_iter().enumerate() {
         if let CreateUser::Created(user) = outcome.unwrap() {
-            made.push((user.id, hash(&number.to_string())));
+            created.push((user.id, hash(&number.to_string())));
         }
     }
     let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
-    assert_eq!(made, [(found.user_id, found.password_hash)]);
+    assert_eq!(created, [(found.user_id, found.password_hash)]);
 }
 
 pub async fn concurrent_equal_votes_are_added_once(store: &FreshStore) {
@@ -149,7 +149,7 @@ pub async fn concurrent_deletions_of_one_user_succeed_once(store: &FreshStore) {
     refused.into_iter().for_each(assert_caller_rejected);
 }
 
-/// With other readers and writers, which make a stale read more likely.
+/// Runs with other readers and writers, which make a stale read more likely.
 pub async fn read_sees_every_acknowledged_write(store: &FreshStore) {
     let authors = sign_up_many(store).await;
     run_concurrently(authors.iter().map(async |author| {
@@ -223,7 +223,7 @@ pub async fn dropped_deletion_is_applied_whole_or_not_at_all(store: &FreshStore)
     for caller in &callers {
         match store.delete_user(*caller, caller.user_id).await {
             Ok(outcome) => assert_eq!(outcome, DeleteUser::Deleted),
-            gone => assert_caller_rejected(gone),
+            rejected => assert_caller_rejected(rejected),
         }
     }
     assert_eq!(store.count(ada, post).await, 0);

@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL: with and without TLS, by socket, past unreachable hosts.
+//! Connections to PostgreSQL: with and without TLS, over a Unix socket, and with several hosts.
 
 use std::path::PathBuf;
 
@@ -98,10 +98,10 @@ async fn certificates_are_verified_as_sslmode_requires() {
         ("localhost", "sslmode=verify-full", false),
         ("localhost", "sslmode=verify-full&sslrootcert=/not/there", false),
     ] {
-        let response = is_encrypted(&server.url(host, parameters)).await;
-        assert_eq!(response.is_ok(), is_accepted, "{host} {parameters}: {response:?}");
-        assert_ne!(response, Ok(false), "{host} {parameters}: not encrypted");
-        let text = format!("{response:?}");
+        let outcome = is_encrypted(&server.url(host, parameters)).await;
+        assert_eq!(outcome.is_ok(), is_accepted, "{host} {parameters}: {outcome:?}");
+        assert_ne!(outcome, Ok(false), "{host} {parameters}: not encrypted");
+        let text = format!("{outcome:?}");
         assert!(!text.contains(PASSWORD) && !text.contains("p%40ss"), "{text}");
     }
     let wrong = server.url("127.0.0.1", "").replace("word", "ward");
@@ -132,8 +132,8 @@ async fn reachable_host_with_requested_role_is_chosen() {
         (format!("{url}?target_session_attrs=read-only"), true),
     ] {
         let client = connect(&Address::parse(&url).unwrap()).await.unwrap();
-        let asked = client.query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap();
-        assert_eq!(asked.get::<_, bool>(0), expected, "{url}");
+        let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap();
+        assert_eq!(row.get::<_, bool>(0), expected, "{url}");
     }
 }
 

@@ -37,7 +37,7 @@ pub async fn created_post_is_found_unchanged(store: &FreshStore) {
     }
 }
 
-/// An error of the database must not be taken for a missing author.
+/// The store must not report a database error as a missing author.
 pub async fn post_rejected_by_database_is_internal_error(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.reject_rows("posts");
@@ -171,10 +171,10 @@ pub async fn post_creation_time_keeps_microseconds(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     for microseconds in [0, 1, 999_999, 1_738_324_800_000_000, 253_402_207_199_999_999, -1] {
         let created_at = Timestamp::from_microsecond(microseconds).unwrap();
-        let made = store.create_post(ada, content("post", true), created_at).await.unwrap();
-        let found = store.read(ada, made.id).await.unwrap().post;
-        assert_eq!((made.created_at, found.created_at), (created_at, created_at));
-        let replaced = store.replace_post(ada, made.id, content("post", true)).await.unwrap();
-        assert_eq!(replaced, ChangePost::Changed(made));
+        let created = store.create_post(ada, content("post", true), created_at).await.unwrap();
+        let found = store.read(ada, created.id).await.unwrap().post;
+        assert_eq!((created.created_at, found.created_at), (created_at, created_at));
+        let replaced = store.replace_post(ada, created.id, content("post", true)).await.unwrap();
+        assert_eq!(replaced, ChangePost::Changed(created));
     }
 }

@@ -72,7 +72,7 @@ pub async fn email_change_to_taken_email_is_rejected(store: &FreshStore) {
     assert!(matches!(own, ChangeEmail::Changed(..)), "{own:?}");
 }
 
-/// Even if the clock goes back. A smaller `tokens_valid_from` would revive revoked tokens.
+/// Holds even if the clock is set back. A smaller `tokens_valid_from` would revive revoked tokens.
 pub async fn tokens_valid_from_only_grows(store: &FreshStore) {
     let mut ada = store.sign_up("ada").await;
     let mut last = TokensValidFrom::default();
@@ -118,16 +118,16 @@ pub async fn concurrent_sign_outs_with_one_token_succeed_once(store: &FreshStore
     let ada = store.sign_up("ada").await;
     let outcomes = join_all((0..20).map(|_| store.sign_out(ada, noon()))).await;
     let done = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    let gone =
+    let is_rejected =
         |outcome: &&Result<(), StoreError>| matches!(outcome, Err(StoreError::CallerRejected));
-    assert_eq!((done, outcomes.iter().filter(gone).count()), (1, 19));
+    assert_eq!((done, outcomes.iter().filter(is_rejected).count()), (1, 19));
     let again = signed_in_again(store, ada, "ada").await;
     let changes = (0..20).map(|_| store.change_password(again, hash("another"), noon()));
     let done = join_all(changes).await.iter().filter(|outcome| outcome.is_ok()).count();
     assert_eq!(done, 1);
 }
 
-/// Even if votes of one user on one post are in the same batch.
+/// Holds even if votes of one user on one post are in the same batch.
 pub async fn vote_with_revoked_token_is_rejected(store: &FreshStore) {
     let revoked = store.sign_up("ada").await;
     let bob = store.sign_up("bob").await;
@@ -164,7 +164,7 @@ pub async fn vote_with_revoked_token_is_rejected(store: &FreshStore) {
     }
 }
 
-/// Even if they are in the same batch as valid posts of the same author.
+/// Holds even if they are in the same batch as valid posts of the same author.
 pub async fn post_with_revoked_token_is_rejected(store: &FreshStore) {
     let revoked = store.sign_up("ada").await;
     store.sign_out(revoked, noon()).await.unwrap();

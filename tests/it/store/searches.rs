@@ -152,7 +152,7 @@ pub async fn search_without_hit_ends_after_thousand_titles(store: &FreshStore) {
     }
 }
 
-/// It is read as a whole before its start is looked at.
+/// The store reads a long title as a whole and then searches its first 1,000 characters.
 pub async fn search_counts_long_title_as_several_misses(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     store.write(ada, "needle q7").await;

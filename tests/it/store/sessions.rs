@@ -132,8 +132,8 @@ pub async fn token_reuse_revokes_the_session(store: &FreshStore) {
         assert_eq!(reused, RotateSession::Reused(ada.user_id), "after {seconds} s");
         // The current token is revoked too, but no other session.
         for token in [&first, &last] {
-            let gone = token.rotate(store, [4; 16], after(seconds)).await;
-            assert_eq!(gone, RotateSession::NoSuchSession);
+            let rejected = token.rotate(store, [4; 16], after(seconds)).await;
+            assert_eq!(rejected, RotateSession::NoSuchSession);
         }
         let others = other.rotate(store, [5; 16], after(seconds)).await;
         assert!(matches!(others, RotateSession::Rotated(..)), "{others:?}");
@@ -181,8 +181,8 @@ pub async fn unused_session_expires_after_idle_timeout(store: &FreshStore) {
     let first = create(store, ada, noon()).await;
     assert_eq!(store.list_sessions(ada, after(month)).await.unwrap(), []);
     assert_eq!(store.list_sessions(ada, after(month - 1)).await.unwrap().len(), 1);
-    let gone = first.rotate(store, [1; 16], after(month)).await;
-    assert_eq!(gone, RotateSession::NoSuchSession);
+    let rejected = first.rotate(store, [1; 16], after(month)).await;
+    assert_eq!(rejected, RotateSession::NoSuchSession);
     let rotated = first.rotate(store, [1; 16], after(month - 1)).await;
     assert!(matches!(rotated, RotateSession::Rotated(..)), "{rotated:?}");
     // The rotation started another idle timeout of a month.
@@ -200,8 +200,8 @@ pub async fn used_session_expires_after_absolute_timeout(store: &FreshStore) {
     }
     let listed = store.list_sessions(ada, days(361)).await.unwrap();
     assert_eq!(listed[0].expires_at, days(365));
-    let gone = token.rotate(store, [1; 16], days(365)).await;
-    assert_eq!(gone, RotateSession::NoSuchSession);
+    let rejected = token.rotate(store, [1; 16], days(365)).await;
+    assert_eq!(rejected, RotateSession::NoSuchSession);
 }
 
 pub async fn revoking_all_tokens_ends_sessions(store: &FreshStore) {
@@ -222,8 +222,8 @@ pub async fn revoking_all_tokens_ends_sessions(store: &FreshStore) {
     let rotated = new.rotate(store, [1; 16], noon()).await;
     assert_eq!(rotated, RotateSession::Rotated(ada.user_id, found.tokens_valid_from));
     store.delete_user(again, ada.user_id).await.unwrap();
-    let gone = new.next([1; 16]).rotate(store, [2; 16], noon()).await;
-    assert_eq!(gone, RotateSession::NoSuchSession);
+    let rejected = new.next([1; 16]).rotate(store, [2; 16], noon()).await;
+    assert_eq!(rejected, RotateSession::NoSuchSession);
 }
 
 /// The password changed between its check and the creation of the session.
@@ -233,8 +233,8 @@ pub async fn session_with_outdated_valid_from_is_not_created(store: &FreshStore)
     store.sign_out(ada, noon()).await.unwrap();
     let refused = store.create_session(new_session(ada, &secrets, noon())).await.unwrap();
     assert_eq!(refused, None);
-    let gone = store.deleted_caller().await;
-    let refused = store.create_session(new_session(gone, &secrets, noon())).await.unwrap();
+    let deleted = store.deleted_caller().await;
+    let refused = store.create_session(new_session(deleted, &secrets, noon())).await.unwrap();
     assert_eq!(refused, None);
 }
 

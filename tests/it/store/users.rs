@@ -14,12 +14,12 @@ use super::fresh_store::{
 };
 
 pub async fn created_user_is_found_unchanged(store: &FreshStore) {
-    let CreateUser::Created(made) = store.create_user(new_user("ada")).await.unwrap() else {
+    let CreateUser::Created(created) = store.create_user(new_user("ada")).await.unwrap() else {
         panic!("the e-mail is taken in an empty store");
     };
-    assert!(made.id.0 > 0);
-    assert_eq!((made.email.as_str(), made.created_at), ("ada@example.com", noon()));
-    assert_eq!(store.find_user(made.id).await.unwrap(), Some(made));
+    assert!(created.id.0 > 0);
+    assert_eq!((created.email.as_str(), created.created_at), ("ada@example.com", noon()));
+    assert_eq!(store.find_user(created.id).await.unwrap(), Some(created));
     for id in [0, -1, 4711, i64::MAX, i64::MIN] {
         assert_eq!(store.find_user(UserId(id)).await.unwrap(), None);
     }
@@ -43,7 +43,7 @@ pub async fn emails_are_compared_exactly(store: &FreshStore) {
     }
 }
 
-/// An error of the database must not be taken for a taken e-mail.
+/// The store must not report a database error as a taken e-mail.
 pub async fn user_rejected_by_database_is_internal_error(store: &FreshStore) {
     store.reject_rows("users");
     let refused = store.create_user(new_user("ada")).await;
@@ -125,15 +125,15 @@ pub async fn user_creation_time_keeps_microseconds(store: &FreshStore) {
     for (number, microseconds) in times.into_iter().enumerate() {
         let created_at = Timestamp::from_microsecond(microseconds).unwrap();
         let user = NewUser { created_at, ..new_user(&format!("user{number}")) };
-        let CreateUser::Created(made) = store.create_user(user).await.unwrap() else {
+        let CreateUser::Created(created) = store.create_user(user).await.unwrap() else {
             panic!("the e-mail is taken");
         };
-        let found = store.find_user(made.id).await.unwrap().unwrap();
-        assert_eq!((made.created_at, found.created_at), (created_at, created_at));
+        let found = store.find_user(created.id).await.unwrap().unwrap();
+        assert_eq!((created.created_at, found.created_at), (created_at, created_at));
     }
 }
 
-/// In every method that acts for a caller, and without any change.
+/// Every method that acts for a caller rejects it, and changes nothing.
 pub async fn caller_without_account_is_rejected(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await;

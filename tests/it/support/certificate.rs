@@ -24,11 +24,11 @@ pub struct Certificate {
 
 impl Certificate {
     /// Generates a self-signed certificate for `localhost` and 127.0.0.1.
-    pub fn make() -> Self {
+    pub fn generate() -> Self {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        Self { pem, key, der: made.cert.der().clone() }
+        let generated = rcgen::generate_simple_self_signed(names).unwrap();
+        let (pem, key) = (generated.cert.pem(), generated.signing_key.serialize_pem());
+        Self { pem, key, der: generated.cert.der().clone() }
     }
 
     /// Writes both files and returns their paths: the certificate, then its key.
@@ -44,11 +44,11 @@ impl Certificate {
         protocol: &str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Arc<ClientConfig> {
-        self.client_of(rustls::crypto::ring::default_provider(), protocol, versions)
+        self.client_with_provider(rustls::crypto::ring::default_provider(), protocol, versions)
     }
 
     /// Like [`Self::client`], with other ciphers.
-    fn client_of(
+    fn client_with_provider(
         &self,
         provider: CryptoProvider,
         protocol: &str,
@@ -67,10 +67,10 @@ impl Certificate {
 
     /// Connects with TLS. Fails if the server does not present this certificate.
     pub fn connect(&self, address: SocketAddr) -> io::Result<SecureWire> {
-        self.connect_with(address, rustls::DEFAULT_VERSIONS)
+        self.connect_with_versions(address, rustls::DEFAULT_VERSIONS)
     }
 
-    pub fn connect_with(
+    pub fn connect_with_versions(
         &self,
         address: SocketAddr,
         versions: &[&'static SupportedProtocolVersion],
@@ -79,14 +79,14 @@ impl Certificate {
     }
 
     /// Connects with these ciphers, in order of preference.
-    pub fn connect_by(
+    pub fn connect_with_ciphers(
         &self,
         address: SocketAddr,
         cipher_suites: Vec<SupportedCipherSuite>,
         version: &'static SupportedProtocolVersion,
     ) -> io::Result<SecureWire> {
         let provider = CryptoProvider { cipher_suites, ..rustls::crypto::ring::default_provider() };
-        Self::shake_hands(address, self.client_of(provider, "http/1.1", &[version]))
+        Self::shake_hands(address, self.client_with_provider(provider, "http/1.1", &[version]))
     }
 
     fn shake_hands(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<SecureWire> {
@@ -106,7 +106,7 @@ pub struct SecureWire(StreamOwned<ClientConnection, TcpStream>);
 
 impl SecureWire {
     /// Returns the negotiated application protocol (ALPN) and TLS version.
-    pub fn agreed(&self) -> (String, String) {
+    pub fn negotiated(&self) -> (String, String) {
         let protocol = self.0.conn.alpn_protocol().unwrap_or_default();
         let version = self.0.conn.protocol_version().unwrap();
         (String::from_utf8(protocol.to_vec()).unwrap(), format!("{version:?}"))

@@ -9,7 +9,7 @@ use post_api::rate_limits::MonotonicClock;
 
 const START: i64 = 1_738_324_800_123_456;
 
-/// Stands still until a test moves it. Starts at 2025-01-31T12:00:00.123456Z.
+/// Advances only if a test moves it. Starts at 2025-01-31T12:00:00.123456Z.
 pub struct TestClock {
     microseconds: AtomicI64,
 }

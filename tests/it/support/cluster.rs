@@ -328,7 +328,8 @@ fn find_programs() -> PathBuf {
         .expect("could not find PostgreSQL's programs: run `scripts/test` or set POSTGRES_BIN")
 }
 
-/// PostgreSQL refuses to run as root; then it runs as the user `postgres`.
+/// Returns the user for PostgreSQL if this process runs as root, because PostgreSQL refuses to run
+/// as root.
 fn server_user() -> Option<&'static str> {
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     is_root.then_some("postgres")
@@ -352,7 +353,7 @@ fn chown_to_server(folder: &Path) {
     let Some(user) = server_user() else { return };
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with(&format!("{user}:"))).unwrap();
-    let id = |place| line.split(':').nth(place).unwrap().parse().ok();
+    let id = |column| line.split(':').nth(column).unwrap().parse().ok();
     chown(folder, id(2), id(3)).unwrap();
 }
 

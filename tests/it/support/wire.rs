@@ -123,7 +123,7 @@ impl Wire {
         loop {
             let line = self.line()?;
             let Some((name, value)) = line.split_once(':') else {
-                assert_eq!(line, "", "a header");
+                assert_eq!(line, "", "expected a header field");
                 return Ok(headers);
             };
             let name: HeaderName = name.parse().unwrap();

@@ -9,12 +9,12 @@ async fn created_post_is_returned_with_its_location() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let body = json!({"title": "First", "content": "Hello 😀"});
-    let made = ada.post("/posts", &body).await.expect(201);
-    let post = made.json();
+    let created = ada.post("/posts", &body).await.expect(201);
+    let post = created.json();
     assert_eq!(post["published"], true);
     assert_eq!(post["owner_id"], ada.id);
-    assert_eq!(made.header("location"), format!("/posts/{}", post["id"]));
-    let read = ada.get(made.header("location")).await.expect(200).json();
+    assert_eq!(created.header("location"), format!("/posts/{}", post["id"]));
+    let read = ada.get(created.header("location")).await.expect(200).json();
     assert_eq!(read, json!({"Post": post, "votes": 0}));
 }
 

@@ -69,7 +69,7 @@ async fn search_text_is_matched_literally() {
 
 /// Only the first 1,000 characters of a title are searched.
 #[tokio::test]
-async fn long_search_is_answered() {
+async fn long_search_matches_only_the_first_1000_characters() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     ada.write_post(&"%_".repeat(5000)).await;

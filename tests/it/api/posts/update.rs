@@ -24,10 +24,11 @@ async fn put_replaces_all_three_fields() {
 async fn path_and_body_errors_are_reported_together() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
-    let faults = ada.put("/posts/x", &json!({"title": 5})).await.expect(422).json();
-    let places: Vec<_> = faults["detail"].as_array().unwrap().iter().map(|f| &f["loc"]).collect();
+    let errors = ada.put("/posts/x", &json!({"title": 5})).await.expect(422).json();
+    let locations: Vec<_> =
+        errors["detail"].as_array().unwrap().iter().map(|error| &error["loc"]).collect();
     assert_eq!(
-        places,
+        locations,
         [&json!(["path", "id"]), &json!(["body", "title"]), &json!(["body", "content"])]
     );
 }
@@ -45,7 +46,7 @@ async fn replacing_hidden_post_gets_404() {
     assert_eq!(ada.titles("/posts?published=false").await, ["draft"]);
 }
 
-/// Each response has the fields of its own request, and so has the stored post.
+/// Each response has the fields of its own request. The stored post has the fields of one request.
 #[tokio::test]
 async fn concurrent_replacements_do_not_mix() {
     let app = TestApp::start().await;

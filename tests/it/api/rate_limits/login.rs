@@ -4,7 +4,8 @@ use post_api::rate_limits::RateLimitConfig;
 use serde_json::{Value, json};
 
 use super::{
-    ADA, GUESSER, OWNER, assert_refused, assert_silent, json_request, limited, other, rate,
+    ADA, GUESSER, OWNER, app_with_limits, assert_no_limit_headers, assert_rate_limited,
+    json_request, other_ip, rate,
 };
 use crate::support::{PASSWORD, Setup, TestApp, run_concurrently};
 
@@ -12,23 +13,23 @@ const WRONG: &str = "a wrong password";
 
 #[tokio::test]
 async fn guessing_from_one_ip_is_limited() {
-    let app = limited(RateLimitConfig::default()).await;
+    let app = app_with_limits(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for _ in 0..20 {
         let response = app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
-        assert_silent(&response);
+        assert_no_limit_headers(&response);
     }
     let refused = app.log_in_from(GUESSER, ADA, WRONG).await;
-    assert_refused(&refused, "login-address", 20, 300, 15);
+    assert_rate_limited(&refused, "login-address", 20, 300, 15);
     let refused = app.log_in_from(GUESSER, "eve@example.com", PASSWORD).await;
-    assert_refused(&refused, "login-address", 20, 300, 15);
+    assert_rate_limited(&refused, "login-address", 20, 300, 15);
     let refused = app.log_in_from(GUESSER, ADA, PASSWORD).await;
-    assert_refused(&refused, "login-address", 20, 300, 15);
+    assert_rate_limited(&refused, "login-address", 20, 300, 15);
     let response = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
-    assert_silent(&response);
+    assert_no_limit_headers(&response);
     app.clock.advance(14);
     let refused = app.log_in_from(GUESSER, ADA, WRONG).await;
-    assert_refused(&refused, "login-address", 20, 300, 1);
+    assert_rate_limited(&refused, "login-address", 20, 300, 1);
     app.clock.advance(1);
     app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
 }
@@ -37,32 +38,32 @@ async fn guessing_from_one_ip_is_limited() {
 /// failures still has attempts, so the owner can log in.
 #[tokio::test]
 async fn guessing_from_many_ips_locks_the_account_but_not_the_owner() {
-    let app = limited(RateLimitConfig::default()).await;
+    let app = app_with_limits(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for round in 0..4 {
         for number in 0..25 {
-            let response = app.log_in_from(&other(number), ADA, WRONG).await;
+            let response = app.log_in_from(&other_ip(number), ADA, WRONG).await;
             assert_eq!(response.status, 403, "{round} {number}");
         }
     }
     for number in 0..25 {
-        app.log_in_from(&other(number), ADA, WRONG).await.expect(403);
+        app.log_in_from(&other_ip(number), ADA, WRONG).await.expect(403);
     }
     for number in 0..25 {
-        let refused = app.log_in_from(&other(number), ADA, PASSWORD).await;
-        assert_refused(&refused, "login-guarded", 5, 3600, 720);
+        let refused = app.log_in_from(&other_ip(number), ADA, PASSWORD).await;
+        assert_rate_limited(&refused, "login-guarded", 5, 3600, 720);
     }
     app.log_in_from(OWNER, ADA, WRONG).await.expect(403);
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     // A success resets the consecutive failures, so the other clients may fail again.
-    app.log_in_from(&other(1), ADA, WRONG).await.expect(403);
+    app.log_in_from(&other_ip(1), ADA, WRONG).await.expect(403);
 }
 
 /// The limit of the account holds for all client IPs together, except the networks where its owner
 /// has logged in before.
 #[tokio::test]
 async fn account_limit_applies_except_from_known_networks() {
-    let app = limited(RateLimitConfig {
+    let app = app_with_limits(RateLimitConfig {
         login_account: Some(rate(30, 60)),
         ..RateLimitConfig::default()
     })
@@ -70,16 +71,16 @@ async fn account_limit_applies_except_from_known_networks() {
     app.sign_up("ada").await;
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     for number in 0..30 {
-        app.log_in_from(&other(number), ADA, WRONG).await.expect(403);
+        app.log_in_from(&other_ip(number), ADA, WRONG).await.expect(403);
     }
     for number in 30..60 {
-        let refused = app.log_in_from(&other(number), ADA, PASSWORD).await;
-        assert_refused(&refused, "login-account", 30, 60, 2);
+        let refused = app.log_in_from(&other_ip(number), ADA, PASSWORD).await;
+        assert_rate_limited(&refused, "login-account", 30, 60, 2);
     }
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     app.log_in_from(OWNER, ADA, WRONG).await.expect(403);
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
-    app.log_in_from(&other(61), "eve@example.com", WRONG).await.expect(403);
+    app.log_in_from(&other_ip(61), "eve@example.com", WRONG).await.expect(403);
 }
 
 /// A check in flight counts as a failure, so concurrent guesses get no extra attempts.
@@ -90,7 +91,7 @@ async fn concurrent_guesses_count_while_in_flight() {
         login_ip: None,
         ..RateLimitConfig::default()
     };
-    let app = limited(rates).await;
+    let app = app_with_limits(rates).await;
     app.sign_up("ada").await;
     for _ in 0..5 {
         app.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
@@ -111,11 +112,11 @@ async fn unknown_account_is_limited_like_a_known_one() {
     };
     let mut seen = Vec::new();
     for has_account in [true, false] {
-        let app = limited(rates).await;
+        let app = app_with_limits(rates).await;
         app.sign_up(if has_account { "ada" } else { "eve" }).await;
         let mut responses = Vec::new();
         for number in 0..100 {
-            let from = if number < 60 { other(number % 6) } else { other(number) };
+            let from = if number < 60 { other_ip(number % 6) } else { other_ip(number) };
             let mut response = app.log_in_from(&from, ADA, WRONG).await;
             response.headers.remove("x-request-id");
             responses.push((response.status, response.headers, response.body));
@@ -134,12 +135,12 @@ async fn unknown_account_is_limited_like_a_known_one() {
 /// A /64 network counts as one client. An IPv4-mapped address counts as its IPv4 address.
 #[tokio::test]
 async fn ipv6_clients_are_limited_by_64_bit_prefix() {
-    let app = limited(RateLimitConfig::default()).await;
+    let app = app_with_limits(RateLimitConfig::default()).await;
     for number in 0..20 {
         app.log_in_from(&format!("2001:db8:1:2::{number:x}"), ADA, WRONG).await.expect(403);
     }
     let refused = app.log_in_from("2001:db8:1:2:ffff::1", ADA, WRONG).await;
-    assert_refused(&refused, "login-address", 20, 300, 15);
+    assert_rate_limited(&refused, "login-address", 20, 300, 15);
     app.log_in_from("2001:db8:1:3::1", ADA, WRONG).await.expect(403);
     for _ in 0..20 {
         app.log_in_from("::ffff:198.51.100.1", ADA, WRONG).await.expect(403);
@@ -151,7 +152,7 @@ async fn ipv6_clients_are_limited_by_64_bit_prefix() {
 /// An invalid form is not an attempt.
 #[tokio::test]
 async fn login_without_password_is_not_counted() {
-    let app = limited(RateLimitConfig::default()).await;
+    let app = app_with_limits(RateLimitConfig::default()).await;
     for _ in 0..50 {
         app.log_in_from(GUESSER, ADA, "").await.expect(422);
     }
@@ -164,11 +165,11 @@ async fn login_without_password_is_not_counted() {
 
 #[tokio::test]
 async fn correct_logins_are_never_limited() {
-    let app = limited(RateLimitConfig::default()).await;
+    let app = app_with_limits(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     for _ in 0..400 {
         let response = app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
-        assert_silent(&response);
+        assert_no_limit_headers(&response);
     }
 }
 
@@ -185,7 +186,7 @@ async fn logins_with_limits_off_are_never_limited() {
 /// Otherwise the thief of a token could guess the password on these routes.
 #[tokio::test]
 async fn password_confirmations_share_the_login_limit() {
-    let app = limited(RateLimitConfig::default()).await;
+    let app = app_with_limits(RateLimitConfig::default()).await;
     let ada = app.signed_in("ada").await;
     let with_token = |method: &str, path: &str, body: &Value| {
         let mut request = json_request(method, path, body);
@@ -206,9 +207,15 @@ async fn password_confirmations_share_the_login_limit() {
         with_token("PATCH", "/users/me", &email),
     ] {
         let refused = app.send_from(GUESSER, request).await;
-        assert_refused(&refused, "login-address", 20, 300, 15);
+        assert_rate_limited(&refused, "login-address", 20, 300, 15);
     }
-    assert_refused(&app.log_in_from(GUESSER, ADA, PASSWORD).await, "login-address", 20, 300, 15);
+    assert_rate_limited(
+        &app.log_in_from(GUESSER, ADA, PASSWORD).await,
+        "login-address",
+        20,
+        300,
+        15,
+    );
     let right = json!({"current_password": PASSWORD, "new_password": "94 moss anchors"});
     let request = with_token("POST", "/users/me/password", &right);
     app.send_from(OWNER, request).await.expect(200);
@@ -217,29 +224,29 @@ async fn password_confirmations_share_the_login_limit() {
 /// The failures are in the database, so all processes share them and a restart keeps them.
 #[tokio::test]
 async fn consecutive_failures_are_counted_across_processes() {
-    let app = limited(RateLimitConfig::default()).await;
+    let app = app_with_limits(RateLimitConfig::default()).await;
     app.sign_up("ada").await;
     let rates = Some(RateLimitConfig::default());
     let replica = app.replica_with(Setup { rates, ..Setup::default() });
     for number in 0..100 {
         let process = if number % 2 == 0 { &app } else { &replica };
-        process.log_in_from(&other(number), ADA, WRONG).await.expect(403);
+        process.log_in_from(&other_ip(number), ADA, WRONG).await.expect(403);
     }
     for process in [&app, &replica] {
         for _ in 0..5 {
             process.log_in_from(GUESSER, ADA, WRONG).await.expect(403);
         }
         let refused = process.log_in_from(GUESSER, ADA, PASSWORD).await;
-        assert_refused(&refused, "login-guarded", 5, 3600, 720);
+        assert_rate_limited(&refused, "login-guarded", 5, 3600, 720);
     }
     replica.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
-    app.log_in_from(&other(1), ADA, WRONG).await.expect(403);
+    app.log_in_from(&other_ip(1), ADA, WRONG).await.expect(403);
 }
 
 /// Known networks belong to the account, not to its e-mail.
 #[tokio::test]
 async fn known_network_is_kept_after_email_change() {
-    let app = limited(RateLimitConfig {
+    let app = app_with_limits(RateLimitConfig {
         login_account: Some(rate(3, 3600)),
         ..RateLimitConfig::default()
     })
@@ -248,7 +255,7 @@ async fn known_network_is_kept_after_email_change() {
     app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     ada.change_email("ada@example.org").await.expect(200);
     for number in 0..3 {
-        app.log_in_from(&other(number), "ada@example.org", WRONG).await.expect(403);
+        app.log_in_from(&other_ip(number), "ada@example.org", WRONG).await.expect(403);
     }
     app.log_in_from(GUESSER, "ada@example.org", PASSWORD).await.expect(429);
     app.log_in_from(OWNER, "ada@example.org", PASSWORD).await.expect(200);

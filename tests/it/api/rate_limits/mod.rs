@@ -24,19 +24,19 @@ use crate::support::{PASSWORD, Setup, TestApp, TestResponse};
 
 const ADA: &str = "ada@example.com";
 
-/// Client IP of the owner of the account. [`GUESSER`] and [`other`] are those of attackers.
+/// Client IP of the owner of the account. [`GUESSER`] and [`other_ip`] are those of attackers.
 const OWNER: &str = "203.0.113.1";
 const GUESSER: &str = "198.51.100.1";
 
-fn other(number: usize) -> String {
+fn other_ip(number: usize) -> String {
     format!("192.0.2.{number}")
 }
 
-async fn limited(rates: RateLimitConfig) -> TestApp {
+async fn app_with_limits(rates: RateLimitConfig) -> TestApp {
     TestApp::set_up(Setup { rates: Some(rates), ..Setup::default() }).await
 }
 
-async fn behind(proxies: &str, rates: RateLimitConfig) -> TestApp {
+async fn app_behind(proxies: &str, rates: RateLimitConfig) -> TestApp {
     let trusted_proxies = TrustedProxies::parse(proxies).unwrap();
     TestApp::set_up(Setup { rates: Some(rates), trusted_proxies, ..Setup::default() }).await
 }
@@ -52,14 +52,20 @@ fn json_request(method: &str, path: &str, body: &Value) -> Request<Body> {
     request.body(Body::from(body.to_string())).unwrap()
 }
 
-fn sign_up_of(name: &str) -> Request<Body> {
+fn sign_up_request(name: &str) -> Request<Body> {
     let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
     json_request("POST", "/users", &account)
 }
 
 /// Checks status, body and headers of a request rejected by this limit.
 #[track_caller]
-fn assert_refused(response: &TestResponse, limit: &str, count: u32, period: u64, seconds: u64) {
+fn assert_rate_limited(
+    response: &TestResponse,
+    limit: &str,
+    count: u32,
+    period: u64,
+    seconds: u64,
+) {
     assert_eq!(response.status, 429, "{response:?}");
     assert_eq!(response.text(), r#"{"detail":"too many requests, try again later"}"#);
     assert_eq!(response.header("content-type"), "application/json");
@@ -72,7 +78,7 @@ fn assert_refused(response: &TestResponse, limit: &str, count: u32, period: u64,
 
 /// Only a rejected request has header fields about limits.
 #[track_caller]
-fn assert_silent(response: &TestResponse) {
+fn assert_no_limit_headers(response: &TestResponse) {
     for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
         assert_eq!(response.header(name), "", "{response:?}");
     }

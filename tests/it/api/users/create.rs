@@ -11,12 +11,12 @@ fn account(email: &str) -> Value {
 #[tokio::test]
 async fn created_account_is_returned_with_its_location() {
     let app = TestApp::start().await;
-    let made = app.anonymous().post("/users", &account("ada@example.com")).await.expect(201);
-    let body = made.json();
+    let created = app.anonymous().post("/users", &account("ada@example.com")).await.expect(201);
+    let body = created.json();
     assert_eq!(body["email"], "ada@example.com");
     assert_eq!(body["created_at"], "2025-01-31T12:00:00.123456Z");
-    assert_eq!(made.header("location"), format!("/users/{}", body["id"]));
-    app.anonymous().get(made.header("location")).await.expect(200);
+    assert_eq!(created.header("location"), format!("/users/{}", body["id"]));
+    app.anonymous().get(created.header("location")).await.expect(200);
 }
 
 #[tokio::test]
@@ -26,10 +26,10 @@ async fn unknown_fields_are_ignored() {
         "email": "ada@example.com", "password": PASSWORD,
         "id": 4711, "created_at": "1999-01-01T00:00:00Z", "is_admin": true,
     });
-    let made = app.anonymous().post("/users", &body).await.expect(201).json();
-    assert_ne!(made["id"], 4711);
-    assert_eq!(made["created_at"], "2025-01-31T12:00:00.123456Z");
-    assert!(made.get("is_admin").is_none());
+    let created = app.anonymous().post("/users", &body).await.expect(201).json();
+    assert_ne!(created["id"], 4711);
+    assert_eq!(created["created_at"], "2025-01-31T12:00:00.123456Z");
+    assert!(created.get("is_admin").is_none());
 }
 
 #[tokio::test]
@@ -50,9 +50,9 @@ async fn concurrent_sign_ups_with_one_email_succeed_once() {
     let anonymous = app.anonymous();
     let body = account("ada@example.com");
     let responses = run_concurrently((0..100).map(|_| anonymous.post("/users", &body))).await;
-    let made = responses.iter().filter(|response| response.status == 201).count();
+    let created = responses.iter().filter(|response| response.status == 201).count();
     let taken = responses.iter().filter(|response| response.status == 409).count();
-    assert_eq!((made, taken), (1, 99));
+    assert_eq!((created, taken), (1, 99));
     app.log_in("ada@example.com", PASSWORD).await.expect(200);
 }
 
@@ -69,10 +69,10 @@ async fn weak_password_is_rejected_with_its_rule() {
         ("12345678".to_owned(), "value_error"),
     ] {
         let body = json!({"email": "ada@example.com", "password": password});
-        let faults = app.anonymous().post("/users", &body).await.expect(422).json();
-        assert_eq!(faults["detail"][0]["type"], kind, "{password:?}");
-        assert_eq!(faults["detail"][0]["loc"], json!(["body", "password"]));
-        assert_eq!(faults["detail"][0]["input"], "**********");
+        let errors = app.anonymous().post("/users", &body).await.expect(422).json();
+        assert_eq!(errors["detail"][0]["type"], kind, "{password:?}");
+        assert_eq!(errors["detail"][0]["loc"], json!(["body", "password"]));
+        assert_eq!(errors["detail"][0]["input"], "**********");
     }
     app.log_in("ada@example.com", "password123").await.expect(403);
 }
@@ -106,6 +106,6 @@ async fn password_is_compared_exactly() {
 async fn invalid_fields_are_reported_together() {
     let app = TestApp::start().await;
     let body = json!({"email": "no-email", "password": 5});
-    let faults = app.anonymous().post("/users", &body).await.expect(422).json();
-    assert_eq!(faults["detail"].as_array().unwrap().len(), 2);
+    let errors = app.anonymous().post("/users", &body).await.expect(422).json();
+    assert_eq!(errors["detail"].as_array().unwrap().len(), 2);
 }

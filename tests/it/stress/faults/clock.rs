@@ -24,7 +24,7 @@ const LIBRARY: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
 const HOUR: i64 = 60 * 60;
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// Offsets of the service's clock, in seconds. Twenty years lead beyond 2038.
+/// Offsets of the service's clock, in seconds. The largest is beyond the year 2038.
 const OFFSETS: [i64; 10] =
     [0, 1, -1, 5 * 60, HOUR, -HOUR, 12 * HOUR, 10 * YEAR, -10 * YEAR, 20 * YEAR];
 

@@ -28,7 +28,7 @@ pub(super) struct Ledger {
     votes: BTreeMap<i64, i64>,
     pending: Option<Pending>,
     /// Whether the service's clock changes, so that a token may expire at any time.
-    tokens_end: bool,
+    tokens_expire: bool,
     renewals: usize,
     writes: usize,
     /// Writes without a response: how many were done, and how many were not.
@@ -51,7 +51,7 @@ impl Ledger {
             posts: BTreeMap::new(),
             votes: BTreeMap::new(),
             pending: None,
-            tokens_end: false,
+            tokens_expire: false,
             renewals: 0,
             writes: 0,
             unanswered: (0, 0),
@@ -61,7 +61,7 @@ impl Ledger {
     /// Logs in again before the next write, and from now on treats a 401 as an expired token.
     pub(super) fn drop_token(&mut self) {
         self.token.clear();
-        self.tokens_end = true;
+        self.tokens_expire = true;
     }
 
     pub(super) fn renewals(&self) -> usize {
@@ -166,7 +166,7 @@ impl Ledger {
     ) -> io::Result<TestResponse> {
         for _ in 0..100 {
             let response = wire.call(method, path, &self.token, body)?;
-            if response.status != 401 || !self.tokens_end {
+            if response.status != 401 || !self.tokens_expire {
                 return Ok(response);
             }
             self.log_in(wire)?;

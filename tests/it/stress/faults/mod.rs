@@ -1,5 +1,5 @@
 //! Crashes, lost connections and full disks during writes, in many rounds on the same database.
-//! Every acknowledged write is there. Every other write is there whole or not at all.
+//! The database has every acknowledged write. It has every other write whole or not at all.
 //!
 //! Each client keeps a ledger of its responses. After a request with no response or a 503, the
 //! ledger reads from the database whether the write was done.

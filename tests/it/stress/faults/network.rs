@@ -40,7 +40,7 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", url.as_str()), ("SECRET_KEY", KEY)];
     let mut service = Service::start_in(folder.path(), &settings);
-    // The short form covers every end too.
+    // The short form covers every kind of end too.
     let ends = [End::Cut, End::Kill, End::Silence];
     while budget.next_round().is_some() {
         let round = usize::try_from(budget.rounds()).unwrap();
@@ -49,7 +49,7 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
         let address = service.address().to_owned();
         run_round(&address, &mut ledgers, 16 + rng.below(300), || match end {
             End::Cut => proxy.cut(),
-            End::Silence => proxy.set(Condition::Held),
+            End::Silence => proxy.set(Condition::Stalled),
             End::Kill => service.kill(),
         });
         proxy.cut();

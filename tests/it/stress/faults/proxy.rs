@@ -16,7 +16,7 @@ pub(super) enum Condition {
     /// Seven bytes at a time.
     Sliced,
     /// No bytes are forwarded, and connections stay open.
-    Held,
+    Stalled,
     /// No bytes are forwarded, and connections are reset.
     Down,
 }
@@ -108,7 +108,7 @@ impl Network {
         let mut buffer = [0; 16 * 1024];
         loop {
             let length = from.read(&mut buffer).unwrap_or(0);
-            let condition = self.wait_until_released();
+            let condition = self.wait_while_stalled();
             if condition == Condition::Down || length == 0 {
                 break;
             }
@@ -129,11 +129,11 @@ impl Network {
         let _ = from.shutdown(Shutdown::Both);
     }
 
-    /// Waits while bytes are held, and returns the condition for the next piece.
-    fn wait_until_released(&self) -> Condition {
+    /// Waits while the network is stalled, and returns the condition for the next piece.
+    fn wait_while_stalled(&self) -> Condition {
         let state = self.state.lock().unwrap();
-        let is_held = |state: &mut State| state.condition == Condition::Held;
-        self.changed.wait_while(state, is_held).unwrap().condition
+        let is_stalled = |state: &mut State| state.condition == Condition::Stalled;
+        self.changed.wait_while(state, is_stalled).unwrap().condition
     }
 
     fn cut(&self) {

@@ -51,10 +51,10 @@ pub(super) fn is_linearizable(voters: usize, history: &[Event]) -> bool {
 /// Returns the events that may be next in the order: those that started before the first of the
 /// others ended.
 fn candidates<'a>(history: &'a [Event], placed: &'a [bool]) -> impl Iterator<Item = usize> + 'a {
-    let is_left = |place: &usize| !placed[*place];
-    let first_end = (0..history.len()).filter(is_left).map(|place| history[place].ended).min();
+    let is_left = |index: &usize| !placed[*index];
+    let first_end = (0..history.len()).filter(is_left).map(|index| history[index].ended).min();
     (0..history.len())
-        .filter(move |place| is_left(place) && Some(history[*place].started) < first_end)
+        .filter(move |index| is_left(index) && Some(history[*index].started) < first_end)
 }
 
 /// Returns the votes after the event, or `None` if its response contradicts the votes.

@@ -2,7 +2,7 @@
 //! service closes the connection or tolerates the flood. Other clients get responses, and memory is
 //! bounded.
 //!
-//! Not here: the timeout of a stalled connection, see `process::stalled`.
+//! Not here: the timeout of a stalled connection, see `process::idle_timeout`.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -89,7 +89,7 @@ fn endless() -> Vec<Flood> {
     ]
 }
 
-fn chatter() -> Vec<Flood> {
+fn control_frames() -> Vec<Flood> {
     vec![
         Flood::tolerated("settings", |time| {
             // Another size of the header table each time.
@@ -159,7 +159,7 @@ impl<'a> Source<'a> {
     }
 
     /// Sends until its turn is over or the service takes no more.
-    fn pour(&mut self) {
+    fn send_turn(&mut self) {
         let mut sent = 0;
         while sent < BYTES_PER_TURN && !self.ended {
             if self.reads {
@@ -201,7 +201,7 @@ impl<'a> Source<'a> {
 
 /// Runs the flood and returns how many connections ended, and the repetitions. Every second source
 /// reads the responses.
-fn pour(
+fn run_flood(
     address: &str,
     flood: &Flood,
     sources: usize,
@@ -211,7 +211,7 @@ fn pour(
     let mut sources: Vec<Source> =
         (0..sources).map(|number| Source::open(address, flood, number % 2 == 0)).collect();
     for _ in 0..turns {
-        sources.iter_mut().for_each(Source::pour);
+        sources.iter_mut().for_each(Source::send_turn);
         progress.wait_for_responses(2);
     }
     let ended = sources.iter().filter(|source| source.ended).count();
@@ -225,14 +225,14 @@ fn http_2_floods_do_not_hold_up_others() {
     let mut client = WellBehavedClient::sign_up(&service, "client");
     let (count, turns) = (budget.size(4, 32), budget.size(5, 100));
     let mut floods = resets(&client.token);
-    floods.extend([endless(), chatter(), bombs(), vec![unread()]].into_iter().flatten());
+    floods.extend([endless(), control_frames(), bombs(), vec![unread()]].into_iter().flatten());
     let watch = ProcessWatch::start(&service);
     let limit = 64 * MIB + MEMORY_PER_CONNECTION * u64::try_from(count).unwrap();
     while budget.next_round().is_some() {
         for flood in &floods {
             let context = format!("{}, {}", budget.name_round(), flood.name);
             let (ended, times) = client
-                .run_during(|progress| pour(service.address(), flood, count, turns, progress));
+                .run_during(|progress| run_flood(service.address(), flood, count, turns, progress));
             budget.report(
                 flood.name,
                 format!("{times} repetitions on {count} connections, {ended} closed"),

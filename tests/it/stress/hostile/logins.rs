@@ -1,7 +1,7 @@
 //! Thousands of concurrent logins, each on its own connection and with the default hash cost. One
-//! per core is computed, some wait in the queue, and the others get 503. On a machine too slow to
-//! read them within the timeout for a request head, the service closes their connections, but not
-//! before.
+//! per core is computed, some wait in the queue, and the others get 503. If the
+//! machine is too slow to read a request head in time, the service closes the connection, but only
+//! after the timeout.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -39,13 +39,13 @@ const CLOSED: u16 = 0;
 #[derive(Default)]
 struct Outstanding {
     now: AtomicUsize,
-    most: AtomicUsize,
+    max: AtomicUsize,
 }
 
 impl Outstanding {
     fn start(&self) {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(now, Ordering::SeqCst);
+        self.max.fetch_max(now, Ordering::SeqCst);
     }
 
     fn finish(&self) {
@@ -166,23 +166,23 @@ fn concurrent_logins_stay_within_the_hashing_capacity() {
     let address = service.address().parse().unwrap();
     let watch = ProcessWatch::start(&service);
     // The memory at the start may include a hash already, so the limit is for the growth.
-    let most = HASH_MEMORY * u64::try_from(threads).unwrap()
+    let max = HASH_MEMORY * u64::try_from(threads).unwrap()
         + 64 * MIB
         + KIB_PER_CONNECTION * u64::try_from(clients).unwrap();
     while budget.next_round().is_some() {
         let round = budget.name_round();
-        let already = times.rejected.len();
+        let rejected_before = times.rejected.len();
         client.run_during(|_| {
             runtime.block_on(log_in_concurrently(address, clients, &mut times, &outstanding));
         });
         assert!(!times.accepted.is_empty() && !times.denied.is_empty(), "{round}");
-        assert!(times.rejected.len() > already, "{round}: no login was rejected");
+        assert!(times.rejected.len() > rejected_before, "{round}: no login was rejected");
         watch.wait_until_connections_are_closed();
-        watch.assert_growth_below(most, &round);
+        watch.assert_growth_below(max, &round);
         // A later login succeeds.
         service.connect().exchange(login_request("client", PASSWORD)).expect(200);
     }
-    budget.report("concurrent logins", outstanding.most.load(Ordering::SeqCst));
+    budget.report("concurrent logins", outstanding.max.load(Ordering::SeqCst));
     budget.report("accepted", describe(&times.accepted));
     budget.report("denied", describe(&times.denied));
     budget.report("rejected with 503", describe(&times.rejected));

@@ -1,9 +1,9 @@
 //! Hostile clients against the binary as operators run it. During an attack all requests of
 //! well-behaved clients get the right response, and the memory of the process stays below a limit.
-//! Afterwards everything that the service held for the attack is freed.
+//! Afterwards the service has freed the memory and the connections of the attack.
 //!
-//! The attacks use the embedded store, as their target is the code before any store. Only lists run
-//! on both, as each store reads them in its own way.
+//! The attacks use the embedded store, as their target is code that runs before the store. Only
+//! lists run on both, as each store reads them in its own way.
 //!
 //! Not here: responses to a single hostile request, see `process`.
 

@@ -1,5 +1,5 @@
-//! nginx as a proxy of the service. It keeps one connection to the service, on which the requests
-//! of all clients follow each other.
+//! nginx as a proxy of the service. It sends the requests of all clients over one
+//! connection to the service.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
@@ -70,8 +70,8 @@ impl Nginx {
 
     fn connect(&self, buffering: Buffering) -> std::io::Result<UnixStream> {
         UnixStream::connect(self.folder.path().join(match buffering {
-            Buffering::Buffered => "whole",
-            Buffering::Streamed => "as_it_comes",
+            Buffering::Buffered => "buffered",
+            Buffering::Streamed => "streamed",
         }))
     }
 
@@ -124,9 +124,9 @@ http {{
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     lingering_close off;
     upstream service {{ server {service}; keepalive 1; keepalive_requests 1000000; }}
-    server {{ listen unix:whole; location / {{ {proxy} }} }}
+    server {{ listen unix:buffered; location / {{ {proxy} }} }}
     server {{
-        listen unix:as_it_comes;
+        listen unix:streamed;
         ignore_invalid_headers off; underscores_in_headers on; merge_slashes off;
         location / {{ {proxy} proxy_request_buffering off; }}
     }}

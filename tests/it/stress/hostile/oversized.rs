@@ -1,5 +1,5 @@
-//! Requests over the limits: heads, bodies, passwords, nesting, counts. Each is rejected or its
-//! connection closed, also many at a time. None of them makes the service hash a password.
+//! Requests over the limits: heads, bodies, passwords, nesting, counts. The service
+//! rejects each or closes its connection, also with many at a time, and never hashes a password.
 //!
 //! Not here: the exact limits, see `process`.
 
@@ -215,7 +215,7 @@ fn requests_over_the_limits_are_rejected_without_a_hash() {
     budget.report("responses", describe(&times));
     budget.report("responses to others meanwhile", client.describe());
     budget.report("MiB", watch.describe());
-    // A password that is hashed is noticed.
+    // Hashing a password shows in the memory, so the check above would have failed.
     service.connect().exchange(login_request("unknown", PASSWORD)).expect(403);
     assert!(watch.growth() > HASH_MEMORY, "a hash does not show in the memory");
 }

@@ -56,11 +56,11 @@ impl ProcessWatch {
 
     /// Returns the number of client connections opened since the start.
     pub(super) fn connections(&self) -> usize {
-        self.held_connections().len()
+        self.open_connections().len()
     }
 
     /// Returns the client connections opened since the start, by the kernel's names.
-    pub(super) fn held_connections(&self) -> BTreeSet<PathBuf> {
+    pub(super) fn open_connections(&self) -> BTreeSet<PathBuf> {
         self.sockets().difference(&self.sockets).cloned().collect()
     }
 

@@ -1,7 +1,7 @@
 //! Slow clients: heads and bodies sent byte by byte, and responses that the client does not read.
 //!
-//! Not here: the timeouts of such connections, see `process::limits` and `process::stalled`. The
-//! long form waits for them.
+//! Not here: the timeouts of such connections, see `process::limits` and `process::idle_timeout`.
+//! The long form waits for them.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -190,7 +190,7 @@ impl Attack {
         let count = budget.size(self.short, self.long);
         let is_long = budget.is_long();
         let token = client.token.clone();
-        let most =
+        let limit =
             UNCOUNTED_MEMORY + self.counted + MEMORY_PER_CONNECTION * u64::try_from(count).unwrap();
         while budget.next_round().is_some() {
             client.run_during(|progress| {
@@ -198,7 +198,7 @@ impl Attack {
                 trickle(&mut slow, progress, is_long.then_some(&watch));
             });
             watch.wait_until_connections_are_closed();
-            watch.assert_growth_below(most, &budget.name_round());
+            watch.assert_growth_below(limit, &budget.name_round());
         }
         budget.report("concurrent connections", count);
         budget.report("MiB", watch.describe());

@@ -1,5 +1,5 @@
-//! Request smuggling: requests that hide others, sent directly and through nginx. A request that
-//! nginx reads as one must not be two for the service. The next client on the same connection must
+//! Request smuggling: requests that hide others, sent directly and through nginx. The service
+//! must not read two requests where nginx reads one. The next client on the same connection must
 //! get the response to its own request.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ const IN_CHUNKS: &str = "transfer-encoding: chunked\r\n\r\n";
 
 /// Spellings of an encoding, of chunks and of lines that only some parsers accept. None of them
 /// allows a second request to follow.
-const ODD: [&str; 22] = [
+const INVALID_SPELLINGS: [&str; 22] = [
     "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
     "transfer-encoding: chunked\r\ntransfer-encoding: gzip\r\n\r\n0\r\n\r\n",
     "transfer-encoding: \"chunked\"\r\n\r\n0\r\n\r\n",
@@ -45,7 +45,7 @@ const ODD: [&str; 22] = [
 
 /// Valid but unusual framings. A second request follows, or seems to follow for a parser that
 /// accepts a line feed as the end of a line.
-const FOLLOWED: [&str; 11] = [
+const VALID_FRAMINGS: [&str; 11] = [
     "content-length: 5\r\n\r\n12345",
     "content-length: 00005\r\n\r\n12345",
     "content-length: 5, 5\r\n\r\n12345",
@@ -60,7 +60,7 @@ const FOLLOWED: [&str; 11] = [
 ];
 
 /// Bodies that contain a whole request, on routes that reject them unread. The length is filled in.
-const UNREAD: [&str; 3] = [
+const UNREAD_BODIES: [&str; 3] = [
     "content-length: LENGTH\r\n\r\n",
     "expect: 100-continue\r\ncontent-length: LENGTH\r\n\r\n",
     "transfer-encoding: chunked\r\n\r\nHEXADECIMAL\r\n",
@@ -90,10 +90,10 @@ fn cases() -> Vec<Case> {
     cases.extend(
         INVALID_CHUNKS.iter().map(|chunk| case_with(&format!("{IN_CHUNKS}{chunk}"), false)),
     );
-    cases.extend(ODD.iter().map(|framing| case_with(framing, false)));
-    cases.extend(FOLLOWED.iter().map(|framing| case_with(framing, true)));
+    cases.extend(INVALID_SPELLINGS.iter().map(|framing| case_with(framing, false)));
+    cases.extend(VALID_FRAMINGS.iter().map(|framing| case_with(framing, true)));
     for line in ["POST /posts", "GET /livez", "POST /livez", "PUT /nowhere", "DELETE /users/me"] {
-        let unread = UNREAD.iter();
+        let unread = UNREAD_BODIES.iter();
         cases.extend(unread.map(|framing| Case {
             line,
             framing: (*framing).into(),
@@ -213,7 +213,7 @@ struct ThroughNginx<'a> {
     target: ProtectedPost,
     innocent: ProtectedPost,
     attempts: usize,
-    on_kept_connection: usize,
+    on_reused_connection: usize,
 }
 
 impl ThroughNginx<'_> {
@@ -225,16 +225,16 @@ impl ThroughNginx<'_> {
             if is_poison { self.target.poison(&hidden_id) } else { self.target.change(&hidden_id) };
         self.nginx
             .exchange(buffering, attack(case, &format!("attack-{number}-"), &hidden).as_bytes());
-        let before = self.watch.held_connections();
+        let before = self.watch.open_connections();
         let id = format!("innocent-{number}-");
         let response = self.nginx.exchange(buffering, self.innocent_request(&id).as_bytes());
         let context = format!("{buffering:?} {} {:?}: {response}", case.line, case.framing);
         assert!(response.starts_with("HTTP/1.1 200 "), "{context}");
         assert!(response.contains(&format!("x-request-id: {id}\r\n")), "{context}");
         assert_eq!(response.matches("the innocent's own").count(), 1, "{context}");
-        let after = self.watch.held_connections();
+        let after = self.watch.open_connections();
         assert!(after.len() <= 1, "nginx keeps {} connections", after.len());
-        self.on_kept_connection += usize::from(!before.is_empty() && before == after);
+        self.on_reused_connection += usize::from(!before.is_empty() && before == after);
     }
 
     fn innocent_request(&self, id: &str) -> String {
@@ -292,7 +292,7 @@ fn hidden_request_is_not_smuggled_through_nginx() {
         watch: ProcessWatch::start(&service),
         nginx: Nginx::start(&service),
         attempts: 0,
-        on_kept_connection: 0,
+        on_reused_connection: 0,
     };
     while let Some(seed) = budget.next_round() {
         Rng::new(seed).shuffle(&mut cases);
@@ -305,10 +305,10 @@ fn hidden_request_is_not_smuggled_through_nginx() {
         nginx_test.assert_same_requests();
     }
     assert!(
-        nginx_test.on_kept_connection > 0,
+        nginx_test.on_reused_connection > 0,
         "no innocent request used the connection of an attack"
     );
     budget.report("framings", cases.len());
     budget.report("attempts", nginx_test.attempts);
-    budget.report("of these on a kept connection", nginx_test.on_kept_connection);
+    budget.report("of these on a kept connection", nginx_test.on_reused_connection);
 }

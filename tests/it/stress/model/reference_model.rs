@@ -34,7 +34,7 @@ impl Mode for Reference {
     const IS_REFERENCE: bool = true;
 }
 
-/// Users and posts are numbered in the order of their creation. `user#3#` in an response stands for
+/// Users and posts are numbered in the order of their creation. `user#3#` in a response stands for
 /// the ID that a store gave to user 3.
 #[derive(Debug, Clone)]
 pub(super) struct Model<M> {
@@ -126,7 +126,7 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
         let account = |user: &User| (user.email.clone(), user.password.clone());
         step(&Existing {
             accounts: model.users.values().map(account).collect(),
-            tokens: tokens.filter(|place| model.caller(By::Token(*place)).is_ok()).collect(),
+            tokens: tokens.filter(|index| model.caller(By::Token(*index)).is_ok()).collect(),
             users: model.users.keys().copied().collect(),
             posts: model.posts.keys().copied().collect(),
         })
@@ -206,8 +206,8 @@ impl<M: Mode> Model<M> {
         let (email, password) = (account, password.to_owned());
         self.users.insert(self.users_created, User { email, password, created_at: self.now });
         self.users_created += 1;
-        let made = self.users_created - 1;
-        Ok(respond(201, self.show_user(made, Some(made))))
+        let created = self.users_created - 1;
+        Ok(respond(201, self.show_user(created, Some(created))))
     }
 
     fn log_in(&mut self, email: &str, password: &str) -> Result<ExpectedResponse, Rejected> {
@@ -222,18 +222,18 @@ impl<M: Mode> Model<M> {
     }
 
     /// Returns the index of the token among all that were issued.
-    pub(super) fn token(&self, place: usize) -> Option<usize> {
-        (!self.tokens.is_empty()).then(|| place % self.tokens.len())
+    pub(super) fn token(&self, index: usize) -> Option<usize> {
+        (!self.tokens.is_empty()).then(|| index % self.tokens.len())
     }
 
     fn caller(&self, by: By) -> Result<usize, Rejected> {
-        let place = match by {
+        let index = match by {
             By::Anonymous => None,
             By::Garbage => return Err(reject(401, "Could not validate credentials")),
-            By::Token(place) => self.token(place),
+            By::Token(index) => self.token(index),
         };
-        let place = place.ok_or_else(|| reject(401, "Not authenticated"))?;
-        let token = &self.tokens[place];
+        let index = index.ok_or_else(|| reject(401, "Not authenticated"))?;
+        let token = &self.tokens[index];
         if token.expires > self.now.div_euclid(1_000_000) && self.users.contains_key(&token.user) {
             return Ok(token.user);
         }
@@ -271,14 +271,14 @@ impl<M: Mode> Model<M> {
 
     fn create_post(&mut self, by: By, post: &Draft) -> Result<ExpectedResponse, Rejected> {
         let owner = self.caller(by)?;
-        let made = Post {
+        let created = Post {
             owner,
             title: post.title.clone(),
             content: post.content.to_owned(),
             published: post.published.unwrap_or(true),
             created_at: self.now,
         };
-        self.posts.insert(self.posts_created, made);
+        self.posts.insert(self.posts_created, created);
         self.posts_created += 1;
         Ok(respond(201, self.show_post(self.posts_created - 1)))
     }

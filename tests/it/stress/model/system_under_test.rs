@@ -12,7 +12,7 @@ use super::reference_model::{Mode, Model};
 use super::step::{By, Draft, Page, Step};
 use crate::support::{Engine, Setup, TestApp, TestCaller, TestResponse};
 
-/// An ID that no store assigns, for what the model never created.
+/// An ID that no store assigns, for an item that the model never created.
 const UNKNOWN_ID: i64 = 4_711_000;
 
 /// The expected result is only the row counts: no orphaned post and no wrong vote count.
@@ -180,17 +180,17 @@ impl ServiceUnderTest {
     fn resolve_text(&self, text: &str) -> Value {
         let mut resolved = String::new();
         let mut pieces = text.split('#');
-        while let (Some(piece), place) = (pieces.next(), pieces.next()) {
-            let Some(place) = place else {
+        while let (Some(piece), index) = (pieces.next(), pieces.next()) {
+            let Some(index) = index else {
                 resolved.push_str(piece);
                 break;
             };
-            let place: usize = place.parse().unwrap();
+            let index: usize = index.parse().unwrap();
             let (before, numbers) = match piece.strip_suffix("user") {
                 Some(before) => (before, &self.users),
                 None => (piece.strip_suffix("post").unwrap(), &self.posts),
             };
-            let number = number(numbers, place);
+            let number = number(numbers, index);
             if before.is_empty() && text.ends_with('#') && resolved.is_empty() {
                 return json!(number);
             }
@@ -200,8 +200,8 @@ impl ServiceUnderTest {
     }
 }
 
-fn number(given: &[i64], place: usize) -> i64 {
-    given.get(place).copied().unwrap_or(UNKNOWN_ID)
+fn number(given: &[i64], index: usize) -> i64 {
+    given.get(index).copied().unwrap_or(UNKNOWN_ID)
 }
 
 fn body(draft: &Draft) -> Value {

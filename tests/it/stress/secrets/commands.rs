@@ -115,10 +115,10 @@ fn unreachable_urls(canaries: &Canaries) -> Vec<String> {
     ]
 }
 
-fn run_and_search(canaries: &Canaries, what: &str, command: &mut Command, code: i32) -> String {
+fn run_and_search(canaries: &Canaries, context: &str, command: &mut Command, code: i32) -> String {
     let (ended, output) = run(command);
-    assert_eq!(ended, code, "{what}: {output}");
-    canaries.assert_hidden(what, &output, "a command");
+    assert_eq!(ended, code, "{context}: {output}");
+    canaries.assert_hidden(context, &output, "a command");
     output
 }
 
@@ -135,15 +135,15 @@ fn failing_start_reveals_no_secret() {
     std::fs::write(folder.path().join("short"), &canaries.key.text[..20]).unwrap();
     let mut starts = 0;
     for (code, settings) in invalid_settings(&canaries) {
-        let what = format!("a start with {}", settings[0].1);
-        let output = run_and_search(&canaries, &what, command().envs(settings.clone()), code);
+        let context = format!("a start with {}", settings[0].1);
+        let output = run_and_search(&canaries, &context, command().envs(settings.clone()), code);
         assert!(output.contains("error: "), "{output}");
         // The same settings in a file with an invalid line.
         let lines = settings.iter().map(|(name, value)| format!("{name}='{value}'\n"));
         let text = format!("{}SECRET_KEY='{}\n", lines.collect::<String>(), canaries.stray.text);
         std::fs::write(folder.path().join("settings"), text).unwrap();
         let (_, output) = run(command().args(["--env-file", "settings", "--port", "x"]));
-        canaries.assert_hidden(&what, &output, "a file");
+        canaries.assert_hidden(&context, &output, "a file");
         starts += 2;
     }
     for url in unreachable_urls(&canaries) {

@@ -1,4 +1,4 @@
-//! Requests with secrets in every part, rightly or by mistake.
+//! Requests with secrets in every part, where they belong or by mistake.
 //!
 //! Not here: paths and request IDs. The service logs both, as documented.
 
@@ -18,7 +18,7 @@ pub(super) struct Secrets<'a> {
     pub(super) stray: &'a Canary,
     pub(super) word: &'a Canary,
     pub(super) token: &'a str,
-    /// A refresh token of an ended session, as a valid one would return secrets, rightly.
+    /// A refresh token of an ended session: the response to a valid one would contain new tokens.
     pub(super) refresh: &'a str,
     /// Invalid tokens.
     pub(super) rejected: &'a [String],

@@ -1,5 +1,5 @@
-//! Whether the time of a rejected login reveals accounts: unknown e-mails against wrong passwords,
-//! in random order on one connection to the real service.
+//! Tests whether the time of a rejected login reveals accounts: unknown e-mails against wrong
+//! passwords, in random order on one connection to the service.
 //!
 //! The short form runs together with all other tests, on a busy machine. It only detects a missing
 //! hash. The long form measures batches of `STRESS_PAIRS` pairs (10,000) until its time is over, at

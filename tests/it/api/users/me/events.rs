@@ -13,11 +13,11 @@ const ADA: &str = "ada@example.com";
 /// Returns the events, newest first, once there are `count` of them. The service stores events of
 /// rejected requests after the response.
 async fn events(caller: &TestCaller<'_>, count: usize) -> Vec<String> {
-    let kept = || async { caller.get("/users/me/events").await.expect(200).json() };
-    let mut events = kept().await;
+    let list = || async { caller.get("/users/me/events").await.expect(200).json() };
+    let mut events = list().await;
     while events.as_array().unwrap().len() < count {
         tokio::task::yield_now().await;
-        events = kept().await;
+        events = list().await;
     }
     let name = |event: &Value| event["event"].as_str().unwrap().to_owned();
     events.as_array().unwrap().iter().map(name).collect()
@@ -46,8 +46,8 @@ async fn account_actions_are_recorded_as_events() {
     ada.delete(&format!("/users/{}", bob.id)).await.expect(403);
     assert_eq!(events(&ada, 7).await[..2], ["ownership_refused", "ownership_refused"]);
 
-    let lasting = app.start_session(ADA).await;
-    let refresh = lasting["refresh_token"].as_str().unwrap();
+    let session = app.start_session(ADA).await;
+    let refresh = session["refresh_token"].as_str().unwrap();
     app.refresh(refresh).await.expect(200);
     app.clock.advance(11);
     app.refresh(refresh).await.expect(400);
@@ -101,10 +101,10 @@ async fn login_whose_event_cannot_be_stored_succeeds() {
 async fn action_of_disconnected_client_is_recorded() {
     let app = TestApp::start().await;
     let mut callers = Vec::new();
-    for turns in growing_poll_limits() {
-        let name = format!("user{turns}");
+    for polls in growing_poll_limits() {
+        let name = format!("user{polls}");
         let caller = app.signed_in(&name).await;
-        let is_answered = poll_at_most(turns, caller.post("/logout", &json!({}))).await.is_some();
+        let is_answered = poll_at_most(polls, caller.post("/logout", &json!({}))).await.is_some();
         callers.push((name, caller));
         if is_answered {
             break;

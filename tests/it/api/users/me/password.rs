@@ -46,25 +46,25 @@ async fn invalid_change_is_reported_without_passwords() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     let caller = &ada;
-    let faults = |body: Value| async move {
+    let errors = |body: Value| async move {
         let response = caller.post("/users/me/password", &body).await.expect(422);
         assert!(!response.text().contains("canary"), "{response:?}");
-        let faults = response.json()["detail"].as_array().unwrap().clone();
-        let told =
-            |fault: &Value| format!("{} {}", fault["type"], fault["loc"][1]).replace('"', "");
-        faults.iter().map(told).collect::<Vec<_>>()
+        let errors = response.json()["detail"].as_array().unwrap().clone();
+        let describe =
+            |error: &Value| format!("{} {}", error["type"], error["loc"][1]).replace('"', "");
+        errors.iter().map(describe).collect::<Vec<_>>()
     };
     let both = ["missing current_password", "missing new_password"];
-    assert_eq!(faults(json!({"password": "canary"})).await, both);
+    assert_eq!(errors(json!({"password": "canary"})).await, both);
     let body = json!({"current_password": 7, "new_password": "canary"});
     let types = ["string_type current_password", "string_too_short new_password"];
-    assert_eq!(faults(body).await, types);
+    assert_eq!(errors(body).await, types);
     let body = json!({"current_password": "canary", "new_password": "password"});
-    assert_eq!(faults(body).await, ["value_error new_password"]);
+    assert_eq!(errors(body).await, ["value_error new_password"]);
     let body = json!({"current_password": ["canary"], "new_password": {"canary": "canary"}});
-    assert_eq!(faults(body).await, ["string_type current_password", "string_type new_password"]);
+    assert_eq!(errors(body).await, ["string_type current_password", "string_type new_password"]);
     for body in [json!(["canary"]), json!("canary"), json!(null)] {
-        assert_eq!(faults(body).await.len(), 1);
+        assert_eq!(errors(body).await.len(), 1);
     }
     ada.get("/users/me").await.expect(200);
 }

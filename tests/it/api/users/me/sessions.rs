@@ -18,7 +18,7 @@ fn refresh_token(response: &TestResponse) -> String {
 }
 
 #[track_caller]
-fn assert_refused(response: &TestResponse) {
+fn assert_rejected(response: &TestResponse) {
     assert_eq!(response.status, 400, "{response:?}");
     let refusal = json!({"error": "invalid_grant", "detail": "the refresh token is not valid"});
     assert_eq!(response.text(), refusal.to_string());
@@ -31,7 +31,7 @@ async fn login_with_offline_access_returns_a_refresh_token() {
     app.sign_up("ada").await;
     let plain = app.log_in(EMAIL, PASSWORD).await.expect(200).json();
     assert_eq!(plain.as_object().unwrap().len(), 2);
-    for (scope, lasts) in [
+    for (scope, has_refresh_token) in [
         ("offline_access", true),
         ("openid  offline_access email", true),
         ("", false),
@@ -44,7 +44,7 @@ async fn login_with_offline_access_returns_a_refresh_token() {
         let response = app.anonymous().send_raw("POST", "/login", FORM, form).await.expect(200);
         let body = response.json();
         let names: Vec<&String> = body.as_object().unwrap().keys().collect();
-        if lasts {
+        if has_refresh_token {
             assert_eq!(names, ["access_token", "token_type", "expires_in", "refresh_token"]);
             assert_eq!(body["expires_in"], 1800);
             assert_eq!(response.header("cache-control"), "no-store");
@@ -94,7 +94,7 @@ async fn concurrent_refreshes_return_the_same_successor() {
 }
 
 /// The first response is lost, and the database fails during the retries. Because the first retry
-/// was within the reuse interval, a later one counts as in time.
+/// was within the reuse interval, the service accepts a later one.
 #[tokio::test]
 async fn refresh_interrupted_by_server_error_can_be_retried() {
     let app = TestApp::start().await;
@@ -111,8 +111,8 @@ async fn refresh_interrupted_by_server_error_can_be_retried() {
     app.clock.advance(100);
     assert_eq!(refresh_token(&app.refresh(token).await.expect(200)), next);
     // After this response the token is like any other rotated token.
-    assert_refused(&app.refresh(token).await);
-    assert_refused(&app.refresh(&next).await);
+    assert_rejected(&app.refresh(token).await);
+    assert_rejected(&app.refresh(&next).await);
 }
 
 /// A thief must not extend the retry of a token by sending an altered copy of it.
@@ -124,11 +124,11 @@ async fn interrupted_refresh_with_altered_token_extends_no_retry() {
     let token = text(&login, "refresh_token");
     app.refresh(token).await.expect(200);
     app.execute("ALTER TABLE sessions RENAME TO lost");
-    let another_number = format!("AAAAAAAAAAc{}", &token[11..]);
-    assert!(app.refresh(&another_number).await.status.is_server_error());
+    let other_id = format!("AAAAAAAAAAc{}", &token[11..]);
+    assert!(app.refresh(&other_id).await.status.is_server_error());
     app.execute("ALTER TABLE lost RENAME TO sessions");
     app.clock.advance(11);
-    assert_refused(&app.refresh(token).await);
+    assert_rejected(&app.refresh(token).await);
 }
 
 /// A thief gains no time by disconnecting before the response.
@@ -136,16 +136,16 @@ async fn interrupted_refresh_with_altered_token_extends_no_retry() {
 async fn refresh_of_disconnected_client_extends_no_retry() {
     let app = TestApp::start().await;
     app.sign_up("ada").await;
-    for turns in growing_poll_limits() {
+    for polls in growing_poll_limits() {
         let login = app.start_session(EMAIL).await;
         let token = text(&login, "refresh_token");
         app.refresh(token).await.expect(200);
         app.clock.advance(9);
-        if poll_at_most(turns, app.refresh(token)).await.is_some() {
+        if poll_at_most(polls, app.refresh(token)).await.is_some() {
             return;
         }
         app.clock.advance(2);
-        assert_refused(&app.refresh(token).await);
+        assert_rejected(&app.refresh(token).await);
     }
 }
 
@@ -159,27 +159,27 @@ async fn reused_refresh_token_revokes_the_session() {
     let stolen = text(&login, "refresh_token");
     let thief = refresh_token(&app.refresh(stolen).await.expect(200));
     app.clock.advance(11);
-    assert_refused(&app.refresh(stolen).await);
-    assert_refused(&app.refresh(&thief).await);
-    assert_refused(&app.refresh(stolen).await);
+    assert_rejected(&app.refresh(stolen).await);
+    assert_rejected(&app.refresh(&thief).await);
+    assert_rejected(&app.refresh(stolen).await);
     app.refresh(text(&other, "refresh_token")).await.expect(200);
 }
 
 #[tokio::test]
 async fn token_revocation_revokes_all_sessions() {
     let app = TestApp::start().await;
-    for (number, way) in ["logout", "password", "email", "deletion"].into_iter().enumerate() {
+    for (number, action) in ["logout", "password", "email", "deletion"].into_iter().enumerate() {
         let name = format!("user{number}");
         app.sign_up(&name).await;
         let login = app.start_session(&format!("{name}@example.com")).await;
         let caller = app.with_token(text(&login, "access_token"));
-        match way {
+        match action {
             "logout" => caller.post("/logout", &json!({})).await.expect(204),
             "password" => caller.change_password(PASSWORD, "94 moss anchors").await.expect(200),
             "email" => caller.change_email(&format!("new-{name}@example.com")).await.expect(200),
             _ => caller.delete("/users/me").await.expect(204),
         };
-        assert_refused(&app.refresh(text(&login, "refresh_token")).await);
+        assert_rejected(&app.refresh(text(&login, "refresh_token")).await);
     }
 }
 
@@ -209,11 +209,11 @@ async fn sessions_are_listed_and_revoked_only_by_their_owner() {
     ada.delete("/users/me/sessions/x").await.expect(422);
     ada.delete(&path).await.expect(204);
     ada.delete(&path).await.expect(404);
-    assert_refused(&app.refresh(text(&first, "refresh_token")).await);
+    assert_rejected(&app.refresh(text(&first, "refresh_token")).await);
     let second = app.refresh(text(&second, "refresh_token")).await.expect(200);
     ada.delete("/users/me/sessions").await.expect(204);
     ada.delete("/users/me/sessions").await.expect(204);
-    assert_refused(&app.refresh(&refresh_token(&second)).await);
+    assert_rejected(&app.refresh(&refresh_token(&second)).await);
     // The access token does not belong to the session, so it stays valid.
     ada.get("/users/me").await.expect(200);
 }
@@ -246,7 +246,7 @@ async fn invalid_refresh_token_is_rejected() {
     let good = text(&login, "refresh_token");
     let access = text(&login, "access_token");
     for token in ["x", &good[1..], &format!("{good}AAAA"), access, &"A".repeat(75), "\0"] {
-        assert_refused(&app.refresh(token).await);
+        assert_rejected(&app.refresh(token).await);
     }
     // A refresh token is not accepted as an access token.
     app.with_token(good).get("/users/me").await.expect(401);
@@ -256,7 +256,7 @@ async fn invalid_refresh_token_is_rejected() {
     app.refresh(good).await.expect(200);
 }
 
-/// A thief of the database or of a copy finds no token.
+/// An attacker who reads the database or a copy of it finds no token.
 #[tokio::test]
 async fn refresh_tokens_are_not_stored() {
     let app = TestApp::start().await;
@@ -267,12 +267,12 @@ async fn refresh_tokens_are_not_stored() {
         let bytes =
             base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, token)
                 .unwrap();
-        let kept = app.stored_bytes();
+        let stored = app.stored_bytes();
         for part in [&bytes[8..24], &bytes[24..], token.as_bytes()] {
             let hex: String =
                 part.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
             for form in [part, hex.as_bytes()] {
-                assert!(!kept.windows(form.len()).any(|window| window == form));
+                assert!(!stored.windows(form.len()).any(|window| window == form));
             }
         }
     }

@@ -16,13 +16,13 @@ const REFERENCE: &str = include_str!("../../../data/reference.sql");
 pub struct Database {
     pub url: String,
     /// Dropped with the last handle.
-    place: Arc<PostgresDatabase<'static>>,
+    handle: Arc<PostgresDatabase<'static>>,
 }
 
 impl Database {
     pub fn empty() -> Self {
-        let place = Arc::new(Cluster::shared().empty_database());
-        Self { url: place.url().to_owned(), place }
+        let handle = Arc::new(Cluster::shared().empty_database());
+        Self { url: handle.url().to_owned(), handle }
     }
 
     /// Creates a database as the reference service left it.
@@ -45,7 +45,7 @@ impl Database {
     /// Returns the same database, used by another role.
     pub fn for_role(&self, role: &str) -> Self {
         let url = format!("{}?options=-c%20role%3D{role}", self.url);
-        Self { url, place: Arc::clone(&self.place) }
+        Self { url, handle: Arc::clone(&self.handle) }
     }
 
     pub async fn sql(&self) -> Client {
@@ -116,11 +116,11 @@ impl Database {
 
 /// Compares two dumps line by line.
 #[track_caller]
-pub fn assert_same(found: &str, expected: &str, place: &str) {
+pub fn assert_same(found: &str, expected: &str, context: &str) {
     for (number, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
-        assert_eq!(found, expected, "line {number} {place}");
+        assert_eq!(found, expected, "line {number} {context}");
     }
-    assert_eq!(found.lines().count(), expected.lines().count(), "{place}");
+    assert_eq!(found.lines().count(), expected.lines().count(), "{context}");
 }
 
 async fn open(url: &str) -> Client {

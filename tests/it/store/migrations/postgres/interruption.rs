@@ -13,10 +13,10 @@ use super::database::{Database, assert_same};
 use crate::store::fresh_store::noon;
 
 /// Tries once, without waiting.
-const NONE: LockTimeouts = LockTimeouts { advisory: Duration::ZERO, table: Duration::ZERO };
+const NO_WAIT: LockTimeouts = LockTimeouts { advisory: Duration::ZERO, table: Duration::ZERO };
 
 async fn admin_without_waiting(database: &Database) -> PostgresAdmin {
-    database.admin().await.with_lock_timeouts(NONE)
+    database.admin().await.with_lock_timeouts(NO_WAIT)
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn migration_waits_for_other_process_until_timeout() {
     let lock = "SELECT pg_advisory_lock(x'706f737473'::bigint)";
     other.batch_execute(lock).await.unwrap();
     match admin_without_waiting(&database).await.step_towards(1, noon()).await {
-        Err(MigrateError::Busy(who)) => assert!(who.contains("(the other)"), "{who}"),
+        Err(MigrateError::Busy(session)) => assert!(session.contains("(the other)"), "{session}"),
         outcome => panic!("{outcome:?}"),
     }
     assert!(matches!(
@@ -85,11 +85,13 @@ async fn blocking_session_is_named() {
     reader.batch_execute("SET application_name = 'the reader'").await.unwrap();
     let process: i32 = reader.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     reader.batch_execute("BEGIN; SELECT FROM votes").await.unwrap();
-    let timeouts = LockTimeouts { table: Duration::from_secs(2), ..NONE };
+    let timeouts = LockTimeouts { table: Duration::from_secs(2), ..NO_WAIT };
     let refused = database.admin().await.with_lock_timeouts(timeouts).step_towards(2, noon()).await;
     let expected = format!("the session {process} (the reader) is idle in transaction since ");
     match refused {
-        Err(MigrateError::TablesInUse(who)) => assert!(who.starts_with(&expected), "{who}"),
+        Err(MigrateError::TablesInUse(session)) => {
+            assert!(session.starts_with(&expected), "{session}");
+        }
         outcome => panic!("{outcome:?}"),
     }
 }
@@ -172,8 +174,9 @@ async fn invalid_index_is_rebuilt() {
     let database = Database::empty();
     database.migrate_to(3).await;
     database.run("CREATE INDEX votes_user ON votes (user_id)").await;
-    let spoil = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'votes_user'::regclass";
-    database.run(spoil).await;
+    let invalidate =
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'votes_user'::regclass";
+    database.run(invalidate).await;
     database.migrate_to(4).await;
     assert_eq!(database.admin().await.schema_differences().await.unwrap(), [""; 0]);
 }

@@ -14,13 +14,13 @@ async fn shape_files_are_generated() {
     let database = Database::empty();
     for (number, migration) in POSTGRES.iter().enumerate() {
         database.migrate_to(number + 1).await;
-        let made = database.admin().await.shape().await.unwrap();
+        let generated = database.admin().await.shape().await.unwrap();
         let path = folder.join(format!("{}.shape.txt", migration.revision));
         if std::env::var_os("UPDATE_GENERATED").is_some() {
-            std::fs::write(&path, made).unwrap();
+            std::fs::write(&path, generated).unwrap();
             continue;
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(committed, made, "run `UPDATE_GENERATED=1 cargo test generated`");
+        assert_eq!(committed, generated, "run `UPDATE_GENERATED=1 cargo test generated`");
     }
 }

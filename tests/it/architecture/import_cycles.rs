@@ -1,8 +1,8 @@
 //! No two files of `src/` import each other, directly or through others. A file can then be read
 //! with only the files that it imports.
 //!
-//! A `mod.rs` counts as a directory: an import of one of its re-exports is an import of the file that
-//! defines the name.
+//! A `mod.rs` counts as a directory: an import of one of its re-exports is an import of the file
+//! that defines the name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 use super::{code, files, root};
 
 #[test]
-fn files_do_not_import_in_circles() {
+fn source_files_have_no_import_cycle() {
     let sources = Sources::read();
     let imports: BTreeMap<_, _> =
         sources.paths().map(|path| (path.clone(), sources.imports(path))).collect();
-    let circles: Vec<_> = imports
+    let in_cycle: Vec<_> = imports
         .keys()
         .filter(|path| reachable(&imports, path).contains(*path))
         .map(|path| path.display().to_string())
         .collect();
-    assert!(circles.is_empty(), "these files import each other:\n{}", circles.join("\n"));
+    assert!(in_cycle.is_empty(), "these files import each other:\n{}", in_cycle.join("\n"));
 }
 
-/// Every file that can be reached from the imports of this one.
+/// Returns every file that can be reached from the imports of this one.
 fn reachable(imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>, path: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut pending: Vec<_> = imports[path].iter().cloned().collect();
@@ -65,7 +65,7 @@ impl Sources {
         self.modules.values().map(|(path, _)| path).filter(|path| !is_directory(path))
     }
 
-    /// The files that this file imports from.
+    /// Returns the files that this file imports from.
     fn imports(&self, path: &Path) -> BTreeSet<PathBuf> {
         let (module, (_, uses)) =
             self.modules.iter().find(|(_, (other, _))| other == path).unwrap();
@@ -73,7 +73,7 @@ impl Sources {
         targets.filter(|target| target != path && !is_directory(target)).collect()
     }
 
-    /// The file that defines what the path names, if it is a file of ours.
+    /// Returns the file that defines the name of the path, if the file is in `src/`.
     fn resolve(&self, module: &[String], segments: &[String]) -> Option<PathBuf> {
         let mut current = module.to_vec();
         let mut rest = segments;
@@ -116,7 +116,7 @@ fn is_directory(path: &Path) -> bool {
     matches!(path.file_name().unwrap().to_str().unwrap(), "mod.rs" | "lib.rs" | "main.rs")
 }
 
-/// The paths of all `use` items in the code, with their braces expanded.
+/// Returns the paths of all `use` items in the code, with their braces expanded.
 fn use_paths(code: &str) -> Vec<UsePath> {
     let mut paths = Vec::new();
     for (start, _) in code.match_indices("use ") {
