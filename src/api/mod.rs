@@ -1,5 +1,5 @@
-//! The API: every route with its handler. Each path is written here once; the server normalizes other
-//! spellings of it. A test compares the OpenAPI document with these routes.
+//! The API: every route with its handler, and the list of operations in the OpenAPI document. A test
+//! compares the two. Each path is written here once; the server normalizes other spellings of it.
 //!
 //! Not here: connections, TLS, timeouts and middleware, see `server`.
 
@@ -24,7 +24,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{delete, get, post};
+use utoipa::OpenApi;
 
+use self::openapi::PasswordFlow;
 use self::routes::{events, health, jwks, login, me, post_list, posts, sessions, users, votes};
 
 pub use background::Background;
@@ -71,3 +73,41 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(Arc::new(app))
 }
+
+/// The same operations in the OpenAPI document. Handlers describe them, `openapi` writes the document.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Post Management API", description = "Users, posts and votes."),
+    paths(
+        login::login,
+        login::sign_out,
+        users::create_user,
+        me::get_me,
+        me::change_email,
+        me::delete_me,
+        me::change_password,
+        events::list_events,
+        sessions::list_sessions,
+        sessions::end_sessions,
+        sessions::end_session,
+        users::get_user,
+        users::delete_user,
+        post_list::list_posts,
+        posts::create_post,
+        posts::get_post,
+        posts::replace_post,
+        posts::delete_post,
+        votes::cast_vote,
+        jwks::list_keys,
+        health::livez,
+        health::readyz,
+    ),
+    components(schemas(
+        responses::ErrorBody,
+        responses::HTTPValidationError,
+        responses::ValidationError,
+        responses::LocationPart,
+    )),
+    modifiers(&PasswordFlow),
+)]
+struct ApiDocument;

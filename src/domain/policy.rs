@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Which callers can see a draft.
+/// The callers that can see a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DraftVisibility {
     /// Only its owner; for all others the draft does not exist.

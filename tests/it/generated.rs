@@ -47,7 +47,7 @@ fn procfile_is_up_to_date() {
 fn every_route_is_described() {
     let router = include_str!("../../src/api/mod.rs");
     let literals = router.match_indices('"').map(|(start, _)| &router[start + 1..]);
-    let mut routed: Vec<String> = literals
+    let mut listed: Vec<String> = literals
         .filter(|rest| rest.starts_with('/'))
         .map(|rest| rest.split('"').next().unwrap().to_owned())
         .filter(|path| !UNDESCRIBED.contains(&path.as_str()))
@@ -57,9 +57,9 @@ fn every_route_is_described() {
     // The reference service documents the vote route with a trailing slash.
     let mut described: Vec<String> =
         described.map(|path| path.trim_end_matches('/').to_owned()).collect();
-    routed.sort();
+    listed.sort();
     described.sort();
-    assert_eq!(routed, described);
+    assert_eq!(listed, described);
 }
 
 /// Every operation has a unique ID, a summary and described responses. If it uses the store, it

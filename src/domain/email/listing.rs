@@ -29,8 +29,8 @@ pub(super) fn reject_any(
 }
 
 /// Rejects characters that are invisible or change how the text around them looks: hidden
-/// characters, spaces unless allowed, and a combining mark at the start of the text. Such a mark
-/// would combine with the character before the text.
+/// characters, spaces unless allowed, and a combining mark at the start of the text, which would
+/// join the character before the text.
 pub(super) fn reject_unsafe(text: &str, spaces: Spaces) -> Result<(), InvalidEmail> {
     let unsafe_characters = text
         .chars()

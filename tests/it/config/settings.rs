@@ -83,7 +83,7 @@ fn each_setting_overrides_the_reference_preset() {
     assert_ne!(preset, Policy::default());
     let changes: [(&str, &str, Change); 6] = [
         ("DRAFT_VISIBILITY", "private", |policy| {
-            policy.draft_visibility = DraftVisibility::Private
+            policy.draft_visibility = DraftVisibility::Private;
         }),
         ("POSTS_DEFAULT_LIMIT", "7", |policy| policy.posts_default_limit = Some(7)),
         ("PUBLIC_EMAILS", "off", |policy| policy.public_emails = false),

@@ -118,7 +118,7 @@ fn start_session(calls: &mut Calls<'_>, ada: &str) {
 
 /// Changes password and e-mail, logs out and deletes the account.
 fn change_and_delete_account(calls: &mut Calls<'_>, ada: &str) {
-    let other = "plum lantern 83 quay";
+    let other = "94 moss anchors";
     let change = json!({"current_password": PASSWORD, "new_password": other});
     let changed = calls.call("POST", "/users/me/password", ada, Some(&change)).json();
     let token = changed["access_token"].as_str().unwrap();
@@ -128,6 +128,12 @@ fn change_and_delete_account(calls: &mut Calls<'_>, ada: &str) {
     calls.call("POST", "/logout", &token, None);
     let token = calls.token("eve@example.com", other);
     calls.call("DELETE", "/users/me", &token, None);
+}
+
+/// Returns the paths that need neither an ID nor a body.
+fn plain_reads() -> impl Iterator<Item = &'static str> {
+    let words = ROUTES.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words.filter(|words| words[1] == "GET" && !words[0].contains('{')).map(|words| words[0])
 }
 
 #[test]
@@ -142,18 +148,16 @@ fn every_route_works_with_only_the_documented_grants() {
         ("RATE_LIMITS", "on"),
     ]);
     let mut calls = Calls { service: &service, called: BTreeSet::new() };
-    for path in ["/livez", "/readyz", "/.well-known/jwks.json"] {
-        calls.call("GET", path, "", None);
-    }
     calls.log_in("username=ada@example.com&password=wrong", 403);
     let (ada, _) = calls.sign_up("ada@example.com");
     let (bob, number) = calls.sign_up("bob@example.com");
     calls.log_in("username=ada@example.com&password=wrong", 403);
     calls.call("GET", &format!("/users/{number}"), &ada, None);
-    calls.call("GET", "/users/me", &ada, None);
     read_and_write_posts(&mut calls, &ada, &bob);
     start_session(&mut calls, &ada);
-    calls.call("GET", "/users/me/events", &ada, None);
+    for path in plain_reads() {
+        calls.call("GET", path, &ada, None);
+    }
     let mut sign_out = Service::command(service.path());
     sign_out.args(["user", "sign-out", "bob@example.com", "--database-url", &url]);
     assert!(sign_out.status().unwrap().success());

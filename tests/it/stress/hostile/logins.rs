@@ -98,7 +98,7 @@ impl Login {
         match status {
             503 => assert!(response.contains("\r\nretry-after: "), "{response}"),
             CLOSED => {
-                assert!(self.connecting.elapsed() > HEAD_TIME, "closed too early: {response}")
+                assert!(self.connecting.elapsed() > HEAD_TIME, "closed too early: {response}");
             }
             _ => assert_eq!(status, self.status, "{response}"),
         }
