@@ -51,6 +51,9 @@ impl Default for Argon2Params {
     }
 }
 
+/// The most bytes of a password that bcrypt reads.
+const BCRYPT_MAX_BYTES: usize = 72;
+
 /// Accepted costs of bcrypt: 2^4 to 2^16 rounds.
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 
@@ -101,12 +104,13 @@ impl StoredHash {
         matches!(self, Self::Argon2(hash) if hash.params == params)
     }
 
-    /// Whether the hash depends on every byte of the password. bcrypt reads at most 72 bytes, and
-    /// stops at a NUL. Two passwords that differ only after that have the same hash.
+    /// Whether the hash belongs to exactly this password. bcrypt reads at most 72 bytes, and stops
+    /// at a NUL. Two passwords that differ only after that have the same hash, so a password of 72
+    /// bytes also matches the hash of a longer one.
     pub(super) fn covers_password(&self, password: &[u8]) -> bool {
         match self {
             Self::Argon2(_) => true,
-            Self::Bcrypt(_) => password.len() <= 72 && !password.contains(&0),
+            Self::Bcrypt(_) => password.len() < BCRYPT_MAX_BYTES && !password.contains(&0),
         }
     }
 
