@@ -1,6 +1,7 @@
 //! Access tokens: signed JWTs with the claims of the reference service (`user_id`, `exp`) and
-//! `iat`. If the tokens of the account have ever been revoked, the claim `valid_from` is the
-//! account's `tokens_valid_from` at the time of issue.
+//! `iat`. The claim `valid_from`, the account's `tokens_valid_from` at the time of issue, is only in
+//! tokens whose `iat` does not imply it: those of an account whose tokens were ever revoked, or
+//! that another machine's clock created later than the token.
 //! Not here: the keys, see `keys.rs`; whether the account exists and accepts the token, see
 //! `store`.
 //!
@@ -100,14 +101,15 @@ impl Tokens {
         user_id: UserId,
         tokens_valid_from: TokensValidFrom,
     ) -> Result<String, TokenError> {
-        let issued_at = self.clock.now().as_second();
+        let now = self.clock.now();
+        let issued_at = now.as_second();
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
-        let has_moved = tokens_valid_from != TokensValidFrom::default();
+        let is_implied = ValidFromRange::never_revoked(now).accepts(tokens_valid_from);
         let claims = IssuedClaims {
             user_id: user_id.0,
             exp: issued_at.saturating_add(lifetime),
             iat: issued_at,
-            valid_from: has_moved.then(|| tokens_valid_from.0.as_microsecond()),
+            valid_from: (!is_implied).then(|| tokens_valid_from.0.as_microsecond()),
         };
         Ok(self.keys.sign(&claims)?)
     }
@@ -151,7 +153,7 @@ struct IssuedClaims {
     user_id: i64,
     exp: i64,
     iat: i64,
-    /// Microseconds since 1970. Absent if `tokens_valid_from` has never moved.
+    /// Microseconds since 1970. Absent if `iat` implies it.
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_from: Option<i64>,
 }
@@ -214,9 +216,9 @@ impl Claims {
     /// Returns the values of `tokens_valid_from` for which the account accepts the token. If a fact
     /// is uncertain, the stricter case applies.
     ///
-    /// A token with `iat` but without `valid_from` was issued before `tokens_valid_from` first
-    /// moved. A token with neither claim comes from the reference service: it was issued one
-    /// lifetime before its expiry.
+    /// A token with `iat` but without `valid_from` was issued before the tokens of the account were
+    /// first revoked, and not before the account was created. A token with neither claim comes from
+    /// the reference service: it was issued about one lifetime before its expiry.
     fn valid_from_range(
         &self,
         expires: f64,
@@ -228,13 +230,19 @@ impl Claims {
             let time = time.ok_or(InvalidToken("bad valid_from"))?;
             return Ok(ValidFromRange::of(TokensValidFrom(time)));
         }
-        if self.iat.is_some() {
-            return Ok(ValidFromRange::default());
+        if let Some(issued_at) = &self.iat {
+            let issued_at = issued_at.as_f64().and_then(time).ok_or(InvalidToken("bad iat"))?;
+            return Ok(ValidFromRange::never_revoked(issued_at));
         }
-        let issued_at = SignedDuration::try_from_secs_f64(expires - lifetime.as_secs_f64());
-        let issued_at = issued_at.ok().and_then(|since| Timestamp::from_duration(since).ok());
-        Ok(issued_at.map_or_else(ValidFromRange::default, ValidFromRange::issued_at))
+        let issued_at = time(expires - lifetime.as_secs_f64());
+        Ok(issued_at.map_or_else(ValidFromRange::default, ValidFromRange::estimated))
     }
+}
+
+/// Returns the time of a number of seconds since 1970.
+fn time(seconds: f64) -> Option<Timestamp> {
+    let since = SignedDuration::try_from_secs_f64(seconds).ok()?;
+    Timestamp::from_duration(since).ok()
 }
 
 impl VerifiedClaims {

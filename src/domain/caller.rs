@@ -32,11 +32,24 @@ impl ValidFromRange {
         Self { earliest: tokens_valid_from.0, latest: tokens_valid_from.0 }
     }
 
-    /// Returns the range of a token that contains no such value and was issued at `time` or later.
+    /// Returns the range of a token that contains no such value: the accounts that were created by
+    /// the second of its issue, and whose tokens were never revoked. The revocation needs no clock.
     #[must_use]
-    pub fn issued_at(time: Timestamp) -> Self {
-        let earliest = TokensValidFrom::default().0;
-        Self { earliest, latest: time.max(earliest) }
+    pub fn never_revoked(issued_at: Timestamp) -> Self {
+        Self {
+            earliest: TokensValidFrom::of_new_account(issued_at).0,
+            latest: TokensValidFrom::default().0,
+        }
+    }
+
+    /// Returns the range of a token of the reference service, which knows no such value and no issue
+    /// time: `time` is an estimate, the expiry minus the lifetime. The recorded contract accepts
+    /// tokens with any expiry for an account that never revoked its tokens, so `time` is compared
+    /// only with a revocation.
+    #[must_use]
+    pub fn estimated(time: Timestamp) -> Self {
+        let never_revoked = Self::default();
+        Self { latest: time.max(never_revoked.latest), ..never_revoked }
     }
 
     /// Whether an account with this value accepts the token.
@@ -57,9 +70,10 @@ impl ValidFromRange {
 }
 
 impl Default for ValidFromRange {
-    /// Returns the range of a token whose account has never revoked its tokens.
+    /// Returns the range of a token whose account has never revoked its tokens, whenever it was
+    /// created.
     fn default() -> Self {
-        Self::of(TokensValidFrom::default())
+        Self::never_revoked(Timestamp::MAX)
     }
 }
 
@@ -81,20 +95,51 @@ mod tests {
                 "{tokens_valid_from}"
             );
         }
-        assert!(ValidFromRange::default().accepts(TokensValidFrom::default()));
     }
 
     #[test]
-    fn token_without_tokens_valid_from_is_valid_for_values_up_to_its_time() {
-        let valid_from_range = ValidFromRange::issued_at(at(7));
-        for (tokens_valid_from, accepted) in [(0, true), (7, true), (8, false)] {
-            assert_eq!(
-                valid_from_range.accepts(TokensValidFrom(at(tokens_valid_from))),
-                accepted,
-                "{tokens_valid_from}"
-            );
+    fn token_without_tokens_valid_from_is_valid_for_older_accounts_that_never_revoked() {
+        let range = ValidFromRange::never_revoked(at(7_900_000));
+        let created = |second: i64| TokensValidFrom::of_new_account(at(second * 1_000_000 + 1));
+        for (tokens_valid_from, accepted) in [
+            (TokensValidFrom::default(), true),
+            (created(6), true),
+            (created(7), true),
+            (created(8), false),
+            (TokensValidFrom::revoked_at(at(1)), false),
+            (TokensValidFrom::revoked_at(at(-7)), false),
+        ] {
+            assert_eq!(range.accepts(tokens_valid_from), accepted, "{tokens_valid_from:?}");
+        }
+    }
+
+    #[test]
+    fn token_of_reference_service_is_valid_also_after_a_revocation() {
+        let range = ValidFromRange::estimated(at(7_000_000));
+        let created = |second: i64| TokensValidFrom::of_new_account(at(second * 1_000_000));
+        for (tokens_valid_from, accepted) in [
+            (created(7), true),
+            (created(8), true),
+            (TokensValidFrom::default(), true),
+            (TokensValidFrom::revoked_at(at(7_000_000)), true),
+            (TokensValidFrom::revoked_at(at(7_000_001)), false),
+        ] {
+            assert_eq!(range.accepts(tokens_valid_from), accepted, "{tokens_valid_from:?}");
         }
         // The tokens of this account were never revoked, so the token's time does not matter.
-        assert!(ValidFromRange::issued_at(at(-7)).accepts(TokensValidFrom::default()));
+        assert!(ValidFromRange::estimated(at(-7)).accepts(TokensValidFrom::default()));
+    }
+
+    #[test]
+    fn every_revocation_exceeds_the_value_of_every_new_account() {
+        let times =
+            [Timestamp::MIN, at(-7), at(0), at(7), at(1_738_324_800_123_456), Timestamp::MAX];
+        for created_at in times {
+            let new = TokensValidFrom::of_new_account(created_at);
+            for now in times {
+                assert!(TokensValidFrom::revoked_at(now) > new, "{created_at} {now}");
+            }
+            assert!(ValidFromRange::default().accepts(new), "{created_at}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Accounts.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::email::Email;
 
@@ -32,11 +32,35 @@ pub struct Credentials {
     pub tokens_valid_from: TokensValidFrom,
 }
 
-/// The time before which every access token of an account is revoked. It moves forward each time
-/// all tokens of the account are revoked, and never back. A new account has
-/// [`TokensValidFrom::default`].
+/// A value of an account that decides which access tokens it accepts
+/// ([`crate::domain::caller::ValidFromRange`]). The value only increases.
+///
+/// After 1970: the time before which every token of the account is revoked. Before 1970: the tokens
+/// were never revoked, and the account was created as long after 1970 as the value is before it
+/// ([`TokensValidFrom::of_new_account`]). An account that was created without such a value, by the
+/// reference service or an earlier release, has 1970 ([`TokensValidFrom::default`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokensValidFrom(pub Timestamp);
+
+impl TokensValidFrom {
+    /// Returns the value of an account that is created at this time, in whole seconds. A later
+    /// creation has a smaller value, so the first revocation, which is after 1970, exceeds each.
+    #[must_use]
+    pub fn of_new_account(created_at: Timestamp) -> Self {
+        // The year 5138. The mirrored time is still within the range of PostgreSQL, from 4713 BC.
+        const MAX_SECONDS: i64 = 100_000_000_000;
+        let seconds = created_at.as_second().clamp(0, MAX_SECONDS);
+        Self(Timestamp::from_second(-seconds).unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// Returns the value of an account whose tokens are revoked at this time: after 1970, also if
+    /// the clock is wrong.
+    #[must_use]
+    pub fn revoked_at(now: Timestamp) -> Self {
+        let earliest = Timestamp::UNIX_EPOCH + SignedDuration::from_micros(1);
+        Self(now.max(earliest))
+    }
+}
 
 impl Default for TokensValidFrom {
     fn default() -> Self {

@@ -44,8 +44,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::clock::Clock;
-use crate::domain::caller::{Caller, ValidFromRange};
+use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::user::UserId;
 use crate::store::LoginFailureStore;
@@ -101,7 +103,7 @@ pub struct RateLimits {
 struct Limiters {
     login: LoginLimits,
     sign_up: Limit<Network>,
-    writes: Limit<(UserId, ValidFromRange)>,
+    writes: Limit<(UserId, Timestamp)>,
 }
 
 impl RateLimits {
@@ -166,9 +168,9 @@ impl RateLimits {
     /// # Errors
     /// [`RateLimited`] if this caller has written too often.
     pub fn write(&self, caller: Caller) -> Result<(), RateLimited> {
-        // The range is part of the key, so that revoked tokens do not use up the limit of newer
-        // tokens.
-        let key = (caller.user_id, caller.valid_from_range);
+        // The latest value is part of the key, so that revoked tokens do not use up the limit of
+        // newer tokens. The earliest depends on when a token was issued, so it is not.
+        let key = (caller.user_id, caller.valid_from_range.latest());
         let Some(limiters) = &self.limiters else { return Ok(()) };
         limiters.writes.try_acquire(key)
     }

@@ -99,6 +99,7 @@ migrations! {
     "0007_sessions",
     "0008_events",
     "0009_login_failures",
+    "0010_installation",
 }
 
 /// A migration as the history of the database records it.

@@ -68,7 +68,7 @@ fn secret_verifies_only_its_own_algorithm() {
         assert_eq!(part(2).len(), length);
         for (other, ..) in ALGORITHMS {
             let verified = tokens(other, SECRET).verify(&token).ok();
-            let expected = (UserId(7), ValidFromRange::default());
+            let expected = (UserId(7), ValidFromRange::never_revoked(at(NOW)));
             assert_eq!(verified, (other == algorithm).then_some(expected), "{name}");
         }
         assert!(tokens(algorithm, "another for each of them").verify(&token).is_err(), "{name}");
@@ -79,18 +79,48 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// A token has the claim `valid_from` only if the value of the account has moved.
+/// The other claims imply the value of an account that has never revoked its tokens.
 #[test]
-fn token_carries_tokens_valid_from() {
+fn token_of_account_that_never_revoked_has_no_further_claim() {
+    let tokens = tokens(Algorithm::HS256, SECRET);
+    let never = Some(ValidFromRange::never_revoked(at(NOW)));
+    for tokens_valid_from in [
+        TokensValidFrom::default(),
+        TokensValidFrom::of_new_account(at(1)),
+        TokensValidFrom::of_new_account(at(NOW)),
+    ] {
+        let token = tokens.issue(UserId(7), tokens_valid_from).unwrap();
+        assert_eq!(claims(&token), json!({"user_id": 7, "exp": NOW + 1800, "iat": NOW}));
+        let range = tokens.verify(&token).ok().map(|(_, range)| range);
+        assert_eq!(range, never);
+        assert!(range.unwrap().accepts(tokens_valid_from), "{tokens_valid_from:?}");
+    }
+}
+
+/// The account was created by a machine whose clock is ahead.
+#[test]
+fn token_that_seems_older_than_its_account_carries_tokens_valid_from() {
+    let tokens = tokens(Algorithm::HS256, SECRET);
+    let tokens_valid_from = TokensValidFrom::of_new_account(at(NOW + 1));
+    let token = tokens.issue(UserId(7), tokens_valid_from).unwrap();
+    assert_eq!(claims(&token)["valid_from"], json!(-1_000_000 * (NOW + 1)));
+    assert_eq!(tokens.verify(&token).unwrap().1, ValidFromRange::of(tokens_valid_from));
+}
+
+fn claims(token: &str) -> Value {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&claims).unwrap()
+}
+
+#[test]
+fn token_of_account_that_revoked_carries_tokens_valid_from() {
     let tokens = tokens(Algorithm::HS256, SECRET);
     let tokens_valid_from =
         TokensValidFrom(Timestamp::from_microsecond(NOW * 1_000_000 - 7).unwrap());
     let token = tokens.issue(UserId(7), tokens_valid_from).unwrap();
-    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    let claims: Value = serde_json::from_slice(&claims).unwrap();
     let valid_from = NOW * 1_000_000 - 7;
     let expected = json!({"user_id": 7, "exp": NOW + 1800, "iat": NOW, "valid_from": valid_from});
-    assert_eq!(claims, expected);
+    assert_eq!(claims(&token), expected);
     // The first call parses the token, the second one reads the cache.
     for _ in 0..2 {
         assert_eq!(
@@ -108,21 +138,27 @@ fn uncertain_valid_from_is_read_strictly() {
         let token = encode(&Header::default(), &claims, &key).unwrap();
         tokens.verify(&token).ok().map(|(_, valid_from_range)| valid_from_range)
     };
-    let never = Some(ValidFromRange::default());
+    let never = |issued_at| Some(ValidFromRange::never_revoked(at(issued_at)));
     let exp = NOW + 600;
     // A token of the reference service was issued one lifetime before it expires.
-    let issued = Some(ValidFromRange::issued_at(at(exp - 1800)));
+    let issued = Some(ValidFromRange::estimated(at(exp - 1800)));
     assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp})), issued);
     let fraction = Timestamp::from_microsecond((exp - 1800) * 1_000_000 + 500_000).unwrap();
     let with_fraction = valid_from_range(
         json!({"user_id": 7, "exp": f64::from(i32::try_from(exp).unwrap()) + 0.5}),
     );
-    assert_eq!(with_fraction, Some(ValidFromRange::issued_at(fraction)));
-    // A token of this service, issued before `tokens_valid_from` first moved.
-    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": NOW})), never);
-    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": NOW + 4711})), never);
-    // An expiry beyond the last possible timestamp.
-    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": 1e300})), never);
+    assert_eq!(with_fraction, Some(ValidFromRange::estimated(fraction)));
+    // A token of this service, issued before the tokens of the account were first revoked.
+    for iat in [NOW, NOW + 4711, -1] {
+        let range = valid_from_range(json!({"user_id": 7, "exp": exp, "iat": iat}));
+        assert_eq!(range, never(iat), "{iat}");
+    }
+    let with_fraction = json!({"user_id": 7, "exp": exp, "iat": 7.9});
+    assert_eq!(valid_from_range(with_fraction), never(7));
+    // Times beyond the last possible timestamp.
+    let unknown = Some(ValidFromRange::default());
+    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": 1e300})), unknown);
+    assert_eq!(valid_from_range(json!({"user_id": 7, "exp": exp, "iat": 1e300})), None);
     for tokens_valid_from in
         [json!("0"), json!(1.5), json!(null), json!(true), json!(u64::MAX), json!(i64::MAX)]
     {

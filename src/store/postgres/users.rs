@@ -17,9 +17,15 @@ use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, U
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
 
 statements! {
-    CREATE_USER(TEXT, TEXT, TIMESTAMPTZ) =
-        "INSERT INTO users (email, password, created_at)
-         VALUES ($1, $2, $3)
+    // $4 is the value of a new account. After the tokens of all accounts were revoked, a new account
+    // gets a later value than that, so it rejects every token without a value (`TokensValidFrom`).
+    CREATE_USER(TEXT, TEXT, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "INSERT INTO users (email, password, created_at, tokens_valid_from)
+         VALUES ($1, $2, $3,
+                 coalesce((SELECT greatest(date_trunc('second', $3),
+                                           tokens_valid_from + interval '1 microsecond')
+                             FROM installation
+                            WHERE one AND tokens_valid_from > to_timestamp(0)), $4))
          RETURNING id::bigint";
     FIND_USER(INT8) = "SELECT id::bigint, email, created_at FROM users WHERE id = $1";
     FIND_ME(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
@@ -64,7 +70,9 @@ impl UserStore for PostgresStore {
     async fn create_user(&self, user: NewUser) -> Result<CreateUser> {
         self.run(async move |pool| {
             let (email, hash) = (user.email.as_str(), user.password_hash.as_str());
-            let inserted = pool.query(&CREATE_USER, &[&email, &hash, &user.created_at]).await;
+            let tokens_valid_from = TokensValidFrom::of_new_account(user.created_at).0;
+            let values: [Value<'_>; 4] = [&email, &hash, &user.created_at, &tokens_valid_from];
+            let inserted = pool.query(&CREATE_USER, &values).await;
             let rows = match inserted {
                 Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
                     return Ok(CreateUser::EmailTaken);
@@ -143,6 +151,7 @@ impl UserStore for PostgresStore {
     ) -> Result<TokensValidFrom> {
         self.run(async move |pool| {
             let (id, earliest, latest) = caller_params(caller);
+            let now = TokensValidFrom::revoked_at(now).0;
             let values: [Value<'_>; 5] = [&id, &earliest, &latest, &new.as_str(), &now];
             let rows = pool.query(&CHANGE_PASSWORD, &values).await?;
             let row = rows.first().ok_or(StoreError::CallerRejected)?;
@@ -159,6 +168,7 @@ impl UserStore for PostgresStore {
     ) -> Result<ChangeEmail> {
         self.run(async move |pool| {
             let (id, earliest, latest) = caller_params(caller);
+            let now = TokensValidFrom::revoked_at(now).0;
             let values: [Value<'_>; 5] = [&id, &earliest, &latest, &email.as_str(), &now];
             let rows = match pool.query(&CHANGE_EMAIL, &values).await {
                 Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
@@ -175,6 +185,7 @@ impl UserStore for PostgresStore {
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
         self.run(async move |pool| {
             let (id, earliest, latest) = caller_params(caller);
+            let now = TokensValidFrom::revoked_at(now).0;
             let rows = pool.query(&SIGN_OUT, &[&id, &earliest, &latest, &now]).await?;
             if rows.is_empty() { Err(StoreError::CallerRejected) } else { Ok(()) }
         })

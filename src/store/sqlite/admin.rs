@@ -10,6 +10,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::connection;
 use super::row::timestamp;
+use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::{
     Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
     Step, count_applied, steps_up,
@@ -120,15 +121,25 @@ impl SchemaAdmin for SqliteAdmin {
     async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
         const ALL_USERS: &str =
             "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
+        // Later accounts start after it.
+        const NEW_USERS: &str =
+            "UPDATE installation SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
         const ONE_USER: &str =
             "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1) WHERE email = ?2";
         if !self.path.exists() {
             return Ok(0);
         }
-        let now = now.as_microsecond();
+        let now = TokensValidFrom::revoked_at(now).0.as_microsecond();
         let writer = self.writer()?;
         let count = match accounts {
-            SignOutTarget::AllUsers => writer.execute(ALL_USERS, [now])?,
+            SignOutTarget::AllUsers => {
+                let transaction =
+                    writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                transaction.execute(NEW_USERS, [now])?;
+                let count = transaction.execute(ALL_USERS, [now])?;
+                transaction.commit()?;
+                count
+            }
             SignOutTarget::User(email) => writer.execute(ONE_USER, params![now, email.as_str()])?,
         };
         Ok(u64::try_from(count).unwrap_or(u64::MAX))

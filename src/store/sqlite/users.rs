@@ -15,8 +15,12 @@ use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, U
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
 
 statements! {
-    CREATE_USER = "INSERT INTO users (email, password, created_at)
-             VALUES (?1, ?2, ?3)";
+    // ?4 is the value of a new account. After the tokens of all accounts were revoked, a new account
+    // gets a later value than that, so it rejects every token without a value (`TokensValidFrom`).
+    CREATE_USER = "INSERT INTO users (email, password, created_at, tokens_valid_from)
+             VALUES (?1, ?2, ?3,
+                     coalesce((SELECT max(-?4, tokens_valid_from + 1) FROM installation
+                                WHERE one = 1 AND tokens_valid_from > 0), ?4))";
     FIND_USER = "SELECT id, email, created_at FROM users WHERE id = ?1";
     FIND_ME = "SELECT id, email, created_at FROM users
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
@@ -51,6 +55,7 @@ impl UserStore for SqliteStore {
                     user.email.as_str(),
                     user.password_hash.as_str(),
                     user.created_at.as_microsecond(),
+                    TokensValidFrom::of_new_account(user.created_at).0.as_microsecond(),
                 ]);
                 match inserted {
                     Ok(id) => Ok(CreateUser::Created(User {
@@ -131,7 +136,7 @@ impl UserStore for SqliteStore {
         self.writer
             .run(move |database| {
                 let [id, earliest, latest] = caller_params(caller);
-                let params = params![id, earliest, latest, new.as_str(), now.as_microsecond()];
+                let params = params![id, earliest, latest, new.as_str(), revoked_at(now)];
                 let tokens_valid_from = database
                     .prepare_cached(CHANGE_PASSWORD)?
                     .query_row(params, |row| timestamp(row, 0).map(TokensValidFrom))
@@ -150,7 +155,7 @@ impl UserStore for SqliteStore {
         self.writer
             .run(move |database| {
                 let [id, earliest, latest] = caller_params(caller);
-                let params = params![id, earliest, latest, email.as_str(), now.as_microsecond()];
+                let params = params![id, earliest, latest, email.as_str(), revoked_at(now)];
                 let changed = database
                     .prepare_cached(CHANGE_EMAIL)?
                     .query_row(params, |row| {
@@ -173,7 +178,7 @@ impl UserStore for SqliteStore {
         self.writer
             .run(move |database| {
                 let [id, earliest, latest] = caller_params(caller);
-                let params = [id, earliest, latest, now.as_microsecond()];
+                let params = [id, earliest, latest, revoked_at(now)];
                 match database.prepare_cached(SIGN_OUT)?.execute(params)? {
                     0 => Err(StoreError::CallerRejected),
                     _ => Ok(()),
@@ -198,6 +203,11 @@ impl UserStore for SqliteStore {
             })
             .await
     }
+}
+
+/// Returns the `tokens_valid_from` of an account whose tokens are revoked, in microseconds.
+fn revoked_at(now: Timestamp) -> i64 {
+    TokensValidFrom::revoked_at(now).0.as_microsecond()
 }
 
 fn read_user_by_id(database: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {

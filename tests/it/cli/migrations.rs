@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 9] = [
+const REVISIONS: [&str; 10] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -15,6 +15,7 @@ const REVISIONS: [&str; 9] = [
     "0007_sessions",
     "0008_events",
     "0009_login_failures",
+    "0010_installation",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

@@ -158,11 +158,14 @@ fn every_route_works_with_only_the_documented_grants() {
     for path in plain_reads() {
         calls.call("GET", path, &ada, None);
     }
-    let mut sign_out = Service::command(service.path());
-    sign_out.args(["user", "sign-out", "bob@example.com", "--database-url", &url]);
-    assert!(sign_out.status().unwrap().success());
+    for accounts in ["bob@example.com", "--all"] {
+        let mut sign_out = Service::command(service.path());
+        sign_out.args(["user", "sign-out", accounts, "--database-url", &url]);
+        assert!(sign_out.status().unwrap().success(), "{accounts}");
+    }
     let bob = calls.token("bob@example.com", PASSWORD);
     calls.call("DELETE", &format!("/users/{number}"), &bob, None);
+    let ada = calls.token("ada@example.com", PASSWORD);
     change_and_delete_account(&mut calls, &ada);
 
     let words = ROUTES.lines().map(|line| line.split_whitespace());

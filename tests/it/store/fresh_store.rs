@@ -107,7 +107,10 @@ impl FreshStore {
     /// Creates the account `NAME@example.com`.
     pub async fn sign_up(&self, name: &str) -> Caller {
         match self.create_user(new_user(name)).await.unwrap() {
-            CreateUser::Created(user) => caller(user.id),
+            CreateUser::Created(user) => {
+                let tokens_valid_from = TokensValidFrom::of_new_account(user.created_at);
+                with_valid_from(caller(user.id), tokens_valid_from)
+            }
             CreateUser::EmailTaken => panic!("{name} already has an account"),
         }
     }

@@ -100,7 +100,7 @@ pub async fn tokens_valid_from_only_grows(store: &FreshStore) {
 pub async fn token_without_valid_from_is_judged_by_issue_time(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let issued_at =
-        |time: Timestamp| Caller { valid_from_range: ValidFromRange::issued_at(time), ..ada };
+        |time: Timestamp| Caller { valid_from_range: ValidFromRange::estimated(time), ..ada };
     let post = store.write(issued_at(noon()), "post").await;
     store.sign_out(ada, noon()).await.unwrap();
     let before = issued_at(noon() - SignedDuration::from_micros(1));

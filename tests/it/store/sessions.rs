@@ -96,7 +96,7 @@ pub async fn created_session_is_listed_unchanged(store: &FreshStore) {
 pub async fn rotated_token_can_be_retried_for_ten_seconds(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let first = create(store, ada, noon()).await;
-    let tokens_valid_from = TokensValidFrom::default();
+    let tokens_valid_from = TokensValidFrom(ada.valid_from_range.earliest());
     let rotated = RotateSession::Rotated(ada.user_id, tokens_valid_from);
     assert_eq!(first.rotate(store, [1; 16], noon()).await, rotated);
     for seconds in [0, 1, 9] {

@@ -21,6 +21,7 @@ use self::adopt::Adoptable;
 use self::history::History;
 use super::address::Address;
 use super::connection::connect;
+use crate::domain::user::TokensValidFrom;
 use crate::store::Result;
 use crate::store::migrate::{
     Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin,
@@ -223,10 +224,16 @@ impl SchemaAdmin for PostgresAdmin {
     }
 
     async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
-        const ALL_USERS: &str = "UPDATE users SET tokens_valid_from =
-            greatest($1, tokens_valid_from + interval '1 microsecond')";
+        // Later accounts start after the value of the installation.
+        const ALL_USERS: &str = "WITH new_users AS (
+                UPDATE installation SET tokens_valid_from =
+                    greatest($1, tokens_valid_from + interval '1 microsecond')
+            )
+            UPDATE users SET tokens_valid_from =
+                greatest($1, tokens_valid_from + interval '1 microsecond')";
         const ONE_USER: &str = "UPDATE users SET tokens_valid_from =
             greatest($1, tokens_valid_from + interval '1 microsecond') WHERE email = $2";
+        let now = TokensValidFrom::revoked_at(now).0;
         let signed_out = match accounts {
             SignOutTarget::AllUsers => self.client.execute(ALL_USERS, &[&now]).await?,
             SignOutTarget::User(email) => {

@@ -109,7 +109,12 @@ impl PostgresAdmin {
         };
         let before = lines(count - 1);
         let after = lines(count);
-        let added: Vec<&Line> = after.iter().filter(|line| !before.contains(line)).collect();
+        // A column whose default changes is not new.
+        let is_known = |line: &Line| {
+            before.contains(line)
+                || (line.is_column() && before.iter().any(|known| known.key == line.key))
+        };
+        let added: Vec<&Line> = after.iter().filter(|line| !is_known(line)).collect();
         let names: Vec<String> =
             shape::without_parts_of_tables(&added).into_iter().filter_map(name).collect();
         names.join(", ")

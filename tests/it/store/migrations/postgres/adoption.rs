@@ -95,6 +95,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
         "up   0007_sessions: adds table sessions",
         "up   0008_events: adds table events",
         "up   0009_login_failures: adds table login_failures",
+        "up   0010_installation: adds table installation",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();

@@ -94,9 +94,11 @@ impl Database {
         let text = Cluster::shared().run("pg_dump", |command| {
             command.args(["--no-sync", "--dbname", &self.url]);
         });
-        // Newer versions enclose a dump in lines with a random key.
-        let is_random =
-            |line: &&str| line.starts_with("\\restrict ") || line.starts_with("\\unrestrict ");
+        // Newer versions enclose a dump in lines with a random key. The third line is the row of
+        // `installation`, which has one too.
+        let is_random = |line: &&str| {
+            ["\\restrict ", "\\unrestrict ", "t\t\\\\x"].iter().any(|start| line.starts_with(start))
+        };
         text.lines().filter(|line| !is_random(line)).collect::<Vec<_>>().join("\n")
     }
 
