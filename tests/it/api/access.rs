@@ -30,7 +30,12 @@ fn assert_rejected(response: &TestResponse, detail: &str, context: &str) {
 }
 
 /// Sends each operation with a valid body, and with invalid input. The token check comes first.
-async fn assert_rejected_everywhere(app: &TestApp, caller: &TestCaller<'_>, id: i64, detail: &str) {
+pub(super) async fn assert_rejected_everywhere(
+    app: &TestApp,
+    caller: &TestCaller<'_>,
+    id: i64,
+    detail: &str,
+) {
     let mut checked = 0;
     for operation in Operation::all(app).await {
         if operation.access != Access::TokenNeeded {

@@ -32,6 +32,9 @@ pub mod operations;
 /// Every operation that needs a token, with every kind of invalid token.
 mod access;
 
+/// Tokens of accounts that the database has lost, after another account got their ID.
+mod reused_ids;
+
 /// Rate limits of logins, sign-ups and writes.
 mod rate_limits;
 

@@ -7,6 +7,7 @@ mod budget;
 mod faults;
 mod histories;
 mod hostile;
+mod identity;
 mod matrix;
 mod model;
 mod revocation;

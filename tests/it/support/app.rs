@@ -1,5 +1,8 @@
 //! The whole service in this process, on its own database.
 
+/// The same service on another database.
+mod databases;
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
