@@ -5,7 +5,7 @@
 
 use axum::http::StatusCode;
 
-use super::input::{JsonInteger, ValidationError};
+use super::input::{JsonInteger, ValidationError, unrepresentable};
 use crate::auth::{HashingError, TokenError};
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
@@ -108,6 +108,14 @@ impl ApiError {
         }
     }
 
+    /// Returns the error of a store that got only this field as a text of the request.
+    pub(super) fn of_field(location: &[&str], error: StoreError) -> Self {
+        match error {
+            StoreError::Unrepresentable(_) => Self::Invalid(vec![unrepresentable(location)]),
+            error => error.into(),
+        }
+    }
+
     /// Returns an internal error with this cause.
     pub fn internal(source: impl Into<Source>) -> Self {
         Self::Internal(source.into())
@@ -118,6 +126,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::CallerRejected => Self::InvalidToken,
+            StoreError::Unrepresentable(_) => Self::Invalid(vec![unrepresentable(&["body"])]),
             StoreError::Overloaded => Self::Overloaded,
             StoreError::Unavailable(source) => Self::Unavailable(source),
             StoreError::Internal(source) => Self::Internal(source),

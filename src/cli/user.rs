@@ -9,7 +9,7 @@ use super::output::print;
 use super::setup::{block_on, check_revision, open_admin};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
-use crate::domain::email::Email;
+use crate::domain::email::TypedEmail;
 use crate::store::migrate::SignOutTarget;
 
 #[derive(Debug, Args)]
@@ -44,21 +44,16 @@ pub(super) fn run(arguments: &UserArguments) -> Result<(), Exit> {
 
 async fn execute(command: &UserCommand, database: &Database) -> Result<(), Exit> {
     let UserCommand::SignOut { email, .. } = command;
-    let email = email.as_deref().map(parse_email).transpose()?;
     let mut admin = open_admin(database).await?;
     check_revision(admin.as_mut()).await?;
-    let target = email.as_ref().map_or(SignOutTarget::AllUsers, SignOutTarget::User);
+    let typed = email.as_deref().map(TypedEmail::new);
+    let target = typed.as_ref().map_or(SignOutTarget::AllUsers, SignOutTarget::User);
     let count = admin.sign_out(target, SystemClock.now()).await?;
     match (count, email) {
         (0, Some(email)) => {
-            Err(Exit::CheckFailed(vec![format!("no account has the e-mail {}", email.as_str())]))
+            Err(Exit::CheckFailed(vec![format!("no account has the e-mail {email}")]))
         }
         (1, _) => print("signed out 1 account\n"),
         (count, _) => print(&format!("signed out {count} accounts\n")),
     }
-}
-
-fn parse_email(text: &str) -> Result<Email, Exit> {
-    Email::parse(text)
-        .map_err(|error| Exit::Usage(format!("{text:?} is not a valid e-mail: {}", error.reason())))
 }

@@ -121,10 +121,11 @@ impl LoginLimits {
 
     /// Moves the known networks of an account to the key of its new e-mail.
     pub(super) fn rename(&self, old: &Email, new: &Email) {
-        self.known_networks.rename(self.key(old.as_str()), self.key(new.as_str()));
+        self.known_networks.rename(self.account(old.as_str()), self.account(new.as_str()));
     }
 
-    /// Returns the key of the account with this e-mail. A text that is not an e-mail has a key too.
+    /// Returns the key of the account with this e-mail: that of the normal form, so that several
+    /// spellings share one limit. A text that is not an e-mail has a key too.
     fn account(&self, username: &str) -> AccountKey {
         Email::parse(username).map_or_else(|_| self.key(username), |email| self.key(email.as_str()))
     }

@@ -9,6 +9,9 @@ pub enum StoreError {
     /// The caller's account does not exist, or does not accept their token.
     #[error("the caller's account does not exist or does not accept the token")]
     CallerRejected,
+    /// The database cannot store a character of a text in the request; nothing was done.
+    #[error("the encoding of the database lacks a character of the text")]
+    Unrepresentable(#[source] Source),
     /// The queue is full; nothing was done.
     #[error("the store's queue is full")]
     Overloaded,
@@ -31,9 +34,14 @@ impl StoreError {
         match error.as_ref() {
             Self::CallerRejected => Self::CallerRejected,
             Self::Overloaded => Self::Overloaded,
+            Self::Unrepresentable(_) => Self::unrepresentable(Arc::clone(error)),
             Self::Unavailable(_) => Self::unavailable(Arc::clone(error)),
             Self::Internal(_) => Self::internal(Arc::clone(error)),
         }
+    }
+
+    pub(super) fn unrepresentable(source: impl Into<Source>) -> Self {
+        Self::Unrepresentable(source.into())
     }
 
     pub(super) fn internal(source: impl Into<Source>) -> Self {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::Result as StoreResult;
-use crate::domain::email::Email;
+use crate::domain::email::TypedEmail;
 
 /// A change of the schema, and its reverse.
 #[derive(Debug, Clone, Copy)]
@@ -155,7 +155,8 @@ pub trait SchemaAdmin: Send {
 #[derive(Debug, Clone, Copy)]
 pub enum SignOutTarget<'a> {
     AllUsers,
-    User(&'a Email),
+    /// The account with the e-mail as typed, or else the account with its normal form.
+    User(&'a TypedEmail),
 }
 
 /// A migration in one direction.

@@ -34,7 +34,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::caller::Caller;
-use crate::domain::email::Email;
+use crate::domain::email::{Email, TypedEmail};
 use crate::domain::event::Event;
 use crate::domain::page::Page;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
@@ -91,8 +91,10 @@ pub trait UserStore: Send + Sync + 'static {
     /// Returns the caller's own account.
     async fn find_me(&self, caller: Caller) -> Result<User>;
 
-    /// Returns the data that a login with this e-mail is checked against.
-    async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>>;
+    /// Returns the data that a login with this e-mail is checked against: those of the account with
+    /// the e-mail as typed, or else of the account with its normal form. The work does not depend on
+    /// whether there is an account.
+    async fn find_credentials(&self, email: TypedEmail) -> Result<Option<Credentials>>;
 
     /// Returns the data that the caller's password is checked against when they confirm a change.
     async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials>;

@@ -257,6 +257,14 @@ pub(super) fn invalid_json(position: usize, message: String) -> ValidationError 
     ValidationError::new(location, error, Value::Object(Map::new()))
 }
 
+/// Returns the error for a text with a character that the database cannot store.
+pub(super) fn unrepresentable(location: &[&str]) -> ValidationError {
+    const REASON: &str = "the encoding of the database lacks a character of the text";
+    let error = FieldError::value_error(format!("Value error, {REASON}"), REASON);
+    let location = location.iter().map(|part| Value::from(*part)).collect();
+    ValidationError::new(location, error, Value::Null)
+}
+
 fn missing() -> FieldError {
     FieldError::new("missing", "Field required")
 }

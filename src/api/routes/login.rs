@@ -26,7 +26,7 @@ use crate::api::responses::{
 use crate::api::state::AppState;
 use crate::api::token::Token;
 use crate::domain::caller::Caller;
-use crate::domain::email::Email;
+use crate::domain::email::TypedEmail;
 use crate::domain::event::EventKind;
 use crate::domain::user::{Credentials, PasswordHash};
 use crate::error_chain::error_chain;
@@ -131,13 +131,9 @@ pub(in crate::api) async fn login(
 
 async fn log_in(app: &Arc<AppState>, client: ClientIp, login: PasswordLogin) -> ApiResult<Token> {
     let PasswordLogin { username, password, wants_refresh_token, user_agent } = login;
-    let find = async {
-        // A text that is no e-mail gets the same work, so timing reveals nothing.
-        match Email::parse(&username) {
-            Ok(email) => Ok(app.store.find_credentials(email).await?),
-            Err(_) => Ok(None),
-        }
-    };
+    // A text that is no e-mail is looked up too: an adopted account may have it, and timing reveals
+    // nothing.
+    let find = async { Ok(app.store.find_credentials(TypedEmail::new(&username)).await?) };
     let refusal = EventKind::LoginRefused;
     let Verified { credentials, stronger_hash } =
         check_password(app, client, &username, password, find, refusal).await?;

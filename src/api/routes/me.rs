@@ -146,7 +146,8 @@ pub(in crate::api) async fn change_email(
     // Limited like a sign-up, because the response also reveals whether an e-mail is taken.
     app.rate_limits.sign_up(client.0)?;
     audit::run_to_completion(&app, |app| async move {
-        match app.store.change_email(caller, change.email, app.clock.now()).await? {
+        let changed = app.store.change_email(caller, change.email, app.clock.now()).await;
+        match changed.map_err(|error| ApiError::of_field(&["body", "email"], error))? {
             ChangeEmail::Changed(user, tokens_valid_from) => {
                 app.rate_limits.rename_account(&before.email, &user.email);
                 audit::record(&app, client, user.id, EventKind::EmailChanged).await;

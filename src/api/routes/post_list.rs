@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::post_types::PostOut;
-use crate::api::error::ApiResult;
+use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{
     BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, boolean,
@@ -77,7 +77,8 @@ pub(in crate::api) async fn list_posts(
     caller: Caller,
     Valid(ListPostsRequest(page)): Valid<ListPostsRequest>,
 ) -> ApiResult<Response> {
-    let posts = app.store.list_posts(caller, page).await?;
+    let posts = app.store.list_posts(caller, page).await;
+    let posts = posts.map_err(|error| ApiError::of_field(&["query", "search"], error))?;
     app.large_responses
         .write(posts, |posts| posts.iter().cloned().map(PostOut::from).collect::<Vec<_>>())
         .await

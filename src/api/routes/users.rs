@@ -174,7 +174,8 @@ pub(in crate::api) async fn create_user(
     let password_hash = app.passwords.hash(sign_up.password).await?;
     let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
     audit::run_to_completion(&app, |app| async move {
-        match app.store.create_user(new).await? {
+        let created_user = app.store.create_user(new).await;
+        match created_user.map_err(|error| ApiError::of_field(&["body", "email"], error))? {
             CreateUser::Created(user) => {
                 audit::record(&app, client, user.id, EventKind::SignedUp).await;
                 let location = format!("{}/users/{}", app.root_path, user.id.0);

@@ -1,6 +1,6 @@
 //! E-mail addresses: which of them an account can have, and the form in which they are stored.
 //!
-//! An [`Email`] is always valid; no other code has to check it again. The rules are those of
+//! A parsed [`Email`] is valid; no other code has to check it again. The rules are those of
 //! internationalized mail (RFC 5321, RFC 5322, RFC 6531), narrowed to what a person types into a
 //! form: no quoting, no address literals, no domain names without a period, no characters that hide
 //! or reorder text. Domain names follow IDNA 2008 (RFC 5890 to 5893) after the mapping of UTS 46.
@@ -19,10 +19,12 @@ mod listing;
 mod local_part;
 mod named_form;
 mod split;
+mod typed_email;
 
 use std::fmt;
 
 pub use invalid_email::InvalidEmail;
+pub use typed_email::TypedEmail;
 
 /// Maximum number of characters in an input. Longer input is rejected before it is parsed.
 const MAX_INPUT_CHARACTERS: usize = 2048;
@@ -67,8 +69,8 @@ impl Email {
         Ok(Self(normal))
     }
 
-    /// Returns the e-mail of a text that [`Email::as_str`] returned and that was stored. The text
-    /// is not checked again: stricter rules must not make existing accounts unreadable.
+    /// Returns the e-mail of an account as it is stored. The text is not checked: stricter rules
+    /// must not make existing accounts unreadable, and in an adopted database it may be any text.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)

@@ -2,6 +2,7 @@
 
 use super::super::RateLimitConfig;
 use super::{Fixture, ip};
+use crate::domain::email::Email;
 
 const ADA: &str = "ada@example.com";
 
@@ -135,6 +136,18 @@ async fn owner_is_not_locked_out_of_known_network() {
         assert_eq!(fixture.fail(OWNER, ADA).await, Ok(()));
     }
     assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()));
+}
+
+/// An adopted account may have an e-mail that is not in its normal form.
+#[tokio::test]
+async fn known_network_stays_known_when_the_email_changes() {
+    let (old, new) = ("Ada@EXAMPLE.com", "countess@example.com");
+    let fixture = fixture();
+    fixture.succeed(OWNER, old).await.unwrap();
+    let renamed = [old, new].map(|email| Email::from_stored(email.to_owned()));
+    fixture.limits.rename_account(&renamed[0], &renamed[1]);
+    fixture.fail_from_everywhere(new, 1000).await;
+    assert_eq!(fixture.succeed(OWNER, new).await, Ok(()));
 }
 
 /// A known network has no more attempts than a fresh one.

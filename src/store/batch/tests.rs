@@ -114,6 +114,7 @@ impl Fixture {
                 Err(StoreError::Overloaded) => "overloaded".to_owned(),
                 Err(StoreError::Unavailable(_)) => "unavailable".to_owned(),
                 Err(StoreError::Internal(_)) => "internal".to_owned(),
+                Err(StoreError::Unrepresentable(_)) => "unrepresentable".to_owned(),
             });
         }
         outcomes

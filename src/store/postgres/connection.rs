@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Error, Row};
 
 use super::address::Address;
+use super::error::is_unrepresentable;
 use super::statement::Statement;
 use super::tls::connector;
 use crate::store::batch::BatchError;
@@ -78,6 +79,8 @@ pub(super) enum QueryError {
     /// The pool had no connection for the statement.
     NoConnection(StoreError),
     Statement(Error),
+    /// A text among the values has a character that the encoding of the database lacks.
+    Unrepresentable(Error),
     /// The statement took longer than the timeout, so its outcome is unknown.
     TooSlow,
 }
@@ -127,7 +130,16 @@ impl Connection {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
-        self.within_timeout(self.run(statement, values)).await
+        let rows = self.within_timeout(self.run(statement, values)).await;
+        match rows {
+            // Without a text among the values, a stored one cannot be converted.
+            Err(QueryError::Statement(error))
+                if is_unrepresentable(error.code()) && statement.has_texts() =>
+            {
+                Err(QueryError::Unrepresentable(error))
+            }
+            rows => rows,
+        }
     }
 
     /// Runs a statement without parameters that always returns a row.
@@ -195,6 +207,7 @@ impl From<QueryError> for StoreError {
         match error {
             QueryError::NoConnection(error) => error,
             QueryError::Statement(error) => error.into(),
+            QueryError::Unrepresentable(error) => Self::unrepresentable(Self::from(error)),
             QueryError::TooSlow => Self::unavailable("the database took too long"),
         }
     }
@@ -204,6 +217,7 @@ impl From<QueryError> for BatchError {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Statement(error) => error.into(),
+            error @ QueryError::Unrepresentable(_) => Self::RolledBack(error.into()),
             error => Self::Final(error.into()),
         }
     }

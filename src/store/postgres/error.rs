@@ -112,6 +112,11 @@ pub(super) fn is_duplicate(state: Option<&SqlState>) -> bool {
     is_any_of(state, &[&SqlState::UNIQUE_VIOLATION])
 }
 
+/// Whether a text of the statement has a character that the encoding of the database lacks.
+pub(super) fn is_unrepresentable(state: Option<&SqlState>) -> bool {
+    is_any_of(state, &[&SqlState::UNTRANSLATABLE_CHARACTER, &SqlState::CHARACTER_NOT_IN_REPERTOIRE])
+}
+
 fn is_any_of(state: Option<&SqlState>, states: &[&SqlState]) -> bool {
     state.is_some_and(|state| states.contains(&state))
 }
@@ -125,12 +130,15 @@ mod tests {
     use super::*;
 
     /// Each SQLSTATE with all its properties.
-    const STATES: [(&str, &str); 24] = [
+    const STATES: [(&str, &str); 27] = [
         ("", "transient"),
         ("08006", "transient"),
         ("08P01", "transient"),
         ("0A000", "transient, rolled back, reconnect"),
         ("22001", "rolled back"),
+        ("22021", "rolled back, unrepresentable"),
+        ("22P05", "rolled back, unrepresentable"),
+        ("2200H", "rolled back"),
         ("23503", "rolled back, retryable"),
         ("23505", "rolled back, duplicate"),
         ("25006", "transient, rolled back, reconnect"),
@@ -163,6 +171,7 @@ mod tests {
                 (is_retryable(state), "retryable"),
                 (needs_reconnect(state), "reconnect"),
                 (is_duplicate(state), "duplicate"),
+                (is_unrepresentable(state), "unrepresentable"),
             ];
             let found: Vec<&str> =
                 properties.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();

@@ -19,6 +19,7 @@ mod readiness;
 mod row;
 mod schema;
 mod search;
+mod sequence;
 mod sessions;
 mod statement;
 mod tls;
@@ -35,6 +36,7 @@ use self::posts::{CreatePosts, FindPosts};
 use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{BatchLimits, Batcher};
 use super::{Result, StoreError};
+use crate::domain::caller::Caller;
 
 pub use address::{Address, AddressError};
 pub use admin::{LockTimeouts, PostgresAdmin, statements};
@@ -78,6 +80,14 @@ impl PostgresStore {
         })
     }
 
+    /// Checks the caller if a text of the request cannot be stored: a rejected caller comes first.
+    async fn with_caller_first<T>(&self, caller: Caller, outcome: Result<T>) -> Result<T> {
+        if matches!(outcome, Err(StoreError::Unrepresentable(_))) {
+            self.callers.submit(caller).await?;
+        }
+        outcome
+    }
+
     /// Runs the operation on its own task, where it continues if the client disconnects.
     async fn run<T: Send + 'static, F>(&self, operation: impl FnOnce(Arc<Pool>) -> F) -> Result<T>
     where
@@ -104,6 +114,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         lists::STATEMENTS,
         search::STATEMENTS,
         votes::STATEMENTS,
+        sequence::STATEMENTS,
         schema::STATEMENTS,
         readiness::STATEMENTS,
     ];

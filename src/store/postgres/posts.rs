@@ -9,10 +9,12 @@ use tokio_postgres::Row;
 
 use super::PostgresStore;
 use super::callers::{ValidFromTimes, caller_params};
-use super::connection::Value;
+use super::connection::{QueryError, Value};
+use super::error::is_duplicate;
 use super::lists::list_posts;
 use super::pool::Pool;
 use super::row::{column, read_post};
+use super::sequence::{explain_duplicate, query_with_new_ids};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::page::Page;
@@ -72,7 +74,8 @@ impl PostStore for PostgresStore {
         content: PostContent,
         created_at: Timestamp,
     ) -> Result<Post> {
-        self.new_posts.submit(NewPost { author: caller, content, created_at }).await
+        let created = self.new_posts.submit(NewPost { author: caller, content, created_at }).await;
+        self.with_caller_first(caller, created).await
     }
 
     async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
@@ -80,7 +83,8 @@ impl PostStore for PostgresStore {
     }
 
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
-        list_posts(self, caller, page).await
+        let posts = list_posts(self, caller, page).await;
+        self.with_caller_first(caller, posts).await
     }
 
     async fn replace_post(
@@ -89,7 +93,7 @@ impl PostStore for PostgresStore {
         id: PostId,
         content: PostContent,
     ) -> Result<ChangePost<Post>> {
-        self.run(async move |pool| {
+        let replaced = self.run(async move |pool| {
             let (title, text) = (content.title.as_str(), content.content.as_str());
             let (author, earliest, latest) = caller_params(caller);
             let values: [Value<'_>; 7] =
@@ -102,8 +106,8 @@ impl PostStore for PostgresStore {
                 }
                 None => explain_no_change(&pool, caller, id).await,
             }
-        })
-        .await
+        });
+        self.with_caller_first(caller, replaced.await).await
     }
 
     async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
@@ -207,7 +211,13 @@ impl Batch for CreatePosts {
             requests.iter().map(|new| new.author.valid_from_range.latest()).collect();
         let values: [Value<'_>; 7] =
             [&titles, &contents, &published, &times, &authors, &earliest, &latest];
-        let rows = self.0.query(&CREATE_POSTS, &values).await?;
+        let rows = match query_with_new_ids(&self.0, &CREATE_POSTS, &values).await {
+            Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
+                let error = explain_duplicate(&self.0, "posts", error).await;
+                return Err(BatchError::RolledBack(error));
+            }
+            inserted => inserted?,
+        };
         assign_ids(requests, &rows).map_err(BatchError::Final)
     }
 }

@@ -16,11 +16,14 @@ statements! {
            FROM schema_migrations
           WHERE applied_at IS NOT NULL
           ORDER BY revision COLLATE \"C\"";
-    // Whether the trigram index is complete, and whether the locale knows letters beyond ASCII.
+    // Whether the trigram index is complete, and whether the locale knows letters beyond ASCII. The
+    // letter is computed, because a text with it fails in other encodings than UTF8.
     FIND_SEARCH_INDEX() =
         "SELECT EXISTS (SELECT FROM pg_index
                          WHERE indexrelid = to_regclass('post_search') AND indisvalid),
-                'ж' ~ '[[:alpha:]]'";
+                getdatabaseencoding() = 'UTF8'
+                AND chr(CASE WHEN getdatabaseencoding() = 'UTF8' THEN 1078 ELSE 97 END)
+                    ~ '[[:alpha:]]'";
 }
 
 /// The trigram index, and the letters that it indexes.

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use super::PostgresStore;
 use super::callers::{caller_params, find_caller};
-use super::connection::Value;
+use super::connection::{QueryError, Value};
 use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
@@ -82,17 +82,14 @@ impl SessionStore for PostgresStore {
     async fn create_session(&self, session: NewSession) -> Result<Option<SessionId>> {
         self.run(async move |pool| {
             let user_id = session.user_id.0;
-            let values: [Value<'_>; 8] = [
-                &user_id,
-                &session.tokens_valid_from.0,
-                &&session.family_hash[..],
-                &&session.secret_hash[..],
-                &session.user_agent.as_str(),
-                &session.now,
-                &session.expires_at,
-                &session.ends_at,
-            ];
-            let rows = pool.query(&CREATE_SESSION, &values).await?;
+            let rows = match insert_session(&pool, &session, &session.user_agent).await {
+                // A user agent is no reason to refuse a login.
+                Err(QueryError::Unrepresentable(_)) => {
+                    let user_agent = session.user_agent.replace(|c: char| !c.is_ascii(), "?");
+                    insert_session(&pool, &session, &user_agent).await?
+                }
+                inserted => inserted?,
+            };
             let Some(row) = rows.first() else { return Ok(None) };
             let id = SessionId(column(row, 0)?);
             let last_kept = i64::from(MAX_SESSIONS) - 1;
@@ -139,6 +136,24 @@ impl SessionStore for PostgresStore {
         })
         .await
     }
+}
+
+async fn insert_session(
+    pool: &Pool,
+    session: &NewSession,
+    user_agent: &str,
+) -> std::result::Result<Vec<Row>, QueryError> {
+    let values: [Value<'_>; 8] = [
+        &session.user_id.0,
+        &session.tokens_valid_from.0,
+        &&session.family_hash[..],
+        &&session.secret_hash[..],
+        &user_agent,
+        &session.now,
+        &session.expires_at,
+        &session.ends_at,
+    ];
+    pool.query(&CREATE_SESSION, &values).await
 }
 
 async fn try_to_rotate(pool: &Pool, rotation: &Rotation) -> Result<Option<RotateSession>> {

@@ -12,6 +12,13 @@ pub struct Statement {
     pub types: &'static [Type],
 }
 
+impl Statement {
+    /// Whether a parameter is a text.
+    pub(super) fn has_texts(&self) -> bool {
+        self.types.iter().any(|kind| [Type::TEXT, Type::TEXT_ARRAY].contains(kind))
+    }
+}
+
 /// Declares the statements of a file, and a list of them.
 macro_rules! statements {
     ($($name:ident ($($parameter:ident),*) = $text:expr;)+) => {

@@ -8,17 +8,19 @@ use super::PostgresStore;
 use super::callers::{caller_params, find_valid_from_times};
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
-use super::pool::DELETE_TIMEOUT;
+use super::pool::{DELETE_TIMEOUT, Pool};
 use super::row::column;
+use super::sequence::{MAX_ATTEMPTS, explain_duplicate};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
-use crate::domain::email::Email;
+use crate::domain::email::{Email, TypedEmail};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
 
 statements! {
     // $4 is the value of a new account. After the tokens of all accounts were revoked, a new account
     // gets a later value than that, so it rejects every token without a value (`TokensValidFrom`).
+    IS_EMAIL_TAKEN(TEXT) = "SELECT EXISTS (SELECT FROM users WHERE email = $1)";
     CREATE_USER(TEXT, TEXT, TIMESTAMPTZ, TIMESTAMPTZ) =
         "INSERT INTO users (email, password, created_at, tokens_valid_from)
          VALUES ($1, $2, $3,
@@ -33,9 +35,12 @@ statements! {
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
     // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
     // would be faster, and the difference would reveal which e-mails have an account.
-    FIND_CREDENTIALS(TEXT) =
+    FIND_CREDENTIALS(TEXT, TEXT) =
         "SELECT users.id::bigint, coalesce(users.password, $1), users.tokens_valid_from
-           FROM (SELECT 1) AS asked LEFT JOIN users ON users.email = $1";
+           FROM (SELECT 1) AS asked
+           LEFT JOIN users
+             ON users.id = (SELECT id FROM users WHERE email = ANY (ARRAY[$1, $2])
+                             ORDER BY email = $1 DESC LIMIT 1)";
     FIND_OWN_CREDENTIALS(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT id::bigint, password, tokens_valid_from FROM users
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
@@ -72,12 +77,8 @@ impl UserStore for PostgresStore {
             let (email, hash) = (user.email.as_str(), user.password_hash.as_str());
             let tokens_valid_from = TokensValidFrom::of_new_account(user.created_at).0;
             let values: [Value<'_>; 4] = [&email, &hash, &user.created_at, &tokens_valid_from];
-            let inserted = pool.query(&CREATE_USER, &values).await;
-            let rows = match inserted {
-                Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
-                    return Ok(CreateUser::EmailTaken);
-                }
-                inserted => inserted?,
+            let Some(rows) = insert_user(&pool, &values, email).await? else {
+                return Ok(CreateUser::EmailTaken);
             };
             let no_row = || StoreError::internal("an insert returned no row");
             let row = rows.first().ok_or_else(no_row)?;
@@ -107,9 +108,14 @@ impl UserStore for PostgresStore {
         .await
     }
 
-    async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
+    async fn find_credentials(&self, email: TypedEmail) -> Result<Option<Credentials>> {
         self.run(async move |pool| {
-            let rows = pool.query(&FIND_CREDENTIALS, &[&email.as_str()]).await?;
+            let [typed, normal] = email.forms();
+            let rows = match pool.query(&FIND_CREDENTIALS, &[&typed, &normal]).await {
+                // The encoding of the database lacks a character, so no account has the e-mail.
+                Err(QueryError::Unrepresentable(_)) => return Ok(None),
+                found => found?,
+            };
             let no_row = || StoreError::internal("a statement returned no row");
             let row = rows.first().ok_or_else(no_row)?;
             match column::<Option<i64>>(row, 0)? {
@@ -166,20 +172,23 @@ impl UserStore for PostgresStore {
         email: Email,
         now: Timestamp,
     ) -> Result<ChangeEmail> {
-        self.run(async move |pool| {
+        let changed = self.run(async move |pool| {
             let (id, earliest, latest) = caller_params(caller);
             let now = TokensValidFrom::revoked_at(now).0;
             let values: [Value<'_>; 5] = [&id, &earliest, &latest, &email.as_str(), &now];
             let rows = match pool.query(&CHANGE_EMAIL, &values).await {
                 Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
-                    return Ok(ChangeEmail::EmailTaken);
+                    if is_email_taken(&pool, email.as_str()).await? {
+                        return Ok(ChangeEmail::EmailTaken);
+                    }
+                    return Err(error.into());
                 }
                 changed => changed?,
             };
             let row = rows.first().ok_or(StoreError::CallerRejected)?;
             Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(column(row, 3)?)))
-        })
-        .await
+        });
+        self.with_caller_first(caller, changed.await).await
     }
 
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
@@ -206,6 +215,32 @@ impl UserStore for PostgresStore {
         })
         .await
     }
+}
+
+/// Returns `None` if another account has the e-mail. A unique constraint is also violated if the
+/// sequence gives an ID that exists; then the insert is retried with the next IDs.
+async fn insert_user(pool: &Pool, values: &[Value<'_>], email: &str) -> Result<Option<Vec<Row>>> {
+    let mut attempt = 1;
+    loop {
+        match pool.query(&CREATE_USER, values).await {
+            Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
+                if is_email_taken(pool, email).await? {
+                    return Ok(None);
+                }
+                if attempt == MAX_ATTEMPTS {
+                    return Err(explain_duplicate(pool, "users", error).await);
+                }
+            }
+            inserted => return Ok(Some(inserted?)),
+        }
+        attempt += 1;
+    }
+}
+
+async fn is_email_taken(pool: &Pool, email: &str) -> Result<bool> {
+    let rows = pool.query(&IS_EMAIL_TAKEN, &[&email]).await?;
+    let no_row = || StoreError::internal("a statement returned no row");
+    column(rows.first().ok_or_else(no_row)?, 0)
 }
 
 fn read_user(row: &Row) -> Result<User> {

@@ -124,8 +124,9 @@ impl SchemaAdmin for SqliteAdmin {
         // Later accounts start after it.
         const NEW_USERS: &str =
             "UPDATE installation SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
-        const ONE_USER: &str =
-            "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1) WHERE email = ?2";
+        const ONE_USER: &str = "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1)
+              WHERE id = (SELECT id FROM users WHERE email IN (?2, ?3)
+                           ORDER BY email = ?2 DESC LIMIT 1)";
         if !self.path.exists() {
             return Ok(0);
         }
@@ -140,7 +141,10 @@ impl SchemaAdmin for SqliteAdmin {
                 transaction.commit()?;
                 count
             }
-            SignOutTarget::User(email) => writer.execute(ONE_USER, params![now, email.as_str()])?,
+            SignOutTarget::User(email) => {
+                let [typed, normal] = email.forms();
+                writer.execute(ONE_USER, params![now, typed, normal])?
+            }
         };
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }

@@ -10,7 +10,7 @@ use super::error::violates;
 use super::row::timestamp;
 use super::statement::statements;
 use crate::domain::caller::Caller;
-use crate::domain::email::Email;
+use crate::domain::email::{Email, TypedEmail};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
 
@@ -27,7 +27,10 @@ statements! {
     // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
     // would be faster, and the difference would reveal which e-mails have an account.
     FIND_CREDENTIALS = "SELECT users.id, coalesce(users.password, ?1), users.tokens_valid_from
-              FROM (SELECT 1) AS asked LEFT JOIN users ON users.email = ?1";
+              FROM (SELECT 1) AS asked
+              LEFT JOIN users
+                ON users.id = (SELECT id FROM users WHERE email IN (?1, ?2)
+                                ORDER BY email = ?1 DESC LIMIT 1)";
     FIND_OWN_CREDENTIALS = "SELECT id, password, tokens_valid_from FROM users
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
     UPGRADE_PASSWORD_HASH = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2";
@@ -86,11 +89,11 @@ impl UserStore for SqliteStore {
             .await
     }
 
-    async fn find_credentials(&self, email: Email) -> Result<Option<Credentials>> {
+    async fn find_credentials(&self, email: TypedEmail) -> Result<Option<Credentials>> {
         self.readers
             .run(move |database| {
                 let mut statement = database.prepare_cached(FIND_CREDENTIALS)?;
-                let credentials = statement.query_row([email.as_str()], |row| {
+                let credentials = statement.query_row(email.forms(), |row| {
                     match row.get::<_, Option<i64>>(0)? {
                         Some(_) => read_credentials(row).map(Some),
                         None => Ok(None),

@@ -31,7 +31,7 @@ fn argon2(name: &str, memory_kib: u32, iterations: u32, parallelism: u32) -> Str
 
 async fn stored_hash(app: &TestApp) -> PasswordHash {
     let email = Email::parse(EMAIL).unwrap();
-    app.store.find_credentials(email).await.unwrap().unwrap().password_hash
+    app.store.find_credentials(email.into()).await.unwrap().unwrap().password_hash
 }
 
 async fn store_hash(app: &TestApp, id: i64, hash: &str) {

@@ -32,6 +32,12 @@ pub mod operations;
 /// Every operation that needs a token, with every kind of invalid token.
 mod access;
 
+/// Accounts of an adopted database whose e-mail is not in its normal form.
+mod adopted_emails;
+
+/// PostgreSQL databases in other encodings than UTF8.
+mod encodings;
+
 /// Tokens of accounts that the database has lost, after another account got their ID.
 mod reused_ids;
 

@@ -73,7 +73,7 @@ async fn token_of_lost_account_is_rejected(engine: Engine) {
 }
 
 /// Returns the tokens of the account: of a login, and of a login after a sign-out.
-async fn tokens_of_lost_account(app: &TestApp, lost: i64, loss: Loss) -> Vec<String> {
+async fn tokens_of_lost_account(app: &TestApp, id: i64, loss: Loss) -> Vec<String> {
     let mut tokens = Vec::new();
     for _ in 0..2 {
         let token = log_in(app, "lost").await["access_token"].as_str().unwrap().to_owned();
@@ -83,7 +83,7 @@ async fn tokens_of_lost_account(app: &TestApp, lost: i64, loss: Loss) -> Vec<Str
     if loss == Loss::RestoreAndSignOut {
         // The reference service issued it now. Its tokens do not say when, so only the revocation of
         // all tokens ends them.
-        let claims = json!({"user_id": lost, "exp": app.now().as_second() + 1800});
+        let claims = json!({"user_id": id, "exp": app.now().as_second() + 1800});
         tokens.push(forge(&json!({"alg": "HS256", "typ": "JWT"}), &claims));
     }
     tokens

@@ -38,8 +38,11 @@ fn sign_out(folder: &Path, environment: &Environment<'_>) {
     let ada = service.log_in("ada@example.com");
     assert_eq!(status(&service, &ada), 200);
 
-    let outcome = run_with(folder, "user sign-out eve@example.com", environment).expect(1);
-    assert_eq!(outcome.error, "no account has the e-mail eve@example.com\n");
+    for email in ["eve@example.com", "nonsense", "@"] {
+        let command = format!("user sign-out {email}");
+        let outcome = run_with(folder, &command, environment).expect(1);
+        assert_eq!(outcome.error, format!("no account has the e-mail {email}\n"));
+    }
     assert_eq!(status(&service, &ada), 200);
 }
 
@@ -61,7 +64,7 @@ fn operator_can_sign_out_one_or_all_accounts_on_postgresql() {
 #[test]
 fn sign_out_without_valid_account_is_rejected() {
     let folder = TempDir::new().unwrap();
-    for arguments in ["", " a@example.com --all", " nonsense", " @", " --everybody"] {
+    for arguments in ["", " a@example.com --all", " --everybody"] {
         let refused = run(folder.path(), &format!("user sign-out{arguments}")).expect(2);
         assert!(!refused.error.is_empty(), "{arguments}");
     }

@@ -15,7 +15,7 @@ use post_api::api::{self, openapi};
 use post_api::api::{AppState, Background, LargeResponses, Pages};
 use post_api::auth::{Algorithm, InterruptedRefreshes, Passwords, Tokens};
 use post_api::domain::caller::Caller;
-use post_api::domain::email::Email;
+use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::event::Event;
 use post_api::domain::page::Page;
 use post_api::domain::policy::Policy;
@@ -82,7 +82,7 @@ impl UserStore for Broken {
     async fn find_me(&self, _: Caller) -> Result<User> {
         self.fail()
     }
-    async fn find_credentials(&self, _: Email) -> Result<Option<Credentials>> {
+    async fn find_credentials(&self, _: TypedEmail) -> Result<Option<Credentials>> {
         self.fail()
     }
     async fn find_own_credentials(&self, _: Caller) -> Result<Credentials> {

@@ -22,7 +22,7 @@ async fn adopted_database_can_be_served() {
     let (first, second) = (caller(UserId(1)), caller(UserId(2)));
     let found = store.find_post(first, PostId(3)).await.unwrap().unwrap();
     assert_eq!((found.votes, found.post.owner_id), (3, UserId(4)));
-    let credentials = store.find_credentials(email("user2")).await.unwrap().unwrap();
+    let credentials = store.find_credentials(email("user2").into()).await.unwrap().unwrap();
     assert_eq!(credentials.user_id, UserId(2));
     let written = store.create_post(first, content("Post of ours", true), noon()).await.unwrap();
     assert_eq!(written.id, PostId(41));

@@ -75,7 +75,7 @@ async fn cancelled_operations_leave_nothing_half_done() {
     cancel_everywhere(|_| store.find_caller(ada)).await;
     cancel_everywhere(|_| store.list_posts(ada, Page { limit: Some(5), ..Page::default() })).await;
     cancel_everywhere(|_| store.list_posts(ada, search("post"))).await;
-    cancel_everywhere(|_| store.find_credentials(email("ada"))).await;
+    cancel_everywhere(|_| store.find_credentials(email("ada").into())).await;
     assert_clean(&database);
 
     cancel_everywhere(|_| store.delete_post(ada, post)).await;

@@ -27,7 +27,7 @@ pub async fn concurrent_sign_ups_with_one_email_succeed_once(store: &FreshStore)
             created.push((user.id, hash(&number.to_string())));
         }
     }
-    let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
+    let found = store.find_credentials(email("ada").into()).await.unwrap().unwrap();
     assert_eq!(created, [(found.user_id, found.password_hash)]);
 }
 
@@ -206,7 +206,7 @@ pub async fn dropped_sign_up_is_applied_whole_or_not_at_all(store: &FreshStore) 
     }
     for name in &names {
         store.create_user(new_user(name)).await.unwrap();
-        let found = store.find_credentials(email(name)).await.unwrap().unwrap();
+        let found = store.find_credentials(email(name).into()).await.unwrap().unwrap();
         assert_eq!(store.find_user(found.user_id).await.unwrap().unwrap().email, email(name));
     }
 }

@@ -49,6 +49,12 @@ mod adoption;
 /// Query plans of PostgreSQL: each statement uses an index.
 mod postgres_plans;
 
+/// PostgreSQL databases in other encodings than UTF8.
+mod encodings;
+
+/// Sequences of PostgreSQL that are behind their table, or exhausted.
+mod postgres_sequences;
+
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
 mod postgres_connections;
 
@@ -63,6 +69,7 @@ macro_rules! every_case_on {
                 second_user_with_same_email_is_rejected
                 emails_are_compared_exactly
                 credentials_are_found_by_email
+                credentials_are_found_by_stored_text_first
                 password_hash_is_upgraded_once
                 deleting_user_deletes_its_posts_and_votes
                 user_can_be_deleted_only_by_itself
@@ -79,6 +86,7 @@ macro_rules! every_case_on {
                 email_change_to_taken_email_is_rejected
                 tokens_valid_from_only_grows
                 token_without_valid_from_is_judged_by_issue_time
+                token_older_than_its_account_is_rejected
                 concurrent_sign_outs_with_one_token_succeed_once
                 vote_with_revoked_token_is_rejected
                 post_with_revoked_token_is_rejected;

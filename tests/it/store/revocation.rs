@@ -14,7 +14,7 @@ use super::users::assert_rejected_everywhere;
 
 /// Returns the caller with the token that a login would issue now.
 async fn signed_in_again(store: &FreshStore, caller: Caller, name: &str) -> Caller {
-    let found = store.find_credentials(email(name)).await.unwrap().unwrap();
+    let found = store.find_credentials(email(name).into()).await.unwrap().unwrap();
     assert_eq!(found.user_id, caller.user_id);
     with_valid_from(caller, found.tokens_valid_from)
 }
@@ -57,7 +57,7 @@ pub async fn email_change_revokes_every_token(store: &FreshStore) {
     assert_eq!((user.id, user.email.as_str()), (ada.user_id, "countess@example.com"));
     assert_rejected_everywhere(store, ada, &[ada.user_id], post.id).await;
     assert_eq!(store.find_me(with_valid_from(ada, tokens_valid_from)).await.unwrap(), user);
-    assert!(store.find_credentials(email("ada")).await.unwrap().is_none());
+    assert!(store.find_credentials(email("ada").into()).await.unwrap().is_none());
     // The old e-mail is free again.
     store.sign_up("ada").await;
 }
@@ -94,6 +94,27 @@ pub async fn tokens_valid_from_only_grows(store: &FreshStore) {
         panic!("the e-mail is taken");
     };
     assert!(tokens_valid_from.0 > again.valid_from_range.earliest());
+}
+
+/// Another account may have had the same ID.
+pub async fn token_older_than_its_account_is_rejected(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let post = store.write(ada, "post").await;
+    let issued_at = |seconds| {
+        let time = noon() + SignedDuration::from_secs(seconds);
+        Caller { valid_from_range: ValidFromRange::never_revoked(time), ..ada }
+    };
+    assert_rejected_everywhere(store, issued_at(-1), &[ada.user_id], post.id).await;
+    for seconds in [0, 1, 1_000_000] {
+        store.find_caller(issued_at(seconds)).await.unwrap();
+        assert_eq!(store.read(issued_at(seconds), post.id).await.unwrap().post, post);
+        store.vote(issued_at(seconds), post.id, 1).await;
+    }
+    // A revocation rejects all of them, even with a clock that is far behind.
+    store.sign_out(ada, Timestamp::UNIX_EPOCH).await.unwrap();
+    for seconds in [-1, 0, 1, 1_000_000] {
+        assert_rejected_everywhere(store, issued_at(seconds), &[ada.user_id], post.id).await;
+    }
 }
 
 /// Tokens of the reference service carry no `valid_from`; their issue time is a lower bound.

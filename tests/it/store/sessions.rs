@@ -215,7 +215,7 @@ pub async fn revoking_all_tokens_ends_sessions(store: &FreshStore) {
     }
     let others = his.rotate(store, [1; 16], noon()).await;
     assert!(matches!(others, RotateSession::Rotated(..)), "{others:?}");
-    let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
+    let found = store.find_credentials(email("ada").into()).await.unwrap().unwrap();
     let again = super::fresh_store::with_valid_from(ada, found.tokens_valid_from);
     assert_eq!(store.list_sessions(again, noon()).await.unwrap(), []);
     let new = create(store, again, noon()).await;

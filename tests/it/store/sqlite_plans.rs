@@ -24,6 +24,8 @@ const BOUNDED: &[(&str, &str)] = &[
     ("FIND_CREDENTIALS", "CO-ROUTINE asked"),
     ("FIND_CREDENTIALS", "SCAN CONSTANT ROW"),
     ("FIND_CREDENTIALS", "SCAN asked"),
+    // Of two rows at most.
+    ("FIND_CREDENTIALS", "USE TEMP B-TREE FOR ORDER BY"),
 ];
 
 /// Matches the trigrams of a text (`M`), in descending order of ID (128 of the 192).

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use post_api::domain::caller::Caller;
+use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
 use post_api::domain::session::SessionId;
@@ -29,7 +30,7 @@ pub async fn second_user_with_same_email_is_rejected(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let second = NewUser { password_hash: hash("another"), ..new_user("ada") };
     assert_eq!(store.create_user(second).await.unwrap(), CreateUser::EmailTaken);
-    let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
+    let found = store.find_credentials(email("ada").into()).await.unwrap().unwrap();
     assert_eq!((found.user_id, found.password_hash), (ada.user_id, hash("a hash")));
 }
 
@@ -38,8 +39,38 @@ pub async fn emails_are_compared_exactly(store: &FreshStore) {
     let names = ["ada", "Ada", "adá", "ad\u{e1}\u{302}", "a.da", "ada+1", "straße", "strasse"];
     for name in names {
         let caller = store.sign_up(name).await;
-        let found = store.find_credentials(email(name)).await.unwrap().unwrap();
+        let found = store.find_credentials(email(name).into()).await.unwrap().unwrap();
         assert_eq!(found.user_id, caller.user_id, "{name}");
+    }
+}
+
+/// An adopted database has e-mails that are no addresses, or not in their normal form.
+pub async fn credentials_are_found_by_stored_text_first(store: &FreshStore) {
+    let stored = ["admin", "bob@EXAMPLE.com", "Eve@EXAMPLE.com", "Eve@example.com", " x@example"];
+    for text in stored {
+        let email = Email::from_stored(text.to_owned());
+        let user = NewUser { email, password_hash: hash(text), created_at: noon() };
+        store.create_user(user).await.unwrap();
+    }
+    let long = "a".repeat(3000);
+    for (typed, found) in [
+        ("admin", Some("admin")),
+        ("Admin", None),
+        ("bob@EXAMPLE.com", Some("bob@EXAMPLE.com")),
+        ("bob@example.com", None),
+        ("Eve@EXAMPLE.com", Some("Eve@EXAMPLE.com")),
+        ("Eve@example.com", Some("Eve@example.com")),
+        ("Eve@EXAMPLE.COM", Some("Eve@example.com")),
+        ("eve@example.com", None),
+        (" x@example", Some(" x@example")),
+        ("x@example", None),
+        ("", None),
+        ("\0", None),
+        ("admin\0", None),
+        (&long, None),
+    ] {
+        let credentials = store.find_credentials(TypedEmail::new(typed)).await.unwrap();
+        assert_eq!(credentials.map(|it| it.password_hash), found.map(hash), "{typed:?}");
     }
 }
 
@@ -55,9 +86,9 @@ pub async fn credentials_are_found_by_email(store: &FreshStore) {
         let user = NewUser { password_hash: hash(name), ..new_user(name) };
         store.create_user(user).await.unwrap();
     }
-    let found = store.find_credentials(email("bob")).await.unwrap().unwrap();
+    let found = store.find_credentials(email("bob").into()).await.unwrap().unwrap();
     assert_eq!(found.password_hash, hash("bob"));
-    assert!(store.find_credentials(email("eve")).await.unwrap().is_none());
+    assert!(store.find_credentials(email("eve").into()).await.unwrap().is_none());
 }
 
 pub async fn password_hash_is_upgraded_once(store: &FreshStore) {
@@ -65,13 +96,13 @@ pub async fn password_hash_is_upgraded_once(store: &FreshStore) {
     let bob = store.sign_up("bob").await;
     store.upgrade_password_hash(ada, hash("a hash"), hash("stronger")).await.unwrap();
     store.upgrade_password_hash(ada, hash("a hash"), hash("too late")).await.unwrap();
-    let found = store.find_credentials(email("ada")).await.unwrap().unwrap();
+    let found = store.find_credentials(email("ada").into()).await.unwrap().unwrap();
     assert_eq!(found.password_hash, hash("stronger"));
-    let other = store.find_credentials(email("bob")).await.unwrap().unwrap();
+    let other = store.find_credentials(email("bob").into()).await.unwrap().unwrap();
     assert_eq!(other.password_hash, hash("a hash"));
     store.delete_user(bob, bob.user_id).await.unwrap();
     store.upgrade_password_hash(bob.user_id, hash("a hash"), hash("none")).await.unwrap();
-    assert!(store.find_credentials(email("bob")).await.unwrap().is_none());
+    assert!(store.find_credentials(email("bob").into()).await.unwrap().is_none());
 }
 
 pub async fn deleting_user_deletes_its_posts_and_votes(store: &FreshStore) {
@@ -83,7 +114,7 @@ pub async fn deleting_user_deletes_its_posts_and_votes(store: &FreshStore) {
     store.vote(ada, his, 1).await;
     assert_eq!(store.delete_user(ada, ada.user_id).await.unwrap(), DeleteUser::Deleted);
     assert_eq!(store.find_user(ada.user_id).await.unwrap(), None);
-    assert!(store.find_credentials(email("ada")).await.unwrap().is_none());
+    assert!(store.find_credentials(email("ada").into()).await.unwrap().is_none());
     let all_seeing = seeing_drafts(bob);
     assert_eq!(store.read(all_seeing, hers).await, None);
     assert_eq!(store.read(all_seeing, draft).await, None);

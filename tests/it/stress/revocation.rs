@@ -114,7 +114,10 @@ async fn revoke(app: &TestApp, caller: &TestCaller<'_>, name: &str, method: Revo
         RevocationMethod::Operator => {
             let email = app.store.find_user(UserId(caller.id)).await.unwrap().unwrap().email;
             let mut admin = app.admin().await;
-            assert_eq!(admin.sign_out(SignOutTarget::User(&email), app.now()).await.unwrap(), 1);
+            assert_eq!(
+                admin.sign_out(SignOutTarget::User(&email.into()), app.now()).await.unwrap(),
+                1
+            );
         }
     }
 }

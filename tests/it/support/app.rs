@@ -1,8 +1,5 @@
 //! The whole service in this process, on its own database.
 
-/// The same service on another database.
-mod databases;
-
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -109,7 +106,7 @@ pub struct TestApp {
     routes: AppService,
     keys: fn() -> Keys,
     /// Removed when the test ends.
-    database: TestDatabase,
+    pub(super) database: TestDatabase,
 }
 
 impl TestApp {
@@ -147,7 +144,7 @@ impl TestApp {
         }
     }
 
-    fn build(
+    pub(super) fn build(
         setup: Setup,
         clock: Arc<TestClock>,
         store: Arc<dyn Store>,
@@ -324,7 +321,7 @@ impl TestApp {
 }
 
 /// The database of a [`TestApp`], removed when the app is dropped.
-enum TestDatabase {
+pub(super) enum TestDatabase {
     Sqlite(TempDir),
     Postgres(PostgresDatabase<'static>),
     /// Owned by the app of which this one is a replica.
@@ -332,7 +329,7 @@ enum TestDatabase {
 }
 
 /// Opens an empty store.
-async fn open_store(engine: Engine) -> (Arc<dyn Store>, TestDatabase) {
+pub(super) async fn open_store(engine: Engine) -> (Arc<dyn Store>, TestDatabase) {
     match engine {
         Engine::Postgres => {
             let database = Cluster::shared().database();

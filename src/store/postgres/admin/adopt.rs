@@ -7,9 +7,11 @@
 //! shape differs. An adopted database may also have columns that an INSERT can omit, indexes that
 //! are not unique, and other tables.
 
+use futures_util::TryStreamExt as _;
 use tokio_postgres::{Client, Error};
 
 use super::shape::{self, ADOPTION_INDEX, Line};
+use crate::domain::email::Email;
 use crate::store::migrate::{MigrateError, MigrateResult};
 
 /// The newest Alembic revision of the reference service.
@@ -73,11 +75,30 @@ impl Adoptable {
         let mut lines = vec![format!(
             "{adopted}: {users} users, {posts} posts and {votes} votes stay as they are"
         )];
+        let unusual = count_unusual_emails(client).await?;
+        if unusual > 0 {
+            lines.push(format!(
+                "{unusual} of {users} users have an e-mail that sign-up would refuse or write \
+                 otherwise: they log in with the e-mail as stored"
+            ));
+        }
         for line in &self.extras {
             lines.push(format!("keeps {}: {}", line.key, line.definition));
         }
         Ok(lines)
     }
+}
+
+/// Returns how many accounts have an e-mail that is not in its normal form.
+async fn count_unusual_emails(client: &Client) -> Result<u64, Error> {
+    let rows = client.query_raw("SELECT email::text FROM users", None::<&str>).await?;
+    rows.try_fold(0, async |count, row| {
+        let is_normal = row.try_get(0).is_ok_and(|stored: &str| {
+            Email::parse(stored).is_ok_and(|normal| normal.as_str() == stored)
+        });
+        Ok(count + u64::from(!is_normal))
+    })
+    .await
 }
 
 /// Describes the tables that the role cannot alter, because another role owns them. Runs before the

@@ -21,6 +21,7 @@ use self::adopt::Adoptable;
 use self::history::History;
 use super::address::Address;
 use super::connection::connect;
+use super::error::is_unrepresentable;
 use crate::domain::user::TokensValidFrom;
 use crate::store::Result;
 use crate::store::migrate::{
@@ -232,12 +233,19 @@ impl SchemaAdmin for PostgresAdmin {
             UPDATE users SET tokens_valid_from =
                 greatest($1, tokens_valid_from + interval '1 microsecond')";
         const ONE_USER: &str = "UPDATE users SET tokens_valid_from =
-            greatest($1, tokens_valid_from + interval '1 microsecond') WHERE email = $2";
+            greatest($1, tokens_valid_from + interval '1 microsecond')
+            WHERE id = (SELECT id FROM users WHERE email = ANY (ARRAY[$2, $3])
+                         ORDER BY email = $2 DESC LIMIT 1)";
         let now = TokensValidFrom::revoked_at(now).0;
         let signed_out = match accounts {
             SignOutTarget::AllUsers => self.client.execute(ALL_USERS, &[&now]).await?,
             SignOutTarget::User(email) => {
-                self.client.execute(ONE_USER, &[&now, &email.as_str()]).await?
+                let [typed, normal] = email.forms();
+                match self.client.execute(ONE_USER, &[&now, &typed, &normal]).await {
+                    // The encoding of the database lacks a character, so no account has the e-mail.
+                    Err(error) if is_unrepresentable(error.code()) => 0,
+                    signed_out => signed_out?,
+                }
             }
         };
         Ok(signed_out)

@@ -7,8 +7,8 @@ use post_api::store::sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Engine, Setup, TestApp, TestDatabase, open_store};
-use crate::support::Cluster;
+use super::app::{TestDatabase, open_store};
+use super::{Cluster, Engine, PostgresDatabase, Setup, TestApp, TestClock};
 
 impl TestApp {
     /// Returns a service on a copy of the database: what a backup that is made now gives when it is
@@ -32,6 +32,13 @@ impl TestApp {
             }
             TestDatabase::Shared => panic!("only the first app can access its database"),
         }
+    }
+
+    /// Returns a service on this database.
+    pub fn on(database: PostgresDatabase<'static>) -> Self {
+        let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
+        let clock = Arc::new(TestClock::default());
+        Self::build(Setup::default(), clock, store, TestDatabase::Postgres(database))
     }
 
     /// Returns a service on a new database.
