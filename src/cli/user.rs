@@ -25,7 +25,8 @@ enum UserCommand {
     /// Revoke all tokens and sessions of an account, or of every account: exit code 1 if there is none
     ///
     /// Run it with --all after restoring a backup: a restored database accepts tokens again that were
-    /// revoked after the backup was made.
+    /// revoked after the backup was made. The e-mail is compared as stored first, then in its normal
+    /// form.
     SignOut {
         /// E-mail of the account
         #[arg(required_unless_present = "all", conflicts_with = "all")]

@@ -1,4 +1,4 @@
-//! What somebody types to name an account.
+//! A typed text that names an account.
 
 use super::{Email, MAX_INPUT_CHARACTERS};
 

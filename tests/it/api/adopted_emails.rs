@@ -2,9 +2,10 @@
 //! reference service compares the text of a login with the stored one.
 
 use post_api::auth::Passwords;
-use post_api::domain::email::Email;
+use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::user::NewUser;
 use post_api::rate_limits::RateLimitConfig;
+use post_api::store::migrate::SignOutTarget;
 use serde_json::json;
 
 use crate::support::{CHEAP, Engine, PASSWORD, Setup, TestApp};
@@ -50,6 +51,10 @@ async fn account_logs_in_with_its_email_as_stored() {
             let me = account.get("/users/me").await.expect(200).json();
             assert_eq!(me["email"], stored, "{engine:?}");
             app.log_in(stored, "wrong").await.expect(403);
+            let (mut admin, typed) = (app.admin().await, TypedEmail::new(stored));
+            let target = SignOutTarget::User(&typed);
+            assert_eq!(admin.sign_out(target, app.now()).await.unwrap(), 1, "{stored:?}");
+            assert_eq!(account.get("/users/me").await.status, 401, "{engine:?} {stored:?}");
         }
     }
 }

@@ -78,7 +78,7 @@ async fn text_beyond_the_encoding_is_a_client_error_in_every_field() {
             assert_eq!(error["loc"].as_array().unwrap().last().unwrap(), location, "{context}");
         }
         for username in [lacks, &email] {
-            let unknown = app.log_in("nobody@example.com", PASSWORD).await.expect(403);
+            let unknown = app.log_in("unknown@example.com", PASSWORD).await.expect(403);
             let response = app.log_in(username, PASSWORD).await.expect(403);
             assert_eq!(response.text(), unknown.text(), "{name}");
         }

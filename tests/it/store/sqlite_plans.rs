@@ -24,7 +24,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ("FIND_CREDENTIALS", "CO-ROUTINE asked"),
     ("FIND_CREDENTIALS", "SCAN CONSTANT ROW"),
     ("FIND_CREDENTIALS", "SCAN asked"),
-    // Of two rows at most.
+    // Two rows at most are sorted.
     ("FIND_CREDENTIALS", "USE TEMP B-TREE FOR ORDER BY"),
 ];
 

@@ -1,5 +1,5 @@
-//! Accounts sign up, log in and sign out. At random, the database is replaced by an earlier backup or
-//! by a new one, and IDs are given again. After every step each token that was ever issued is sent:
+//! Accounts sign up, log in and sign out. At random, the database is replaced by an earlier backup, as
+//! the documentation says, or by a new one, and IDs are given again. After every step each token that was ever issued is sent:
 //! it opens the account of its e-mail, or nothing.
 
 use std::collections::BTreeSet;
@@ -98,8 +98,7 @@ impl World {
                 self.app.with_token(&text).post("/logout", &json!({})).await.expect(204);
             }
             11 => {
-                let mut admin = self.app.admin().await;
-                admin.sign_out(SignOutTarget::AllUsers, self.app.now()).await.unwrap();
+                self.sign_out_all().await;
             }
             12 | 13 => {
                 self.backups.push(self.app.restored_copy());
@@ -111,6 +110,9 @@ impl World {
                 self.app = self.backups[number].restored_copy();
                 self.emails = self.emails_of_backups[number].clone();
                 self.figures.losses += 1;
+                // As the documentation says. A new database that served meanwhile gave the IDs of the
+                // restored accounts to others.
+                self.sign_out_all().await;
             }
             15 => {
                 self.app = self.app.with_empty_database().await;
@@ -119,6 +121,11 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    async fn sign_out_all(&self) {
+        let mut admin = self.app.admin().await;
+        admin.sign_out(SignOutTarget::AllUsers, self.app.now()).await.unwrap();
     }
 
     async fn sign_up(&mut self) {

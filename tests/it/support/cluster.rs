@@ -157,21 +157,7 @@ impl Cluster {
         self.create(" TEMPLATE ready")
     }
 
-    /// Creates an empty database in this encoding.
-    pub fn database_in(&self, encoding: &str) -> PostgresDatabase<'_> {
-        self.create(&format!(
-            " ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-        ))
-    }
-
-    /// Creates a database in this encoding, at the newest revision.
-    pub fn upgraded_database_in(&self, encoding: &str) -> PostgresDatabase<'_> {
-        let database = self.database_in(encoding);
-        upgrade(database.url());
-        database
-    }
-
-    fn create(&self, rest: &str) -> PostgresDatabase<'_> {
+    pub(super) fn create(&self, rest: &str) -> PostgresDatabase<'_> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         self.execute("postgres", &format!("CREATE DATABASE {name}{rest}"));

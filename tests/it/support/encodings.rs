@@ -1,5 +1,23 @@
 //! Encodings of PostgreSQL databases other than UTF8.
 
+use super::cluster::{Cluster, PostgresDatabase, upgrade};
+
+impl Cluster {
+    /// Creates an empty database in this encoding.
+    pub fn database_in(&self, encoding: &str) -> PostgresDatabase<'_> {
+        self.create(&format!(
+            " ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        ))
+    }
+
+    /// Creates a database in this encoding, at the newest revision.
+    pub fn upgraded_database_in(&self, encoding: &str) -> PostgresDatabase<'_> {
+        let database = self.database_in(encoding);
+        upgrade(database.url());
+        database
+    }
+}
+
 /// An encoding, a text that it has beyond ASCII, and a letter that it lacks.
 #[derive(Debug, Clone, Copy)]
 pub struct Encoding {

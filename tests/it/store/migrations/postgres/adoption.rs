@@ -80,6 +80,24 @@ async fn downgrade_of_adopted_database_loses_only_downvotes() {
 }
 
 #[tokio::test]
+async fn plan_counts_emails_that_sign_up_would_not_store() {
+    let reference = Database::of_reference().await;
+    reference
+        .run(
+            "INSERT INTO users (email, password)
+             SELECT email, 'a hash' FROM unnest(ARRAY['admin', 'bob@EXAMPLE.com', 'x@example',
+                 ' ada2@example.com', 'a..b@example.com', 'good@example.com']) AS email",
+        )
+        .await;
+    let plan = reference.admin().await.plan(POSTGRES.len()).await.unwrap();
+    assert_eq!(
+        plan[1],
+        "5 of 11 users have an e-mail that sign-up would refuse or write otherwise: they log in \
+         with the e-mail as stored"
+    );
+}
+
+#[tokio::test]
 async fn plan_lists_what_an_upgrade_would_do() {
     let steps = [
         "up   0001_users_posts_votes: adds index votes_post on votes",
