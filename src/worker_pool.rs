@@ -1,12 +1,14 @@
 //! Worker threads with a bounded queue, for work that would block the threads that serve requests.
 //! Not here: the work itself, see `auth/hashing.rs` and `store/sqlite/reader.rs`.
 
+use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// A worker without a job for this long releases its memory.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,6 +20,67 @@ pub enum WorkerError {
     Overloaded,
     #[error("the job panicked")]
     Panicked,
+    /// The queue was closed before the job was run.
+    #[error("the threads have ended")]
+    Closed,
+}
+
+/// The sending side of a bounded queue to threads. The queue can be closed while others still use it.
+pub struct JobQueue<J> {
+    sender: RwLock<Option<Sender<J>>>,
+    /// Returns `None` once every [`JobReceiver`] is dropped.
+    ended: Mutex<mpsc::Receiver<Infallible>>,
+}
+
+/// The receiving side of a [`JobQueue`], one for each thread.
+pub struct JobReceiver<J> {
+    pub jobs: Receiver<J>,
+    alive: mpsc::Sender<Infallible>,
+}
+
+impl<J> Clone for JobReceiver<J> {
+    fn clone(&self) -> Self {
+        Self { jobs: self.jobs.clone(), alive: self.alive.clone() }
+    }
+}
+
+impl<J> JobQueue<J> {
+    /// Creates a queue in which at most `capacity` jobs wait.
+    #[must_use]
+    pub fn bounded(capacity: usize) -> (Self, JobReceiver<J>) {
+        let (sender, jobs) = crossbeam_channel::bounded(capacity);
+        let (alive, ended) = mpsc::channel(1);
+        let queue = Self { sender: RwLock::new(Some(sender)), ended: Mutex::new(ended) };
+        (queue, JobReceiver { jobs, alive })
+    }
+
+    /// Adds a job without waiting.
+    ///
+    /// # Errors
+    /// [`WorkerError::Overloaded`] if the queue is full, [`WorkerError::Closed`] if it is closed or
+    /// all threads have ended.
+    pub fn try_send(&self, job: J) -> Result<(), WorkerError> {
+        let sender = self.sender.read().unwrap_or_else(PoisonError::into_inner);
+        match sender.as_ref().map(|sender| sender.try_send(job)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(TrySendError::Full(_))) => Err(WorkerError::Overloaded),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(WorkerError::Closed),
+        }
+    }
+
+    /// Rejects further jobs. The threads finish the queued jobs and end.
+    pub fn close(&self) {
+        *self.sender.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.sender.read().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Waits until each thread has dropped its receiver.
+    pub async fn ended(&self) {
+        self.ended.lock().await.recv().await;
+    }
 }
 
 /// The state of one thread. Every job on the thread gets a mutable reference to it.
@@ -34,7 +97,7 @@ type Job<W> = Box<dyn FnOnce(&mut W) + Send>;
 /// Runs each job on the first free thread. If the pool is dropped, its threads finish the queued jobs
 /// and end.
 pub struct WorkerPool<W> {
-    queue: Sender<Job<W>>,
+    queue: JobQueue<Job<W>>,
 }
 
 impl<W: Worker> WorkerPool<W> {
@@ -48,12 +111,12 @@ impl<W: Worker> WorkerPool<W> {
         queue: usize,
         workers: impl IntoIterator<Item = W>,
     ) -> io::Result<Self> {
-        let (queue, jobs) = crossbeam_channel::bounded(queue);
+        let (queue, receiver) = JobQueue::bounded(queue);
         for (number, worker) in workers.into_iter().enumerate() {
-            let jobs = jobs.clone();
+            let receiver = receiver.clone();
             std::thread::Builder::new()
                 .name(format!("{name}-{number}"))
-                .spawn(move || work(worker, &jobs))?;
+                .spawn(move || work(worker, &receiver))?;
         }
         Ok(Self { queue })
     }
@@ -63,7 +126,7 @@ impl<W: Worker> WorkerPool<W> {
     ///
     /// # Errors
     /// [`WorkerError::Overloaded`] at once if the queue is full. [`WorkerError::Panicked`] if the job
-    /// panics; its thread continues with the next job.
+    /// panics; its thread continues with the next job. [`WorkerError::Closed`] if the pool is closed.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut W) -> T + Send + 'static,
@@ -74,17 +137,22 @@ impl<W: Worker> WorkerPool<W> {
                 let _ = sender.send(job(worker));
             }
         });
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => WorkerError::Overloaded,
-            // All threads have ended: before the pool is dropped, only a panic outside a job ends
-            // one.
-            TrySendError::Disconnected(_) => WorkerError::Panicked,
-        })?;
-        outcome.await.map_err(|_| WorkerError::Panicked)
+        self.queue.try_send(job)?;
+        outcome.await.map_err(|_| {
+            if self.queue.is_closed() { WorkerError::Closed } else { WorkerError::Panicked }
+        })
+    }
+
+    /// Rejects further jobs, finishes the queued ones, and waits until the threads have dropped
+    /// their state.
+    pub async fn close(&self) {
+        self.queue.close();
+        self.queue.ended().await;
     }
 }
 
-fn work<W: Worker>(mut worker: W, jobs: &Receiver<Job<W>>) {
+fn work<W: Worker>(mut worker: W, receiver: &JobReceiver<Job<W>>) {
+    let jobs = &receiver.jobs;
     worker.start();
     loop {
         let job = match jobs.recv_timeout(IDLE_TIMEOUT) {
@@ -92,7 +160,7 @@ fn work<W: Worker>(mut worker: W, jobs: &Receiver<Job<W>>) {
                 worker.release_memory();
                 jobs.recv().ok()
             }
-            received => received.ok(),
+            next => next.ok(),
         };
         let Some(job) = job else { return };
         // A panic drops the job's sender, so its caller gets `Panicked`.
@@ -120,6 +188,8 @@ mod tests {
             self.is_started = true;
         }
     }
+
+    impl Worker for mpsc::Sender<()> {}
 
     /// Returns a pool with one thread.
     fn pool(queue: usize) -> Arc<WorkerPool<Count>> {
@@ -178,6 +248,25 @@ mod tests {
         assert_eq!(pool.run(|_| 3).now_or_never(), Some(Err(WorkerError::Overloaded)));
         drop(blocker);
         assert_eq!((first.await, second.await), (Ok(1), Ok(2)));
+    }
+
+    #[tokio::test]
+    async fn closed_pool_finishes_queued_jobs_and_drops_its_state() {
+        let (held, dropped) = mpsc::channel::<()>();
+        let pool = Arc::new(WorkerPool::start("closing", 2, [held]).unwrap());
+        let (start, started) = mpsc::channel::<()>();
+        let mut first = Box::pin(pool.run(move |_| started.recv().unwrap_err()));
+        let mut second = Box::pin(pool.run(|_| 2));
+        assert_eq!((&mut first).now_or_never(), None);
+        assert_eq!((&mut second).now_or_never(), None);
+        let mut close = Box::pin(pool.close());
+        assert_eq!((&mut close).now_or_never(), None, "a job still runs");
+        assert_eq!(pool.run(|_| 3).await, Err(WorkerError::Closed));
+        drop(start);
+        close.await;
+        assert_eq!(dropped.try_recv(), Err(mpsc::TryRecvError::Disconnected), "a thread runs");
+        assert_eq!((first.await, second.await), (Ok(mpsc::RecvError), Ok(2)));
+        pool.close().await;
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ impl From<WorkerError> for HashingError {
     fn from(error: WorkerError) -> Self {
         match error {
             WorkerError::Overloaded => Self::Overloaded,
-            WorkerError::Panicked => Self::Failed,
+            WorkerError::Panicked | WorkerError::Closed => Self::Failed,
         }
     }
 }

@@ -46,6 +46,20 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
 async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
     let tls = open_tls(settings)?;
     let store = open_store(&settings.database, can_upgrade).await?;
+    let served = serve_from(settings, tls, Arc::clone(&store)).await;
+    // Also after an error: the file of an embedded database has every write only when it is closed.
+    store.close().await;
+    served?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn serve_from(
+    settings: &Settings,
+    tls: Option<Arc<Tls>>,
+    store: Arc<dyn Store>,
+) -> Result<(), Exit> {
+    let shutdown = shutdown_signal()?;
     let listener = server::listen(&settings.host, settings.port)
         .await
         .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
@@ -64,7 +78,6 @@ async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
     let large_responses = app.large_responses.clone();
     let routes = api::routes(app, settings.docs);
     let service = with_middleware(routes, middleware, large_responses);
-    let shutdown = shutdown_signal()?;
     if let Some(tls) = &tls {
         watch_tls_files(Arc::clone(tls)).context("could not watch the TLS certificate")?;
     }
@@ -72,9 +85,7 @@ async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
     print_banner(settings, &format!("{scheme}://{address}"));
     let served = server::serve(listener, service, Limits::default(), tls, shutdown).await;
     background.shutdown(BACKGROUND_TIMEOUT).await;
-    served.context("the listener failed")?;
-    tracing::info!("ended");
-    Ok(())
+    Ok(served.context("the listener failed")?)
 }
 
 fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppState, Exit> {

@@ -59,6 +59,7 @@ pub trait Store:
     + PostStore
     + VoteStore
     + ReadinessStore
+    + CloseStore
 {
 }
 
@@ -71,6 +72,7 @@ impl<T> Store for T where
         + PostStore
         + VoteStore
         + ReadinessStore
+        + CloseStore
 {
 }
 
@@ -212,8 +214,16 @@ pub trait VoteStore: Send + Sync + 'static {
 #[async_trait]
 pub trait ReadinessStore: Send + Sync + 'static {
     /// Checks that the database responds and accepts writes. The check writes nothing, so it does
-    /// not detect a full disk.
+    /// not detect a full disk. After a failed write on SQLite, the check writes until a write
+    /// succeeds.
     async fn check_ready(&self) -> Result<Readiness>;
+}
+
+#[async_trait]
+pub trait CloseStore: Send + Sync + 'static {
+    /// Finishes the queued writes and closes the connections. Then the file of an embedded database
+    /// has every acknowledged write. Later calls fail with [`StoreError::Unavailable`].
+    async fn close(&self);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

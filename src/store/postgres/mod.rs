@@ -8,6 +8,7 @@
 mod address;
 mod admin;
 mod callers;
+mod close;
 mod connection;
 mod error;
 mod events;

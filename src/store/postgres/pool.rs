@@ -63,6 +63,11 @@ impl Pool {
         Ok(Connection::new(pooled, self.connections.clone(), self.is_prepared))
     }
 
+    /// Closes the idle connections, and each other one when it is released.
+    pub(super) fn close(&self) {
+        self.connections.close();
+    }
+
     pub(super) async fn search_index(&self) -> Result<SearchIndex> {
         if self.search_index.get().is_none() {
             self.acquire().await?;

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::connection;
+use super::commit_id::{self, record_commit};
+use super::connection::{self, NotWritable};
 use super::row::timestamp;
 use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::{
-    Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
-    Step, count_applied, steps_up,
+    Applied, Direction, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget, Step,
+    count_applied, steps_up,
 };
 use crate::store::{Result, StoreError};
 
@@ -28,13 +29,15 @@ pub struct SqliteAdmin {
     /// Opened for the first change, and kept open. Closing the last connection would checkpoint the
     /// log after each step.
     writer: Option<Connection>,
+    /// Whether the log was checked, which is possible only before the first connection.
+    is_checked: bool,
 }
 
 impl SqliteAdmin {
     /// Does not open the file. If it does not exist, the first migration creates it.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), writer: None }
+        Self { path: path.to_owned(), writer: None, is_checked: false }
     }
 
     /// Returns a connection that writes. Creates the file if it does not exist.
@@ -42,17 +45,35 @@ impl SqliteAdmin {
         if let Some(writer) = self.writer.take() {
             return Ok(self.writer.insert(writer));
         }
+        self.check_log()?;
         connection::create_private(&self.path).map_err(StoreError::unavailable)?;
         Ok(self.writer.insert(connection::open_writer(&self.path)?))
     }
 
+    /// Takes the write lock, so that only one process migrates.
+    fn begin(&mut self) -> Result<Transaction<'_>> {
+        let path = self.path.clone();
+        self.writer()?
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| NotWritable::explain(&path, error))
+    }
+
     /// Returns a connection that reads, or `None` if the file does not exist. Reading must not
     /// create or change a file.
-    fn existing(&self) -> Result<Option<Connection>> {
+    fn existing(&mut self) -> Result<Option<Connection>> {
         if !self.path.exists() {
             return Ok(None);
         }
+        self.check_log()?;
         Ok(Some(connection::open_reader(&self.path)?))
+    }
+
+    fn check_log(&mut self) -> Result<()> {
+        if !self.is_checked {
+            commit_id::check_log(&self.path)?;
+            self.is_checked = true;
+        }
+        Ok(())
     }
 }
 
@@ -84,22 +105,21 @@ impl SchemaAdmin for SqliteAdmin {
         if target == 0 && !self.path.exists() {
             return Ok(None);
         }
-        let transaction = lock(self.writer()?)?;
+        let transaction = self.begin()?;
         let applied = read_history(&transaction)?;
         let applied = count_applied(SQLITE, &applied)?;
         let Some(step) = Step::next(SQLITE, applied, target) else {
             return Ok(None);
         };
         run_step(&transaction, step, applied, now)?;
-        transaction.commit()?;
+        commit(transaction)?;
         Ok(Some(step))
     }
 
     async fn stamp(&mut self, target: usize, now: Timestamp) -> MigrateResult<()> {
-        let transaction = lock(self.writer()?)?;
+        let transaction = self.begin()?;
         rewrite_history(&transaction, target, now)?;
-        transaction.commit()?;
-        Ok(())
+        Ok(commit(transaction)?)
     }
 
     async fn schema_differences(&mut self) -> MigrateResult<Vec<String>> {
@@ -119,33 +139,32 @@ impl SchemaAdmin for SqliteAdmin {
     }
 
     async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
-        const ALL_USERS: &str =
-            "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
+        // The sum of the greatest integer and 1 would be no integer.
+        const ALL_USERS: &str = "UPDATE users
+                SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
         // Later accounts start after it.
         const NEW_USERS: &str =
             "UPDATE installation SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
-        const ONE_USER: &str = "UPDATE users SET tokens_valid_from = max(?1, tokens_valid_from + 1)
+        const ONE_USER: &str = "UPDATE users
+                SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)
               WHERE id = (SELECT id FROM users WHERE email IN (?2, ?3)
                            ORDER BY email = ?2 DESC LIMIT 1)";
         if !self.path.exists() {
             return Ok(0);
         }
         let now = TokensValidFrom::revoked_at(now).0.as_microsecond();
-        let writer = self.writer()?;
+        let transaction = self.begin()?;
         let count = match accounts {
             SignOutTarget::AllUsers => {
-                let transaction =
-                    writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 transaction.execute(NEW_USERS, [now])?;
-                let count = transaction.execute(ALL_USERS, [now])?;
-                transaction.commit()?;
-                count
+                transaction.execute(ALL_USERS, [now])?
             }
             SignOutTarget::User(email) => {
                 let [typed, normal] = email.forms();
-                writer.execute(ONE_USER, params![now, typed, normal])?
+                transaction.execute(ONE_USER, params![now, typed, normal])?
             }
         };
+        commit(transaction)?;
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
@@ -172,11 +191,9 @@ impl SchemaAdmin for SqliteAdmin {
     }
 }
 
-/// Takes the write lock, so that only one process migrates.
-fn lock(database: &mut Connection) -> MigrateResult<Transaction<'_>> {
-    database
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|error| MigrateError::Store(error.into()))
+fn commit(transaction: Transaction<'_>) -> Result<()> {
+    record_commit(&transaction)?;
+    Ok(transaction.commit()?)
 }
 
 fn read_history(database: &Connection) -> rusqlite::Result<Vec<Applied>> {

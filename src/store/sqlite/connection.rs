@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+
+use crate::store::{Result, StoreError};
 
 /// How long a connection waits for the lock of another process.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,8 +27,45 @@ pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{path} cannot be written: give the user of the service write access to the file, to its -wal and \
+     -shm files, and to its folder"
+)]
+pub(super) struct NotWritable {
+    path: String,
+    #[source]
+    source: Option<StoreError>,
+}
+
+impl NotWritable {
+    fn error(path: &Path, source: Option<StoreError>) -> StoreError {
+        StoreError::unavailable(Self { path: path.display().to_string(), source })
+    }
+
+    /// Adds the file and the cure to an error that says that a file can only be read.
+    pub(super) fn explain(path: &Path, error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly) => Self::error(path, Some(error.into())),
+            _ => error.into(),
+        }
+    }
+}
+
 /// Opens the connection that writes. Only this connection checkpoints the log.
-pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the file cannot be opened, or can only be read.
+pub(super) fn open_writer(path: &Path) -> Result<Connection> {
+    let connection = open_for_writes(path).map_err(|error| NotWritable::explain(path, error))?;
+    // SQLite opens such a file without an error, and even begins transactions.
+    if connection.is_readonly(MAIN_DB)? {
+        return Err(NotWritable::error(path, None));
+    }
+    Ok(connection)
+}
+
+fn open_for_writes(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
     enable_wal(&connection, || std::thread::sleep(Duration::from_millis(10)))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -61,6 +100,9 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // SQLite opens the log by its name at the first read, which may be long after the start. The
+    // name may belong to another file by then.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
 

@@ -1,26 +1,15 @@
 //! Converts errors of SQLite and of its threads to errors of the store.
 
-use crossbeam_channel::TrySendError;
-
 use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
 use crate::worker_pool::WorkerError;
-
-/// Errors of the writer's queue.
-impl<T> From<TrySendError<T>> for StoreError {
-    fn from(error: TrySendError<T>) -> Self {
-        match error {
-            TrySendError::Full(_) => Self::Overloaded,
-            TrySendError::Disconnected(_) => Self::unavailable("the writer thread has ended"),
-        }
-    }
-}
 
 impl From<WorkerError> for StoreError {
     fn from(error: WorkerError) -> Self {
         match error {
             WorkerError::Overloaded => Self::Overloaded,
             WorkerError::Panicked => Self::internal("a read panicked"),
+            WorkerError::Closed => Self::unavailable(error),
         }
     }
 }
@@ -85,8 +74,7 @@ mod tests {
 
     #[test]
     fn full_queue_maps_to_overloaded_closed_queue_to_unavailable() {
-        assert!(matches!(StoreError::from(TrySendError::Full(())), StoreError::Overloaded));
-        let ended = StoreError::from(TrySendError::Disconnected(()));
-        assert!(matches!(ended, StoreError::Unavailable(_)));
+        assert!(matches!(StoreError::from(WorkerError::Overloaded), StoreError::Overloaded));
+        assert!(matches!(StoreError::from(WorkerError::Closed), StoreError::Unavailable(_)));
     }
 }

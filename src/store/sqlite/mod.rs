@@ -7,9 +7,12 @@
 
 mod admin;
 mod callers;
+mod close;
+mod commit_id;
 mod connection;
 mod error;
 mod events;
+mod files;
 mod lists;
 mod login_failures;
 mod posts;
@@ -21,6 +24,7 @@ mod sessions;
 mod statement;
 mod users;
 mod votes;
+mod wal;
 mod writer;
 
 use std::path::Path;
@@ -42,9 +46,11 @@ impl SqliteStore {
     /// Opens a database at the newest revision.
     ///
     /// # Errors
-    /// [`super::StoreError::Unavailable`] if the file cannot be opened or a thread cannot be
-    /// started.
+    /// [`super::StoreError::Unavailable`] if the file cannot be opened or written, or a thread cannot
+    /// be started. [`super::StoreError::Internal`] if the write-ahead log next to the file belongs to
+    /// another database or to another state of this one.
     pub fn open(path: &Path) -> Result<Self> {
+        commit_id::check_log(path)?;
         Ok(Self {
             writer: Writer::open(path)?,
             readers: Readers::open(path, "sqlite-read")?,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 
 use super::connection;
 use crate::store::{Result, StoreError};
@@ -20,6 +20,7 @@ impl Worker for Connection {}
 
 pub(super) struct Readers {
     pool: WorkerPool<Connection>,
+    interrupts: Vec<InterruptHandle>,
 }
 
 impl Readers {
@@ -30,8 +31,17 @@ impl Readers {
         let connections =
             (0..cores.clamp(MIN_THREADS, MAX_THREADS)).map(|_| connection::open_reader(path));
         let connections = connections.collect::<rusqlite::Result<Vec<_>>>()?;
+        let interrupts = connections.iter().map(Connection::get_interrupt_handle).collect();
         let pool = WorkerPool::start(name, QUEUE, connections).map_err(StoreError::unavailable)?;
-        Ok(Self { pool })
+        Ok(Self { pool, interrupts })
+    }
+
+    /// Interrupts the running reads and closes the connections. Later reads are refused.
+    pub(super) async fn close(&self) {
+        for interrupt in &self.interrupts {
+            interrupt.interrupt();
+        }
+        self.pool.close().await;
     }
 
     pub(super) async fn run<T: Send + 'static>(

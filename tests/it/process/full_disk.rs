@@ -30,6 +30,33 @@ fn start_with_file_size_limit(folder: &TempDir) -> Service {
     Service::run(&mut command, folder.path())
 }
 
+fn limit_file_size(service: &Service, limit: &str) {
+    let process = service.process_id().to_string();
+    let limit = format!("--fsize={limit}:unlimited");
+    let status = Command::new("prlimit").args(["--pid", &process, &limit]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Readiness writes nothing while writes succeed. After a failed write, it writes.
+#[test]
+fn readiness_follows_writes_after_a_failed_write() {
+    let folder = TempDir::new().unwrap();
+    let service = start_with_file_size_limit(&folder);
+    let mut wire = service.connect();
+    let token = sign_up(&mut wire);
+    let post = json!({"title": "small", "content": "text"});
+    for _ in 0..2 {
+        limit_file_size(&service, "4096");
+        wire.call("POST", "/posts", &token, Some(&post)).unwrap().expect(503);
+        for _ in 0..2 {
+            wire.call("GET", "/readyz", "", None).unwrap().expect(503);
+        }
+        limit_file_size(&service, "unlimited");
+        wire.call("GET", "/readyz", "", None).unwrap().expect(200);
+        wire.call("POST", "/posts", &token, Some(&post)).unwrap().expect(201);
+    }
+}
+
 fn sign_up(wire: &mut Wire) -> String {
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
     wire.call("POST", "/users", "", Some(&account)).unwrap().expect(201);
@@ -71,9 +98,7 @@ fn writes_on_full_disk_get_503_while_reads_succeed() {
         wire.call("GET", "/livez", "", None).unwrap().expect(200);
     }
 
-    let process = service.process_id().to_string();
-    let status = Command::new("prlimit").args(["--pid", &process, "--fsize=unlimited"]).status();
-    assert!(status.unwrap().success());
+    limit_file_size(&service, "unlimited");
     for _ in 0..3 {
         wire.call("POST", "/posts", &token, Some(&post)).unwrap().expect(201);
     }

@@ -3,6 +3,8 @@
 
 mod audit;
 mod body_memory;
+mod database_file;
+mod detached_database;
 mod full_disk;
 mod idle_timeout;
 mod keys;

@@ -28,9 +28,9 @@ use post_api::domain::vote::Vote;
 use post_api::rate_limits::RateLimits;
 use post_api::server::{AppService, Limits, with_middleware};
 use post_api::store::{
-    CallerStore, ChangeEmail, ChangePost, CreateUser, DeleteUser, EventStore, LoginFailureStore,
-    PostList, PostStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore,
-    StoreError, UserStore, VoteOutcome, VoteStore,
+    CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
+    LoginFailureStore, PostList, PostStore, Readiness, ReadinessStore, Result, RotateSession,
+    SessionStore, StoreError, UserStore, VoteOutcome, VoteStore,
 };
 use secrecy::SecretString;
 use serde_json::json;
@@ -185,6 +185,11 @@ impl ReadinessStore for Broken {
     async fn check_ready(&self) -> Result<Readiness> {
         self.fail()
     }
+}
+
+#[async_trait]
+impl CloseStore for Broken {
+    async fn close(&self) {}
 }
 
 /// Returns the service over such a store, and a valid token.

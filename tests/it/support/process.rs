@@ -142,7 +142,8 @@ impl Service {
         self.signal("-HUP");
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends the signal, such as `-INT`.
+    pub fn signal(&self, name: &str) {
         let process = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &process]).status().unwrap().success());
     }

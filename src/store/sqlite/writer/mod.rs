@@ -7,17 +7,20 @@
 
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::RecvTimeoutError;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::connection;
-use crate::store::batch::{BatchError, GroupCommit, Member};
+use self::transactions::Transactions;
+use crate::store::batch::Member;
 use crate::store::{Result, StoreError};
+use crate::worker_pool::{JobQueue, JobReceiver};
 
 /// Maximum number of waiting writes.
 const QUEUE: usize = 4096;
@@ -26,19 +29,31 @@ const QUEUE: usize = 4096;
 /// the work, and the first write waits longer for the last.
 const MAX_WRITES: usize = 256;
 
+/// After this long without a write, the log is copied into the database file. A copy of the file
+/// alone then has every write.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
 pub(super) struct Writer {
-    queue: Sender<Box<dyn PendingWrite>>,
+    queue: JobQueue<Box<dyn PendingWrite>>,
 }
 
 impl Writer {
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the file cannot be opened or written.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let connection = connection::open_writer(path)?;
-        let (queue, pending) = crossbeam_channel::bounded(QUEUE);
+        let transactions = Transactions::open(path)?;
+        let (queue, receiver) = JobQueue::bounded(QUEUE);
         std::thread::Builder::new()
             .name("sqlite-write".to_owned())
-            .spawn(move || run_transactions(&connection, &pending))
+            .spawn(move || run_transactions(transactions, &receiver, IDLE_TIMEOUT))
             .map_err(StoreError::unavailable)?;
         Ok(Self { queue })
+    }
+
+    /// Commits the queued writes and closes the connection. Later writes are refused.
+    pub(super) async fn close(&self) {
+        self.queue.close();
+        self.queue.ended().await;
     }
 
     /// Runs the operation in a transaction and waits for its commit. If the transaction cannot be
@@ -49,7 +64,7 @@ impl Writer {
     ) -> Result<T> {
         let (answer, outcome) = oneshot::channel();
         self.queue.try_send(Box::new(Write { operation, outcome: None, answer }))?;
-        outcome.await.map_err(|_| StoreError::internal("the writer dropped a write"))?
+        outcome.await.map_err(|_| StoreError::unavailable("the writer has ended"))?
     }
 }
 
@@ -57,6 +72,9 @@ impl Writer {
 trait PendingWrite: Send {
     /// Runs the write and stores its outcome. Returns whether its effects are to be committed.
     fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Whether the database could not be written.
+    fn is_unavailable(&self) -> bool;
 
     /// Takes the error of a run whose effects are rolled back.
     fn take_error(&mut self) -> StoreError;
@@ -86,6 +104,10 @@ where
         let is_ok = outcome.is_ok();
         self.outcome = Some(outcome);
         is_ok
+    }
+
+    fn is_unavailable(&self) -> bool {
+        matches!(self.outcome, Some(Err(StoreError::Unavailable(_))))
     }
 
     fn take_error(&mut self) -> StoreError {
@@ -127,66 +149,29 @@ impl Member for Box<dyn PendingWrite> {
     }
 }
 
-fn run_transactions(connection: &Connection, queue: &Receiver<Box<dyn PendingWrite>>) {
-    while let Ok(first) = queue.recv() {
+fn run_transactions(
+    mut transactions: Transactions,
+    receiver: &JobReceiver<Box<dyn PendingWrite>>,
+    idle_timeout: Duration,
+) {
+    let queue = &receiver.jobs;
+    loop {
+        let first = match queue.recv_timeout(idle_timeout) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                transactions.checkpoint();
+                match queue.recv() {
+                    Ok(first) => first,
+                    Err(_) => break,
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let mut writes = vec![first];
         writes.extend(queue.try_iter().take(MAX_WRITES - 1));
         // A write whose client has left is dropped.
         writes.retain(Member::is_awaited);
-        group_commit(connection, writes);
+        transactions.group_commit(writes);
     }
-}
-
-fn group_commit(connection: &Connection, writes: Vec<Box<dyn PendingWrite>>) {
-    let mut group = GroupCommit::new(writes);
-    while let Some(mut writes) = group.next_batch() {
-        let outcome = commit(connection, &mut writes).map(|()| vec![(); writes.len()]);
-        group.settle(writes, outcome);
-    }
-}
-
-/// Runs the writes in one transaction. After an error nothing is committed and no transaction is
-/// open.
-fn commit(
-    connection: &Connection,
-    writes: &mut [Box<dyn PendingWrite>],
-) -> std::result::Result<(), BatchError> {
-    let outcome = match execute(connection, "BEGIN IMMEDIATE") {
-        Ok(()) => run_all(connection, writes).map_err(BatchError::RolledBack),
-        // If they were retried one by one, each write would wait for the same lock again, and the
-        // queued writes would wait for all of them.
-        Err(error) => Err(BatchError::Final(error.into())),
-    };
-    if outcome.is_err() {
-        roll_back(connection);
-    }
-    outcome
-}
-
-fn run_all(connection: &Connection, writes: &mut [Box<dyn PendingWrite>]) -> Result<()> {
-    for write in writes {
-        execute(connection, "SAVEPOINT member")?;
-        if !write.run(connection) {
-            // After some errors, such as a full disk, SQLite has rolled back the whole transaction,
-            // and the savepoint is gone.
-            if connection.is_autocommit() {
-                return Err(write.take_error());
-            }
-            execute(connection, "ROLLBACK TO member")?;
-        }
-        execute(connection, "RELEASE member")?;
-    }
-    Ok(execute(connection, "COMMIT")?)
-}
-
-fn roll_back(connection: &Connection) {
-    if !connection.is_autocommit()
-        && let Err(error) = execute(connection, "ROLLBACK")
-    {
-        tracing::error!(%error, "rollback failed");
-    }
-}
-
-fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+    transactions.close();
 }

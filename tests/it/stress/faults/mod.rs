@@ -11,6 +11,7 @@ mod failover;
 mod ledger;
 mod network;
 mod proxy;
+mod stop;
 mod stored_rows;
 
 use std::sync::mpsc;

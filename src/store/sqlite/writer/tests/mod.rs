@@ -1,12 +1,16 @@
 //! The guarantees of writes that share a transaction, without the writer's thread.
 
+mod files;
+
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
+use super::transactions::execute;
 use super::*;
+use crate::store::sqlite::connection::create_private;
 
 type Answer = oneshot::Receiver<Result<()>>;
 
@@ -17,7 +21,7 @@ thread_local! {
 
 struct Database {
     folder: TempDir,
-    connection: Connection,
+    transactions: Transactions,
 }
 
 impl Database {
@@ -25,8 +29,9 @@ impl Database {
     fn create() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("rows.db");
-        connection::create_private(&path).unwrap();
-        let mut connection = connection::open_writer(&path).unwrap();
+        create_private(&path).unwrap();
+        let mut transactions = Transactions::open(&path).unwrap();
+        let connection = &mut transactions.connection;
         let table = "CREATE TABLE rows (number INTEGER PRIMARY KEY, content BLOB,
             parent INTEGER REFERENCES rows DEFERRABLE INITIALLY DEFERRED)";
         connection.execute_batch(table).unwrap();
@@ -35,7 +40,7 @@ impl Database {
             false
         };
         connection.busy_handler(Some(count)).unwrap();
-        Self { folder, connection }
+        Self { folder, transactions }
     }
 
     /// Opens another connection, whose locks conflict like those of another process.
@@ -43,8 +48,8 @@ impl Database {
         Connection::open(self.folder.path().join("rows.db")).unwrap()
     }
 
-    fn write<const COUNT: usize>(&self, writes: [Box<dyn PendingWrite>; COUNT]) {
-        group_commit(&self.connection, Vec::from(writes));
+    fn write<const COUNT: usize>(&mut self, writes: [Box<dyn PendingWrite>; COUNT]) {
+        self.transactions.group_commit(Vec::from(writes));
     }
 
     /// Reads the committed rows.
@@ -87,7 +92,7 @@ fn refusal(mut answer: Answer) -> StoreError {
 
 #[test]
 fn panicking_write_fails_only_itself() {
-    let database = Database::create();
+    let mut database = Database::create();
     let (first, first_answer) = inserting(1);
     let (panicking, panicking_answer) = pending(|connection| {
         insert(connection, 2)?;
@@ -103,7 +108,7 @@ fn panicking_write_fails_only_itself() {
 
 #[test]
 fn failed_write_leaves_nothing_behind() {
-    let database = Database::create();
+    let mut database = Database::create();
     let (first, first_answer) = inserting(1);
     let (failing, failing_answer) = pending(|connection| {
         insert(connection, 2)?;
@@ -119,7 +124,7 @@ fn failed_write_leaves_nothing_behind() {
 
 #[test]
 fn writes_of_a_failed_commit_are_committed_one_by_one() {
-    let database = Database::create();
+    let mut database = Database::create();
     let (first, first_answer) = inserting(1);
     let (orphan, orphan_answer) = pending(insert_orphan);
     let (last, last_answer) = inserting(3);
@@ -135,7 +140,7 @@ fn writes_of_a_failed_commit_are_committed_one_by_one() {
 
 #[test]
 fn single_write_of_a_failed_commit_is_not_retried() {
-    let database = Database::create();
+    let mut database = Database::create();
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
     let (orphan, answer) = pending(move |connection| {
@@ -150,7 +155,7 @@ fn single_write_of_a_failed_commit_is_not_retried() {
 
 #[test]
 fn write_whose_client_has_left_is_not_retried() {
-    let database = Database::create();
+    let mut database = Database::create();
     let runs = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&runs);
     let (left, left_answer) = pending(move |connection| {
@@ -170,7 +175,7 @@ fn write_whose_client_has_left_is_not_retried() {
 
 #[test]
 fn lock_of_another_process_is_requested_once_for_all() {
-    let database = Database::create();
+    let mut database = Database::create();
     let another = database.open_another();
     another.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (first, first_answer) = pending(|_| panic!("nothing runs without the lock"));
@@ -188,7 +193,7 @@ fn lock_of_another_process_is_requested_once_for_all() {
 
 #[test]
 fn lock_that_is_lost_between_retries_is_requested_once() {
-    let database = Database::create();
+    let mut database = Database::create();
     let another = Arc::new(Mutex::new(database.open_another()));
     let taker = Arc::clone(&another);
     // Ends the shared transaction, so that another connection can take the lock.
@@ -209,10 +214,11 @@ fn lock_that_is_lost_between_retries_is_requested_once() {
 
 #[test]
 fn write_that_ends_the_transaction_fails_with_its_own_error() {
-    let database = Database::create();
+    let mut database = Database::create();
     let limit = "SELECT page_count + 4 FROM pragma_page_count";
-    let pages: i64 = database.connection.query_row(limit, [], |row| row.get(0)).unwrap();
-    database.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    let pages: i64 =
+        database.transactions.connection.query_row(limit, [], |row| row.get(0)).unwrap();
+    database.transactions.connection.pragma_update(None, "max_page_count", pages).unwrap();
     let insert_large = |connection: &Connection| {
         let insert = "INSERT INTO rows (number, content) VALUES (2, zeroblob(100000))";
         let outcome = connection.execute(insert, []);

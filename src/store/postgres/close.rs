@@ -1,0 +1,13 @@
+//! The end of the PostgreSQL store.
+
+use async_trait::async_trait;
+
+use super::PostgresStore;
+use crate::store::CloseStore;
+
+#[async_trait]
+impl CloseStore for PostgresStore {
+    async fn close(&self) {
+        self.pool.close();
+    }
+}
