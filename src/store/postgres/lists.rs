@@ -31,11 +31,14 @@ statements! {
            FROM posts
           ORDER BY id DESC LIMIT $1 OFFSET $2"
     );
+    // With `owner_id = $3`, the planner may read the posts of all users, newest first, and expect to
+    // reach the limit early. Only the index on these three columns serves this range and order.
     LIST_OWN_DRAFTS(INT8, INT8, INT8) = select_page!(
         "SELECT id, title, content, published, created_at, owner_id
            FROM posts
-          WHERE owner_id = $3 AND NOT published
-          ORDER BY id DESC LIMIT $1 OFFSET $2"
+          WHERE (owner_id, published, id) >= ($3, FALSE, -9223372036854775807)
+            AND (owner_id, published, id) <= ($3, FALSE, 9223372036854775807)
+          ORDER BY owner_id DESC, published DESC, id DESC LIMIT $1 OFFSET $2"
     );
 }
 

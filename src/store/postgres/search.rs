@@ -20,7 +20,7 @@ use crate::store::{PostList, Result};
 /// Returns the matches among the newest `$4` posts, until `$5` misses. A long title counts as
 /// several misses.
 macro_rules! scan_titles {
-    ($which:literal) => {
+    ($which:literal, $order:literal) => {
         select_page!(concat!(
             "SELECT posts.id, title, content, published, created_at, owner_id
                FROM (SELECT id
@@ -33,7 +33,9 @@ macro_rules! scan_titles {
                                       WHERE ",
             $which,
             "
-                                      ORDER BY id DESC LIMIT $4) AS newest) AS looked_at
+                                      ORDER BY ",
+            $order,
+            " LIMIT $4) AS newest) AS looked_at
                       WHERE is_hit AND misses < $5
                       ORDER BY id DESC LIMIT $1 OFFSET $2) AS hits
                JOIN posts USING (id)"
@@ -42,10 +44,14 @@ macro_rules! scan_titles {
 }
 
 statements! {
-    SCAN_PUBLISHED_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("published");
-    SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("TRUE");
-    SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) =
-        scan_titles!("owner_id = $6 AND NOT published");
+    SCAN_PUBLISHED_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("published", "id DESC");
+    SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("TRUE", "id DESC");
+    // The range and the order name the index, as in `LIST_OWN_DRAFTS`.
+    SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) = scan_titles!(
+        "(owner_id, published, id) >= ($6, FALSE, -9223372036854775807)
+     AND (owner_id, published, id) <= ($6, FALSE, 9223372036854775807)",
+        "owner_id DESC, published DESC, id DESC"
+    );
     // Without MATERIALIZED the planner may scan all posts, newest first, and expect to reach the
     // limit early.
     SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = select_page!(

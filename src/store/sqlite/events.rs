@@ -5,7 +5,7 @@ use rusqlite::{Row, params};
 
 use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
-use super::row::timestamp;
+use super::row::{text, timestamp};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
@@ -65,9 +65,9 @@ impl EventStore for SqliteStore {
 
 /// Returns `None` for a kind that only a newer version knows.
 fn read_event(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
-    let (at, client) =
-        (timestamp(row, 1)?, row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?);
+    let at = timestamp(row, 1)?;
+    let client = row.get_ref(2)?.as_bytes_or_null()?.map(String::from_utf8_lossy);
     let client = client.and_then(|client| client.parse().ok());
-    let kind = EventKind::from_name(row.get_ref(0)?.as_str()?);
+    let kind = EventKind::from_name(&text(row, 0)?);
     Ok(kind.map(|kind| Event { kind, at, client }))
 }

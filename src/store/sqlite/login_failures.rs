@@ -61,5 +61,6 @@ fn count_failures(
 ) -> rusqlite::Result<u32> {
     let mut statement = database.prepare_cached(COUNT_LOGIN_FAILURES)?;
     let params = [account.0, now.as_microsecond()];
-    Ok(statement.query_row(params, |row| row.get(0)).optional()?.unwrap_or_default())
+    let failures: Option<i64> = statement.query_row(params, |row| row.get(0)).optional()?;
+    Ok(failures.map_or(0, |failures| u32::try_from(failures.max(0)).unwrap_or(u32::MAX)))
 }

@@ -1,8 +1,10 @@
-//! Reads the rows that several files share.
+//! Reads the rows that several files share. Another program may have written any value that the
+//! column accepts. Each value is readable, so no row makes a list fail.
+
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use rusqlite::Row;
-use rusqlite::types::Type;
 
 use crate::domain::post::{Post, PostId, PostWithVotes};
 use crate::domain::text::Text;
@@ -23,11 +25,17 @@ macro_rules! select_posts {
 
 pub(super) use select_posts;
 
-/// Reads microseconds since 1970 from column `index`.
+/// Reads microseconds since 1970 from column `index`. A time beyond the years -9999 to 9999 becomes
+/// the nearest time within.
 pub(super) fn timestamp(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
-    Timestamp::from_microsecond(row.get(index)?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(index, Type::Integer, Box::new(error))
-    })
+    let microseconds: i64 = row.get(index)?;
+    let nearest = if microseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Ok(Timestamp::from_microsecond(microseconds).unwrap_or(nearest))
+}
+
+/// Reads a text from column `index`. Bytes that are not UTF-8 become U+FFFD.
+pub(super) fn text<'row>(row: &'row Row<'_>, index: usize) -> rusqlite::Result<Cow<'row, str>> {
+    Ok(String::from_utf8_lossy(row.get_ref(index)?.as_bytes()?))
 }
 
 /// Reads a row of [`select_posts!`].
@@ -35,8 +43,8 @@ pub(super) fn read_post(row: &Row<'_>) -> rusqlite::Result<PostWithVotes> {
     Ok(PostWithVotes {
         post: Post {
             id: PostId(row.get(0)?),
-            title: Text::from_stored(row.get_ref(1)?.as_str()?),
-            content: Text::from_stored(row.get_ref(2)?.as_str()?),
+            title: Text::from_stored(text(row, 1)?),
+            content: Text::from_stored(text(row, 2)?),
             published: row.get(3)?,
             created_at: timestamp(row, 4)?,
             owner_id: UserId(row.get(5)?),

@@ -6,7 +6,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::row::{read_post, select_posts};
+use super::row::{read_post, select_posts, text};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
@@ -19,14 +19,14 @@ use crate::store::post_list::PageBuilder;
 statements! {
     READ_HIT = select_posts!("FROM posts WHERE posts.id = ?1");
     SCAN_PUBLISHED_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
-           FROM posts
+           FROM posts INDEXED BY posts_published
           WHERE published = 1
           ORDER BY id DESC";
     SCAN_ALL_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
-           FROM posts
+           FROM posts NOT INDEXED
           ORDER BY id DESC";
     SCAN_DRAFT_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
-           FROM posts
+           FROM posts INDEXED BY posts_owner
           WHERE owner_id = ?1 AND published = 0
           ORDER BY id DESC";
     // CROSS JOIN fixes the order of the loops: the index first, newest first. A draft is returned
@@ -55,9 +55,9 @@ pub(super) fn search_posts(
     database: &Connection,
     caller: Caller,
     page: &Page,
-    text: &str,
+    searched: &str,
 ) -> Result<Vec<PostWithVotes>> {
-    let candidates = candidates(caller, page.scope, text);
+    let candidates = candidates(caller, page.scope, searched);
     let mut statement = database.prepare_cached(candidates.statement)?;
     let mut rows = statement.query(params_from_iter(candidates.parameters))?;
     let mut misses: u32 = 0;
@@ -67,8 +67,7 @@ pub(super) fn search_posts(
         && misses < candidates.max_misses
         && let Some(row) = rows.next()?
     {
-        let title = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        let is_hit = row.get(2)? && title.contains(text);
+        let is_hit = row.get(2)? && text(row, 1)?.contains(searched);
         if is_hit && skipped >= page.skip {
             // Read while the first statement is open, so both see the same snapshot.
             page_builder.push(read_hit(database, PostId(row.get(0)?))?);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
-use super::row::timestamp;
+use super::row::{text, timestamp};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::session::{
@@ -181,7 +181,7 @@ fn read_found_session(row: &Row<'_>) -> rusqlite::Result<FoundSession> {
 fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
     Ok(Session {
         id: SessionId(row.get(0)?),
-        user_agent: row.get(1)?,
+        user_agent: text(row, 1)?.into_owned(),
         created_at: timestamp(row, 2)?,
         used_at: timestamp(row, 3)?,
         expires_at: timestamp(row, 4)?,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
 use super::error::violates;
-use super::row::timestamp;
+use super::row::{text, timestamp};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::email::{Email, TypedEmail};
@@ -220,7 +220,7 @@ fn read_user_by_id(database: &Connection, id: UserId) -> rusqlite::Result<Option
 fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
     Ok(Credentials {
         user_id: UserId(row.get(0)?),
-        password_hash: PasswordHash::new(row.get(1)?),
+        password_hash: PasswordHash::new(text(row, 1)?.into_owned()),
         tokens_valid_from: TokensValidFrom(timestamp(row, 2)?),
     })
 }
@@ -228,7 +228,7 @@ fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
 fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: UserId(row.get(0)?),
-        email: Email::from_stored(row.get(1)?),
+        email: Email::from_stored(text(row, 1)?.into_owned()),
         created_at: timestamp(row, 2)?,
     })
 }

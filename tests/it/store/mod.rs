@@ -61,6 +61,9 @@ mod postgres_connections;
 /// Query plans of SQLite: each statement uses an index.
 mod sqlite_plans;
 
+/// Values in SQLite that the service does not write.
+mod sqlite_values;
+
 macro_rules! every_case_on {
     ($store:ident) => {
         every_case_on! { @ $store
