@@ -120,7 +120,7 @@ impl Transactions {
     /// Copies the log into the database file and removes the log. If another process uses the
     /// database, the log may stay.
     pub(super) fn close(mut self) {
-        // The connection removes the log by its name. The name may belong to another database now.
+        // The connection removes the log by its name, which may belong to another file now.
         let outcome = match self.files.check() {
             Ok(()) => Ok(true),
             Err(_) => {

@@ -83,6 +83,21 @@ fn close_of_a_moved_database_keeps_the_files_at_its_name() {
     assert_eq!(numbers_in_file(&moved.path().join("rows.db")).unwrap(), [1]);
 }
 
+/// SQLite would remove the file at the name of the log, although it is not the log.
+#[test]
+fn close_beside_another_log_keeps_both() {
+    let mut database = Database::create();
+    let (write, _answer) = inserting(1);
+    database.write([write]);
+    let (log, aside) =
+        (database.folder.path().join("rows.db-wal"), database.folder.path().join("aside"));
+    std::fs::rename(&log, aside).unwrap();
+    std::fs::write(&log, "another").unwrap();
+    database.transactions.close();
+    assert_eq!(std::fs::read(&log).unwrap(), b"another");
+    assert_eq!(numbers_in_file(&database.folder.path().join("rows.db")).unwrap(), [1]);
+}
+
 #[tokio::test]
 async fn idle_writer_copies_the_log_into_the_file() {
     let database = Database::create();
