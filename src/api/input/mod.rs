@@ -100,6 +100,12 @@ impl<'a> RequestFields<'a> {
         self.record(["path", name], parsed, || Value::String(text.into_owned()))
     }
 
+    /// Returns the text of a query parameter, not validated. If it is repeated, the last one counts.
+    #[must_use]
+    pub(super) fn query_text(&self, name: &str) -> Option<String> {
+        last(&self.query, name)
+    }
+
     /// Returns an optional query parameter. If it is repeated, the last one counts.
     ///
     /// The outer `None` means an error; the inner `None` means that the parameter is absent.

@@ -22,6 +22,10 @@ use crate::domain::policy::DraftVisibility;
 /// Maximum of `limit`, unless the policy allows unlimited lists.
 const MAX_LIMIT: u32 = 1000;
 
+/// Maximum of `skip`, unless the policy allows unlimited lists: the database passes over all skipped
+/// posts. A search has a limit of its own, [`crate::store::page_limits::MAX_SEARCH_SKIP`].
+const MAX_SKIP: u64 = 10_000;
+
 /// The validated query for a list of posts.
 pub(in crate::api) struct ListPostsRequest(Page);
 
@@ -32,16 +36,20 @@ impl FromRequestFields for ListPostsRequest {
         let policy = request.policy();
         let is_bounded = policy.posts_default_limit.is_some();
         let limit = request.query("limit", |text| limit(text, is_bounded));
-        let skip = request.query("skip", skip);
+        let has_search = request.query_text("search").is_some_and(|text| !text.is_empty());
+        let skip = request.query("skip", |text| skip(text, is_bounded && !has_search));
         let search = request.query("search", search);
         // In the reference service drafts are visible to everyone, and this parameter does not exist.
         let published = match policy.draft_visibility {
             DraftVisibility::Private => request.query("published", published),
             DraftVisibility::Visible => Some(None),
         };
+        let limit = limit?.unwrap_or(policy.posts_default_limit);
+        let skip = skip?.unwrap_or(Some(0));
         Some(Self(Page {
-            limit: limit?.unwrap_or(policy.posts_default_limit),
-            skip: skip?.unwrap_or(0),
+            // No database has so many posts, so none is read.
+            limit: if skip.is_some() { limit } else { Some(0) },
+            skip: skip.unwrap_or(0),
             search: search?.flatten(),
             scope: match published? {
                 Some(false) => PostScope::OwnDrafts,
@@ -59,7 +67,7 @@ impl FromRequestFields for ListPostsRequest {
     params(
         ("limit" = Option<i64>, Query, minimum = 0, maximum = 1000,
             description = "The most posts to return, 100 if absent"),
-        ("skip" = Option<u64>, Query, minimum = 0, format = "uint64",
+        ("skip" = Option<u64>, Query, minimum = 0, maximum = 10000, format = "uint64",
             description = "Posts to skip at the start"),
         ("search" = Option<String>, Query,
             description = "Only posts whose title contains this text"),
@@ -97,10 +105,16 @@ fn limit(text: &str, is_bounded: bool) -> Result<Option<u32>, FieldError> {
     Ok(limit)
 }
 
-/// Accepts integers of any size. A number that does not fit into 64 bits skips every post.
-fn skip(text: &str) -> Result<u64, FieldError> {
+/// Accepts numbers up to [`MAX_SKIP`] if they are bounded. Returns `None` for a number that does not
+/// fit into 64 bits, as the reference service does: it skips every post.
+fn skip(text: &str, is_bounded: bool) -> Result<Option<u64>, FieldError> {
     let number = not_negative(text)?;
-    Ok(number.as_i64().and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX))
+    let skip = number.as_i64().and_then(|number| u64::try_from(number).ok());
+    if is_bounded && skip.is_some_and(|skip| skip > MAX_SKIP) {
+        let message = format!("Input should be less than or equal to {MAX_SKIP}");
+        return Err(FieldError::new("less_than_equal", message).with("le", MAX_SKIP));
+    }
+    Ok(skip)
 }
 
 fn not_negative(text: &str) -> Result<JsonInteger, FieldError> {

@@ -80,6 +80,7 @@ async fn post_list_is_newest_first_and_paginated() {
     assert_eq!(ada.titles("/posts?limit=1&skip=1").await, ["two"]);
     assert_eq!(ada.titles("/posts?search=o").await, ["two", "one"]);
     ada.get("/posts?limit=1001").await.expect(422);
+    ada.get("/posts?skip=10001").await.expect(422);
 }
 
 #[tokio::test]

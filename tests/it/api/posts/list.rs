@@ -36,14 +36,33 @@ async fn list_parameter_out_of_range_is_rejected() {
         ("published=maybe", 422),
         ("search=%00", 422),
         (format!("limit={nines}").as_str(), 422),
+        ("skip=10000", 200),
+        ("skip=10001", 422),
+        ("skip=10001&search=", 422),
+        ("skip=10001&published=false", 422),
+        ("skip=9223372036854775807", 422),
+        ("skip=10001&search=post", 200),
+        ("skip=9223372036854775807&search=post", 200),
+        // No database has so many posts.
+        ("skip=9223372036854775808", 200),
         (format!("skip={nines}").as_str(), 200),
-        ("skip=9223372036854775807", 200),
         ("unknown=1&%ff=%fe&=&&", 200),
     ] {
         ada.get(&format!("/posts?{query}")).await.expect(status);
     }
     assert_eq!(ada.get("/posts?limit=0").await.json(), json!([]));
     assert_eq!(ada.get(&format!("/posts?skip={nines}")).await.json(), json!([]));
+    let refused = ada.get("/posts?limit=x&skip=10001&published=maybe").await.json();
+    let fields: Vec<_> =
+        refused["detail"].as_array().unwrap().iter().map(|error| &error["loc"][1]).collect();
+    assert_eq!(fields, ["limit", "skip", "published"], "in the order of the document");
+    assert_eq!(
+        refused["detail"][1],
+        json!({
+            "type": "less_than_equal", "loc": ["query", "skip"], "input": "10001",
+            "msg": "Input should be less than or equal to 10000", "ctx": {"le": 10000},
+        })
+    );
 }
 
 #[tokio::test]
