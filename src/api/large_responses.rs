@@ -89,7 +89,6 @@ impl LargeResponses {
             return Ok(json_response_from(StatusCode::OK, body));
         }
         let value = show(&posts);
-        drop(posts);
         let permit = self.try_acquire(self.permits_for(bytes)).ok_or(ApiError::Overloaded)?;
         let serializer =
             Arc::clone(&self.serializers).acquire_owned().await.map_err(ApiError::internal)?;
@@ -97,7 +96,8 @@ impl LargeResponses {
         // done.
         let write = move || {
             let response = json_response_with_capacity(bytes, StatusCode::OK, &value);
-            drop((value, serializer));
+            // A list without a limit holds its own memory permit.
+            drop((value, posts, serializer));
             (response, permit)
         };
         #[expect(clippy::disallowed_methods, reason = "the serializer permits bound its queue")]

@@ -24,6 +24,7 @@
 
 mod batch;
 mod error;
+mod list_memory;
 pub mod migrate;
 pub mod page_limits;
 mod post_list;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::list_memory::ListPermit;
 use super::page_limits::PAGE_BYTES;
 use crate::domain::page::Page;
 use crate::domain::post::PostWithVotes;
@@ -17,6 +18,8 @@ pub struct PostList(Arc<Shared>);
 struct Shared {
     posts: Vec<PostWithVotes>,
     serialized: OnceLock<Bytes>,
+    /// Held as long as the list exists. `None` for a list with a limit.
+    _memory: Option<ListPermit>,
 }
 
 impl PostList {
@@ -31,11 +34,16 @@ impl PostList {
     pub fn serialize_once(&self, serialize: impl FnOnce(&[PostWithVotes]) -> Bytes) -> Bytes {
         self.0.serialized.get_or_init(|| serialize(self)).clone()
     }
+
+    /// Returns a list that holds the memory which it has reserved.
+    pub(super) fn new(posts: Vec<PostWithVotes>, memory: Option<ListPermit>) -> Self {
+        Self(Arc::new(Shared { posts, serialized: OnceLock::new(), _memory: memory }))
+    }
 }
 
 impl From<Vec<PostWithVotes>> for PostList {
     fn from(posts: Vec<PostWithVotes>) -> Self {
-        Self(Arc::new(Shared { posts, serialized: OnceLock::new() }))
+        Self::new(posts, None)
     }
 }
 

@@ -2,15 +2,21 @@
 //! transaction of its own, so no connection is ever left inside one, and a pooler may run each
 //! statement on another server connection.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Object;
+use futures_util::TryStreamExt as _;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Error, Row};
+use tokio_postgres::{Client, Config, Error, Row, RowStream};
 
 use super::address::Address;
-use super::error::is_unrepresentable;
+use super::budget::{Permit, Work};
+use super::cancel::cancel;
+use super::error::{is_canceled, is_unrepresentable, needs_reconnect};
+use super::shared_pool::SharedPool;
 use super::statement::Statement;
 use super::tls::connector;
 use crate::store::batch::BatchError;
@@ -21,10 +27,6 @@ pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
 
 /// How long a connection may take to be opened, authenticated and set up.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a statement may take before its connection is closed. Without this timeout, a stopped
-/// server or a network that drops packets would block the connection forever.
-pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Options of a connection that serves requests. The server ends a statement after 30 seconds, and
 /// waits 3 seconds for a lock. Plans do not depend on the values (a test checks every plan), so
@@ -73,6 +75,9 @@ pub(super) async fn make_durable(client: &Client) -> std::result::Result<(), Err
     client.batch_execute(DURABLE).await
 }
 
+/// Ends a transaction that only read.
+const END_READ: &str = "COMMIT";
+
 /// Why a statement returned no result.
 #[derive(Debug)]
 pub(super) enum QueryError {
@@ -81,28 +86,44 @@ pub(super) enum QueryError {
     Statement(Error),
     /// A text among the values has a character that the encoding of the database lacks.
     Unrepresentable(Error),
+    /// The caller refused a row.
+    Row(StoreError),
     /// The statement took longer than the timeout, so its outcome is unknown.
     TooSlow,
 }
 
-/// A connection from the pool. If it is dropped while a statement is in flight, it is closed
-/// instead of returned: the task that waited for the statement was cancelled.
+/// A connection from the pool. If it is dropped while a statement is in flight, the statement is
+/// cancelled and the connection is closed: the task that waited for the statement was cancelled. If
+/// a statement shows that the connection must be replaced, it is closed when it is dropped.
 pub(super) struct Connection {
     pooled: Option<Object>,
-    pool: Pool,
-    is_prepared: bool,
+    /// Dropped after `pooled`: the next owner of the permit finds the connection in the pool.
+    permit: Option<Permit>,
+    shared: Arc<SharedPool>,
+    generation: usize,
+    work: Work,
     timeout: Duration,
     in_flight: AtomicUsize,
+    is_outdated: AtomicBool,
 }
 
 impl Connection {
-    pub(super) fn new(pooled: Object, pool: Pool, is_prepared: bool) -> Self {
+    pub(super) fn new(
+        pooled: Object,
+        permit: Permit,
+        shared: Arc<SharedPool>,
+        generation: usize,
+        work: Work,
+    ) -> Self {
         Self {
             pooled: Some(pooled),
-            pool,
-            is_prepared,
-            timeout: STATEMENT_TIMEOUT,
+            permit: Some(permit),
+            timeout: shared.limits().statement_timeout,
+            shared,
+            generation,
+            work,
             in_flight: AtomicUsize::new(0),
+            is_outdated: AtomicBool::new(false),
         }
     }
 
@@ -111,12 +132,18 @@ impl Connection {
         self
     }
 
+    /// Whether a statement has shown that the connection must be replaced. The same work may
+    /// succeed on another connection.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Relaxed)
+    }
+
     /// Prepares the statement if statements stay prepared. Later queries can then be pipelined.
     pub(super) async fn prepare(
         &self,
         statement: &Statement,
     ) -> std::result::Result<(), QueryError> {
-        if !self.is_prepared {
+        if !self.shared.is_prepared() {
             return Ok(());
         }
         let pooled = self.pooled()?;
@@ -130,16 +157,7 @@ impl Connection {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
-        let rows = self.within_timeout(self.run(statement, values)).await;
-        match rows {
-            // Without a text among the values, a stored one cannot be converted.
-            Err(QueryError::Statement(error))
-                if is_unrepresentable(error.code()) && statement.has_texts() =>
-            {
-                Err(QueryError::Unrepresentable(error))
-            }
-            rows => rows,
-        }
+        name_unrepresentable(statement, self.within_timeout(self.run(statement, values)).await)
     }
 
     /// Runs a statement without parameters that always returns a row.
@@ -148,10 +166,63 @@ impl Connection {
         rows.pop().ok_or_else(|| StoreError::internal("a statement returned no row"))
     }
 
-    /// Closes the connection instead of returning it to the pool.
+    /// Runs the statement and reads each row as it comes, so that the rows of a long list are not
+    /// kept twice. If `read` fails, the statement is cancelled.
+    pub(super) async fn query_each(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row) -> Result<()>,
+    ) -> std::result::Result<(), QueryError> {
+        let work = async {
+            let mut rows = pin!(self.stream(statement, values).await?);
+            while let Some(row) = rows.try_next().await? {
+                if let Err(error) = read(&row) {
+                    // The server still sends rows.
+                    self.in_flight.fetch_add(1, Ordering::Relaxed);
+                    return Err(QueryError::Row(error));
+                }
+            }
+            Ok(())
+        };
+        name_unrepresentable(statement, self.within_timeout(work).await)
+    }
+
+    /// Runs a statement that only reads, in a transaction that the server ends after `limit`.
+    /// Returns `None` if it did. The limit is part of the transaction, because a pooler may give
+    /// the next statement to another server connection.
+    pub(super) async fn query_at_most(
+        &self,
+        limit: Duration,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> std::result::Result<Option<Vec<Row>>, QueryError> {
+        self.prepare(statement).await?;
+        let begin =
+            format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", limit.as_millis().max(1));
+        let work = async {
+            let client = self.pooled()?;
+            // One round trip: all messages are sent before the first answer.
+            let (begun, rows, ended) = tokio::join!(
+                biased;
+                client.batch_execute(&begin),
+                self.run(statement, values),
+                client.batch_execute(END_READ),
+            );
+            begun?;
+            let rows = match rows {
+                Err(QueryError::Statement(error)) if is_canceled(error.code()) => None,
+                rows => Some(rows?),
+            };
+            ended?;
+            Ok(rows)
+        };
+        name_unrepresentable(statement, self.within_timeout(work).await)
+    }
+
+    /// Closes the connection instead of returning it to the pool, with all others to its server.
     pub(super) fn discard(self) {
-        // `drop` closes a connection with a statement in flight.
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.is_outdated.store(true, Ordering::Relaxed);
     }
 
     async fn run(
@@ -159,14 +230,22 @@ impl Connection {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
+        Ok(self.stream(statement, values).await?.try_collect().await?)
+    }
+
+    async fn stream(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> std::result::Result<RowStream, QueryError> {
         let pooled = self.pooled()?;
-        if self.is_prepared {
+        let values = values.iter().copied();
+        if self.shared.is_prepared() {
             let prepared = pooled.prepare_typed_cached(statement.sql, statement.types).await?;
-            return Ok(pooled.query(&prepared, values).await?);
+            return Ok(pooled.query_raw(&prepared, values).await?);
         }
-        let typed: Vec<(Value<'_>, Type)> =
-            values.iter().copied().zip(statement.types.iter().cloned()).collect();
-        Ok(pooled.query_typed(statement.sql, &typed).await?)
+        let typed: Vec<(Value<'_>, Type)> = values.zip(statement.types.iter().cloned()).collect();
+        Ok(pooled.query_typed_raw(statement.sql, typed).await?)
     }
 
     fn pooled(&self) -> std::result::Result<&Object, QueryError> {
@@ -179,19 +258,51 @@ impl Connection {
         work: impl Future<Output = std::result::Result<T, QueryError>>,
     ) -> std::result::Result<T, QueryError> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let outcome = tokio::time::timeout(self.timeout, work).await;
-        let outcome = outcome.map_err(|_| QueryError::TooSlow)?;
+        let Ok(outcome) = tokio::time::timeout(self.timeout, work).await else {
+            // Long work may be slow on a sound server.
+            if self.work != Work::Long {
+                self.shared.replace_connections();
+            }
+            return Err(QueryError::TooSlow);
+        };
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Err(QueryError::Statement(error)) = &outcome
+            && needs_reconnect(error.code())
+        {
+            self.is_outdated.store(true, Ordering::Relaxed);
+        }
         outcome
+    }
+}
+
+/// Names the error of a text that the encoding of the database lacks.
+fn name_unrepresentable<T>(
+    statement: &Statement,
+    outcome: std::result::Result<T, QueryError>,
+) -> std::result::Result<T, QueryError> {
+    match outcome {
+        // Without a text among the values, a stored one cannot be converted.
+        Err(QueryError::Statement(error))
+            if is_unrepresentable(error.code()) && statement.has_texts() =>
+        {
+            Err(QueryError::Unrepresentable(error))
+        }
+        outcome => outcome,
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if *self.in_flight.get_mut() > 0 {
-            drop(self.pooled.take().map(Object::take));
-            // The pool's idle connections are to the same server, so they have the same problem.
-            self.pool.retain(|_, _| false);
+        if *self.is_outdated.get_mut() {
+            self.shared.replace_connections();
+        }
+        let is_in_flight = *self.in_flight.get_mut() > 0;
+        if !is_in_flight && self.shared.generation() == self.generation {
+            return;
+        }
+        let Some(client) = self.pooled.take().map(Object::take) else { return };
+        if is_in_flight && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(cancel(client, self.shared.tls(), self.permit.take()));
         }
     }
 }
@@ -208,6 +319,7 @@ impl From<QueryError> for StoreError {
             QueryError::NoConnection(error) => error,
             QueryError::Statement(error) => error.into(),
             QueryError::Unrepresentable(error) => Self::unrepresentable(Self::from(error)),
+            QueryError::Row(error) => error,
             QueryError::TooSlow => Self::unavailable("the database took too long"),
         }
     }

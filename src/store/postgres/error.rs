@@ -108,6 +108,16 @@ pub(super) fn needs_reconnect(state: Option<&SqlState>) -> bool {
     )
 }
 
+/// Whether the server, the database, the role or a pooler has no connection left.
+pub(super) fn is_out_of_connections(state: Option<&SqlState>) -> bool {
+    is_any_of(state, &[&SqlState::TOO_MANY_CONNECTIONS, &SqlState::PROTOCOL_VIOLATION])
+}
+
+/// Whether the server ended the statement, because of a timeout or a request to cancel it.
+pub(super) fn is_canceled(state: Option<&SqlState>) -> bool {
+    is_any_of(state, &[&SqlState::QUERY_CANCELED])
+}
+
 pub(super) fn is_duplicate(state: Option<&SqlState>) -> bool {
     is_any_of(state, &[&SqlState::UNIQUE_VIOLATION])
 }
@@ -133,7 +143,7 @@ mod tests {
     const STATES: [(&str, &str); 27] = [
         ("", "transient"),
         ("08006", "transient"),
-        ("08P01", "transient"),
+        ("08P01", "transient, no connection"),
         ("0A000", "transient, rolled back, reconnect"),
         ("22001", "rolled back"),
         ("22021", "rolled back, unrepresentable"),
@@ -153,9 +163,9 @@ mod tests {
         ("42703", "transient, rolled back"),
         ("42P01", "transient, rolled back"),
         ("42P05", "transient, rolled back, reconnect"),
-        ("53300", "transient, rolled back"),
+        ("53300", "transient, rolled back, no connection"),
         ("55P03", "transient, rolled back"),
-        ("57014", "transient, rolled back"),
+        ("57014", "transient, rolled back, canceled"),
         ("57P01", "transient"),
         ("58030", "transient, rolled back"),
     ];
@@ -172,6 +182,8 @@ mod tests {
                 (needs_reconnect(state), "reconnect"),
                 (is_duplicate(state), "duplicate"),
                 (is_unrepresentable(state), "unrepresentable"),
+                (is_out_of_connections(state), "no connection"),
+                (is_canceled(state), "canceled"),
             ];
             let found: Vec<&str> =
                 properties.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();

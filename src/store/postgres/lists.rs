@@ -9,7 +9,7 @@ use super::PostgresStore;
 use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::pool::Pool;
-use super::row::{read_post, select_page};
+use super::row::{read_list, select_page};
 use super::search::search_posts;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
@@ -17,6 +17,8 @@ use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
 use crate::store::batch::{Batch, BatchError};
+use crate::store::list_memory::ListMemory;
+use crate::store::page_limits::MAX_SHORT_SKIP;
 use crate::store::{PostList, Result, StoreError};
 
 statements! {
@@ -75,21 +77,41 @@ pub(super) async fn list_posts(
 ) -> Result<PostList> {
     match (page.limit, page.search.as_deref()) {
         (Some(0), _) => store.callers.submit(caller).await.map(|()| Vec::new().into()),
-        (Some(_), None | Some("")) => store.lists.submit((caller, page)).await,
-        (None, None | Some("")) => {
-            let read = async move |pool: Arc<Pool>| {
-                let mut lists = read_lists(&pool, &[&(caller, page)]).await?;
+        (Some(_), None | Some("")) if page.skip <= MAX_SHORT_SKIP => {
+            store.lists.submit((caller, page)).await
+        }
+        (_, None | Some("")) => {
+            let read = async {
+                let mut lists = read_lists(&store.long_work, &[&(caller, page)]).await?;
                 lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
             };
-            store.run(read).await
+            store.read_long(read).await
         }
-        (_, Some(_)) => store.run(async move |pool| search_posts(&pool, caller, &page).await).await,
+        (_, Some(text)) => {
+            store.read_long(search_posts(&store.long_work, caller, &page, text)).await
+        }
     }
 }
 
-/// Reads equal lists once. The callers are checked last: an account that exists now existed when
-/// its list was read.
+/// Reads equal lists once. Retries all of them once, on another connection, if the connection must
+/// be replaced.
 async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Result<PostList>>> {
+    let connection = pool.acquire().await?;
+    match read_lists_on(&connection, pool.list_memory(), requests).await {
+        Err(_) if connection.is_outdated() => {
+            drop(connection);
+            read_lists_on(&pool.acquire().await?, pool.list_memory(), requests).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// The callers are checked last: an account that exists now existed when its list was read.
+async fn read_lists_on(
+    connection: &Connection,
+    memory: &ListMemory,
+    requests: &[&(Caller, Page)],
+) -> Result<Vec<Result<PostList>>> {
     let requested: Vec<ListKey> =
         requests.iter().map(|(caller, page)| ListKey::of(*caller, page)).collect();
     let mut distinct = requested.clone();
@@ -97,7 +119,6 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
     distinct.dedup();
     let callers: Vec<i64> = requests.iter().map(|(caller, _)| caller.user_id.0).collect();
 
-    let connection = pool.acquire().await?;
     for list in &distinct {
         connection.prepare(list.statement()).await?;
     }
@@ -106,11 +127,11 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
     let last = chunks.next_back().unwrap_or_default();
     let mut lists = Vec::new();
     for chunk in chunks {
-        lists.extend(read_concurrently(&connection, chunk, &lists).await?);
+        lists.extend(read_concurrently(connection, memory, chunk, &lists).await?);
     }
     let callers: [Value<'_>; 1] = [&callers];
     let users = connection.query(&FIND_TOKENS_VALID_FROM, &callers);
-    let (rest, users) = tokio::join!(read_concurrently(&connection, last, &lists), users);
+    let (rest, users) = tokio::join!(read_concurrently(connection, memory, last, &lists), users);
     lists.extend(rest?);
     let valid_from_times = ValidFromTimes::read(&users?)?;
 
@@ -125,6 +146,7 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
 /// Pipelines the statements of all lists. Reads none if the earlier lists exceed [`BATCH_BYTES`].
 async fn read_concurrently(
     connection: &Connection,
+    memory: &ListMemory,
     lists: &[ListKey],
     earlier: &[PostList],
 ) -> Result<Vec<PostList>> {
@@ -132,7 +154,7 @@ async fn read_concurrently(
     if bytes > BATCH_BYTES {
         return Ok(Vec::new());
     }
-    try_join_all(lists.iter().map(|list| list.read(connection))).await
+    try_join_all(lists.iter().map(|list| list.read(connection, memory))).await
 }
 
 /// All parameters that determine the content of a list.
@@ -169,13 +191,12 @@ impl ListKey {
         }
     }
 
-    async fn read(&self, connection: &Connection) -> Result<PostList> {
+    async fn read(&self, connection: &Connection, memory: &ListMemory) -> Result<PostList> {
         let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
         if let ResolvedScope::DraftsOf(author) = &self.scope {
             values.push(&author.0);
         }
-        let rows = connection.query(self.statement(), &values).await?;
-        let posts: Vec<_> = rows.iter().map(read_post).collect::<Result<_>>()?;
-        Ok(posts.into())
+        let memory = self.limit.is_none().then(|| memory.permit());
+        Ok(read_list(connection, memory, self.statement(), &values).await?)
     }
 }

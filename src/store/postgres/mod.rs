@@ -1,13 +1,18 @@
 //! The production store: a PostgreSQL database, versions 14 to 18.
 //!
 //! Frequent requests share a statement ([`super::batch`]); every other request is a statement of
-//! its own. All of them run on tasks of the store. A client that disconnects therefore does not
-//! interrupt a statement, and no connection returns to the pool with a statement in flight. A write
-//! is answered after its commit.
+//! its own. Batches and short requests run on tasks of the store, so a client that disconnects does
+//! not interrupt them. A long read is cancelled if its client disconnects. No connection returns to
+//! the pool with a statement in flight. A write is answered after its commit.
+//!
+//! The timeouts fit into each other: the wait for a lock is shorter than a statement, and the wait
+//! for a connection plus a statement is not longer than a request waits for its answer.
 
 mod address;
 mod admin;
+mod budget;
 mod callers;
+mod cancel;
 mod close;
 mod connection;
 mod error;
@@ -22,14 +27,15 @@ mod schema;
 mod search;
 mod sequence;
 mod sessions;
+mod shared_pool;
 mod statement;
 mod tls;
 mod users;
 mod votes;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use self::budget::{ANSWER_TIMEOUT, Work};
 use self::callers::FindCallers;
 use self::lists::ListPosts;
 use self::pool::Pool;
@@ -41,20 +47,21 @@ use crate::domain::caller::Caller;
 
 pub use address::{Address, AddressError};
 pub use admin::{LockTimeouts, PostgresAdmin, statements};
+pub use budget::PoolLimits;
 pub use connection::connect;
 pub use statement::Statement;
 
-/// How long a request waits for its answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The requests of a longer queue would time out, so further requests are refused at once.
-const LIMITS: BatchLimits = BatchLimits { queue: 4096, batch: 256, timeout: TIMEOUT };
+const LIMITS: BatchLimits = BatchLimits { queue: 4096, batch: 256, timeout: ANSWER_TIMEOUT };
 
 /// Limits for requests with texts of posts. Each text may have 2 MiB.
 const TEXT_LIMITS: BatchLimits = BatchLimits { batch: 64, ..LIMITS };
 
 pub struct PostgresStore {
+    /// For short requests.
     pool: Arc<Pool>,
+    /// For requests that may take long.
+    long_work: Arc<Pool>,
     callers: Batcher<FindCallers>,
     posts: Batcher<FindPosts>,
     lists: Batcher<ListPosts>,
@@ -69,15 +76,25 @@ impl PostgresStore {
     /// # Errors
     /// If the trusted certificates cannot be read.
     pub fn open(address: &Address) -> Result<Self> {
-        let pool = Arc::new(Pool::new(address)?);
+        Self::open_with(address, PoolLimits::default())
+    }
+
+    /// Like [`PostgresStore::open`], with other limits.
+    ///
+    /// # Errors
+    /// If the trusted certificates cannot be read.
+    pub fn open_with(address: &Address, limits: PoolLimits) -> Result<Self> {
+        let pool = Pool::new(address, limits)?;
+        let batches = Arc::new(pool.for_work(Work::Batch));
         Ok(Self {
-            callers: Batcher::open(FindCallers(Arc::clone(&pool)), LIMITS),
-            posts: Batcher::open(FindPosts(Arc::clone(&pool)), TEXT_LIMITS),
-            lists: Batcher::open(ListPosts(Arc::clone(&pool)), LIMITS),
-            new_posts: Batcher::open(CreatePosts(Arc::clone(&pool)), TEXT_LIMITS),
-            votes: Batcher::open(CastVotes(Arc::clone(&pool)), LIMITS),
-            withdrawals: Batcher::open(WithdrawVotes(Arc::clone(&pool)), LIMITS),
-            pool,
+            callers: Batcher::open(FindCallers(Arc::clone(&batches)), LIMITS),
+            posts: Batcher::open(FindPosts(Arc::clone(&batches)), TEXT_LIMITS),
+            lists: Batcher::open(ListPosts(Arc::clone(&batches)), LIMITS),
+            new_posts: Batcher::open(CreatePosts(Arc::clone(&batches)), TEXT_LIMITS),
+            votes: Batcher::open(CastVotes(Arc::clone(&batches)), LIMITS),
+            withdrawals: Batcher::open(WithdrawVotes(batches), LIMITS),
+            long_work: Arc::new(pool.for_work(Work::Long)),
+            pool: Arc::new(pool),
         })
     }
 
@@ -95,12 +112,22 @@ impl PostgresStore {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let task = tokio::spawn(operation(Arc::clone(&self.pool)));
-        match tokio::time::timeout(TIMEOUT, task).await {
+        match tokio::time::timeout(self.pool.limits().answer_timeout, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Err(StoreError::internal(error)),
-            Err(_) => Err(StoreError::unavailable("the database did not answer in time")),
+            Err(_) => Err(too_slow()),
         }
     }
+
+    /// Runs a read that may take long. If the client disconnects, its statement is cancelled.
+    async fn read_long<T>(&self, read: impl Future<Output = Result<T>>) -> Result<T> {
+        let timeout = self.long_work.limits().answer_timeout;
+        tokio::time::timeout(timeout, read).await.unwrap_or_else(|_| Err(too_slow()))
+    }
+}
+
+fn too_slow() -> StoreError {
+    StoreError::unavailable("the database did not answer in time")
 }
 
 /// Returns every statement that a request can run.

@@ -1,30 +1,30 @@
 //! The connections that requests share. A request acquires a connection, runs one statement or a
 //! few, and returns it. Before its first statement, the pool checks that the schema is the one that
 //! this binary needs.
+//!
+//! Not here: how many connections each kind of work may use, see `budget.rs`.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType,
-    Timeouts,
+    Hook, HookError, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
 use tokio::sync::OnceCell;
 use tokio_postgres::Row;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
-use super::connection::{self, Connection, OPEN_TIMEOUT, QueryError, STATEMENT_TIMEOUT, Value};
-use super::error::{is_retryable, needs_reconnect};
+use super::budget::{PoolLimits, Work};
+use super::connection::{self, Connection, OPEN_TIMEOUT, QueryError, Value};
+use super::error::{is_out_of_connections, is_retryable};
 use super::schema::{self, SearchIndex};
+use super::shared_pool::SharedPool;
 use super::statement::Statement;
 use super::tls::connector;
+use crate::store::list_memory::ListMemory;
 use crate::store::{Result, StoreError};
-
-/// Maximum number of connections. Each kind of batch needs one, and the others serve requests that
-/// are not batched. More connections do not make a server with few cores faster.
-const MAX_CONNECTIONS: usize = 16;
-
-/// How long a request waits for a connection before it is refused.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the deletion of an account may take. The account may have many posts and votes.
 pub(super) const DELETE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -32,25 +32,43 @@ pub(super) const DELETE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum number of times a statement runs if concurrent transactions make it fail each time.
 const MAX_ATTEMPTS: usize = 10;
 
+/// The pool, for one kind of work.
+#[derive(Clone)]
 pub(super) struct Pool {
-    connections: deadpool_postgres::Pool,
-    /// Whether statements stay prepared on their connection.
-    is_prepared: bool,
+    shared: Arc<SharedPool>,
+    work: Work,
+    list_memory: Arc<ListMemory>,
     /// Known from the first connection to a database with the right schema.
-    search_index: OnceCell<SearchIndex>,
+    search_index: Arc<OnceCell<SearchIndex>>,
 }
 
 impl Pool {
-    pub(super) fn new(address: &Address) -> Result<Self> {
+    pub(super) fn new(address: &Address, limits: PoolLimits) -> Result<Self> {
+        let tls = connector(&address.trust)?;
+        let connections = build(address, tls.clone(), limits)?;
         Ok(Self {
-            connections: build(address)?,
-            is_prepared: address.is_prepared(),
-            search_index: OnceCell::new(),
+            shared: Arc::new(SharedPool::new(connections, limits, tls, address.is_prepared())),
+            work: Work::Short,
+            list_memory: Arc::new(ListMemory::new(limits.list_bytes)),
+            search_index: Arc::default(),
         })
     }
 
+    /// Returns the same pool for another kind of work.
+    pub(super) fn for_work(&self, work: Work) -> Self {
+        Self { work, ..self.clone() }
+    }
+
+    pub(super) fn limits(&self) -> PoolLimits {
+        self.shared.limits()
+    }
+
+    pub(super) fn list_memory(&self) -> &ListMemory {
+        &self.list_memory
+    }
+
     /// Acquires a connection, and checks the schema before the first use. Waits up to
-    /// [`ACQUIRE_TIMEOUT`].
+    /// [`PoolLimits::acquire_timeout`].
     pub(super) async fn acquire(&self) -> Result<Connection> {
         let connection = self.acquire_unchecked().await?;
         self.search_index.get_or_try_init(|| schema::check(&connection)).await?;
@@ -59,20 +77,33 @@ impl Pool {
 
     /// Acquires a connection without checking the schema.
     pub(super) async fn acquire_unchecked(&self) -> Result<Connection> {
-        let pooled = self.connections.get().await?;
-        Ok(Connection::new(pooled, self.connections.clone(), self.is_prepared))
+        let shared = &self.shared;
+        let mut timeout = pin!(tokio::time::sleep(shared.limits().acquire_timeout));
+        let mut permit = shared.budgets().acquire(self.work, timeout.as_mut()).await?;
+        loop {
+            let generation = shared.generation();
+            match shared.connections().get().await {
+                Ok(pooled) => {
+                    let shared = Arc::clone(shared);
+                    return Ok(Connection::new(pooled, permit, shared, generation, self.work));
+                }
+                Err(PoolError::Backend(error))
+                    if is_out_of_connections(error.code()) && shared.budgets().has_others() =>
+                {
+                    permit = shared.budgets().wait_for_other(permit, timeout.as_mut()).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Closes the idle connections, and each other one when it is released.
     pub(super) fn close(&self) {
-        self.connections.close();
+        self.shared.connections().close();
     }
 
-    pub(super) async fn search_index(&self) -> Result<SearchIndex> {
-        if self.search_index.get().is_none() {
-            self.acquire().await?;
-        }
-        Ok(self.search_index.get().copied().unwrap_or(SearchIndex::Missing))
+    pub(super) fn search_index(&self) -> SearchIndex {
+        self.search_index.get().copied().unwrap_or(SearchIndex::Missing)
     }
 
     /// Runs the statement and waits for its commit. Retries it if a concurrent transaction made it
@@ -82,7 +113,7 @@ impl Pool {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
-        self.query_within(STATEMENT_TIMEOUT, statement, values).await
+        self.query_within(self.shared.limits().statement_timeout, statement, values).await
     }
 
     /// Like [`Pool::query`], with another timeout.
@@ -99,12 +130,7 @@ impl Pool {
             match connection.query(statement, values).await {
                 Err(QueryError::Statement(error))
                     if attempt < MAX_ATTEMPTS && is_retryable(error.code()) => {}
-                Err(QueryError::Statement(error)) if needs_reconnect(error.code()) => {
-                    connection.discard();
-                    if attempt >= 2 {
-                        return Err(QueryError::Statement(error));
-                    }
-                }
+                Err(_) if attempt < 2 && connection.is_outdated() => {}
                 outcome => return outcome,
             }
             attempt += 1;
@@ -112,10 +138,14 @@ impl Pool {
     }
 }
 
-fn build(address: &Address) -> Result<deadpool_postgres::Pool> {
+fn build(
+    address: &Address,
+    tls: MakeRustlsConnect,
+    limits: PoolLimits,
+) -> Result<deadpool_postgres::Pool> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let config = connection::serving_config(address);
-    let manager = Manager::from_config(config, connector(&address.trust)?, recycling);
+    let manager = Manager::from_config(config, tls, recycling);
     let mut pool = deadpool_postgres::Pool::builder(manager);
     if address.is_prepared() {
         pool = pool.post_create(Hook::async_fn(|client, _| {
@@ -123,11 +153,11 @@ fn build(address: &Address) -> Result<deadpool_postgres::Pool> {
         }));
     }
     let timeouts = Timeouts {
-        wait: Some(ACQUIRE_TIMEOUT),
+        wait: Some(limits.acquire_timeout),
         create: Some(OPEN_TIMEOUT),
-        recycle: Some(ACQUIRE_TIMEOUT),
+        recycle: Some(limits.acquire_timeout),
     };
-    pool.max_size(MAX_CONNECTIONS)
+    pool.max_size(limits.connections)
         .runtime(Runtime::Tokio1)
         .timeouts(timeouts)
         .build()
@@ -137,7 +167,6 @@ fn build(address: &Address) -> Result<deadpool_postgres::Pool> {
 impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Timeout(TimeoutType::Wait) => Self::Overloaded,
             PoolError::Backend(error) => error.into(),
             other => Self::unavailable(other),
         }

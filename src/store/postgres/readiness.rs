@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::PostgresStore;
+use super::connection::Connection;
 use super::row::column;
 use super::schema;
 use super::statement::{Statement, statements};
@@ -18,17 +19,30 @@ impl ReadinessStore for PostgresStore {
     async fn check_ready(&self) -> Result<Readiness> {
         self.run(async |pool| {
             let connection = pool.acquire_unchecked().await?;
-            if !schema::is_current(&connection).await? {
-                return Ok(Readiness::WrongRevision);
+            match check(&connection).await {
+                Err(_) if connection.is_outdated() => {
+                    drop(connection);
+                    check(&pool.acquire_unchecked().await?).await
+                }
+                Ok(Readiness::ReadOnly) => {
+                    // After a failover, the server of an open connection may be a standby. A new
+                    // connection goes to the primary.
+                    connection.discard();
+                    Ok(Readiness::ReadOnly)
+                }
+                outcome => outcome,
             }
-            if column(&connection.query_one(&IS_READ_ONLY).await?, 0)? {
-                // After a failover, the server of an open connection may be a standby. A new
-                // connection goes to the primary.
-                connection.discard();
-                return Ok(Readiness::ReadOnly);
-            }
-            Ok(Readiness::Ready)
         })
         .await
     }
+}
+
+async fn check(connection: &Connection) -> Result<Readiness> {
+    if !schema::is_current(connection).await? {
+        return Ok(Readiness::WrongRevision);
+    }
+    if column(&connection.query_one(&IS_READ_ONLY).await?, 0)? {
+        return Ok(Readiness::ReadOnly);
+    }
+    Ok(Readiness::Ready)
 }

@@ -3,10 +3,13 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
+use super::connection::{Connection, QueryError, Value};
+use super::statement::Statement;
 use crate::domain::post::{Post, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
-use crate::store::{Result, StoreError};
+use crate::store::list_memory::ListPermit;
+use crate::store::{PostList, Result, StoreError};
 
 /// Selects the posts of an inner statement in the columns that [`read_post`] reads, newest first.
 /// `$1` is the limit of the list, also in the inner statement. If it is not null, the list ends
@@ -50,4 +53,25 @@ pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
         // A post without votes has no row in vote_counts.
         votes: column::<Option<i64>>(row, 6)?.unwrap_or(0),
     })
+}
+
+/// Reads the posts of a list. A list without a limit reserves memory for each post before it reads
+/// the next one.
+pub(super) async fn read_list(
+    connection: &Connection,
+    mut memory: Option<ListPermit>,
+    statement: &Statement,
+    values: &[Value<'_>],
+) -> std::result::Result<PostList, QueryError> {
+    let mut posts = Vec::new();
+    let read = |row: &Row| {
+        let post = read_post(row)?;
+        if let Some(memory) = &mut memory {
+            memory.reserve(post.post.byte_len())?;
+        }
+        posts.push(post);
+        Ok(())
+    };
+    connection.query_each(statement, values, read).await?;
+    Ok(PostList::new(posts, memory))
 }

@@ -2,18 +2,21 @@
 //!
 //! A search first scans the newest titles, up to [`MAX_SEARCH_MISSES`], where it finds a frequent
 //! text. If the matches do not fill the page, the trigram index is searched instead. The index
-//! needs trigrams in the text, and `pg_trgm` makes them only of letters and digits.
+//! needs trigrams in the text, and `pg_trgm` makes them only of letters and digits. It returns the
+//! posts in any order, so a text with frequent trigrams costs as much as all these posts. After a
+//! timeout, the search returns what the scan has found.
 
-use super::callers::find_caller;
-use super::connection::Value;
+use tokio_postgres::types::ToSql;
+
+use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
+use super::connection::{Connection, Value};
 use super::pool::Pool;
-use super::row::{read_post, select_page};
+use super::row::{read_list, read_post, select_page};
 use super::schema::SearchIndex;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
-use crate::domain::post::PostWithVotes;
 use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
 use crate::store::{PostList, Result};
 
@@ -64,79 +67,125 @@ statements! {
     );
 }
 
-pub(super) async fn search_posts(pool: &Pool, caller: Caller, page: &Page) -> Result<PostList> {
-    let text = page.search.as_deref().unwrap_or_default();
-    let posts = if page.skip > MAX_SEARCH_SKIP || text.chars().count() > 1000 {
-        Vec::new()
-    } else {
-        find_hits(pool, caller, page, text).await?
-    };
-    // Checked last: an account that exists now existed when the titles were read.
-    find_caller(pool, caller).await?;
-    Ok(posts.into())
-}
-
-async fn find_hits(
+pub(super) async fn search_posts(
     pool: &Pool,
     caller: Caller,
     page: &Page,
     text: &str,
-) -> Result<Vec<PostWithVotes>> {
-    let index = pool.search_index().await?;
-    let is_indexed = page.scope == PostScope::Public && has_trigrams(index, text);
-    if is_indexed && page.limit.is_none() {
-        return search_index(pool, caller, page, text).await;
-    }
-    let posts = scan_titles(pool, caller, page, text).await?;
-    let is_full = page.limit.is_some_and(|limit| u32::try_from(posts.len()) == Ok(limit));
-    if is_indexed && !is_full {
-        return search_index(pool, caller, page, text).await;
-    }
-    Ok(posts)
-}
-
-async fn scan_titles(
-    pool: &Pool,
-    caller: Caller,
-    page: &Page,
-    text: &str,
-) -> Result<Vec<PostWithVotes>> {
-    let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
-    // The number of drafts bounds a search of own drafts.
-    let is_bounded = page.scope == PostScope::Public || text.chars().count() < TRIGRAM_LENGTH;
-    let misses = if is_bounded { i64::from(MAX_SEARCH_MISSES) } else { i64::MAX };
-    // The page and the skipped posts, plus all misses: no later title can be on the page.
-    let newest = limit.filter(|_| is_bounded).map(|limit| limit + skip + misses);
-    let mut values: Vec<Value<'_>> = vec![&limit, &skip, &text, &newest, &misses];
-    let statement = match (page.scope, caller.draft_visibility) {
-        (PostScope::OwnDrafts, _) => {
-            values.push(&caller.user_id.0);
-            &SCAN_DRAFT_TITLES
+) -> Result<PostList> {
+    let connection = pool.acquire().await?;
+    let search = Search { pool, caller, page, text };
+    match search.run(&connection).await {
+        Err(_) if connection.is_outdated() => {
+            drop(connection);
+            search.run(&pool.acquire().await?).await
         }
-        (PostScope::Public, DraftVisibility::Private) => &SCAN_PUBLISHED_TITLES,
-        (PostScope::Public, DraftVisibility::Visible) => &SCAN_ALL_TITLES,
-    };
-    read(pool, statement, &values).await
+        outcome => outcome,
+    }
 }
 
-async fn search_index(
-    pool: &Pool,
+struct Search<'a> {
+    pool: &'a Pool,
     caller: Caller,
-    page: &Page,
-    text: &str,
-) -> Result<Vec<PostWithVotes>> {
-    let (limit, skip) = (page.limit.map(i64::from), i64::try_from(page.skip).unwrap_or(i64::MAX));
-    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
-    read(pool, &SEARCH_INDEX, &[&limit, &skip, &pattern(text), &sees_drafts]).await
+    page: &'a Page,
+    text: &'a str,
 }
 
-async fn read(
-    pool: &Pool,
-    statement: &Statement,
-    values: &[Value<'_>],
-) -> Result<Vec<PostWithVotes>> {
-    let rows = pool.query(statement, values).await?;
-    rows.iter().map(read_post).collect()
+/// A statement with its parameters.
+struct Query {
+    statement: &'static Statement,
+    values: Vec<Box<dyn ToSql + Send + Sync>>,
+}
+
+impl Query {
+    fn values(&self) -> Vec<Value<'_>> {
+        self.values.iter().map(|value| -> Value<'_> { value.as_ref() }).collect()
+    }
+}
+
+impl Search<'_> {
+    async fn run(&self, connection: &Connection) -> Result<PostList> {
+        let posts = if self.page.skip > MAX_SEARCH_SKIP || self.text.chars().count() > 1000 {
+            Vec::new().into()
+        } else {
+            self.find(connection).await?
+        };
+        // Checked last: an account that exists now existed when the titles were read.
+        let callers: [i64; 1] = [self.caller.user_id.0];
+        let users = connection.query(&FIND_TOKENS_VALID_FROM, &[&&callers[..]]).await?;
+        ValidFromTimes::read(&users)?.check(self.caller)?;
+        Ok(posts)
+    }
+
+    async fn find(&self, connection: &Connection) -> Result<PostList> {
+        let (newest, complete) = (self.scan(Some(MAX_SEARCH_MISSES)), self.complete());
+        let Some(limit) = self.page.limit else {
+            // The client asks for all matches, so no timeout may hide some.
+            let (query, memory) = (complete.unwrap_or(newest), self.pool.list_memory().permit());
+            let values = query.values();
+            return Ok(read_list(connection, Some(memory), query.statement, &values).await?);
+        };
+        let found = read_list(connection, None, newest.statement, &newest.values()).await?;
+        let is_full = u32::try_from(found.len()) == Ok(limit);
+        if let Some(complete) = complete.filter(|_| !is_full) {
+            let (timeout, values) = (self.pool.limits().search_timeout, complete.values());
+            let rows = connection.query_at_most(timeout, complete.statement, &values).await?;
+            if let Some(rows) = rows {
+                return Ok(rows.iter().map(read_post).collect::<Result<Vec<_>>>()?.into());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the search of all titles. `None` if neither an index nor the number of drafts keeps
+    /// it short.
+    fn complete(&self) -> Option<Query> {
+        match self.page.scope {
+            PostScope::Public => has_trigrams(self.pool.search_index(), self.text).then(|| Query {
+                statement: &SEARCH_INDEX,
+                values: vec![
+                    Box::new(self.limit()),
+                    Box::new(self.skip()),
+                    Box::new(pattern(self.text)),
+                    Box::new(self.caller.draft_visibility == DraftVisibility::Visible),
+                ],
+            }),
+            PostScope::OwnDrafts => {
+                (self.text.chars().count() >= TRIGRAM_LENGTH).then(|| self.scan(None))
+            }
+        }
+    }
+
+    /// Returns the scan of the newest titles, which ends after some misses.
+    fn scan(&self, misses: Option<u32>) -> Query {
+        let misses = misses.map(i64::from);
+        // The page and the skipped posts, plus all misses: no later title can be on the page.
+        let newest = self.limit().zip(misses).map(|(limit, misses)| limit + self.skip() + misses);
+        let mut values: Vec<Box<dyn ToSql + Send + Sync>> = vec![
+            Box::new(self.limit()),
+            Box::new(self.skip()),
+            Box::new(self.text.to_owned()),
+            Box::new(newest),
+            Box::new(misses.unwrap_or(i64::MAX)),
+        ];
+        let statement = match (self.page.scope, self.caller.draft_visibility) {
+            (PostScope::OwnDrafts, _) => {
+                values.push(Box::new(self.caller.user_id.0));
+                &SCAN_DRAFT_TITLES
+            }
+            (PostScope::Public, DraftVisibility::Private) => &SCAN_PUBLISHED_TITLES,
+            (PostScope::Public, DraftVisibility::Visible) => &SCAN_ALL_TITLES,
+        };
+        Query { statement, values }
+    }
+
+    fn limit(&self) -> Option<i64> {
+        self.page.limit.map(i64::from)
+    }
+
+    fn skip(&self) -> i64 {
+        i64::try_from(self.page.skip).unwrap_or(i64::MAX)
+    }
 }
 
 /// Whether the text contains three consecutive letters or digits that the index knows.

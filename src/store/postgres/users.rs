@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
+use super::budget::Work;
 use super::callers::{caller_params, find_valid_from_times};
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
@@ -205,7 +206,8 @@ impl UserStore for PostgresStore {
         self.run(async move |pool| {
             let (caller_id, earliest, latest) = caller_params(caller);
             let values: [Value<'_>; 4] = [&id.0, &caller_id, &earliest, &latest];
-            let deleted = pool.query_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
+            let long_work = pool.for_work(Work::Long);
+            let deleted = long_work.query_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
             if !deleted.is_empty() {
                 return Ok(DeleteUser::Deleted);
             }

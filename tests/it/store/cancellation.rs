@@ -17,7 +17,21 @@ use crate::support::{Cluster, PostgresDatabase};
 /// Starts the operation again and again, and drops it after 0, 1, 2 … yields to the runtime, until
 /// it is done before the drop.
 async fn cancel_everywhere<F: Future>(start: impl Fn(usize) -> F) {
-    for yields in 0..10_000 {
+    cancel_after(0..10_000, start).await;
+}
+
+/// Like [`cancel_everywhere`], for an operation whose connection is replaced each time. Opening a
+/// connection takes thousands of yields, so their number grows by a tenth each time.
+async fn cancel_long_work<F: Future>(start: impl Fn(usize) -> F) {
+    let more = |yields: &usize| Some(yields + 1 + yields / 10);
+    cancel_after(std::iter::successors(Some(0), more), start).await;
+}
+
+async fn cancel_after<F: Future>(
+    all_yields: impl IntoIterator<Item = usize>,
+    start: impl Fn(usize) -> F,
+) {
+    for yields in all_yields {
         let mut future = pin!(start(yields));
         let mut poll = async || poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
         let mut is_done = poll().await.is_ready();
@@ -74,7 +88,9 @@ async fn cancelled_operations_leave_nothing_half_done() {
     cancel_everywhere(|_| store.find_post(ada, post)).await;
     cancel_everywhere(|_| store.find_caller(ada)).await;
     cancel_everywhere(|_| store.list_posts(ada, Page { limit: Some(5), ..Page::default() })).await;
-    cancel_everywhere(|_| store.list_posts(ada, search("post"))).await;
+    cancel_long_work(|_| store.list_posts(ada, search("post"))).await;
+    cancel_long_work(|_| store.list_posts(ada, Page { limit: Some(5), ..search("post") })).await;
+    cancel_long_work(|_| store.list_posts(ada, Page::default())).await;
     cancel_everywhere(|_| store.find_credentials(email("ada").into())).await;
     assert_clean(&database);
 

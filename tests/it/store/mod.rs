@@ -58,6 +58,15 @@ mod postgres_sequences;
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
 mod postgres_connections;
 
+/// A PostgreSQL database in which long work does not end until the test says so.
+mod blocked_work;
+
+/// Connections of the PostgreSQL store: who may wait for whom.
+mod postgres_budgets;
+
+/// Statements of the PostgreSQL store whose plans are out of date.
+mod postgres_stale_plans;
+
 /// Query plans of SQLite: each statement uses an index.
 mod sqlite_plans;
 

@@ -111,11 +111,13 @@ fn search_uses_the_trigram_index() {
 /// A connection runs only declared statements; it is set up with constants when it is opened.
 #[test]
 fn every_request_statement_is_declared() {
-    const ALLOWED: [(&str, &str); 8] = [
+    const ALLOWED: [(&str, &str); 10] = [
         ("connection", "batch_execute(DURABLE)"),
+        ("connection", "batch_execute(&begin)"),
+        ("connection", "batch_execute(END_READ)"),
         ("connection", "prepare_typed_cached(statement.sql,"),
-        ("connection", "query_typed(statement.sql,"),
-        ("connection", "pooled.query(&prepared,"),
+        ("connection", "query_typed_raw(statement.sql,"),
+        ("connection", "pooled.query_raw(&prepared,"),
         ("lists", "->&'staticStatement{"),
         ("statement", "pubstructStatement{"),
         ("statement", "implStatement{"),

@@ -1,0 +1,203 @@
+//! The budgets of connections: each kind of work has connections that no other kind can take.
+//!
+//! A request that waits therefore waits only for requests of its own kind. Not here: how long a
+//! statement may take, see `connection.rs`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+
+use crate::store::page_limits::SEARCH_TIMEOUT;
+use crate::store::{Result, StoreError};
+
+/// How long a statement may take before it is cancelled and its connection is closed. Without this
+/// timeout, a stopped server or a network that drops packets would block the connection forever. It
+/// is longer than the server's wait for a lock.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long a request waits for its answer: for a connection, and then for its statement.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The limits of a store's connections.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolLimits {
+    /// Maximum number of connections. More connections do not make a server with few cores faster.
+    pub connections: usize,
+    /// Maximum number of connections for long work: searches, lists without a limit, deep pages and
+    /// deletions of accounts. Each may keep a core of the server busy.
+    pub long_work: usize,
+    /// How long a request waits for a connection before it is refused.
+    pub acquire_timeout: Duration,
+    /// How long a statement may take before it is cancelled.
+    pub statement_timeout: Duration,
+    /// How long a search that no number of titles bounds may take.
+    pub search_timeout: Duration,
+    /// How long a request that is not batched waits for its answer.
+    pub answer_timeout: Duration,
+    /// Bytes of titles and contents that all lists without a limit together may have in memory. A
+    /// larger list can be read if no other one is.
+    pub list_bytes: u32,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            long_work: 3,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout: STATEMENT_TIMEOUT,
+            search_timeout: SEARCH_TIMEOUT,
+            answer_timeout: ANSWER_TIMEOUT,
+            list_bytes: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// A kind of work with a budget of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// The statement of a batch. A batcher runs one at a time, so batches need no budget: the other
+    /// budgets leave a connection for each batcher.
+    Batch,
+    /// A few short statements of one request.
+    Short,
+    /// Work whose length depends on the number of rows.
+    Long,
+}
+
+/// Number of batchers, each with at most one connection.
+const BATCHERS: usize = 6;
+
+/// Maximum number of requests that wait for a connection for short work, and for long work.
+const SHORT_QUEUE: usize = 4096;
+const LONG_QUEUE: usize = 128;
+
+/// How long the pool stays smaller after the server refused a further connection.
+const WITHHOLD: Duration = Duration::from_secs(5);
+
+pub(super) struct Budgets {
+    total: usize,
+    connections: Arc<Semaphore>,
+    short: Budget,
+    long: Budget,
+    /// Number of connections that the server has refused lately.
+    withheld: Arc<AtomicUsize>,
+}
+
+struct Budget {
+    permits: Arc<Semaphore>,
+    size: usize,
+    /// Permits for the requests that wait.
+    queue: Semaphore,
+}
+
+/// The right to use one connection. It outlives the statements on the connection.
+pub(super) struct Permit {
+    connection: OwnedSemaphorePermit,
+    /// `None` for a batch.
+    budget: Option<OwnedSemaphorePermit>,
+}
+
+impl Budgets {
+    pub(super) fn new(limits: PoolLimits) -> Self {
+        let short = limits.connections.saturating_sub(BATCHERS + limits.long_work).max(1);
+        Self {
+            total: limits.connections,
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            short: Budget::new(short, SHORT_QUEUE),
+            long: Budget::new(limits.long_work, LONG_QUEUE),
+            withheld: Arc::default(),
+        }
+    }
+
+    /// Waits for the right to use a connection, until the timeout.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] after the timeout, or if too many requests wait.
+    pub(super) async fn acquire(&self, work: Work, timeout: Pin<&mut Sleep>) -> Result<Permit> {
+        let permit = async {
+            let budget = match work {
+                Work::Batch => None,
+                Work::Short => Some(self.short.acquire(1).await?),
+                // If the server gives fewer connections, long work uses only one of them.
+                Work::Long if self.withheld.load(Ordering::Relaxed) > 0 => {
+                    Some(self.long.acquire(self.long.size).await?)
+                }
+                Work::Long => Some(self.long.acquire(1).await?),
+            };
+            Ok(Permit { connection: acquire(&self.connections, 1).await?, budget: budget })
+        };
+        before(timeout, permit).await
+    }
+
+    /// Whether another request uses or opens a connection, which it will return.
+    pub(super) fn has_others(&self) -> bool {
+        let unused = self.connections.available_permits() + self.withheld.load(Ordering::Relaxed);
+        self.total.saturating_sub(unused) > 1
+    }
+
+    /// Waits for another connection to be returned, because the server refused to open one. For
+    /// some seconds the pool has one connection less, so that not every request asks again.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] after the timeout.
+    pub(super) async fn wait_for_other(
+        &self,
+        permit: Permit,
+        timeout: Pin<&mut Sleep>,
+    ) -> Result<Permit> {
+        let Permit { connection, budget } = permit;
+        let withheld = Withheld::new(&self.withheld);
+        tokio::spawn(async move {
+            tokio::time::sleep(WITHHOLD).await;
+            drop((connection, withheld));
+        });
+        let connection = before(timeout, acquire(&self.connections, 1)).await?;
+        Ok(Permit { connection, budget })
+    }
+}
+
+impl Budget {
+    fn new(size: usize, queue: usize) -> Self {
+        let (permits, queue) = (Arc::new(Semaphore::new(size)), Semaphore::new(queue));
+        Self { permits, size, queue }
+    }
+
+    async fn acquire(&self, permits: usize) -> Result<OwnedSemaphorePermit> {
+        let _waiting = self.queue.try_acquire().map_err(|_| StoreError::Overloaded)?;
+        acquire(&self.permits, permits).await
+    }
+}
+
+/// Counts a withheld connection until it is dropped.
+struct Withheld(Arc<AtomicUsize>);
+
+impl Withheld {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Withheld {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn acquire(permits: &Arc<Semaphore>, count: usize) -> Result<OwnedSemaphorePermit> {
+    let count = u32::try_from(count).map_err(StoreError::internal)?;
+    Arc::clone(permits).acquire_many_owned(count).await.map_err(StoreError::internal)
+}
+
+async fn before<T>(timeout: Pin<&mut Sleep>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        outcome = work => outcome,
+        () = timeout => Err(StoreError::Overloaded),
+    }
+}

@@ -1,0 +1,63 @@
+//! The open connections, which all kinds of work share.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::budget::{Budgets, PoolLimits};
+
+pub(super) struct SharedPool {
+    connections: deadpool_postgres::Pool,
+    budgets: Budgets,
+    limits: PoolLimits,
+    tls: MakeRustlsConnect,
+    is_prepared: bool,
+    /// Increases when the open connections must be replaced.
+    generation: AtomicUsize,
+}
+
+impl SharedPool {
+    pub(super) fn new(
+        connections: deadpool_postgres::Pool,
+        limits: PoolLimits,
+        tls: MakeRustlsConnect,
+        is_prepared: bool,
+    ) -> Self {
+        let (budgets, generation) = (Budgets::new(limits), AtomicUsize::new(0));
+        Self { connections, budgets, limits, tls, is_prepared, generation }
+    }
+
+    pub(super) fn connections(&self) -> &deadpool_postgres::Pool {
+        &self.connections
+    }
+
+    pub(super) fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    pub(super) fn limits(&self) -> PoolLimits {
+        self.limits
+    }
+
+    pub(super) fn tls(&self) -> MakeRustlsConnect {
+        self.tls.clone()
+    }
+
+    /// Whether statements stay prepared on their connection.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.is_prepared
+    }
+
+    /// Returns the generation of a connection that is acquired after this call.
+    pub(super) fn generation(&self) -> usize {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Closes the idle connections at once. A connection of an earlier generation is closed when it
+    /// is returned: all of them are to the same server, so they have the same problem.
+    pub(super) fn replace_connections(&self) {
+        // First, so that no connection is returned in between.
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.connections.retain(|_, _| false);
+    }
+}
