@@ -78,23 +78,23 @@ impl LargeResponses {
     pub async fn write<T>(
         &self,
         posts: PostList,
-        show: impl Fn(&[PostWithVotes]) -> T,
+        show: impl Fn(&[PostWithVotes]) -> T + Send + 'static,
     ) -> Result<Response, ApiError>
     where
-        T: Serialize + Send + 'static,
+        T: Serialize,
     {
         let bytes = posts.byte_len();
         if bytes <= LARGE_RESPONSE_BYTES {
             let body = posts.serialize_once(|posts| to_json(bytes, &show(posts)));
             return Ok(json_response_from(StatusCode::OK, body));
         }
-        let value = show(&posts);
         let permit = self.try_acquire(self.permits_for(bytes)).ok_or(ApiError::Overloaded)?;
         let serializer =
             Arc::clone(&self.serializers).acquire_owned().await.map_err(ApiError::internal)?;
         // The permits move into the work: if the client disconnects, they are returned when it is
         // done.
         let write = move || {
+            let value = show(&posts);
             let response = json_response_with_capacity(bytes, StatusCode::OK, &value);
             // A list without a limit holds its own memory permit.
             drop((value, posts, serializer));

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Result, StoreError};
 
-/// The budget that all lists without a limit share. A list that is larger than the whole budget can
+/// The budget in bytes that all lists without a limit share. A list that is larger than the whole budget can
 /// be read if no other one is.
 pub(super) struct ListMemory {
     total: u32,

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::Result;
 use super::list_memory::ListPermit;
 use super::page_limits::PAGE_BYTES;
 use crate::domain::page::Page;
@@ -16,10 +17,53 @@ pub struct PostList(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    posts: Vec<PostWithVotes>,
+    posts: ReservedPosts,
     serialized: OnceLock<Bytes>,
-    /// Held as long as the list exists. `None` for a list with a limit.
-    _memory: Option<ListPermit>,
+}
+
+/// Posts with the memory that they have reserved.
+#[derive(Debug, Default)]
+pub(super) struct ReservedPosts {
+    posts: Vec<PostWithVotes>,
+    /// `None` for a list with a limit.
+    memory: Option<ListPermit>,
+}
+
+/// Memory of a post besides its texts, in bytes: its fields, its place in a vector that doubles its
+/// size, and the headers of both texts.
+const POST_OVERHEAD: usize = 256;
+
+/// Freeing more posts would block other requests for milliseconds.
+const MAX_POSTS_FREED_AT_ONCE: usize = 10_000;
+
+impl ReservedPosts {
+    pub(super) fn new(memory: Option<ListPermit>) -> Self {
+        Self { posts: Vec::new(), memory }
+    }
+
+    /// Adds a post and reserves its memory.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Overloaded`] if the budget of lists without a limit is exhausted.
+    pub(super) fn push(&mut self, post: PostWithVotes) -> Result<()> {
+        if let Some(memory) = &mut self.memory {
+            memory.reserve(post.post.byte_len() + POST_OVERHEAD)?;
+        }
+        self.posts.push(post);
+        Ok(())
+    }
+}
+
+impl Drop for ReservedPosts {
+    fn drop(&mut self) {
+        if self.posts.len() > MAX_POSTS_FREED_AT_ONCE
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // The memory budget bounds the number of these lists.
+            let posts = (std::mem::take(&mut self.posts), self.memory.take());
+            runtime.spawn_blocking(move || drop(posts));
+        }
+    }
 }
 
 impl PostList {
@@ -34,16 +78,17 @@ impl PostList {
     pub fn serialize_once(&self, serialize: impl FnOnce(&[PostWithVotes]) -> Bytes) -> Bytes {
         self.0.serialized.get_or_init(|| serialize(self)).clone()
     }
-
-    /// Returns a list that holds the memory which it has reserved.
-    pub(super) fn new(posts: Vec<PostWithVotes>, memory: Option<ListPermit>) -> Self {
-        Self(Arc::new(Shared { posts, serialized: OnceLock::new(), _memory: memory }))
-    }
 }
 
 impl From<Vec<PostWithVotes>> for PostList {
     fn from(posts: Vec<PostWithVotes>) -> Self {
-        Self::new(posts, None)
+        ReservedPosts { posts, memory: None }.into()
+    }
+}
+
+impl From<ReservedPosts> for PostList {
+    fn from(posts: ReservedPosts) -> Self {
+        Self(Arc::new(Shared { posts, serialized: OnceLock::new() }))
     }
 }
 
@@ -51,7 +96,7 @@ impl Deref for PostList {
     type Target = [PostWithVotes];
 
     fn deref(&self) -> &[PostWithVotes] {
-        &self.0.posts
+        &self.0.posts.posts
     }
 }
 

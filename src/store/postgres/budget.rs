@@ -38,8 +38,8 @@ pub struct PoolLimits {
     pub search_timeout: Duration,
     /// How long a request that is not batched waits for its answer.
     pub answer_timeout: Duration,
-    /// Bytes of titles and contents that all lists without a limit together may have in memory. A
-    /// larger list can be read if no other one is.
+    /// Bytes of memory that the posts of all lists without a limit together may have. A larger list
+    /// can be read if no other one is.
     pub list_bytes: u32,
 }
 
@@ -199,5 +199,73 @@ async fn before<T>(timeout: Pin<&mut Sleep>, work: impl Future<Output = Result<T
         biased;
         outcome = work => outcome,
         () = timeout => Err(StoreError::Overloaded),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    async fn acquire(budgets: &Budgets, work: Work) -> Result<Permit> {
+        let mut timeout = pin!(tokio::time::sleep(Duration::from_secs(1)));
+        budgets.acquire(work, timeout.as_mut()).await
+    }
+
+    /// Returns all permits of this kind of work that are free.
+    async fn take_all(budgets: &Budgets, work: Work) -> Vec<Permit> {
+        let mut permits = Vec::new();
+        while let Ok(permit) = acquire(budgets, work).await {
+            permits.push(permit);
+        }
+        permits
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_budgets_leave_a_connection_for_each_batcher() {
+        let opened = include_str!("mod.rs").matches("Batcher::open(").count();
+        assert_eq!(opened, BATCHERS, "each batcher needs a connection of its own");
+        let limits = PoolLimits::default();
+        let budgets = Budgets::new(limits);
+        let long = take_all(&budgets, Work::Long).await;
+        let short = take_all(&budgets, Work::Short).await;
+        let batches = take_all(&budgets, Work::Batch).await;
+        assert_eq!((long.len(), batches.len()), (limits.long_work, BATCHERS));
+        assert_eq!(long.len() + short.len() + batches.len(), limits.connections);
+        drop(short);
+        assert!(acquire(&budgets, Work::Long).await.is_err(), "short work has its own budget");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_work_uses_one_connection_while_the_server_refuses_more() {
+        let budgets = Budgets::new(PoolLimits::default());
+        let refused = acquire(&budgets, Work::Short).await.unwrap();
+        assert!(!budgets.has_others());
+        let other = acquire(&budgets, Work::Short).await.unwrap();
+        assert!(budgets.has_others());
+        let mut timeout = pin!(tokio::time::sleep(Duration::from_secs(1)));
+        let permit = budgets.wait_for_other(refused, timeout.as_mut()).await.unwrap();
+        drop(other);
+        assert!(!budgets.has_others(), "the withheld connection is no other one");
+        let long = acquire(&budgets, Work::Long).await.unwrap();
+        assert!(acquire(&budgets, Work::Long).await.is_err());
+        drop((permit, long));
+        tokio::time::sleep(WITHHOLD).await;
+        let long = take_all(&budgets, Work::Long).await;
+        assert_eq!(long.len(), PoolLimits::default().long_work);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_beyond_the_queue_is_refused_at_once() {
+        let budget = Arc::new(Budget::new(1, 2));
+        let _held = budget.acquire(1).await.unwrap();
+        let waiting = [(); 2].map(|()| {
+            let budget = Arc::clone(&budget);
+            tokio::spawn(async move { budget.acquire(1).await.map(drop) })
+        });
+        tokio::task::yield_now().await;
+        assert!(matches!(budget.acquire(1).await, Err(StoreError::Overloaded)));
+        drop(waiting);
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::post::{Post, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
 use crate::store::list_memory::ListPermit;
+use crate::store::post_list::ReservedPosts;
 use crate::store::{PostList, Result, StoreError};
 
 /// Selects the posts of an inner statement in the columns that [`read_post`] reads, newest first.
@@ -59,19 +60,11 @@ pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
 /// the next one.
 pub(super) async fn read_list(
     connection: &Connection,
-    mut memory: Option<ListPermit>,
+    memory: Option<ListPermit>,
     statement: &Statement,
     values: &[Value<'_>],
 ) -> std::result::Result<PostList, QueryError> {
-    let mut posts = Vec::new();
-    let read = |row: &Row| {
-        let post = read_post(row)?;
-        if let Some(memory) = &mut memory {
-            memory.reserve(post.post.byte_len())?;
-        }
-        posts.push(post);
-        Ok(())
-    };
-    connection.query_each(statement, values, read).await?;
-    Ok(PostList::new(posts, memory))
+    let mut posts = ReservedPosts::new(memory);
+    connection.query_each(statement, values, |row| posts.push(read_post(row)?)).await?;
+    Ok(posts.into())
 }

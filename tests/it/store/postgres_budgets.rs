@@ -250,7 +250,7 @@ async fn list_without_limit_beyond_the_memory_is_refused_and_cancelled() {
         let alone = store.list_posts(ada, page.clone()).await.unwrap();
         assert_eq!(alone.len(), 100, "a list that is alone may exceed the memory");
         for other in [Page::default(), search("needle")] {
-            let refused = store.list_posts(ada, other).await;
+            let refused = store.list_posts(ada, other).await.map(|posts| posts.len());
             assert!(matches!(refused, Err(StoreError::Overloaded)), "{refused:?}");
         }
         let limited = Page { limit: Some(100), ..page.clone() };
