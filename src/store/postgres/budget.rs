@@ -129,7 +129,7 @@ impl Budgets {
                 }
                 Work::Long => Some(self.long.acquire(1).await?),
             };
-            Ok(Permit { connection: acquire(&self.connections, 1).await?, budget: budget })
+            Ok(Permit { connection: acquire(&self.connections, 1).await?, budget })
         };
         before(timeout, permit).await
     }

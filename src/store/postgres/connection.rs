@@ -203,13 +203,13 @@ impl Connection {
         let work = async {
             let client = self.pooled()?;
             // One round trip: all messages are sent before the first answer.
-            let (begun, rows, ended) = tokio::join!(
+            let (limited, rows, ended) = tokio::join!(
                 biased;
                 client.batch_execute(&begin),
                 self.run(statement, values),
                 client.batch_execute(END_READ),
             );
-            begun?;
+            limited?;
             let rows = match rows {
                 Err(QueryError::Statement(error)) if is_canceled(error.code()) => None,
                 rows => Some(rows?),
@@ -316,10 +316,9 @@ impl From<Error> for QueryError {
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
         match error {
-            QueryError::NoConnection(error) => error,
             QueryError::Statement(error) => error.into(),
             QueryError::Unrepresentable(error) => Self::unrepresentable(Self::from(error)),
-            QueryError::Row(error) => error,
+            QueryError::NoConnection(error) | QueryError::Row(error) => error,
             QueryError::TooSlow => Self::unavailable("the database took too long"),
         }
     }
