@@ -18,6 +18,7 @@ mod connection;
 mod error;
 mod events;
 mod lists;
+mod locks;
 mod login_failures;
 mod pool;
 mod posts;

@@ -12,6 +12,7 @@ use super::callers::{ValidFromTimes, caller_params};
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
 use super::lists::list_posts;
+use super::locks::lock_posts;
 use super::pool::Pool;
 use super::row::{column, read_post};
 use super::sequence::{explain_duplicate, query_with_new_ids};
@@ -58,12 +59,17 @@ statements! {
             AND EXISTS (SELECT FROM users
                          WHERE users.id = $2 AND tokens_valid_from BETWEEN $6 AND $7)
          RETURNING created_at";
+    // The deletion locks the post before its votes, and a batch of votes locks them the other way
+    // round.
     DELETE_POST(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
-        "DELETE FROM posts
-          WHERE id = $1 AND owner_id = $2
-            AND EXISTS (SELECT FROM users
-                         WHERE users.id = $2 AND tokens_valid_from BETWEEN $3 AND $4)
-         RETURNING id::bigint";
+        concat!(
+            "WITH locked AS MATERIALIZED (", lock_posts!("SELECT $1"), ")
+             DELETE FROM posts
+              WHERE id = $1 AND owner_id = $2 AND (SELECT count(*) FROM locked) > 0
+                AND EXISTS (SELECT FROM users
+                             WHERE users.id = $2 AND tokens_valid_from BETWEEN $3 AND $4)
+             RETURNING id::bigint"
+        );
 }
 
 #[async_trait]

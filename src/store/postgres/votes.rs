@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::PostgresStore;
 use super::connection::Value;
+use super::locks::lock_posts;
 use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
@@ -27,7 +28,7 @@ use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 macro_rules! change_votes {
     ($ballots:literal, $change:literal, $outcome:literal) => {
         concat!(
-            "WITH ballots AS (
+            "WITH locked AS MATERIALIZED (", lock_posts!("SELECT unnest($1)"), "), ballots AS (
                  SELECT ballot.*, users.id IS NOT NULL AS has_caller, posts.id IS NOT NULL AS has_post
                    FROM unnest(", $ballots, "
                    LEFT JOIN users
@@ -36,6 +37,7 @@ macro_rules! change_votes {
                    LEFT JOIN posts
                      ON posts.id = ballot.post_id
                     AND (posts.published OR posts.owner_id = ballot.user_id OR ballot.sees_drafts)
+                  WHERE (SELECT count(*) FROM locked) > 0
              ), changed AS (", $change, ")
              SELECT place, has_caller, has_post, ", $outcome, "
                FROM ballots
@@ -47,9 +49,9 @@ macro_rules! change_votes {
 }
 
 statements! {
-    // Rows are locked in the order of posts and callers, so that two batches cannot deadlock. The
-    // xmax of a new row is 0; that of an existing row is the transaction that locked or deleted it.
-    // If a caller votes several times on a post, the last vote with an accepted token stays.
+    // The locks of the posts keep two batches from waiting for each other. The xmax of a new row is
+    // 0; that of an existing row is the transaction that locked or deleted it. If a caller votes
+    // several times on a post, the last vote with an accepted token stays.
     CAST_VOTES(
         INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, INT2_ARRAY
     ) = change_votes!(
