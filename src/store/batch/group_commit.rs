@@ -28,6 +28,9 @@ pub(in crate::store) enum BatchError {
     /// Nothing was applied. One member may be the cause, so each other member may succeed by
     /// itself.
     RolledBack(StoreError),
+    /// Nothing was applied, because a lock of another session was not released in time. Which
+    /// members need it is unknown. A batch that sets them aside does not settle this error.
+    Blocked(StoreError),
     /// A retry would fail too, or might apply a change twice.
     Final(StoreError),
 }
@@ -52,6 +55,13 @@ impl<M: Member> GroupCommit<M> {
         self.one_by_one.find(Member::is_awaited).map(|member| vec![member])
     }
 
+    /// Returns the members that have no answer and are in no batch. None of them runs again here.
+    pub(super) fn take_rest(&mut self) -> Vec<M> {
+        let mut rest = std::mem::take(&mut self.together);
+        rest.extend(std::mem::take(&mut self.one_by_one));
+        rest
+    }
+
     /// Answers the members of the last [`GroupCommit::next_batch`], or schedules their retry.
     pub(in crate::store) fn settle(
         &mut self,
@@ -67,7 +77,9 @@ impl<M: Member> GroupCommit<M> {
             Err(BatchError::RolledBack(_)) if members.len() > 1 => {
                 self.one_by_one = members.into_iter();
             }
-            Err(BatchError::RolledBack(error)) => refuse(members, error),
+            Err(BatchError::RolledBack(error) | BatchError::Blocked(error)) => {
+                refuse(members, error);
+            }
             Err(BatchError::Final(error)) => {
                 members.extend(std::mem::take(&mut self.one_by_one));
                 refuse(members, error);
@@ -77,7 +89,7 @@ impl<M: Member> GroupCommit<M> {
 }
 
 /// Fails all members with the error. Several members share it, and each gets an error of its kind.
-fn refuse<M: Member>(members: Vec<M>, error: StoreError) {
+pub(super) fn refuse<M: Member>(members: Vec<M>, error: StoreError) {
     match <[M; 1]>::try_from(members) {
         Ok([member]) => member.refuse(error),
         Err(members) => {

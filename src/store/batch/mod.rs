@@ -2,20 +2,25 @@
 //! runs them as one batch, answers each of them, and repeats.
 //!
 //! It has no timer: a single request pays one round trip, and under load batches grow by
-//! themselves. Not here: the statement of a batch, see the implementations of [`Batch`].
+//! themselves. Requests that a lock blocks run apart, see `blocked.rs`. Not here: the statement of a batch, see the implementations of [`Batch`].
 
+mod blocked;
 mod group_commit;
 #[cfg(test)]
 mod tests;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 
+use self::blocked::{Blocked, BlockedRequests};
 use super::{Result, StoreError};
+use crate::domain::post::PostId;
+use crate::domain::user::UserId;
 
 pub(super) use group_commit::{BatchError, GroupCommit, Member};
 
@@ -31,6 +36,26 @@ pub(super) trait Batch: Send + Sync + 'static {
         &self,
         requests: &[&Self::Request],
     ) -> std::result::Result<Vec<Result<Self::Answer>>, BatchError>;
+
+    /// Returns everything that can block the request. Requests that share a key can be blocked by the same
+    /// lock.
+    fn lock_keys(_: &Self::Request) -> Vec<LockKey> {
+        Vec::new()
+    }
+
+    /// Returns for each request of a blocked batch the key that probably blocks it, by default its
+    /// first one. A request without a key fails.
+    async fn find_blocking_keys(&self, requests: &[&Self::Request]) -> Vec<Option<LockKey>> {
+        requests.iter().map(|request| Self::lock_keys(request).first().copied()).collect()
+    }
+}
+
+/// What a lock of another session can keep a request from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum LockKey {
+    /// The post, its count and its votes.
+    Post(PostId),
+    User(UserId),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,13 +78,15 @@ pub(super) struct Batcher<B: Batch> {
 struct PendingRequest<B: Batch> {
     request: B::Request,
     answer: oneshot::Sender<Result<B::Answer>>,
+    /// How often a lock has blocked the request.
+    attempts: u32,
 }
 
 impl<B: Batch> Batcher<B> {
-    /// Starts the task, on the current runtime.
+    /// Starts the tasks, on the current runtime.
     pub(super) fn open(batch: B, limits: BatchLimits) -> Self {
         let (queue, pending) = mpsc::channel(limits.queue);
-        tokio::spawn(run_batches(batch, pending, limits.batch));
+        tokio::spawn(run_batches(Arc::new(batch), pending, limits));
         Self { queue, timeout: limits.timeout }
     }
 
@@ -70,9 +97,11 @@ impl<B: Batch> Batcher<B> {
     /// The errors of the request, and those that [`BatchLimits`] names.
     pub(super) async fn submit(&self, request: B::Request) -> Result<B::Answer> {
         let (answer, outcome) = oneshot::channel();
-        self.queue.try_send(PendingRequest { request, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => StoreError::unavailable(TASK_ENDED),
+        self.queue.try_send(PendingRequest { request, answer, attempts: 0 }).map_err(|error| {
+            match error {
+                mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => StoreError::unavailable(TASK_ENDED),
+            }
         })?;
         match tokio::time::timeout(self.timeout, outcome).await {
             Ok(Ok(answer)) => answer,
@@ -85,19 +114,37 @@ impl<B: Batch> Batcher<B> {
 const TASK_ENDED: &str = "the task of the batcher has ended";
 
 async fn run_batches<B: Batch>(
-    batch: B,
+    batch: Arc<B>,
     mut queue: mpsc::Receiver<PendingRequest<B>>,
-    max_requests: usize,
+    limits: BatchLimits,
 ) {
+    let blocked_requests = BlockedRequests::open(Arc::clone(&batch), limits);
     let mut pending = Vec::new();
-    while queue.recv_many(&mut pending, max_requests).await > 0 {
+    while queue.recv_many(&mut pending, limits.batch).await > 0 {
+        let mut requests = std::mem::take(&mut pending);
         // A request whose client has left is dropped.
-        let mut commit = GroupCommit::new(pending.drain(..).filter(Member::is_awaited).collect());
-        while let Some(requests) = commit.next_batch() {
-            let outcome = run(&batch, &requests).await;
-            commit.settle(requests, outcome);
+        requests.retain(Member::is_awaited);
+        blocked_requests.divert(&mut requests);
+        if let Some(blocked) = commit(&*batch, requests).await {
+            blocked_requests.set_aside(&batch, blocked).await;
         }
     }
+}
+
+/// Commits the requests. If a lock blocks some of them, returns all that have no answer yet.
+async fn commit<B: Batch>(batch: &B, requests: Vec<PendingRequest<B>>) -> Option<Blocked<B>> {
+    let mut group = GroupCommit::new(requests);
+    while let Some(mut requests) = group.next_batch() {
+        match run(batch, &requests).await {
+            Err(BatchError::Blocked(error)) => {
+                // Each of the others could wait for the same lock.
+                requests.extend(group.take_rest());
+                return Some(Blocked { requests, error });
+            }
+            outcome => group.settle(requests, outcome),
+        }
+    }
+    None
 }
 
 /// Runs the requests. If the batch panics or returns the wrong number of answers, only its own

@@ -30,7 +30,9 @@ impl From<Error> for MigrateError {
 
 impl From<Error> for BatchError {
     fn from(error: Error) -> Self {
-        if was_rolled_back(error.code()) {
+        if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+            Self::Blocked(error.into())
+        } else if was_rolled_back(error.code()) {
             Self::RolledBack(error.into())
         } else {
             Self::Final(error.into())

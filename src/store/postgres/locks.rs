@@ -3,6 +3,10 @@
 //! A change of several votes locks votes, posts and counts, and each trigger locks its counts in
 //! their own order. Without another lock, two such changes can wait for each other. A statement
 //! that changes votes therefore takes one advisory lock for each post before it locks a row.
+//!
+//! The statement of a batch waits only briefly for a row, because all its requests wait with it.
+//! Only other programs and single requests hold a row for longer. An advisory lock is held by
+//! statements that wait briefly themselves, so it has the timeout of the connection.
 
 /// A query that takes the advisory locks of posts, until the end of the transaction. `$ids` is a
 /// query for a column of post IDs.
@@ -24,4 +28,13 @@ macro_rules! lock_posts {
     };
 }
 
+/// An expression that makes the rest of the statement wait at most 100 ms for a lock. Evaluate it
+/// in a step of its own, before the first row is locked.
+macro_rules! wait_briefly {
+    () => {
+        "set_config('lock_timeout', '100ms', true)"
+    };
+}
+
 pub(super) use lock_posts;
+pub(super) use wait_briefly;

@@ -12,7 +12,7 @@ use super::callers::{ValidFromTimes, caller_params};
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
 use super::lists::list_posts;
-use super::locks::lock_posts;
+use super::locks::{lock_posts, wait_briefly};
 use super::pool::Pool;
 use super::row::{column, read_post};
 use super::sequence::{explain_duplicate, query_with_new_ids};
@@ -22,7 +22,7 @@ use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::user::{TokensValidFrom, UserId};
-use crate::store::batch::{Batch, BatchError};
+use crate::store::batch::{Batch, BatchError, LockKey};
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
@@ -43,16 +43,19 @@ statements! {
         TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY, TIMESTAMPTZ_ARRAY,
         TIMESTAMPTZ_ARRAY
     ) =
-        "INSERT INTO posts (title, content, published, created_at, owner_id)
-         SELECT title, content, published, created_at, owner_id
-           FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY
-             AS written (title, content, published, created_at, owner_id, least, most, place)
-          WHERE EXISTS (SELECT FROM users
-                         WHERE users.id = written.owner_id
-                           AND tokens_valid_from BETWEEN least AND most)
-          ORDER BY place
-         RETURNING id::bigint, owner_id::bigint,
-                   (SELECT tokens_valid_from FROM users WHERE users.id = posts.owner_id)";
+        concat!(
+            "INSERT INTO posts (title, content, published, created_at, owner_id)
+             SELECT title, content, published, created_at, owner_id
+               FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY
+                 AS written (title, content, published, created_at, owner_id, least, most, place)
+              WHERE (SELECT ", wait_briefly!(), ") IS NOT NULL
+                AND EXISTS (SELECT FROM users
+                             WHERE users.id = written.owner_id
+                               AND tokens_valid_from BETWEEN least AND most)
+              ORDER BY place
+             RETURNING id::bigint, owner_id::bigint,
+                       (SELECT tokens_valid_from FROM users WHERE users.id = posts.owner_id)"
+        );
     REPLACE_POST(INT8, INT8, TEXT, TEXT, BOOL, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE posts SET title = $3, content = $4, published = $5
           WHERE id = $1 AND owner_id = $2
@@ -225,6 +228,10 @@ impl Batch for CreatePosts {
             inserted => inserted?,
         };
         assign_ids(requests, &rows).map_err(BatchError::Final)
+    }
+
+    fn lock_keys(new: &NewPost) -> Vec<LockKey> {
+        vec![LockKey::User(new.author.user_id)]
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::PostgresStore;
 use super::connection::Value;
-use super::locks::lock_posts;
+use super::locks::{lock_posts, wait_briefly};
 use super::pool::Pool;
 use super::row::column;
 use super::statement::{Statement, statements};
@@ -20,7 +20,7 @@ use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
 use crate::domain::vote::{Direction, Vote};
-use crate::store::batch::{Batch, BatchError};
+use crate::store::batch::{Batch, BatchError, LockKey};
 use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 
 /// Returns a row for each vote: its position in the parameters, whether the caller is accepted,
@@ -28,7 +28,10 @@ use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 macro_rules! change_votes {
     ($ballots:literal, $change:literal, $outcome:literal) => {
         concat!(
-            "WITH locked AS MATERIALIZED (", lock_posts!("SELECT unnest($1)"), "), ballots AS (
+            "WITH locked AS MATERIALIZED (", lock_posts!("SELECT unnest($1)"), "
+             ), limited AS MATERIALIZED (
+                 SELECT ", wait_briefly!(), " FROM (SELECT count(*) FROM locked) AS all_locked
+             ), ballots AS (
                  SELECT ballot.*, users.id IS NOT NULL AS has_caller, posts.id IS NOT NULL AS has_post
                    FROM unnest(", $ballots, "
                    LEFT JOIN users
@@ -37,7 +40,7 @@ macro_rules! change_votes {
                    LEFT JOIN posts
                      ON posts.id = ballot.post_id
                     AND (posts.published OR posts.owner_id = ballot.user_id OR ballot.sees_drafts)
-                  WHERE (SELECT count(*) FROM locked) > 0
+                  WHERE (SELECT count(*) FROM limited) > 0
              ), changed AS (", $change, ")
              SELECT place, has_caller, has_post, ", $outcome, "
                FROM ballots
@@ -79,6 +82,9 @@ statements! {
          RETURNING votes.post_id, votes.user_id",
         "changed.post_id IS NOT NULL"
     );
+    // The foreign key of a new vote locks the user in the same way.
+    FIND_UNLOCKED_USERS(INT8_ARRAY) =
+        "SELECT id::bigint FROM users WHERE id = ANY($1) ORDER BY id FOR KEY SHARE SKIP LOCKED";
 }
 
 #[async_trait]
@@ -119,6 +125,32 @@ impl Batch for CastVotes {
         };
         Ok(requests.iter().zip(&results).map(cast).collect())
     }
+
+    fn lock_keys(vote: &PendingVote<Direction>) -> Vec<LockKey> {
+        vec![LockKey::Post(vote.1), LockKey::User(vote.0.user_id)]
+    }
+
+    async fn find_blocking_keys(
+        &self,
+        requests: &[&PendingVote<Direction>],
+    ) -> Vec<Option<LockKey>> {
+        let users: Vec<i64> = requests.iter().map(|(caller, ..)| caller.user_id.0).collect();
+        // If the locked users cannot be found, the posts remain.
+        let unlocked = find_unlocked_users(&self.0, &users).await.ok();
+        let key = |vote: &&PendingVote<Direction>| {
+            let (Caller { user_id, .. }, post_id, _) = **vote;
+            match &unlocked {
+                Some(unlocked) if !unlocked.contains(&user_id.0) => Some(LockKey::User(user_id)),
+                _ => Some(LockKey::Post(post_id)),
+            }
+        };
+        requests.iter().map(key).collect()
+    }
+}
+
+async fn find_unlocked_users(pool: &Pool, users: &[i64]) -> Result<BTreeSet<i64>> {
+    let rows = pool.query(&FIND_UNLOCKED_USERS, &[&users]).await?;
+    rows.iter().map(|row| column(row, 0)).collect()
 }
 
 /// Returns the outcome as if the votes of a batch had been cast one after the other.
@@ -161,6 +193,10 @@ impl Batch for WithdrawVotes {
             Ok(if is_first { VoteOutcome::Withdrawn } else { VoteOutcome::NotCast })
         };
         Ok(requests.iter().zip(&results).map(answer).collect())
+    }
+
+    fn lock_keys(vote: &PendingVote<()>) -> Vec<LockKey> {
+        vec![LockKey::Post(vote.1)]
     }
 }
 
