@@ -54,6 +54,8 @@ mod encodings;
 
 /// Sequences of PostgreSQL that are behind their table, or exhausted.
 mod postgres_sequences;
+/// Locks in PostgreSQL: whom a locked row delays, and the order of locks.
+mod postgres_locks;
 
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
 mod postgres_connections;
