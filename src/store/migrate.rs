@@ -100,6 +100,7 @@ migrations! {
     "0008_events",
     "0009_login_failures",
     "0010_installation",
+    "0011_count_functions",
 }
 
 /// A migration as the history of the database records it.

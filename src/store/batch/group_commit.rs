@@ -28,8 +28,8 @@ pub(in crate::store) enum BatchError {
     /// Nothing was applied. One member may be the cause, so each other member may succeed by
     /// itself.
     RolledBack(StoreError),
-    /// Nothing was applied, because a lock of another session was not released in time. Which
-    /// members need it is unknown. A batch that sets them aside does not settle this error.
+    /// Nothing was applied, because another session did not release a lock in time. It is
+    /// unknown which members need the lock. A batch that sets them aside does not settle this error.
     Blocked(StoreError),
     /// A retry would fail too, or might apply a change twice.
     Final(StoreError),

@@ -50,7 +50,7 @@ pub(super) trait Batch: Send + Sync + 'static {
     }
 }
 
-/// What a lock of another session can keep a request from.
+/// A row, and all that belongs to it, that another session can lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum LockKey {
     /// The post, its count and its votes.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 10] = [
+const REVISIONS: [&str; 11] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -16,6 +16,7 @@ const REVISIONS: [&str; 10] = [
     "0008_events",
     "0009_login_failures",
     "0010_installation",
+    "0011_count_functions",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

@@ -255,7 +255,7 @@ async fn batches_of_two_replicas_do_not_deadlock() {
     assert!(!log.contains("deadlock detected"), "{log}");
 }
 
-/// The order in which a statement locks its posts, whatever the order of its votes.
+/// The order of the votes in the batch does not matter.
 #[tokio::test]
 async fn posts_are_locked_in_ascending_order() {
     for dir in [1, 0] {

@@ -26,7 +26,7 @@ const REJECTED: UserId = UserId(666);
 #[derive(Default)]
 struct Database {
     locked: Mutex<HashSet<LockKey>>,
-    /// How many more batches wait in vain. A further one waits until its keys are unlocked.
+    /// How many more batches time out. A further one waits until its keys are unlocked.
     timeouts: AtomicUsize,
     batches: Mutex<Vec<Vec<Request>>>,
 }

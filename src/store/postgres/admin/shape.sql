@@ -48,6 +48,8 @@ SELECT 'function ' || proname || '(' || pg_get_function_identity_arguments(pg_pr
        encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
        || CASE WHEN prosecdef THEN ' security definer' ELSE '' END
        || CASE WHEN proconfig IS NULL THEN '' ELSE ' with a path' END
+       || CASE WHEN prosecdef AND has_function_privilege('public', pg_proc.oid, 'EXECUTE')
+               THEN ' executable by public' ELSE '' END
   FROM pg_proc JOIN here ON pronamespace = here.oid
  WHERE NOT EXISTS (SELECT FROM pg_depend
                     WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')

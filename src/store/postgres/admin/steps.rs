@@ -117,7 +117,7 @@ impl PostgresAdmin {
         let added: Vec<&Line> = after.iter().filter(|line| !is_known(line)).collect();
         let names: Vec<String> =
             shape::without_parts_of_tables(&added).into_iter().filter_map(name).collect();
-        names.join(", ")
+        if names.is_empty() { "no object".to_owned() } else { names.join(", ") }
     }
 }
 

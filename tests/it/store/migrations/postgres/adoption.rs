@@ -114,6 +114,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
         "up   0008_events: adds table events",
         "up   0009_login_failures: adds table login_failures",
         "up   0010_installation: adds table installation",
+        "up   0011_count_functions: adds no object",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();

@@ -12,6 +12,8 @@ mod concurrent_writers;
 
 /// The row of the installation, and the first value of new accounts.
 mod installation;
+/// The functions that run with the rights of their owner.
+mod functions;
 
 /// Lock timeouts and interrupted steps.
 mod interruption;

@@ -1,0 +1,1 @@
+-- On SQLite the triggers themselves count the votes, and no function has rights of its own.
