@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
+use super::column::column;
 use super::pool::Pool;
-use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::user::{TokensValidFrom, UserId};
@@ -52,30 +52,39 @@ pub(super) async fn find_valid_from_times(pool: &Pool, ids: &[i64]) -> Result<Va
     ValidFromTimes::read(&pool.query(&FIND_TOKENS_VALID_FROM, &[&ids]).await?)
 }
 
-/// The accounts that a statement found, each with its `tokens_valid_from`.
+/// The accounts that a statement found, each with its `tokens_valid_from`. A value that cannot be
+/// read is an error only for the requests of this account.
 #[derive(Default)]
-pub(super) struct ValidFromTimes(HashMap<UserId, TokensValidFrom>);
+pub(super) struct ValidFromTimes(
+    HashMap<UserId, std::result::Result<TokensValidFrom, Arc<StoreError>>>,
+);
 
 impl ValidFromTimes {
     /// Reads the rows of [`FIND_TOKENS_VALID_FROM`].
     pub(super) fn read(rows: &[Row]) -> Result<Self> {
         let mut times = Self::default();
         for row in rows {
-            times.insert(UserId(column(row, 0)?), TokensValidFrom(column(row, 1)?));
+            times.insert(UserId(column(row, 0)?), column(row, 1));
         }
         Ok(times)
     }
 
-    pub(super) fn insert(&mut self, id: UserId, tokens_valid_from: TokensValidFrom) {
-        self.0.insert(id, tokens_valid_from);
+    pub(super) fn insert(&mut self, id: UserId, tokens_valid_from: Result<Timestamp>) {
+        self.0.insert(id, tokens_valid_from.map(TokensValidFrom).map_err(Arc::new));
     }
 
     /// # Errors
     /// [`StoreError::CallerRejected`] if the caller's account was not found or does not accept
     /// their token.
     pub(super) fn check(&self, caller: Caller) -> Result<()> {
-        let tokens_valid_from = self.0.get(&caller.user_id).ok_or(StoreError::CallerRejected)?;
-        if caller.valid_from_range.accepts(*tokens_valid_from) {
+        let tokens_valid_from = match self.0.get(&caller.user_id) {
+            Some(Ok(time)) => *time,
+            Some(Err(error)) => return Err(StoreError::shared(error)),
+            None => return Err(StoreError::CallerRejected),
+        };
+        // The latest time stands for `infinity`, with which an operator revokes every token.
+        let is_open = tokens_valid_from.0 < Timestamp::MAX;
+        if is_open && caller.valid_from_range.accepts(tokens_valid_from) {
             Ok(())
         } else {
             Err(StoreError::CallerRejected)

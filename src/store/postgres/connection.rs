@@ -37,8 +37,13 @@ const SERVING_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
 
 /// Makes an acknowledged write survive a crash, even if the server, the database or the role turns
 /// `synchronous_commit` off. A stronger setting stays.
+///
+/// A database without an encoding has texts of any bytes. It refuses to send bytes that are not
+/// UTF-8, unless the client has no encoding either.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
-                        WHERE current_setting('synchronous_commit') = 'off'";
+                        WHERE current_setting('synchronous_commit') = 'off';
+                       SELECT set_config('client_encoding', 'SQL_ASCII', false)
+                        WHERE current_setting('server_encoding') = 'SQL_ASCII'";
 
 /// Opens a connection for an operator's command. It closes when the client is dropped.
 ///

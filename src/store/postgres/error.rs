@@ -48,6 +48,21 @@ struct ServerMessage {
     message: String,
 }
 
+/// Returns the error of a batch that only reads. If the database cannot send a value, each request
+/// runs by itself, so that only the requests for this value fail.
+pub(super) fn reading_failed(error: StoreError) -> BatchError {
+    let is_unreadable = match &error {
+        StoreError::Internal(source) => source
+            .downcast_ref::<ServerMessage>()
+            .is_some_and(|message| message.state.starts_with(DATA_EXCEPTION)),
+        _ => false,
+    };
+    if is_unreadable { BatchError::RolledBack(error) } else { BatchError::Final(error) }
+}
+
+/// The class of the SQLSTATEs of values that cannot be read or converted.
+const DATA_EXCEPTION: &str = "22";
+
 /// Whether the same request may succeed later.
 fn is_transient(state: Option<&SqlState>) -> bool {
     // An error without a SQLSTATE does not come from the server: the connection is broken.

@@ -1,12 +1,14 @@
 //! Events of accounts in PostgreSQL.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
 use super::callers::{caller_params, find_caller};
+use super::column::column;
 use super::connection::Value;
-use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
@@ -62,7 +64,7 @@ impl EventStore for PostgresStore {
 /// Returns `None` for a kind that only a newer version knows.
 fn read_event(row: &Row) -> Result<Option<Event>> {
     let at = column(row, 1)?;
-    let client = column::<Option<&str>>(row, 2)?.and_then(|client| client.parse().ok());
-    let kind = EventKind::from_name(column(row, 0)?);
+    let client = column::<Option<Cow<'_, str>>>(row, 2)?.and_then(|client| client.parse().ok());
+    let kind = EventKind::from_name(&column::<Cow<'_, str>>(row, 0)?);
     Ok(kind.map(|kind| Event { kind, at, client }))
 }

@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use super::PostgresStore;
 use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
+use super::error::reading_failed;
 use super::pool::Pool;
 use super::row::{read_list, select_page};
 use super::search::search_posts;
@@ -64,7 +65,7 @@ impl Batch for ListPosts {
         &self,
         requests: &[&(Caller, Page)],
     ) -> std::result::Result<Vec<Result<PostList>>, BatchError> {
-        read_lists(&self.0, requests).await.map_err(BatchError::Final)
+        read_lists(&self.0, requests).await.map_err(reading_failed)
     }
 }
 

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::PostgresStore;
+use super::column::column;
 use super::connection::Value;
-use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::policy::{
     EXPIRED_FAILURES_DELETED, FEW_LOGIN_FAILURES, login_failures_forgotten_at,

@@ -14,6 +14,7 @@ mod budget;
 mod callers;
 mod cancel;
 mod close;
+mod column;
 mod connection;
 mod error;
 mod events;

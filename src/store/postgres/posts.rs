@@ -9,19 +9,20 @@ use tokio_postgres::Row;
 
 use super::PostgresStore;
 use super::callers::{ValidFromTimes, caller_params};
+use super::column::column;
 use super::connection::{QueryError, Value};
-use super::error::is_duplicate;
+use super::error::{is_duplicate, reading_failed};
 use super::lists::list_posts;
 use super::locks::{lock_posts, wait_briefly};
 use super::pool::Pool;
-use super::row::{column, read_post};
+use super::row::read_post;
 use super::sequence::{explain_duplicate, query_with_new_ids};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use crate::domain::user::{TokensValidFrom, UserId};
+use crate::domain::user::UserId;
 use crate::store::batch::{Batch, BatchError, LockKey};
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
@@ -29,11 +30,11 @@ statements! {
     // One statement reads callers and posts, so both are from the same snapshot.
     FIND_POSTS(INT8_ARRAY, INT8_ARRAY) =
         "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
-                (SELECT votes FROM vote_counts WHERE post_id = posts.id)
+                (SELECT votes FROM vote_counts WHERE post_id = posts.id), TRUE
            FROM posts
           WHERE id = ANY($1)
           UNION ALL
-         SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL
+         SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL, FALSE
            FROM users
           WHERE id = ANY($2)";
     // IDs come from the sequence in the order of the rows. A post is not inserted if its author's
@@ -151,14 +152,15 @@ impl Batch for FindPosts {
         &self,
         requests: &[&(Caller, PostId)],
     ) -> std::result::Result<Vec<Result<Option<PostWithVotes>>>, BatchError> {
-        let found = read_posts(&self.0, requests).await.map_err(BatchError::Final)?;
+        let found = read_posts(&self.0, requests).await.map_err(reading_failed)?;
         Ok(requests.iter().map(|(caller, id)| found.post(*caller, *id)).collect())
     }
 }
 
-/// The posts and callers that one statement found for several requests.
+/// The posts and callers that one statement found for several requests. A post that cannot be read
+/// is an error only for the requests for this post.
 struct FoundPosts {
-    posts: HashMap<PostId, PostWithVotes>,
+    posts: HashMap<PostId, std::result::Result<PostWithVotes, Arc<StoreError>>>,
     callers: ValidFromTimes,
 }
 
@@ -166,13 +168,16 @@ impl FoundPosts {
     /// Returns the post, if the caller sees it.
     fn post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
         self.callers.check(caller)?;
-        let is_visible = |found: &&PostWithVotes| {
-            let post = &found.post;
-            post.published
-                || post.owner_id == caller.user_id
-                || caller.draft_visibility == DraftVisibility::Visible
+        let found = match self.posts.get(&id) {
+            Some(Ok(found)) => found,
+            Some(Err(error)) => return Err(StoreError::shared(error)),
+            None => return Ok(None),
         };
-        Ok(self.posts.get(&id).filter(is_visible).cloned())
+        let post = &found.post;
+        let is_visible = post.published
+            || post.owner_id == caller.user_id
+            || caller.draft_visibility == DraftVisibility::Visible;
+        Ok(is_visible.then(|| found.clone()))
     }
 }
 
@@ -182,11 +187,11 @@ async fn read_posts(pool: &Pool, requests: &[&(Caller, PostId)]) -> Result<Found
     let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
     let mut found = FoundPosts { posts: HashMap::new(), callers: ValidFromTimes::default() };
     for row in &rows {
-        if column::<Option<&str>>(row, 1)?.is_some() {
-            let post = read_post(row)?;
-            found.posts.insert(post.post.id, post);
+        let id = column(row, 0)?;
+        if column(row, 7)? {
+            found.posts.insert(PostId(id), read_post(row).map_err(Arc::new));
         } else {
-            found.callers.insert(UserId(column(row, 0)?), TokensValidFrom(column(row, 4)?));
+            found.callers.insert(UserId(id), column(row, 4));
         }
     }
     Ok(found)
@@ -242,7 +247,7 @@ fn assign_ids(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> 
     let mut authors = ValidFromTimes::default();
     for row in rows {
         ids.push(column::<i64>(row, 0)?);
-        authors.insert(UserId(column(row, 1)?), TokensValidFrom(column(row, 2)?));
+        authors.insert(UserId(column(row, 1)?), column(row, 2));
     }
     ids.sort_unstable();
     let mut ids = ids.into_iter();

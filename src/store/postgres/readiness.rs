@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::PostgresStore;
+use super::column::column;
 use super::connection::Connection;
-use super::row::column;
 use super::schema;
 use super::statement::{Statement, statements};
 use crate::store::{Readiness, ReadinessStore, Result};

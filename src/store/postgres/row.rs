@@ -1,8 +1,10 @@
 //! Reads the rows that several files share.
 
-use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
+use std::borrow::Cow;
 
+use tokio_postgres::Row;
+
+use super::column::column;
 use super::connection::{Connection, QueryError, Value};
 use super::statement::Statement;
 use crate::domain::post::{Post, PostId, PostWithVotes};
@@ -35,18 +37,13 @@ macro_rules! select_page {
 
 pub(super) use select_page;
 
-/// Reads the value of a column. An unreadable value is an internal error, not a transient one.
-pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
-    row.try_get(index).map_err(StoreError::internal)
-}
-
 /// Reads a row of ID, title, content, published, `created_at`, owner ID and votes.
 pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
     Ok(PostWithVotes {
         post: Post {
             id: PostId(column(row, 0)?),
-            title: Text::from_stored(column::<&str>(row, 1)?),
-            content: Text::from_stored(column::<&str>(row, 2)?),
+            title: Text::from_stored(column::<Cow<'_, str>>(row, 1)?),
+            content: Text::from_stored(column::<Cow<'_, str>>(row, 2)?),
             published: column(row, 3)?,
             created_at: column(row, 4)?,
             owner_id: UserId(column(row, 5)?),

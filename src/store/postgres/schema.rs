@@ -1,8 +1,8 @@
 //! Checks that the database has the schema that the statements of requests need. The first request
 //! that reaches the database runs the check, because the database may start after the service.
 
+use super::column::column;
 use super::connection::Connection;
-use super::row::column;
 use super::statement::{Statement, statements};
 use crate::store::migrate::{
     Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, count_applied, revision_at,

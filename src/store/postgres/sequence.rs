@@ -3,10 +3,10 @@
 
 use tokio_postgres::{Error, Row};
 
+use super::column::column;
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
 use super::pool::Pool;
-use super::row::column;
 use super::statement::{Statement, statements};
 use crate::store::StoreError;
 

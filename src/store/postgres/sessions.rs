@@ -6,9 +6,9 @@ use tokio_postgres::Row;
 
 use super::PostgresStore;
 use super::callers::{caller_params, find_caller};
+use super::column::column;
 use super::connection::{QueryError, Value};
 use super::pool::Pool;
-use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::session::{

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::PostgresStore;
+use super::column::column;
 use super::connection::Value;
 use super::locks::{lock_posts, wait_briefly};
 use super::pool::Pool;
-use super::row::column;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;

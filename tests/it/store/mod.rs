@@ -52,10 +52,13 @@ mod postgres_plans;
 /// PostgreSQL databases in other encodings than UTF8.
 mod encodings;
 
-/// Sequences of PostgreSQL that are behind their table, or exhausted.
-mod postgres_sequences;
 /// Locks in PostgreSQL: whom a locked row delays, and the order of locks.
 mod postgres_locks;
+/// Sequences of PostgreSQL that are behind their table, or exhausted.
+mod postgres_sequences;
+
+/// Values in PostgreSQL that another program has written.
+mod postgres_hostile_rows;
 
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
 mod postgres_connections;

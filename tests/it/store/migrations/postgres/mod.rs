@@ -10,10 +10,10 @@ mod adoption;
 /// Writers that use the SQL of the reference service during a migration.
 mod concurrent_writers;
 
-/// The row of the installation, and the first value of new accounts.
-mod installation;
 /// The functions that run with the rights of their owner.
 mod functions;
+/// The row of the installation, and the first value of new accounts.
+mod installation;
 
 /// Lock timeouts and interrupted steps.
 mod interruption;
