@@ -50,6 +50,9 @@ pub enum ApiError {
     AlreadyVoted(UserId, PostId),
     #[error("a user with this email already exists")]
     EmailTaken,
+    /// A table that the operator has added refers to the resource, and forbids its deletion.
+    #[error("other data refers to this, so it cannot be deleted")]
+    Referenced(#[source] Source),
     #[error("There was an error parsing the body")]
     UnreadableBody,
     #[error("the body is larger than 2 MiB")]
@@ -97,7 +100,7 @@ impl ApiError {
             | Self::NoSuchVote => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::AlreadyVoted(..) | Self::EmailTaken => StatusCode::CONFLICT,
+            Self::AlreadyVoted(..) | Self::EmailTaken | Self::Referenced(_) => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -128,6 +131,7 @@ impl From<StoreError> for ApiError {
             StoreError::CallerRejected => Self::InvalidToken,
             StoreError::Unrepresentable(_) => Self::Invalid(vec![unrepresentable(&["body"])]),
             StoreError::Overloaded => Self::Overloaded,
+            StoreError::Referenced(source) => Self::Referenced(source),
             StoreError::Unavailable(source) => Self::Unavailable(source),
             StoreError::Internal(source) => Self::Internal(source),
         }

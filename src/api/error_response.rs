@@ -57,7 +57,8 @@ impl IntoResponse for ApiError {
             describe_limit(headers, limited);
             response.extensions_mut().insert(LimitReached(limited.limit));
         }
-        if let Self::Unavailable(source)
+        if let Self::Referenced(source)
+        | Self::Unavailable(source)
         | Self::Internal(source)
         | Self::NotReady(_, Some(source)) = &self
         {

@@ -15,6 +15,9 @@ pub enum StoreError {
     /// The queue is full; nothing was done.
     #[error("the store's queue is full")]
     Overloaded,
+    /// A row cannot be deleted, because rows of a table that is not the service's refer to it.
+    #[error("rows of another table refer to the row")]
+    Referenced(#[source] Source),
     /// A transient failure of the database: it is locked or unreachable, or its disk is full. A
     /// write may have been applied, because the outcome of a commit can be unknown.
     #[error("the database is unavailable")]
@@ -35,6 +38,7 @@ impl StoreError {
             Self::CallerRejected => Self::CallerRejected,
             Self::Overloaded => Self::Overloaded,
             Self::Unrepresentable(_) => Self::unrepresentable(Arc::clone(error)),
+            Self::Referenced(_) => Self::Referenced(Box::new(Arc::clone(error))),
             Self::Unavailable(_) => Self::unavailable(Arc::clone(error)),
             Self::Internal(_) => Self::internal(Arc::clone(error)),
         }

@@ -155,6 +155,9 @@ pub(in crate::api) async fn replace_post(
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = ErrorBody,
             example = json!({"detail": "post with id does not exist"})),
+        (status = 409, description = "A table that the operator has added refers to the post",
+            body = ErrorBody,
+            example = json!({"detail": "other data refers to this, so it cannot be deleted"})),
         TokenErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))

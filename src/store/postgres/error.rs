@@ -4,6 +4,7 @@
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
+use super::connection::QueryError;
 use crate::store::StoreError;
 use crate::store::batch::BatchError;
 use crate::store::migrate::MigrateError;
@@ -30,7 +31,7 @@ impl From<Error> for MigrateError {
 
 impl From<Error> for BatchError {
     fn from(error: Error) -> Self {
-        if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        if is_blocked(error.code()) {
             Self::Blocked(error.into())
         } else if was_rolled_back(error.code()) {
             Self::RolledBack(error.into())
@@ -98,17 +99,37 @@ fn was_rolled_back(state: Option<&SqlState>) -> bool {
     !is_end_of_connection
 }
 
-/// Whether the statement can be retried at once: a concurrent transaction made the server roll it
-/// back, or deleted a row that it refers to. The retry sees the result of that transaction.
+/// Whether the server rolled the statement back, because it waited too long for a lock.
+fn is_blocked(state: Option<&SqlState>) -> bool {
+    is_any_of(state, &[&SqlState::LOCK_NOT_AVAILABLE])
+}
+
+/// Whether a concurrent transaction made the server roll the statement back. A retry at once sees
+/// the result of that transaction.
+pub(super) fn is_conflict(state: Option<&SqlState>) -> bool {
+    let conflicts = [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED];
+    is_any_of(state, &conflicts)
+}
+
+/// Whether a statement that writes rows can be retried at once: there was a conflict, or a
+/// concurrent transaction deleted a row that the statement refers to.
 pub(super) fn is_retryable(state: Option<&SqlState>) -> bool {
-    is_any_of(
-        state,
-        &[
-            &SqlState::T_R_SERIALIZATION_FAILURE,
-            &SqlState::T_R_DEADLOCK_DETECTED,
-            &SqlState::FOREIGN_KEY_VIOLATION,
-        ],
-    )
+    is_conflict(state) || is_any_of(state, &[&SqlState::FOREIGN_KEY_VIOLATION])
+}
+
+/// Returns the error of a statement that deletes rows. All foreign keys of the service's own tables
+/// cascade, so a violated one belongs to a table of the operator. The message names it.
+pub(super) fn deletion_failed(error: QueryError) -> StoreError {
+    let state = match &error {
+        QueryError::Statement(error) => error.code(),
+        _ => None,
+    };
+    let violations = [&SqlState::FOREIGN_KEY_VIOLATION, &SqlState::RESTRICT_VIOLATION];
+    let is_referenced = is_any_of(state, &violations);
+    match error.into() {
+        StoreError::Internal(source) if is_referenced => StoreError::Referenced(source),
+        error => error,
+    }
 }
 
 /// Whether an open connection must be replaced: its server is read-only, because another one may
@@ -173,15 +194,15 @@ mod tests {
         ("26000", "transient, rolled back, reconnect"),
         ("28P01", "transient, rolled back"),
         ("3D000", "transient, rolled back"),
-        ("40001", "transient, rolled back, retryable"),
+        ("40001", "transient, rolled back, retryable, conflict"),
         ("40003", "transient"),
-        ("40P01", "transient, rolled back, retryable"),
+        ("40P01", "transient, rolled back, retryable, conflict"),
         ("42601", "rolled back"),
         ("42703", "transient, rolled back"),
         ("42P01", "transient, rolled back"),
         ("42P05", "transient, rolled back, reconnect"),
         ("53300", "transient, rolled back, no connection"),
-        ("55P03", "transient, rolled back"),
+        ("55P03", "transient, blocked"),
         ("57014", "transient, rolled back, canceled"),
         ("57P01", "transient"),
         ("58030", "transient, rolled back"),
@@ -194,8 +215,10 @@ mod tests {
             let state = state.as_ref();
             let properties = [
                 (is_transient(state), "transient"),
-                (was_rolled_back(state), "rolled back"),
+                (was_rolled_back(state) && !is_blocked(state), "rolled back"),
+                (is_blocked(state), "blocked"),
                 (is_retryable(state), "retryable"),
+                (is_conflict(state), "conflict"),
                 (needs_reconnect(state), "reconnect"),
                 (is_duplicate(state), "duplicate"),
                 (is_unrepresentable(state), "unrepresentable"),

@@ -13,12 +13,13 @@ use deadpool_postgres::{
 };
 use tokio::sync::OnceCell;
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use super::budget::{PoolLimits, Work};
 use super::connection::{self, Connection, OPEN_TIMEOUT, QueryError, Value};
-use super::error::{is_out_of_connections, is_retryable};
+use super::error::{deletion_failed, is_conflict, is_out_of_connections, is_retryable};
 use super::schema::{self, SearchIndex};
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
@@ -116,12 +117,45 @@ impl Pool {
         self.query_within(self.shared.limits().statement_timeout, statement, values).await
     }
 
+    /// Like [`Pool::query`], for a statement that deletes rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Referenced`] if rows of the operator's tables refer to one of the rows. The
+    /// statement is not retried then.
+    pub(super) async fn delete(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>> {
+        self.delete_within(self.shared.limits().statement_timeout, statement, values).await
+    }
+
+    /// Like [`Pool::delete`], with another timeout.
+    pub(super) async fn delete_within(
+        &self,
+        timeout: Duration,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>> {
+        self.retry(timeout, statement, values, is_conflict).await.map_err(deletion_failed)
+    }
+
     /// Like [`Pool::query`], with another timeout.
     pub(super) async fn query_within(
         &self,
         timeout: Duration,
         statement: &Statement,
         values: &[Value<'_>],
+    ) -> std::result::Result<Vec<Row>, QueryError> {
+        self.retry(timeout, statement, values, is_retryable).await
+    }
+
+    async fn retry(
+        &self,
+        timeout: Duration,
+        statement: &Statement,
+        values: &[Value<'_>],
+        is_retryable: fn(Option<&SqlState>) -> bool,
     ) -> std::result::Result<Vec<Row>, QueryError> {
         let mut attempt = 1;
         loop {

@@ -124,7 +124,7 @@ impl PostStore for PostgresStore {
         self.run(async move |pool| {
             let (author, earliest, latest) = caller_params(caller);
             let values: [Value<'_>; 4] = [&id.0, &author, &earliest, &latest];
-            if !pool.query(&DELETE_POST, &values).await?.is_empty() {
+            if !pool.delete(&DELETE_POST, &values).await?.is_empty() {
                 return Ok(ChangePost::Changed(()));
             }
             explain_no_change(&pool, caller, id).await

@@ -12,7 +12,7 @@ use crate::domain::text::Text;
 use crate::domain::user::UserId;
 use crate::store::list_memory::ListPermit;
 use crate::store::post_list::ReservedPosts;
-use crate::store::{PostList, Result, StoreError};
+use crate::store::{PostList, Result};
 
 /// Selects the posts of an inner statement in the columns that [`read_post`] reads, newest first.
 /// `$1` is the limit of the list, also in the inner statement. If it is not null, the list ends

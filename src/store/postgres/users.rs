@@ -207,7 +207,7 @@ impl UserStore for PostgresStore {
             let (caller_id, earliest, latest) = caller_params(caller);
             let values: [Value<'_>; 4] = [&id.0, &caller_id, &earliest, &latest];
             let long_work = pool.for_work(Work::Long);
-            let deleted = long_work.query_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
+            let deleted = long_work.delete_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
             if !deleted.is_empty() {
                 return Ok(DeleteUser::Deleted);
             }

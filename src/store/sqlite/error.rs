@@ -1,5 +1,7 @@
 //! Converts errors of SQLite and of its threads to errors of the store.
 
+use rusqlite::ffi;
+
 use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
 use crate::worker_pool::WorkerError;
@@ -42,10 +44,34 @@ pub(super) fn violates(error: &rusqlite::Error, extended_code: i32) -> bool {
     matches!(error, rusqlite::Error::SqliteFailure(failure, _) if failure.extended_code == extended_code)
 }
 
+/// Returns the error of a statement that deletes rows. All foreign keys of the service's own tables
+/// cascade, so a violated one belongs to a table of the operator. SQLite does not name it.
+pub(super) fn deletion_failed(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Internal(source) if is_foreign_key_violation(source.as_ref()) => {
+            StoreError::Referenced(source)
+        }
+        error => error,
+    }
+}
+
+/// A key with `RESTRICT` has the code of a trigger, and the message of a key. A deferred key fails
+/// at the commit.
+fn is_foreign_key_violation(source: &(dyn std::error::Error + 'static)) -> bool {
+    let Some(rusqlite::Error::SqliteFailure(failure, message)) = source.downcast_ref() else {
+        return false;
+    };
+    match failure.extended_code {
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => true,
+        ffi::SQLITE_CONSTRAINT_TRIGGER => {
+            message.as_deref() == Some("FOREIGN KEY constraint failed")
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
 
     fn error_of(code: i32) -> StoreError {
@@ -70,6 +96,22 @@ mod tests {
         }
         let no_row = StoreError::from(rusqlite::Error::QueryReturnedNoRows);
         assert!(matches!(no_row, StoreError::Internal(_)));
+    }
+
+    #[test]
+    fn only_a_violated_foreign_key_makes_a_row_referenced() {
+        for (code, message, is_referenced) in [
+            (ffi::SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY constraint failed", true),
+            (ffi::SQLITE_CONSTRAINT_TRIGGER, "FOREIGN KEY constraint failed", true),
+            (ffi::SQLITE_CONSTRAINT_TRIGGER, "refused", false),
+            (ffi::SQLITE_CONSTRAINT_CHECK, "CHECK constraint failed", false),
+        ] {
+            let failure =
+                rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message.to_owned()));
+            let error = deletion_failed(failure.into());
+            assert_eq!(matches!(error, StoreError::Referenced(_)), is_referenced, "{message}");
+        }
+        assert!(matches!(deletion_failed(StoreError::Overloaded), StoreError::Overloaded));
     }
 
     #[test]

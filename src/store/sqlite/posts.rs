@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::SqliteStore;
 use super::callers::caller_params;
+use super::error::deletion_failed;
 use super::lists::list_posts;
 use super::row::{read_post, select_posts, timestamp};
 use super::statement::statements;
@@ -118,6 +119,7 @@ impl PostStore for SqliteStore {
                 explain_no_change(database, caller, id)
             })
             .await
+            .map_err(deletion_failed)
     }
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
 use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
-use super::error::violates;
+use super::error::{deletion_failed, violates};
 use super::row::{text, timestamp};
 use super::statement::statements;
 use crate::domain::caller::Caller;
@@ -205,6 +205,7 @@ impl UserStore for SqliteStore {
                 }
             })
             .await
+            .map_err(deletion_failed)
     }
 }
 

@@ -46,6 +46,7 @@ enum Failure {
     Unavailable,
     Internal,
     Overloaded,
+    Referenced,
     Panic,
 }
 
@@ -59,6 +60,7 @@ impl Broken {
             Failure::Unavailable => Err(StoreError::Unavailable(cause())),
             Failure::Internal => Err(StoreError::Internal(cause())),
             Failure::Overloaded => Err(StoreError::Overloaded),
+            Failure::Referenced => Err(StoreError::Referenced(cause())),
             Failure::Panic => panic!("{CAUSE}"),
         }
     }
@@ -308,6 +310,7 @@ impl Log {
 #[tokio::test]
 async fn store_failure_is_hidden_from_the_client_and_logged_once() {
     const LATER: &str = "the service is temporarily unavailable, try again later";
+    const REFERENCED: &str = "other data refers to this, so it cannot be deleted";
     const FULL: &str = "the service is overloaded, try again later";
     let log = Log::default();
     let _guard = log.listen();
@@ -315,6 +318,7 @@ async fn store_failure_is_hidden_from_the_client_and_logged_once() {
         (Failure::Unavailable, 503, LATER, "2", 1),
         (Failure::Overloaded, 503, FULL, "2", 0),
         (Failure::Internal, 500, "Internal Server Error", "", 1),
+        (Failure::Referenced, 409, REFERENCED, "", 1),
         (Failure::Panic, 500, "Internal Server Error", "", 1),
     ];
     for (failure, status, sentence, retry_after, lines) in failures {
@@ -346,7 +350,7 @@ fn reason_not_ready(failure: Failure) -> Option<&'static str> {
     match failure {
         Failure::Unavailable => Some("not ready: the database is out of reach"),
         Failure::Overloaded => Some("not ready: too much is waiting for the database"),
-        Failure::Internal | Failure::Panic => None,
+        Failure::Internal | Failure::Referenced | Failure::Panic => None,
     }
 }
 

@@ -72,21 +72,33 @@ impl FreshStore {
 
     /// Installs a trigger that rejects every new row of the table.
     pub fn reject_rows(&self, table: &str) {
+        self.reject_rows_if(table, "1 = 1");
+    }
+
+    /// Installs a trigger that rejects the new rows of the table for which the condition holds.
+    pub fn reject_rows_if(&self, table: &str, condition: &str) {
+        self.execute(&match &self.database {
+            TestDatabase::Sqlite(_) => format!(
+                "CREATE TRIGGER refuse_{table} BEFORE INSERT ON {table} WHEN {condition}
+                 BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            ),
+            _ => format!(
+                "CREATE FUNCTION refuse_{table}() RETURNS trigger LANGUAGE plpgsql
+                     AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+                 CREATE TRIGGER refuse BEFORE INSERT ON {table}
+                     FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION refuse_{table}()"
+            ),
+        });
+    }
+
+    /// Runs SQL of an operator.
+    pub fn execute(&self, sql: &str) {
         match &self.database {
             TestDatabase::Sqlite(folder) => {
                 let database = rusqlite::Connection::open(folder.path().join("posts.db")).unwrap();
-                let trigger = format!(
-                    "CREATE TRIGGER refuse BEFORE INSERT ON {table}
-                     BEGIN SELECT RAISE(ABORT, 'refused'); END"
-                );
-                database.execute_batch(&trigger).unwrap();
+                database.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
             }
-            TestDatabase::Postgres(database) => database.execute(&format!(
-                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
-                     AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
-                 CREATE TRIGGER refuse BEFORE INSERT ON {table}
-                     FOR EACH ROW EXECUTE FUNCTION refuse()"
-            )),
+            TestDatabase::Postgres(database) => database.execute(sql),
             TestDatabase::Shared => panic!("only the test can access its database"),
         }
     }

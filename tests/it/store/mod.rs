@@ -34,6 +34,9 @@ mod searches;
 /// Votes, and the counts that follow every change.
 mod votes;
 
+/// Foreign keys, checks and triggers that an operator has added.
+mod operator_rules;
+
 /// Concurrent callers, and callers that disconnect.
 mod concurrency;
 
@@ -176,6 +179,10 @@ macro_rules! every_case_on {
                 count_follows_deletion_of_author
                 count_survives_replacement
                 new_post_has_zero_votes;
+            operator_rules:
+                deletion_of_referenced_post_is_rejected
+                deletion_of_referenced_user_is_rejected
+                row_rejected_by_a_trigger_fails_only_itself;
             concurrency:
                 concurrent_sign_ups_with_one_email_succeed_once
                 concurrent_equal_votes_are_added_once

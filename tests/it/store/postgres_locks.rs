@@ -285,6 +285,31 @@ async fn posts_are_locked_in_ascending_order() {
     }
 }
 
+/// A sequence counts the attempts, because a rolled back transaction does not reset it.
+#[tokio::test]
+async fn forbidden_deletion_is_tried_once() {
+    let database = Cluster::shared().database();
+    let store =
+        Arc::new(FreshStore::shared(Arc::new(PostgresStore::open(&database.address()).unwrap())));
+    let ada = store.sign_up("ada").await;
+    let post = store.write(ada, "post").await.id;
+    database.execute(&format!(
+        "CREATE SEQUENCE attempts;
+         CREATE FUNCTION count_attempt() RETURNS trigger LANGUAGE plpgsql
+             AS $$ BEGIN PERFORM nextval('attempts'); RETURN OLD; END $$;
+         CREATE TRIGGER attempt BEFORE DELETE ON posts
+             FOR EACH ROW EXECUTE FUNCTION count_attempt();
+         CREATE TABLE comments (post_id bigint CONSTRAINT of_post REFERENCES posts (id));
+         INSERT INTO comments VALUES ({})",
+        post.0
+    ));
+    let Err(StoreError::Referenced(source)) = store.delete_post(ada, post).await else {
+        panic!("the post is deleted");
+    };
+    assert!(source.to_string().contains("\"of_post\" on table \"comments\""), "{source}");
+    assert_eq!(database.query("SELECT last_value FROM attempts"), ["1"]);
+}
+
 /// The deletion locks the post first and its votes last, and a vote locks them the other way round.
 #[tokio::test]
 async fn deletion_of_a_post_waits_for_its_votes() {

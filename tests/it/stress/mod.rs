@@ -11,6 +11,7 @@ mod identity;
 mod long_work;
 mod matrix;
 mod model;
+mod replicas;
 mod revocation;
 mod rng;
 mod secrets;
