@@ -113,7 +113,7 @@ impl Fixture {
                 Err(StoreError::CallerRejected) => "rejected".to_owned(),
                 Err(StoreError::Overloaded) => "overloaded".to_owned(),
                 Err(StoreError::Unavailable(_)) => "unavailable".to_owned(),
-                Err(StoreError::Internal(_)) => "internal".to_owned(),
+                Err(StoreError::Internal(_) | StoreError::Referenced(_)) => "internal".to_owned(),
                 Err(StoreError::Unrepresentable(_)) => "unrepresentable".to_owned(),
             });
         }

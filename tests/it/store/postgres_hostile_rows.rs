@@ -153,7 +153,7 @@ impl<'a> Fixture<'a> {
             assert!(outcome.is_ok() || (is_locked_out && is_rejected), "{case}: {outcome:?}");
         }
         for name in ["ada", "bob"] {
-            let found = self.store.find_credentials(email(name)).await;
+            let found = self.store.find_credentials(email(name).into()).await;
             found.unwrap_or_else(|error| panic!("{case}: {error:?}"));
         }
     }
@@ -249,7 +249,7 @@ async fn infinite_valid_from_rejects_every_token() {
     let fixture = Fixture::new(Cluster::shared().database()).await;
     let [ada, bob] = fixture.accounts;
     fixture.set("users", "tokens_valid_from", "'infinity'");
-    let found = fixture.store.find_credentials(email("ada")).await.unwrap().unwrap();
+    let found = fixture.store.find_credentials(email("ada").into()).await.unwrap().unwrap();
     for caller in [ada, with_valid_from(ada, found.tokens_valid_from)] {
         let outcomes = fixture.read(caller).await;
         // Users and login failures are public to the routes that read them.

@@ -101,8 +101,8 @@ async fn locked_row_delays_only_votes_that_need_it() {
         let others: Vec<(Caller, PostId)> = if locks_users {
             voters[1..11].iter().map(|voter| (*voter, posts[0])).collect()
         } else {
-            let votes = posts[1..].iter().flat_map(|post| voters.iter().map(|v| (*v, *post)));
-            votes.collect()
+            let rest = posts[1..].iter().flat_map(|post| voters.iter().map(|v| (*v, *post)));
+            rest.collect()
         };
         for dir in [-1, 1] {
             let cast = others.iter().map(|(voter, post)| store.cast_vote(*voter, vote(*post, dir)));
@@ -238,17 +238,17 @@ async fn batches_of_two_replicas_do_not_deadlock() {
         }
         let count = format!("SELECT FROM vote_counts WHERE post_id = {} FOR UPDATE", first.0);
         let session = begin(&database, &count).await;
-        let mut votes = vec![
+        let mut requests = vec![
             spawn_vote(&replicas[0], voters[0], first, 1),
             spawn_vote(&replicas[0], voters[2], second, 1),
         ];
         wait_for_locks(&database, 1).await;
-        votes.push(spawn_vote(&replicas[1], voters[3], first, 1));
-        votes.push(spawn_vote(&replicas[1], voters[1], second, 1));
+        requests.push(spawn_vote(&replicas[1], voters[3], first, 1));
+        requests.push(spawn_vote(&replicas[1], voters[1], second, 1));
         wait_for_locks(&database, 2).await;
         roll_back(&session).await;
-        for vote in votes {
-            assert_done_or_unavailable(&vote.await.unwrap(), "vote");
+        for request in requests {
+            assert_done_or_unavailable(&request.await.unwrap(), "vote");
         }
     }
     let log = std::fs::read_to_string(cluster.folder().join("log")).unwrap();
@@ -268,7 +268,7 @@ async fn posts_are_locked_in_ascending_order() {
         let held = format!("SELECT pg_advisory_xact_lock({CLASS}, {})", ids[2]);
         let session = begin(&database, &held).await;
         let order = [3, 2, 1, 0, 3, 0];
-        let votes = order.map(|post| spawn_vote(&store, voters[post], posts[post], dir));
+        let requests = order.map(|post| spawn_vote(&store, voters[post], posts[post], dir));
         wait_for_locks(&database, 1).await;
         let locked = database.query(&format!(
             "SELECT objid FROM pg_locks
@@ -279,8 +279,8 @@ async fn posts_are_locked_in_ascending_order() {
         ));
         assert_eq!(locked, [ids[0].to_string(), ids[1].to_string()], "dir {dir}");
         roll_back(&session).await;
-        for vote in votes {
-            vote.await.unwrap().unwrap();
+        for request in requests {
+            request.await.unwrap().unwrap();
         }
     }
 }

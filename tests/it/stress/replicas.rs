@@ -22,7 +22,7 @@ use crate::stress::rng::Rng;
 use crate::support::{Cluster, PostgresDatabase, TestClock};
 
 const CLIENTS: usize = 40;
-const POSTS: usize = 10;
+const POSTS: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn votes_of_two_replicas_never_deadlock() {
@@ -79,22 +79,23 @@ async fn vote(
     seed: u64,
 ) -> f64 {
     let start = Instant::now();
-    let clients = callers.iter().enumerate().map(|(number, caller)| {
-        let replica = Arc::clone(&replicas[number % replicas.len()]);
-        let (caller, posts) = (*caller, posts.to_vec());
-        let mut rng = Rng::new(seed.wrapping_add(number as u64));
-        tokio::spawn(async move {
-            for _ in 0..votes {
-                let post_id = posts[usize::try_from(rng.below(POSTS as u64)).unwrap()];
-                let direction = match rng.below(3) {
-                    0 => None,
-                    1 => Some(Direction::Up),
-                    _ => Some(Direction::Down),
-                };
-                replica.cast_vote(caller, Vote { post_id, direction }).await.unwrap();
-            }
-        })
-    });
+    let clients =
+        callers.iter().zip(replicas.iter().cycle()).zip(seed..).map(|((caller, replica), seed)| {
+            let replica = Arc::clone(replica);
+            let (caller, posts) = (*caller, posts.to_vec());
+            let mut rng = Rng::new(seed);
+            tokio::spawn(async move {
+                for _ in 0..votes {
+                    let post_id = posts[usize::try_from(rng.below(POSTS)).unwrap()];
+                    let direction = match rng.below(3) {
+                        0 => None,
+                        1 => Some(Direction::Up),
+                        _ => Some(Direction::Down),
+                    };
+                    replica.cast_vote(caller, Vote { post_id, direction }).await.unwrap();
+                }
+            })
+        });
     for client in join_all(clients).await {
         client.unwrap();
     }

@@ -187,7 +187,7 @@ async fn request_that_stays_blocked_fails_after_all_attempts() {
     let fixture = Fixture::new(Post(PostId(2)), 100);
     let [blocked] = fixture.submit([(1, 2)]);
     assert!(matches!(blocked.await.unwrap(), Err(StoreError::Unavailable(_))));
-    assert_eq!(fixture.batches_with(2).len(), MAX_ATTEMPTS as usize);
+    assert_eq!(fixture.batches_with(2).len(), usize::try_from(MAX_ATTEMPTS).unwrap());
     // A later request does not delay a batch either.
     let [first, blocked] = fixture.submit([(2, 1), (2, 2)]);
     succeeds([first]).await;
