@@ -143,8 +143,8 @@ impl SchemaAdmin for SqliteAdmin {
         const ALL_USERS: &str = "UPDATE users
                 SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
         // Later accounts start after it.
-        const NEW_USERS: &str =
-            "UPDATE installation SET tokens_valid_from = max(?1, tokens_valid_from + 1)";
+        const NEW_USERS: &str = "UPDATE installation
+                SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
         const ONE_USER: &str = "UPDATE users
                 SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)
               WHERE id = (SELECT id FROM users WHERE email IN (?2, ?3)

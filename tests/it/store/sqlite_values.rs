@@ -49,7 +49,9 @@ impl Stored {
             store.vote(caller, PostId(3), 1).await;
             let event = Event { kind: EventKind::LoggedIn, at: noon(), client: None };
             store.record_event(caller.user_id, event).await.unwrap();
-            store.create_session(session(caller.user_id)).await.unwrap().unwrap();
+            let found = store.find_credentials(email(name).into()).await.unwrap().unwrap();
+            let session = session(caller.user_id, found.tokens_valid_from);
+            store.create_session(session).await.unwrap().unwrap();
             store.record_login_failure(AccountKey(caller.user_id.0), noon()).await.unwrap();
             callers.push(caller);
         }
@@ -130,15 +132,16 @@ fn bobs_row(table: &str) -> &'static str {
         "vote_counts" => "post_id = 3",
         "login_failures" => "account = 2",
         "sessions" | "events" => "user_id = 2",
+        "installation" => "one = 1",
         other => panic!("add the row of {other}"),
     }
 }
 
-fn session(user_id: UserId) -> NewSession {
+fn session(user_id: UserId, tokens_valid_from: TokensValidFrom) -> NewSession {
     let later = noon() + jiff::SignedDuration::from_hours(1);
     NewSession {
         user_id,
-        tokens_valid_from: TokensValidFrom::default(),
+        tokens_valid_from,
         family_hash: [1; 32],
         secret_hash: [2; 32],
         user_agent: "agent".to_owned(),
@@ -209,7 +212,9 @@ async fn text_that_is_not_utf_8_is_read_with_replacement_characters() {
 #[tokio::test]
 async fn sign_out_of_all_passes_over_the_greatest_time() {
     let stored = Stored::create().await;
-    stored.set("users", "tokens_valid_from", "9223372036854775807").unwrap();
+    for table in ["users", "installation"] {
+        stored.set(table, "tokens_valid_from", "9223372036854775807").unwrap();
+    }
     let mut admin = SqliteAdmin::new(&stored.path);
     assert_eq!(admin.sign_out(SignOutTarget::AllUsers, noon()).await.unwrap(), 2);
     let times = "SELECT min(tokens_valid_from) > 0, max(tokens_valid_from) FROM users";
