@@ -89,7 +89,7 @@ impl Pool {
                     return Ok(Connection::new(pooled, permit, shared, generation, self.work));
                 }
                 Err(PoolError::Backend(error))
-                    if is_out_of_connections(error.code()) && shared.budgets().has_others() =>
+                    if is_out_of_connections(error.code()) && shared.has_others() =>
                 {
                     permit = shared.budgets().wait_for_other(permit, timeout.as_mut()).await?;
                 }

@@ -48,6 +48,11 @@ impl SharedPool {
         self.is_prepared
     }
 
+    /// Whether another connection is open or is being opened. It is free now or will be returned.
+    pub(super) fn has_others(&self) -> bool {
+        self.connections.status().size > 0 || self.budgets.has_others()
+    }
+
     /// Returns the generation of a connection that is acquired after this call.
     pub(super) fn generation(&self) -> usize {
         self.generation.load(Ordering::SeqCst)
