@@ -4,7 +4,6 @@
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use super::connection::QueryError;
 use crate::store::StoreError;
 use crate::store::batch::BatchError;
 use crate::store::migrate::MigrateError;
@@ -117,19 +116,9 @@ pub(super) fn is_retryable(state: Option<&SqlState>) -> bool {
     is_conflict(state) || is_any_of(state, &[&SqlState::FOREIGN_KEY_VIOLATION])
 }
 
-/// Returns the error of a statement that deletes rows. All foreign keys of the service's own tables
-/// cascade, so a violated one belongs to a table of the operator. The message names it.
-pub(super) fn deletion_failed(error: QueryError) -> StoreError {
-    let state = match &error {
-        QueryError::Statement(error) => error.code(),
-        _ => None,
-    };
-    let violations = [&SqlState::FOREIGN_KEY_VIOLATION, &SqlState::RESTRICT_VIOLATION];
-    let is_referenced = is_any_of(state, &violations);
-    match error.into() {
-        StoreError::Internal(source) if is_referenced => StoreError::Referenced(source),
-        error => error,
-    }
+/// Whether a foreign key forbids the deletion of a row.
+pub(super) fn is_foreign_key_violation(state: Option<&SqlState>) -> bool {
+    is_any_of(state, &[&SqlState::FOREIGN_KEY_VIOLATION, &SqlState::RESTRICT_VIOLATION])
 }
 
 /// Whether an open connection must be replaced: its server is read-only, because another one may

@@ -19,7 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::address::Address;
 use super::budget::{PoolLimits, Work};
 use super::connection::{self, Connection, OPEN_TIMEOUT, QueryError, Value};
-use super::error::{deletion_failed, is_conflict, is_out_of_connections, is_retryable};
+use super::error::{is_conflict, is_foreign_key_violation, is_out_of_connections, is_retryable};
 use super::schema::{self, SearchIndex};
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
@@ -169,6 +169,20 @@ impl Pool {
             }
             attempt += 1;
         }
+    }
+}
+
+/// Returns the error of a statement that deletes rows. All foreign keys of the service's own tables
+/// cascade, so a violated one belongs to a table of the operator. The message names it.
+fn deletion_failed(error: QueryError) -> StoreError {
+    let state = match &error {
+        QueryError::Statement(error) => error.code(),
+        _ => None,
+    };
+    let is_referenced = is_foreign_key_violation(state);
+    match error.into() {
+        StoreError::Internal(source) if is_referenced => StoreError::Referenced(source),
+        error => error,
     }
 }
 
