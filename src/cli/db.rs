@@ -9,7 +9,8 @@ use super::setup::{block_on, make_private_folder, open_admin};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, Settings};
 use crate::store::migrate::{
-    Direction, MigrateError, SchemaAdmin, Step, count_applied, find_target, migrate, revision_at,
+    Direction, MigrateError, SchemaAdmin, Step, count_applied, find_target, migrate,
+    newer_revisions, revision_at,
 };
 
 #[derive(Debug, Args)]
@@ -57,7 +58,15 @@ enum DbCommand {
         revision: String,
     },
     /// Recount the votes of every post: exit code 1 if a count is wrong
-    Verify,
+    Verify {
+        /// Mend wrong counts and sequences, and delete votes without their post or user
+        ///
+        /// The service can keep running: the repair works in small transactions. On PostgreSQL, run it
+        /// as the owner of the tables. A post without its owner is reported and stays, so the exit
+        /// code is 1.
+        #[arg(long)]
+        repair: bool,
+    },
 }
 
 impl DbCommand {
@@ -95,7 +104,13 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
         }
         DbCommand::Downgrade { revision, sql } => {
             let (at, target) = find_path(admin, revision, Direction::Down).await?;
-            if *sql { print_script(admin, at, target) } else { move_to(admin, target).await }
+            if *sql {
+                // Planning fails if the downgrade would fail.
+                admin.plan(target).await?;
+                print_script(admin, at, target)
+            } else {
+                move_to(admin, target).await
+            }
         }
         DbCommand::Current => {
             let at = current_position(admin).await?;
@@ -113,7 +128,7 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
             admin.stamp(target, SystemClock.now()).await?;
             print(revision_at(admin.migrations(), target))
         }
-        DbCommand::Verify => verify(admin).await,
+        DbCommand::Verify { repair } => verify(admin, *repair).await,
     }
 }
 
@@ -151,10 +166,7 @@ async fn move_to(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit>
         print(&line)?;
     }
     outcome?;
-    for note in admin.notes().await? {
-        print(&format!("note: {note}"))?;
-    }
-    Ok(())
+    print_notes(admin).await
 }
 
 async fn print_plan(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit> {
@@ -191,12 +203,16 @@ fn describe(step: Step) -> String {
 async fn print_history(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     let applied = admin.applied().await?;
     count_applied(admin.migrations(), &applied)?;
+    let newer = newer_revisions(admin.migrations(), &applied);
     for (number, migration) in admin.migrations().iter().enumerate() {
         let when = applied.get(number).map_or_else(
             || "not applied".to_owned(),
             |applied| format!("applied {:.0}", applied.applied_at),
         );
         print(&format!("{}  {when}", migration.revision))?;
+    }
+    for revision in newer {
+        print(&format!("{revision}  applied by a newer release"))?;
     }
     Ok(())
 }
@@ -210,18 +226,31 @@ async fn check(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
         problems
             .push(format!("the database is at {at}, {pending} behind: run `post-api db upgrade`"));
     }
-    if problems.is_empty() {
-        return print("the schema matches the migrations");
+    if !problems.is_empty() {
+        return Err(Exit::CheckFailed(problems));
     }
-    Err(Exit::CheckFailed(problems))
+    print("the schema matches the migrations")?;
+    print_notes(admin).await
 }
 
-async fn verify(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
+async fn print_notes(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
+    for note in admin.notes().await? {
+        print(&format!("note: {note}"))?;
+    }
+    Ok(())
+}
+
+async fn verify(admin: &mut dyn SchemaAdmin, repair: bool) -> Result<(), Exit> {
     let at = current_position(admin).await?;
     if at < admin.migrations().len() {
         let at = revision_at(admin.migrations(), at);
         let problem = format!("the database is at {at}: run `post-api db upgrade` first");
         return Err(Exit::CheckFailed(vec![problem]));
+    }
+    if repair {
+        for line in admin.repair().await? {
+            print(&line)?;
+        }
     }
     let wrong = admin.wrong_counts().await?;
     if wrong.is_empty() {

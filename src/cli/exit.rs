@@ -14,11 +14,14 @@ pub(super) enum Exit {
     Settings(Vec<SettingError>),
     /// Wrong usage: exit code 2.
     Usage(String),
-    /// The database failed or is unreachable: exit code 3.
+    /// The database is unreachable: exit code 3.
     Database(anyhow::Error),
     /// Any other error: exit code 1.
     Failed(anyhow::Error),
 }
+
+const OBSTRUCTED_HINT: &str = "rename, move or drop these objects, or give the service a schema of \
+    its own: see \"Objects of others\" in docs/postgresql.md";
 
 impl Exit {
     pub(super) fn report(self) -> ExitCode {
@@ -49,7 +52,10 @@ impl From<Vec<SettingError>> for Exit {
 
 impl From<StoreError> for Exit {
     fn from(error: StoreError) -> Self {
-        Self::Database(error.into())
+        match error {
+            StoreError::Unavailable(_) | StoreError::Overloaded => Self::Database(error.into()),
+            error => Self::Failed(error.into()),
+        }
     }
 }
 
@@ -63,7 +69,18 @@ impl From<MigrateError> for Exit {
                 lines.extend(differences.iter().map(|difference| format!("  {difference}")));
                 Self::CheckFailed(lines)
             }
-            MigrateError::Unknown(_)
+            MigrateError::Obstructed(obstacles) => {
+                let head = "error: nothing was changed, because the database has objects that are not ours:";
+                let mut lines = vec![head.to_owned()];
+                lines.extend(obstacles.iter().map(|obstacle| format!("  {obstacle}")));
+                lines.push(OBSTRUCTED_HINT.to_owned());
+                Self::CheckFailed(lines)
+            }
+            MigrateError::ForeignHistory(_)
+            | MigrateError::SeveralSchemas(_)
+            | MigrateError::NoSchema
+            | MigrateError::Unknown(_)
+            | MigrateError::Newer(_)
             | MigrateError::Changed(_)
             | MigrateError::Busy(_)
             | MigrateError::TablesInUse(_) => Self::Failed(error.into()),

@@ -21,6 +21,10 @@ pub struct Migration {
     pub revision: &'static str,
     pub up: &'static str,
     pub down: &'static str,
+    /// The oldest revision that a binary must know to work with a database that has this migration.
+    /// A binary that does not know the migration, but knows that revision, keeps serving while
+    /// others upgrade. `None` if only binaries that know the migration can work with it.
+    pub compatible_from: Option<&'static str>,
 }
 
 impl Migration {
@@ -36,24 +40,25 @@ impl Migration {
     }
 }
 
-/// Makes the lists for both stores from one list of names. A missing file is a compile error.
+/// Makes the lists for both stores from one list of names, each with the revision that an older
+/// binary must know, if there is one. A missing file is a compile error.
 macro_rules! migrations {
-    ($first:literal, $($revision:literal,)+) => {
+    ($first:literal, $($revision:literal $(compatible_from $since:literal)?,)+) => {
         pub const SQLITE: &[Migration] = &[
-            migration!("sqlite", $first, ""),
-            $(migration!("sqlite", $revision, "")),+
+            migration!("sqlite", $first, "", None),
+            $(migration!("sqlite", $revision, "", migration!($($since)?))),+
         ];
 
         pub const POSTGRES: &[Migration] = &[
-            migration!("postgres", $first, ""),
-            $(migration!("postgres", $revision, "")),+
+            migration!("postgres", $first, "", None),
+            $(migration!("postgres", $revision, "", migration!($($since)?))),+
         ];
 
         /// The migrations for a database that the reference service created. The first migration
         /// only adds what its tables lack.
         pub const POSTGRES_ADOPTED: &[Migration] = &[
-            migration!("postgres", $first, ".adopt"),
-            $(migration!("postgres", $revision, "")),+
+            migration!("postgres", $first, ".adopt", None),
+            $(migration!("postgres", $revision, "", migration!($($since)?))),+
         ];
 
         /// The shape of the schema after each of [`POSTGRES`], written by a test and used by
@@ -66,7 +71,13 @@ macro_rules! migrations {
 }
 
 macro_rules! migration {
-    ($store:literal, $revision:literal, $variant:literal) => {
+    () => {
+        None
+    };
+    ($since:literal) => {
+        Some($since)
+    };
+    ($store:literal, $revision:literal, $variant:literal, $since:expr) => {
         Migration {
             revision: $revision,
             up: include_str!(concat!(
@@ -85,6 +96,7 @@ macro_rules! migration {
                 $variant,
                 ".down.sql"
             )),
+            compatible_from: $since,
         }
     };
 }
@@ -100,7 +112,7 @@ migrations! {
     "0008_events",
     "0009_login_failures",
     "0010_installation",
-    "0011_count_functions",
+    "0011_count_functions" compatible_from "0010_installation",
 }
 
 /// A migration as the history of the database records it.
@@ -109,6 +121,17 @@ pub struct Applied {
     pub revision: String,
     pub checksum: String,
     pub applied_at: Timestamp,
+    /// [`Migration::compatible_from`], as the binary that ran the migration recorded it.
+    pub compatible_from: Option<String>,
+}
+
+impl Applied {
+    /// Whether a binary that does not know this migration can work with the database.
+    fn is_compatible_with(&self, migrations: &[Migration]) -> bool {
+        let newest = revision_at(migrations, migrations.len());
+        self.revision.as_str() > newest
+            && self.compatible_from.as_deref().is_some_and(|oldest| oldest <= newest)
+    }
 }
 
 /// An operator's commands on a database.
@@ -121,7 +144,7 @@ pub trait SchemaAdmin: Send {
     fn migrations(&self) -> &'static [Migration];
 
     /// Returns the applied migrations in their order; none for a database that does not exist.
-    async fn applied(&mut self) -> StoreResult<Vec<Applied>>;
+    async fn applied(&mut self) -> MigrateResult<Vec<Applied>>;
 
     /// Describes an upgrade to the target, without changing anything.
     async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>>;
@@ -138,15 +161,17 @@ pub trait SchemaAdmin: Send {
     async fn schema_differences(&mut self) -> MigrateResult<Vec<String>>;
 
     /// Describes each post whose stored count is not the sum of its votes.
-    async fn wrong_counts(&mut self) -> StoreResult<Vec<String>>;
+    async fn wrong_counts(&mut self) -> MigrateResult<Vec<String>>;
+
+    /// Mends the stored counts in small transactions, while others write, and deletes votes and other
+    /// rows without their post or user. Describes what it changed. A post without its owner stays.
+    async fn repair(&mut self) -> MigrateResult<Vec<String>>;
 
     /// Revokes all tokens of the accounts. Returns the number of accounts.
     async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> StoreResult<u64>;
 
     /// Describes what the operator should know about the database in its current state.
-    async fn notes(&mut self) -> StoreResult<Vec<String>> {
-        Ok(Vec::new())
-    }
+    async fn notes(&mut self) -> MigrateResult<Vec<String>>;
 
     /// Returns the SQL that [`SchemaAdmin::step_towards`] would run.
     fn script(&self, step: Step, now: Timestamp) -> String;
@@ -183,6 +208,10 @@ pub enum MigrateError {
         "the database has the migration {0}, which this binary does not know: install a newer version"
     )]
     Unknown(String),
+    #[error(
+        "the database has the migration {0} of a newer release: downgrade it with that release first"
+    )]
+    Newer(String),
     #[error("the migration {0} differs from the one that was applied to the database")]
     Changed(String),
     #[error("there is no revision {0:?}: see `post-api db history`")]
@@ -201,6 +230,17 @@ pub enum MigrateError {
     TablesInUse(String),
     #[error("the database has other tables with our names: {}", .0.join("; "))]
     NotAdoptable(Vec<String>),
+    #[error("objects of others are in the way of the migration: {}", .0.join("; "))]
+    Obstructed(Vec<String>),
+    #[error("the table schema_migrations is not of this service: {0}")]
+    ForeignHistory(String),
+    #[error(
+        "tables of the service are in more than one schema of the search path: {}; name one of them with `?options=-c%20search_path%3DSCHEMA` in DATABASE_URL",
+        .0.join(", ")
+    )]
+    SeveralSchemas(Vec<String>),
+    #[error("the search path of the role has no schema that exists and that the role may use")]
+    NoSchema,
 }
 
 impl Step {
@@ -226,7 +266,8 @@ impl Step {
     }
 }
 
-/// Returns how many of the known migrations the database has.
+/// Returns how many of the known migrations the database has. Does not count migrations of a newer
+/// release that this binary can work with ([`Migration::compatible_from`]).
 ///
 /// # Errors
 /// [`MigrateError::Unknown`] if the database has an unknown migration, [`MigrateError::Changed`] if
@@ -240,11 +281,27 @@ pub fn count_applied(migrations: &[Migration], applied: &[Applied]) -> MigrateRe
             Some(known) if known.checksum() != found.checksum => {
                 return Err(MigrateError::Changed(found.revision.clone()));
             }
-            Some(_) => {}
-            None => return Err(MigrateError::Unknown(found.revision.clone())),
+            None if !found.is_compatible_with(migrations) => {
+                return Err(MigrateError::Unknown(found.revision.clone()));
+            }
+            _ => {}
         }
     }
-    Ok(applied.len())
+    Ok(applied.len().min(migrations.len()))
+}
+
+/// Returns the names of the migrations of a newer release, which follow the known ones.
+#[must_use]
+pub fn newer_revisions<'a>(migrations: &[Migration], applied: &'a [Applied]) -> Vec<&'a str> {
+    applied.iter().skip(migrations.len()).map(|found| found.revision.as_str()).collect()
+}
+
+#[must_use]
+pub fn note_about_newer(revisions: &[&str]) -> String {
+    format!(
+        "a newer release has migrated the database ({}), and this one can work with it",
+        revisions.join(", ")
+    )
 }
 
 /// Returns the revision after `applied` migrations; `base` before the first.

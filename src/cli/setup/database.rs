@@ -9,10 +9,12 @@ use tokio::time::{Instant, sleep};
 use crate::cli::exit::Exit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Database;
-use crate::store::migrate::{SchemaAdmin, count_applied, migrate, revision_at};
+use crate::store::migrate::{
+    MigrateError, MigrateResult, SchemaAdmin, count_applied, migrate, revision_at,
+};
 use crate::store::postgres::{Address, PostgresAdmin, PostgresStore};
 use crate::store::sqlite::{SqliteAdmin, SqliteStore};
-use crate::store::{Result, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How long `--upgrade` retries if the server is unreachable.
 const UPGRADE_WAIT: Duration = Duration::from_mins(1);
@@ -20,7 +22,7 @@ const UPGRADE_WAIT: Duration = Duration::from_mins(1);
 /// Pause between two attempts to connect.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-pub(in crate::cli) async fn open_admin(database: &Database) -> Result<Box<dyn SchemaAdmin>> {
+pub(in crate::cli) async fn open_admin(database: &Database) -> MigrateResult<Box<dyn SchemaAdmin>> {
     match database {
         Database::Sqlite(path) => Ok(Box::new(SqliteAdmin::new(path))),
         Database::Postgres(address) => Ok(Box::new(PostgresAdmin::connect(address).await?)),
@@ -39,7 +41,7 @@ pub(in crate::cli) async fn open_admin(database: &Database) -> Result<Box<dyn Sc
 pub(in crate::cli) async fn open_store(
     database: &Database,
     can_upgrade: bool,
-) -> std::result::Result<Arc<dyn Store>, Exit> {
+) -> Result<Arc<dyn Store>, Exit> {
     match database {
         Database::Sqlite(path) => open_sqlite(path).await,
         Database::Postgres(address) => open_postgres(address, can_upgrade).await,
@@ -54,15 +56,12 @@ pub(in crate::cli) fn describe(database: &Database) -> String {
     }
 }
 
-async fn open_sqlite(path: &Path) -> std::result::Result<Arc<dyn Store>, Exit> {
+async fn open_sqlite(path: &Path) -> Result<Arc<dyn Store>, Exit> {
     upgrade(&mut SqliteAdmin::new(path)).await?;
     Ok(Arc::new(SqliteStore::open(path)?))
 }
 
-async fn open_postgres(
-    address: &Address,
-    can_upgrade: bool,
-) -> std::result::Result<Arc<dyn Store>, Exit> {
+async fn open_postgres(address: &Address, can_upgrade: bool) -> Result<Arc<dyn Store>, Exit> {
     let admin = if can_upgrade {
         Some(connect_with_retry(address).await?)
     } else {
@@ -71,15 +70,20 @@ async fn open_postgres(
     if let Some(mut admin) = admin {
         if can_upgrade {
             let head = admin.migrations().len();
-            log_notes(admin.plan(head).await?);
+            for line in admin.plan(head).await? {
+                tracing::info!("{line}");
+            }
             upgrade(&mut admin).await?;
         }
         check_revision(&mut admin).await?;
+        if !can_upgrade {
+            log_notes(admin.notes().await?);
+        }
     }
     Ok(Arc::new(PostgresStore::open(address)?))
 }
 
-async fn upgrade(admin: &mut dyn SchemaAdmin) -> std::result::Result<(), Exit> {
+async fn upgrade(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     let head = admin.migrations().len();
     migrate(admin, head, SystemClock.now(), |step| {
         tracing::info!(revision = step.migration.revision, "migrated");
@@ -91,14 +95,12 @@ async fn upgrade(admin: &mut dyn SchemaAdmin) -> std::result::Result<(), Exit> {
 
 fn log_notes(notes: Vec<String>) {
     for note in notes {
-        tracing::info!("{note}");
+        tracing::warn!("{note}");
     }
 }
 
-/// Checks that the database is at the newest revision.
-pub(in crate::cli) async fn check_revision(
-    admin: &mut dyn SchemaAdmin,
-) -> std::result::Result<(), Exit> {
+/// Checks that the database has every migration that this binary knows.
+pub(in crate::cli) async fn check_revision(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
     let applied = admin.applied().await?;
     let at = count_applied(admin.migrations(), &applied)?;
     if at == admin.migrations().len() {
@@ -111,10 +113,10 @@ pub(in crate::cli) async fn check_revision(
 }
 
 /// Returns `None` if the server is unreachable.
-async fn connect_if_reachable(address: &Address) -> Result<Option<PostgresAdmin>> {
+async fn connect_if_reachable(address: &Address) -> MigrateResult<Option<PostgresAdmin>> {
     match PostgresAdmin::connect(address).await {
         Ok(admin) => Ok(Some(admin)),
-        Err(StoreError::Unavailable(cause)) => {
+        Err(MigrateError::Store(StoreError::Unavailable(cause))) => {
             tracing::warn!(%cause, "database unreachable; requests get 503 until it is reachable");
             Ok(None)
         }
@@ -122,11 +124,11 @@ async fn connect_if_reachable(address: &Address) -> Result<Option<PostgresAdmin>
     }
 }
 
-async fn connect_with_retry(address: &Address) -> Result<PostgresAdmin> {
+async fn connect_with_retry(address: &Address) -> MigrateResult<PostgresAdmin> {
     let end = Instant::now() + UPGRADE_WAIT;
     loop {
         match PostgresAdmin::connect(address).await {
-            Err(StoreError::Unavailable(cause)) if Instant::now() < end => {
+            Err(MigrateError::Store(StoreError::Unavailable(cause))) if Instant::now() < end => {
                 tracing::warn!(%cause, "database unreachable; retrying");
                 sleep(RETRY_PAUSE).await;
             }

@@ -16,6 +16,7 @@ use super::address::Address;
 use super::budget::{Permit, Work};
 use super::cancel::cancel;
 use super::error::{is_canceled, is_unrepresentable, needs_reconnect};
+use super::search_path::PUT_SCHEMA_FIRST;
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
 use super::tls::connector;
@@ -30,9 +31,14 @@ pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Options of a connection that serves requests. The server ends a statement after 30 seconds, and
 /// waits 3 seconds for a lock. Plans do not depend on the values (a test checks every plan), so
-/// each is made once. JIT compilation would cost more than it saves.
+/// each is made once. JIT compilation would cost more than it saves. A batch of votes reads what
+/// other processes committed since its transaction began, and patterns of searches contain
+/// backslashes, so neither the isolation nor the syntax of strings may depend on a default of the
+/// database or the role. Values are sent in binary, so the styles of dates and bytes do not matter.
 const SERVING_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
                        -c idle_in_transaction_session_timeout=10000 \
+                       -c default_transaction_isolation=read\\ committed \
+                       -c standard_conforming_strings=on \
                        -c plan_cache_mode=force_generic_plan -c jit=off";
 
 /// Makes an acknowledged write survive a crash, even if the server, the database or the role turns
@@ -75,9 +81,11 @@ pub(super) fn serving_config(address: &Address) -> Config {
     config
 }
 
-/// Makes the commits of this connection durable.
+/// Makes the commits of this connection durable, and puts the schema of the tables first in its
+/// search path.
 pub(super) async fn make_durable(client: &Client) -> std::result::Result<(), Error> {
-    client.batch_execute(DURABLE).await
+    client.batch_execute(DURABLE).await?;
+    client.batch_execute(PUT_SCHEMA_FIRST).await
 }
 
 /// Ends a transaction that only read.

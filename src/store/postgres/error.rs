@@ -22,9 +22,15 @@ impl From<Error> for StoreError {
     }
 }
 
+/// An operator does not repeat a command that the server refuses: only a database that cannot be
+/// reached is unavailable.
 impl From<Error> for MigrateError {
     fn from(error: Error) -> Self {
-        Self::Store(error.into())
+        let is_unreachable = is_unreachable(error.code());
+        Self::Store(match StoreError::from(error) {
+            StoreError::Unavailable(source) if !is_unreachable => StoreError::Internal(source),
+            other => other,
+        })
     }
 }
 
@@ -86,6 +92,17 @@ fn is_transient(state: Option<&SqlState>) -> bool {
         ]
         .contains(state),
     }
+}
+
+/// Whether the server did not answer, or refused the connection: it is broken, the login or the
+/// database is wrong, no connection is free, or the server ends or starts.
+fn is_unreachable(state: Option<&SqlState>) -> bool {
+    let Some(state) = state else { return true };
+    ["08", "28", "57"].contains(&class(state)) && *state != SqlState::QUERY_CANCELED
+        || is_any_of(
+            Some(state),
+            &[&SqlState::INVALID_CATALOG_NAME, &SqlState::TOO_MANY_CONNECTIONS],
+        )
 }
 
 /// Whether the server rolled the statement back and keeps the connection. A statement whose
@@ -168,9 +185,9 @@ mod tests {
 
     /// Each SQLSTATE with all its properties.
     const STATES: [(&str, &str); 27] = [
-        ("", "transient"),
-        ("08006", "transient"),
-        ("08P01", "transient, no connection"),
+        ("", "transient, unreachable"),
+        ("08006", "transient, unreachable"),
+        ("08P01", "transient, unreachable, no connection"),
         ("0A000", "transient, rolled back, reconnect"),
         ("22001", "rolled back"),
         ("22021", "rolled back, unrepresentable"),
@@ -181,8 +198,8 @@ mod tests {
         ("25006", "transient, rolled back, reconnect"),
         ("25P03", "transient, rolled back"),
         ("26000", "transient, rolled back, reconnect"),
-        ("28P01", "transient, rolled back"),
-        ("3D000", "transient, rolled back"),
+        ("28P01", "transient, unreachable, rolled back"),
+        ("3D000", "transient, unreachable, rolled back"),
         ("40001", "transient, rolled back, retryable, conflict"),
         ("40003", "transient"),
         ("40P01", "transient, rolled back, retryable, conflict"),
@@ -190,10 +207,10 @@ mod tests {
         ("42703", "transient, rolled back"),
         ("42P01", "transient, rolled back"),
         ("42P05", "transient, rolled back, reconnect"),
-        ("53300", "transient, rolled back, no connection"),
+        ("53300", "transient, unreachable, rolled back, no connection"),
         ("55P03", "transient, blocked"),
         ("57014", "transient, rolled back, canceled"),
-        ("57P01", "transient"),
+        ("57P01", "transient, unreachable"),
         ("58030", "transient, rolled back"),
     ];
 
@@ -204,6 +221,7 @@ mod tests {
             let state = state.as_ref();
             let properties = [
                 (is_transient(state), "transient"),
+                (is_unreachable(state), "unreachable"),
                 (was_rolled_back(state) && !is_blocked(state), "rolled back"),
                 (is_blocked(state), "blocked"),
                 (is_retryable(state), "retryable"),

@@ -27,6 +27,7 @@ mod readiness;
 mod row;
 mod schema;
 mod search;
+mod search_path;
 mod sequence;
 mod sessions;
 mod shared_pool;

@@ -5,22 +5,35 @@ use super::column::column;
 use super::connection::Connection;
 use super::statement::{Statement, statements};
 use crate::store::migrate::{
-    Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, count_applied, revision_at,
+    Applied, MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, POSTGRES_SHAPES, count_applied,
+    revision_at,
 };
 use crate::store::{Result, StoreError};
 
 statements! {
-    HAS_HISTORY() = "SELECT to_regclass('schema_migrations') IS NOT NULL";
+    HAS_HISTORY() =
+        "SELECT count(*) = 3 FROM pg_attribute
+          WHERE attrelid = to_regclass('schema_migrations')
+            AND attname IN ('revision', 'checksum', 'applied_at') AND NOT attisdropped";
+    // Earlier releases made the table without the column compatible_from.
     READ_HISTORY() =
-        "SELECT revision, checksum, applied_at
-           FROM schema_migrations
+        "SELECT revision, checksum, applied_at, to_jsonb(recorded) ->> 'compatible_from'
+           FROM schema_migrations AS recorded
           WHERE applied_at IS NOT NULL
           ORDER BY revision COLLATE \"C\"";
+    // The tables that are missing, or that another schema of the search path hides.
+    FIND_HIDDEN_TABLES(TEXT_ARRAY) =
+        "SELECT name
+           FROM unnest($1) AS name
+           LEFT JOIN pg_class ON pg_class.oid = to_regclass(quote_ident(name))
+          WHERE relnamespace IS DISTINCT FROM
+                (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('schema_migrations'))";
     // Whether the trigram index is complete, and whether the locale knows letters beyond ASCII. The
     // letter is computed, because a text with it fails in other encodings than UTF8.
     FIND_SEARCH_INDEX() =
         "SELECT EXISTS (SELECT FROM pg_index
-                         WHERE indexrelid = to_regclass('post_search') AND indisvalid),
+                         WHERE indexrelid = to_regclass('post_search')
+                           AND indrelid = to_regclass('posts') AND indisvalid),
                 getdatabaseencoding() = 'UTF8'
                 AND chr(CASE WHEN getdatabaseencoding() = 'UTF8' THEN 1078 ELSE 97 END)
                     ~ '[[:alpha:]]'";
@@ -39,16 +52,20 @@ pub(super) enum SearchIndex {
 enum SchemaMismatch {
     #[error("the database is at {0}: run `post-api db upgrade`")]
     Behind(&'static str),
+    #[error(
+        "the tables {0} are missing, or a schema of the search path hides them: run `post-api db check`"
+    )]
+    Hidden(String),
     #[error(transparent)]
     History(#[from] MigrateError),
 }
 
-/// Checks that the database is at the newest revision, and returns the state of its search index.
+/// Checks that this binary can work with the schema of the database, and returns the state of its search index.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] if the revision is another one.
+/// [`StoreError::Unavailable`] if it cannot.
 pub(super) async fn check(connection: &Connection) -> Result<SearchIndex> {
-    check_revision(&read_history(connection).await?).map_err(StoreError::unavailable)?;
+    find_mismatch(connection).await?.map_or(Ok(()), |found| Err(StoreError::unavailable(found)))?;
     let row = connection.query_one(&FIND_SEARCH_INDEX).await?;
     Ok(match (column(&row, 0)?, column(&row, 1)?) {
         (false, _) => SearchIndex::Missing,
@@ -57,9 +74,22 @@ pub(super) async fn check(connection: &Connection) -> Result<SearchIndex> {
     })
 }
 
-/// Whether the database is at the newest revision.
+/// Whether the database has a schema that this binary can work with.
 pub(super) async fn is_current(connection: &Connection) -> Result<bool> {
-    Ok(check_revision(&read_history(connection).await?).is_ok())
+    Ok(find_mismatch(connection).await?.is_none())
+}
+
+async fn find_mismatch(connection: &Connection) -> Result<Option<SchemaMismatch>> {
+    if let Err(mismatch) = check_revision(&read_history(connection).await?) {
+        return Ok(Some(mismatch));
+    }
+    let shape = POSTGRES_SHAPES.last().copied().unwrap_or_default();
+    let tables = shape.lines().filter_map(|line| line.strip_prefix("table "));
+    let tables: Vec<&str> = tables.filter_map(|line| line.split(": ").next()).collect();
+    let rows = connection.query(&FIND_HIDDEN_TABLES, &[&tables]).await?;
+    let hidden = rows.iter().map(|row| column(row, 0)).collect::<Result<Vec<String>>>()?;
+    let is_complete = hidden.is_empty();
+    Ok((!is_complete).then(|| SchemaMismatch::Hidden(hidden.join(", "))))
 }
 
 fn check_revision(applied: &[Applied]) -> std::result::Result<(), SchemaMismatch> {
@@ -85,6 +115,7 @@ async fn read_history(connection: &Connection) -> Result<Vec<Applied>> {
                 revision: column(row, 0)?,
                 checksum: column(row, 1)?,
                 applied_at: column(row, 2)?,
+                compatible_from: column(row, 3)?,
             })
         })
         .collect()

@@ -101,6 +101,14 @@ fn wrong_vote_count_is_reported() {
         "post 1: the count says 7, its votes add up to 2\n\
          post 3: the count says 1, its votes add up to 0\n"
     );
+    let output = run(folder.path(), "db verify --repair").expect(0).output;
+    assert_eq!(
+        output,
+        "post 1: the count was 7, and is 2\n\
+         post 3: the count was 1, and is 0\n\
+         every count matches its votes\n"
+    );
+    run(folder.path(), "db verify").expect(0);
 }
 
 /// A program that writes without foreign keys leaves orphaned rows. The triggers follow a program

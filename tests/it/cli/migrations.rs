@@ -174,7 +174,10 @@ fn stamp_records_a_revision_without_running_it() {
 #[test]
 fn database_with_unknown_or_changed_migration_is_rejected() {
     let cases = [
-        ("INSERT INTO schema_migrations VALUES ('0009_later', 'x', 0)", "0009_later, which this"),
+        (
+            "INSERT INTO schema_migrations VALUES ('0009_later', 'x', 0, NULL)",
+            "0009_later, which this",
+        ),
         (
             "UPDATE schema_migrations SET checksum = 'x' WHERE revision LIKE '0002%'",
             "0002_downvotes",

@@ -10,6 +10,7 @@
 use futures_util::TryStreamExt as _;
 use tokio_postgres::{Client, Error};
 
+use super::ownership::foreign_owners;
 use super::shape::{self, ADOPTION_INDEX, Line};
 use crate::domain::email::Email;
 use crate::store::migrate::{MigrateError, MigrateResult};
@@ -40,7 +41,7 @@ pub(super) async fn find_adoptable(client: &Client) -> MigrateResult<Option<Adop
     let first: Vec<Line> = first.into_iter().filter(|line| line.key != ADOPTION_INDEX.0).collect();
     let (extras, found) = split_extras(found);
     let mut differences = shape::differences(&first, &found, normalize);
-    differences.extend(foreign_owners(client).await?);
+    differences.extend(foreign_owners(client, &shape::expected(1)).await?);
     if !differences.is_empty() {
         return Err(MigrateError::NotAdoptable(differences));
     }
@@ -99,25 +100,6 @@ async fn count_unusual_emails(client: &Client) -> Result<u64, Error> {
         Ok(count + u64::from(!is_normal))
     })
     .await
-}
-
-/// Describes the tables that the role cannot alter, because another role owns them. Runs before the
-/// first change.
-async fn foreign_owners(client: &Client) -> Result<Vec<String>, Error> {
-    client
-        .query(
-            "SELECT format('table %s: belongs to the role %s, which must run the upgrade',
-                           relname, pg_get_userbyid(relowner))
-               FROM pg_class
-              WHERE oid IN (to_regclass('users'), to_regclass('posts'), to_regclass('votes'))
-                AND NOT pg_has_role(relowner, 'USAGE')
-              ORDER BY relname",
-            &[],
-        )
-        .await?
-        .iter()
-        .map(|row| row.try_get(0))
-        .collect()
 }
 
 /// Describes the content of `alembic_version`. Returns `None` if the table does not exist.

@@ -8,8 +8,11 @@ mod adopt;
 mod counts;
 mod history;
 mod lock;
+mod ownership;
+mod reports;
 mod script;
 mod search;
+mod sequences;
 mod shape;
 mod steps;
 
@@ -19,14 +22,17 @@ use tokio_postgres::Client;
 
 use self::adopt::Adoptable;
 use self::history::History;
+use self::lock::Retry;
+use self::ownership::Path;
 use super::address::Address;
 use super::connection::connect;
 use super::error::is_unrepresentable;
+use super::search_path::FIND_SCHEMAS;
 use crate::domain::user::TokensValidFrom;
 use crate::store::Result;
 use crate::store::migrate::{
     Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin,
-    SignOutTarget, Step, count_applied, steps_up,
+    SignOutTarget, Step, count_applied, newer_revisions,
 };
 
 pub use lock::LockTimeouts;
@@ -37,10 +43,34 @@ pub struct PostgresAdmin {
     lock_timeouts: LockTimeouts,
     /// Whether all statements run in one database session. Behind a pooler they do not.
     has_session: bool,
+    /// The schema of the tables, as SQL writes its name.
+    quoted_schema: String,
     /// The migrations for this database, which [`PostgresAdmin::inspect`] determines.
     migrations: &'static [Migration],
     /// The origin of an adopted database; `None` for [`POSTGRES`].
     adopted_from: Option<String>,
+}
+
+/// Returns the quoted name of the schema to work in.
+async fn find_schema(client: &Client) -> MigrateResult<String> {
+    let mut schemas = Vec::new();
+    for row in client.query(FIND_SCHEMAS, &[]).await? {
+        let (name, has_history, has_tables): (String, bool, bool) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        schemas.push((name, has_history || has_tables));
+    }
+    let mut with_tables = schemas.iter().filter(|(_, has_tables)| *has_tables);
+    let (name, _) = match (with_tables.next(), with_tables.next()) {
+        (Some(schema), None) => schema,
+        (None, _) => schemas.first().ok_or(MigrateError::NoSchema)?,
+        (Some(_), Some(_)) => {
+            let several = schemas.iter().filter(|(_, has_tables)| *has_tables);
+            return Err(MigrateError::SeveralSchemas(
+                several.map(|(name, _)| name.clone()).collect(),
+            ));
+        }
+    };
+    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
 }
 
 /// The migrations that a database has.
@@ -48,26 +78,55 @@ struct MigrationStatus {
     history: History,
     /// Number of applied migrations. An unfinished one does not count.
     applied: usize,
+    /// Migrations of a newer release that this binary can work with.
+    newer: Vec<String>,
     /// The tables that the first migration is to adopt.
     adoptable: Option<Adoptable>,
 }
 
 impl PostgresAdmin {
+    /// Connects, and finds the schema to work in: the one schema of the search path that has the
+    /// service's tables, else the first.
+    ///
     /// # Errors
-    /// [`crate::store::StoreError::Unavailable`] if the database is unreachable.
-    pub async fn connect(address: &Address) -> Result<Self> {
+    /// [`crate::store::StoreError::Unavailable`] if the database is unreachable,
+    /// [`MigrateError::SeveralSchemas`] if more than one schema has the tables, and
+    /// [`MigrateError::NoSchema`] if the path has no schema.
+    pub async fn connect(address: &Address) -> MigrateResult<Self> {
         let client = connect(address).await?;
-        // Behind a pooler, other clients would get these settings too.
-        if address.is_prepared() {
-            client.batch_execute(script::PREAMBLE).await?;
+        let has_session = address.is_prepared();
+        if has_session {
+            client.batch_execute(&script::preamble(None)).await?;
+        }
+        let quoted_schema = find_schema(&client).await?;
+        if has_session {
+            client.batch_execute(&script::preamble(Some(&quoted_schema))).await?;
         }
         Ok(Self {
             client,
             lock_timeouts: LockTimeouts::default(),
-            has_session: address.is_prepared(),
+            has_session,
+            quoted_schema,
             migrations: POSTGRES,
             adopted_from: None,
         })
+    }
+
+    /// Begins a transaction that only reads, if the connection has no session of its own. Behind a
+    /// pooler, other clients would get the settings of a session too.
+    async fn begin_reading(&self) -> MigrateResult<()> {
+        if !self.has_session {
+            let begin = script::begin_reading(Some(&self.quoted_schema));
+            self.client.batch_execute(&begin).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_reading(&self) -> MigrateResult<()> {
+        if !self.has_session {
+            self.client.batch_execute("ROLLBACK").await?;
+        }
+        Ok(())
     }
 
     #[must_use]
@@ -100,23 +159,30 @@ impl PostgresAdmin {
                 adoptable = found?;
             }
         }
-        let history = history.unwrap_or_default();
+        let mut history = history.unwrap_or_default();
         let origin = adoptable.as_ref().map(|found| found.origin.clone());
         self.adopted_from = origin.or_else(|| history.adopted_from.clone());
         self.migrations = if self.adopted_from.is_some() { POSTGRES_ADOPTED } else { POSTGRES };
         let applied = count_applied(self.migrations, &history.applied)?;
-        let with_unfinished: Vec<Applied> =
+        let mut with_unfinished: Vec<Applied> =
             history.applied.iter().chain(&history.unfinished).cloned().collect();
+        with_unfinished.sort_by(|one, other| one.revision.cmp(&other.revision));
         count_applied(self.migrations, &with_unfinished)?;
-        Ok(MigrationStatus { history, applied, adoptable })
+        let newer = newer_revisions(self.migrations, &with_unfinished);
+        let newer: Vec<String> = newer.into_iter().map(str::to_owned).collect();
+        let is_newer = |unfinished: &Applied| newer.contains(&unfinished.revision);
+        // A newer release finishes its own migration.
+        history.unfinished = history.unfinished.take_if(|found| !is_newer(found));
+        Ok(MigrationStatus { history, applied, newer, adoptable })
     }
 
     /// Runs the next step. The caller must hold the advisory lock.
     async fn step(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>> {
         let status = self.inspect().await?;
+        self.refuse_obstacles(&status, target).await?;
         let Some(step) = status.next(self.migrations, target) else {
-            if status.history.has(search::REVISION) {
-                self.build_missing_search_index().await?;
+            if status.history.has(search::REVISION) && status.newer.is_empty() {
+                self.build_missing_search_index(&status).await?;
             }
             return Ok(None);
         };
@@ -124,16 +190,60 @@ impl PostgresAdmin {
         Ok(Some(step))
     }
 
-    async fn build_missing_search_index(&self) -> MigrateResult<()> {
-        let migration = POSTGRES.iter().find(|known| known.revision == search::REVISION);
+    /// # Errors
+    /// [`MigrateError::Obstructed`] if a migration on the way to the target would meet objects of
+    /// others.
+    async fn refuse_obstacles(&self, status: &MigrationStatus, target: usize) -> MigrateResult<()> {
+        if let Some(newer) = status.newer.first().filter(|_| target < self.migrations.len()) {
+            return Err(MigrateError::Newer(newer.clone()));
+        }
+        self.refuse_obstacles_of(&status.path(target, self.adopted_from.is_some())).await
+    }
+
+    async fn refuse_obstacles_of(&self, path: &Path) -> MigrateResult<()> {
+        if path.numbers.is_empty() {
+            return Ok(());
+        }
+        let obstacles = ownership::find_obstacles(&self.client, path).await?;
+        if obstacles.is_empty() { Ok(()) } else { Err(MigrateError::Obstructed(obstacles)) }
+    }
+
+    /// The caller must hold the advisory lock.
+    async fn repair_all(&mut self) -> MigrateResult<Vec<String>> {
+        let retry = Retry::within(self.lock_timeouts);
+        let mut done = counts::repair(&mut self.client, &retry).await?;
+        done.extend(sequences::repair(&mut self.client, &retry).await?);
+        Ok(done)
+    }
+
+    /// Builds the search index, if the extension came after its migration.
+    async fn build_missing_search_index(&self, status: &MigrationStatus) -> MigrateResult<()> {
+        let Some(at) = POSTGRES.iter().position(|known| known.revision == search::REVISION) else {
+            return Ok(());
+        };
         if search::has_index(&self.client).await? {
             return Ok(());
         }
-        self.run_statements(migration.map_or("", |migration| migration.up)).await
+        let path =
+            Path { numbers: vec![at + 1], unfinished: Some(at + 1), ..status.path(0, false) };
+        self.refuse_obstacles_of(&Path { is_up: true, ..path }).await?;
+        self.run_statements(POSTGRES.get(at).map_or("", |migration| migration.up)).await
     }
 }
 
 impl MigrationStatus {
+    /// Returns the migrations between the database and the target, an unfinished one included.
+    fn path(&self, target: usize, is_adopted: bool) -> Path {
+        let unfinished = self.history.unfinished.as_ref().map(|_| self.applied + 1);
+        let is_up = target > self.applied;
+        let numbers = if is_up {
+            (self.applied + 1..=target).collect()
+        } else {
+            (target + 1..=unfinished.unwrap_or(self.applied)).collect()
+        };
+        Path { numbers, is_up, applied: self.applied, unfinished, is_adopted }
+    }
+
     /// Returns the next step towards the target. An unfinished migration is finished or reverted
     /// first.
     fn next(&self, migrations: &'static [Migration], target: usize) -> Option<Step> {
@@ -150,39 +260,26 @@ impl SchemaAdmin for PostgresAdmin {
         self.migrations
     }
 
-    async fn applied(&mut self) -> Result<Vec<Applied>> {
-        match self.inspect().await {
-            Ok(status) => Ok(status.history.applied),
-            Err(MigrateError::Store(error)) => Err(error),
-            // The caller's next step reports the error.
-            Err(_) => {
-                let history = history::read(&self.client).await?;
-                Ok(history.map_or_else(Vec::new, |history| history.applied))
-            }
-        }
+    async fn applied(&mut self) -> MigrateResult<Vec<Applied>> {
+        self.begin_reading().await?;
+        let outcome = self.read_applied().await;
+        self.end_reading().await?;
+        outcome
     }
 
     async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>> {
-        let status = self.inspect().await?;
-        let mut lines = Vec::new();
-        if let Some(adoptable) = status.adoptable {
-            lines.extend(adoptable.plan(&self.client).await?);
-        }
-        if let Some(unfinished) = status.history.unfinished {
-            lines.push(format!("{} is unfinished: it is run again", unfinished.revision));
-        }
-        let steps = steps_up(self.migrations, status.applied, target);
-        for (number, step) in steps.iter().enumerate() {
-            let added = self.describe(status.applied + number + 1);
-            lines.push(format!("up   {}: adds {added}", step.migration.revision));
-        }
-        Ok(lines)
+        self.begin_reading().await?;
+        let outcome = self.describe_path(target).await;
+        self.end_reading().await?;
+        outcome
     }
 
     async fn step_towards(&mut self, target: usize, now: Timestamp) -> MigrateResult<Option<Step>> {
         if !self.has_session {
-            let status = self.inspect().await?;
-            return match status.next(self.migrations, target) {
+            self.begin_reading().await?;
+            let status = self.inspect().await;
+            self.end_reading().await?;
+            return match status?.next(self.migrations, target) {
                 None => Ok(None),
                 Some(_) => Err(MigrateError::NoSession),
             };
@@ -206,22 +303,28 @@ impl SchemaAdmin for PostgresAdmin {
     }
 
     async fn schema_differences(&mut self) -> MigrateResult<Vec<String>> {
-        let status = match self.inspect().await {
-            Err(MigrateError::NotAdoptable(differences)) => return Ok(differences),
-            other => other?,
-        };
-        if status.history.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut differences = self.compare(status.applied).await?;
-        if let Some(unfinished) = status.history.unfinished {
-            differences.push(format!("{} is unfinished", unfinished.revision));
-        }
-        Ok(differences)
+        self.begin_reading().await?;
+        let outcome = self.find_differences().await;
+        self.end_reading().await?;
+        outcome
     }
 
-    async fn wrong_counts(&mut self) -> Result<Vec<String>> {
-        Ok(counts::find_wrong(&self.client).await?)
+    async fn wrong_counts(&mut self) -> MigrateResult<Vec<String>> {
+        self.begin_reading().await?;
+        let outcome = counts::find_wrong(&self.client).await;
+        self.end_reading().await?;
+        Ok(outcome?)
+    }
+
+    async fn repair(&mut self) -> MigrateResult<Vec<String>> {
+        if !self.has_session {
+            return Err(MigrateError::NoSession);
+        }
+        lock::take(&self.client, self.lock_timeouts.advisory).await?;
+        let outcome = self.repair_all().await;
+        let released = lock::release(&self.client).await;
+        let done = outcome?;
+        released.map(|()| done)
     }
 
     async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
@@ -251,15 +354,15 @@ impl SchemaAdmin for PostgresAdmin {
         Ok(signed_out)
     }
 
-    async fn notes(&mut self) -> Result<Vec<String>> {
-        let history = history::read(&self.client).await?.unwrap_or_default();
-        if !history.has(search::REVISION) {
-            return Ok(Vec::new());
-        }
-        Ok(search::notes(&self.client).await?)
+    async fn notes(&mut self) -> MigrateResult<Vec<String>> {
+        self.begin_reading().await?;
+        let outcome = self.find_notes().await;
+        self.end_reading().await?;
+        outcome
     }
 
     fn script(&self, step: Step, now: Timestamp) -> String {
-        steps::to_script(step, self.is_first(step), self.adopted_from.as_deref(), now)
+        let origin = self.adopted_from.as_deref();
+        steps::to_script(step, self.is_first(step), origin, &self.quoted_schema, now)
     }
 }

@@ -11,17 +11,60 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 const NO_TRANSACTION: &str = "-- no transaction";
 const RUN_RESULT: &str = "\\gexec";
 
-/// The settings under which a migration runs, in the command and in a printed script.
+/// The settings under which every command runs, and under which a printed script runs.
 ///
 /// A change of a table waits for the statements that use the table, and all later statements wait
-/// behind the change. The lock timeout is therefore short. A function stores the search path of the
-/// migration that creates it, so that path must not contain other schemas or temporary tables.
-pub(super) const PREAMBLE: &str = "\
-SET statement_timeout = 0;
-SET lock_timeout = '400ms';
-SET idle_in_transaction_session_timeout = '1min';
-SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(current_schema()) || ', pg_temp', false);
+/// behind the change. The lock timeout is therefore short. The server, the database and the role
+/// can set other defaults for the rest. Those change the text of the definitions that are compared,
+/// the meaning of the SQL in the files, or what the steps create.
+const SETTINGS: &[(&str, &str)] = &[
+    ("statement_timeout", "0"),
+    ("lock_timeout", "'400ms'"),
+    ("idle_in_transaction_session_timeout", "'1min'"),
+    ("standard_conforming_strings", "on"),
+    ("quote_all_identifiers", "off"),
+    ("transform_null_equals", "off"),
+    ("array_nulls", "on"),
+    ("datestyle", "'ISO, MDY'"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "'UTC'"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+    // The counting of votes reads what other sessions committed since its last statement.
+    ("default_transaction_isolation", "'read committed'"),
+    ("default_table_access_method", "heap"),
+    // If a policy would hide rows from this role, an error is better than a wrong count.
+    ("row_security", "off"),
+];
+
+/// Ends the timeouts that exist only in some versions of PostgreSQL.
+const NEWER_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', false)
+  FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout');
 ";
+
+/// Returns the settings of a session, as SQL. A function stores the search path of the migration
+/// that creates it, so that path must not contain other schemas or temporary tables.
+pub(super) fn preamble(quoted_schema: Option<&str>) -> String {
+    let mut sql = statements_of("SET", quoted_schema);
+    sql.push_str(NEWER_TIMEOUTS);
+    sql
+}
+
+/// Returns the statements that begin a transaction which only reads, with the same settings. A
+/// pooler would give settings of a session to its other clients.
+pub(super) fn begin_reading(quoted_schema: Option<&str>) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;\n{}",
+        statements_of("SET LOCAL", quoted_schema)
+    )
+}
+
+fn statements_of(set: &str, quoted_schema: Option<&str>) -> String {
+    let path = quoted_schema.map(|schema| format!("{schema}, pg_temp"));
+    let path = path.as_deref().map(|path| ("search_path", path));
+    let settings = SETTINGS.iter().copied().chain(path);
+    settings.flat_map(|(name, value)| [set, " ", name, " = ", value, ";\n"]).collect()
+}
 
 pub(super) fn runs_without_transaction(sql: &str) -> bool {
     sql.lines().next() == Some(NO_TRANSACTION)

@@ -15,7 +15,8 @@ pub(super) async fn has_index(client: &Client) -> Result<bool, Error> {
     client
         .query_one(
             "SELECT EXISTS (SELECT FROM pg_index
-                             WHERE indexrelid = to_regclass('post_search') AND indisvalid)",
+                             WHERE indexrelid = to_regclass('post_search')
+                               AND indrelid = to_regclass('posts') AND indisvalid)",
             &[],
         )
         .await?

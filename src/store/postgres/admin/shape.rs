@@ -1,9 +1,10 @@
 //! The shape of a schema as lines of text: read from the catalogs, expected after a number of
-//! migrations, and compared.
+//! migrations, and compared. The shapes are the one model of the objects that the service makes,
+//! checks, relies on and drops; [`super::ownership`] tells them from objects of others.
 //!
-//! A line is a key and a definition, `posts.title: text not null`. A constraint is identified by
-//! its definition, not by its name. No line depends on the server's version or the schema's name.
-//! Tables of other services are ignored.
+//! A line is a key and a definition, `posts.title: text not null`. A key of a table (primary,
+//! unique or foreign) is identified by its definition, every other object by its name. No line
+//! depends on the server's version or the schema's name.
 
 use std::collections::BTreeSet;
 
@@ -39,6 +40,48 @@ impl Line {
         self.key.rsplit(' ').next()?.split('.').next()
     }
 
+    /// Returns the kind of the object, its name, and the table that has it. A constraint that is
+    /// identified by its definition has no name.
+    pub(super) fn parts(&self) -> Option<(&str, &str, &str)> {
+        if self.is_column() {
+            let (table, name) = self.key.split_once('.')?;
+            return Some(("column", name, table));
+        }
+        let (kind, rest) = self.key.split_once(' ')?;
+        match rest.split_once(" on ").or_else(|| rest.split_once(" of ")) {
+            Some((name, table)) => Some((kind, name, table)),
+            None if kind == "constraint" => None,
+            None => Some((kind, rest, rest)),
+        }
+    }
+
+    /// Returns the definition without its state: an object of ours that was disabled, or whose
+    /// build was interrupted, is still ours.
+    pub(super) fn definition_without_state(&self) -> String {
+        let states = [" (not enabled)", " (enabled always)", " (not valid)", " NOT VALID"];
+        let definition = self.definition.as_str();
+        let stateless = states.iter().find_map(|state| definition.strip_suffix(state));
+        let stateless = stateless.unwrap_or(definition);
+        if self.key.starts_with("index ") {
+            // An adopted text has a maximal length, so an expression converts it first.
+            return stateless.replace("::text", "");
+        }
+        // The path of a function names its schema, which can be renamed.
+        stateless.replace(" with another path", " with a path")
+    }
+
+    pub(super) fn is_table_or_column(&self) -> bool {
+        self.is_column() || self.key.starts_with("table ")
+    }
+
+    /// Whether the service cannot work although every object of its own is there: a rule, a
+    /// disabled trigger, or a table of another kind.
+    pub(super) fn is_obstacle(&self) -> bool {
+        self.key.starts_with("rule ")
+            || self.definition.ends_with(" (not enabled)")
+            || (self.key.starts_with("table ") && self.definition != "ordinary")
+    }
+
     fn describe_difference(&self, found: Option<&Self>) -> String {
         let found = found.map_or("nothing", |line| &line.definition);
         format!("{}: expected {}, found {found}", self.key, self.definition)
@@ -55,6 +98,21 @@ pub(super) fn expected(count: usize) -> Vec<Line> {
 pub(super) fn expected_adopted(count: usize) -> Vec<Line> {
     let lines = if count > 0 { with_adoption_index(expected(count)) } else { Vec::new() };
     lines.into_iter().filter(|line| !line.key.starts_with("sequence ")).collect()
+}
+
+/// Returns the objects that the migration with this number (from 1) makes.
+pub(super) fn made_by(number: usize, is_adopted: bool) -> Vec<Line> {
+    if is_adopted && number == 1 {
+        return vec![Line::new(ADOPTION_INDEX.0, ADOPTION_INDEX.1)];
+    }
+    let before: BTreeSet<String> = expected(number - 1).into_iter().map(|line| line.key).collect();
+    expected(number).into_iter().filter(|line| !before.contains(&line.key)).collect()
+}
+
+/// Returns every line of every revision.
+pub(super) fn of_all_revisions() -> Vec<Line> {
+    let all = (1..=POSTGRES_SHAPES.len()).flat_map(expected).collect::<BTreeSet<_>>();
+    with_adoption_index(all.into_iter().collect())
 }
 
 /// Returns the shape after all migrations, with everything that only an adopted database has.
@@ -117,7 +175,7 @@ pub(super) fn differences(
     let mut differences = Vec::new();
     for line in missing {
         // A table can have several constraints, so a surplus one need not replace a missing one.
-        let is_same = |other: &&Line| other.key == line.key && !line.key.starts_with("constraint ");
+        let is_same = |other: &&Line| other.key == line.key && line.parts().is_some();
         let other = surplus.iter().position(is_same).map(|at| surplus.remove(at));
         differences.push(line.describe_difference(other));
     }

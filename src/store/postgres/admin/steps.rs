@@ -24,7 +24,7 @@ impl PostgresAdmin {
     /// Runs the step and records it. A failed transaction is rolled back. Before statements run
     /// without a transaction, the migration is recorded as unfinished.
     pub(super) async fn run(&mut self, step: Step, now: Timestamp) -> MigrateResult<()> {
-        self.client.batch_execute(script::PREAMBLE).await?;
+        self.client.batch_execute(&script::preamble(Some(&self.quoted_schema))).await?;
         if !script::runs_without_transaction(step.sql()) {
             return self.run_in_transaction(step, now).await;
         }
@@ -158,6 +158,7 @@ pub(super) fn to_script(
     step: Step,
     is_first: bool,
     adopted_from: Option<&str>,
+    quoted_schema: &str,
     now: Timestamp,
 ) -> String {
     let Migration { revision, .. } = step.migration;
@@ -167,10 +168,12 @@ pub(super) fn to_script(
     };
     let record = match step.direction {
         Direction::Up => format!(
-            "{};\nINSERT INTO schema_migrations VALUES ('{revision}', '{}', '{now}', {});",
+            "{};\n{};\nINSERT INTO schema_migrations VALUES ('{revision}', '{}', '{now}', {}, {});",
             history::CREATE,
+            history::ADD_COMPATIBLE_FROM,
             step.migration.checksum(),
-            adopted_from.filter(|_| is_first).map_or_else(|| "NULL".to_owned(), quoted),
+            quoted(adopted_from.filter(|_| is_first)),
+            quoted(step.migration.compatible_from),
         ),
         Direction::Down if is_first => "DROP TABLE schema_migrations;".to_owned(),
         Direction::Down => format!("DELETE FROM schema_migrations WHERE revision = '{revision}';"),
@@ -180,10 +183,10 @@ pub(super) fn to_script(
     } else {
         ("BEGIN;\n", "COMMIT;\n")
     };
-    let (preamble, sql) = (script::PREAMBLE, step.sql());
+    let (preamble, sql) = (script::preamble(Some(quoted_schema)), step.sql());
     format!("-- {revision}, {direction}\n{preamble}{begin}{sql}{record}\n{commit}")
 }
 
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+fn quoted(text: Option<&str>) -> String {
+    text.map_or_else(|| "NULL".to_owned(), |text| format!("'{}'", text.replace('\'', "''")))
 }

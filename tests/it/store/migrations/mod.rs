@@ -1,6 +1,15 @@
 //! Migrations: the list and its files, upgrade and downgrade over data, and the reports of the
 //! operator's commands.
 
+/// Objects of others in a SQLite file.
+mod foreign_objects;
+
+/// Migrations of a newer release.
+mod newer_release;
+
+/// Wrong counts and orphaned rows, mended while others write.
+mod repair;
+
 /// Migrations on PostgreSQL, and the adoption of a database of the reference service.
 mod postgres;
 
@@ -98,7 +107,8 @@ fn migration_numbers_have_no_gap() {
 /// `printf 'UP\0DOWN' | sha256sum`, in Base64. Databases record it, so it must never change.
 #[test]
 fn checksum_covers_both_directions() {
-    let migration = Migration { revision: "0001_any", up: "UP", down: "DOWN" };
+    let migration =
+        Migration { revision: "0001_any", up: "UP", down: "DOWN", compatible_from: None };
     assert_eq!(migration.checksum(), "uUvBX418pNnzffEqbYpXfqtisMYdq2kvy22aeTclpzI");
 }
 
@@ -165,6 +175,7 @@ async fn history_records_revision_and_time() {
         revision: migration.revision.to_owned(),
         checksum: migration.checksum(),
         applied_at: noon(),
+        compatible_from: migration.compatible_from.map(str::to_owned),
     };
     assert_eq!(database.admin.applied().await.unwrap(), [applied(&SQLITE[0]), applied(&SQLITE[1])]);
     database.admin.stamp(1, noon()).await.unwrap();
@@ -190,7 +201,7 @@ async fn changed_migration_is_rejected() {
 #[tokio::test]
 async fn newer_database_is_rejected() {
     let mut database = DatabaseFile::at(SQLITE.len()).await;
-    let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', 0)";
+    let newer = "INSERT INTO schema_migrations VALUES ('9999_newer', 'checksum', 0, NULL)";
     database.sql().execute(newer, []).unwrap();
     for target in [0, SQLITE.len()] {
         let refused = migrate(&mut database.admin, target, noon(), |_| {}).await;
@@ -205,6 +216,7 @@ fn history_with_gap_is_rejected() {
         revision: migration.revision.to_owned(),
         checksum: migration.checksum(),
         applied_at: noon(),
+        compatible_from: migration.compatible_from.map(str::to_owned),
     };
     let gap = [applied(&SQLITE[0]), applied(&SQLITE[2])];
     assert!(matches!(count_applied(SQLITE, &gap), Err(MigrateError::Unknown(_))));

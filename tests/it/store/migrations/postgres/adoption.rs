@@ -101,7 +101,7 @@ async fn plan_counts_emails_that_sign_up_would_not_store() {
 async fn plan_lists_what_an_upgrade_would_do() {
     let steps = [
         "up   0001_users_posts_votes: adds index votes_post on votes",
-        "up   0002_downvotes: adds constraint votes CHECK (dir = ANY (ARRAY['-1'::integer, 1])), \
+        "up   0002_downvotes: adds constraint votes_dir_check on votes CHECK (dir = ANY (ARRAY['-1'::integer, 1])), \
          column votes.dir",
         "up   0003_vote_counts: adds table vote_counts, \
          trigger votes_counted_after_delete on votes, trigger votes_counted_after_insert on votes, \
@@ -189,7 +189,7 @@ const OTHER_SHAPES: [(&str, &[&str]); 11] = [
     ),
     (
         "ALTER TABLE posts ADD CONSTRAINT short CHECK (length(title) < 80)",
-        &["constraint posts: expected nothing, found CHECK (length(title::text) < 80)"],
+        &["constraint short on posts: expected nothing, found CHECK (length(title::text) < 80)"],
     ),
     (
         "CREATE UNIQUE INDEX \"one.title\" ON posts (title)",
@@ -249,7 +249,7 @@ async fn manual_changes_of_adopted_schema_are_reported() {
         )
         .await;
     let expected = [
-        "constraint votes: expected CHECK (dir = ANY (ARRAY['-1'::integer, 1])), found nothing",
+        "constraint votes_dir_check on votes: expected CHECK (dir = ANY (ARRAY['-1'::integer, 1])), found nothing",
         "index votes_user on votes: expected btree (user_id), found nothing",
         "posts.content: expected text not null, found character varying(8000) not null",
     ];
@@ -300,7 +300,7 @@ async fn tables_can_be_adopted_only_by_their_owner() {
         Err(MigrateError::NotAdoptable(differences)) => assert_eq!(
             differences,
             ["posts", "users", "votes"].map(|table| format!(
-                "table {table}: belongs to the role {owner}, which must run the upgrade"
+                "table {table}: belongs to the role {owner}, which must run the command"
             ))
         ),
         other => panic!("{other:?}"),

@@ -44,7 +44,12 @@ impl Database {
 
     /// Returns the same database, used by another role.
     pub fn for_role(&self, role: &str) -> Self {
-        let url = format!("{}?options=-c%20role%3D{role}", self.url);
+        self.with_option(&format!("role%3D{role}"))
+    }
+
+    /// Returns the same database with a setting of the session, percent-encoded.
+    pub fn with_option(&self, setting: &str) -> Self {
+        let url = format!("{}?options=-c%20{setting}", self.url);
         Self { url, handle: Arc::clone(&self.handle) }
     }
 

@@ -45,14 +45,20 @@ async fn migration_waits_for_other_process_until_timeout() {
 #[tokio::test]
 async fn failed_step_releases_the_lock() {
     let database = Database::empty();
-    // The step fails, as a table cannot have the name of a type.
-    database.run("CREATE TYPE votes AS (number integer)").await;
+    database
+        .run(
+            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql
+                AS $$ BEGIN RAISE 'no tables here'; END $$;
+             CREATE EVENT TRIGGER refuse_tables ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
+                EXECUTE FUNCTION refuse()",
+        )
+        .await;
     let before = database.dump();
     let mut failed = admin_without_waiting(&database).await;
     let refused = failed.step_towards(1, noon()).await;
     assert!(matches!(refused, Err(MigrateError::Store(_))), "{refused:?}");
     assert_same(&database.dump(), &before, "");
-    database.run("DROP TYPE votes").await;
+    database.run("DROP EVENT TRIGGER refuse_tables; DROP FUNCTION refuse").await;
     admin_without_waiting(&database).await.step_towards(1, noon()).await.unwrap();
 }
 
@@ -137,7 +143,7 @@ async fn shape(database: &Database) -> String {
 }
 
 /// Writes the history entry that an interrupted step leaves.
-async fn record_started_step(database: &Database, migration: &Migration, is_adoption: bool) {
+pub async fn record_started_step(database: &Database, migration: &Migration, is_adoption: bool) {
     let origin = if is_adoption { "'alembic revision 0cf86d064551'" } else { "NULL" };
     let (revision, checksum) = (migration.revision, migration.checksum());
     database
@@ -173,6 +179,7 @@ async fn interrupted_adoption_can_be_finished_or_reverted() {
 async fn invalid_index_is_rebuilt() {
     let database = Database::empty();
     database.migrate_to(3).await;
+    record_started_step(&database, &POSTGRES[3], false).await;
     database.run("CREATE INDEX votes_user ON votes (user_id)").await;
     let invalidate =
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'votes_user'::regclass";

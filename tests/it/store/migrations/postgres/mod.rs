@@ -2,7 +2,7 @@
 //! operator's commands, and concurrent upgrades.
 
 /// The database of a case.
-mod database;
+pub mod database;
 
 /// Databases of the reference service: recognised, adopted, reverted. Others are rejected.
 mod adoption;
@@ -18,8 +18,20 @@ mod installation;
 /// Lock timeouts and interrupted steps.
 mod interruption;
 
+/// Objects of others with names of ours, and objects that depend on ours.
+mod ownership;
+
 /// The search index, which needs an extension.
 mod search;
+
+/// Schemas of the search path.
+mod search_path;
+
+/// Sequences of IDs that are behind or nearly used up.
+mod sequences;
+
+/// Settings of the database that change the text of definitions.
+mod session_settings;
 
 /// The shape file of each revision.
 mod shapes;
@@ -30,11 +42,12 @@ use post_api::store::migrate::{
 
 use tokio_postgres::error::SqlState;
 
-use self::database::{Database, assert_same};
+pub use self::database::Database;
+use self::database::assert_same;
 use super::super::fresh_store::noon;
 
 /// Two users, two posts and four votes, valid in every revision that has tables.
-const SAMPLE: &str = "
+pub const SAMPLE: &str = "
     INSERT INTO users (email, password) VALUES ('a@example.com', 'h'), ('b@example.com', 'h');
     INSERT INTO posts (title, content, published, owner_id)
         VALUES ('a lantern', '', true, 1), ('a draft', '', false, 2);
@@ -135,6 +148,7 @@ async fn history_records_revision_and_time() {
         revision: migration.revision.to_owned(),
         checksum: migration.checksum(),
         applied_at: noon(),
+        compatible_from: migration.compatible_from.map(str::to_owned),
     };
     let mut admin = database.admin().await;
     assert_eq!(admin.applied().await.unwrap(), [&POSTGRES[0], &POSTGRES[1]].map(applied));
@@ -219,7 +233,7 @@ async fn manual_schema_changes_are_reported() {
     let deleted = "AFTER DELETE ON votes REFERENCING OLD TABLE AS removed FOR EACH STATEMENT \
                    EXECUTE FUNCTION count_votes_removed()";
     let expected = [
-        "constraint votes: expected CHECK (dir = ANY (ARRAY['-1'::integer, 1])), found nothing"
+        "constraint votes_dir_check on votes: expected CHECK (dir = ANY (ARRAY['-1'::integer, 1])), found nothing"
             .to_owned(),
         format!("index posts_owner on posts: expected {owner}, found {owner} (not valid)"),
         "index votes_user on votes: expected btree (user_id), found nothing".to_owned(),

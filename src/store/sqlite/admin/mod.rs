@@ -2,6 +2,10 @@
 //!
 //! The statements block the calling thread, which serves no requests.
 
+mod counts;
+mod history;
+mod schema;
+
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -10,19 +14,14 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::commit_id::{self, record_commit};
 use super::connection::{self, NotWritable};
-use super::row::timestamp;
 use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::{
-    Applied, Direction, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget, Step,
-    count_applied, steps_up,
+    Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
+    Step, count_applied, newer_revisions, note_about_newer, steps_up,
 };
 use crate::store::{Result, StoreError};
 
-const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
-    revision TEXT PRIMARY KEY,
-    checksum TEXT NOT NULL,
-    applied_at INTEGER NOT NULL
-) STRICT";
+pub(super) use history::is_current;
 
 pub struct SqliteAdmin {
     path: PathBuf,
@@ -47,7 +46,8 @@ impl SqliteAdmin {
         }
         self.check_log()?;
         connection::create_private(&self.path).map_err(StoreError::unavailable)?;
-        Ok(self.writer.insert(connection::open_writer(&self.path)?))
+        let writer = connection::open_writer(&self.path).map_err(unreachable)?;
+        Ok(self.writer.insert(writer))
     }
 
     /// Takes the write lock, so that only one process migrates.
@@ -65,12 +65,13 @@ impl SqliteAdmin {
             return Ok(None);
         }
         self.check_log()?;
-        Ok(Some(connection::open_reader(&self.path)?))
+        let reader = connection::open_reader(&self.path).map_err(StoreError::from);
+        reader.map(Some).map_err(unreachable)
     }
 
     fn check_log(&mut self) -> Result<()> {
         if !self.is_checked {
-            commit_id::check_log(&self.path)?;
+            commit_id::check_log(&self.path).map_err(unreachable)?;
             self.is_checked = true;
         }
         Ok(())
@@ -84,7 +85,12 @@ impl SchemaAdmin for SqliteAdmin {
     }
 
     async fn plan(&mut self, target: usize) -> MigrateResult<Vec<String>> {
-        let applied = count_applied(SQLITE, &self.applied().await?)?;
+        let history = self.applied().await?;
+        let applied = count_applied(SQLITE, &history)?;
+        refuse_newer(&history, target)?;
+        if let Some(database) = self.existing()? {
+            refuse_obstacles(&database, applied, target)?;
+        }
         let mut lines = Vec::new();
         if !self.path.exists() {
             lines.push(format!("creates the file {}", self.path.display()));
@@ -94,9 +100,9 @@ impl SchemaAdmin for SqliteAdmin {
         Ok(lines)
     }
 
-    async fn applied(&mut self) -> Result<Vec<Applied>> {
+    async fn applied(&mut self) -> MigrateResult<Vec<Applied>> {
         match self.existing()? {
-            Some(database) => Ok(read_history(&database)?),
+            Some(database) => history::read(&database),
             None => Ok(Vec::new()),
         }
     }
@@ -106,8 +112,10 @@ impl SchemaAdmin for SqliteAdmin {
             return Ok(None);
         }
         let transaction = self.begin()?;
-        let applied = read_history(&transaction)?;
-        let applied = count_applied(SQLITE, &applied)?;
+        let history = history::read(&transaction)?;
+        let applied = count_applied(SQLITE, &history)?;
+        refuse_newer(&history, target)?;
+        refuse_obstacles(&transaction, applied, target)?;
         let Some(step) = Step::next(SQLITE, applied, target) else {
             return Ok(None);
         };
@@ -118,7 +126,7 @@ impl SchemaAdmin for SqliteAdmin {
 
     async fn stamp(&mut self, target: usize, now: Timestamp) -> MigrateResult<()> {
         let transaction = self.begin()?;
-        rewrite_history(&transaction, target, now)?;
+        history::rewrite(&transaction, target, now)?;
         Ok(commit(transaction)?)
     }
 
@@ -126,16 +134,22 @@ impl SchemaAdmin for SqliteAdmin {
         let Some(database) = self.existing()? else {
             return Ok(Vec::new());
         };
-        let applied = read_history(&database)?;
-        let applied = count_applied(SQLITE, &applied)?;
-        Ok(compare_schemas(&database, applied)?)
+        let applied = count_applied(SQLITE, &history::read(&database)?)?;
+        Ok(schema::differences(&database, applied)?)
     }
 
-    async fn wrong_counts(&mut self) -> Result<Vec<String>> {
+    async fn wrong_counts(&mut self) -> MigrateResult<Vec<String>> {
         match self.existing()? {
-            Some(database) => Ok(find_wrong_counts(&database)?),
+            Some(database) => Ok(counts::find_wrong(&database)?),
             None => Ok(Vec::new()),
         }
+    }
+
+    async fn repair(&mut self) -> MigrateResult<Vec<String>> {
+        if !self.path.exists() {
+            return Ok(Vec::new());
+        }
+        Ok(counts::repair(self.writer()?)?)
     }
 
     async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
@@ -168,17 +182,18 @@ impl SchemaAdmin for SqliteAdmin {
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
+    async fn notes(&mut self) -> MigrateResult<Vec<String>> {
+        let history = self.applied().await?;
+        let newer = newer_revisions(SQLITE, &history);
+        Ok(if newer.is_empty() { Vec::new() } else { vec![note_about_newer(&newer)] })
+    }
+
     fn script(&self, step: Step, now: Timestamp) -> String {
         let revision = step.migration.revision;
+        let database = self.path.exists().then(|| connection::open_reader(&self.path).ok());
+        let database = database.flatten();
         let (direction, record) = match step.direction {
-            Direction::Up => (
-                "up",
-                format!(
-                    "{CREATE_HISTORY};\nINSERT INTO schema_migrations VALUES ('{revision}', '{}', {});",
-                    step.migration.checksum(),
-                    now.as_microsecond(),
-                ),
-            ),
+            Direction::Up => ("up", history::script(&step, database.as_ref(), now)),
             // As in `run_step`: reverting the first migration leaves nothing behind.
             Direction::Down if SQLITE.first().is_some_and(|first| first.revision == revision) => {
                 ("down", "DROP TABLE schema_migrations;".to_owned())
@@ -196,23 +211,27 @@ fn commit(transaction: Transaction<'_>) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
-fn read_history(database: &Connection) -> rusqlite::Result<Vec<Applied>> {
-    let exists = database
-        .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'")?
-        .exists([])?;
-    if !exists {
-        return Ok(Vec::new());
+/// For an operator, a file that cannot be opened is as unreachable as a missing one.
+fn unreachable(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Internal(source) => StoreError::Unavailable(source),
+        other => other,
     }
-    database
-        .prepare("SELECT revision, checksum, applied_at FROM schema_migrations ORDER BY revision")?
-        .query_map([], |row| {
-            Ok(Applied {
-                revision: row.get(0)?,
-                checksum: row.get(1)?,
-                applied_at: timestamp(row, 2)?,
-            })
-        })?
-        .collect()
+}
+
+fn refuse_newer(history: &[Applied], target: usize) -> MigrateResult<()> {
+    match newer_revisions(SQLITE, history).first() {
+        Some(newer) if target < SQLITE.len() => Err(MigrateError::Newer((*newer).to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_obstacles(database: &Connection, applied: usize, target: usize) -> MigrateResult<()> {
+    if applied == target {
+        return Ok(());
+    }
+    let obstacles = schema::find_obstacles(database, applied, target)?;
+    if obstacles.is_empty() { Ok(()) } else { Err(MigrateError::Obstructed(obstacles)) }
 }
 
 fn run_step(
@@ -223,10 +242,7 @@ fn run_step(
 ) -> rusqlite::Result<()> {
     transaction.execute_batch(step.sql())?;
     match step.direction {
-        Direction::Up => {
-            transaction.execute_batch(CREATE_HISTORY)?;
-            record_applied(transaction, step.migration, now)
-        }
+        Direction::Up => history::record_applied(transaction, step.migration, now),
         // Reverting the first migration leaves nothing behind.
         Direction::Down if applied == 1 => {
             transaction.execute_batch("DROP TABLE schema_migrations")
@@ -235,100 +251,4 @@ fn run_step(
             .execute("DELETE FROM schema_migrations WHERE revision = ?1", [step.migration.revision])
             .map(|_| ()),
     }
-}
-
-fn record_applied(
-    transaction: &Transaction<'_>,
-    migration: &Migration,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    transaction
-        .execute(
-            "INSERT INTO schema_migrations (revision, checksum, applied_at) VALUES (?1, ?2, ?3)",
-            params![migration.revision, migration.checksum(), now.as_microsecond()],
-        )
-        .map(|_| ())
-}
-
-fn rewrite_history(
-    transaction: &Transaction<'_>,
-    target: usize,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    transaction.execute_batch(CREATE_HISTORY)?;
-    transaction.execute_batch("DELETE FROM schema_migrations")?;
-    for migration in SQLITE.iter().take(target) {
-        record_applied(transaction, migration, now)?;
-    }
-    Ok(())
-}
-
-/// Compares the schema with one that the migrations create in memory.
-fn compare_schemas(database: &Connection, applied: usize) -> rusqlite::Result<Vec<String>> {
-    let pristine = Connection::open_in_memory()?;
-    for migration in SQLITE.iter().take(applied) {
-        pristine.execute_batch(migration.up)?;
-    }
-    let expected = read_schema(&pristine)?;
-    let found = read_schema(database)?;
-    let mut differences = Vec::new();
-    for (name, sql) in &expected {
-        match found.iter().find(|(other, _)| other == name) {
-            None => differences.push(format!("{name} is missing")),
-            Some((_, other)) if other != sql => differences.push(format!("{name} was changed")),
-            Some(_) => {}
-        }
-    }
-    for (name, _) in &found {
-        if !expected.iter().any(|(other, _)| other == name) {
-            differences.push(format!("{name} is not of any migration"));
-        }
-    }
-    Ok(differences)
-}
-
-/// Reads tables, indexes and triggers with their definitions, by name.
-fn read_schema(database: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
-    database
-        .prepare(
-            "SELECT type || ' ' || name, sql FROM sqlite_schema
-              WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'schema_migrations'
-              ORDER BY 1",
-        )?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
-}
-
-fn find_wrong_counts(database: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut wrong = find_orphans(database)?;
-    let counts = database
-        .prepare(
-            "SELECT posts.id, coalesce(vote_counts.votes, 0), coalesce(summed.votes, 0)
-               FROM posts
-               LEFT JOIN vote_counts ON vote_counts.post_id = posts.id
-               LEFT JOIN (SELECT post_id, sum(dir) AS votes FROM votes GROUP BY post_id) AS summed
-                 ON summed.post_id = posts.id
-              WHERE coalesce(vote_counts.votes, 0) <> coalesce(summed.votes, 0)
-              ORDER BY posts.id",
-        )?
-        .query_map([], |row| {
-            let (post, kept, cast): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(format!("post {post}: the count says {kept}, its votes add up to {cast}"))
-        })?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    wrong.extend(counts);
-    Ok(wrong)
-}
-
-/// Finds rows without their post or user. A program that writes with foreign keys off can leave
-/// them.
-fn find_orphans(database: &Connection) -> rusqlite::Result<Vec<String>> {
-    database
-        .prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?
-        .query_map([], |row| {
-            let (table, parent, rows): (String, String, i64) =
-                (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(format!("{rows} of {table} name a row of {parent} that is not there"))
-        })?
-        .collect()
 }
