@@ -254,7 +254,8 @@ async fn verify(admin: &mut dyn SchemaAdmin, repair: bool) -> Result<(), Exit> {
     }
     let wrong = admin.wrong_counts().await?;
     if wrong.is_empty() {
-        return print("every count matches its votes");
+        print("every count matches its votes")?;
+        return print_notes(admin).await;
     }
     Err(Exit::CheckFailed(wrong))
 }

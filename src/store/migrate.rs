@@ -113,6 +113,7 @@ migrations! {
     "0009_login_failures",
     "0010_installation",
     "0011_count_functions" compatible_from "0010_installation",
+    "0012_account_deletions" compatible_from "0010_installation",
 }
 
 /// A migration as the history of the database records it.
@@ -354,6 +355,12 @@ fn find_relative(migrations: &[Migration], applied: usize, target: &str) -> Migr
 #[must_use]
 pub fn steps_up(migrations: &'static [Migration], applied: usize, target: usize) -> Vec<Step> {
     (applied..target).filter_map(|at| Step::next(migrations, at, target)).collect()
+}
+
+/// Returns the note about accounts that are closed and not yet deleted, if there are any.
+pub(super) fn closed_accounts_note(accounts: i64) -> Option<String> {
+    let note = "closed accounts are being deleted; a running service deletes their rows";
+    (accounts > 0).then(|| format!("{accounts} {note}"))
 }
 
 /// Migrates to the target. Calls `on_step` after each step.

@@ -23,6 +23,7 @@
 //! Not here: HTTP, hashing, and the validation of requests.
 
 mod batch;
+mod deletions;
 mod error;
 mod list_memory;
 pub mod migrate;
@@ -134,6 +135,12 @@ pub trait UserStore: Send + Sync + 'static {
 
     /// Deletes the caller's own account with its posts and votes. The counts of the posts that the
     /// account voted on are updated.
+    ///
+    /// First the account is closed, in one step: its tokens and sessions end, no other method shows
+    /// anything of the account, and its e-mail is free. Then the rows are deleted in slices, in the
+    /// background. An account with some thousand rows is gone when this returns. A larger one is
+    /// only closed, and until its last slice the other posts count its votes. A crash interrupts a
+    /// deletion only until a store is opened on the database.
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser>;
 }
 

@@ -202,9 +202,6 @@ pub(in crate::api) async fn change_password(
         (status = 204, description = "Successful Response"),
         (status = 403, description = "The password is wrong", body = ErrorBody,
             example = json!({"detail": "invalid credentials"})),
-        (status = 409, description = "A table that the operator has added refers to the account or its posts",
-            body = ErrorBody,
-            example = json!({"detail": "other data refers to this, so it cannot be deleted"})),
         TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))

@@ -235,9 +235,6 @@ pub(in crate::api) async fn get_user(
             body = ErrorBody, example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such account", body = ErrorBody,
             example = json!({"detail": "the user with the id:7 was no found"})),
-        (status = 409, description = "A table that the operator has added refers to the account or its posts",
-            body = ErrorBody,
-            example = json!({"detail": "other data refers to this, so it cannot be deleted"})),
         TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))

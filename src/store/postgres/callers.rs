@@ -90,10 +90,6 @@ impl ValidFromTimes {
             Err(StoreError::CallerRejected)
         }
     }
-
-    pub(super) fn has(&self, id: UserId) -> bool {
-        self.0.contains_key(&id)
-    }
 }
 
 /// Returns the caller's ID, and the earliest and latest `tokens_valid_from` that their token

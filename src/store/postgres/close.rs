@@ -8,6 +8,7 @@ use crate::store::CloseStore;
 #[async_trait]
 impl CloseStore for PostgresStore {
     async fn close(&self) {
+        self.deletions.close();
         self.pool.close();
     }
 }

@@ -10,7 +10,7 @@ use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::error::reading_failed;
 use super::pool::Pool;
-use super::row::{read_list, select_page};
+use super::row::{is_open, read_list, select_page};
 use super::search::search_posts;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
@@ -23,17 +23,18 @@ use crate::store::page_limits::MAX_SHORT_SKIP;
 use crate::store::{PostList, Result, StoreError};
 
 statements! {
-    LIST_PUBLISHED(INT8, INT8) = select_page!(
+    LIST_PUBLISHED(INT8, INT8) = select_page!(concat!(
         "SELECT id, title, content, published, created_at, owner_id
            FROM posts
-          WHERE published
+          WHERE ", is_open!("owner_id"), " AND published
           ORDER BY id DESC LIMIT $1 OFFSET $2"
-    );
-    LIST_ALL(INT8, INT8) = select_page!(
+    ));
+    LIST_ALL(INT8, INT8) = select_page!(concat!(
         "SELECT id, title, content, published, created_at, owner_id
            FROM posts
+          WHERE ", is_open!("owner_id"), "
           ORDER BY id DESC LIMIT $1 OFFSET $2"
-    );
+    ));
     // With `owner_id = $3`, the planner may read the posts of all users, newest first, and expect to
     // reach the limit early. Only the index on these three columns serves this range and order.
     LIST_OWN_DRAFTS(INT8, INT8, INT8) = select_page!(

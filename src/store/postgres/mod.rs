@@ -16,6 +16,7 @@ mod cancel;
 mod close;
 mod column;
 mod connection;
+mod deletions;
 mod error;
 mod events;
 mod lists;
@@ -40,11 +41,13 @@ use std::sync::Arc;
 
 use self::budget::{ANSWER_TIMEOUT, Work};
 use self::callers::FindCallers;
+use self::deletions::PostgresSlices;
 use self::lists::ListPosts;
 use self::pool::Pool;
 use self::posts::{CreatePosts, FindPosts};
 use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{BatchLimits, Batcher};
+use super::deletions::Deletions;
 use super::{Result, StoreError};
 use crate::domain::caller::Caller;
 
@@ -71,6 +74,7 @@ pub struct PostgresStore {
     new_posts: Batcher<CreatePosts>,
     votes: Batcher<CastVotes>,
     withdrawals: Batcher<WithdrawVotes>,
+    deletions: Deletions,
 }
 
 impl PostgresStore {
@@ -96,6 +100,7 @@ impl PostgresStore {
             new_posts: Batcher::open(CreatePosts(Arc::clone(&batches)), TEXT_LIMITS),
             votes: Batcher::open(CastVotes(Arc::clone(&batches)), LIMITS),
             withdrawals: Batcher::open(WithdrawVotes(batches), LIMITS),
+            deletions: Deletions::open(PostgresSlices(pool.for_work(Work::Long))),
             long_work: Arc::new(pool.for_work(Work::Long)),
             pool: Arc::new(pool),
         })
@@ -138,6 +143,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
     let files = [
         callers::STATEMENTS,
         users::STATEMENTS,
+        deletions::STATEMENTS,
         sessions::STATEMENTS,
         events::STATEMENTS,
         login_failures::STATEMENTS,

@@ -27,9 +27,6 @@ use super::tls::connector;
 use crate::store::list_memory::ListMemory;
 use crate::store::{Result, StoreError};
 
-/// How long the deletion of an account may take. The account may have many posts and votes.
-pub(super) const DELETE_TIMEOUT: Duration = Duration::from_mins(1);
-
 /// Maximum number of times a statement runs if concurrent transactions make it fail each time.
 const MAX_ATTEMPTS: usize = 10;
 

@@ -15,7 +15,7 @@ use super::error::{is_duplicate, reading_failed};
 use super::lists::list_posts;
 use super::locks::{lock_posts, wait_briefly};
 use super::pool::Pool;
-use super::row::read_post;
+use super::row::{is_open, read_post};
 use super::sequence::{explain_duplicate, query_with_new_ids};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
@@ -28,15 +28,16 @@ use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
     // One statement reads callers and posts, so both are from the same snapshot.
-    FIND_POSTS(INT8_ARRAY, INT8_ARRAY) =
+    FIND_POSTS(INT8_ARRAY, INT8_ARRAY) = concat!(
         "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
                 (SELECT votes FROM vote_counts WHERE post_id = posts.id), TRUE
            FROM posts
-          WHERE id = ANY($1)
+          WHERE ", is_open!("owner_id"), " AND id = ANY($1)
           UNION ALL
          SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL, FALSE
            FROM users
-          WHERE id = ANY($2)";
+          WHERE id = ANY($2)"
+    );
     // IDs come from the sequence in the order of the rows. A post is not inserted if its author's
     // account does not exist or does not accept the token. Each row returns the `tokens_valid_from`
     // that the statement checked.

@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::pool::Pool;
-use super::row::{read_list, read_post, select_page};
+use super::row::{is_open, read_list, read_post, select_page};
 use super::schema::SearchIndex;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
@@ -23,7 +23,7 @@ use crate::store::{PostList, Result};
 /// Returns the matches among the newest `$4` posts, until `$5` misses. A long title counts as
 /// several misses.
 macro_rules! scan_titles {
-    ($which:literal, $order:literal) => {
+    ($which:expr, $order:literal) => {
         select_page!(concat!(
             "SELECT posts.id, title, content, published, created_at, owner_id
                FROM (SELECT id
@@ -47,8 +47,10 @@ macro_rules! scan_titles {
 }
 
 statements! {
-    SCAN_PUBLISHED_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("published", "id DESC");
-    SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) = scan_titles!("TRUE", "id DESC");
+    SCAN_PUBLISHED_TITLES(INT8, INT8, TEXT, INT8, INT8) =
+        scan_titles!(concat!(is_open!("owner_id"), " AND published"), "id DESC");
+    SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) =
+        scan_titles!(is_open!("owner_id"), "id DESC");
     // The range and the order name the index, as in `LIST_OWN_DRAFTS`.
     SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) = scan_titles!(
         "(owner_id, published, id) >= ($6, FALSE, -9223372036854775807)
@@ -57,14 +59,15 @@ statements! {
     );
     // Without MATERIALIZED the planner may scan all posts, newest first, and expect to reach the
     // limit early.
-    SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = select_page!(
+    SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = select_page!(concat!(
         "WITH hits AS MATERIALIZED (
-             SELECT id FROM posts WHERE left(title, 1000) LIKE $3 AND (published OR $4)
+             SELECT id FROM posts
+              WHERE left(title, 1000) LIKE $3 AND (published OR $4) AND ", is_open!("owner_id"), "
          )
          SELECT posts.id, title, content, published, created_at, owner_id
            FROM (SELECT id FROM hits ORDER BY id DESC LIMIT $1 OFFSET $2) AS newest
            JOIN posts USING (id)"
-    );
+    ));
 }
 
 pub(super) async fn search_posts(

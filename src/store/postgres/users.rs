@@ -1,16 +1,18 @@
 //! Accounts in PostgreSQL. IDs are read as bigint, because an adopted database has integer columns.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::budget::Work;
-use super::callers::{caller_params, find_valid_from_times};
+use super::callers::{caller_params, find_caller};
 use super::column::column;
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
-use super::pool::{DELETE_TIMEOUT, Pool};
+use super::pool::Pool;
+use super::row::is_open;
 use super::sequence::{MAX_ATTEMPTS, explain_duplicate};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
@@ -30,7 +32,10 @@ statements! {
                              FROM installation
                             WHERE one AND tokens_valid_from > to_timestamp(0)), $4))
          RETURNING id::bigint";
-    FIND_USER(INT8) = "SELECT id::bigint, email, created_at FROM users WHERE id = $1";
+    FIND_USER(INT8) = concat!(
+        "SELECT id::bigint, email, created_at FROM users
+          WHERE id = $1 AND ", is_open!("id")
+    );
     FIND_ME(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT id::bigint, email, created_at FROM users
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
@@ -65,10 +70,17 @@ statements! {
             SET tokens_valid_from = greatest($4, tokens_valid_from + interval '1 microsecond')
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
          RETURNING id::bigint";
-    DELETE_USER(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
-        "DELETE FROM users
-          WHERE id = $1 AND id = $2 AND tokens_valid_from BETWEEN $3 AND $4
-         RETURNING id::bigint";
+    // A closed account has no e-mail, no password and no token: the random text is no e-mail, the
+    // password is no hash, and no token is valid for this tokens_valid_from.
+    CLOSE_ACCOUNT(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
+        "WITH closed AS (
+             UPDATE users
+                SET email = 'closed:' || gen_random_uuid(), password = 'closed',
+                    tokens_valid_from = '9999-01-01 00:00:00+00'
+              WHERE id = $1 AND id = $2 AND tokens_valid_from BETWEEN $3 AND $4
+             RETURNING id
+         )
+         INSERT INTO account_deletions (user_id) SELECT id FROM closed RETURNING user_id";
 }
 
 #[async_trait]
@@ -203,20 +215,20 @@ impl UserStore for PostgresStore {
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
-        self.run(async move |pool| {
-            let (caller_id, earliest, latest) = caller_params(caller);
-            let values: [Value<'_>; 4] = [&id.0, &caller_id, &earliest, &latest];
-            let long_work = pool.for_work(Work::Long);
-            let deleted = long_work.delete_within(DELETE_TIMEOUT, &DELETE_USER, &values).await?;
-            if !deleted.is_empty() {
-                return Ok(DeleteUser::Deleted);
-            }
-            let found = find_valid_from_times(&pool, &[caller_id, id.0]).await?;
-            found.check(caller)?;
-            Ok(if found.has(id) { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
-        })
-        .await
+        let pool = Arc::clone(&self.pool);
+        self.deletions.delete(id, async move { close_account(&pool, caller, id).await }).await
     }
+}
+
+async fn close_account(pool: &Pool, caller: Caller, id: UserId) -> Result<DeleteUser> {
+    let (caller_id, earliest, latest) = caller_params(caller);
+    let values: [Value<'_>; 4] = [&id.0, &caller_id, &earliest, &latest];
+    if !pool.query(&CLOSE_ACCOUNT, &values).await?.is_empty() {
+        return Ok(DeleteUser::Deleted);
+    }
+    find_caller(pool, caller).await?;
+    let is_found = !pool.query(&FIND_USER, &[&id.0]).await?.is_empty();
+    Ok(if is_found { DeleteUser::NotOwner } else { DeleteUser::NoSuchUser })
 }
 
 /// Returns `None` if another account has the e-mail. A unique constraint is also violated if the

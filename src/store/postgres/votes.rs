@@ -14,6 +14,7 @@ use super::column::column;
 use super::connection::Value;
 use super::locks::{lock_posts, wait_briefly};
 use super::pool::Pool;
+use super::row::is_open;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
@@ -39,6 +40,7 @@ macro_rules! change_votes {
                     AND users.tokens_valid_from BETWEEN ballot.least AND ballot.most
                    LEFT JOIN posts
                      ON posts.id = ballot.post_id
+                    AND ", is_open!("posts.owner_id"), "
                     AND (posts.published OR posts.owner_id = ballot.user_id OR ballot.sees_drafts)
                   WHERE (SELECT count(*) FROM limited) > 0
              ), changed AS (", $change, ")

@@ -9,6 +9,7 @@ use crate::store::CloseStore;
 impl CloseStore for SqliteStore {
     /// The writer closes last: only the last connection can empty and remove the log.
     async fn close(&self) {
+        self.deletions.close();
         self.list_readers.close().await;
         self.readers.close().await;
         self.writer.close().await;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::callers::find_caller;
-use super::row::{read_post, select_posts};
+use super::row::{is_open, read_post, select_posts};
 use super::search::search_posts;
 use super::statement::statements;
 use crate::domain::caller::Caller;
@@ -16,11 +16,12 @@ use crate::store::{PostList, Result};
 // The statements name their index: with the statistics of `ANALYZE`, SQLite would rather read the
 // posts themselves, past any number of drafts.
 statements! {
-    LIST_PUBLISHED = select_posts!("FROM posts INDEXED BY posts_published
-              WHERE posts.published = 1
-              ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
-    LIST_ALL = select_posts!("FROM posts NOT INDEXED
-              ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
+    LIST_PUBLISHED = select_posts!(concat!("FROM posts INDEXED BY posts_published
+              WHERE ", is_open!("posts.owner_id"), " AND posts.published = 1
+              ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2"));
+    LIST_ALL = select_posts!(concat!("FROM posts NOT INDEXED
+              WHERE ", is_open!("posts.owner_id"), "
+              ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2"));
     LIST_OWN_DRAFTS = select_posts!("FROM posts INDEXED BY posts_owner
               WHERE posts.owner_id = ?3 AND posts.published = 0
               ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");

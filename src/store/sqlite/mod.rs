@@ -10,6 +10,7 @@ mod callers;
 mod close;
 mod commit_id;
 mod connection;
+mod deletions;
 mod error;
 mod events;
 mod files;
@@ -28,22 +29,26 @@ mod wal;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use self::deletions::SqliteSlices;
 use self::reader::Readers;
 use self::writer::Writer;
 use super::Result;
+use super::deletions::Deletions;
 
 pub use admin::SqliteAdmin;
 pub use connection::BUSY_TIMEOUT;
 
 pub struct SqliteStore {
-    readers: Readers,
+    readers: Arc<Readers>,
     list_readers: Readers,
-    writer: Writer,
+    writer: Arc<Writer>,
+    deletions: Deletions,
 }
 
 impl SqliteStore {
-    /// Opens a database at the newest revision.
+    /// Opens a database at the newest revision. Needs a Tokio runtime.
     ///
     /// # Errors
     /// [`super::StoreError::Unavailable`] if the file cannot be opened or written, or a thread cannot
@@ -51,11 +56,11 @@ impl SqliteStore {
     /// another database or to another state of this one.
     pub fn open(path: &Path) -> Result<Self> {
         commit_id::check_log(path)?;
-        Ok(Self {
-            writer: Writer::open(path)?,
-            readers: Readers::open(path, "sqlite-read")?,
-            list_readers: Readers::open(path, "sqlite-list")?,
-        })
+        let writer = Arc::new(Writer::open(path)?);
+        let readers = Arc::new(Readers::open(path, "sqlite-read")?);
+        let list_readers = Readers::open(path, "sqlite-list")?;
+        let slices = SqliteSlices { readers: Arc::clone(&readers), writer: Arc::clone(&writer) };
+        Ok(Self { readers, list_readers, writer, deletions: Deletions::open(slices) })
     }
 }
 
@@ -64,6 +69,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
     let files = [
         callers::STATEMENTS,
         users::STATEMENTS,
+        deletions::STATEMENTS,
         sessions::STATEMENTS,
         events::STATEMENTS,
         login_failures::STATEMENTS,

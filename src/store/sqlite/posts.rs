@@ -8,7 +8,7 @@ use super::SqliteStore;
 use super::callers::caller_params;
 use super::error::deletion_failed;
 use super::lists::list_posts;
-use super::row::{read_post, select_posts, timestamp};
+use super::row::{is_open, read_post, select_posts, timestamp};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::Page;
@@ -22,11 +22,12 @@ statements! {
          SELECT ?1, ?2, ?3, ?4, id
            FROM users
           WHERE id = ?5 AND tokens_valid_from BETWEEN ?6 AND ?7";
-    FIND_POST = select_posts!("FROM users
+    FIND_POST = select_posts!(concat!("FROM users
                LEFT JOIN posts
                  ON posts.id = ?1
+                AND ", is_open!("posts.owner_id"), "
                 AND (posts.published OR posts.owner_id = users.id OR ?3)
-              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5");
+              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5"));
     REPLACE_POST = "UPDATE posts SET title = ?3, content = ?4, published = ?5
           WHERE id = ?1 AND owner_id = ?2
             AND EXISTS (SELECT 1 FROM users

@@ -12,7 +12,7 @@ use crate::domain::user::UserId;
 
 /// Selects posts in the columns that [`read_post`] reads.
 macro_rules! select_posts {
-    ($rest:literal) => {
+    ($rest:expr) => {
         concat!(
             "SELECT posts.id, posts.title, posts.content, posts.published, posts.created_at,
                     posts.owner_id,
@@ -23,7 +23,21 @@ macro_rules! select_posts {
     };
 }
 
-pub(super) use select_posts;
+/// A condition that leaves out the rows of closed accounts. The text is the column with the ID of
+/// the account. Usually no account is closed, and then SQLite evaluates only the first part, once
+/// per statement, and need not read the column.
+macro_rules! is_open {
+    ($account:literal) => {
+        concat!(
+            "(NOT EXISTS (SELECT 1 FROM account_deletions)
+              OR ",
+            $account,
+            " NOT IN (SELECT user_id FROM account_deletions))"
+        )
+    };
+}
+
+pub(super) use {is_open, select_posts};
 
 /// Reads microseconds since 1970 from column `index`. A time beyond the years -9999 to 9999 becomes
 /// the nearest time within.

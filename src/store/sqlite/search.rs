@@ -6,7 +6,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::row::{read_post, select_posts, text};
+use super::row::{is_open, read_post, select_posts, text};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
@@ -18,25 +18,27 @@ use crate::store::post_list::PageBuilder;
 
 statements! {
     READ_HIT = select_posts!("FROM posts WHERE posts.id = ?1");
-    SCAN_PUBLISHED_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
+    SCAN_PUBLISHED_TITLES = concat!("SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts INDEXED BY posts_published
-          WHERE published = 1
-          ORDER BY id DESC";
-    SCAN_ALL_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
+          WHERE ", is_open!("owner_id"), " AND published = 1
+          ORDER BY id DESC");
+    SCAN_ALL_TITLES = concat!("SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts NOT INDEXED
-          ORDER BY id DESC";
+          WHERE ", is_open!("owner_id"), "
+          ORDER BY id DESC");
     SCAN_DRAFT_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts INDEXED BY posts_owner
           WHERE owner_id = ?1 AND published = 0
           ORDER BY id DESC";
     // CROSS JOIN fixes the order of the loops: the index first, newest first. A draft is returned
     // and skipped in the code, so that it counts as a miss.
-    SEARCH_INDEX = "SELECT posts.id, substr(posts.title, 1, 1000), posts.published OR ?2,
+    SEARCH_INDEX = concat!("SELECT posts.id, substr(posts.title, 1, 1000), posts.published OR ?2,
                 octet_length(posts.title)
            FROM post_search CROSS JOIN posts
           WHERE post_search MATCH ?1
             AND posts.id = post_search.rowid
-          ORDER BY post_search.rowid DESC";
+            AND ", is_open!("posts.owner_id"), "
+          ORDER BY post_search.rowid DESC");
 }
 
 /// Bytes of a title without a match that count as one more miss.

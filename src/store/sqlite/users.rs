@@ -1,13 +1,15 @@
 //! Accounts in SQLite.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 
 use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
-use super::error::{deletion_failed, violates};
-use super::row::{text, timestamp};
+use super::error::violates;
+use super::row::{is_open, text, timestamp};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::email::{Email, TypedEmail};
@@ -21,7 +23,8 @@ statements! {
              VALUES (?1, ?2, ?3,
                      coalesce((SELECT max(-?4, tokens_valid_from + 1) FROM installation
                                 WHERE one = 1 AND tokens_valid_from > 0), ?4))";
-    FIND_USER = "SELECT id, email, created_at FROM users WHERE id = ?1";
+    FIND_USER = concat!("SELECT id, email, created_at FROM users
+              WHERE id = ?1 AND ", is_open!("id"));
     FIND_ME = "SELECT id, email, created_at FROM users
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
     // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
@@ -45,8 +48,13 @@ statements! {
              RETURNING id, email, created_at, tokens_valid_from";
     SIGN_OUT = "UPDATE users SET tokens_valid_from = max(?4, tokens_valid_from + 1)
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
-    DELETE_USER = "DELETE FROM users
+    // A closed account has no e-mail, no password and no token: the random text is no e-mail, the
+    // password is no hash, and no token is valid for this tokens_valid_from, the year 9999.
+    CLOSE_ACCOUNT = "UPDATE users
+                SET email = 'closed:' || lower(hex(randomblob(16))), password = 'closed',
+                    tokens_valid_from = 253370764800000000
               WHERE id = ?1 AND id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4";
+    RECORD_CLOSED_ACCOUNT = "INSERT INTO account_deletions (user_id) VALUES (?1)";
 }
 
 #[async_trait]
@@ -191,21 +199,24 @@ impl UserStore for SqliteStore {
     }
 
     async fn delete_user(&self, caller: Caller, id: UserId) -> Result<DeleteUser> {
-        self.writer
-            .run(move |database| {
-                let [caller_id, earliest, latest] = caller_params(caller);
-                let params = [id.0, caller_id, earliest, latest];
-                if database.prepare_cached(DELETE_USER)?.execute(params)? > 0 {
-                    return Ok(DeleteUser::Deleted);
-                }
-                find_caller(database, caller)?;
-                match read_user_by_id(database, id)? {
-                    Some(_) => Ok(DeleteUser::NotOwner),
-                    None => Ok(DeleteUser::NoSuchUser),
-                }
-            })
-            .await
-            .map_err(deletion_failed)
+        let writer = Arc::clone(&self.writer);
+        let close =
+            async move { writer.run(move |database| close_account(database, caller, id)).await };
+        self.deletions.delete(id, close).await
+    }
+}
+
+fn close_account(database: &Connection, caller: Caller, id: UserId) -> Result<DeleteUser> {
+    let [caller_id, earliest, latest] = caller_params(caller);
+    let params = [id.0, caller_id, earliest, latest];
+    if database.prepare_cached(CLOSE_ACCOUNT)?.execute(params)? > 0 {
+        database.prepare_cached(RECORD_CLOSED_ACCOUNT)?.execute([id.0])?;
+        return Ok(DeleteUser::Deleted);
+    }
+    find_caller(database, caller)?;
+    match read_user_by_id(database, id)? {
+        Some(_) => Ok(DeleteUser::NotOwner),
+        None => Ok(DeleteUser::NoSuchUser),
     }
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::SqliteStore;
 use super::callers::caller_params;
+use super::row::is_open;
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
@@ -15,14 +16,15 @@ statements! {
     ADD_VOTE = "INSERT INTO votes (post_id, user_id, dir) VALUES (?1, ?2, ?3)";
     CHANGE_VOTE = "UPDATE votes SET dir = ?3 WHERE post_id = ?1 AND user_id = ?2";
     WITHDRAW_VOTE = "DELETE FROM votes WHERE post_id = ?1 AND user_id = ?2";
-    FIND_VOTE = "SELECT posts.id, votes.dir
+    FIND_VOTE = concat!("SELECT posts.id, votes.dir
                FROM users
                LEFT JOIN posts
                  ON posts.id = ?1
+                AND ", is_open!("posts.owner_id"), "
                 AND (posts.published OR posts.owner_id = users.id OR ?3)
                LEFT JOIN votes
                  ON votes.post_id = posts.id AND votes.user_id = users.id
-              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5";
+              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5");
 }
 
 #[async_trait]

@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("worker_pool", &[]),
     ("tls_verifier", &[]),
     ("auth", &["clock", "domain", "worker_pool"]),
-    ("store", &["domain", "tls_verifier", "worker_pool"]),
+    ("store", &["domain", "error_chain", "tls_verifier", "worker_pool"]),
     ("rate_limits", &["clock", "domain", "error_chain", "store"]),
     ("key_store", &["auth"]),
     ("api", &["auth", "clock", "domain", "error_chain", "rate_limits", "store"]),

@@ -40,7 +40,7 @@ fn upgrade_of_missing_database_creates_it() {
 
 #[test]
 fn downgrade_and_upgrade_leave_no_difference() {
-    for revision in ["base", "1", "2", "3", "4", "5", "6", "7", "8"] {
+    for revision in ["base", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
         let folder = folder();
         run(folder.path(), "db upgrade").expect(0);
         run(folder.path(), &format!("db downgrade {revision}")).expect(0);
@@ -109,6 +109,35 @@ fn wrong_vote_count_is_reported() {
          every count matches its votes\n"
     );
     run(folder.path(), "db verify").expect(0);
+}
+
+/// A program that cannot delete them, such as a stopped service, leaves closed accounts.
+#[test]
+fn closed_accounts_are_noted_and_deleted_by_a_downgrade() {
+    let folder = folder();
+    run(folder.path(), "db upgrade").expect(0);
+    open(folder.path())
+        .execute_batch(
+            "INSERT INTO users (id, email, password, created_at)
+             VALUES (1, 'closed:1', 'closed', 0), (2, 'bob@example.com', 'x', 0);
+             INSERT INTO posts VALUES (1, 1, 1, 0, 'a', 'b'), (2, 2, 1, 0, 'a', 'b');
+             INSERT INTO votes VALUES (1, 2, 1), (2, 1, 1), (2, 2, 1);
+             INSERT INTO account_deletions VALUES (1);",
+        )
+        .unwrap();
+    let note = "note: 1 closed accounts are being deleted; a running service deletes their rows\n";
+    for command in ["db upgrade", "db check", "db verify"] {
+        let output = run(folder.path(), command).expect(0).output;
+        assert!(output.ends_with(note), "{command}: {output}");
+    }
+    run(folder.path(), "db downgrade 0011").expect(0);
+    for (table, rows) in [("users", 1), ("posts", 1), ("votes", 1)] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let found: i64 = open(folder.path()).query_row(&count, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, rows, "{table}");
+    }
+    run(folder.path(), "db upgrade").expect(0);
+    assert!(!run(folder.path(), "db verify").expect(0).output.contains("note:"));
 }
 
 /// A program that writes without foreign keys leaves orphaned rows. The triggers follow a program

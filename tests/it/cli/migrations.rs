@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 11] = [
+const REVISIONS: [&str; 12] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -17,6 +17,7 @@ const REVISIONS: [&str; 11] = [
     "0009_login_failures",
     "0010_installation",
     "0011_count_functions",
+    "0012_account_deletions",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

@@ -226,6 +226,7 @@ pub async fn dropped_deletion_is_applied_whole_or_not_at_all(store: &FreshStore)
             rejected => assert_caller_rejected(rejected),
         }
     }
+    store.wait_for_deletions().await;
     assert_eq!(store.count(ada, post).await, 0);
     assert_eq!(store.titles(ada, Page::default()).await, ["post"]);
 }

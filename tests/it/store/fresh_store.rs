@@ -103,6 +103,32 @@ impl FreshStore {
         }
     }
 
+    /// Opens another store on the same database, as another process does.
+    pub fn open_another(&self) -> Self {
+        let store: Arc<dyn Store> = match &self.database {
+            TestDatabase::Sqlite(folder) => {
+                Arc::new(SqliteStore::open(&folder.path().join("posts.db")).unwrap())
+            }
+            TestDatabase::Postgres(database) => {
+                Arc::new(PostgresStore::open(&database.address()).unwrap())
+            }
+            TestDatabase::Shared => panic!("only the test can access its database"),
+        };
+        Self::shared(store)
+    }
+
+    /// Waits until the rows of every closed account are deleted, for two minutes at most.
+    pub async fn wait_for_deletions(&self) {
+        let wait = async {
+            while self.count_rows("account_deletions") > 0 {
+                // Lets the tasks of the store continue.
+                self.check_ready().await.unwrap();
+            }
+        };
+        let limit = std::time::Duration::from_mins(2);
+        tokio::time::timeout(limit, wait).await.expect("an account is not deleted in time");
+    }
+
     /// Returns the number of rows in the table, without the store.
     pub fn count_rows(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");

@@ -10,6 +10,9 @@ mod fresh_store;
 /// Accounts: sign-up, credentials, deletion.
 mod users;
 
+/// Deletion of accounts: closed at once, then deleted in slices.
+mod deletions;
+
 /// Changes that revoke all tokens: another password, another e-mail, sign-out.
 mod revocation;
 
@@ -99,6 +102,16 @@ macro_rules! every_case_on {
                 user_rejected_by_database_is_internal_error
                 caller_without_account_is_rejected
                 fresh_store_is_ready;
+            deletions:
+                closed_account_is_invisible_before_its_rows_are_deleted
+                account_with_thousands_of_rows_is_gone_when_answered
+                deletion_left_by_another_process_is_finished
+                posts_are_deleted_in_slices_newest_first
+                long_posts_are_deleted_in_small_slices
+                votes_of_the_account_are_deleted_in_slices
+                votes_on_one_post_are_deleted_in_slices
+                deletion_that_fails_does_not_delay_another
+                large_account_leaves_no_row_and_right_counts;
             revocation:
                 sign_out_revokes_every_token
                 password_change_revokes_every_token
@@ -181,7 +194,7 @@ macro_rules! every_case_on {
                 new_post_has_zero_votes;
             operator_rules:
                 deletion_of_referenced_post_is_rejected
-                deletion_of_referenced_user_is_rejected
+                deletion_of_referenced_user_waits_for_the_reference
                 row_rejected_by_a_trigger_fails_only_itself;
             concurrency:
                 concurrent_sign_ups_with_one_email_succeed_once

@@ -39,8 +39,10 @@ pub async fn deletion_of_referenced_post_is_rejected(store: &FreshStore) {
     }
 }
 
-/// The key can refer to the account or to one of its posts.
-pub async fn deletion_of_referenced_user_is_rejected(store: &FreshStore) {
+/// The key can refer to the account or to one of its posts. The account is closed, and the next
+/// attempt after the end of the reference deletes it.
+pub async fn deletion_of_referenced_user_waits_for_the_reference(store: &FreshStore) {
+    let bob = store.sign_up("bob").await;
     for (number, key) in FORBIDDING.into_iter().enumerate() {
         for table in ["users", "posts"] {
             let ada = store.sign_up(&format!("ada-{table}-{number}")).await;
@@ -51,11 +53,14 @@ pub async fn deletion_of_referenced_user_is_rejected(store: &FreshStore) {
                 "CREATE TABLE {notes} (id bigint REFERENCES {table} (id) {key});
                  INSERT INTO {notes} VALUES ({id})"
             ));
-            assert_referenced(&store.delete_user(ada, ada.user_id).await, key);
-            assert!(store.read(ada, post).await.is_some(), "{key}");
-            store.execute(&format!("DELETE FROM {notes}"));
             let deleted = store.delete_user(ada, ada.user_id).await.unwrap();
             assert_eq!(deleted, DeleteUser::Deleted, "{key}");
+            assert_eq!(store.count_rows("account_deletions"), 1, "{key}");
+            assert!(store.read(bob, post).await.is_none(), "{key}");
+            store.execute(&format!("DELETE FROM {notes}"));
+            let _another = store.open_another();
+            store.wait_for_deletions().await;
+            assert_eq!(store.count_rows("users"), 1, "{key}");
         }
     }
 }

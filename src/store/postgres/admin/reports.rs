@@ -1,8 +1,12 @@
 //! The reports of a command, which only read: the applied migrations, the plan, the differences, and
 //! the notes.
 
+use tokio_postgres::Error;
+
 use super::{MigrationStatus, PostgresAdmin, history, ownership, search, sequences};
-use crate::store::migrate::{Applied, MigrateError, MigrateResult, note_about_newer, steps_up};
+use crate::store::migrate::{
+    Applied, MigrateError, MigrateResult, closed_accounts_note, note_about_newer, steps_up,
+};
 
 impl PostgresAdmin {
     pub(super) async fn read_applied(&mut self) -> MigrateResult<Vec<Applied>> {
@@ -82,6 +86,17 @@ impl PostgresAdmin {
             notes.extend(search::notes(&self.client).await?);
         }
         notes.extend(sequences::notes(&sequences::read(&self.client).await?));
+        notes.extend(closed_accounts_note(self.count_closed_accounts().await?));
         Ok(notes)
+    }
+
+    /// Returns 0 also for a database at a revision without the table.
+    async fn count_closed_accounts(&self) -> Result<i64, Error> {
+        const TABLE: &str = "SELECT to_regclass('account_deletions') IS NOT NULL";
+        const COUNT: &str = "SELECT count(*) FROM account_deletions";
+        if !self.client.query_one(TABLE, &[]).await?.try_get(0)? {
+            return Ok(0);
+        }
+        self.client.query_one(COUNT, &[]).await?.try_get(0)
     }
 }

@@ -17,7 +17,7 @@ use super::connection::{self, NotWritable};
 use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::{
     Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
-    Step, count_applied, newer_revisions, note_about_newer, steps_up,
+    Step, closed_accounts_note, count_applied, newer_revisions, note_about_newer, steps_up,
 };
 use crate::store::{Result, StoreError};
 
@@ -185,7 +185,14 @@ impl SchemaAdmin for SqliteAdmin {
     async fn notes(&mut self) -> MigrateResult<Vec<String>> {
         let history = self.applied().await?;
         let newer = newer_revisions(SQLITE, &history);
-        Ok(if newer.is_empty() { Vec::new() } else { vec![note_about_newer(&newer)] })
+        let mut notes = Vec::new();
+        if !newer.is_empty() {
+            notes.push(note_about_newer(&newer));
+        }
+        if let Some(database) = self.existing()? {
+            notes.extend(closed_accounts_note(count_closed_accounts(&database)?));
+        }
+        Ok(notes)
     }
 
     fn script(&self, step: Step, now: Timestamp) -> String {
@@ -251,4 +258,14 @@ fn run_step(
             .execute("DELETE FROM schema_migrations WHERE revision = ?1", [step.migration.revision])
             .map(|_| ()),
     }
+}
+
+/// Returns 0 also for a file at a revision without the table.
+fn count_closed_accounts(database: &Connection) -> rusqlite::Result<i64> {
+    const TABLE: &str = "SELECT 1 FROM sqlite_schema WHERE name = 'account_deletions'";
+    const COUNT: &str = "SELECT count(*) FROM account_deletions";
+    if !database.prepare(TABLE)?.exists([])? {
+        return Ok(0);
+    }
+    database.query_row(COUNT, [], |row| row.get(0))
 }

@@ -6,6 +6,7 @@
 
 mod clock;
 mod crash;
+mod deletion;
 mod disk;
 mod failover;
 mod ledger;

@@ -275,6 +275,48 @@ async fn wrong_counts_are_reported() {
     );
 }
 
+/// No older version hides the rows of a closed account.
+#[tokio::test]
+async fn downgrade_deletes_closed_accounts_with_their_rows() {
+    let database = Database::empty();
+    database.migrate_to(POSTGRES.len()).await;
+    database.run(SAMPLE).await;
+    database
+        .run(
+            "INSERT INTO posts (title, content, owner_id)
+             SELECT 'post', '', 1 + n % 2 FROM generate_series(1, 900) AS n;
+             INSERT INTO votes (post_id, user_id)
+             SELECT id, 1 FROM posts WHERE id > 2;
+             INSERT INTO users (email, password)
+             SELECT 'voter' || n, 'h' FROM generate_series(1, 1500) AS n;
+             INSERT INTO votes (post_id, user_id)
+             SELECT 1, id FROM users WHERE id > 2;
+             INSERT INTO account_deletions VALUES (1)",
+        )
+        .await;
+    let notes = database.admin().await.notes().await.unwrap();
+    assert!(notes.iter().any(|note| note.starts_with("1 closed accounts")), "{notes:?}");
+    database.migrate_to(POSTGRES.len() - 1).await;
+    let rows = [
+        ("users WHERE id = 1", 0),
+        ("posts WHERE owner_id = 1", 0),
+        ("posts", 451),
+        ("votes", 1),
+        (
+            "vote_counts WHERE votes <> (SELECT count(*) FROM votes WHERE post_id = vote_counts.post_id)",
+            0,
+        ),
+    ];
+    let client = database.sql().await;
+    for (table, expected) in rows {
+        let count = format!("SELECT count(*) FROM {table}");
+        let found: i64 = client.query_one(&count, &[]).await.unwrap().get(0);
+        assert_eq!(found, expected, "{table}");
+    }
+    database.migrate_to(POSTGRES.len()).await;
+    assert_eq!(database.admin().await.notes().await.unwrap(), [""; 0]);
+}
+
 /// The printed script produces the same database as the step, for every upgrade and downgrade.
 #[tokio::test]
 async fn script_has_the_same_effect_as_its_step() {

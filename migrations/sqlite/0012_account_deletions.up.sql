@@ -1,0 +1,5 @@
+-- The closed accounts. Their posts and votes are deleted in slices, and this row with the account,
+-- at the end. Until then no statement of a request shows anything of the account.
+CREATE TABLE account_deletions (
+    user_id INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE
+) STRICT;
