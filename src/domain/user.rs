@@ -47,8 +47,8 @@ impl TokensValidFrom {
     /// creation has a smaller value, so the first revocation, which is after 1970, exceeds each.
     #[must_use]
     pub fn of_new_account(created_at: Timestamp) -> Self {
-        // The year 5138. The mirrored time is still within the range of PostgreSQL, from 4713 BC.
-        const MAX_SECONDS: i64 = 100_000_000_000;
+        // The year 3938. The mirrored time is the first of the years that the stores can read.
+        const MAX_SECONDS: i64 = 62_135_596_800;
         let seconds = created_at.as_second().clamp(0, MAX_SECONDS);
         Self(Timestamp::from_second(-seconds).unwrap_or(Timestamp::UNIX_EPOCH))
     }

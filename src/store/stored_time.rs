@@ -25,10 +25,10 @@ mod tests {
         assert_eq!(time(EARLIEST * 1_000_000), "0001-01-01T00:00:00Z");
         assert_eq!(time(EARLIEST * 1_000_000 - 1), "0001-01-01T00:00:00Z");
         assert_eq!(time(i64::MIN), "0001-01-01T00:00:00Z");
-        // The latest time in every time zone.
-        let latest = Timestamp::MAX.as_microsecond();
-        assert_eq!(time(latest), "9999-12-30T22:00:00.999999Z");
-        assert_eq!(nearest_time(latest + 1), Timestamp::MAX);
+        // The last second that exists in every time zone.
+        let last_second = 253_402_207_200_000_000;
+        assert_eq!(time(last_second), "9999-12-30T22:00:00Z");
+        assert_eq!(nearest_time(last_second + 1_000_000), Timestamp::MAX);
         assert_eq!(nearest_time(i64::MAX), Timestamp::MAX);
     }
 }

@@ -9,6 +9,7 @@ use rusqlite::Row;
 use crate::domain::post::{Post, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
+use crate::store::stored_time::nearest_time;
 
 /// Selects posts in the columns that [`read_post`] reads.
 macro_rules! select_posts {
@@ -39,12 +40,9 @@ macro_rules! is_open {
 
 pub(super) use {is_open, select_posts};
 
-/// Reads microseconds since 1970 from column `index`. A time beyond the years -9999 to 9999 becomes
-/// the nearest time within.
+/// Reads microseconds since 1970 from column `index`, as the nearest time of the years 1 to 9999.
 pub(super) fn timestamp(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
-    let microseconds: i64 = row.get(index)?;
-    let nearest = if microseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
-    Ok(Timestamp::from_microsecond(microseconds).unwrap_or(nearest))
+    row.get(index).map(nearest_time)
 }
 
 /// Reads a text from column `index`. Bytes that are not UTF-8 become U+FFFD.
