@@ -60,8 +60,8 @@ impl Default for PoolLimits {
 /// A kind of work with a budget of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
-    /// The statement of a batch. A batcher runs one at a time, so batches need no budget: the other
-    /// budgets leave a connection for each batcher.
+    /// The statement of a batch. The number of batchers bounds how many run at a time, so batches
+    /// need no budget: the other budgets leave a connection for each.
     Batch,
     /// A few short statements of one request.
     Short,
@@ -69,8 +69,15 @@ pub(super) enum Work {
     Long,
 }
 
-/// Number of batchers, each with at most one connection.
+/// Number of batchers. Each runs one statement at a time.
 const BATCHERS: usize = 6;
+
+/// Number of batchers that retry blocked requests. The retries run one statement at a time, beside
+/// the batches.
+const RETRYING_BATCHERS: usize = 3;
+
+/// Maximum number of connections that batches use.
+const BATCH_CONNECTIONS: usize = BATCHERS + RETRYING_BATCHERS;
 
 /// Maximum number of requests that wait for a connection for short work, and for long work.
 const SHORT_QUEUE: usize = 4096;
@@ -104,7 +111,7 @@ pub(super) struct Permit {
 
 impl Budgets {
     pub(super) fn new(limits: PoolLimits) -> Self {
-        let short = limits.connections.saturating_sub(BATCHERS + limits.long_work).max(1);
+        let short = limits.connections.saturating_sub(BATCH_CONNECTIONS + limits.long_work).max(1);
         Self {
             total: limits.connections,
             connections: Arc::new(Semaphore::new(limits.connections)),
@@ -206,6 +213,7 @@ async fn before<T>(timeout: Pin<&mut Sleep>, work: impl Future<Output = Result<T
 mod tests {
     use std::pin::pin;
 
+    use super::super::connection::SERVING_OPTIONS;
     use super::*;
 
     async fn acquire(budgets: &Budgets, work: Work) -> Result<Permit> {
@@ -226,15 +234,31 @@ mod tests {
     async fn other_budgets_leave_a_connection_for_each_batcher() {
         let opened = include_str!("mod.rs").matches("Batcher::open(").count();
         assert_eq!(opened, BATCHERS, "each batcher needs a connection of its own");
+        let files = [include_str!("votes.rs"), include_str!("posts.rs"), include_str!("lists.rs")];
+        let retrying = files.map(|file| file.matches("fn lock_keys(").count()).iter().sum();
+        assert_eq!(RETRYING_BATCHERS, retrying, "so do the retries of each");
         let limits = PoolLimits::default();
         let budgets = Budgets::new(limits);
         let long = take_all(&budgets, Work::Long).await;
         let short = take_all(&budgets, Work::Short).await;
         let batches = take_all(&budgets, Work::Batch).await;
-        assert_eq!((long.len(), batches.len()), (limits.long_work, BATCHERS));
+        assert_eq!((long.len(), batches.len()), (limits.long_work, BATCH_CONNECTIONS));
         assert_eq!(long.len() + short.len() + batches.len(), limits.connections);
         drop(short);
         assert!(acquire(&budgets, Work::Long).await.is_err(), "short work has its own budget");
+    }
+
+    #[test]
+    fn timeouts_fit_into_each_other() {
+        let limits = PoolLimits::default();
+        let option = |name| {
+            let (_, rest) = SERVING_OPTIONS.split_once(name).unwrap();
+            Duration::from_millis(rest.split(' ').next().unwrap().parse().unwrap())
+        };
+        assert!(option("lock_timeout=") < limits.statement_timeout);
+        assert!(limits.statement_timeout < option("statement_timeout="));
+        assert!(limits.search_timeout < limits.statement_timeout);
+        assert!(limits.acquire_timeout + limits.statement_timeout <= limits.answer_timeout);
     }
 
     #[tokio::test(start_paused = true)]

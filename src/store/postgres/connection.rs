@@ -35,7 +35,7 @@ pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// other processes committed since its transaction began, and patterns of searches contain
 /// backslashes, so neither the isolation nor the syntax of strings may depend on a default of the
 /// database or the role. Values are sent in binary, so the styles of dates and bytes do not matter.
-const SERVING_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
+pub(super) const SERVING_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
                        -c idle_in_transaction_session_timeout=10000 \
                        -c default_transaction_isolation=read\\ committed \
                        -c standard_conforming_strings=on \
