@@ -235,7 +235,7 @@ mod tests {
         let opened = include_str!("mod.rs").matches("Batcher::open(").count();
         assert_eq!(opened, BATCHERS, "each batcher needs a connection of its own");
         let files = [include_str!("votes.rs"), include_str!("posts.rs"), include_str!("lists.rs")];
-        let retrying = files.map(|file| file.matches("fn lock_keys(").count()).iter().sum();
+        let retrying: usize = files.map(|file| file.matches("fn lock_keys(").count()).iter().sum();
         assert_eq!(RETRYING_BATCHERS, retrying, "so do the retries of each");
         let limits = PoolLimits::default();
         let budgets = Budgets::new(limits);

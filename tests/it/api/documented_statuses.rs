@@ -63,6 +63,9 @@ async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -
     let numbers = [of_other, hidden, 4711].map(|id| id.to_string());
     let mut ids: Vec<String> =
         numbers.into_iter().chain(["x".to_owned(), "9".repeat(30)]).collect();
+    if operation.name() == "DELETE /posts/{id}" {
+        ids.push(referenced_post(app, &caller).await.to_string());
+    }
     // Last, because this ID may delete the caller.
     ids.push(own.to_string());
     let mut seen = BTreeSet::new();
@@ -82,6 +85,14 @@ async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -
         }
     }
     seen
+}
+
+/// Returns a post of the caller that a table of the operator refers to.
+async fn referenced_post(app: &TestApp, caller: &TestCaller<'_>) -> i64 {
+    let id = caller.write_post("referenced").await;
+    app.execute("CREATE TABLE IF NOT EXISTS comments (post_id bigint REFERENCES posts (id))");
+    app.execute(&format!("INSERT INTO comments VALUES ({id})"));
+    id
 }
 
 /// Adds the statuses that each operation returns, with or without required passwords for deletions.
