@@ -49,7 +49,8 @@ pub fn stored_hash() -> Result<String> {
     Ok(format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}"))
 }
 
-/// Returns one token per user, in the order of their IDs.
+/// Returns one token per user, in the order of their IDs. The tokens are older than the users, whose
+/// `tokens_valid_from` is therefore 1970.
 pub fn tokens() -> Result<Rc<Vec<String>>> {
     let issuer = issuer()?;
     let token =
@@ -68,8 +69,9 @@ pub fn fill_postgres(cluster: &Cluster, database: &str, hash: &str) -> Result<()
     cluster.execute(
         database,
         &format!(
-            "INSERT INTO users (email, password)
-             SELECT format('user%s@example.com', n), '{hash}' FROM generate_series(1, {USERS}) AS n;
+            "INSERT INTO users (email, password, tokens_valid_from)
+             SELECT format('user%s@example.com', n), '{hash}', 'epoch'
+               FROM generate_series(1, {USERS}) AS n;
              INSERT INTO posts (title, content, published, owner_id)
              SELECT 'Post ' || n, '{CONTENT}', TRUE, n FROM generate_series(1, {POSTS}) AS n;"
         ),

@@ -42,27 +42,29 @@ impl<'a> Environment<'a> {
 
     /// Starts the service on a new PostgreSQL database with this name.
     pub fn start_on_postgres(&self, name: &str) -> Result<Server> {
-        self.start(&self.options.service, &self.create_postgres_database(name)?)
+        let service = &self.options.service;
+        self.start(service, &self.create_postgres_database(service, name)?)
     }
 
     /// Starts the service on a new SQLite file with this name.
     pub fn start_on_sqlite(&self, name: &str) -> Result<Server> {
-        self.start(&self.options.service, &sqlite_url(&self.create_sqlite_database(name)?))
+        let service = &self.options.service;
+        self.start(service, &sqlite_url(&self.create_sqlite_database(service, name)?))
     }
 
-    /// Creates and fills a PostgreSQL database. Returns its URL.
-    pub fn create_postgres_database(&self, name: &str) -> Result<String> {
+    /// Creates and fills a PostgreSQL database with the schema of this build. Returns its URL.
+    pub fn create_postgres_database(&self, service: &Path, name: &str) -> Result<String> {
         self.cluster.create_database(name)?;
         let url = self.cluster.url(name);
-        self.upgrade(&url)?;
+        self.upgrade(service, &url)?;
         seed::fill_postgres(&self.cluster, name, &self.password_hash)?;
         Ok(url)
     }
 
-    /// Creates and fills a SQLite database. Returns its file.
-    pub fn create_sqlite_database(&self, name: &str) -> Result<PathBuf> {
+    /// Creates and fills a SQLite database with the schema of this build. Returns its file.
+    pub fn create_sqlite_database(&self, service: &Path, name: &str) -> Result<PathBuf> {
         let path = self.folder.path().join(format!("{name}.db"));
-        self.upgrade(&sqlite_url(&path))?;
+        self.upgrade(service, &sqlite_url(&path))?;
         seed::fill_sqlite(&path, &self.password_hash)?;
         Ok(path)
     }
@@ -86,9 +88,9 @@ impl<'a> Environment<'a> {
         command
     }
 
-    fn upgrade(&self, url: &str) -> Result<()> {
+    fn upgrade(&self, service: &Path, url: &str) -> Result<()> {
         let output = self
-            .command(&self.options.service, url)
+            .command(service, url)
             .args(["db", "upgrade"])
             .output()
             .context("could not run the service")?;

@@ -85,9 +85,9 @@ pub fn measure_build(
     report: &mut Report,
     other: &Path,
 ) -> Result<()> {
-    let url = sqlite_url(&environment.create_sqlite_database("other_build")?);
+    let url = sqlite_url(&environment.create_sqlite_database(other, "other_build")?);
     let sqlite = (environment.start_on_sqlite("this_build")?, environment.start(other, &url)?);
-    let url = environment.create_postgres_database("other_build")?;
+    let url = environment.create_postgres_database(other, "other_build")?;
     let postgres = (environment.start_on_postgres("this_build")?, environment.start(other, &url)?);
     for (store, (this, other)) in [("SQLite", sqlite), ("PostgreSQL", postgres)] {
         let peer = Peer {

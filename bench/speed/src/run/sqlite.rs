@@ -10,12 +10,15 @@ use crate::operation::Operation;
 use crate::report::Report;
 
 pub fn measure(environment: &Environment<'_>, report: &mut Report) -> Result<()> {
+    let service = &environment.options.service;
     let server = environment.start_on_sqlite("sqlite")?;
-    let noop_server = Environment::start_noop_server(&environment.create_sqlite_database("noop")?)?;
+    let noop_server =
+        Environment::start_noop_server(&environment.create_sqlite_database(service, "noop")?)?;
     let mut noop_traffic = environment.traffic(Operation::Noop);
     let measure_noop: MeasureFn<'_> =
         &mut |time| environment.load(noop_server.address, &mut noop_traffic, time);
-    let mut baseline = SqliteBaseline::open(&environment.create_sqlite_database("baseline")?)?;
+    let mut baseline =
+        SqliteBaseline::open(&environment.create_sqlite_database(service, "baseline")?)?;
 
     let mut traffic = environment.traffic(Operation::ReadPost);
     let comparison = compare(
