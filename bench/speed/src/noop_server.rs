@@ -39,6 +39,8 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         .worker_threads(server::server_threads())
         .enable_all()
         .build()?;
+    // The store starts a task.
+    let _context = runtime.enter();
     let strength = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };
     let app = AppState {
         store: Arc::new(SqliteStore::open(database)?),
