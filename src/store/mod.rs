@@ -31,6 +31,7 @@ pub mod page_limits;
 mod post_list;
 pub mod postgres;
 pub mod sqlite;
+mod stored_text;
 mod stored_time;
 
 use async_trait::async_trait;

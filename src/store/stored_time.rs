@@ -2,15 +2,14 @@
 
 use jiff::Timestamp;
 
-/// 0001-01-01T00:00:00Z in seconds since 1970. RFC 3339 knows no earlier time.
-const EARLIEST: i64 = -62_135_596_800;
+/// 0001-01-01T00:00:00Z. RFC 3339 knows no earlier time.
+const EARLIEST: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// Returns the time of this many microseconds since 1970, or the nearest time in the years 1 to
 /// 9999.
 pub(super) fn nearest_time(microseconds: i64) -> Timestamp {
-    let earliest = Timestamp::from_second(EARLIEST).unwrap_or(Timestamp::MIN);
-    let nearest = if microseconds < 0 { earliest } else { Timestamp::MAX };
-    Timestamp::from_microsecond(microseconds).unwrap_or(nearest).max(earliest)
+    let nearest = if microseconds < 0 { EARLIEST } else { Timestamp::MAX };
+    Timestamp::from_microsecond(microseconds).unwrap_or(nearest).max(EARLIEST)
 }
 
 #[cfg(test)]
@@ -22,8 +21,8 @@ mod tests {
         let time = |microseconds| nearest_time(microseconds).to_string();
         assert_eq!(time(0), "1970-01-01T00:00:00Z");
         assert_eq!(time(-1), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(time(EARLIEST * 1_000_000), "0001-01-01T00:00:00Z");
-        assert_eq!(time(EARLIEST * 1_000_000 - 1), "0001-01-01T00:00:00Z");
+        assert_eq!(time(EARLIEST.as_microsecond()), "0001-01-01T00:00:00Z");
+        assert_eq!(time(EARLIEST.as_microsecond() - 1), "0001-01-01T00:00:00Z");
         assert_eq!(time(i64::MIN), "0001-01-01T00:00:00Z");
         // The last second that exists in every time zone.
         let last_second = 253_402_207_200_000_000;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
+use crate::store::stored_text::readable_text;
 use crate::store::stored_time::nearest_time;
 use crate::store::{Result, StoreError};
 
@@ -78,7 +79,7 @@ impl<'a> FromSql<'a> for StoredText<'a> {
         _: &Type,
         bytes: &'a [u8],
     ) -> std::result::Result<Self, Box<dyn Error + Sync + Send>> {
-        Ok(Self(String::from_utf8_lossy(bytes)))
+        Ok(Self(readable_text(bytes)))
     }
 
     fn accepts(ty: &Type) -> bool {

@@ -8,8 +8,24 @@
 //! Only other programs and single requests hold a row for longer. An advisory lock is held by
 //! statements that wait briefly themselves, so it has the timeout of the connection.
 
+use crate::domain::post::PostId;
+
+/// Returns the keys of the locks of posts in the order in which a statement takes them.
+pub(super) fn lock_keys(posts: &[i64]) -> Vec<i32> {
+    let mut keys: Vec<i32> = posts.iter().map(|post| lock_key(PostId(*post))).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// The same key as in [`lock_posts!`].
+fn lock_key(PostId(id): PostId) -> i32 {
+    i32::try_from(id % i64::from(i32::MAX)).unwrap_or_default()
+}
+
 /// A query that takes the advisory locks of posts, until the end of the transaction. `$ids` is a
-/// query for a column of post IDs.
+/// query for a column of post IDs. A statement that knows the posts from its parameters passes
+/// [`lock_keys`] instead, which costs less.
 ///
 /// Use it as a materialized step, and begin the change with `(SELECT count(*) FROM locked) > 0`.
 /// PostgreSQL evaluates this condition once, before it reads the first row. The class of the locks
@@ -28,6 +44,22 @@ macro_rules! lock_posts {
     };
 }
 
+/// A query that takes the locks of the [`lock_keys`] in the parameter, and then makes the rest of
+/// the statement wait as [`wait_briefly!`] does. Begin the change with
+/// `(SELECT count(*) FROM locked) > 0`.
+macro_rules! lock_keys_briefly {
+    ($keys:literal) => {
+        concat!(
+            "SELECT ",
+            wait_briefly!(),
+            " FROM (SELECT count(pg_advisory_xact_lock(1987015781, key))
+                      FROM unnest(",
+            $keys,
+            ") AS keys (key)) AS locks"
+        )
+    };
+}
+
 /// An expression that makes the rest of the statement wait at most 100 ms for a lock. Evaluate it
 /// in a step of its own, before the first row is locked.
 macro_rules! wait_briefly {
@@ -36,5 +68,17 @@ macro_rules! wait_briefly {
     };
 }
 
+pub(super) use lock_keys_briefly;
 pub(super) use lock_posts;
 pub(super) use wait_briefly;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_keys_are_sorted_remainders() {
+        let posts = [9, 1, 9, -1, i64::from(i32::MAX), i64::MIN, i64::MAX];
+        assert_eq!(lock_keys(&posts), [-2, -1, 0, 1, 9]);
+    }
+}

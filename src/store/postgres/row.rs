@@ -36,15 +36,14 @@ macro_rules! select_page {
 }
 
 /// A condition that leaves out the rows of closed accounts. The text is the column with the ID of
-/// the account. Usually no account is closed, and then PostgreSQL evaluates only the first part,
-/// once per statement. The first part also keeps the planner from estimating that no row is left.
+/// the account. PostgreSQL reads the closed accounts once per statement; usually there are none.
+/// COALESCE keeps the planner from estimating that no row is left.
 macro_rules! is_open {
     ($account:literal) => {
         concat!(
-            "(NOT EXISTS (SELECT FROM account_deletions)
-              OR ",
+            "COALESCE(",
             $account,
-            " <> ALL (ARRAY(SELECT user_id FROM account_deletions)))"
+            " <> ALL (ARRAY(SELECT user_id FROM account_deletions)), TRUE)"
         )
     };
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::PostgresStore;
 use super::column::column;
 use super::connection::Value;
-use super::locks::{lock_posts, wait_briefly};
+use super::locks::{lock_keys, lock_keys_briefly, wait_briefly};
 use super::pool::Pool;
 use super::row::is_open;
 use super::statement::{Statement, statements};
@@ -29,9 +29,7 @@ use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 macro_rules! change_votes {
     ($ballots:literal, $change:literal, $outcome:literal) => {
         concat!(
-            "WITH locked AS MATERIALIZED (", lock_posts!("SELECT unnest($1)"), "
-             ), limited AS MATERIALIZED (
-                 SELECT ", wait_briefly!(), " FROM (SELECT count(*) FROM locked) AS all_locked
+            "WITH locked AS MATERIALIZED (", lock_keys_briefly!("$1"), "
              ), ballots AS (
                  SELECT ballot.*, users.id IS NOT NULL AS has_caller, posts.id IS NOT NULL AS has_post
                    FROM unnest(", $ballots, "
@@ -42,7 +40,7 @@ macro_rules! change_votes {
                      ON posts.id = ballot.post_id
                     AND ", is_open!("posts.owner_id"), "
                     AND (posts.published OR posts.owner_id = ballot.user_id OR ballot.sees_drafts)
-                  WHERE (SELECT count(*) FROM limited) > 0
+                  WHERE (SELECT count(*) FROM locked) > 0
              ), changed AS (", $change, ")
              SELECT place, has_caller, has_post, ", $outcome, "
                FROM ballots
@@ -58,9 +56,10 @@ statements! {
     // 0; that of an existing row is the transaction that locked or deleted it. If a caller votes
     // several times on a post, the last vote with an accepted token stays.
     CAST_VOTES(
-        INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, INT2_ARRAY
+        INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY,
+        INT2_ARRAY
     ) = change_votes!(
-        "$1, $2, $3, $4, $5, $6) WITH ORDINALITY
+        "$2, $3, $4, $5, $6, $7) WITH ORDINALITY
                      AS ballot (post_id, user_id, sees_drafts, least, most, dir, place)",
         "INSERT INTO votes (post_id, user_id, dir)
          SELECT DISTINCT ON (post_id, user_id) post_id, user_id, dir
@@ -73,9 +72,9 @@ statements! {
         "changed.is_new"
     );
     WITHDRAW_VOTES(
-        INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY
+        INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY
     ) = change_votes!(
-        "$1, $2, $3, $4, $5) WITH ORDINALITY
+        "$2, $3, $4, $5, $6) WITH ORDINALITY
                      AS ballot (post_id, user_id, sees_drafts, least, most, place)",
         "DELETE FROM votes
           USING ballots
@@ -252,6 +251,7 @@ async fn change<D>(
     directions: Option<&Vec<i16>>,
 ) -> std::result::Result<Vec<VoteResult>, BatchError> {
     let posts: Vec<i64> = votes.iter().map(|(_, post, _)| post.0).collect();
+    let keys = lock_keys(&posts);
     let callers = || votes.iter().map(|(caller, ..)| caller);
     let users: Vec<i64> = callers().map(|caller| caller.user_id.0).collect();
     let sees_drafts: Vec<bool> =
@@ -259,7 +259,7 @@ async fn change<D>(
     let earliest: Vec<Timestamp> =
         callers().map(|caller| caller.valid_from_range.earliest()).collect();
     let latest: Vec<Timestamp> = callers().map(|caller| caller.valid_from_range.latest()).collect();
-    let mut values: Vec<Value<'_>> = vec![&posts, &users, &sees_drafts, &earliest, &latest];
+    let mut values: Vec<Value<'_>> = vec![&keys, &posts, &users, &sees_drafts, &earliest, &latest];
     if let Some(directions) = directions {
         values.push(directions);
     }

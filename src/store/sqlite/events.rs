@@ -10,6 +10,7 @@ use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
 use crate::domain::user::UserId;
+use crate::store::stored_text::readable_text;
 use crate::store::{EventStore, Result};
 
 statements! {
@@ -66,7 +67,7 @@ impl EventStore for SqliteStore {
 /// Returns `None` for a kind that only a newer version knows.
 fn read_event(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
     let at = timestamp(row, 1)?;
-    let client = row.get_ref(2)?.as_bytes_or_null()?.map(String::from_utf8_lossy);
+    let client = row.get_ref(2)?.as_bytes_or_null()?.map(readable_text);
     let client = client.and_then(|client| client.parse().ok());
     let kind = EventKind::from_name(&text(row, 0)?);
     Ok(kind.map(|kind| Event { kind, at, client }))

@@ -9,6 +9,7 @@ use rusqlite::Row;
 use crate::domain::post::{Post, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
+use crate::store::stored_text::readable_text;
 use crate::store::stored_time::nearest_time;
 
 /// Selects posts in the columns that [`read_post`] reads.
@@ -47,7 +48,7 @@ pub(super) fn timestamp(row: &Row<'_>, index: usize) -> rusqlite::Result<Timesta
 
 /// Reads a text from column `index`. Bytes that are not UTF-8 become U+FFFD.
 pub(super) fn text<'row>(row: &'row Row<'_>, index: usize) -> rusqlite::Result<Cow<'row, str>> {
-    Ok(String::from_utf8_lossy(row.get_ref(index)?.as_bytes()?))
+    Ok(readable_text(row.get_ref(index)?.as_bytes()?))
 }
 
 /// Reads a row of [`select_posts!`].
