@@ -2,8 +2,10 @@
 //! slices, each in a short transaction, so that no other request waits for a large account.
 //!
 //! One task of the store runs the slices, in turn for all closed accounts. It begins with those
-//! that another process left behind. Not here: the statements, see `deletions.rs` of each store.
+//! that another process left behind. For a large account, the task also finds a range of posts that
+//! lists pass over. Not here: the statements, see `deletions.rs` of each store.
 
+pub(super) mod hidden_range;
 #[cfg(test)]
 mod tests;
 
@@ -11,10 +13,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::hidden_range::{HiddenRange, HiddenRangeStore, RangeSearch, widest};
 use super::{DeleteUser, Result, StoreError};
 use crate::domain::user::UserId;
 use crate::error_chain::error_chain;
@@ -43,7 +46,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const QUEUE: usize = 256;
 
 /// Pause between two searches for accounts that another process closed and did not delete.
-const SEARCH_PAUSE: Duration = Duration::from_mins(1);
+/// Until the search, the lists of this process read every hidden post.
+const SEARCH_PAUSE: Duration = Duration::from_secs(10);
 
 /// Pause after a slice that failed or whose account another process has locked. It doubles with
 /// each further failure, up to [`MAX_PAUSE`].
@@ -78,7 +82,7 @@ pub(super) enum Slice {
 
 /// The statements of a store.
 #[async_trait]
-pub(super) trait SliceStore: Send + Sync + 'static {
+pub(super) trait SliceStore: HiddenRangeStore + 'static {
     /// Returns closed accounts that still exist, a bounded number.
     async fn find_closed_accounts(&self) -> Result<Vec<UserId>>;
 
@@ -89,6 +93,7 @@ pub(super) trait SliceStore: Send + Sync + 'static {
 /// The task that deletes. It ends when this is closed or dropped.
 pub(super) struct Deletions {
     queue: mpsc::Sender<Request>,
+    hidden: watch::Receiver<Option<HiddenRange>>,
     task: AbortHandle,
 }
 
@@ -99,8 +104,18 @@ impl Deletions {
     /// Starts the task, on the current runtime.
     pub(super) fn open(store: impl SliceStore) -> Self {
         let (queue, requests) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(store, requests)).abort_handle();
-        Self { queue, task }
+        let (publisher, hidden) = watch::channel(None);
+        let task = tokio::spawn(run(store, requests, publisher)).abort_handle();
+        Self { queue, hidden, task }
+    }
+
+    /// Returns the widest known range of IDs without a post of an open account.
+    pub(super) fn hidden_range(&self) -> Option<HiddenRange> {
+        *self.hidden.borrow()
+    }
+
+    pub(super) fn watch_hidden_range(&self) -> watch::Receiver<Option<HiddenRange>> {
+        self.hidden.clone()
     }
 
     /// Ends the task. A slice in flight is applied entirely or not at all, and the next store on the
@@ -150,10 +165,15 @@ struct Deletion {
     awaited: Option<oneshot::Sender<()>>,
     failures: u32,
     resumes_at: Instant,
+    range: RangeSearch,
 }
 
-async fn run(store: impl SliceStore, mut requests: mpsc::Receiver<Request>) {
-    let mut deletions = VecDeque::new();
+async fn run(
+    store: impl SliceStore,
+    mut requests: mpsc::Receiver<Request>,
+    hidden: watch::Sender<Option<HiddenRange>>,
+) {
+    let mut deletions: VecDeque<Deletion> = VecDeque::new();
     let mut next_search = Instant::now();
     while !requests.is_closed() {
         while let Ok((account, awaited)) = requests.try_recv() {
@@ -164,15 +184,22 @@ async fn run(store: impl SliceStore, mut requests: mpsc::Receiver<Request>) {
             search(&store, &mut deletions).await;
             next_search = now + SEARCH_PAUSE;
         }
+        let is_due = |found: &&mut Deletion| found.next_range_step().is_some_and(|at| at <= now);
+        if let Some(deletion) = deletions.iter_mut().find(is_due) {
+            deletion.range.advance(&store, deletion.account).await;
+            publish(&hidden, &deletions);
+        }
         if let Some(index) = deletions.iter().position(|found| found.resumes_at <= now) {
             if let Some(deletion) = deletions.remove(index) {
                 // At the end of the queue, so that the accounts take turns.
                 deletions.extend(delete_slice(&store, deletion).await);
+                publish(&hidden, &deletions);
             }
             continue;
         }
         let pauses = deletions.iter().map(|found| found.resumes_at);
-        let wake_up = pauses.chain([next_search]).min().unwrap_or(next_search);
+        let steps = deletions.iter().filter_map(Deletion::next_range_step);
+        let wake_up = pauses.chain(steps).chain([next_search]).min().unwrap_or(next_search);
         tokio::select! {
             request = requests.recv() => match request {
                 Some((account, awaited)) => add(&mut deletions, account, Some(awaited)),
@@ -193,13 +220,25 @@ fn add(deletions: &mut VecDeque<Deletion>, account: UserId, awaited: Option<ones
             awaited,
             failures: 0,
             resumes_at: Instant::now(),
+            range: RangeSearch::start(),
         }),
     }
+}
+
+/// Tells the lists which range they can pass over. A deleted account takes its range with it.
+fn publish(hidden: &watch::Sender<Option<HiddenRange>>, deletions: &VecDeque<Deletion>) {
+    let range = widest(deletions.iter().map(|deletion| deletion.range.found()));
+    hidden.send_if_modified(|known| std::mem::replace(known, range) != range);
 }
 
 async fn search(store: &impl SliceStore, deletions: &mut VecDeque<Deletion>) {
     match store.find_closed_accounts().await {
         Ok(accounts) => {
+            // Another process may have deleted the last row, or a backup may have been restored.
+            let is_gone = |known: &&mut Deletion| !accounts.contains(&known.account);
+            for known in deletions.iter_mut().filter(is_gone) {
+                known.resumes_at = Instant::now();
+            }
             for account in accounts {
                 add(deletions, account, None);
             }
@@ -263,6 +302,12 @@ fn next_step(step: Step, has_more: bool) -> Option<Step> {
 }
 
 impl Deletion {
+    /// Returns when to take the next step of the search for a range. A small account is deleted
+    /// before its caller stops to wait.
+    fn next_range_step(&self) -> Option<Instant> {
+        self.range.next_step().filter(|_| self.awaited.is_none())
+    }
+
     fn pause(&mut self) {
         let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use super::hidden_range::LastId;
 use super::*;
 
 /// Accounts, each with the number of slices that it needs for its votes.
@@ -14,6 +15,12 @@ struct State {
     slices: Vec<(i64, Step, u64)>,
     /// The next outcomes, in place of a slice. `None` is an error.
     outcomes: VecDeque<Option<Slice>>,
+    /// The ranges of all accounts, newest first.
+    ranges: Vec<HiddenRange>,
+    /// The transactions that have got an ID. `None` is an error.
+    transactions: Option<Vec<&'static str>>,
+    /// Number of searches for the last ID.
+    range_searches: u32,
 }
 
 #[derive(Clone)]
@@ -25,8 +32,24 @@ struct ScriptedStore {
 impl ScriptedStore {
     fn with(accounts: &[(i64, u32)]) -> Self {
         let accounts = accounts.iter().copied().collect();
-        let state = Arc::new(Mutex::new(State { accounts, ..State::default() }));
-        Self { state, start: Instant::now() }
+        let transactions = Some(Vec::new());
+        let state = State { accounts, transactions, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)), start: Instant::now() }
+    }
+
+    fn set_ranges(&self, ranges: &[(i64, i64)]) {
+        let ranges = ranges.iter().map(|&(above, up_to)| HiddenRange { above, up_to });
+        self.state.lock().unwrap().ranges = ranges.collect();
+    }
+
+    fn set_transactions(&self, transactions: Option<Vec<&'static str>>) {
+        self.state.lock().unwrap().transactions = transactions;
+    }
+
+    fn transactions(&self) -> Result<Vec<String>> {
+        let transactions = self.state.lock().unwrap().transactions.clone();
+        let transactions = transactions.ok_or_else(|| StoreError::internal("on purpose"))?;
+        Ok(transactions.into_iter().map(str::to_owned).collect())
     }
 
     fn slices(&self) -> Vec<(i64, Step, u64)> {
@@ -67,6 +90,23 @@ impl SliceStore for ScriptedStore {
             state.accounts.remove(&account);
         }
         Ok(Slice::Last)
+    }
+}
+
+#[async_trait]
+impl HiddenRangeStore for ScriptedStore {
+    async fn find_last_id(&self) -> Result<Option<LastId>> {
+        self.state.lock().unwrap().range_searches += 1;
+        Ok(Some(LastId { id: 1_000_000, transactions: self.transactions()? }))
+    }
+
+    async fn find_running(&self, noted: Vec<String>) -> Result<Vec<String>> {
+        Ok(self.transactions()?.into_iter().filter(|name| noted.contains(name)).collect())
+    }
+
+    async fn find_hidden_range(&self, _: UserId, up_to: i64) -> Result<Option<HiddenRange>> {
+        let state = self.state.lock().unwrap();
+        Ok(state.ranges.iter().copied().find(|range| range.up_to <= up_to))
     }
 }
 
@@ -141,13 +181,13 @@ async fn busy_account_is_retried_while_the_caller_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn account_of_another_process_is_found_within_a_minute() {
+async fn account_of_another_process_is_found_within_ten_seconds() {
     let store = ScriptedStore::with(&[]);
     let _deletions = Deletions::open(store.clone());
     tokio::time::sleep(Duration::from_secs(1)).await;
     store.state.lock().unwrap().accounts.insert(1, 1);
     store.wait_until_empty().await;
-    assert!(store.start.elapsed() <= Duration::from_secs(61), "{:?}", store.start.elapsed());
+    assert!(store.start.elapsed() <= Duration::from_secs(11), "{:?}", store.start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,4 +208,76 @@ async fn task_ends_with_its_store() {
     while Arc::strong_count(&store.state) > 1 {
         tokio::task::yield_now().await;
     }
+}
+
+const RANGE: HiddenRange = HiddenRange { above: 10, up_to: 5000 };
+
+#[tokio::test(start_paused = true)]
+async fn range_of_a_large_account_is_known_until_the_account_is_deleted() {
+    let store = ScriptedStore::with(&[(1, 1000)]);
+    // The widest one counts.
+    store.set_ranges(&[(5100, 6200), (10, 5000), (3, 7)]);
+    let deletions = Deletions::open(store.clone());
+    deletions.delete(UserId(1), closed()).await.unwrap();
+    let mut hidden = deletions.watch_hidden_range();
+    assert_eq!(*hidden.wait_for(Option::is_some).await.unwrap(), Some(RANGE));
+    assert!(!store.state.lock().unwrap().accounts.is_empty());
+    hidden.wait_for(Option::is_none).await.unwrap();
+    assert!(store.state.lock().unwrap().accounts.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_account_and_narrow_range_are_not_passed_over() {
+    let store = ScriptedStore::with(&[]);
+    store.set_ranges(&[(10, 5000)]);
+    let deletions = Deletions::open(store.clone());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    store.state.lock().unwrap().accounts.insert(1, 10);
+    deletions.delete(UserId(1), closed()).await.unwrap();
+    assert_eq!(store.state.lock().unwrap().range_searches, 0);
+    store.set_ranges(&[(10, 1009)]);
+    store.state.lock().unwrap().accounts.insert(2, 100);
+    deletions.delete(UserId(2), closed()).await.unwrap();
+    store.wait_until_empty().await;
+    assert_eq!(store.state.lock().unwrap().range_searches, 1);
+    assert_eq!(deletions.hidden_range(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn range_is_known_after_the_transactions_that_may_add_to_it() {
+    let store = ScriptedStore::with(&[(1, 1_000_000)]);
+    store.set_ranges(&[(10, 5000)]);
+    store.set_transactions(Some(vec!["first"]));
+    store.state.lock().unwrap().outcomes = [Some(Slice::Busy); 1000].into();
+    // The account of another process: every slice is busy.
+    let deletions = Deletions::open(store.clone());
+    let mut hidden = deletions.watch_hidden_range();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(*hidden.borrow(), None);
+    // A later transaction gets later IDs.
+    store.set_transactions(Some(vec!["second"]));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(*hidden.borrow_and_update(), Some(RANGE));
+    assert_eq!(store.state.lock().unwrap().range_searches, 1);
+    // The other process deletes the last row.
+    store.state.lock().unwrap().accounts.clear();
+    store.state.lock().unwrap().outcomes.clear();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(*hidden.borrow(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_search_for_a_range_is_retried_and_delays_no_slice() {
+    let store = ScriptedStore::with(&[(1, 1_000_000)]);
+    store.set_ranges(&[(10, 5000)]);
+    store.set_transactions(None);
+    store.state.lock().unwrap().outcomes = [None; 1000].into();
+    let deletions = Deletions::open(store.clone());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(store.slices().len() > 4);
+    assert_eq!(deletions.hidden_range(), None);
+    store.set_transactions(Some(Vec::new()));
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(deletions.hidden_range(), Some(RANGE));
+    assert_eq!(store.state.lock().unwrap().range_searches, 2);
 }

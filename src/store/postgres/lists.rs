@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
+use tokio::sync::watch;
 
 use super::PostgresStore;
 use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::error::reading_failed;
+use super::hidden_range::posts_around;
 use super::pool::Pool;
 use super::row::{is_open, read_list, select_page};
 use super::search::search_posts;
@@ -18,6 +20,7 @@ use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
 use crate::store::batch::{Batch, BatchError};
+use crate::store::deletions::hidden_range::HiddenRange;
 use crate::store::list_memory::ListMemory;
 use crate::store::page_limits::MAX_SHORT_SKIP;
 use crate::store::{PostList, Result, StoreError};
@@ -35,6 +38,18 @@ statements! {
           WHERE ", is_open!("owner_id"), "
           ORDER BY id DESC LIMIT $1 OFFSET $2"
     ));
+    LIST_PUBLISHED_AROUND(INT8, INT8, INT8, INT8) = select_page!(concat!(
+        "SELECT id, title, content, published, created_at, owner_id
+           FROM ", posts_around!(
+            concat!(is_open!("owner_id"), " AND published"), "$3", "$4", "$1 + $2"
+        ), "
+          ORDER BY id DESC LIMIT $1 OFFSET $2"
+    ));
+    LIST_ALL_AROUND(INT8, INT8, INT8, INT8) = select_page!(concat!(
+        "SELECT id, title, content, published, created_at, owner_id
+           FROM ", posts_around!(is_open!("owner_id"), "$3", "$4", "$1 + $2"), "
+          ORDER BY id DESC LIMIT $1 OFFSET $2"
+    ));
     // With `owner_id = $3`, the planner may read the posts of all users, newest first, and expect to
     // reach the limit early. Only the index on these three columns serves this range and order.
     LIST_OWN_DRAFTS(INT8, INT8, INT8) = select_page!(
@@ -46,6 +61,9 @@ statements! {
     );
 }
 
+/// No table has more posts. The sum of skip and limit fits into 64 bits.
+const MAX_SKIP: i64 = i64::MAX / 2;
+
 /// Maximum number of lists that are read concurrently. Each can have
 /// [`crate::store::page_limits::PAGE_BYTES`].
 const MAX_CONCURRENT_LISTS: usize = 8;
@@ -55,7 +73,10 @@ const MAX_CONCURRENT_LISTS: usize = 8;
 /// different long lists.
 const BATCH_BYTES: usize = 64 * 1024 * 1024;
 
-pub(super) struct ListPosts(pub(super) Arc<Pool>);
+pub(super) struct ListPosts {
+    pub(super) pool: Arc<Pool>,
+    pub(super) hidden: watch::Receiver<Option<HiddenRange>>,
+}
 
 #[async_trait]
 impl Batch for ListPosts {
@@ -66,7 +87,8 @@ impl Batch for ListPosts {
         &self,
         requests: &[&(Caller, Page)],
     ) -> std::result::Result<Vec<Result<PostList>>, BatchError> {
-        read_lists(&self.0, requests).await.map_err(reading_failed)
+        let hidden = *self.hidden.borrow();
+        read_lists(&self.pool, hidden, requests).await.map_err(reading_failed)
     }
 }
 
@@ -77,6 +99,7 @@ pub(super) async fn list_posts(
     caller: Caller,
     page: Page,
 ) -> Result<PostList> {
+    let hidden = store.deletions.hidden_range();
     match (page.limit, page.search.as_deref()) {
         (Some(0), _) => store.callers.submit(caller).await.map(|()| Vec::new().into()),
         (Some(_), None | Some("")) if page.skip <= MAX_SHORT_SKIP => {
@@ -84,25 +107,29 @@ pub(super) async fn list_posts(
         }
         (_, None | Some("")) => {
             let read = async {
-                let mut lists = read_lists(&store.long_work, &[&(caller, page)]).await?;
+                let mut lists = read_lists(&store.long_work, hidden, &[&(caller, page)]).await?;
                 lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
             };
             store.read_long(read).await
         }
         (_, Some(text)) => {
-            store.read_long(search_posts(&store.long_work, caller, &page, text)).await
+            store.read_long(search_posts(&store.long_work, hidden, caller, &page, text)).await
         }
     }
 }
 
 /// Reads equal lists once. Retries all of them once, on another connection, if the connection must
 /// be replaced.
-async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Result<PostList>>> {
+async fn read_lists(
+    pool: &Pool,
+    hidden: Option<HiddenRange>,
+    requests: &[&(Caller, Page)],
+) -> Result<Vec<Result<PostList>>> {
     let connection = pool.acquire().await?;
-    match read_lists_on(&connection, pool.list_memory(), requests).await {
+    match read_lists_on(&connection, pool.list_memory(), hidden, requests).await {
         Err(_) if connection.is_outdated() => {
             drop(connection);
-            read_lists_on(&pool.acquire().await?, pool.list_memory(), requests).await
+            read_lists_on(&pool.acquire().await?, pool.list_memory(), hidden, requests).await
         }
         outcome => outcome,
     }
@@ -112,10 +139,11 @@ async fn read_lists(pool: &Pool, requests: &[&(Caller, Page)]) -> Result<Vec<Res
 async fn read_lists_on(
     connection: &Connection,
     memory: &ListMemory,
+    hidden: Option<HiddenRange>,
     requests: &[&(Caller, Page)],
 ) -> Result<Vec<Result<PostList>>> {
     let requested: Vec<ListKey> =
-        requests.iter().map(|(caller, page)| ListKey::of(*caller, page)).collect();
+        requests.iter().map(|(caller, page)| ListKey::of(*caller, page, hidden)).collect();
     let mut distinct = requested.clone();
     distinct.sort_unstable();
     distinct.dedup();
@@ -165,6 +193,8 @@ struct ListKey {
     scope: ResolvedScope,
     limit: Option<i64>,
     skip: i64,
+    /// A range that the list passes over. Own drafts are never hidden.
+    hidden: Option<HiddenRange>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,21 +205,24 @@ enum ResolvedScope {
 }
 
 impl ListKey {
-    fn of(caller: Caller, page: &Page) -> Self {
+    fn of(caller: Caller, page: &Page, hidden: Option<HiddenRange>) -> Self {
         let scope = match (page.scope, caller.draft_visibility) {
             (PostScope::OwnDrafts, _) => ResolvedScope::DraftsOf(caller.user_id),
             (PostScope::Public, DraftVisibility::Private) => ResolvedScope::Published,
             (PostScope::Public, DraftVisibility::Visible) => ResolvedScope::All,
         };
-        let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
-        Self { scope, limit: page.limit.map(i64::from), skip }
+        let skip = i64::try_from(page.skip).unwrap_or(MAX_SKIP).min(MAX_SKIP);
+        let hidden = hidden.filter(|_| page.scope == PostScope::Public);
+        Self { scope, limit: page.limit.map(i64::from), skip, hidden }
     }
 
     fn statement(&self) -> &'static Statement {
-        match self.scope {
-            ResolvedScope::Published => &LIST_PUBLISHED,
-            ResolvedScope::All => &LIST_ALL,
-            ResolvedScope::DraftsOf(_) => &LIST_OWN_DRAFTS,
+        match (self.scope, self.hidden) {
+            (ResolvedScope::Published, None) => &LIST_PUBLISHED,
+            (ResolvedScope::Published, Some(_)) => &LIST_PUBLISHED_AROUND,
+            (ResolvedScope::All, None) => &LIST_ALL,
+            (ResolvedScope::All, Some(_)) => &LIST_ALL_AROUND,
+            (ResolvedScope::DraftsOf(_), _) => &LIST_OWN_DRAFTS,
         }
     }
 
@@ -197,6 +230,10 @@ impl ListKey {
         let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
         if let ResolvedScope::DraftsOf(author) = &self.scope {
             values.push(&author.0);
+        }
+        if let Some(hidden) = &self.hidden {
+            let bounds: [Value<'_>; 2] = [&hidden.above, &hidden.up_to];
+            values.extend(bounds);
         }
         let memory = self.limit.is_none().then(|| memory.permit());
         Ok(read_list(connection, memory, self.statement(), &values).await?)

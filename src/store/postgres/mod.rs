@@ -19,6 +19,7 @@ mod connection;
 mod deletions;
 mod error;
 mod events;
+mod hidden_range;
 mod lists;
 mod locks;
 mod login_failures;
@@ -93,14 +94,17 @@ impl PostgresStore {
     pub fn open_with(address: &Address, limits: PoolLimits) -> Result<Self> {
         let pool = Pool::new(address, limits)?;
         let batches = Arc::new(pool.for_work(Work::Batch));
+        let deletions = Deletions::open(PostgresSlices(pool.for_work(Work::Long)));
+        let lists =
+            ListPosts { pool: Arc::clone(&batches), hidden: deletions.watch_hidden_range() };
         Ok(Self {
             callers: Batcher::open(FindCallers(Arc::clone(&batches)), LIMITS),
             posts: Batcher::open(FindPosts(Arc::clone(&batches)), TEXT_LIMITS),
-            lists: Batcher::open(ListPosts(Arc::clone(&batches)), LIMITS),
+            lists: Batcher::open(lists, LIMITS),
             new_posts: Batcher::open(CreatePosts(Arc::clone(&batches)), TEXT_LIMITS),
             votes: Batcher::open(CastVotes(Arc::clone(&batches)), LIMITS),
             withdrawals: Batcher::open(WithdrawVotes(batches), LIMITS),
-            deletions: Deletions::open(PostgresSlices(pool.for_work(Work::Long))),
+            deletions,
             long_work: Arc::new(pool.for_work(Work::Long)),
             pool: Arc::new(pool),
         })
@@ -144,6 +148,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         callers::STATEMENTS,
         users::STATEMENTS,
         deletions::STATEMENTS,
+        hidden_range::STATEMENTS,
         sessions::STATEMENTS,
         events::STATEMENTS,
         login_failures::STATEMENTS,

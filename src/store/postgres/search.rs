@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
+use super::hidden_range::posts_around;
 use super::pool::Pool;
 use super::row::{is_open, read_list, read_post, select_page};
 use super::schema::SearchIndex;
@@ -17,13 +18,14 @@ use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
+use crate::store::deletions::hidden_range::HiddenRange;
 use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
 use crate::store::{PostList, Result};
 
 /// Returns the matches among the newest `$4` posts, until `$5` misses. A long title counts as
 /// several misses.
 macro_rules! scan_titles {
-    ($which:expr, $order:literal) => {
+    ($from:expr, $order:literal) => {
         select_page!(concat!(
             "SELECT posts.id, title, content, published, created_at, owner_id
                FROM (SELECT id
@@ -32,9 +34,8 @@ macro_rules! scan_titles {
                                         OVER (ORDER BY id DESC) AS misses
                                FROM (SELECT id, strpos(left(title, 1000), $3) > 0 AS is_hit,
                                             1 + octet_length(title) / 1000 AS weight
-                                       FROM posts
-                                      WHERE ",
-            $which,
+                                       FROM ",
+            $from,
             "
                                       ORDER BY ",
             $order,
@@ -46,14 +47,26 @@ macro_rules! scan_titles {
     };
 }
 
+/// The condition of the posts that every user can see.
+macro_rules! is_public {
+    () => {
+        concat!(is_open!("owner_id"), " AND published")
+    };
+}
+
 statements! {
     SCAN_PUBLISHED_TITLES(INT8, INT8, TEXT, INT8, INT8) =
-        scan_titles!(concat!(is_open!("owner_id"), " AND published"), "id DESC");
+        scan_titles!(concat!("posts WHERE ", is_public!()), "id DESC");
     SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) =
-        scan_titles!(is_open!("owner_id"), "id DESC");
+        scan_titles!(concat!("posts WHERE ", is_open!("owner_id")), "id DESC");
+    SCAN_PUBLISHED_TITLES_AROUND(INT8, INT8, TEXT, INT8, INT8, INT8, INT8) =
+        scan_titles!(posts_around!(is_public!(), "$6", "$7", "$4"), "id DESC");
+    SCAN_ALL_TITLES_AROUND(INT8, INT8, TEXT, INT8, INT8, INT8, INT8) =
+        scan_titles!(posts_around!(is_open!("owner_id"), "$6", "$7", "$4"), "id DESC");
     // The range and the order name the index, as in `LIST_OWN_DRAFTS`.
     SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) = scan_titles!(
-        "(owner_id, published, id) >= ($6, FALSE, -9223372036854775807)
+        "posts
+          WHERE (owner_id, published, id) >= ($6, FALSE, -9223372036854775807)
      AND (owner_id, published, id) <= ($6, FALSE, 9223372036854775807)",
         "owner_id DESC, published DESC, id DESC"
     );
@@ -72,12 +85,13 @@ statements! {
 
 pub(super) async fn search_posts(
     pool: &Pool,
+    hidden: Option<HiddenRange>,
     caller: Caller,
     page: &Page,
     text: &str,
 ) -> Result<PostList> {
     let connection = pool.acquire().await?;
-    let search = Search { pool, caller, page, text };
+    let search = Search { pool, hidden, caller, page, text };
     match search.run(&connection).await {
         Err(_) if connection.is_outdated() => {
             drop(connection);
@@ -89,6 +103,8 @@ pub(super) async fn search_posts(
 
 struct Search<'a> {
     pool: &'a Pool,
+    /// A range that the scan passes over.
+    hidden: Option<HiddenRange>,
     caller: Caller,
     page: &'a Page,
     text: &'a str,
@@ -171,14 +187,20 @@ impl Search<'_> {
             Box::new(newest),
             Box::new(misses.unwrap_or(i64::MAX)),
         ];
-        let statement = match (self.page.scope, self.caller.draft_visibility) {
-            (PostScope::OwnDrafts, _) => {
+        let statement = match (self.page.scope, self.caller.draft_visibility, self.hidden) {
+            (PostScope::OwnDrafts, ..) => {
                 values.push(Box::new(self.caller.user_id.0));
-                &SCAN_DRAFT_TITLES
+                return Query { statement: &SCAN_DRAFT_TITLES, values };
             }
-            (PostScope::Public, DraftVisibility::Private) => &SCAN_PUBLISHED_TITLES,
-            (PostScope::Public, DraftVisibility::Visible) => &SCAN_ALL_TITLES,
+            (PostScope::Public, DraftVisibility::Private, None) => &SCAN_PUBLISHED_TITLES,
+            (PostScope::Public, DraftVisibility::Private, _) => &SCAN_PUBLISHED_TITLES_AROUND,
+            (PostScope::Public, DraftVisibility::Visible, None) => &SCAN_ALL_TITLES,
+            (PostScope::Public, DraftVisibility::Visible, _) => &SCAN_ALL_TITLES_AROUND,
         };
+        if let Some(HiddenRange { above, up_to }) = self.hidden {
+            values.push(Box::new(above));
+            values.push(Box::new(up_to));
+        }
         Query { statement, values }
     }
 

@@ -54,6 +54,7 @@ const MAX_ACCOUNTS: i64 = 1000;
 
 pub(super) struct SqliteSlices {
     pub(super) readers: Arc<Readers>,
+    pub(super) list_readers: Arc<Readers>,
     pub(super) writer: Arc<Writer>,
 }
 

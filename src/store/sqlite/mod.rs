@@ -14,6 +14,7 @@ mod deletions;
 mod error;
 mod events;
 mod files;
+mod hidden_range;
 mod lists;
 mod login_failures;
 mod posts;
@@ -42,7 +43,7 @@ pub use connection::BUSY_TIMEOUT;
 
 pub struct SqliteStore {
     readers: Arc<Readers>,
-    list_readers: Readers,
+    list_readers: Arc<Readers>,
     writer: Arc<Writer>,
     deletions: Deletions,
 }
@@ -58,8 +59,12 @@ impl SqliteStore {
         commit_id::check_log(path)?;
         let writer = Arc::new(Writer::open(path)?);
         let readers = Arc::new(Readers::open(path, "sqlite-read")?);
-        let list_readers = Readers::open(path, "sqlite-list")?;
-        let slices = SqliteSlices { readers: Arc::clone(&readers), writer: Arc::clone(&writer) };
+        let list_readers = Arc::new(Readers::open(path, "sqlite-list")?);
+        let slices = SqliteSlices {
+            readers: Arc::clone(&readers),
+            list_readers: Arc::clone(&list_readers),
+            writer: Arc::clone(&writer),
+        };
         Ok(Self { readers, list_readers, writer, deletions: Deletions::open(slices) })
     }
 }
@@ -70,6 +75,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         callers::STATEMENTS,
         users::STATEMENTS,
         deletions::STATEMENTS,
+        hidden_range::STATEMENTS,
         sessions::STATEMENTS,
         events::STATEMENTS,
         login_failures::STATEMENTS,

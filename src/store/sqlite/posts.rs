@@ -73,7 +73,8 @@ impl PostStore for SqliteStore {
     }
 
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
-        self.list_readers.run(move |database| list_posts(database, caller, &page)).await
+        let hidden = self.deletions.hidden_range();
+        self.list_readers.run(move |database| list_posts(database, hidden, caller, &page)).await
     }
 
     async fn replace_post(

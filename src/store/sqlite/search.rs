@@ -6,6 +6,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::hidden_range::around_hidden;
 use super::row::{is_open, read_post, select_posts, text};
 use super::statement::statements;
 use crate::domain::caller::Caller;
@@ -13,32 +14,63 @@ use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{PostId, PostWithVotes};
 use crate::store::Result;
+use crate::store::deletions::hidden_range::HiddenRange;
 use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
 use crate::store::post_list::PageBuilder;
 
+macro_rules! select_published_titles {
+    () => {
+        concat!(
+            "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
+           FROM posts INDEXED BY posts_published
+          WHERE ",
+            is_open!("owner_id"),
+            " AND published = 1
+          "
+        )
+    };
+}
+
+macro_rules! select_all_titles {
+    () => {
+        concat!(
+            "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
+           FROM posts NOT INDEXED
+          WHERE ",
+            is_open!("owner_id")
+        )
+    };
+}
+
+/// CROSS JOIN fixes the order of the loops: the index first, newest first. A draft is returned and
+/// skipped in the code, so that it counts as a miss.
+macro_rules! select_index_hits {
+    () => {
+        concat!(
+            "SELECT post_search.rowid, substr(posts.title, 1, 1000), posts.published OR ?2,
+                    octet_length(posts.title)
+               FROM post_search CROSS JOIN posts
+              WHERE post_search MATCH ?1
+                AND posts.id = post_search.rowid
+                AND ",
+            is_open!("posts.owner_id")
+        )
+    };
+}
+
 statements! {
     READ_HIT = select_posts!("FROM posts WHERE posts.id = ?1");
-    SCAN_PUBLISHED_TITLES = concat!("SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
-           FROM posts INDEXED BY posts_published
-          WHERE ", is_open!("owner_id"), " AND published = 1
-          ORDER BY id DESC");
-    SCAN_ALL_TITLES = concat!("SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
-           FROM posts NOT INDEXED
-          WHERE ", is_open!("owner_id"), "
-          ORDER BY id DESC");
+    SCAN_PUBLISHED_TITLES = concat!(select_published_titles!(), " ORDER BY id DESC");
+    SCAN_ALL_TITLES = concat!(select_all_titles!(), " ORDER BY id DESC");
     SCAN_DRAFT_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
            FROM posts INDEXED BY posts_owner
           WHERE owner_id = ?1 AND published = 0
           ORDER BY id DESC";
-    // CROSS JOIN fixes the order of the loops: the index first, newest first. A draft is returned
-    // and skipped in the code, so that it counts as a miss.
-    SEARCH_INDEX = concat!("SELECT posts.id, substr(posts.title, 1, 1000), posts.published OR ?2,
-                octet_length(posts.title)
-           FROM post_search CROSS JOIN posts
-          WHERE post_search MATCH ?1
-            AND posts.id = post_search.rowid
-            AND ", is_open!("posts.owner_id"), "
-          ORDER BY post_search.rowid DESC");
+    SEARCH_INDEX = concat!(select_index_hits!(), " ORDER BY post_search.rowid DESC");
+    SCAN_PUBLISHED_TITLES_AROUND = around_hidden!(select_published_titles!(), "id", "?1", "?2");
+    SCAN_ALL_TITLES_AROUND = around_hidden!(select_all_titles!(), "id", "?1", "?2");
+    SEARCH_INDEX_AROUND =
+        around_hidden!(select_index_hits!(), "post_search.rowid", "?3", "?4");
 }
 
 /// Bytes of a title without a match that count as one more miss.
@@ -55,11 +87,12 @@ struct Candidates {
 
 pub(super) fn search_posts(
     database: &Connection,
+    hidden: Option<HiddenRange>,
     caller: Caller,
     page: &Page,
     searched: &str,
 ) -> Result<Vec<PostWithVotes>> {
-    let candidates = candidates(caller, page.scope, searched);
+    let candidates = candidates(hidden, caller, page.scope, searched);
     let mut statement = database.prepare_cached(candidates.statement)?;
     let mut rows = statement.query(params_from_iter(candidates.parameters))?;
     let mut misses: u32 = 0;
@@ -87,19 +120,30 @@ fn read_hit(database: &Connection, id: PostId) -> rusqlite::Result<PostWithVotes
     database.prepare_cached(READ_HIT)?.query_row([id.0], read_post)
 }
 
-fn candidates(caller: Caller, scope: PostScope, text: &str) -> Candidates {
+fn candidates(
+    hidden: Option<HiddenRange>,
+    caller: Caller,
+    scope: PostScope,
+    text: &str,
+) -> Candidates {
     let is_indexed = text.chars().count() >= TRIGRAM_LENGTH;
     let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
-    let (statement, parameters) = match scope {
+    let is_around = hidden.is_some();
+    let (statement, mut parameters) = match scope {
         // The index contains the posts of all users, so a scan of the caller's drafts is faster.
         PostScope::OwnDrafts => (SCAN_DRAFT_TITLES, vec![Value::Integer(caller.user_id.0)]),
         PostScope::Public if is_indexed => (
-            SEARCH_INDEX,
+            if is_around { SEARCH_INDEX_AROUND } else { SEARCH_INDEX },
             vec![Value::Text(trigrams(text)), Value::Integer(i64::from(sees_drafts))],
         ),
+        PostScope::Public if sees_drafts && is_around => (SCAN_ALL_TITLES_AROUND, Vec::new()),
         PostScope::Public if sees_drafts => (SCAN_ALL_TITLES, Vec::new()),
+        PostScope::Public if is_around => (SCAN_PUBLISHED_TITLES_AROUND, Vec::new()),
         PostScope::Public => (SCAN_PUBLISHED_TITLES, Vec::new()),
     };
+    if let Some(HiddenRange { above, up_to }) = hidden.filter(|_| scope == PostScope::Public) {
+        parameters.extend([Value::Integer(above), Value::Integer(up_to)]);
+    }
     // The number of drafts bounds a search of own drafts.
     let is_unbounded = is_indexed && scope == PostScope::OwnDrafts;
     let max_misses = if is_unbounded { u32::MAX } else { MAX_SEARCH_MISSES };

@@ -13,7 +13,7 @@ use super::fresh_store::{FreshStore, content, email, hash, noon, search, seeing_
 use super::users::assert_rejected_everywhere;
 
 /// Numbers from 1, in the SQL of both databases.
-fn numbers(count: u32) -> String {
+pub fn numbers(count: u32) -> String {
     format!(
         "WITH RECURSIVE numbers (n) AS (
              SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}
@@ -22,7 +22,7 @@ fn numbers(count: u32) -> String {
 }
 
 /// Adds posts whose titles are their numbers, with a content of `length` characters.
-fn write_many(store: &FreshStore, author: Caller, count: u32, length: u32) {
+pub fn write_many(store: &FreshStore, author: Caller, count: u32, length: u32) {
     let content = "x".repeat(usize::try_from(length).unwrap());
     store.execute(&format!(
         "INSERT INTO posts (title, content, created_at, owner_id)
@@ -51,12 +51,12 @@ fn keep(store: &FreshStore, reference: &str, row: &str) {
 const KEPT_POST: &str = "post_id bigint REFERENCES posts (id)";
 const KEPT_VOTE: &str = "post_id bigint, user_id bigint, FOREIGN KEY (post_id, user_id) REFERENCES votes (post_id, user_id)";
 
-async fn delete(store: &FreshStore, user: Caller) {
+pub async fn delete(store: &FreshStore, user: Caller) {
     assert_eq!(store.delete_user(user, user.user_id).await.unwrap(), DeleteUser::Deleted);
 }
 
 /// Opens a store that finishes all deletions.
-async fn finish(store: &FreshStore) {
+pub async fn finish(store: &FreshStore) {
     store.execute("DROP TABLE kept");
     let _another = store.open_another();
     store.wait_for_deletions().await;

@@ -13,7 +13,7 @@ use post_api::domain::text::Text;
 use post_api::domain::user::{NewUser, PasswordHash, TokensValidFrom, UserId};
 use post_api::domain::vote::{Direction, Vote};
 use post_api::store::migrate::{SchemaAdmin as _, migrate};
-use post_api::store::postgres::PostgresStore;
+use post_api::store::postgres::{Address, PostgresStore};
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use post_api::store::{CreateUser, Result, Store, StoreError, VoteOutcome};
 use tempfile::TempDir;
@@ -103,6 +103,13 @@ impl FreshStore {
         }
     }
 
+    pub fn postgres_address(&self) -> Address {
+        match &self.database {
+            TestDatabase::Postgres(database) => database.address(),
+            _ => panic!("the store has no PostgreSQL database of its own"),
+        }
+    }
+
     /// Opens another store on the same database, as another process does.
     pub fn open_another(&self) -> Self {
         let store: Arc<dyn Store> = match &self.database {
@@ -131,13 +138,17 @@ impl FreshStore {
 
     /// Returns the number of rows in the table, without the store.
     pub fn count_rows(&self, table: &str) -> i64 {
-        let sql = format!("SELECT count(*) FROM {table}");
+        self.number(&format!("SELECT count(*) FROM {table}"))
+    }
+
+    /// Returns the number that the query returns, without the store.
+    pub fn number(&self, sql: &str) -> i64 {
         match &self.database {
             TestDatabase::Sqlite(folder) => {
                 let database = rusqlite::Connection::open(folder.path().join("posts.db")).unwrap();
-                database.query_row(&sql, [], |row| row.get(0)).unwrap()
+                database.query_row(sql, [], |row| row.get(0)).unwrap()
             }
-            TestDatabase::Postgres(database) => database.query(&sql)[0].parse().unwrap(),
+            TestDatabase::Postgres(database) => database.query(sql)[0].parse().unwrap(),
             TestDatabase::Shared => panic!("only the test can access its database"),
         }
     }

@@ -13,6 +13,9 @@ mod users;
 /// Deletion of accounts: closed at once, then deleted in slices.
 mod deletions;
 
+/// Lists that pass over the posts of closed accounts.
+mod hidden_ranges;
+
 /// Changes that revoke all tokens: another password, another e-mail, sign-out.
 mod revocation;
 
@@ -112,6 +115,13 @@ macro_rules! every_case_on {
                 votes_on_one_post_are_deleted_in_slices
                 deletion_that_fails_does_not_delay_another
                 large_account_leaves_no_row_and_right_counts;
+            hidden_ranges:
+                lists_around_a_hidden_range_are_complete
+                list_of_hidden_posts_only_is_empty
+                range_is_found_below_newer_posts_of_the_account
+                closed_accounts_share_a_range
+                range_is_forgotten_when_the_account_is_deleted
+                other_process_finds_the_range;
             revocation:
                 sign_out_revokes_every_token
                 password_change_revokes_every_token

@@ -9,13 +9,15 @@ use tokio_postgres::types::Type;
 use crate::support::{Cluster, PostgresDatabase};
 
 /// Statements on the system catalog, not on a table of the service.
-const CATALOG_STATEMENTS: [&str; 6] = [
+const CATALOG_STATEMENTS: [&str; 8] = [
     "HAS_HISTORY",
     "READ_HISTORY",
     "FIND_HIDDEN_TABLES",
     "FIND_SEARCH_INDEX",
     "IS_READ_ONLY",
     "FIND_SEQUENCE",
+    "FIND_LAST_ID",
+    "FIND_TRANSACTIONS_WITH_IDS",
 ];
 
 /// Returns the generic plan of the statement. Sequential scans and sorts are disabled, as they are
@@ -85,19 +87,31 @@ fn list_statements_read_in_index_order_after_analyze() {
 }
 
 fn assert_lists_read_in_index_order(database: &PostgresDatabase<'_>) {
-    for (name, index) in [
-        ("LIST_PUBLISHED", "posts_published"),
-        ("LIST_ALL", "posts_pkey"),
-        ("LIST_OWN_DRAFTS", "posts_owner"),
-        ("SCAN_PUBLISHED_TITLES", "posts_published"),
-        ("SCAN_ALL_TITLES", "posts_pkey"),
-        ("SCAN_DRAFT_TITLES", "posts_owner"),
+    for (name, index, scans) in [
+        ("LIST_PUBLISHED", "posts_published", 1),
+        ("LIST_ALL", "posts_pkey", 1),
+        ("LIST_OWN_DRAFTS", "posts_owner", 1),
+        ("SCAN_PUBLISHED_TITLES", "posts_published", 1),
+        ("SCAN_ALL_TITLES", "posts_pkey", 1),
+        ("SCAN_DRAFT_TITLES", "posts_owner", 1),
+        ("LIST_PUBLISHED_AROUND", "posts_published", 2),
+        ("LIST_ALL_AROUND", "posts_pkey", 2),
+        ("SCAN_PUBLISHED_TITLES_AROUND", "posts_published", 2),
+        ("SCAN_ALL_TITLES_AROUND", "posts_pkey", 2),
+        ("FIND_HIDDEN_RANGE", "posts_owner", 2),
+        ("FIND_HIDDEN_RANGE", "posts_pkey", 1),
     ] {
         let statement = request_statements().find(|statement| statement.name == name).unwrap();
         let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
         let lines = plan(database, statement.sql, types.len(), &types.join(", "));
         let scan = format!("Backward using {index} on posts");
-        assert!(lines.iter().any(|line| line.contains(&scan)), "{name}: {lines:#?}");
+        assert_eq!(
+            lines.iter().filter(|line| line.contains(&scan)).count(),
+            scans,
+            "{name}: {lines:#?}"
+        );
+        let is_merged = lines.iter().any(|line| line.contains("Merge Append"));
+        assert_eq!(is_merged, name.ends_with("_AROUND"), "{name}: {lines:#?}");
     }
 }
 
