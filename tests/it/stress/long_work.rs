@@ -1,6 +1,9 @@
 //! Long work of some clients against the short requests of all others, on PostgreSQL: searches,
 //! deep pages, lists without a limit, and clients that leave before the answer.
 //!
+//! Another load is the deletion of an account whose posts are the newest: each list would read all of
+//! them.
+//!
 //! The others get no 503 and no 500. The long form runs with a million posts and reports how much
 //! slower the others are than without an attack; no test depends on that figure.
 
@@ -81,6 +84,20 @@ impl<'a> Target<'a> {
         ));
         database.execute("VACUUM ANALYZE posts");
         Self { database, service, token, posts }
+    }
+
+    /// Closes an account with the newest posts. Its posts are deleted in the background.
+    fn close_account_with_newest_posts(&self, posts: usize) {
+        let account = json!({"email": "eve@example.com", "password": PASSWORD});
+        self.service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+        let token = self.service.log_in("eve@example.com");
+        self.database.execute(&format!(
+            "INSERT INTO posts (title, content, owner_id)
+             SELECT 'Import ' || number, 'text', id
+               FROM users, generate_series(1, {posts}) AS number
+              WHERE email = 'eve@example.com'"
+        ));
+        self.service.connect().call("DELETE", "/users/me", &token, None).unwrap().expect(204);
     }
 
     /// Sends the requests of the others and returns their durations. Each must be answered.
@@ -221,4 +238,26 @@ fn others_are_answered_during_long_work() {
 #[test]
 fn others_are_answered_during_long_work_of_the_reference_mode() {
     run("long work, reference mode", "reference", &REFERENCE_ATTACKS);
+}
+
+#[test]
+fn others_are_answered_during_the_deletion_of_the_newest_posts() {
+    let mut budget = Budget::new("deletion of the newest posts", 1);
+    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(10, 250));
+    let own = budget.is_long().then(|| Cluster::start("fsync = off\nshared_buffers = 512MB\n"));
+    let target = Target::start(own.as_ref().unwrap_or_else(|| Cluster::shared()), posts, "");
+    target.run_others(rounds, "warm-up");
+    let quiet = late(target.run_others(rounds, "quiet"));
+    budget.report("others, quiet, 99th percentile", format!("{quiet:.1?}"));
+    while budget.next_round().is_some() {
+        target.close_account_with_newest_posts(posts * 6 / 5);
+        let late = late(target.run_others(rounds, "deletion"));
+        let ratio = late.as_secs_f64() / quiet.as_secs_f64();
+        let left = target.database.query("SELECT count(*) FROM posts WHERE title LIKE 'Import%'");
+        budget.report(
+            "others during the deletion",
+            format!("99th percentile {late:.1?}, {ratio:.1} times quiet; {left:?} posts left"),
+        );
+    }
+    target.service.get("/readyz").expect(200);
 }
