@@ -12,7 +12,7 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api::{self, openapi};
 use post_api::api::{AppState, Background, LargeResponses, Pages};
-use post_api::auth::{Algorithm, Argon2Params, InterruptedRefreshes, Passwords, Tokens};
+use post_api::auth::{Algorithm, Argon2Params, Passwords, Tokens};
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
@@ -69,7 +69,6 @@ impl Service {
             policy: Policy::default(),
             rate_limits: RateLimits::off(),
             background: Background::default(),
-            interrupted_refreshes: InterruptedRefreshes::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_responses: LargeResponses::default(),
             root_path: String::new(),

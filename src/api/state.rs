@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::background::Background;
 use super::docs::Pages;
 use super::large_responses::LargeResponses;
-use crate::auth::{InterruptedRefreshes, Passwords, Tokens};
+use crate::auth::{Passwords, Tokens};
 use crate::clock::Clock;
 use crate::domain::policy::Policy;
 use crate::rate_limits::RateLimits;
@@ -20,7 +20,6 @@ pub struct AppState {
     pub policy: Policy,
     pub rate_limits: RateLimits,
     pub background: Background,
-    pub interrupted_refreshes: InterruptedRefreshes,
     pub pages: Pages,
     pub large_responses: LargeResponses,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.

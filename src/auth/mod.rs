@@ -4,7 +4,6 @@
 mod algorithm;
 mod blocklist;
 mod hashing;
-mod interrupted_refreshes;
 mod key_pair;
 mod keys;
 mod password;
@@ -20,7 +19,6 @@ mod token;
 
 pub use algorithm::Algorithm;
 pub use hashing::HashingError;
-pub use interrupted_refreshes::InterruptedRefreshes;
 pub use key_pair::{KeyPair, KeyPairError, PublicKey};
 pub use keys::{Keys, TokenError};
 pub use password::{MAX_PASSWORD_LENGTH, PasswordCheck, Passwords};

@@ -76,12 +76,6 @@ impl RefreshSecrets {
         Sha256::digest(self.secret).into()
     }
 
-    /// Returns the hash of the whole token. It differs if any part of the token differs.
-    #[must_use]
-    pub fn token_hash(&self, id: SessionId) -> TokenHash {
-        Sha256::digest(self.token(id)).into()
-    }
-
     /// Returns the secrets of the next token. The same secrets and salt yield the same successor.
     #[must_use]
     pub fn successor(&self, salt: Salt) -> Self {

@@ -12,7 +12,7 @@ use super::ServeArguments;
 use super::exit::Exit;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use crate::api::{self, AppState, Background, LargeResponses, Pages, openapi};
-use crate::auth::{InterruptedRefreshes, Keys, Passwords, Tokens};
+use crate::auth::{Keys, Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, LogFormat, SettingError, Settings, Source};
 use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimits};
@@ -107,7 +107,6 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         policy: settings.policy.clone(),
         rate_limits,
         background: Background::default(),
-        interrupted_refreshes: InterruptedRefreshes::default(),
         pages,
         large_responses: LargeResponses::default(),
         root_path: settings.root_path.clone(),

@@ -14,7 +14,8 @@ pub struct SessionId(pub i64);
 pub const MAX_SESSIONS: u32 = 100;
 
 /// How long a rotated token still returns its successor, for a second tab or a lost response. After
-/// that, its reuse ends the session, because the token may be stolen.
+/// that, its reuse ends the session, because the token may be stolen. The interval starts when the
+/// store confirms the rotation, before a client can get the successor.
 pub const REUSE_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 /// SHA-256 of a part of a refresh token.
@@ -63,9 +64,5 @@ pub struct Rotation {
     pub next_hash: TokenHash,
     pub salt: Salt,
     pub now: Timestamp,
-    /// Time of the first attempt with this token if the service failed to answer it, otherwise
-    /// `now`. A token that was rotated [`REUSE_INTERVAL`] or more before this time counts as
-    /// reused.
-    pub first_attempt_at: Timestamp,
     pub expires_at: Timestamp,
 }

@@ -155,6 +155,10 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Makes the successor the current token of the session, if the presented token is the current
     /// one. If several calls with one token are concurrent, one rotates it, and the others get the
     /// same successor.
+    ///
+    /// The rotation and its confirmation are two steps, and this returns a successor only after
+    /// both. So if a rotation is not confirmed, no client has the successor. Then its predecessor
+    /// can be retried as long as the session lasts, at every process.
     async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession>;
 
     /// Returns the caller's sessions that have not ended, the most recently used first.
@@ -273,10 +277,10 @@ pub enum DeleteUser {
 pub enum RotateSession {
     /// The successor is now the current token.
     Rotated(UserId, TokensValidFrom),
-    /// The token was rotated within [`crate::domain::session::REUSE_INTERVAL`]. Its successor
-    /// exists already and was made with this salt.
+    /// The rotation of the token was confirmed within [`crate::domain::session::REUSE_INTERVAL`],
+    /// or by this call. Its successor exists already and was made with this salt.
     Repeated(UserId, TokensValidFrom, Salt),
-    /// The token was rotated earlier than that. It may have been stolen, so the session was ended.
+    /// The rotation was confirmed earlier. The token may have been stolen, so the session was ended.
     Reused(UserId),
     /// The session does not exist, or has ended.
     NoSuchSession,

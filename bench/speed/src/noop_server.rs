@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use post_api::api::openapi;
 use post_api::api::{AppState, Background, LargeResponses, Pages};
-use post_api::auth::{Argon2Params, InterruptedRefreshes, Passwords};
+use post_api::auth::{Argon2Params, Passwords};
 use post_api::clock::SystemClock;
 use post_api::domain::caller::Caller;
 use post_api::domain::policy::Policy;
@@ -50,7 +50,6 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
-        interrupted_refreshes: InterruptedRefreshes::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE)?,
         large_responses: LargeResponses::default(),
         root_path: String::new(),

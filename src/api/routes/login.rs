@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::refresh::{refresh_session, start_session};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
-use crate::api::error::ApiResult;
+use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{BodyKind, FieldError, FromRequestFields, RequestFields};
 use crate::api::json_response::Json;
@@ -129,25 +129,54 @@ pub(in crate::api) async fn login(
     }
 }
 
+/// How often a login verifies the password. Each further time, the account has revoked its tokens
+/// since the last one, and perhaps changed its password.
+const MAX_VERIFICATIONS: usize = 3;
+
 async fn log_in(app: &Arc<AppState>, client: ClientIp, login: PasswordLogin) -> ApiResult<Token> {
-    let PasswordLogin { username, password, wants_refresh_token, user_agent } = login;
     // A text that is no e-mail is looked up too: an adopted account may have it, and timing reveals
     // nothing.
-    let find = async { Ok(app.store.find_credentials(TypedEmail::new(&username)).await?) };
-    let refusal = EventKind::LoginRefused;
-    let Verified { credentials, stronger_hash } =
-        check_password(app, client, &username, password, find, refusal).await?;
-    if let Some(stronger) = stronger_hash {
-        upgrade_hash(app, &credentials, stronger).await;
+    let email = TypedEmail::new(&login.username);
+    for _ in 0..MAX_VERIFICATIONS {
+        let find = async { Ok(app.store.find_credentials(email.clone()).await?) };
+        let (username, password) = (&login.username, login.password.clone());
+        let refusal = EventKind::LoginRefused;
+        let Verified { credentials, stronger_hash } =
+            check_password(app, client, username, password, find, refusal).await?;
+        if let Some(stronger) = stronger_hash {
+            upgrade_hash(app, &credentials, stronger).await;
+        }
+        if let Some(token) = issue(app, client, &login, email.clone(), credentials).await? {
+            return Ok(token);
+        }
     }
+    Err(ApiError::Overloaded)
+}
+
+/// Issues a token after the password was verified. Returns `None` if the account has revoked its
+/// tokens since: the new token would be revoked too.
+async fn issue(
+    app: &Arc<AppState>,
+    client: ClientIp,
+    login: &PasswordLogin,
+    email: TypedEmail,
+    credentials: Credentials,
+) -> ApiResult<Option<Token>> {
+    let session = login.wants_refresh_token.then(|| login.user_agent.clone());
     audit::run_to_completion(app, |app| async move {
         let Credentials { user_id, tokens_valid_from, .. } = credentials;
-        let token = if wants_refresh_token {
+        let token = if let Some(user_agent) = session {
             start_session(&app, &credentials, user_agent).await?
         } else {
-            Token::new(app.tokens.issue(user_id, tokens_valid_from)?)
+            let current = app.store.find_credentials(email).await?.filter(|current| {
+                (current.user_id, current.tokens_valid_from) == (user_id, tokens_valid_from)
+            });
+            let access = app.tokens.issue(user_id, tokens_valid_from)?;
+            current.map(|_| Token::new(access))
         };
-        audit::record(&app, client, user_id, EventKind::LoggedIn).await;
+        if token.is_some() {
+            audit::record(&app, client, user_id, EventKind::LoggedIn).await;
+        }
         Ok(token)
     })
     .await

@@ -19,15 +19,16 @@ use crate::domain::session::{NewSession, Rotation};
 use crate::domain::user::Credentials;
 use crate::store::RotateSession;
 
-/// Starts a session for an account whose password was verified.
+/// Starts a session for an account whose password was verified. Returns `None` if the account has
+/// revoked its tokens since.
 ///
 /// # Errors
-/// [`ApiError::InvalidLogin`] if the password has changed meanwhile.
+/// If the service fails.
 pub(super) async fn start_session(
     app: &AppState,
     credentials: &Credentials,
     user_agent: String,
-) -> ApiResult<Token> {
+) -> ApiResult<Option<Token>> {
     let secrets = RefreshSecrets::generate().map_err(ApiError::internal)?;
     let now = app.clock.now();
     let SessionTimeouts { idle, absolute } = app.policy.sessions;
@@ -42,10 +43,9 @@ pub(super) async fn start_session(
         expires_at: later(now, idle).min(ends_at),
         ends_at,
     };
-    // `None` if the password has changed since it was verified.
-    let id = app.store.create_session(session).await?.ok_or(ApiError::InvalidLogin)?;
+    let Some(id) = app.store.create_session(session).await? else { return Ok(None) };
     let access = app.tokens.issue(credentials.user_id, credentials.tokens_valid_from)?;
-    Ok(Token::with_refresh_token(access, secrets.token(id), app.tokens.lifetime()))
+    Ok(Some(Token::with_refresh_token(access, secrets.token(id), app.tokens.lifetime())))
 }
 
 /// Refreshes a session: exchanges its current refresh token for the successor.
@@ -62,8 +62,7 @@ pub(super) async fn refresh_session(
         return Err(ApiError::InvalidGrant);
     };
     let salt = generate_salt().map_err(ApiError::internal)?;
-    let (token_hash, now) = (secrets.token_hash(id), app.clock.now());
-    let first_attempt_at = app.interrupted_refreshes.first_attempt_at(&token_hash, now);
+    let now = app.clock.now();
     let next = secrets.successor(salt);
     let rotation = Rotation {
         id,
@@ -72,15 +71,10 @@ pub(super) async fn refresh_session(
         next_hash: next.secret_hash(),
         salt,
         now,
-        first_attempt_at,
         expires_at: later(now, app.policy.sessions.idle),
     };
-    let rotated = audit::run_to_completion(app, |app| rotate(app, client, rotation)).await;
-    match &rotated {
-        Ok(_) => app.interrupted_refreshes.remove(&token_hash),
-        Err(_) => app.interrupted_refreshes.record(token_hash, first_attempt_at),
-    }
-    let (user_id, tokens_valid_from, next) = match rotated? {
+    let rotated = audit::run_to_completion(app, |app| rotate(app, client, rotation)).await?;
+    let (user_id, tokens_valid_from, next) = match rotated {
         RotateSession::Rotated(user_id, tokens_valid_from) => (user_id, tokens_valid_from, next),
         RotateSession::Repeated(user_id, tokens_valid_from, salt) => {
             (user_id, tokens_valid_from, secrets.successor(salt))

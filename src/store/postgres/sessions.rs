@@ -39,8 +39,8 @@ statements! {
     // the result of the first one.
     ROTATE_SESSION(INT8, BYTEA, BYTEA, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE sessions
-            SET previous_hash = link_hash, link_hash = $4, salt = $5, used_at = $6,
-                expires_at = least($7, ends_at)
+            SET previous_hash = link_hash, link_hash = $4, unconfirmed_hash = $4, salt = $5,
+                used_at = $6, expires_at = least($7, ends_at)
            FROM users
           WHERE sessions.id = $1 AND family_hash = $2 AND link_hash = $3 AND expires_at > $6
             AND users.id = sessions.user_id
@@ -48,10 +48,16 @@ statements! {
          RETURNING users.id::bigint, users.tokens_valid_from";
     FIND_SESSION(INT8, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT sessions.user_id, sessions.tokens_valid_from,
-                coalesce(previous_hash = $3 AND used_at > $4, FALSE), salt,
+                coalesce(previous_hash = $3, FALSE)
+                AND (used_at > $4 OR coalesce(unconfirmed_hash = link_hash, FALSE)), salt,
                 expires_at > $5 AND users.tokens_valid_from = sessions.tokens_valid_from
            FROM sessions JOIN users ON users.id = sessions.user_id
           WHERE sessions.id = $1 AND family_hash = $2";
+    CONFIRM_ROTATION(INT8, BYTEA, BYTEA, TIMESTAMPTZ) =
+        "UPDATE sessions
+            SET unconfirmed_hash = NULL, used_at = $4
+          WHERE id = $1 AND family_hash = $2 AND previous_hash = $3
+            AND unconfirmed_hash = link_hash";
     DELETE_SESSION(INT8, BYTEA) = "DELETE FROM sessions WHERE id = $1 AND family_hash = $2";
     LIST_SESSIONS(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT sessions.id, sessions.user_agent, sessions.created_at, sessions.used_at,
@@ -100,11 +106,25 @@ impl SessionStore for PostgresStore {
     }
 
     async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession> {
-        self.run(async move |pool| match try_to_rotate(&pool, &rotation).await? {
-            Some(rotated) => Ok(rotated),
-            None => explain_no_rotation(&pool, &rotation).await,
-        })
-        .await
+        let (id, family, presented) =
+            (rotation.id.0, rotation.family_hash, rotation.presented_hash);
+        let now = rotation.now;
+        let rotated = self
+            .run(async move |pool| match try_to_rotate(&pool, &rotation).await? {
+                Some(rotated) => Ok(rotated),
+                None => explain_no_rotation(&pool, &rotation).await,
+            })
+            .await?;
+        if matches!(rotated, RotateSession::Rotated(..) | RotateSession::Repeated(..)) {
+            // Not in the task of the rotation: that task also completes if its client gets an error.
+            self.run(async move |pool| {
+                let values: [Value<'_>; 4] = [&id, &&family[..], &&presented[..], &now];
+                pool.query(&CONFIRM_ROTATION, &values).await?;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(rotated)
     }
 
     async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>> {
@@ -173,8 +193,7 @@ async fn try_to_rotate(pool: &Pool, rotation: &Rotation) -> Result<Option<Rotate
 }
 
 async fn explain_no_rotation(pool: &Pool, rotation: &Rotation) -> Result<RotateSession> {
-    let reusable_since =
-        rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
+    let reusable_since = rotation.now.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
     let (family, presented) = (&rotation.family_hash[..], &rotation.presented_hash[..]);
     let values: [Value<'_>; 5] =
         [&rotation.id.0, &family, &presented, &reusable_since, &rotation.now];

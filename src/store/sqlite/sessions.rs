@@ -30,15 +30,21 @@ statements! {
                                 ORDER BY used_at DESC LIMIT 1 OFFSET ?3))";
     // Returns the session only if the presented token belongs to its token family.
     FIND_SESSION = "SELECT sessions.user_id, sessions.tokens_valid_from, sessions.link_hash = ?3,
-                coalesce(sessions.previous_hash = ?3 AND sessions.used_at > ?4, FALSE),
+                coalesce(sessions.previous_hash = ?3, FALSE)
+                AND (sessions.used_at > ?4
+                     OR coalesce(sessions.unconfirmed_hash = sessions.link_hash, FALSE)),
                 sessions.salt,
                 sessions.expires_at > ?5 AND users.tokens_valid_from = sessions.tokens_valid_from
            FROM sessions JOIN users ON users.id = sessions.user_id
           WHERE sessions.id = ?1 AND sessions.family_hash = ?2";
     ROTATE_SESSION = "UPDATE sessions
-            SET previous_hash = link_hash, link_hash = ?2, salt = ?3, used_at = ?4,
-                expires_at = min(?5, ends_at)
+            SET previous_hash = link_hash, link_hash = ?2, unconfirmed_hash = ?2, salt = ?3,
+                used_at = ?4, expires_at = min(?5, ends_at)
           WHERE id = ?1";
+    CONFIRM_ROTATION = "UPDATE sessions
+            SET unconfirmed_hash = NULL, used_at = ?4
+          WHERE id = ?1 AND family_hash = ?2 AND previous_hash = ?3
+            AND unconfirmed_hash = link_hash";
     DELETE_SESSION = "DELETE FROM sessions WHERE id = ?1";
     LIST_SESSIONS = "SELECT sessions.id, sessions.user_agent, sessions.created_at, sessions.used_at,
                 sessions.expires_at
@@ -82,7 +88,11 @@ impl SessionStore for SqliteStore {
     }
 
     async fn rotate_session(&self, rotation: Rotation) -> Result<RotateSession> {
-        self.writer
+        let (id, family, presented) =
+            (rotation.id.0, rotation.family_hash, rotation.presented_hash);
+        let now = rotation.now.as_microsecond();
+        let rotated = self
+            .writer
             .run(move |database| {
                 let found = find_session(database, &rotation)?;
                 let Some(found) = found.filter(|found| found.is_live) else {
@@ -105,7 +115,17 @@ impl SessionStore for SqliteStore {
                 database.prepare_cached(DELETE_SESSION)?.execute([rotation.id.0])?;
                 Ok(RotateSession::Reused(user_id))
             })
-            .await
+            .await?;
+        if matches!(rotated, RotateSession::Rotated(..) | RotateSession::Repeated(..)) {
+            self.writer
+                .run(move |database| {
+                    let params = params![id, family, presented, now];
+                    database.prepare_cached(CONFIRM_ROTATION)?.execute(params)?;
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(rotated)
     }
 
     async fn list_sessions(&self, caller: Caller, now: Timestamp) -> Result<Vec<Session>> {
@@ -144,7 +164,8 @@ struct FoundSession {
     tokens_valid_from: TokensValidFrom,
     /// Whether the presented token is the current one.
     is_current: bool,
-    /// Whether the presented token was rotated within [`REUSE_INTERVAL`].
+    /// Whether the rotation of the presented token was confirmed within [`REUSE_INTERVAL`], or not
+    /// at all.
     is_retry: bool,
     salt: Option<Salt>,
     /// Whether the session has not ended.
@@ -155,8 +176,7 @@ fn find_session(
     database: &Connection,
     rotation: &Rotation,
 ) -> rusqlite::Result<Option<FoundSession>> {
-    let reusable_since =
-        rotation.first_attempt_at.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
+    let reusable_since = rotation.now.saturating_sub(REUSE_INTERVAL).unwrap_or(Timestamp::MIN);
     let params = params![
         rotation.id.0,
         rotation.family_hash,

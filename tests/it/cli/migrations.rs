@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 12] = [
+const REVISIONS: [&str; 13] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -18,6 +18,7 @@ const REVISIONS: [&str; 12] = [
     "0010_installation",
     "0011_count_functions",
     "0012_account_deletions",
+    "0013_unconfirmed_rotations",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

@@ -13,7 +13,7 @@ use axum::routing::get;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
 use post_api::api::{AppState, Background, LargeResponses, Pages};
-use post_api::auth::{Algorithm, InterruptedRefreshes, Passwords, Tokens};
+use post_api::auth::{Algorithm, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::event::Event;
@@ -209,7 +209,6 @@ fn broken(failure: Failure) -> (AppService, String) {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
-        interrupted_refreshes: InterruptedRefreshes::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
         large_responses: LargeResponses::default(),
         root_path: String::new(),

@@ -132,7 +132,6 @@ async fn run_sessions(store: &FreshStore, ada: Caller) {
             next_hash: secrets.successor([1; 16]).secret_hash(),
             salt: [1; 16],
             now,
-            first_attempt_at: now,
             expires_at: now + jiff::SignedDuration::from_hours(1),
         };
         store.rotate_session(rotation).await.unwrap()

@@ -39,16 +39,6 @@ async fn create(store: &FreshStore, caller: Caller, now: Timestamp) -> Token {
 
 impl Token {
     async fn rotate(&self, store: &FreshStore, salt: Salt, now: Timestamp) -> RotateSession {
-        self.rotate_retried(store, salt, now, now).await
-    }
-
-    async fn rotate_retried(
-        &self,
-        store: &FreshStore,
-        salt: Salt,
-        now: Timestamp,
-        first_attempt_at: Timestamp,
-    ) -> RotateSession {
         let rotation = Rotation {
             id: self.id,
             family_hash: self.secrets.family_hash(),
@@ -56,7 +46,6 @@ impl Token {
             next_hash: self.secrets.successor(salt).secret_hash(),
             salt,
             now,
-            first_attempt_at,
             expires_at: now + DAY * 30,
         };
         store.rotate_session(rotation).await.unwrap()
@@ -108,9 +97,6 @@ pub async fn rotated_token_can_be_retried_for_ten_seconds(store: &FreshStore) {
             "{seconds}"
         );
     }
-    // First attempted in time, and interrupted.
-    let repeated = first.rotate_retried(store, [2; 16], after(60), after(9)).await;
-    assert_eq!(repeated, RotateSession::Repeated(ada.user_id, tokens_valid_from, [1; 16]));
     let second = first.next([1; 16]);
     assert_eq!(second.rotate(store, [3; 16], after(20)).await, rotated);
     let third = second.next([3; 16]);

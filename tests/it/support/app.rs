@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
 use post_api::api::{AppState, Background, LargeResponses, Pages};
-use post_api::auth::{Algorithm, Argon2Params, InterruptedRefreshes, Keys, Passwords, Tokens};
+use post_api::auth::{Algorithm, Argon2Params, Keys, Passwords, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
@@ -103,6 +103,8 @@ impl Default for Setup {
 pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub store: Arc<dyn Store>,
+    pub rate_limits: RateLimits,
+    pub background: Background,
     routes: AppService,
     keys: fn() -> Keys,
     /// Removed when the test ends.
@@ -159,7 +161,6 @@ impl TestApp {
             policy: setup.policy,
             rate_limits: rate_limits(setup.rates, &clock, &store),
             background: Background::default(),
-            interrupted_refreshes: InterruptedRefreshes::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
             large_responses: setup.large_responses,
             root_path: setup.root_path,
@@ -171,8 +172,9 @@ impl TestApp {
             trusted_proxies: setup.trusted_proxies,
         };
         let large_responses = app.large_responses.clone();
+        let (rate_limits, background) = (app.rate_limits.clone(), app.background.clone());
         let routes = with_middleware(api::routes(app, setup.pages), middleware, large_responses);
-        Self { clock, store, routes, keys: setup.keys, database }
+        Self { clock, store, rate_limits, background, routes, keys: setup.keys, database }
     }
 
     /// Returns everything that the database stores, as raw bytes or as a dump.

@@ -1,0 +1,2 @@
+-- A retry of an interrupted refresh counts from the rotation again.
+ALTER TABLE sessions DROP COLUMN unconfirmed_hash;
