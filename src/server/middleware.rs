@@ -31,6 +31,7 @@ use super::access_log::{RequestIds, RequestLog};
 use super::body_memory::BodyMemory;
 use super::cors::{AllowedOrigins, CorsRequest};
 use super::trusted_proxies::TrustedProxies;
+use super::untrusted_proxy::UntrustedProxy;
 use super::{normalize_path, request_body, response_body, security_headers};
 use crate::api::{ApiError, ClientIp, LargeResponses};
 
@@ -62,6 +63,7 @@ struct Shared {
     config: MiddlewareConfig,
     large_responses: LargeResponses,
     request_ids: RequestIds,
+    untrusted_proxy: UntrustedProxy,
 }
 
 /// Wraps the routes in the middleware. `large_responses` must be the budget that the handlers use
@@ -72,7 +74,12 @@ pub fn with_middleware(
     config: MiddlewareConfig,
     large_responses: LargeResponses,
 ) -> AppService {
-    let shared = Shared { config, large_responses, request_ids: RequestIds::new() };
+    let shared = Shared {
+        config,
+        large_responses,
+        request_ids: RequestIds::new(),
+        untrusted_proxy: UntrustedProxy::default(),
+    };
     AppService { routes, shared: Arc::new(shared), peer: None, is_secure: false }
 }
 
@@ -107,8 +114,11 @@ where
 async fn handle(service: AppService, mut request: Request<Body>) -> Response {
     let AppService { routes, shared, peer, is_secure } = service;
     let config = &shared.config;
-    let client_ip =
-        |peer: SocketAddr| config.trusted_proxies.client_ip(peer.ip(), request.headers());
+    let client_ip = |peer: SocketAddr| {
+        let (proxies, headers) = (&config.trusted_proxies, request.headers());
+        shared.untrusted_proxy.observe(proxies, peer.ip(), headers);
+        proxies.client_ip(peer.ip(), headers)
+    };
     let client = ClientIp(peer.map(client_ip));
     request.extensions_mut().insert(client);
     let log = RequestLog::begin(&request, client, config.access_log, &shared.request_ids);

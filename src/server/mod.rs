@@ -18,6 +18,7 @@ mod security_headers;
 mod tls;
 mod tls_reload;
 mod trusted_proxies;
+mod untrusted_proxy;
 
 pub use body_memory::BodyMemory;
 pub use cors::AllowedOrigins;
