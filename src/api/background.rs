@@ -32,6 +32,14 @@ impl Background {
         self.tasks.spawn(work.in_current_span());
     }
 
+    /// Runs work that must happen although its request was dropped. Does nothing if the runtime has
+    /// ended.
+    pub fn detach(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.tasks.spawn(work.in_current_span());
+        }
+    }
+
     /// Runs the work to completion, even if the returned future is dropped.
     ///
     /// # Errors

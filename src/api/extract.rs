@@ -17,6 +17,7 @@ use super::input::{
     parse_json, read_body,
 };
 use super::state::AppState;
+use super::writer::CountsAsWrite;
 use crate::domain::caller::Caller;
 
 /// Checks the signature and the dates of the token. The SQL statement of the operation checks the
@@ -28,19 +29,6 @@ impl FromRequestParts<Arc<AppState>> for Caller {
         let caller = authenticate(parts, app)?;
         parts.extensions.insert(caller);
         Ok(caller)
-    }
-}
-
-/// A caller within the rate limit of writes. The limit is checked before the body is read.
-pub(super) struct Writer(pub Caller);
-
-impl FromRequestParts<Arc<AppState>> for Writer {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
-        let caller = Caller::from_request_parts(parts, app).await?;
-        app.rate_limits.write(caller)?;
-        Ok(Self(caller))
     }
 }
 
@@ -94,6 +82,9 @@ impl<T: FromRequestFields> FromRequest<Arc<AppState>> for Valid<T> {
         // An invalid token takes precedence over any error of the request.
         if let Some(caller) = parts.extensions.get::<Caller>() {
             app.store.find_caller(*caller).await?;
+            if parts.extensions.get::<CountsAsWrite>().is_some() {
+                app.rate_limits.count_write(caller.user_id, 0);
+            }
         }
         Err(error)
     }

@@ -19,6 +19,7 @@ mod responses;
 mod routes;
 mod state;
 mod token;
+mod writer;
 
 use std::sync::Arc;
 

@@ -38,15 +38,17 @@ pub(super) async fn check_password(
     find: impl Future<Output = ApiResult<Option<Credentials>>>,
     refusal: EventKind,
 ) -> ApiResult<Verified> {
-    let attempt = app.rate_limits.begin_login(client.0, username).await?;
-    let (credentials, check) = match find_and_verify(app, password, find).await {
-        Ok(verified) => verified,
+    app.rate_limits.check_login(client.0)?;
+    let credentials = find.await?;
+    let user = credentials.as_ref().map(|found| found.user_id);
+    let attempt = app.rate_limits.begin_login(client.0, username, user).await?;
+    let check = match verify(app, client, username, password, credentials.as_ref()).await {
+        Ok(check) => check,
         Err(error) => {
             attempt.undecided();
             return Err(error);
         }
     };
-    let user = credentials.as_ref().map(|found| found.user_id);
     let (credentials, stronger_hash) = match (credentials, check) {
         (Some(credentials), PasswordCheck::Match) => (credentials, None),
         (Some(credentials), PasswordCheck::NeedsRehash(hash)) => (credentials, Some(hash)),
@@ -79,13 +81,30 @@ pub(super) async fn confirm_password(
     Ok(user)
 }
 
-async fn find_and_verify(
+/// Returns the hash of a new password of this client, for the account with this e-mail.
+///
+/// # Errors
+/// [`ApiError::Overloaded`] at once if the queue is full, or the share of the client or account is.
+pub(super) async fn hash_password(
     app: &AppState,
+    client: ClientIp,
+    username: Option<&str>,
     password: SecretString,
-    find: impl Future<Output = ApiResult<Option<Credentials>>>,
-) -> ApiResult<(Option<Credentials>, PasswordCheck)> {
-    let credentials = find.await?;
-    let stored = credentials.as_ref().map(|found| found.password_hash.clone());
-    let check = app.passwords.verify(password, stored).await?;
-    Ok((credentials, check))
+) -> ApiResult<PasswordHash> {
+    let permit = app.rate_limits.hashing_permit(client.0, username);
+    let permit = permit.ok_or(ApiError::Overloaded)?;
+    Ok(app.passwords.hash_while_holding(password, permit).await?)
+}
+
+async fn verify(
+    app: &AppState,
+    client: ClientIp,
+    username: &str,
+    password: SecretString,
+    credentials: Option<&Credentials>,
+) -> ApiResult<PasswordCheck> {
+    let permit = app.rate_limits.hashing_permit(client.0, Some(username));
+    let permit = permit.ok_or(ApiError::Overloaded)?;
+    let stored = credentials.map(|found| found.password_hash.clone());
+    Ok(app.passwords.verify_while_holding(password, stored, permit).await?)
 }

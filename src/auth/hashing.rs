@@ -42,6 +42,12 @@ pub(super) fn start_pool(threads: NonZeroUsize) -> std::io::Result<HashingPool> 
     WorkerPool::start("hashing", threads * QUEUE_PER_THREAD, vec![Vec::new(); threads])
 }
 
+/// Returns how many jobs run or wait at most.
+pub(super) fn capacity(threads: NonZeroUsize) -> u32 {
+    let jobs = threads.get().saturating_mul(1 + QUEUE_PER_THREAD);
+    u32::try_from(jobs).unwrap_or(u32::MAX)
+}
+
 impl Worker for Vec<Block> {
     fn start(&mut self) {
         lower_priority();

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use argon2::Block;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::hashing::{HashingError, HashingPool, start_pool};
+use super::hashing::{HashingError, HashingPool, capacity, start_pool};
 use super::stored_hash::{Argon2Hash, Argon2Params, StoredHash};
 use crate::domain::user::PasswordHash;
 
@@ -28,6 +28,7 @@ pub enum PasswordCheck {
 /// Hashes and verifies passwords on the hashing threads.
 pub struct Passwords {
     pool: HashingPool,
+    capacity: u32,
     params: Argon2Params,
     /// Verified if the account does not exist, so that timing does not reveal which accounts exist.
     /// It has the parameters of new hashes. Its output is random, so no password matches.
@@ -43,9 +44,16 @@ impl Passwords {
         let hash = Argon2Hash { output: random::<OUTPUT_LENGTH>()?.to_vec(), ..unhashed(params)? };
         Ok(Self {
             pool: start_pool(threads)?,
+            capacity: capacity(threads),
             params,
             dummy_hash: PasswordHash::new(hash.to_phc()),
         })
+    }
+
+    /// Returns how many passwords are hashed or queued at most.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.capacity
     }
 
     /// Returns the hash of the password, with a new salt.
@@ -53,8 +61,25 @@ impl Passwords {
     /// # Errors
     /// [`HashingError::Overloaded`] at once if the queue is full.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashingError> {
+        self.hash_while_holding(password, ()).await
+    }
+
+    /// Like [`Passwords::hash`]. Drops `permit` when the password has left the queue, which may be
+    /// later than the returned future is dropped.
+    ///
+    /// # Errors
+    /// [`HashingError::Overloaded`] at once if the queue is full.
+    pub async fn hash_while_holding(
+        &self,
+        password: SecretString,
+        permit: impl Send + 'static,
+    ) -> Result<PasswordHash, HashingError> {
         let params = self.params;
-        self.pool.run(move |memory| hash(params, &password, memory)).await?
+        let job = move |memory: &mut Vec<Block>| {
+            let _permit = permit;
+            hash(params, &password, memory)
+        };
+        self.pool.run(job).await?
     }
 
     /// Compares the password with the stored hash. `None` means that the account does not exist:
@@ -68,6 +93,20 @@ impl Passwords {
         password: SecretString,
         stored: Option<PasswordHash>,
     ) -> Result<PasswordCheck, HashingError> {
+        self.verify_while_holding(password, stored, ()).await
+    }
+
+    /// Like [`Passwords::verify`]. Drops `permit` when the password has left the queue, which may
+    /// be later than the returned future is dropped.
+    ///
+    /// # Errors
+    /// [`HashingError::Overloaded`] at once if the queue is full.
+    pub async fn verify_while_holding(
+        &self,
+        password: SecretString,
+        stored: Option<PasswordHash>,
+        permit: impl Send + 'static,
+    ) -> Result<PasswordCheck, HashingError> {
         // No account has such a password, because sign-up rejects it.
         if password.expose_secret().chars().count() > MAX_PASSWORD_LENGTH {
             return Ok(PasswordCheck::Mismatch);
@@ -76,6 +115,7 @@ impl Passwords {
         let dummy_hash = self.dummy_hash.clone();
         self.pool
             .run(move |memory| {
+                let _permit = permit;
                 // The same code runs for a missing account, so timing reveals nothing.
                 let stored = stored.as_ref().unwrap_or(&dummy_hash);
                 let check = verify(params, &password, stored, memory)?;

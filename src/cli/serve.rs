@@ -15,7 +15,7 @@ use crate::api::{self, AppState, Background, LargeResponses, Pages, openapi};
 use crate::auth::{Keys, Passwords, Tokens};
 use crate::clock::SystemClock;
 use crate::config::{Database, LogFormat, SettingError, Settings, Source};
-use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimits};
+use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimitConfig, RateLimits};
 use crate::server::{
     self, BodyMemory, Limits, MiddlewareConfig, Tls, UnusableTls, watch_tls_files, with_middleware,
 };
@@ -90,12 +90,16 @@ async fn serve_from(
 
 fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppState, Exit> {
     let clock = Arc::new(SystemClock);
-    let rate_limits = rate_limits(settings, &store, clock.clone(), keys.pseudonym_key());
+    let pseudonym_key = keys.pseudonym_key();
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
         .context("could not use the keys")?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let passwords = Passwords::new(settings.argon2_params, cores)
         .context("could not start the hashing threads")?;
+    let rates = settings
+        .rate_limits
+        .map(|rates| RateLimitConfig { hashing_capacity: passwords.capacity(), ..rates });
+    let rate_limits = rate_limits(rates, &store, clock.clone(), pseudonym_key);
     let document = openapi::document(&settings.root_path);
     let pages = Pages::new(document, &settings.root_path, openapi::TITLE)
         .context("could not build the documentation")?;
@@ -114,16 +118,16 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
 }
 
 fn rate_limits(
-    settings: &Settings,
+    rates: Option<RateLimitConfig>,
     store: &Arc<dyn Store>,
     clock: Arc<SystemClock>,
     pseudonym_key: [u8; 32],
 ) -> RateLimits {
-    let Some(rates) = &settings.rate_limits else {
+    let Some(rates) = rates else {
         return RateLimits::off();
     };
     let monotonic_clock: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
-    RateLimits::new(rates, &monotonic_clock, store.clone(), clock, pseudonym_key)
+    RateLimits::new(&rates, &monotonic_clock, store.clone(), clock, pseudonym_key)
 }
 
 const TLS_HINT: &str = "give the certificate, followed by those of its authorities, and its private \

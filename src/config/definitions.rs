@@ -138,7 +138,8 @@ settings! {
     TRUSTED_PROXIES = text("",
         "Proxies whose `Forwarded` or `X-Forwarded-For` names the client: IP addresses and \
          networks such as `10.1.0.0/16`, separated by commas. The client IP is the last hop that \
-         is not one of them. Set it if a proxy is in front, which should write one of the two \
+         is not one of them. Set it if a proxy is in front, to `127.0.0.1` for one on the same \
+         machine: otherwise all clients share one limit. The proxy should write one of the two \
          header fields and remove the other: if both are present and differ, the proxy counts as \
          the client.");
     RATE_LIMITS = text("on",
@@ -147,8 +148,9 @@ settings! {
          `h`), or `off`: so many at once, and as many more, one by one, in each such time. Beyond \
          a limit the response is 429. Turn it off if a proxy limits requests.");
     RATE_LIMIT_LOGIN_IP = text("20/5m",
-        "Wrong passwords from one client: an IPv4 address or an IPv6 /64 network. Raise it if \
-         many users share an IP.");
+        "Wrong passwords from one client: an IPv4 address or an IPv6 /64 network. An IPv6 /56 \
+         network has twice, a /48 network four times the rate. Raise it if many users share an \
+         IP.");
     RATE_LIMIT_LOGIN_ACCOUNT = text("300/1h",
         "Wrong passwords for one account, from all clients together. Clients that have logged in \
          to it are exempt. Lower it to slow down attacks from many networks.");
@@ -161,8 +163,9 @@ settings! {
     RATE_LIMIT_SIGN_UP = text("60/1h",
         "Sign-ups from one client. Raise it if many users sign up from one IP.");
     RATE_LIMIT_WRITES = text("1000/1m",
-        "Posts and votes that one account creates, changes or deletes. Raise it for programs that \
-         import posts.");
+        "Posts and votes that one account creates, changes or deletes. A post counts once for \
+         each started 64 KiB of its text. Raise it for programs that import posts, lower it if \
+         strangers can fill the disk.");
     CORS_ORIGINS = text("*",
         "Origins whose pages may read responses in a browser, separated by commas; `*` allows \
          all. Credentials are never allowed. List your own origins to exclude other pages.");

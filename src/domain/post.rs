@@ -17,6 +17,14 @@ pub struct PostContent {
     pub published: bool,
 }
 
+impl PostContent {
+    /// Returns the size of the texts in bytes.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.title.as_str().len() + self.content.as_str().len()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Post {
     pub id: PostId,

@@ -1,11 +1,12 @@
 //! The networks from which accounts have logged in. They are kept per account, so the networks of one
-//! account never evict those of another.
+//! account never evict those of another. The key is the ID, which no later account gets: an account
+//! that is created with the e-mail of a deleted one has no known network.
 
 use quick_cache::sync::Cache;
 
 use super::limit::KEYS;
 use super::network::Network;
-use crate::domain::user::AccountKey;
+use crate::domain::user::UserId;
 
 /// Maximum number of networks per account. Beyond it, the network with the oldest last login is
 /// dropped.
@@ -15,16 +16,16 @@ const NETWORKS: usize = 8;
 /// 16 MiB.
 pub(super) struct KnownNetworks {
     /// The networks of an account, in the order of their last login.
-    by_account: Cache<AccountKey, Box<[Network]>>,
+    by_account: Cache<UserId, Box<[Network]>>,
 }
 
 impl KnownNetworks {
-    pub(super) fn is_known(&self, account: AccountKey, network: Network) -> bool {
+    pub(super) fn is_known(&self, account: UserId, network: Network) -> bool {
         self.by_account.get(&account).is_some_and(|networks| networks.contains(&network))
     }
 
     /// Adds a network. Two concurrent calls may lose one network until its next login.
-    pub(super) fn add(&self, account: AccountKey, network: Network) {
+    pub(super) fn add(&self, account: UserId, network: Network) {
         let before = self.by_account.get(&account).unwrap_or_default();
         if before.last() == Some(&network) {
             return;
@@ -34,12 +35,6 @@ impl KnownNetworks {
         let excess = others.len().saturating_sub(NETWORKS - 1);
         let networks = others.into_iter().skip(excess).chain([network]).collect();
         self.by_account.insert(account, networks);
-    }
-
-    pub(super) fn rename(&self, old: AccountKey, new: AccountKey) {
-        if let Some((_, networks)) = self.by_account.remove(&old) {
-            self.by_account.insert(new, networks);
-        }
     }
 }
 
@@ -55,14 +50,14 @@ mod tests {
 
     use super::*;
 
-    const ADA: AccountKey = AccountKey(1);
-    const BOB: AccountKey = AccountKey(2);
+    const ADA: UserId = UserId(1);
+    const BOB: UserId = UserId(2);
 
     fn network(number: u8) -> Network {
         Network::of(Some(IpAddr::from([203, 0, 113, number])))
     }
 
-    fn known_to(known: &KnownNetworks, account: AccountKey) -> Vec<u8> {
+    fn known_to(known: &KnownNetworks, account: UserId) -> Vec<u8> {
         (0..=255).filter(|number| known.is_known(account, network(*number))).collect()
     }
 
@@ -75,17 +70,5 @@ mod tests {
         known.add(BOB, network(10));
         assert_eq!(known_to(&known, ADA), [1, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(known_to(&known, BOB), [10]);
-    }
-
-    #[test]
-    fn renamed_account_stays_known() {
-        let known = KnownNetworks::default();
-        known.add(ADA, network(1));
-        known.add(ADA, network(2));
-        known.rename(ADA, BOB);
-        assert_eq!(known_to(&known, ADA), [0; 0]);
-        assert_eq!(known_to(&known, BOB), [1, 2]);
-        known.rename(ADA, BOB);
-        assert_eq!(known_to(&known, BOB), [1, 2]);
     }
 }

@@ -15,7 +15,9 @@ use std::time::Duration;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
 use super::monotonic_clock::MonotonicClock;
+use super::network::Network;
 use super::rate::Rate;
+use crate::domain::user::{AccountKey, UserId};
 
 /// Maximum number of keys per limit. They take about 4 MiB.
 pub(super) const KEYS: usize = 65_536;
@@ -30,6 +32,30 @@ pub struct RateLimited {
     pub wait: Duration,
 }
 
+/// The key by which a limit counts. A client must not be able to choose it.
+pub(super) trait LimitKey: Copy + Eq + Hash {
+    /// How many times the rate of the limit the key has.
+    fn rate_multiple(&self) -> u32 {
+        1
+    }
+}
+
+impl LimitKey for UserId {}
+
+impl LimitKey for AccountKey {}
+
+impl LimitKey for Network {
+    fn rate_multiple(&self) -> u32 {
+        Self::rate_multiple(*self)
+    }
+}
+
+impl LimitKey for (AccountKey, Network) {
+    fn rate_multiple(&self) -> u32 {
+        self.1.rate_multiple()
+    }
+}
+
 pub(super) struct Limit<K> {
     name: &'static str,
     /// `None` allows all requests.
@@ -40,7 +66,7 @@ pub(super) struct Limit<K> {
     tats: Cache<K, Duration>,
 }
 
-impl<K: Copy + Eq + Hash> Limit<K> {
+impl<K: LimitKey> Limit<K> {
     pub(super) fn new(
         name: &'static str,
         rate: Option<Rate>,
@@ -54,7 +80,7 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     /// # Errors
     /// [`RateLimited`] if the limit is exhausted.
     pub(super) fn try_acquire(&self, key: K) -> Result<(), RateLimited> {
-        let Some(rate) = self.rate else {
+        let Some(rate) = self.rate_of(&key) else {
             return Ok(());
         };
         let now = self.clock.elapsed();
@@ -70,21 +96,29 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     /// # Errors
     /// [`RateLimited`] if the limit is exhausted.
     pub(super) fn peek(&self, key: &K) -> Result<(), RateLimited> {
-        let Some(rate) = self.rate else {
+        let Some(rate) = self.rate_of(key) else {
             return Ok(());
         };
         let tat = self.tats.get(key).unwrap_or_default();
         self.check(rate, tat, self.clock.elapsed())
     }
 
-    /// Charges one request even if the limit is exhausted: several callers may have peeked before
-    /// one of them charges. The excess extends the wait.
-    pub(super) fn charge(&self, key: K) {
-        let Some(rate) = self.rate else {
+    /// Charges this many requests even if the limit is exhausted: several callers may have peeked
+    /// before one of them charges. The excess extends the wait.
+    pub(super) fn charge(&self, key: K, requests: u32) {
+        let Some(rate) = self.rate_of(&key) else {
             return;
         };
         let now = self.clock.elapsed();
-        self.update(key, |tat| *tat = now.max(*tat) + rate.emission_interval());
+        let charged = rate.emission_interval().saturating_mul(requests);
+        self.update(key, |tat| *tat = now.max(*tat).saturating_add(charged));
+    }
+
+    /// Takes back the charge of one request.
+    pub(super) fn refund(&self, key: &K) {
+        if let (Some(rate), Some(_)) = (self.rate_of(key), self.tats.get(key)) {
+            self.update(*key, |tat| *tat = tat.saturating_sub(rate.emission_interval()));
+        }
     }
 
     /// Makes the whole limit available again.
@@ -95,6 +129,10 @@ impl<K: Copy + Eq + Hash> Limit<K> {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.tats.len()
+    }
+
+    fn rate_of(&self, key: &K) -> Option<Rate> {
+        self.rate.map(|rate| rate.times(key.rate_multiple()))
     }
 
     fn check(&self, rate: Rate, tat: Duration, now: Duration) -> Result<(), RateLimited> {

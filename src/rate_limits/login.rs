@@ -8,18 +8,21 @@
 //!
 //! With the defaults this guarantees:
 //!
-//! - One network can try 20 passwords for all accounts together, and one more every 15 seconds.
+//! - One network can try 20 passwords for all accounts together, and one more every 15 seconds. An
+//!   IPv6 network of 56 bits has twice as many, one of 48 bits four times as many.
 //! - For one account 100 wrong passwords in a row are allowed. After that each network has 5
-//!   attempts, and one more every 12 minutes. All networks together have at most 300 attempts, and
-//!   one more every 12 seconds, even if an attacker has any number of IPs.
+//!   attempts, and one more every 12 minutes, or two or four times as many. All networks together
+//!   have at most 300 attempts, and one more every 12 seconds, even if an attacker has any number
+//!   of IPs.
 //! - An attacker cannot lock the owner out of a known network of the account, unless the attack
-//!   comes from that network. Then the owner has one attempt every 12 minutes. From any other
-//!   network the right password works unless `login-account` is reached.
+//!   comes from that network itself. Then the owner has one attempt every 12 minutes. From any
+//!   other network the right password works unless `login-account` is reached, or a wider network
+//!   around it has reached a limit.
 //!
 //! Gaps:
 //!
-//! - An attacker with a few hundred new networks per hour can lock the owner out of networks that
-//!   are not known. Only verification distinguishes a right password from a wrong one, and
+//! - An attacker with a dozen /48 networks or 45 IPv4 addresses can lock the owner out of networks
+//!   that are not known. Only verification distinguishes a right password from a wrong one, and
 //!   verifying every password would be no limit.
 //! - If an attacker tries many accounts once each, from many IPs, only the hashing capacity is a
 //!   limit.
@@ -40,7 +43,7 @@ use super::network::Network;
 use super::{MonotonicClock, RateLimitConfig};
 use crate::clock::Clock;
 use crate::domain::email::Email;
-use crate::domain::user::AccountKey;
+use crate::domain::user::{AccountKey, UserId};
 use crate::error_chain::error_chain;
 use crate::store::{LoginFailureStore, StoreError};
 
@@ -93,40 +96,56 @@ impl LoginLimits {
         }
     }
 
+    pub(super) fn check_network(&self, network: Network) -> Result<(), RateLimited> {
+        self.by_network.peek(&network)
+    }
+
     pub(super) async fn begin(
         &self,
         network: Network,
         username: &str,
+        user: Option<UserId>,
     ) -> Result<LoginAttempt<'_>, LoginLimitError> {
-        self.by_network.peek(&network).map_err(LoginLimitError::RateLimited)?;
+        let is_known = user.is_some_and(|user| self.known_networks.is_known(user, network));
+        // Others in a wider network cannot lock the owner out of a known one.
+        let checked = network.with_wider().take(if is_known { 1 } else { usize::MAX });
+        for network in checked.clone() {
+            self.by_network.peek(&network).map_err(LoginLimitError::RateLimited)?;
+        }
         let account = self.account(username);
         let in_flight = self.in_flight.start(account);
         let counted = self.failures.count_login_failures(account, self.clock.now()).await;
         let failures = counted.map_err(LoginLimitError::Store)?;
-        let while_locked = self.while_locked.peek(&(account, network));
+        let while_locked =
+            checked.clone().try_for_each(|network| self.while_locked.peek(&(account, network)));
         let has_attempt_left = while_locked.is_ok();
         if failures.saturating_add(in_flight.others) >= self.lockout_threshold {
             while_locked.map_err(LoginLimitError::RateLimited)?;
         }
         // A known network without attempts left counts as unknown.
-        let is_known = has_attempt_left && self.known_networks.is_known(account, network);
+        let is_known = has_attempt_left && is_known;
         if !is_known {
             self.by_account.peek(&account).map_err(LoginLimitError::RateLimited)?;
         }
+        let has_attempt_left =
+            |network: &Network| self.while_locked.peek(&(account, *network)).is_ok();
+        let charged_while_locked = network.with_wider().filter(has_attempt_left).collect();
         let limits = self;
-        let pending =
-            PendingAttempt { limits, in_flight, network, failures, has_attempt_left, is_known };
+        let pending = PendingAttempt {
+            limits,
+            in_flight,
+            network,
+            user,
+            failures,
+            charged_while_locked,
+            is_known,
+        };
         Ok(LoginAttempt { pending: Some(pending) })
-    }
-
-    /// Moves the known networks of an account to the key of its new e-mail.
-    pub(super) fn rename(&self, old: &Email, new: &Email) {
-        self.known_networks.rename(self.account(old.as_str()), self.account(new.as_str()));
     }
 
     /// Returns the key of the account with this e-mail: that of the normal form, so that several
     /// spellings share one limit. A text that is not an e-mail has a key too.
-    fn account(&self, username: &str) -> AccountKey {
+    pub(super) fn account(&self, username: &str) -> AccountKey {
         Email::parse(username).map_or_else(|_| self.key(username), |email| self.key(email.as_str()))
     }
 
@@ -152,10 +171,12 @@ struct PendingAttempt<'a> {
     limits: &'a LoginLimits,
     in_flight: InFlightGuard<'a>,
     network: Network,
+    /// The account, if one has the e-mail.
+    user: Option<UserId>,
     /// Consecutive failures of the account before this attempt.
     failures: u32,
-    /// Whether `while_locked` allows the attempt.
-    has_attempt_left: bool,
+    /// The networks to which `while_locked` allows the attempt.
+    charged_while_locked: Vec<Network>,
     /// Whether the network is exempt from `by_account`.
     is_known: bool,
 }
@@ -172,18 +193,17 @@ impl LoginAttempt<'_> {
     /// [`StoreError`] if the store could not record the failure. Then the client must not learn
     /// that the password was wrong.
     pub async fn failed(mut self) -> Result<(), StoreError> {
-        let Some(PendingAttempt { limits, in_flight, network, has_attempt_left, is_known, .. }) =
-            self.pending.take()
-        else {
+        let Some(pending) = self.pending.take() else {
             return Ok(());
         };
+        let PendingAttempt { limits, in_flight, charged_while_locked, is_known, .. } = &pending;
         let account = in_flight.account;
-        limits.by_network.charge(network);
-        if has_attempt_left {
-            limits.while_locked.charge((account, network));
+        pending.charge_networks();
+        for network in charged_while_locked {
+            limits.while_locked.charge((account, *network), 1);
         }
         if !is_known {
-            limits.by_account.charge(account);
+            limits.by_account.charge(account, 1);
         }
         limits.failures.record_login_failure(account, limits.clock.now()).await
     }
@@ -191,12 +211,15 @@ impl LoginAttempt<'_> {
     /// Reports a right password. The login succeeds even if the store cannot clear the earlier
     /// failures.
     pub async fn succeeded(mut self) {
-        let Some(PendingAttempt { limits, in_flight, network, failures, .. }) = self.pending.take()
+        let Some(PendingAttempt { limits, in_flight, network, user, failures, .. }) =
+            self.pending.take()
         else {
             return;
         };
         let account = in_flight.account;
-        limits.known_networks.add(account, network);
+        if let Some(user) = user {
+            limits.known_networks.add(user, network);
+        }
         limits.while_locked.reset(&(account, network));
         if failures == 0 {
             return;
@@ -215,7 +238,15 @@ impl LoginAttempt<'_> {
 impl Drop for LoginAttempt<'_> {
     fn drop(&mut self) {
         if let Some(pending) = self.pending.take() {
-            pending.limits.by_network.charge(pending.network);
+            pending.charge_networks();
+        }
+    }
+}
+
+impl PendingAttempt<'_> {
+    fn charge_networks(&self) {
+        for network in self.network.with_wider() {
+            self.limits.by_network.charge(network, 1);
         }
     }
 }

@@ -4,13 +4,16 @@
 //!
 //! | | counts | key | limit | if reached |
 //! | --- | --- | --- | --- | --- |
-//! | 1 | wrong passwords, for any account | network | `login-address`, 20/5m | 429 |
+//! | 1 | wrong passwords, for any account | networks | `login-address`, 20/5m | 429 |
 //! | 2 | failures in a row, and attempts in flight | account | `LOGIN_LOCKOUT_THRESHOLD`, 100 | *locked*: 3 applies |
-//! | 3 | wrong passwords, also before the lockout | account, network | `login-guarded`, 5/1h | 429 if locked |
+//! | 3 | wrong passwords, also before the lockout | account, networks | `login-guarded`, 5/1h | 429 if locked |
 //! | 4 | wrong passwords, from all networks | account | `login-account`, 300/1h | 429 unless exempt |
+//! | 5 | passwords that are hashed or queued | widest network; account | an eighth of the queue | 503 if the queue is half full |
 //!
-//! A known network of the account is exempt from 4, unless it has reached 3. A network is known if
-//! the account has logged in from it before. After the password was verified, the outcome counts:
+//! The networks of an IPv6 client are its /64, /56 and /48 network, each with a limit of its own:
+//! once, twice and four times the rate (`network.rs`). A known network of the account is exempt from
+//! 4, unless it has reached 3, and only its /64 counts in 1 and 3. A network is known if the account
+//! has logged in from it before. After the password was verified, the outcome counts:
 //!
 //! | outcome | effect |
 //! | --- | --- |
@@ -27,9 +30,13 @@
 //! other state is in the bounded memory of one process, and a restart loses it. If the memory is
 //! full, keys without recent use are evicted.
 //!
+//! A client cannot choose the key of a limit: a network comes from the connection or a trusted proxy,
+//! a write counts for the account of a token that the store has accepted.
+//!
 //! Not here: the 429 response, see `api/error_response.rs`; the client IP behind proxies, see
 //! `server/trusted_proxies.rs`.
 
+mod hashing_shares;
 mod in_flight;
 mod known_networks;
 mod limit;
@@ -44,18 +51,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::clock::Clock;
-use crate::domain::caller::Caller;
-use crate::domain::email::Email;
 use crate::domain::user::UserId;
 use crate::store::LoginFailureStore;
 
+use self::hashing_shares::{HashingShares, Holder};
 use self::limit::Limit;
 use self::login::LoginLimits;
 use self::network::Network;
 
+pub use hashing_shares::HashingPermit;
 pub use limit::RateLimited;
 pub use login::{LoginAttempt, LoginLimitError};
 pub use monotonic_clock::{MonotonicClock, ProcessClock};
@@ -74,8 +79,10 @@ pub struct RateLimitConfig {
     pub login_lockout_threshold: u32,
     /// Sign-ups and changes of e-mail from one network.
     pub sign_up: Option<Rate>,
-    /// Posts and votes that one caller creates, changes or deletes.
+    /// Posts and votes that one account creates, changes or deletes.
     pub writes: Option<Rate>,
+    /// Passwords that the service hashes or queues at once.
+    pub hashing_capacity: u32,
 }
 
 impl Default for RateLimitConfig {
@@ -89,6 +96,7 @@ impl Default for RateLimitConfig {
             login_lockout_threshold: 100,
             sign_up: Some(Rate::new(60, HOUR)),
             writes: Some(Rate::new(1000, MINUTE)),
+            hashing_capacity: 34,
         }
     }
 }
@@ -103,8 +111,12 @@ pub struct RateLimits {
 struct Limiters {
     login: LoginLimits,
     sign_up: Limit<Network>,
-    writes: Limit<(UserId, Timestamp)>,
+    writes: Limit<UserId>,
+    hashing: Arc<HashingShares>,
 }
+
+/// The bytes of a text that count as one write. A post of 2 MiB counts as 32 writes.
+const BYTES_PER_WRITE: usize = 64 * 1024;
 
 impl RateLimits {
     /// Creates limits with full quotas. The keys of accounts are MACs of their e-mails with
@@ -121,6 +133,7 @@ impl RateLimits {
             login: LoginLimits::new(config, monotonic_clock, failures, clock, pseudonym_key),
             sign_up: Limit::new("sign-up", config.sign_up, monotonic_clock),
             writes: Limit::new("writes", config.writes, monotonic_clock),
+            hashing: Arc::new(HashingShares::new(config.hashing_capacity)),
         };
         Self { limiters: Some(Arc::new(limiters)) }
     }
@@ -131,8 +144,17 @@ impl RateLimits {
         Self::default()
     }
 
-    /// Checks a login attempt before its password is verified. The caller must report the outcome
-    /// to the returned attempt.
+    /// Checks whether the network of the client may log in at all, before the account is looked up.
+    ///
+    /// # Errors
+    /// [`RateLimited`] if the client has tried too many wrong passwords.
+    pub fn check_login(&self, client: Option<IpAddr>) -> Result<(), RateLimited> {
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        limiters.login.check_network(Network::of(client))
+    }
+
+    /// Checks a login attempt before its password is verified. `user` is the account with the
+    /// e-mail, if there is one. The caller must report the outcome to the returned attempt.
     ///
     /// # Errors
     /// [`LoginLimitError`] if the password must not be verified now.
@@ -140,18 +162,27 @@ impl RateLimits {
         &self,
         client: Option<IpAddr>,
         username: &str,
+        user: Option<UserId>,
     ) -> Result<LoginAttempt<'_>, LoginLimitError> {
         match &self.limiters {
-            Some(limiters) => limiters.login.begin(Network::of(client), username).await,
+            Some(limiters) => limiters.login.begin(Network::of(client), username, user).await,
             None => Ok(LoginAttempt::unlimited()),
         }
     }
 
-    /// Keeps the known networks of an account when its e-mail changes.
-    pub fn rename_account(&self, old: &Email, new: &Email) {
-        if let Some(limiters) = &self.limiters {
-            limiters.login.rename(old, new);
-        }
+    /// Takes a share of the hashing capacity for one password of this client, and of the account
+    /// with this e-mail. Returns `None` if the queue is half full and one of the two has its share.
+    #[must_use]
+    pub fn hashing_permit(
+        &self,
+        client: Option<IpAddr>,
+        username: Option<&str>,
+    ) -> Option<HashingPermit> {
+        let Some(limiters) = &self.limiters else { return Some(HashingPermit::unlimited()) };
+        let network = Holder::Network(Network::of(client).widest());
+        let account = username.map(|name| Holder::Account(limiters.login.account(name)));
+        let holders: Vec<Holder> = std::iter::once(network).chain(account).collect();
+        limiters.hashing.acquire(&holders)
     }
 
     /// Counts a sign-up.
@@ -160,18 +191,40 @@ impl RateLimits {
     /// [`RateLimited`] if this client has signed up too often.
     pub fn sign_up(&self, client: Option<IpAddr>) -> Result<(), RateLimited> {
         let Some(limiters) = &self.limiters else { return Ok(()) };
-        limiters.sign_up.try_acquire(Network::of(client))
+        let networks = Network::of(client).with_wider();
+        for (index, network) in networks.clone().enumerate() {
+            if let Err(limited) = limiters.sign_up.try_acquire(network) {
+                networks.take(index).for_each(|network| limiters.sign_up.refund(&network));
+                return Err(limited);
+            }
+        }
+        Ok(())
     }
 
-    /// Counts a write.
+    /// Takes back the count of a sign-up that failed in the service.
+    pub fn refund_sign_up(&self, client: Option<IpAddr>) {
+        let Some(limiters) = &self.limiters else { return };
+        for network in Network::of(client).with_wider() {
+            limiters.sign_up.refund(&network);
+        }
+    }
+
+    /// Checks whether an account may write. Counts nothing: only the store can tell whether the
+    /// account accepts the token of the request.
     ///
     /// # Errors
-    /// [`RateLimited`] if this caller has written too often.
-    pub fn write(&self, caller: Caller) -> Result<(), RateLimited> {
-        // The latest value is part of the key, so that revoked tokens do not use up the limit of
-        // newer tokens. The earliest depends on when a token was issued, so it is not.
-        let key = (caller.user_id, caller.valid_from_range.latest());
+    /// [`RateLimited`] if the account has written too much.
+    pub fn check_write(&self, account: UserId) -> Result<(), RateLimited> {
         let Some(limiters) = &self.limiters else { return Ok(()) };
-        limiters.writes.try_acquire(key)
+        limiters.writes.peek(&account)
+    }
+
+    /// Counts a write of this many bytes of text: once, and once more for each further 64 KiB that
+    /// it starts. Writes in flight are not counted yet, so a burst can exceed the limit. The excess
+    /// extends the wait.
+    pub fn count_write(&self, account: UserId, bytes: usize) {
+        let Some(limiters) = &self.limiters else { return };
+        let writes = bytes.div_ceil(BYTES_PER_WRITE).max(1);
+        limiters.writes.charge(account, u32::try_from(writes).unwrap_or(u32::MAX));
     }
 }

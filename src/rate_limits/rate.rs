@@ -41,6 +41,11 @@ impl Rate {
         self.period
     }
 
+    /// Returns a rate of this many times the count in the same period.
+    pub(super) fn times(self, multiple: u32) -> Self {
+        Self { count: self.count.saturating_mul(multiple), ..self }
+    }
+
     /// T of GCRA: the time until the next request is allowed.
     pub(super) fn emission_interval(&self) -> Duration {
         self.period / self.count.max(1)

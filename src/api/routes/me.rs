@@ -10,14 +10,16 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::users::{PasswordConfirmation, UserOut, delete_account, email, password, secret_text};
+use super::users::{
+    PasswordConfirmation, UserOut, count_sign_up, delete_account, email, password, secret_text,
+};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{BodyKind, FromRequestFields, RequestFields};
 use crate::api::json_response::Json;
-use crate::api::password_check::confirm_password;
+use crate::api::password_check::{confirm_password, hash_password};
 use crate::api::responses::{
     BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors,
 };
@@ -142,22 +144,20 @@ pub(in crate::api) async fn change_email(
     client: ClientIp,
     Valid(change): Valid<ChangeEmailRequest>,
 ) -> ApiResult<Json<EmailChanged>> {
-    let before = confirm_password(&app, caller, client, change.current_password).await?;
+    confirm_password(&app, caller, client, change.current_password).await?;
     // Limited like a sign-up, because the response also reveals whether an e-mail is taken.
-    app.rate_limits.sign_up(client.0)?;
-    audit::run_to_completion(&app, |app| async move {
+    let change = audit::run_to_completion(&app, |app| async move {
         let changed = app.store.change_email(caller, change.email, app.clock.now()).await;
         match changed.map_err(|error| ApiError::of_field(&["body", "email"], error))? {
             ChangeEmail::Changed(user, tokens_valid_from) => {
-                app.rate_limits.rename_account(&before.email, &user.email);
                 audit::record(&app, client, user.id, EventKind::EmailChanged).await;
                 let token = Token::new(app.tokens.issue(user.id, tokens_valid_from)?);
                 Ok(Json(EmailChanged { user: UserOut::new(&user, true), token }))
             }
             ChangeEmail::EmailTaken => Err(ApiError::EmailTaken),
         }
-    })
-    .await
+    });
+    count_sign_up(&app, client, change).await
 }
 
 /// Change Password
@@ -181,8 +181,9 @@ pub(in crate::api) async fn change_password(
     client: ClientIp,
     Valid(change): Valid<ChangePasswordRequest>,
 ) -> ApiResult<Json<Token>> {
-    confirm_password(&app, caller, client, change.current_password).await?;
-    let hash = app.passwords.hash(change.new_password).await?;
+    let user = confirm_password(&app, caller, client, change.current_password).await?;
+    let username = Some(user.email.as_str());
+    let hash = hash_password(&app, client, username, change.new_password).await?;
     audit::run_to_completion(&app, |app| async move {
         let tokens_valid_from = app.store.change_password(caller, hash, app.clock.now()).await?;
         audit::record(&app, client, caller.user_id, EventKind::PasswordChanged).await;

@@ -13,7 +13,7 @@ use super::post_types::{Post, PostCreate, PostOut};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::{Valid, Writer};
+use crate::api::extract::Valid;
 use crate::api::input::{
     BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, boolean, stored_text, text,
 };
@@ -22,6 +22,7 @@ use crate::api::responses::{
     BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors, created,
 };
 use crate::api::state::AppState;
+use crate::api::writer::Writer;
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
 use crate::domain::post::{PostContent, PostId};
@@ -85,10 +86,12 @@ impl FromRequestFields for ReplacePostRequest {
 )]
 pub(in crate::api) async fn create_post(
     State(app): State<Arc<AppState>>,
-    Writer(caller): Writer,
+    writer: Writer,
     Valid(CreatePostRequest(content)): Valid<CreatePostRequest>,
 ) -> ApiResult<Response> {
-    let post = app.store.create_post(caller, content, app.clock.now()).await?;
+    let bytes = content.byte_len();
+    let create = app.store.create_post(writer.caller, content, app.clock.now());
+    let post = writer.run(bytes, create).await?;
     Ok(created(&format!("{}/posts/{}", app.root_path, post.id.0), Post::from(post)))
 }
 
@@ -134,13 +137,14 @@ pub(in crate::api) async fn get_post(
 )]
 pub(in crate::api) async fn replace_post(
     State(app): State<Arc<AppState>>,
-    Writer(caller): Writer,
+    writer: Writer,
     client: ClientIp,
-    Valid(replacement): Valid<ReplacePostRequest>,
+    Valid(ReplacePostRequest { id, content }): Valid<ReplacePostRequest>,
 ) -> ApiResult<Json<Post>> {
-    let id = PostId(replacement.id.as_id());
-    let replaced = app.store.replace_post(caller, id, replacement.content).await?;
-    changed(&app, caller, client, replaced).map(|post| Json(post.into()))
+    let bytes = content.byte_len();
+    let replace = app.store.replace_post(writer.caller, PostId(id.as_id()), content);
+    let replaced = writer.run(bytes, replace).await?;
+    changed(&app, writer.caller, client, replaced).map(|post| Json(post.into()))
 }
 
 /// Delete Post
@@ -164,12 +168,13 @@ pub(in crate::api) async fn replace_post(
 )]
 pub(in crate::api) async fn delete_post(
     State(app): State<Arc<AppState>>,
-    Writer(caller): Writer,
+    writer: Writer,
     client: ClientIp,
     Valid(PostPath(id)): Valid<PostPath>,
 ) -> ApiResult<StatusCode> {
-    let deleted = app.store.delete_post(caller, PostId(id.as_id())).await?;
-    changed(&app, caller, client, deleted)?;
+    let delete = app.store.delete_post(writer.caller, PostId(id.as_id()));
+    let deleted = writer.run(0, delete).await?;
+    changed(&app, writer.caller, client, deleted)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -21,7 +21,7 @@ use crate::api::input::{
     BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, text,
 };
 use crate::api::json_response::Json;
-use crate::api::password_check::confirm_password;
+use crate::api::password_check::{confirm_password, hash_password};
 use crate::api::responses::{
     BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors, created,
     serialize_timestamp,
@@ -170,21 +170,37 @@ pub(in crate::api) async fn create_user(
     client: ClientIp,
     Valid(sign_up): Valid<CreateUserRequest>,
 ) -> ApiResult<Response> {
-    app.rate_limits.sign_up(client.0)?;
-    let password_hash = app.passwords.hash(sign_up.password).await?;
-    let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
-    audit::run_to_completion(&app, |app| async move {
-        let created_user = app.store.create_user(new).await;
-        match created_user.map_err(|error| ApiError::of_field(&["body", "email"], error))? {
-            CreateUser::Created(user) => {
-                audit::record(&app, client, user.id, EventKind::SignedUp).await;
-                let location = format!("{}/users/{}", app.root_path, user.id.0);
-                Ok(created(&location, UserOut::new(&user, true)))
+    count_sign_up(&app, client, async {
+        let password_hash = hash_password(&app, client, None, sign_up.password).await?;
+        let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
+        audit::run_to_completion(&app, |app| async move {
+            let created_user = app.store.create_user(new).await;
+            match created_user.map_err(|error| ApiError::of_field(&["body", "email"], error))? {
+                CreateUser::Created(user) => {
+                    audit::record(&app, client, user.id, EventKind::SignedUp).await;
+                    let location = format!("{}/users/{}", app.root_path, user.id.0);
+                    Ok(created(&location, UserOut::new(&user, true)))
+                }
+                CreateUser::EmailTaken => Err(ApiError::EmailTaken),
             }
-            CreateUser::EmailTaken => Err(ApiError::EmailTaken),
-        }
+        })
+        .await
     })
     .await
+}
+
+/// Runs work that signs up, or tells as much about an e-mail. Counts it, unless the service fails.
+pub(in crate::api) async fn count_sign_up<T>(
+    app: &AppState,
+    client: ClientIp,
+    work: impl Future<Output = ApiResult<T>>,
+) -> ApiResult<T> {
+    app.rate_limits.sign_up(client.0)?;
+    let outcome = work.await;
+    if outcome.as_ref().is_err_and(|error| error.status().is_server_error()) {
+        app.rate_limits.refund_sign_up(client.0);
+    }
+    outcome
 }
 
 /// Get User
@@ -268,7 +284,8 @@ pub(in crate::api) async fn delete_account(
         let outcome = app.store.delete_user(caller, id).await?;
         if outcome == DeleteUser::NotOwner {
             // The store keeps the event, so it counts as a write.
-            app.rate_limits.write(caller)?;
+            app.rate_limits.check_write(caller.user_id)?;
+            app.rate_limits.count_write(caller.user_id, 0);
             audit::record_refusal(&app, client, Some(caller.user_id), EventKind::OwnershipRefused);
         }
         if outcome == DeleteUser::Deleted {

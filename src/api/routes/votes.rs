@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::{Valid, Writer};
+use crate::api::extract::Valid;
 use crate::api::input::{
     BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, integer,
 };
@@ -18,6 +18,7 @@ use crate::api::responses::{
     BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors,
 };
 use crate::api::state::AppState;
+use crate::api::writer::Writer;
 use crate::domain::post::PostId;
 use crate::domain::vote::{self, Direction};
 use crate::store::VoteOutcome;
@@ -75,12 +76,13 @@ impl FromRequestFields for VoteRequest {
 )]
 pub(in crate::api) async fn cast_vote(
     State(app): State<Arc<AppState>>,
-    Writer(caller): Writer,
+    writer: Writer,
     Valid(request): Valid<VoteRequest>,
 ) -> ApiResult<(StatusCode, Json<VoteResult>)> {
     let post_id = PostId(request.post_id.as_id());
     let vote = vote::Vote { post_id, direction: request.direction };
-    let message = match app.store.cast_vote(caller, vote).await? {
+    let caller = writer.caller;
+    let message = match writer.run(0, app.store.cast_vote(caller, vote)).await? {
         VoteOutcome::Added => "successfully added vote",
         VoteOutcome::Changed => "successfully changed vote",
         VoteOutcome::Withdrawn => "successfully deleted vote",

@@ -2,8 +2,9 @@
 //!
 //! A parsed [`Email`] is valid; no other code has to check it again. The rules are those of
 //! internationalized mail (RFC 5321, RFC 5322, RFC 6531), narrowed to what a person types into a
-//! form: no quoting, no address literals, no domain names without a period, no characters that hide
-//! or reorder text. Domain names follow IDNA 2008 (RFC 5890 to 5893) after the mapping of UTS 46.
+//! form: no quoting, no address literals, no domain names without a period, no control or format
+//! characters, which hide or reorder text. Letters and marks that are invisible in most fonts are
+//! accepted, as by the reference service. Domain names follow IDNA 2008 (RFC 5890 to 5893) after the mapping of UTS 46.
 //!
 //! Local parts are case-sensitive, because only the receiving host may ignore case.
 //!

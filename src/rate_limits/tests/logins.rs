@@ -1,8 +1,8 @@
 //! Login attempts: which are rejected, and which are never rejected.
 
 use super::super::RateLimitConfig;
-use super::{Fixture, ip};
-use crate::domain::email::Email;
+use super::{Fixture, ip, user};
+use crate::domain::user::UserId;
 
 const ADA: &str = "ada@example.com";
 
@@ -138,16 +138,95 @@ async fn owner_is_not_locked_out_of_known_network() {
     assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()));
 }
 
-/// An adopted account may have an e-mail that is not in its normal form.
 #[tokio::test]
-async fn known_network_stays_known_when_the_email_changes() {
-    let (old, new) = ("Ada@EXAMPLE.com", "countess@example.com");
+async fn known_network_belongs_to_the_account_and_not_to_its_email() {
+    let (old, new) = (ADA, "countess@example.com");
     let fixture = fixture();
     fixture.succeed(OWNER, old).await.unwrap();
-    let renamed = [old, new].map(|email| Email::from_stored(email.to_owned()));
-    fixture.limits.rename_account(&renamed[0], &renamed[1]);
-    fixture.fail_from_everywhere(new, 1000).await;
-    assert_eq!(fixture.succeed(OWNER, new).await, Ok(()));
+    for email in [old, new] {
+        fixture.fail_from_everywhere(email, 1000).await;
+    }
+    let renamed = fixture.begin_as(OWNER, new, user(old)).await;
+    assert_eq!(renamed.err(), None, "after a change of the e-mail");
+    let successor = fixture.begin_as(OWNER, old, UserId(4711)).await;
+    assert_eq!(successor.err(), Some("login-account"), "a new account with the same e-mail");
+}
+
+/// Returns an address of a site: a /48 network.
+fn ipv6(site: u32, line: u32, network: u32) -> String {
+    format!("2001:db8:{site:x}:{line:02x}{network:02x}::1")
+}
+
+/// Tries one password from each of the clients. Returns how many were allowed.
+async fn fail_from(fixture: &Fixture, clients: impl IntoIterator<Item = String>) -> usize {
+    let mut allowed = 0;
+    for (number, client) in clients.into_iter().enumerate() {
+        let outcome = fixture.fail(&client, &format!("user{number}@example.com")).await;
+        allowed += usize::from(outcome.is_ok());
+    }
+    allowed
+}
+
+#[tokio::test]
+async fn wider_ipv6_networks_are_limited_across_accounts() {
+    for (clients, expected) in [
+        ((0..1000).map(|_| ipv6(1, 1, 1)).collect::<Vec<_>>(), 20),
+        ((0..1000).map(|number| ipv6(1, 1, number % 256)).collect(), 40),
+        ((0..1000).map(|number| ipv6(1, number % 256, number / 256)).collect(), 80),
+        ((0..1000).map(|number| ipv6(number, 1, 1)).collect(), 1000),
+        ((0..1000).map(|number| format!("64:ff9b::c633:64{:02x}", number % 50)).collect(), 1000),
+    ] {
+        let fixture = fixture();
+        let first = clients.first().cloned();
+        assert_eq!(fail_from(&fixture, clients).await, expected, "{first:?}");
+    }
+    let fixture = fixture();
+    fail_from(&fixture, (0..1000).map(|number| ipv6(1, 1, number % 256))).await;
+    assert_eq!(fixture.succeed(&ipv6(1, 1, 99), ADA).await, Err("login-address"));
+    assert_eq!(fixture.succeed(&ipv6(1, 2, 99), ADA).await, Ok(()), "another line");
+}
+
+/// A household of IPv6 has 256 or 65,536 networks.
+#[tokio::test]
+async fn household_cannot_use_up_the_limit_of_an_account() {
+    let fixture = fixture();
+    for number in 0..8192 {
+        let _ = fixture.fail(&ipv6(1, number / 256, number % 256), ADA).await;
+    }
+    assert_eq!(fixture.succeed(OWNER, ADA).await, Ok(()));
+}
+
+/// The number of networks in the documentation.
+#[tokio::test]
+async fn limit_of_an_account_takes_a_dozen_sites_or_45_ipv4_addresses() {
+    type Client = fn(u32, u32) -> String;
+    let site: Client = |site, number| ipv6(site, number % 256, number / 256);
+    let ipv4: Client = |address, _| ip(address);
+    for (client_of, expected) in [(site, 12), (ipv4, 45)] {
+        let fixture = fixture();
+        let mut networks = 0;
+        while let Ok(attempt) = fixture.begin("203.0.113.99", ADA).await {
+            attempt.undecided();
+            for number in 0..300 {
+                let _ = fixture.fail(&client_of(networks, number), ADA).await;
+            }
+            networks += 1;
+        }
+        assert_eq!(networks, expected);
+    }
+}
+
+/// Neighbours share the wider networks of the owner.
+#[tokio::test]
+async fn neighbours_cannot_lock_the_owner_out_of_known_network() {
+    let fixture = after(100).await;
+    let owner = ipv6(1, 1, 1);
+    fixture.succeed(&owner, ADA).await.unwrap();
+    for number in 0..1000 {
+        let _ = fixture.fail(&ipv6(1, number % 256, 2 + number / 256), ADA).await;
+    }
+    assert_eq!(fixture.succeed(&ipv6(1, 1, 77), ADA).await, Err("login-address"));
+    assert_eq!(fixture.succeed(&owner, ADA).await, Ok(()));
 }
 
 /// A known network has no more attempts than a fresh one.

@@ -10,6 +10,7 @@ mod logins;
 mod many;
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 
 use super::{LoginAttempt, LoginLimitError, MonotonicClock, RateLimitConfig, RateLimits};
 use crate::clock::SystemClock;
-use crate::domain::user::AccountKey;
+use crate::domain::user::{AccountKey, UserId};
 use crate::store::{LoginFailureStore, StoreError};
 
 /// A clock that stops until a test advances it.
@@ -85,9 +86,22 @@ impl Fixture {
         Self { clock, limits }
     }
 
+    /// Begins a login. Each name has an account.
     async fn begin(&self, client: &str, username: &str) -> Result<LoginAttempt<'_>, &'static str> {
+        self.begin_as(client, username, user(username)).await
+    }
+
+    /// Begins a login to the account that has the e-mail now.
+    async fn begin_as(
+        &self,
+        client: &str,
+        username: &str,
+        user: UserId,
+    ) -> Result<LoginAttempt<'_>, &'static str> {
         let client: IpAddr = client.parse().unwrap();
-        self.limits.begin_login(Some(client), username).await.map_err(|error| match error {
+        self.limits.check_login(Some(client)).map_err(|limited| limited.limit)?;
+        let begun = self.limits.begin_login(Some(client), username, Some(user)).await;
+        begun.map_err(|error| match error {
             LoginLimitError::RateLimited(limited) => limited.limit,
             LoginLimitError::Store(error) => panic!("{error}"),
         })
@@ -125,6 +139,14 @@ impl Fixture {
         }
         panic!("no limit rejected them");
     }
+}
+
+/// Returns the account of a name: a different one for each.
+fn user(username: &str) -> UserId {
+    let name = username.trim().to_ascii_lowercase();
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    UserId(hasher.finish().cast_signed())
 }
 
 /// Returns one of 16 million IPv4 addresses.

@@ -1,13 +1,14 @@
 //! Rate limits of logins, and of other checks of a password.
 
+use post_api::auth::Argon2Params;
 use post_api::rate_limits::RateLimitConfig;
 use serde_json::{Value, json};
 
 use super::{
     ADA, GUESSER, OWNER, app_with_limits, assert_no_limit_headers, assert_rate_limited,
-    json_request, other_ip, rate,
+    json_request, other_ip, rate, sign_up_request,
 };
-use crate::support::{PASSWORD, Setup, TestApp, run_concurrently};
+use crate::support::{CHEAP, Engine, FORM, PASSWORD, Setup, TestApp, run_concurrently};
 
 const WRONG: &str = "a wrong password";
 
@@ -243,20 +244,132 @@ async fn consecutive_failures_are_counted_across_processes() {
     app.log_in_from(&other_ip(1), ADA, WRONG).await.expect(403);
 }
 
-/// Known networks belong to the account, not to its e-mail.
+/// Known networks belong to the account, not to its e-mail, at every replica.
 #[tokio::test]
 async fn known_network_is_kept_after_email_change() {
-    let app = app_with_limits(RateLimitConfig {
-        login_account: Some(rate(3, 3600)),
-        ..RateLimitConfig::default()
-    })
-    .await;
+    let app = app_with_low_account_limit().await;
+    let replica = replica_with_low_account_limit(&app);
     let ada = app.signed_in("ada").await;
-    app.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
-    ada.change_email("ada@example.org").await.expect(200);
-    for number in 0..3 {
-        app.log_in_from(&other_ip(number), "ada@example.org", WRONG).await.expect(403);
+    for process in [&app, &replica] {
+        process.log_in_from(OWNER, ADA, PASSWORD).await.expect(200);
     }
-    app.log_in_from(GUESSER, "ada@example.org", PASSWORD).await.expect(429);
-    app.log_in_from(OWNER, "ada@example.org", PASSWORD).await.expect(200);
+    ada.change_email("ada@example.org").await.expect(200);
+    for process in [&app, &replica] {
+        for number in 0..3 {
+            process.log_in_from(&other_ip(number), "ada@example.org", WRONG).await.expect(403);
+        }
+        process.log_in_from(GUESSER, "ada@example.org", PASSWORD).await.expect(429);
+        process.log_in_from(OWNER, "ada@example.org", PASSWORD).await.expect(200);
+    }
+}
+
+/// An attacker can have had an account with the e-mail of another person.
+#[tokio::test]
+async fn known_network_of_deleted_account_is_unknown_to_its_successor() {
+    let app = app_with_low_account_limit().await;
+    let replica = replica_with_low_account_limit(&app);
+    let first = app.signed_in("ada").await;
+    for process in [&app, &replica] {
+        process.log_in_from(GUESSER, ADA, PASSWORD).await.expect(200);
+    }
+    first.delete("/users/me").await.expect(204);
+    app.sign_up("ada").await;
+    for process in [&app, &replica] {
+        for number in 0..3 {
+            process.log_in_from(&other_ip(number), ADA, WRONG).await.expect(403);
+        }
+        process.log_in_from(GUESSER, ADA, WRONG).await.expect(429);
+    }
+}
+
+fn low_account_limit() -> RateLimitConfig {
+    RateLimitConfig { login_account: Some(rate(3, 3600)), ..RateLimitConfig::default() }
+}
+
+async fn app_with_low_account_limit() -> TestApp {
+    app_with_limits(low_account_limit()).await
+}
+
+fn replica_with_low_account_limit(app: &TestApp) -> TestApp {
+    app.replica_with(Setup { rates: Some(low_account_limit()), ..Setup::default() })
+}
+
+/// A right password is never rate limited. So a client or an account that logs in all the time gets
+/// a share of the hashing.
+#[tokio::test]
+async fn one_client_or_account_does_not_fill_the_hashing_queue() {
+    let rates = RateLimitConfig { hashing_capacity: 16, ..RateLimitConfig::default() };
+    let app = app_with_limits(rates).await;
+    for name in ["ada", "bob"] {
+        app.sign_up(name).await;
+    }
+    let ip = |text: &str| Some(text.parse().unwrap());
+    let many: Vec<String> = (0..8).map(other_ip).collect();
+    for clients in [vec![GUESSER.to_owned(); 8], many] {
+        let in_flight: Vec<_> = clients
+            .iter()
+            .map(|client| app.rate_limits.hashing_permit(ip(client), Some(ADA)).unwrap())
+            .collect();
+        let refused = app.log_in_from(&clients[0], ADA, PASSWORD).await.expect(503);
+        assert_eq!(refused.header("retry-after"), "2");
+        app.log_in_from(OWNER, "bob@example.com", PASSWORD).await.expect(200);
+        let sign_up = sign_up_request(&format!("user{}", clients[1]));
+        app.send_from(OWNER, sign_up).await.expect(201);
+        drop(in_flight);
+        app.log_in_from(&clients[0], ADA, PASSWORD).await.expect(200);
+    }
+    let _in_flight: Vec<_> =
+        (0..8).map(|_| app.rate_limits.hashing_permit(ip(GUESSER), None).unwrap()).collect();
+    app.send_from(GUESSER, sign_up_request("eve")).await.expect(503);
+    // The wrong password was not verified, so it does not count.
+    for _ in 0..50 {
+        app.log_in_from(GUESSER, ADA, WRONG).await.expect(503);
+    }
+}
+
+/// A trigger that revokes the tokens of an account when its hash is upgraded, that is, after its
+/// password was verified and before its token is issued.
+fn sign_out_during_login(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "CREATE TRIGGER sign_out AFTER UPDATE OF password ON users
+             BEGIN UPDATE users SET tokens_valid_from = 1738324799000000 WHERE id = NEW.id; END"
+        }
+        Engine::Postgres => {
+            "CREATE FUNCTION sign_out() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN NEW.tokens_valid_from = to_timestamp(1738324799); RETURN NEW; END $$;
+             CREATE TRIGGER sign_out BEFORE UPDATE OF password ON users
+             FOR EACH ROW EXECUTE FUNCTION sign_out()"
+        }
+    }
+}
+
+/// Its password is right, so it must be neither refused nor get a revoked token.
+#[tokio::test]
+async fn login_during_sign_out_returns_a_valid_token() {
+    for engine in Engine::ALL {
+        for scope in ["", "offline_access"] {
+            let app = TestApp::set_up(Setup { engine, ..Setup::default() }).await;
+            app.sign_up("ada").await;
+            app.execute(sign_out_during_login(engine));
+            let strength = Argon2Params { memory_kib: 16, ..CHEAP };
+            let rates = Some(RateLimitConfig::default());
+            let stronger = app.replica_with(Setup { strength, rates, ..Setup::default() });
+            let form = format!("username={ADA}&password=plum+lantern+83+quay&scope={scope}");
+            let login = stronger.anonymous().send_raw("POST", "/login", FORM, form).await;
+            let login = login.expect(200).json();
+            let ada = stronger.with_token(login["access_token"].as_str().unwrap());
+            let events = ada.get("/users/me/events").await.expect(200).json();
+            let kinds: Vec<&str> = events
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|event| event["event"].as_str().unwrap())
+                .collect();
+            assert_eq!(kinds, ["logged_in", "signed_up"], "{engine:?} {scope}");
+            if let Some(token) = login["refresh_token"].as_str() {
+                stronger.refresh(token).await.expect(200);
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Rate limits of sign-ups and of writes.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use post_api::rate_limits::RateLimitConfig;
@@ -9,7 +11,7 @@ use super::{
     GUESSER, OWNER, app_with_limits, assert_no_limit_headers, assert_rate_limited, rate,
     sign_up_request,
 };
-use crate::support::{PASSWORD, TestApp, TestCaller, TestResponse};
+use crate::support::{Engine, PASSWORD, Setup, TestApp, TestCaller, TestResponse, poll_once};
 
 async fn app_with_low_limits() -> TestApp {
     app_with_limits(RateLimitConfig {
@@ -133,19 +135,115 @@ async fn rate_limited_response_has_the_common_headers() {
     assert_ne!(refused.header("x-request-id"), "");
 }
 
+/// Returns a caller with a new token, after all earlier ones were revoked.
+async fn log_in_again<'a>(app: &'a TestApp, before: &TestCaller<'_>) -> TestCaller<'a> {
+    before.post("/logout", &json!({})).await.expect(204);
+    let login = app.log_in("ada@example.com", PASSWORD).await.expect(200).json();
+    app.with_token(login["access_token"].as_str().unwrap())
+}
+
 /// Otherwise the thief of a revoked token could keep its owner from writing.
 #[tokio::test]
-async fn revoked_token_does_not_use_the_budget_of_its_successor() {
+async fn revoked_token_does_not_use_up_the_limit_of_its_owner() {
     let app = app_with_low_limits().await;
     let ada = app.signed_in("ada").await;
-    ada.post("/logout", &json!({})).await.expect(204);
-    let login = app.log_in("ada@example.com", PASSWORD).await.expect(200).json();
-    let again = app.with_token(login["access_token"].as_str().unwrap());
-    for number in 0..10 {
-        let expected = if number < 6 { 401 } else { 429 };
+    let again = log_in_again(&app, &ada).await;
+    for (method, path) in [
+        ("POST", "/posts"),
+        ("PUT", "/posts/1"),
+        ("DELETE", "/posts/1"),
+        ("POST", "/vote"),
+        ("DELETE", "/users/4711"),
+    ] {
+        for _ in 0..5 {
+            send(&app, &ada, 1, method, path).await.expect(401);
+            let invalid = ada.request(method, path).header("content-type", "application/json");
+            app.send(invalid.body(Body::from("{")).unwrap()).await.expect(401);
+        }
+    }
+    for _ in 0..6 {
+        send(&app, &again, 1, "POST", "/posts").await.expect(201);
+    }
+    send(&app, &again, 1, "POST", "/posts").await.expect(429);
+    send(&app, &ada, 1, "POST", "/posts").await.expect(401);
+}
+
+/// A client that disconnects before the response must neither evade the limit nor, with a revoked
+/// token, use it up.
+#[tokio::test]
+async fn write_of_disconnected_client_counts_only_with_a_valid_token() {
+    let app = app_with_low_limits().await;
+    let revoked = app.signed_in("ada").await;
+    let ada = log_in_again(&app, &revoked).await;
+    for (caller, expected) in [(&revoked, 201), (&ada, 429)] {
+        for _ in 0..10 {
+            // The first poll reaches the store.
+            poll_once(send(&app, caller, 1, "POST", "/posts")).await;
+        }
+        app.background.shutdown(Duration::from_mins(1)).await;
         send(&app, &ada, 1, "POST", "/posts").await.expect(expected);
     }
-    send(&app, &again, 1, "POST", "/posts").await.expect(201);
+}
+
+/// The owner of an account moves its `tokens_valid_from`, and gets any number of tokens.
+#[tokio::test]
+async fn new_token_does_not_renew_the_limit_of_writes() {
+    for engine in Engine::ALL {
+        let rates = Some(RateLimitConfig { writes: Some(rate(6, 60)), ..Default::default() });
+        let app = TestApp::set_up(Setup { engine, rates, ..Setup::default() }).await;
+        let mut ada = app.signed_in("ada").await;
+        for number in 0..9 {
+            let expected = if number < 6 { 201 } else { 429 };
+            send(&app, &ada, number, "POST", "/posts").await.expect(expected);
+            ada = match number % 3 {
+                0 => log_in_again(&app, &ada).await,
+                1 => {
+                    let changed = ada.change_password(PASSWORD, PASSWORD).await.expect(200).json();
+                    app.with_token(changed["access_token"].as_str().unwrap())
+                }
+                _ => {
+                    app.clock.advance(1);
+                    let login = app.log_in("ada@example.com", PASSWORD).await.expect(200).json();
+                    app.with_token(login["access_token"].as_str().unwrap())
+                }
+            };
+        }
+    }
+}
+
+/// A text costs one write for each started 64 KiB.
+#[tokio::test]
+async fn large_post_counts_as_many_writes() {
+    let app = app_with_low_limits().await;
+    let ada = app.signed_in("ada").await;
+    let post = |kib: usize| json!({"title": "", "content": "x".repeat(kib * 1024)});
+    ada.post("/posts", &post(3 * 64)).await.expect(201);
+    ada.put("/posts/1", &post(2 * 64 + 1)).await.expect(200);
+    assert_rate_limited(&ada.post("/posts", &post(1)).await, "writes", 6, 60, 10);
+    app.clock.advance(10);
+    ada.post("/posts", &post(1024)).await.expect(201);
+    // The excess of a large post extends the wait.
+    assert_rate_limited(&ada.vote(1, 1).await, "writes", 6, 60, 160);
+}
+
+/// The service, not the client, is at fault.
+#[tokio::test]
+async fn sign_up_that_failed_in_the_service_is_not_counted() {
+    for engine in Engine::ALL {
+        let rates = Some(RateLimitConfig { sign_up: Some(rate(3, 60)), ..Default::default() });
+        let app = TestApp::set_up(Setup { engine, rates, ..Setup::default() }).await;
+        app.execute("ALTER TABLE users RENAME TO lost");
+        for _ in 0..5 {
+            let response = app.send_from(GUESSER, sign_up_request("ada")).await;
+            assert!(response.status.is_server_error(), "{response:?}");
+        }
+        app.execute("ALTER TABLE lost RENAME TO users");
+        for number in 0..3 {
+            let sign_up = sign_up_request(&format!("user{number}"));
+            app.send_from(GUESSER, sign_up).await.expect(201);
+        }
+        app.send_from(GUESSER, sign_up_request("ada")).await.expect(429);
+    }
 }
 
 /// Both reveal whether an account has this e-mail.
