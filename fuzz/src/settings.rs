@@ -46,5 +46,5 @@ fn assert_hides_secrets(output: &str, key: &str) {
 /// Returns whether a setting names a file: the target must not read files of this machine.
 fn refers_to_file(text: &str) -> bool {
     let text = text.to_lowercase();
-    ["_file", "sslrootcert", "sslcert", "sslkey"].iter().any(|name| text.contains(name))
+    ["_file", "passfile", "sslrootcert", "sslcert", "sslkey"].iter().any(|name| text.contains(name))
 }

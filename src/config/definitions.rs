@@ -51,26 +51,30 @@ settings! {
     DATABASE_URL = secret(
         "`sqlite:PATH`, or `postgresql://USER:PASSWORD@HOST:PORT/NAME` to use PostgreSQL. Takes \
          precedence over the five settings below. With none of the six the service uses the \
-         embedded database `DATA_DIR/posts.db`. With several hosts, separated by commas, the \
-         service uses the one that accepts writes. Parameters have libpq's meaning: `sslmode` \
-         (`disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, \
-         `channel_binding`, `target_session_attrs`, `connect_timeout`, `options`; `host` may be \
-         the folder of a Unix socket.");
+         embedded database `DATA_DIR/posts.db`. SQLAlchemy's URLs have its meaning: \
+         `sqlite:///PATH` is relative to the working folder, and `sqlite:////PATH` absolute. With \
+         several hosts, separated by commas, the service uses the one that accepts writes. \
+         Parameters have libpq's meaning, for example `sslmode=verify-full`, and libpq's \
+         environment variables complete the URL: see `docs/postgresql.md`.");
     DATABASE_HOSTNAME = text("",
         "Host of PostgreSQL, or the folder of its Unix socket. Set all five of these settings or \
-         none: `DATABASE_URL` has more options.");
+         none: `DATABASE_URL` has more options. As in the reference service, the five are the \
+         parts of a URL, so `%40` in the user or the password means `@`. A value that no URL could \
+         have there is taken literally.");
     DATABASE_PORT = int("", 1..=65_535,
         "Port of PostgreSQL.");
     DATABASE_PASSWORD = secret(
-        "Password of the PostgreSQL role.");
+        "Password of the PostgreSQL role. It may be empty if the role needs none, or if \
+         `PGPASSWORD` or the file `PGPASSFILE` has it.");
     DATABASE_NAME = text("",
-        "Name of the PostgreSQL database.");
+        "Name of the PostgreSQL database. Parameters may follow, as in \
+         `posts?sslmode=verify-full`.");
     DATABASE_USERNAME = text("",
         "Name of the PostgreSQL role.");
     DATABASE_PREPARED_STATEMENTS = text("on",
-        "Whether connections to PostgreSQL keep prepared statements. Set `off` for a pooler in \
-         transaction mode, and set `statement_timeout` and `lock_timeout` for the role or in the \
-         pooler.");
+        "Whether connections to PostgreSQL keep prepared statements and settings. Set `off` for a \
+         pooler in transaction mode, and set `statement_timeout` and `lock_timeout` for the role \
+         or in the pooler. A pooler in session mode needs no change.");
     SECRET_KEY = secret(
         "Signs tokens: 32 bytes or more, for example from `openssl rand -hex 32`. Required with \
          PostgreSQL unless `SECRET_KEYS` is set. With the embedded database the service generates \

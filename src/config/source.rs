@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use super::SettingError;
 use super::definitions::SETTINGS;
 use super::dotenv;
+use crate::store::postgres::Environment;
 
 /// Names and values of settings, not validated yet.
 #[derive(Default)]
 pub struct Source {
     values: BTreeMap<String, (Precedence, String)>,
+    /// libpq's variables. Like libpq, the service does not look for them in `.env`.
+    pub(super) environment: Environment,
     /// Names in `.env` that are not settings.
     pub unknown: Vec<String>,
     /// Numbers of the lines of `.env` that could not be parsed, for example because of an open quote.
@@ -40,6 +43,10 @@ impl Source {
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
                 Ok(value) => environment.push((name, value)),
+                // One of libpq's variables, which may be needed later.
+                Err(value) if name.starts_with("PG") => {
+                    environment.push((name, value.to_string_lossy().into_owned()));
+                }
                 Err(_) if !is_known(&name.to_uppercase()) => {}
                 Err(_) => {
                     return Err(SettingError::new(&name, "is not Unicode", "give it as UTF-8"));
@@ -57,6 +64,9 @@ impl Source {
         };
         let parsed = dotenv::parse(env_text, &lookup);
         let mut source = Self { unreadable_lines: parsed.unreadable_lines, ..Self::default() };
+        for (name, value) in &environment {
+            source.environment.set(name, value);
+        }
         for (name, value) in parsed.entries {
             let name = name.to_uppercase();
             if !is_known(&name) {
@@ -95,6 +105,12 @@ impl Source {
     /// Returns the trimmed value. A blank value counts as missing.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.get_with_precedence(name).map(|(_, value)| value.trim())
+    }
+
+    /// Returns the value if it is set but blank.
+    pub(super) fn blank(&self, name: &str) -> Option<String> {
+        let (_, value) = self.values.get(name)?;
+        value.trim().is_empty().then(|| value.clone())
     }
 
     fn get_with_precedence(&self, name: &str) -> Option<(Precedence, &str)> {

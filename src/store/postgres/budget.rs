@@ -213,7 +213,7 @@ async fn before<T>(timeout: Pin<&mut Sleep>, work: impl Future<Output = Result<T
 mod tests {
     use std::pin::pin;
 
-    use super::super::connection::SERVING_OPTIONS;
+    use super::super::connect::SERVING_SETTINGS;
     use super::*;
 
     async fn acquire(budgets: &Budgets, work: Work) -> Result<Permit> {
@@ -252,11 +252,12 @@ mod tests {
     fn timeouts_fit_into_each_other() {
         let limits = PoolLimits::default();
         let option = |name| {
-            let (_, rest) = SERVING_OPTIONS.split_once(name).unwrap();
-            Duration::from_millis(rest.split(' ').next().unwrap().parse().unwrap())
+            let (_, value) =
+                SERVING_SETTINGS.into_iter().find(|(known, _)| *known == name).unwrap();
+            Duration::from_millis(value.parse().unwrap())
         };
-        assert!(option("lock_timeout=") < limits.statement_timeout);
-        assert!(limits.statement_timeout < option("statement_timeout="));
+        assert!(option("lock_timeout") < limits.statement_timeout);
+        assert!(limits.statement_timeout < option("statement_timeout"));
         assert!(limits.search_timeout < limits.statement_timeout);
         assert!(limits.acquire_timeout + limits.statement_timeout <= limits.answer_timeout);
     }

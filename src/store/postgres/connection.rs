@@ -1,4 +1,4 @@
-//! One connection to PostgreSQL: how it is opened, and how it runs statements. Each statement is a
+//! One connection to PostgreSQL, and how it runs statements. Each statement is a
 //! transaction of its own, so no connection is ever left inside one, and a pooler may run each
 //! statement on another server connection.
 
@@ -10,83 +10,18 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt as _;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Error, Row, RowStream};
+use tokio_postgres::{Error, Row, RowStream};
 
-use super::address::Address;
 use super::budget::{Permit, Work};
 use super::cancel::cancel;
 use super::error::{is_canceled, is_unrepresentable, needs_reconnect};
-use super::search_path::PUT_SCHEMA_FIRST;
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
-use super::tls::connector;
 use crate::store::batch::BatchError;
 use crate::store::{Result, StoreError};
 
 /// A value of a statement's parameter.
 pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
-
-/// How long a connection may take to be opened, authenticated and set up.
-pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Options of a connection that serves requests. The server ends a statement after 30 seconds, and
-/// waits 3 seconds for a lock. Plans do not depend on the values (a test checks every plan), so
-/// each is made once. JIT compilation would cost more than it saves. A batch of votes reads what
-/// other processes committed since its transaction began, and patterns of searches contain
-/// backslashes, so neither the isolation nor the syntax of strings may depend on a default of the
-/// database or the role. Values are sent in binary, so the styles of dates and bytes do not matter.
-pub(super) const SERVING_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=3000 \
-                       -c idle_in_transaction_session_timeout=10000 \
-                       -c default_transaction_isolation=read\\ committed \
-                       -c standard_conforming_strings=on \
-                       -c plan_cache_mode=force_generic_plan -c jit=off";
-
-/// Makes an acknowledged write survive a crash, even if the server, the database or the role turns
-/// `synchronous_commit` off. A stronger setting stays.
-///
-/// A database without an encoding has texts of any bytes. It refuses to send bytes that are not
-/// UTF-8, unless the client has no encoding either.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
-                        WHERE current_setting('synchronous_commit') = 'off';
-                       SELECT set_config('client_encoding', 'SQL_ASCII', false)
-                        WHERE current_setting('server_encoding') = 'SQL_ASCII'";
-
-/// Opens a connection for an operator's command. It closes when the client is dropped.
-///
-/// # Errors
-/// [`StoreError::Unavailable`] if the database is unreachable.
-pub async fn connect(address: &Address) -> Result<Client> {
-    let connecting = address.config.connect(connector(&address.trust)?);
-    let connected = tokio::time::timeout(OPEN_TIMEOUT, connecting).await;
-    let (client, connection) =
-        connected.map_err(|_| StoreError::unavailable("the server did not answer in time"))??;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "database connection broken");
-        }
-    });
-    Ok(client)
-}
-
-/// Returns the configuration of a connection that serves requests.
-pub(super) fn serving_config(address: &Address) -> Config {
-    let mut config = address.config.clone();
-    // A pooler refuses startup options, because its server connections are shared.
-    if address.is_prepared() {
-        // The options of the address come last, so they take precedence.
-        let configured = config.get_options().unwrap_or_default();
-        let options = format!("{SERVING_OPTIONS} {configured}");
-        config.options(options.trim_end());
-    }
-    config
-}
-
-/// Makes the commits of this connection durable, and puts the schema of the tables first in its
-/// search path.
-pub(super) async fn make_durable(client: &Client) -> std::result::Result<(), Error> {
-    client.batch_execute(DURABLE).await?;
-    client.batch_execute(PUT_SCHEMA_FIRST).await
-}
 
 /// Ends a transaction that only read.
 const END_READ: &str = "COMMIT";

@@ -15,6 +15,7 @@ mod callers;
 mod cancel;
 mod close;
 mod column;
+mod connect;
 mod connection;
 mod deletions;
 mod error;
@@ -33,6 +34,7 @@ mod search_path;
 mod sequence;
 mod sessions;
 mod shared_pool;
+mod startup_options;
 mod statement;
 mod tls;
 mod users;
@@ -52,10 +54,10 @@ use super::deletions::Deletions;
 use super::{Result, StoreError};
 use crate::domain::caller::Caller;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, AddressFault, Environment, UrlParts};
 pub use admin::{LockTimeouts, PostgresAdmin, statements};
 pub use budget::PoolLimits;
-pub use connection::connect;
+pub use connect::connect;
 pub use statement::Statement;
 
 /// The requests of a longer queue would time out, so further requests are refused at once.

@@ -8,22 +8,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
-};
+use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Timeouts};
 use tokio::sync::OnceCell;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use super::budget::{PoolLimits, Work};
-use super::connection::{self, Connection, OPEN_TIMEOUT, QueryError, Value};
+use super::connect::{Connector, OPEN_TIMEOUT};
+use super::connection::{Connection, QueryError, Value};
 use super::error::{is_conflict, is_foreign_key_violation, is_out_of_connections, is_retryable};
 use super::schema::{self, SearchIndex};
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
-use super::tls::connector;
 use crate::store::list_memory::ListMemory;
 use crate::store::{Result, StoreError};
 
@@ -42,8 +39,9 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(address: &Address, limits: PoolLimits) -> Result<Self> {
-        let tls = connector(&address.trust)?;
-        let connections = build(address, tls.clone(), limits)?;
+        let connector = Connector::new(address)?;
+        let tls = connector.tls();
+        let connections = build(connector, limits)?;
         Ok(Self {
             shared: Arc::new(SharedPool::new(connections, limits, tls, address.is_prepared())),
             work: Work::Short,
@@ -183,26 +181,16 @@ fn deletion_failed(error: QueryError) -> StoreError {
     }
 }
 
-fn build(
-    address: &Address,
-    tls: MakeRustlsConnect,
-    limits: PoolLimits,
-) -> Result<deadpool_postgres::Pool> {
+fn build(connector: Connector, limits: PoolLimits) -> Result<deadpool_postgres::Pool> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let config = connection::serving_config(address);
-    let manager = Manager::from_config(config, tls, recycling);
-    let mut pool = deadpool_postgres::Pool::builder(manager);
-    if address.is_prepared() {
-        pool = pool.post_create(Hook::async_fn(|client, _| {
-            Box::pin(async { connection::make_durable(client).await.map_err(HookError::Backend) })
-        }));
-    }
+    let manager = Manager::from_connect(connector.config(), connector, recycling);
     let timeouts = Timeouts {
         wait: Some(limits.acquire_timeout),
         create: Some(OPEN_TIMEOUT),
         recycle: Some(limits.acquire_timeout),
     };
-    pool.max_size(limits.connections)
+    deadpool_postgres::Pool::builder(manager)
+        .max_size(limits.connections)
         .runtime(Runtime::Tokio1)
         .timeouts(timeouts)
         .build()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use post_api::config::{Database, Settings};
+use post_api::config::{Database, Settings, Source};
 
 use super::settings::{GOOD_SECRET, errors, load};
 
@@ -29,6 +29,117 @@ fn incomplete_reference_database_settings_are_rejected() {
     let mut with_url = five.to_vec();
     with_url.push(("DATABASE_URL", "sqlite:posts.db"));
     assert_eq!(file_of(&load(&with_url)), Path::new("posts.db"), "DATABASE_URL does not win");
+}
+
+/// A password that is set but empty is one: the role may need none.
+#[test]
+fn empty_database_password_is_accepted() {
+    let four = [
+        ("DATABASE_HOSTNAME", "db"),
+        ("DATABASE_PORT", "5432"),
+        ("DATABASE_NAME", "posts"),
+        ("DATABASE_USERNAME", "ada"),
+    ];
+    let mut all = four.to_vec();
+    all.push(("DATABASE_PASSWORD", ""));
+    assert_eq!(location_of(&load(&all)), "postgresql://db:5432/posts");
+    let from_file = "DATABASE_HOSTNAME=db\nDATABASE_PORT=5432\nDATABASE_NAME=posts\n\
+                     DATABASE_USERNAME=ada\nDATABASE_PASSWORD=\n";
+    let settings = Settings::load(&Source::from_parts(from_file, Vec::new())).unwrap();
+    assert_eq!(location_of(&settings), "postgresql://db:5432/posts");
+    // The other four cannot be empty.
+    for (at, (name, _)) in four.iter().enumerate() {
+        let mut blank = all.clone();
+        blank[at].1 = " ";
+        assert_eq!(errors(&blank)[0].name, *name);
+    }
+    // Empty settings select nothing.
+    let empty = all.iter().map(|(name, _)| (*name, "")).collect::<Vec<_>>();
+    assert_eq!(file_of(&load(&empty)), Path::new("./data/posts.db"));
+}
+
+/// Three slashes begin a relative path, and four an absolute one.
+#[test]
+fn sqlite_url_has_the_meaning_of_sqlalchemy() {
+    for (url, expected) in [
+        ("sqlite:posts.db", "posts.db"),
+        ("sqlite:/srv/posts.db", "/srv/posts.db"),
+        ("sqlite:///posts.db", "posts.db"),
+        ("sqlite:///./posts.db", "./posts.db"),
+        ("sqlite:///data/my%20posts.db", "data/my%20posts.db"),
+        ("sqlite:////srv/posts.db", "/srv/posts.db"),
+        ("sqlite+aiosqlite:///./posts.db", "./posts.db"),
+        ("sqlite+pysqlite:////srv/posts.db", "/srv/posts.db"),
+        (" sqlite:///posts.db ", "posts.db"),
+    ] {
+        assert_eq!(file_of(&load(&[("DATABASE_URL", url)])), Path::new(expected), "{url}");
+    }
+    for (url, problem, hint) in [
+        ("sqlite", "it has no `:`", "sqlite:PATH"),
+        ("sqlite:", "it names no file", "sqlite:PATH"),
+        ("sqlite://", "in memory", "sqlite:posts.db"),
+        ("sqlite:///", "in memory", "sqlite:posts.db"),
+        ("sqlite:///:memory:", "in memory", "sqlite:posts.db"),
+        ("sqlite::memory:", "in memory", "sqlite:posts.db"),
+        ("sqlite+aiosqlite://", "in memory", "sqlite:posts.db"),
+        ("sqlite://posts.db", "two slashes", "sqlite:///PATH"),
+        ("sqlite://srv/posts.db", "two slashes", "sqlite:///PATH"),
+        ("sqlite:///posts.db?mode=ro", "parameters", "question mark"),
+        ("sqlite:posts.db?cache=shared", "parameters", "question mark"),
+        ("sqlite:///file:posts.db", "another URL", "without `file:`"),
+        ("sqlite:///~/posts.db", "`~`", "whole path"),
+        ("sqlite:~/posts.db", "`~`", "whole path"),
+        ("sqlite+pysqlcipher:///posts.db", "driver", "sqlite:PATH"),
+        ("sqlite3:///posts.db", "driver", "sqlite:PATH"),
+        ("sqlite+aiosqlite:posts.db", "`://`", "sqlite:PATH"),
+    ] {
+        let errors = errors(&[("DATABASE_URL", url)]);
+        assert_eq!((errors.len(), errors[0].name.as_str()), (1, "DATABASE_URL"), "{url}");
+        assert!(errors[0].problem.contains(problem), "{url}: {errors:?}");
+        assert!(errors[0].hint.contains(hint), "{url}: {errors:?}");
+    }
+}
+
+/// They complete the address of a database that the settings select.
+#[test]
+fn libpq_variables_do_not_select_postgresql() {
+    let variables = [
+        ("PGHOST", "db"),
+        ("PGUSER", "ada"),
+        ("PGPASSWORD", "hunter2"),
+        ("PGDATABASE", "posts"),
+        ("PGSSLMODE", "verify-full"),
+        ("PGSERVICE", "posts"),
+        ("PGPORT", "tcp://10.0.0.1:5432"),
+    ];
+    assert_eq!(file_of(&load(&variables)), Path::new("./data/posts.db"));
+    let mut sqlite = variables.to_vec();
+    sqlite.push(("DATABASE_URL", "sqlite:posts.db"));
+    assert_eq!(file_of(&load(&sqlite)), Path::new("posts.db"));
+    let mut postgres = variables[..5].to_vec();
+    postgres.push(("DATABASE_URL", "postgresql://"));
+    let settings = load(&postgres);
+    assert_eq!(location_of(&settings), "postgresql://db:5432/posts");
+    assert_eq!(settings.warnings, [], "the connection is encrypted");
+    // Only the environment has variables, as for libpq.
+    let source = Source::from_parts("PGHOST=db\nDATABASE_URL=postgresql:///x", Vec::new());
+    assert!(Settings::load(&source).is_err());
+}
+
+#[test]
+fn each_libpq_variable_that_is_not_honoured_is_an_error() {
+    let variables = [
+        ("PGSERVICE", "hunter2"),
+        ("PGSSLCRL", "hunter2"),
+        ("PGREQUIREPEER", "hunter2"),
+        ("DATABASE_URL", "postgresql://ada:hunter2@db/posts"),
+    ];
+    let errors = errors(&variables);
+    let mut names: Vec<_> = errors.iter().map(|error| error.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["PGREQUIREPEER", "PGSERVICE", "PGSSLCRL"]);
+    assert!(errors.iter().all(|error| error.hint.contains("unset the variable")), "{errors:?}");
+    assert!(!format!("{errors:?}").contains("hunter2"), "{errors:?}");
 }
 
 /// Several processes may serve PostgreSQL, and all must sign with the same key. Other commands sign
@@ -74,8 +185,11 @@ fn invalid_database_url_is_reported_without_its_password() {
         ("postgresql://ada:hunter2@/posts", "it names no host"),
         ("postgresql://ada:hunter2@db:port/posts", "port"),
         ("postgresql://ada:hunter2@db/posts?sslmode=hunter2", "sslmode is none of"),
-        ("postgresql://ada:hunter2@db/posts?sslcert=x", "sslcert"),
         ("postgresql://ada:hunter2@db/posts?password=hunter2&colour=hunter2", "colour"),
+        ("postgresql://ada:hunter2@db/posts?sslcert=x", "sslcert is given without sslkey"),
+        ("postgresql://ada:hunter2@db/posts?port=hunter2", "port"),
+        ("postgresql://ada:hunter2@db/posts?sslmode=verify-full&sslrootcert=/no/pem", "/no/pem"),
+        ("postgresql://ada:hunter2@db/posts?sslcert=/no/crt&sslkey=/no/key", "/no/crt"),
         ("sqlite:", "names no file"),
     ] {
         let errors = errors(&[("DATABASE_URL", url), ("SECRET_KEY", GOOD_SECRET)]);

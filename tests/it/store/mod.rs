@@ -72,6 +72,9 @@ mod postgres_hostile_rows;
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
 mod postgres_connections;
 
+/// Connections through a pooler.
+mod postgres_pooler;
+
 /// A PostgreSQL database in which long work does not end until the test says so.
 mod blocked_work;
 

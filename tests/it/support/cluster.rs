@@ -335,7 +335,7 @@ fn server_user() -> Option<&'static str> {
     is_root.then_some("postgres")
 }
 
-fn server_command(folder: &Path, program: &Path) -> Command {
+pub(super) fn server_command(folder: &Path, program: &Path) -> Command {
     let mut command = match server_user() {
         Some(user) => {
             let mut command = Command::new("setpriv");
@@ -349,7 +349,7 @@ fn server_command(folder: &Path, program: &Path) -> Command {
     command
 }
 
-fn chown_to_server(folder: &Path) {
+pub(super) fn chown_to_server(folder: &Path) {
     let Some(user) = server_user() else { return };
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with(&format!("{user}:"))).unwrap();

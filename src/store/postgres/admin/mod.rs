@@ -25,7 +25,7 @@ use self::history::History;
 use self::lock::Retry;
 use self::ownership::Path;
 use super::address::Address;
-use super::connection::connect;
+use super::connect::connect;
 use super::error::is_unrepresentable;
 use super::search_path::FIND_SCHEMAS;
 use crate::domain::user::TokensValidFrom;

@@ -1,0 +1,176 @@
+//! Opens connections, and gives those that serve requests their settings.
+//!
+//! The settings are sent after the start: a pooler may refuse startup options, because they would
+//! hold for its server connections.
+
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::time::Duration;
+
+use deadpool_postgres::Connect;
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::address::Address;
+use super::search_path::PUT_SCHEMA_FIRST;
+use super::startup_options::{self, Assignment};
+use super::tls::connector;
+use crate::store::{Result, StoreError};
+
+/// How long a connection may take to be opened, authenticated and set up.
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Settings of a connection that serves requests. The server ends a statement after 30 seconds, and
+/// waits 3 seconds for a lock. Plans do not depend on the values (a test checks every plan), so
+/// each is made once. JIT compilation would cost more than it saves. A batch of votes reads what
+/// other processes committed since its transaction began, and patterns of searches contain
+/// backslashes, so neither the isolation nor the syntax of strings may depend on a default of the
+/// database or the role. Values are sent in binary, so the styles of dates and bytes do not matter.
+pub(super) const SERVING_SETTINGS: [(&str, &str); 7] = [
+    ("statement_timeout", "30000"),
+    ("lock_timeout", "3000"),
+    ("idle_in_transaction_session_timeout", "10000"),
+    ("default_transaction_isolation", "read committed"),
+    ("standard_conforming_strings", "on"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
+];
+
+/// Makes an acknowledged write survive a crash, even if the server, the database or the role turns
+/// `synchronous_commit` off. A stronger setting stays.
+///
+/// A database without an encoding has texts of any bytes. It refuses to send bytes that are not
+/// UTF-8, unless the client has no encoding either.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
+                        WHERE current_setting('synchronous_commit') = 'off';
+                       SELECT set_config('client_encoding', 'SQL_ASCII', false)
+                        WHERE current_setting('server_encoding') = 'SQL_ASCII'";
+
+/// Marks the session. A new connection whose session already has the mark shares it with another
+/// connection: a pooler gives each transaction another session, so settings of a session reach
+/// others.
+const MARK_SESSION: &str = "DO $$ BEGIN
+    IF current_setting('post_api.session', true) <> '' THEN
+        RAISE EXCEPTION 'two connections share a session, as behind a pooler in transaction mode: '
+            'set DATABASE_PREPARED_STATEMENTS=off' USING ERRCODE = 'connection_exception';
+    END IF;
+END $$;
+SELECT set_config('post_api.session', 'serving', false);";
+
+/// Opens a connection for an operator's command. It closes when the client is dropped.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the database is unreachable.
+pub async fn connect(address: &Address) -> Result<Client> {
+    let connector = Connector::new(address)?;
+    let opening = async {
+        let (client, _, options) = connector.open().await?;
+        client.batch_execute(&set_all(&options)).await?;
+        Ok(client)
+    };
+    let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
+    opened
+        .map_err(|_| StoreError::unavailable("the server did not answer in time"))?
+        .map_err(StoreError::from)
+}
+
+/// Opens the connections of a pool.
+#[derive(Clone)]
+pub(super) struct Connector {
+    config: Config,
+    options: Option<String>,
+    tls: MakeRustlsConnect,
+    /// Behind a pooler in transaction mode, a connection has no session.
+    has_session: bool,
+}
+
+impl Connector {
+    /// # Errors
+    /// If a certificate or a key cannot be used.
+    pub(super) fn new(address: &Address) -> Result<Self> {
+        Ok(Self {
+            config: address.config.clone(),
+            options: address.options.clone(),
+            tls: connector(&address.tls)?,
+            has_session: address.is_prepared(),
+        })
+    }
+
+    pub(super) fn config(&self) -> Config {
+        self.config.clone()
+    }
+
+    pub(super) fn tls(&self) -> MakeRustlsConnect {
+        self.tls.clone()
+    }
+
+    /// Opens a connection, and returns the startup options that are still to be set.
+    async fn open(&self) -> std::result::Result<(Client, JoinHandle<()>, Vec<Assignment>), Error> {
+        let mut config = self.config.clone();
+        if let Some(options) = &self.options {
+            config.options(options);
+        }
+        let (opened, options) = match (config.connect(self.tls()).await, &self.options) {
+            (Err(error), Some(options)) if self.has_session && is_refused_by_pooler(&error) => {
+                let Some(assignments) = startup_options::parse(options) else {
+                    return Err(error);
+                };
+                (self.config.connect(self.tls()).await?, assignments)
+            }
+            (opened, _) => (opened?, Vec::new()),
+        };
+        let (client, connection) = opened;
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "database connection broken");
+            }
+        });
+        Ok((client, task, options))
+    }
+
+    async fn open_for_requests(&self) -> std::result::Result<(Client, JoinHandle<()>), Error> {
+        let (client, task, options) = self.open().await?;
+        if self.has_session {
+            let settings = [MARK_SESSION, &set_unless_chosen(), DURABLE, ";", &set_all(&options)];
+            client.batch_execute(&settings.concat()).await?;
+            client.batch_execute(PUT_SCHEMA_FIRST).await?;
+        }
+        Ok((client, task))
+    }
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<
+        Box<dyn Future<Output = std::result::Result<(Client, JoinHandle<()>), Error>> + Send + '_>,
+    > {
+        Box::pin(self.open_for_requests())
+    }
+}
+
+/// Whether a pooler refused a startup option, or has no connection left.
+fn is_refused_by_pooler(error: &Error) -> bool {
+    error.code() == Some(&SqlState::PROTOCOL_VIOLATION)
+}
+
+/// Returns SQL that sets [`SERVING_SETTINGS`]. The startup options of the address take precedence.
+fn set_unless_chosen() -> String {
+    let mut wanted = String::new();
+    for (name, value) in SERVING_SETTINGS {
+        let comma = if wanted.is_empty() { "" } else { ", " };
+        // Writing to a String does not fail.
+        let _ = write!(wanted, "{comma}('{name}', '{value}')");
+    }
+    format!(
+        "SELECT set_config(name, value, false) FROM (VALUES {wanted}) AS wanted (name, value)
+           JOIN pg_settings USING (name) WHERE source <> 'client';"
+    )
+}
+
+fn set_all(assignments: &[Assignment]) -> String {
+    assignments.iter().map(Assignment::to_sql).collect()
+}
