@@ -18,6 +18,7 @@ impl Parser<'_> {
     /// address; they do not select PostgreSQL.
     pub(super) fn database(&mut self, data_dir: &Path) -> Database {
         let is_prepared = self.switch(&row::DATABASE_PREPARED_STATEMENTS);
+        let pool_size = self.int(&row::DATABASE_POOL_SIZE);
         let five = self.five_settings();
         let (setting, address) = match (self.secret(&row::DATABASE_URL), five) {
             (Some(url), _) if url.trim_start().starts_with("sqlite") => {
@@ -38,7 +39,7 @@ impl Parser<'_> {
                     let hint = "a password in the settings takes precedence";
                     SettingError::new("PGPASSFILE", problem, hint)
                 }));
-                let address = address.with_prepared(is_prepared);
+                let address = address.with_prepared(is_prepared).with_pool_size(pool_size);
                 Database::Postgres(Box::new(address))
             }
             Err(error) => {

@@ -75,6 +75,9 @@ settings! {
         "Whether connections to PostgreSQL keep prepared statements and settings. Set `off` for a \
          pooler in transaction mode, and set `statement_timeout` and `lock_timeout` for the role \
          or in the pooler. A pooler in session mode needs no change.");
+    DATABASE_POOL_SIZE = int("16", 3..=1000,
+        "Most connections that one process opens to PostgreSQL. Lower it if the server or the role \
+         allows fewer connections for all processes together.");
     SECRET_KEY = secret(
         "Signs tokens: 32 bytes or more, for example from `openssl rand -hex 32`. Required with \
          PostgreSQL unless `SECRET_KEYS` is set. With the embedded database the service generates \

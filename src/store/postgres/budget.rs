@@ -43,11 +43,25 @@ pub struct PoolLimits {
     pub list_bytes: u32,
 }
 
+/// The maximum number of connections of a pool without a setting.
+pub(super) const DEFAULT_POOL_SIZE: usize = 16;
+
 impl Default for PoolLimits {
     fn default() -> Self {
+        Self::for_connections(DEFAULT_POOL_SIZE)
+    }
+}
+
+impl PoolLimits {
+    /// Returns the limits of a pool of this size, of at least three connections: one for each kind
+    /// of work. Long work gets three of sixteen. Batches get the rest up to nine, and short work
+    /// everything else.
+    #[must_use]
+    pub fn for_connections(connections: usize) -> Self {
+        let connections = connections.max(3);
         Self {
-            connections: 16,
-            long_work: 3,
+            connections,
+            long_work: (connections * 3 / 16).max(1),
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: STATEMENT_TIMEOUT,
             search_timeout: SEARCH_TIMEOUT,
@@ -246,6 +260,25 @@ mod tests {
         assert_eq!(long.len() + short.len() + batches.len(), limits.connections);
         drop(short);
         assert!(acquire(&budgets, Work::Long).await.is_err(), "short work has its own budget");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pool_of_any_size_has_a_connection_for_each_kind_of_work() {
+        for (size, expected) in [
+            (1, (1, 1, 1)),
+            (3, (1, 1, 1)),
+            (5, (1, 1, 3)),
+            (11, (2, 1, 8)),
+            (13, (2, 2, 9)),
+            (16, (3, 4, 9)),
+            (64, (12, 43, 9)),
+        ] {
+            let budgets = Budgets::new(PoolLimits::for_connections(size));
+            let long = take_all(&budgets, Work::Long).await;
+            let short = take_all(&budgets, Work::Short).await;
+            let batches = take_all(&budgets, Work::Batch).await;
+            assert_eq!((long.len(), short.len(), batches.len()), expected, "{size}");
+        }
     }
 
     #[test]

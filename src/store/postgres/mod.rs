@@ -86,7 +86,7 @@ impl PostgresStore {
     /// # Errors
     /// If the trusted certificates cannot be read.
     pub fn open(address: &Address) -> Result<Self> {
-        Self::open_with(address, PoolLimits::default())
+        Self::open_with(address, PoolLimits::for_connections(address.pool_size()))
     }
 
     /// Like [`PostgresStore::open`], with other limits.

@@ -142,6 +142,16 @@ fn each_libpq_variable_that_is_not_honoured_is_an_error() {
     assert!(!format!("{errors:?}").contains("hunter2"), "{errors:?}");
 }
 
+#[test]
+fn pool_of_fewer_than_three_connections_is_rejected() {
+    for size in ["0", "2", "1001", "many"] {
+        assert_eq!(errors(&[("DATABASE_POOL_SIZE", size)])[0].name, "DATABASE_POOL_SIZE");
+    }
+    for size in ["3", "1000"] {
+        load(&[("DATABASE_POOL_SIZE", size)]);
+    }
+}
+
 /// Several processes may serve PostgreSQL, and all must sign with the same key. Other commands sign
 /// nothing, so they need no key.
 #[test]

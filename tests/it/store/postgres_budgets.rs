@@ -186,6 +186,34 @@ async fn refused_connection_is_no_error_while_others_are_open() {
     }
 }
 
+#[tokio::test]
+async fn store_opens_at_most_the_connections_of_its_setting() {
+    for size in [3, 5] {
+        let database = Cluster::shared().database();
+        let address = Address::parse(&format!("{}?application_name=pool", database.url()));
+        let address = address.unwrap().with_pool_size(size);
+        let store = FreshStore::shared(Arc::new(PostgresStore::open(&address).unwrap()));
+        let ada = store.sign_up("ada").await;
+        let post = store.write(ada, "post number one").await.id;
+        let requests = (0..60).map(|number| {
+            let store = &store;
+            async move {
+                // On a slow machine some are refused, which does not matter here.
+                match number % 4 {
+                    0 => drop(store.find_me(ada).await),
+                    1 => drop(store.find_post(ada, post).await),
+                    2 => drop(store.list_posts(ada, search("number")).await),
+                    _ => drop(store.check_ready().await),
+                }
+            }
+        });
+        join_all(requests).await;
+        let open = "SELECT count(*) BETWEEN 2 AND {size} FROM pg_stat_activity
+                     WHERE datname = current_database() AND application_name = 'pool'";
+        assert_eq!(database.query(&open.replace("{size}", &size.to_string())), ["t"], "{size}");
+    }
+}
+
 /// A text whose trigrams occur in every title: the index returns all posts.
 #[tokio::test]
 async fn index_search_that_takes_too_long_returns_what_the_scan_found() {

@@ -21,6 +21,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use self::parameters::Parameters;
+use super::budget::DEFAULT_POOL_SIZE;
 
 pub use environment::Environment;
 pub(super) use tls::{Certificate, Roots, Tls, Trust};
@@ -34,6 +35,7 @@ pub struct Address {
     pub(super) options: Option<String>,
     pub(super) tls: Tls,
     is_prepared: bool,
+    pool_size: usize,
     warnings: Vec<String>,
 }
 
@@ -124,6 +126,16 @@ impl Address {
         self.is_prepared
     }
 
+    /// Sets the maximum number of connections of one process.
+    #[must_use]
+    pub fn with_pool_size(self, pool_size: usize) -> Self {
+        Self { pool_size, ..self }
+    }
+
+    pub(super) fn pool_size(&self) -> usize {
+        self.pool_size
+    }
+
     /// Returns what is accepted but does not work as it seems to.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
@@ -191,7 +203,7 @@ impl Address {
             config.password(password);
         }
         let options = parameters.get("options").map(str::to_owned);
-        Ok(Self { config, options, tls, is_prepared: true, warnings })
+        Ok(Self { config, options, tls, is_prepared: true, pool_size: DEFAULT_POOL_SIZE, warnings })
     }
 }
 
