@@ -12,7 +12,7 @@ use crate::config::Database;
 use crate::store::migrate::{
     MigrateError, MigrateResult, SchemaAdmin, count_applied, migrate, revision_at,
 };
-use crate::store::postgres::{Address, PostgresAdmin, PostgresStore};
+use crate::store::postgres::{Address, PostgresAdmin, PostgresStore, is_refused};
 use crate::store::sqlite::{SqliteAdmin, SqliteStore};
 use crate::store::{Store, StoreError};
 
@@ -33,7 +33,8 @@ pub(in crate::cli) async fn open_admin(database: &Database) -> MigrateResult<Box
 /// PostgreSQL is migrated only if `can_upgrade`; otherwise it must already be at the newest revision.
 ///
 /// Without `can_upgrade` the service also starts if PostgreSQL is unreachable: requests get 503
-/// until it is reachable.
+/// until it is reachable. A server that refuses the role, the database or the use of TLS ends the
+/// start: this does not pass by itself.
 ///
 /// # Errors
 /// [`Exit`] if the schema is out of date, or the database cannot be opened or migrated. With
@@ -116,11 +117,24 @@ pub(in crate::cli) async fn check_revision(admin: &mut dyn SchemaAdmin) -> Resul
 async fn connect_if_reachable(address: &Address) -> MigrateResult<Option<PostgresAdmin>> {
     match PostgresAdmin::connect(address).await {
         Ok(admin) => Ok(Some(admin)),
-        Err(MigrateError::Store(StoreError::Unavailable(cause))) => {
-            tracing::warn!(%cause, "database unreachable; requests get 503 until it is reachable");
+        Err(error) => {
+            let cause = cause_that_may_pass(error)?;
+            tracing::warn!(cause, "database unreachable; requests get 503 until it is reachable");
             Ok(None)
         }
-        Err(error) => Err(error),
+    }
+}
+
+/// Returns the causes of an error that may pass by itself.
+///
+/// # Errors
+/// The error, if it does not pass.
+fn cause_that_may_pass(error: MigrateError) -> MigrateResult<String> {
+    match error {
+        MigrateError::Store(error @ StoreError::Unavailable(_)) if !is_refused(&error) => {
+            Ok(format!("{:#}", anyhow::Error::from(error)))
+        }
+        error => Err(error),
     }
 }
 
@@ -128,8 +142,9 @@ async fn connect_with_retry(address: &Address) -> MigrateResult<PostgresAdmin> {
     let end = Instant::now() + UPGRADE_WAIT;
     loop {
         match PostgresAdmin::connect(address).await {
-            Err(MigrateError::Store(StoreError::Unavailable(cause))) if Instant::now() < end => {
-                tracing::warn!(%cause, "database unreachable; retrying");
+            Err(error) if Instant::now() < end => {
+                let cause = cause_that_may_pass(error)?;
+                tracing::warn!(cause, "database unreachable; retrying");
                 sleep(RETRY_PAUSE).await;
             }
             outcome => return outcome,

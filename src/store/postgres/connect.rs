@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
+use super::connection_error::connecting_failed;
 use super::search_path::PUT_SCHEMA_FIRST;
 use super::startup_options::{self, Assignment};
 use super::tls::connector;
@@ -73,7 +74,7 @@ pub async fn connect(address: &Address) -> Result<Client> {
     let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
     opened
         .map_err(|_| StoreError::unavailable("the server did not answer in time"))?
-        .map_err(StoreError::from)
+        .map_err(connecting_failed)
 }
 
 /// Opens the connections of a pool.

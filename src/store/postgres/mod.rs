@@ -17,6 +17,7 @@ mod close;
 mod column;
 mod connect;
 mod connection;
+mod connection_error;
 mod deletions;
 mod error;
 mod events;
@@ -58,6 +59,7 @@ pub use address::{Address, AddressError, AddressFault, Environment, UrlParts};
 pub use admin::{LockTimeouts, PostgresAdmin, statements};
 pub use budget::PoolLimits;
 pub use connect::connect;
+pub use connection_error::is_refused;
 pub use statement::Statement;
 
 /// The requests of a longer queue would time out, so further requests are refused at once.

@@ -17,6 +17,7 @@ use super::address::Address;
 use super::budget::{PoolLimits, Work};
 use super::connect::{Connector, OPEN_TIMEOUT};
 use super::connection::{Connection, QueryError, Value};
+use super::connection_error::connecting_failed;
 use super::error::{is_conflict, is_foreign_key_violation, is_out_of_connections, is_retryable};
 use super::schema::{self, SearchIndex};
 use super::shared_pool::SharedPool;
@@ -200,7 +201,7 @@ fn build(connector: Connector, limits: PoolLimits) -> Result<deadpool_postgres::
 impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error) => error.into(),
+            PoolError::Backend(error) => connecting_failed(error),
             other => Self::unavailable(other),
         }
     }
