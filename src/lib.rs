@@ -15,6 +15,9 @@ pub mod error_chain;
 /// Worker threads with a bounded queue.
 pub mod worker_pool;
 
+/// Files that hold secrets or data: who can access them.
+pub mod file_access;
+
 /// Certificate verifiers for the health check and the PostgreSQL client.
 pub mod tls_verifier;
 

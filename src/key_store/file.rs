@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::file_access::open_regular;
+
 /// The locked file and its content. Until this value is dropped, [`lock`] blocks in other processes.
 pub(super) struct LockedFile {
     pub(super) content: Vec<u8>,
@@ -31,7 +33,7 @@ pub(super) fn lock(path: &Path) -> io::Result<LockedFile> {
     // With a symbolic link, the target must be replaced, not the link.
     let path = path.canonicalize()?;
     loop {
-        let mut file = File::open(&path)?;
+        let mut file = open_regular(&path)?;
         file.lock()?;
         let metadata = file.metadata()?;
         let current = std::fs::metadata(&path)?;

@@ -2,15 +2,15 @@
 //! `secret_key.signing` contains the `kid` of the secret that signs. Its modification time is when
 //! that secret started to sign.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::stored_secret::{self, StoredSecret};
-use super::{Exposure, KeyStoreError, exposure, file};
+use super::{KeyStoreError, file};
 use crate::auth::Algorithm;
+use crate::file_access::{Exposure, exposure, open_regular};
 
 const SECRETS: &str = "secret_key";
 const SIGNING: &str = "secret_key.signing";
@@ -22,10 +22,11 @@ pub(super) fn read(
 ) -> Result<Option<Vec<StoredSecret>>, KeyStoreError> {
     let path = data_dir.join(SECRETS);
     let Some(old) = OldFile::read(&path)? else { return Ok(None) };
-    if old.exposure == Exposure::Everyone {
+    if matches!(old.exposure, Exposure::AnotherUser(_) | Exposure::Everyone) {
         tracing::warn!(
             path = %path.display(),
-            "everyone could read the secrets; run `post-api secret rotate --drop-old` to revoke every token"
+            exposure = %old.exposure,
+            "others could read the secrets; run `post-api secret rotate --drop-old` to revoke every token"
         );
     }
     let text = std::str::from_utf8(&old.bytes)
@@ -81,7 +82,7 @@ impl OldFile {
     /// Opens the file once, because another process may convert and remove it at the same time.
     fn read(path: &Path) -> Result<Option<Self>, KeyStoreError> {
         let read = || {
-            let mut file = File::open(path)?;
+            let mut file = open_regular(path)?;
             let metadata = file.metadata()?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;

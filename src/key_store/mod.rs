@@ -8,7 +8,6 @@
 mod error;
 mod file;
 mod legacy;
-mod permissions;
 mod rotation;
 mod stored_secret;
 #[cfg(test)]
@@ -21,12 +20,12 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::auth::Algorithm;
+use crate::file_access::{Exposure, exposure};
 
 use self::file::LockedFile;
 use self::stored_secret::StoredSecret;
 
 pub use error::KeyStoreError;
-pub use permissions::{Exposure, exposure};
 
 /// The name of the file, in the data folder.
 pub const KEYS_FILE: &str = "keys.json";
@@ -73,11 +72,17 @@ impl KeyStore {
             self.create(&[StoredSecret::generate(self.algorithm, now)?])?;
         }
         let (file, mut secrets) = self.lock()?;
-        if exposure(&file.metadata) == Exposure::Group {
-            tracing::warn!(
+        match exposure(&file.metadata) {
+            Exposure::Group => tracing::warn!(
                 path = %self.path.display(),
                 "a group can access the keys; make the file's mode 0600 unless the group is the service's own"
-            );
+            ),
+            Exposure::AnotherUser(owner) => tracing::warn!(
+                path = %self.path.display(),
+                owner,
+                "another user owns the keys; give the file to the user of the service"
+            ),
+            Exposure::Owner | Exposure::Everyone => {}
         }
         let mut recorded = secrets.clone();
         if rotation::record_start(&mut recorded, self.algorithm, now)? {

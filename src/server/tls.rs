@@ -3,6 +3,7 @@
 //!
 //! Not here: when the files are read again, see `tls_reload.rs`.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,6 +14,8 @@ use rustls::{Error, InconsistentKeys, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{Accept, TlsAcceptor};
+
+use crate::file_access::open_regular;
 
 /// The protocols that ALPN offers, in order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -89,11 +92,18 @@ impl Tls {
 }
 
 fn read_certificate(path: &Path) -> Result<Vec<u8>, UnusableTls> {
-    std::fs::read(path).map_err(|error| UnusableTls::Certificate(unreadable(path, &error)))
+    read_regular(path).map_err(|error| UnusableTls::Certificate(unreadable(path, &error)))
 }
 
 fn read_key(path: &Path) -> Result<Vec<u8>, UnusableTls> {
-    std::fs::read(path).map_err(|error| UnusableTls::Key(unreadable(path, &error)))
+    read_regular(path).map_err(|error| UnusableTls::Key(unreadable(path, &error)))
+}
+
+/// The files are read again whenever they change, which is impossible with a pipe.
+fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> String {

@@ -7,19 +7,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first, and the lower layers that each may import.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("clock", &[]),
     ("error_chain", &[]),
     ("worker_pool", &[]),
+    ("file_access", &[]),
     ("tls_verifier", &[]),
     ("auth", &["clock", "domain", "worker_pool"]),
-    ("store", &["domain", "error_chain", "tls_verifier", "worker_pool"]),
+    ("store", &["domain", "error_chain", "file_access", "tls_verifier", "worker_pool"]),
     ("rate_limits", &["clock", "domain", "error_chain", "store"]),
-    ("key_store", &["auth"]),
+    ("key_store", &["auth", "file_access"]),
     ("api", &["auth", "clock", "domain", "error_chain", "rate_limits", "store"]),
-    ("server", &["api"]),
-    ("config", &["auth", "domain", "key_store", "rate_limits", "server", "store"]),
+    ("server", &["api", "file_access"]),
+    ("config", &["auth", "domain", "file_access", "key_store", "rate_limits", "server", "store"]),
     ("telemetry", &["config"]),
     (
         "cli",
@@ -29,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "clock",
             "config",
             "domain",
+            "file_access",
             "key_store",
             "rate_limits",
             "server",

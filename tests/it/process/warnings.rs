@@ -64,7 +64,7 @@ fn secret_file_readable_by_everyone_is_warned_about_once() {
     for (mode, is_warned) in [(0o640, false), (0o644, true)] {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
         let service = Service::start_in(folder.path(), &[("SECRET_KEY_FILE", "key")]);
-        let lines = lines_with(&service, "everyone on this machine can access the secret in key");
+        let lines = lines_with(&service, "key: everyone on this machine can access it");
         assert_eq!(lines.len(), usize::from(is_warned), "{mode:o}: {lines:?}");
         assert!(!service.stderr().contains(KEY), "{}", service.stderr());
     }
