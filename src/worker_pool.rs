@@ -153,7 +153,7 @@ impl<W: Worker> WorkerPool<W> {
 
 fn work<W: Worker>(mut worker: W, receiver: &JobReceiver<Job<W>>) {
     let jobs = &receiver.jobs;
-    worker.start();
+    let mut is_started = false;
     loop {
         let job = match jobs.recv_timeout(IDLE_TIMEOUT) {
             Err(RecvTimeoutError::Timeout) => {
@@ -163,6 +163,9 @@ fn work<W: Worker>(mut worker: W, receiver: &JobReceiver<Job<W>>) {
             next => next.ok(),
         };
         let Some(job) = job else { return };
+        if !std::mem::replace(&mut is_started, true) {
+            worker.start();
+        }
         // A panic drops the job's sender, so its caller gets `Panicked`.
         let _ = catch_unwind(AssertUnwindSafe(|| job(&mut worker)));
     }

@@ -19,6 +19,7 @@ mod postgres;
 mod rate_limits;
 mod replicas;
 mod request_headers;
+mod seccomp;
 mod secrets;
 mod server_errors;
 mod shutdown;
