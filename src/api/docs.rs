@@ -57,7 +57,9 @@ impl Pages {
     /// # Errors
     /// [`MissingFile`] if a crate does not contain an expected file.
     pub fn new(document: String, root_path: &str, title: &str) -> Result<Self, MissingFile> {
-        let fill = |page: &str| page.replace("ROOT", root_path).replace("TITLE", title);
+        // The settings reject braces, so no value contains a placeholder.
+        let fill =
+            |page: &str| page.replace("{{root_path}}", root_path).replace("{{title}}", title);
         let swagger = fill(include_str!("../../assets/swagger.html"));
         let redoc = fill(include_str!("../../assets/redoc.html"));
         let start = include_bytes!("../../assets/start.js").as_slice();
