@@ -20,8 +20,8 @@ pub(super) enum Exit {
     Failed(anyhow::Error),
 }
 
-const OBSTRUCTED_HINT: &str = "rename, move or drop these objects, or give the service a schema of \
-    its own: see \"Objects of others\" in docs/postgresql.md";
+const OBSTRUCTED_HINT: &str = "rename, move or drop these objects, or give the service a schema or \
+    an SQLite file of its own in DATABASE_URL: see \"Objects of others\" in docs/postgresql.md";
 
 impl Exit {
     pub(super) fn report(self) -> ExitCode {
@@ -85,6 +85,7 @@ impl From<MigrateError> for Exit {
             | MigrateError::Busy(_)
             | MigrateError::TablesInUse(_) => Self::Failed(error.into()),
             MigrateError::NoSuchRevision(_)
+            | MigrateError::UnusableFile { .. }
             | MigrateError::NoSession
             | MigrateError::OutOfRange(..)
             | MigrateError::WrongWay(..) => Self::Usage(error.to_string()),

@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::Result as StoreResult;
 use crate::domain::email::TypedEmail;
 
 /// A change of the schema, and its reverse.
@@ -170,7 +169,8 @@ pub trait SchemaAdmin: Send {
     async fn repair(&mut self) -> MigrateResult<Vec<String>>;
 
     /// Revokes all tokens of the accounts. Returns the number of accounts.
-    async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> StoreResult<u64>;
+    async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp)
+    -> MigrateResult<u64>;
 
     /// Describes what the operator should know about the database in its current state.
     async fn notes(&mut self) -> MigrateResult<Vec<String>>;
@@ -241,6 +241,9 @@ pub enum MigrateError {
         .0.join(", ")
     )]
     SeveralSchemas(Vec<String>),
+    /// The settings name a file that cannot be the database.
+    #[error("{path} {problem}; {hint}")]
+    UnusableFile { path: String, problem: String, hint: String },
     #[error("the search path of the role has no schema that exists and that the role may use")]
     NoSchema,
 }

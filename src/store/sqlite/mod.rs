@@ -24,6 +24,7 @@ mod row;
 mod search;
 mod sessions;
 mod statement;
+mod usable_file;
 mod users;
 mod votes;
 mod wal;

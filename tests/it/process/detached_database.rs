@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -122,19 +122,6 @@ fn stop_without_the_name_of_the_log_keeps_every_write() {
     assert_eq!(service.get("/readyz").status, 200);
 }
 
-/// Returns a command that runs `post-api` in the folder without the rights of root, in a namespace
-/// of its own. The owner of the files is the same user.
-fn without_privileges(folder: &Path, script: &str) -> Command {
-    let service = Service::command(folder);
-    let mut command = Command::new("unshare");
-    command.args(["--user", "sh", "-c", script]).arg(service.get_program());
-    command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-    for (name, value) in service.get_envs() {
-        command.env(name, value.unwrap());
-    }
-    command
-}
-
 fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -155,7 +142,7 @@ fn start_on_files_that_can_only_be_read_is_refused() {
             set_mode(&folder.path().join("data").join(name), 0o400);
         }
         let Output { status, stderr, .. } =
-            without_privileges(folder.path(), r#"exec "$0" serve --port 0"#)
+            Service::command_without_privileges(folder.path(), r#"exec "$0" serve --port 0"#)
                 .stderr(Stdio::piped())
                 .output()
                 .unwrap();
@@ -172,7 +159,8 @@ fn start_on_files_that_can_only_be_read_is_refused() {
 #[test]
 fn mode_of_an_open_file_does_not_stop_writes() {
     let folder = TempDir::new().unwrap();
-    let mut command = without_privileges(folder.path(), r#"exec "$0" serve --port 0"#);
+    let mut command =
+        Service::command_without_privileges(folder.path(), r#"exec "$0" serve --port 0"#);
     let service = Service::run(&mut command, folder.path());
     assert_eq!(sign_up(&service, "ada"), 201);
     set_mode(&folder.path().join("data/posts.db"), 0o400);

@@ -4,6 +4,7 @@
 mod audit;
 mod body_memory;
 mod database_file;
+mod database_path;
 mod database_refusals;
 mod detached_database;
 mod full_disk;

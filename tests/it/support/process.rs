@@ -67,6 +67,19 @@ impl Service {
         command
     }
 
+    /// Returns a command that runs a script of `sh` in the folder without the rights of root, in a
+    /// namespace of its own. `$0` is the binary. The owner of the files is the same user.
+    pub fn command_without_privileges(folder: &Path, script: &str) -> Command {
+        let service = Self::command(folder);
+        let mut command = Command::new("unshare");
+        command.args(["--user", "sh", "-c", script]).arg(service.get_program());
+        command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        for (name, value) in service.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        command
+    }
+
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> &str {
         let (_, rest) = self.url.split_once("://").unwrap();

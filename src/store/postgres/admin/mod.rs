@@ -327,7 +327,11 @@ impl SchemaAdmin for PostgresAdmin {
         released.map(|()| done)
     }
 
-    async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
+    async fn sign_out(
+        &mut self,
+        accounts: SignOutTarget<'_>,
+        now: Timestamp,
+    ) -> MigrateResult<u64> {
         // Later accounts start after the value of the installation.
         const ALL_USERS: &str = "WITH new_users AS (
                 UPDATE installation SET tokens_valid_from =

@@ -14,6 +14,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::commit_id::{self, record_commit};
 use super::connection::{self, NotWritable};
+use super::usable_file;
 use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::{
     Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
@@ -40,41 +41,52 @@ impl SqliteAdmin {
     }
 
     /// Returns a connection that writes. Creates the file if it does not exist.
-    fn writer(&mut self) -> Result<&mut Connection> {
+    fn writer(&mut self) -> MigrateResult<&mut Connection> {
         if let Some(writer) = self.writer.take() {
             return Ok(self.writer.insert(writer));
         }
-        self.check_log()?;
-        connection::create_private(&self.path).map_err(StoreError::unavailable)?;
-        let writer = connection::open_writer(&self.path).map_err(unreachable)?;
+        self.check_file()?;
+        connection::create_private(&self.path)
+            .map_err(|error| usable_file::not_created(&self.path, &error))?;
+        let writer = connection::open_writer(&self.path).map_err(|error| self.not_opened(error))?;
         Ok(self.writer.insert(writer))
     }
 
     /// Takes the write lock, so that only one process migrates.
-    fn begin(&mut self) -> Result<Transaction<'_>> {
+    fn begin(&mut self) -> MigrateResult<Transaction<'_>> {
         let path = self.path.clone();
-        self.writer()?
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| NotWritable::explain(&path, error))
+        let begun = self.writer()?.transaction_with_behavior(TransactionBehavior::Immediate);
+        Ok(begun.map_err(|error| NotWritable::explain(&path, error))?)
     }
 
     /// Returns a connection that reads, or `None` if the file does not exist. Reading must not
     /// create or change a file.
-    fn existing(&mut self) -> Result<Option<Connection>> {
+    fn existing(&mut self) -> MigrateResult<Option<Connection>> {
+        self.check_file()?;
         if !self.path.exists() {
             return Ok(None);
         }
-        self.check_log()?;
-        let reader = connection::open_reader(&self.path).map_err(StoreError::from);
-        reader.map(Some).map_err(unreachable)
+        let reader = connection::open_reader(&self.path);
+        Ok(Some(reader.map_err(|error| self.not_opened(error.into()))?))
     }
 
-    fn check_log(&mut self) -> Result<()> {
+    fn check_file(&mut self) -> MigrateResult<()> {
         if !self.is_checked {
+            usable_file::check(&self.path)?;
             commit_id::check_log(&self.path).map_err(unreachable)?;
             self.is_checked = true;
         }
         Ok(())
+    }
+
+    /// Adds the path to an error of SQLite.
+    fn not_opened(&self, error: StoreError) -> StoreError {
+        match unreachable(error) {
+            StoreError::Unavailable(source) => {
+                StoreError::unavailable(NotOpened { path: self.path.display().to_string(), source })
+            }
+            error => error,
+        }
     }
 }
 
@@ -89,7 +101,7 @@ impl SchemaAdmin for SqliteAdmin {
         let applied = count_applied(SQLITE, &history)?;
         refuse_newer(&history, target)?;
         if let Some(database) = self.existing()? {
-            refuse_obstacles(&database, applied, target)?;
+            refuse_obstacles(&self.path, &database, applied, target)?;
         }
         let mut lines = Vec::new();
         if !self.path.exists() {
@@ -111,11 +123,12 @@ impl SchemaAdmin for SqliteAdmin {
         if target == 0 && !self.path.exists() {
             return Ok(None);
         }
+        let path = self.path.clone();
         let transaction = self.begin()?;
         let history = history::read(&transaction)?;
         let applied = count_applied(SQLITE, &history)?;
         refuse_newer(&history, target)?;
-        refuse_obstacles(&transaction, applied, target)?;
+        refuse_obstacles(&path, &transaction, applied, target)?;
         let Some(step) = Step::next(SQLITE, applied, target) else {
             return Ok(None);
         };
@@ -152,7 +165,11 @@ impl SchemaAdmin for SqliteAdmin {
         Ok(counts::repair(self.writer()?)?)
     }
 
-    async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp) -> Result<u64> {
+    async fn sign_out(
+        &mut self,
+        accounts: SignOutTarget<'_>,
+        now: Timestamp,
+    ) -> MigrateResult<u64> {
         // The sum of the greatest integer and 1 would be no integer.
         const ALL_USERS: &str = "UPDATE users
                 SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
@@ -226,6 +243,13 @@ fn unreachable(error: StoreError) -> StoreError {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("could not open {path}")]
+struct NotOpened {
+    path: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
 fn refuse_newer(history: &[Applied], target: usize) -> MigrateResult<()> {
     match newer_revisions(SQLITE, history).first() {
         Some(newer) if target < SQLITE.len() => Err(MigrateError::Newer((*newer).to_owned())),
@@ -233,12 +257,21 @@ fn refuse_newer(history: &[Applied], target: usize) -> MigrateResult<()> {
     }
 }
 
-fn refuse_obstacles(database: &Connection, applied: usize, target: usize) -> MigrateResult<()> {
+fn refuse_obstacles(
+    path: &Path,
+    database: &Connection,
+    applied: usize,
+    target: usize,
+) -> MigrateResult<()> {
     if applied == target {
         return Ok(());
     }
     let obstacles = schema::find_obstacles(database, applied, target)?;
-    if obstacles.is_empty() { Ok(()) } else { Err(MigrateError::Obstructed(obstacles)) }
+    if obstacles.is_empty() {
+        return Ok(());
+    }
+    let in_file = |obstacle: String| format!("{}: {obstacle}", path.display());
+    Err(MigrateError::Obstructed(obstacles.into_iter().map(in_file).collect()))
 }
 
 fn run_step(
