@@ -1,6 +1,6 @@
 //! `post-api serve`: opens the database and the keys, prints the banner, and serves until a signal.
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     telemetry::start(settings.log_format, settings.log_level);
     warn_about_env_file(&source);
     warn_about(&settings.warnings);
+    warn_about(&source.password_on_command_line());
     if matches!(settings.database, Database::Sqlite(_)) {
         make_private_folder(&settings.data_dir)?;
     }
@@ -62,9 +63,10 @@ async fn serve_from(
     let shutdown = shutdown_signal()?;
     let listener = server::listen(&settings.host, settings.port)
         .await
-        .with_context(|| format!("cannot listen on {}:{}", settings.host, settings.port))?;
+        .map_err(|error| cannot_listen(settings, &error))?;
     let address = listener.local_addr().context("could not read the address of the listener")?;
     warn_about(&settings.plaintext_listener(address.ip()));
+    warn_about(&settings.exposed_data());
     // After listening: a second service fails to bind the port, so it does not record that its key
     // signs.
     let app = build_app(settings, store, open_keys(settings)?)?;
@@ -149,6 +151,30 @@ fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
     }
 }
 
+/// Returns the error of the setting that is at fault.
+fn cannot_listen(settings: &Settings, error: &io::Error) -> Exit {
+    let (host, port) = (&settings.host, settings.port);
+    let (name, value, hint) = match error.kind() {
+        ErrorKind::AddrInUse => (
+            "PORT",
+            port.to_string(),
+            "stop the other program that uses the port, or give another port",
+        ),
+        ErrorKind::PermissionDenied => {
+            ("PORT", port.to_string(), "give a port from 1024, or the right CAP_NET_BIND_SERVICE")
+        }
+        // Some shells and programs set a variable HOST of their own, such as tcsh and conda.
+        _ => (
+            "HOST",
+            format!("{host:?}"),
+            "give an IP address of this machine, such as 127.0.0.1 or 0.0.0.0, or its name; if \
+             another program sets HOST in the environment, start with --host",
+        ),
+    };
+    let problem = format!("{value} cannot be used: cannot listen on {host}:{port}: {error}");
+    Exit::Settings(vec![SettingError::new(name, problem, hint)])
+}
+
 /// Completes at the first SIGTERM or SIGINT. A second one ends the process at once.
 fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
     let mut terminate = signal(SignalKind::terminate()).context("could not listen for signals")?;
@@ -180,8 +206,11 @@ fn warn_about_env_file(source: &Source) {
     for line in &source.unreadable_lines {
         tracing::warn!(line, "skipped a line of the env file that cannot be parsed");
     }
-    for name in &source.unknown {
-        tracing::warn!(name, "unknown setting in the env file");
+    for line in &source.unknown_lines {
+        tracing::warn!(line, "a line of the env file sets an unknown name");
+    }
+    for (name, meant) in source.misspelt_variables() {
+        tracing::warn!(name, meant, "the environment may have a misspelt setting");
     }
 }
 
@@ -200,7 +229,7 @@ fn print_banner(settings: &Settings, url: &str) {
                 env!("CARGO_PKG_VERSION"),
             );
             // An error means that standard error is closed. The service runs without it.
-            let _ = std::io::stderr().write_all(banner.as_bytes());
+            let _ = io::stderr().write_all(banner.as_bytes());
         }
     }
 }

@@ -175,10 +175,11 @@ settings! {
          strangers can fill the disk.");
     CORS_ORIGINS = text("*",
         "Origins whose pages may read responses in a browser, separated by commas; `*` allows \
-         all. Credentials are never allowed. List your own origins to exclude other pages.");
+         all, a blank value none. Write them as browsers send them, without the default port. \
+         Credentials are never allowed. List your own origins to exclude other pages.");
     ROOT_PATH = text("",
-        "Path below which a proxy publishes the service, such as `/api`. Set it if the proxy \
-         removes that path from requests.");
+        "Path below which a proxy publishes the service, such as `/api`: letters, digits and \
+         `-._~` between single slashes. Set it if the proxy removes that path from requests.");
     DOCS = text("on",
         "Whether `/docs`, `/redoc` and `/openapi.json` exist. Turn it off to hide them.");
     ACCESS_LOG = text("on",
@@ -187,5 +188,5 @@ settings! {
         "`text`, or `json` for programs that read the log.");
     LOG_LEVEL = text("info",
         "`error`, `warn`, `info`, `debug` or `trace`: `error` shows the least, `trace` the most. \
-         Use `debug` to find a fault.");
+         `critical` means `error`, and `warning` means `warn`. Use `debug` to find a fault.");
 }

@@ -19,6 +19,8 @@ pub struct DotEnv {
     /// Names and values. A repeated name has the position of its first statement and the value of
     /// its last one. A name without `=` has no value.
     pub entries: Vec<(String, Option<String>)>,
+    /// The numbers of the lines, from 1, at which the entries begin, in their order.
+    pub entry_lines: Vec<usize>,
     /// The numbers of the lines, from 1, at which the skipped statements begin.
     pub unreadable_lines: Vec<usize>,
 }
@@ -38,7 +40,10 @@ pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> DotEnv
         let line = reader.line;
         match reader.statement() {
             Ok(Statement::Comment) => {}
-            Ok(Statement::Variable(name, value)) => variables.set(name, value.as_deref()),
+            Ok(Statement::Variable(name, value)) => {
+                let is_new = variables.set(name, value.as_deref());
+                dot_env.entry_lines.extend(is_new.then_some(line));
+            }
             Err(Unreadable) => {
                 // Only one line is skipped: an open quote must not hide the statements after it.
                 reader.take_line();
@@ -219,11 +224,14 @@ struct Variables<'text, 'environment> {
 }
 
 impl<'text> Variables<'text, '_> {
-    fn set(&mut self, name: &'text str, value: Option<&str>) {
+    /// Returns whether the name is new.
+    fn set(&mut self, name: &'text str, value: Option<&str>) -> bool {
         let value = value.map(|value| self.resolve_references(value));
-        if self.values.insert(name, value).is_none() {
+        let is_new = self.values.insert(name, value).is_none();
+        if is_new {
             self.names.push(name);
         }
+        is_new
     }
 
     /// Resolves the references in a value, with any quotes or none. Inserted text is not resolved

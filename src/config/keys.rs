@@ -19,6 +19,10 @@ const MAX_KEYS: usize = 8;
 const SECRET_HINT: &str =
     "generate one with `openssl rand -hex 32`, or set none with the embedded database";
 
+/// A new secret would end every token that the reference service issued.
+const TAKEOVER_HINT: &str = "generate one with `openssl rand -hex 32`; to take over from the \
+                             reference service with its tokens, keep it and set COMPAT=reference";
+
 const PAIR_HINT: &str =
     "generate one with `openssl genpkey` as docs/settings.md says, and give it unchanged";
 
@@ -128,7 +132,8 @@ impl Parser<'_> {
             let hint = format!("{name} is weak: replace it once its tokens have expired");
             self.warnings.push(SettingError::new(name, problem, hint));
         } else {
-            self.errors.push(SettingError::new(name, problem, SECRET_HINT));
+            let hint = if length >= MIN_WEAK_SECRET { TAKEOVER_HINT } else { SECRET_HINT };
+            self.errors.push(SettingError::new(name, problem, hint));
         }
     }
 }

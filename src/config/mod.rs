@@ -12,6 +12,7 @@ mod parse;
 mod plaintext_warnings;
 mod render;
 mod setting;
+mod similar_names;
 mod source;
 
 use std::path::PathBuf;
@@ -104,18 +105,60 @@ impl SettingError {
     }
 }
 
+/// The settings of a command that only uses the database. It also works without a key.
+#[derive(Debug)]
+pub struct DatabaseSettings {
+    pub data_dir: PathBuf,
+    pub database: Database,
+}
+
+impl DatabaseSettings {
+    /// Reads and checks these settings.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load(source: &Source) -> Result<Self, Vec<SettingError>> {
+        let mut parser = Parser::new(source);
+        let data_dir = PathBuf::from(parser.text(&row::DATA_DIR));
+        let database = parser.database(&data_dir);
+        parser.finish(Self { data_dir, database })
+    }
+}
+
+/// The settings of a command that connects to the listener.
+#[derive(Debug)]
+pub struct ListenerSettings {
+    pub host: String,
+    pub port: u16,
+    pub has_tls: bool,
+}
+
+impl ListenerSettings {
+    /// Reads and checks these settings.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load(source: &Source) -> Result<Self, Vec<SettingError>> {
+        let mut parser = Parser::new(source);
+        let (host, port) = (parser.host(), parser.int(&row::PORT));
+        let has_tls = parser.tls().is_some();
+        parser.finish(Self { host, port, has_tls })
+    }
+}
+
 impl Settings {
     /// Reads and checks every setting.
     ///
     /// # Errors
-    /// One [`SettingError`] for each setting that cannot be used.
+    /// One [`SettingError`] for each setting that cannot be used, and for each misspelt name in the
+    /// env file.
     pub fn load(source: &Source) -> Result<Self, Vec<SettingError>> {
         let mut parser = Parser::new(source);
         let data_dir = PathBuf::from(parser.text(&row::DATA_DIR));
         let algorithm = parser.algorithm();
         let log_formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let settings = Self {
-            host: parser.text(&row::HOST).to_owned(),
+            host: parser.host(),
             port: parser.int(&row::PORT),
             server_threads: parser.optional_int(&row::SERVER_THREADS, ""),
             tls: parser.tls(),
@@ -138,7 +181,8 @@ impl Settings {
             log_level: parser.log_level(),
             warnings: Vec::new(),
         };
-        parser.finish(settings)
+        let warnings = std::mem::take(&mut parser.warnings);
+        parser.finish(Self { warnings, ..settings })
     }
 
     /// Checks that there is a key if the service does not generate one. Only serving needs a key.

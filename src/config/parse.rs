@@ -2,6 +2,7 @@
 //! to find all errors. The caller never sees a substitute: settings are returned only if there is
 //! no error.
 
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use jiff::SignedDuration;
@@ -11,7 +12,7 @@ use super::definitions as row;
 use super::file_permissions::exposed_file;
 use super::setting::Setting;
 use super::source::Source;
-use super::{SettingError, Settings, TlsFiles};
+use super::{SettingError, TlsFiles};
 use crate::auth::{Algorithm, Argon2Params, fold_case};
 use crate::domain::policy::{DraftVisibility, PasswordRules, Policy, SessionTimeouts};
 use crate::rate_limits::{Rate, RateLimitConfig};
@@ -27,15 +28,15 @@ pub(super) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a Source) -> Self {
+        let warnings = source.warnings.clone();
         let mut parser =
-            Self { source, errors: Vec::new(), warnings: Vec::new(), is_reference: false };
+            Self { source, errors: source.errors.clone(), warnings, is_reference: false };
         parser.is_reference =
             parser.choice(&row::COMPAT, false, &[("", false), ("reference", true)]);
         parser
     }
 
-    pub(super) fn finish(self, mut settings: Settings) -> Result<Settings, Vec<SettingError>> {
-        settings.warnings = self.warnings;
+    pub(super) fn finish<T>(self, settings: T) -> Result<T, Vec<SettingError>> {
         if self.errors.is_empty() { Ok(settings) } else { Err(self.errors) }
     }
 
@@ -138,11 +139,14 @@ impl<'a> Parser<'a> {
         self.choice(&row::ALGORITHM, Algorithm::HS256, &choices)
     }
 
+    /// Also accepts the names of Python's levels, with which the reference service may be set up.
     pub(super) fn log_level(&mut self) -> LevelFilter {
         let choices = [
             ("info", LevelFilter::INFO),
             ("error", LevelFilter::ERROR),
+            ("critical", LevelFilter::ERROR),
             ("warn", LevelFilter::WARN),
+            ("warning", LevelFilter::WARN),
             ("debug", LevelFilter::DEBUG),
             ("trace", LevelFilter::TRACE),
         ];
@@ -211,18 +215,27 @@ impl<'a> Parser<'a> {
 
     pub(super) fn cors_origins(&mut self) -> AllowedOrigins {
         AllowedOrigins::parse(self.text(&row::CORS_ORIGINS)).unwrap_or_else(|invalid| {
-            let hint = "give `*`, or origins like https://app.example.org";
+            let hint = match without_default_port(&invalid.0) {
+                Some(sent) => format!("give {sent}: browsers leave the default port out"),
+                None => "give `*`, or origins like https://app.example.org, as browsers send them"
+                    .to_owned(),
+            };
             self.reject(&row::CORS_ORIGINS, &invalid.0, hint);
             AllowedOrigins::Any
         })
     }
 
+    /// Returns the host, without the brackets that an IPv6 address has in a URL.
+    pub(super) fn host(&self) -> String {
+        let text = self.text(&row::HOST);
+        let inside = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        inside.filter(|inside| inside.parse::<Ipv6Addr>().is_ok()).unwrap_or(text).to_owned()
+    }
+
     pub(super) fn root_path(&mut self) -> String {
         let text = self.text(&row::ROOT_PATH);
-        let path = text.trim_end_matches('/');
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-        let is_absolute = path.is_empty() || path.starts_with('/');
-        if !is_absolute || !path.bytes().all(is_plain) {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        if !is_absolute_path(path) {
             self.reject(&row::ROOT_PATH, text, "give a path like /api");
         }
         path.to_owned()
@@ -260,4 +273,18 @@ impl<'a> Parser<'a> {
         let problem = format!("{text:?} cannot be used");
         self.errors.push(SettingError::new(setting.name, problem, hint));
     }
+}
+
+/// Returns whether the path is empty or consists of segments that each begin with `/`. A browser reads
+/// `//` at the beginning as the name of a host, and removes the segments `.` and `..`.
+fn is_absolute_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_segment =
+        |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(is_plain);
+    path.is_empty() || path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
+}
+
+fn without_default_port(origin: &str) -> Option<&str> {
+    let default_port = if origin.starts_with("https://") { ":443" } else { ":80" };
+    origin.strip_suffix(default_port)
 }

@@ -30,7 +30,11 @@ Set them in the environment, or in a file `.env` in the working folder (`--env-f
 The environment takes precedence. The file has the syntax of python-dotenv.
 
 - Names are compared without case. Switches take `on`, `off`, `true`, `false`, `1` and `0`.
-- A secret may come from a file: `SECRET_KEY_FILE=/run/secrets/key`.
+- A blank value means the default, except for `CORS_ORIGINS`.
+- A secret may come from a file: `SECRET_KEY_FILE=/run/secrets/key`. A file has at most 1 MiB. It may
+  be a pipe of the shell, such as `--env-file <(command)`.
+- A name in the file that differs a little from that of a setting is an error. The service warns
+  about other unknown names with their line, and about a similar name in the environment.
 - The service checks all settings at startup. If any is wrong, it prints every error and ends with
   exit code 2.
 - `post-api settings` prints the values in force, with secrets masked.
@@ -52,10 +56,11 @@ The environment takes precedence. The file has the syntax of python-dotenv.
     lines.join("\n") + "\n"
 }
 
-/// Returns the content of `Procfile`, for hosting platforms that set `PORT`.
+/// Returns the content of `Procfile`, for hosting platforms that set `PORT`. The first start finds an
+/// empty database. Not all platforms run a `release` line, so the service itself migrates it.
 #[must_use]
 pub fn procfile() -> String {
-    "web: post-api serve --host 0.0.0.0 --port ${PORT:-8000}\n".to_owned()
+    "web: post-api serve --upgrade --host 0.0.0.0 --port ${PORT:-8000}\n".to_owned()
 }
 
 /// Returns the values in force, one setting per line. Secrets are masked.

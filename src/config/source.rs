@@ -3,11 +3,15 @@
 //! compared without case, as in the reference service.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use super::SettingError;
-use super::definitions::SETTINGS;
+use super::definitions::{CORS_ORIGINS, DATABASE_URL, SETTINGS};
 use super::dotenv;
+use super::file_permissions::exposed_file;
+use super::similar_names::{shown_name, similar_name};
+use crate::file_access;
 use crate::store::postgres::Environment;
 
 /// Names and values of settings, not validated yet.
@@ -16,10 +20,16 @@ pub struct Source {
     values: BTreeMap<String, (Precedence, String)>,
     /// libpq's variables. Like libpq, the service does not look for them in `.env`.
     pub(super) environment: Environment,
-    /// Names in `.env` that are not settings.
-    pub unknown: Vec<String>,
+    /// Numbers of the lines of `.env` that set no setting. The log has only their numbers: a secret
+    /// may stand where a name should stand.
+    pub unknown_lines: Vec<usize>,
     /// Numbers of the lines of `.env` that could not be parsed, for example because of an open quote.
     pub unreadable_lines: Vec<usize>,
+    /// Names in `.env` that differ a little from the name of a setting.
+    pub(super) errors: Vec<SettingError>,
+    pub(super) warnings: Vec<SettingError>,
+    /// Names in the environment that are no settings.
+    unknown_variables: Vec<String>,
 }
 
 /// The origin of a value. The variants are in ascending order: a later one overrides an earlier one.
@@ -32,12 +42,13 @@ enum Precedence {
 
 impl Source {
     /// Reads the environment and the `.env` file. Without a path the file is `.env` in the working
-    /// folder, and it may be missing.
+    /// folder. Like the reference service, this one passes over a `.env` that is missing or is not a
+    /// file.
     ///
     /// # Errors
     /// [`SettingError`] if the file cannot be read, or if the value of a setting is not Unicode.
     pub fn read(env_file: Option<&Path>) -> Result<Self, SettingError> {
-        let text = read_env_file(env_file)?;
+        let (text, exposed) = read_env_file(env_file)?;
         let mut environment = Vec::new();
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else { continue };
@@ -53,7 +64,13 @@ impl Source {
                 }
             }
         }
-        Ok(Self::from_parts(&text, environment))
+        let mut source = Self::from_parts(&text, environment);
+        let has_secret = SETTINGS.iter().any(|setting| {
+            let value = source.get_with_precedence(setting.name);
+            setting.is_secret && value.is_some_and(|(origin, _)| origin == Precedence::File)
+        });
+        source.warnings.extend(exposed.filter(|_| has_secret));
+        Ok(source)
     }
 
     /// Returns the source for the text of a `.env` file and an environment.
@@ -67,10 +84,10 @@ impl Source {
         for (name, value) in &environment {
             source.environment.set(name, value);
         }
-        for (name, value) in parsed.entries {
-            let name = name.to_uppercase();
+        for ((written, value), line) in parsed.entries.into_iter().zip(parsed.entry_lines) {
+            let name = written.to_uppercase();
             if !is_known(&name) {
-                source.unknown.push(name);
+                source.add_unknown(&written, line);
             } else if let Some(value) = value {
                 source.insert(Precedence::File, name, value);
             } else {
@@ -86,6 +103,47 @@ impl Source {
         source
     }
 
+    /// Other programs may read the same file, so only a name that looks like a misspelling is an
+    /// error.
+    fn add_unknown(&mut self, written: &str, line: usize) {
+        let Some(meant) = similar_name(written) else {
+            self.unknown_lines.push(line);
+            return;
+        };
+        let name = match shown_name(written) {
+            Some(name) => format!("{name} in line {line} of the env file"),
+            None => format!("line {line} of the env file"),
+        };
+        let hint =
+            format!("did you mean {meant}=? Otherwise rename it, or put it into another file");
+        self.errors.push(SettingError::new(&name, "is no setting", hint));
+    }
+
+    /// Returns each variable of the environment that looks like a misspelling of a setting that has
+    /// no value, with the name of the setting. Other programs share the environment, so such a name
+    /// is not an error, and short names are left out.
+    #[must_use]
+    pub fn misspelt_variables(&self) -> Vec<(&str, String)> {
+        const SHORTEST: usize = 10;
+        let unknown = self.unknown_variables.iter().filter(|name| name.len() >= SHORTEST);
+        let similar = unknown.filter_map(|name| Some((name.as_str(), similar_name(name)?)));
+        similar.filter(|(_, meant)| self.get(meant).is_none()).collect()
+    }
+
+    /// Returns a warning if the command line contains a password. Every user of the machine can read
+    /// the command line of a process.
+    #[must_use]
+    pub fn password_on_command_line(&self) -> Option<SettingError> {
+        let (precedence, url) = self.get_with_precedence(DATABASE_URL.name)?;
+        let is_exposed = precedence == Precedence::CommandLine && has_password(url);
+        is_exposed.then(|| {
+            let problem = "has a password, which everyone on this machine can read in the list of \
+                           processes";
+            let hint = "set DATABASE_URL in the environment or the env file, or DATABASE_URL_FILE";
+            SettingError::new("--database-url", problem, hint)
+        })
+    }
+
     /// Adds a value from the command line.
     pub fn set(&mut self, name: &str, value: String) {
         self.insert(Precedence::CommandLine, name.to_owned(), value);
@@ -94,6 +152,8 @@ impl Source {
     fn insert(&mut self, precedence: Precedence, name: String, value: String) {
         if is_known(&name) {
             self.values.insert(name, (precedence, value));
+        } else {
+            self.unknown_variables.push(name);
         }
     }
 
@@ -102,7 +162,8 @@ impl Source {
         self.get(name).is_some() || self.get(&format!("{name}_FILE")).is_some()
     }
 
-    /// Returns the trimmed value. A blank value counts as missing.
+    /// Returns the trimmed value. A blank value counts as missing, except for `CORS_ORIGINS`: a list
+    /// without an origin allows none, and its default allows all.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.get_with_precedence(name).map(|(_, value)| value.trim())
     }
@@ -115,7 +176,8 @@ impl Source {
 
     fn get_with_precedence(&self, name: &str) -> Option<(Precedence, &str)> {
         let (precedence, value) = self.values.get(name)?;
-        (!value.trim().is_empty()).then_some((*precedence, value.as_str()))
+        let is_given = !value.trim().is_empty() || name == CORS_ORIGINS.name;
+        is_given.then_some((*precedence, value.as_str()))
     }
 
     /// Returns the untrimmed value of a secret, or the content of the file that `NAME_FILE` names,
@@ -144,6 +206,22 @@ impl Source {
     }
 }
 
+/// Returns whether a URL has a password: after the name of its user, or as a parameter.
+fn has_password(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let (before, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = before.split('/').next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    let in_user = user.split_once(':').is_some_and(|(_, password)| !password.is_empty());
+    let in_parameters = parameters.split('&').filter_map(|parameter| parameter.split_once('='));
+    in_user
+        || in_parameters
+            .into_iter()
+            .any(|(name, value)| name.ends_with("password") && !value.is_empty())
+}
+
 fn is_known(name: &str) -> bool {
     SETTINGS.iter().any(|setting| {
         name == setting.name
@@ -151,29 +229,32 @@ fn is_known(name: &str) -> bool {
     })
 }
 
-fn read_env_file(path: Option<&Path>) -> Result<String, SettingError> {
-    let is_named = path.is_some();
-    let path = path.map_or_else(|| PathBuf::from(".env"), Path::to_owned);
-    match std::fs::read(&path) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
-            let problem = format!("{} is not UTF-8", path.display());
-            SettingError::new("--env-file", problem, "save it as UTF-8")
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => {
-            Ok(String::new())
-        }
-        Err(error) => {
-            let problem = format!("{} cannot be read: {error}", path.display());
-            Err(SettingError::new("--env-file", problem, "name a file that can be read"))
-        }
-    }
+/// Returns the text of the file, and a warning if others can access the file.
+fn read_env_file(path: Option<&Path>) -> Result<(String, Option<SettingError>), SettingError> {
+    const NAME: &str = "--env-file";
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None if Path::new(".env").is_file() => PathBuf::from(".env"),
+        None => return Ok((String::new(), None)),
+    };
+    let bytes = file_access::read(&path).map_err(|error| {
+        let problem = format!("{} cannot be read: {error}", path.display());
+        SettingError::new(NAME, problem, "name a file that can be read")
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let problem = format!("{} is not UTF-8", path.display());
+        SettingError::new(NAME, problem, "save it as UTF-8")
+    })?;
+    Ok((text, exposed_file(&path, NAME)))
 }
 
 fn read_secret_file(name: &'static str, path: &Path) -> Result<String, SettingError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let unreadable = |error: &dyn Display| {
         let problem = format!("{} cannot be read: {error}", path.display());
         SettingError::new(name, problem, "name a text file that can be read")
-    })?;
+    };
+    let bytes = file_access::read(path).map_err(|error| unreadable(&error))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable(&"it is not UTF-8"))?;
     if text.trim().is_empty() {
         let problem = format!("{} is empty", path.display());
         return Err(SettingError::new(name, problem, "put the secret into it"));

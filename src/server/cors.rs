@@ -113,5 +113,19 @@ fn is_origin(text: &str) -> bool {
     let in_host =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
     let has_both = !scheme.is_empty() && !host.is_empty();
-    has_both && scheme.bytes().all(in_scheme) && host.bytes().all(in_host)
+    has_both
+        && scheme.bytes().all(in_scheme)
+        && host.bytes().all(in_host)
+        && has_port_as_sent(scheme, host)
+}
+
+/// Browsers write a port without leading zeros, and leave out the default port of the scheme.
+fn has_port_as_sent(scheme: &str, host: &str) -> bool {
+    // An IPv6 address is in brackets, and has colons itself.
+    let after_address = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+    let Some((_, port)) = after_address.split_once(':') else {
+        return true;
+    };
+    let is_default = matches!((scheme, port), ("http", "80") | ("https", "443"));
+    !is_default && port.parse::<u16>().is_ok_and(|number| number.to_string() == port)
 }

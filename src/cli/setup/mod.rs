@@ -8,6 +8,8 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::exit::Exit;
+use crate::config::SettingError;
+use crate::file_access;
 
 pub(super) use database::{check_revision, describe, open_admin, open_store};
 pub(super) use keys::open_keys;
@@ -22,12 +24,18 @@ pub(super) fn block_on(work: impl Future<Output = Result<(), Exit>>) -> Result<(
 }
 
 /// Creates the data folder if it is missing. Only its owner can access it.
+///
+/// # Errors
+/// [`Exit::Settings`] if there is no such folder and it cannot be created.
 pub(super) fn make_private_folder(folder: &Path) -> Result<(), Exit> {
     use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("could not create the folder {}", folder.display()))?;
-    Ok(())
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    created.map_err(|error| {
+        let problem = format!("could not create the folder {}: {error}", folder.display());
+        let hint = format!(
+            "name a folder in which the user of the service, {}, can create files",
+            file_access::user()
+        );
+        Exit::Settings(vec![SettingError::new("DATA_DIR", problem, hint)])
+    })
 }

@@ -156,7 +156,7 @@ fn failed_start_does_not_change_the_signing_secret() {
     let first = secrets(folder.path());
     run(folder.path(), "secret rotate").expect(0);
     let port = service.address().rsplit(':').next().unwrap();
-    let output = run(folder.path(), &format!("serve --port {port}")).expect(1).error;
+    let output = run(folder.path(), &format!("serve --port {port}")).expect(2).error;
     assert!(output.contains("cannot listen"), "{output}");
     age(folder.path(), Duration::from_hours(1));
     run(folder.path(), "secret rotate").expect(0);

@@ -2,6 +2,7 @@
 
 mod database;
 mod dotenv;
+mod env_file;
 mod file_permissions;
 mod keys;
 mod rate_limits;

@@ -71,7 +71,7 @@ fn environment_overrides_the_file_and_blank_means_default() {
     let settings = Settings::load(&source).unwrap();
     assert_eq!((settings.port, settings.root_path.as_str()), (2, "/file"));
     assert!(settings.docs, "a blank value in the environment is not the default");
-    assert_eq!(source.unknown, ["UNKNOWN", "OTHER"], "only names of the file are reported");
+    assert_eq!(source.unknown_lines, [4, 5], "only names of the file are reported");
 }
 
 type Change = fn(&mut Policy);
