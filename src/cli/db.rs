@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::output::print;
 use super::setup::{block_on, make_private_folder, open_admin};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Database, Settings};
+use crate::config::{Database, DatabaseSettings};
 use crate::store::migrate::{
     Direction, MigrateError, SchemaAdmin, Step, count_applied, find_target, migrate,
     newer_revisions, revision_at,
@@ -69,6 +69,8 @@ enum DbCommand {
     },
 }
 
+const NOTHING_TO_DO: &str = "nothing to do";
+
 impl DbCommand {
     /// Returns whether the command creates a missing database.
     fn may_create(&self) -> bool {
@@ -77,8 +79,8 @@ impl DbCommand {
 }
 
 pub(super) fn run(arguments: &DbArguments) -> Result<(), Exit> {
-    let source = arguments.source.read()?;
-    let settings = Settings::load(&source)?;
+    let source = arguments.source.read_with_warning()?;
+    let settings = DatabaseSettings::load(&source)?;
     let is_embedded = matches!(settings.database, Database::Sqlite(_));
     if is_embedded && arguments.command.may_create() {
         make_private_folder(&settings.data_dir)?;
@@ -162,17 +164,20 @@ async fn find_path(
 async fn move_to(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit> {
     let mut done = Vec::new();
     let outcome = migrate(admin, target, SystemClock.now(), |step| done.push(describe(step))).await;
-    for line in done {
-        print(&line)?;
+    for line in &done {
+        print(line)?;
     }
     outcome?;
+    if done.is_empty() {
+        print(NOTHING_TO_DO)?;
+    }
     print_notes(admin).await
 }
 
 async fn print_plan(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Exit> {
     let lines = admin.plan(target).await?;
     if lines.is_empty() {
-        return print("nothing to do");
+        return print(NOTHING_TO_DO);
     }
     for line in lines {
         print(&line)?;
@@ -181,6 +186,9 @@ async fn print_plan(admin: &mut dyn SchemaAdmin, target: usize) -> Result<(), Ex
 }
 
 fn print_script(admin: &dyn SchemaAdmin, at: usize, target: usize) -> Result<(), Exit> {
+    if at == target {
+        return print(&format!("-- {NOTHING_TO_DO}"));
+    }
     let mut at = at;
     while let Some(step) = Step::next(admin.migrations(), at, target) {
         print(&admin.script(step, SystemClock.now()))?;

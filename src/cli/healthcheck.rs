@@ -5,36 +5,63 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use super::ServeArguments;
 use super::exit::Exit;
+use super::{EnvFileArgument, set_listener};
+use crate::config::ListenerSettings;
 use crate::tls_verifier::TlsVerifier;
 
 /// Timeout for connecting, and for each read and write.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
-    let (settings, _) = arguments.read()?;
+/// Maximum length in bytes of a response that is read. The body of `/readyz` names the reason.
+const MAX_RESPONSE: u64 = 16 * 1024;
+
+#[derive(Debug, Args)]
+pub(super) struct HealthcheckArguments {
+    /// IP address or host name of the service (setting `HOST`)
+    #[arg(long)]
+    host: Option<String>,
+    /// Port of the service (setting `PORT`)
+    #[arg(long)]
+    port: Option<String>,
+    #[command(flatten)]
+    env_file: EnvFileArgument,
+}
+
+pub(super) fn run(arguments: &HealthcheckArguments) -> Result<(), Exit> {
+    let mut source = arguments.env_file.read()?;
+    set_listener(&mut source, arguments.host.as_ref(), arguments.port.as_ref());
+    let settings = ListenerSettings::load(&source)?;
     // A service that listens on all addresses also listens on the loopback address.
     let host = match settings.host.as_str() {
         "0.0.0.0" => "127.0.0.1",
         "::" => "::1",
         other => other,
     };
-    let problem = match ask_ready(host, settings.port, settings.tls.is_some()) {
-        Ok(true) => return Ok(()),
-        Ok(false) => "the service is not ready".to_owned(),
-        Err(error) => {
-            format!("the service does not answer on {host}:{}: {error}", settings.port)
-        }
+    let problem = match ask_ready(host, settings.port, settings.has_tls) {
+        Ok(response) => match problem_of(&response, settings.has_tls) {
+            None => return Ok(()),
+            Some(problem) => problem,
+        },
+        Err(error) => format!("the service does not answer: {}", explain(&error)),
     };
-    Err(Exit::CheckFailed(vec![problem]))
+    let url = url(host, settings.port, settings.has_tls);
+    Err(Exit::CheckFailed(vec![format!("{url}: {problem}")]))
 }
 
-fn ask_ready(host: &str, port: u16, has_tls: bool) -> io::Result<bool> {
+fn url(host: &str, port: u16, has_tls: bool) -> String {
+    let scheme = if has_tls { "https" } else { "http" };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    format!("{scheme}://{host}:{port}/readyz")
+}
+
+/// Returns the first bytes of the response.
+fn ask_ready(host: &str, port: u16, has_tls: bool) -> io::Result<Vec<u8>> {
     let mut addresses = (host, port).to_socket_addrs()?;
     let address = addresses
         .next()
@@ -43,18 +70,58 @@ fn ask_ready(host: &str, port: u16, has_tls: bool) -> io::Result<bool> {
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
     if !has_tls {
-        return is_ready(connection);
+        return exchange(connection);
     }
     let session = ClientConnection::new(Arc::new(config()?), ServerName::from(address.ip()));
-    is_ready(StreamOwned::new(session.map_err(io::Error::other)?, connection))
+    exchange(StreamOwned::new(session.map_err(io::Error::other)?, connection))
 }
 
-fn is_ready(mut connection: impl Read + Write) -> io::Result<bool> {
+fn exchange(mut connection: impl Read + Write) -> io::Result<Vec<u8>> {
     connection
         .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut response = Vec::new();
-    connection.take(4096).read_to_end(&mut response)?;
-    Ok(response.starts_with(b"HTTP/1.1 200 "))
+    match connection.take(MAX_RESPONSE).read_to_end(&mut response) {
+        // A server that speaks another protocol may answer and then reset the connection.
+        Err(error) if response.is_empty() => Err(error),
+        _ => Ok(response),
+    }
+}
+
+/// Returns why the response does not say that the service is ready.
+fn problem_of(response: &[u8], has_tls: bool) -> Option<String> {
+    /// The first byte of an alert, with which a TLS server answers plain text (RFC 8446, 5.1).
+    const TLS_ALERT: u8 = 21;
+    let text = String::from_utf8_lossy(response);
+    if !text.starts_with("HTTP/1.") {
+        return Some(match response.first() {
+            None => "the connection was closed without a response".to_owned(),
+            Some(&TLS_ALERT) if !has_tls => {
+                "the service speaks HTTPS: set TLS_CERT and TLS_KEY as for the service".to_owned()
+            }
+            Some(_) => "the response is not HTTP: another program uses the port".to_owned(),
+        });
+    }
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status =
+        head.lines().next().and_then(|line| line.split_once(' ')).map_or("", |(_, rest)| rest);
+    if status.starts_with("200 ") {
+        return None;
+    }
+    // Another program may have answered, and a terminal interprets control characters.
+    let line = format!("{status} {}", body.trim());
+    Some(line.trim().chars().filter(|character| !character.is_control()).collect())
+}
+
+/// Adds the cure to an error of TLS.
+fn explain(error: &io::Error) -> String {
+    let tls = error.get_ref().and_then(|source| source.downcast_ref());
+    match tls {
+        Some(rustls::Error::InvalidMessage(_)) => format!(
+            "{error}; the service speaks HTTP: set TLS_CERT and TLS_KEY only if they are set for the \
+             service too"
+        ),
+        _ => error.to_string(),
+    }
 }
 
 fn config() -> io::Result<ClientConfig> {

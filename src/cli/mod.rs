@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 check or command failed, 2 wrong usage or settings, 3 database unreachable.
 
+mod arguments;
 mod db;
 mod exit;
 mod healthcheck;
@@ -21,7 +22,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Settings, Source};
 
+use self::arguments::move_options_behind_command;
+
 use self::exit::Exit;
+use self::output::print_warning;
 
 pub use reference::commands_page;
 
@@ -29,8 +33,8 @@ pub use reference::commands_page;
 ///
 /// Exit codes: 0 done, 1 check or command failed, 2 wrong usage or settings, 3 database unreachable.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
-pub struct Arguments {
+#[command(version)]
+struct Arguments {
     #[command(flatten)]
     serve: ServeArguments,
     #[command(subcommand)]
@@ -42,22 +46,20 @@ enum Command {
     /// Serve the API (the default command)
     Serve(ServeArguments),
     /// Migrate and verify the database
+    #[command(mut_args(|arg| arg.global(true)))]
     Db(db::DbArguments),
     /// Rotate the generated secret that signs tokens
+    #[command(mut_args(|arg| arg.global(true)))]
     Secret(secret::SecretArguments),
     /// Manage accounts
+    #[command(mut_args(|arg| arg.global(true)))]
     User(user::UserArguments),
     /// Print the OpenAPI document
     Openapi,
     /// Print the settings in force, with secrets masked
     Settings(SourceArguments),
     /// Check whether the service on this machine is ready: exit code 1 if it is not
-    #[command(
-        mut_arg("host", |arg| arg.help("IP address or host name of the service (setting `HOST`)")),
-        mut_arg("port", |arg| arg.help("Port of the service (setting `PORT`)")),
-        mut_arg("upgrade", |arg| arg.hide(true))
-    )]
-    Healthcheck(ServeArguments),
+    Healthcheck(healthcheck::HealthcheckArguments),
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -78,18 +80,39 @@ struct ServeArguments {
 #[derive(Debug, Clone, Default, Args)]
 struct SourceArguments {
     /// Database to use: sqlite:PATH or postgresql://… (setting `DATABASE_URL`)
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    #[command(flatten)]
+    env_file: EnvFileArgument,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+struct EnvFileArgument {
     /// Settings file to read instead of .env
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+}
+
+impl EnvFileArgument {
+    fn read(&self) -> Result<Source, Exit> {
+        Ok(Source::read(self.env_file.as_deref()).map_err(|error| vec![error])?)
+    }
 }
 
 impl SourceArguments {
     fn read(&self) -> Result<Source, Exit> {
-        let mut source = Source::read(self.env_file.as_deref()).map_err(|error| vec![error])?;
+        let mut source = self.env_file.read()?;
         if let Some(url) = &self.database_url {
             source.set("DATABASE_URL", url.clone());
+        }
+        Ok(source)
+    }
+
+    /// Reads for a command that has no log, and prints a warning if it exposes a password.
+    fn read_with_warning(&self) -> Result<Source, Exit> {
+        let source = self.read()?;
+        if let Some(warning) = source.password_on_command_line() {
+            print_warning(&warning);
         }
         Ok(source)
     }
@@ -98,19 +121,23 @@ impl SourceArguments {
 impl ServeArguments {
     fn read(&self) -> Result<(Settings, Source), Exit> {
         let mut source = self.source.read()?;
-        if let Some(host) = &self.host {
-            source.set("HOST", host.clone());
-        }
-        if let Some(port) = &self.port {
-            source.set("PORT", port.clone());
-        }
+        set_listener(&mut source, self.host.as_ref(), self.port.as_ref());
         Ok((Settings::load(&source)?, source))
     }
 }
 
-/// Runs one command and returns its exit code.
+fn set_listener(source: &mut Source, host: Option<&String>, port: Option<&String>) {
+    for (name, value) in [("HOST", host), ("PORT", port)] {
+        if let Some(value) = value {
+            source.set(name, value.clone());
+        }
+    }
+}
+
+/// Parses the command line of this process, runs one command and returns its exit code.
 #[must_use]
-pub fn run(arguments: Arguments) -> ExitCode {
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse_from(move_options_behind_command(std::env::args_os()));
     let outcome = match arguments.command {
         None => serve::run(&arguments.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
@@ -119,7 +146,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::User(user)) => user::run(&user),
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Settings(source)) => settings::run(&source),
-        Some(Command::Healthcheck(serve)) => healthcheck::run(&serve),
+        Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&healthcheck),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

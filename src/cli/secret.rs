@@ -32,7 +32,7 @@ enum SecretCommand {
 }
 
 pub(super) fn run(arguments: &SecretArguments) -> Result<(), Exit> {
-    let settings = Settings::load(&arguments.source.read()?)?;
+    let settings = Settings::load(&arguments.source.read_with_warning()?)?;
     let SecretCommand::Rotate { drop_old } = arguments.command;
     check_signs_with_generated(&settings)?;
     let old =

@@ -1,14 +1,14 @@
 //! `post-api user`: manages accounts, even while the service runs. The service reads the caller
 //! from the database for each request, so a change takes effect at once.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::SourceArguments;
 use super::exit::Exit;
 use super::output::print;
 use super::setup::{block_on, check_revision, open_admin};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Database, Settings};
+use crate::config::{Database, DatabaseSettings};
 use crate::domain::email::TypedEmail;
 use crate::store::migrate::SignOutTarget;
 
@@ -27,19 +27,20 @@ enum UserCommand {
     /// Run it with --all after restoring a backup: a restored database accepts tokens again that were
     /// revoked after the backup was made. The e-mail is compared as stored first, then in its normal
     /// form.
+    #[command(group(ArgGroup::new("accounts").required(true)))]
     SignOut {
         /// E-mail of the account
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        #[arg(group = "accounts")]
         email: Option<String>,
         /// Revoke the tokens of every account
-        #[arg(long)]
+        #[arg(long, group = "accounts")]
         all: bool,
     },
 }
 
 pub(super) fn run(arguments: &UserArguments) -> Result<(), Exit> {
-    let source = arguments.source.read()?;
-    let settings = Settings::load(&source)?;
+    let source = arguments.source.read_with_warning()?;
+    let settings = DatabaseSettings::load(&source)?;
     block_on(execute(&arguments.command, &settings.database))
 }
 

@@ -7,7 +7,16 @@ use std::net::TcpListener;
 use serde_json::Value;
 
 use super::{folder, run, run_with};
-use crate::support::Service;
+use crate::support::{Certificate, Service};
+
+/// Responses of a program that is not ready or is not the service, and what the check says.
+const RESPONSES: [(&str, &str); 5] = [
+    ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "503 Service Unavailable"),
+    ("HTTP/1.1 404 Not Found\r\n\r\n\x1b[31mno such page\n", "404 Not Found [31mno such page"),
+    ("HTTP/1.0 500\r\n\r\n", "500"),
+    ("SSH-2.0-OpenSSH_9.9\r\n", "the response is not HTTP: another program uses the port"),
+    ("", "the connection was closed without a response"),
+];
 
 #[test]
 fn openapi_prints_the_served_document() {
@@ -69,18 +78,65 @@ fn healthcheck_of_service_that_is_not_ready_fails() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = std::thread::spawn(move || {
-        for response in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-OpenSSH_9.9\r\n", ""]
-        {
+        for response in RESPONSES.map(|(response, _)| response) {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 1024]).unwrap();
             stream.write_all(response.as_bytes()).unwrap();
         }
     });
-    for _ in 0..3 {
+    for (_, problem) in RESPONSES {
         let outcome = run(folder.path(), &format!("healthcheck --port {port}")).expect(1);
-        assert!(!outcome.error.is_empty());
+        assert_eq!(outcome.error, format!("http://127.0.0.1:{port}/readyz: {problem}\n"));
     }
     server.join().unwrap();
+}
+
+#[test]
+fn healthcheck_names_the_reason_of_a_service_that_is_not_ready() {
+    let folder = folder();
+    // Port 1 refuses connections, so the database is unreachable.
+    let environment = [
+        ("DATABASE_URL", "postgresql://ada@127.0.0.1:1/posts"),
+        ("SECRET_KEY", "f3b8a1d27c5e94f0863b7d1e2a5c9f40"),
+    ];
+    let service = Service::start_in(folder.path(), &environment);
+    let (_, port) = service.url.rsplit_once(':').unwrap();
+    let outcome = run(folder.path(), &format!("healthcheck --port {port}")).expect(1);
+    let reason = service.get("/readyz").expect(503).text().trim().to_owned();
+    let expected = format!("{}/readyz: 503 Service Unavailable {reason}\n", service.url);
+    assert_eq!(outcome.error, expected);
+}
+
+#[test]
+fn healthcheck_with_the_wrong_scheme_names_the_settings() {
+    let folder = folder();
+    Certificate::generate().write(folder.path());
+    let tls = [("TLS_CERT", "certificate.pem"), ("TLS_KEY", "key.pem")];
+    for (of_service, of_check, problem) in [
+        (tls.as_slice(), [].as_slice(), "the service speaks HTTPS: set TLS_CERT and TLS_KEY"),
+        (&[], &tls, "the service speaks HTTP: set TLS_CERT and TLS_KEY only if"),
+    ] {
+        let service = Service::start_in(folder.path(), of_service);
+        let (_, port) = service.url.rsplit_once(':').unwrap();
+        let line = format!("healthcheck --port {port}");
+        let outcome = run_with(folder.path(), &line, of_check).expect(1);
+        let scheme = if of_check.is_empty() { "http" } else { "https" };
+        let url = format!("{scheme}://127.0.0.1:{port}/readyz: ");
+        assert!(outcome.error.starts_with(&url), "{}", outcome.error);
+        assert!(outcome.error.contains(problem), "{}", outcome.error);
+        run_with(folder.path(), &line, of_service).expect(0);
+    }
+}
+
+/// A health check in a container may have no access to the secrets of the service.
+#[test]
+fn healthcheck_reads_only_the_settings_of_the_listener() {
+    let service = Service::start(&[]);
+    let (_, port) = service.url.rsplit_once(':').unwrap();
+    let line = format!("healthcheck --port {port}");
+    for pair in [("SECRET_KEY", "weak"), ("SECRET_KEY_FILE", "missing"), ("DATABASE_URL", "x")] {
+        run_with(service.path(), &line, &[pair]).expect(0);
+    }
 }
 
 #[test]
@@ -94,7 +150,6 @@ fn unknown_command_exits_with_2() {
         "serve nonsense",
         "serve --port",
         "openapi --port 1",
-        "--port 1 serve",
         "db upgrade 1 2",
     ];
     for line in words {

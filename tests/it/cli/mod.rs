@@ -4,6 +4,7 @@ mod db_check;
 mod inspect;
 mod keys;
 mod migrations;
+mod options;
 mod postgres;
 mod secret;
 mod user;
