@@ -11,14 +11,15 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, LargeResponses, Pages};
+use post_api::api::{AppState, Background, LargeWork, Pages};
 use post_api::auth::{Algorithm, Argon2Params, Passwords, Tokens};
+use post_api::client_limits::ClientLimits;
 use post_api::clock::SystemClock;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::rate_limits::RateLimits;
 use post_api::server::{
-    AllowedOrigins, AppService, BodyMemory, MiddlewareConfig, TrustedProxies, with_middleware,
+    AllowedOrigins, AppService, MiddlewareConfig, TrustedProxies, with_middleware,
 };
 use post_api::store::sqlite::SqliteStore;
 use secrecy::SecretString;
@@ -70,17 +71,16 @@ impl Service {
             rate_limits: RateLimits::off(),
             background: Background::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
-            large_responses: LargeResponses::default(),
+            large_work: LargeWork::default(),
             root_path: String::new(),
         };
         let middleware = MiddlewareConfig {
             origins: AllowedOrigins::Any,
             access_log: false,
-            body_memory: BodyMemory::default(),
+            client_limits: ClientLimits::default(),
             trusted_proxies: TrustedProxies::default(),
         };
-        let large_responses = app.large_responses.clone();
-        let routes = with_middleware(api::routes(app, false), middleware, large_responses);
+        let routes = with_middleware(api::routes(app, false), middleware);
         Self { routes, tokens: Arc::new(tokens), posts }
     }
 

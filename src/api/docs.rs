@@ -20,8 +20,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::large_responses::StaticBody;
-
 const HTML: &str = "text/html; charset=utf-8";
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -74,10 +72,15 @@ impl Pages {
             assets.push((name, Page::new(&content_type, bytes, None)));
         }
         let (redirect, _) = swagger_file("oauth2-redirect.html")?;
+        // Relative to `/docs/oauth2-redirect/` the script would be another path.
+        let script = format!("src=\"{root_path}/docs/oauth2-redirect.js\"");
+        let redirect = String::from_utf8_lossy(&redirect)
+            .replace("src=\"oauth2-redirect.js\"", &script)
+            .into_bytes();
         Ok(Self {
             document: Page::new("application/json", document.into_bytes().into(), None),
             swagger: Page::new(HTML, swagger.into_bytes().into(), Some(SWAGGER_POLICY)),
-            redirect: Page::new(HTML, redirect, Some(SWAGGER_POLICY)),
+            redirect: Page::new(HTML, redirect.into(), Some(SWAGGER_POLICY)),
             redoc: Page::new(HTML, redoc.into_bytes().into(), Some(REDOC_POLICY)),
             assets,
         })
@@ -88,6 +91,10 @@ impl Pages {
         self.assets.iter().find(|(other, _)| *other == name).map(|(_, page)| page)
     }
 }
+
+/// Marks a response whose bytes all clients share. It takes no memory of its own.
+#[derive(Debug, Clone)]
+pub struct StaticBody;
 
 /// A crate does not contain an expected file.
 #[derive(Debug, thiserror::Error)]

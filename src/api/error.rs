@@ -57,6 +57,8 @@ pub enum ApiError {
     UnreadableBody,
     #[error("the body is larger than 2 MiB")]
     BodyTooLarge,
+    #[error("the request has more than 100 header fields")]
+    TooManyHeaderFields,
     #[error("the request took too long to arrive")]
     RequestTimeout,
     #[error("the request does not fit")]
@@ -64,7 +66,7 @@ pub enum ApiError {
     /// The client or the caller has reached a rate limit.
     #[error("too many requests, try again later")]
     RateLimited(RateLimited),
-    /// A queue or a memory budget is full.
+    /// A queue is full, or a limit of the client is reached.
     #[error("the service is overloaded, try again later")]
     Overloaded,
     /// The database is temporarily unreachable, or a handler reached its timeout.
@@ -102,6 +104,7 @@ impl ApiError {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::AlreadyVoted(..) | Self::EmailTaken | Self::Referenced(_) => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyHeaderFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -9,6 +9,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use percent_encoding::percent_decode_str;
 
 use super::error::ApiError;
@@ -70,19 +71,21 @@ fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
 /// The input of a handler, after every check that does not need the store.
 pub(super) struct Valid<T>(pub T);
 
-impl<T: FromRequestFields> FromRequest<Arc<AppState>> for Valid<T> {
+impl<T: FromRequestFields + 'static> FromRequest<Arc<AppState>> for Valid<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let error = match read_input(&parts, body, app).await {
+        let caller = parts.extensions.get::<Caller>().copied();
+        let counts_as_write = parts.extensions.get::<CountsAsWrite>().is_some();
+        let error = match read_input(parts, body, app).await {
             Ok(input) => return Ok(Self(input)),
             Err(error) => error,
         };
         // An invalid token takes precedence over any error of the request.
-        if let Some(caller) = parts.extensions.get::<Caller>() {
-            app.store.find_caller(*caller).await?;
-            if parts.extensions.get::<CountsAsWrite>().is_some() {
+        if let Some(caller) = caller {
+            app.store.find_caller(caller).await?;
+            if counts_as_write {
                 app.rate_limits.count_write(caller.user_id, 0);
             }
         }
@@ -90,15 +93,29 @@ impl<T: FromRequestFields> FromRequest<Arc<AppState>> for Valid<T> {
     }
 }
 
-async fn read_input<T: FromRequestFields>(
-    parts: &Parts,
+async fn read_input<T: FromRequestFields + 'static>(
+    parts: Parts,
     body: axum::body::Body,
+    app: &Arc<AppState>,
+) -> Result<T, ApiError> {
+    let body = match T::body(&app.policy) {
+        BodyKind::Ignored => Bytes::new(),
+        BodyKind::Json | BodyKind::Form => read_body(&parts, body).await?,
+    };
+    let state = Arc::clone(app);
+    app.large_work.run(body.len(), move || read_fields(&parts, body, &state)).await?
+}
+
+/// Reads all fields. The parsed body exists only in here.
+fn read_fields<T: FromRequestFields>(
+    parts: &Parts,
+    body: Bytes,
     app: &AppState,
 ) -> Result<T, ApiError> {
     let body = match T::body(&app.policy) {
         BodyKind::Ignored => Body::Absent,
-        BodyKind::Json => read_json(parts, &read_body(parts, body).await?)?,
-        BodyKind::Form => read_form(parts, read_body(parts, body).await?).await?,
+        BodyKind::Json => read_json(parts, &body)?,
+        BodyKind::Form => read_form(parts, body)?,
     };
     let mut request = RequestFields {
         policy: &app.policy,
@@ -132,10 +149,14 @@ fn read_json(parts: &Parts, body: &Bytes) -> Result<Body, ApiError> {
     }
 }
 
-async fn read_form(parts: &Parts, body: Bytes) -> Result<Body, ApiError> {
+fn read_form(parts: &Parts, body: Bytes) -> Result<Body, ApiError> {
     match MediaType::of(&parts.headers) {
         MediaType::UrlEncoded => Ok(Body::Form(input::pairs(&body))),
-        MediaType::Multipart => Ok(Body::Form(input::multipart(&parts.headers, body).await?)),
+        MediaType::Multipart => {
+            // The whole body is there, so the parser never waits.
+            let fields = input::multipart(&parts.headers, body).now_or_never();
+            fields.unwrap_or(Err(ApiError::UnreadableBody)).map(Body::Form)
+        }
         _ => Ok(Body::Absent),
     }
 }

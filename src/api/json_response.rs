@@ -20,17 +20,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// Returns a response with the value as its JSON body.
 pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Response {
-    json_response_with_capacity(0, status, value)
-}
-
-/// Returns a response with the value as its JSON body. `bytes` is the approximate length of its
-/// texts.
-pub(super) fn json_response_with_capacity(
-    bytes: usize,
-    status: StatusCode,
-    value: &impl Serialize,
-) -> Response {
-    json_response_from(status, to_json(bytes, value))
+    json_response_from(status, to_json(0, value))
 }
 
 /// Returns the value as JSON. `bytes` is the approximate length of its texts, and sizes the buffer.

@@ -12,7 +12,7 @@ mod error_response;
 mod extract;
 mod input;
 mod json_response;
-mod large_responses;
+mod large_work;
 pub mod openapi;
 mod password_check;
 mod responses;
@@ -32,13 +32,11 @@ use self::routes::{events, health, jwks, login, me, post_list, posts, sessions, 
 
 pub use background::Background;
 pub use client_ip::ClientIp;
-pub use docs::{MissingFile, Pages};
+pub use docs::{MissingFile, Pages, StaticBody};
 pub use error::ApiError;
 pub use error_response::{Failure, LimitReached};
-pub use input::{MAX_BODY_BYTES, MemoryLimitExceeded};
-pub use large_responses::{
-    LARGE_RESPONSE_BYTES, LargeResponses, ResponsePermit, StaticBody, body_len,
-};
+pub use input::MAX_BODY_BYTES;
+pub use large_work::LargeWork;
 pub use state::AppState;
 
 /// Returns the routes of the API. If `with_docs` is set, the routes of its documentation too.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::background::Background;
 use super::docs::Pages;
-use super::large_responses::LargeResponses;
+use super::large_work::LargeWork;
 use crate::auth::{Passwords, Tokens};
 use crate::clock::Clock;
 use crate::domain::policy::Policy;
@@ -21,7 +21,7 @@ pub struct AppState {
     pub rate_limits: RateLimits,
     pub background: Background,
     pub pages: Pages,
-    pub large_responses: LargeResponses,
+    pub large_work: LargeWork,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
     pub root_path: String,
 }

@@ -11,13 +11,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::ServeArguments;
 use super::exit::Exit;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
-use crate::api::{self, AppState, Background, LargeResponses, Pages, openapi};
+use crate::api::{self, AppState, Background, LargeWork, Pages, openapi};
 use crate::auth::{Keys, Passwords, Tokens};
+use crate::client_limits::{ClientLimits, ConnectionTimeouts};
 use crate::clock::SystemClock;
 use crate::config::{Database, LogFormat, SettingError, Settings, Source};
 use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimitConfig, RateLimits};
 use crate::server::{
-    self, BodyMemory, Limits, MiddlewareConfig, Tls, UnusableTls, watch_tls_files, with_middleware,
+    self, Limits, MiddlewareConfig, Tls, UnusableTls, raise_open_files, watch_tls_files,
+    with_middleware,
 };
 use crate::store::Store;
 use crate::telemetry;
@@ -73,21 +75,26 @@ async fn serve_from(
     let middleware = MiddlewareConfig {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
-        body_memory: BodyMemory::default(),
+        client_limits: ClientLimits::new(settings.client_memory, raise_open_files()),
         trusted_proxies: settings.trusted_proxies.clone(),
     };
     let background = app.background.clone();
-    let large_responses = app.large_responses.clone();
     let routes = api::routes(app, settings.docs);
-    let service = with_middleware(routes, middleware, large_responses);
+    let service = with_middleware(routes, middleware);
     if let Some(tls) = &tls {
         watch_tls_files(Arc::clone(tls)).context("could not watch the TLS certificate")?;
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     print_banner(settings, &format!("{scheme}://{address}"));
-    let served = server::serve(listener, service, Limits::default(), tls, shutdown).await;
+    let served = server::serve(listener, service, limits(settings), tls, shutdown).await;
     background.shutdown(BACKGROUND_TIMEOUT).await;
     Ok(served.context("the listener failed")?)
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let limits = Limits::default();
+    let keep_alive = settings.keep_alive_timeout;
+    Limits { timeouts: ConnectionTimeouts { keep_alive, ..limits.timeouts }, ..limits }
 }
 
 fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppState, Exit> {
@@ -114,7 +121,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         rate_limits,
         background: Background::default(),
         pages,
-        large_responses: LargeResponses::default(),
+        large_work: LargeWork::default(),
         root_path: settings.root_path.clone(),
     })
 }

@@ -38,6 +38,14 @@ settings! {
         "Threads that serve requests. Without a value one fewer than there are CPU cores, at \
          least one: hashing, the database and the kernel use the rest. Change it if other \
          programs share the machine.");
+    KEEP_ALIVE_TIMEOUT = int("75", 1..=3600,
+        "Seconds after which a connection without a request is closed. Set it higher than the \
+         idle timeout of a proxy or load balancer in front, or requests on a reused connection \
+         can fail.");
+    CLIENT_MEMORY_MIB = int("512", 64..=1_048_576,
+        "Memory in MiB that all clients together can make the service hold: connections, \
+         requests, bodies and responses. One client network can use an eighth. Beyond it requests \
+         get 503. Lower it on a small machine; `docs/operations.md` has the formula.");
     TLS_CERT = text("",
         "PEM file with the certificate of the listener, followed by those of its authorities. Set \
          it with `TLS_KEY` if no proxy does TLS: the service then speaks only HTTPS (TLS 1.2 and \

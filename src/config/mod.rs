@@ -41,6 +41,9 @@ pub struct Settings {
     pub port: u16,
     /// `None` means the default of [`crate::server::server_threads`].
     pub server_threads: Option<usize>,
+    pub keep_alive_timeout: Duration,
+    /// In bytes.
+    pub client_memory: usize,
     /// `None` means plain HTTP.
     pub tls: Option<TlsFiles>,
     pub data_dir: PathBuf,
@@ -161,6 +164,8 @@ impl Settings {
             host: parser.host(),
             port: parser.int(&row::PORT),
             server_threads: parser.optional_int(&row::SERVER_THREADS, ""),
+            keep_alive_timeout: Duration::from_secs(parser.int(&row::KEEP_ALIVE_TIMEOUT)),
+            client_memory: parser.int::<usize>(&row::CLIENT_MEMORY_MIB).saturating_mul(1024 * 1024),
             tls: parser.tls(),
             database: parser.database(&data_dir),
             data_dir,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
 
 use crate::api::{ClientIp, Failure, LimitReached};
@@ -101,6 +101,17 @@ impl Drop for RequestLog {
             request = self.id_text(),
         );
     }
+}
+
+/// Logs the response of the HTTP library to a request whose head it could not read.
+pub(super) fn log_unreadable(client: IpAddr, status: StatusCode) {
+    tracing::info!(
+        target: "access",
+        client = %client.to_canonical(),
+        method = "-",
+        path = "-",
+        status = status.as_u16(),
+    );
 }
 
 /// Accepts the request ID of a client if it is short and has only ASCII letters, digits and `-_.`.

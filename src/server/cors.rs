@@ -12,6 +12,10 @@ use axum::http::header::{
 };
 use axum::response::Response;
 
+/// Maximum length in bytes of the requested headers that a preflight repeats. A client that reads no
+/// response head makes the process hold it.
+const MAX_ECHO_BYTES: usize = 1024;
+
 /// The origins whose pages may read the responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigins {
@@ -66,8 +70,9 @@ impl CorsRequest {
         let origin = headers.get(ORIGIN)?.clone();
         let is_preflight =
             method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let requested_headers = headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-        Some(Self { origin, is_preflight, requested_headers })
+        let requested_headers = headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
+        let requested_headers = requested_headers.filter(|echo| echo.len() <= MAX_ECHO_BYTES);
+        Some(Self { origin, is_preflight, requested_headers: requested_headers.cloned() })
     }
 
     /// Returns the response to a preflight, or `None` if the request is not one.

@@ -2,17 +2,18 @@
 //!
 //! 1. find the client IP and start the request log;
 //! 2. respond to a preflight;
-//! 3. normalize the path;
-//! 4. run the handler with a timeout and catch its panic;
-//! 5. reserve memory for a large response;
-//! 6. add the headers and log the request.
+//! 3. count the request against the limits of the client, or refuse it;
+//! 4. normalize the path;
+//! 5. run the handler with a timeout and catch its panic;
+//! 6. count the response until it is sent;
+//! 7. add the headers and log the request.
 //!
 //! All steps are in one service. With one layer per step, each layer adds an allocation and a copy
 //! to every request. Together they cost 8 % of the throughput of reads (docs/benchmarks.md).
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,20 +21,27 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::Request;
+use axum::http::{Method, Request, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use http_body_util::BodyExt as _;
 use tower::{BoxError, Service};
 
 use super::access_log::{RequestIds, RequestLog};
-use super::body_memory::BodyMemory;
 use super::cors::{AllowedOrigins, CorsRequest};
 use super::trusted_proxies::TrustedProxies;
 use super::untrusted_proxy::UntrustedProxy;
-use super::{normalize_path, request_body, response_body, security_headers};
-use crate::api::{ApiError, ClientIp, LargeResponses};
+use super::{access_log, normalize_path, request_body, security_headers};
+use crate::api::{ApiError, ClientIp, StaticBody};
+use crate::client_limits::{ClientLimits, Connection, LimitReached, RequestPermit};
+
+/// Memory in bytes of a parsed header field, without its name and value.
+const FIELD_BYTES: usize = 256;
+
+/// Maximum number of header fields of a request, for every version of HTTP.
+pub(super) const MAX_HEADER_FIELDS: usize = 100;
 
 /// Maximum time of a handler. Every wait inside a handler has its own shorter timeout. This one
 /// limits a wait whose timeout is missing by mistake.
@@ -44,7 +52,7 @@ const HANDLER_TIMEOUT: Duration = Duration::from_mins(1);
 pub struct MiddlewareConfig {
     pub origins: AllowedOrigins,
     pub access_log: bool,
-    pub body_memory: BodyMemory,
+    pub client_limits: ClientLimits,
     pub trusted_proxies: TrustedProxies,
 }
 
@@ -53,6 +61,7 @@ pub struct MiddlewareConfig {
 pub struct AppService {
     routes: Router,
     shared: Arc<Shared>,
+    connection: Option<Arc<Connection>>,
     /// The peer of the connection: a client or a proxy. `None` if there is no connection.
     peer: Option<SocketAddr>,
     /// Whether this service terminates TLS for the connection.
@@ -61,33 +70,48 @@ pub struct AppService {
 
 struct Shared {
     config: MiddlewareConfig,
-    large_responses: LargeResponses,
     request_ids: RequestIds,
     untrusted_proxy: UntrustedProxy,
 }
 
-/// Wraps the routes in the middleware. `large_responses` must be the budget that the handlers use
-/// too.
+/// Wraps the routes in the middleware.
 #[must_use]
-pub fn with_middleware(
-    routes: Router,
-    config: MiddlewareConfig,
-    large_responses: LargeResponses,
-) -> AppService {
+pub fn with_middleware(routes: Router, config: MiddlewareConfig) -> AppService {
     let shared = Shared {
         config,
-        large_responses,
         request_ids: RequestIds::new(),
         untrusted_proxy: UntrustedProxy::default(),
     };
-    AppService { routes, shared: Arc::new(shared), peer: None, is_secure: false }
+    let shared = Arc::new(shared);
+    AppService { routes, shared, connection: None, peer: None, is_secure: false }
 }
 
 impl AppService {
-    /// Returns the same service for a connection with this peer.
+    /// Returns the same service for requests from this peer.
     #[must_use]
     pub fn for_peer(&self, peer: SocketAddr, is_secure: bool) -> Self {
         Self { peer: Some(peer), is_secure, ..self.clone() }
+    }
+
+    /// Returns the same service for a connection with this peer.
+    pub(super) fn for_connection(
+        &self,
+        connection: Arc<Connection>,
+        peer: SocketAddr,
+        is_secure: bool,
+    ) -> Self {
+        Self { connection: Some(connection), ..self.for_peer(peer, is_secure) }
+    }
+
+    pub(super) fn config(&self) -> &MiddlewareConfig {
+        &self.shared.config
+    }
+
+    /// Logs a response that the HTTP library gave without asking the service.
+    pub(super) fn log_library_response(&self, peer: IpAddr, status: StatusCode) {
+        if self.shared.config.access_log {
+            access_log::log_unreadable(peer, status);
+        }
     }
 }
 
@@ -112,7 +136,7 @@ where
 }
 
 async fn handle(service: AppService, mut request: Request<Body>) -> Response {
-    let AppService { routes, shared, peer, is_secure } = service;
+    let AppService { routes, shared, connection, peer, is_secure } = service;
     let config = &shared.config;
     let client_ip = |peer: SocketAddr| {
         let (proxies, headers) = (&config.trusted_proxies, request.headers());
@@ -124,9 +148,11 @@ async fn handle(service: AppService, mut request: Request<Body>) -> Response {
     let log = RequestLog::begin(&request, client, config.access_log, &shared.request_ids);
     let cors = CorsRequest::of(request.method(), request.headers());
     let preflight = cors.as_ref().and_then(CorsRequest::answer_preflight);
-    let mut response = match preflight {
-        Some(response) => response,
-        None => run_handler(request, routes, &log, &shared).await,
+    let version = request.version();
+    let mut response = match (preflight, admit(config, connection.as_ref(), client, &request)) {
+        (Some(response), _) => response,
+        (None, Ok(permit)) => run_handler(request, permit, routes, &log).await,
+        (None, Err(error)) => refuse(error, version),
     };
     security_headers::complete(response.headers_mut(), is_secure);
     config.origins.vary(response.headers_mut());
@@ -137,24 +163,109 @@ async fn handle(service: AppService, mut request: Request<Body>) -> Response {
     response
 }
 
+/// Counts the request. Without a connection, as in tests, the network is that of the client.
+fn admit(
+    config: &MiddlewareConfig,
+    connection: Option<&Arc<Connection>>,
+    ClientIp(client): ClientIp,
+    request: &Request<Body>,
+) -> Result<RequestPermit, ApiError> {
+    if request.headers().len() > MAX_HEADER_FIELDS {
+        return Err(ApiError::TooManyHeaderFields);
+    }
+    let has_network = connection.is_some_and(|connection| connection.has_network());
+    let forwarded = client.filter(|client| !has_network && !config.trusted_proxies.trusts(*client));
+    let fields = request.headers().iter();
+    let head: usize =
+        fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum();
+    let head = head + request.uri().path().len() + request.uri().query().map_or(0, str::len);
+    let window = request_body::unread_bytes(request.body());
+    let connection = connection.map(|open| (open, request.version() == Version::HTTP_2));
+    let permit = config.client_limits.begin(connection, forwarded, head, window);
+    permit.map_err(|_| ApiError::Overloaded)
+}
+
+/// Returns the response to a request that is not counted. Over HTTP/2 a client could leave a body
+/// unread, so the response has none.
+fn refuse(error: ApiError, version: Version) -> Response {
+    let response = error.into_response();
+    if version == Version::HTTP_2 { response.map(|_| Body::empty()) } else { response }
+}
+
 async fn run_handler(
     request: Request<Body>,
+    permit: RequestPermit,
     mut routes: Router,
     log: &RequestLog,
-    shared: &Shared,
 ) -> Response {
     let method = request.method().clone();
-    let (request, _permit) = request_body::track_and_drain(request, &shared.config.body_memory);
-    let request = normalize_path::normalize(request);
+    let mut request = request_body::track_and_drain(normalize_path::normalize(request), &permit);
+    request.extensions_mut().insert(permit.clone());
     // The span adds the request ID to log events of the handler. `access_log` logs the ID without it.
     let span = tracing::info_span!("request", id = log.id_text());
-    let handled = AssertUnwindSafe(async { routes.call(request).await }).catch_unwind();
-    let handled = tracing::Instrument::instrument(handled, span);
-    match tokio::time::timeout(HANDLER_TIMEOUT, handled).await {
-        Ok(Ok(Ok(response))) => response_body::admit(&shared.large_responses, &method, response),
+    let handled = async {
+        let Ok(_turn) = permit.turn().await else {
+            return ApiError::Overloaded.into_response();
+        };
+        routes.call(request).await.into_response()
+    };
+    let handled = tracing::Instrument::instrument(AssertUnwindSafe(handled).catch_unwind(), span);
+    let response = match tokio::time::timeout(HANDLER_TIMEOUT, handled).await {
+        Ok(Ok(response)) => response,
         Ok(Err(panic)) => panic_response(panic.as_ref()),
         Err(elapsed) => ApiError::Unavailable(elapsed.into()).into_response(),
+    };
+    count_response(permit, &method, response).await
+}
+
+/// Bytes of a response, which count until the connection has sent or dropped the last of them.
+struct CountedBytes {
+    bytes: Bytes,
+    _permit: RequestPermit,
+}
+
+impl AsRef<[u8]> for CountedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
+}
+
+/// The memory for the response to a committed write is not available.
+#[derive(Debug, thiserror::Error)]
+#[error("the response is cut off: {0}")]
+struct CutOff(LimitReached);
+
+/// Counts the response until it is sent. If a limit is reached, returns 503 instead, or for a write
+/// that has succeeded a response that is cut off: 503 would be wrong.
+async fn count_response(permit: RequestPermit, method: &Method, response: Response) -> Response {
+    let length = response.body().size_hint().lower();
+    if length == 0 {
+        return response;
+    }
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    // All clients share the bytes of a static body.
+    let own = if response.extensions().get::<StaticBody>().is_some() { 0 } else { length };
+    let counted = permit.set_response(own);
+    if counted.is_err() && (method.is_safe() || !response.status().is_success()) {
+        return count_small(permit, ApiError::Overloaded.into_response()).await;
+    }
+    if let Err(reached) = counted {
+        let cut_off =
+            futures_util::stream::once(std::future::ready(Err::<Bytes, _>(CutOff(reached))));
+        return response.map(|_| Body::from_stream(cut_off));
+    }
+    count_small(permit, response).await
+}
+
+/// Lets the bytes of the response hold the permit. Handlers do not stream, so the body is ready.
+async fn count_small(permit: RequestPermit, response: Response) -> Response {
+    let (parts, mut body) = response.into_parts();
+    let bytes = match body.frame().await {
+        Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+        _ => Bytes::new(),
+    };
+    let counted = Bytes::from_owner(CountedBytes { bytes, _permit: permit });
+    Response::from_parts(parts, Body::from(counted))
 }
 
 fn panic_response(panic: &(dyn Any + Send)) -> Response {

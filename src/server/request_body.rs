@@ -1,11 +1,10 @@
-//! Wraps the body of a request. Bytes that the handler reads count against the memory budget. Bytes
-//! that it leaves unread are drained, so that an early response reaches the client and the
+//! Wraps the body of a request. Bytes that the handler reads count against the limits of the client.
+//! Bytes that it leaves unread are drained, so that an early response reaches the client and the
 //! connection stays usable.
 //!
 //! Not here: the maximum size and the timeout of a body, see `api/input/body.rs`.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,8 +15,12 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::body_memory::{BodyMemory, MemoryPermit};
 use crate::api::MAX_BODY_BYTES;
+use crate::client_limits::RequestPermit;
+
+/// Maximum number of bytes of a body that a client may send over HTTP/2 before the handler reads
+/// them. It counts from the head of the request.
+pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// Maximum number of unread bytes that are drained: four bodies of the maximum size. If a client
 /// sends more, the server closes the connection, and the client may miss the response.
@@ -26,26 +29,27 @@ const MAX_DRAIN_BYTES: usize = 4 * MAX_BODY_BYTES;
 /// Maximum time for draining.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Wraps the body of the request. Its memory is released when both the returned permit and the body
-/// are dropped. Dropping the body drains the unread rest, unless the client waits for
-/// `100 Continue`: reading would then ask the client to send the rest.
-pub(super) fn track_and_drain(
-    request: Request<Body>,
-    memory: &BodyMemory,
-) -> (Request<Body>, Option<Arc<MemoryPermit>>) {
+/// Returns the number of bytes of the body that may arrive before the handler reads them.
+pub(super) fn unread_bytes(body: &Body) -> usize {
+    let announced = http_body::Body::size_hint(body).upper().unwrap_or(u64::MAX);
+    usize::try_from(announced.min(STREAM_WINDOW.into())).unwrap_or(usize::MAX)
+}
+
+/// Wraps the body of the request, which holds the permit too. Dropping the body drains the unread
+/// rest, unless the client waits for `100 Continue`: reading would then ask the client to send the
+/// rest.
+pub(super) fn track_and_drain(request: Request<Body>, permit: &RequestPermit) -> Request<Body> {
     if http_body::Body::is_end_stream(request.body()) {
-        return (request, None);
+        return request;
     }
     let is_sending = !request.headers().contains_key(EXPECT);
-    let permit = Arc::new(memory.open());
-    let same = Arc::clone(&permit);
-    let track = |body| Body::new(TrackedBody { body: Some(body), permit: same, is_sending });
-    (request.map(track), Some(permit))
+    let permit = permit.clone();
+    request.map(|body| Body::new(TrackedBody { body: Some(body), permit, is_sending }))
 }
 
 struct TrackedBody {
     body: Option<Body>,
-    permit: Arc<MemoryPermit>,
+    permit: RequestPermit,
     /// Whether the client sends the body: it does not wait for `100 Continue`, or a read has sent
     /// that.
     is_sending: bool,
@@ -70,7 +74,7 @@ impl http_body::Body for TrackedBody {
             self.body = None;
             return Poll::Ready(frame);
         };
-        let counted = self.permit.take(frame.data_ref().map_or(0, Bytes::len));
+        let counted = self.permit.add_body(frame.data_ref().map_or(0, Bytes::len));
         Poll::Ready(Some(counted.map(|()| frame).map_err(axum::Error::new)))
     }
 
@@ -91,9 +95,13 @@ impl Drop for TrackedBody {
         if !self.is_sending || http_body::Body::is_end_stream(&body) {
             return;
         }
+        let permit = self.permit.clone();
         // Without a runtime there is no connection to drain.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(DRAIN_TIMEOUT, drain(body)));
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain(body)).await;
+                drop(permit);
+            });
         }
     }
 }

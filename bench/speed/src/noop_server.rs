@@ -12,15 +12,14 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use post_api::api::openapi;
-use post_api::api::{AppState, Background, LargeResponses, Pages};
+use post_api::api::{AppState, Background, LargeWork, Pages};
 use post_api::auth::{Argon2Params, Passwords};
+use post_api::client_limits::ClientLimits;
 use post_api::clock::SystemClock;
 use post_api::domain::caller::Caller;
 use post_api::domain::policy::Policy;
 use post_api::rate_limits::RateLimits;
-use post_api::server::{
-    self, AllowedOrigins, BodyMemory, Limits, MiddlewareConfig, TrustedProxies,
-};
+use post_api::server::{self, AllowedOrigins, Limits, MiddlewareConfig, TrustedProxies};
 use post_api::store::sqlite::SqliteStore;
 
 use crate::seed::issuer;
@@ -51,17 +50,17 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         rate_limits: RateLimits::off(),
         background: Background::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE)?,
-        large_responses: LargeResponses::default(),
+        large_work: LargeWork::default(),
         root_path: String::new(),
     };
     let middleware = MiddlewareConfig {
         origins: AllowedOrigins::Any,
         access_log: false,
-        body_memory: BodyMemory::default(),
+        client_limits: ClientLimits::default(),
         trusted_proxies: TrustedProxies::default(),
     };
     let routes = Router::new().route("/noop", get(respond)).with_state(Arc::new(app));
-    let routes = server::with_middleware(routes, middleware, LargeResponses::default());
+    let routes = server::with_middleware(routes, middleware);
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         server::serve(listener, routes, Limits::default(), None, std::future::pending()).await?;

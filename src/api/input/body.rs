@@ -1,6 +1,6 @@
 //! Reads the body of a request, up to a maximum size and within a timeout.
 //!
-//! Not here: the memory budget of all bodies together, see `server/body_memory.rs`.
+//! Not here: the memory of all bodies together, see `client_limits`.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::api::error::ApiError;
+use crate::client_limits::LimitReached;
 
 /// Maximum size of a body: 2 MiB.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
@@ -19,16 +20,10 @@ pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Time limit for a body to arrive. The largest body needs about 70 KiB/s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The bodies of all requests exceed their memory budget. The server reports it while the body is
-/// read.
-#[derive(Debug, thiserror::Error)]
-#[error("the memory limit of request bodies is reached")]
-pub struct MemoryLimitExceeded;
-
 /// Returns the whole body.
 ///
 /// # Errors
-/// [`ApiError`] for a body that is too large, too slow, cut short, or over the memory budget.
+/// [`ApiError`] for a body that is too large, too slow, cut short, or over a limit of its client.
 pub(in crate::api) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes, ApiError> {
     let announced = parts
         .headers
@@ -42,7 +37,7 @@ pub(in crate::api) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes
     match tokio::time::timeout(BODY_TIMEOUT, reading).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
-        Ok(Err(error)) if is_memory_limit(error.as_ref()) => Err(ApiError::Overloaded),
+        Ok(Err(error)) if is_limit_reached(error.as_ref()) => Err(ApiError::Overloaded),
         // The body is cut short or its chunks are malformed, so the client will hardly read the
         // response.
         Ok(Err(_)) => Err(ApiError::UnreadableBody),
@@ -51,6 +46,6 @@ pub(in crate::api) async fn read_body(parts: &Parts, body: Body) -> Result<Bytes
 }
 
 /// Body types wrap the error, some of them more than once.
-fn is_memory_limit(error: &(dyn Error + 'static)) -> bool {
-    error.is::<MemoryLimitExceeded>() || error.source().is_some_and(is_memory_limit)
+fn is_limit_reached(error: &(dyn Error + 'static)) -> bool {
+    error.is::<LimitReached>() || error.source().is_some_and(is_limit_reached)
 }

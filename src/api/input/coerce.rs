@@ -41,7 +41,10 @@ impl FieldError {
     }
 }
 
-/// An integer of any size, displayed in canonical decimal form.
+/// Maximum number of digits that an error repeats.
+const MAX_SHOWN_DIGITS: usize = 100;
+
+/// An integer of any size, displayed in canonical decimal form. Beyond 100 digits the rest is `…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonInteger {
     canonical: String,
@@ -89,7 +92,10 @@ impl From<i64> for JsonInteger {
 
 impl fmt::Display for JsonInteger {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.canonical)
+        match self.canonical.get(..MAX_SHOWN_DIGITS) {
+            Some(digits) if digits.len() < self.canonical.len() => write!(formatter, "{digits}…"),
+            _ => formatter.write_str(&self.canonical),
+        }
     }
 }
 

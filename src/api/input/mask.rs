@@ -1,4 +1,4 @@
-//! Masks secrets in the input that a validation error echoes to the client.
+//! Masks secrets in the input that a validation error echoes to the client, and shortens the input.
 
 use serde_json::Value;
 
@@ -6,6 +6,9 @@ use crate::domain::email::Email;
 
 /// The text that replaces a secret.
 pub(super) const MASK: &str = "**********";
+
+/// Maximum size in bytes of an echoed input. The recorded contract echoes 2,050 characters.
+pub(super) const MAX_ECHO_BYTES: usize = 4096;
 
 /// Parts of the names of secret fields, in several languages and spellings.
 const SECRET_PARTS: [&str; 11] = [
@@ -92,9 +95,80 @@ fn mask_within(value: &mut Value) {
     }
 }
 
+/// Shortens an input to about [`MAX_ECHO_BYTES`]: a text to its beginning with `…`, a list or an
+/// object to its first members. A client that does not read the error makes the process hold it.
+pub(super) fn shorten(mut value: Value) -> Value {
+    shorten_within(&mut value, &mut MAX_ECHO_BYTES.clone());
+    value
+}
+
+fn shorten_within(value: &mut Value, left: &mut usize) {
+    // A value without content has brackets, a comma or a few letters.
+    *left = left.saturating_sub(4);
+    match value {
+        Value::String(text) if text.len() > *left => {
+            text.truncate(text.floor_char_boundary(*left));
+            text.push('…');
+            text.shrink_to_fit();
+            *left = 0;
+        }
+        Value::String(text) => *left -= text.len(),
+        Value::Number(number) => *left = left.saturating_sub(number.as_str().len()),
+        Value::Array(items) => {
+            let mut kept = 0;
+            while let Some(item) = items.get_mut(kept).filter(|_| *left > 0) {
+                shorten_within(item, left);
+                kept += 1;
+            }
+            items.truncate(kept);
+            items.shrink_to_fit();
+        }
+        Value::Object(fields) => {
+            let members = std::mem::take(fields).into_iter();
+            for (name, mut member) in members {
+                if *left <= name.len() {
+                    *left = 0;
+                    break;
+                }
+                *left -= name.len();
+                shorten_within(&mut member, left);
+                fields.insert(name, member);
+            }
+        }
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn short_input_is_kept() {
+        for value in [json!("x".repeat(4000)), json!({"a": [1, null, {"b": "c"}], "d": {}})] {
+            assert_eq!(shorten(value.clone()), value);
+        }
+    }
+
+    #[test]
+    fn long_input_of_any_shape_is_shortened() {
+        let long = "é".repeat(100_000);
+        for value in [
+            json!(long),
+            json!([long, long]),
+            json!({ "a": { "b": long }, "c": 1 }),
+            json!({ long.clone(): 1 }),
+            json!(vec![Value::Null; 40_000]),
+            json!(vec![json!({}); 40_000]),
+            (0..40_000).map(|number| (number.to_string(), json!([]))).collect(),
+        ] {
+            let short = shorten(value).to_string();
+            assert!(short.len() <= 2 * MAX_ECHO_BYTES, "{} bytes", short.len());
+        }
+        assert_eq!(shorten(json!([long]))[0].as_str().map(|text| text.ends_with("é…")), Some(true));
+    }
 
     #[test]
     fn names_of_secrets_are_recognized_in_every_spelling() {

@@ -20,13 +20,13 @@ use serde_json::{Map, Value};
 
 use crate::domain::policy::Policy;
 
+pub use body::MAX_BODY_BYTES;
 pub(super) use body::read_body;
-pub use body::{MAX_BODY_BYTES, MemoryLimitExceeded};
 pub(super) use coerce::{FieldError, JsonInteger};
 pub(super) use coerce::{boolean, integer, integer_from_text, stored_text, text};
 pub(super) use form::{MediaType, multipart, pairs};
 pub(super) use json::{JsonError, parse_json};
-use mask::{MASK, mask_all, mask_outside, names_secret};
+use mask::{MASK, mask_all, mask_outside, names_secret, shorten};
 
 /// The typed input of a handler.
 pub(super) trait FromRequestFields: Sized + Send {
@@ -228,7 +228,7 @@ impl Object {
     }
 }
 
-/// The error of one field, as pydantic reports it.
+/// The error of one field, as pydantic reports it. The echoed input is shortened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidationError {
     location: Vec<Value>,
@@ -238,7 +238,7 @@ pub struct ValidationError {
 
 impl ValidationError {
     pub(super) fn new(location: Vec<Value>, error: FieldError, input: Value) -> Self {
-        Self { location, error, input }
+        Self { location, error, input: shorten(input) }
     }
 }
 

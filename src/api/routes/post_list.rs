@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use serde_json::Value;
 
@@ -15,9 +15,11 @@ use crate::api::input::{
 };
 use crate::api::responses::{Failures, TokenErrors, ValidationErrors};
 use crate::api::state::AppState;
+use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
+use crate::domain::post::PostWithVotes;
 
 /// Maximum of `limit`, unless the policy allows unlimited lists.
 const MAX_LIMIT: u32 = 1000;
@@ -83,13 +85,14 @@ impl FromRequestFields for ListPostsRequest {
 pub(in crate::api) async fn list_posts(
     State(app): State<Arc<AppState>>,
     caller: Caller,
+    Extension(permit): Extension<RequestPermit>,
     Valid(ListPostsRequest(page)): Valid<ListPostsRequest>,
 ) -> ApiResult<Response> {
     let posts = app.store.list_posts(caller, page).await;
     let posts = posts.map_err(|error| ApiError::of_field(&["query", "search"], error))?;
-    app.large_responses
-        .write(posts, |posts| posts.iter().cloned().map(PostOut::from).collect::<Vec<_>>())
-        .await
+    let show =
+        |posts: &[PostWithVotes]| posts.iter().cloned().map(PostOut::from).collect::<Vec<_>>();
+    app.large_work.write_list(permit, posts, show).await
 }
 
 /// Accepts numbers up to [`MAX_LIMIT`]. A larger number is an error. If the policy has no default

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
 use super::post_types::{Post, PostCreate, PostOut};
@@ -18,11 +18,13 @@ use crate::api::input::{
     BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, boolean, stored_text, text,
 };
 use crate::api::json_response::Json;
+use crate::api::large_work::count;
 use crate::api::responses::{
     BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors, created,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
+use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
 use crate::domain::post::{PostContent, PostId};
@@ -92,7 +94,8 @@ pub(in crate::api) async fn create_post(
     let bytes = content.byte_len();
     let create = app.store.create_post(writer.caller, content, app.clock.now());
     let post = writer.run(bytes, create).await?;
-    Ok(created(&format!("{}/posts/{}", app.root_path, post.id.0), Post::from(post)))
+    let location = format!("{}/posts/{}", app.root_path, post.id.0);
+    app.large_work.run(post.byte_len(), move || created(&location, Post::from(post))).await
 }
 
 /// Get Post
@@ -112,10 +115,14 @@ pub(in crate::api) async fn create_post(
 pub(in crate::api) async fn get_post(
     State(app): State<Arc<AppState>>,
     caller: Caller,
+    Extension(permit): Extension<RequestPermit>,
     Valid(PostPath(id)): Valid<PostPath>,
-) -> ApiResult<Json<PostOut>> {
+) -> ApiResult<Response> {
     let found = app.store.find_post(caller, PostId(id.as_id())).await?;
-    found.map(|post| Json(post.into())).ok_or(ApiError::NoSuchPost(id))
+    let found = found.ok_or(ApiError::NoSuchPost(id))?;
+    let bytes = found.post.byte_len();
+    count(&permit, bytes)?;
+    app.large_work.run(bytes, move || Json(PostOut::from(found)).into_response()).await
 }
 
 /// Update Post
@@ -140,11 +147,12 @@ pub(in crate::api) async fn replace_post(
     writer: Writer,
     client: ClientIp,
     Valid(ReplacePostRequest { id, content }): Valid<ReplacePostRequest>,
-) -> ApiResult<Json<Post>> {
+) -> ApiResult<Response> {
     let bytes = content.byte_len();
     let replace = app.store.replace_post(writer.caller, PostId(id.as_id()), content);
     let replaced = writer.run(bytes, replace).await?;
-    changed(&app, writer.caller, client, replaced).map(|post| Json(post.into()))
+    let post = changed(&app, writer.caller, client, replaced)?;
+    app.large_work.run(post.byte_len(), move || Json(Post::from(post)).into_response()).await
 }
 
 /// Delete Post

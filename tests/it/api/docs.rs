@@ -84,3 +84,16 @@ async fn document_names_the_token_url() {
     assert_eq!(flow["tokenUrl"], "login");
     assert_eq!(document["info"]["title"], "Post Management API");
 }
+
+/// The page is served with and without a slash at its end, and refers to the same script.
+#[tokio::test]
+async fn redirect_page_refers_to_its_script_by_an_absolute_path() {
+    let app = TestApp::start().await;
+    for path in ["/docs/oauth2-redirect", "/docs/oauth2-redirect/"] {
+        let page = app.anonymous().get(path).await.expect(200);
+        let (_, script) = page.text().split_once("<script src=\"").expect("no script");
+        let script = script.split('"').next().unwrap();
+        assert!(script.starts_with('/'), "{path}: {script}");
+        app.anonymous().get(script).await.expect(200);
+    }
+}

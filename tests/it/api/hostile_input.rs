@@ -318,7 +318,10 @@ async fn hostile_preflight_is_echoed_only_in_its_header() {
     for value in values() {
         let mut response = preflight("access-control-request-headers", &value).await.expect(200);
         let shown = String::from_utf8_lossy(&value).chars().take(60).collect::<String>();
-        assert_eq!(response.headers["access-control-allow-headers"].as_bytes(), value, "{shown}");
+        let echo = response.headers.get("access-control-allow-headers");
+        // A browser sends far shorter lists.
+        let expected = Some(value.as_slice()).filter(|value| value.len() <= 1024);
+        assert_eq!(echo.map(HeaderValue::as_bytes), expected, "{shown}");
         let harmless = HeaderValue::from_static("authorization");
         response.headers.insert("access-control-allow-headers", harmless);
         assert_eq!((response.headers, response.body), (plain.headers.clone(), vec![]), "{shown}");

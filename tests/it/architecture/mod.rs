@@ -7,19 +7,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first, and the lower layers that each may import.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("clock", &[]),
     ("error_chain", &[]),
     ("worker_pool", &[]),
     ("file_access", &[]),
+    ("client_limits", &[]),
     ("tls_verifier", &[]),
     ("auth", &["clock", "domain", "worker_pool"]),
     ("store", &["domain", "error_chain", "file_access", "tls_verifier", "worker_pool"]),
     ("rate_limits", &["clock", "domain", "error_chain", "store"]),
     ("key_store", &["auth", "file_access"]),
-    ("api", &["auth", "clock", "domain", "error_chain", "rate_limits", "store"]),
-    ("server", &["api", "file_access"]),
+    ("api", &["auth", "client_limits", "clock", "domain", "error_chain", "rate_limits", "store"]),
+    ("server", &["api", "client_limits", "file_access"]),
     ("config", &["auth", "domain", "file_access", "key_store", "rate_limits", "server", "store"]),
     ("telemetry", &["config"]),
     (
@@ -27,6 +28,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
         &[
             "api",
             "auth",
+            "client_limits",
             "clock",
             "config",
             "domain",

@@ -41,6 +41,8 @@ fn settings_without_input_are_the_defaults() {
     assert_eq!(settings.algorithm, Algorithm::HS256);
     assert_eq!(settings.token_lifetime, Duration::from_mins(30));
     assert_eq!(settings.policy, Policy::default());
+    assert_eq!(settings.keep_alive_timeout, Duration::from_secs(75));
+    assert_eq!(settings.client_memory, 512 * 1024 * 1024);
     assert_eq!(settings.cors_origins, AllowedOrigins::Any);
     assert_eq!(settings.root_path, "");
     assert!(settings.docs && settings.access_log);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use post_api::server::Limits;
 use serde_json::json;
 
-use crate::support::{TestApp, TestServer};
+use crate::support::{Setup, TestApp, TestServer, connections_of_a_network, limits};
 
 /// A time limit that the tests can wait for.
 const SHORT: Duration = Duration::from_millis(200);
@@ -43,7 +43,7 @@ pub(super) fn wait_for_permit(server: &TestServer) {
 
 #[tokio::test]
 async fn request_head_over_the_time_limit_closes_the_connection() {
-    let (_app, server) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
+    let (_app, server) = serve(limits(|timeouts| timeouts.head = SHORT)).await;
     for beginning in
         ["", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nhost: localhost\r\n"]
     {
@@ -61,7 +61,7 @@ async fn request_head_over_the_time_limit_closes_the_connection() {
 /// The time limit holds for the whole head: single bytes do not extend it.
 #[tokio::test]
 async fn trickling_request_head_closes_the_connection() {
-    let (_app, server) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
+    let (_app, server) = serve(limits(|timeouts| timeouts.head = SHORT)).await;
     let mut wire = server.connect();
     wire.send("GET /livez HTTP/1.1\r\n");
     let mut bytes = 0;
@@ -75,7 +75,7 @@ async fn trickling_request_head_closes_the_connection() {
 
 #[tokio::test]
 async fn idle_connection_is_closed() {
-    let (_app, server) = serve(Limits { head_timeout: SHORT, ..Limits::default() }).await;
+    let (_app, server) = serve(limits(|timeouts| timeouts.keep_alive = SHORT)).await;
     let mut wire = server.connect();
     assert_eq!(wire.exchange(LIVEZ).status, 200);
     assert_eq!(wire.rest(), "");
@@ -101,8 +101,10 @@ async fn truncated_body_is_rejected() {
 }
 
 #[tokio::test]
-async fn connections_over_the_limit_are_closed() {
-    let (_app, server) = serve(Limits { connections: 2, ..Limits::default() }).await;
+async fn connections_over_the_share_of_their_network_are_closed() {
+    let client_limits = connections_of_a_network(2);
+    let app = TestApp::set_up(Setup { client_limits, ..Setup::default() }).await;
+    let server = TestServer::start(app.routes(), Limits::default());
     let mut first = server.connect();
     let mut second = server.connect();
     assert_eq!(first.exchange(LIVEZ).status, 200);

@@ -1,8 +1,9 @@
 //! The service as a process or behind its real listener: start, shutdown, limits, failures and
 //! logs.
 
+mod access_log;
 mod audit;
-mod body_memory;
+mod client_limits;
 mod database_file;
 mod database_path;
 mod database_refusals;
@@ -11,11 +12,11 @@ mod exposed_files;
 mod full_disk;
 mod idle_timeout;
 mod keys;
-mod large_responses;
 mod least_privilege;
 mod legacy;
 mod limits;
 mod log_injection;
+mod open_files;
 mod panic_log;
 mod postgres;
 mod procfile;

@@ -12,7 +12,7 @@ use axum::http::Request;
 use axum::routing::get;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, LargeResponses, Pages};
+use post_api::api::{AppState, Background, LargeWork, Pages};
 use post_api::auth::{Algorithm, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::{Email, TypedEmail};
@@ -210,11 +210,10 @@ fn broken(failure: Failure) -> (AppService, String) {
         rate_limits: RateLimits::off(),
         background: Background::default(),
         pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
-        large_responses: LargeResponses::default(),
+        large_work: LargeWork::default(),
         root_path: String::new(),
     };
-    let large_responses = app.large_responses.clone();
-    (with_middleware(api::routes(app, false), middleware_config(), large_responses), token)
+    (with_middleware(api::routes(app, false), middleware_config()), token)
 }
 
 /// Returns a request for each store method that a client can reach.
@@ -359,10 +358,7 @@ async fn panic_fails_only_its_own_request() {
         panic!("{CAUSE}")
     }
     let routes = Router::new().route("/panic", get(panics)).route("/", get(async || "here"));
-    let server = TestServer::start(
-        with_middleware(routes, middleware_config(), LargeResponses::default()),
-        Limits::default(),
-    );
+    let server = TestServer::start(with_middleware(routes, middleware_config()), Limits::default());
     let mut wire = server.connect();
     for _ in 0..3 {
         let response = wire.call("GET", "/panic", "", None).unwrap().expect(500);

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use post_api::api::LargeResponses;
 use post_api::server::{Limits, with_middleware};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{PASSWORD, Service, TestServer, Wire, middleware_config};
+use crate::support::{PASSWORD, Service, TestServer, Wire, limits, middleware_config};
 
 /// Starts a sign-up, and returns the rest of its body. The request is in flight, because the
 /// service has answered `100 Continue`.
@@ -61,12 +60,9 @@ fn shutdown_finishes_requests_in_flight_and_accepts_no_new_ones() {
 #[test]
 fn idle_connections_do_not_delay_shutdown() {
     const FOREVER: Duration = Duration::from_hours(1);
-    let limits = Limits { head_timeout: FOREVER, drain_timeout: FOREVER, ..Limits::default() };
+    let limits = Limits { drain_timeout: FOREVER, ..limits(|timeouts| timeouts.head = FOREVER) };
     let routes = Router::new().route("/", get(async || "here"));
-    let server = TestServer::start(
-        with_middleware(routes, middleware_config(), LargeResponses::default()),
-        limits,
-    );
+    let server = TestServer::start(with_middleware(routes, middleware_config()), limits);
     let mut used = server.connect();
     assert_eq!(used.call("GET", "/", "", None).unwrap().text(), "here");
     let mut silent = server.connect();

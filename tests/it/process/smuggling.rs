@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use axum::http::Request;
-use post_api::server::Limits;
 use serde_json::json;
 
 use crate::support::{
-    AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING, PASSWORD, TestApp, TestServer,
+    AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING, PASSWORD, TestApp, TestServer, limits,
 };
 
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -19,7 +18,7 @@ const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
 async fn serve() -> (TestApp, TestServer) {
     let app = TestApp::start().await;
     // Connections that the service does not close at once must still end during the test.
-    let limits = Limits { head_timeout: Duration::from_secs(5), ..Limits::default() };
+    let limits = limits(|timeouts| timeouts.head = Duration::from_secs(5));
     let server = TestServer::start(app.routes(), limits);
     (app, server)
 }

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use post_api::client_limits::ClientLimits;
 use post_api::server::{Limits, Tls};
 use rustls::CipherSuite;
 use rustls::pki_types::ServerName;
@@ -14,7 +15,7 @@ use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
 
-use crate::support::{Certificate, TestApp, TestServer};
+use crate::support::{Certificate, Setup, TestApp, TestServer, connections_of_a_network, limits};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -30,10 +31,14 @@ struct TlsService {
 }
 
 async fn serve(limits: Limits) -> TlsService {
+    serve_with(limits, ClientLimits::default()).await
+}
+
+async fn serve_with(limits: Limits, client_limits: ClientLimits) -> TlsService {
     let (folder, certificate) = (TempDir::new().unwrap(), Certificate::generate());
     let (path, key) = certificate.write(folder.path());
     let tls = Arc::new(Tls::open(path, key).unwrap());
-    let app = TestApp::start().await;
+    let app = TestApp::set_up(Setup { client_limits, ..Setup::default() }).await;
     let server = TestServer::start_within(Some(Arc::clone(&tls)), app.routes(), limits);
     TlsService { _app: app, server, tls, certificate, folder }
 }
@@ -153,8 +158,8 @@ async fn plaintext_request_to_tls_port_is_closed() {
 
 #[tokio::test]
 async fn slow_handshake_is_cut_off_and_releases_its_permit() {
-    let limits = Limits { head_timeout: SHORT, connections: 1, ..Limits::default() };
-    let service = serve(limits).await;
+    let limits = limits(|timeouts| timeouts.head = SHORT);
+    let service = serve_with(limits, connections_of_a_network(1)).await;
     for beginning in [&[], BEGINNING.as_slice()] {
         let mut slow = connect_with_permit(&service);
         slow.write_all(beginning).unwrap();
@@ -175,8 +180,7 @@ async fn slow_handshake_is_cut_off_and_releases_its_permit() {
 /// A connection holds its permit even before its handshake starts.
 #[tokio::test]
 async fn handshake_holds_a_connection_permit() {
-    let limits = Limits { connections: 1, ..Limits::default() };
-    let service = serve(limits).await;
+    let service = serve_with(Limits::default(), connections_of_a_network(1)).await;
     let slow = TcpStream::connect(service.server.address).unwrap();
     let mut next = TcpStream::connect(service.server.address).unwrap();
     assert_eq!(rest(&mut next), [0; 0]);
@@ -185,11 +189,12 @@ async fn handshake_holds_a_connection_permit() {
     wait_for_service(&service);
 }
 
-/// The idle timeout also holds for TLS connections.
+/// The time limit of a response also holds for TLS connections.
 #[tokio::test]
 async fn unread_response_releases_its_connection_permit() {
     const LARGE: &str = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    let service = serve(Limits { idle_timeout: SHORT, connections: 1, ..Limits::default() }).await;
+    let limits = limits(|timeouts| timeouts.response = SHORT);
+    let service = serve_with(limits, connections_of_a_network(1)).await;
     let mut wire = service.certificate.connect(service.server.address).unwrap();
     wire.send(&LARGE.repeat(20)).unwrap();
     wait_for_service(&service);

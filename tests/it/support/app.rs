@@ -10,14 +10,15 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, LargeResponses, Pages};
+use post_api::api::{AppState, Background, LargeWork, Pages};
 use post_api::auth::{Algorithm, Argon2Params, Keys, Passwords, Tokens};
+use post_api::client_limits::ClientLimits;
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::rate_limits::{MonotonicClock, RateLimitConfig, RateLimits};
 use post_api::server::{
-    AllowedOrigins, AppService, BodyMemory, MiddlewareConfig, TrustedProxies, with_middleware,
+    AllowedOrigins, AppService, MiddlewareConfig, TrustedProxies, with_middleware,
 };
 use post_api::store::Store;
 use post_api::store::migrate::{SchemaAdmin, migrate};
@@ -52,8 +53,7 @@ pub struct Setup {
     /// Hashing threads. The length of their queue is proportional to their number.
     pub threads: usize,
     pub origins: AllowedOrigins,
-    pub body_memory: BodyMemory,
-    pub large_responses: LargeResponses,
+    pub client_limits: ClientLimits,
     /// No limits by default, so that other tests can write without a bound.
     pub rates: Option<RateLimitConfig>,
     pub trusted_proxies: TrustedProxies,
@@ -90,8 +90,7 @@ impl Default for Setup {
             strength: CHEAP,
             threads: 1,
             origins: AllowedOrigins::Any,
-            body_memory: BodyMemory::default(),
-            large_responses: LargeResponses::default(),
+            client_limits: ClientLimits::default(),
             rates: None,
             trusted_proxies: TrustedProxies::default(),
             pages: true,
@@ -162,18 +161,17 @@ impl TestApp {
             rate_limits: rate_limits(setup.rates, &clock, &store),
             background: Background::default(),
             pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
-            large_responses: setup.large_responses,
+            large_work: LargeWork::default(),
             root_path: setup.root_path,
         };
         let middleware = MiddlewareConfig {
             origins: setup.origins,
             access_log: false,
-            body_memory: setup.body_memory,
+            client_limits: setup.client_limits,
             trusted_proxies: setup.trusted_proxies,
         };
-        let large_responses = app.large_responses.clone();
         let (rate_limits, background) = (app.rate_limits.clone(), app.background.clone());
-        let routes = with_middleware(api::routes(app, setup.pages), middleware, large_responses);
+        let routes = with_middleware(api::routes(app, setup.pages), middleware);
         Self { clock, store, rate_limits, background, routes, keys: setup.keys, database }
     }
 

@@ -30,5 +30,5 @@ pub use process::Service;
 pub use smuggling_cases::{AMBIGUOUS_FRAMING, INVALID_CHUNKS, LENGTH_AND_ENCODING};
 pub use test_caller::TestCaller;
 pub use test_response::TestResponse;
-pub use test_server::{TestServer, middleware_config};
+pub use test_server::{TestServer, connections_of_a_network, limits, middleware_config};
 pub use wire::Wire;

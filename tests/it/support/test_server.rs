@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use post_api::client_limits::{ClientLimits, ConnectionTimeouts};
 use post_api::server::{
-    AllowedOrigins, AppService, BodyMemory, Limits, MiddlewareConfig, Tls, TrustedProxies, serve,
+    AllowedOrigins, AppService, Limits, MiddlewareConfig, Tls, TrustedProxies, serve,
 };
 use tokio::sync::oneshot;
 
@@ -17,9 +18,21 @@ pub fn middleware_config() -> MiddlewareConfig {
     MiddlewareConfig {
         origins: AllowedOrigins::Any,
         access_log: false,
-        body_memory: BodyMemory::default(),
+        client_limits: ClientLimits::default(),
         trusted_proxies: TrustedProxies::default(),
     }
+}
+
+/// Returns the default limits with other timeouts.
+pub fn limits(change: impl FnOnce(&mut ConnectionTimeouts)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits.timeouts);
+    limits
+}
+
+/// Returns the default memory, and connections of which each client network may use this many.
+pub fn connections_of_a_network(connections: usize) -> ClientLimits {
+    ClientLimits::new(512 * 1024 * 1024, 8 * connections)
 }
 
 /// A listener on its own thread, shut down when dropped.

@@ -5,8 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-
+use super::hostile_socket;
 use super::open_files::raise_limit;
 use crate::support::{Service, Wire};
 
@@ -22,8 +21,8 @@ fn signal(service: &Service, signal: &str) {
 }
 
 /// Starts to connect, without waiting.
-fn start_connecting(address: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+fn start_connecting(number: usize, address: SocketAddr) -> TcpStream {
+    let socket = hostile_socket(number);
     socket.set_nonblocking(true).unwrap();
     // A connection in progress is reported as an error.
     let _ = socket.connect(&address.into());
@@ -48,7 +47,8 @@ fn connections_to_a_stopped_service_are_accepted_and_answered_later() {
     let service = Service::start(&[]);
     signal(&service, "-STOP");
     let address = service.address().parse().unwrap();
-    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| start_connecting(address)).collect();
+    let clients: Vec<TcpStream> =
+        (0..CLIENTS).map(|number| start_connecting(number, address)).collect();
     wait_until_all_are_connected(&clients);
     for mut stream in &clients {
         stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();

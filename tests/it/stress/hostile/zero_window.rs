@@ -7,23 +7,17 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::MIB;
 use super::process_watch::ProcessWatch;
 use super::slow::publish_large_posts;
 use super::well_behaved::{Progress, WellBehavedClient};
+use super::{CLIENT_MEMORY, CONNECTIONS_PER_NETWORK, connect_hostile};
 use crate::stress::budget::Budget;
 use crate::support::Service;
 use crate::support::frames::{
     END_HEADERS, END_STREAM, Kind, PREFACE, field, frame, request_fields,
 };
 
-/// The budget for all large responses together.
-const RESPONSE_BUDGET: u64 = 256 * MIB;
-
-/// Responses in progress, before and while they count against the budget.
-const IN_PROGRESS: u64 = 120 * MIB;
-
-/// Lists of 8 MiB that a connection requests: 1.5 times the budget.
+/// Lists of 8 MiB that a connection requests: more than its share.
 const LISTS_PER_CONNECTION: u32 = 48;
 
 /// The first byte of a header block with status 200.
@@ -43,8 +37,9 @@ struct ZeroWindowClient {
 }
 
 impl ZeroWindowClient {
-    fn open(service: &Service) -> Self {
-        let mut stream = TcpStream::connect(service.address()).unwrap();
+    fn open(number: usize, service: &Service) -> Self {
+        let address = service.address().parse().unwrap();
+        let mut stream = connect_hostile(number * CONNECTIONS_PER_NETWORK, address);
         stream.write_all(PREFACE).unwrap();
         stream.write_all(&frame(Kind::Settings, 0, 0, &[0, 4, 0, 0, 0, 0])).unwrap();
         stream.set_nonblocking(true).unwrap();
@@ -131,28 +126,28 @@ fn lists_with_zero_window_stay_within_memory_budget() {
     publish_large_posts(&service, &client.token);
     let watch = ProcessWatch::start(&service);
     let base = watch.rss();
-    let count = budget.size(1, 2);
+    let count = budget.size(1, 16);
     let (requested, mut served) = (LISTS_PER_CONNECTION * u32::try_from(count).unwrap(), 0);
     let (token, is_long) = (client.token.clone(), budget.is_long());
     while budget.next_round().is_some() {
         let context = budget.name_round();
         client.run_during(|progress| {
             let mut clients: Vec<ZeroWindowClient> =
-                (0..count).map(|_| ZeroWindowClient::open(&service)).collect();
+                (0..count).map(|number| ZeroWindowClient::open(number, &service)).collect();
             request_all_lists(&mut clients, &token, progress);
             served = clients.iter().map(|client| client.served).sum();
             assert!(served < requested, "{context}: no list was rejected");
-            watch.assert_growth_below(RESPONSE_BUDGET + IN_PROGRESS, &context);
+            watch.assert_growth_below(CLIENT_MEMORY, &context);
             if is_long {
                 let is_over =
-                    || watch.rss() < base + IN_PROGRESS && is_list_served(&service, &token);
+                    || watch.rss() < base + CLIENT_MEMORY / 4 && is_list_served(&service, &token);
                 wait_until_freed(is_over, &mut clients, progress);
             }
         });
         watch.wait_until_connections_are_closed();
         assert!(is_list_served(&service, &token), "{context}: the budget is not freed");
         watch.wait_until_connections_are_closed();
-        watch.assert_growth_below(RESPONSE_BUDGET + IN_PROGRESS, &context);
+        watch.assert_growth_below(CLIENT_MEMORY, &context);
     }
     budget
         .report("lists requested", format!("{requested} on {count} connections, {served} served"));

@@ -1,0 +1,93 @@
+//! Work in proportion to a large body or response. It runs on blocking threads, so that short
+//! requests do not wait behind it.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::error::ApiError;
+use super::json_response::{json_response_from, to_json};
+use crate::client_limits::RequestPermit;
+use crate::domain::post::PostWithVotes;
+use crate::store::PostList;
+
+/// Work on at most so many bytes runs on the serving thread: it takes less than a millisecond.
+pub(super) const SMALL_WORK_BYTES: usize = 64 * 1024;
+
+/// Permits for large work, each for one blocking thread. They use at most half of the cores, so that
+/// other requests keep the rest.
+#[derive(Debug, Clone)]
+pub struct LargeWork(Arc<Semaphore>);
+
+impl Default for LargeWork {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self(Arc::new(Semaphore::new((cores / 2).max(1))))
+    }
+}
+
+impl LargeWork {
+    /// Runs work on so many bytes. If the client disconnects, work that runs is finished.
+    ///
+    /// # Errors
+    /// [`ApiError::Internal`] if the work panics.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        if bytes <= SMALL_WORK_BYTES {
+            return Ok(work());
+        }
+        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(ApiError::internal)?;
+        let work = move || {
+            let done = work();
+            drop(permit);
+            done
+        };
+        #[expect(clippy::disallowed_methods, reason = "the permits bound its queue")]
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(ApiError::internal)
+    }
+
+    /// Returns the response with a list; `show` converts it to its JSON type. A small list is
+    /// serialized once for all requests that share it.
+    ///
+    /// # Errors
+    /// [`ApiError::Overloaded`] if a limit of the client is reached.
+    pub(super) async fn write_list<T: Serialize>(
+        &self,
+        request: RequestPermit,
+        posts: PostList,
+        show: impl Fn(&[PostWithVotes]) -> T + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        let bytes = posts.byte_len();
+        count(&request, bytes)?;
+        let write = move || {
+            let body = if bytes <= SMALL_WORK_BYTES {
+                posts.serialize_once(|posts| to_json(bytes, &show(posts)))
+            } else {
+                to_json(bytes, &show(&posts))
+            };
+            // The work may outlive the request, and then counts until here.
+            drop((posts, request));
+            body
+        };
+        Ok(json_response_from(StatusCode::OK, self.run(bytes, write).await?))
+    }
+}
+
+/// Counts a large response before its work waits for a thread: its texts, and the JSON with them.
+///
+/// # Errors
+/// [`ApiError::Overloaded`] if a limit of the client is reached.
+pub(super) fn count(request: &RequestPermit, bytes: usize) -> Result<(), ApiError> {
+    if bytes <= SMALL_WORK_BYTES {
+        return Ok(());
+    }
+    request.set_response(bytes.saturating_mul(2)).map_err(|_| ApiError::Overloaded)
+}

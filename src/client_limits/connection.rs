@@ -1,0 +1,205 @@
+//! An open connection: what it uses, and until when it may stay open.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ClientLimits;
+use super::budget::Budget;
+use super::network::Network;
+
+/// The time limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionTimeouts {
+    /// Maximum time from the start of a connection to the end of its first request head, and on
+    /// HTTP/1.1 from the first byte of a later head to its end.
+    pub head: Duration,
+    /// Maximum time without a request in progress.
+    pub keep_alive: Duration,
+    /// Maximum time from the head of a request to the last byte of its response.
+    pub response: Duration,
+}
+
+impl ConnectionTimeouts {
+    /// Returns the shortest of the time limits.
+    #[must_use]
+    pub fn shortest(&self) -> Duration {
+        self.head.min(self.keep_alive).min(self.response)
+    }
+}
+
+/// An open connection. It counts until it is closed and its last response is released.
+#[derive(Debug)]
+pub struct Connection {
+    limits: ClientLimits,
+    /// `None` for a trusted proxy, which carries many clients.
+    pub(super) network: Option<Network>,
+    /// The size of the connection itself.
+    bytes: usize,
+    /// The memory of its requests.
+    pub(super) memory: Budget,
+    activity: Mutex<Activity>,
+}
+
+#[derive(Debug)]
+struct Activity {
+    /// When each request in progress began, in no order.
+    requests: Vec<Instant>,
+    has_served: bool,
+    is_http_2: bool,
+    /// When the connection was opened, or its last request ended.
+    idle_since: Instant,
+    /// When the first byte of the pending head arrived.
+    head_since: Option<Instant>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        limits: ClientLimits,
+        network: Option<Network>,
+        bytes: usize,
+        memory: usize,
+    ) -> Self {
+        let activity = Activity {
+            requests: Vec::new(),
+            has_served: false,
+            is_http_2: false,
+            idle_since: Instant::now(),
+            head_since: None,
+        };
+        Self { limits, network, bytes, memory: Budget::new(memory), activity: Mutex::new(activity) }
+    }
+
+    /// Returns whether the peer is a client, not a trusted proxy.
+    #[must_use]
+    pub fn has_network(&self) -> bool {
+        self.network.is_some()
+    }
+
+    /// Begins the time of the first head. A TLS handshake before it has its own time limit.
+    pub fn restart(&self) {
+        let mut activity = self.activity();
+        (activity.idle_since, activity.head_since) = (Instant::now(), None);
+    }
+
+    /// Notes that bytes have arrived. Without a request in progress they begin a head.
+    pub fn bytes_arrived(&self) {
+        let mut activity = self.activity();
+        if activity.requests.is_empty() && activity.head_since.is_none() {
+            activity.head_since = Some(Instant::now());
+        }
+    }
+
+    /// Returns whether closing the connection interrupts no request. On HTTP/2 the client may have
+    /// sent one that has not arrived, so it must be told first which ones are processed.
+    pub fn can_close_at_once(&self) -> bool {
+        let activity = self.activity();
+        activity.requests.is_empty() && !activity.is_http_2
+    }
+
+    /// Returns when the connection must be closed, unless something happens on it before.
+    pub fn deadline(&self, timeouts: &ConnectionTimeouts) -> Instant {
+        let activity = self.activity();
+        let oldest = activity.requests.iter().min();
+        match (oldest, activity.head_since) {
+            (Some(oldest), _) => *oldest + timeouts.response,
+            (None, _) if !activity.has_served => activity.idle_since + timeouts.head,
+            // Between requests, HTTP/2 clients send control frames.
+            (None, Some(since)) if !activity.is_http_2 => since + timeouts.head,
+            (None, _) => activity.idle_since + timeouts.keep_alive,
+        }
+    }
+
+    pub(super) fn begin_request(&self, is_http_2: bool) -> Instant {
+        let (mut activity, now) = (self.activity(), Instant::now());
+        (activity.has_served, activity.is_http_2, activity.head_since) = (true, is_http_2, None);
+        activity.requests.push(now);
+        now
+    }
+
+    pub(super) fn end_request(&self, began: Instant) {
+        let mut activity = self.activity();
+        if let Some(index) = activity.requests.iter().position(|request| *request == began) {
+            activity.requests.swap_remove(index);
+        }
+        if activity.requests.is_empty() {
+            activity.idle_since = Instant::now();
+        }
+    }
+
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let shared = &self.limits.shared;
+        shared.connections.resize(1, 0);
+        shared.memory.resize(self.bytes, 0);
+        if let Some(network) = &self.network {
+            network.usage.connections.resize(1, 0);
+            network.usage.memory.resize(self.bytes, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
+        head: Duration::from_secs(15),
+        keep_alive: Duration::from_secs(75),
+        response: Duration::from_secs(180),
+    };
+
+    fn open() -> Arc<Connection> {
+        ClientLimits::default().connect(None, false).unwrap()
+    }
+
+    fn left(connection: &Connection) -> u64 {
+        (connection.deadline(&TIMEOUTS) - Instant::now()).as_secs()
+    }
+
+    async fn wait(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_head_has_one_time_limit_although_bytes_arrive() {
+        let connection = open();
+        wait(5).await;
+        connection.bytes_arrived();
+        assert_eq!(left(&connection), 10);
+        connection.restart();
+        assert_eq!(left(&connection), 15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn oldest_response_decides_while_requests_are_in_progress() {
+        let connection = open();
+        let first = connection.begin_request(true);
+        wait(10).await;
+        let second = connection.begin_request(true);
+        assert_eq!(left(&connection), 170);
+        connection.end_request(first);
+        assert_eq!(left(&connection), 180);
+        connection.end_request(second);
+        assert_eq!(left(&connection), 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn later_head_is_short_on_http_1_and_control_frames_change_nothing_on_http_2() {
+        for (is_http_2, expected) in [(false, 15), (true, 35)] {
+            let connection = open();
+            connection.end_request(connection.begin_request(is_http_2));
+            wait(40).await;
+            connection.bytes_arrived();
+            assert_eq!(left(&connection), expected, "HTTP/2: {is_http_2}");
+        }
+    }
+}
