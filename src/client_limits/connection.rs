@@ -93,12 +93,14 @@ impl Connection {
 
     /// Returns whether closing the connection interrupts no request. On HTTP/2 the client may have
     /// sent one that has not arrived, so it must be told first which ones are processed.
+    #[must_use]
     pub fn can_close_at_once(&self) -> bool {
         let activity = self.activity();
         activity.requests.is_empty() && !activity.is_http_2
     }
 
     /// Returns when the connection must be closed, unless something happens on it before.
+    #[must_use]
     pub fn deadline(&self, timeouts: &ConnectionTimeouts) -> Instant {
         let activity = self.activity();
         let oldest = activity.requests.iter().min();

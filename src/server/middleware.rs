@@ -247,18 +247,18 @@ async fn count_response(permit: RequestPermit, method: &Method, response: Respon
     let own = if response.extensions().get::<StaticBody>().is_some() { 0 } else { length };
     let counted = permit.set_response(own);
     if counted.is_err() && (method.is_safe() || !response.status().is_success()) {
-        return count_small(permit, ApiError::Overloaded.into_response()).await;
+        return attach_permit(permit, ApiError::Overloaded.into_response()).await;
     }
     if let Err(reached) = counted {
         let cut_off =
             futures_util::stream::once(std::future::ready(Err::<Bytes, _>(CutOff(reached))));
         return response.map(|_| Body::from_stream(cut_off));
     }
-    count_small(permit, response).await
+    attach_permit(permit, response).await
 }
 
 /// Lets the bytes of the response hold the permit. Handlers do not stream, so the body is ready.
-async fn count_small(permit: RequestPermit, response: Response) -> Response {
+async fn attach_permit(permit: RequestPermit, response: Response) -> Response {
     let (parts, mut body) = response.into_parts();
     let bytes = match body.frame().await {
         Some(Ok(frame)) => frame.into_data().unwrap_or_default(),

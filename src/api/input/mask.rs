@@ -8,7 +8,7 @@ use crate::domain::email::Email;
 pub(super) const MASK: &str = "**********";
 
 /// Maximum size in bytes of an echoed input. The recorded contract echoes 2,050 characters.
-pub(super) const MAX_ECHO_BYTES: usize = 4096;
+const MAX_ECHO_BYTES: usize = 4096;
 
 /// Parts of the names of secret fields, in several languages and spellings.
 const SECRET_PARTS: [&str; 11] = [
@@ -98,7 +98,8 @@ fn mask_within(value: &mut Value) {
 /// Shortens an input to about [`MAX_ECHO_BYTES`]: a text to its beginning with `…`, a list or an
 /// object to its first members. A client that does not read the error makes the process hold it.
 pub(super) fn shorten(mut value: Value) -> Value {
-    shorten_within(&mut value, &mut MAX_ECHO_BYTES.clone());
+    let mut left = MAX_ECHO_BYTES;
+    shorten_within(&mut value, &mut left);
     value
 }
 
