@@ -156,7 +156,7 @@ impl ClientLimits {
     }
 
     /// Logs that a limit is reached, at most once a minute.
-    pub fn reached(&self, limit: &'static str, client: Option<IpAddr>) -> LimitReached {
+    pub(crate) fn reached(&self, limit: &'static str, client: Option<IpAddr>) -> LimitReached {
         let mut logged = self.shared.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let last = logged.get(limit);
         if last.is_none_or(|last| last.elapsed() >= LOG_PERIOD) {
