@@ -55,6 +55,13 @@ pub enum ApiError {
     Referenced(#[source] Source),
     #[error("There was an error parsing the body")]
     UnreadableBody,
+    /// The text of the reference service.
+    #[error("Missing boundary in multipart.")]
+    MissingBoundary,
+    #[error("the Host of the request is missing, repeated or invalid")]
+    InvalidHost,
+    #[error("the only supported transfer coding is chunked")]
+    UnsupportedTransferCoding,
     #[error("the body is larger than 2 MiB")]
     BodyTooLarge,
     #[error("the request has more than 100 header fields")]
@@ -90,7 +97,11 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnreadableBody | Self::InvalidGrant => StatusCode::BAD_REQUEST,
+            Self::UnreadableBody
+            | Self::MissingBoundary
+            | Self::InvalidHost
+            | Self::InvalidGrant => StatusCode::BAD_REQUEST,
+            Self::UnsupportedTransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::InvalidLogin | Self::NotOwner => StatusCode::FORBIDDEN,
             Self::RouteNotFound

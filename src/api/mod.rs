@@ -67,6 +67,12 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         .route("/docs/{file}", get(routes::docs::serve_asset))
         .route("/redoc", get(routes::docs::serve_redoc));
     let routes = if with_docs { routes.merge(docs) } else { routes };
+    // A proxy may leave the prefix on. More specific routes come first, so that no prefix hides
+    // a route.
+    let routes = match app.root_path.as_str() {
+        "" => routes,
+        prefix => routes.clone().merge(Router::new().nest(prefix, routes)),
+    };
     routes
         .fallback(error::route_not_found)
         .method_not_allowed_fallback(error::method_not_allowed)

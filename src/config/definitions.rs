@@ -184,10 +184,15 @@ settings! {
     CORS_ORIGINS = text("*",
         "Origins whose pages may read responses in a browser, separated by commas; `*` allows \
          all, a blank value none. Write them as browsers send them, without the default port. \
-         Credentials are never allowed. List your own origins to exclude other pages.");
+         List your own origins to exclude other pages.");
+    CORS_CREDENTIALS = text("off",
+        "Whether the pages of the origins in `CORS_ORIGINS` may send credentials of the browser: \
+         cookies, client certificates, HTTP authentication. Turn it on if a proxy in front asks \
+         for them, or if a client sends `withCredentials`. It needs listed origins, not `*`.");
     ROOT_PATH = text("",
         "Path below which a proxy publishes the service, such as `/api`: letters, digits and \
-         `-._~` between single slashes. Set it if the proxy removes that path from requests.");
+         `-._~` between single slashes. The proxy may remove the path from requests or leave it \
+         on.");
     DOCS = text("on",
         "Whether `/docs`, `/redoc` and `/openapi.json` exist. Turn it off to hide them.");
     ACCESS_LOG = text("on",

@@ -214,13 +214,23 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn cors_origins(&mut self) -> AllowedOrigins {
-        AllowedOrigins::parse(self.text(&row::CORS_ORIGINS)).unwrap_or_else(|invalid| {
+        let origins = AllowedOrigins::parse(self.text(&row::CORS_ORIGINS));
+        let origins = origins.unwrap_or_else(|invalid| {
             let hint = match without_default_port(&invalid.0) {
                 Some(sent) => format!("give {sent}: browsers leave the default port out"),
                 None => "give `*`, or origins like https://app.example.org, as browsers send them"
                     .to_owned(),
             };
             self.reject(&row::CORS_ORIGINS, &invalid.0, hint);
+            AllowedOrigins::Listed(Vec::new())
+        });
+        if !self.switch(&row::CORS_CREDENTIALS) {
+            return origins;
+        }
+        origins.with_credentials().unwrap_or_else(|| {
+            let hint =
+                "list the origins in CORS_ORIGINS, because browsers send no credentials to `*`";
+            self.reject(&row::CORS_CREDENTIALS, "on", hint);
             AllowedOrigins::Any
         })
     }

@@ -1,4 +1,4 @@
-//! Cross-origin resource sharing (CORS, Fetch standard), without credentials.
+//! Cross-origin resource sharing (CORS, Fetch standard), by default without credentials.
 //!
 //! The layer of tower-http does not fit the contract: it treats every `OPTIONS` as a preflight, and
 //! sends `*` to requests without an `Origin`.
@@ -6,9 +6,9 @@
 use axum::body::Body;
 use axum::http::Method;
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN,
 };
 use axum::response::Response;
 
@@ -16,12 +16,21 @@ use axum::response::Response;
 /// response head makes the process hold it.
 const MAX_ECHO_BYTES: usize = 1024;
 
+/// Every header of a response that a client needs, apart from those that the Fetch standard always
+/// exposes. A test compares them with the OpenAPI document.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "allow, etag, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, \
+     x-request-id",
+);
+
 /// The origins whose pages may read the responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigins {
     Any,
     /// Only these, as browsers write them: `https://app.example.org`.
     Listed(Vec<HeaderValue>),
+    /// Only these, and their pages may send cookies and other credentials of the browser.
+    ListedWithCredentials(Vec<HeaderValue>),
 }
 
 /// The text is not an origin.
@@ -46,12 +55,15 @@ impl AllowedOrigins {
         texts.map(parse).collect::<Result<_, _>>().map(Self::Listed)
     }
 
-    /// Adds `Vary: Origin` if the response depends on the origin. A response to a request without
-    /// `Origin` needs it too: without it, a cache could reuse that response for a page that needs
-    /// CORS headers.
-    pub(super) fn vary(&self, headers: &mut HeaderMap) {
-        if matches!(self, Self::Listed(_)) {
-            headers.append(VARY, HeaderValue::from_static("origin"));
+    /// Allows the listed origins to send credentials. Returns `None` for [`Self::Any`]: the Fetch
+    /// standard forbids credentials together with `*`.
+    #[must_use]
+    pub fn with_credentials(self) -> Option<Self> {
+        match self {
+            Self::Any => None,
+            Self::Listed(origins) | Self::ListedWithCredentials(origins) => {
+                Some(Self::ListedWithCredentials(origins))
+            }
         }
     }
 }
@@ -98,14 +110,18 @@ impl CorsRequest {
     pub(super) fn allow(&self, origins: &AllowedOrigins, headers: &mut HeaderMap) {
         let allowed = match origins {
             AllowedOrigins::Any => HeaderValue::from_static("*"),
-            AllowedOrigins::Listed(listed) if listed.contains(&self.origin) => self.origin.clone(),
-            AllowedOrigins::Listed(_) => return,
+            AllowedOrigins::Listed(listed) | AllowedOrigins::ListedWithCredentials(listed) => {
+                if !listed.contains(&self.origin) {
+                    return;
+                }
+                self.origin.clone()
+            }
         };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("location, retry-after, x-request-id"),
-        );
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        if matches!(origins, AllowedOrigins::ListedWithCredentials(_)) {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The steps around every handler, in order:
 //!
 //! 1. find the client IP and start the request log;
-//! 2. respond to a preflight;
+//! 2. reject an invalid head, and respond to a preflight;
 //! 3. count the request against the limits of the client, or refuse it;
 //! 4. normalize the path;
 //! 5. run the handler with a timeout and catch its panic;
@@ -33,7 +33,7 @@ use super::access_log::{RequestIds, RequestLog};
 use super::cors::{AllowedOrigins, CorsRequest};
 use super::trusted_proxies::TrustedProxies;
 use super::untrusted_proxy::UntrustedProxy;
-use super::{access_log, normalize_path, request_body, security_headers};
+use super::{access_log, normalize_path, request_body, request_head, security_headers, vary};
 use crate::api::{ApiError, ClientIp, StaticBody};
 use crate::client_limits::{ClientLimits, Connection, LimitReached, RequestPermit};
 
@@ -147,15 +147,22 @@ async fn handle(service: AppService, mut request: Request<Body>) -> Response {
     request.extensions_mut().insert(client);
     let log = RequestLog::begin(&request, client, config.access_log, &shared.request_ids);
     let cors = CorsRequest::of(request.method(), request.headers());
+    let method = request.method().clone();
+    let head = request_head::check(&request);
     let preflight = cors.as_ref().and_then(CorsRequest::answer_preflight);
     let version = request.version();
-    let mut response = match (preflight, admit(config, connection.as_ref(), client, &request)) {
-        (Some(response), _) => response,
-        (None, Ok(permit)) => run_handler(request, permit, routes, &log).await,
-        (None, Err(error)) => refuse(error, version),
+    let mut response = match (&head, preflight) {
+        (Ok(()), Some(response)) => response,
+        _ => match admit(config, connection.as_ref(), client, &request) {
+            Ok(permit) => match head {
+                Ok(()) => run_handler(request, permit, routes, &log).await,
+                Err(error) => reject_head(request, permit, error).await,
+            },
+            Err(error) => refuse(error, version),
+        },
     };
     security_headers::complete(response.headers_mut(), is_secure);
-    config.origins.vary(response.headers_mut());
+    vary::add(&method, response.headers_mut());
     if let Some(cors) = cors {
         cors.allow(&config.origins, response.headers_mut());
     }
@@ -228,6 +235,13 @@ impl AsRef<[u8]> for CountedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Drains the body, so that the response reaches the client.
+async fn reject_head(request: Request<Body>, permit: RequestPermit, error: ApiError) -> Response {
+    let (method, version) = (request.method().clone(), request.version());
+    drop(request_body::track_and_drain(request, &permit));
+    count_response(permit, &method, request_head::reject(error, version)).await
 }
 
 /// The memory for the response to a committed write is not available.

@@ -12,11 +12,13 @@ mod middleware;
 mod normalize_path;
 mod open_files;
 mod request_body;
+mod request_head;
 mod security_headers;
 mod tls;
 mod tls_reload;
 mod trusted_proxies;
 mod untrusted_proxy;
+mod vary;
 
 pub use cors::AllowedOrigins;
 pub use listener::{Limits, listen, serve, server_threads};

@@ -68,5 +68,11 @@ mod secrets;
 /// Cross-origin requests.
 mod cors;
 
+/// Caches: `Vary` names what a response depends on.
+mod vary;
+
+/// `ROOT_PATH`: requests with and without the prefix.
+mod root_path;
+
 /// Header fields that every response has.
 mod headers;

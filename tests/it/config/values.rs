@@ -1,12 +1,13 @@
 //! Valid and invalid values of each setting.
 
 use post_api::config::{SETTINGS, SettingError, Settings};
+use post_api::server::AllowedOrigins;
 
 use super::settings::{GOOD_SECRET, errors, load, source};
 
 #[test]
 fn valid_values_are_accepted() {
-    let valid: [(&str, &[&str]); 28] = [
+    let valid: [(&str, &[&str]); 29] = [
         ("HOST", &["0.0.0.0", "::", "localhost", "[::1]", "[::]"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
@@ -46,6 +47,7 @@ fn valid_values_are_accepted() {
                 "chrome-extension://abcdefgh",
             ],
         ),
+        ("CORS_CREDENTIALS", &["off", "false", "0"]),
         ("ROOT_PATH", &["", "/", "/api", "/api/", "/a/b-c", "/TITLE", "/~ada/v1.2"]),
         ("DOCS", &["on", "off"]),
         ("LOG_FORMAT", &["text", "json", "JSON"]),
@@ -221,6 +223,7 @@ fn invalid_settings_are_reported_together() {
         "RATE_LIMIT_SIGN_UP",
         "RATE_LIMIT_WRITES",
         "CORS_ORIGINS",
+        "CORS_CREDENTIALS",
         "ROOT_PATH",
         "DOCS",
         "ACCESS_LOG",
@@ -233,4 +236,23 @@ fn invalid_settings_are_reported_together() {
     let mut expected = names.map(str::to_owned);
     expected.sort_unstable();
     assert_eq!(reported, expected);
+}
+
+/// Browsers send no credentials to `*`.
+#[test]
+fn cors_credentials_need_listed_origins() {
+    let listed = ("CORS_ORIGINS", "https://a.example");
+    let settings = load(&[listed, ("CORS_CREDENTIALS", "on")]);
+    assert!(matches!(settings.cors_origins, AllowedOrigins::ListedWithCredentials(_)));
+    assert!(matches!(load(&[listed]).cors_origins, AllowedOrigins::Listed(_)));
+    for pairs in [
+        vec![("CORS_CREDENTIALS", "on")],
+        vec![("CORS_CREDENTIALS", "on"), ("CORS_ORIGINS", "*")],
+        vec![("CORS_CREDENTIALS", "on"), ("COMPAT", "reference")],
+    ] {
+        let errors = errors(&pairs);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].name, "CORS_CREDENTIALS");
+        assert!(errors[0].hint.contains("CORS_ORIGINS"), "{errors:?}");
+    }
 }

@@ -23,6 +23,7 @@ mod procfile;
 mod rate_limits;
 mod replicas;
 mod request_headers;
+mod request_host;
 mod seccomp;
 mod secrets;
 mod server_errors;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::HOST;
+use axum::http::{HeaderValue, Request};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
@@ -312,7 +313,9 @@ impl TestApp {
         Self::send_to(self.routes.for_peer((peer, 4711).into(), false), request).await
     }
 
-    async fn send_to(routes: AppService, request: Request<Body>) -> TestResponse {
+    async fn send_to(routes: AppService, mut request: Request<Body>) -> TestResponse {
+        // The listener rejects a request without it.
+        request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("localhost"));
         let response = routes.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();

@@ -1,5 +1,9 @@
 //! HTTP/2 frames as bytes (RFC 9113), and header fields in HPACK (RFC 7541).
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 /// The connection preface of a client, without its SETTINGS frame.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -58,6 +62,32 @@ pub const NEWEST_INDEXED_FIELD: u8 = 0b1011_1110;
 
 fn text(text: &str) -> Vec<u8> {
     [number(text.len()), text.as_bytes().to_vec()].concat()
+}
+
+/// Sends the bytes on a new connection and returns the status of the first response. `None` if the
+/// server resets the stream or the connection.
+pub fn first_status(address: SocketAddr, sent: &[u8]) -> Option<u16> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    stream.write_all(sent).unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        stream.read_exact(&mut payload).ok()?;
+        match head[3] {
+            // A status comes first, as an entry of the static table.
+            1 => {
+                return [(0x88, 200), (0x8c, 400), (0x8d, 404), (0x8e, 500)]
+                    .into_iter()
+                    .find_map(|(entry, status)| (payload[0] == entry).then_some(status));
+            }
+            // RST_STREAM and GOAWAY.
+            3 | 7 => return None,
+            _ => {}
+        }
+    }
 }
 
 /// Encodes an integer with a prefix of seven bits; the eighth is unset.

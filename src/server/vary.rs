@@ -1,0 +1,26 @@
+//! Names the header fields of the request that a response depends on, for caches (RFC 9110, 12.5.5).
+
+use axum::http::Method;
+use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
+
+/// CORS headers depend on `Origin`. A response to a request without `Origin` needs it too: without
+/// it, a cache could reuse that response for a page that needs CORS headers.
+const PUBLIC: HeaderValue = HeaderValue::from_static("origin");
+
+/// A response that no cache may store can depend on the caller.
+const PRIVATE: HeaderValue = HeaderValue::from_static("authorization, origin");
+
+const OPTIONS: HeaderValue = HeaderValue::from_static(
+    "origin, access-control-request-method, access-control-request-headers",
+);
+
+/// Adds `Vary`. A handler that lets caches store its response must not depend on the caller.
+pub(super) fn add(method: &Method, headers: &mut HeaderMap) {
+    let is_stored = headers.get(CACHE_CONTROL).is_some_and(|value| value != "no-store");
+    let fields = match *method {
+        Method::OPTIONS => OPTIONS,
+        _ if is_stored => PUBLIC,
+        _ => PRIVATE,
+    };
+    headers.append(VARY, fields);
+}
