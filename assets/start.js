@@ -2,13 +2,17 @@
 // scripts.
 const page = document.getElementById("swagger-ui");
 
-// Stores only the token of a login: later users of the browser could read a stored password.
+// Stores only the access token of a login: later users of the browser could read a stored password
+// or refresh token.
 const keepOnlyToken = () => ({
   statePlugins: {
     auth: {
       wrapActions: {
         authorizeOauth2: (authorize) => ({ auth, token }) =>
-          authorize({ auth: { ...auth, username: "", password: "", clientSecret: "" }, token }),
+          authorize({
+            auth: { ...auth, username: "", password: "", clientSecret: "" },
+            token: { ...token, refresh_token: "" },
+          }),
       },
     },
   },

@@ -26,19 +26,20 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// The files of Swagger UI that its page loads.
-const SWAGGER_FILES: [&str; 4] =
-    ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "oauth2-redirect.js"];
+const SWAGGER_FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
 const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-/// `ReDoc` needs inline styles, and a worker for its search. The policy blocks its logo, which it
-/// loads from another host.
+/// `ReDoc` needs inline styles, and a worker for its search.
 const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; \
     connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
+
+/// The logo of its vendor, which `ReDoc` loads from another host.
+const REDOC_LOGO: &str = "https://cdn.redoc.ly/redoc/logo-mini.svg";
 
 /// All pages and files, with their headers.
 pub struct Pages {
@@ -71,16 +72,13 @@ impl Pages {
             let (bytes, content_type) = swagger_file(name)?;
             assets.push((name, Page::new(&content_type, bytes, None)));
         }
-        let (redirect, _) = swagger_file("oauth2-redirect.html")?;
-        // Relative to `/docs/oauth2-redirect/` the script would be another path.
-        let script = format!("src=\"{root_path}/docs/oauth2-redirect.js\"");
-        let redirect = String::from_utf8_lossy(&redirect)
-            .replace("src=\"oauth2-redirect.js\"", &script)
-            .into_bytes();
+        let script = redirect_script()?.into_bytes();
+        assets.push(("oauth2-redirect.js", Page::new(SCRIPT, script.into(), None)));
+        let redirect = fill(include_str!("../../assets/oauth2-redirect.html"));
         Ok(Self {
             document: Page::new("application/json", document.into_bytes().into(), None),
             swagger: Page::new(HTML, swagger.into_bytes().into(), Some(SWAGGER_POLICY)),
-            redirect: Page::new(HTML, redirect.into(), Some(SWAGGER_POLICY)),
+            redirect: Page::new(HTML, redirect.into_bytes().into(), Some(SWAGGER_POLICY)),
             redoc: Page::new(HTML, redoc.into_bytes().into(), Some(REDOC_POLICY)),
             assets,
         })
@@ -172,9 +170,19 @@ fn redoc_script() -> Result<String, MissingFile> {
         .map(|(script, _)| script.trim());
     // With a new version of `aide` the two splits could cut the page at the wrong position.
     match script {
-        Some(script) if script.starts_with("/*!") => Ok(script.to_owned()),
+        // `ReDoc` hides its logo if the image cannot be shown.
+        Some(script) if script.starts_with("/*!") => Ok(script.replace(REDOC_LOGO, "data:,")),
         _ => Err(MissingFile("redoc.js")),
     }
+}
+
+/// Returns the script of the redirect page. It needs the page that has opened it, and does nothing
+/// for a visitor who opens it directly.
+fn redirect_script() -> Result<String, MissingFile> {
+    const NAME: &str = "oauth2-redirect.js";
+    let (bytes, _) = swagger_file(NAME)?;
+    let script = std::str::from_utf8(&bytes).map_err(|_| MissingFile(NAME))?;
+    Ok(format!("if (window.opener) {{\n{script}\n}}\n"))
 }
 
 /// Every value is a constant or base64, so it is plain ASCII and always valid.

@@ -141,6 +141,12 @@ impl Browser {
         assert!(errors.is_empty(), "{errors:#?}");
     }
 
+    /// Fails if the console has any message, of any level.
+    pub(super) async fn assert_console_is_empty(&self, page: &str) {
+        let messages = self.log("browser").await;
+        assert!(messages.is_empty(), "{page}: {messages:#?}");
+    }
+
     /// Fails if the browser sent any request to another server.
     pub(super) async fn assert_requests_stay_at(&self, url: &str) {
         let log = self.log("performance").await;
