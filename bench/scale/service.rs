@@ -70,7 +70,8 @@ impl Service {
             policy: Policy::default(),
             rate_limits: RateLimits::off(),
             background: Background::default(),
-            pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+            pages: Pages::new(openapi::document("", &Policy::default()), "", openapi::TITLE)
+                .unwrap(),
             large_work: LargeWork::default(),
             root_path: String::new(),
         };
@@ -91,6 +92,7 @@ impl Service {
         let http_request = Request::builder()
             .method(request.method)
             .uri(request.path)
+            .header("host", "localhost")
             .header("authorization", token)
             .header("content-type", "application/json")
             .body(Body::from(request.body))

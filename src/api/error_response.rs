@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::json_response::json_response;
+use super::responses::OAuthError;
 use crate::error_chain::error_chain;
 use crate::rate_limits::RateLimited;
 
@@ -33,13 +34,6 @@ pub struct Failure {
 #[derive(Serialize)]
 struct Detail<T> {
     detail: T,
-}
-
-/// The body of an error that OAuth2 defines (RFC 6749, 5.2). Like all other errors it has a `detail`.
-#[derive(Serialize)]
-struct OAuthError {
-    error: &'static str,
-    detail: String,
 }
 
 impl IntoResponse for ApiError {
@@ -74,7 +68,7 @@ fn with_body(error: &ApiError) -> Response {
     match error {
         ApiError::Invalid(errors) => json_response(status, &Detail { detail: errors }),
         ApiError::InvalidGrant => {
-            json_response(status, &OAuthError { error: "invalid_grant", detail: error.to_string() })
+            json_response(status, &OAuthError::new("invalid_grant", error.to_string()))
         }
         _ => json_response(status, &Detail { detail: error.to_string() }),
     }

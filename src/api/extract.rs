@@ -112,7 +112,7 @@ fn read_fields<T: FromRequestFields>(
     body: Bytes,
     app: &AppState,
 ) -> Result<T, ApiError> {
-    let body = match T::body(&app.policy) {
+    let body = match T::body(&app.policy, &parts.headers) {
         BodyKind::Ignored => Body::Absent,
         BodyKind::Json => read_json(parts, &body)?,
         BodyKind::Form => read_form(parts, body)?,

@@ -7,6 +7,7 @@ mod audit;
 mod background;
 mod client_ip;
 mod docs;
+mod document_policy;
 mod error;
 mod error_response;
 mod extract;
@@ -82,21 +83,30 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
 /// The same operations in the OpenAPI document. Handlers describe them, `openapi` writes the document.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Post Management API", description = "Users, posts and votes."),
+    info(title = "Post Management API", description = include_str!("introduction.md")),
+    tags(
+        (name = "Users", description = "Accounts"),
+        (name = "Login", description = "Tokens"),
+        (name = "Sessions", description = "Logins with a refresh token"),
+        (name = "Posts", description = "Posts and drafts"),
+        (name = "Votes", description = "Votes on posts"),
+        (name = "Keys", description = "Public keys, for services that verify tokens"),
+        (name = "Health", description = "Probes"),
+    ),
     paths(
-        login::login,
-        login::sign_out,
         users::create_user,
         me::get_me,
         me::change_email,
-        me::delete_me,
         me::change_password,
+        me::delete_me,
         events::list_events,
-        sessions::list_sessions,
-        sessions::end_sessions,
-        sessions::end_session,
         users::get_user,
         users::delete_user,
+        login::login,
+        login::sign_out,
+        sessions::list_sessions,
+        sessions::end_session,
+        sessions::end_sessions,
         post_list::list_posts,
         posts::create_post,
         posts::get_post,
@@ -112,6 +122,7 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         responses::HTTPValidationError,
         responses::ValidationError,
         responses::LocationPart,
+        login::RefreshTokenGrant,
     )),
     modifiers(&PasswordFlow),
 )]

@@ -1,35 +1,130 @@
-//! Writes the OpenAPI document of the API.
+//! Writes the OpenAPI document of the API, for the settings in force.
 //!
-//! Not here: its operations, see `mod.rs`; the description of each operation, see its handler.
+//! Not here: its operations, see `mod.rs`; the description of each operation, see its handler; what
+//! depends on the settings, see `document_policy.rs`.
 
+use serde_json::{Map, Value, json};
 use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, ServerBuilder};
 use utoipa::{Modify, OpenApi as _};
 
-use super::ApiDocument;
+use super::{ApiDocument, document_policy};
+use crate::domain::policy::Policy;
 
 pub const TITLE: &str = "Post Management API";
 
-/// Returns the document as JSON, for an API that a proxy serves below `root_path`.
+/// Returns the document as JSON, for an API under this policy that a proxy serves below `root_path`.
 #[must_use]
-pub fn document(root_path: &str) -> String {
+pub fn document(root_path: &str, policy: &Policy) -> String {
     let mut document = ApiDocument::openapi();
     if !root_path.is_empty() {
         document.servers = Some(vec![ServerBuilder::new().url(root_path).build()]);
     }
-    document.to_pretty_json().unwrap_or_default()
+    // Serializing cannot fail: every key of a map is a string.
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    describe_grants(&mut document);
+    add_validation_examples(&mut document);
+    document_policy::apply(&mut document, policy);
+    serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
-/// Declares the OAuth2 password flow at `/login`.
+/// Declares the OAuth2 password flow at `/login`, and its refresh.
 pub(super) struct PasswordFlow;
 
 impl Modify for PasswordFlow {
     fn modify(&self, document: &mut Document) {
-        let flow = Flow::Password(Password::new("login", Scopes::new()));
+        let scopes = Scopes::one(
+            "offline_access",
+            "Stay logged in: the response to the login has a refresh token",
+        );
+        let flow = Flow::Password(Password::with_refresh_url("login", scopes, "login"));
         let scheme = SecurityScheme::OAuth2(OAuth2::new([flow]));
         document
             .components
             .get_or_insert_with(Default::default)
             .add_security_scheme("OAuth2PasswordBearer", scheme);
+    }
+}
+
+/// Describes both grants of the login. The wire contract fixes the entry of the plain form type as
+/// the password grant. The type with a parameter means the same form, so it has both grants. In a
+/// multipart form both are one schema, because generated clients cannot send a choice of two.
+fn describe_grants(document: &mut Value) {
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let password = document.pointer("/components/schemas/Body_login_login_post/properties");
+    let refresh = document.pointer("/components/schemas/RefreshTokenGrant/properties");
+    let fields = [password, refresh].into_iter().flatten().filter_map(Value::as_object);
+    let mut properties: Map<String, Value> =
+        fields.flatten().map(|(name, schema)| (name.clone(), schema.clone())).collect();
+    properties.insert(
+        "grant_type".to_owned(),
+        json!({"type": "string", "pattern": "^(password|refresh_token)$"}),
+    );
+    let form = json!({
+        "title": "LoginForm",
+        "description": "The password grant, or the refresh token grant.",
+        "type": "object",
+        "properties": properties,
+        "if": {
+            "required": ["grant_type", "refresh_token"],
+            "properties": {"grant_type": {"const": "refresh_token"}},
+        },
+        "else": {
+            "required": ["username", "password"],
+            "properties": {"grant_type": {"const": "password"}},
+        },
+    });
+    if let Some(content) = document.pointer_mut("/paths/~1login/post/requestBody/content") {
+        content["application/x-www-form-urlencoded; charset=utf-8"] = json!({"schema": {
+            "oneOf": [reference("Body_login_login_post"), reference("RefreshTokenGrant")]
+        }});
+        content["multipart/form-data"] = json!({"schema": reference("LoginForm")});
+    }
+    if let Some(schemas) = document.pointer_mut("/components/schemas") {
+        schemas["LoginForm"] = form;
+    }
+}
+
+/// Gives each operation an example of status 422 about a field of its own.
+fn add_validation_examples(document: &mut Value) {
+    let components = document["components"].clone();
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    let operations = paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    for operation in operations {
+        let Some(error) = validation_error(operation, &components) else { continue };
+        if let Some(media) = operation.pointer_mut("/responses/422/content/application~1json") {
+            media["example"] = json!({"detail": [error]});
+        }
+    }
+}
+
+fn validation_error(operation: &Value, components: &Value) -> Option<Value> {
+    let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match parameters.first().map(|first| (&first["in"], &first["name"])) {
+        Some((place, name)) if place == "path" => Some(json!({
+            "type": "int_parsing",
+            "loc": ["path", name],
+            "msg": "Input should be a valid integer, unable to parse string as an integer",
+            "input": "x"
+        })),
+        Some((place, name)) if place == "query" => Some(json!({
+            "type": "greater_than_equal",
+            "loc": ["query", name],
+            "msg": "Input should be greater than or equal to 0",
+            "input": "-1",
+            "ctx": {"ge": 0}
+        })),
+        _ => {
+            let content = operation.pointer("/requestBody/content")?.as_object()?;
+            let (_, media) = content.iter().next()?;
+            let name = media.pointer("/schema/$ref")?.as_str()?.rsplit('/').next()?;
+            let field = components.pointer(&format!("/schemas/{name}/required/0"))?;
+            Some(json!({
+                "type": "missing",
+                "loc": ["body", field],
+                "msg": "Field required",
+                "input": Value::Null
+            }))
+        }
     }
 }

@@ -40,9 +40,29 @@ pub(super) fn created(location: &str, body: impl Serialize) -> Response {
 
 /// An error: one sentence.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Refusal, title = "Refusal", example = json!({"detail": "Not Found"}))]
+#[schema(as = Refusal, title = "Refusal")]
 pub(super) struct ErrorBody {
     detail: String,
+}
+
+/// An error of the login. If the refresh token is rejected, it has the fields of OAuth2 (RFC 6749,
+/// 5.2).
+#[derive(Serialize, ToSchema)]
+#[schema(as = LoginRefusal, title = "LoginRefusal")]
+pub(super) struct OAuthError {
+    /// `invalid_grant`
+    #[schema(required = false)]
+    error: &'static str,
+    #[schema(required = false)]
+    error_description: String,
+    detail: String,
+}
+
+impl OAuthError {
+    /// Returns the error with this code. Like all other errors it has a `detail`.
+    pub(super) fn new(error: &'static str, detail: String) -> Self {
+        Self { error, error_description: detail.clone(), detail }
+    }
 }
 
 /// The errors of all fields of a request.
@@ -86,30 +106,41 @@ pub(super) enum LocationPart {
 #[expect(dead_code, reason = "the schema of the error table")]
 pub(super) enum TokenErrors {
     /// The token is absent or invalid
-    #[response(status = 401, headers(("WWW-Authenticate" = String)))]
+    #[response(status = 401,
+        headers(("WWW-Authenticate" = String, description = "`Bearer`")),
+        examples(
+            ("Absent" = (value = json!({"detail": "Not authenticated"}))),
+            ("Invalid" = (value = json!({"detail": "Could not validate credentials"})))
+        ))]
     Unauthorized(ErrorBody),
+}
+
+/// Errors of every operation with a body, but the login.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the schema of the error table")]
+pub(super) enum BodyErrors {
+    /// The body is not UTF-8, or nested too deep
+    #[response(status = 400, example = json!({"detail": "There was an error parsing the body"}))]
+    Unreadable(ErrorBody),
 }
 
 /// Errors of every operation with a body.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "the schema of the error table")]
-pub(super) enum BodyErrors {
-    /// The body is not UTF-8, or nested too deep
-    #[response(status = 400)]
-    Unreadable(ErrorBody),
-    /// The body took too long to arrive
-    #[response(status = 408)]
+pub(super) enum BodyLimitErrors {
+    /// The body took longer than 30 seconds to arrive
+    #[response(status = 408, example = json!({"detail": "the request took too long to arrive"}))]
     Late(ErrorBody),
     /// The body is larger than 2 MiB
-    #[response(status = 413)]
+    #[response(status = 413, example = json!({"detail": "the body is larger than 2 MiB"}))]
     TooLarge(ErrorBody),
 }
 
-/// Errors of every operation with input.
+/// Errors of every operation with input. The document adds an example about a field of the operation.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "the schema of the validation")]
 pub(super) enum ValidationErrors {
-    /// Validation Error
+    /// A parameter or a field is invalid
     #[response(status = 422)]
     Invalid(HTTPValidationError),
 }
@@ -119,9 +150,13 @@ pub(super) enum ValidationErrors {
 #[expect(dead_code, reason = "the schema of the error table")]
 pub(super) enum RateLimitErrors {
     /// The rate limit is reached: try again later
-    #[response(status = 429, headers(
-        ("Retry-After" = i64), ("RateLimit" = String), ("RateLimit-Policy" = String)
-    ))]
+    #[response(status = 429,
+        headers(
+            ("Retry-After" = i64, description = "Seconds to wait"),
+            ("RateLimit" = String, description = "The limit, what remains of it, and the seconds to wait"),
+            ("RateLimit-Policy" = String, description = "The limit, its quota and its window in seconds")
+        ),
+        example = json!({"detail": "too many requests, try again later"}))]
     RateLimited(ErrorBody),
 }
 
@@ -130,9 +165,16 @@ pub(super) enum RateLimitErrors {
 #[expect(dead_code, reason = "the schema of the error table")]
 pub(super) enum Failures {
     /// An internal error
-    #[response(status = 500)]
+    #[response(status = 500, example = json!({"detail": "Internal Server Error"}))]
     Internal(ErrorBody),
     /// The service is overloaded, or the database is unreachable: try again later
-    #[response(status = 503, headers(("Retry-After" = i64)))]
+    #[response(status = 503,
+        headers(("Retry-After" = i64, description = "Seconds to wait")),
+        examples(
+            ("Overloaded" = (value = json!({"detail": "the service is overloaded, try again later"}))),
+            ("Unavailable" = (value = json!({
+                "detail": "the service is temporarily unavailable, try again later"
+            })))
+        ))]
     Unavailable(ErrorBody),
 }

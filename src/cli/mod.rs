@@ -54,8 +54,8 @@ enum Command {
     /// Manage accounts
     #[command(mut_args(|arg| arg.global(true)))]
     User(user::UserArguments),
-    /// Print the OpenAPI document
-    Openapi,
+    /// Print the OpenAPI document for the settings in force
+    Openapi(SourceArguments),
     /// Print the settings in force, with secrets masked
     Settings(SourceArguments),
     /// Check whether the service on this machine is ready: exit code 1 if it is not
@@ -144,7 +144,7 @@ pub fn run() -> ExitCode {
         Some(Command::Db(db)) => db::run(&db),
         Some(Command::Secret(secret)) => secret::run(&secret),
         Some(Command::User(user)) => user::run(&user),
-        Some(Command::Openapi) => openapi::run(),
+        Some(Command::Openapi(source)) => openapi::run(&source),
         Some(Command::Settings(source)) => settings::run(&source),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&healthcheck),
     };

@@ -109,7 +109,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         .rate_limits
         .map(|rates| RateLimitConfig { hashing_capacity: passwords.capacity(), ..rates });
     let rate_limits = rate_limits(rates, &store, clock.clone(), pseudonym_key);
-    let document = openapi::document(&settings.root_path);
+    let document = openapi::document(&settings.root_path, &settings.policy);
     let pages = Pages::new(document, &settings.root_path, openapi::TITLE)
         .context("could not build the documentation")?;
     Ok(AppState {

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use post_api::api::openapi;
+use post_api::domain::policy::Policy;
 use post_api::{cli, config};
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ const UNDESCRIBED: [&str; 5] =
 
 #[test]
 fn openapi_document_is_up_to_date() {
-    compare("docs/openapi.json", &with_end(openapi::document("")));
+    compare("docs/openapi.json", &with_end(openapi::document("", &Policy::default())));
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn every_operation_is_complete() {
 }
 
 fn document() -> Value {
-    serde_json::from_str(&openapi::document("")).unwrap()
+    serde_json::from_str(&openapi::document("", &Policy::default())).unwrap()
 }
 
 fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {

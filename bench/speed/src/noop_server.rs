@@ -49,7 +49,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
-        pages: Pages::new(openapi::document(""), "", openapi::TITLE)?,
+        pages: Pages::new(openapi::document("", &Policy::default()), "", openapi::TITLE)?,
         large_work: LargeWork::default(),
         root_path: String::new(),
     };

@@ -50,18 +50,23 @@ pub(in crate::api) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
 /// Returns the text fields of a multipart body, without its files.
 ///
 /// # Errors
-/// [`ApiError::UnreadableBody`] if the body is malformed or has more than [`MAX_FIELDS`] parts.
+/// [`ApiError::MissingBoundary`] if the type has no boundary. [`ApiError::UnreadableBody`] if the
+/// body is malformed or has more than [`MAX_FIELDS`] parts.
 pub(in crate::api) async fn multipart(
     headers: &HeaderMap,
     body: Bytes,
 ) -> Result<Vec<(String, String)>, ApiError> {
+    let has_parts = has_parts(&body);
     let mut request = Request::new(axum::body::Body::from(body));
     if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
         request.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
     }
     let mut multipart =
-        Multipart::from_request(request, &()).await.map_err(|_| ApiError::UnreadableBody)?;
+        Multipart::from_request(request, &()).await.map_err(|_| ApiError::MissingBoundary)?;
     let mut fields = Vec::new();
+    if !has_parts {
+        return Ok(fields);
+    }
     let mut parts = 0;
     while let Some(field) = multipart.next_field().await.map_err(|_| ApiError::UnreadableBody)? {
         let name = field.name().map(str::to_owned);
@@ -76,6 +81,15 @@ pub(in crate::api) async fn multipart(
         }
     }
     Ok(fields)
+}
+
+/// Returns whether a multipart body has more than delimiters. The reference service reads a body of
+/// delimiters, or none, as a form without fields.
+fn has_parts(body: &[u8]) -> bool {
+    let mut lines = body.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let is_delimiter = |line: &[u8]| line.is_empty() || line.starts_with(b"--");
+    let has_empty_part = body.windows(4).any(|bytes| bytes == b"\r\n\r\n");
+    has_empty_part || !lines.all(is_delimiter)
 }
 
 #[cfg(test)]

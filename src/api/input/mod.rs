@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderName};
+use percent_encoding::percent_decode;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
@@ -33,9 +34,9 @@ pub(super) trait FromRequestFields: Sized + Send {
     /// How the body is read, unless the policy changes it.
     const BODY: BodyKind;
 
-    /// How the body is read under this policy.
+    /// How the body of a request with these headers is read under this policy.
     #[must_use]
-    fn body(_policy: &Policy) -> BodyKind {
+    fn body(_policy: &Policy, _headers: &HeaderMap) -> BodyKind {
         Self::BODY
     }
 
@@ -91,6 +92,47 @@ impl<'a> RequestFields<'a> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next().filter(|_| values.next().is_none())?;
         std::str::from_utf8(value.as_bytes()).ok()
+    }
+
+    /// Returns the value of a header that can be sent in any encoding: percent-encoded UTF-8
+    /// (RFC 3986, 2.1), or UTF-8 as it is. A `%` that starts no escape stays.
+    ///
+    /// The outer `None` means an error: the header is repeated, or not UTF-8. The inner `None` means
+    /// that the header is absent. Errors never echo the value.
+    #[expect(clippy::option_option, reason = "an error and an absent header are two things")]
+    pub(super) fn encoded_header(
+        &mut self,
+        name: &'static str,
+        hint: &'static str,
+    ) -> Option<Option<String>> {
+        let mut values = self.headers.get_all(name).iter();
+        let Some(value) = values.next() else {
+            return Some(None);
+        };
+        let is_repeated = values.next().is_some();
+        let decoded = percent_decode(value.as_bytes()).decode_utf8().ok();
+        let text = decoded.filter(|_| !is_repeated).map(Cow::into_owned);
+        let text = text.ok_or_else(|| FieldError::new("string_unicode", hint));
+        self.record(["header", name], text, || Value::from(MASK)).map(Some)
+    }
+
+    /// Returns a required field of the body. If it is missing, or the body is no object, the error
+    /// has this message: it names the other way to send the value.
+    pub(super) fn alternative<T>(
+        &mut self,
+        name: &'static str,
+        hint: &'static str,
+        rule: impl FnOnce(&Value) -> Result<T, FieldError>,
+    ) -> Option<T> {
+        match std::mem::replace(&mut self.body, Body::Absent) {
+            Body::Json(Value::Object(fields)) if fields.contains_key(name) => {
+                self.required(&Object { fields, secret: Some(name) }, name, rule)
+            }
+            _ => {
+                let missing = FieldError::new("missing", hint);
+                self.record(["body", name], Err(missing), || Value::Null)
+            }
+        }
     }
 
     /// Returns the ID in the path.

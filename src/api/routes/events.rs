@@ -36,11 +36,11 @@ impl From<Event> for EventOut {
     }
 }
 
-/// List Events
+/// List the events of the account
 ///
 /// Lists the newest 100 events of the account, newest first. At most 50 of them are refusals.
 #[utoipa::path(
-    get, path = "/users/me/events", operation_id = "list_events_users_me_events_get", tag = "Users",
+    get, path = "/users/me/events", operation_id = "listEvents", tag = "Users",
     responses(
         (status = 200, description = "Successful Response", body = Vec<EventOut>),
         TokenErrors, Failures

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::json_response::Json;
-use crate::api::responses::Failures;
+use crate::api::responses::ErrorBody;
 use crate::api::state::AppState;
 use crate::store::{Readiness, StoreError};
 
@@ -21,24 +21,31 @@ pub(in crate::api) struct Health {
 
 const OK: Health = Health { status: "ok" };
 
-/// Livez
+/// Check that the process answers
 ///
 /// Returns 200 while the process answers. For liveness probes.
 #[utoipa::path(
-    get, path = "/livez", operation_id = "livez_livez_get", tag = "Health",
+    get, path = "/livez", operation_id = "checkLiveness", tag = "Health",
     responses((status = 200, description = "Successful Response", body = Health))
 )]
 pub(in crate::api) async fn livez() -> Json<Health> {
     Json(OK)
 }
 
-/// Readyz
+/// Check that the database works
 ///
 /// Returns 200 if the database answers and accepts writes; otherwise the response says why. For
 /// readiness probes.
 #[utoipa::path(
-    get, path = "/readyz", operation_id = "readyz_readyz_get", tag = "Health",
-    responses((status = 200, description = "Successful Response", body = Health), Failures)
+    get, path = "/readyz", operation_id = "checkReadiness", tag = "Health",
+    responses(
+        (status = 200, description = "Successful Response", body = Health),
+        (status = 500, description = "An internal error", body = ErrorBody,
+            example = json!({"detail": "Internal Server Error"})),
+        (status = 503, description = "The service cannot serve requests now", body = ErrorBody,
+            headers(("Retry-After" = i64, description = "Seconds to wait")),
+            example = json!({"detail": "not ready: the database is out of reach"})),
+    )
 )]
 pub(in crate::api) async fn readyz(State(app): State<Arc<AppState>>) -> ApiResult<Json<Health>> {
     let (reason, cause) = match app.store.check_ready().await {

@@ -63,16 +63,18 @@ struct Key {
     e: Option<String>,
 }
 
-/// Jwks
+/// List the public keys
 ///
 /// Lists the public keys that verify tokens, the signing key first. Not found if tokens are signed with
 /// a secret.
 #[utoipa::path(
-    get, path = "/.well-known/jwks.json", operation_id = "jwks__well_known_jwks_json_get",
-    tag = "Login",
+    get, path = "/.well-known/jwks.json", operation_id = "listKeys",
+    tag = "Keys",
     responses(
-        (status = 200, description = "Successful Response", body = KeySet),
-        (status = 404, description = "Tokens are signed with a secret", body = ErrorBody),
+        (status = 200, description = "Successful Response", body = KeySet,
+            headers(("Cache-Control" = String, description = "`public, max-age=300`"))),
+        (status = 404, description = "Tokens are signed with a secret", body = ErrorBody,
+            example = json!({"detail": "Not Found"})),
     )
 )]
 pub(in crate::api) async fn list_keys(

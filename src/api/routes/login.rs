@@ -21,7 +21,8 @@ use crate::api::input::{BodyKind, FieldError, FromRequestFields, RequestFields};
 use crate::api::json_response::Json;
 use crate::api::password_check::{Verified, check_password};
 use crate::api::responses::{
-    BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors,
+    BodyLimitErrors, ErrorBody, Failures, OAuthError, RateLimitErrors, TokenErrors,
+    ValidationErrors,
 };
 use crate::api::state::AppState;
 use crate::api::token::Token;
@@ -44,12 +45,26 @@ pub(in crate::api) struct Body_login_login_post {
     username: String,
     #[schema(format = "password", example = "plum lantern 83 quay")]
     password: String,
+    /// `offline_access` starts a session with a refresh token. Other scopes are ignored.
     #[schema(default = "", required = false)]
     scope: String,
+    /// Ignored.
     #[schema(nullable)]
     client_id: Option<String>,
+    /// Ignored.
     #[schema(format = "password", nullable)]
     client_secret: Option<String>,
+}
+
+/// The form that refreshes a session (RFC 6749, 6).
+#[derive(Deserialize, ToSchema)]
+#[schema(title = "RefreshTokenGrant")]
+#[expect(dead_code, reason = "the schema of LoginForm")]
+pub(in crate::api) struct RefreshTokenGrant {
+    #[schema(pattern = "^refresh_token$")]
+    grant_type: String,
+    /// The refresh token of the last response.
+    refresh_token: String,
 }
 
 /// A validated login form.
@@ -101,19 +116,30 @@ fn user_agent(request: &RequestFields<'_>) -> String {
     request.header(&USER_AGENT).unwrap_or_default().chars().take(MAX_CHARACTERS).collect()
 }
 
-/// Login
+/// Log in, or refresh a session
 ///
 /// Exchanges an e-mail and a password for an access token. With `scope=offline_access` the response has
 /// a refresh token too. A client exchanges a refresh token for the next pair by
 /// `grant_type=refresh_token`; each refresh token is valid once.
 #[utoipa::path(
     post, path = "/login", operation_id = "login_login_post", tag = "Login",
+    params(("User-Agent" = Option<String>, Header,
+        description = "The client, as the list of sessions shows it")),
     request_body(content = Body_login_login_post, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "Successful Response", body = Token),
+        (status = 400, description = "The refresh token is invalid, or the body cannot be read",
+            body = OAuthError, examples(
+                ("Refresh token" = (value = json!({
+                    "error": "invalid_grant",
+                    "error_description": "the refresh token is not valid",
+                    "detail": "the refresh token is not valid"
+                }))),
+                ("Body" = (value = json!({"detail": "There was an error parsing the body"})))
+            )),
         (status = 403, description = "No account has this e-mail and password", body = ErrorBody,
             example = json!({"detail": "invalid credentials"})),
-        BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     )
 )]
 pub(in crate::api) async fn login(
@@ -182,11 +208,11 @@ async fn issue(
     .await
 }
 
-/// Logout
+/// Log out everywhere
 ///
 /// Revokes all tokens of the account, the token of this request included.
 #[utoipa::path(
-    post, path = "/logout", operation_id = "logout_logout_post", tag = "Login",
+    post, path = "/logout", operation_id = "logOut", tag = "Login",
     responses(
         (status = 204, description = "Successful Response"),
         TokenErrors, Failures

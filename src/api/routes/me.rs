@@ -10,9 +10,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::users::{
-    PasswordConfirmation, UserOut, count_sign_up, delete_account, email, password, secret_text,
-};
+use super::password_confirmation::{DeletionConfirmation, PasswordConfirmation, secret_text};
+use super::users::{UserOut, count_sign_up, delete_account, email, password};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
@@ -21,7 +20,8 @@ use crate::api::input::{BodyKind, FromRequestFields, RequestFields};
 use crate::api::json_response::Json;
 use crate::api::password_check::{confirm_password, hash_password};
 use crate::api::responses::{
-    BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
+    ValidationErrors,
 };
 use crate::api::state::AppState;
 use crate::api::token::Token;
@@ -104,11 +104,11 @@ impl FromRequestFields for ChangePasswordRequest {
     }
 }
 
-/// Get Me
+/// Get the own account
 ///
 /// Returns the account of the token.
 #[utoipa::path(
-    get, path = "/users/me", operation_id = "get_me_users_me_get", tag = "Users",
+    get, path = "/users/me", operation_id = "getMe", tag = "Users",
     responses(
         (status = 200, description = "Successful Response", body = UserOut),
         TokenErrors, Failures
@@ -122,11 +122,11 @@ pub(in crate::api) async fn get_me(
     Ok(Json(UserOut::new(&app.store.find_me(caller).await?, true)))
 }
 
-/// Change Email
+/// Change the e-mail
 ///
 /// Changes the e-mail of the account and revokes its tokens. The response has a new token.
 #[utoipa::path(
-    patch, path = "/users/me", operation_id = "change_email_users_me_patch", tag = "Users",
+    patch, path = "/users/me", operation_id = "changeEmail", tag = "Users",
     request_body = EmailChange,
     responses(
         (status = 200, description = "Successful Response", body = EmailChanged),
@@ -134,7 +134,7 @@ pub(in crate::api) async fn get_me(
             example = json!({"detail": "invalid credentials"})),
         (status = 409, description = "The e-mail belongs to another account", body = ErrorBody,
             example = json!({"detail": "a user with this email already exists"})),
-        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -160,18 +160,18 @@ pub(in crate::api) async fn change_email(
     count_sign_up(&app, client, change).await
 }
 
-/// Change Password
+/// Change the password
 ///
 /// Changes the password of the account and revokes its tokens. The response has a new token.
 #[utoipa::path(
-    post, path = "/users/me/password", operation_id = "change_password_users_me_password_post",
+    post, path = "/users/me/password", operation_id = "changePassword",
     tag = "Users",
     request_body = PasswordChange,
     responses(
         (status = 200, description = "Successful Response", body = Token),
         (status = 403, description = "The password is wrong", body = ErrorBody,
             example = json!({"detail": "invalid credentials"})),
-        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -192,18 +192,19 @@ pub(in crate::api) async fn change_password(
     .await
 }
 
-/// Delete Me
+/// Delete the own account
 ///
-/// Deletes the account of the token, with its posts and votes. If `DELETE_REQUIRES_PASSWORD` is on, the
-/// password is required: in the header, or as `current_password` in a JSON body.
+/// Deletes the account of the token, with its posts and votes.
 #[utoipa::path(
-    delete, path = "/users/me", operation_id = "delete_me_users_me_delete", tag = "Users",
-    params(("X-Confirm-Password" = Option<String>, Header, description = "The password")),
+    delete, path = "/users/me", operation_id = "deleteMe", tag = "Users",
+    params(("X-Confirm-Password" = Option<String>, Header,
+        description = "The password, as percent-encoded UTF-8")),
+    request_body = DeletionConfirmation,
     responses(
         (status = 204, description = "Successful Response"),
         (status = 403, description = "The password is wrong", body = ErrorBody,
             example = json!({"detail": "invalid credentials"})),
-        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]

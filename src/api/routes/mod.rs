@@ -8,6 +8,7 @@ pub(super) mod health;
 pub(super) mod jwks;
 pub(super) mod login;
 pub(super) mod me;
+mod password_confirmation;
 pub(super) mod post_list;
 mod post_types;
 pub(super) mod posts;

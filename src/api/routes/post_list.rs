@@ -22,11 +22,11 @@ use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostWithVotes;
 
 /// Maximum of `limit`, unless the policy allows unlimited lists.
-const MAX_LIMIT: u32 = 1000;
+pub(in crate::api) const MAX_LIMIT: u32 = 1000;
 
 /// Maximum of `skip`, unless the policy allows unlimited lists: the database passes over all skipped
 /// posts. A search has a limit of its own, [`crate::store::page_limits::MAX_SEARCH_SKIP`].
-const MAX_SKIP: u64 = 10_000;
+pub(in crate::api) const MAX_SKIP: u64 = 10_000;
 
 /// The validated query for a list of posts.
 pub(in crate::api) struct ListPostsRequest(Page);
@@ -61,16 +61,15 @@ impl FromRequestFields for ListPostsRequest {
     }
 }
 
-/// Get Posts
+/// List posts
 ///
 /// Lists posts with their votes, newest first. Only `published=false` lists drafts: those of the caller.
 #[utoipa::path(
     get, path = "/posts", operation_id = "get_posts_posts_get", tag = "Posts",
     params(
-        ("limit" = Option<i64>, Query, minimum = 0, maximum = 1000,
-            description = "The most posts to return, 100 if absent"),
-        ("skip" = Option<u64>, Query, minimum = 0, maximum = 10000, format = "uint64",
-            description = "Posts to skip at the start"),
+        // The policy adds the maximum.
+        ("limit" = Option<i64>, Query, minimum = 0, description = "Maximum number of posts"),
+        ("skip" = Option<i64>, Query, minimum = 0, description = "Posts to skip at the start"),
         ("search" = Option<String>, Query,
             description = "Only posts whose title contains this text"),
         ("published" = Option<bool>, Query,

@@ -20,7 +20,8 @@ use crate::api::input::{
 use crate::api::json_response::Json;
 use crate::api::large_work::count;
 use crate::api::responses::{
-    BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors, created,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
+    ValidationErrors, created,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
@@ -73,7 +74,7 @@ impl FromRequestFields for ReplacePostRequest {
     }
 }
 
-/// Create Posts
+/// Write a post
 ///
 /// Creates a post of the caller.
 #[utoipa::path(
@@ -82,7 +83,7 @@ impl FromRequestFields for ReplacePostRequest {
     responses(
         (status = 201, description = "Successful Response", body = Post,
             headers(("Location" = String, description = "The path of the post"))),
-        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -98,7 +99,7 @@ pub(in crate::api) async fn create_post(
     app.large_work.run(post.byte_len(), move || created(&location, Post::from(post))).await
 }
 
-/// Get Post
+/// Get a post
 ///
 /// Returns a post with its votes. Only its owner can read a draft.
 #[utoipa::path(
@@ -125,7 +126,7 @@ pub(in crate::api) async fn get_post(
     app.large_work.run(bytes, move || Json(PostOut::from(found)).into_response()).await
 }
 
-/// Update Post
+/// Replace a post
 ///
 /// Replaces title, content and published. If `published` is absent, it becomes true.
 #[utoipa::path(
@@ -138,7 +139,7 @@ pub(in crate::api) async fn get_post(
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = ErrorBody,
             example = json!({"detail": "post with id does not exist"})),
-        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -155,7 +156,7 @@ pub(in crate::api) async fn replace_post(
     app.large_work.run(post.byte_len(), move || Json(Post::from(post)).into_response()).await
 }
 
-/// Delete Post
+/// Delete a post
 ///
 /// Deletes a post with its votes.
 #[utoipa::path(

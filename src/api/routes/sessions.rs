@@ -64,11 +64,11 @@ impl FromRequestFields for SessionPath {
     }
 }
 
-/// List Sessions
+/// List the sessions
 ///
 /// Lists the sessions of the account, the last used first.
 #[utoipa::path(
-    get, path = "/users/me/sessions", operation_id = "list_sessions_users_me_sessions_get",
+    get, path = "/users/me/sessions", operation_id = "listSessions",
     tag = "Sessions",
     responses(
         (status = 200, description = "Successful Response", body = Vec<SessionOut>),
@@ -84,13 +84,13 @@ pub(in crate::api) async fn list_sessions(
     Ok(Json(sessions.into_iter().map(SessionOut::from).collect()))
 }
 
-/// End Session
+/// End a session
 ///
 /// Revokes the refresh token of the session. Its last access token stays valid until it expires;
 /// `POST /logout` revokes access tokens too.
 #[utoipa::path(
     delete, path = "/users/me/sessions/{id}",
-    operation_id = "end_session_users_me_sessions__id__delete", tag = "Sessions",
+    operation_id = "endSession", tag = "Sessions",
     params(("id" = i64, Path, description = "The ID of the session")),
     responses(
         (status = 204, description = "Successful Response"),
@@ -112,11 +112,11 @@ pub(in crate::api) async fn end_session(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// End Sessions
+/// End all sessions
 ///
 /// Revokes the refresh tokens of all sessions of the account.
 #[utoipa::path(
-    delete, path = "/users/me/sessions", operation_id = "end_sessions_users_me_sessions_delete",
+    delete, path = "/users/me/sessions", operation_id = "endSessions",
     tag = "Sessions",
     responses(
         (status = 204, description = "Successful Response"),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::password_confirmation::{DeletionConfirmation, PasswordConfirmation};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
@@ -23,8 +24,8 @@ use crate::api::input::{
 use crate::api::json_response::Json;
 use crate::api::password_check::{confirm_password, hash_password};
 use crate::api::responses::{
-    BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors, created,
-    serialize_timestamp,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
+    ValidationErrors, created, serialize_timestamp,
 };
 use crate::api::state::AppState;
 use crate::auth::{PasswordRejected, accept_password};
@@ -61,8 +62,8 @@ pub(in crate::api) struct UserOut {
     #[serde(serialize_with = "serialize_timestamp")]
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Null, unless the account asks for itself.
-    #[schema(format = "email", required = true)]
+    /// Null, unless the account asks for itself. Accounts of an adopted database may have any text.
+    #[schema(required = true)]
     email: Option<String>,
 }
 
@@ -105,32 +106,6 @@ impl FromRequestFields for UserPath {
     }
 }
 
-/// The password that confirms a deletion. `None` if the policy does not require it.
-pub(in crate::api) struct PasswordConfirmation(Option<SecretString>);
-
-const CONFIRM_PASSWORD: HeaderName = HeaderName::from_static("x-confirm-password");
-
-impl FromRequestFields for PasswordConfirmation {
-    const BODY: BodyKind = BodyKind::Ignored;
-
-    fn body(policy: &Policy) -> BodyKind {
-        if policy.delete_requires_password { BodyKind::Json } else { BodyKind::Ignored }
-    }
-
-    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        if !request.policy().delete_requires_password {
-            return Some(Self(None));
-        }
-        if let Some(password) = request.header(&CONFIRM_PASSWORD) {
-            return Some(Self(Some(SecretString::from(password))));
-        }
-        let body = request.object(Some("current_password"))?;
-        request
-            .required(&body, "current_password", secret_text)
-            .map(|password| Self(Some(password)))
-    }
-}
-
 /// The account to delete, and the confirmation.
 pub(in crate::api) struct DeleteUserRequest {
     id: JsonInteger,
@@ -140,8 +115,8 @@ pub(in crate::api) struct DeleteUserRequest {
 impl FromRequestFields for DeleteUserRequest {
     const BODY: BodyKind = BodyKind::Ignored;
 
-    fn body(policy: &Policy) -> BodyKind {
-        PasswordConfirmation::body(policy)
+    fn body(policy: &Policy, headers: &HeaderMap) -> BodyKind {
+        PasswordConfirmation::body(policy, headers)
     }
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
@@ -151,9 +126,9 @@ impl FromRequestFields for DeleteUserRequest {
     }
 }
 
-/// Create User
+/// Create an account
 ///
-/// Creates an account. No token is needed.
+/// Signs up. No token is needed.
 #[utoipa::path(
     post, path = "/users", operation_id = "create_user_users_post", tag = "Users",
     request_body = UserCreate,
@@ -162,7 +137,7 @@ impl FromRequestFields for DeleteUserRequest {
             headers(("Location" = String, description = "The path of the account"))),
         (status = 409, description = "The e-mail belongs to another account", body = ErrorBody,
             example = json!({"detail": "a user with this email already exists"})),
-        BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     )
 )]
 pub(in crate::api) async fn create_user(
@@ -203,7 +178,7 @@ pub(in crate::api) async fn count_sign_up<T>(
     outcome
 }
 
-/// Get User
+/// Get an account
 ///
 /// Returns the public view of an account. The account itself also sees its e-mail.
 #[utoipa::path(
@@ -235,23 +210,27 @@ pub(in crate::api) async fn get_user(
     Ok(Json(UserOut::new(&user, app.policy.public_emails)))
 }
 
-/// Delete User
+/// Delete an account by its ID
 ///
-/// Deletes the account of the caller, with its posts and votes, and revokes its tokens. Confirmed as in
-/// `DELETE /users/me`.
+/// Deletes the account of the caller, with its posts and votes, and revokes its tokens.
 #[utoipa::path(
     delete, path = "/users/{id}", operation_id = "delete_user_users__id__delete", tag = "Users",
     params(
         ("id" = i64, Path, description = "The ID of the account"),
-        ("X-Confirm-Password" = Option<String>, Header, description = "The password")
+        ("X-Confirm-Password" = Option<String>, Header,
+            description = "The password, as percent-encoded UTF-8")
     ),
+    request_body = DeletionConfirmation,
     responses(
         (status = 204, description = "Successful Response"),
         (status = 403, description = "The account belongs to another user, or the password is wrong",
-            body = ErrorBody, example = json!({"detail": "not authorized to perform this action"})),
+            body = ErrorBody, examples(
+                ("Other account" = (value = json!({"detail": "not authorized to perform this action"}))),
+                ("Wrong password" = (value = json!({"detail": "invalid credentials"})))
+            )),
         (status = 404, description = "No such account", body = ErrorBody,
             example = json!({"detail": "the user with the id:7 was no found"})),
-        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -320,8 +299,4 @@ pub(in crate::api) fn password(
             FieldError::value_error(format!("Value error, {rejected}"), &rejected.to_string())
         }
     })
-}
-
-pub(in crate::api) fn secret_text(value: &Value) -> Result<SecretString, FieldError> {
-    text(value).map(SecretString::from)
 }

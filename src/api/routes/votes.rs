@@ -15,7 +15,8 @@ use crate::api::input::{
 };
 use crate::api::json_response::Json;
 use crate::api::responses::{
-    BodyErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors, ValidationErrors,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
+    ValidationErrors,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
@@ -58,7 +59,7 @@ impl FromRequestFields for VoteRequest {
     }
 }
 
-/// Vote
+/// Vote on a post
 ///
 /// Casts, changes or withdraws the vote of the caller. A user has at most one vote per post.
 #[utoipa::path(
@@ -67,10 +68,13 @@ impl FromRequestFields for VoteRequest {
     responses(
         (status = 201, description = "Successful Response", body = VoteResult),
         (status = 404, description = "No such post, or no vote to withdraw", body = ErrorBody,
-            example = json!({"detail": "Vote does not exist"})),
+            examples(
+                ("No post" = (value = json!({"detail": "Post with id: 7 does not exist"}))),
+                ("No vote" = (value = json!({"detail": "Vote does not exist"})))
+            )),
         (status = 409, description = "The same vote exists already", body = ErrorBody,
             example = json!({"detail": "user 3 has already voted on post 7"})),
-        TokenErrors, BodyErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]

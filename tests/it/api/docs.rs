@@ -1,6 +1,21 @@
 //! `/docs`, `/redoc` and `/openapi.json`: the documentation pages and the document.
 
-use crate::support::{Setup, TestApp};
+use post_api::domain::policy::{PasswordRules, Policy};
+use serde_json::{Value, json};
+
+use crate::support::{PASSWORD, Setup, TestApp};
+
+/// Returns the document that the service serves under this policy.
+async fn document_under(policy: &Policy) -> (TestApp, Value) {
+    let app = TestApp::with(policy.clone()).await;
+    let document = app.anonymous().get("/openapi.json").await.expect(200).json();
+    (app, document)
+}
+
+fn parameter<'a>(document: &'a Value, name: &str) -> &'a Value {
+    let parameters = document["paths"]["/posts"]["get"]["parameters"].as_array().unwrap();
+    parameters.iter().find(|known| known["name"] == name).unwrap_or(&Value::Null)
+}
 
 #[tokio::test]
 async fn pages_load_nothing_from_other_hosts() {
@@ -96,4 +111,125 @@ async fn redirect_page_refers_to_its_script_by_an_absolute_path() {
         assert!(script.starts_with('/'), "{path}: {script}");
         app.anonymous().get(script).await.expect(200);
     }
+}
+
+/// `DELETE_REQUIRES_PASSWORD`, `PASSWORD_…`, `POSTS_DEFAULT_LIMIT` and what else a policy has: the
+/// bounds in the document are those that the service enforces.
+#[tokio::test]
+async fn documented_password_lengths_are_those_of_the_policy() {
+    for minimum in [0, 8, 15] {
+        let passwords = PasswordRules {
+            minimum_length: minimum,
+            blocklist: false,
+            forbidden_words: Vec::new(),
+        };
+        let (app, document) = document_under(&Policy { passwords, ..Policy::default() }).await;
+        let schemas = &document["components"]["schemas"];
+        for schema in [
+            &schemas["UserCreate"]["properties"]["password"],
+            &schemas["PasswordChange"]["properties"]["new_password"],
+        ] {
+            assert_eq!(
+                (&schema["minLength"], &schema["maxLength"]),
+                (&json!(minimum), &json!(4096))
+            );
+            assert!(!schema["description"].as_str().unwrap().contains("common"), "{schema}");
+        }
+        for (length, is_accepted) in
+            [(minimum, true), (4096, true), (4097, false), (minimum.wrapping_sub(1), false)]
+        {
+            if length > 4097 {
+                continue;
+            }
+            let account = json!({
+                "email": format!("user{length}@example.com"), "password": "x".repeat(length)
+            });
+            let status = if is_accepted { 201 } else { 422 };
+            app.anonymous().post("/users", &account).await.expect(status);
+        }
+    }
+    let (_, document) = document_under(&Policy::default()).await;
+    let password = &document["components"]["schemas"]["UserCreate"]["properties"]["password"];
+    assert_eq!(password["description"], "8 to 4096 characters, and not a common password.");
+}
+
+#[tokio::test]
+async fn documented_list_bounds_are_those_of_the_policy() {
+    let (app, document) = document_under(&Policy::default()).await;
+    let limit = parameter(&document, "limit");
+    let schema = &limit["schema"];
+    assert_eq!((&schema["default"], &schema["maximum"]), (&json!(100), &json!(1000)));
+    assert!(parameter(&document, "published").is_object());
+    app.signed_in("ada").await.get("/posts?limit=1001").await.expect(422);
+
+    let policy = Policy { posts_default_limit: Some(7), ..Policy::default() };
+    let (_, document) = document_under(&policy).await;
+    assert_eq!(parameter(&document, "limit")["schema"]["default"], 7);
+
+    let (app, document) = document_under(&Policy::reference()).await;
+    let limit = parameter(&document, "limit");
+    let schema = &limit["schema"];
+    assert_eq!((&schema["default"], &schema["maximum"]), (&Value::Null, &Value::Null));
+    assert!(parameter(&document, "published").is_null());
+    app.signed_in("ada").await.get("/posts?limit=5000").await.expect(200);
+}
+
+#[tokio::test]
+async fn documented_deletion_names_header_and_field() {
+    for (delete_requires_password, phrase) in
+        [(false, "If the setting"), (true, "The password confirms")]
+    {
+        let policy = Policy { delete_requires_password, ..Policy::default() };
+        let (_, document) = document_under(&policy).await;
+        for path in ["/users/me", "/users/{id}"] {
+            let operation = &document["paths"][path]["delete"];
+            let description = operation["description"].as_str().unwrap();
+            assert!(description.contains(phrase), "{description}");
+            let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+            assert!(body.to_string().contains("DeletionConfirmation"), "{body}");
+            let parameters = operation["parameters"].as_array().unwrap();
+            let header = parameters.iter().find(|known| known["in"] == "header").unwrap();
+            assert_eq!(header["name"], "X-Confirm-Password");
+        }
+    }
+}
+
+/// Clients that are generated from the document find the refresh token grant in it.
+#[tokio::test]
+async fn document_describes_both_grants() {
+    let (_, document) = document_under(&Policy::default()).await;
+    let flow =
+        &document["components"]["securitySchemes"]["OAuth2PasswordBearer"]["flows"]["password"];
+    assert_eq!(flow["refreshUrl"], "login");
+    assert!(flow["scopes"]["offline_access"].is_string(), "{flow}");
+    let content = &document["paths"]["/login"]["post"]["requestBody"]["content"];
+    let choice = &content["application/x-www-form-urlencoded; charset=utf-8"]["schema"]["oneOf"];
+    assert_eq!(choice[0]["$ref"], "#/components/schemas/Body_login_login_post");
+    assert_eq!(choice[1]["$ref"], "#/components/schemas/RefreshTokenGrant");
+    assert_eq!(content["multipart/form-data"]["schema"]["$ref"], "#/components/schemas/LoginForm");
+    let form = &document["components"]["schemas"]["LoginForm"]["properties"];
+    for field in ["grant_type", "username", "password", "scope", "refresh_token"] {
+        assert!(form[field].is_object(), "{field}");
+    }
+}
+
+/// A reader learns first how to sign up and to get a token.
+#[tokio::test]
+async fn document_is_in_the_order_of_a_reader() {
+    let (app, document) = document_under(&Policy::default()).await;
+    let introduction = document["info"]["description"].as_str().unwrap();
+    for step in ["POST /users", "POST /login", "access_token", "refresh_token", "Bearer"] {
+        assert!(introduction.contains(step), "{step}");
+    }
+    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(paths[0], "/users");
+    assert_eq!(paths[paths.len() - 1], "/readyz");
+    let tags = document["tags"].as_array().unwrap().iter();
+    let tags: Vec<&str> = tags.map(|tag| tag["name"].as_str().unwrap()).collect();
+    assert_eq!(tags, ["Users", "Login", "Sessions", "Posts", "Votes", "Keys", "Health"]);
+    // The steps of the introduction work.
+    let account = json!({"email": "ada@example.com", "password": PASSWORD});
+    app.anonymous().post("/users", &account).await.expect(201);
+    let login = app.log_in("ada@example.com", PASSWORD).await.expect(200).json();
+    app.with_token(login["access_token"].as_str().unwrap()).get("/posts").await.expect(200);
 }

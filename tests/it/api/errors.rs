@@ -143,6 +143,9 @@ async fn unreadable_body_gets_400() {
     for body in [
         vec![b'"', 0xff, b'"'],
         b"\xff\xfe{\0}\0".to_vec(),
+        b"\xfe\xff\0{\0}".to_vec(),
+        b"\xff\xfe\0\0{\0\0\0}\0\0\0".to_vec(),
+        b"\0\0\xfe\xff\0\0\0{\0\0\0}".to_vec(),
         "[".repeat(100_000).into_bytes(),
         r#"{"a":"#.repeat(100_000).into_bytes(),
         format!("[{}]", "9".repeat(4301)).into_bytes(),
@@ -162,6 +165,32 @@ async fn invalid_json_body_gets_422() {
         assert_eq!(error["type"], "json_invalid", "{body}");
         assert_eq!((&error["input"], &error["loc"][0]), (&json!({}), &json!("body")), "{body}");
     }
+}
+
+/// JSON between systems is UTF-8 (RFC 8259, 8.1). A gateway that looks for attacks in UTF-8 would not
+/// see them in another encoding.
+#[tokio::test]
+async fn json_body_in_utf_16_or_utf_32_is_rejected() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    let post = r#"{"title":"a title","content":"text"}"#;
+    let encode = |width: usize, is_little: bool| -> Vec<u8> {
+        let bytes = |byte: u8| {
+            let mut unit = vec![0; width];
+            unit[if is_little { 0 } else { width - 1 }] = byte;
+            unit
+        };
+        post.bytes().flat_map(bytes).collect()
+    };
+    for (width, is_little) in [(2, true), (2, false), (4, true), (4, false)] {
+        let body = encode(width, is_little);
+        for media_type in ["application/json", "application/json; charset=utf-16"] {
+            let response = ada.send_raw("POST", "/posts", media_type, body.clone()).await;
+            assert_eq!(response.status, 422, "{width} {is_little}: {}", response.text());
+            assert_eq!(response.json()["detail"][0]["type"], "json_invalid");
+        }
+    }
+    assert!(ada.titles("/posts").await.is_empty());
 }
 
 /// A byte order mark is skipped, the last of equal keys counts, and media types may have

@@ -126,13 +126,92 @@ async fn login_with_multipart_form_succeeds() {
     let media_type = "multipart/form-data; boundary=b";
     let anonymous = app.anonymous();
     anonymous.send_raw("POST", "/login", media_type, body.clone()).await.expect(200);
-    for (media_type, body) in [
-        (media_type, &body[..40]),
-        ("multipart/form-data", body.as_str()),
-        ("multipart/form-data; boundary=other", body.as_str()),
+    let mixed_case = "Multipart/Form-Data; Boundary=b";
+    anonymous.send_raw("POST", "/login", mixed_case, body).await.expect(200);
+}
+
+#[tokio::test]
+async fn unreadable_multipart_login_gets_400() {
+    let app = TestApp::start().await;
+    let part = "--b\r\ncontent-disposition: form-data; name=\"username\"\r\n\r\nada\r\n";
+    let unreadable = "There was an error parsing the body";
+    let with_boundary = "multipart/form-data; boundary=b";
+    for (media_type, body, detail) in [
+        ("multipart/form-data", part, "Missing boundary in multipart."),
+        ("multipart/form-data; charset=utf-8", "", "Missing boundary in multipart."),
+        (with_boundary, &part[..40], unreadable),
+        (with_boundary, "username=ada", unreadable),
+        (with_boundary, "--b\r\n\r\n", unreadable),
+        ("multipart/form-data; boundary=other", part, unreadable),
     ] {
-        let response = anonymous.send_raw("POST", "/login", media_type, body.to_owned()).await;
-        assert!(response.status == 400 || response.status == 422, "{response:?}");
+        let response = app.anonymous().send_raw("POST", "/login", media_type, body).await;
+        assert_eq!(response.status, 400, "{media_type}, {body:?}: {}", response.text());
+        assert_eq!(response.detail(), detail, "{media_type}, {body:?}");
+    }
+}
+
+/// As in the reference service.
+#[tokio::test]
+async fn multipart_login_without_parts_misses_both_fields() {
+    let app = TestApp::start().await;
+    let media_type = "multipart/form-data; boundary=b";
+    for body in ["", "--b--", "--b--\r\n", "\r\n--b--\r\n", "--b\r\n", "--b\r\n--b--"] {
+        let response = app.anonymous().send_raw("POST", "/login", media_type, body).await;
+        assert_eq!(response.status, 422, "{body:?}: {}", response.text());
+        let errors = response.json()["detail"].clone();
+        let locations: Vec<_> =
+            errors.as_array().unwrap().iter().map(|error| &error["loc"][1]).collect();
+        assert_eq!(locations, ["username", "password"], "{body:?}");
+        assert!(errors.as_array().unwrap().iter().all(|error| error["type"] == "missing"));
+    }
+}
+
+/// Each grant in each encoding of a form.
+#[tokio::test]
+async fn both_grants_are_accepted_in_every_form_type() {
+    let app = TestApp::start().await;
+    app.sign_up("ada").await;
+    let multipart = |fields: &[(&str, &str)]| {
+        let part = |(name, value): &(&str, &str)| {
+            format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        fields.iter().map(part).collect::<String>() + "--b--\r\n"
+    };
+    let urlencoded = |fields: &[(&str, &str)]| {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+    };
+    let login = [("username", EMAIL), ("password", PASSWORD), ("scope", "offline_access")];
+    for media_type in [
+        FORM,
+        "application/x-www-form-urlencoded; charset=utf-8",
+        "multipart/form-data; boundary=b",
+    ] {
+        let encode = |fields: &[(&str, &str)]| {
+            if media_type.starts_with("multipart") { multipart(fields) } else { urlencoded(fields) }
+        };
+        let send = async |fields: &[(&str, &str)]| {
+            app.anonymous().send_raw("POST", "/login", media_type, encode(fields)).await
+        };
+        let first = send(&login).await.expect(200).json()["refresh_token"].clone();
+        let refresh = |token: &str| {
+            [("grant_type", "refresh_token".to_owned()), ("refresh_token", token.to_owned())]
+        };
+        let fields = refresh(first.as_str().unwrap());
+        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let next = send(&fields).await.expect(200).json()["refresh_token"].clone();
+        assert_ne!(next, first, "{media_type}");
+    }
+}
+
+/// RFC 6749, 5.2.
+#[tokio::test]
+async fn rejected_refresh_token_gets_the_fields_of_oauth2() {
+    let app = TestApp::start().await;
+    for token in ["x", "1.2", "a b"] {
+        let refused = app.refresh(token).await.expect(400).json();
+        assert_eq!(refused["error"], "invalid_grant");
+        assert_eq!(refused["error_description"], refused["detail"]);
+        assert_eq!(refused["detail"], "the refresh token is not valid");
     }
 }
 

@@ -209,7 +209,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
-        pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+        pages: Pages::new(openapi::document("", &Policy::default()), "", openapi::TITLE).unwrap(),
         large_work: LargeWork::default(),
         root_path: String::new(),
     };
@@ -261,7 +261,8 @@ fn requests(token: &str) -> Vec<Request<Body>> {
     lines.into_iter().map(request).chain([login]).collect()
 }
 
-async fn send(routes: &AppService, request: Request<Body>) -> TestResponse {
+async fn send(routes: &AppService, mut request: Request<Body>) -> TestResponse {
+    request.headers_mut().insert("host", "localhost".parse().unwrap());
     let response = routes.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();

@@ -153,6 +153,7 @@ impl TestApp {
         database: TestDatabase,
     ) -> Self {
         let threads = NonZeroUsize::new(setup.threads).unwrap();
+        let document = openapi::document(&setup.root_path, &setup.policy);
         let app = AppState {
             store: store.clone(),
             passwords: Passwords::new(setup.strength, threads).unwrap(),
@@ -161,7 +162,7 @@ impl TestApp {
             policy: setup.policy,
             rate_limits: rate_limits(setup.rates, &clock, &store),
             background: Background::default(),
-            pages: Pages::new(openapi::document(""), "", openapi::TITLE).unwrap(),
+            pages: Pages::new(document, &setup.root_path, openapi::TITLE).unwrap(),
             large_work: LargeWork::default(),
             root_path: setup.root_path,
         };

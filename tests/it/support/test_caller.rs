@@ -98,7 +98,7 @@ impl<'a> TestCaller<'a> {
 
     /// Starts a request with the caller's token.
     pub fn request(&self, method: &str, path: &str) -> Builder {
-        let request = Request::builder().method(method).uri(path);
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
         match &self.token {
             Some(token) => request.header("authorization", format!("Bearer {token}")),
             None => request,

@@ -21,7 +21,8 @@ fn refresh_token(response: &TestResponse) -> String {
 #[track_caller]
 fn assert_rejected(response: &TestResponse) {
     assert_eq!(response.status, 400, "{response:?}");
-    let refusal = json!({"error": "invalid_grant", "detail": "the refresh token is not valid"});
+    let text = "the refresh token is not valid";
+    let refusal = json!({"error": "invalid_grant", "error_description": text, "detail": text});
     assert_eq!(response.text(), refusal.to_string());
     assert_eq!(response.header("cache-control"), "no-store");
 }
