@@ -15,7 +15,6 @@ mod forwarded;
 mod password_hash;
 mod refresh_token;
 mod request_sequence;
-mod response_checker;
 mod router;
 mod service;
 mod settings;
@@ -30,6 +29,8 @@ mod support {
     mod app;
     mod clock;
     mod cluster;
+    mod document_checker;
+    mod document_schema;
     mod forged_tokens;
     mod test_caller;
     mod test_response;
@@ -39,6 +40,7 @@ mod support {
     pub use app::{CHEAP, Engine, FORM, PASSWORD, SECRET, Setup, TestApp};
     pub use clock::TestClock;
     pub use cluster::{Cluster, PostgresDatabase};
+    pub use document_checker::{DocumentChecker, SentRequest};
     pub use forged_tokens::forge_text;
     pub use test_caller::TestCaller;
     pub use test_response::TestResponse;

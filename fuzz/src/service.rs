@@ -32,7 +32,8 @@ impl Service {
         // Hashing, the stores and their batchers run on their own threads and tasks.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let policy = if is_reference { Policy::reference() } else { Policy::default() };
-        let setup = Setup { policy, ..Setup::default() };
+        // Most inputs have unknown fields, which the service ignores.
+        let setup = Setup { policy, checks_requests: false, ..Setup::default() };
         let engine = setup.engine;
         let app = runtime.block_on(TestApp::set_up(setup));
         runtime.block_on(async {
@@ -65,9 +66,13 @@ impl Service {
         self.is_changed.store(true, Ordering::Relaxed);
     }
 
+    /// Sends the request. Panics unless the document describes the response, which must not be a
+    /// failure of the service.
     pub(crate) fn send(&self, request: Request<Body>) -> TestResponse {
         let may_change = request.method() != Method::GET;
         let response = self.runtime.block_on(self.app.send(request));
+        let status = response.status.as_u16();
+        assert!(status < 500 || status == 501, "{response:?}");
         if may_change && response.status.is_success() {
             self.mark_as_changed();
         }

@@ -6,12 +6,13 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use post_api::api::openapi;
+use post_api::domain::policy::Policy;
 use post_api::server::Limits;
 
 use crate::FuzzTarget;
-use crate::response_checker::ResponseChecker;
 use crate::service::Service;
-use crate::support::{TestResponse, TestServer};
+use crate::support::{DocumentChecker, TestResponse, TestServer};
 
 /// A connection that stays open for longer after the last byte from the client is a bug.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -21,7 +22,7 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(crate) fn prepare() -> FuzzTarget {
     let service = Service::start(false);
-    let checker = ResponseChecker::for_service(&service);
+    let checker = DocumentChecker::of(&openapi::document("", &Policy::default()));
     let server = TestServer::start(service.app().routes(), Limits::default());
     Box::new(move |data| {
         service.reset();

@@ -1,12 +1,13 @@
-//! Compares the statuses that operations return with those in the document, in both directions.
+//! Compares the statuses that operations return with those in the document, in both directions, and
+//! the errors with the examples in the document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use post_api::domain::policy::Policy;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::operations::Operation;
-use crate::support::{PASSWORD, Setup, TestApp, TestCaller, key_files};
+use crate::support::{PASSWORD, Setup, TestApp, TestCaller, TestResponse, key_files};
 
 /// Statuses that these requests cannot cause: a slow body, a rate limit (see `rate_limits`), an
 /// internal error, an outage.
@@ -20,14 +21,16 @@ fn invalid_bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("application/json", b"[]".to_vec()),
         ("application/json", b"{".to_vec()),
         ("application/json", br#"{"post_id":4711,"dir":1}"#.to_vec()),
+        ("application/json", br#"{"post_id":1,"dir":0}"#.to_vec()),
         ("application/json", confirmed("wrong")),
         ("application/json", vec![b'"', 0xff, b'"']),
         ("application/json", "[".repeat(1000).into_bytes()),
         ("application/json", vec![b' '; 2 * 1024 * 1024 + 1]),
         ("text/plain", b"text".to_vec()),
-        ("multipart/form-data; boundary=b", b"--b\r\n".to_vec()),
+        ("multipart/form-data; boundary=b", b"text".to_vec()),
         ("multipart/form-data; boundary=b", vec![b' '; 2 * 1024 * 1024 + 1]),
         ("application/x-www-form-urlencoded", b"username=a&password=b".to_vec()),
+        ("application/x-www-form-urlencoded", b"grant_type=refresh_token&refresh_token=x".to_vec()),
         ("application/x-www-form-urlencoded", vec![b'a'; 2 * 1024 * 1024 + 1]),
         // Last, because this body may revoke the caller's token.
         ("application/json", confirmed(PASSWORD)),
@@ -41,9 +44,30 @@ fn confirmed(password: &str) -> Vec<u8> {
     change.to_string().into_bytes()
 }
 
+/// The statuses of responses, each with the errors that came with it.
+type Seen = BTreeSet<(u16, String)>;
+
+/// Adds the status of the response, and its errors without their numbers.
+fn record(seen: &mut Seen, response: &TestResponse) {
+    let status = response.status.as_u16();
+    seen.insert((status, String::new()));
+    if !response.status.is_success() && !response.body.is_empty() {
+        seen.extend(errors(&response.json()).into_iter().map(|error| (status, error)));
+    }
+}
+
+/// Returns the errors of a body without their numbers: texts, or types with locations.
+fn errors(body: &Value) -> Vec<String> {
+    match &body["detail"] {
+        Value::Array(errors) => {
+            errors.iter().map(|error| format!("{} {}", error["type"], error["loc"])).collect()
+        }
+        detail => vec![detail.to_string().replace(|letter: char| letter.is_ascii_digit(), "")],
+    }
+}
+
 /// Calls the operation as each kind of caller, on each kind of ID, with valid and invalid bodies.
-/// Returns the statuses.
-async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -> BTreeSet<u16> {
+async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -> Seen {
     let other = app.signed_in(&format!("other{number}")).await;
     let caller = app.signed_in(&format!("caller{number}")).await;
     let is_user = operation.path.starts_with("/users");
@@ -73,14 +97,14 @@ async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -
         for id in &ids {
             let path = format!("{}?limit=-1", operation.path_to(id));
             let response = caller.send_raw(&operation.method, &path, "", "").await;
-            seen.insert(response.status.as_u16());
+            record(&mut seen, &response);
             for (media_type, body) in invalid_bodies() {
                 let path = operation.path_to(id);
                 let response = caller.send_raw(&operation.method, &path, media_type, body).await;
-                seen.insert(response.status.as_u16());
+                record(&mut seen, &response);
             }
             for _ in 0..2 {
-                seen.insert(operation.call(caller, id).await.status.as_u16());
+                record(&mut seen, &operation.call(caller, id).await);
             }
         }
     }
@@ -96,10 +120,7 @@ async fn referenced_post(app: &TestApp, caller: &TestCaller<'_>) -> i64 {
 }
 
 /// Adds the statuses that each operation returns, with or without required passwords for deletions.
-async fn collect_all_statuses(
-    delete_requires_password: bool,
-    seen: &mut BTreeMap<String, BTreeSet<u16>>,
-) {
+async fn collect_all_statuses(delete_requires_password: bool, seen: &mut BTreeMap<String, Seen>) {
     let app = TestApp::with(Policy { delete_requires_password, ..Policy::default() }).await;
     // The examples of the document use the first post.
     app.signed_in("author").await.write_post("1").await;
@@ -129,7 +150,8 @@ async fn returned_and_documented_statuses_agree() {
     let mut undocumented = BTreeMap::new();
     let mut unseen = BTreeMap::new();
     for operation in Operation::all(&TestApp::start().await).await {
-        let seen = &all_seen[&operation.name()];
+        let seen: BTreeSet<u16> =
+            all_seen[&operation.name()].iter().map(|(status, _)| *status).collect();
         let extra: BTreeSet<u16> = seen.difference(&operation.statuses).copied().collect();
         let reachable = operation.statuses.iter().filter(|status| !UNREACHABLE.contains(status));
         let missing: BTreeSet<u16> =
@@ -141,6 +163,33 @@ async fn returned_and_documented_statuses_agree() {
             unseen.insert(operation.name(), missing);
         }
     }
+    assert_examples_were_seen(&all_seen).await;
     assert!(undocumented.is_empty(), "not in the document: {undocumented:?}");
     assert!(unseen.is_empty(), "in the document, but never returned: {unseen:?}");
+}
+
+/// Every error has examples, and the service returns each of them.
+async fn assert_examples_were_seen(seen: &BTreeMap<String, Seen>) {
+    let document = TestApp::start().await.anonymous().get("/openapi.json").await.json();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let name = format!("{} {path}", method.to_uppercase());
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let media = &response["content"]["application/json"];
+                let status: u16 = status.parse().unwrap();
+                if status < 400 {
+                    continue;
+                }
+                let named = media["examples"].as_object().into_iter().flat_map(|map| map.values());
+                let examples = named.map(|example| &example["value"]).chain(media.get("example"));
+                let expected: Vec<String> = examples.flat_map(errors).collect();
+                assert!(!expected.is_empty(), "{name} has no example of {status}");
+                for error in expected {
+                    let is_seen = seen[&name].contains(&(status, error.clone()));
+                    let is_unreachable = UNREACHABLE.contains(&status);
+                    assert!(is_seen || is_unreachable, "{name} never returns {status} {error}");
+                }
+            }
+        }
+    }
 }

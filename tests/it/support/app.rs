@@ -31,7 +31,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::{Cluster, PostgresDatabase, TestCaller, TestClock, TestResponse};
+use super::{
+    Cluster, DocumentChecker, PostgresDatabase, SentRequest, TestCaller, TestClock, TestResponse,
+};
 
 /// A password that the password policy accepts.
 pub const PASSWORD: &str = "plum lantern 83 quay";
@@ -60,6 +62,8 @@ pub struct Setup {
     pub trusted_proxies: TrustedProxies,
     pub pages: bool,
     pub root_path: String,
+    /// Whether accepted requests must follow the document, as responses always do.
+    pub checks_requests: bool,
 }
 
 /// The database of a service.
@@ -96,6 +100,7 @@ impl Default for Setup {
             trusted_proxies: TrustedProxies::default(),
             pages: true,
             root_path: String::new(),
+            checks_requests: true,
         }
     }
 }
@@ -107,6 +112,8 @@ pub struct TestApp {
     pub background: Background,
     routes: AppService,
     keys: fn() -> Keys,
+    checker: Arc<DocumentChecker>,
+    checks_requests: bool,
     /// Removed when the test ends.
     pub(super) database: TestDatabase,
 }
@@ -162,7 +169,7 @@ impl TestApp {
             policy: setup.policy,
             rate_limits: rate_limits(setup.rates, &clock, &store),
             background: Background::default(),
-            pages: Pages::new(document, &setup.root_path, openapi::TITLE).unwrap(),
+            pages: Pages::new(document.clone(), &setup.root_path, openapi::TITLE).unwrap(),
             large_work: LargeWork::default(),
             root_path: setup.root_path,
         };
@@ -174,7 +181,18 @@ impl TestApp {
         };
         let (rate_limits, background) = (app.rate_limits.clone(), app.background.clone());
         let routes = with_middleware(api::routes(app, setup.pages), middleware);
-        Self { clock, store, rate_limits, background, routes, keys: setup.keys, database }
+        let (keys, checks_requests) = (setup.keys, setup.checks_requests);
+        Self {
+            clock,
+            store,
+            rate_limits,
+            background,
+            routes,
+            keys,
+            checker: DocumentChecker::of(&document),
+            checks_requests,
+            database,
+        }
     }
 
     /// Returns everything that the database stores, as raw bytes or as a dump.
@@ -305,22 +323,30 @@ impl TestApp {
 
     /// Sends the request unchanged.
     pub async fn send(&self, request: Request<Body>) -> TestResponse {
-        Self::send_to(self.routes.clone(), request).await
+        self.send_to(self.routes.clone(), request).await
     }
 
     /// Sends the request over a connection from this client IP.
     pub async fn send_from(&self, peer: &str, request: Request<Body>) -> TestResponse {
         let peer: IpAddr = peer.parse().unwrap();
-        Self::send_to(self.routes.for_peer((peer, 4711).into(), false), request).await
+        self.send_to(self.routes.for_peer((peer, 4711).into(), false), request).await
     }
 
-    async fn send_to(routes: AppService, mut request: Request<Body>) -> TestResponse {
+    /// Sends the request, and holds it and its response against the document.
+    async fn send_to(&self, routes: AppService, mut request: Request<Body>) -> TestResponse {
         // The listener rejects a request without it.
         request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+        let (request, sent) = SentRequest::record(request);
         let response = routes.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        TestResponse { status: parts.status, headers: parts.headers, body }
+        let response = TestResponse { status: parts.status, headers: parts.headers, body };
+        let sent = sent();
+        self.checker.check_response(&sent, &response);
+        if self.checks_requests {
+            self.checker.check_request(&sent, &response);
+        }
+        response
     }
 }
 

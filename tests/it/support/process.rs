@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use post_api::api::openapi;
+use post_api::config::{Settings, Source};
 use tempfile::TempDir;
 
-use super::{FORM, PASSWORD, TestResponse, Wire};
+use super::{DocumentChecker, FORM, PASSWORD, TestResponse, Wire};
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_post-api");
@@ -25,6 +27,7 @@ pub struct Service {
     path: PathBuf,
     stderr: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
+    checker: Option<Arc<DocumentChecker>>,
 }
 
 impl Service {
@@ -48,7 +51,9 @@ impl Service {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));
         let (url, reader) = read_banner(&mut child, &stderr);
-        Self { child, url, folder: None, path: folder.to_owned(), stderr, reader: Some(reader) }
+        let (path, reader) = (folder.to_owned(), Some(reader));
+        let checker = checker_of(command, folder);
+        Self { child, url, folder: None, path, stderr, reader, checker }
     }
 
     /// Returns the command of the binary in the folder, with cheap hashes and without rate limits.
@@ -87,7 +92,7 @@ impl Service {
     }
 
     pub fn connect(&self) -> Wire {
-        Wire::connect(self.address())
+        Wire::connect(self.address()).checked_by(self.checker.clone())
     }
 
     /// Sends a GET request without a token.
@@ -171,6 +176,17 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the checker for the document of the service under the settings of the command. `None` if
+/// they come from elsewhere.
+fn checker_of(command: &Command, folder: &Path) -> Option<Arc<DocumentChecker>> {
+    let text = |text: &std::ffi::OsStr| text.to_str().map(str::to_owned);
+    let environment = command.get_envs();
+    let pairs = environment.filter_map(|(name, value)| Some((text(name)?, text(value?)?)));
+    let file = std::fs::read_to_string(folder.join(".env")).unwrap_or_default();
+    let settings = Settings::load(&Source::from_parts(&file, pairs.collect())).ok()?;
+    Some(DocumentChecker::of(&openapi::document(&settings.root_path, &settings.policy)))
 }
 
 /// Waits for the line with the URL of the API. Keeps reading afterwards, so that the process never

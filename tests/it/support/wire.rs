@@ -2,18 +2,21 @@
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use super::TestResponse;
+use super::{DocumentChecker, SentRequest, TestResponse};
 
 /// The time for one read or write, on a machine that is busy with other tests.
 const IO_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct Wire {
     stream: BufReader<TcpStream>,
+    /// The document that the responses must follow, and what was sent and is not answered.
+    checked: Option<(Arc<DocumentChecker>, Vec<u8>)>,
 }
 
 impl Wire {
@@ -30,7 +33,14 @@ impl Wire {
         stream.set_read_timeout(Some(IO_TIMEOUT))?;
         stream.set_write_timeout(Some(IO_TIMEOUT))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self { stream: BufReader::new(stream), checked: None })
+    }
+
+    /// Holds requests and responses against the document.
+    #[must_use]
+    pub fn checked_by(mut self, checker: Option<Arc<DocumentChecker>>) -> Self {
+        self.checked = checker.map(|checker| (checker, Vec::new()));
+        self
     }
 
     #[track_caller]
@@ -39,6 +49,9 @@ impl Wire {
     }
 
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        if let Some((_, pending)) = &mut self.checked {
+            pending.extend(bytes.as_ref());
+        }
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
@@ -60,7 +73,21 @@ impl Wire {
         let length = headers.get("content-length").map(|length| length.to_str().unwrap());
         let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
         self.stream.read_exact(&mut body)?;
-        Ok(TestResponse { status, headers, body })
+        let response = TestResponse { status, headers, body };
+        self.check(&response);
+        Ok(response)
+    }
+
+    fn check(&mut self, response: &TestResponse) {
+        let Some((checker, pending)) = &mut self.checked else { return };
+        match first_request(pending) {
+            Some((request, length)) => {
+                checker.check_response(&request, response);
+                checker.check_request(&request, response);
+                pending.drain(..length);
+            }
+            None => checker.check_unmatched_response(response),
+        }
     }
 
     /// Sends a request and reads its response.
@@ -130,4 +157,24 @@ impl Wire {
             headers.append(name, HeaderValue::from_str(value.trim()).unwrap());
         }
     }
+}
+
+/// Returns the first request and its length. `None` unless it is complete and has a plain framing.
+fn first_request(sent: &[u8]) -> Option<(SentRequest, usize)> {
+    let mut fields = [httparse::EMPTY_HEADER; 100];
+    let mut head = httparse::Request::new(&mut fields);
+    let Ok(httparse::Status::Complete(start)) = head.parse(sent) else { return None };
+    let mut headers = HeaderMap::new();
+    for field in head.headers.iter() {
+        let name: HeaderName = field.name.parse().ok()?;
+        headers.append(name, HeaderValue::from_bytes(field.value).ok()?);
+    }
+    if headers.contains_key("transfer-encoding") || headers.contains_key("expect") {
+        return None;
+    }
+    let length = headers.get("content-length").map(|length| length.to_str().ok()?.parse().ok());
+    let end = start + length.unwrap_or(Some(0))?;
+    let body = sent.get(start..end)?.to_vec();
+    let (method, uri) = (head.method?.parse().ok()?, head.path?.parse().ok()?);
+    Some((SentRequest { method, uri, headers, body }, end))
 }
