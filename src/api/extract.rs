@@ -98,7 +98,7 @@ async fn read_input<T: FromRequestFields + 'static>(
     body: axum::body::Body,
     app: &Arc<AppState>,
 ) -> Result<T, ApiError> {
-    let body = match T::body(&app.policy) {
+    let body = match T::body(&app.policy, &parts.headers) {
         BodyKind::Ignored => Bytes::new(),
         BodyKind::Json | BodyKind::Form => read_body(&parts, body).await?,
     };
