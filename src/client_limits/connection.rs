@@ -156,7 +156,7 @@ mod tests {
     const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
         head: Duration::from_secs(15),
         keep_alive: Duration::from_secs(75),
-        response: Duration::from_secs(180),
+        response: Duration::from_mins(3),
     };
 
     fn open() -> Arc<Connection> {

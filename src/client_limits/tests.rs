@@ -4,8 +4,8 @@ use super::*;
 
 const KIB: usize = 1024;
 
-fn client(address: &str) -> Option<IpAddr> {
-    Some(address.parse().unwrap())
+fn ip(address: &str) -> IpAddr {
+    address.parse().unwrap()
 }
 
 /// Returns how many connections of these clients fit, one after the other.
@@ -16,21 +16,21 @@ fn connect_all(limits: &ClientLimits, client: Option<IpAddr>) -> Vec<Arc<Connect
 #[test]
 fn connections_of_a_network_end_at_its_share_and_leave_the_rest() {
     let limits = ClientLimits::new(1024 * 1024 * KIB, 64);
-    let of_one = connect_all(&limits, client("192.0.2.1"));
+    let of_one = connect_all(&limits, Some(ip("192.0.2.1")));
     assert_eq!(of_one.len(), 8);
-    assert_eq!(connect_all(&limits, client("192.0.2.2")).len(), 8);
+    assert_eq!(connect_all(&limits, Some(ip("192.0.2.2"))).len(), 8);
     assert_eq!(connect_all(&limits, None).len(), 56, "a trusted proxy has no share");
     drop(of_one);
-    assert_eq!(connect_all(&limits, client("192.0.2.1")).len(), 8);
+    assert_eq!(connect_all(&limits, Some(ip("192.0.2.1"))).len(), 8);
 }
 
 #[test]
 fn connection_that_is_refused_counts_nowhere() {
     let limits = ClientLimits::new(1024 * 1024 * KIB, 16);
-    let held = connect_all(&limits, client("192.0.2.1"));
+    let held = connect_all(&limits, Some(ip("192.0.2.1")));
     assert_eq!((held.len(), connect_all(&limits, None).len()), (2, 14));
     let limits = ClientLimits::new(16 * CONNECTION_BYTES, 1024);
-    let held = connect_all(&limits, client("192.0.2.1"));
+    let held = connect_all(&limits, Some(ip("192.0.2.1")));
     assert_eq!((held.len(), connect_all(&limits, None).len()), (2, 14));
 }
 
@@ -41,19 +41,19 @@ fn unread_requests_end_at_the_share_of_the_connection_and_of_the_network() {
         |connection: &Arc<Connection>| limits.begin(Some((connection, true)), None, 30 * KIB, 0);
     let fill = |connection| std::iter::from_fn(|| begin(connection).ok()).collect::<Vec<_>>();
     let (first, second) = (
-        limits.connect(client("192.0.2.1"), false).unwrap(),
-        limits.connect(client("192.0.2.1"), false).unwrap(),
+        limits.connect(Some(ip("192.0.2.1")), false).unwrap(),
+        limits.connect(Some(ip("192.0.2.1")), false).unwrap(),
     );
     let of_first = fill(&first);
     assert_eq!(of_first.len(), 8 * 1024 / 38, "a sixteenth of the process");
     let of_second = fill(&second);
     assert_eq!(of_first.len() + of_second.len(), (16 * 1024 - 64) / 38, "an eighth");
     assert_eq!(begin(&second).unwrap_err(), LimitReached("memory of a network"));
-    let other = limits.connect(client("192.0.2.2"), false).unwrap();
+    let other = limits.connect(Some(ip("192.0.2.2")), false).unwrap();
     begin(&other).unwrap();
     // Requests through a proxy count for the client that the proxy names.
     let proxy = limits.connect(None, false).unwrap();
-    let through_proxy = |name| limits.begin(Some((&proxy, true)), client(name), 30 * KIB, 0);
+    let through_proxy = |name| limits.begin(Some((&proxy, true)), Some(ip(name)), 30 * KIB, 0);
     through_proxy("192.0.2.1").unwrap_err();
     through_proxy("192.0.2.3").unwrap();
     drop(of_first);
@@ -77,7 +77,7 @@ fn body_and_response_count_one_after_the_other() {
 #[tokio::test(start_paused = true)]
 async fn turns_of_a_network_are_limited_and_wait() {
     let limits = ClientLimits::default();
-    let begin = |name| limits.begin(None, client(name), 0, 0).unwrap();
+    let begin = |name| limits.begin(None, Some(ip(name)), 0, 0).unwrap();
     let permits: Vec<_> = (0..=NETWORK_REQUESTS).map(|_| begin("192.0.2.1")).collect();
     let mut turns = Vec::new();
     for permit in &permits[1..] {
