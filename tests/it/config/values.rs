@@ -62,7 +62,7 @@ fn valid_values_are_accepted() {
 
 #[test]
 fn invalid_values_are_rejected_by_name_with_a_hint() {
-    let invalid: [(&str, &[&str]); 37] = [
+    let invalid: [(&str, &[&str]); 38] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
         ("KEEP_ALIVE_TIMEOUT", &["0", "3601", "75s", "off"]),
@@ -134,6 +134,7 @@ fn invalid_values_are_rejected_by_name_with_a_hint() {
                 "\\\\host",
             ],
         ),
+        ("CORS_CREDENTIALS", &["yes", "on", "1"]),
         ("DOCS", &["yes"]),
         ("ACCESS_LOG", &["all"]),
         ("LOG_FORMAT", &["xml"]),

@@ -130,7 +130,8 @@ async fn body_memory_is_held_until_the_response() {
     middleware.client_limits = ClientLimits::new(400 * KIB, 1);
     let routes = with_middleware(Router::new().route("/", post(handler)), middleware);
     let send = |length| {
-        let request = Request::post("/").body(Body::from(vec![b' '; length])).unwrap();
+        let request = Request::post("/").header("host", "localhost");
+        let request = request.body(Body::from(vec![b' '; length])).unwrap();
         tokio::spawn(routes.clone().oneshot(request))
     };
     let first = send(190 * KIB);
@@ -184,7 +185,8 @@ async fn write_whose_response_exceeds_the_memory_still_gets_201() {
     middleware.client_limits = ClientLimits::new(800 * KIB, 1);
     let routes = with_middleware(routes, middleware);
     let send = async |method: &str| {
-        let request = Request::builder().method(method).body(Body::empty()).unwrap();
+        let request = Request::builder().method(method).header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
         routes.clone().oneshot(request).await.unwrap()
     };
     let unread = [send("GET").await, send("GET").await];
