@@ -5,7 +5,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -26,12 +26,25 @@ pub struct Tls {
     key: PathBuf,
     /// The configuration for new connections. A connection keeps the one that its handshake used.
     config: RwLock<Arc<ServerConfig>>,
-    /// The hash of the files when they were last read, even if they were invalid. So an invalid
-    /// file is reported only once.
-    last_read: RwLock<Option<Hash>>,
+    /// The last reading, even if it was invalid. So a fault of the files is reported only once.
+    last_read: Mutex<LastRead>,
 }
 
 type Hash = [u8; 32];
+
+/// The content of the two files.
+struct Files {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum LastRead {
+    /// The hash of both files.
+    Content(Hash),
+    /// Why a file could not be read.
+    Unreadable(String),
+}
 
 /// Why a file cannot be used. The error texts never contain the content of the file.
 #[derive(Debug, thiserror::Error)]
@@ -50,25 +63,20 @@ impl Tls {
     pub fn open(certificate: PathBuf, key: PathBuf) -> Result<Self, UnusableTls> {
         let (certificate_pem, key_pem) = (read_certificate(&certificate)?, read_key(&key)?);
         let config = configure(&certificate_pem, &key_pem)?;
-        let last_read = Some(hash(&certificate_pem, &key_pem));
+        let last_read = LastRead::Content(hash(&certificate_pem, &key_pem));
         Ok(Self {
             certificate,
             key,
             config: RwLock::new(Arc::new(config)),
-            last_read: RwLock::new(last_read),
+            last_read: Mutex::new(last_read),
         })
     }
 
-    /// Returns whether the content of the files has changed since they were last read. A file that
-    /// cannot be read counts as unchanged, because it may be being replaced.
-    #[must_use]
-    pub fn has_changed(&self) -> bool {
-        let (Ok(certificate), Ok(key)) = (read_certificate(&self.certificate), read_key(&self.key))
-        else {
-            return false;
-        };
-        let last_read = *self.last_read.read().unwrap_or_else(PoisonError::into_inner);
-        last_read != Some(hash(&certificate, &key))
+    /// Like [`Tls::reload`], if the files have changed since they were last read. Returns `None` if
+    /// they have not: their content is the same, or they cannot be read for the same reason.
+    pub fn reload_if_changed(&self) -> Option<Result<(), UnusableTls>> {
+        let files = self.read_files();
+        self.is_new(&files).then(|| self.use_files(files))
     }
 
     /// Reads the files again and uses them for new connections.
@@ -76,9 +84,29 @@ impl Tls {
     /// # Errors
     /// [`UnusableTls`] as in [`Tls::open`]; the old certificate stays in use.
     pub fn reload(&self) -> Result<(), UnusableTls> {
-        let (certificate, key) = (read_certificate(&self.certificate)?, read_key(&self.key)?);
-        let last_read = Some(hash(&certificate, &key));
-        *self.last_read.write().unwrap_or_else(PoisonError::into_inner) = last_read;
+        let files = self.read_files();
+        self.is_new(&files);
+        self.use_files(files)
+    }
+
+    fn read_files(&self) -> Result<Files, UnusableTls> {
+        Ok(Files { certificate: read_certificate(&self.certificate)?, key: read_key(&self.key)? })
+    }
+
+    /// Remembers what was read, and returns whether it differs from what was read before.
+    fn is_new(&self, files: &Result<Files, UnusableTls>) -> bool {
+        let read = match files {
+            Ok(files) => LastRead::Content(hash(&files.certificate, &files.key)),
+            Err(error) => LastRead::Unreadable(error.to_string()),
+        };
+        let mut last_read = self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *last_read != read;
+        *last_read = read;
+        is_new
+    }
+
+    fn use_files(&self, files: Result<Files, UnusableTls>) -> Result<(), UnusableTls> {
+        let Files { certificate, key } = files?;
         let config = Arc::new(configure(&certificate, &key)?);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::tls::Tls;
+use super::tls::{Tls, UnusableTls};
 
 /// Time between two checks of the files.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -23,9 +23,8 @@ pub fn watch_tls_files(tls: Arc<Tls>) -> io::Result<()> {
     let watch = move || {
         loop {
             match signals.recv_timeout(PERIOD) {
-                Ok(()) => reload(&tls),
-                Err(RecvTimeoutError::Timeout) if tls.has_changed() => reload(&tls),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) => log(Some(tls.reload())),
+                Err(RecvTimeoutError::Timeout) => log(tls.reload_if_changed()),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -34,10 +33,11 @@ pub fn watch_tls_files(tls: Arc<Tls>) -> io::Result<()> {
     Ok(())
 }
 
-fn reload(tls: &Tls) {
-    match tls.reload() {
-        Ok(()) => tracing::info!("TLS certificate reloaded"),
-        Err(cause) => {
+fn log(reload: Option<Result<(), UnusableTls>>) {
+    match reload {
+        None => {}
+        Some(Ok(())) => tracing::info!("TLS certificate reloaded"),
+        Some(Err(cause)) => {
             tracing::error!(%cause, "could not reload the TLS certificate; the old one stays in use");
         }
     }

@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -250,14 +251,13 @@ async fn reloaded_certificate_is_used_without_closing_connections() {
     let address = service.server.address;
     let mut kept = service.certificate.connect(address).unwrap();
     kept.get("/livez").unwrap();
-    assert!(!service.tls.has_changed());
+    assert_unchanged(&service);
     let other = Certificate::generate();
     assert!(!is_served(&other, address));
 
     other.write(service.folder.path());
-    assert!(service.tls.has_changed());
-    service.tls.reload().unwrap();
-    assert!(!service.tls.has_changed());
+    service.tls.reload_if_changed().expect("the files have changed").unwrap();
+    assert_unchanged(&service);
     assert!(is_served(&other, address) && !is_served(&service.certificate, address));
     kept.get("/livez").unwrap();
 }
@@ -276,21 +276,52 @@ async fn invalid_certificate_files_keep_the_old_pair() {
     ] {
         service.certificate.write(path);
         std::fs::write(file, text).unwrap();
-        assert!(service.tls.has_changed(), "{expected}");
-        let error = service.tls.reload().unwrap_err().to_string();
+        let error = service.tls.reload_if_changed().expect(expected).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
-        assert!(!service.tls.has_changed(), "the rejected files still count as changed");
+        assert_unchanged(&service);
         assert_serves(&service);
     }
-    std::fs::remove_file(&key).unwrap();
-    assert!(!service.tls.has_changed());
-    let error = service.tls.reload().unwrap_err().to_string();
-    assert!(
-        error.starts_with("the certificate's key ") && error.contains("cannot be read"),
-        "{error}"
-    );
-    assert_serves(&service);
     service.certificate.write(path);
-    service.tls.reload().unwrap();
+    service.tls.reload_if_changed().expect("the files have changed").unwrap();
     assert_serves(&service);
+}
+
+/// Each way is reported once, and the first check after it reports success, even if the content is
+/// that of before.
+#[tokio::test]
+async fn unreadable_certificate_files_keep_the_old_pair_and_are_reported_once() {
+    let service = serve(Limits::default()).await;
+    let path = service.folder.path();
+    let (certificate, key) = (path.join("certificate.pem"), path.join("key.pem"));
+    let is_missing = |file: &Path| std::fs::remove_file(file).unwrap();
+    let is_folder = |file: &Path| {
+        std::fs::remove_file(file).unwrap();
+        std::fs::create_dir(file).unwrap();
+    };
+    let is_dangling = |file: &Path| {
+        std::fs::remove_file(file).unwrap();
+        std::os::unix::fs::symlink("nowhere", file).unwrap();
+    };
+    let ways: [&dyn Fn(&Path); 3] = [&is_missing, &is_folder, &is_dangling];
+    for (file, name) in [(&certificate, "the certificate "), (&key, "the certificate's key ")] {
+        for (number, make_unreadable) in ways.iter().enumerate() {
+            make_unreadable(file);
+            let error = service.tls.reload_if_changed().expect(name).unwrap_err().to_string();
+            assert!(error.starts_with(name) && error.contains("cannot be read"), "{error}");
+            assert_unchanged(&service);
+            assert_eq!(service.tls.reload().unwrap_err().to_string(), error, "as at SIGHUP");
+            assert_unchanged(&service);
+            assert_serves(&service);
+            let _ = std::fs::remove_dir(file);
+            let _ = std::fs::remove_file(file);
+            service.certificate.write(path);
+            service.tls.reload_if_changed().unwrap_or_else(|| panic!("{number}")).unwrap();
+            assert_unchanged(&service);
+        }
+    }
+    assert_serves(&service);
+}
+
+fn assert_unchanged(service: &TlsService) {
+    assert!(service.tls.reload_if_changed().is_none(), "the files are read as new twice");
 }
