@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, LargeWork, Pages};
+use post_api::api::{AppState, Background, LargeWork, Pages, Shutdown};
 use post_api::auth::{Algorithm, Argon2Params, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::SystemClock;
@@ -70,6 +70,7 @@ impl Service {
             policy: Policy::default(),
             rate_limits: RateLimits::off(),
             background: Background::default(),
+            shutdown: Shutdown::default(),
             pages: Pages::new(openapi::document("", &Policy::default()), "", openapi::TITLE)
                 .unwrap(),
             large_work: LargeWork::default(),

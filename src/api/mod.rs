@@ -18,6 +18,7 @@ pub mod openapi;
 mod password_check;
 mod responses;
 mod routes;
+mod shutdown;
 mod state;
 mod token;
 mod writer;
@@ -38,6 +39,7 @@ pub use error::ApiError;
 pub use error_response::{Failure, LimitReached};
 pub use input::MAX_BODY_BYTES;
 pub use large_work::LargeWork;
+pub use shutdown::Shutdown;
 pub use state::AppState;
 
 /// Returns the routes of the API. If `with_docs` is set, the routes of its documentation too.

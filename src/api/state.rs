@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::background::Background;
 use super::docs::Pages;
 use super::large_work::LargeWork;
+use super::shutdown::Shutdown;
 use crate::auth::{Passwords, Tokens};
 use crate::clock::Clock;
 use crate::domain::policy::Policy;
@@ -20,6 +21,7 @@ pub struct AppState {
     pub policy: Policy,
     pub rate_limits: RateLimits,
     pub background: Background,
+    pub shutdown: Shutdown,
     pub pages: Pages,
     pub large_work: LargeWork,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.

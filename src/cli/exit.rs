@@ -1,11 +1,11 @@
 //! The end of a failed command: its message on standard error, and its exit code.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::config::SettingError;
 use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
+use crate::telemetry;
 
 pub(super) enum Exit {
     /// A check failed with these messages: exit code 1.
@@ -37,8 +37,7 @@ impl Exit {
             }
         };
         for line in lines {
-            // If standard error is closed, there is no other way to report it.
-            let _ = writeln!(std::io::stderr(), "{line}");
+            telemetry::print(&format!("{line}\n"));
         }
         ExitCode::from(code)
     }

@@ -13,6 +13,7 @@ mod secret;
 mod serve;
 mod settings;
 mod setup;
+mod signals;
 mod user;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Settings, Source};
+use crate::telemetry;
 
 use self::arguments::move_options_behind_command;
 
@@ -137,6 +139,7 @@ fn set_listener(source: &mut Source, host: Option<&String>, port: Option<&String
 /// Parses the command line of this process, runs one command and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
+    let _log = telemetry::FlushOnDrop;
     let arguments = Arguments::parse_from(move_options_behind_command(std::env::args_os()));
     let outcome = match arguments.command {
         None => serve::run(&arguments.serve),

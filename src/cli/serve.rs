@@ -1,17 +1,17 @@
 //! `post-api serve`: opens the database and the keys, prints the banner, and serves until a signal.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ServeArguments;
 use super::exit::Exit;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
-use crate::api::{self, AppState, Background, LargeWork, Pages, openapi};
+use super::signals::{StopSignals, log_other_signals};
+use crate::api::{self, AppState, Background, LargeWork, Pages, Shutdown, openapi};
 use crate::auth::{Keys, Passwords, Tokens};
 use crate::client_limits::{ClientLimits, ConnectionTimeouts};
 use crate::clock::SystemClock;
@@ -31,7 +31,7 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     let (settings, source) = arguments.read()?;
     settings.check_for_serving()?;
-    telemetry::start(settings.log_format, settings.log_level);
+    telemetry::start(settings.log_format, settings.log_level).context("could not start the log")?;
     warn_about_env_file(&source);
     warn_about(&settings.warnings);
     warn_about(&source.password_on_command_line());
@@ -48,6 +48,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
 
 async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
     let tls = open_tls(settings)?;
+    log_other_signals(tls.is_some())?;
     let store = open_store(&settings.database, can_upgrade).await?;
     let served = serve_from(settings, tls, Arc::clone(&store)).await;
     // Also after an error: the file of an embedded database has every write only when it is closed.
@@ -62,7 +63,7 @@ async fn serve_from(
     tls: Option<Arc<Tls>>,
     store: Arc<dyn Store>,
 ) -> Result<(), Exit> {
-    let shutdown = shutdown_signal()?;
+    let signals = StopSignals::listen()?;
     let listener = server::listen(&settings.host, settings.port)
         .await
         .map_err(|error| cannot_listen(settings, &error))?;
@@ -79,6 +80,7 @@ async fn serve_from(
         trusted_proxies: settings.trusted_proxies.clone(),
     };
     let background = app.background.clone();
+    let shutdown = signals.shutdown(app.shutdown.clone(), settings.shutdown_delay);
     let routes = api::routes(app, settings.docs);
     let service = with_middleware(routes, middleware);
     if let Some(tls) = &tls {
@@ -120,6 +122,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         policy: settings.policy.clone(),
         rate_limits,
         background: Background::default(),
+        shutdown: Shutdown::default(),
         pages,
         large_work: LargeWork::default(),
         root_path: settings.root_path.clone(),
@@ -182,27 +185,6 @@ fn cannot_listen(settings: &Settings, error: &io::Error) -> Exit {
     Exit::Settings(vec![SettingError::new(name, problem, hint)])
 }
 
-/// Completes at the first SIGTERM or SIGINT. A second one ends the process at once.
-fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Exit> {
-    let mut terminate = signal(SignalKind::terminate()).context("could not listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for signals")?;
-    Ok(async move {
-        either(&mut terminate, &mut interrupt).await;
-        tokio::spawn(async move {
-            either(&mut terminate, &mut interrupt).await;
-            tracing::warn!("second signal; ending at once");
-            std::process::exit(1);
-        });
-    })
-}
-
-async fn either(one: &mut Signal, other: &mut Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
-    }
-}
-
 fn warn_about<'a>(warnings: impl IntoIterator<Item = &'a SettingError>) {
     for SettingError { name, problem, hint } in warnings {
         tracing::warn!(name, problem, hint, "insecure setting");
@@ -235,8 +217,7 @@ fn print_banner(settings: &Settings, url: &str) {
                 openapi::TITLE,
                 env!("CARGO_PKG_VERSION"),
             );
-            // An error means that standard error is closed. The service runs without it.
-            let _ = io::stderr().write_all(banner.as_bytes());
+            telemetry::print(&banner);
         }
     }
 }

@@ -46,6 +46,10 @@ settings! {
         "Memory in MiB that all clients together can make the service hold: connections, \
          requests, bodies and responses. One client network can use an eighth. Beyond it requests \
          get 503. Lower it on a small machine; `docs/operations.md` has the formula.");
+    SHUTDOWN_DELAY_SECONDS = int("0", 0..=3600,
+        "Time in seconds from SIGTERM or SIGINT until the service accepts no more connections. \
+         `/readyz` answers 503 meanwhile. Raise it if a load balancer takes time to notice; the \
+         service manager must wait for 30 seconds more.");
     TLS_CERT = text("",
         "PEM file with the certificate of the listener, followed by those of its authorities. Set \
          it with `TLS_KEY` if no proxy does TLS: the service then speaks only HTTPS (TLS 1.2 and \

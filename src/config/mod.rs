@@ -65,6 +65,8 @@ pub struct Settings {
     pub root_path: String,
     pub docs: bool,
     pub access_log: bool,
+    /// Time from the signal to stop until the listener accepts no more connections.
+    pub shutdown_delay: Duration,
     pub log_format: LogFormat,
     pub log_level: tracing::level_filters::LevelFilter,
     /// Settings that are accepted but not recommended.
@@ -182,6 +184,7 @@ impl Settings {
             root_path: parser.root_path(),
             docs: parser.switch(&row::DOCS),
             access_log: parser.switch(&row::ACCESS_LOG),
+            shutdown_delay: Duration::from_secs(parser.int(&row::SHUTDOWN_DELAY_SECONDS)),
             log_format: parser.choice(&row::LOG_FORMAT, LogFormat::Text, &log_formats),
             log_level: parser.log_level(),
             warnings: Vec::new(),

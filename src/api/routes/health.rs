@@ -34,8 +34,8 @@ pub(in crate::api) async fn livez() -> Json<Health> {
 
 /// Check that the database works
 ///
-/// Returns 200 if the database answers and accepts writes; otherwise the response says why. For
-/// readiness probes.
+/// Returns 200 if the database answers and accepts writes, and the service is not shutting down;
+/// otherwise the response says why. For readiness probes.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "checkReadiness", tag = "Health",
     responses(
@@ -48,6 +48,9 @@ pub(in crate::api) async fn livez() -> Json<Health> {
     )
 )]
 pub(in crate::api) async fn readyz(State(app): State<Arc<AppState>>) -> ApiResult<Json<Health>> {
+    if app.shutdown.has_begun() {
+        return Err(ApiError::NotReady("the service is shutting down", None));
+    }
     let (reason, cause) = match app.store.check_ready().await {
         Ok(Readiness::Ready) => return Ok(Json(OK)),
         Ok(Readiness::WrongRevision) => {

@@ -3,6 +3,8 @@
 
 mod access_log;
 mod audit;
+#[cfg(target_os = "linux")]
+mod blocked_log;
 mod client_limits;
 mod database_file;
 mod database_path;
@@ -14,6 +16,7 @@ mod idle_timeout;
 mod keys;
 mod least_privilege;
 mod legacy;
+mod library_events;
 mod limits;
 mod log_injection;
 mod open_files;

@@ -12,8 +12,10 @@ use tracing::level_filters::LevelFilter;
 #[ignore = "the test below runs it in its own process"]
 fn child_process_panics() {
     let is_json = std::env::var_os("PANIC_IN_JSON").is_some();
-    telemetry::start(if is_json { LogFormat::Json } else { LogFormat::Text }, LevelFilter::INFO);
+    let format = if is_json { LogFormat::Json } else { LogFormat::Text };
+    telemetry::start(format, LevelFilter::INFO).unwrap();
     std::thread::spawn(|| panic!("one\n{{\"forged\": \x1b[31m true}}")).join().unwrap_err();
+    telemetry::flush();
 }
 
 fn lines(is_json: bool) -> Vec<String> {

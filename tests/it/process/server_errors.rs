@@ -12,7 +12,7 @@ use axum::http::Request;
 use axum::routing::get;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, LargeWork, Pages};
+use post_api::api::{AppState, Background, LargeWork, Pages, Shutdown};
 use post_api::auth::{Algorithm, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::{Email, TypedEmail};
@@ -209,6 +209,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
+        shutdown: Shutdown::default(),
         pages: Pages::new(openapi::document("", &Policy::default()), "", openapi::TITLE).unwrap(),
         large_work: LargeWork::default(),
         root_path: String::new(),

@@ -1,9 +1,8 @@
 //! Shutdown: the service finishes requests in flight, accepts no new ones, and closes idle
 //! connections.
 
-use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,6 @@ use axum::Router;
 use axum::routing::get;
 use post_api::server::{Limits, with_middleware};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::support::{PASSWORD, Service, TestServer, Wire, limits, middleware_config};
 
@@ -93,38 +91,49 @@ fn second_signal_stops_the_process_at_once() {
     assert_eq!(wire.rest(), "", "the service answered the request");
 }
 
-/// The reader of the log may end before the service.
 #[test]
-fn closed_log_pipe_blocks_neither_responses_nor_shutdown() {
-    let folder = TempDir::new().unwrap();
-    let mut command = Service::command(folder.path());
-    let mut child = command
-        .args(["serve", "--port", "0"])
-        .env("ACCESS_LOG", "on")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.starts_with("  API   ") {
-        line.clear();
-        assert!(lines.read_line(&mut line).unwrap() > 0, "no banner");
+fn readiness_fails_first_and_connections_are_accepted_during_the_delay() {
+    let mut service = Service::start(&[("SHUTDOWN_DELAY_SECONDS", "3600")]);
+    assert_eq!(service.get("/readyz").status, 200);
+    service.terminate();
+    let end = Instant::now() + Duration::from_mins(1);
+    while service.get("/readyz").status == 200 {
+        assert!(Instant::now() < end, "the service stays ready");
     }
-    drop(lines);
-    let address = line.trim_start_matches("  API   http://").trim_end();
-    let mut wire = Wire::connect(address);
-    for _ in 0..2 {
-        wire.call("GET", "/livez", "", None).unwrap().expect(200);
-    }
-    drop(wire);
-    let process = child.id().to_string();
-    assert!(Command::new("kill").arg(process).status().unwrap().success());
-    let began = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if began.elapsed() > Duration::from_mins(1) {
-            child.kill().unwrap();
-            panic!("the service does not end");
+    let response = service.get("/readyz").expect(503);
+    assert_eq!(response.json()["detail"], "not ready: the service is shutting down");
+    assert!(!response.header("retry-after").is_empty());
+    let (mut wire, rest) = begin_sign_up(&service);
+    wire.send(rest);
+    wire.read_response().expect(201);
+    service.terminate();
+    assert_eq!(service.wait().code(), Some(1), "a second signal ends the process at once");
+}
+
+#[test]
+fn service_stops_by_itself_after_the_delay() {
+    let mut service = Service::start(&[("SHUTDOWN_DELAY_SECONDS", "1")]);
+    service.terminate();
+    assert_eq!(service.wait().code(), Some(0));
+    assert!(service.final_stderr().contains("ended"));
+}
+
+/// By default each of these signals except SIGPIPE would end the process without closing the store.
+#[test]
+fn signals_without_a_meaning_are_logged_and_ignored() {
+    let mut service = Service::start(&[]);
+    for signal in ["HUP", "USR1", "USR2", "ALRM", "IO"] {
+        service.signal(&format!("-{signal}"));
+        let line = format!("signal ignored signal=\"SIG{signal}\"");
+        let end = Instant::now() + Duration::from_mins(1);
+        while !service.stderr().contains(&line) {
+            assert!(Instant::now() < end, "{line} is not in {}", service.stderr());
+            std::thread::yield_now();
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
+    service.signal("-PIPE");
+    assert_eq!(service.get("/livez").status, 200);
+    service.terminate();
+    assert_eq!(service.wait().code(), Some(0));
+    assert!(service.final_stderr().contains("ended"));
 }

@@ -15,6 +15,7 @@ pub enum Kind {
     Reset = 3,
     Settings = 4,
     Ping = 6,
+    GoAway = 7,
     WindowUpdate = 8,
     Continuation = 9,
     Unknown = 0xfe,
