@@ -35,6 +35,9 @@ mod cli;
 /// The documentation pages in a real browser.
 mod browser;
 
+/// The README and the pages of `docs/`, command by command.
+mod guides;
+
 /// Files that are generated and committed: documents, tables, examples.
 mod generated;
 
