@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-/// A worker without a job for this long releases its memory.
+/// A worker without a job for this long releases its memory, and once more after as long again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +88,8 @@ pub trait Worker: Send + 'static {
     /// Runs on the thread before its first job.
     fn start(&mut self) {}
 
-    /// Frees memory that a later job can allocate again. Runs after 10 s without a job.
+    /// Frees memory that a later job can allocate again. Runs after 10 s without a job, and once
+    /// more after 20 s: an allocator may keep freed memory until a later call.
     fn release_memory(&mut self) {}
 }
 
@@ -111,12 +112,21 @@ impl<W: Worker> WorkerPool<W> {
         queue: usize,
         workers: impl IntoIterator<Item = W>,
     ) -> io::Result<Self> {
+        Self::start_with_idle_timeout(name, queue, workers, IDLE_TIMEOUT)
+    }
+
+    fn start_with_idle_timeout(
+        name: &str,
+        queue: usize,
+        workers: impl IntoIterator<Item = W>,
+        idle_timeout: Duration,
+    ) -> io::Result<Self> {
         let (queue, receiver) = JobQueue::bounded(queue);
         for (number, worker) in workers.into_iter().enumerate() {
             let receiver = receiver.clone();
             std::thread::Builder::new()
                 .name(format!("{name}-{number}"))
-                .spawn(move || work(worker, &receiver))?;
+                .spawn(move || work(worker, &receiver, idle_timeout))?;
         }
         Ok(Self { queue })
     }
@@ -151,24 +161,30 @@ impl<W: Worker> WorkerPool<W> {
     }
 }
 
-fn work<W: Worker>(mut worker: W, receiver: &JobReceiver<Job<W>>) {
-    let jobs = &receiver.jobs;
+fn work<W: Worker>(mut worker: W, receiver: &JobReceiver<Job<W>>, idle_timeout: Duration) {
     let mut is_started = false;
-    loop {
-        let job = match jobs.recv_timeout(IDLE_TIMEOUT) {
-            Err(RecvTimeoutError::Timeout) => {
-                worker.release_memory();
-                jobs.recv().ok()
-            }
-            next => next.ok(),
-        };
-        let Some(job) = job else { return };
+    while let Some(job) = next_job(&mut worker, &receiver.jobs, idle_timeout) {
         if !std::mem::replace(&mut is_started, true) {
             worker.start();
         }
         // A panic drops the job's sender, so its caller gets `Panicked`.
         let _ = catch_unwind(AssertUnwindSafe(|| job(&mut worker)));
     }
+}
+
+/// Waits for the next job, and releases memory meanwhile. Returns `None` if the queue is closed.
+fn next_job<W: Worker>(
+    worker: &mut W,
+    jobs: &Receiver<Job<W>>,
+    idle_timeout: Duration,
+) -> Option<Job<W>> {
+    for _ in 0..2 {
+        match jobs.recv_timeout(idle_timeout) {
+            Err(RecvTimeoutError::Timeout) => worker.release_memory(),
+            next => return next.ok(),
+        }
+    }
+    jobs.recv().ok()
 }
 
 #[cfg(test)]
@@ -270,6 +286,31 @@ mod tests {
         assert_eq!(dropped.try_recv(), Err(mpsc::TryRecvError::Disconnected), "a thread runs");
         assert_eq!((first.await, second.await), (Ok(mpsc::RecvError), Ok(2)));
         pool.close().await;
+    }
+
+    /// Worker that reports each release of memory.
+    struct Reporter(mpsc::Sender<()>);
+
+    impl Worker for Reporter {
+        fn release_memory(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn idle_worker_releases_memory_twice_after_each_job() {
+        let (sender, releases) = mpsc::channel();
+        let worker = [Reporter(sender)];
+        let idle_timeout = Duration::from_millis(1);
+        let pool = WorkerPool::start_with_idle_timeout("idle", 1, worker, idle_timeout).unwrap();
+        for _ in 0..2 {
+            for _ in 0..2 {
+                releases.recv_timeout(Duration::from_mins(1)).expect("a release");
+            }
+            assert_eq!(pool.run(|_| 7).await, Ok(7));
+        }
+        pool.close().await;
+        assert!(releases.iter().count() <= 2);
     }
 
     #[tokio::test]

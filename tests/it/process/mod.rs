@@ -19,6 +19,8 @@ mod legacy;
 mod library_events;
 mod limits;
 mod log_injection;
+#[cfg(target_os = "linux")]
+mod memory;
 mod open_files;
 mod panic_log;
 mod postgres;
