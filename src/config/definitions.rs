@@ -38,7 +38,7 @@ settings! {
         "Threads that serve requests. Without a value one fewer than there are CPU cores, at \
          least one: hashing, the database and the kernel use the rest. Change it if other \
          programs share the machine.");
-    KEEP_ALIVE_TIMEOUT = int("75", 1..=3600,
+    KEEP_ALIVE_TIMEOUT_SECONDS = int("75", 1..=3600,
         "Seconds after which a connection without a request is closed. Set it higher than the \
          idle timeout of a proxy or load balancer in front, or requests on a reused connection \
          can fail.");

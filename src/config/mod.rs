@@ -166,7 +166,7 @@ impl Settings {
             host: parser.host(),
             port: parser.int(&row::PORT),
             server_threads: parser.optional_int(&row::SERVER_THREADS, ""),
-            keep_alive_timeout: Duration::from_secs(parser.int(&row::KEEP_ALIVE_TIMEOUT)),
+            keep_alive_timeout: Duration::from_secs(parser.int(&row::KEEP_ALIVE_TIMEOUT_SECONDS)),
             client_memory: parser.int::<usize>(&row::CLIENT_MEMORY_MIB).saturating_mul(1024 * 1024),
             tls: parser.tls(),
             database: parser.database(&data_dir),

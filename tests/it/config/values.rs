@@ -11,7 +11,7 @@ fn valid_values_are_accepted() {
         ("HOST", &["0.0.0.0", "::", "localhost", "[::1]", "[::]"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
-        ("KEEP_ALIVE_TIMEOUT", &["1", "3600"]),
+        ("KEEP_ALIVE_TIMEOUT_SECONDS", &["1", "3600"]),
         ("CLIENT_MEMORY_MIB", &["64", "1048576"]),
         ("DATA_DIR", &["/var/lib/posts", "with space"]),
         ("DATABASE_URL", &["sqlite:posts.db", "sqlite:/a/b.db", "sqlite:///a/b.db"]),
@@ -65,7 +65,7 @@ fn invalid_values_are_rejected_by_name_with_a_hint() {
     let invalid: [(&str, &[&str]); 38] = [
         ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
         ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
-        ("KEEP_ALIVE_TIMEOUT", &["0", "3601", "75s", "off"]),
+        ("KEEP_ALIVE_TIMEOUT_SECONDS", &["0", "3601", "75s", "off"]),
         ("CLIENT_MEMORY_MIB", &["0", "63", "1048577", "512M", "none"]),
         (
             "DATABASE_URL",

@@ -123,7 +123,7 @@ async fn idle_http_2_connection_ends_with_goaway() {
 
 #[test]
 fn keep_alive_timeout_is_a_setting() {
-    let service = Service::start(&[("KEEP_ALIVE_TIMEOUT", "1")]);
+    let service = Service::start(&[("KEEP_ALIVE_TIMEOUT_SECONDS", "1")]);
     let mut wire = service.connect();
     assert_eq!(wire.call("GET", "/livez", "", None).unwrap().status, 200);
     assert_eq!(wire.rest(), "", "the connection stays open");
