@@ -148,7 +148,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn open(address: &str, flood: &'a Flood, number: usize) -> Self {
-        let reads = number % 2 == 0;
+        let reads = number.is_multiple_of(2);
         let mut stream = connect_hostile(number, address.parse().unwrap());
         stream.write_all(PREFACE).unwrap();
         stream.write_all(&frame(Kind::Settings, 0, 0, &[])).unwrap();
