@@ -79,6 +79,8 @@ impl Session {
     pub(super) fn serve(&mut self, command: &str) -> String {
         self.stop();
         let log = self.outside.path().join("log");
+        // The banner of the service before must not be read as that of this one.
+        let _ = std::fs::remove_file(&log);
         let command = command.split("  #").next().unwrap();
         self.service = Some(self.run(&format!("{command} >{} 2>&1 & echo $!", log.display())));
         let end = Instant::now() + LONG;

@@ -17,8 +17,8 @@ use crate::support::Wire;
 const LONG: Duration = Duration::from_mins(1);
 
 /// Requests whose lines in the log take more than the queue of the log holds.
-const REQUESTS: usize = 200;
-const PATH_LENGTH: usize = 30_000;
+const REQUESTS: usize = 400;
+const PATH_LENGTH: usize = 15_000;
 
 /// A service whose standard error only the test knows. It is killed when it is dropped.
 struct Unread {
