@@ -144,7 +144,7 @@ fn file_that_cannot_be_read_is_an_error_that_names_it() {
     let folder = Folder::new();
     std::fs::create_dir(folder.file()).unwrap();
     let problem = problem(&folder);
-    assert!(problem.contains("keys.json could not be read: Is a directory"), "{problem}");
+    assert!(problem.contains("keys.json could not be read: is a directory"), "{problem}");
     assert!(problem.contains("make it a file that the service's user can read"), "{problem}");
     let folder = Folder::new();
     let missing = folder.store().rotate(folder.now, OldSecrets::Drop).unwrap_err().to_string();

@@ -81,8 +81,7 @@ fn option_of_another_command_is_rejected_before_and_after_the_command() {
         ("--host ::1", "settings"),
         ("--upgrade", "healthcheck"),
         ("--database-url sqlite:a.db", "healthcheck"),
-        ("--env-file .env", "openapi"),
-        ("--database-url sqlite:a.db", "openapi"),
+        ("--port 1", "openapi"),
     ] {
         for line in [format!("{option} {command}"), format!("{command} {option}")] {
             let outcome = run(folder.path(), &line).expect(2);
@@ -100,7 +99,7 @@ fn help_of_each_command_has_only_options_of_the_command() {
         ("serve", ["--host", "--port", "--upgrade", "--database-url", "--env-file"].as_slice()),
         ("healthcheck", &["--host", "--port", "--env-file"]),
         ("settings", &["--database-url", "--env-file"]),
-        ("openapi", &[]),
+        ("openapi", &["--database-url", "--env-file"]),
         ("db current", &["--database-url", "--env-file"]),
         ("db upgrade", &["--sql", "--dry-run", "--database-url", "--env-file"]),
         ("secret rotate", &["--drop-old", "--database-url", "--env-file"]),

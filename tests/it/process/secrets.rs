@@ -135,7 +135,7 @@ fn secrets_never_appear_in_logs_or_responses() {
     }
     let output = service.final_stderr();
     assert!(
-        output.contains("TRACE") && output.contains("/users"),
+        output.contains("token rejected") && output.contains("/users"),
         "the log is not at its most detailed level"
     );
     for secret in hidden.into_iter().chain(["$argon2"]) {

@@ -131,11 +131,12 @@ fn search_uses_the_trigram_index() {
 /// A connection runs only declared statements; it is set up with constants when it is opened.
 #[test]
 fn every_request_statement_is_declared() {
-    const ALLOWED: [(&str, &str); 11] = [
-        ("connection", "batch_execute(DURABLE)"),
+    const ALLOWED: [(&str, &str); 12] = [
+        ("connect", "batch_execute(&set_all(&options))"),
+        ("connect", "batch_execute(&settings.concat())"),
+        ("connect", "batch_execute(PUT_SCHEMA_FIRST)"),
         ("connection", "batch_execute(&begin)"),
         ("connection", "batch_execute(END_READ)"),
-        ("connection", "batch_execute(PUT_SCHEMA_FIRST)"),
         ("connection", "prepare_typed_cached(statement.sql,"),
         ("connection", "query_typed_raw(statement.sql,"),
         ("connection", "pooled.query_raw(&prepared,"),

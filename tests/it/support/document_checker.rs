@@ -77,15 +77,10 @@ impl SentRequest {
             (parts.method.clone(), parts.uri.clone(), parts.headers.clone());
         let read = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&read);
-        // An empty body must stay recognizable as one.
-        let body = if http_body::Body::is_end_stream(&body) {
-            body
-        } else {
-            Body::new(body.map_frame(move |frame| {
-                sink.lock().unwrap().extend(frame.data_ref().into_iter().flatten());
-                frame
-            }))
-        };
+        // Inspecting keeps the announced size of the body.
+        let body = Body::new(body.inspect_frame(move |frame| {
+            sink.lock().unwrap().extend(frame.data_ref().into_iter().flatten());
+        }));
         let sent = move || {
             let body = std::mem::take(&mut *read.lock().unwrap());
             Self { method, uri, headers, body }

@@ -184,7 +184,9 @@ fn checker_of(command: &Command, folder: &Path) -> Option<Arc<DocumentChecker>> 
     let text = |text: &std::ffi::OsStr| text.to_str().map(str::to_owned);
     let environment = command.get_envs();
     let pairs = environment.filter_map(|(name, value)| Some((text(name)?, text(value?)?)));
-    let file = std::fs::read_to_string(folder.join(".env")).unwrap_or_default();
+    // Reading a named pipe would wait for its writer.
+    let file = Some(folder.join(".env")).filter(|file| file.is_file());
+    let file = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
     let settings = Settings::load(&Source::from_parts(&file, pairs.collect())).ok()?;
     Some(DocumentChecker::of(&openapi::document(&settings.root_path, &settings.policy)))
 }

@@ -72,12 +72,11 @@ fn invalid_settings(canaries: &Canaries) -> Vec<Start> {
         ("DATABASE_PORT", "x"),
         ("HOST", "256.0.0.1"),
     ] {
-        let code = if name == "HOST" { 1 } else { 2 };
         let mut settings = vec![("SECRET_KEY", key.clone()), (name, value.to_owned())];
         if name != "HOST" {
             settings.push(("DATABASE_PASSWORD", canaries.database.text.clone()));
         }
-        invalid_settings.push((code, settings));
+        invalid_settings.push((2, settings));
     }
     invalid_settings
 }
@@ -203,7 +202,7 @@ fn search_each_command(canaries: &Canaries, fixture: &Fixture) -> usize {
         (1, "healthcheck --port 1"),
         (2, "serve --port x"),
         (2, "serve --no-such-flag"),
-        (1, "serve --port 0 --host 256.0.0.1"),
+        (2, "serve --port 0 --host 256.0.0.1"),
         (0, "--help"),
         (0, "--version"),
     ] {
