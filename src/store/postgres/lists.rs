@@ -93,7 +93,7 @@ impl Batch for ListPosts {
 }
 
 /// Chooses how a list is read. A list that may take long is not batched, so that no other request
-/// waits for it.
+/// waits for it. Its future is boxed: otherwise each short list would move its size through memory.
 pub(super) async fn list_posts(
     store: &PostgresStore,
     caller: Caller,
@@ -110,10 +110,11 @@ pub(super) async fn list_posts(
                 let mut lists = read_lists(&store.long_work, hidden, &[&(caller, page)]).await?;
                 lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
             };
-            store.read_long(read).await
+            Box::pin(store.read_long(read)).await
         }
         (_, Some(text)) => {
-            store.read_long(search_posts(&store.long_work, hidden, caller, &page, text)).await
+            let search = search_posts(&store.long_work, hidden, caller, &page, text);
+            Box::pin(store.read_long(search)).await
         }
     }
 }
