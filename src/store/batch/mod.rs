@@ -2,7 +2,9 @@
 //! runs them as one batch, answers each of them, and repeats.
 //!
 //! It has no timer: a single request pays one round trip, and under load batches grow by
-//! themselves. Requests that a lock blocks run apart, see `blocked/`. Not here: the statement of a batch, see the implementations of [`Batch`].
+//! themselves. Requests that a lock blocks run apart, see `blocked/`.
+//!
+//! Not here: the statement of a batch, see the implementations of [`Batch`].
 
 mod blocked;
 mod group_commit;
