@@ -2,10 +2,9 @@
 //! a range, a list reads every hidden post that is newer than the posts it returns.
 //!
 //! A range is in memory only, and stays right while its account exists. A closed account never
-//! opens again, and new posts get larger IDs than all others. Two kinds of posts therefore stay out
-//! of lists until the account is deleted: a post to which another program gives an ID in the range
-//! that is not the next one of the sequence, and a post in the range that another program moves to
-//! an open account.
+//! opens again, and new posts get larger IDs than all others. Only another program can add a post to
+//! a range: with an ID of its own choice, or by giving a post of the range to an open account. Lists
+//! show such a post after the closed account is deleted.
 //!
 //! Not here: the statements, see `hidden_range.rs` of each store.
 

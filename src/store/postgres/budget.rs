@@ -53,9 +53,8 @@ impl Default for PoolLimits {
 }
 
 impl PoolLimits {
-    /// Returns the limits of a pool of this size, of at least three connections: one for each kind
-    /// of work. Long work gets three of sixteen. Batches get the rest up to nine, and short work
-    /// everything else.
+    /// Returns the limits of a pool of this size, at least three connections. Long work gets three
+    /// sixteenths of them, batches up to nine, and short work what is left. Each gets at least one.
     #[must_use]
     pub fn for_connections(connections: usize) -> Self {
         let connections = connections.max(3);

@@ -11,21 +11,21 @@
 use crate::domain::post::PostId;
 
 /// Returns the keys of the locks of posts in the order in which a statement takes them.
-pub(super) fn lock_keys(posts: &[i64]) -> Vec<i32> {
-    let mut keys: Vec<i32> = posts.iter().map(|post| lock_key(PostId(*post))).collect();
+pub(super) fn post_lock_keys(posts: &[i64]) -> Vec<i32> {
+    let mut keys: Vec<i32> = posts.iter().map(|post| post_lock_key(PostId(*post))).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
 }
 
 /// The same key as in [`lock_posts!`].
-fn lock_key(PostId(id): PostId) -> i32 {
+fn post_lock_key(PostId(id): PostId) -> i32 {
     i32::try_from(id % i64::from(i32::MAX)).unwrap_or_default()
 }
 
 /// A query that takes the advisory locks of posts, until the end of the transaction. `$ids` is a
 /// query for a column of post IDs. A statement that knows the posts from its parameters passes
-/// [`lock_keys`] instead, which costs less.
+/// [`post_lock_keys`] instead, which costs less.
 ///
 /// Use it as a materialized step, and begin the change with `(SELECT count(*) FROM locked) > 0`.
 /// PostgreSQL evaluates this condition once, before it reads the first row. The class of the locks
@@ -44,10 +44,10 @@ macro_rules! lock_posts {
     };
 }
 
-/// A query that takes the locks of the [`lock_keys`] in the parameter, and then makes the rest of
-/// the statement wait as [`wait_briefly!`] does. Begin the change with
+/// A query that takes the locks of the [`post_lock_keys`] in the parameter, and then makes the rest
+/// of the statement wait as [`wait_briefly!`] does. Begin the change with
 /// `(SELECT count(*) FROM locked) > 0`.
-macro_rules! lock_keys_briefly {
+macro_rules! lock_posts_briefly {
     ($keys:literal) => {
         concat!(
             "SELECT ",
@@ -68,8 +68,8 @@ macro_rules! wait_briefly {
     };
 }
 
-pub(super) use lock_keys_briefly;
 pub(super) use lock_posts;
+pub(super) use lock_posts_briefly;
 pub(super) use wait_briefly;
 
 #[cfg(test)]
@@ -77,8 +77,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lock_keys_are_sorted_remainders() {
+    fn post_lock_keys_are_sorted_remainders() {
         let posts = [9, 1, 9, -1, i64::from(i32::MAX), i64::MIN, i64::MAX];
-        assert_eq!(lock_keys(&posts), [-2, -1, 0, 1, 9]);
+        assert_eq!(post_lock_keys(&posts), [-2, -1, 0, 1, 9]);
     }
 }

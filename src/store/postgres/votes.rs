@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::PostgresStore;
 use super::column::column;
 use super::connection::Value;
-use super::locks::{lock_keys, lock_keys_briefly, wait_briefly};
+use super::locks::{lock_posts_briefly, post_lock_keys, wait_briefly};
 use super::pool::Pool;
 use super::row::is_open;
 use super::statement::{Statement, statements};
@@ -29,7 +29,7 @@ use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 macro_rules! change_votes {
     ($ballots:literal, $change:literal, $outcome:literal) => {
         concat!(
-            "WITH locked AS MATERIALIZED (", lock_keys_briefly!("$1"), "
+            "WITH locked AS MATERIALIZED (", lock_posts_briefly!("$1"), "
              ), ballots AS (
                  SELECT ballot.*, users.id IS NOT NULL AS has_caller, posts.id IS NOT NULL AS has_post
                    FROM unnest(", $ballots, "
@@ -251,7 +251,7 @@ async fn change<D>(
     directions: Option<&Vec<i16>>,
 ) -> std::result::Result<Vec<VoteResult>, BatchError> {
     let posts: Vec<i64> = votes.iter().map(|(_, post, _)| post.0).collect();
-    let keys = lock_keys(&posts);
+    let keys = post_lock_keys(&posts);
     let callers = || votes.iter().map(|(caller, ..)| caller);
     let users: Vec<i64> = callers().map(|caller| caller.user_id.0).collect();
     let sees_drafts: Vec<bool> =
