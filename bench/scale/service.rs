@@ -10,8 +10,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, LargeWork, Pages, Shutdown};
+use post_api::api;
+use post_api::api::{AppState, Background, Documentation, LargeWork, Shutdown};
 use post_api::auth::{Algorithm, Argon2Params, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::SystemClock;
@@ -71,8 +71,7 @@ impl Service {
             rate_limits: RateLimits::off(),
             background: Background::default(),
             shutdown: Shutdown::default(),
-            pages: Pages::new(openapi::document("", &Policy::default()), "", openapi::TITLE)
-                .unwrap(),
+            documentation: Documentation::default(),
             large_work: LargeWork::default(),
             root_path: String::new(),
         };

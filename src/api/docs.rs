@@ -6,7 +6,7 @@
 //! Not here: the handlers, see `routes/docs.rs`.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::header::{
@@ -19,6 +19,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+
+use super::error::{ApiError, ApiResult};
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -41,8 +43,27 @@ const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
 /// The logo of its vendor, which `ReDoc` loads from another host.
 const REDOC_LOGO: &str = "https://cdn.redoc.ly/redoc/logo-mini.svg";
 
+/// The documentation. It is built for the first request for any of it: it takes 4 MiB, which a
+/// service without visitors does not need, and building it delays a start.
+#[derive(Default)]
+pub struct Documentation(OnceLock<Result<Pages, MissingFile>>);
+
+impl Documentation {
+    /// Returns the pages for an API that a proxy publishes below `root_path`. Later calls return the
+    /// pages of the first.
+    pub(super) fn pages(
+        &self,
+        root_path: &str,
+        title: &str,
+        document: impl FnOnce() -> String,
+    ) -> ApiResult<&Pages> {
+        let pages = self.0.get_or_init(|| Pages::build(document(), root_path, title));
+        pages.as_ref().map_err(|missing| ApiError::internal(*missing))
+    }
+}
+
 /// All pages and files, with their headers.
-pub struct Pages {
+pub(super) struct Pages {
     pub(super) document: Page,
     pub(super) swagger: Page,
     pub(super) redirect: Page,
@@ -51,11 +72,8 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Builds the pages for an API that a proxy publishes below `root_path`.
-    ///
-    /// # Errors
-    /// [`MissingFile`] if a crate does not contain an expected file.
-    pub fn new(document: String, root_path: &str, title: &str) -> Result<Self, MissingFile> {
+    /// Builds the pages, unless a crate does not contain an expected file.
+    fn build(document: String, root_path: &str, title: &str) -> Result<Self, MissingFile> {
         // The settings reject braces, so no value contains a placeholder.
         let fill =
             |page: &str| page.replace("{{root_path}}", root_path).replace("{{title}}", title);
@@ -95,9 +113,9 @@ impl Pages {
 pub struct StaticBody;
 
 /// A crate does not contain an expected file.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the documentation file {0} is missing from the binary")]
-pub struct MissingFile(&'static str);
+struct MissingFile(&'static str);
 
 /// A page or file with its headers.
 pub(super) struct Page {

@@ -34,7 +34,7 @@ use self::routes::{events, health, jwks, login, me, post_list, posts, sessions, 
 
 pub use background::Background;
 pub use client_ip::ClientIp;
-pub use docs::{MissingFile, Pages, StaticBody};
+pub use docs::{Documentation, StaticBody};
 pub use error::ApiError;
 pub use error_response::{Failure, LimitReached};
 pub use input::MAX_BODY_BYTES;

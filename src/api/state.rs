@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::background::Background;
-use super::docs::Pages;
+use super::docs::Documentation;
 use super::large_work::LargeWork;
 use super::shutdown::Shutdown;
 use crate::auth::{Passwords, Tokens};
@@ -22,7 +22,7 @@ pub struct AppState {
     pub rate_limits: RateLimits,
     pub background: Background,
     pub shutdown: Shutdown,
-    pub pages: Pages,
+    pub documentation: Documentation,
     pub large_work: LargeWork,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
     pub root_path: String,

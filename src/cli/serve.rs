@@ -11,7 +11,7 @@ use super::ServeArguments;
 use super::exit::Exit;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
-use crate::api::{self, AppState, Background, LargeWork, Pages, Shutdown, openapi};
+use crate::api::{self, AppState, Background, Documentation, LargeWork, Shutdown, openapi};
 use crate::auth::{Keys, Passwords, Tokens};
 use crate::client_limits::{ClientLimits, ConnectionTimeouts};
 use crate::clock::SystemClock;
@@ -111,9 +111,6 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         .rate_limits
         .map(|rates| RateLimitConfig { hashing_capacity: passwords.capacity(), ..rates });
     let rate_limits = rate_limits(rates, &store, clock.clone(), pseudonym_key);
-    let document = openapi::document(&settings.root_path, &settings.policy);
-    let pages = Pages::new(document, &settings.root_path, openapi::TITLE)
-        .context("could not build the documentation")?;
     Ok(AppState {
         store,
         passwords,
@@ -123,7 +120,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         rate_limits,
         background: Background::default(),
         shutdown: Shutdown::default(),
-        pages,
+        documentation: Documentation::default(),
         large_work: LargeWork::default(),
         root_path: settings.root_path.clone(),
     })

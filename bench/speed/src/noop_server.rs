@@ -11,8 +11,7 @@ use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use post_api::api::openapi;
-use post_api::api::{AppState, Background, LargeWork, Pages, Shutdown};
+use post_api::api::{AppState, Background, Documentation, LargeWork, Shutdown};
 use post_api::auth::{Argon2Params, Passwords};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::SystemClock;
@@ -50,7 +49,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         rate_limits: RateLimits::off(),
         background: Background::default(),
         shutdown: Shutdown::default(),
-        pages: Pages::new(openapi::document("", &Policy::default()), "", openapi::TITLE)?,
+        documentation: Documentation::default(),
         large_work: LargeWork::default(),
         root_path: String::new(),
     };

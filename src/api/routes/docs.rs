@@ -6,46 +6,51 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::header::HeaderMap;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 
-use crate::api::error::ApiError;
+use crate::api::docs::Pages;
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::openapi;
 use crate::api::state::AppState;
 
 pub(in crate::api) async fn serve_document(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
-) -> Response {
-    app.pages.document.respond(&headers)
+) -> ApiResult<Response> {
+    Ok(pages(&app)?.document.respond(&headers))
 }
 
 pub(in crate::api) async fn serve_swagger(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
-) -> Response {
-    app.pages.swagger.respond(&headers)
+) -> ApiResult<Response> {
+    Ok(pages(&app)?.swagger.respond(&headers))
 }
 
 pub(in crate::api) async fn serve_redirect(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
-) -> Response {
-    app.pages.redirect.respond(&headers)
+) -> ApiResult<Response> {
+    Ok(pages(&app)?.redirect.respond(&headers))
 }
 
 pub(in crate::api) async fn serve_redoc(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
-) -> Response {
-    app.pages.redoc.respond(&headers)
+) -> ApiResult<Response> {
+    Ok(pages(&app)?.redoc.respond(&headers))
 }
 
 pub(in crate::api) async fn serve_asset(
     State(app): State<Arc<AppState>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-) -> Response {
-    match app.pages.asset(&name) {
-        Some(page) => page.respond(&headers),
-        None => ApiError::RouteNotFound.into_response(),
-    }
+) -> ApiResult<Response> {
+    let page = pages(&app)?.asset(&name).ok_or(ApiError::RouteNotFound)?;
+    Ok(page.respond(&headers))
+}
+
+fn pages(app: &AppState) -> ApiResult<&Pages> {
+    let document = || openapi::document(&app.root_path, &app.policy);
+    app.documentation.pages(&app.root_path, openapi::TITLE, document)
 }

@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
 use jiff::Timestamp;
-use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, LargeWork, Pages, Shutdown};
+use post_api::api;
+use post_api::api::{AppState, Background, Documentation, LargeWork, Shutdown};
 use post_api::auth::{Algorithm, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::{Email, TypedEmail};
@@ -210,7 +210,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         rate_limits: RateLimits::off(),
         background: Background::default(),
         shutdown: Shutdown::default(),
-        pages: Pages::new(openapi::document("", &Policy::default()), "", openapi::TITLE).unwrap(),
+        documentation: Documentation::default(),
         large_work: LargeWork::default(),
         root_path: String::new(),
     };

@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, Request};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, LargeWork, Pages, Shutdown};
+use post_api::api::{AppState, Background, Documentation, LargeWork, Shutdown};
 use post_api::auth::{Algorithm, Argon2Params, Keys, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::Clock as _;
@@ -170,7 +170,7 @@ impl TestApp {
             rate_limits: rate_limits(setup.rates, &clock, &store),
             background: Background::default(),
             shutdown: Shutdown::default(),
-            pages: Pages::new(document.clone(), &setup.root_path, openapi::TITLE).unwrap(),
+            documentation: Documentation::default(),
             large_work: LargeWork::default(),
             root_path: setup.root_path,
         };
