@@ -29,6 +29,7 @@ use crate::telemetry;
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
+    disable_huge_pages();
     let (settings, source) = arguments.read()?;
     settings.check_for_serving()?;
     telemetry::start(settings.log_format, settings.log_level).context("could not start the log")?;
@@ -44,6 +45,14 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
         .build()
         .context("could not start the runtime")?;
     runtime.block_on(serve(&settings, arguments.upgrade))
+}
+
+/// Makes the kernel back memory with pages of 4 KiB. A huge page takes 2 MiB for the first byte that
+/// is used, and systems may give them to every process.
+fn disable_huge_pages() {
+    #[cfg(target_os = "linux")]
+    // If the system refuses, the service only takes more memory.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
