@@ -16,8 +16,8 @@ use tokio::task::{LocalSet, spawn_local};
 /// How long a click may take to have an effect before it is repeated.
 const EFFECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long any step may take on a machine that runs other tests.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long any step may take on a machine that runs other programs.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How often a condition is checked.
 const INTERVAL: Duration = Duration::from_millis(50);
