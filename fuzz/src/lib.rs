@@ -32,6 +32,8 @@ mod support {
     mod document_checker;
     mod document_schema;
     mod forged_tokens;
+    mod postgres_programs;
+    mod sqlite_file;
     mod test_caller;
     mod test_response;
     mod test_server;
@@ -42,6 +44,7 @@ mod support {
     pub use cluster::{Cluster, PostgresDatabase};
     pub use document_checker::{DocumentChecker, SentRequest};
     pub use forged_tokens::forge_text;
+    pub use sqlite_file::create_sqlite_file;
     pub use test_caller::TestCaller;
     pub use test_response::TestResponse;
     pub use test_server::TestServer;

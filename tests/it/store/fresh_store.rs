@@ -12,13 +12,12 @@ use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::text::Text;
 use post_api::domain::user::{NewUser, PasswordHash, TokensValidFrom, UserId};
 use post_api::domain::vote::{Direction, Vote};
-use post_api::store::migrate::{SchemaAdmin as _, migrate};
 use post_api::store::postgres::{Address, PostgresStore};
-use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
+use post_api::store::sqlite::SqliteStore;
 use post_api::store::{CreateUser, Result, Store, StoreError, VoteOutcome};
 use tempfile::TempDir;
 
-use crate::support::{Cluster, PostgresDatabase};
+use crate::support::{Cluster, PostgresDatabase, create_sqlite_file};
 
 /// The time in every case, in microseconds: 2025-01-31T12:00:00.123456Z.
 pub const NOON: i64 = 1_738_324_800_123_456;
@@ -40,9 +39,7 @@ enum TestDatabase {
 pub async fn sqlite() -> FreshStore {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("posts.db");
-    let mut admin = SqliteAdmin::new(&path);
-    let head = admin.migrations().len();
-    migrate(&mut admin, head, noon(), |_| {}).await.unwrap();
+    create_sqlite_file(&path).await;
     FreshStore {
         store: Arc::new(SqliteStore::open(&path).unwrap()),
         database: TestDatabase::Sqlite(folder),

@@ -216,7 +216,7 @@ async fn wait_for_locks(database: &PostgresDatabase<'_>, count: i64) {
 /// Each batch has a new vote, counted by one trigger, and a changed vote, counted by another.
 #[tokio::test]
 async fn batches_of_two_replicas_do_not_deadlock() {
-    let cluster = Cluster::start("deadlock_timeout = 10ms\nfsync = off\n");
+    let cluster = Cluster::start("deadlock_timeout = 10ms\n");
     let database = cluster.database();
     let open = || {
         let store = PostgresStore::open(&database.address()).unwrap();

@@ -6,13 +6,11 @@
 
 use std::path::Path;
 
-use post_api::clock::Clock as _;
-use post_api::store::migrate::{SchemaAdmin as _, migrate};
-use post_api::store::sqlite::{SqliteAdmin, request_statements};
+use post_api::store::sqlite::request_statements;
 use rusqlite::Connection;
 
 use super::fresh_store::{search, sqlite};
-use crate::support::TestClock;
+use crate::support::create_sqlite_file;
 
 /// Scans that are allowed. They read a table or an index in the order of the result and stop early,
 /// at the `limit` or at the bound of a search. `FIND_CREDENTIALS` reads only its own row. A slice of a
@@ -180,9 +178,7 @@ fn every_request_statement_is_declared() {
 async fn migrated() -> (tempfile::TempDir, Connection) {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("posts.db");
-    let mut admin = SqliteAdmin::new(&path);
-    let head = admin.migrations().len();
-    migrate(&mut admin, head, TestClock::default().now(), |_| {}).await.unwrap();
+    create_sqlite_file(&path).await;
     let database = Connection::open(&path).unwrap();
     (folder, database)
 }

@@ -12,7 +12,7 @@ use post_api::domain::page::{Page, PostScope};
 use post_api::domain::post::PostId;
 use post_api::domain::session::NewSession;
 use post_api::domain::user::{AccountKey, TokensValidFrom, UserId};
-use post_api::store::migrate::{SchemaAdmin as _, SignOutTarget, migrate};
+use post_api::store::migrate::{SchemaAdmin as _, SignOutTarget};
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use post_api::store::{Result, StoreError};
 use rusqlite::Connection;
@@ -20,6 +20,7 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use super::fresh_store::{FreshStore, email, noon, search};
+use crate::support::create_sqlite_file;
 
 struct Stored {
     _folder: TempDir,
@@ -36,9 +37,7 @@ impl Stored {
     async fn create() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("posts.db");
-        let mut admin = SqliteAdmin::new(&path);
-        let head = admin.migrations().len();
-        migrate(&mut admin, head, noon(), |_| {}).await.unwrap();
+        create_sqlite_file(&path).await;
         let store = FreshStore::shared(Arc::new(SqliteStore::open(&path).unwrap()));
         let mut callers = Vec::new();
         for name in ["ada", "bob"] {

@@ -28,7 +28,7 @@ const POSTS: u64 = 10;
 async fn votes_of_two_replicas_never_deadlock() {
     let mut budget = Budget::new("votes, two replicas", 2);
     // A wait that lasts this long is checked for a deadlock.
-    let cluster = Cluster::start("deadlock_timeout = 10ms\nfsync = off\n");
+    let cluster = Cluster::start("deadlock_timeout = 10ms\n");
     let database = cluster.database();
     let open = || Arc::new(PostgresStore::open(&database.address()).unwrap());
     let replicas = [open(), open()];

@@ -22,7 +22,7 @@ use post_api::server::{
     AllowedOrigins, AppService, MiddlewareConfig, TrustedProxies, with_middleware,
 };
 use post_api::store::Store;
-use post_api::store::migrate::{SchemaAdmin, migrate};
+use post_api::store::migrate::SchemaAdmin;
 use post_api::store::postgres::{PostgresAdmin, PostgresStore};
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use rusqlite::Connection;
@@ -33,6 +33,7 @@ use tower::ServiceExt as _;
 
 use super::{
     Cluster, DocumentChecker, PostgresDatabase, SentRequest, TestCaller, TestClock, TestResponse,
+    create_sqlite_file,
 };
 
 /// A password that the password policy accepts.
@@ -370,9 +371,7 @@ pub(super) async fn open_store(engine: Engine) -> (Arc<dyn Store>, TestDatabase)
         Engine::Sqlite => {
             let folder = TempDir::new().unwrap();
             let path = folder.path().join("posts.db");
-            let mut admin = SqliteAdmin::new(&path);
-            let head = admin.migrations().len();
-            migrate(&mut admin, head, TestClock::default().now(), |_| {}).await.unwrap();
+            create_sqlite_file(&path).await;
             (Arc::new(SqliteStore::open(&path).unwrap()), TestDatabase::Sqlite(folder))
         }
     }

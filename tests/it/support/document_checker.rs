@@ -79,7 +79,9 @@ impl SentRequest {
         let sink = Arc::clone(&read);
         // Inspecting keeps the announced size of the body.
         let body = Body::new(body.inspect_frame(move |frame| {
-            sink.lock().unwrap().extend(frame.data_ref().into_iter().flatten());
+            if let Some(data) = frame.data_ref() {
+                sink.lock().unwrap().extend_from_slice(data);
+            }
         }));
         let sent = move || {
             let body = std::mem::take(&mut *read.lock().unwrap());

@@ -8,7 +8,7 @@ use post_api::store::postgres::{Address, connect};
 use tempfile::TempDir;
 
 use super::Cluster;
-use super::cluster::{chown_to_server, server_command};
+use super::postgres_programs::{chown_to_server, server_command};
 
 /// A pooler that connects as the role of the tests.
 pub struct Pooler {
