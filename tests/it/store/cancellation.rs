@@ -14,35 +14,18 @@ use post_api::store::postgres::PostgresStore;
 use super::fresh_store::{FreshStore, content, email, hash, new_user, noon, search, vote};
 use crate::support::{Cluster, PostgresDatabase};
 
-/// Starts the operation again and again, and drops it after 0, 1, 2 … yields to the runtime, until
-/// it is done before the drop.
+/// Starts the operation again and again, and drops it after more and more polls, until it is done
+/// before the drop. A round trip takes thousands of polls, so their number grows by a tenth.
 async fn cancel_everywhere<F: Future>(start: impl Fn(usize) -> F) {
-    cancel_after(0..10_000, start).await;
-}
-
-/// Like [`cancel_everywhere`], for an operation whose connection is replaced each time. Opening a
-/// connection takes thousands of yields, so their number grows by a tenth each time.
-async fn cancel_long_work<F: Future>(start: impl Fn(usize) -> F) {
-    let more = |yields: &usize| Some(yields + 1 + yields / 10);
-    cancel_after(std::iter::successors(Some(0), more), start).await;
-}
-
-async fn cancel_after<F: Future>(
-    all_yields: impl IntoIterator<Item = usize>,
-    start: impl Fn(usize) -> F,
-) {
-    for yields in all_yields {
-        let mut future = pin!(start(yields));
-        let mut poll = async || poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
-        let mut is_done = poll().await.is_ready();
-        for _ in 0..yields {
+    let more = |polls: &usize| Some(polls + 1 + polls / 10);
+    for polls in std::iter::successors(Some(1), more).take_while(|polls| *polls < 100_000_000) {
+        let mut future = pin!(start(polls));
+        for _ in 0..polls {
+            let poll = poll_fn(|context| Poll::Ready(future.as_mut().poll(context)));
+            if poll.await.is_ready() {
+                return;
+            }
             tokio::task::yield_now().await;
-        }
-        if !is_done {
-            is_done = poll().await.is_ready();
-        }
-        if is_done {
-            return;
         }
     }
     panic!("the operation never ends");
@@ -70,17 +53,17 @@ async fn cancelled_operations_leave_nothing_half_done() {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "a post").await.id;
 
-    cancel_everywhere(|yields| {
-        store.cast_vote(ada, vote(post, if yields % 2 == 0 { 1 } else { -1 }))
+    cancel_everywhere(|polls| {
+        store.cast_vote(ada, vote(post, if polls % 2 == 0 { 1 } else { -1 }))
     })
     .await;
     cancel_everywhere(|_| store.cast_vote(ada, vote(post, 0))).await;
-    cancel_everywhere(|yields| store.create_post(ada, content(&yields.to_string(), true), noon()))
+    cancel_everywhere(|polls| store.create_post(ada, content(&polls.to_string(), true), noon()))
         .await;
-    cancel_everywhere(|yields| store.replace_post(ada, post, content(&yields.to_string(), true)))
+    cancel_everywhere(|polls| store.replace_post(ada, post, content(&polls.to_string(), true)))
         .await;
-    cancel_everywhere(|yields| {
-        store.create_user(NewUser { email: email(&format!("u{yields}")), ..new_user("u") })
+    cancel_everywhere(|polls| {
+        store.create_user(NewUser { email: email(&format!("u{polls}")), ..new_user("u") })
     })
     .await;
     cancel_everywhere(|_| store.upgrade_password_hash(ada.user_id, hash("a hash"), hash("b")))
@@ -88,9 +71,9 @@ async fn cancelled_operations_leave_nothing_half_done() {
     cancel_everywhere(|_| store.find_post(ada, post)).await;
     cancel_everywhere(|_| store.find_caller(ada)).await;
     cancel_everywhere(|_| store.list_posts(ada, Page { limit: Some(5), ..Page::default() })).await;
-    cancel_long_work(|_| store.list_posts(ada, search("post"))).await;
-    cancel_long_work(|_| store.list_posts(ada, Page { limit: Some(5), ..search("post") })).await;
-    cancel_long_work(|_| store.list_posts(ada, Page::default())).await;
+    cancel_everywhere(|_| store.list_posts(ada, search("post"))).await;
+    cancel_everywhere(|_| store.list_posts(ada, Page { limit: Some(5), ..search("post") })).await;
+    cancel_everywhere(|_| store.list_posts(ada, Page::default())).await;
     cancel_everywhere(|_| store.find_credentials(email("ada").into())).await;
     assert_clean(&database);
 

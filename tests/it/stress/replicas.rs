@@ -34,9 +34,11 @@ async fn votes_of_two_replicas_never_deadlock() {
     let replicas = [open(), open()];
     let (callers, posts) = prepare(&replicas[0]).await;
     let votes = budget.size(20, 2000);
-    let (mut alone, mut together) = (0.0, 0.0);
+    let (mut alone, mut half, mut together) = (0.0, 0.0, 0.0);
     while let Some(seed) = budget.next_round() {
         alone += vote(&replicas[..1], &callers, &posts, votes, seed).await;
+        // As many votes by half the clients: a batch has as many votes as with two replicas.
+        half += vote(&replicas[..1], &callers[..CLIENTS / 2], &posts, 2 * votes, seed).await;
         together += vote(&replicas, &callers, &posts, votes, seed).await;
         let log = std::fs::read_to_string(cluster.folder().join("log")).unwrap();
         assert!(!log.contains("deadlock detected"), "{}: {log}", budget.name_round());
@@ -44,6 +46,7 @@ async fn votes_of_two_replicas_never_deadlock() {
     }
     budget.report("votes", 2 * CLIENTS * votes * usize::try_from(budget.rounds()).unwrap());
     budget.report("speed of two replicas, of one", format!("{:.2}", alone / together));
+    budget.report("speed of half the clients, of all", format!("{:.2}", alone / half));
 }
 
 async fn prepare(store: &PostgresStore) -> (Vec<Caller>, Vec<PostId>) {
