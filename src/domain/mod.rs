@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod email;
 pub mod event;
+pub mod idempotency_key;
 pub mod page;
 pub mod policy;
 pub mod post;

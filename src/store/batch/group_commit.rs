@@ -35,6 +35,14 @@ pub(in crate::store) enum BatchError {
     Final(StoreError),
 }
 
+impl BatchError {
+    pub(in crate::store) fn into_cause(self) -> StoreError {
+        match self {
+            Self::RolledBack(error) | Self::Blocked(error) | Self::Final(error) => error,
+        }
+    }
+}
+
 /// The members of one batch, until each has its answer.
 pub(in crate::store) struct GroupCommit<M> {
     together: Vec<M>,

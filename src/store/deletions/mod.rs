@@ -35,6 +35,9 @@ pub(super) const COST_PER_SLICE: i64 = 4 * 1024 * 1024;
 /// The index of the titles makes a byte of a title cost as much as this many bytes of a content.
 pub(super) const TITLE_COST: i64 = 100;
 
+/// Maximum number of idempotency keys in a slice.
+pub(super) const KEYS_PER_SLICE: i64 = 500;
+
 /// Number of slices that the response to a deletion waits for. An account with some thousand rows
 /// is gone by then; the rows of a larger one follow after the response.
 const AWAITED_SLICES: u32 = 20;
@@ -63,6 +66,8 @@ pub(super) enum Step {
     VotesReceived,
     /// Its next posts, newest first, because lists skip the hidden posts from the newest one on.
     Posts,
+    /// The idempotency keys of its last day.
+    IdempotencyKeys,
     /// The account with all its other rows. Their number is bounded.
     Account,
 }
@@ -296,7 +301,8 @@ fn next_step(step: Step, has_more: bool) -> Option<Step> {
             Some(Step::VotesReceived)
         }
         (Step::VotesReceived, false) => Some(Step::Posts),
-        (Step::Posts, false) => Some(Step::Account),
+        (Step::Posts, false) | (Step::IdempotencyKeys, true) => Some(Step::IdempotencyKeys),
+        (Step::IdempotencyKeys, false) => Some(Step::Account),
         (Step::Account, _) => None,
     }
 }

@@ -120,8 +120,14 @@ async fn account_is_deleted_in_the_order_of_its_references() {
     let _deletions = Deletions::open(store.clone());
     store.wait_until_empty().await;
     let steps: Vec<Step> = store.slices().into_iter().map(|(_, step, _)| step).collect();
-    let expected =
-        [Step::VotesCast, Step::VotesCast, Step::VotesReceived, Step::Posts, Step::Account];
+    let expected = [
+        Step::VotesCast,
+        Step::VotesCast,
+        Step::VotesReceived,
+        Step::Posts,
+        Step::IdempotencyKeys,
+        Step::Account,
+    ];
     assert_eq!(steps, expected);
 }
 
@@ -131,7 +137,9 @@ fn next_posts_lose_their_votes_first() {
         (Step::VotesReceived, true, Some(Step::VotesReceived)),
         (Step::VotesReceived, false, Some(Step::Posts)),
         (Step::Posts, true, Some(Step::VotesReceived)),
-        (Step::Posts, false, Some(Step::Account)),
+        (Step::Posts, false, Some(Step::IdempotencyKeys)),
+        (Step::IdempotencyKeys, true, Some(Step::IdempotencyKeys)),
+        (Step::IdempotencyKeys, false, Some(Step::Account)),
         (Step::Account, true, None),
     ] {
         assert_eq!(next_step(step, has_more), expected, "{step:?} {has_more}");

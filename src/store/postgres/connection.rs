@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt as _;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row, RowStream};
 
@@ -251,6 +252,16 @@ impl Drop for Connection {
         let Some(client) = self.pooled.take().map(Object::take) else { return };
         if is_in_flight && let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(cancel(client, self.shared.tls(), self.permit.take()));
+        }
+    }
+}
+
+impl QueryError {
+    /// Returns the SQLSTATE of a statement that failed.
+    pub(super) fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Statement(error) => error.code(),
+            _ => None,
         }
     }
 }

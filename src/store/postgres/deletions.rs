@@ -15,7 +15,8 @@ use super::statement::{Statement, statements};
 use crate::domain::user::UserId;
 use crate::store::Result;
 use crate::store::deletions::{
-    COST_PER_SLICE, POSTS_PER_SLICE, Slice, SliceStore, Step, TITLE_COST, VOTES_PER_SLICE,
+    COST_PER_SLICE, KEYS_PER_SLICE, POSTS_PER_SLICE, Slice, SliceStore, Step, TITLE_COST,
+    VOTES_PER_SLICE,
 };
 
 /// A statement of a step. It returns whether the account exists, whether the statement locked it,
@@ -91,6 +92,17 @@ statements! {
         "(SELECT count(*) FROM picked) = $2
           OR (SELECT count(*) FROM picked) < (SELECT count(*) FROM next_posts)"
     );
+    DELETE_KEYS(INT8, INT8) = slice!(
+        "picked AS MATERIALIZED (
+             SELECT user_id, key FROM idempotency_keys
+              WHERE user_id BETWEEN (SELECT user_id FROM claimed) AND (SELECT user_id FROM claimed)
+              ORDER BY user_id, key LIMIT $2
+         ), deleted AS (
+             DELETE FROM idempotency_keys USING picked
+              WHERE idempotency_keys.user_id = picked.user_id AND idempotency_keys.key = picked.key
+         )",
+        "(SELECT count(*) FROM picked) = $2"
+    );
     DELETE_ACCOUNT(INT8) = slice!(
         "deleted AS (
              DELETE FROM users WHERE id = (SELECT user_id FROM claimed)
@@ -122,6 +134,9 @@ impl SliceStore for PostgresSlices {
             Step::Posts => {
                 let values = [account, posts, &COST_PER_SLICE, title_cost];
                 self.0.delete(&DELETE_POSTS, &values).await?
+            }
+            Step::IdempotencyKeys => {
+                self.0.delete(&DELETE_KEYS, &[account, &KEYS_PER_SLICE]).await?
             }
             Step::Account => self.0.delete(&DELETE_ACCOUNT, &[account]).await?,
         };

@@ -22,6 +22,10 @@ mod deletions;
 mod error;
 mod events;
 mod hidden_range;
+mod idempotency_keys;
+mod keyed_posts;
+mod keyed_votes;
+mod keyed_writes;
 mod lists;
 mod locks;
 mod login_failures;
@@ -46,6 +50,9 @@ use std::sync::Arc;
 use self::budget::{ANSWER_TIMEOUT, Work};
 use self::callers::FindCallers;
 use self::deletions::PostgresSlices;
+use self::idempotency_keys::KeyedBatch;
+use self::keyed_posts::CreatePostsOnce;
+use self::keyed_votes::CastVotesOnce;
 use self::lists::ListPosts;
 use self::pool::Pool;
 use self::posts::{CreatePosts, FindPosts};
@@ -79,6 +86,8 @@ pub struct PostgresStore {
     new_posts: Batcher<CreatePosts>,
     votes: Batcher<CastVotes>,
     withdrawals: Batcher<WithdrawVotes>,
+    new_posts_once: Batcher<KeyedBatch<CreatePostsOnce>>,
+    votes_once: Batcher<KeyedBatch<CastVotesOnce>>,
     deletions: Deletions,
 }
 
@@ -98,6 +107,8 @@ impl PostgresStore {
     pub fn open_with(address: &Address, limits: PoolLimits) -> Result<Self> {
         let pool = Pool::new(address, limits)?;
         let batches = Arc::new(pool.for_work(Work::Batch));
+        // Batches with keys are short work, so that they take no connection from the others.
+        let short = Arc::new(pool.for_work(Work::Short));
         let deletions = Deletions::open(PostgresSlices(pool.for_work(Work::Long)));
         let lists =
             ListPosts { pool: Arc::clone(&batches), hidden: deletions.watch_hidden_range() };
@@ -108,9 +119,17 @@ impl PostgresStore {
             new_posts: Batcher::open(CreatePosts(Arc::clone(&batches)), TEXT_LIMITS),
             votes: Batcher::open(CastVotes(Arc::clone(&batches)), LIMITS),
             withdrawals: Batcher::open(WithdrawVotes(batches), LIMITS),
+            new_posts_once: Batcher::open(
+                KeyedBatch { writes: CreatePostsOnce, pool: Arc::clone(&short) },
+                TEXT_LIMITS,
+            ),
+            votes_once: Batcher::open(
+                KeyedBatch { writes: CastVotesOnce, pool: Arc::clone(&short) },
+                LIMITS,
+            ),
             deletions,
             long_work: Arc::new(pool.for_work(Work::Long)),
-            pool: Arc::new(pool),
+            pool: short,
         })
     }
 
@@ -160,6 +179,10 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         lists::STATEMENTS,
         search::STATEMENTS,
         votes::STATEMENTS,
+        idempotency_keys::STATEMENTS,
+        keyed_posts::STATEMENTS,
+        keyed_votes::STATEMENTS,
+        keyed_writes::STATEMENTS,
         sequence::STATEMENTS,
         schema::STATEMENTS,
         readiness::STATEMENTS,

@@ -126,6 +126,15 @@ impl Pool {
         self.delete_within(self.shared.limits().statement_timeout, statement, values).await
     }
 
+    /// Like [`Pool::delete`], with the error of the statement.
+    pub(super) async fn try_delete(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> std::result::Result<Vec<Row>, QueryError> {
+        self.retry(self.shared.limits().statement_timeout, statement, values, is_conflict).await
+    }
+
     /// Like [`Pool::delete`], with another timeout.
     pub(super) async fn delete_within(
         &self,
@@ -170,12 +179,8 @@ impl Pool {
 
 /// Returns the error of a statement that deletes rows. All foreign keys of the service's own tables
 /// cascade, so a violated one belongs to a table of the operator. The message names it.
-fn deletion_failed(error: QueryError) -> StoreError {
-    let state = match &error {
-        QueryError::Statement(error) => error.code(),
-        _ => None,
-    };
-    let is_referenced = is_foreign_key_violation(state);
+pub(super) fn deletion_failed(error: QueryError) -> StoreError {
+    let is_referenced = is_foreign_key_violation(error.code());
     match error.into() {
         StoreError::Internal(source) if is_referenced => StoreError::Referenced(source),
         error => error,

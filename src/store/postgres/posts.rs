@@ -134,7 +134,12 @@ impl PostStore for PostgresStore {
     }
 }
 
-async fn explain_no_change<T>(pool: &Pool, caller: Caller, id: PostId) -> Result<ChangePost<T>> {
+/// Returns why a statement did not change the post.
+pub(super) async fn explain_no_change<T>(
+    pool: &Pool,
+    caller: Caller,
+    id: PostId,
+) -> Result<ChangePost<T>> {
     let found = read_posts(pool, &[&(caller, id)]).await?;
     match found.post(caller, id)? {
         Some(_) => Ok(ChangePost::NotOwner),

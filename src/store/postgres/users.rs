@@ -20,18 +20,26 @@ use crate::domain::email::{Email, TypedEmail};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
 
-statements! {
-    // $4 is the value of a new account. After the tokens of all accounts were revoked, a new account
-    // gets a later value than that, so it rejects every token without a value (`TokensValidFrom`).
-    IS_EMAIL_TAKEN(TEXT) = "SELECT EXISTS (SELECT FROM users WHERE email = $1)";
-    CREATE_USER(TEXT, TEXT, TIMESTAMPTZ, TIMESTAMPTZ) =
+/// Adds an account with the e-mail `$1` and the hash `$2`, created at `$3`. `$4` is the value of a
+/// new account. After the tokens of all accounts were revoked, a new account gets a later value than
+/// that, so it rejects every token without a value ([`TokensValidFrom`]).
+macro_rules! insert_user_row {
+    () => {
         "INSERT INTO users (email, password, created_at, tokens_valid_from)
          VALUES ($1, $2, $3,
                  coalesce((SELECT greatest(date_trunc('second', $3),
                                            tokens_valid_from + interval '1 microsecond')
                              FROM installation
                             WHERE one AND tokens_valid_from > to_timestamp(0)), $4))
-         RETURNING id::bigint";
+         RETURNING id::bigint"
+    };
+}
+
+pub(super) use insert_user_row;
+
+statements! {
+    IS_EMAIL_TAKEN(TEXT) = "SELECT EXISTS (SELECT FROM users WHERE email = $1)";
+    CREATE_USER(TEXT, TEXT, TIMESTAMPTZ, TIMESTAMPTZ) = insert_user_row!();
     FIND_USER(INT8) = concat!(
         "SELECT id::bigint, email, created_at FROM users
           WHERE id = $1 AND ", is_open!("id")
@@ -90,7 +98,7 @@ impl UserStore for PostgresStore {
             let (email, hash) = (user.email.as_str(), user.password_hash.as_str());
             let tokens_valid_from = TokensValidFrom::of_new_account(user.created_at).0;
             let values: [Value<'_>; 4] = [&email, &hash, &user.created_at, &tokens_valid_from];
-            let Some(rows) = insert_user(&pool, &values, email).await? else {
+            let Some(rows) = insert_user(&pool, &CREATE_USER, &values, email).await? else {
                 return Ok(CreateUser::EmailTaken);
             };
             let no_row = || StoreError::internal("an insert returned no row");
@@ -233,10 +241,15 @@ async fn close_account(pool: &Pool, caller: Caller, id: UserId) -> Result<Delete
 
 /// Returns `None` if another account has the e-mail. A unique constraint is also violated if the
 /// sequence gives an ID that exists; then the insert is retried with the next IDs.
-async fn insert_user(pool: &Pool, values: &[Value<'_>], email: &str) -> Result<Option<Vec<Row>>> {
+pub(super) async fn insert_user(
+    pool: &Pool,
+    statement: &Statement,
+    values: &[Value<'_>],
+    email: &str,
+) -> Result<Option<Vec<Row>>> {
     let mut attempt = 1;
     loop {
-        match pool.query(&CREATE_USER, values).await {
+        match pool.query(statement, values).await {
             Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
                 if is_email_taken(pool, email).await? {
                     return Ok(None);

@@ -135,18 +135,22 @@ impl Batch for CastVotes {
         &self,
         requests: &[&PendingVote<Direction>],
     ) -> Vec<Option<LockKey>> {
-        let users: Vec<i64> = requests.iter().map(|(caller, ..)| caller.user_id.0).collect();
-        // If the locked users cannot be found, the posts remain.
-        let unlocked = find_unlocked_users(&self.0, &users).await.ok();
-        let key = |vote: &&PendingVote<Direction>| {
-            let (Caller { user_id, .. }, post_id, _) = **vote;
-            match &unlocked {
-                Some(unlocked) if !unlocked.contains(&user_id.0) => Some(LockKey::User(user_id)),
-                _ => Some(LockKey::Post(post_id)),
-            }
-        };
-        requests.iter().map(key).collect()
+        let votes = requests.iter().map(|vote| key(vote)).collect::<Vec<_>>();
+        find_blocking_keys(&self.0, &votes).await
     }
+}
+
+/// Returns for each cast vote the row that probably blocks it: its user if that is locked, else its
+/// post.
+pub(super) async fn find_blocking_keys(pool: &Pool, votes: &[VoteKey]) -> Vec<Option<LockKey>> {
+    let users: Vec<i64> = votes.iter().map(|(_, user)| user.0).collect();
+    // If the locked users cannot be found, the posts remain.
+    let unlocked = find_unlocked_users(pool, &users).await.ok();
+    let key = |(post, user): &VoteKey| match &unlocked {
+        Some(unlocked) if !unlocked.contains(&user.0) => Some(LockKey::User(*user)),
+        _ => Some(LockKey::Post(*post)),
+    };
+    votes.iter().map(key).collect()
 }
 
 async fn find_unlocked_users(pool: &Pool, users: &[i64]) -> Result<BTreeSet<i64>> {
@@ -201,7 +205,7 @@ impl Batch for WithdrawVotes {
     }
 }
 
-type VoteKey = (PostId, UserId);
+pub(super) type VoteKey = (PostId, UserId);
 
 fn key<D>((caller, post, _): &PendingVote<D>) -> VoteKey {
     (*post, caller.user_id)
@@ -271,7 +275,7 @@ async fn change<D>(
     results.collect::<Result<_>>().map_err(BatchError::Final)
 }
 
-fn value(direction: Direction) -> i16 {
+pub(super) fn value(direction: Direction) -> i16 {
     match direction {
         Direction::Up => 1,
         Direction::Down => -1,

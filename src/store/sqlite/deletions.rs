@@ -12,7 +12,8 @@ use super::writer::Writer;
 use crate::domain::user::UserId;
 use crate::store::Result;
 use crate::store::deletions::{
-    COST_PER_SLICE, POSTS_PER_SLICE, Slice, SliceStore, Step, TITLE_COST, VOTES_PER_SLICE,
+    COST_PER_SLICE, KEYS_PER_SLICE, POSTS_PER_SLICE, Slice, SliceStore, Step, TITLE_COST,
+    VOTES_PER_SLICE,
 };
 
 statements! {
@@ -45,6 +46,10 @@ statements! {
                                  ORDER BY published DESC, id DESC LIMIT ?2) AS next_posts) AS next
                  WHERE cost_before IS NULL OR cost_before < ?3)";
     HAS_POSTS = "SELECT 1 FROM posts WHERE owner_id = ?1";
+    DELETE_KEYS = "DELETE FROM idempotency_keys
+          WHERE (user_id, key) IN (SELECT user_id, key FROM idempotency_keys
+                                    WHERE user_id = ?1
+                                    LIMIT ?2)";
     DELETE_ACCOUNT = "DELETE FROM users
           WHERE id = (SELECT user_id FROM account_deletions WHERE user_id = ?1)";
 }
@@ -91,6 +96,11 @@ fn delete_slice(database: &Connection, account: i64, step: Step) -> rusqlite::Re
             let params = params![account, POSTS_PER_SLICE, COST_PER_SLICE, TITLE_COST];
             database.prepare_cached(DELETE_POSTS)?.execute(params)?;
             database.prepare_cached(HAS_POSTS)?.exists([account])?
+        }
+        Step::IdempotencyKeys => {
+            let params = [account, KEYS_PER_SLICE];
+            i64::try_from(database.prepare_cached(DELETE_KEYS)?.execute(params)?)
+                == Ok(KEYS_PER_SLICE)
         }
         Step::Account => {
             database.prepare_cached(DELETE_ACCOUNT)?.execute([account])?;

@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod files;
 mod hidden_range;
+mod idempotency_keys;
 mod lists;
 mod login_failures;
 mod posts;
@@ -84,6 +85,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         lists::STATEMENTS,
         search::STATEMENTS,
         votes::STATEMENTS,
+        idempotency_keys::STATEMENTS,
     ];
     files.into_iter().flatten().copied()
 }

@@ -47,25 +47,7 @@ impl PostStore for SqliteStore {
         content: PostContent,
         created_at: Timestamp,
     ) -> Result<Post> {
-        self.writer
-            .run(move |database| {
-                let [author, earliest, latest] = caller_params(caller);
-                let inserted = database.prepare_cached(CREATE_POST)?.execute(params![
-                    content.title.as_str(),
-                    content.content.as_str(),
-                    content.published,
-                    created_at.as_microsecond(),
-                    author,
-                    earliest,
-                    latest,
-                ])?;
-                if inserted == 0 {
-                    return Err(StoreError::CallerRejected);
-                }
-                let id = PostId(database.last_insert_rowid());
-                Ok(post(id, &content, created_at, caller.user_id))
-            })
-            .await
+        self.writer.run(move |database| create_post(database, caller, &content, created_at)).await
     }
 
     async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
@@ -83,46 +65,77 @@ impl PostStore for SqliteStore {
         id: PostId,
         content: PostContent,
     ) -> Result<ChangePost<Post>> {
-        self.writer
-            .run(move |database| {
-                let [author, earliest, latest] = caller_params(caller);
-                let params = params![
-                    id.0,
-                    author,
-                    content.title.as_str(),
-                    content.content.as_str(),
-                    content.published,
-                    earliest,
-                    latest,
-                ];
-                let created_at = database
-                    .prepare_cached(REPLACE_POST)?
-                    .query_row(params, |row| timestamp(row, 0))
-                    .optional()?;
-                match created_at {
-                    Some(created_at) => {
-                        let post = post(id, &content, created_at, caller.user_id);
-                        Ok(ChangePost::Changed(post))
-                    }
-                    None => explain_no_change(database, caller, id),
-                }
-            })
-            .await
+        self.writer.run(move |database| replace_post(database, caller, id, &content)).await
     }
 
     async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
         self.writer
-            .run(move |database| {
-                let [author, earliest, latest] = caller_params(caller);
-                let params = [id.0, author, earliest, latest];
-                if database.prepare_cached(DELETE_POST)?.execute(params)? > 0 {
-                    return Ok(ChangePost::Changed(()));
-                }
-                explain_no_change(database, caller, id)
-            })
+            .run(move |database| delete_post(database, caller, id))
             .await
             .map_err(deletion_failed)
     }
+}
+
+pub(super) fn create_post(
+    database: &Connection,
+    caller: Caller,
+    content: &PostContent,
+    created_at: Timestamp,
+) -> Result<Post> {
+    let [author, earliest, latest] = caller_params(caller);
+    let inserted = database.prepare_cached(CREATE_POST)?.execute(params![
+        content.title.as_str(),
+        content.content.as_str(),
+        content.published,
+        created_at.as_microsecond(),
+        author,
+        earliest,
+        latest,
+    ])?;
+    if inserted == 0 {
+        return Err(StoreError::CallerRejected);
+    }
+    let id = PostId(database.last_insert_rowid());
+    Ok(post(id, content, created_at, caller.user_id))
+}
+
+pub(super) fn replace_post(
+    database: &Connection,
+    caller: Caller,
+    id: PostId,
+    content: &PostContent,
+) -> Result<ChangePost<Post>> {
+    let [author, earliest, latest] = caller_params(caller);
+    let params = params![
+        id.0,
+        author,
+        content.title.as_str(),
+        content.content.as_str(),
+        content.published,
+        earliest,
+        latest,
+    ];
+    let created_at = database
+        .prepare_cached(REPLACE_POST)?
+        .query_row(params, |row| timestamp(row, 0))
+        .optional()?;
+    match created_at {
+        Some(created_at) => Ok(ChangePost::Changed(post(id, content, created_at, caller.user_id))),
+        None => explain_no_change(database, caller, id),
+    }
+}
+
+pub(super) fn delete_post(
+    database: &Connection,
+    caller: Caller,
+    id: PostId,
+) -> Result<ChangePost<()>> {
+    let [author, earliest, latest] = caller_params(caller);
+    let params = [id.0, author, earliest, latest];
+    if database.prepare_cached(DELETE_POST)?.execute(params)? > 0 {
+        return Ok(ChangePost::Changed(()));
+    }
+    explain_no_change(database, caller, id)
 }
 
 fn find_post(database: &Connection, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {

@@ -60,27 +60,7 @@ statements! {
 #[async_trait]
 impl UserStore for SqliteStore {
     async fn create_user(&self, user: NewUser) -> Result<CreateUser> {
-        self.writer
-            .run(move |database| {
-                let inserted = database.prepare_cached(CREATE_USER)?.insert(params![
-                    user.email.as_str(),
-                    user.password_hash.as_str(),
-                    user.created_at.as_microsecond(),
-                    TokensValidFrom::of_new_account(user.created_at).0.as_microsecond(),
-                ]);
-                match inserted {
-                    Ok(id) => Ok(CreateUser::Created(User {
-                        id: UserId(id),
-                        email: user.email.clone(),
-                        created_at: user.created_at,
-                    })),
-                    Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => {
-                        Ok(CreateUser::EmailTaken)
-                    }
-                    Err(error) => Err(error.into()),
-                }
-            })
-            .await
+        self.writer.run(move |database| create_user(database, &user)).await
     }
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>> {
@@ -203,6 +183,24 @@ impl UserStore for SqliteStore {
         let close =
             async move { writer.run(move |database| close_account(database, caller, id)).await };
         self.deletions.delete(id, close).await
+    }
+}
+
+pub(super) fn create_user(database: &Connection, user: &NewUser) -> Result<CreateUser> {
+    let inserted = database.prepare_cached(CREATE_USER)?.insert(params![
+        user.email.as_str(),
+        user.password_hash.as_str(),
+        user.created_at.as_microsecond(),
+        TokensValidFrom::of_new_account(user.created_at).0.as_microsecond(),
+    ]);
+    match inserted {
+        Ok(id) => Ok(CreateUser::Created(User {
+            id: UserId(id),
+            email: user.email.clone(),
+            created_at: user.created_at,
+        })),
+        Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => Ok(CreateUser::EmailTaken),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -30,31 +30,31 @@ statements! {
 #[async_trait]
 impl VoteStore for SqliteStore {
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
-        self.writer
-            .run(move |database| {
-                let cast = match find_vote(database, caller, vote)? {
-                    FoundVote::NoSuchPost => return Ok(VoteOutcome::NoSuchPost),
-                    FoundVote::Vote(cast) => cast,
-                };
-                let (post, voter) = (vote.post_id.0, caller.user_id.0);
-                match (cast, vote.direction.map(Direction::value)) {
-                    (None, None) => Ok(VoteOutcome::NotCast),
-                    (None, Some(wanted)) => {
-                        database.prepare_cached(ADD_VOTE)?.execute([post, voter, wanted])?;
-                        Ok(VoteOutcome::Added)
-                    }
-                    (Some(cast), Some(wanted)) if cast == wanted => Ok(VoteOutcome::AlreadyCast),
-                    (Some(_), Some(wanted)) => {
-                        database.prepare_cached(CHANGE_VOTE)?.execute([post, voter, wanted])?;
-                        Ok(VoteOutcome::Changed)
-                    }
-                    (Some(_), None) => {
-                        database.prepare_cached(WITHDRAW_VOTE)?.execute([post, voter])?;
-                        Ok(VoteOutcome::Withdrawn)
-                    }
-                }
-            })
-            .await
+        self.writer.run(move |database| cast_vote(database, caller, vote)).await
+    }
+}
+
+pub(super) fn cast_vote(database: &Connection, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
+    let cast = match find_vote(database, caller, vote)? {
+        FoundVote::NoSuchPost => return Ok(VoteOutcome::NoSuchPost),
+        FoundVote::Vote(cast) => cast,
+    };
+    let (post, voter) = (vote.post_id.0, caller.user_id.0);
+    match (cast, vote.direction.map(Direction::value)) {
+        (None, None) => Ok(VoteOutcome::NotCast),
+        (None, Some(wanted)) => {
+            database.prepare_cached(ADD_VOTE)?.execute([post, voter, wanted])?;
+            Ok(VoteOutcome::Added)
+        }
+        (Some(cast), Some(wanted)) if cast == wanted => Ok(VoteOutcome::AlreadyCast),
+        (Some(_), Some(wanted)) => {
+            database.prepare_cached(CHANGE_VOTE)?.execute([post, voter, wanted])?;
+            Ok(VoteOutcome::Changed)
+        }
+        (Some(_), None) => {
+            database.prepare_cached(WITHDRAW_VOTE)?.execute([post, voter])?;
+            Ok(VoteOutcome::Withdrawn)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 13] = [
+const REVISIONS: [&str; 14] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -19,6 +19,7 @@ const REVISIONS: [&str; 13] = [
     "0011_count_functions",
     "0012_account_deletions",
     "0013_unconfirmed_rotations",
+    "0014_idempotency_keys",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

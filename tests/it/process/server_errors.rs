@@ -51,10 +51,10 @@ enum Failure {
 }
 
 /// A store whose methods all fail in the same way.
-struct Broken(Failure);
+pub(super) struct Broken(Failure);
 
 impl Broken {
-    fn fail<T>(&self) -> Result<T> {
+    pub(super) fn fail<T>(&self) -> Result<T> {
         let cause = || io::Error::other(CAUSE).into();
         match self.0 {
             Failure::Unavailable => Err(StoreError::Unavailable(cause())),

@@ -40,6 +40,12 @@ mod searches;
 /// Votes, and the counts that follow every change.
 mod votes;
 
+/// Writes with an idempotency key: each happens once.
+mod idempotency_keys;
+
+/// Concurrent writes with idempotency keys.
+mod concurrent_keys;
+
 /// Foreign keys, checks and triggers that an operator has added.
 mod operator_rules;
 
@@ -60,6 +66,9 @@ mod postgres_plans;
 
 /// PostgreSQL databases in other encodings than UTF8.
 mod encodings;
+
+/// The same write with a key at two processes of PostgreSQL.
+mod postgres_keyed_races;
 
 /// Locks in PostgreSQL: whom a locked row delays, and the order of locks.
 mod postgres_locks;
@@ -205,6 +214,26 @@ macro_rules! every_case_on {
                 count_follows_deletion_of_author
                 count_survives_replacement
                 new_post_has_zero_votes;
+            idempotency_keys:
+                post_with_a_key_is_created_once
+                vote_with_a_key_is_cast_once
+                post_with_a_key_is_replaced_once
+                post_with_a_key_is_deleted_once
+                account_with_a_key_is_created_once
+                refused_write_keeps_no_key
+                accounts_can_use_the_same_key
+                key_is_good_for_one_operation
+                key_expires_after_a_day
+                expired_keys_are_deleted
+                rejected_caller_gets_no_replay
+                deleting_user_deletes_its_keys
+                write_and_key_are_kept_together
+                key_of_a_rejected_row_harms_no_other
+                deletion_of_referenced_post_keeps_no_key;
+            concurrent_keys:
+                concurrent_requests_with_one_key_write_once
+                writes_with_and_without_keys_do_not_mix
+                concurrent_votes_with_own_keys_are_counted_once;
             operator_rules:
                 deletion_of_referenced_post_is_rejected
                 deletion_of_referenced_user_waits_for_the_reference

@@ -188,7 +188,7 @@ fn cascading_deletion_uses_an_index() {
            JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
           WHERE contype = 'f' AND connamespace = 'public'::regnamespace",
     );
-    assert_eq!(references.len(), 7, "{references:?}");
+    assert_eq!(references.len(), 8, "{references:?}");
     for (table, column) in references {
         let sql = format!("DELETE FROM {table} WHERE {column} = $1");
         let lines = plan(&database, &sql, 1, "int8");

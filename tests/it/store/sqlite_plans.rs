@@ -102,7 +102,9 @@ fn fill(published: &str, owner: &str) -> String {
              {NUMBERS} SELECT 1 + n % 2, 0, x'00', x'00', '', n, n, n, n FROM numbers;
          INSERT INTO events (user_id, kind, is_refusal, at)
              {NUMBERS} SELECT 1 + n % 2, 'logged_in', n % 2, n FROM numbers;
-         INSERT INTO login_failures {NUMBERS} SELECT n, 1, n % 2 FROM numbers;"
+         INSERT INTO login_failures {NUMBERS} SELECT n, 1, n % 2 FROM numbers;
+         INSERT INTO idempotency_keys (user_id, key, fingerprint, outcome, at, expires_at)
+             {NUMBERS} SELECT 1 + n % 2, CAST(n AS BLOB), x'00', 1, n, n FROM numbers;"
     )
 }
 
@@ -160,6 +162,7 @@ fn every_request_statement_is_declared() {
         "sessions.rs",
         "events.rs",
         "login_failures.rs",
+        "idempotency_keys.rs",
         "posts.rs",
         "lists.rs",
         "search.rs",

@@ -117,6 +117,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
         "up   0011_count_functions: adds no object",
         "up   0012_account_deletions: adds table account_deletions",
         "up   0013_unconfirmed_rotations: adds column sessions.unconfirmed_hash",
+        "up   0014_idempotency_keys: adds table idempotency_keys",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();

@@ -1,0 +1,377 @@
+//! Writes with an idempotency key in PostgreSQL.
+//!
+//! One statement looks up the keys of all requests. Another does the writes that are new and keeps
+//! their keys. It inserts a key without ON CONFLICT: if another process has kept the key meanwhile,
+//! the whole statement is rolled back, and the next look-up finds the key. A refusal can be the
+//! effect of the same request at another process, such as "already voted". So the keys of refused
+//! requests are looked up again, and found if that is the reason.
+//!
+//! Not here: the statements of the writes, see `keyed_posts.rs`, `keyed_votes.rs` and
+//! `keyed_users.rs`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::column::column;
+use super::connection::{QueryError, Value};
+use super::error::is_duplicate;
+use super::pool::Pool;
+use super::sequence::MAX_ATTEMPTS;
+use super::statement::{Statement, statements};
+use crate::domain::caller::Caller;
+use crate::domain::idempotency_key::{EXPIRED_KEYS_DELETED, IdempotencyKey};
+use crate::domain::post::PostId;
+use crate::store::batch::{Batch, BatchError, LockKey};
+use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey, Outcome};
+use crate::store::{Once, Result, StoreError};
+
+/// A step that deletes at most `$limit` keys that have expired at `$now`. A concurrent deletion skips
+/// the locked rows and takes others.
+macro_rules! delete_expired_keys {
+    ($now:literal, $limit:literal) => {
+        concat!(
+            "deleted AS (
+                 DELETE FROM idempotency_keys
+                  WHERE (user_id, key) IN (SELECT user_id, key FROM idempotency_keys
+                                            WHERE expires_at <= ",
+            $now,
+            "
+                                            ORDER BY expires_at LIMIT ",
+            $limit,
+            "
+                                              FOR UPDATE SKIP LOCKED)
+             )"
+        )
+    };
+}
+
+pub(super) use delete_expired_keys;
+
+statements! {
+    FIND_KEYS(INT8_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, BYTEA_ARRAY) =
+        "SELECT users.id IS NOT NULL, kept.fingerprint, kept.outcome::integer, kept.post_id, kept.at,
+                kept.expires_at
+           FROM unnest($1, $2, $3, $4) WITH ORDINALITY
+             AS asked (user_id, least, most, key, place)
+           LEFT JOIN users
+             ON users.id = asked.user_id
+            AND users.tokens_valid_from BETWEEN asked.least AND asked.most
+           LEFT JOIN idempotency_keys AS kept
+             ON kept.user_id = asked.user_id AND kept.key = asked.key
+          ORDER BY place";
+    // Another process may have replaced the row since it was read.
+    DELETE_EXPIRED_KEY(INT8, BYTEA, TIMESTAMPTZ) =
+        "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND expires_at <= $3";
+}
+
+/// A key with its user and the time of the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyUse {
+    pub(super) caller: Caller,
+    pub(super) key: IdempotencyKey,
+    pub(super) now: Timestamp,
+}
+
+impl KeyUse {
+    fn is_same_key(&self, other: &Self) -> bool {
+        self.caller.user_id == other.caller.user_id && self.key.digest == other.key.digest
+    }
+}
+
+/// Writes of one kind that have keys.
+#[async_trait]
+pub(super) trait KeyedWrites: Send + Sync + 'static {
+    type Request: Send + Sync + 'static;
+    type Outcome: Send + 'static;
+
+    fn key(request: &Self::Request) -> &KeyUse;
+
+    /// Returns the post whose vote the request changes. One statement changes a vote once.
+    fn vote(_: &Self::Request) -> Option<PostId> {
+        None
+    }
+
+    /// Returns the outcome of a write with this effect.
+    fn replay(request: &Self::Request, effect: &Effect) -> Result<Self::Outcome>;
+
+    /// Runs the requests in one statement, which keeps the keys of those that it did. Returns their
+    /// outcomes in the same order.
+    ///
+    /// # Errors
+    /// The error of the statement, which applied nothing.
+    async fn write(
+        &self,
+        pool: &Pool,
+        requests: &[&Self::Request],
+    ) -> std::result::Result<Vec<Result<Written<Self::Outcome>>>, QueryError>;
+
+    /// Returns the error of a statement that failed with a duplicate in each attempt.
+    async fn explain_duplicate(&self, _: &Pool, error: tokio_postgres::Error) -> StoreError {
+        error.into()
+    }
+
+    /// As [`Batch::lock_keys`].
+    fn lock_keys(_: &Self::Request) -> Vec<LockKey> {
+        Vec::new()
+    }
+
+    /// As [`Batch::find_blocking_keys`].
+    async fn find_blocking_keys(
+        &self,
+        _: &Pool,
+        requests: &[&Self::Request],
+    ) -> Vec<Option<LockKey>> {
+        requests.iter().map(|request| Self::lock_keys(request).first().copied()).collect()
+    }
+}
+
+/// The outcome of a request in a statement.
+pub(super) enum Written<T> {
+    /// The write was done, and its key is kept.
+    Kept(T),
+    /// Nothing was done.
+    Refused(T),
+}
+
+/// Runs a single request.
+pub(super) async fn run_once<W: KeyedWrites>(
+    writes: &W,
+    pool: &Pool,
+    request: &W::Request,
+) -> Result<Once<W::Outcome>> {
+    let mut answers =
+        run_all_once(writes, pool, &[request]).await.map_err(BatchError::into_cause)?;
+    answers.pop().unwrap_or_else(|| Err(StoreError::internal("a write returned no outcome")))
+}
+
+/// The batch of writes of one kind.
+pub(super) struct KeyedBatch<W> {
+    pub(super) writes: W,
+    pub(super) pool: Arc<Pool>,
+}
+
+#[async_trait]
+impl<W: KeyedWrites> Batch for KeyedBatch<W> {
+    type Request = W::Request;
+    type Answer = Once<W::Outcome>;
+
+    async fn run(
+        &self,
+        requests: &[&W::Request],
+    ) -> std::result::Result<Vec<Result<Once<W::Outcome>>>, BatchError> {
+        run_all_once(&self.writes, &self.pool, requests).await
+    }
+
+    fn lock_keys(request: &W::Request) -> Vec<LockKey> {
+        W::lock_keys(request)
+    }
+
+    async fn find_blocking_keys(&self, requests: &[&W::Request]) -> Vec<Option<LockKey>> {
+        self.writes.find_blocking_keys(&self.pool, requests).await
+    }
+}
+
+/// A request without an answer, after its place in the batch.
+type Open<'a, W> = (usize, &'a <W as KeyedWrites>::Request);
+
+/// Runs the requests that can share a statement together, and then each other one by itself.
+async fn run_all_once<W: KeyedWrites>(
+    writes: &W,
+    pool: &Pool,
+    requests: &[&W::Request],
+) -> std::result::Result<Vec<Result<Once<W::Outcome>>>, BatchError> {
+    let mut run = Run { writes, pool, answers: requests.iter().map(|_| None).collect() };
+    let (together, apart) = split::<W>(requests);
+    run.answer(together).await?;
+    // From here on an error is that of its own requests, because others have their answers.
+    for open in run.replay_or_fail(apart).await {
+        if let Err(error) = run.answer(vec![open]).await {
+            run.set(open.0, Err(error.into_cause()));
+        }
+    }
+    let missing = || Err(StoreError::internal("a write returned no outcome"));
+    Ok(run.answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect())
+}
+
+/// Returns the requests that can share a statement, and those that have the key or the vote of an
+/// earlier one.
+fn split<'a, W: KeyedWrites>(requests: &[&'a W::Request]) -> (Vec<Open<'a, W>>, Vec<Open<'a, W>>) {
+    let (mut together, mut apart): (Vec<Open<'a, W>>, Vec<Open<'a, W>>) = (Vec::new(), Vec::new());
+    for (place, request) in requests.iter().copied().enumerate() {
+        if together.iter().any(|(_, earlier)| is_exclusive::<W>(earlier, request)) {
+            apart.push((place, request));
+        } else {
+            together.push((place, request));
+        }
+    }
+    (together, apart)
+}
+
+fn is_exclusive<W: KeyedWrites>(earlier: &W::Request, request: &W::Request) -> bool {
+    let (earlier_key, key) = (W::key(earlier), W::key(request));
+    let is_same_vote = || {
+        W::vote(request).is_some()
+            && W::vote(request) == W::vote(earlier)
+            && key.caller.user_id == earlier_key.caller.user_id
+    };
+    earlier_key.is_same_key(key) || is_same_vote()
+}
+
+/// The answers to the requests of a batch, as far as there are some.
+struct Run<'a, W: KeyedWrites> {
+    writes: &'a W,
+    pool: &'a Pool,
+    answers: Vec<Option<Result<Once<W::Outcome>>>>,
+}
+
+impl<W: KeyedWrites> Run<'_, W> {
+    fn set(&mut self, place: usize, answer: Result<Once<W::Outcome>>) {
+        if let Some(slot) = self.answers.get_mut(place) {
+            *slot = Some(answer);
+        }
+    }
+
+    /// Replays the requests whose keys are kept, and runs the others in one statement.
+    ///
+    /// # Errors
+    /// If nothing was applied.
+    async fn answer(&mut self, mut open: Vec<Open<'_, W>>) -> std::result::Result<(), BatchError> {
+        let mut attempt = 1;
+        loop {
+            open = self.replay(open).await?;
+            if open.is_empty() {
+                return Ok(());
+            }
+            let requests: Vec<&W::Request> = open.iter().map(|(_, request)| *request).collect();
+            match self.writes.write(self.pool, &requests).await {
+                Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
+                    if attempt == MAX_ATTEMPTS {
+                        let error = self.writes.explain_duplicate(self.pool, error).await;
+                        return Err(BatchError::RolledBack(error));
+                    }
+                    attempt += 1;
+                }
+                outcomes => {
+                    self.settle(open, outcomes?).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Answers the requests of a committed statement.
+    async fn settle(&mut self, open: Vec<Open<'_, W>>, outcomes: Vec<Result<Written<W::Outcome>>>) {
+        let mut refused = Vec::new();
+        for (open, outcome) in open.into_iter().zip(outcomes) {
+            let answer = outcome.map(|written| match written {
+                Written::Kept(outcome) => Once::Done(outcome),
+                Written::Refused(outcome) => {
+                    refused.push(open);
+                    Once::Done(outcome)
+                }
+            });
+            self.set(open.0, answer);
+        }
+        self.replay_or_fail(refused).await;
+    }
+
+    /// As [`Run::replay`], but an error is the answer of these requests.
+    async fn replay_or_fail<'r>(&mut self, open: Vec<Open<'r, W>>) -> Vec<Open<'r, W>> {
+        match self.replay(open.clone()).await {
+            Ok(open) => open,
+            Err(error) => {
+                let error = Arc::new(error.into_cause());
+                for (place, _) in open {
+                    self.set(place, Err(StoreError::shared(&error)));
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// Answers the requests whose keys are kept or whose callers are rejected. Returns the others.
+    async fn replay<'r>(
+        &mut self,
+        open: Vec<Open<'r, W>>,
+    ) -> std::result::Result<Vec<Open<'r, W>>, BatchError> {
+        if open.is_empty() {
+            return Ok(open);
+        }
+        let keys: Vec<&KeyUse> = open.iter().map(|(_, request)| W::key(request)).collect();
+        let earlier = find_keys(self.pool, &keys).await?;
+        let mut unused = Vec::new();
+        for ((place, request), earlier) in open.into_iter().zip(earlier) {
+            let answer = match earlier {
+                Ok(EarlierUse::None) => {
+                    unused.push((place, request));
+                    continue;
+                }
+                Ok(EarlierUse::SameRequest(effect)) => {
+                    W::replay(request, &effect).map(Once::Replayed)
+                }
+                Ok(EarlierUse::OtherRequest) => Ok(Once::KeyReused),
+                Err(error) => Err(error),
+            };
+            self.set(place, answer);
+        }
+        Ok(unused)
+    }
+}
+
+/// Returns in the same order what each account has used its key for. Deletes the keys that have
+/// expired, so that a write can insert them again.
+async fn find_keys(
+    pool: &Pool,
+    keys: &[&KeyUse],
+) -> std::result::Result<Vec<Result<EarlierUse>>, QueryError> {
+    let users: Vec<i64> = keys.iter().map(|asked| asked.caller.user_id.0).collect();
+    let range = |asked: &&KeyUse| asked.caller.valid_from_range;
+    let earliest: Vec<Timestamp> = keys.iter().map(|asked| range(asked).earliest()).collect();
+    let latest: Vec<Timestamp> = keys.iter().map(|asked| range(asked).latest()).collect();
+    let digests: Vec<&[u8]> = keys.iter().map(|asked| asked.key.digest.as_slice()).collect();
+    let rows = pool.query(&FIND_KEYS, &[&users, &earliest, &latest, &digests]).await?;
+    let mut earlier = Vec::with_capacity(rows.len());
+    for (asked, row) in keys.iter().zip(&rows) {
+        let kept = match column(row, 0) {
+            Ok(true) => read_key(row, 1),
+            Ok(false) => Err(StoreError::CallerRejected),
+            Err(error) => Err(error),
+        };
+        if let Ok(Some(kept)) = &kept
+            && kept.is_expired(asked.now)
+        {
+            let values: [Value<'_>; 3] =
+                [&asked.caller.user_id.0, &asked.key.digest.as_slice(), &asked.now];
+            pool.query(&DELETE_EXPIRED_KEY, &values).await?;
+        }
+        earlier.push(kept.and_then(|kept| match kept {
+            Some(kept) => kept.judge(&asked.key, asked.now),
+            None => Ok(EarlierUse::None),
+        }));
+    }
+    Ok(earlier)
+}
+
+/// Reads a row from column `first` on. Returns `None` if the account has not used the key.
+pub(super) fn read_key(row: &Row, first: usize) -> Result<Option<KeptKey>> {
+    let Some(outcome) = column::<Option<i32>>(row, first + 1)? else { return Ok(None) };
+    let (post_id, at) = (column::<Option<i64>>(row, first + 2)?, column(row, first + 3)?);
+    let effect = Outcome::from_code(i64::from(outcome)).map(|outcome| Effect {
+        outcome,
+        post_id: post_id.map(PostId),
+        at,
+    });
+    Ok(Some(KeptKey {
+        fingerprint: column::<&[u8]>(row, first)?.try_into().ok(),
+        effect,
+        expires_at: column(row, first + 4)?,
+    }))
+}
+
+/// Returns how many expired keys a statement with so many writes deletes.
+pub(super) fn expired_keys_deleted(writes: usize) -> i64 {
+    i64::try_from(writes).unwrap_or(i64::MAX).saturating_mul(EXPIRED_KEYS_DELETED)
+}

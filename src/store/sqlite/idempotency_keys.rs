@@ -1,0 +1,248 @@
+//! Writes with an idempotency key in SQLite. Each is one write of the writer: it looks the key up,
+//! and keeps it with the effect of the write.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::SqliteStore;
+use super::callers::caller_params;
+use super::error::deletion_failed;
+use super::posts::{create_post, delete_post, replace_post};
+use super::row::timestamp;
+use super::statement::statements;
+use super::users::create_user;
+use super::votes::cast_vote;
+use crate::domain::caller::Caller;
+use crate::domain::idempotency_key::{EXPIRED_KEYS_DELETED, IdempotencyKey};
+use crate::domain::post::{Post, PostContent, PostId};
+use crate::domain::user::{NewUser, User, UserId};
+use crate::domain::vote::Vote;
+use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey, Outcome};
+use crate::store::{
+    ChangePost, CreateUser, KeyedWriteStore, Once, Result, StoreError, VoteOutcome,
+};
+
+statements! {
+    FIND_KEY = "SELECT kept.fingerprint, kept.outcome, kept.post_id, kept.at, kept.expires_at
+               FROM users
+               LEFT JOIN idempotency_keys AS kept
+                 ON kept.user_id = users.id AND kept.key = ?4
+              WHERE users.id = ?1 AND users.tokens_valid_from BETWEEN ?2 AND ?3";
+    FIND_KEY_OF_NEW_USER =
+        "SELECT kept.fingerprint, kept.outcome, kept.post_id, kept.at, kept.expires_at, users.id
+               FROM users
+               JOIN idempotency_keys AS kept ON kept.user_id = users.id AND kept.key = ?2
+              WHERE users.email = ?1";
+    // The row of an expired key is replaced.
+    KEEP_KEY = "INSERT OR REPLACE INTO idempotency_keys
+                    (user_id, key, fingerprint, outcome, post_id, at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    DELETE_EXPIRED_KEYS = "DELETE FROM idempotency_keys
+          WHERE (user_id, key) IN (SELECT user_id, key FROM idempotency_keys
+                                    WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+}
+
+#[async_trait]
+impl KeyedWriteStore for SqliteStore {
+    async fn create_user_once(
+        &self,
+        user: NewUser,
+        key: IdempotencyKey,
+    ) -> Result<Once<CreateUser>> {
+        self.writer
+            .run(move |database| {
+                let now = user.created_at;
+                match create_user(database, &user)? {
+                    CreateUser::Created(created) => {
+                        let effect = Effect::of_sign_up(now);
+                        keep_key(database, created.id, &key, &effect, now)?;
+                        Ok(Once::Done(CreateUser::Created(created)))
+                    }
+                    CreateUser::EmailTaken => replay_sign_up(database, &user, &key),
+                }
+            })
+            .await
+    }
+
+    async fn create_post_once(
+        &self,
+        caller: Caller,
+        content: PostContent,
+        key: IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Once<Post>> {
+        self.writer
+            .run(move |database| {
+                let replay = |effect: Effect| effect.post(&content, caller.user_id);
+                run_once(database, caller, &key, now, replay, || {
+                    let post = create_post(database, caller, &content, now)?;
+                    let effect = Effect::on_post(Outcome::Created, &post);
+                    Ok((post, Some(effect)))
+                })
+            })
+            .await
+    }
+
+    async fn replace_post_once(
+        &self,
+        caller: Caller,
+        id: PostId,
+        content: PostContent,
+        key: IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Once<ChangePost<Post>>> {
+        self.writer
+            .run(move |database| {
+                let replay =
+                    |effect: Effect| effect.post(&content, caller.user_id).map(ChangePost::Changed);
+                run_once(database, caller, &key, now, replay, || {
+                    let outcome = replace_post(database, caller, id, &content)?;
+                    let effect = match &outcome {
+                        ChangePost::Changed(post) => Some(Effect::on_post(Outcome::Changed, post)),
+                        ChangePost::NotOwner | ChangePost::NoSuchPost => None,
+                    };
+                    Ok((outcome, effect))
+                })
+            })
+            .await
+    }
+
+    async fn delete_post_once(
+        &self,
+        caller: Caller,
+        id: PostId,
+        key: IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Once<ChangePost<()>>> {
+        self.writer
+            .run(move |database| {
+                let replay = |_| Ok(ChangePost::Changed(()));
+                run_once(database, caller, &key, now, replay, || {
+                    let outcome = delete_post(database, caller, id)?;
+                    let is_deleted = outcome == ChangePost::Changed(());
+                    Ok((outcome, is_deleted.then(|| Effect::of_deletion(id, now))))
+                })
+            })
+            .await
+            .map_err(deletion_failed)
+    }
+
+    async fn cast_vote_once(
+        &self,
+        caller: Caller,
+        vote: Vote,
+        key: IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Once<VoteOutcome>> {
+        self.writer
+            .run(move |database| {
+                let replay = |effect: Effect| Ok(effect.vote());
+                run_once(database, caller, &key, now, replay, || {
+                    let outcome = cast_vote(database, caller, vote)?;
+                    Ok((outcome, Effect::of_vote(outcome, vote.post_id, now)))
+                })
+            })
+            .await
+    }
+}
+
+/// Runs the write, unless the caller's account has used the key. `write` returns its effect if the
+/// key is to be kept, and `replay` makes the outcome from it.
+fn run_once<T>(
+    database: &Connection,
+    caller: Caller,
+    key: &IdempotencyKey,
+    now: Timestamp,
+    replay: impl FnOnce(Effect) -> Result<T>,
+    write: impl FnOnce() -> Result<(T, Option<Effect>)>,
+) -> Result<Once<T>> {
+    match find_key(database, caller, key, now)? {
+        EarlierUse::SameRequest(effect) => replay(effect).map(Once::Replayed),
+        EarlierUse::OtherRequest => Ok(Once::KeyReused),
+        EarlierUse::None => {
+            let (outcome, effect) = write()?;
+            if let Some(effect) = effect {
+                keep_key(database, caller.user_id, key, &effect, now)?;
+            }
+            Ok(Once::Done(outcome))
+        }
+    }
+}
+
+/// Returns what the caller's account has used the key for.
+fn find_key(
+    database: &Connection,
+    caller: Caller,
+    key: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<EarlierUse> {
+    let [user, earliest, latest] = caller_params(caller);
+    let kept = database
+        .prepare_cached(FIND_KEY)?
+        .query_row(params![user, earliest, latest, key.digest], read_key)
+        .optional()?
+        .ok_or(StoreError::CallerRejected)?;
+    kept.map_or(Ok(EarlierUse::None), |kept| kept.judge(key, now))
+}
+
+/// Returns the outcome of a sign-up whose e-mail is taken, perhaps by its own first request.
+fn replay_sign_up(
+    database: &Connection,
+    user: &NewUser,
+    key: &IdempotencyKey,
+) -> Result<Once<CreateUser>> {
+    let found = database
+        .prepare_cached(FIND_KEY_OF_NEW_USER)?
+        .query_row(params![user.email.as_str(), key.digest], |row| {
+            Ok((read_key(row)?, UserId(row.get(5)?)))
+        })
+        .optional()?;
+    let Some((Some(kept), id)) = found else {
+        return Ok(Once::Done(CreateUser::EmailTaken));
+    };
+    Ok(match kept.judge(key, user.created_at)? {
+        EarlierUse::SameRequest(effect) => {
+            let user = User { id, email: user.email.clone(), created_at: effect.at };
+            Once::Replayed(CreateUser::Created(user))
+        }
+        EarlierUse::OtherRequest | EarlierUse::None => Once::Done(CreateUser::EmailTaken),
+    })
+}
+
+/// Reads a row. Returns `None` if the account has not used the key.
+fn read_key(row: &Row<'_>) -> rusqlite::Result<Option<KeptKey>> {
+    let Some(outcome) = row.get::<_, Option<i64>>(1)? else { return Ok(None) };
+    let effect = Effect {
+        outcome: Outcome::Created,
+        post_id: row.get::<_, Option<i64>>(2)?.map(PostId),
+        at: timestamp(row, 3)?,
+    };
+    Ok(Some(KeptKey {
+        fingerprint: row.get_ref(0)?.as_bytes()?.try_into().ok(),
+        effect: Outcome::from_code(outcome).map(|outcome| Effect { outcome, ..effect }),
+        expires_at: timestamp(row, 4)?,
+    }))
+}
+
+/// Keeps the key of a write, and deletes some that have expired.
+fn keep_key(
+    database: &Connection,
+    user: UserId,
+    key: &IdempotencyKey,
+    effect: &Effect,
+    now: Timestamp,
+) -> Result<()> {
+    let params = params![now.as_microsecond(), EXPIRED_KEYS_DELETED];
+    database.prepare_cached(DELETE_EXPIRED_KEYS)?.execute(params)?;
+    database.prepare_cached(KEEP_KEY)?.execute(params![
+        user.0,
+        key.digest,
+        key.fingerprint.0,
+        effect.outcome.code(),
+        effect.post_id.map(|id| id.0),
+        effect.at.as_microsecond(),
+        IdempotencyKey::expires_at(now).as_microsecond(),
+    ])?;
+    Ok(())
+}
