@@ -16,6 +16,7 @@ mod json_response;
 mod large_work;
 pub mod openapi;
 mod password_check;
+mod replay;
 mod responses;
 mod routes;
 mod shutdown;
@@ -122,6 +123,7 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
     components(schemas(
         responses::ErrorBody,
         responses::HTTPValidationError,
+        responses::KeyedRefusal,
         responses::ValidationError,
         responses::LocationPart,
         login::RefreshTokenGrant,

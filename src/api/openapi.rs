@@ -93,7 +93,11 @@ fn add_validation_examples(document: &mut Value) {
     for operation in operations {
         let Some(error) = validation_error(operation, &components) else { continue };
         if let Some(media) = operation.pointer_mut("/responses/422/content/application~1json") {
-            media["example"] = json!({"detail": [error]});
+            let example = json!({"detail": [error]});
+            match media.get_mut("examples") {
+                Some(examples) => examples["Invalid field"] = json!({"value": example}),
+                None => media["example"] = example,
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ const MAX_ECHO_BYTES: usize = 1024;
 /// Every header of a response that a client needs, apart from those that the Fetch standard always
 /// exposes. A test compares them with the OpenAPI document.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "allow, etag, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, \
+    "allow, etag, idempotent-replayed, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, \
      x-request-id",
 );
 

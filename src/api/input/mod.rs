@@ -7,6 +7,7 @@
 mod body;
 mod coerce;
 mod form;
+mod idempotency_key;
 mod json;
 mod json_value;
 mod mask;
@@ -26,6 +27,7 @@ pub(super) use body::read_body;
 pub(super) use coerce::{FieldError, JsonInteger};
 pub(super) use coerce::{boolean, integer, integer_from_text, stored_text, text};
 pub(super) use form::{MediaType, multipart, pairs};
+pub(super) use idempotency_key::{Keyed, Repeatable};
 pub(super) use json::{JsonError, parse_json};
 use mask::{MASK, mask_all, mask_outside, names_secret, shorten};
 

@@ -15,22 +15,25 @@ use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{
-    BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, boolean, stored_text, text,
+    BodyKind, FieldError, FromRequestFields, JsonInteger, Keyed, Repeatable, RequestFields,
+    boolean, stored_text, text,
 };
 use crate::api::json_response::Json;
 use crate::api::large_work::count;
+use crate::api::replay::{self, IdempotencyKeyHeader};
 use crate::api::responses::{
-    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
-    ValidationErrors, created,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, KeyedValidationErrors, RateLimitErrors,
+    TokenErrors, ValidationErrors, created,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
 use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
+use crate::domain::idempotency_key::Fingerprint;
 use crate::domain::post::{PostContent, PostId};
 use crate::domain::text::Text;
-use crate::store::ChangePost;
+use crate::store::{ChangePost, Once};
 
 /// The validated body of a post.
 pub(in crate::api) struct CreatePostRequest(PostContent);
@@ -47,6 +50,12 @@ impl FromRequestFields for CreatePostRequest {
     }
 }
 
+impl Repeatable for CreatePostRequest {
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of("POST /posts", &values(&self.0))
+    }
+}
+
 /// The ID of a post in the path.
 pub(in crate::api) struct PostPath(JsonInteger);
 
@@ -55,6 +64,13 @@ impl FromRequestFields for PostPath {
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         request.path_integer("id").map(Self)
+    }
+}
+
+/// The deletion is the only write that has no other value.
+impl Repeatable for PostPath {
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of("DELETE /posts/{id}", &[&self.0.as_id().to_be_bytes()])
     }
 }
 
@@ -74,29 +90,53 @@ impl FromRequestFields for ReplacePostRequest {
     }
 }
 
+impl Repeatable for ReplacePostRequest {
+    fn fingerprint(&self) -> Fingerprint {
+        let [title, content, published] = values(&self.content);
+        let id = self.id.as_id().to_be_bytes();
+        Fingerprint::of("PUT /posts/{id}", &[&id, title, content, published])
+    }
+}
+
+/// Returns the values of a post for a fingerprint.
+fn values(post: &PostContent) -> [&[u8]; 3] {
+    let published: &[u8] = if post.published { &[1] } else { &[0] };
+    [post.title.as_str().as_bytes(), post.content.as_str().as_bytes(), published]
+}
+
 /// Write a post
 ///
 /// Creates a post of the caller.
 #[utoipa::path(
     post, path = "/posts", operation_id = "create_posts_posts_post", tag = "Posts",
+    params(IdempotencyKeyHeader),
     request_body = PostCreate,
     responses(
         (status = 201, description = "Successful Response", body = Post,
-            headers(("Location" = String, description = "The path of the post"))),
-        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
+            headers(
+                ("Location" = String, description = "The path of the post"),
+                ("Idempotent-Replayed" = bool, description = "True if an earlier request did this")
+            )),
+        TokenErrors, BodyErrors, BodyLimitErrors, KeyedValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(in crate::api) async fn create_post(
     State(app): State<Arc<AppState>>,
     writer: Writer,
-    Valid(CreatePostRequest(content)): Valid<CreatePostRequest>,
+    Valid(Keyed { input: CreatePostRequest(content), key }): Valid<Keyed<CreatePostRequest>>,
 ) -> ApiResult<Response> {
-    let bytes = content.byte_len();
-    let create = app.store.create_post(writer.caller, content, app.clock.now());
-    let post = writer.run(bytes, create).await?;
+    let (caller, bytes, now) = (writer.caller, content.byte_len(), app.clock.now());
+    let create = async {
+        match key {
+            None => app.store.create_post(caller, content, now).await.map(Once::Done),
+            Some(key) => app.store.create_post_once(caller, content, key, now).await,
+        }
+    };
+    let (post, replay) = replay::outcome(writer.run(bytes, create).await?)?;
     let location = format!("{}/posts/{}", app.root_path, post.id.0);
-    app.large_work.run(post.byte_len(), move || created(&location, Post::from(post))).await
+    let write = move || replay.mark(created(&location, Post::from(post)));
+    app.large_work.run(bytes, write).await
 }
 
 /// Get a post
@@ -131,15 +171,18 @@ pub(in crate::api) async fn get_post(
 /// Replaces title, content and published. If `published` is absent, it becomes true.
 #[utoipa::path(
     put, path = "/posts/{id}", operation_id = "update_post_posts__id__put", tag = "Posts",
-    params(("id" = i64, Path, description = "The ID of the post")),
+    params(("id" = i64, Path, description = "The ID of the post"), IdempotencyKeyHeader),
     request_body = PostCreate,
     responses(
-        (status = 200, description = "Successful Response", body = Post),
+        (status = 200, description = "Successful Response", body = Post,
+            headers((
+                "Idempotent-Replayed" = bool, description = "True if an earlier request did this"
+            ))),
         (status = 403, description = "The post belongs to another user", body = ErrorBody,
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = ErrorBody,
             example = json!({"detail": "post with id does not exist"})),
-        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, KeyedValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -147,13 +190,20 @@ pub(in crate::api) async fn replace_post(
     State(app): State<Arc<AppState>>,
     writer: Writer,
     client: ClientIp,
-    Valid(ReplacePostRequest { id, content }): Valid<ReplacePostRequest>,
+    Valid(Keyed { input, key }): Valid<Keyed<ReplacePostRequest>>,
 ) -> ApiResult<Response> {
-    let bytes = content.byte_len();
-    let replace = app.store.replace_post(writer.caller, PostId(id.as_id()), content);
-    let replaced = writer.run(bytes, replace).await?;
-    let post = changed(&app, writer.caller, client, replaced)?;
-    app.large_work.run(post.byte_len(), move || Json(Post::from(post)).into_response()).await
+    let ReplacePostRequest { id, content } = input;
+    let (caller, id) = (writer.caller, PostId(id.as_id()));
+    let (bytes, now) = (content.byte_len(), app.clock.now());
+    let replace = async {
+        match key {
+            None => app.store.replace_post(caller, id, content).await.map(Once::Done),
+            Some(key) => app.store.replace_post_once(caller, id, content, key, now).await,
+        }
+    };
+    let (replaced, replay) = replay::outcome(writer.run(bytes, replace).await?)?;
+    let post = changed(&app, caller, client, replaced)?;
+    app.large_work.run(bytes, move || replay.mark(Json(Post::from(post)))).await
 }
 
 /// Delete a post
@@ -161,9 +211,12 @@ pub(in crate::api) async fn replace_post(
 /// Deletes a post with its votes.
 #[utoipa::path(
     delete, path = "/posts/{id}", operation_id = "delete_post_posts__id__delete", tag = "Posts",
-    params(("id" = i64, Path, description = "The ID of the post")),
+    params(("id" = i64, Path, description = "The ID of the post"), IdempotencyKeyHeader),
     responses(
-        (status = 204, description = "Successful Response"),
+        (status = 204, description = "Successful Response",
+            headers((
+                "Idempotent-Replayed" = bool, description = "True if an earlier request did this"
+            ))),
         (status = 403, description = "The post belongs to another user", body = ErrorBody,
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = ErrorBody,
@@ -171,7 +224,7 @@ pub(in crate::api) async fn replace_post(
         (status = 409, description = "A table that the operator has added refers to the post",
             body = ErrorBody,
             example = json!({"detail": "other data refers to this, so it cannot be deleted"})),
-        TokenErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, KeyedValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -179,12 +232,18 @@ pub(in crate::api) async fn delete_post(
     State(app): State<Arc<AppState>>,
     writer: Writer,
     client: ClientIp,
-    Valid(PostPath(id)): Valid<PostPath>,
-) -> ApiResult<StatusCode> {
-    let delete = app.store.delete_post(writer.caller, PostId(id.as_id()));
-    let deleted = writer.run(0, delete).await?;
-    changed(&app, writer.caller, client, deleted)?;
-    Ok(StatusCode::NO_CONTENT)
+    Valid(Keyed { input: PostPath(id), key }): Valid<Keyed<PostPath>>,
+) -> ApiResult<Response> {
+    let (caller, id, now) = (writer.caller, PostId(id.as_id()), app.clock.now());
+    let delete = async {
+        match key {
+            None => app.store.delete_post(caller, id).await.map(Once::Done),
+            Some(key) => app.store.delete_post_once(caller, id, key, now).await,
+        }
+    };
+    let (deleted, replay) = replay::outcome(writer.run(0, delete).await?)?;
+    changed(&app, caller, client, deleted)?;
+    Ok(replay.mark(StatusCode::NO_CONTENT))
 }
 
 fn changed<T>(

@@ -19,10 +19,11 @@ use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::{OptionalCaller, Valid};
 use crate::api::input::{
-    BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, text,
+    BodyKind, FieldError, FromRequestFields, JsonInteger, Keyed, Repeatable, RequestFields, text,
 };
 use crate::api::json_response::Json;
 use crate::api::password_check::{confirm_password, hash_password};
+use crate::api::replay::{self, IdempotencyKeyHeader};
 use crate::api::responses::{
     BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
     ValidationErrors, created, serialize_timestamp,
@@ -32,9 +33,10 @@ use crate::auth::{PasswordRejected, accept_password};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
+use crate::domain::idempotency_key::Fingerprint;
 use crate::domain::policy::{PasswordRules, Policy};
 use crate::domain::user::{NewUser, User, UserId};
-use crate::store::{CreateUser, DeleteUser, StoreError};
+use crate::store::{CreateUser, DeleteUser, Once, StoreError};
 
 /// The body of a sign-up.
 #[derive(Deserialize, ToSchema)]
@@ -95,6 +97,13 @@ impl FromRequestFields for CreateUserRequest {
     }
 }
 
+/// The e-mail only: nothing of the password is kept but its slow hash.
+impl Repeatable for CreateUserRequest {
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of("POST /users", &[self.email.as_str().as_bytes()])
+    }
+}
+
 /// The ID of a user in the path.
 pub(in crate::api) struct UserPath(JsonInteger);
 
@@ -131,10 +140,14 @@ impl FromRequestFields for DeleteUserRequest {
 /// Signs up. No token is needed.
 #[utoipa::path(
     post, path = "/users", operation_id = "create_user_users_post", tag = "Users",
+    params(IdempotencyKeyHeader),
     request_body = UserCreate,
     responses(
         (status = 201, description = "Successful Response", body = UserOut,
-            headers(("Location" = String, description = "The path of the account"))),
+            headers(
+                ("Location" = String, description = "The path of the account"),
+                ("Idempotent-Replayed" = bool, description = "True if an earlier request did this")
+            )),
         (status = 409, description = "The e-mail belongs to another account", body = ErrorBody,
             example = json!({"detail": "a user with this email already exists"})),
         BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
@@ -143,18 +156,26 @@ impl FromRequestFields for DeleteUserRequest {
 pub(in crate::api) async fn create_user(
     State(app): State<Arc<AppState>>,
     client: ClientIp,
-    Valid(sign_up): Valid<CreateUserRequest>,
+    Valid(Keyed { input: sign_up, key }): Valid<Keyed<CreateUserRequest>>,
 ) -> ApiResult<Response> {
     count_sign_up(&app, client, async {
         let password_hash = hash_password(&app, client, None, sign_up.password).await?;
         let new = NewUser { email: sign_up.email, password_hash, created_at: app.clock.now() };
         audit::run_to_completion(&app, |app| async move {
-            let created_user = app.store.create_user(new).await;
-            match created_user.map_err(|error| ApiError::of_field(&["body", "email"], error))? {
+            let created_user = match key {
+                None => app.store.create_user(new).await.map(Once::Done),
+                Some(key) => app.store.create_user_once(new, key).await,
+            };
+            let created_user =
+                created_user.map_err(|error| ApiError::of_field(&["body", "email"], error))?;
+            let (created_user, replay) = replay::outcome(created_user)?;
+            match created_user {
                 CreateUser::Created(user) => {
-                    audit::record(&app, client, user.id, EventKind::SignedUp).await;
+                    if !replay.is_replayed() {
+                        audit::record(&app, client, user.id, EventKind::SignedUp).await;
+                    }
                     let location = format!("{}/users/{}", app.root_path, user.id.0);
-                    Ok(created(&location, UserOut::new(&user, true)))
+                    Ok(replay.mark(created(&location, UserOut::new(&user, true))))
                 }
                 CreateUser::EmailTaken => Err(ApiError::EmailTaken),
             }

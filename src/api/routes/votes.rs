@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -11,18 +12,20 @@ use utoipa::ToSchema;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{
-    BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, integer,
+    BodyKind, FieldError, FromRequestFields, JsonInteger, Keyed, Repeatable, RequestFields, integer,
 };
 use crate::api::json_response::Json;
+use crate::api::replay::{self, IdempotencyKeyHeader};
 use crate::api::responses::{
-    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
-    ValidationErrors,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, KeyedValidationErrors, RateLimitErrors,
+    TokenErrors,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
+use crate::domain::idempotency_key::Fingerprint;
 use crate::domain::post::PostId;
 use crate::domain::vote::{self, Direction};
-use crate::store::VoteOutcome;
+use crate::store::{Once, VoteOutcome};
 
 /// The body of a vote.
 #[derive(Deserialize, ToSchema)]
@@ -59,14 +62,26 @@ impl FromRequestFields for VoteRequest {
     }
 }
 
+impl Repeatable for VoteRequest {
+    fn fingerprint(&self) -> Fingerprint {
+        let direction = self.direction.map_or(0, Direction::value);
+        let values = [self.post_id.as_id().to_be_bytes(), direction.to_be_bytes()];
+        Fingerprint::of("POST /vote", &[&values[0], &values[1]])
+    }
+}
+
 /// Vote on a post
 ///
 /// Casts, changes or withdraws the vote of the caller. A user has at most one vote per post.
 #[utoipa::path(
     post, path = "/vote/", operation_id = "vote_vote__post", tag = "Votes",
+    params(IdempotencyKeyHeader),
     request_body = Vote,
     responses(
-        (status = 201, description = "Successful Response", body = VoteResult),
+        (status = 201, description = "Successful Response", body = VoteResult,
+            headers((
+                "Idempotent-Replayed" = bool, description = "True if an earlier request did this"
+            ))),
         (status = 404, description = "No such post, or no vote to withdraw", body = ErrorBody,
             examples(
                 ("No post" = (value = json!({"detail": "Post with id: 7 does not exist"}))),
@@ -74,19 +89,26 @@ impl FromRequestFields for VoteRequest {
             )),
         (status = 409, description = "The same vote exists already", body = ErrorBody,
             example = json!({"detail": "user 3 has already voted on post 7"})),
-        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, KeyedValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(in crate::api) async fn cast_vote(
     State(app): State<Arc<AppState>>,
     writer: Writer,
-    Valid(request): Valid<VoteRequest>,
-) -> ApiResult<(StatusCode, Json<VoteResult>)> {
+    Valid(Keyed { input: request, key }): Valid<Keyed<VoteRequest>>,
+) -> ApiResult<Response> {
     let post_id = PostId(request.post_id.as_id());
     let vote = vote::Vote { post_id, direction: request.direction };
     let caller = writer.caller;
-    let message = match writer.run(0, app.store.cast_vote(caller, vote)).await? {
+    let cast = async {
+        match key {
+            None => app.store.cast_vote(caller, vote).await.map(Once::Done),
+            Some(key) => app.store.cast_vote_once(caller, vote, key, app.clock.now()).await,
+        }
+    };
+    let (outcome, replay) = replay::outcome(writer.run(0, cast).await?)?;
+    let message = match outcome {
         VoteOutcome::Added => "successfully added vote",
         VoteOutcome::Changed => "successfully changed vote",
         VoteOutcome::Withdrawn => "successfully deleted vote",
@@ -94,7 +116,7 @@ pub(in crate::api) async fn cast_vote(
         VoteOutcome::NotCast => return Err(ApiError::NoSuchVote),
         VoteOutcome::NoSuchPost => return Err(ApiError::NoSuchPostToVoteOn(request.post_id)),
     };
-    Ok((StatusCode::CREATED, Json(VoteResult { message })))
+    Ok(replay.mark((StatusCode::CREATED, Json(VoteResult { message }))))
 }
 
 fn direction(value: &Value) -> Result<Option<Direction>, FieldError> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::body::Body;
 use post_api::domain::policy::Policy;
 use serde_json::{Value, json};
 
@@ -108,7 +109,27 @@ async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -
             }
         }
     }
+    if operation.method != "GET" && !is_user && operation.path != "/login" {
+        record(&mut seen, &call_with_used_key(app, operation, &caller, &own.to_string()).await);
+    }
     seen
+}
+
+/// Calls the operation with a key that the caller has used for another request.
+async fn call_with_used_key(
+    app: &TestApp,
+    operation: &Operation,
+    caller: &TestCaller<'_>,
+    id: &str,
+) -> TestResponse {
+    let send = async |method: &str, path: &str, body: &str| {
+        let request = caller.request(method, path).header("content-type", "application/json");
+        let request = request.header("idempotency-key", "used");
+        app.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    };
+    send("POST", "/posts", r#"{"title":"used","content":"c"}"#).await;
+    let body = operation.example.as_ref().map(|(_, body)| body.as_str()).unwrap_or_default();
+    send(&operation.method, &operation.path_to(id), body).await
 }
 
 /// Returns a post of the caller that a table of the operator refers to.

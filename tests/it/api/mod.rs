@@ -32,6 +32,9 @@ pub mod operations;
 /// Every operation that needs a token, with every kind of invalid token.
 mod access;
 
+/// `Idempotency-Key`: a repeated write happens once.
+mod idempotency_keys;
+
 /// Accounts of an adopted database whose e-mail is not in its normal form.
 mod adopted_emails;
 

@@ -100,6 +100,30 @@ fn read_and_write_posts(calls: &mut Calls<'_>, ada: &str, bob: &str) {
     assert_eq!(counted["votes"], 1);
     calls.call("PUT", &format!("/posts/{id}"), ada, Some(&post));
     calls.call("DELETE", &format!("/posts/{id}"), ada, None);
+    write_with_keys(calls.service, ada);
+}
+
+/// Sends each write with a key, and repeats it.
+fn write_with_keys(service: &Service, ada: &str) {
+    let mut wire = service.connect();
+    let mut send = |method: &str, path: &str, body: Option<&Value>| {
+        let key = format!("idempotency-key: {method}{path}\r\n");
+        let responses = [(); 2]
+            .map(|()| wire.call_with(method, path, ada, &key, body).unwrap())
+            .map(|response| (response.status, response.body));
+        let [(status, body), again] = responses;
+        assert!(status.is_success(), "{method} {path}: {status}");
+        assert_eq!(again, (status, body.clone()), "{method} {path}");
+        body
+    };
+    let account = json!({"email": "keyed@example.com", "password": PASSWORD});
+    send("POST", "/users", Some(&account));
+    let post = json!({"title": "A key", "content": "c"});
+    let created: Value = serde_json::from_slice(&send("POST", "/posts", Some(&post))).unwrap();
+    let path = format!("/posts/{}", created["id"]);
+    send("PUT", &path, Some(&post));
+    send("POST", "/vote", Some(&json!({"post_id": created["id"], "dir": 1})));
+    send("DELETE", &path, None);
 }
 
 fn start_session(calls: &mut Calls<'_>, ada: &str) {

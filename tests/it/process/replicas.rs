@@ -1,4 +1,5 @@
-//! Two processes on one database: a token that one of them revokes is revoked for both.
+//! Two processes on one database: a token that one of them revokes is revoked for both, and a write
+//! that clients send to both with one key happens once.
 
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Cluster, PASSWORD, Service};
+use crate::support::{Cluster, PASSWORD, Service, TestResponse};
 
 const KEY: &str = "3f70c9d15b8e42a6971dc0fe8a6b2b47";
 
@@ -102,4 +103,34 @@ fn token_revoked_by_one_process_is_rejected_by_all() {
             SharedToken::wait_for(&shared.refused);
         }
     });
+}
+
+#[test]
+fn write_with_one_key_at_two_processes_happens_once() {
+    const CLIENTS: usize = 64;
+    let database = Cluster::shared().database();
+    let folder = TempDir::new().unwrap();
+    let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
+    let services = [(); 2].map(|()| Service::start_in(folder.path(), &settings));
+    let account = json!({"email": "ada@example.com", "password": PASSWORD});
+    services[0].connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    let token = services[0].log_in("ada@example.com");
+    let wires = (0..CLIENTS).map(|number| services[number % 2].connect());
+    let mut wires: Vec<_> = wires.collect();
+    for round in 0..5 {
+        let key = format!("idempotency-key: round-{round}\r\n");
+        let post = json!({"title": format!("round {round}"), "content": "text"});
+        let responses: Vec<_> = std::thread::scope(|scope| {
+            let clients = wires.iter_mut().map(|wire| {
+                let (key, post, token) = (&key, &post, &token);
+                scope.spawn(move || wire.call_with("POST", "/posts", token, key, Some(post)))
+            });
+            let clients: Vec<_> = clients.collect();
+            clients.into_iter().map(|client| client.join().unwrap().unwrap().expect(201)).collect()
+        });
+        assert!(responses.iter().all(|response| response.body == responses[0].body));
+        let is_replay = |response: &&TestResponse| response.header("idempotent-replayed") == "true";
+        assert_eq!(responses.iter().filter(is_replay).count(), CLIENTS - 1);
+    }
+    assert_eq!(database.query("SELECT count(*) FROM posts"), ["5"]);
 }

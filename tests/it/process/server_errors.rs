@@ -255,11 +255,24 @@ fn requests(token: &str) -> Vec<Request<Body>> {
             .body(Body::from(body))
             .unwrap()
     };
+    let with_key = |line| {
+        let mut request: Request<Body> = request(line);
+        request.headers_mut().insert("idempotency-key", "k".parse().unwrap());
+        request
+    };
+    let keyed = [
+        ("POST", "/users", account.to_string()),
+        ("POST", "/posts", post.to_string()),
+        ("PUT", "/posts/1", post.to_string()),
+        ("DELETE", "/posts/1", String::new()),
+        ("POST", "/vote", json!({"post_id": 1, "dir": 1}).to_string()),
+    ];
     let login = Request::post("/login")
         .header("content-type", "application/x-www-form-urlencoded")
         .body(Body::from("username=ada@example.com&password=x"))
         .unwrap();
-    lines.into_iter().map(request).chain([login]).collect()
+    let keyed = keyed.into_iter().map(with_key);
+    lines.into_iter().map(request).chain(keyed).chain([login]).collect()
 }
 
 async fn send(routes: &AppService, mut request: Request<Body>) -> TestResponse {

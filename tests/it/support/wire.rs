@@ -105,6 +105,18 @@ impl Wire {
         token: &str,
         body: Option<&Value>,
     ) -> io::Result<TestResponse> {
+        self.call_with(method, path, token, "", body)
+    }
+
+    /// Like [`Self::call`], with further header lines. Each ends with CRLF.
+    pub fn call_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: &str,
+        headers: &str,
+        body: Option<&Value>,
+    ) -> io::Result<TestResponse> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let authorization = match token {
             "" => String::new(),
@@ -112,7 +124,7 @@ impl Wire {
         };
         let length = body.len();
         let text = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{authorization}\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{authorization}{headers}\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
         self.try_send(text + &body)?;

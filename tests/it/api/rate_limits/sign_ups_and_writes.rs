@@ -100,6 +100,25 @@ async fn writes_over_the_limit_of_the_caller_are_rejected() {
     ada.delete("/users/me").await.expect(204);
 }
 
+/// A replay is a write of its own, and so is a key that is refused.
+#[tokio::test]
+async fn replayed_write_counts() {
+    let rates = RateLimitConfig { writes: Some(rate(3, 60)), ..RateLimitConfig::default() };
+    let app = app_with_limits(rates).await;
+    let ada = app.signed_in("ada").await;
+    let write = async |title: &str| {
+        let post = json!({"title": title, "content": "text"}).to_string();
+        let request = ada.request("POST", "/posts").header("content-type", "application/json");
+        let request = request.header("idempotency-key", "k").body(Body::from(post)).unwrap();
+        app.send(request).await
+    };
+    for (title, status) in [("first", 201), ("first", 201), ("other", 422), ("first", 429)] {
+        write(title).await.expect(status);
+    }
+    app.clock.advance(60);
+    assert_eq!(write("first").await.expect(201).header("idempotent-replayed"), "true");
+}
+
 /// Any number of requests without a valid token gets 401. Requests over the limit get 429 before
 /// the service checks the body.
 #[tokio::test]

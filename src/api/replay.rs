@@ -1,0 +1,60 @@
+//! The response to a write with an `Idempotency-Key`.
+//!
+//! Not here: the header of the request, see `input/idempotency_key.rs`.
+
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use utoipa::IntoParams;
+
+use super::error::{ApiError, ApiResult};
+use crate::store::Once;
+
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The header of every write that can be repeated, for the OpenAPI document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the schema of the header")]
+pub(super) struct IdempotencyKeyHeader {
+    /// A random key for this write, such as a UUID: 1 to 255 visible ASCII characters, with or
+    /// without double quotes. If you repeat the request with the same key within 24 hours, the write
+    /// happens once, and the response is that of the first request.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        pattern = r#"^("[!-~]{1,255}"|[!#-~][!-~]{0,254})$"#,
+        example = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+    )]
+    idempotency_key: String,
+}
+
+/// Whether a response repeats that of an earlier request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replay(bool);
+
+/// Returns the outcome of a write, and whether an earlier request did the write.
+///
+/// # Errors
+/// [`ApiError::KeyReused`]
+pub(super) fn outcome<T>(once: Once<T>) -> ApiResult<(T, Replay)> {
+    match once {
+        Once::Done(outcome) => Ok((outcome, Replay(false))),
+        Once::Replayed(outcome) => Ok((outcome, Replay(true))),
+        Once::KeyReused => Err(ApiError::KeyReused),
+    }
+}
+
+impl Replay {
+    pub(super) fn is_replayed(self) -> bool {
+        self.0
+    }
+
+    /// Returns the response, marked if it repeats an earlier one.
+    pub(super) fn mark(self, response: impl IntoResponse) -> Response {
+        let mut response = response.into_response();
+        if self.0 {
+            response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
