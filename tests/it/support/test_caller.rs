@@ -13,11 +13,13 @@ pub struct TestCaller<'a> {
     pub token: Option<String>,
     /// The ID of the account; 0 without one.
     pub id: i64,
+    /// The idempotency key of each request.
+    pub key: Option<String>,
 }
 
 impl<'a> TestCaller<'a> {
     pub(super) fn new(app: &'a TestApp, token: Option<String>, id: i64) -> Self {
-        Self { app, token, id }
+        Self { app, token, id, key: None }
     }
 
     pub async fn get(&self, path: &str) -> TestResponse {
@@ -99,8 +101,12 @@ impl<'a> TestCaller<'a> {
     /// Starts a request with the caller's token.
     pub fn request(&self, method: &str, path: &str) -> Builder {
         let request = Request::builder().method(method).uri(path).header("host", "localhost");
-        match &self.token {
+        let request = match &self.token {
             Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        match &self.key {
+            Some(key) => request.header("idempotency-key", key),
             None => request,
         }
     }

@@ -9,6 +9,7 @@ mod crash;
 mod deletion;
 mod disk;
 mod failover;
+mod keyed;
 mod ledger;
 mod network;
 mod proxy;

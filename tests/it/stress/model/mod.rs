@@ -4,6 +4,8 @@
 //!
 //! Not here: concurrent clients, see `histories`; invalid JSON and HTTP, see `fuzz`.
 
+mod expected_response;
+mod keys;
 mod reference_model;
 mod step;
 mod system_under_test;

@@ -10,6 +10,8 @@ use proptest::strategy::{BoxedStrategy, Just, Strategy as _};
 use proptest_state_machine::ReferenceStateMachine;
 use serde_json::{Value, json};
 
+use super::expected_response::{ExpectedResponse, Rejected, reject, respond};
+use super::keys::Keys;
 use super::step::{By, Draft, Existing, Page, Step, step};
 
 /// The lifetime of an access token.
@@ -45,6 +47,7 @@ pub(super) struct Model<M> {
     /// 1 or -1, by post and voter.
     pub(super) votes: BTreeMap<(usize, usize), i64>,
     tokens: Vec<Token>,
+    keys: Keys,
     pub(super) users_created: usize,
     pub(super) posts_created: usize,
     /// The expected response to the last step.
@@ -75,23 +78,6 @@ struct Token {
     expires: i64,
 }
 
-/// The body is `Null` if it is not compared.
-#[derive(Debug, Clone)]
-pub(super) struct ExpectedResponse {
-    pub(super) status: u16,
-    pub(super) body: Value,
-}
-
-type Rejected = ExpectedResponse;
-
-fn respond(status: u16, body: Value) -> ExpectedResponse {
-    ExpectedResponse { status, body }
-}
-
-fn reject(status: u16, detail: impl Into<String>) -> Rejected {
-    respond(status, json!({"detail": detail.into()}))
-}
-
 /// Returns the e-mail by which an account is found: the domain is lowercase.
 fn normalized_email(email: &str) -> Option<String> {
     let (local, domain) = email.split_once('@')?;
@@ -113,6 +99,7 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
             posts: BTreeMap::new(),
             votes: BTreeMap::new(),
             tokens: Vec::new(),
+            keys: std::default::Default::default(),
             users_created: 0,
             posts_created: 0,
             response: respond(200, Value::Null),
@@ -129,6 +116,7 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
             tokens: tokens.filter(|index| model.caller(By::Token(*index)).is_ok()).collect(),
             users: model.users.keys().copied().collect(),
             posts: model.posts.keys().copied().collect(),
+            keyed: model.keys.sent().to_vec(),
         })
     }
 
@@ -192,7 +180,21 @@ impl<M: Mode> Model<M> {
             }
             Step::ListPosts { by, page } => self.list_posts(*by, page),
             Step::Vote { by, post, dir } => self.vote(*by, *post, *dir),
+            Step::Keyed { key, step: write } => {
+                self.keys.record(step);
+                self.perform_once(*key, write)
+            }
         }
+    }
+
+    fn perform_once(&mut self, key: u8, step: &Step) -> Result<ExpectedResponse, Rejected> {
+        let caller = self.caller(step.by())?;
+        if let Some(response) = self.keys.find(caller, key, step, self.now) {
+            return Ok(response);
+        }
+        let response = self.perform(step)?;
+        self.keys.keep(caller, key, step, &response, self.now);
+        Ok(response)
     }
 
     fn sign_up(&mut self, email: &str, password: &str) -> Result<ExpectedResponse, Rejected> {
@@ -267,6 +269,7 @@ impl<M: Mode> Model<M> {
             self.delete_post(post);
         }
         self.votes.retain(|(_, voter), _| *voter != user);
+        self.keys.delete_user(user);
     }
 
     fn create_post(&mut self, by: By, post: &Draft) -> Result<ExpectedResponse, Rejected> {

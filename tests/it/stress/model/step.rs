@@ -58,6 +58,11 @@ pub(super) enum Step {
         post: usize,
         dir: i64,
     },
+    /// A write with a key.
+    Keyed {
+        key: u8,
+        step: Box<Step>,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +78,26 @@ pub(super) struct Draft {
     pub(super) title: String,
     pub(super) content: &'static str,
     pub(super) published: Option<bool>,
+}
+
+impl Step {
+    /// Returns who sends a write.
+    pub(super) fn by(&self) -> By {
+        match self {
+            Self::CreatePost { by, .. }
+            | Self::ReplacePost { by, .. }
+            | Self::DeletePost { by, .. }
+            | Self::Vote { by, .. } => *by,
+            other => panic!("{other:?} has no key"),
+        }
+    }
+}
+
+impl Draft {
+    /// Returns the values with the default of `published`.
+    pub(super) fn values(&self) -> String {
+        format!("{:?}", (&self.title, self.content, self.published.unwrap_or(true)))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -148,6 +173,8 @@ pub(super) struct Existing {
     pub(super) tokens: Vec<usize>,
     pub(super) users: Vec<usize>,
     pub(super) posts: Vec<usize>,
+    /// Steps that were sent with a key.
+    pub(super) keyed: Vec<Step>,
 }
 
 /// Mostly a caller with an account.
@@ -188,6 +215,43 @@ fn log_in(existing: &Existing) -> BoxedStrategy<Step> {
     account.prop_map(|(email, password)| Step::LogIn { email, password }).boxed()
 }
 
+fn create_post(existing: &Existing) -> BoxedStrategy<Step> {
+    (by(existing), draft()).prop_map(|(by, post)| Step::CreatePost { by, post }).boxed()
+}
+
+fn replace_post(existing: &Existing) -> BoxedStrategy<Step> {
+    (by(existing), index(&existing.posts), draft())
+        .prop_map(|(by, post, with)| Step::ReplacePost { by, post, with })
+        .boxed()
+}
+
+fn delete_post(existing: &Existing) -> BoxedStrategy<Step> {
+    (by(existing), index(&existing.posts))
+        .prop_map(|(by, post)| Step::DeletePost { by, post })
+        .boxed()
+}
+
+fn vote(existing: &Existing) -> BoxedStrategy<Step> {
+    (by(existing), index(&existing.posts), -1..=1_i64)
+        .prop_map(|(by, post, dir)| Step::Vote { by, post, dir })
+        .boxed()
+}
+
+/// Often a step that was sent before.
+fn keyed(existing: &Existing) -> BoxedStrategy<Step> {
+    let step = prop_oneof![
+        2 => create_post(existing),
+        1 => replace_post(existing),
+        1 => delete_post(existing),
+        4 => vote(existing),
+    ];
+    let new = (0..4_u8, step).prop_map(|(key, step)| Step::Keyed { key, step: Box::new(step) });
+    if existing.keyed.is_empty() {
+        return new.boxed();
+    }
+    prop_oneof![1 => new, 1 => select(existing.keyed.clone())].boxed()
+}
+
 pub(super) fn step(existing: &Existing) -> BoxedStrategy<Step> {
     let (by, user, post) = (|| by(existing), || index(&existing.users), || index(&existing.posts));
     prop_oneof![
@@ -199,15 +263,13 @@ pub(super) fn step(existing: &Existing) -> BoxedStrategy<Step> {
         2 => (by(), user()).prop_map(|(by, user)| Step::GetUser { by, user }),
         1 => by().prop_map(|by| Step::DeleteMe { by }),
         1 => (by(), user()).prop_map(|(by, user)| Step::DeleteUser { by, user }),
-        if existing.posts.len() < 4 { 20 } else { 5 } =>
-            (by(), draft()).prop_map(|(by, post)| Step::CreatePost { by, post }),
+        if existing.posts.len() < 4 { 20 } else { 5 } => create_post(existing),
         6 => (by(), post()).prop_map(|(by, post)| Step::GetPost { by, post }),
-        8 => (by(), post(), draft())
-            .prop_map(|(by, post, with)| Step::ReplacePost { by, post, with }),
-        2 => (by(), post()).prop_map(|(by, post)| Step::DeletePost { by, post }),
+        8 => replace_post(existing),
+        2 => delete_post(existing),
         8 => (by(), page()).prop_map(|(by, page)| Step::ListPosts { by, page }),
-        24 => (by(), post(), -1..=1_i64)
-            .prop_map(|(by, post, dir)| Step::Vote { by, post, dir }),
+        24 => vote(existing),
+        16 => keyed(existing),
     ]
     .boxed()
 }

@@ -59,10 +59,18 @@ impl<M: Mode> StateMachineTest for BothServices<M> {
                 service.app.clock.advance(seconds);
                 continue;
             }
-            let response = both.runtime.block_on(service.perform(&step, model));
+            let (key, write) = match &step {
+                Step::Keyed { key, step } => (Some(format!("key-{key}")), &**step),
+                step => (None, step),
+            };
+            let response = both.runtime.block_on(service.perform(write, key.as_deref(), model));
             let context = format!("{:?}: {step:?}", service.engine);
             assert_eq!(response.status, model.response.status, "{context}: {response:?}");
-            service.record_ids(&step, &response, &context);
+            let is_replay = response.header("idempotent-replayed") == "true";
+            assert_eq!(is_replay, model.response.is_replay, "{context}");
+            if !is_replay {
+                service.record_ids(write, &response, &context);
+            }
             let expected = service.resolve(&model.response.body);
             if !expected.is_null() {
                 assert_eq!(response.json(), expected, "{context}");
@@ -94,15 +102,24 @@ struct ServiceUnderTest {
 }
 
 impl ServiceUnderTest {
-    async fn perform<M: Mode>(&self, step: &Step, model: &Model<M>) -> TestResponse {
+    async fn perform<M: Mode>(
+        &self,
+        step: &Step,
+        key: Option<&str>,
+        model: &Model<M>,
+    ) -> TestResponse {
         let anonymous = self.app.anonymous();
-        let by = |by: &By| self.caller(*by, model);
+        let by = |by: &By| {
+            let mut caller = self.caller(*by, model);
+            caller.key = key.map(str::to_owned);
+            caller
+        };
         match step {
             Step::SignUp { email, password } => {
                 anonymous.post("/users", &json!({"email": email, "password": password})).await
             }
             Step::LogIn { email, password } => self.app.log_in(email, password).await,
-            Step::MoveClock { .. } => unreachable!("the step sends no request"),
+            Step::MoveClock { .. } | Step::Keyed { .. } => unreachable!("not a request"),
             Step::GetMe { by: caller } => by(caller).get("/users/me").await,
             Step::GetUser { by: caller, user } => by(caller).get(&self.user_path(*user)).await,
             Step::DeleteMe { by: caller } => by(caller).delete("/users/me").await,

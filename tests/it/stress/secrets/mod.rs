@@ -112,7 +112,9 @@ impl Campaign<'_> {
 
     fn sign_up(&mut self, email: &str) -> TestResponse {
         let body = json!({"email": email, "password": self.canaries.password.text}).to_string();
-        let head = "POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+        // With a key, of which the database keeps a row for each sign-up.
+        let head = "POST /users HTTP/1.1\r\nhost: localhost\r\nidempotency-key: k\r\n\
+                    content-type: application/json\r\n";
         self.send(&format!("{head}content-length: {}\r\n\r\n{body}", body.len())).unwrap()
     }
 
