@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::background::Background;
 use super::docs::Documentation;
+use super::installation_keys::InstallationKeys;
 use super::large_work::LargeWork;
 use super::shutdown::Shutdown;
 use crate::auth::{Passwords, Tokens};
@@ -24,6 +25,7 @@ pub struct AppState {
     pub shutdown: Shutdown,
     pub documentation: Documentation,
     pub large_work: LargeWork,
+    pub installation_keys: InstallationKeys,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
     pub root_path: String,
 }

@@ -3,6 +3,7 @@
 
 mod algorithm;
 mod blocklist;
+mod derived_key;
 mod hashing;
 mod key_pair;
 mod keys;
@@ -18,6 +19,7 @@ mod tests;
 mod token;
 
 pub use algorithm::Algorithm;
+pub use derived_key::derive_key;
 pub use hashing::HashingError;
 pub use key_pair::{KeyPair, KeyPairError, PublicKey};
 pub use keys::{Keys, TokenError};

@@ -11,7 +11,9 @@ use super::ServeArguments;
 use super::exit::Exit;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
-use crate::api::{self, AppState, Background, Documentation, LargeWork, Shutdown, openapi};
+use crate::api::{
+    self, AppState, Background, Documentation, InstallationKeys, LargeWork, Shutdown, openapi,
+};
 use crate::auth::{Keys, Passwords, Tokens};
 use crate::client_limits::{ClientLimits, ConnectionTimeouts};
 use crate::clock::SystemClock;
@@ -131,6 +133,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         shutdown: Shutdown::default(),
         documentation: Documentation::default(),
         large_work: LargeWork::default(),
+        installation_keys: InstallationKeys::default(),
         root_path: settings.root_path.clone(),
     })
 }

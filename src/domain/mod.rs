@@ -5,6 +5,7 @@ pub mod caller;
 pub mod email;
 pub mod event;
 pub mod idempotency_key;
+pub mod installation;
 pub mod page;
 pub mod policy;
 pub mod post;

@@ -22,3 +22,14 @@ pub enum PostScope {
     /// The caller's own drafts.
     OwnDrafts,
 }
+
+/// A place between two entries of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// Whether the page ends here, instead of beginning here.
+    pub is_backward: bool,
+    /// The value that the list is ordered by first, such as a time in microseconds.
+    pub key: i64,
+    /// The ID of the entry, which orders entries with equal values.
+    pub id: i64,
+}

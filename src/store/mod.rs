@@ -42,6 +42,7 @@ use crate::domain::caller::Caller;
 use crate::domain::email::{Email, TypedEmail};
 use crate::domain::event::Event;
 use crate::domain::idempotency_key::IdempotencyKey;
+use crate::domain::installation::InstallationKey;
 use crate::domain::page::Page;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::session::{NewSession, Rotation, Salt, Session, SessionId};
@@ -58,6 +59,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// The whole contract.
 pub trait Store:
     CallerStore
+    + InstallationStore
     + UserStore
     + SessionStore
     + EventStore
@@ -72,6 +74,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: CallerStore
+        + InstallationStore
         + UserStore
         + SessionStore
         + EventStore
@@ -89,6 +92,12 @@ pub trait CallerStore: Send + Sync + 'static {
     /// Returns [`StoreError::CallerRejected`] if the account does not exist or does not accept the
     /// token.
     async fn find_caller(&self, caller: Caller) -> Result<()>;
+}
+
+#[async_trait]
+pub trait InstallationStore: Send + Sync + 'static {
+    /// Returns the key of the database, which never changes.
+    async fn find_installation_key(&self) -> Result<InstallationKey>;
 }
 
 #[async_trait]

@@ -26,6 +26,7 @@ mod idempotency_keys;
 mod keyed_posts;
 mod keyed_votes;
 mod keyed_writes;
+mod installation;
 mod lists;
 mod locks;
 mod login_failures;
@@ -169,6 +170,7 @@ fn too_slow() -> StoreError {
 pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
     let files = [
         callers::STATEMENTS,
+        installation::STATEMENTS,
         users::STATEMENTS,
         deletions::STATEMENTS,
         hidden_range::STATEMENTS,

@@ -16,6 +16,7 @@ mod events;
 mod files;
 mod hidden_range;
 mod idempotency_keys;
+mod installation;
 mod lists;
 mod login_failures;
 mod posts;
@@ -75,6 +76,7 @@ impl SqliteStore {
 pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = [
         callers::STATEMENTS,
+        installation::STATEMENTS,
         users::STATEMENTS,
         deletions::STATEMENTS,
         hidden_range::STATEMENTS,

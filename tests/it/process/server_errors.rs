@@ -12,11 +12,12 @@ use axum::http::Request;
 use axum::routing::get;
 use jiff::Timestamp;
 use post_api::api;
-use post_api::api::{AppState, Background, Documentation, LargeWork, Shutdown};
+use post_api::api::{AppState, Background, Documentation, InstallationKeys, LargeWork, Shutdown};
 use post_api::auth::{Algorithm, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::event::Event;
+use post_api::domain::installation::InstallationKey;
 use post_api::domain::page::Page;
 use post_api::domain::policy::Policy;
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
@@ -29,8 +30,8 @@ use post_api::rate_limits::RateLimits;
 use post_api::server::{AppService, Limits, with_middleware};
 use post_api::store::{
     CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
-    LoginFailureStore, PostList, PostStore, Readiness, ReadinessStore, Result, RotateSession,
-    SessionStore, StoreError, UserStore, VoteOutcome, VoteStore,
+    InstallationStore, LoginFailureStore, PostList, PostStore, Readiness, ReadinessStore, Result,
+    RotateSession, SessionStore, StoreError, UserStore, VoteOutcome, VoteStore,
 };
 use secrecy::SecretString;
 use serde_json::json;
@@ -157,6 +158,13 @@ impl LoginFailureStore for Broken {
 }
 
 #[async_trait]
+impl InstallationStore for Broken {
+    async fn find_installation_key(&self) -> Result<InstallationKey> {
+        self.fail()
+    }
+}
+
+#[async_trait]
 impl PostStore for Broken {
     async fn create_post(&self, _: Caller, _: PostContent, _: Timestamp) -> Result<Post> {
         self.fail()
@@ -212,6 +220,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         shutdown: Shutdown::default(),
         documentation: Documentation::default(),
         large_work: LargeWork::default(),
+        installation_keys: InstallationKeys::default(),
         root_path: String::new(),
     };
     (with_middleware(api::routes(app, false), middleware_config()), token)

@@ -1,0 +1,31 @@
+//! Keys for values that clients give back to the service. They are derived from the key of the
+//! database, so every process on the database has the same.
+
+use tokio::sync::OnceCell;
+
+use super::cursor::Cursors;
+use super::error::ApiResult;
+use crate::auth::derive_key;
+use crate::store::Store;
+
+/// The keys of the database. The first request that needs them reads them, because the database may
+/// be unreachable when the process starts.
+#[derive(Default)]
+pub struct InstallationKeys(OnceCell<DerivedKeys>);
+
+/// What has a key of its own.
+pub(super) struct DerivedKeys {
+    pub(super) cursors: Cursors,
+}
+
+impl InstallationKeys {
+    /// # Errors
+    /// Those of the store, until it has returned the key once.
+    pub(super) async fn get(&self, store: &dyn Store) -> ApiResult<&DerivedKeys> {
+        let derive = async || {
+            let key = store.find_installation_key().await?.0;
+            Ok(DerivedKeys { cursors: Cursors::new(&derive_key(&key, "cursor"))? })
+        };
+        self.0.get_or_try_init(derive).await
+    }
+}
