@@ -70,6 +70,11 @@ enum Parameter {
     Limit,
     Skip,
     Search,
+    Sort,
+    Owner,
+    Since,
+    Until,
+    Cursor,
     Other(Vec<u8>),
 }
 
@@ -174,6 +179,11 @@ impl Parameter {
             Self::Limit => "limit".to_owned(),
             Self::Skip => "skip".to_owned(),
             Self::Search => "search".to_owned(),
+            Self::Sort => "sort".to_owned(),
+            Self::Owner => "owner".to_owned(),
+            Self::Since => "since".to_owned(),
+            Self::Until => "until".to_owned(),
+            Self::Cursor => "cursor".to_owned(),
             Self::Other(name) => encode(name),
         }
     }

@@ -16,6 +16,7 @@ mod input;
 mod installation_keys;
 mod json_response;
 mod large_work;
+mod link;
 pub mod openapi;
 mod password_check;
 mod replay;

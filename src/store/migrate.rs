@@ -115,6 +115,7 @@ migrations! {
     "0012_account_deletions" compatible_from "0010_installation",
     "0013_unconfirmed_rotations" compatible_from "0010_installation",
     "0014_idempotency_keys" compatible_from "0010_installation",
+    "0015_feed_indexes" compatible_from "0010_installation",
 }
 
 /// A migration as the history of the database records it.

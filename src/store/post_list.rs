@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Result;
 use super::list_memory::ListPermit;
 use super::page_limits::PAGE_BYTES;
-use crate::domain::page::Page;
+use crate::domain::page::{Page, PageEnd};
 use crate::domain::post::PostWithVotes;
 
 /// The posts of a page. Concurrent requests for the same page share one list and its serialization.
@@ -27,6 +27,8 @@ pub(super) struct ReservedPosts {
     posts: Vec<PostWithVotes>,
     /// `None` for a list with a limit.
     memory: Option<ListPermit>,
+    /// The ID of the last entry that was looked at, if the list ended after entries without a match.
+    pub(super) stopped_at: Option<i64>,
 }
 
 /// Memory of a post besides its texts, in bytes: its fields, its place in a vector that doubles its
@@ -38,7 +40,7 @@ const MAX_POSTS_FREED_AT_ONCE: usize = 10_000;
 
 impl ReservedPosts {
     pub(super) fn new(memory: Option<ListPermit>) -> Self {
-        Self { posts: Vec::new(), memory }
+        Self { posts: Vec::new(), memory, stopped_at: None }
     }
 
     /// Adds a post and reserves its memory.
@@ -51,6 +53,15 @@ impl ReservedPosts {
         }
         self.posts.push(post);
         Ok(())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.posts.len()
+    }
+
+    /// Turns the posts around, after a page was read from its end.
+    pub(super) fn reverse(&mut self) {
+        self.posts.reverse();
     }
 }
 
@@ -73,6 +84,20 @@ impl PostList {
         self.iter().map(|found| found.post.byte_len()).sum()
     }
 
+    /// Returns what ended the page.
+    #[must_use]
+    pub fn end(&self, page: &Page) -> PageEnd {
+        let is_full = page.limit.is_some_and(|limit| {
+            usize::try_from(limit).is_ok_and(|limit| self.len() >= limit)
+                || self.byte_len() >= PAGE_BYTES
+        });
+        match self.0.posts.stopped_at {
+            _ if is_full => PageEnd::Full,
+            Some(id) => PageEnd::StoppedAt(id),
+            None => PageEnd::EndOfList,
+        }
+    }
+
     /// Returns the serialized list. Only the first call runs `serialize`, so each caller must pass
     /// the same format.
     pub fn serialize_once(&self, serialize: impl FnOnce(&[PostWithVotes]) -> Bytes) -> Bytes {
@@ -82,7 +107,7 @@ impl PostList {
 
 impl From<Vec<PostWithVotes>> for PostList {
     fn from(posts: Vec<PostWithVotes>) -> Self {
-        ReservedPosts { posts, memory: None }.into()
+        ReservedPosts { posts, memory: None, stopped_at: None }.into()
     }
 }
 
@@ -104,27 +129,32 @@ impl Deref for PostList {
 pub(super) struct PageBuilder {
     limit: Option<usize>,
     bytes: usize,
-    posts: Vec<PostWithVotes>,
+    posts: ReservedPosts,
 }
 
 impl PageBuilder {
     pub(super) fn new(page: &Page) -> Self {
         let limit = page.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Self { limit, bytes: 0, posts: Vec::new() }
+        Self { limit, bytes: 0, posts: ReservedPosts::default() }
     }
 
     /// Whether another post may be added to the page.
     pub(super) fn accepts_more(&self) -> bool {
         // A page without a limit asks for all posts of any size.
-        self.limit.is_none_or(|limit| self.posts.len() < limit && self.bytes < PAGE_BYTES)
+        self.limit.is_none_or(|limit| self.posts.posts.len() < limit && self.bytes < PAGE_BYTES)
     }
 
     pub(super) fn push(&mut self, found: PostWithVotes) {
         self.bytes += found.post.byte_len();
-        self.posts.push(found);
+        self.posts.posts.push(found);
     }
 
-    pub(super) fn into_posts(self) -> Vec<PostWithVotes> {
+    /// Notes the ID of the last entry that was looked at, after entries without a match.
+    pub(super) fn stop_at(&mut self, id: i64) {
+        self.posts.stopped_at = Some(id);
+    }
+
+    pub(super) fn into_posts(self) -> ReservedPosts {
         self.posts
     }
 }

@@ -11,6 +11,7 @@ mod idempotency_key;
 mod json;
 mod json_value;
 mod mask;
+mod time;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub(super) use form::{MediaType, multipart, pairs};
 pub(super) use idempotency_key::{Keyed, Repeatable};
 pub(super) use json::{JsonError, parse_json};
 use mask::{MASK, mask_all, mask_outside, names_secret, shorten};
+pub(super) use time::time_from_text;
 
 /// The typed input of a handler.
 pub(super) trait FromRequestFields: Sized + Send {
@@ -163,6 +165,13 @@ impl<'a> RequestFields<'a> {
             return Some(None);
         };
         self.record(["query", name], rule(&value), || Value::String(value)).map(Some)
+    }
+
+    /// Records that a query parameter does not go with another one.
+    pub(super) fn reject_query(&mut self, name: &'static str, reason: &str) {
+        let error = FieldError::value_error(format!("Value error, {reason}"), reason);
+        let value = last(&self.query, name).unwrap_or_default();
+        self.record::<()>(["query", name], Err(error), || Value::String(value));
     }
 
     /// Returns the body as an object. Errors never echo the value of the field `secret`.

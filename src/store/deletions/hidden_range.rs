@@ -37,6 +37,9 @@ pub(in crate::store) struct HiddenRange {
 }
 
 impl HiddenRange {
+    /// Has no ID that is not above it: for statements that need a range.
+    pub(in crate::store) const EMPTY: Self = Self { above: i64::MAX, up_to: i64::MAX };
+
     /// Returns the range from the newest hidden post down to the next post of an open account. If
     /// there is none, the range ends with the oldest post.
     pub(in crate::store) fn new(newest: i64, open: Option<i64>, oldest: i64) -> Self {

@@ -15,11 +15,11 @@ use crate::domain::user::UserId;
 use crate::store::Result;
 use crate::store::deletions::hidden_range::{HiddenRange, HiddenRangeStore, LastId};
 
-/// The newest posts outside of a hidden range for which the condition is true, as a table. The other
-/// texts are the bounds of the range and the maximum number of posts. Without an order in each part,
-/// the planner sorts both.
+/// The first posts in the order, `id` or `id DESC`, that are outside of a hidden range and for which
+/// the condition is true, as a table. The other texts are the bounds of the range and the maximum
+/// number of posts. Without an order in each part, the planner sorts both.
 macro_rules! posts_around {
-    ($condition:expr, $above:literal, $up_to:literal, $limit:literal) => {
+    ($condition:expr, $above:literal, $up_to:literal, $order:literal, $limit:literal) => {
         concat!(
             "((SELECT id, title, content, published, created_at, owner_id
                  FROM posts
@@ -27,7 +27,9 @@ macro_rules! posts_around {
             $condition,
             " AND id > ",
             $up_to,
-            " ORDER BY id DESC LIMIT ",
+            " ORDER BY ",
+            $order,
+            " LIMIT ",
             $limit,
             ")
               UNION ALL
@@ -37,7 +39,9 @@ macro_rules! posts_around {
             $condition,
             " AND id <= ",
             $above,
-            " ORDER BY id DESC LIMIT ",
+            " ORDER BY ",
+            $order,
+            " LIMIT ",
             $limit,
             ")) AS posts"
         )
@@ -71,7 +75,7 @@ statements! {
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND relation IN (SELECT seqrelid ", from_ascending_sequence!(), ")"
     );
-    // The ranges and the order name the index, as in `LIST_OWN_DRAFTS`.
+    // The ranges and the order name the index, as in `LIST_OWNED`.
     FIND_HIDDEN_RANGE(INT8, INT8) = concat!(
         "WITH newest AS MATERIALIZED (
              SELECT max(id) AS id

@@ -9,7 +9,7 @@ use crate::domain::installation::InstallationKey;
 use crate::store::{InstallationStore, Result, StoreError};
 
 statements! {
-    FIND_INSTALLATION_KEY() = "SELECT key FROM installation";
+    FIND_INSTALLATION_KEY() = "SELECT key FROM installation WHERE one";
 }
 
 #[async_trait]

@@ -1,4 +1,5 @@
-//! Lists of posts in PostgreSQL, newest first. Not here: searches, see `search.rs`.
+//! Lists of posts in PostgreSQL. Not here: their statements, see `list_key.rs`, and searches, see
+//! `search.rs`.
 
 use std::sync::Arc;
 
@@ -10,59 +11,16 @@ use super::PostgresStore;
 use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::error::reading_failed;
-use super::hidden_range::posts_around;
+use super::list_key::ListKey;
 use super::pool::Pool;
-use super::row::{is_open, read_list, select_page};
 use super::search::search_posts;
-use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
-use crate::domain::page::{Page, PostScope};
-use crate::domain::policy::DraftVisibility;
-use crate::domain::user::UserId;
+use crate::domain::page::Page;
 use crate::store::batch::{Batch, BatchError};
 use crate::store::deletions::hidden_range::HiddenRange;
 use crate::store::list_memory::ListMemory;
 use crate::store::page_limits::MAX_SHORT_SKIP;
 use crate::store::{PostList, Result, StoreError};
-
-statements! {
-    LIST_PUBLISHED(INT8, INT8) = select_page!(concat!(
-        "SELECT id, title, content, published, created_at, owner_id
-           FROM posts
-          WHERE ", is_open!("owner_id"), " AND published
-          ORDER BY id DESC LIMIT $1 OFFSET $2"
-    ));
-    LIST_ALL(INT8, INT8) = select_page!(concat!(
-        "SELECT id, title, content, published, created_at, owner_id
-           FROM posts
-          WHERE ", is_open!("owner_id"), "
-          ORDER BY id DESC LIMIT $1 OFFSET $2"
-    ));
-    LIST_PUBLISHED_AROUND(INT8, INT8, INT8, INT8) = select_page!(concat!(
-        "SELECT id, title, content, published, created_at, owner_id
-           FROM ", posts_around!(
-            concat!(is_open!("owner_id"), " AND published"), "$3", "$4", "$1 + $2"
-        ), "
-          ORDER BY id DESC LIMIT $1 OFFSET $2"
-    ));
-    LIST_ALL_AROUND(INT8, INT8, INT8, INT8) = select_page!(concat!(
-        "SELECT id, title, content, published, created_at, owner_id
-           FROM ", posts_around!(is_open!("owner_id"), "$3", "$4", "$1 + $2"), "
-          ORDER BY id DESC LIMIT $1 OFFSET $2"
-    ));
-    // With `owner_id = $3`, the planner may read the posts of all users, newest first, and expect to
-    // reach the limit early. Only the index on these three columns serves this range and order.
-    LIST_OWN_DRAFTS(INT8, INT8, INT8) = select_page!(
-        "SELECT id, title, content, published, created_at, owner_id
-           FROM posts
-          WHERE (owner_id, published, id) >= ($3, FALSE, -9223372036854775807)
-            AND (owner_id, published, id) <= ($3, FALSE, 9223372036854775807)
-          ORDER BY owner_id DESC, published DESC, id DESC LIMIT $1 OFFSET $2"
-    );
-}
-
-/// No table has more posts. The sum of skip and limit fits into 64 bits.
-const MAX_SKIP: i64 = i64::MAX / 2;
 
 /// Maximum number of lists that are read concurrently. Each can have
 /// [`crate::store::page_limits::PAGE_BYTES`].
@@ -99,24 +57,22 @@ pub(super) async fn list_posts(
     caller: Caller,
     page: Page,
 ) -> Result<PostList> {
-    let hidden = store.deletions.hidden_range();
-    match (page.limit, page.search.as_deref()) {
-        (Some(0), _) => store.callers.submit(caller).await.map(|()| Vec::new().into()),
-        (Some(_), None | Some("")) if page.skip <= MAX_SHORT_SKIP => {
-            store.lists.submit((caller, page)).await
-        }
-        (_, None | Some("")) => {
-            let read = async {
-                let mut lists = read_lists(&store.long_work, hidden, &[&(caller, page)]).await?;
-                lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
-            };
-            Box::pin(store.read_long(read)).await
-        }
-        (_, Some(text)) => {
-            let search = search_posts(&store.long_work, hidden, caller, &page, text);
-            Box::pin(store.read_long(search)).await
-        }
+    if page.limit == Some(0) || page.entries().is_empty() {
+        return store.callers.submit(caller).await.map(|()| Vec::new().into());
     }
+    let hidden = store.deletions.hidden_range();
+    if page.is_scanned() {
+        let search = search_posts(&store.long_work, hidden, caller, &page);
+        return Box::pin(store.read_long(search)).await;
+    }
+    if page.limit.is_some() && page.skip <= MAX_SHORT_SKIP {
+        return store.lists.submit((caller, page)).await;
+    }
+    let read = async {
+        let mut lists = read_lists(&store.long_work, hidden, &[&(caller, page)]).await?;
+        lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
+    };
+    Box::pin(store.read_long(read)).await
 }
 
 /// Reads equal lists once. Retries all of them once, on another connection, if the connection must
@@ -186,57 +142,4 @@ async fn read_concurrently(
         return Ok(Vec::new());
     }
     try_join_all(lists.iter().map(|list| list.read(connection, memory))).await
-}
-
-/// All parameters that determine the content of a list.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct ListKey {
-    scope: ResolvedScope,
-    limit: Option<i64>,
-    skip: i64,
-    /// A range that the list passes over. Own drafts are never hidden.
-    hidden: Option<HiddenRange>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum ResolvedScope {
-    Published,
-    All,
-    DraftsOf(UserId),
-}
-
-impl ListKey {
-    fn of(caller: Caller, page: &Page, hidden: Option<HiddenRange>) -> Self {
-        let scope = match (page.scope, caller.draft_visibility) {
-            (PostScope::OwnDrafts, _) => ResolvedScope::DraftsOf(caller.user_id),
-            (PostScope::Public, DraftVisibility::Private) => ResolvedScope::Published,
-            (PostScope::Public, DraftVisibility::Visible) => ResolvedScope::All,
-        };
-        let skip = i64::try_from(page.skip).unwrap_or(MAX_SKIP).min(MAX_SKIP);
-        let hidden = hidden.filter(|_| page.scope == PostScope::Public);
-        Self { scope, limit: page.limit.map(i64::from), skip, hidden }
-    }
-
-    fn statement(&self) -> &'static Statement {
-        match (self.scope, self.hidden) {
-            (ResolvedScope::Published, None) => &LIST_PUBLISHED,
-            (ResolvedScope::Published, Some(_)) => &LIST_PUBLISHED_AROUND,
-            (ResolvedScope::All, None) => &LIST_ALL,
-            (ResolvedScope::All, Some(_)) => &LIST_ALL_AROUND,
-            (ResolvedScope::DraftsOf(_), _) => &LIST_OWN_DRAFTS,
-        }
-    }
-
-    async fn read(&self, connection: &Connection, memory: &ListMemory) -> Result<PostList> {
-        let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
-        if let ResolvedScope::DraftsOf(author) = &self.scope {
-            values.push(&author.0);
-        }
-        if let Some(hidden) = &self.hidden {
-            let bounds: [Value<'_>; 2] = [&hidden.above, &hidden.up_to];
-            values.extend(bounds);
-        }
-        let memory = self.limit.is_none().then(|| memory.permit());
-        Ok(read_list(connection, memory, self.statement(), &values).await?)
-    }
 }

@@ -27,6 +27,7 @@ mod keyed_posts;
 mod keyed_votes;
 mod keyed_writes;
 mod installation;
+mod list_key;
 mod lists;
 mod locks;
 mod login_failures;
@@ -178,7 +179,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         events::STATEMENTS,
         login_failures::STATEMENTS,
         posts::STATEMENTS,
-        lists::STATEMENTS,
+        list_key::STATEMENTS,
         search::STATEMENTS,
         votes::STATEMENTS,
         idempotency_keys::STATEMENTS,

@@ -10,27 +10,30 @@ use super::statement::Statement;
 use crate::domain::post::{Post, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
+use crate::store::Result;
 use crate::store::list_memory::ListPermit;
 use crate::store::post_list::ReservedPosts;
-use crate::store::{PostList, Result};
 
-/// Selects the posts of an inner statement in the columns that [`read_post`] reads, newest first.
-/// `$1` is the limit of the list, also in the inner statement. If it is not null, the list ends
-/// after [`crate::store::page_limits::PAGE_BYTES`], and the server does not send the rest.
+/// Selects the posts of an inner statement in the columns that [`read_post`] reads, in the given
+/// order. `$1` is the limit of the list, also in the inner statement. If it is not null, the list
+/// ends after [`crate::store::page_limits::PAGE_BYTES`], and the server does not send the rest.
 macro_rules! select_page {
-    ($inner:expr) => {
+    ($inner:expr, $order:literal) => {
         concat!(
             "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
                     (SELECT votes FROM vote_counts WHERE post_id = page.id)
                FROM (SELECT *,
                             sum(octet_length(title) + octet_length(content)) OVER (
-                                ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                                ORDER BY ",
+            $order,
+            " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                             ) AS bytes_before
                        FROM (",
             $inner,
             ") AS posts) AS page
               WHERE $1 IS NULL OR bytes_before IS NULL OR bytes_before < 8388608
-              ORDER BY id DESC"
+              ORDER BY ",
+            $order
         )
     };
 }
@@ -48,7 +51,17 @@ macro_rules! is_open {
     };
 }
 
-pub(super) use {is_open, select_page};
+/// The condition of the posts that every user can see.
+macro_rules! is_public {
+    () => {
+        concat!(is_open!("owner_id"), " AND published")
+    };
+}
+
+pub(super) use {is_open, is_public, select_page};
+
+/// The column after those of [`read_post`].
+const STOPPED_AT: usize = 7;
 
 /// Reads a row of ID, title, content, published, `created_at`, owner ID and votes.
 pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
@@ -66,15 +79,35 @@ pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
     })
 }
 
-/// Reads the posts of a list. A list without a limit reserves memory for each post before it reads
-/// the next one.
+/// Reads the posts of a list, in the order of the statement. A list without a limit reserves memory
+/// for each post before it reads the next one.
 pub(super) async fn read_list(
     connection: &Connection,
     memory: Option<ListPermit>,
     statement: &Statement,
     values: &[Value<'_>],
-) -> std::result::Result<PostList, QueryError> {
+) -> std::result::Result<ReservedPosts, QueryError> {
     let mut posts = ReservedPosts::new(memory);
-    connection.query_each(statement, values, |row| posts.push(read_post(row)?)).await?;
-    Ok(posts.into())
+    connection.query_each(statement, values, |row| add_row(&mut posts, row)).await?;
+    Ok(posts)
+}
+
+/// Reads the posts of a list with a limit.
+pub(super) fn read_rows(rows: &[Row]) -> Result<ReservedPosts> {
+    let mut posts = ReservedPosts::new(None);
+    rows.iter().try_for_each(|row| add_row(&mut posts, row))?;
+    Ok(posts)
+}
+
+/// Adds a row of [`read_post`]. A statement that stops after some posts without a match has one more
+/// column: the ID of the last post that it looked at. If it found no post, the rest of its only row
+/// is null.
+fn add_row(posts: &mut ReservedPosts, row: &Row) -> Result<()> {
+    if row.len() > STOPPED_AT {
+        posts.stopped_at = column(row, STOPPED_AT)?;
+        if column::<Option<i64>>(row, 0)?.is_none() {
+            return Ok(());
+        }
+    }
+    posts.push(read_post(row)?)
 }

@@ -11,86 +11,148 @@ use tokio_postgres::types::ToSql;
 use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::hidden_range::posts_around;
+use super::list_key::owned;
 use super::pool::Pool;
-use super::row::{is_open, read_list, read_post, select_page};
+use super::row::{is_open, is_public, read_list, read_rows, select_page};
 use super::schema::SearchIndex;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
+use crate::domain::user::UserId;
 use crate::store::deletions::hidden_range::HiddenRange;
 use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
+use crate::store::stored_time::nearest_time;
 use crate::store::{PostList, Result};
 
-/// Returns the matches among the newest `$4` posts, until `$5` misses. A long title counts as
-/// several misses.
+/// Returns the matches among the first `$4` posts in the order, until `$5` misses. A long title
+/// counts as several misses. A match has the text and was created from `$6` to `$7`, unless these are
+/// null. The eighth column is the ID of the post with the last miss.
 macro_rules! scan_titles {
-    ($from:expr, $order:literal) => {
-        select_page!(concat!(
-            "SELECT posts.id, title, content, published, created_at, owner_id
-               FROM (SELECT id
-                       FROM (SELECT id, is_hit,
-                                    sum(CASE WHEN is_hit THEN 0 ELSE weight END)
-                                        OVER (ORDER BY id DESC) AS misses
-                               FROM (SELECT id, strpos(left(title, 1000), $3) > 0 AS is_hit,
-                                            1 + octet_length(title) / 1000 AS weight
-                                       FROM ",
-            $from,
-            "
-                                      ORDER BY ",
+    ($from:expr, $order:literal, $last:literal) => {
+        concat!(
+            "WITH looked_at AS MATERIALIZED (
+                 SELECT id, is_hit,
+                        sum(CASE WHEN is_hit THEN 0 ELSE weight END) OVER (ORDER BY ",
             $order,
-            " LIMIT $4) AS newest) AS looked_at
-                      WHERE is_hit AND misses < $5
-                      ORDER BY id DESC LIMIT $1 OFFSET $2) AS hits
-               JOIN posts USING (id)"
-        ))
+            ") AS misses
+                   FROM (SELECT id, strpos(left(title, 1000), $3) > 0
+                                    AND ($6 IS NULL OR created_at BETWEEN $6 AND $7) AS is_hit,
+                                1 + octet_length(title) / 1000 AS weight
+                           FROM (",
+            $from,
+            " LIMIT $4) AS posts) AS candidates)
+             SELECT page.*, last.id::bigint
+               FROM (SELECT ",
+            $last,
+            "(id) AS id FROM looked_at WHERE misses >= $5) AS last
+               LEFT JOIN (",
+            select_page!(
+                concat!(
+                    "SELECT posts.id, title, content, published, created_at, owner_id
+                       FROM (SELECT id FROM looked_at
+                              WHERE is_hit AND misses < $5
+                              ORDER BY ",
+                    $order,
+                    " LIMIT $1 OFFSET $2) AS hits
+                       JOIN posts USING (id)"
+                ),
+                $order
+            ),
+            ") AS page ON TRUE
+              ORDER BY page.",
+            $order
+        )
     };
 }
 
-/// The condition of the posts that every user can see.
-macro_rules! is_public {
-    () => {
-        concat!(is_open!("owner_id"), " AND published")
+/// The titles of posts around a hidden range, newest first.
+macro_rules! newest_titles {
+    ($condition:expr) => {
+        concat!(
+            "SELECT id, title, created_at FROM ",
+            posts_around!(
+                concat!($condition, " AND id BETWEEN $8 AND $9"),
+                "$10",
+                "$11",
+                "id DESC",
+                "$4"
+            ),
+            " ORDER BY id DESC"
+        )
+    };
+}
+
+/// The titles of the posts of an owner, published or drafts.
+macro_rules! owned_titles {
+    ($published:literal, $direction:literal) => {
+        owned!("id, title, created_at", "$10", $published, "$8", "$9", $direction)
+    };
+}
+
+/// The titles of all posts of an owner.
+macro_rules! all_owned_titles {
+    ($order:literal, $direction:literal) => {
+        concat!(
+            "SELECT * FROM ((",
+            owned_titles!("TRUE", $direction),
+            " LIMIT $4) UNION ALL (",
+            owned_titles!("FALSE", $direction),
+            " LIMIT $4)) AS both_parts ORDER BY ",
+            $order
+        )
     };
 }
 
 statements! {
-    SCAN_PUBLISHED_TITLES(INT8, INT8, TEXT, INT8, INT8) =
-        scan_titles!(concat!("posts WHERE ", is_public!()), "id DESC");
-    SCAN_ALL_TITLES(INT8, INT8, TEXT, INT8, INT8) =
-        scan_titles!(concat!("posts WHERE ", is_open!("owner_id")), "id DESC");
-    SCAN_PUBLISHED_TITLES_AROUND(INT8, INT8, TEXT, INT8, INT8, INT8, INT8) =
-        scan_titles!(posts_around!(is_public!(), "$6", "$7", "$4"), "id DESC");
-    SCAN_ALL_TITLES_AROUND(INT8, INT8, TEXT, INT8, INT8, INT8, INT8) =
-        scan_titles!(posts_around!(is_open!("owner_id"), "$6", "$7", "$4"), "id DESC");
-    // The range and the order name the index, as in `LIST_OWN_DRAFTS`.
-    SCAN_DRAFT_TITLES(INT8, INT8, TEXT, INT8, INT8, INT8) = scan_titles!(
-        "posts
-          WHERE (owner_id, published, id) >= ($6, FALSE, -9223372036854775807)
-     AND (owner_id, published, id) <= ($6, FALSE, 9223372036854775807)",
-        "owner_id DESC, published DESC, id DESC"
+    SCAN_PUBLISHED_TITLES(
+        INT8, INT8, TEXT, INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8, INT8, INT8
+    ) = scan_titles!(
+        newest_titles!(is_public!()), "id DESC", "max"
     );
+    SCAN_ALL_TITLES(
+        INT8, INT8, TEXT, INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8, INT8, INT8
+    ) = scan_titles!(newest_titles!(is_open!("owner_id")), "id DESC", "max");
+    SCAN_OWNED_TITLES(
+        INT8, INT8, TEXT, INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8, INT8, BOOL
+    ) = scan_titles!(owned_titles!("$11", " DESC"), "id DESC", "max");
+    SCAN_OWNED_TITLES_ASCENDING(
+        INT8, INT8, TEXT, INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8, INT8, BOOL
+    ) = scan_titles!(owned_titles!("$11", ""), "id", "min");
+    SCAN_ALL_OWNED_TITLES(
+        INT8, INT8, TEXT, INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8, INT8
+    ) = scan_titles!(all_owned_titles!("id DESC", " DESC"), "id DESC", "max");
+    SCAN_ALL_OWNED_TITLES_ASCENDING(
+        INT8, INT8, TEXT, INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8, INT8
+    ) = scan_titles!(all_owned_titles!("id", ""), "id", "min");
     // Without MATERIALIZED the planner may scan all posts, newest first, and expect to reach the
     // limit early.
-    SEARCH_INDEX(INT8, INT8, TEXT, BOOL) = select_page!(concat!(
-        "WITH hits AS MATERIALIZED (
-             SELECT id FROM posts
-              WHERE left(title, 1000) LIKE $3 AND (published OR $4) AND ", is_open!("owner_id"), "
-         )
-         SELECT posts.id, title, content, published, created_at, owner_id
-           FROM (SELECT id FROM hits ORDER BY id DESC LIMIT $1 OFFSET $2) AS newest
-           JOIN posts USING (id)"
-    ));
+    SEARCH_INDEX(INT8, INT8, TEXT, BOOL, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8) =
+        select_page!(concat!(
+            "WITH hits AS MATERIALIZED (
+                 SELECT id, owner_id, created_at FROM posts
+                  WHERE left(title, 1000) LIKE $3
+                    AND (published OR $4) AND ", is_open!("owner_id"), "
+             )
+             SELECT posts.id, title, content, published, posts.created_at, posts.owner_id
+               FROM (SELECT id FROM hits
+                      WHERE ($5 IS NULL OR owner_id = $5)
+                        AND ($6 IS NULL OR created_at BETWEEN $6 AND $7)
+                        AND id BETWEEN $8 AND $9
+                      ORDER BY id DESC LIMIT $1 OFFSET $2) AS newest
+               JOIN posts USING (id)"
+        ), "id DESC");
 }
 
+/// Returns the posts of a scanned page.
 pub(super) async fn search_posts(
     pool: &Pool,
     hidden: Option<HiddenRange>,
     caller: Caller,
     page: &Page,
-    text: &str,
 ) -> Result<PostList> {
     let connection = pool.acquire().await?;
+    let text = page.searched().unwrap_or_default();
     let search = Search { pool, hidden, caller, page, text };
     match search.run(&connection).await {
         Err(_) if connection.is_outdated() => {
@@ -107,6 +169,7 @@ struct Search<'a> {
     hidden: Option<HiddenRange>,
     caller: Caller,
     page: &'a Page,
+    /// Empty if every title matches.
     text: &'a str,
 }
 
@@ -137,71 +200,112 @@ impl Search<'_> {
     }
 
     async fn find(&self, connection: &Connection) -> Result<PostList> {
-        let (newest, complete) = (self.scan(Some(MAX_SEARCH_MISSES)), self.complete());
+        let (first, complete) = (self.scan(Some(MAX_SEARCH_MISSES)), self.complete());
         let Some(limit) = self.page.limit else {
             // The client asks for all matches, so no timeout may hide some.
-            let (query, memory) = (complete.unwrap_or(newest), self.pool.list_memory().permit());
+            let (query, memory) = (complete.unwrap_or(first), self.pool.list_memory().permit());
             let values = query.values();
-            return Ok(read_list(connection, Some(memory), query.statement, &values).await?);
+            return Ok(read_list(connection, Some(memory), query.statement, &values).await?.into());
         };
-        let found = read_list(connection, None, newest.statement, &newest.values()).await?;
+        let mut found = read_list(connection, None, first.statement, &first.values()).await?;
         let is_full = u32::try_from(found.len()) == Ok(limit);
         if let Some(complete) = complete.filter(|_| !is_full) {
             let (timeout, values) = (self.pool.limits().search_timeout, complete.values());
             let rows = connection.query_at_most(timeout, complete.statement, &values).await?;
             if let Some(rows) = rows {
-                return Ok(rows.iter().map(read_post).collect::<Result<Vec<_>>>()?.into());
+                found = read_rows(&rows)?;
             }
         }
-        Ok(found)
+        if self.page.is_backward() {
+            found.reverse();
+        }
+        Ok(found.into())
     }
 
-    /// Returns the search of all titles. `None` if neither an index nor the number of drafts keeps
+    /// Returns the search of all titles. `None` if neither an index nor the number of posts keeps
     /// it short.
     fn complete(&self) -> Option<Query> {
-        match self.page.scope {
-            PostScope::Public => has_trigrams(self.pool.search_index(), self.text).then(|| Query {
-                statement: &SEARCH_INDEX,
-                values: vec![
-                    Box::new(self.limit()),
-                    Box::new(self.skip()),
-                    Box::new(pattern(self.text)),
-                    Box::new(self.caller.draft_visibility == DraftVisibility::Visible),
-                ],
-            }),
-            PostScope::OwnDrafts => {
-                (self.text.chars().count() >= TRIGRAM_LENGTH).then(|| self.scan(None))
-            }
+        let is_indexed = self.page.scope == PostScope::Public
+            && has_trigrams(self.pool.search_index(), self.text);
+        if is_indexed {
+            let mut values: Vec<Box<dyn ToSql + Send + Sync>> = vec![
+                Box::new(self.limit()),
+                Box::new(self.skip()),
+                Box::new(pattern(self.text)),
+                Box::new(self.caller.draft_visibility == DraftVisibility::Visible),
+                Box::new(self.page.owner.map(|owner| owner.0)),
+            ];
+            values.extend(self.times_and_ids());
+            return Some(Query { statement: &SEARCH_INDEX, values });
         }
+        let is_short = match self.page.scope {
+            PostScope::OwnDrafts => self.text.chars().count() >= TRIGRAM_LENGTH,
+            PostScope::Public => false,
+        };
+        let is_all_of_owner = self.page.limit.is_none() && self.page.searched().is_none();
+        (is_short || is_all_of_owner).then(|| self.scan(None))
     }
 
-    /// Returns the scan of the newest titles, which ends after some misses.
+    /// Returns the scan of titles in the order of the list, which ends after some misses.
     fn scan(&self, misses: Option<u32>) -> Query {
         let misses = misses.map(i64::from);
         // The page and the skipped posts, plus all misses: no later title can be on the page.
-        let newest = self.limit().zip(misses).map(|(limit, misses)| limit + self.skip() + misses);
+        let first = self.limit().zip(misses).map(|(limit, misses)| limit + self.skip() + misses);
         let mut values: Vec<Box<dyn ToSql + Send + Sync>> = vec![
             Box::new(self.limit()),
             Box::new(self.skip()),
             Box::new(self.text.to_owned()),
-            Box::new(newest),
+            Box::new(first),
             Box::new(misses.unwrap_or(i64::MAX)),
         ];
-        let statement = match (self.page.scope, self.caller.draft_visibility, self.hidden) {
-            (PostScope::OwnDrafts, ..) => {
-                values.push(Box::new(self.caller.user_id.0));
-                return Query { statement: &SCAN_DRAFT_TITLES, values };
-            }
-            (PostScope::Public, DraftVisibility::Private, None) => &SCAN_PUBLISHED_TITLES,
-            (PostScope::Public, DraftVisibility::Private, _) => &SCAN_PUBLISHED_TITLES_AROUND,
-            (PostScope::Public, DraftVisibility::Visible, None) => &SCAN_ALL_TITLES,
-            (PostScope::Public, DraftVisibility::Visible, _) => &SCAN_ALL_TITLES_AROUND,
+        values.extend(self.times_and_ids());
+        let is_ascending = self.page.is_read_ascending();
+        let published = match (self.page.scope, self.caller.draft_visibility) {
+            (PostScope::OwnDrafts, _) => Some(false),
+            (PostScope::Public, DraftVisibility::Private) => Some(true),
+            (PostScope::Public, DraftVisibility::Visible) => None,
         };
-        if let Some(HiddenRange { above, up_to }) = self.hidden {
-            values.push(Box::new(above));
-            values.push(Box::new(up_to));
+        if let Some(owner) = self.owner() {
+            values.push(Box::new(owner.0));
+            let statement = match (published, is_ascending) {
+                (Some(_), false) => &SCAN_OWNED_TITLES,
+                (Some(_), true) => &SCAN_OWNED_TITLES_ASCENDING,
+                (None, false) => &SCAN_ALL_OWNED_TITLES,
+                (None, true) => &SCAN_ALL_OWNED_TITLES_ASCENDING,
+            };
+            if let Some(published) = published {
+                values.push(Box::new(published));
+            }
+            return Query { statement, values };
         }
+        let HiddenRange { above, up_to } = self.hidden.unwrap_or(HiddenRange::EMPTY);
+        values.push(Box::new(above));
+        values.push(Box::new(up_to));
+        let statement = match published {
+            Some(_) => &SCAN_PUBLISHED_TITLES,
+            None => &SCAN_ALL_TITLES,
+        };
         Query { statement, values }
+    }
+
+    /// Returns the bounds of the time of creation and of the ID.
+    fn times_and_ids(&self) -> [Box<dyn ToSql + Send + Sync>; 4] {
+        let created = self.page.created;
+        let (from, to) = self.page.entries().into_inner();
+        [
+            Box::new(created.map(|created| nearest_time(created.from))),
+            Box::new(created.map(|created| nearest_time(created.to))),
+            Box::new(from.1),
+            Box::new(to.1),
+        ]
+    }
+
+    /// Returns the owner of all posts of the list.
+    fn owner(&self) -> Option<UserId> {
+        match self.page.scope {
+            PostScope::OwnDrafts => Some(self.caller.user_id),
+            PostScope::Public => self.page.owner,
+        }
     }
 
     fn limit(&self) -> Option<i64> {

@@ -12,28 +12,47 @@ use crate::domain::user::UserId;
 use crate::store::Result;
 use crate::store::deletions::hidden_range::{HiddenRange, HiddenRangeStore, LastId};
 
-/// A SELECT of posts, newest first, without those in a hidden range. Its first column is the ID.
-/// The other parameters are that column, and those with the bounds of the range.
+/// A SELECT of posts with the IDs of two ranges, in the order of their IDs, with `ASC` or `DESC`. Its
+/// first column is the ID. The other parameters are that column, and the bounds of the ranges, see
+/// [`ids_around`].
 macro_rules! around_hidden {
-    ($select:expr, $id:literal, $above:literal, $up_to:literal) => {
+    (
+        $select:expr, $id:literal,
+        [$from:literal, $to:literal, $older_from:literal, $older_to:literal], $direction:literal
+    ) => {
         concat!(
             $select,
             " AND ",
             $id,
-            " > ",
-            $up_to,
+            " BETWEEN ",
+            $from,
+            " AND ",
+            $to,
             " UNION ALL ",
             $select,
             " AND ",
             $id,
-            " <= ",
-            $above,
-            " ORDER BY 1 DESC"
+            " BETWEEN ",
+            $older_from,
+            " AND ",
+            $older_to,
+            " ORDER BY 1 ",
+            $direction
         )
     };
 }
 
 pub(super) use around_hidden;
+
+/// Returns the bounds of the IDs above the hidden range, and of those below it. SQLite uses one bound
+/// on each side to search an index, so each part has its own.
+pub(super) fn ids_around(hidden: Option<HiddenRange>, from: i64, to: i64) -> [i64; 4] {
+    let HiddenRange { above, up_to } = hidden.unwrap_or(HiddenRange::EMPTY);
+    match up_to.checked_add(1) {
+        Some(newer) => [from.max(newer), to, from, to.min(above)],
+        None => [i64::MAX, i64::MIN, from, to.min(above)],
+    }
+}
 
 statements! {
     FIND_HIDDEN_RANGE = concat!(

@@ -8,7 +8,7 @@ use crate::domain::installation::InstallationKey;
 use crate::store::{InstallationStore, Result};
 
 statements! {
-    FIND_INSTALLATION_KEY = "SELECT key FROM installation";
+    FIND_INSTALLATION_KEY = "SELECT key FROM installation WHERE one = 1";
 }
 
 #[async_trait]

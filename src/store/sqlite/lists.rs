@@ -1,18 +1,17 @@
-//! Lists of posts in SQLite, newest first. Not here: searches, see `search.rs`.
+//! Lists of posts in SQLite, in the order of an index. Not here: searches, see `search.rs`.
 
 use rusqlite::{Connection, params_from_iter};
 
 use super::callers::find_caller;
-use super::hidden_range::around_hidden;
+use super::hidden_range::{around_hidden, ids_around};
 use super::row::{is_open, read_post, select_posts};
 use super::search::search_posts;
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
-use crate::domain::post::PostWithVotes;
 use crate::store::deletions::hidden_range::HiddenRange;
-use crate::store::post_list::PageBuilder;
+use crate::store::post_list::{PageBuilder, ReservedPosts};
 use crate::store::{PostList, Result};
 
 // The statements name their index: with the statistics of `ANALYZE`, SQLite would rather read the
@@ -34,21 +33,73 @@ macro_rules! select_all {
     };
 }
 
+/// The posts of a SELECT in two ranges of IDs.
+macro_rules! list_around {
+    ($select:expr, $direction:literal) => {
+        concat!(
+            around_hidden!($select, "posts.id", ["?3", "?4", "?5", "?6"], $direction),
+            " LIMIT ?1 OFFSET ?2"
+        )
+    };
+}
+
+/// The posts of an owner in a range of IDs.
+macro_rules! owned {
+    ($published:literal) => {
+        select_posts!(concat!(
+            "FROM posts INDEXED BY posts_owner
+              WHERE ",
+            is_open!("posts.owner_id"),
+            " AND posts.owner_id = ?3 AND posts.published = ",
+            $published,
+            " AND posts.id BETWEEN ?4 AND ?5"
+        ))
+    };
+}
+
+/// The posts in a range of times and IDs.
+macro_rules! created {
+    ($published:literal) => {
+        select_posts!(concat!(
+            "FROM posts INDEXED BY posts_created
+              WHERE ",
+            is_open!("posts.owner_id"),
+            " AND posts.published = ",
+            $published,
+            " AND posts.created_at BETWEEN ?3 AND ?5
+              AND (posts.created_at, posts.id) >= (?3, ?4)
+              AND (posts.created_at, posts.id) <= (?5, ?6)"
+        ))
+    };
+}
+
 statements! {
     LIST_PUBLISHED = concat!(select_published!(), "
          ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
     LIST_ALL = concat!(select_all!(), " ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
-    LIST_PUBLISHED_AROUND = concat!(
-        around_hidden!(select_published!(), "posts.id", "?3", "?4"),
-        " LIMIT ?1 OFFSET ?2"
+    LIST_PUBLISHED_AROUND = list_around!(select_published!(), "DESC");
+    LIST_PUBLISHED_AROUND_ASCENDING = list_around!(select_published!(), "ASC");
+    LIST_ALL_AROUND = list_around!(select_all!(), "DESC");
+    LIST_ALL_AROUND_ASCENDING = list_around!(select_all!(), "ASC");
+    LIST_OWNED = concat!(owned!("?6"), " ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
+    LIST_OWNED_ASCENDING = concat!(owned!("?6"), " ORDER BY posts.id LIMIT ?1 OFFSET ?2");
+    LIST_ALL_OWNED = concat!(
+        owned!("0"), " UNION ALL ", owned!("1"), " ORDER BY 1 DESC LIMIT ?1 OFFSET ?2"
     );
-    LIST_ALL_AROUND = concat!(
-        around_hidden!(select_all!(), "posts.id", "?3", "?4"),
-        " LIMIT ?1 OFFSET ?2"
+    LIST_ALL_OWNED_ASCENDING = concat!(
+        owned!("0"), " UNION ALL ", owned!("1"), " ORDER BY 1 LIMIT ?1 OFFSET ?2"
     );
-    LIST_OWN_DRAFTS = select_posts!("FROM posts INDEXED BY posts_owner
-              WHERE posts.owner_id = ?3 AND posts.published = 0
-              ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2");
+    LIST_CREATED = concat!(created!("?7"), "
+         ORDER BY posts.created_at DESC, posts.id DESC LIMIT ?1 OFFSET ?2");
+    LIST_CREATED_ASCENDING = concat!(created!("?7"), "
+         ORDER BY posts.created_at, posts.id LIMIT ?1 OFFSET ?2");
+    // The fifth column is the time.
+    LIST_ALL_CREATED = concat!(
+        created!("0"), " UNION ALL ", created!("1"), " ORDER BY 5 DESC, 1 DESC LIMIT ?1 OFFSET ?2"
+    );
+    LIST_ALL_CREATED_ASCENDING = concat!(
+        created!("0"), " UNION ALL ", created!("1"), " ORDER BY 5, 1 LIMIT ?1 OFFSET ?2"
+    );
 }
 
 /// Passes over the posts in the hidden range, if there is one.
@@ -58,10 +109,16 @@ pub(super) fn list_posts(
     caller: Caller,
     page: &Page,
 ) -> Result<PostList> {
-    let posts = match page.search.as_deref() {
-        None | Some("") => read_list(database, hidden, caller, page)?,
-        Some(text) => search_posts(database, hidden, caller, page, text)?,
+    let mut posts = if page.entries().is_empty() {
+        ReservedPosts::default()
+    } else if page.is_scanned() {
+        search_posts(database, hidden, caller, page)?
+    } else {
+        read_list(database, hidden, caller, page)?
     };
+    if page.is_backward() {
+        posts.reverse();
+    }
     // Checked last: an account that exists now existed when the list was read.
     find_caller(database, caller)?;
     Ok(posts.into())
@@ -72,7 +129,7 @@ fn read_list(
     hidden: Option<HiddenRange>,
     caller: Caller,
     page: &Page,
-) -> Result<Vec<PostWithVotes>> {
+) -> Result<ReservedPosts> {
     let limit = page.limit.map_or(-1, i64::from);
     let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
     let (text, further) = list_statement(hidden, caller, page);
@@ -88,19 +145,47 @@ fn read_list(
     Ok(page_builder.into_posts())
 }
 
-/// Returns a statement with an index that gives its posts newest first, and its parameters after
-/// limit and skip.
+/// Returns a statement with an index that gives its posts in the order of reading, and its
+/// parameters after limit and skip.
 fn list_statement(
     hidden: Option<HiddenRange>,
     caller: Caller,
     page: &Page,
 ) -> (&'static str, Vec<i64>) {
-    let bounds = hidden.map_or_else(Vec::new, |hidden| vec![hidden.above, hidden.up_to]);
-    match (page.scope, caller.draft_visibility, hidden) {
-        (PostScope::OwnDrafts, ..) => (LIST_OWN_DRAFTS, vec![caller.user_id.0]),
-        (PostScope::Public, DraftVisibility::Private, None) => (LIST_PUBLISHED, bounds),
-        (PostScope::Public, DraftVisibility::Private, _) => (LIST_PUBLISHED_AROUND, bounds),
-        (PostScope::Public, DraftVisibility::Visible, None) => (LIST_ALL, bounds),
-        (PostScope::Public, DraftVisibility::Visible, _) => (LIST_ALL_AROUND, bounds),
+    let is_ascending = page.is_read_ascending();
+    let in_order = |descending, ascending| if is_ascending { ascending } else { descending };
+    let (from, to) = page.entries().into_inner();
+    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
+    if page.scope == PostScope::OwnDrafts {
+        let statement = in_order(LIST_OWNED, LIST_OWNED_ASCENDING);
+        return (statement, vec![caller.user_id.0, from.1, to.1, 0]);
+    }
+    match (page.owner, page.ordered_times()) {
+        (Some(owner), _) if sees_drafts => {
+            let statement = in_order(LIST_ALL_OWNED, LIST_ALL_OWNED_ASCENDING);
+            (statement, vec![owner.0, from.1, to.1])
+        }
+        (Some(owner), _) => {
+            (in_order(LIST_OWNED, LIST_OWNED_ASCENDING), vec![owner.0, from.1, to.1, 1])
+        }
+        (None, Some(_)) if sees_drafts => {
+            let statement = in_order(LIST_ALL_CREATED, LIST_ALL_CREATED_ASCENDING);
+            (statement, vec![from.0, from.1, to.0, to.1])
+        }
+        (None, Some(_)) => {
+            let statement = in_order(LIST_CREATED, LIST_CREATED_ASCENDING);
+            (statement, vec![from.0, from.1, to.0, to.1, 1])
+        }
+        (None, None) if hidden.is_none() && page.position.is_none() && !is_ascending => {
+            (if sees_drafts { LIST_ALL } else { LIST_PUBLISHED }, Vec::new())
+        }
+        (None, None) => {
+            let statement = if sees_drafts {
+                in_order(LIST_ALL_AROUND, LIST_ALL_AROUND_ASCENDING)
+            } else {
+                in_order(LIST_PUBLISHED_AROUND, LIST_PUBLISHED_AROUND_ASCENDING)
+            };
+            (statement, ids_around(hidden, from.1, to.1).to_vec())
+        }
     }
 }

@@ -6,37 +6,27 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::hidden_range::around_hidden;
+use super::hidden_range::{around_hidden, ids_around};
 use super::row::{is_open, read_post, select_posts, text};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{PostId, PostWithVotes};
+use crate::domain::user::UserId;
 use crate::store::Result;
 use crate::store::deletions::hidden_range::HiddenRange;
 use crate::store::page_limits::{MAX_SEARCH_MISSES, MAX_SEARCH_SKIP, TRIGRAM_LENGTH};
-use crate::store::post_list::PageBuilder;
+use crate::store::post_list::{PageBuilder, ReservedPosts};
 
-macro_rules! select_published_titles {
-    () => {
+/// The columns that [`Candidates`] needs.
+macro_rules! select_titles {
+    ($from:literal) => {
         concat!(
-            "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
-           FROM posts INDEXED BY posts_published
-          WHERE ",
-            is_open!("owner_id"),
-            " AND published = 1
-          "
-        )
-    };
-}
-
-macro_rules! select_all_titles {
-    () => {
-        concat!(
-            "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
-           FROM posts NOT INDEXED
-          WHERE ",
+            "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title), created_at
+               FROM posts ",
+            $from,
+            " AND ",
             is_open!("owner_id")
         )
     };
@@ -47,10 +37,10 @@ macro_rules! select_all_titles {
 macro_rules! select_index_hits {
     () => {
         concat!(
-            "SELECT post_search.rowid, substr(posts.title, 1, 1000), posts.published OR ?2,
-                    octet_length(posts.title)
+            "SELECT post_search.rowid, substr(posts.title, 1, 1000), posts.published OR ?6,
+                    octet_length(posts.title), posts.created_at
                FROM post_search CROSS JOIN posts
-              WHERE post_search MATCH ?1
+              WHERE post_search MATCH ?5
                 AND posts.id = post_search.rowid
                 AND ",
             is_open!("posts.owner_id")
@@ -60,49 +50,73 @@ macro_rules! select_index_hits {
 
 statements! {
     READ_HIT = select_posts!("FROM posts WHERE posts.id = ?1");
-    SCAN_PUBLISHED_TITLES = concat!(select_published_titles!(), " ORDER BY id DESC");
-    SCAN_ALL_TITLES = concat!(select_all_titles!(), " ORDER BY id DESC");
-    SCAN_DRAFT_TITLES = "SELECT id, substr(title, 1, 1000), TRUE, octet_length(title)
-           FROM posts INDEXED BY posts_owner
-          WHERE owner_id = ?1 AND published = 0
-          ORDER BY id DESC";
-    SEARCH_INDEX = concat!(select_index_hits!(), " ORDER BY post_search.rowid DESC");
-    SCAN_PUBLISHED_TITLES_AROUND = around_hidden!(select_published_titles!(), "id", "?1", "?2");
-    SCAN_ALL_TITLES_AROUND = around_hidden!(select_all_titles!(), "id", "?1", "?2");
-    SEARCH_INDEX_AROUND =
-        around_hidden!(select_index_hits!(), "post_search.rowid", "?3", "?4");
+    SCAN_PUBLISHED_TITLES = around_hidden!(
+        select_titles!("INDEXED BY posts_published WHERE published = 1"), "id", ["?1", "?2", "?3", "?4"], "DESC"
+    );
+    SCAN_ALL_TITLES =
+        around_hidden!(select_titles!("NOT INDEXED WHERE TRUE"), "id", ["?1", "?2", "?3", "?4"], "DESC");
+    SCAN_OWNED_TITLES = concat!(
+        select_titles!("INDEXED BY posts_owner WHERE owner_id = ?3 AND published = ?4"),
+        " AND id BETWEEN ?1 AND ?2 ORDER BY id DESC"
+    );
+    SCAN_OWNED_TITLES_ASCENDING = concat!(
+        select_titles!("INDEXED BY posts_owner WHERE owner_id = ?3 AND published = ?4"),
+        " AND id BETWEEN ?1 AND ?2 ORDER BY id"
+    );
+    SCAN_ALL_OWNED_TITLES = concat!(
+        select_titles!("INDEXED BY posts_owner WHERE owner_id = ?3 AND published = 0"),
+        " AND id BETWEEN ?1 AND ?2",
+        " UNION ALL ",
+        select_titles!("INDEXED BY posts_owner WHERE owner_id = ?3 AND published = 1"),
+        " AND id BETWEEN ?1 AND ?2",
+        " ORDER BY 1 DESC"
+    );
+    SCAN_ALL_OWNED_TITLES_ASCENDING = concat!(
+        select_titles!("INDEXED BY posts_owner WHERE owner_id = ?3 AND published = 0"),
+        " AND id BETWEEN ?1 AND ?2",
+        " UNION ALL ",
+        select_titles!("INDEXED BY posts_owner WHERE owner_id = ?3 AND published = 1"),
+        " AND id BETWEEN ?1 AND ?2",
+        " ORDER BY 1"
+    );
+    SEARCH_INDEX =
+        around_hidden!(select_index_hits!(), "post_search.rowid", ["?1", "?2", "?3", "?4"], "DESC");
 }
 
 /// Bytes of a title without a match that count as one more miss.
 const BYTES_PER_MISS: u32 = 1000;
 
-/// A statement that selects the posts whose titles may contain the text, newest first. Its columns
-/// are the ID, the start of the title, whether the post is in the scope, and the bytes of the whole
-/// title.
+/// A statement that selects the posts whose titles may contain the text, in the order of reading.
+/// Its columns are the ID, the start of the title, whether the post is in the scope, the bytes of the
+/// whole title, and the time of creation.
 struct Candidates {
     statement: &'static str,
     parameters: Vec<Value>,
     max_misses: u32,
 }
 
+/// Returns the posts of a scanned page.
 pub(super) fn search_posts(
     database: &Connection,
     hidden: Option<HiddenRange>,
     caller: Caller,
     page: &Page,
-    searched: &str,
-) -> Result<Vec<PostWithVotes>> {
-    let candidates = candidates(hidden, caller, page.scope, searched);
+) -> Result<ReservedPosts> {
+    let searched = page.searched().unwrap_or_default();
+    let candidates = candidates(hidden, caller, page, searched);
     let mut statement = database.prepare_cached(candidates.statement)?;
     let mut rows = statement.query(params_from_iter(candidates.parameters))?;
     let mut misses: u32 = 0;
     let mut skipped = 0;
     let mut page_builder = PageBuilder::new(page);
     while page_builder.accepts_more()
-        && misses < candidates.max_misses
         && let Some(row) = rows.next()?
     {
-        let is_hit = row.get(2)? && text(row, 1)?.contains(searched);
+        let is_created_then = match page.created {
+            Some(times) => (times.from..=times.to).contains(&row.get(4)?),
+            None => true,
+        };
+        let is_hit = row.get(2)? && is_created_then && text(row, 1)?.contains(searched);
         if is_hit && skipped >= page.skip {
             // Read while the first statement is open, so both see the same snapshot.
             page_builder.push(read_hit(database, PostId(row.get(0)?))?);
@@ -112,6 +126,10 @@ pub(super) fn search_posts(
             // SQLite reads a whole title to compare its start, so a long title costs more.
             misses = misses.saturating_add(1 + row.get::<_, u32>(3)? / BYTES_PER_MISS);
         }
+        if misses >= candidates.max_misses {
+            page_builder.stop_at(row.get(0)?);
+            break;
+        }
     }
     Ok(page_builder.into_posts())
 }
@@ -120,32 +138,38 @@ fn read_hit(database: &Connection, id: PostId) -> rusqlite::Result<PostWithVotes
     database.prepare_cached(READ_HIT)?.query_row([id.0], read_post)
 }
 
-fn candidates(
-    hidden: Option<HiddenRange>,
-    caller: Caller,
-    scope: PostScope,
-    text: &str,
-) -> Candidates {
+fn candidates(hidden: Option<HiddenRange>, caller: Caller, page: &Page, text: &str) -> Candidates {
     let is_indexed = text.chars().count() >= TRIGRAM_LENGTH;
     let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
-    let is_around = hidden.is_some();
-    let (statement, mut parameters) = match scope {
-        // The index contains the posts of all users, so a scan of the caller's drafts is faster.
-        PostScope::OwnDrafts => (SCAN_DRAFT_TITLES, vec![Value::Integer(caller.user_id.0)]),
-        PostScope::Public if is_indexed => (
-            if is_around { SEARCH_INDEX_AROUND } else { SEARCH_INDEX },
-            vec![Value::Text(trigrams(text)), Value::Integer(i64::from(sees_drafts))],
-        ),
-        PostScope::Public if sees_drafts && is_around => (SCAN_ALL_TITLES_AROUND, Vec::new()),
-        PostScope::Public if sees_drafts => (SCAN_ALL_TITLES, Vec::new()),
-        PostScope::Public if is_around => (SCAN_PUBLISHED_TITLES_AROUND, Vec::new()),
-        PostScope::Public => (SCAN_PUBLISHED_TITLES, Vec::new()),
+    let is_ascending = page.is_read_ascending();
+    let in_order = |descending, ascending| if is_ascending { ascending } else { descending };
+    let (from, to) = page.entries().into_inner();
+    let around = || ids_around(hidden, from.1, to.1).map(Value::from).to_vec();
+    let owned = |owner: UserId, further: Option<i64>| {
+        let values = [from.1, to.1, owner.0].into_iter().chain(further);
+        values.map(Value::from).collect()
     };
-    if let Some(HiddenRange { above, up_to }) = hidden.filter(|_| scope == PostScope::Public) {
-        parameters.extend([Value::Integer(above), Value::Integer(up_to)]);
-    }
+    let (statement, parameters) = match (page.scope, page.owner) {
+        // The index contains the posts of all users, so a scan of the owner's posts is faster.
+        (PostScope::OwnDrafts, _) => (
+            in_order(SCAN_OWNED_TITLES, SCAN_OWNED_TITLES_ASCENDING),
+            owned(caller.user_id, Some(0)),
+        ),
+        (PostScope::Public, Some(owner)) if sees_drafts => {
+            (in_order(SCAN_ALL_OWNED_TITLES, SCAN_ALL_OWNED_TITLES_ASCENDING), owned(owner, None))
+        }
+        (PostScope::Public, Some(owner)) => {
+            (in_order(SCAN_OWNED_TITLES, SCAN_OWNED_TITLES_ASCENDING), owned(owner, Some(1)))
+        }
+        (PostScope::Public, None) if is_indexed => {
+            (SEARCH_INDEX, [around(), vec![trigrams(text).into(), sees_drafts.into()]].concat())
+        }
+        (PostScope::Public, None) if sees_drafts => (SCAN_ALL_TITLES, around()),
+        (PostScope::Public, None) => (SCAN_PUBLISHED_TITLES, around()),
+    };
     // The number of drafts bounds a search of own drafts.
-    let is_unbounded = is_indexed && scope == PostScope::OwnDrafts;
+    let is_unbounded = (is_indexed && page.scope == PostScope::OwnDrafts)
+        || (page.limit.is_none() && page.searched().is_none());
     let max_misses = if is_unbounded { u32::MAX } else { MAX_SEARCH_MISSES };
     Candidates { statement, parameters, max_misses }
 }

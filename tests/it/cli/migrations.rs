@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 14] = [
+const REVISIONS: [&str; 15] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -20,6 +20,7 @@ const REVISIONS: [&str; 14] = [
     "0012_account_deletions",
     "0013_unconfirmed_rotations",
     "0014_idempotency_keys",
+    "0015_feed_indexes",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

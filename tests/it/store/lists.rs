@@ -10,7 +10,9 @@ use post_api::store::page_limits::PAGE_BYTES;
 
 use super::fresh_store::{FreshStore, content, noon, postgres, search, seeing_drafts, text};
 
-const OWN_DRAFTS: Page = Page { limit: None, skip: 0, search: None, scope: PostScope::OwnDrafts };
+fn own_drafts() -> Page {
+    Page { scope: PostScope::OwnDrafts, ..Page::default() }
+}
 
 pub async fn list_has_newest_post_first(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
@@ -50,10 +52,11 @@ pub async fn page_out_of_range_is_empty(store: &FreshStore) {
     write_numbered(store, ada, 2).await;
     for scope in [PostScope::Public, PostScope::OwnDrafts] {
         for search in [None, Some("0".to_owned()), Some("long enough".to_owned())] {
-            let none = Page { limit: Some(0), skip: 0, search: search.clone(), scope };
+            let all = Page { search, scope, ..Page::default() };
+            let none = Page { limit: Some(0), ..all.clone() };
             assert!(store.titles(ada, none).await.is_empty());
             for skip in [2, 1_u64 << 32, i64::MAX.cast_unsigned(), u64::MAX] {
-                let page = Page { limit: None, skip, search: search.clone(), scope };
+                let page = Page { skip, ..all.clone() };
                 assert!(store.titles(ada, page).await.is_empty(), "skip {skip}");
             }
         }
@@ -73,11 +76,11 @@ pub async fn draft_list_shows_only_own_drafts(store: &FreshStore) {
         let public = store.titles(caller, Page::default()).await;
         assert_eq!(public, ["public 2", "public 1", "public 0"]);
     }
-    assert_eq!(store.titles(ada, OWN_DRAFTS).await, ["hers 2", "hers 1", "hers 0"]);
-    assert_eq!(store.titles(bob, OWN_DRAFTS).await, ["his 2", "his 1", "his 0"]);
-    let second = Page { limit: Some(1), skip: 1, ..OWN_DRAFTS };
+    assert_eq!(store.titles(ada, own_drafts()).await, ["hers 2", "hers 1", "hers 0"]);
+    assert_eq!(store.titles(bob, own_drafts()).await, ["his 2", "his 1", "his 0"]);
+    let second = Page { limit: Some(1), skip: 1, ..own_drafts() };
     assert_eq!(store.titles(ada, second).await, ["hers 1"]);
-    assert!(store.titles(store.sign_up("eve").await, OWN_DRAFTS).await.is_empty());
+    assert!(store.titles(store.sign_up("eve").await, own_drafts()).await.is_empty());
 }
 
 pub async fn visible_drafts_are_in_the_public_list(store: &FreshStore) {

@@ -5,7 +5,7 @@
 //! database the store uses.
 
 /// An empty store for each case.
-mod fresh_store;
+pub mod fresh_store;
 
 /// Accounts: sign-up, credentials, deletion.
 mod users;
@@ -33,6 +33,9 @@ mod posts;
 
 /// Lists: order, pages, scopes and length limits.
 mod lists;
+
+/// Pages: positions, directions and filters, and walks while others write.
+pub mod paging;
 
 /// Searches: hits, and the limit on misses.
 mod searches;
@@ -191,6 +194,16 @@ macro_rules! every_case_on {
                 list_ends_after_eight_mebibytes
                 concurrent_long_lists_are_right_or_rejected
                 concurrent_short_lists_are_never_rejected;
+            paging:
+                pages_of_every_list_are_those_of_the_sorted_list
+                previous_page_of_the_newest_has_later_posts
+                page_after_an_empty_previous_page_is_the_same_as_before
+                stopped_search_continues_with_the_next_page
+                list_of_owner_and_time_continues_after_misses
+                page_that_ends_after_eight_mebibytes_continues
+                pages_leave_out_closed_accounts
+                installation_key_is_the_same_for_every_process
+                walk_during_writes_has_every_lasting_post_once;
             searches:
                 search_text_is_literal
                 search_distinguishes_case_and_script

@@ -13,6 +13,7 @@ mod matrix;
 mod model;
 mod replicas;
 mod revocation;
-mod rng;
+pub mod rng;
 mod secrets;
 mod timing;
+mod walks;

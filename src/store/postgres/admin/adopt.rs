@@ -118,14 +118,14 @@ pub(super) async fn origin(client: &Client) -> Result<Option<String>, Error> {
     }))
 }
 
-/// Splits off the lines that an adopted database may have in addition. An object whose name a later
+/// Splits off the lines that an adopted database may have in addition. An object whose name a
 /// migration uses is not among them.
 fn split_extras(found: Vec<Line>) -> (Vec<Line>, Vec<Line>) {
-    let newest = shape::newest();
+    let known = shape::of_all_revisions();
     found
         .into_iter()
         .filter(|line| !line.key.starts_with("sequence "))
-        .partition(|line| is_harmless(line) && !newest.iter().any(|ours| ours.key == line.key))
+        .partition(|line| is_harmless(line) && !known.iter().any(|ours| ours.key == line.key))
 }
 
 /// Whether the service's statements work as if the column or the index did not exist.

@@ -6,6 +6,9 @@ mod create;
 /// `GET /posts`
 mod list;
 
+/// `GET /posts`: pages and their links
+mod paging;
+
 /// `GET /posts/{id}`
 mod get;
 

@@ -331,6 +331,10 @@ impl<M: Mode> Model<M> {
         if page.limit > Some(1000) && !M::IS_REFERENCE {
             return Err(respond(422, Value::Null));
         }
+        let is_searched = page.search.is_some_and(|text| !text.is_empty());
+        if page.sort == Some("best") || (page.sort == Some("oldest") && is_searched) {
+            return Err(respond(422, Value::Null));
+        }
         let is_listed = |post: &Post| match page.published {
             _ if M::IS_REFERENCE => true,
             Some(false) => !post.published && post.owner == caller,
@@ -340,14 +344,18 @@ impl<M: Mode> Model<M> {
             let searched: String = post.title.chars().take(1000).collect();
             searched.contains(page.search.unwrap_or_default())
         };
-        let newest_first = self.posts.iter().rev();
-        let found = newest_first.filter(|(_, post)| is_listed(post) && is_found(post));
+        let is_owned = |post: &Post| !page.is_own || post.owner == caller;
+        let mut found: Vec<_> = self.posts.iter().collect();
+        if page.sort != Some("oldest") {
+            found.reverse();
+        }
+        found.retain(|(_, post)| is_listed(post) && is_found(post) && is_owned(post));
         let default = if M::IS_REFERENCE { usize::MAX } else { 100 };
         let limit = match page.limit {
             None | Some(1001..) => default,
             Some(limit) => usize::try_from(limit).unwrap(),
         };
-        let shown = found.skip(page.skip.unwrap_or(0)).take(limit);
+        let shown = found.into_iter().skip(page.skip.unwrap_or(0)).take(limit);
         Ok(respond(200, shown.map(|(post, _)| self.show_post_with_votes(*post)).collect()))
     }
 

@@ -106,6 +106,9 @@ pub(super) struct Page {
     pub(super) skip: Option<usize>,
     pub(super) search: Option<&'static str>,
     pub(super) published: Option<bool>,
+    pub(super) sort: Option<&'static str>,
+    /// Only posts of the caller.
+    pub(super) is_own: bool,
 }
 
 const EMAILS: [&str; 6] = [
@@ -157,12 +160,18 @@ fn page() -> impl Strategy<Value = Page> {
         Some("needle"),
     ]);
     let published = select(vec![None, None, Some(true), Some(false)]);
-    (limit, skip, search, published).prop_map(|(limit, skip, search, published)| Page {
-        limit,
-        skip,
-        search,
-        published,
-    })
+    let sort = select(vec![None, None, Some("newest"), Some("oldest"), Some("best")]);
+    let is_own = select(vec![false, false, true]);
+    (limit, skip, search, published, sort, is_own).prop_map(
+        |(limit, skip, search, published, sort, is_own)| Page {
+            limit,
+            skip,
+            search,
+            published,
+            sort,
+            is_own,
+        },
+    )
 }
 
 /// The existing users, posts and tokens, so that most steps refer to something that exists.

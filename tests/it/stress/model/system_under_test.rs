@@ -240,5 +240,7 @@ fn list_path(page: &Page) -> String {
     add("skip", page.skip.map(|skip| skip.to_string()));
     add("search", page.search.map(str::to_owned));
     add("published", page.published.map(|published| published.to_string()));
+    add("sort", page.sort.map(str::to_owned));
+    add("owner", page.is_own.then(|| "me".to_owned()));
     query.finish()
 }

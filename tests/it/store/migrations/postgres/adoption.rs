@@ -118,6 +118,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
         "up   0012_account_deletions: adds table account_deletions",
         "up   0013_unconfirmed_rotations: adds column sessions.unconfirmed_hash",
         "up   0014_idempotency_keys: adds table idempotency_keys",
+        "up   0015_feed_indexes: adds index posts_created on posts, index votes_user_post on votes",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();
@@ -246,14 +247,14 @@ async fn manual_changes_of_adopted_schema_are_reported() {
         .run(
             "ALTER TABLE users ADD COLUMN nickname text;
              CREATE INDEX ix_posts_title ON posts (title);
-             DROP INDEX votes_user;
+             DROP INDEX votes_user_post;
              ALTER TABLE posts ALTER COLUMN content TYPE varchar(8000);
              ALTER TABLE votes DROP CONSTRAINT votes_dir_check;",
         )
         .await;
     let expected = [
         "constraint votes_dir_check on votes: expected CHECK (dir = ANY (ARRAY['-1'::integer, 1])), found nothing",
-        "index votes_user on votes: expected btree (user_id), found nothing",
+        "index votes_user_post on votes: expected btree (user_id, post_id), found nothing",
         "posts.content: expected text not null, found character varying(8000) not null",
     ];
     assert_eq!(database.admin().await.schema_differences().await.unwrap(), expected);

@@ -217,7 +217,7 @@ async fn manual_schema_changes_are_reported() {
     database.migrate_to(POSTGRES.len()).await;
     database
         .run(
-            "DROP INDEX votes_user;
+            "DROP INDEX votes_user_post;
              DROP TRIGGER votes_counted_after_delete ON votes;
              ALTER TABLE votes DISABLE TRIGGER votes_counted_after_insert;
              ALTER TABLE users ADD COLUMN nickname text;
@@ -236,7 +236,7 @@ async fn manual_schema_changes_are_reported() {
         "constraint votes_dir_check on votes: expected CHECK (dir = ANY (ARRAY['-1'::integer, 1])), found nothing"
             .to_owned(),
         format!("index posts_owner on posts: expected {owner}, found {owner} (not valid)"),
-        "index votes_user on votes: expected btree (user_id), found nothing".to_owned(),
+        "index votes_user_post on votes: expected btree (user_id, post_id), found nothing".to_owned(),
         "posts.content: expected text not null, found character varying(80) not null".to_owned(),
         format!("trigger votes_counted_after_delete on votes: expected {deleted}, found nothing"),
         format!(

@@ -185,7 +185,7 @@ async fn downgrade_drops_no_object_of_others() {
              INSERT INTO events SELECT n, n, 'kept' FROM generate_series(1, 1000) AS n",
             "table events",
         ),
-        ("DROP INDEX votes_user; CREATE UNIQUE INDEX votes_user ON blog (owner)", "votes_user"),
+        ("DROP INDEX posts_owner; CREATE UNIQUE INDEX posts_owner ON blog (owner)", "posts_owner"),
         ("DROP INDEX post_search; CREATE INDEX post_search ON blog (owner)", "post_search"),
         (
             "DROP TABLE sessions; CREATE VIEW sessions AS SELECT 1 AS one",
