@@ -11,7 +11,9 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api;
-use post_api::api::{AppState, Background, Documentation, InstallationKeys, LargeWork, Shutdown};
+use post_api::api::{
+    AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
+};
 use post_api::auth::{Algorithm, Argon2Params, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::SystemClock;
@@ -74,6 +76,7 @@ impl Service {
             documentation: Documentation::default(),
             large_work: LargeWork::default(),
             installation_keys: InstallationKeys::default(),
+            rankings: Rankings::default(),
             root_path: String::new(),
         };
         let middleware = MiddlewareConfig {

@@ -5,8 +5,11 @@
 //!
 //! Not here: the `Link` header, which gives cursors to clients.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use quick_cache::sync::Cache;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac::{self, HMAC_SHA256};
 
@@ -20,10 +23,17 @@ const VERSION: u8 = 1;
 /// Version, direction, and two numbers of a position.
 const CONTENT_LENGTH: usize = 1 + 1 + 8 + 8;
 
+/// Maximum number of cursors that are kept, and of bytes in the name of their list. Together they
+/// take half a mebibyte.
+const MAX_SEALED: usize = 1024;
+const MAX_SEALED_NAME: usize = 64;
+
 /// Seals and opens cursors with ChaCha20-Poly1305 (RFC 8439).
 pub(super) struct Cursors {
     key: LessSafeKey,
     nonces: hmac::Key,
+    /// The cursors of the last positions: most requests are for the first pages of a few lists.
+    sealed: Cache<Vec<u8>, Arc<str>>,
 }
 
 impl Cursors {
@@ -33,7 +43,7 @@ impl Cursors {
         let sealing = UnboundKey::new(&CHACHA20_POLY1305, &derive_key(key, "seal"))
             .map_err(|_| ApiError::internal("the key of cursors is unusable"))?;
         let nonces = hmac::Key::new(HMAC_SHA256, &derive_key(key, "nonce"));
-        Ok(Self { key: LessSafeKey::new(sealing), nonces })
+        Ok(Self { key: LessSafeKey::new(sealing), nonces, sealed: Cache::new(MAX_SEALED) })
     }
 
     /// Returns the cursor of a position: about 62 characters that need no encoding in a URL. Only a
@@ -42,17 +52,30 @@ impl Cursors {
     ///
     /// # Errors
     /// [`ApiError::Internal`] if the cipher fails, which it does only for gigabytes.
-    pub(super) fn seal(&self, list: &str, position: Position) -> Result<String, ApiError> {
-        let mut content = Vec::with_capacity(CONTENT_LENGTH + CHACHA20_POLY1305.tag_len());
+    pub(super) fn seal(&self, list: &str, position: Position) -> Result<Arc<str>, ApiError> {
+        let mut content = Vec::with_capacity(CONTENT_LENGTH + list.len());
         content.extend([VERSION, u8::from(position.is_backward)]);
         content.extend(position.key.to_be_bytes());
         content.extend(position.id.to_be_bytes());
-        let nonce = self.nonce(list, &content);
+        content.extend(list.as_bytes());
+        if let Some(cursor) = self.sealed.get(&content) {
+            return Ok(cursor);
+        }
+        let cursor = self.seal_content(list, content.get(..CONTENT_LENGTH).unwrap_or_default())?;
+        if list.len() <= MAX_SEALED_NAME {
+            self.sealed.insert(content, Arc::clone(&cursor));
+        }
+        Ok(cursor)
+    }
+
+    fn seal_content(&self, list: &str, content: &[u8]) -> Result<Arc<str>, ApiError> {
+        let nonce = self.nonce(list, content);
+        let mut content = content.to_vec();
         let sealing = Nonce::assume_unique_for_key(nonce);
         self.key
             .seal_in_place_append_tag(sealing, Aad::from(list.as_bytes()), &mut content)
             .map_err(|_| ApiError::internal("a cursor cannot be sealed"))?;
-        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &content].concat()))
+        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &content].concat()).into())
     }
 
     /// Returns the position of a cursor of this list. Returns `None` for every other text.
@@ -114,13 +137,14 @@ mod tests {
     #[test]
     fn changed_cursor_is_rejected() {
         let cursor = cursors().seal("posts", POSITION).unwrap();
-        let bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(cursor.as_bytes()).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(cursors().open("posts", &URL_SAFE_NO_PAD.encode(changed)), None, "{bit}");
         }
-        for text in ["", "=", "é", &cursor[..cursor.len() - 2], &format!("{cursor}AA")] {
+        for text in ["", "=", "é", cursor.get(..cursor.len() - 2).unwrap(), &format!("{cursor}AA")]
+        {
             assert_eq!(cursors().open("posts", text), None, "{text}");
         }
     }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::routes::post_list::{MAX_LIMIT, MAX_SKIP};
+use super::routes::post_list_request::{MAX_LIMIT, MAX_SKIP};
 use crate::auth::MAX_PASSWORD_LENGTH;
 use crate::domain::policy::{DraftVisibility, PasswordRules, Policy};
 

@@ -13,7 +13,7 @@ use crate::store::Store;
 #[derive(Default)]
 pub struct InstallationKeys(OnceCell<DerivedKeys>);
 
-/// What has a key of its own.
+/// The parts of the API with a key of their own.
 pub(super) struct DerivedKeys {
     pub(super) cursors: Cursors,
 }

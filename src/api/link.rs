@@ -106,13 +106,11 @@ impl PagedList {
         cursor: &str,
     ) -> ApiResult<Position> {
         let keys = app.installation_keys.get(app.store.as_ref()).await?;
-        match keys.cursors.open(&self.name, cursor) {
-            Some(position) => Ok(position),
-            None => {
-                let reason = "the cursor is not one of this list";
-                Err(reject_query(app, caller, "cursor", cursor, reason).await)
-            }
+        if let Some(position) = keys.cursors.open(&self.name, cursor) {
+            return Ok(position);
         }
+        let reason = "the cursor is not one of this list";
+        Err(reject_query(app, caller, "cursor", cursor, reason).await)
     }
 }
 

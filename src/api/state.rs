@@ -6,6 +6,7 @@ use super::background::Background;
 use super::docs::Documentation;
 use super::installation_keys::InstallationKeys;
 use super::large_work::LargeWork;
+use super::rankings::Rankings;
 use super::shutdown::Shutdown;
 use crate::auth::{Passwords, Tokens};
 use crate::clock::Clock;
@@ -26,6 +27,7 @@ pub struct AppState {
     pub documentation: Documentation,
     pub large_work: LargeWork,
     pub installation_keys: InstallationKeys,
+    pub rankings: Rankings,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
     pub root_path: String,
 }

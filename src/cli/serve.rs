@@ -12,7 +12,8 @@ use super::exit::Exit;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
 use crate::api::{
-    self, AppState, Background, Documentation, InstallationKeys, LargeWork, Shutdown, openapi,
+    self, AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
+    openapi,
 };
 use crate::auth::{Keys, Passwords, Tokens};
 use crate::client_limits::{ClientLimits, ConnectionTimeouts};
@@ -134,6 +135,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         documentation: Documentation::default(),
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
+        rankings: Rankings::default(),
         root_path: settings.root_path.clone(),
     })
 }

@@ -9,6 +9,7 @@ pub mod installation;
 pub mod page;
 pub mod policy;
 pub mod post;
+pub mod ranking;
 pub mod session;
 pub mod text;
 pub mod user;

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 
-use super::post::PostWithVotes;
+use super::post::{PostId, PostWithVotes};
 use super::user::UserId;
 
 /// A part of the list of posts.
@@ -26,6 +26,8 @@ pub struct Page {
     pub created: Option<TimeRange>,
     /// Where the page begins or ends. `None` means the start of the list.
     pub position: Option<Position>,
+    /// Lists only these posts, in this order. Only `limit` and `scope` apply to them.
+    pub ids: Option<Vec<PostId>>,
 }
 
 /// The posts that a list covers.
@@ -74,7 +76,7 @@ pub struct Neighbours {
     pub previous: Option<Position>,
 }
 
-/// What ended a page.
+/// The reason why a page ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageEnd {
     /// No entry follows in the direction of reading.

@@ -31,6 +31,7 @@ pub mod migrate;
 pub mod page_limits;
 mod post_list;
 pub mod postgres;
+mod rankings;
 pub mod sqlite;
 mod stored_text;
 mod stored_time;
@@ -44,7 +45,9 @@ use crate::domain::event::Event;
 use crate::domain::idempotency_key::IdempotencyKey;
 use crate::domain::installation::InstallationKey;
 use crate::domain::page::Page;
+use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::ranking::RankedPost;
 use crate::domain::session::{NewSession, Rotation, Salt, Session, SessionId};
 use crate::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
@@ -53,6 +56,7 @@ use crate::domain::vote::Vote;
 
 pub use error::StoreError;
 pub use post_list::PostList;
+pub use rankings::RankSource;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -65,6 +69,7 @@ pub trait Store:
     + EventStore
     + LoginFailureStore
     + PostStore
+    + RankingStore
     + VoteStore
     + KeyedWriteStore
     + ReadinessStore
@@ -80,6 +85,7 @@ impl<T> Store for T where
         + EventStore
         + LoginFailureStore
         + PostStore
+        + RankingStore
         + VoteStore
         + KeyedWriteStore
         + ReadinessStore
@@ -230,6 +236,17 @@ pub trait PostStore: Send + Sync + 'static {
 
     /// Deletes a post with its votes, if the caller is its author.
     async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>>;
+}
+
+#[async_trait]
+pub trait RankingStore: Send + Sync + 'static {
+    /// Returns the posts that a ranking is made of, in any order: those that a caller with this
+    /// visibility of drafts sees. Reads many rows, so callers share the result.
+    async fn rank_posts(
+        &self,
+        source: RankSource,
+        drafts: DraftVisibility,
+    ) -> Result<Vec<RankedPost>>;
 }
 
 #[async_trait]

@@ -11,7 +11,9 @@ use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use post_api::api::{AppState, Background, Documentation, InstallationKeys, LargeWork, Shutdown};
+use post_api::api::{
+    AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
+};
 use post_api::auth::{Argon2Params, Passwords};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::SystemClock;
@@ -52,6 +54,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         documentation: Documentation::default(),
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
+        rankings: Rankings::default(),
         root_path: String::new(),
     };
     let middleware = MiddlewareConfig {

@@ -10,6 +10,7 @@ pub(super) mod login;
 pub(super) mod me;
 mod password_confirmation;
 pub(super) mod post_list;
+pub(super) mod post_list_request;
 mod post_types;
 pub(super) mod posts;
 mod refresh;

@@ -1,4 +1,4 @@
-//! Which statement reads a list, in the order of an index. Equal keys are equal lists.
+//! The statement that reads a list, in the order of an index. Equal keys are equal lists.
 
 use super::connection::{Connection, Value};
 use super::hidden_range::posts_around;
@@ -172,6 +172,13 @@ statements! {
         ),
         "created_at, id"
     );
+    LIST_RANKED(INT8, INT8, INT8_ARRAY, BOOL) = select_page!(concat!(
+        "SELECT posts.id, title, content, published, created_at, owner_id, place
+           FROM unnest($3) WITH ORDINALITY AS asked (id, place)
+           JOIN posts USING (id)
+          WHERE ", is_open!("owner_id"), " AND (posts.published OR $4)
+          ORDER BY place LIMIT $1 OFFSET $2"
+    ), "place");
     // `$3` is not used.
     LIST_ALL_CREATED(INT8, INT8, BOOL, TIMESTAMPTZ, INT8, TIMESTAMPTZ, INT8) = merged!(
         created!("id, created_at", "TRUE", " DESC"),
@@ -203,7 +210,7 @@ pub(super) struct ListKey {
 }
 
 /// The posts that a list reads. Without `published`, drafts too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     /// The newest posts, without a position.
     Newest {
@@ -221,6 +228,10 @@ enum Source {
     Created {
         published: Option<bool>,
     },
+    Ranked {
+        sees_drafts: bool,
+        ids: Vec<i64>,
+    },
 }
 
 impl ListKey {
@@ -233,6 +244,10 @@ impl ListKey {
         };
         let drafts_of = (page.scope == PostScope::OwnDrafts).then_some(caller.user_id);
         let source = match drafts_of.or(page.owner) {
+            _ if page.ids.is_some() => Source::Ranked {
+                sees_drafts: published.is_none(),
+                ids: page.ids.iter().flatten().map(|id| id.0).collect(),
+            },
             Some(owner) => Source::Owned { published, owner },
             None if page.ordered_times().is_some() => Source::Created { published },
             None if hidden.is_none() && page.position.is_none() && !is_ascending => {
@@ -248,7 +263,8 @@ impl ListKey {
     }
 
     pub(super) fn statement(&self) -> &'static Statement {
-        match (self.source, self.is_ascending) {
+        match (&self.source, self.is_ascending) {
+            (Source::Ranked { .. }, _) => &LIST_RANKED,
             (Source::Newest { published: Some(_) }, _) => &LIST_PUBLISHED,
             (Source::Newest { published: None }, _) => &LIST_ALL,
             (Source::Ids { published: Some(_), .. }, false) => &LIST_PUBLISHED_AROUND,
@@ -275,6 +291,7 @@ impl ListKey {
         let mut values: Vec<Value<'_>> = vec![&self.limit, &self.skip];
         let further: &[Value<'_>] = match &self.source {
             Source::Newest { .. } => &[],
+            Source::Ranked { sees_drafts, ids } => &[ids, sees_drafts],
             Source::Ids { hidden, .. } => &[&hidden.above, &hidden.up_to, &self.from.1, &self.to.1],
             Source::Owned { published: Some(published), owner } => {
                 &[&owner.0, published, &self.from.1, &self.to.1]

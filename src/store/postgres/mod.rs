@@ -33,6 +33,7 @@ mod locks;
 mod login_failures;
 mod pool;
 mod posts;
+mod rankings;
 mod readiness;
 mod row;
 mod schema;
@@ -180,6 +181,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         login_failures::STATEMENTS,
         posts::STATEMENTS,
         list_key::STATEMENTS,
+        rankings::STATEMENTS,
         search::STATEMENTS,
         votes::STATEMENTS,
         idempotency_keys::STATEMENTS,

@@ -1,6 +1,6 @@
 //! Lists of posts in SQLite, in the order of an index. Not here: searches, see `search.rs`.
 
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::callers::find_caller;
 use super::hidden_range::{around_hidden, ids_around};
@@ -10,6 +10,7 @@ use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
+use crate::domain::post::PostId;
 use crate::store::deletions::hidden_range::HiddenRange;
 use crate::store::post_list::{PageBuilder, ReservedPosts};
 use crate::store::{PostList, Result};
@@ -93,6 +94,10 @@ statements! {
          ORDER BY posts.created_at DESC, posts.id DESC LIMIT ?1 OFFSET ?2");
     LIST_CREATED_ASCENDING = concat!(created!("?7"), "
          ORDER BY posts.created_at, posts.id LIMIT ?1 OFFSET ?2");
+    READ_RANKED = select_posts!(concat!(
+        "FROM posts WHERE posts.id = ?1 AND (posts.published OR ?2) AND ",
+        is_open!("posts.owner_id")
+    ));
     // The fifth column is the time.
     LIST_ALL_CREATED = concat!(
         created!("0"), " UNION ALL ", created!("1"), " ORDER BY 5 DESC, 1 DESC LIMIT ?1 OFFSET ?2"
@@ -111,6 +116,8 @@ pub(super) fn list_posts(
 ) -> Result<PostList> {
     let mut posts = if page.entries().is_empty() {
         ReservedPosts::default()
+    } else if let Some(ids) = &page.ids {
+        read_ranked(database, caller, page, ids)?
     } else if page.is_scanned() {
         search_posts(database, hidden, caller, page)?
     } else {
@@ -141,6 +148,27 @@ fn read_list(
         && let Some(post) = rows.next()
     {
         page_builder.push(post?);
+    }
+    Ok(page_builder.into_posts())
+}
+
+/// Reads the posts one by one.
+fn read_ranked(
+    database: &Connection,
+    caller: Caller,
+    page: &Page,
+    ids: &[PostId],
+) -> Result<ReservedPosts> {
+    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
+    let mut statement = database.prepare_cached(READ_RANKED)?;
+    let mut page_builder = PageBuilder::new(page);
+    for id in ids {
+        if !page_builder.accepts_more() {
+            break;
+        }
+        if let Some(found) = statement.query_row((id.0, sees_drafts), read_post).optional()? {
+            page_builder.push(found);
+        }
     }
     Ok(page_builder.into_posts())
 }

@@ -20,6 +20,7 @@ mod installation;
 mod lists;
 mod login_failures;
 mod posts;
+mod rankings;
 mod reader;
 mod readiness;
 mod row;
@@ -85,6 +86,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         login_failures::STATEMENTS,
         posts::STATEMENTS,
         lists::STATEMENTS,
+        rankings::STATEMENTS,
         search::STATEMENTS,
         votes::STATEMENTS,
         idempotency_keys::STATEMENTS,

@@ -145,7 +145,7 @@ fn candidates(hidden: Option<HiddenRange>, caller: Caller, page: &Page, text: &s
     let in_order = |descending, ascending| if is_ascending { ascending } else { descending };
     let (from, to) = page.entries().into_inner();
     let around = || ids_around(hidden, from.1, to.1).map(Value::from).to_vec();
-    let owned = |owner: UserId, further: Option<i64>| {
+    let posts_of = |owner: UserId, further: Option<i64>| {
         let values = [from.1, to.1, owner.0].into_iter().chain(further);
         values.map(Value::from).collect()
     };
@@ -153,13 +153,14 @@ fn candidates(hidden: Option<HiddenRange>, caller: Caller, page: &Page, text: &s
         // The index contains the posts of all users, so a scan of the owner's posts is faster.
         (PostScope::OwnDrafts, _) => (
             in_order(SCAN_OWNED_TITLES, SCAN_OWNED_TITLES_ASCENDING),
-            owned(caller.user_id, Some(0)),
+            posts_of(caller.user_id, Some(0)),
         ),
-        (PostScope::Public, Some(owner)) if sees_drafts => {
-            (in_order(SCAN_ALL_OWNED_TITLES, SCAN_ALL_OWNED_TITLES_ASCENDING), owned(owner, None))
-        }
+        (PostScope::Public, Some(owner)) if sees_drafts => (
+            in_order(SCAN_ALL_OWNED_TITLES, SCAN_ALL_OWNED_TITLES_ASCENDING),
+            posts_of(owner, None),
+        ),
         (PostScope::Public, Some(owner)) => {
-            (in_order(SCAN_OWNED_TITLES, SCAN_OWNED_TITLES_ASCENDING), owned(owner, Some(1)))
+            (in_order(SCAN_OWNED_TITLES, SCAN_OWNED_TITLES_ASCENDING), posts_of(owner, Some(1)))
         }
         (PostScope::Public, None) if is_indexed => {
             (SEARCH_INDEX, [around(), vec![trigrams(text).into(), sees_drafts.into()]].concat())

@@ -12,15 +12,18 @@ use axum::http::Request;
 use axum::routing::get;
 use jiff::Timestamp;
 use post_api::api;
-use post_api::api::{AppState, Background, Documentation, InstallationKeys, LargeWork, Shutdown};
+use post_api::api::{
+    AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
+};
 use post_api::auth::{Algorithm, Passwords, Tokens};
 use post_api::domain::caller::Caller;
 use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::event::Event;
 use post_api::domain::installation::InstallationKey;
 use post_api::domain::page::Page;
-use post_api::domain::policy::Policy;
+use post_api::domain::policy::{DraftVisibility, Policy};
 use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use post_api::domain::ranking::RankedPost;
 use post_api::domain::session::{NewSession, Rotation, Session, SessionId};
 use post_api::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
@@ -30,8 +33,9 @@ use post_api::rate_limits::RateLimits;
 use post_api::server::{AppService, Limits, with_middleware};
 use post_api::store::{
     CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
-    InstallationStore, LoginFailureStore, PostList, PostStore, Readiness, ReadinessStore, Result,
-    RotateSession, SessionStore, StoreError, UserStore, VoteOutcome, VoteStore,
+    InstallationStore, LoginFailureStore, PostList, PostStore, RankSource, RankingStore, Readiness,
+    ReadinessStore, Result, RotateSession, SessionStore, StoreError, UserStore, VoteOutcome,
+    VoteStore,
 };
 use secrecy::SecretString;
 use serde_json::json;
@@ -184,6 +188,13 @@ impl PostStore for Broken {
 }
 
 #[async_trait]
+impl RankingStore for Broken {
+    async fn rank_posts(&self, _: RankSource, _: DraftVisibility) -> Result<Vec<RankedPost>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
 impl VoteStore for Broken {
     async fn cast_vote(&self, _: Caller, _: Vote) -> Result<VoteOutcome> {
         self.fail()
@@ -221,6 +232,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         documentation: Documentation::default(),
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
+        rankings: Rankings::default(),
         root_path: String::new(),
     };
     (with_middleware(api::routes(app, false), middleware_config()), token)

@@ -40,6 +40,9 @@ pub mod paging;
 /// Searches: hits, and the limit on misses.
 mod searches;
 
+/// The posts that rankings are made of, and lists in a given order.
+mod rankings;
+
 /// Votes, and the counts that follow every change.
 mod votes;
 
@@ -216,6 +219,11 @@ macro_rules! every_case_on {
                 search_respects_scope_and_page
                 search_follows_changes
                 empty_search_finds_all;
+            rankings:
+                rankings_have_the_votes_of_every_visible_post
+                ranking_of_the_newest_has_their_times
+                ranking_of_most_votes_is_cut_at_the_last_count
+                list_of_ids_has_visible_posts_in_their_order;
             votes:
                 vote_can_be_cast_changed_and_withdrawn
                 votes_of_several_users_add_up

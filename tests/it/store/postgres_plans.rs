@@ -66,6 +66,10 @@ fn assert_no_sequential_scan(database: &PostgresDatabase<'_>) {
         let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
         let lines = plan(database, statement.sql, types.len(), &types.join(", "));
         plans += 1;
+        // A ranking reads all counts: an index by votes would make every vote dearer.
+        if statement.name == "RANK_MOST_VOTED" {
+            continue;
+        }
         // A disabled scan is still used if there is no other way.
         for line in lines.iter().filter(|line| line.contains("Seq Scan")) {
             violations.push(format!("{}: {}", statement.name, line.trim()));
@@ -108,6 +112,9 @@ fn assert_lists_read_in_index_order(database: &PostgresDatabase<'_>) {
         ("SCAN_OWNED_TITLES_ASCENDING", "posts_owner", 1),
         ("SCAN_ALL_OWNED_TITLES", "posts_owner", 2),
         ("SCAN_ALL_OWNED_TITLES_ASCENDING", "posts_owner", 2),
+        ("RANK_UNVOTED", "posts_published", 1),
+        ("RANK_NEWEST", "posts_created", 1),
+        ("RANK_ALL_NEWEST", "posts_pkey", 1),
         ("FIND_HIDDEN_RANGE", "posts_owner", 2),
         ("FIND_HIDDEN_RANGE", "posts_pkey", 1),
     ] {

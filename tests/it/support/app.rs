@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, Request};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, Documentation, InstallationKeys, LargeWork, Shutdown};
+use post_api::api::{AppState, Background, Documentation, LargeWork, Shutdown};
 use post_api::auth::{Algorithm, Argon2Params, Keys, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::Clock as _;
@@ -173,7 +173,8 @@ impl TestApp {
             shutdown: Shutdown::default(),
             documentation: Documentation::default(),
             large_work: LargeWork::default(),
-            installation_keys: InstallationKeys::default(),
+            installation_keys: api::InstallationKeys::default(),
+            rankings: api::Rankings::default(),
             root_path: setup.root_path,
         };
         let middleware = MiddlewareConfig {

@@ -9,6 +9,9 @@ mod list;
 /// `GET /posts`: pages and their links
 mod paging;
 
+/// `GET /posts` with `sort=top` and `sort=hot`
+mod rankings;
+
 /// `GET /posts/{id}`
 mod get;
 

@@ -186,7 +186,7 @@ async fn invalid_parameter_of_list_is_rejected() {
             "sort=oldest&search=x",
             "sort",
             "value_error",
-            "Value error, sort=oldest goes with no search",
+            "Value error, search goes with no other sort than newest",
         ),
         (
             &format!("published=false&owner={other}"),
@@ -231,6 +231,4 @@ async fn cursor_is_valid_in_its_list_only() {
     let mut changed = cursor.to_owned();
     changed.replace_range(5..6, if &cursor[5..6] == "A" { "B" } else { "A" });
     ada.get(&format!("/posts?cursor={changed}")).await.expect(422);
-    let other_app = TestApp::start().await;
-    other_app.signed_in("ada").await.get(&format!("/posts?cursor={cursor}")).await.expect(422);
 }
