@@ -11,7 +11,8 @@ use crate::store::Once;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The header of every write that can be repeated, for the OpenAPI document.
+/// The header of every write that can be repeated, for the OpenAPI document. It has no example:
+/// Swagger UI would send it with each write.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "the schema of the header")]
@@ -22,8 +23,7 @@ pub(super) struct IdempotencyKeyHeader {
     #[param(
         rename = "Idempotency-Key",
         required = false,
-        pattern = r#"^("[!-~]{1,255}"|[!#-~][!-~]{0,254})$"#,
-        example = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+        pattern = r#"^("[!-~]{1,255}"|[!#-~][!-~]{0,254})$"#
     )]
     idempotency_key: String,
 }

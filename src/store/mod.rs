@@ -26,6 +26,7 @@ mod batch;
 mod deletions;
 mod error;
 mod idempotency_keys;
+mod keyed_writes;
 mod list_memory;
 pub mod migrate;
 pub mod page_limits;
@@ -42,7 +43,6 @@ use jiff::Timestamp;
 use crate::domain::caller::Caller;
 use crate::domain::email::{Email, TypedEmail};
 use crate::domain::event::Event;
-use crate::domain::idempotency_key::IdempotencyKey;
 use crate::domain::installation::InstallationKey;
 use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
@@ -55,6 +55,7 @@ use crate::domain::user::{
 use crate::domain::vote::Vote;
 
 pub use error::StoreError;
+pub use keyed_writes::{KeyedWriteStore, Once};
 pub use post_list::PostList;
 pub use rankings::RankSource;
 
@@ -255,61 +256,6 @@ pub trait VoteStore: Send + Sync + 'static {
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome>;
 }
 
-/// Writes that happen once, however often they are requested with one key.
-///
-/// The step that does the write also keeps its key for a day. Until then a retry gets the outcome of
-/// the first request, also at another process; of several concurrent requests, one does the write.
-/// A write that is refused keeps no key. A key belongs to one account, so two accounts can use the
-/// same one. Nothing that is kept reveals a password.
-#[async_trait]
-pub trait KeyedWriteStore: Send + Sync + 'static {
-    /// Like [`UserStore::create_user`]. The key belongs to the new account, and a retry is known by
-    /// its e-mail. So the same key with another e-mail is the key of another account, and the
-    /// outcome is never [`Once::KeyReused`].
-    async fn create_user_once(
-        &self,
-        user: NewUser,
-        key: IdempotencyKey,
-    ) -> Result<Once<CreateUser>>;
-
-    /// Like [`PostStore::create_post`].
-    async fn create_post_once(
-        &self,
-        caller: Caller,
-        content: PostContent,
-        key: IdempotencyKey,
-        now: Timestamp,
-    ) -> Result<Once<Post>>;
-
-    /// Like [`PostStore::replace_post`].
-    async fn replace_post_once(
-        &self,
-        caller: Caller,
-        id: PostId,
-        content: PostContent,
-        key: IdempotencyKey,
-        now: Timestamp,
-    ) -> Result<Once<ChangePost<Post>>>;
-
-    /// Like [`PostStore::delete_post`].
-    async fn delete_post_once(
-        &self,
-        caller: Caller,
-        id: PostId,
-        key: IdempotencyKey,
-        now: Timestamp,
-    ) -> Result<Once<ChangePost<()>>>;
-
-    /// Like [`VoteStore::cast_vote`].
-    async fn cast_vote_once(
-        &self,
-        caller: Caller,
-        vote: Vote,
-        key: IdempotencyKey,
-        now: Timestamp,
-    ) -> Result<Once<VoteOutcome>>;
-}
-
 #[async_trait]
 pub trait ReadinessStore: Send + Sync + 'static {
     /// Checks that the database responds and accepts writes. The check writes nothing, so it does
@@ -385,17 +331,6 @@ pub enum VoteOutcome {
     NotCast,
     /// The post does not exist, or is a draft that is hidden from the caller.
     NoSuchPost,
-}
-
-/// The outcome of a [`KeyedWriteStore`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Once<T> {
-    /// The request was executed.
-    Done(T),
-    /// An earlier request did the write. This is the outcome of then.
-    Replayed(T),
-    /// The account has used the key for another request; nothing changed.
-    KeyReused,
 }
 
 /// The outcome of a change that only the author of a post may make.

@@ -5,13 +5,13 @@ mod access_log;
 mod audit;
 #[cfg(target_os = "linux")]
 mod blocked_log;
-mod broken_keyed_writes;
 mod client_limits;
 mod database_file;
 mod database_path;
 mod database_refusals;
 mod detached_database;
 mod exposed_files;
+mod failing_store;
 mod full_disk;
 mod idle_timeout;
 mod keys;

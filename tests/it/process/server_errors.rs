@@ -5,213 +5,25 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
-use jiff::Timestamp;
 use post_api::api;
 use post_api::api::{
     AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
 };
 use post_api::auth::{Algorithm, Passwords, Tokens};
-use post_api::domain::caller::Caller;
-use post_api::domain::email::{Email, TypedEmail};
-use post_api::domain::event::Event;
-use post_api::domain::installation::InstallationKey;
-use post_api::domain::page::Page;
-use post_api::domain::policy::{DraftVisibility, Policy};
-use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
-use post_api::domain::ranking::RankedPost;
-use post_api::domain::session::{NewSession, Rotation, Session, SessionId};
-use post_api::domain::user::{
-    AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
-};
-use post_api::domain::vote::Vote;
+use post_api::domain::policy::Policy;
+use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::rate_limits::RateLimits;
 use post_api::server::{AppService, Limits, with_middleware};
-use post_api::store::{
-    CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
-    InstallationStore, LoginFailureStore, PostList, PostStore, RankSource, RankingStore, Readiness,
-    ReadinessStore, Result, RotateSession, SessionStore, StoreError, UserStore, VoteOutcome,
-    VoteStore,
-};
 use secrecy::SecretString;
 use serde_json::json;
 use tower::ServiceExt as _;
 
+use super::failing_store::{CAUSE, FailingStore, Failure};
 use crate::support::{CHEAP, TestClock, TestResponse, TestServer, middleware_config};
-
-/// A cause that must not reach a client.
-const CAUSE: &str = "the very private cause";
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Failure {
-    Unavailable,
-    Internal,
-    Overloaded,
-    Referenced,
-    Panic,
-}
-
-/// A store whose methods all fail in the same way.
-pub(super) struct Broken(Failure);
-
-impl Broken {
-    pub(super) fn fail<T>(&self) -> Result<T> {
-        let cause = || io::Error::other(CAUSE).into();
-        match self.0 {
-            Failure::Unavailable => Err(StoreError::Unavailable(cause())),
-            Failure::Internal => Err(StoreError::Internal(cause())),
-            Failure::Overloaded => Err(StoreError::Overloaded),
-            Failure::Referenced => Err(StoreError::Referenced(cause())),
-            Failure::Panic => panic!("{CAUSE}"),
-        }
-    }
-}
-
-#[async_trait]
-impl CallerStore for Broken {
-    async fn find_caller(&self, _: Caller) -> Result<()> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl UserStore for Broken {
-    async fn create_user(&self, _: NewUser) -> Result<CreateUser> {
-        self.fail()
-    }
-    async fn find_user(&self, _: UserId) -> Result<Option<User>> {
-        self.fail()
-    }
-    async fn find_me(&self, _: Caller) -> Result<User> {
-        self.fail()
-    }
-    async fn find_credentials(&self, _: TypedEmail) -> Result<Option<Credentials>> {
-        self.fail()
-    }
-    async fn find_own_credentials(&self, _: Caller) -> Result<Credentials> {
-        self.fail()
-    }
-    async fn upgrade_password_hash(
-        &self,
-        _: UserId,
-        _: PasswordHash,
-        _: PasswordHash,
-    ) -> Result<()> {
-        self.fail()
-    }
-    async fn change_password(
-        &self,
-        _: Caller,
-        _: PasswordHash,
-        _: Timestamp,
-    ) -> Result<TokensValidFrom> {
-        self.fail()
-    }
-    async fn change_email(&self, _: Caller, _: Email, _: Timestamp) -> Result<ChangeEmail> {
-        self.fail()
-    }
-    async fn sign_out(&self, _: Caller, _: Timestamp) -> Result<()> {
-        self.fail()
-    }
-    async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl SessionStore for Broken {
-    async fn create_session(&self, _: NewSession) -> Result<Option<SessionId>> {
-        self.fail()
-    }
-    async fn rotate_session(&self, _: Rotation) -> Result<RotateSession> {
-        self.fail()
-    }
-    async fn list_sessions(&self, _: Caller, _: Timestamp) -> Result<Vec<Session>> {
-        self.fail()
-    }
-    async fn end_sessions(&self, _: Caller, _: Option<SessionId>) -> Result<bool> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl EventStore for Broken {
-    async fn record_event(&self, _: UserId, _: Event) -> Result<()> {
-        self.fail()
-    }
-    async fn list_events(&self, _: Caller) -> Result<Vec<Event>> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl LoginFailureStore for Broken {
-    async fn count_login_failures(&self, _: AccountKey, _: Timestamp) -> Result<u32> {
-        self.fail()
-    }
-    async fn record_login_failure(&self, _: AccountKey, _: Timestamp) -> Result<()> {
-        self.fail()
-    }
-    async fn clear_login_failures(&self, _: AccountKey) -> Result<()> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl InstallationStore for Broken {
-    async fn find_installation_key(&self) -> Result<InstallationKey> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl PostStore for Broken {
-    async fn create_post(&self, _: Caller, _: PostContent, _: Timestamp) -> Result<Post> {
-        self.fail()
-    }
-    async fn find_post(&self, _: Caller, _: PostId) -> Result<Option<PostWithVotes>> {
-        self.fail()
-    }
-    async fn list_posts(&self, _: Caller, _: Page) -> Result<PostList> {
-        self.fail()
-    }
-    async fn replace_post(&self, _: Caller, _: PostId, _: PostContent) -> Result<ChangePost<Post>> {
-        self.fail()
-    }
-    async fn delete_post(&self, _: Caller, _: PostId) -> Result<ChangePost<()>> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl RankingStore for Broken {
-    async fn rank_posts(&self, _: RankSource, _: DraftVisibility) -> Result<Vec<RankedPost>> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl VoteStore for Broken {
-    async fn cast_vote(&self, _: Caller, _: Vote) -> Result<VoteOutcome> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl ReadinessStore for Broken {
-    async fn check_ready(&self) -> Result<Readiness> {
-        self.fail()
-    }
-}
-
-#[async_trait]
-impl CloseStore for Broken {
-    async fn close(&self) {}
-}
 
 /// Returns the service over such a store, and a valid token.
 fn broken(failure: Failure) -> (AppService, String) {
@@ -221,7 +33,7 @@ fn broken(failure: Failure) -> (AppService, String) {
     let tokens = Tokens::new(&secret, Algorithm::HS256, lifetime, clock.clone()).unwrap();
     let token = tokens.issue(UserId(1), TokensValidFrom::default()).unwrap();
     let app = AppState {
-        store: Arc::new(Broken(failure)),
+        store: Arc::new(FailingStore(failure)),
         passwords: Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap(),
         tokens,
         clock,

@@ -1,0 +1,241 @@
+//! A store whose methods all fail.
+
+use std::io;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use post_api::domain::caller::Caller;
+use post_api::domain::email::{Email, TypedEmail};
+use post_api::domain::event::Event;
+use post_api::domain::idempotency_key::IdempotencyKey;
+use post_api::domain::installation::InstallationKey;
+use post_api::domain::page::Page;
+use post_api::domain::policy::DraftVisibility;
+use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use post_api::domain::ranking::RankedPost;
+use post_api::domain::session::{NewSession, Rotation, Session, SessionId};
+use post_api::domain::user::{
+    AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
+};
+use post_api::domain::vote::Vote;
+use post_api::store::{
+    CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
+    InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore, RankSource,
+    RankingStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore, StoreError,
+    UserStore, VoteOutcome, VoteStore,
+};
+
+/// A cause that must not reach a client.
+pub(super) const CAUSE: &str = "the very private cause";
+
+/// How a store fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Failure {
+    Unavailable,
+    Internal,
+    Overloaded,
+    Referenced,
+    Panic,
+}
+
+/// A store whose methods all fail in the same way.
+pub(super) struct FailingStore(pub(super) Failure);
+
+impl FailingStore {
+    fn fail<T>(&self) -> Result<T> {
+        let cause = || io::Error::other(CAUSE).into();
+        match self.0 {
+            Failure::Unavailable => Err(StoreError::Unavailable(cause())),
+            Failure::Internal => Err(StoreError::Internal(cause())),
+            Failure::Overloaded => Err(StoreError::Overloaded),
+            Failure::Referenced => Err(StoreError::Referenced(cause())),
+            Failure::Panic => panic!("{CAUSE}"),
+        }
+    }
+}
+
+#[async_trait]
+impl CallerStore for FailingStore {
+    async fn find_caller(&self, _: Caller) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl UserStore for FailingStore {
+    async fn create_user(&self, _: NewUser) -> Result<CreateUser> {
+        self.fail()
+    }
+    async fn find_user(&self, _: UserId) -> Result<Option<User>> {
+        self.fail()
+    }
+    async fn find_me(&self, _: Caller) -> Result<User> {
+        self.fail()
+    }
+    async fn find_credentials(&self, _: TypedEmail) -> Result<Option<Credentials>> {
+        self.fail()
+    }
+    async fn find_own_credentials(&self, _: Caller) -> Result<Credentials> {
+        self.fail()
+    }
+    async fn upgrade_password_hash(
+        &self,
+        _: UserId,
+        _: PasswordHash,
+        _: PasswordHash,
+    ) -> Result<()> {
+        self.fail()
+    }
+    async fn change_password(
+        &self,
+        _: Caller,
+        _: PasswordHash,
+        _: Timestamp,
+    ) -> Result<TokensValidFrom> {
+        self.fail()
+    }
+    async fn change_email(&self, _: Caller, _: Email, _: Timestamp) -> Result<ChangeEmail> {
+        self.fail()
+    }
+    async fn sign_out(&self, _: Caller, _: Timestamp) -> Result<()> {
+        self.fail()
+    }
+    async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl SessionStore for FailingStore {
+    async fn create_session(&self, _: NewSession) -> Result<Option<SessionId>> {
+        self.fail()
+    }
+    async fn rotate_session(&self, _: Rotation) -> Result<RotateSession> {
+        self.fail()
+    }
+    async fn list_sessions(&self, _: Caller, _: Timestamp) -> Result<Vec<Session>> {
+        self.fail()
+    }
+    async fn end_sessions(&self, _: Caller, _: Option<SessionId>) -> Result<bool> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl EventStore for FailingStore {
+    async fn record_event(&self, _: UserId, _: Event) -> Result<()> {
+        self.fail()
+    }
+    async fn list_events(&self, _: Caller) -> Result<Vec<Event>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl LoginFailureStore for FailingStore {
+    async fn count_login_failures(&self, _: AccountKey, _: Timestamp) -> Result<u32> {
+        self.fail()
+    }
+    async fn record_login_failure(&self, _: AccountKey, _: Timestamp) -> Result<()> {
+        self.fail()
+    }
+    async fn clear_login_failures(&self, _: AccountKey) -> Result<()> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl InstallationStore for FailingStore {
+    async fn find_installation_key(&self) -> Result<InstallationKey> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl PostStore for FailingStore {
+    async fn create_post(&self, _: Caller, _: PostContent, _: Timestamp) -> Result<Post> {
+        self.fail()
+    }
+    async fn find_post(&self, _: Caller, _: PostId) -> Result<Option<PostWithVotes>> {
+        self.fail()
+    }
+    async fn list_posts(&self, _: Caller, _: Page) -> Result<PostList> {
+        self.fail()
+    }
+    async fn replace_post(&self, _: Caller, _: PostId, _: PostContent) -> Result<ChangePost<Post>> {
+        self.fail()
+    }
+    async fn delete_post(&self, _: Caller, _: PostId) -> Result<ChangePost<()>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl KeyedWriteStore for FailingStore {
+    async fn create_user_once(&self, _: NewUser, _: IdempotencyKey) -> Result<Once<CreateUser>> {
+        self.fail()
+    }
+    async fn create_post_once(
+        &self,
+        _: Caller,
+        _: PostContent,
+        _: IdempotencyKey,
+        _: Timestamp,
+    ) -> Result<Once<Post>> {
+        self.fail()
+    }
+    async fn replace_post_once(
+        &self,
+        _: Caller,
+        _: PostId,
+        _: PostContent,
+        _: IdempotencyKey,
+        _: Timestamp,
+    ) -> Result<Once<ChangePost<Post>>> {
+        self.fail()
+    }
+    async fn delete_post_once(
+        &self,
+        _: Caller,
+        _: PostId,
+        _: IdempotencyKey,
+        _: Timestamp,
+    ) -> Result<Once<ChangePost<()>>> {
+        self.fail()
+    }
+    async fn cast_vote_once(
+        &self,
+        _: Caller,
+        _: Vote,
+        _: IdempotencyKey,
+        _: Timestamp,
+    ) -> Result<Once<VoteOutcome>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl RankingStore for FailingStore {
+    async fn rank_posts(&self, _: RankSource, _: DraftVisibility) -> Result<Vec<RankedPost>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl VoteStore for FailingStore {
+    async fn cast_vote(&self, _: Caller, _: Vote) -> Result<VoteOutcome> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl ReadinessStore for FailingStore {
+    async fn check_ready(&self) -> Result<Readiness> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl CloseStore for FailingStore {
+    async fn close(&self) {}
+}
