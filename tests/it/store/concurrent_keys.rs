@@ -70,12 +70,12 @@ pub async fn writes_with_and_without_keys_do_not_mix(store: &FreshStore) {
             store.write(ada, name).await
         }
     });
-    let votes = voters.iter().enumerate().map(async |(number, voter)| match number % 2 {
+    let ballots = voters.iter().enumerate().map(async |(number, voter)| match number % 2 {
         0 => done(vote_once(store, *voter, target, 1, "vote").await),
         _ => store.vote(*voter, target, 1).await,
     });
-    let (posts, votes) = tokio::join!(run_concurrently(writes), run_concurrently(votes));
-    assert_eq!(count_of(&votes, &VoteOutcome::Added), 20);
+    let (posts, outcomes) = tokio::join!(run_concurrently(writes), run_concurrently(ballots));
+    assert_eq!(count_of(&outcomes, &VoteOutcome::Added), 20);
     assert_eq!(store.count(ada, target).await, 20);
     assert_eq!(posts.iter().map(|post| post.id).collect::<HashSet<_>>().len(), 60);
     for post in posts {

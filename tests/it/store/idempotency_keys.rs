@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use post_api::domain::caller::Caller;
 use post_api::domain::idempotency_key::{Fingerprint, IdempotencyKey};
+use post_api::domain::page::Page;
 use post_api::domain::post::{Post, PostId};
 use post_api::domain::user::NewUser;
 use post_api::store::{ChangePost, CreateUser, Once, Result, StoreError, VoteOutcome};
@@ -139,7 +140,7 @@ pub async fn post_with_a_key_is_replaced_once(store: &FreshStore) {
     let again = replace_once(store, ada, post.id, "second", "k").await;
     assert_eq!(again, Once::Replayed(ChangePost::Changed(replaced)));
     assert_eq!(replace_once(store, ada, post.id, "other", "k").await, Once::KeyReused);
-    assert_eq!(store.titles(ada, Default::default()).await, ["third"]);
+    assert_eq!(store.titles(ada, Page::default()).await, ["third"]);
 }
 
 pub async fn post_with_a_key_is_deleted_once(store: &FreshStore) {
@@ -150,7 +151,7 @@ pub async fn post_with_a_key_is_deleted_once(store: &FreshStore) {
     assert_eq!(delete_once(store, ada, post, "k").await, Once::Replayed(deleted));
     assert_eq!(delete_once(store, ada, other, "k").await, Once::KeyReused);
     assert_eq!(delete_once(store, ada, post, "another").await, Once::Done(ChangePost::NoSuchPost));
-    assert_eq!(store.titles(ada, Default::default()).await, ["other"]);
+    assert_eq!(store.titles(ada, Page::default()).await, ["other"]);
 }
 
 pub async fn account_with_a_key_is_created_once(store: &FreshStore) {
@@ -220,7 +221,7 @@ pub async fn key_is_good_for_one_operation(store: &FreshStore) {
     assert_eq!(replace_once(store, ada, post.id, "title", "k").await, Once::KeyReused);
     assert_eq!(delete_once(store, ada, post.id, "k").await, Once::KeyReused);
     assert_eq!(store.count(ada, post.id).await, 0);
-    assert_eq!(store.titles(ada, Default::default()).await, ["post"]);
+    assert_eq!(store.titles(ada, Page::default()).await, ["post"]);
 }
 
 pub async fn key_expires_after_a_day(store: &FreshStore) {
@@ -303,7 +304,7 @@ pub async fn write_and_key_are_kept_together(store: &FreshStore) {
     for outcome in failed {
         assert!(matches!(outcome, Err(StoreError::Internal(_))), "{outcome:?}");
     }
-    assert_eq!(store.titles(ada, Default::default()).await, ["post"]);
+    assert_eq!(store.titles(ada, Page::default()).await, ["post"]);
     assert_eq!(store.count(ada, post.id).await, 0);
     assert_eq!(store.count_rows("users"), 1);
     assert!(store.find_credentials(email("eve").into()).await.unwrap().is_none());

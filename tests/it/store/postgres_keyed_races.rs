@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use post_api::domain::caller::Caller;
 use post_api::domain::idempotency_key::{Fingerprint, IdempotencyKey};
+use post_api::domain::page::Page;
 use post_api::domain::post::PostId;
 use post_api::store::postgres::{PostgresStore, connect};
 use post_api::store::{ChangePost, Once, Result, VoteOutcome};
@@ -141,7 +142,7 @@ async fn post_waits_for_the_end_of_the_same_request() {
             }
             Once::KeyReused => panic!("the request is the same"),
         }
-        let titles = replicas.stores[0].titles(ada, Default::default()).await;
+        let titles = replicas.stores[0].titles(ada, Page::default()).await;
         assert_eq!(titles.len(), if is_committed { 1 } else { 2 }, "{titles:?}");
     }
 }

@@ -8,8 +8,8 @@ use crate::support::{Setup, TestApp, TestCaller, TestResponse};
 /// Returns the target of the link with this relation, as `requests` parses it.
 fn link(response: &TestResponse, relation: &str) -> Option<String> {
     let relation = format!("; rel=\"{relation}\"");
-    let links = response.header("link").split(", ");
-    let target = links.filter_map(|link| link.strip_suffix(&relation)).next()?;
+    let mut links = response.header("link").split(", ");
+    let target = links.find_map(|link| link.strip_suffix(&relation))?;
     Some(target.strip_prefix('<').unwrap().strip_suffix('>').unwrap().to_owned())
 }
 

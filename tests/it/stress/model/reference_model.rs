@@ -99,7 +99,7 @@ impl<M: Mode> ReferenceStateMachine for Model<M> {
             posts: BTreeMap::new(),
             votes: BTreeMap::new(),
             tokens: Vec::new(),
-            keys: std::default::Default::default(),
+            keys: Keys::default(),
             users_created: 0,
             posts_created: 0,
             response: respond(200, Value::Null),
