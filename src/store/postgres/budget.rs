@@ -245,7 +245,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn other_budgets_leave_a_connection_for_each_batcher() {
-        let opened = include_str!("mod.rs").matches("Batcher::open(").count();
+        // The batches of writes with keys use the budget of short work.
+        let store = include_str!("mod.rs");
+        let opened =
+            store.matches("Batcher::open(").count() - store.matches("KeyedBatch { ").count();
         assert_eq!(opened, BATCHERS, "each batcher needs a connection of its own");
         let files = [include_str!("votes.rs"), include_str!("posts.rs"), include_str!("lists.rs")];
         let retrying: usize = files.map(|file| file.matches("fn lock_keys(").count()).iter().sum();

@@ -14,12 +14,13 @@ use post_api::domain::session::NewSession;
 use post_api::domain::user::{AccountKey, TokensValidFrom, UserId};
 use post_api::store::migrate::{SchemaAdmin as _, SignOutTarget};
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
-use post_api::store::{Result, StoreError};
+use post_api::store::{Once, Result, StoreError};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use super::fresh_store::{FreshStore, email, noon, search};
+use super::idempotency_keys::{done, write_once};
 use crate::support::create_sqlite_file;
 
 struct Stored {
@@ -53,6 +54,9 @@ impl Stored {
             store.create_session(session).await.unwrap().unwrap();
             store.record_login_failure(AccountKey(caller.user_id.0), noon()).await.unwrap();
             callers.push(caller);
+        }
+        for caller in &callers {
+            done(write_once(&store, *caller, "a title", "key").await);
         }
         let database = Connection::open(&path).unwrap();
         Self { _folder: folder, path, store, database, ada: callers[0], bob: callers[1] }
@@ -111,6 +115,8 @@ impl Stored {
         assert_eq!(store.list_sessions(ada, noon()).await.unwrap().len(), 1, "{case}");
         assert_eq!(store.list_events(ada).await.unwrap().len(), 1, "{case}");
         assert_eq!(store.count_login_failures(AccountKey(1), noon()).await.unwrap(), 1, "{case}");
+        let again = write_once(store, ada, "a title", "key").await;
+        assert!(matches!(again, Once::Replayed(_)), "{case}: {again:?}");
 
         store.find_post(ada, PostId(3)).await.unwrap();
         assert!(store.find_user(bob.user_id).await.unwrap().is_some(), "{case}");
@@ -130,7 +136,7 @@ fn bobs_row(table: &str) -> &'static str {
         "votes" => "user_id = 2 AND post_id = 3",
         "vote_counts" => "post_id = 3",
         "login_failures" => "account = 2",
-        "sessions" | "events" => "user_id = 2",
+        "sessions" | "events" | "idempotency_keys" => "user_id = 2",
         "installation" => "one = 1",
         other => panic!("add the row of {other}"),
     }
