@@ -50,8 +50,6 @@ pub enum ApiError {
     AlreadyVoted(UserId, PostId),
     #[error("a user with this email already exists")]
     EmailTaken,
-    #[error("this Idempotency-Key was used for another request")]
-    KeyReused,
     /// A table that the operator has added refers to the resource, and forbids its deletion.
     #[error("other data refers to this, so it cannot be deleted")]
     Referenced(#[source] Source),
@@ -118,7 +116,7 @@ impl ApiError {
             Self::AlreadyVoted(..) | Self::EmailTaken | Self::Referenced(_) => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyHeaderFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Unavailable(_) | Self::NotReady(..) => {

@@ -130,7 +130,6 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
     components(schemas(
         responses::ErrorBody,
         responses::HTTPValidationError,
-        responses::KeyedRefusal,
         responses::ValidationError,
         responses::LocationPart,
         login::RefreshTokenGrant,

@@ -93,11 +93,7 @@ fn add_validation_examples(document: &mut Value) {
     for operation in operations {
         let Some(error) = validation_error(operation, &components) else { continue };
         if let Some(media) = operation.pointer_mut("/responses/422/content/application~1json") {
-            let example = json!({"detail": [error]});
-            match media.get_mut("examples") {
-                Some(examples) => examples["Invalid field"] = json!({"value": example}),
-                None => media["example"] = example,
-            }
+            media["example"] = json!({"detail": [error]});
         }
     }
 }

@@ -4,9 +4,11 @@
 
 use axum::http::header::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::error::{ApiError, ApiResult};
+use super::input::{FieldError, ValidationError};
 use crate::store::Once;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -35,12 +37,18 @@ pub(super) struct Replay(bool);
 /// Returns the outcome of a write, and whether an earlier request did the write.
 ///
 /// # Errors
-/// [`ApiError::KeyReused`]
+/// [`ApiError::Invalid`] if the key was used for another request. A refusal of the key itself has the
+/// same form, and the document of the reference service has one form for the status.
 pub(super) fn outcome<T>(once: Once<T>) -> ApiResult<(T, Replay)> {
     match once {
         Once::Done(outcome) => Ok((outcome, Replay(false))),
         Once::Replayed(outcome) => Ok((outcome, Replay(true))),
-        Once::KeyReused => Err(ApiError::KeyReused),
+        Once::KeyReused => {
+            let reason = "this Idempotency-Key was used for another request";
+            let error = FieldError::value_error(reason.to_owned(), reason);
+            let location = vec!["header".into(), "idempotency-key".into()];
+            Err(ApiError::Invalid(vec![ValidationError::new(location, error, Value::Null)]))
+        }
     }
 }
 

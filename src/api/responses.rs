@@ -145,30 +145,6 @@ pub(super) enum ValidationErrors {
     Invalid(HTTPValidationError),
 }
 
-/// Errors of every write that can be repeated with a key. The document adds an example about a field
-/// of the operation.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "the schema of the validation")]
-pub(super) enum KeyedValidationErrors {
-    /// A parameter or a field is invalid, or the Idempotency-Key was used for another request
-    #[response(status = 422, examples(
-        ("Other request" = (value = json!({
-            "detail": "this Idempotency-Key was used for another request"
-        })))
-    ))]
-    Invalid(KeyedRefusal),
-}
-
-/// The errors of all fields of a request, or one sentence.
-#[derive(Serialize, ToSchema)]
-#[schema(title = "KeyedRefusal")]
-#[serde(untagged)]
-#[expect(dead_code, reason = "the schema of the validation")]
-pub(super) enum KeyedRefusal {
-    Fields(HTTPValidationError),
-    Key(ErrorBody),
-}
-
 /// Errors of every operation with a rate limit.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "the schema of the error table")]

@@ -22,8 +22,8 @@ use crate::api::json_response::Json;
 use crate::api::large_work::count;
 use crate::api::replay::{self, IdempotencyKeyHeader};
 use crate::api::responses::{
-    BodyErrors, BodyLimitErrors, ErrorBody, Failures, KeyedValidationErrors, RateLimitErrors,
-    TokenErrors, ValidationErrors, created,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
+    ValidationErrors, created,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
@@ -117,7 +117,7 @@ fn values(post: &PostContent) -> [&[u8]; 3] {
                 ("Location" = String, description = "The path of the post"),
                 ("Idempotent-Replayed" = bool, description = "True if an earlier request did this")
             )),
-        TokenErrors, BodyErrors, BodyLimitErrors, KeyedValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -182,7 +182,7 @@ pub(in crate::api) async fn get_post(
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = ErrorBody,
             example = json!({"detail": "post with id does not exist"})),
-        TokenErrors, BodyErrors, BodyLimitErrors, KeyedValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -224,7 +224,7 @@ pub(in crate::api) async fn replace_post(
         (status = 409, description = "A table that the operator has added refers to the post",
             body = ErrorBody,
             example = json!({"detail": "other data refers to this, so it cannot be deleted"})),
-        TokenErrors, KeyedValidationErrors, RateLimitErrors, Failures
+        TokenErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]

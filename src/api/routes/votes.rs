@@ -17,8 +17,8 @@ use crate::api::input::{
 use crate::api::json_response::Json;
 use crate::api::replay::{self, IdempotencyKeyHeader};
 use crate::api::responses::{
-    BodyErrors, BodyLimitErrors, ErrorBody, Failures, KeyedValidationErrors, RateLimitErrors,
-    TokenErrors,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
+    ValidationErrors,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
@@ -89,7 +89,7 @@ impl Repeatable for VoteRequest {
             )),
         (status = 409, description = "The same vote exists already", body = ErrorBody,
             example = json!({"detail": "user 3 has already voted on post 7"})),
-        TokenErrors, BodyErrors, BodyLimitErrors, KeyedValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]

@@ -85,7 +85,7 @@ async fn key_with_another_request_is_rejected() {
         ("POST", "/vote", &vote),
     ] {
         let refused = send(&app, &ada, line, "k").await.expect(422);
-        assert_eq!(refused.json(), json!({"detail": REUSED}), "{line:?}");
+        assert_eq!(refused.json()["detail"][0]["msg"], REUSED, "{line:?}");
         assert_eq!(refused.header("idempotent-replayed"), "");
     }
     assert_eq!(ada.titles("/posts").await, ["First"]);

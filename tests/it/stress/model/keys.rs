@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::expected_response::{ExpectedResponse, reject};
+use serde_json::json;
+
+use super::expected_response::{ExpectedResponse, respond};
 use super::step::Step;
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
@@ -50,7 +52,12 @@ impl Keys {
         if kept.request == request(step) {
             return Some(ExpectedResponse { is_replay: true, ..kept.response.clone() });
         }
-        Some(reject(422, "this Idempotency-Key was used for another request"))
+        let reason = "this Idempotency-Key was used for another request";
+        let error = json!({
+            "type": "value_error", "loc": ["header", "idempotency-key"], "msg": reason,
+            "input": null, "ctx": {"reason": reason},
+        });
+        Some(respond(422, json!({"detail": [error]})))
     }
 
     pub(super) fn keep(
