@@ -43,8 +43,8 @@ const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
 /// The logo of its vendor, which `ReDoc` loads from another host.
 const REDOC_LOGO: &str = "https://cdn.redoc.ly/redoc/logo-mini.svg";
 
-/// The documentation. It is built for the first request for any of it: it takes 4 MiB, which a
-/// service without visitors does not need, and building it delays a start.
+/// The documentation. It is built for the first request for any of it: it takes up to 10 MiB, which
+/// a service without visitors does not need, and building it delays a start.
 #[derive(Default)]
 pub struct Documentation(OnceLock<Result<Pages, MissingFile>>);
 

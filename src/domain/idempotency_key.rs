@@ -17,8 +17,8 @@ pub const EXPIRED_KEYS_DELETED: i64 = 4;
 /// The first 16 bytes of a SHA-256.
 pub type Digest = [u8; 16];
 
-/// The key of a request, and the fingerprint of the request. Two requests with the same key are the same
-/// request only if their fingerprints are equal, too.
+/// The key of a request, and the fingerprint of the request. Two requests with the same key are the
+/// same request only if their fingerprints are equal, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey {
     /// The digest of the text of the key.

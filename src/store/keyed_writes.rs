@@ -18,9 +18,9 @@ use crate::domain::vote::Vote;
 /// same one. Nothing that is kept reveals a password.
 #[async_trait]
 pub trait KeyedWriteStore: Send + Sync + 'static {
-    /// Like [`super::UserStore::create_user`]. The key belongs to the new account, and a retry is known by
-    /// its e-mail. So the same key with another e-mail is the key of another account, and the
-    /// outcome is never [`Once::KeyReused`].
+    /// Like [`super::UserStore::create_user`]. The key belongs to the new account, and a retry is
+    /// known by its e-mail. So the same key with another e-mail is the key of another account, and
+    /// the outcome is never [`Once::KeyReused`].
     async fn create_user_once(
         &self,
         user: NewUser,

@@ -45,7 +45,7 @@ macro_rules! lock_posts {
 }
 
 /// A query that takes the locks of the [`post_lock_keys`] in the parameter, and then makes the rest
-/// of the statement wait as [`wait_briefly!`] does. Begin the change with
+/// of the statement wait as [`wait_briefly!`] does. The change begins with
 /// `(SELECT count(*) FROM locked) > 0`.
 macro_rules! lock_posts_briefly {
     ($keys:literal) => {
