@@ -48,6 +48,9 @@ pub enum ApiError {
     NoSuchVote,
     #[error("user {} has already voted on post {}", .0.0, .1.0)]
     AlreadyVoted(UserId, PostId),
+    /// The post is not, or no longer, as the request expects it (RFC 9110, 13.1).
+    #[error("the post has changed since")]
+    PreconditionFailed,
     #[error("a user with this email already exists")]
     EmailTaken,
     /// A table that the operator has added refers to the resource, and forbids its deletion.
@@ -114,6 +117,7 @@ impl ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::AlreadyVoted(..) | Self::EmailTaken | Self::Referenced(_) => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyHeaderFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,

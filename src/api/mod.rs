@@ -65,7 +65,10 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         .route("/posts", get(post_list::list_posts).post(posts::create_post))
         .route(
             "/posts/{id}",
-            get(posts::get_post).put(posts::replace_post).delete(posts::delete_post),
+            get(posts::get_post)
+                .put(posts::replace_post)
+                .patch(posts::update_post)
+                .delete(posts::delete_post),
         )
         .route("/vote", post(votes::cast_vote))
         .route("/.well-known/jwks.json", get(jwks::list_keys))
@@ -121,6 +124,7 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         posts::create_post,
         posts::get_post,
         posts::replace_post,
+        posts::update_post,
         posts::delete_post,
         votes::cast_vote,
         jwks::list_keys,

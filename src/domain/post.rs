@@ -1,5 +1,8 @@
 //! Posts and drafts.
 
+use std::fmt;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::text::Text;
@@ -22,6 +25,45 @@ impl PostContent {
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.title.as_str().len() + self.content.as_str().len()
+    }
+}
+
+/// New values for some parts of a post. A part that is `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PostUpdate {
+    pub title: Option<Text>,
+    pub content: Option<Text>,
+    pub published: Option<bool>,
+}
+
+impl PostUpdate {
+    /// Returns the size of the new texts in bytes.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        let texts = [&self.title, &self.content];
+        texts.into_iter().flatten().map(|text| text.as_str().len()).sum()
+    }
+}
+
+/// A condition that a post must meet before it is changed. It must depend on the post only.
+#[derive(Clone)]
+pub struct Precondition(Arc<dyn Fn(&Post) -> bool + Send + Sync>);
+
+impl Precondition {
+    #[must_use]
+    pub fn new(condition: impl Fn(&Post) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(condition))
+    }
+
+    #[must_use]
+    pub fn is_met_by(&self, post: &Post) -> bool {
+        (self.0)(post)
+    }
+}
+
+impl fmt::Debug for Precondition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Precondition(..)")
     }
 }
 

@@ -46,7 +46,7 @@ use crate::domain::event::Event;
 use crate::domain::installation::InstallationKey;
 use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
-use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::ranking::RankedPost;
 use crate::domain::session::{NewSession, Rotation, Salt, Session, SessionId};
 use crate::domain::user::{
@@ -227,16 +227,32 @@ pub trait PostStore: Send + Sync + 'static {
     /// Returns posts by descending ID, that is, newest first.
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList>;
 
-    /// Replaces the content of a post, if the caller is its author.
+    /// Replaces the content of a post, if the caller is its author and the post meets the
+    /// precondition. No other change can come between the check and the replacement.
     async fn replace_post(
         &self,
         caller: Caller,
         id: PostId,
         content: PostContent,
+        precondition: Option<Precondition>,
     ) -> Result<ChangePost<Post>>;
 
-    /// Deletes a post with its votes, if the caller is its author.
-    async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>>;
+    /// Like [`PostStore::replace_post`], but replaces only some parts of the content.
+    async fn update_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        update: PostUpdate,
+        precondition: Option<Precondition>,
+    ) -> Result<ChangePost<PostWithVotes>>;
+
+    /// Deletes a post with its votes, under the same conditions as [`PostStore::replace_post`].
+    async fn delete_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        precondition: Option<Precondition>,
+    ) -> Result<ChangePost<()>>;
 }
 
 #[async_trait]
@@ -339,6 +355,19 @@ pub enum ChangePost<T> {
     Changed(T),
     /// The caller is not the author; nothing changed.
     NotOwner,
+    /// The post does not meet the precondition; nothing changed. Only the author gets this outcome.
+    PreconditionFailed,
     /// The post does not exist, or is a draft that is hidden from the caller.
     NoSuchPost,
+}
+
+impl<T> ChangePost<T> {
+    fn try_map<U>(self, convert: impl FnOnce(T) -> Result<U>) -> Result<ChangePost<U>> {
+        Ok(match self {
+            Self::Changed(changed) => ChangePost::Changed(convert(changed)?),
+            Self::NotOwner => ChangePost::NotOwner,
+            Self::PreconditionFailed => ChangePost::PreconditionFailed,
+            Self::NoSuchPost => ChangePost::NoSuchPost,
+        })
+    }
 }

@@ -219,6 +219,19 @@ impl<'a> RequestFields<'a> {
         }
     }
 
+    /// Returns a field, or `None` if it is absent. Null is an error.
+    ///
+    /// The outer `None` means an error.
+    #[expect(clippy::option_option, reason = "an error and an absent field are two things")]
+    pub(super) fn optional<T>(
+        &mut self,
+        object: &Object,
+        name: &'static str,
+        rule: impl FnOnce(&Value) -> Result<T, FieldError>,
+    ) -> Option<Option<T>> {
+        self.defaulted(object, name, None, |value| rule(value).map(Some))
+    }
+
     /// Returns an optional form field.
     #[must_use]
     pub(super) fn form_text(&self, name: &str) -> Option<String> {

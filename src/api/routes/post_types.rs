@@ -20,6 +20,20 @@ pub(in crate::api) struct PostCreate {
     published: bool,
 }
 
+/// New values for some fields of a post. A field that is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[schema(title = "PostUpdate", example = json!({"title": "Second"}))]
+#[expect(dead_code, reason = "the schema of UpdatePostRequest")]
+pub(in crate::api) struct PostUpdate {
+    #[schema(required = false)]
+    title: String,
+    #[schema(required = false)]
+    content: String,
+    /// False makes it a draft.
+    #[schema(required = false)]
+    published: bool,
+}
+
 #[derive(Serialize, ToSchema)]
 #[schema(title = "Post", example = json!({
     "title": "First", "content": "Hello", "published": true, "id": 1,

@@ -1,4 +1,4 @@
-//! Posts: create, read, replace, delete.
+//! Posts: create, read, replace, update, delete.
 //!
 //! Not here: the list of posts, see `post_list.rs`.
 
@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
-use super::post_types::{Post, PostCreate, PostOut};
+use super::post_types::{Post, PostCreate, PostOut, PostUpdate};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
@@ -31,7 +31,7 @@ use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
 use crate::domain::idempotency_key::Fingerprint;
-use crate::domain::post::{PostContent, PostId};
+use crate::domain::post::{self, PostContent, PostId};
 use crate::domain::text::Text;
 use crate::store::{ChangePost, Once};
 
@@ -102,6 +102,26 @@ impl Repeatable for ReplacePostRequest {
 fn values(post: &PostContent) -> [&[u8]; 3] {
     let published: &[u8] = if post.published { &[1] } else { &[0] };
     [post.title.as_str().as_bytes(), post.content.as_str().as_bytes(), published]
+}
+
+/// The ID of a post in the path, and new values for some of its fields.
+pub(in crate::api) struct UpdatePostRequest {
+    id: JsonInteger,
+    update: post::PostUpdate,
+}
+
+impl FromRequestFields for UpdatePostRequest {
+    const BODY: BodyKind = BodyKind::Json;
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        let id = request.path_integer("id");
+        let body = request.object(None)?;
+        let title = request.optional(&body, "title", content_text);
+        let content = request.optional(&body, "content", content_text);
+        let published = request.optional(&body, "published", boolean);
+        let update = post::PostUpdate { title: title?, content: content?, published: published? };
+        Some(Self { id: id?, update })
+    }
 }
 
 /// Write a post
@@ -197,13 +217,46 @@ pub(in crate::api) async fn replace_post(
     let (bytes, now) = (content.byte_len(), app.clock.now());
     let replace = async {
         match key {
-            None => app.store.replace_post(caller, id, content).await.map(Once::Done),
+            None => app.store.replace_post(caller, id, content, None).await.map(Once::Done),
             Some(key) => app.store.replace_post_once(caller, id, content, key, now).await,
         }
     };
     let (replaced, replay) = replay::outcome(writer.run(bytes, replace).await?)?;
     let post = changed(&app, caller, client, replaced)?;
     app.large_work.run(bytes, move || replay.mark(Json(Post::from(post)))).await
+}
+
+/// Update a post
+///
+/// Replaces only the fields that are in the body, a JSON merge patch (RFC 7396). A post has each of its
+/// fields, so null is an error.
+#[utoipa::path(
+    patch, path = "/posts/{id}", operation_id = "updatePost", tag = "Posts",
+    params(("id" = i64, Path, description = "The ID of the post")),
+    request_body(content(
+        (PostUpdate = "application/json"), (PostUpdate = "application/merge-patch+json")
+    )),
+    responses(
+        (status = 200, description = "Successful Response", body = Post),
+        (status = 403, description = "The post belongs to another user", body = ErrorBody,
+            example = json!({"detail": "not authorized to perform this action"})),
+        (status = 404, description = "No such post", body = ErrorBody,
+            example = json!({"detail": "post with id does not exist"})),
+        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
+    ),
+    security(("OAuth2PasswordBearer" = []))
+)]
+pub(in crate::api) async fn update_post(
+    State(app): State<Arc<AppState>>,
+    writer: Writer,
+    client: ClientIp,
+    Valid(UpdatePostRequest { id, update }): Valid<UpdatePostRequest>,
+) -> ApiResult<Response> {
+    let bytes = update.byte_len();
+    let update = app.store.update_post(writer.caller, PostId(id.as_id()), update, None);
+    let updated = writer.run(bytes, update).await?;
+    let post = changed(&app, writer.caller, client, updated)?.post;
+    app.large_work.run(post.byte_len(), move || Json(Post::from(post)).into_response()).await
 }
 
 /// Delete a post
@@ -237,7 +290,7 @@ pub(in crate::api) async fn delete_post(
     let (caller, id, now) = (writer.caller, PostId(id.as_id()), app.clock.now());
     let delete = async {
         match key {
-            None => app.store.delete_post(caller, id).await.map(Once::Done),
+            None => app.store.delete_post(caller, id, None).await.map(Once::Done),
             Some(key) => app.store.delete_post_once(caller, id, key, now).await,
         }
     };
@@ -258,6 +311,7 @@ fn changed<T>(
             audit::record_refusal(app, client, Some(caller.user_id), EventKind::OwnershipRefused);
             Err(ApiError::NotOwner)
         }
+        ChangePost::PreconditionFailed => Err(ApiError::PreconditionFailed),
         ChangePost::NoSuchPost => Err(ApiError::NoSuchPostToChange),
     }
 }

@@ -11,7 +11,7 @@ use super::idempotency_keys::{
 };
 use super::locks::{lock_posts, wait_briefly};
 use super::pool::{Pool, deletion_failed};
-use super::posts::explain_no_change;
+use super::post_changes::explain_no_change;
 use super::sequence;
 use super::statement::{Statement, statements};
 use crate::domain::idempotency_key::IdempotencyKey;

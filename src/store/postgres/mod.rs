@@ -32,6 +32,7 @@ mod lists;
 mod locks;
 mod login_failures;
 mod pool;
+mod post_changes;
 mod posts;
 mod rankings;
 mod readiness;
@@ -180,6 +181,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         events::STATEMENTS,
         login_failures::STATEMENTS,
         posts::STATEMENTS,
+        post_changes::STATEMENTS,
         list_key::STATEMENTS,
         rankings::STATEMENTS,
         search::STATEMENTS,

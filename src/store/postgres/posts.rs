@@ -1,4 +1,4 @@
-//! Single posts in PostgreSQL. Not here: lists, see `lists.rs`.
+//! Single posts in PostgreSQL. Not here: their changes, see `post_changes.rs`; lists, see `lists.rs`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,20 +8,21 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::callers::{ValidFromTimes, caller_params};
+use super::callers::ValidFromTimes;
 use super::column::column;
 use super::connection::{QueryError, Value};
 use super::error::{is_duplicate, reading_failed};
 use super::lists::list_posts;
-use super::locks::{lock_posts, wait_briefly};
+use super::locks::wait_briefly;
 use super::pool::Pool;
+use super::post_changes::PostChange;
 use super::row::{is_open, read_post};
 use super::sequence::{explain_duplicate, query_with_new_ids};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
-use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::user::UserId;
 use crate::store::batch::{Batch, BatchError, LockKey};
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
@@ -58,23 +59,6 @@ statements! {
              RETURNING id::bigint, owner_id::bigint,
                        (SELECT tokens_valid_from FROM users WHERE users.id = posts.owner_id)"
         );
-    REPLACE_POST(INT8, INT8, TEXT, TEXT, BOOL, TIMESTAMPTZ, TIMESTAMPTZ) =
-        "UPDATE posts SET title = $3, content = $4, published = $5
-          WHERE id = $1 AND owner_id = $2
-            AND EXISTS (SELECT FROM users
-                         WHERE users.id = $2 AND tokens_valid_from BETWEEN $6 AND $7)
-         RETURNING created_at";
-    // The deletion locks the post before its votes, and a batch of votes locks them the other way
-    // round.
-    DELETE_POST(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
-        concat!(
-            "WITH locked AS MATERIALIZED (", lock_posts!("SELECT $1"), ")
-             DELETE FROM posts
-              WHERE id = $1 AND owner_id = $2 AND (SELECT count(*) FROM locked) > 0
-                AND EXISTS (SELECT FROM users
-                             WHERE users.id = $2 AND tokens_valid_from BETWEEN $3 AND $4)
-             RETURNING id::bigint"
-        );
 }
 
 #[async_trait]
@@ -103,48 +87,43 @@ impl PostStore for PostgresStore {
         caller: Caller,
         id: PostId,
         content: PostContent,
+        precondition: Option<Precondition>,
     ) -> Result<ChangePost<Post>> {
-        let replaced = self.run(async move |pool| {
-            let (title, text) = (content.title.as_str(), content.content.as_str());
-            let (author, earliest, latest) = caller_params(caller);
-            let values: [Value<'_>; 7] =
-                [&id.0, &author, &title, &text, &content.published, &earliest, &latest];
-            let rows = pool.query(&REPLACE_POST, &values).await?;
-            match rows.first() {
-                Some(row) => {
-                    let post = post(id, &content, column(row, 0)?, caller.user_id);
-                    Ok(ChangePost::Changed(post))
-                }
-                None => explain_no_change(&pool, caller, id).await,
-            }
-        });
+        let change = PostChange { caller, id, precondition };
+        let replaced = self.run(async move |pool| change.replace(&pool, &content).await);
         self.with_caller_first(caller, replaced.await).await
     }
 
-    async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
-        self.run(async move |pool| {
-            let (author, earliest, latest) = caller_params(caller);
-            let values: [Value<'_>; 4] = [&id.0, &author, &earliest, &latest];
-            if !pool.delete(&DELETE_POST, &values).await?.is_empty() {
-                return Ok(ChangePost::Changed(()));
-            }
-            explain_no_change(&pool, caller, id).await
-        })
-        .await
+    async fn update_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        update: PostUpdate,
+        precondition: Option<Precondition>,
+    ) -> Result<ChangePost<PostWithVotes>> {
+        let change = PostChange { caller, id, precondition };
+        let updated = self.run(async move |pool| change.update(&pool, &update).await);
+        self.with_caller_first(caller, updated.await).await
+    }
+
+    async fn delete_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        precondition: Option<Precondition>,
+    ) -> Result<ChangePost<()>> {
+        let change = PostChange { caller, id, precondition };
+        self.run(async move |pool| change.delete(&pool).await).await
     }
 }
 
-/// Returns why a statement did not change the post.
-pub(super) async fn explain_no_change<T>(
+/// Returns the post, if the caller sees it.
+pub(super) async fn find_post(
     pool: &Pool,
     caller: Caller,
     id: PostId,
-) -> Result<ChangePost<T>> {
-    let found = read_posts(pool, &[&(caller, id)]).await?;
-    match found.post(caller, id)? {
-        Some(_) => Ok(ChangePost::NotOwner),
-        None => Ok(ChangePost::NoSuchPost),
-    }
+) -> Result<Option<PostWithVotes>> {
+    read_posts(pool, &[&(caller, id)]).await?.post(caller, id)
 }
 
 pub(super) struct FindPosts(pub(super) Arc<Pool>);
@@ -265,7 +244,12 @@ fn assign_ids(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> 
     Ok(posts.collect())
 }
 
-fn post(id: PostId, content: &PostContent, created_at: Timestamp, owner_id: UserId) -> Post {
+pub(super) fn post(
+    id: PostId,
+    content: &PostContent,
+    created_at: Timestamp,
+    owner_id: UserId,
+) -> Post {
     Post {
         id,
         title: content.title.clone(),

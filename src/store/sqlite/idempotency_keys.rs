@@ -100,7 +100,9 @@ impl KeyedWriteStore for SqliteStore {
                     let outcome = replace_post(database, caller, id, &content)?;
                     let effect = match &outcome {
                         ChangePost::Changed(post) => Some(Effect::on_post(Outcome::Changed, post)),
-                        ChangePost::NotOwner | ChangePost::NoSuchPost => None,
+                        ChangePost::NotOwner
+                        | ChangePost::PreconditionFailed
+                        | ChangePost::NoSuchPost => None,
                     };
                     Ok((outcome, effect))
                 })

@@ -13,7 +13,8 @@ use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
-use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
+use crate::domain::text::Text;
 use crate::domain::user::UserId;
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
@@ -33,6 +34,14 @@ statements! {
             AND EXISTS (SELECT 1 FROM users
                          WHERE id = ?2 AND tokens_valid_from BETWEEN ?6 AND ?7)
          RETURNING created_at";
+    UPDATE_POST = "UPDATE posts
+            SET title = ifnull(?3, title), content = ifnull(?4, content),
+                published = ifnull(?5, published)
+          WHERE id = ?1 AND owner_id = ?2
+            AND EXISTS (SELECT 1 FROM users
+                         WHERE id = ?2 AND tokens_valid_from BETWEEN ?6 AND ?7)
+         RETURNING id, title, content, published, created_at, owner_id,
+                   (SELECT votes FROM vote_counts WHERE post_id = posts.id)";
     DELETE_POST = "DELETE FROM posts
           WHERE id = ?1 AND owner_id = ?2
             AND EXISTS (SELECT 1 FROM users
@@ -64,13 +73,48 @@ impl PostStore for SqliteStore {
         caller: Caller,
         id: PostId,
         content: PostContent,
+        precondition: Option<Precondition>,
     ) -> Result<ChangePost<Post>> {
-        self.writer.run(move |database| replace_post(database, caller, id, &content)).await
+        self.writer
+            .run(move |database| {
+                match check_precondition(database, caller, id, precondition.as_ref())? {
+                    Some(refused) => Ok(refused),
+                    None => replace_post(database, caller, id, &content),
+                }
+            })
+            .await
     }
 
-    async fn delete_post(&self, caller: Caller, id: PostId) -> Result<ChangePost<()>> {
+    async fn update_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        update: PostUpdate,
+        precondition: Option<Precondition>,
+    ) -> Result<ChangePost<PostWithVotes>> {
         self.writer
-            .run(move |database| delete_post(database, caller, id))
+            .run(move |database| {
+                match check_precondition(database, caller, id, precondition.as_ref())? {
+                    Some(refused) => Ok(refused),
+                    None => update_post(database, caller, id, &update),
+                }
+            })
+            .await
+    }
+
+    async fn delete_post(
+        &self,
+        caller: Caller,
+        id: PostId,
+        precondition: Option<Precondition>,
+    ) -> Result<ChangePost<()>> {
+        self.writer
+            .run(move |database| {
+                match check_precondition(database, caller, id, precondition.as_ref())? {
+                    Some(refused) => Ok(refused),
+                    None => delete_post(database, caller, id),
+                }
+            })
             .await
             .map_err(deletion_failed)
     }
@@ -99,6 +143,25 @@ pub(super) fn create_post(
     Ok(post(id, content, created_at, caller.user_id))
 }
 
+/// Returns the outcome of a change that the precondition forbids. The change must be in the same
+/// write.
+pub(super) fn check_precondition<T>(
+    database: &Connection,
+    caller: Caller,
+    id: PostId,
+    precondition: Option<&Precondition>,
+) -> Result<Option<ChangePost<T>>> {
+    let Some(precondition) = precondition else {
+        return Ok(None);
+    };
+    Ok(match find_post(database, caller, id)? {
+        None => Some(ChangePost::NoSuchPost),
+        Some(found) if found.post.owner_id != caller.user_id => Some(ChangePost::NotOwner),
+        Some(found) if precondition.is_met_by(&found.post) => None,
+        Some(_) => Some(ChangePost::PreconditionFailed),
+    })
+}
+
 pub(super) fn replace_post(
     database: &Connection,
     caller: Caller,
@@ -121,6 +184,29 @@ pub(super) fn replace_post(
         .optional()?;
     match created_at {
         Some(created_at) => Ok(ChangePost::Changed(post(id, content, created_at, caller.user_id))),
+        None => explain_no_change(database, caller, id),
+    }
+}
+
+pub(super) fn update_post(
+    database: &Connection,
+    caller: Caller,
+    id: PostId,
+    update: &PostUpdate,
+) -> Result<ChangePost<PostWithVotes>> {
+    let [author, earliest, latest] = caller_params(caller);
+    let params = params![
+        id.0,
+        author,
+        update.title.as_ref().map(Text::as_str),
+        update.content.as_ref().map(Text::as_str),
+        update.published,
+        earliest,
+        latest,
+    ];
+    let updated = database.prepare_cached(UPDATE_POST)?.query_row(params, read_post).optional()?;
+    match updated {
+        Some(updated) => Ok(ChangePost::Changed(updated)),
         None => explain_no_change(database, caller, id),
     }
 }

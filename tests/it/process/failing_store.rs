@@ -11,7 +11,7 @@ use post_api::domain::idempotency_key::IdempotencyKey;
 use post_api::domain::installation::InstallationKey;
 use post_api::domain::page::Page;
 use post_api::domain::policy::DraftVisibility;
-use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use post_api::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use post_api::domain::ranking::RankedPost;
 use post_api::domain::session::{NewSession, Rotation, Session, SessionId};
 use post_api::domain::user::{
@@ -162,10 +162,30 @@ impl PostStore for FailingStore {
     async fn list_posts(&self, _: Caller, _: Page) -> Result<PostList> {
         self.fail()
     }
-    async fn replace_post(&self, _: Caller, _: PostId, _: PostContent) -> Result<ChangePost<Post>> {
+    async fn replace_post(
+        &self,
+        _: Caller,
+        _: PostId,
+        _: PostContent,
+        _: Option<Precondition>,
+    ) -> Result<ChangePost<Post>> {
         self.fail()
     }
-    async fn delete_post(&self, _: Caller, _: PostId) -> Result<ChangePost<()>> {
+    async fn update_post(
+        &self,
+        _: Caller,
+        _: PostId,
+        _: PostUpdate,
+        _: Option<Precondition>,
+    ) -> Result<ChangePost<PostWithVotes>> {
+        self.fail()
+    }
+    async fn delete_post(
+        &self,
+        _: Caller,
+        _: PostId,
+        _: Option<Precondition>,
+    ) -> Result<ChangePost<()>> {
         self.fail()
     }
 }

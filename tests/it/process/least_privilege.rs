@@ -99,6 +99,7 @@ fn read_and_write_posts(calls: &mut Calls<'_>, ada: &str, bob: &str) {
     let counted = calls.call("GET", &format!("/posts/{id}"), ada, None).json();
     assert_eq!(counted["votes"], 1);
     calls.call("PUT", &format!("/posts/{id}"), ada, Some(&post));
+    calls.call("PATCH", &format!("/posts/{id}"), ada, Some(&json!({"title": "A pier"})));
     calls.call("DELETE", &format!("/posts/{id}"), ada, None);
     write_with_keys(calls.service, ada);
 }

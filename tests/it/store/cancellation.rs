@@ -60,8 +60,10 @@ async fn cancelled_operations_leave_nothing_half_done() {
     cancel_everywhere(|_| store.cast_vote(ada, vote(post, 0))).await;
     cancel_everywhere(|polls| store.create_post(ada, content(&polls.to_string(), true), noon()))
         .await;
-    cancel_everywhere(|polls| store.replace_post(ada, post, content(&polls.to_string(), true)))
-        .await;
+    cancel_everywhere(|polls| {
+        store.replace_post(ada, post, content(&polls.to_string(), true), None)
+    })
+    .await;
     cancel_everywhere(|polls| {
         store.create_user(NewUser { email: email(&format!("u{polls}")), ..new_user("u") })
     })
@@ -77,7 +79,7 @@ async fn cancelled_operations_leave_nothing_half_done() {
     cancel_everywhere(|_| store.find_credentials(email("ada").into())).await;
     assert_clean(&database);
 
-    cancel_everywhere(|_| store.delete_post(ada, post)).await;
+    cancel_everywhere(|_| store.delete_post(ada, post, None)).await;
     cancel_everywhere(|_| store.delete_user(ada, ada.user_id)).await;
     store.check_ready().await.unwrap();
     assert_clean(&database);

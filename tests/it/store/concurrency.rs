@@ -90,10 +90,12 @@ pub async fn vote_concurrent_with_deletion_of_its_post_is_consistent(store: &Fre
     for round in 0..MANY {
         let post = store.write(ada, "post").await.id;
         let (voted, deleted) = if round % 2 == 0 {
-            tokio::join!(store.cast_vote(bob, vote(post, 1)), store.delete_post(ada, post))
+            tokio::join!(store.cast_vote(bob, vote(post, 1)), store.delete_post(ada, post, None))
         } else {
-            let (deleted, voted) =
-                tokio::join!(store.delete_post(ada, post), store.cast_vote(bob, vote(post, 1)));
+            let (deleted, voted) = tokio::join!(
+                store.delete_post(ada, post, None),
+                store.cast_vote(bob, vote(post, 1))
+            );
             (voted, deleted)
         };
         assert_eq!(deleted.unwrap(), ChangePost::Changed(()));
@@ -133,7 +135,7 @@ pub async fn post_concurrent_with_deletion_of_its_author_is_consistent(store: &F
 pub async fn concurrent_deletions_of_one_post_succeed_once(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await.id;
-    let outcomes = run_concurrently((0..MANY).map(|_| store.delete_post(ada, post))).await;
+    let outcomes = run_concurrently((0..MANY).map(|_| store.delete_post(ada, post, None))).await;
     let deleted = outcomes
         .into_iter()
         .filter(|outcome| matches!(outcome.as_ref().unwrap(), ChangePost::Changed(())))
@@ -157,7 +159,7 @@ pub async fn read_sees_every_acknowledged_write(store: &FreshStore) {
         assert_eq!(store.read(*author, post.id).await.unwrap().post, post);
         store.vote(*author, post.id, 1).await;
         assert_eq!(store.count(*author, post.id).await, 1);
-        store.delete_post(*author, post.id).await.unwrap();
+        store.delete_post(*author, post.id, None).await.unwrap();
         assert_eq!(store.read(*author, post.id).await, None);
         store.delete_user(*author, author.user_id).await.unwrap();
         assert_caller_rejected(store.find_caller(*author).await);

@@ -100,9 +100,9 @@ pub async fn post_with_a_key_is_created_once(store: &FreshStore) {
     assert_ne!(other.id, post.id);
     assert_eq!(store.count_rows("posts"), 2);
     // The reply is that of then, also after the post was changed or deleted.
-    store.replace_post(ada, post.id, content("changed", false)).await.unwrap();
+    store.replace_post(ada, post.id, content("changed", false), None).await.unwrap();
     assert_eq!(write_once(store, ada, "first", "k").await, Once::Replayed(post.clone()));
-    store.delete_post(ada, post.id).await.unwrap();
+    store.delete_post(ada, post.id, None).await.unwrap();
     assert_eq!(write_once(store, ada, "first", "k").await, Once::Replayed(post));
 }
 
@@ -136,7 +136,7 @@ pub async fn post_with_a_key_is_replaced_once(store: &FreshStore) {
     };
     assert_eq!(store.read(ada, post.id).await.unwrap().post, replaced);
     assert_eq!(replaced.created_at, post.created_at);
-    store.replace_post(ada, post.id, content("third", true)).await.unwrap();
+    store.replace_post(ada, post.id, content("third", true), None).await.unwrap();
     let again = replace_once(store, ada, post.id, "second", "k").await;
     assert_eq!(again, Once::Replayed(ChangePost::Changed(replaced)));
     assert_eq!(replace_once(store, ada, post.id, "other", "k").await, Once::KeyReused);

@@ -21,7 +21,7 @@ pub async fn list_has_newest_post_first(store: &FreshStore) {
     store.write(bob, "second").await;
     store.write(ada, "third").await;
     // Neither a change nor a vote makes a post newer.
-    store.replace_post(ada, first.id, content("first again", true)).await.unwrap();
+    store.replace_post(ada, first.id, content("first again", true), None).await.unwrap();
     store.vote(bob, first.id, 1).await;
     for caller in [ada, bob] {
         let titles = store.titles(caller, Page::default()).await;
@@ -127,7 +127,7 @@ pub async fn list_ends_after_eight_mebibytes(store: &FreshStore) {
         assert_eq!(store.titles(ada, rest).await, ["oldest"]);
         assert_eq!(store.titles(ada, all).await, ["other half", "half", "oldest"]);
     }
-    store.delete_post(ada, other).await.unwrap();
+    store.delete_post(ada, other, None).await.unwrap();
     write("a byte less", PAGE_BYTES / 2 - 1).await;
     assert_eq!(store.titles(ada, limited.clone()).await, ["a byte less", "half", "oldest"]);
     write("more than all", PAGE_BYTES + 1).await;

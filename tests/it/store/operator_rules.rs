@@ -29,13 +29,17 @@ pub async fn deletion_of_referenced_post_is_rejected(store: &FreshStore) {
              INSERT INTO {table} VALUES ({})",
             kept.0
         ));
-        let deletions = [kept, free].map(|post| store.delete_post(ada, post));
+        let deletions = [kept, free].map(|post| store.delete_post(ada, post, None));
         let [of_kept, of_free] = <[_; 2]>::try_from(run_concurrently(deletions).await).unwrap();
         assert_referenced(&of_kept, key);
         assert_eq!(of_free.unwrap(), ChangePost::Changed(()), "{key}");
         assert!(store.read(ada, kept).await.is_some(), "{key}");
         store.execute(&format!("DELETE FROM {table}"));
-        assert_eq!(store.delete_post(ada, kept).await.unwrap(), ChangePost::Changed(()), "{key}");
+        assert_eq!(
+            store.delete_post(ada, kept, None).await.unwrap(),
+            ChangePost::Changed(()),
+            "{key}"
+        );
     }
 }
 

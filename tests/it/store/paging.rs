@@ -329,12 +329,12 @@ pub async fn assert_walks(store: &FreshStore, lasting: usize, readers: usize, wr
             written.push(store.create_post(bob, post, moment).await.unwrap().id);
             let passing = written[below(&mut rng, written.len())];
             let published = below(&mut rng, 2) > 0;
-            store.replace_post(bob, passing, content("changed", published)).await.unwrap();
+            store.replace_post(bob, passing, content("changed", published), None).await.unwrap();
             let voted = *lasting.iter().nth(below(&mut rng, lasting.len())).unwrap();
             store.vote(bob, post_api::domain::post::PostId(voted), between(&mut rng, -1, 2)).await;
             if written.len() > 20 {
                 let deleted = written.swap_remove(below(&mut rng, written.len()));
-                store.delete_post(bob, deleted).await.unwrap();
+                store.delete_post(bob, deleted, None).await.unwrap();
             }
         }
     };

@@ -303,7 +303,7 @@ async fn forbidden_deletion_is_tried_once() {
          INSERT INTO comments VALUES ({})",
         post.0
     ));
-    let Err(StoreError::Referenced(source)) = store.delete_post(ada, post).await else {
+    let Err(StoreError::Referenced(source)) = store.delete_post(ada, post, None).await else {
         panic!("the post is deleted");
     };
     assert!(source.to_string().contains("\"of_post\" on table \"comments\""), "{source}");
@@ -321,7 +321,7 @@ async fn deletion_of_a_post_waits_for_its_votes() {
     let held = format!("SELECT pg_advisory_xact_lock({CLASS}, {})", post.0);
     let session = begin(&database, &held).await;
     let deleting = Arc::clone(&store);
-    let deletion = tokio::spawn(async move { deleting.delete_post(ada, post).await });
+    let deletion = tokio::spawn(async move { deleting.delete_post(ada, post, None).await });
     wait_for_locks(&database, 1).await;
     let unlocked = database.query(&format!(
         "SELECT count(*) FROM (SELECT FROM posts WHERE id = {} FOR UPDATE SKIP LOCKED) AS post",

@@ -100,16 +100,16 @@ pub async fn search_follows_changes(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "before the change").await;
     let unchanged = PostContent { content: text("other"), ..content("before the change", true) };
-    store.replace_post(ada, post.id, unchanged).await.unwrap();
+    store.replace_post(ada, post.id, unchanged, None).await.unwrap();
     assert_eq!(store.titles(ada, search("before")).await.len(), 1);
-    store.replace_post(ada, post.id, content("after it", true)).await.unwrap();
+    store.replace_post(ada, post.id, content("after it", true), None).await.unwrap();
     assert!(store.titles(ada, search("before")).await.is_empty());
     assert_eq!(store.titles(ada, search("after")).await, ["after it"]);
-    store.replace_post(ada, post.id, content("after it", false)).await.unwrap();
+    store.replace_post(ada, post.id, content("after it", false), None).await.unwrap();
     assert!(store.titles(ada, search("after")).await.is_empty());
     let drafts = Page { scope: PostScope::OwnDrafts, ..search("after") };
     assert_eq!(store.titles(ada, drafts.clone()).await, ["after it"]);
-    store.delete_post(ada, post.id).await.unwrap();
+    store.delete_post(ada, post.id, None).await.unwrap();
     assert!(store.titles(ada, drafts).await.is_empty());
 }
 

@@ -216,8 +216,8 @@ pub async fn assert_rejected_everywhere(
     let missing = PostId(post.0 + 100);
     for id in [post, missing] {
         assert_caller_rejected(store.find_post(rejected, id).await);
-        assert_caller_rejected(store.replace_post(rejected, id, content("no", true)).await);
-        assert_caller_rejected(store.delete_post(rejected, id).await);
+        assert_caller_rejected(store.replace_post(rejected, id, content("no", true), None).await);
+        assert_caller_rejected(store.delete_post(rejected, id, None).await);
         for dir in [1, -1, 0] {
             assert_caller_rejected(store.cast_vote(rejected, vote(id, dir)).await);
         }

@@ -78,7 +78,7 @@ pub async fn vote_on_invisible_post_is_rejected(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let draft = store.draft(ada, "draft").await.id;
     let deleted = store.write(ada, "deleted").await.id;
-    store.delete_post(ada, deleted).await.unwrap();
+    store.delete_post(ada, deleted, None).await.unwrap();
     for id in [draft, deleted, PostId(0), PostId(-1), PostId(i64::MAX), PostId(i64::MIN)] {
         for dir in [1, -1, 0] {
             assert_eq!(store.vote(bob, id, dir).await, NoSuchPost, "{id:?}");
@@ -94,12 +94,12 @@ pub async fn hidden_post_hides_its_votes_from_others(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(ada, "post").await.id;
     store.vote(bob, post, 1).await;
-    store.replace_post(ada, post, content("post", false)).await.unwrap();
+    store.replace_post(ada, post, content("post", false), None).await.unwrap();
     for dir in [1, -1, 0] {
         assert_eq!(store.vote(bob, post, dir).await, NoSuchPost);
     }
     assert_eq!(store.count(ada, post).await, 1);
-    store.replace_post(ada, post, content("post", true)).await.unwrap();
+    store.replace_post(ada, post, content("post", true), None).await.unwrap();
     assert_eq!(store.vote(bob, post, 1).await, AlreadyCast);
     assert_eq!(store.vote(bob, post, 0).await, Withdrawn);
 }
@@ -139,7 +139,7 @@ pub async fn count_survives_replacement(store: &FreshStore) {
     let post = store.write(ada, "post").await.id;
     store.vote(bob, post, -1).await;
     for published in [false, true, true] {
-        store.replace_post(ada, post, content("again", published)).await.unwrap();
+        store.replace_post(ada, post, content("again", published), None).await.unwrap();
         assert_eq!(store.count(ada, post).await, -1);
     }
 }
@@ -148,7 +148,7 @@ pub async fn new_post_has_zero_votes(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let old = store.write(ada, "old").await.id;
     store.vote(bob, old, 1).await;
-    store.delete_post(ada, old).await.unwrap();
+    store.delete_post(ada, old, None).await.unwrap();
     let new = store.write(ada, "new").await.id;
     assert_eq!(store.count(ada, new).await, 0);
     assert_eq!(store.vote(bob, new, 0).await, NotCast);

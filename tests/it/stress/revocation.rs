@@ -179,7 +179,7 @@ async fn run_client(app: Arc<TestApp>, shared: Arc<Shared>, mut rng: Rng) -> Cli
 fn request(rng: &mut Rng, shared: &Shared) -> (&'static str, String, Option<Value>) {
     let post = format!("/posts/{}", shared.post);
     let content = json!({"title": "title", "content": "text"});
-    match rng.below(16) {
+    match rng.below(17) {
         0 => ("GET", "/users/me".to_owned(), None),
         1 => ("GET", format!("/users/{}", shared.id), None),
         2 => ("GET", "/posts?limit=3".to_owned(), None),
@@ -197,6 +197,7 @@ fn request(rng: &mut Rng, shared: &Shared) -> (&'static str, String, Option<Valu
         13 => ("POST", "/login".to_owned(), None),
         14 => ("GET", "/users/me/sessions".to_owned(), None),
         15 => ("DELETE", "/users/me/sessions/4711".to_owned(), None),
+        16 => ("PATCH", post, Some(json!({"title": "another title"}))),
         10 => ("DELETE", format!("/users/{}", shared.id + 1_000_000), None),
         number => {
             let dir = 12 - number;

@@ -38,6 +38,10 @@ impl<'a> TestCaller<'a> {
         self.send_json("PUT", path, body).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> TestResponse {
+        self.send_json("PATCH", path, body).await
+    }
+
     pub async fn change_password(&self, current: &str, new: &str) -> TestResponse {
         let change = json!({"current_password": current, "new_password": new});
         self.post("/users/me/password", &change).await

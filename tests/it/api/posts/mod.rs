@@ -18,5 +18,8 @@ mod get;
 /// `PUT /posts/{id}`
 mod update;
 
+/// `PATCH /posts/{id}`
+mod patch;
+
 /// `DELETE /posts/{id}`
 mod delete;

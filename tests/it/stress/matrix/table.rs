@@ -158,6 +158,11 @@ pub(super) const ROWS: &[Row] = &{
         row("PUT /posts/{id}", VisibleDraft, [401, 401], (403, ""), (200, "~post/{draft}")),
         unchanged("PUT /posts/{id}", Missing, [401, 401, 404, 404]),
         unchanged("PUT /posts/{id}", Impossible, [401, 401, 404, 404]),
+        row("PATCH /posts/{id}", Public, [401, 401], (403, ""), (200, "~post/{public}")),
+        row("PATCH /posts/{id}", Draft, [401, 401], (404, ""), (200, "~post/{draft}")),
+        row("PATCH /posts/{id}", VisibleDraft, [401, 401], (403, ""), (200, "~post/{draft}")),
+        unchanged("PATCH /posts/{id}", Missing, [401, 401, 404, 404]),
+        unchanged("PATCH /posts/{id}", Impossible, [401, 401, 404, 404]),
         row(
             "DELETE /posts/{id}",
             Public,
