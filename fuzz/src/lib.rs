@@ -9,6 +9,7 @@
 //! Not here: meaningful sequences of requests, see the model in `tests/it/stress/model/`.
 
 mod bodies;
+mod conditions;
 mod content;
 mod email;
 mod forwarded;
@@ -62,11 +63,12 @@ pub struct Target {
 }
 
 /// All targets. Each has a binary in `fuzz_targets/`.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "router", prepare: router::prepare },
     Target { name: "wire", prepare: wire::prepare },
     Target { name: "json", prepare: bodies::prepare_json },
     Target { name: "form", prepare: bodies::prepare_form },
+    Target { name: "conditions", prepare: conditions::prepare },
     Target { name: "token", prepare: token::prepare },
     Target { name: "password_hash", prepare: password_hash::prepare },
     Target { name: "email", prepare: email::prepare },

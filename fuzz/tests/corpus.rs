@@ -129,6 +129,7 @@ targets! {
         wire: "corpus mutations, wire",
         json: "corpus mutations, json",
         form: "corpus mutations, form",
+        conditions: "corpus mutations, conditions",
     }
     parser_targets {
         token: "corpus mutations, token",

@@ -10,11 +10,9 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
 };
-use axum::http::{HeaderName, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -120,7 +118,6 @@ struct MissingFile(&'static str);
 /// A page or file with its headers.
 pub(super) struct Page {
     headers: Vec<(HeaderName, HeaderValue)>,
-    tag: HeaderValue,
     body: Bytes,
 }
 
@@ -133,7 +130,7 @@ impl Page {
             // Browsers cache the page but revalidate it each time, so they show a new release at
             // once.
             (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-            (ETAG, tag.clone()),
+            (ETAG, tag),
         ];
         if let Some(policy) = policy {
             headers.push((CONTENT_SECURITY_POLICY, header_value(policy)));
@@ -142,25 +139,11 @@ impl Page {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
             Cow::Owned(bytes) => Bytes::from(bytes),
         };
-        Self { headers, tag, body }
+        Self { headers, body }
     }
 
-    /// Returns whether `If-None-Match` is `*` or lists the tag of this page, by weak comparison
-    /// (RFC 9110, 13.1.2).
-    fn matches(&self, known: &HeaderValue) -> bool {
-        let known = known.to_str().unwrap_or_default();
-        let tags = known.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
-        known == "*" || tags.into_iter().any(|tag| self.tag == tag)
-    }
-
-    /// Returns the page, or 304 if the client has the current version.
-    pub(super) fn respond(&self, request: &HeaderMap) -> Response {
-        let is_known = request.get(IF_NONE_MATCH).is_some_and(|known| self.matches(known));
-        let mut response = if is_known {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            Response::new(Body::from(self.body.clone()))
-        };
+    pub(super) fn respond(&self) -> Response {
+        let mut response = Response::new(Body::from(self.body.clone()));
         response.headers_mut().extend(self.headers.iter().cloned());
         response.extensions_mut().insert(StaticBody);
         response

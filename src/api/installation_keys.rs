@@ -4,6 +4,7 @@
 use tokio::sync::OnceCell;
 
 use super::cursor::Cursors;
+use super::entity_tag::EntityTags;
 use super::error::ApiResult;
 use crate::auth::derive_key;
 use crate::store::Store;
@@ -16,6 +17,7 @@ pub struct InstallationKeys(OnceCell<DerivedKeys>);
 /// The parts of the API with a key of their own.
 pub(super) struct DerivedKeys {
     pub(super) cursors: Cursors,
+    pub(super) entity_tags: EntityTags,
 }
 
 impl InstallationKeys {
@@ -24,7 +26,10 @@ impl InstallationKeys {
     pub(super) async fn get(&self, store: &dyn Store) -> ApiResult<&DerivedKeys> {
         let derive = async || {
             let key = store.find_installation_key().await?.0;
-            Ok(DerivedKeys { cursors: Cursors::new(&derive_key(&key, "cursor"))? })
+            Ok(DerivedKeys {
+                cursors: Cursors::new(&derive_key(&key, "cursor"))?,
+                entity_tags: EntityTags::new(&derive_key(&key, "entity tag")),
+            })
         };
         self.0.get_or_try_init(derive).await
     }

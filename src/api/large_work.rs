@@ -9,11 +9,12 @@ use axum::response::Response;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::entity_tag::{EntityTags, with_tag};
 use super::error::ApiError;
 use super::json_response::{json_response_from, to_json};
 use crate::client_limits::RequestPermit;
 use crate::domain::post::PostWithVotes;
-use crate::store::PostList;
+use crate::store::{PostList, SerializedList};
 
 /// Work on at most so many bytes runs on the serving thread: it takes less than a millisecond.
 pub(super) const SMALL_WORK_BYTES: usize = 64 * 1024;
@@ -54,8 +55,8 @@ impl LargeWork {
         done.map_err(ApiError::internal)
     }
 
-    /// Returns the response with a list; `show` converts it to its JSON type. A small list is
-    /// serialized once for all requests that share it.
+    /// Returns the response with a list and its entity tag; `show` converts it to its JSON type. A
+    /// small list is serialized and hashed once for all requests that share it.
     ///
     /// # Errors
     /// [`ApiError::Overloaded`] if a limit of the client is reached.
@@ -63,21 +64,27 @@ impl LargeWork {
         &self,
         request: RequestPermit,
         posts: PostList,
+        tags: EntityTags,
         show: impl Fn(&[PostWithVotes]) -> T + Send + 'static,
     ) -> Result<Response, ApiError> {
         let bytes = posts.byte_len();
         count(&request, bytes)?;
         let write = move || {
+            let serialize = |posts: &[PostWithVotes]| {
+                let json = to_json(bytes, &show(posts));
+                SerializedList { hash: tags.hash_body(&json), json }
+            };
             let body = if bytes <= SMALL_WORK_BYTES {
-                posts.serialize_once(|posts| to_json(bytes, &show(posts)))
+                posts.serialize_once(serialize)
             } else {
-                to_json(bytes, &show(&posts))
+                serialize(&posts)
             };
             // The work may outlive the request, and then counts until here.
             drop((posts, request));
             body
         };
-        Ok(json_response_from(StatusCode::OK, self.run(bytes, write).await?))
+        let SerializedList { json, hash } = self.run(bytes, write).await?;
+        Ok(with_tag(json_response_from(StatusCode::OK, json), tags.of_hash(hash)))
     }
 }
 

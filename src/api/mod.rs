@@ -9,6 +9,8 @@ mod client_ip;
 mod cursor;
 mod docs;
 mod document_policy;
+mod entity_tag;
+mod entity_tag_list;
 mod error;
 mod error_response;
 mod extract;
@@ -26,6 +28,7 @@ mod responses;
 mod routes;
 mod shutdown;
 mod state;
+mod tagged_json;
 mod token;
 mod writer;
 
@@ -41,6 +44,7 @@ use self::routes::{events, health, jwks, login, me, post_list, posts, sessions, 
 pub use background::Background;
 pub use client_ip::ClientIp;
 pub use docs::{Documentation, StaticBody};
+pub use entity_tag_list::EntityTagList;
 pub use error::ApiError;
 pub use error_response::{Failure, LimitReached};
 pub use input::MAX_BODY_BYTES;

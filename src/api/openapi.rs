@@ -24,6 +24,7 @@ pub fn document(root_path: &str, policy: &Policy) -> String {
     let mut document = serde_json::to_value(document).unwrap_or_default();
     describe_grants(&mut document);
     add_validation_examples(&mut document);
+    describe_revalidation(&mut document);
     document_policy::apply(&mut document, policy);
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
@@ -82,6 +83,34 @@ fn describe_grants(document: &mut Value) {
     }
     if let Some(schemas) = document.pointer_mut("/components/schemas") {
         schemas["LoginForm"] = form;
+    }
+}
+
+/// Describes the entity tag of every read, and the response to a client that has it. Health checks
+/// have none.
+fn describe_revalidation(document: &mut Value) {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    let reads = paths.filter_map(|path| path.get_mut("get"));
+    for read in reads.filter(|read| read["tags"] != json!(["Health"])) {
+        let known = json!({
+            "name": "If-None-Match",
+            "in": "header",
+            "required": false,
+            "description": "Entity tags of responses that the client has, or `*`",
+            "schema": {"type": "string"},
+        });
+        match read["parameters"].as_array_mut() {
+            Some(parameters) => parameters.push(known),
+            None => read["parameters"] = json!([known]),
+        }
+        let tag =
+            json!({"schema": {"type": "string"}, "description": "The version of the response"});
+        read["responses"]["200"]["headers"]["ETag"] = tag;
+        let headers = read["responses"]["200"]["headers"].clone();
+        read["responses"]["304"] = json!({
+            "description": "The client has the current response",
+            "headers": headers,
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Parts of responses that several routes share: timestamps in the format of the reference service,
 //! the bodies of errors, and their descriptions in the OpenAPI document.
 
-use axum::http::header::LOCATION;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -35,6 +35,14 @@ pub(super) fn created(location: &str, body: impl Serialize) -> Response {
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
     }
+    response
+}
+
+/// Lets the browser of the caller keep a response with published posts, if it asks each time
+/// whether the response is current.
+pub(super) fn revalidated(mut response: Response) -> Response {
+    let value = HeaderValue::from_static("private, no-cache");
+    response.headers_mut().insert(CACHE_CONTROL, value);
     response
 }
 
@@ -143,6 +151,15 @@ pub(super) enum ValidationErrors {
     /// A parameter or a field is invalid
     #[response(status = 422)]
     Invalid(HTTPValidationError),
+}
+
+/// The error of every change of a post.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the schema of the error table")]
+pub(super) enum PreconditionErrors {
+    /// The post does not meet `If-Match` or `If-None-Match`; nothing changed
+    #[response(status = 412, example = json!({"detail": "the post has changed since"}))]
+    Failed(ErrorBody),
 }
 
 /// Errors of every operation with a rate limit.

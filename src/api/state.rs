@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::background::Background;
 use super::docs::Documentation;
+use super::entity_tag::EntityTags;
+use super::error::ApiResult;
 use super::installation_keys::InstallationKeys;
 use super::large_work::LargeWork;
 use super::rankings::Rankings;
@@ -30,4 +32,12 @@ pub struct AppState {
     pub rankings: Rankings,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
     pub root_path: String,
+}
+
+impl AppState {
+    /// # Errors
+    /// Those of the store, until it has returned its key once.
+    pub(super) async fn entity_tags(&self) -> ApiResult<EntityTags> {
+        Ok(self.installation_keys.get(self.store.as_ref()).await?.entity_tags)
+    }
 }

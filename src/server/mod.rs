@@ -13,6 +13,7 @@ mod normalize_path;
 mod open_files;
 mod request_body;
 mod request_head;
+mod revalidation;
 mod security_headers;
 mod tls;
 mod tls_reload;

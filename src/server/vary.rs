@@ -7,19 +7,21 @@ use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
 /// it, a cache could reuse that response for a page that needs CORS headers.
 const PUBLIC: HeaderValue = HeaderValue::from_static("origin");
 
-/// A response that no cache may store can depend on the caller.
+/// A response that no cache may store, or only the cache of its client, can depend on the caller.
 const PRIVATE: HeaderValue = HeaderValue::from_static("authorization, origin");
 
 const OPTIONS: HeaderValue = HeaderValue::from_static(
     "origin, access-control-request-method, access-control-request-headers",
 );
 
-/// Adds `Vary`. A handler that lets caches store its response must not depend on the caller.
+/// Adds `Vary`. A handler that lets shared caches store its response must not depend on the caller.
 pub(super) fn add(method: &Method, headers: &mut HeaderMap) {
-    let is_stored = headers.get(CACHE_CONTROL).is_some_and(|value| value != "no-store");
+    let of_one_client =
+        |value: &HeaderValue| value == "no-store" || value.as_bytes().starts_with(b"private");
+    let is_shared = headers.get(CACHE_CONTROL).is_some_and(|value| !of_one_client(value));
     let fields = match *method {
         Method::OPTIONS => OPTIONS,
-        _ if is_stored => PUBLIC,
+        _ if is_shared => PUBLIC,
         _ => PRIVATE,
     };
     headers.append(VARY, fields);

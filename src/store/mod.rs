@@ -56,7 +56,7 @@ use crate::domain::vote::Vote;
 
 pub use error::StoreError;
 pub use keyed_writes::{KeyedWriteStore, Once};
-pub use post_list::PostList;
+pub use post_list::{PostList, SerializedList};
 pub use rankings::RankSource;
 
 pub type Result<T> = std::result::Result<T, StoreError>;

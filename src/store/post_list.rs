@@ -18,7 +18,14 @@ pub struct PostList(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     posts: ReservedPosts,
-    serialized: OnceLock<Bytes>,
+    serialized: OnceLock<SerializedList>,
+}
+
+/// The JSON of a list, and a hash of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerializedList {
+    pub json: Bytes,
+    pub hash: u128,
 }
 
 /// Posts with the memory that they have reserved.
@@ -100,7 +107,10 @@ impl PostList {
 
     /// Returns the serialized list. Only the first call runs `serialize`, so each caller must pass
     /// the same format.
-    pub fn serialize_once(&self, serialize: impl FnOnce(&[PostWithVotes]) -> Bytes) -> Bytes {
+    pub fn serialize_once(
+        &self,
+        serialize: impl FnOnce(&[PostWithVotes]) -> SerializedList,
+    ) -> SerializedList {
         self.0.serialized.get_or_init(|| serialize(self)).clone()
     }
 }
@@ -171,9 +181,9 @@ mod tests {
         for list in [list, same] {
             let json = list.serialize_once(|_| {
                 times += 1;
-                Bytes::from_static(b"[]")
+                SerializedList { json: Bytes::from_static(b"[]"), hash: 7 }
             });
-            assert_eq!(json, "[]");
+            assert_eq!((json.json.as_ref(), json.hash), (b"[]".as_slice(), 7));
         }
         assert_eq!(times, 1);
     }

@@ -6,6 +6,7 @@
 
 mod body;
 mod coerce;
+mod conditions;
 mod form;
 mod idempotency_key;
 mod json;
@@ -27,6 +28,7 @@ pub use body::MAX_BODY_BYTES;
 pub(super) use body::read_body;
 pub(super) use coerce::{FieldError, JsonInteger};
 pub(super) use coerce::{boolean, integer, integer_from_text, stored_text, text};
+pub(super) use conditions::{ConditionHeaders, Conditions};
 pub(super) use form::{MediaType, multipart, pairs};
 pub(super) use idempotency_key::{Keyed, Repeatable};
 pub(super) use json::{JsonError, parse_json};

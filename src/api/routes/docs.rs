@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::header::HeaderMap;
 use axum::response::Response;
 
 use crate::api::docs::Pages;
@@ -15,39 +14,30 @@ use crate::api::state::AppState;
 
 pub(in crate::api) async fn serve_document(
     State(app): State<Arc<AppState>>,
-    headers: HeaderMap,
 ) -> ApiResult<Response> {
-    Ok(pages(&app)?.document.respond(&headers))
+    Ok(pages(&app)?.document.respond())
 }
 
-pub(in crate::api) async fn serve_swagger(
-    State(app): State<Arc<AppState>>,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
-    Ok(pages(&app)?.swagger.respond(&headers))
+pub(in crate::api) async fn serve_swagger(State(app): State<Arc<AppState>>) -> ApiResult<Response> {
+    Ok(pages(&app)?.swagger.respond())
 }
 
 pub(in crate::api) async fn serve_redirect(
     State(app): State<Arc<AppState>>,
-    headers: HeaderMap,
 ) -> ApiResult<Response> {
-    Ok(pages(&app)?.redirect.respond(&headers))
+    Ok(pages(&app)?.redirect.respond())
 }
 
-pub(in crate::api) async fn serve_redoc(
-    State(app): State<Arc<AppState>>,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
-    Ok(pages(&app)?.redoc.respond(&headers))
+pub(in crate::api) async fn serve_redoc(State(app): State<Arc<AppState>>) -> ApiResult<Response> {
+    Ok(pages(&app)?.redoc.respond())
 }
 
 pub(in crate::api) async fn serve_asset(
     State(app): State<Arc<AppState>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
 ) -> ApiResult<Response> {
     let page = pages(&app)?.asset(&name).ok_or(ApiError::RouteNotFound)?;
-    Ok(page.respond(&headers))
+    Ok(page.respond())
 }
 
 fn pages(app: &AppState) -> ApiResult<&Pages> {

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::error::ApiResult;
-use crate::api::json_response::Json;
 use crate::api::responses::{Failures, TokenErrors, serialize_timestamp};
 use crate::api::state::AppState;
+use crate::api::tagged_json::tagged_json;
 use crate::domain::caller::Caller;
 use crate::domain::event::Event;
 
@@ -50,7 +51,7 @@ impl From<Event> for EventOut {
 pub(in crate::api) async fn list_events(
     State(app): State<Arc<AppState>>,
     caller: Caller,
-) -> ApiResult<Json<Vec<EventOut>>> {
+) -> ApiResult<Response> {
     let events = app.store.list_events(caller).await?;
-    Ok(Json(events.into_iter().map(EventOut::from).collect()))
+    tagged_json(&app, events.into_iter().map(EventOut::from).collect::<Vec<_>>()).await
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::entity_tag::{EntityTags, with_tag};
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::json_response::Json;
+use crate::api::json_response::{json_response_from, to_json};
 use crate::api::responses::ErrorBody;
 use crate::api::state::AppState;
 use crate::auth::{JwkParams, PublicKey};
@@ -77,14 +79,16 @@ struct Key {
             example = json!({"detail": "Not Found"})),
     )
 )]
-pub(in crate::api) async fn list_keys(
-    State(app): State<Arc<AppState>>,
-) -> ApiResult<([(HeaderName, HeaderValue); 1], Json<KeySet>)> {
+pub(in crate::api) async fn list_keys(State(app): State<Arc<AppState>>) -> ApiResult<Response> {
     let keys: Vec<Key> = app.tokens.public_keys().iter().map(Key::from).collect();
     if keys.is_empty() {
         return Err(ApiError::RouteNotFound);
     }
-    Ok(([(CACHE_CONTROL, MAX_AGE)], Json(KeySet { keys })))
+    let json = to_json(0, &KeySet { keys });
+    let tag = EntityTags::OF_PUBLIC_KEYS.of_body(&json);
+    let mut response = with_tag(json_response_from(StatusCode::OK, json), tag);
+    response.headers_mut().insert(CACHE_CONTROL, MAX_AGE);
+    Ok(response)
 }
 
 impl From<&PublicKey> for Key {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +25,7 @@ use crate::api::responses::{
     ValidationErrors,
 };
 use crate::api::state::AppState;
+use crate::api::tagged_json::tagged_json;
 use crate::api::token::Token;
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
@@ -118,8 +120,8 @@ impl FromRequestFields for ChangePasswordRequest {
 pub(in crate::api) async fn get_me(
     State(app): State<Arc<AppState>>,
     caller: Caller,
-) -> ApiResult<Json<UserOut>> {
-    Ok(Json(UserOut::new(&app.store.find_me(caller).await?, true)))
+) -> ApiResult<Response> {
+    tagged_json(&app, UserOut::new(&app.store.find_me(caller).await?, true)).await
 }
 
 /// Change the e-mail

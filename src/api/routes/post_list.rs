@@ -11,11 +11,11 @@ use super::post_types::PostOut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::find_ranking::find_ranking;
-use crate::api::responses::{Failures, TokenErrors, ValidationErrors};
+use crate::api::responses::{Failures, TokenErrors, ValidationErrors, revalidated};
 use crate::api::state::AppState;
 use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
-use crate::domain::page::{Neighbours, Page, Position};
+use crate::domain::page::{Neighbours, Page, Position, PostScope};
 use crate::domain::post::{PostId, PostWithVotes};
 use crate::domain::ranking::Ranking;
 use crate::store::PostList;
@@ -56,11 +56,15 @@ use crate::store::page_limits::PAGE_BYTES;
     ),
     responses(
         (status = 200, description = "Successful Response", body = Vec<PostOut>,
-            headers(("Link" = String, description =
-                "The next page, the previous page and the first page (RFC 8288), as paths: \
-                 `</posts?limit=2&cursor=Zk9…>; rel=\"next\", </posts?limit=2&cursor=aP0…>; \
-                 rel=\"prev\", </posts?limit=2>; rel=\"first\"`. The page before the newest \
-                 posts has those that are written later"))),
+            headers(
+                ("Link" = String, description =
+                    "The next page, the previous page and the first page (RFC 8288), as paths: \
+                     `</posts?limit=2&cursor=Zk9…>; rel=\"next\", </posts?limit=2&cursor=aP0…>; \
+                     rel=\"prev\", </posts?limit=2>; rel=\"first\"`. The page before the newest \
+                     posts has those that are written later"),
+                ("Cache-Control" = String,
+                    description = "`private, no-cache`; with drafts `no-store`")
+            )),
         TokenErrors, ValidationErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
@@ -72,6 +76,7 @@ pub(in crate::api) async fn list_posts(
     Valid(request): Valid<ListPostsRequest>,
 ) -> ApiResult<Response> {
     let page = request.page(&app, caller).await?;
+    let is_public = page.scope == PostScope::Public;
     let (posts, neighbours) = if let Some(ranking) = request.ranking {
         list_ranked(&app, caller, page, ranking).await?
     } else {
@@ -82,13 +87,15 @@ pub(in crate::api) async fn list_posts(
         let neighbours = has_pages.then(|| page.neighbours(&posts, posts.end(&page)));
         (posts, neighbours)
     };
+    let is_public = is_public && posts.iter().all(|found| found.post.published);
     let show =
         |posts: &[PostWithVotes]| posts.iter().cloned().map(PostOut::from).collect::<Vec<_>>();
-    let mut response = app.large_work.write_list(permit, posts, show).await?;
+    let tags = app.entity_tags().await?;
+    let mut response = app.large_work.write_list(permit, posts, tags, show).await?;
     if let Some(neighbours) = neighbours {
         request.list.add_link(&app, neighbours, &mut response).await?;
     }
-    Ok(response)
+    Ok(if is_public { revalidated(response) } else { response })
 }
 
 /// Returns a page of a ranking, of at most [`MAX_LIMIT`] posts. Posts that have gone since the

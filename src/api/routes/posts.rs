@@ -12,18 +12,19 @@ use serde_json::Value;
 use super::post_types::{Post, PostCreate, PostOut, PostUpdate};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
+use crate::api::entity_tag::with_tag;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{
-    BodyKind, FieldError, FromRequestFields, JsonInteger, Keyed, Repeatable, RequestFields,
-    boolean, stored_text, text,
+    BodyKind, ConditionHeaders, Conditions, FieldError, FromRequestFields, JsonInteger, Keyed,
+    Repeatable, RequestFields, boolean, stored_text, text,
 };
 use crate::api::json_response::Json;
 use crate::api::large_work::count;
 use crate::api::replay::{self, IdempotencyKeyHeader};
 use crate::api::responses::{
-    BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
-    ValidationErrors, created,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, PreconditionErrors, RateLimitErrors,
+    TokenErrors, ValidationErrors, created, revalidated,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
@@ -31,7 +32,7 @@ use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
 use crate::domain::idempotency_key::Fingerprint;
-use crate::domain::post::{self, PostContent, PostId};
+use crate::domain::post::{self, PostContent, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::store::{ChangePost, Once};
 
@@ -67,16 +68,33 @@ impl FromRequestFields for PostPath {
     }
 }
 
+/// The ID of a post in the path, and the conditions of its deletion.
+pub(in crate::api) struct DeletePostRequest {
+    id: JsonInteger,
+    conditions: Conditions,
+}
+
+impl FromRequestFields for DeletePostRequest {
+    const BODY: BodyKind = BodyKind::Ignored;
+
+    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
+        let id = request.path_integer("id");
+        let conditions = request.conditions();
+        Some(Self { id: id?, conditions: conditions? })
+    }
+}
+
 /// The deletion is the only write that has no other value.
-impl Repeatable for PostPath {
+impl Repeatable for DeletePostRequest {
     fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of("DELETE /posts/{id}", &[&self.0.as_id().to_be_bytes()])
+        Fingerprint::of("DELETE /posts/{id}", &[&self.id.as_id().to_be_bytes()])
     }
 }
 
 /// The ID of a post in the path, and its new content.
 pub(in crate::api) struct ReplacePostRequest {
     id: JsonInteger,
+    conditions: Conditions,
     content: PostContent,
 }
 
@@ -85,8 +103,9 @@ impl FromRequestFields for ReplacePostRequest {
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let id = request.path_integer("id");
+        let conditions = request.conditions();
         let CreatePostRequest(content) = CreatePostRequest::read(request)?;
-        Some(Self { id: id?, content })
+        Some(Self { id: id?, conditions: conditions?, content })
     }
 }
 
@@ -107,6 +126,7 @@ fn values(post: &PostContent) -> [&[u8]; 3] {
 /// The ID of a post in the path, and new values for some of its fields.
 pub(in crate::api) struct UpdatePostRequest {
     id: JsonInteger,
+    conditions: Conditions,
     update: post::PostUpdate,
 }
 
@@ -115,12 +135,13 @@ impl FromRequestFields for UpdatePostRequest {
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let id = request.path_integer("id");
+        let conditions = request.conditions();
         let body = request.object(None)?;
         let title = request.optional(&body, "title", content_text);
         let content = request.optional(&body, "content", content_text);
         let published = request.optional(&body, "published", boolean);
         let update = post::PostUpdate { title: title?, content: content?, published: published? };
-        Some(Self { id: id?, update })
+        Some(Self { id: id?, conditions: conditions?, update })
     }
 }
 
@@ -135,6 +156,7 @@ impl FromRequestFields for UpdatePostRequest {
         (status = 201, description = "Successful Response", body = Post,
             headers(
                 ("Location" = String, description = "The path of the post"),
+                ("ETag" = String, description = "The version of the post, without votes"),
                 ("Idempotent-Replayed" = bool, description = "True if an earlier request did this")
             )),
         TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
@@ -146,6 +168,7 @@ pub(in crate::api) async fn create_post(
     writer: Writer,
     Valid(Keyed { input: CreatePostRequest(content), key }): Valid<Keyed<CreatePostRequest>>,
 ) -> ApiResult<Response> {
+    let tags = app.entity_tags().await?;
     let (caller, bytes, now) = (writer.caller, content.byte_len(), app.clock.now());
     let create = async {
         match key {
@@ -155,8 +178,12 @@ pub(in crate::api) async fn create_post(
     };
     let (post, replay) = replay::outcome(writer.run(bytes, create).await?)?;
     let location = format!("{}/posts/{}", app.root_path, post.id.0);
-    let write = move || replay.mark(created(&location, Post::from(post)));
-    app.large_work.run(bytes, write).await
+    let respond = move || {
+        let new = PostWithVotes { post, votes: 0 };
+        let tag = tags.of_post(&new);
+        replay.mark(with_tag(created(&location, Post::from(new.post)), tag))
+    };
+    app.large_work.run(bytes, respond).await
 }
 
 /// Get a post
@@ -166,7 +193,8 @@ pub(in crate::api) async fn create_post(
     get, path = "/posts/{id}", operation_id = "get_post_posts__id__get", tag = "Posts",
     params(("id" = i64, Path, description = "The ID of the post")),
     responses(
-        (status = 200, description = "Successful Response", body = PostOut),
+        (status = 200, description = "Successful Response", body = PostOut,
+            headers(("Cache-Control" = String, description = "`private, no-cache`; for a draft `no-store`"))),
         (status = 404, description = "No such post", body = ErrorBody,
             example = json!({"detail": "the post with the id:7 was no found"})),
         TokenErrors, ValidationErrors, Failures
@@ -183,7 +211,13 @@ pub(in crate::api) async fn get_post(
     let found = found.ok_or(ApiError::NoSuchPost(id))?;
     let bytes = found.post.byte_len();
     count(&permit, bytes)?;
-    app.large_work.run(bytes, move || Json(PostOut::from(found)).into_response()).await
+    let (tags, is_public) = (app.entity_tags().await?, found.post.published);
+    let respond = move || {
+        let tag = tags.of_post(&found);
+        with_tag(Json(PostOut::from(found)).into_response(), tag)
+    };
+    let response = app.large_work.run(bytes, respond).await?;
+    Ok(if is_public { revalidated(response) } else { response })
 }
 
 /// Replace a post
@@ -191,7 +225,9 @@ pub(in crate::api) async fn get_post(
 /// Replaces title, content and published. If `published` is absent, it becomes true.
 #[utoipa::path(
     put, path = "/posts/{id}", operation_id = "update_post_posts__id__put", tag = "Posts",
-    params(("id" = i64, Path, description = "The ID of the post"), IdempotencyKeyHeader),
+    params(
+        ("id" = i64, Path, description = "The ID of the post"), IdempotencyKeyHeader, ConditionHeaders
+    ),
     request_body = PostCreate,
     responses(
         (status = 200, description = "Successful Response", body = Post,
@@ -202,7 +238,8 @@ pub(in crate::api) async fn get_post(
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = ErrorBody,
             example = json!({"detail": "post with id does not exist"})),
-        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, PreconditionErrors, ValidationErrors, RateLimitErrors,
+        Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -212,17 +249,20 @@ pub(in crate::api) async fn replace_post(
     client: ClientIp,
     Valid(Keyed { input, key }): Valid<Keyed<ReplacePostRequest>>,
 ) -> ApiResult<Response> {
-    let ReplacePostRequest { id, content } = input;
+    let ReplacePostRequest { id, conditions, content } = input;
+    let precondition = conditions.precondition(&app).await?;
     let (caller, id) = (writer.caller, PostId(id.as_id()));
     let (bytes, now) = (content.byte_len(), app.clock.now());
     let replace = async {
         match key {
-            None => app.store.replace_post(caller, id, content, None).await.map(Once::Done),
+            None => app.store.replace_post(caller, id, content, precondition).await.map(Once::Done),
             Some(key) => app.store.replace_post_once(caller, id, content, key, now).await,
         }
     };
     let (replaced, replay) = replay::outcome(writer.run(bytes, replace).await?)?;
     let post = changed(&app, caller, client, replaced)?;
+    // Without a tag: the texts are stored as they came, but the representation is not the body
+    // (RFC 9110, 9.3.4).
     app.large_work.run(bytes, move || replay.mark(Json(Post::from(post)))).await
 }
 
@@ -232,17 +272,19 @@ pub(in crate::api) async fn replace_post(
 /// fields, so null is an error.
 #[utoipa::path(
     patch, path = "/posts/{id}", operation_id = "updatePost", tag = "Posts",
-    params(("id" = i64, Path, description = "The ID of the post")),
+    params(("id" = i64, Path, description = "The ID of the post"), ConditionHeaders),
     request_body(content(
         (PostUpdate = "application/json"), (PostUpdate = "application/merge-patch+json")
     )),
     responses(
-        (status = 200, description = "Successful Response", body = Post),
+        (status = 200, description = "Successful Response", body = Post,
+            headers(("ETag" = String, description = "The version of the post, with its votes"))),
         (status = 403, description = "The post belongs to another user", body = ErrorBody,
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = ErrorBody,
             example = json!({"detail": "post with id does not exist"})),
-        TokenErrors, BodyErrors, BodyLimitErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, BodyErrors, BodyLimitErrors, PreconditionErrors, ValidationErrors, RateLimitErrors,
+        Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -250,13 +292,19 @@ pub(in crate::api) async fn update_post(
     State(app): State<Arc<AppState>>,
     writer: Writer,
     client: ClientIp,
-    Valid(UpdatePostRequest { id, update }): Valid<UpdatePostRequest>,
+    Valid(UpdatePostRequest { id, conditions, update }): Valid<UpdatePostRequest>,
 ) -> ApiResult<Response> {
+    let (tags, precondition) = (app.entity_tags().await?, conditions.precondition(&app).await?);
     let bytes = update.byte_len();
-    let update = app.store.update_post(writer.caller, PostId(id.as_id()), update, None);
+    let update = app.store.update_post(writer.caller, PostId(id.as_id()), update, precondition);
     let updated = writer.run(bytes, update).await?;
-    let post = changed(&app, writer.caller, client, updated)?.post;
-    app.large_work.run(post.byte_len(), move || Json(Post::from(post)).into_response()).await
+    let updated = changed(&app, writer.caller, client, updated)?;
+    let updated_bytes = updated.post.byte_len();
+    let respond = move || {
+        let tag = tags.of_post(&updated);
+        with_tag(Json(Post::from(updated.post)).into_response(), tag)
+    };
+    app.large_work.run(updated_bytes, respond).await
 }
 
 /// Delete a post
@@ -264,7 +312,9 @@ pub(in crate::api) async fn update_post(
 /// Deletes a post with its votes.
 #[utoipa::path(
     delete, path = "/posts/{id}", operation_id = "delete_post_posts__id__delete", tag = "Posts",
-    params(("id" = i64, Path, description = "The ID of the post"), IdempotencyKeyHeader),
+    params(
+        ("id" = i64, Path, description = "The ID of the post"), IdempotencyKeyHeader, ConditionHeaders
+    ),
     responses(
         (status = 204, description = "Successful Response",
             headers((
@@ -277,7 +327,7 @@ pub(in crate::api) async fn update_post(
         (status = 409, description = "A table that the operator has added refers to the post",
             body = ErrorBody,
             example = json!({"detail": "other data refers to this, so it cannot be deleted"})),
-        TokenErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, PreconditionErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
@@ -285,12 +335,14 @@ pub(in crate::api) async fn delete_post(
     State(app): State<Arc<AppState>>,
     writer: Writer,
     client: ClientIp,
-    Valid(Keyed { input: PostPath(id), key }): Valid<Keyed<PostPath>>,
+    Valid(Keyed { input, key }): Valid<Keyed<DeletePostRequest>>,
 ) -> ApiResult<Response> {
+    let DeletePostRequest { id, conditions } = input;
+    let precondition = conditions.precondition(&app).await?;
     let (caller, id, now) = (writer.caller, PostId(id.as_id()), app.clock.now());
     let delete = async {
         match key {
-            None => app.store.delete_post(caller, id, None).await.map(Once::Done),
+            None => app.store.delete_post(caller, id, precondition).await.map(Once::Done),
             Some(key) => app.store.delete_post_once(caller, id, key, now).await,
         }
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,11 +16,11 @@ use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{BodyKind, FromRequestFields, RequestFields};
-use crate::api::json_response::Json;
 use crate::api::responses::{
     ErrorBody, Failures, TokenErrors, ValidationErrors, serialize_timestamp,
 };
 use crate::api::state::AppState;
+use crate::api::tagged_json::tagged_json;
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
 use crate::domain::session::{Session, SessionId};
@@ -79,9 +80,9 @@ impl FromRequestFields for SessionPath {
 pub(in crate::api) async fn list_sessions(
     State(app): State<Arc<AppState>>,
     caller: Caller,
-) -> ApiResult<Json<Vec<SessionOut>>> {
+) -> ApiResult<Response> {
     let sessions = app.store.list_sessions(caller, app.clock.now()).await?;
-    Ok(Json(sessions.into_iter().map(SessionOut::from).collect()))
+    tagged_json(&app, sessions.into_iter().map(SessionOut::from).collect::<Vec<_>>()).await
 }
 
 /// End a session

@@ -21,7 +21,6 @@ use crate::api::extract::{OptionalCaller, Valid};
 use crate::api::input::{
     BodyKind, FieldError, FromRequestFields, JsonInteger, Keyed, Repeatable, RequestFields, text,
 };
-use crate::api::json_response::Json;
 use crate::api::password_check::{confirm_password, hash_password};
 use crate::api::replay::{self, IdempotencyKeyHeader};
 use crate::api::responses::{
@@ -29,6 +28,7 @@ use crate::api::responses::{
     ValidationErrors, created, serialize_timestamp,
 };
 use crate::api::state::AppState;
+use crate::api::tagged_json::tagged_json;
 use crate::auth::{PasswordRejected, accept_password};
 use crate::domain::caller::Caller;
 use crate::domain::email::Email;
@@ -217,18 +217,18 @@ pub(in crate::api) async fn get_user(
     State(app): State<Arc<AppState>>,
     OptionalCaller(caller): OptionalCaller,
     Valid(UserPath(id)): Valid<UserPath>,
-) -> ApiResult<Json<UserOut>> {
+) -> ApiResult<Response> {
     let user_id = UserId(id.as_id());
     if let Some(caller) = caller.filter(|caller| caller.user_id == user_id) {
         match app.store.find_me(caller).await {
-            Ok(user) => return Ok(Json(UserOut::new(&user, true))),
+            Ok(user) => return tagged_json(&app, UserOut::new(&user, true)).await,
             // With a revoked token the response is the same as without a token.
             Err(StoreError::CallerRejected) => {}
             Err(error) => return Err(error.into()),
         }
     }
     let user = app.store.find_user(user_id).await?.ok_or(ApiError::NoSuchUser(id))?;
-    Ok(Json(UserOut::new(&user, app.policy.public_emails)))
+    tagged_json(&app, UserOut::new(&user, app.policy.public_emails)).await
 }
 
 /// Delete an account by its ID

@@ -21,6 +21,7 @@ mod connection_error;
 mod deletions;
 mod error;
 mod events;
+mod found_posts;
 mod hidden_range;
 mod idempotency_keys;
 mod installation;
@@ -54,12 +55,13 @@ use std::sync::Arc;
 use self::budget::{ANSWER_TIMEOUT, Work};
 use self::callers::FindCallers;
 use self::deletions::PostgresSlices;
+use self::found_posts::FindPosts;
 use self::idempotency_keys::KeyedBatch;
 use self::keyed_posts::CreatePostsOnce;
 use self::keyed_votes::CastVotesOnce;
 use self::lists::ListPosts;
 use self::pool::Pool;
-use self::posts::{CreatePosts, FindPosts};
+use self::posts::CreatePosts;
 use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{BatchLimits, Batcher};
 use super::deletions::Deletions;
@@ -181,6 +183,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         events::STATEMENTS,
         login_failures::STATEMENTS,
         posts::STATEMENTS,
+        found_posts::STATEMENTS,
         post_changes::STATEMENTS,
         list_key::STATEMENTS,
         rankings::STATEMENTS,

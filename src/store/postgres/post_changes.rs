@@ -9,10 +9,10 @@ use tokio_postgres::Row;
 use super::callers::caller_params;
 use super::column::column;
 use super::connection::Value;
+use super::found_posts::find_post;
 use super::locks::lock_posts;
 use super::pool::Pool;
-use super::posts::{find_post, post};
-use super::row::read_post;
+use super::row::{post, read_post};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
@@ -31,8 +31,15 @@ macro_rules! is_own_post {
     };
 }
 
+/// The content that the precondition was checked on.
+macro_rules! is_unchanged {
+    () => {
+        " AND title = $8 AND content = $9 AND published = $10"
+    };
+}
+
 macro_rules! replace_post {
-    ($unchanged:literal) => {
+    ($unchanged:expr) => {
         concat!(
             "UPDATE posts SET title = $5, content = $6, published = $7
               WHERE ",
@@ -45,7 +52,7 @@ macro_rules! replace_post {
 }
 
 macro_rules! update_post {
-    ($unchanged:literal) => {
+    ($unchanged:expr) => {
         concat!(
             "UPDATE posts
                 SET title = coalesce($5, title), content = coalesce($6, content),
@@ -63,7 +70,7 @@ macro_rules! update_post {
 // The deletion locks the post before its votes, and a batch of votes locks them the other way
 // round.
 macro_rules! delete_post {
-    ($unchanged:literal) => {
+    ($unchanged:expr) => {
         concat!(
             "WITH locked AS MATERIALIZED (",
             lock_posts!("SELECT $1"),
@@ -83,11 +90,11 @@ statements! {
     REPLACE_POST(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TEXT, BOOL) = replace_post!("");
     REPLACE_UNCHANGED_POST(
         INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TEXT, BOOL, TEXT, TEXT, BOOL
-    ) = replace_post!(" AND title = $8 AND content = $9 AND published = $10");
+    ) = replace_post!(is_unchanged!());
     UPDATE_POST(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TEXT, BOOL) = update_post!("");
     UPDATE_UNCHANGED_POST(
         INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TEXT, BOOL, TEXT, TEXT, BOOL
-    ) = update_post!(" AND title = $8 AND content = $9 AND published = $10");
+    ) = update_post!(is_unchanged!());
     DELETE_POST(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) = delete_post!("");
     DELETE_UNCHANGED_POST(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TEXT, BOOL) =
         delete_post!(" AND title = $5 AND content = $6 AND published = $7");
@@ -159,7 +166,7 @@ impl PostChange {
     ) -> Result<ChangePost<Row>> {
         let Some(precondition) = &self.precondition else {
             let changed =
-                self.execute(pool, statements.change, statements.is_deletion, &[new]).await?;
+                self.run_statement(pool, statements.change, statements.is_deletion, &[new]).await?;
             return match changed {
                 Some(row) => Ok(ChangePost::Changed(row)),
                 None => explain_no_change(pool, self.caller, self.id).await,
@@ -179,7 +186,12 @@ impl PostChange {
             let (title, content) = (current.title.as_str(), current.content.as_str());
             let old: [Value<'_>; 3] = [&title, &content, &current.published];
             let changed = self
-                .execute(pool, statements.change_unchanged, statements.is_deletion, &[new, &old])
+                .run_statement(
+                    pool,
+                    statements.change_unchanged,
+                    statements.is_deletion,
+                    &[new, &old],
+                )
                 .await?;
             if let Some(row) = changed {
                 return Ok(ChangePost::Changed(row));
@@ -188,7 +200,7 @@ impl PostChange {
         Err(StoreError::unavailable("the post was changed between each check and its change"))
     }
 
-    async fn execute(
+    async fn run_statement(
         &self,
         pool: &Pool,
         statement: &'static Statement,

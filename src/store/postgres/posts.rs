@@ -1,6 +1,6 @@
-//! Single posts in PostgreSQL. Not here: their changes, see `post_changes.rs`; lists, see `lists.rs`.
+//! Single posts in PostgreSQL. Not here: how they are found, see `found_posts.rs`;
+//! their changes, see `post_changes.rs`; lists, see `lists.rs`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,34 +11,22 @@ use super::PostgresStore;
 use super::callers::ValidFromTimes;
 use super::column::column;
 use super::connection::{QueryError, Value};
-use super::error::{is_duplicate, reading_failed};
+use super::error::is_duplicate;
 use super::lists::list_posts;
 use super::locks::wait_briefly;
 use super::pool::Pool;
 use super::post_changes::PostChange;
-use super::row::{is_open, read_post};
+use super::row::post;
 use super::sequence::{explain_duplicate, query_with_new_ids};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::page::Page;
-use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::user::UserId;
 use crate::store::batch::{Batch, BatchError, LockKey};
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
-    // One statement reads callers and posts, so both are from the same snapshot.
-    FIND_POSTS(INT8_ARRAY, INT8_ARRAY) = concat!(
-        "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
-                (SELECT votes FROM vote_counts WHERE post_id = posts.id), TRUE
-           FROM posts
-          WHERE ", is_open!("owner_id"), " AND id = ANY($1)
-          UNION ALL
-         SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL, FALSE
-           FROM users
-          WHERE id = ANY($2)"
-    );
     // IDs come from the sequence in the order of the rows. A post is not inserted if its author's
     // account does not exist or does not accept the token. Each row returns the `tokens_valid_from`
     // that the statement checked.
@@ -117,71 +105,6 @@ impl PostStore for PostgresStore {
     }
 }
 
-/// Returns the post, if the caller sees it.
-pub(super) async fn find_post(
-    pool: &Pool,
-    caller: Caller,
-    id: PostId,
-) -> Result<Option<PostWithVotes>> {
-    read_posts(pool, &[&(caller, id)]).await?.post(caller, id)
-}
-
-pub(super) struct FindPosts(pub(super) Arc<Pool>);
-
-#[async_trait]
-impl Batch for FindPosts {
-    type Request = (Caller, PostId);
-    type Answer = Option<PostWithVotes>;
-
-    async fn run(
-        &self,
-        requests: &[&(Caller, PostId)],
-    ) -> std::result::Result<Vec<Result<Option<PostWithVotes>>>, BatchError> {
-        let found = read_posts(&self.0, requests).await.map_err(reading_failed)?;
-        Ok(requests.iter().map(|(caller, id)| found.post(*caller, *id)).collect())
-    }
-}
-
-/// The posts and callers that one statement found for several requests. A post that cannot be read
-/// is an error only for the requests for this post.
-struct FoundPosts {
-    posts: HashMap<PostId, std::result::Result<PostWithVotes, Arc<StoreError>>>,
-    callers: ValidFromTimes,
-}
-
-impl FoundPosts {
-    /// Returns the post, if the caller sees it.
-    fn post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
-        self.callers.check(caller)?;
-        let found = match self.posts.get(&id) {
-            Some(Ok(found)) => found,
-            Some(Err(error)) => return Err(StoreError::shared(error)),
-            None => return Ok(None),
-        };
-        let post = &found.post;
-        let is_visible = post.published
-            || post.owner_id == caller.user_id
-            || caller.draft_visibility == DraftVisibility::Visible;
-        Ok(is_visible.then(|| found.clone()))
-    }
-}
-
-async fn read_posts(pool: &Pool, requests: &[&(Caller, PostId)]) -> Result<FoundPosts> {
-    let posts = distinct(requests.iter().map(|(_, id)| id.0));
-    let callers = distinct(requests.iter().map(|(caller, _)| caller.user_id.0));
-    let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
-    let mut found = FoundPosts { posts: HashMap::new(), callers: ValidFromTimes::default() };
-    for row in &rows {
-        let id = column(row, 0)?;
-        if column(row, 7)? {
-            found.posts.insert(PostId(id), read_post(row).map_err(Arc::new));
-        } else {
-            found.callers.insert(UserId(id), column(row, 4));
-        }
-    }
-    Ok(found)
-}
-
 pub(super) struct NewPost {
     pub(super) author: Caller,
     pub(super) content: PostContent,
@@ -242,27 +165,4 @@ fn assign_ids(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> 
         Ok(post(PostId(id), &new.content, new.created_at, new.author.user_id))
     });
     Ok(posts.collect())
-}
-
-pub(super) fn post(
-    id: PostId,
-    content: &PostContent,
-    created_at: Timestamp,
-    owner_id: UserId,
-) -> Post {
-    Post {
-        id,
-        title: content.title.clone(),
-        content: content.content.clone(),
-        published: content.published,
-        created_at,
-        owner_id,
-    }
-}
-
-fn distinct(ids: impl Iterator<Item = i64>) -> Vec<i64> {
-    let mut ids: Vec<i64> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }

@@ -43,7 +43,11 @@ async fn every_response_has_security_headers() {
             );
         }
         let is_page = ["/docs", "/redoc", "/docs/oauth2-redirect", "/openapi.json"].contains(&path);
-        let expected = if is_page { "no-cache" } else { "no-store" };
+        let expected = match path {
+            "/posts" if status == 200 => "private, no-cache",
+            _ if is_page => "no-cache",
+            _ => "no-store",
+        };
         assert_eq!(response.header("cache-control"), expected, "{context}");
         for name in
             ["server", "x-powered-by", "access-control-allow-origin", "strict-transport-security"]

@@ -79,3 +79,6 @@ mod root_path;
 
 /// Header fields that every response has.
 mod headers;
+
+/// Entity tags of reads, and the responses to clients that have the current version.
+mod entity_tags;

@@ -65,6 +65,14 @@ impl Operation {
             None => caller.send_raw(&self.method, &path, "", "").await,
         }
     }
+
+    /// Like [`Operation::call`], with the header `If-None-Match: *`.
+    pub async fn call_if_none_match(&self, caller: &TestCaller<'_>, id: &str) -> TestResponse {
+        let (media_type, body) = self.example.clone().unwrap_or_default();
+        let request = caller.request(&self.method, &self.path_to(id));
+        let request = request.header("content-type", media_type).header("if-none-match", "*");
+        caller.send(request.body(body.into()).unwrap()).await
+    }
 }
 
 fn access(described: &Value) -> Access {

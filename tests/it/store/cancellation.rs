@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use post_api::domain::page::Page;
+use post_api::domain::post::{PostUpdate, Precondition};
 use post_api::domain::user::NewUser;
 use post_api::store::Store;
 use post_api::store::postgres::PostgresStore;
 
-use super::fresh_store::{FreshStore, content, email, hash, new_user, noon, search, vote};
+use super::fresh_store::{FreshStore, content, email, hash, new_user, noon, search, text, vote};
 use crate::support::{Cluster, PostgresDatabase};
 
 /// Starts the operation again and again, and drops it after more and more polls, until it is done
@@ -79,7 +80,14 @@ async fn cancelled_operations_leave_nothing_half_done() {
     cancel_everywhere(|_| store.find_credentials(email("ada").into())).await;
     assert_clean(&database);
 
-    cancel_everywhere(|_| store.delete_post(ada, post, None)).await;
+    let any = || Some(Precondition::new(|_| true));
+    cancel_everywhere(|polls| {
+        let update =
+            PostUpdate { title: Some(text(&format!("u{polls}"))), ..PostUpdate::default() };
+        store.update_post(ada, post, update, any())
+    })
+    .await;
+    cancel_everywhere(|_| store.delete_post(ada, post, any())).await;
     cancel_everywhere(|_| store.delete_user(ada, ada.user_id)).await;
     store.check_ready().await.unwrap();
     assert_clean(&database);

@@ -31,6 +31,9 @@ mod login_failures;
 /// Posts and drafts: visibility, ownership, and texts that stay unchanged.
 mod posts;
 
+/// Changes of single fields, and preconditions of changes.
+mod post_changes;
+
 /// Lists: order, pages, scopes and length limits.
 mod lists;
 
@@ -187,6 +190,13 @@ macro_rules! every_case_on {
                 texts_are_stored_unchanged
                 long_texts_are_stored_unchanged
                 post_creation_time_keeps_microseconds;
+            post_changes:
+                update_replaces_only_its_fields
+                update_needs_the_author_and_a_visible_post
+                concurrent_updates_of_different_fields_are_all_kept
+                change_needs_a_post_that_meets_the_precondition
+                precondition_is_checked_last
+                concurrent_changes_with_one_precondition_succeed_once;
             lists:
                 list_has_newest_post_first
                 pages_cover_the_whole_list

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use post_api::domain::caller::Caller;
 use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::page::Page;
-use post_api::domain::post::PostId;
+use post_api::domain::post::{PostId, PostUpdate};
 use post_api::domain::session::SessionId;
 use post_api::domain::user::{NewUser, UserId};
 use post_api::store::{CreateUser, DeleteUser, Readiness, StoreError};
@@ -217,6 +217,7 @@ pub async fn assert_rejected_everywhere(
     for id in [post, missing] {
         assert_caller_rejected(store.find_post(rejected, id).await);
         assert_caller_rejected(store.replace_post(rejected, id, content("no", true), None).await);
+        assert_caller_rejected(store.update_post(rejected, id, PostUpdate::default(), None).await);
         assert_caller_rejected(store.delete_post(rejected, id, None).await);
         for dir in [1, -1, 0] {
             assert_caller_rejected(store.cast_vote(rejected, vote(id, dir)).await);

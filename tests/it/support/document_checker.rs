@@ -42,7 +42,7 @@ const COMMON_HEADERS: [&str; 12] = [
 const OPTIONAL_HEADERS: [&str; 1] = ["Link"];
 
 /// Names with which tests check that unknown parameters and fields are ignored.
-const IGNORED_NAMES: [&str; 18] = [
+const IGNORED_NAMES: [&str; 19] = [
     "_method",
     "a",
     "content",
@@ -53,6 +53,7 @@ const IGNORED_NAMES: [&str; 18] = [
     "id",
     "is_admin",
     "limit",
+    "new_password",
     "owner_id",
     "post_id",
     "published",

@@ -102,6 +102,11 @@ impl<'a> TestCaller<'a> {
         self.send_raw(method, path, "application/json", body.to_string()).await
     }
 
+    /// Sends a request that [`TestCaller::request`] has started.
+    pub async fn send(&self, request: Request<Body>) -> TestResponse {
+        self.app.send(request).await
+    }
+
     /// Starts a request with the caller's token.
     pub fn request(&self, method: &str, path: &str) -> Builder {
         let request = Request::builder().method(method).uri(path).header("host", "localhost");

@@ -21,5 +21,8 @@ mod update;
 /// `PATCH /posts/{id}`
 mod patch;
 
+/// `If-Match` and `If-None-Match` of the changes of a post.
+mod conditions;
+
 /// `DELETE /posts/{id}`
 mod delete;

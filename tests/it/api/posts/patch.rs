@@ -69,7 +69,7 @@ async fn invalid_patch_gets_422_and_changes_nothing() {
         ("null", vec![json!(["missing", ["body"]])]),
         ("[]", vec![json!(["model_attributes_type", ["body"]])]),
         ("\"title\"", vec![json!(["model_attributes_type", ["body"]])]),
-        ("{", vec![json!(["json_invalid", ["body", 1]])]),
+        ("{", vec![json!(["json_invalid", ["body", 0]])]),
         (r#"{"title":null,"content":"new"}"#, title("string_type")),
         (r#"{"title":5}"#, title("string_type")),
         (r#"{"title":{}}"#, title("string_type")),

@@ -4,6 +4,7 @@
 //! PostgreSQL the clients use two replicas of the service.
 
 mod checker;
+mod lost_updates;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

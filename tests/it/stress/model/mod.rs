@@ -6,6 +6,7 @@
 
 mod expected_response;
 mod keys;
+mod post;
 mod reference_model;
 mod step;
 mod system_under_test;

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::expected_response::{ExpectedResponse, Rejected, reject, respond};
 use super::keys::Keys;
-use super::step::{By, Draft, Existing, Page, Step, step};
+use super::post::Post;
+use super::step::{By, Condition, Draft, Existing, Page, Step, step};
 
 /// The lifetime of an access token.
 const TOKEN_LIFETIME_SECONDS: i64 = 30 * 60;
@@ -59,15 +60,6 @@ pub(super) struct Model<M> {
 pub(super) struct User {
     email: String,
     password: String,
-    created_at: i64,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Post {
-    owner: usize,
-    title: String,
-    content: String,
-    published: bool,
     created_at: i64,
 }
 
@@ -165,16 +157,26 @@ impl<M: Mode> Model<M> {
                 }
                 Ok(respond(200, self.show_post_with_votes(*post)))
             }
-            Step::ReplacePost { by, post, with } => {
-                self.check_owned_post(*by, *post)?;
+            Step::ReplacePost { by, post, with, condition } => {
+                self.check_change(*by, *post, *condition)?;
                 let replaced = self.posts.get_mut(post).unwrap();
                 replaced.title.clone_from(&with.title);
                 with.content.clone_into(&mut replaced.content);
                 replaced.published = with.published.unwrap_or(true);
+                replaced.record_text();
                 Ok(respond(200, self.show_post(*post)))
             }
-            Step::DeletePost { by, post } => {
-                self.check_owned_post(*by, *post)?;
+            Step::UpdatePost { by, post, with, condition } => {
+                self.check_change(*by, *post, *condition)?;
+                let updated = self.posts.get_mut(post).unwrap();
+                updated.title = with.title.as_ref().unwrap_or(&updated.title).clone();
+                updated.content = with.content.unwrap_or(&updated.content).to_owned();
+                updated.published = with.published.unwrap_or(updated.published);
+                updated.record_text();
+                Ok(respond(200, self.show_post(*post)))
+            }
+            Step::DeletePost { by, post, condition } => {
+                self.check_change(*by, *post, *condition)?;
                 self.delete_post(*post);
                 Ok(respond(204, Value::Null))
             }
@@ -274,13 +276,15 @@ impl<M: Mode> Model<M> {
 
     fn create_post(&mut self, by: By, post: &Draft) -> Result<ExpectedResponse, Rejected> {
         let owner = self.caller(by)?;
-        let created = Post {
+        let mut created = Post {
             owner,
             title: post.title.clone(),
             content: post.content.to_owned(),
             published: post.published.unwrap_or(true),
             created_at: self.now,
+            texts: Vec::new(),
         };
+        created.record_text();
         self.posts.insert(self.posts_created, created);
         self.posts_created += 1;
         Ok(respond(201, self.show_post(self.posts_created - 1)))
@@ -291,14 +295,22 @@ impl<M: Mode> Model<M> {
         self.posts.get(&post).is_some_and(visible)
     }
 
-    /// Checks that the caller can see the post and owns it.
-    fn check_owned_post(&self, by: By, post: usize) -> Result<(), Rejected> {
+    /// Checks that the caller can see the post and owns it, and then the condition.
+    fn check_change(
+        &self,
+        by: By,
+        post: usize,
+        condition: Option<Condition>,
+    ) -> Result<(), Rejected> {
         let caller = self.caller(by)?;
         if !self.is_visible(post, caller) {
             return Err(reject(404, "post with id does not exist"));
         }
         if self.posts[&post].owner != caller {
             return Err(not_owner());
+        }
+        if !self.posts[&post].meets(condition) {
+            return Err(reject(412, "the post has changed since"));
         }
         Ok(())
     }

@@ -44,10 +44,18 @@ pub(super) enum Step {
         by: By,
         post: usize,
         with: Draft,
+        condition: Option<Condition>,
+    },
+    UpdatePost {
+        by: By,
+        post: usize,
+        with: Update,
+        condition: Option<Condition>,
     },
     DeletePost {
         by: By,
         post: usize,
+        condition: Option<Condition>,
     },
     ListPosts {
         by: By,
@@ -101,6 +109,22 @@ impl Draft {
 }
 
 #[derive(Debug, Clone)]
+pub(super) struct Update {
+    pub(super) title: Option<String>,
+    pub(super) content: Option<&'static str>,
+    pub(super) published: Option<bool>,
+}
+
+/// A condition of a change, with the tag of one of the texts that the post has had.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Condition {
+    IfMatch(usize),
+    IfMatchAny,
+    IfNoneMatch(usize),
+    IfNoneMatchAny,
+}
+
+#[derive(Debug, Clone)]
 pub(super) struct Page {
     pub(super) limit: Option<u32>,
     pub(super) skip: Option<usize>,
@@ -139,6 +163,22 @@ fn draft() -> impl Strategy<Value = Draft> {
     let published = prop_oneof![2 => Just(None), 1 => Just(Some(true)), 2 => Just(Some(false))];
     (title(), select(vec!["text", "", "two\nlines\u{1F600}"]), published)
         .prop_map(|(title, content, published)| Draft { title, content, published })
+}
+
+fn update() -> impl Strategy<Value = Update> {
+    let text = proptest::option::of(select(vec!["text", "", "two\nlines\u{1F600}"]));
+    (proptest::option::of(title()), text, proptest::option::of(proptest::bool::ANY))
+        .prop_map(|(title, content, published)| Update { title, content, published })
+}
+
+fn condition() -> impl Strategy<Value = Option<Condition>> {
+    prop_oneof![
+        6 => Just(None),
+        6 => (0..6_usize).prop_map(|text| Some(Condition::IfMatch(text))),
+        1 => Just(Some(Condition::IfMatchAny)),
+        2 => (0..6_usize).prop_map(|text| Some(Condition::IfNoneMatch(text))),
+        1 => Just(Some(Condition::IfNoneMatchAny)),
+    ]
 }
 
 fn page() -> impl Strategy<Value = Page> {
@@ -229,14 +269,20 @@ fn create_post(existing: &Existing) -> BoxedStrategy<Step> {
 }
 
 fn replace_post(existing: &Existing) -> BoxedStrategy<Step> {
-    (by(existing), index(&existing.posts), draft())
-        .prop_map(|(by, post, with)| Step::ReplacePost { by, post, with })
+    (by(existing), index(&existing.posts), draft(), condition())
+        .prop_map(|(by, post, with, condition)| Step::ReplacePost { by, post, with, condition })
+        .boxed()
+}
+
+fn update_post(existing: &Existing) -> BoxedStrategy<Step> {
+    (by(existing), index(&existing.posts), update(), condition())
+        .prop_map(|(by, post, with, condition)| Step::UpdatePost { by, post, with, condition })
         .boxed()
 }
 
 fn delete_post(existing: &Existing) -> BoxedStrategy<Step> {
-    (by(existing), index(&existing.posts))
-        .prop_map(|(by, post)| Step::DeletePost { by, post })
+    (by(existing), index(&existing.posts), condition())
+        .prop_map(|(by, post, condition)| Step::DeletePost { by, post, condition })
         .boxed()
 }
 
@@ -275,6 +321,7 @@ pub(super) fn step(existing: &Existing) -> BoxedStrategy<Step> {
         if existing.posts.len() < 4 { 20 } else { 5 } => create_post(existing),
         6 => (by(), post()).prop_map(|(by, post)| Step::GetPost { by, post }),
         8 => replace_post(existing),
+        8 => update_post(existing),
         2 => delete_post(existing),
         8 => (by(), page()).prop_map(|(by, page)| Step::ListPosts { by, page }),
         24 => vote(existing),

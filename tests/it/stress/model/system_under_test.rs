@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::policy_of;
 use super::reference_model::{Mode, Model};
-use super::step::{By, Draft, Page, Step};
+use super::step::{By, Condition, Draft, Page, Step, Update};
 use crate::support::{Engine, Setup, TestApp, TestCaller, TestResponse};
 
 /// An ID that no store assigns, for an item that the model never created.
@@ -47,6 +47,7 @@ impl<M: Mode> StateMachineTest for BothServices<M> {
                 app,
                 users: Vec::new(),
                 posts: Vec::new(),
+                tags: Vec::new(),
                 tokens: Vec::new(),
             }
         });
@@ -70,6 +71,7 @@ impl<M: Mode> StateMachineTest for BothServices<M> {
             assert_eq!(is_replay, model.response.is_replay, "{context}");
             if !is_replay {
                 service.record_ids(write, &response, &context);
+                both.runtime.block_on(service.record_tag(write, &response, model));
             }
             let expected = service.resolve(&model.response.body);
             if !expected.is_null() {
@@ -98,6 +100,8 @@ struct ServiceUnderTest {
     /// The IDs that the store assigned, in order.
     users: Vec<i64>,
     posts: Vec<i64>,
+    /// The tags of the texts that each post has had.
+    tags: Vec<Vec<String>>,
     tokens: Vec<String>,
 }
 
@@ -128,17 +132,66 @@ impl ServiceUnderTest {
             }
             Step::CreatePost { by: caller, post } => by(caller).post("/posts", &body(post)).await,
             Step::GetPost { by: caller, post } => by(caller).get(&self.post_path(*post)).await,
-            Step::ReplacePost { by: caller, post, with } => {
-                by(caller).put(&self.post_path(*post), &body(with)).await
+            Step::ReplacePost { by: caller, post, with, condition } => {
+                self.change(&by(caller), "PUT", *post, body(with).to_string(), *condition).await
             }
-            Step::DeletePost { by: caller, post } => {
-                by(caller).delete(&self.post_path(*post)).await
+            Step::UpdatePost { by: caller, post, with, condition } => {
+                self.change(&by(caller), "PATCH", *post, update(with).to_string(), *condition).await
+            }
+            Step::DeletePost { by: caller, post, condition } => {
+                self.change(&by(caller), "DELETE", *post, String::new(), *condition).await
             }
             Step::ListPosts { by: caller, page } => by(caller).get(&list_path(page)).await,
             Step::Vote { by: caller, post, dir } => {
                 by(caller).vote(number(&self.posts, *post), *dir).await
             }
         }
+    }
+
+    async fn change(
+        &self,
+        caller: &TestCaller<'_>,
+        method: &str,
+        post: usize,
+        body: String,
+        condition: Option<Condition>,
+    ) -> TestResponse {
+        let request = caller.request(method, &self.post_path(post));
+        let request = request.header("content-type", "application/json");
+        let tag = |text: usize| match self.tags.get(post) {
+            Some(tags) => tags[text % tags.len()].clone(),
+            None => "\"no-post\"".to_owned(),
+        };
+        let request = match condition {
+            None => request,
+            Some(Condition::IfMatchAny) => request.header("if-match", "*"),
+            Some(Condition::IfMatch(text)) => request.header("if-match", tag(text)),
+            Some(Condition::IfNoneMatchAny) => request.header("if-none-match", "*"),
+            Some(Condition::IfNoneMatch(text)) => request.header("if-none-match", tag(text)),
+        };
+        caller.send(request.body(body.into()).unwrap()).await
+    }
+
+    /// Records the tag of a new text. PUT returns none, so the post is read.
+    async fn record_tag<M: Mode>(
+        &mut self,
+        step: &Step,
+        response: &TestResponse,
+        model: &Model<M>,
+    ) {
+        let (post, tag) = match (step, response.status.as_u16()) {
+            (Step::CreatePost { .. }, 201) => {
+                self.tags.push(Vec::new());
+                (self.tags.len() - 1, response.header("etag").to_owned())
+            }
+            (Step::UpdatePost { post, .. }, 200) => (*post, response.header("etag").to_owned()),
+            (Step::ReplacePost { by, post, .. }, 200) => {
+                let read = self.caller(*by, model).get(&self.post_path(*post)).await.expect(200);
+                (*post, read.header("etag").to_owned())
+            }
+            _ => return,
+        };
+        self.tags[post].push(tag);
     }
 
     fn caller<M: Mode>(&self, by: By, model: &Model<M>) -> TestCaller<'_> {
@@ -227,6 +280,15 @@ fn body(draft: &Draft) -> Value {
         body["published"] = json!(published);
     }
     body
+}
+
+fn update(update: &Update) -> Value {
+    let fields = [
+        ("title", update.title.as_ref().map(|title| json!(title))),
+        ("content", update.content.map(|content| json!(content))),
+        ("published", update.published.map(|published| json!(published))),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 fn list_path(page: &Page) -> String {

@@ -1,0 +1,105 @@
+//! Finds single posts in PostgreSQL, many with one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::callers::ValidFromTimes;
+use super::column::column;
+use super::error::reading_failed;
+use super::pool::Pool;
+use super::row::{is_open, read_post};
+use super::statement::{Statement, statements};
+use crate::domain::caller::Caller;
+use crate::domain::policy::DraftVisibility;
+use crate::domain::post::{PostId, PostWithVotes};
+use crate::domain::user::UserId;
+use crate::store::batch::{Batch, BatchError};
+use crate::store::{Result, StoreError};
+
+statements! {
+    // One statement reads callers and posts, so both are from the same snapshot.
+    FIND_POSTS(INT8_ARRAY, INT8_ARRAY) = concat!(
+        "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
+                (SELECT votes FROM vote_counts WHERE post_id = posts.id), TRUE
+           FROM posts
+          WHERE ", is_open!("owner_id"), " AND id = ANY($1)
+          UNION ALL
+         SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL, FALSE
+           FROM users
+          WHERE id = ANY($2)"
+    );
+}
+
+/// Returns the post, if the caller sees it.
+pub(super) async fn find_post(
+    pool: &Pool,
+    caller: Caller,
+    id: PostId,
+) -> Result<Option<PostWithVotes>> {
+    read_posts(pool, &[&(caller, id)]).await?.post(caller, id)
+}
+
+pub(super) struct FindPosts(pub(super) Arc<Pool>);
+
+#[async_trait]
+impl Batch for FindPosts {
+    type Request = (Caller, PostId);
+    type Answer = Option<PostWithVotes>;
+
+    async fn run(
+        &self,
+        requests: &[&(Caller, PostId)],
+    ) -> std::result::Result<Vec<Result<Option<PostWithVotes>>>, BatchError> {
+        let found = read_posts(&self.0, requests).await.map_err(reading_failed)?;
+        Ok(requests.iter().map(|(caller, id)| found.post(*caller, *id)).collect())
+    }
+}
+
+/// The posts and callers that one statement found for several requests. A post that cannot be read
+/// is an error only for the requests for this post.
+struct FoundPosts {
+    posts: HashMap<PostId, std::result::Result<PostWithVotes, Arc<StoreError>>>,
+    callers: ValidFromTimes,
+}
+
+impl FoundPosts {
+    /// Returns the post, if the caller sees it.
+    fn post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
+        self.callers.check(caller)?;
+        let found = match self.posts.get(&id) {
+            Some(Ok(found)) => found,
+            Some(Err(error)) => return Err(StoreError::shared(error)),
+            None => return Ok(None),
+        };
+        let post = &found.post;
+        let is_visible = post.published
+            || post.owner_id == caller.user_id
+            || caller.draft_visibility == DraftVisibility::Visible;
+        Ok(is_visible.then(|| found.clone()))
+    }
+}
+
+async fn read_posts(pool: &Pool, requests: &[&(Caller, PostId)]) -> Result<FoundPosts> {
+    let posts = distinct(requests.iter().map(|(_, id)| id.0));
+    let callers = distinct(requests.iter().map(|(caller, _)| caller.user_id.0));
+    let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
+    let mut found = FoundPosts { posts: HashMap::new(), callers: ValidFromTimes::default() };
+    for row in &rows {
+        let id = column(row, 0)?;
+        if column(row, 7)? {
+            found.posts.insert(PostId(id), read_post(row).map_err(Arc::new));
+        } else {
+            found.callers.insert(UserId(id), column(row, 4));
+        }
+    }
+    Ok(found)
+}
+
+fn distinct(ids: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
