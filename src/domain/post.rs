@@ -45,6 +45,13 @@ impl PostUpdate {
     }
 }
 
+impl From<PostContent> for PostUpdate {
+    fn from(content: PostContent) -> Self {
+        let PostContent { title, content, published } = content;
+        Self { title: Some(title), content: Some(content), published: Some(published) }
+    }
+}
+
 /// A condition that a post must meet before it is changed. It must depend on the post only.
 #[derive(Clone)]
 pub struct Precondition(Arc<dyn Fn(&Post) -> bool + Send + Sync>);

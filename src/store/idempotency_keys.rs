@@ -5,9 +5,11 @@
 
 use jiff::Timestamp;
 
+use super::stored_text::readable_text;
 use super::{Result, StoreError, VoteOutcome};
 use crate::domain::idempotency_key::{Digest, Fingerprint, IdempotencyKey};
-use crate::domain::post::{Post, PostContent, PostId};
+use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes};
+use crate::domain::text::Text;
 use crate::domain::user::UserId;
 
 /// The change that a write made to its post, vote or account. The codes are stored.
@@ -38,7 +40,7 @@ impl Outcome {
 }
 
 /// The part of a write's reply that its request does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Effect {
     pub(super) outcome: Outcome,
     /// `None` for an account.
@@ -46,19 +48,79 @@ pub(super) struct Effect {
     /// When the post or the account was created. A reply without a time has none, and then this is
     /// the time of the write.
     pub(super) at: Timestamp,
+    /// `None` except for an update of a post.
+    pub(super) kept: Option<KeptParts>,
+}
+
+/// The parts of a post that its update did not say, as the update left them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeptParts {
+    pub(super) parts: PostUpdate,
+    pub(super) votes: i64,
+}
+
+impl KeptParts {
+    /// Returns the parts in their stored form: a JSON array of title, content, published and votes,
+    /// with null for a part that the update has.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] if they cannot be written.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
+        let PostUpdate { title, content, published } = &self.parts;
+        let texts = [title, content].map(|text| text.as_ref().map(Text::as_str));
+        serde_json::to_vec(&(texts[0], texts[1], published, self.votes))
+            .map_err(StoreError::internal)
+    }
+
+    fn from_json(json: &[u8]) -> Result<Self> {
+        let (title, content, published, votes): (Option<String>, Option<String>, _, _) =
+            serde_json::from_str(&readable_text(json)).map_err(StoreError::internal)?;
+        let [title, content] = [title, content].map(|text| text.map(Text::from_stored));
+        Ok(Self { parts: PostUpdate { title, content, published }, votes })
+    }
 }
 
 impl Effect {
-    pub(super) fn on_post(outcome: Outcome, post: &Post) -> Self {
-        Self { outcome, post_id: Some(post.id), at: post.created_at }
+    pub(super) fn of_creation(post: &Post) -> Self {
+        let (post_id, at) = (Some(post.id), post.created_at);
+        Self { outcome: Outcome::Created, post_id, at, kept: None }
+    }
+
+    pub(super) fn of_update(update: &PostUpdate, updated: &PostWithVotes) -> Self {
+        let PostWithVotes { post, votes } = updated;
+        let parts = PostUpdate {
+            title: update.title.is_none().then(|| post.title.clone()),
+            content: update.content.is_none().then(|| post.content.clone()),
+            published: update.published.is_none().then_some(post.published),
+        };
+        let kept = Some(KeptParts { parts, votes: *votes });
+        Self { outcome: Outcome::Changed, post_id: Some(post.id), at: post.created_at, kept }
     }
 
     pub(super) fn of_deletion(post_id: PostId, now: Timestamp) -> Self {
-        Self { outcome: Outcome::Deleted, post_id: Some(post_id), at: now }
+        Self { outcome: Outcome::Deleted, post_id: Some(post_id), at: now, kept: None }
     }
 
     pub(super) fn of_sign_up(created_at: Timestamp) -> Self {
-        Self { outcome: Outcome::Created, post_id: None, at: created_at }
+        Self { outcome: Outcome::Created, post_id: None, at: created_at, kept: None }
+    }
+
+    /// Returns the effect that a row has kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] for values that this version does not write.
+    pub(super) fn from_stored(
+        outcome: i64,
+        post_id: Option<i64>,
+        at: Timestamp,
+        reply: Option<&[u8]>,
+    ) -> Result<Self> {
+        Ok(Self {
+            outcome: Outcome::from_code(outcome)?,
+            post_id: post_id.map(PostId),
+            at,
+            kept: reply.map(KeptParts::from_json).transpose()?,
+        })
     }
 
     /// Returns the effect of a vote, or `None` if the vote changed nothing.
@@ -71,7 +133,7 @@ impl Effect {
                 return None;
             }
         };
-        Some(Self { outcome, post_id: Some(post_id), at: now })
+        Some(Self { outcome, post_id: Some(post_id), at: now, kept: None })
     }
 
     /// Returns the outcome of a vote with this effect.
@@ -83,12 +145,12 @@ impl Effect {
         }
     }
 
-    /// Returns the post as the write left it.
+    /// Returns the post that was created.
     ///
     /// # Errors
     /// [`StoreError::Internal`] if the row has no post.
-    pub(super) fn post(&self, content: &PostContent, owner_id: UserId) -> Result<Post> {
-        let id = self.post_id.ok_or_else(|| StoreError::internal("a kept write has no post"))?;
+    pub(super) fn created_post(&self, content: &PostContent, owner_id: UserId) -> Result<Post> {
+        let id = self.post_id.ok_or_else(missing_part)?;
         Ok(Post {
             id,
             title: content.title.clone(),
@@ -98,6 +160,34 @@ impl Effect {
             owner_id,
         })
     }
+
+    /// Returns the post as the update left it.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] if the row has not kept each part that the update does not have.
+    pub(super) fn updated_post(
+        &self,
+        update: &PostUpdate,
+        owner_id: UserId,
+    ) -> Result<PostWithVotes> {
+        let KeptParts { parts, votes } = self.kept.as_ref().ok_or_else(missing_part)?;
+        let text = |new: &Option<Text>, kept: &Option<Text>| {
+            new.as_ref().or(kept.as_ref()).cloned().ok_or_else(missing_part)
+        };
+        let post = Post {
+            id: self.post_id.ok_or_else(missing_part)?,
+            title: text(&update.title, &parts.title)?,
+            content: text(&update.content, &parts.content)?,
+            published: update.published.or(parts.published).ok_or_else(missing_part)?,
+            created_at: self.at,
+            owner_id,
+        };
+        Ok(PostWithVotes { post, votes: *votes })
+    }
+}
+
+fn missing_part() -> StoreError {
+    StoreError::internal("a kept write has not kept its whole response")
 }
 
 /// A row of the table.
@@ -160,5 +250,41 @@ mod tests {
         for vote in [AlreadyCast, NotCast, NoSuchPost] {
             assert_eq!(Effect::of_vote(vote, PostId(7), Timestamp::UNIX_EPOCH), None);
         }
+    }
+
+    #[test]
+    fn kept_parts_are_read_again() {
+        let texts = [None, Some(""), Some("\" \\ \n \u{1} \u{10ffff}")];
+        let published = [None, Some(false), Some(true)];
+        for (text, published) in texts.into_iter().zip(published) {
+            let text = text.map(Text::from_stored);
+            let parts = PostUpdate { title: text.clone(), content: text, published };
+            for votes in [0, 17, i64::MIN] {
+                let kept = KeptParts { parts: parts.clone(), votes };
+                assert_eq!(KeptParts::from_json(&kept.to_json().unwrap()).unwrap(), kept);
+            }
+        }
+        for json in ["", "[]", "[null,null,null]", r#"[1,null,null,0]"#, "[null,null,null,0.5]"] {
+            let read = KeptParts::from_json(json.as_bytes());
+            assert!(matches!(read, Err(StoreError::Internal(_))), "{json}");
+        }
+    }
+
+    #[test]
+    fn replay_of_an_update_needs_every_part() {
+        let text = || Some(Text::from_stored("text"));
+        let whole = PostUpdate { title: text(), content: text(), published: Some(true) };
+        let kept = |parts| Effect {
+            kept: Some(KeptParts { parts, votes: 3 }),
+            ..Effect::of_deletion(PostId(7), Timestamp::UNIX_EPOCH)
+        };
+        let effect = kept(PostUpdate { title: None, ..whole.clone() });
+        let title = PostUpdate { title: text(), ..PostUpdate::default() };
+        let found = effect.updated_post(&title, UserId(1)).unwrap();
+        assert_eq!((found.post.id, found.votes), (PostId(7), 3));
+        assert!(effect.updated_post(&PostUpdate::default(), UserId(1)).is_err());
+        assert!(kept(PostUpdate::default()).updated_post(&title, UserId(1)).is_err());
+        let nothing = Effect::of_deletion(PostId(7), Timestamp::UNIX_EPOCH);
+        assert!(nothing.updated_post(&whole, UserId(1)).is_err());
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{ChangePost, CreateUser, Result, VoteOutcome};
 use crate::domain::caller::Caller;
 use crate::domain::idempotency_key::IdempotencyKey;
-use crate::domain::post::{Post, PostContent, PostId};
+use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::user::NewUser;
 use crate::domain::vote::Vote;
 
@@ -36,21 +36,24 @@ pub trait KeyedWriteStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Once<Post>>;
 
-    /// Like [`super::PostStore::replace_post`].
-    async fn replace_post_once(
+    /// Like [`super::PostStore::update_post`]. A retry does not meet the precondition any more, so
+    /// the key comes first.
+    async fn update_post_once(
         &self,
         caller: Caller,
         id: PostId,
-        content: PostContent,
+        update: PostUpdate,
+        precondition: Option<Precondition>,
         key: IdempotencyKey,
         now: Timestamp,
-    ) -> Result<Once<ChangePost<Post>>>;
+    ) -> Result<Once<ChangePost<PostWithVotes>>>;
 
-    /// Like [`super::PostStore::delete_post`].
+    /// Like [`super::PostStore::delete_post`], after the key as in an update.
     async fn delete_post_once(
         &self,
         caller: Caller,
         id: PostId,
+        precondition: Option<Precondition>,
         key: IdempotencyKey,
         now: Timestamp,
     ) -> Result<Once<ChangePost<()>>>;

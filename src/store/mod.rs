@@ -227,17 +227,8 @@ pub trait PostStore: Send + Sync + 'static {
     /// Returns posts by descending ID, that is, newest first.
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList>;
 
-    /// Replaces the content of a post, if the caller is its author and the post meets the
-    /// precondition. No other change can come between the check and the replacement.
-    async fn replace_post(
-        &self,
-        caller: Caller,
-        id: PostId,
-        content: PostContent,
-        precondition: Option<Precondition>,
-    ) -> Result<ChangePost<Post>>;
-
-    /// Like [`PostStore::replace_post`], but replaces only some parts of the content.
+    /// Replaces the parts of a post that the update has, if the caller is its author and the post
+    /// meets the precondition. No other change can come between the check and the update.
     async fn update_post(
         &self,
         caller: Caller,
@@ -246,7 +237,7 @@ pub trait PostStore: Send + Sync + 'static {
         precondition: Option<Precondition>,
     ) -> Result<ChangePost<PostWithVotes>>;
 
-    /// Deletes a post with its votes, under the same conditions as [`PostStore::replace_post`].
+    /// Deletes a post with its votes, under the same conditions as [`PostStore::update_post`].
     async fn delete_post(
         &self,
         caller: Caller,

@@ -11,6 +11,7 @@ pub(super) mod me;
 mod password_confirmation;
 pub(super) mod post_list;
 pub(super) mod post_list_request;
+pub(super) mod post_requests;
 mod post_types;
 pub(super) mod posts;
 mod refresh;

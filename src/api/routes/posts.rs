@@ -1,27 +1,26 @@
 //! Posts: create, read, replace, update, delete.
 //!
-//! Not here: the list of posts, see `post_list.rs`.
+//! Not here: their requests, see `post_requests.rs`; the list of posts, see `post_list.rs`.
 
 use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::Value;
 
+use super::post_requests::{
+    CreatePostRequest, DeletePostRequest, PostPath, ReplacePostRequest, UpdatePostRequest,
+};
 use super::post_types::{Post, PostCreate, PostOut, PostUpdate};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
 use crate::api::entity_tag::with_tag;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
-use crate::api::input::{
-    BodyKind, ConditionHeaders, Conditions, FieldError, FromRequestFields, JsonInteger, Keyed,
-    Repeatable, RequestFields, boolean, stored_text, text,
-};
+use crate::api::input::{ConditionHeaders, Keyed};
 use crate::api::json_response::Json;
 use crate::api::large_work::count;
-use crate::api::replay::{self, IdempotencyKeyHeader};
+use crate::api::replay::{self, IdempotencyKeyHeader, Replay};
 use crate::api::responses::{
     BodyErrors, BodyLimitErrors, ErrorBody, Failures, PreconditionErrors, RateLimitErrors,
     TokenErrors, ValidationErrors, created, revalidated,
@@ -31,119 +30,9 @@ use crate::api::writer::Writer;
 use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
-use crate::domain::idempotency_key::Fingerprint;
-use crate::domain::post::{self, PostContent, PostId, PostWithVotes};
-use crate::domain::text::Text;
+use crate::domain::idempotency_key::IdempotencyKey;
+use crate::domain::post::{self, PostId, PostWithVotes, Precondition};
 use crate::store::{ChangePost, Once};
-
-/// The validated body of a post.
-pub(in crate::api) struct CreatePostRequest(PostContent);
-
-impl FromRequestFields for CreatePostRequest {
-    const BODY: BodyKind = BodyKind::Json;
-
-    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        let body = request.object(None)?;
-        let title = request.required(&body, "title", content_text);
-        let content = request.required(&body, "content", content_text);
-        let published = request.defaulted(&body, "published", true, boolean);
-        Some(Self(PostContent { title: title?, content: content?, published: published? }))
-    }
-}
-
-impl Repeatable for CreatePostRequest {
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of("POST /posts", &values(&self.0))
-    }
-}
-
-/// The ID of a post in the path.
-pub(in crate::api) struct PostPath(JsonInteger);
-
-impl FromRequestFields for PostPath {
-    const BODY: BodyKind = BodyKind::Ignored;
-
-    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        request.path_integer("id").map(Self)
-    }
-}
-
-/// The ID of a post in the path, and the conditions of its deletion.
-pub(in crate::api) struct DeletePostRequest {
-    id: JsonInteger,
-    conditions: Conditions,
-}
-
-impl FromRequestFields for DeletePostRequest {
-    const BODY: BodyKind = BodyKind::Ignored;
-
-    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        let id = request.path_integer("id");
-        let conditions = request.conditions();
-        Some(Self { id: id?, conditions: conditions? })
-    }
-}
-
-/// The deletion is the only write that has no other value.
-impl Repeatable for DeletePostRequest {
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of("DELETE /posts/{id}", &[&self.id.as_id().to_be_bytes()])
-    }
-}
-
-/// The ID of a post in the path, and its new content.
-pub(in crate::api) struct ReplacePostRequest {
-    id: JsonInteger,
-    conditions: Conditions,
-    content: PostContent,
-}
-
-impl FromRequestFields for ReplacePostRequest {
-    const BODY: BodyKind = BodyKind::Json;
-
-    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        let id = request.path_integer("id");
-        let conditions = request.conditions();
-        let CreatePostRequest(content) = CreatePostRequest::read(request)?;
-        Some(Self { id: id?, conditions: conditions?, content })
-    }
-}
-
-impl Repeatable for ReplacePostRequest {
-    fn fingerprint(&self) -> Fingerprint {
-        let [title, content, published] = values(&self.content);
-        let id = self.id.as_id().to_be_bytes();
-        Fingerprint::of("PUT /posts/{id}", &[&id, title, content, published])
-    }
-}
-
-/// Returns the values of a post for a fingerprint.
-fn values(post: &PostContent) -> [&[u8]; 3] {
-    let published: &[u8] = if post.published { &[1] } else { &[0] };
-    [post.title.as_str().as_bytes(), post.content.as_str().as_bytes(), published]
-}
-
-/// The ID of a post in the path, and new values for some of its fields.
-pub(in crate::api) struct UpdatePostRequest {
-    id: JsonInteger,
-    conditions: Conditions,
-    update: post::PostUpdate,
-}
-
-impl FromRequestFields for UpdatePostRequest {
-    const BODY: BodyKind = BodyKind::Json;
-
-    fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        let id = request.path_integer("id");
-        let conditions = request.conditions();
-        let body = request.object(None)?;
-        let title = request.optional(&body, "title", content_text);
-        let content = request.optional(&body, "content", content_text);
-        let published = request.optional(&body, "published", boolean);
-        let update = post::PostUpdate { title: title?, content: content?, published: published? };
-        Some(Self { id: id?, conditions: conditions?, update })
-    }
-}
 
 /// Write a post
 ///
@@ -251,19 +140,12 @@ pub(in crate::api) async fn replace_post(
 ) -> ApiResult<Response> {
     let ReplacePostRequest { id, conditions, content } = input;
     let precondition = conditions.precondition(&app).await?;
-    let (caller, id) = (writer.caller, PostId(id.as_id()));
-    let (bytes, now) = (content.byte_len(), app.clock.now());
-    let replace = async {
-        match key {
-            None => app.store.replace_post(caller, id, content, precondition).await.map(Once::Done),
-            Some(key) => app.store.replace_post_once(caller, id, content, key, now).await,
-        }
-    };
-    let (replaced, replay) = replay::outcome(writer.run(bytes, replace).await?)?;
-    let post = changed(&app, caller, client, replaced)?;
+    let change = Change { id: PostId(id.as_id()), precondition, key };
+    let (replaced, replay) = change.update(&app, &writer, client, content.into()).await?;
+    let post = replaced.post;
     // Without a tag: the texts are stored as they came, but the representation is not the body
     // (RFC 9110, 9.3.4).
-    app.large_work.run(bytes, move || replay.mark(Json(Post::from(post)))).await
+    app.large_work.run(post.byte_len(), move || replay.mark(Json(Post::from(post)))).await
 }
 
 /// Update a post
@@ -272,13 +154,18 @@ pub(in crate::api) async fn replace_post(
 /// fields, so null is an error.
 #[utoipa::path(
     patch, path = "/posts/{id}", operation_id = "updatePost", tag = "Posts",
-    params(("id" = i64, Path, description = "The ID of the post"), ConditionHeaders),
+    params(
+        ("id" = i64, Path, description = "The ID of the post"), IdempotencyKeyHeader, ConditionHeaders
+    ),
     request_body(content(
         (PostUpdate = "application/json"), (PostUpdate = "application/merge-patch+json")
     )),
     responses(
         (status = 200, description = "Successful Response", body = Post,
-            headers(("ETag" = String, description = "The version of the post, with its votes"))),
+            headers(
+                ("ETag" = String, description = "The version of the post, with its votes"),
+                ("Idempotent-Replayed" = bool, description = "True if an earlier request did this")
+            )),
         (status = 403, description = "The post belongs to another user", body = ErrorBody,
             example = json!({"detail": "not authorized to perform this action"})),
         (status = 404, description = "No such post", body = ErrorBody,
@@ -292,19 +179,18 @@ pub(in crate::api) async fn update_post(
     State(app): State<Arc<AppState>>,
     writer: Writer,
     client: ClientIp,
-    Valid(UpdatePostRequest { id, conditions, update }): Valid<UpdatePostRequest>,
+    Valid(Keyed { input, key }): Valid<Keyed<UpdatePostRequest>>,
 ) -> ApiResult<Response> {
+    let UpdatePostRequest { id, conditions, update } = input;
     let (tags, precondition) = (app.entity_tags().await?, conditions.precondition(&app).await?);
-    let bytes = update.byte_len();
-    let update = app.store.update_post(writer.caller, PostId(id.as_id()), update, precondition);
-    let updated = writer.run(bytes, update).await?;
-    let updated = changed(&app, writer.caller, client, updated)?;
-    let updated_bytes = updated.post.byte_len();
+    let change = Change { id: PostId(id.as_id()), precondition, key };
+    let (updated, replay) = change.update(&app, &writer, client, update).await?;
+    let bytes = updated.post.byte_len();
     let respond = move || {
         let tag = tags.of_post(&updated);
-        with_tag(Json(Post::from(updated.post)).into_response(), tag)
+        replay.mark(with_tag(Json(Post::from(updated.post)).into_response(), tag))
     };
-    app.large_work.run(updated_bytes, respond).await
+    app.large_work.run(bytes, respond).await
 }
 
 /// Delete a post
@@ -343,12 +229,44 @@ pub(in crate::api) async fn delete_post(
     let delete = async {
         match key {
             None => app.store.delete_post(caller, id, precondition).await.map(Once::Done),
-            Some(key) => app.store.delete_post_once(caller, id, key, now).await,
+            Some(key) => app.store.delete_post_once(caller, id, precondition, key, now).await,
         }
     };
     let (deleted, replay) = replay::outcome(writer.run(0, delete).await?)?;
     changed(&app, caller, client, deleted)?;
     Ok(replay.mark(StatusCode::NO_CONTENT))
+}
+
+/// A change of a post by its author.
+struct Change {
+    id: PostId,
+    precondition: Option<Precondition>,
+    key: Option<IdempotencyKey>,
+}
+
+impl Change {
+    /// Updates the post. Returns it with its votes, as it is then.
+    async fn update(
+        self,
+        app: &Arc<AppState>,
+        writer: &Writer,
+        client: ClientIp,
+        update: post::PostUpdate,
+    ) -> ApiResult<(PostWithVotes, Replay)> {
+        let Self { id, precondition, key } = self;
+        let (store, caller) = (&app.store, writer.caller);
+        let (bytes, now) = (update.byte_len(), app.clock.now());
+        let write = async {
+            match key {
+                None => store.update_post(caller, id, update, precondition).await.map(Once::Done),
+                Some(key) => {
+                    store.update_post_once(caller, id, update, precondition, key, now).await
+                }
+            }
+        };
+        let (updated, replay) = replay::outcome(writer.run(bytes, write).await?)?;
+        Ok((changed(app, caller, client, updated)?, replay))
+    }
 }
 
 fn changed<T>(
@@ -366,8 +284,4 @@ fn changed<T>(
         ChangePost::PreconditionFailed => Err(ApiError::PreconditionFailed),
         ChangePost::NoSuchPost => Err(ApiError::NoSuchPostToChange),
     }
-}
-
-fn content_text(value: &Value) -> Result<Text, FieldError> {
-    stored_text(text(value)?)
 }

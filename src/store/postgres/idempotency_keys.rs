@@ -25,7 +25,7 @@ use crate::domain::caller::Caller;
 use crate::domain::idempotency_key::{EXPIRED_KEYS_DELETED, IdempotencyKey};
 use crate::domain::post::PostId;
 use crate::store::batch::{Batch, BatchError, LockKey};
-use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey, Outcome};
+use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey};
 use crate::store::{Once, Result, StoreError};
 
 /// A step that deletes at most `$limit` keys that have expired at `$now`. A concurrent deletion skips
@@ -53,7 +53,7 @@ pub(super) use delete_expired_keys;
 statements! {
     FIND_KEYS(INT8_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, BYTEA_ARRAY) =
         "SELECT users.id IS NOT NULL, kept.fingerprint, kept.outcome::integer, kept.post_id, kept.at,
-                kept.expires_at
+                kept.expires_at, kept.reply
            FROM unnest($1, $2, $3, $4) WITH ORDINALITY
              AS asked (user_id, least, most, key, place)
            LEFT JOIN users
@@ -358,15 +358,11 @@ async fn find_keys(
 /// Reads a row from column `first` on. Returns `None` if the account has not used the key.
 pub(super) fn read_key(row: &Row, first: usize) -> Result<Option<KeptKey>> {
     let Some(outcome) = column::<Option<i32>>(row, first + 1)? else { return Ok(None) };
-    let (post_id, at) = (column::<Option<i64>>(row, first + 2)?, column(row, first + 3)?);
-    let effect = Outcome::from_code(i64::from(outcome)).map(|outcome| Effect {
-        outcome,
-        post_id: post_id.map(PostId),
-        at,
-    });
+    let (post_id, at) = (column(row, first + 2)?, column(row, first + 3)?);
+    let reply = column::<Option<&[u8]>>(row, first + 5)?;
     Ok(Some(KeptKey {
         fingerprint: column::<&[u8]>(row, first)?.try_into().ok(),
-        effect,
+        effect: Effect::from_stored(i64::from(outcome), post_id, at, reply),
         expires_at: column(row, first + 4)?,
     }))
 }

@@ -1,21 +1,20 @@
-//! Posts that are created, replaced or deleted with an idempotency key, in PostgreSQL.
+//! Posts that are created, changed or deleted with an idempotency key, in PostgreSQL.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::column::column;
 use super::connection::{QueryError, Value};
-use super::error::is_foreign_key_violation;
 use super::idempotency_keys::{
     KeyUse, KeyedWrites, Written, delete_expired_keys, expired_keys_deleted,
 };
-use super::locks::{lock_posts, wait_briefly};
-use super::pool::{Pool, deletion_failed};
-use super::post_changes::explain_no_change;
+use super::locks::wait_briefly;
+use super::pool::Pool;
+use super::post_changes::PostChange;
 use super::sequence;
 use super::statement::{Statement, statements};
 use crate::domain::idempotency_key::IdempotencyKey;
-use crate::domain::post::{Post, PostContent, PostId};
+use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes};
 use crate::store::batch::LockKey;
 use crate::store::idempotency_keys::{Effect, Outcome};
 use crate::store::{ChangePost, Result, StoreError};
@@ -52,41 +51,6 @@ statements! {
          ), ", delete_expired_keys!("$11", "$12"), "
          SELECT place, id FROM accepted JOIN numbered USING (number)"
     );
-    REPLACE_POST_ONCE(
-        INT8, INT8, TEXT, TEXT, BOOL, TIMESTAMPTZ, TIMESTAMPTZ, BYTEA, BYTEA, TIMESTAMPTZ,
-        TIMESTAMPTZ, INT8
-    ) = concat!(
-        "WITH changed AS (
-             UPDATE posts SET title = $3, content = $4, published = $5
-              WHERE id = $1 AND owner_id = $2
-                AND EXISTS (SELECT FROM users
-                             WHERE users.id = $2 AND users.tokens_valid_from BETWEEN $6 AND $7)
-             RETURNING created_at
-         ), kept AS (
-             INSERT INTO idempotency_keys
-                    (user_id, key, fingerprint, outcome, post_id, at, expires_at)
-             SELECT $2, $8, $9, 2, $1, created_at, $10 FROM changed
-         ), ", delete_expired_keys!("$11", "$12"), "
-         SELECT created_at FROM changed"
-    );
-    // As in DELETE_POST, the deletion locks the post before its votes.
-    DELETE_POST_ONCE(
-        INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ, INT8
-    ) = concat!(
-        "WITH locked AS MATERIALIZED (", lock_posts!("SELECT $1"), "
-         ), removed AS (
-             DELETE FROM posts
-              WHERE (SELECT count(*) FROM locked) > 0 AND id = $1 AND owner_id = $2
-                AND EXISTS (SELECT FROM users
-                             WHERE users.id = $2 AND users.tokens_valid_from BETWEEN $3 AND $4)
-             RETURNING id
-         ), kept AS (
-             INSERT INTO idempotency_keys
-                    (user_id, key, fingerprint, outcome, post_id, at, expires_at)
-             SELECT $2, $5, $6, 3, $1, $8, $7 FROM removed
-         ), ", delete_expired_keys!("$8", "$9"), "
-         SELECT id::bigint FROM removed"
-    );
 }
 
 pub(super) struct CreatePostsOnce;
@@ -106,7 +70,7 @@ impl KeyedWrites for CreatePostsOnce {
     }
 
     fn replay(new: &NewPostOnce, effect: &Effect) -> Result<Post> {
-        effect.post(&new.content, new.key.caller.user_id)
+        effect.created_post(&new.content, new.key.caller.user_id)
     }
 
     async fn write(
@@ -155,7 +119,8 @@ impl KeyedWrites for CreatePostsOnce {
         let created = requests.iter().zip(ids).map(|(new, id)| {
             // A post without an ID was not inserted.
             let post_id = Some(id.ok_or(StoreError::CallerRejected)?);
-            let effect = Effect { outcome: Outcome::Created, post_id, at: new.key.now };
+            let (outcome, at) = (Outcome::Created, new.key.now);
+            let effect = Effect { outcome, post_id, at, kept: None };
             Self::replay(new, &effect).map(Written::Kept)
         });
         Ok(created.collect())
@@ -170,60 +135,36 @@ impl KeyedWrites for CreatePostsOnce {
     }
 }
 
-pub(super) struct ReplacePostOnce;
+pub(super) struct UpdatePostOnce;
 
-pub(super) struct PostReplacement {
+pub(super) struct KeyedUpdate {
     pub(super) key: KeyUse,
-    pub(super) id: PostId,
-    pub(super) content: PostContent,
+    pub(super) change: PostChange,
+    pub(super) update: PostUpdate,
 }
 
 #[async_trait]
-impl KeyedWrites for ReplacePostOnce {
-    type Request = PostReplacement;
-    type Outcome = ChangePost<Post>;
+impl KeyedWrites for UpdatePostOnce {
+    type Request = KeyedUpdate;
+    type Outcome = ChangePost<PostWithVotes>;
 
-    fn key(change: &PostReplacement) -> &KeyUse {
-        &change.key
+    fn key(request: &KeyedUpdate) -> &KeyUse {
+        &request.key
     }
 
-    fn replay(change: &PostReplacement, effect: &Effect) -> Result<ChangePost<Post>> {
-        effect.post(&change.content, change.key.caller.user_id).map(ChangePost::Changed)
+    fn replay(request: &KeyedUpdate, effect: &Effect) -> Result<ChangePost<PostWithVotes>> {
+        let KeyedUpdate { key, update, .. } = request;
+        effect.updated_post(update, key.caller.user_id).map(ChangePost::Changed)
     }
 
     async fn write(
         &self,
         pool: &Pool,
-        requests: &[&PostReplacement],
-    ) -> std::result::Result<Vec<Result<Written<ChangePost<Post>>>>, QueryError> {
+        requests: &[&KeyedUpdate],
+    ) -> std::result::Result<Vec<Result<Written<ChangePost<PostWithVotes>>>>, QueryError> {
         let mut outcomes = Vec::new();
-        for change in requests {
-            let KeyUse { caller, key, now } = change.key;
-            let (title, text) = (change.content.title.as_str(), change.content.content.as_str());
-            let range = caller.valid_from_range;
-            let values: [Value<'_>; 12] = [
-                &change.id.0,
-                &caller.user_id.0,
-                &title,
-                &text,
-                &change.content.published,
-                &range.earliest(),
-                &range.latest(),
-                &key.digest.as_slice(),
-                &key.fingerprint.0.as_slice(),
-                &IdempotencyKey::expires_at(now),
-                &now,
-                &expired_keys_deleted(1),
-            ];
-            let rows = pool.query(&REPLACE_POST_ONCE, &values).await?;
-            outcomes.push(match rows.first() {
-                Some(row) => column(row, 0).and_then(|at| {
-                    let post_id = Some(change.id);
-                    let effect = Effect { outcome: Outcome::Changed, post_id, at };
-                    Self::replay(change, &effect).map(Written::Kept)
-                }),
-                None => explain_no_change(pool, caller, change.id).await.map(Written::Refused),
-            });
+        for KeyedUpdate { key, change, update } in requests {
+            outcomes.push(Ok(change.update(pool, update, Some(key)).await?.into()));
         }
         Ok(outcomes)
     }
@@ -231,53 +172,42 @@ impl KeyedWrites for ReplacePostOnce {
 
 pub(super) struct DeletePostOnce;
 
-pub(super) struct PostDeletion {
+pub(super) struct KeyedDeletion {
     pub(super) key: KeyUse,
-    pub(super) id: PostId,
+    pub(super) change: PostChange,
 }
 
 #[async_trait]
 impl KeyedWrites for DeletePostOnce {
-    type Request = PostDeletion;
+    type Request = KeyedDeletion;
     type Outcome = ChangePost<()>;
 
-    fn key(deletion: &PostDeletion) -> &KeyUse {
-        &deletion.key
+    fn key(request: &KeyedDeletion) -> &KeyUse {
+        &request.key
     }
 
-    fn replay(_: &PostDeletion, _: &Effect) -> Result<ChangePost<()>> {
+    fn replay(_: &KeyedDeletion, _: &Effect) -> Result<ChangePost<()>> {
         Ok(ChangePost::Changed(()))
     }
 
     async fn write(
         &self,
         pool: &Pool,
-        requests: &[&PostDeletion],
+        requests: &[&KeyedDeletion],
     ) -> std::result::Result<Vec<Result<Written<ChangePost<()>>>>, QueryError> {
         let mut outcomes = Vec::new();
-        for deletion in requests {
-            let KeyUse { caller, key, now } = deletion.key;
-            let range = caller.valid_from_range;
-            let values: [Value<'_>; 9] = [
-                &deletion.id.0,
-                &caller.user_id.0,
-                &range.earliest(),
-                &range.latest(),
-                &key.digest.as_slice(),
-                &key.fingerprint.0.as_slice(),
-                &IdempotencyKey::expires_at(now),
-                &now,
-                &expired_keys_deleted(1),
-            ];
-            outcomes.push(match pool.try_delete(&DELETE_POST_ONCE, &values).await {
-                Ok(rows) if rows.is_empty() => {
-                    explain_no_change(pool, caller, deletion.id).await.map(Written::Refused)
-                }
-                Ok(_) => Ok(Written::Kept(ChangePost::Changed(()))),
-                Err(error) if is_foreign_key_violation(error.code()) => Err(deletion_failed(error)),
-                Err(error) => return Err(error),
-            });
+        for KeyedDeletion { key, change } in requests {
+            outcomes.push(Ok(change.delete(pool, Some(key)).await?.into()));
         }
         Ok(outcomes)
+    }
+}
+
+impl<T> From<ChangePost<T>> for Written<ChangePost<T>> {
+    fn from(outcome: ChangePost<T>) -> Self {
+        match outcome {
+            ChangePost::Changed(_) => Self::Kept(outcome),
+            _ => Self::Refused(outcome),
+        }
     }
 }

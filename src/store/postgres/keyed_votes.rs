@@ -177,7 +177,7 @@ fn outcome(request: &VoteOnce, row: &tokio_postgres::Row) -> Result<Written<Vote
         (Some(code), _) => {
             let outcome = Outcome::from_code(i64::from(code))?;
             let post_id = Some(request.vote.post_id);
-            Written::Kept(Effect { outcome, post_id, at: request.key.now }.vote())
+            Written::Kept(Effect { outcome, post_id, at: request.key.now, kept: None }.vote())
         }
         (None, Some(_)) => Written::Refused(VoteOutcome::AlreadyCast),
         (None, None) => Written::Refused(VoteOutcome::NotCast),

@@ -12,16 +12,15 @@ use super::connection::Value;
 use super::idempotency_keys::{
     KeyUse, delete_expired_keys, expired_keys_deleted, read_key, run_once,
 };
-use super::keyed_posts::{
-    DeletePostOnce, NewPostOnce, PostDeletion, PostReplacement, ReplacePostOnce,
-};
+use super::keyed_posts::{DeletePostOnce, KeyedDeletion, KeyedUpdate, NewPostOnce, UpdatePostOnce};
 use super::keyed_votes::VoteOnce;
 use super::pool::Pool;
+use super::post_changes::PostChange;
 use super::statement::{Statement, statements};
 use super::users::{insert_user, insert_user_row};
 use crate::domain::caller::Caller;
 use crate::domain::idempotency_key::IdempotencyKey;
-use crate::domain::post::{Post, PostContent, PostId};
+use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::user::{NewUser, TokensValidFrom, User, UserId};
 use crate::domain::vote::Vote;
 use crate::store::idempotency_keys::EarlierUse;
@@ -41,7 +40,7 @@ statements! {
         );
     FIND_KEY_OF_NEW_USER(TEXT, BYTEA) =
         "SELECT users.id::bigint, kept.fingerprint, kept.outcome::integer, kept.post_id, kept.at,
-                kept.expires_at
+                kept.expires_at, kept.reply
            FROM users
            JOIN idempotency_keys AS kept ON kept.user_id = users.id AND kept.key = $2
           WHERE users.email = $1";
@@ -90,28 +89,32 @@ impl KeyedWriteStore for PostgresStore {
         self.with_caller_first(caller, created).await
     }
 
-    async fn replace_post_once(
+    async fn update_post_once(
         &self,
         caller: Caller,
         id: PostId,
-        content: PostContent,
+        update: PostUpdate,
+        precondition: Option<Precondition>,
         key: IdempotencyKey,
         now: Timestamp,
-    ) -> Result<Once<ChangePost<Post>>> {
-        let change = PostReplacement { key: KeyUse { caller, key, now }, id, content };
-        let replaced =
-            self.run(async move |pool| run_once(&ReplacePostOnce, &pool, &change).await).await;
-        self.with_caller_first(caller, replaced).await
+    ) -> Result<Once<ChangePost<PostWithVotes>>> {
+        let change = PostChange { caller, id, precondition };
+        let update = KeyedUpdate { key: KeyUse { caller, key, now }, change, update };
+        let updated =
+            self.run(async move |pool| run_once(&UpdatePostOnce, &pool, &update).await).await;
+        self.with_caller_first(caller, updated).await
     }
 
     async fn delete_post_once(
         &self,
         caller: Caller,
         id: PostId,
+        precondition: Option<Precondition>,
         key: IdempotencyKey,
         now: Timestamp,
     ) -> Result<Once<ChangePost<()>>> {
-        let deletion = PostDeletion { key: KeyUse { caller, key, now }, id };
+        let change = PostChange { caller, id, precondition };
+        let deletion = KeyedDeletion { key: KeyUse { caller, key, now }, change };
         self.run(async move |pool| run_once(&DeletePostOnce, &pool, &deletion).await).await
     }
 

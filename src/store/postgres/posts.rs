@@ -70,18 +70,6 @@ impl PostStore for PostgresStore {
         self.with_caller_first(caller, posts).await
     }
 
-    async fn replace_post(
-        &self,
-        caller: Caller,
-        id: PostId,
-        content: PostContent,
-        precondition: Option<Precondition>,
-    ) -> Result<ChangePost<Post>> {
-        let change = PostChange { caller, id, precondition };
-        let replaced = self.run(async move |pool| change.replace(&pool, &content).await);
-        self.with_caller_first(caller, replaced.await).await
-    }
-
     async fn update_post(
         &self,
         caller: Caller,
@@ -90,7 +78,7 @@ impl PostStore for PostgresStore {
         precondition: Option<Precondition>,
     ) -> Result<ChangePost<PostWithVotes>> {
         let change = PostChange { caller, id, precondition };
-        let updated = self.run(async move |pool| change.update(&pool, &update).await);
+        let updated = self.run(async move |pool| Ok(change.update(&pool, &update, None).await?));
         self.with_caller_first(caller, updated.await).await
     }
 
@@ -101,7 +89,7 @@ impl PostStore for PostgresStore {
         precondition: Option<Precondition>,
     ) -> Result<ChangePost<()>> {
         let change = PostChange { caller, id, precondition };
-        self.run(async move |pool| change.delete(&pool).await).await
+        self.run(async move |pool| Ok(change.delete(&pool, None).await?)).await
     }
 }
 

@@ -8,36 +8,38 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::SqliteStore;
 use super::callers::caller_params;
 use super::error::deletion_failed;
-use super::posts::{create_post, delete_post, replace_post};
+use super::posts::{create_post, delete_post, update_post};
 use super::row::timestamp;
 use super::statement::statements;
 use super::users::create_user;
 use super::votes::cast_vote;
 use crate::domain::caller::Caller;
 use crate::domain::idempotency_key::{EXPIRED_KEYS_DELETED, IdempotencyKey};
-use crate::domain::post::{Post, PostContent, PostId};
+use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::user::{NewUser, User, UserId};
 use crate::domain::vote::Vote;
-use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey, Outcome};
+use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey, KeptParts};
 use crate::store::{
     ChangePost, CreateUser, KeyedWriteStore, Once, Result, StoreError, VoteOutcome,
 };
 
 statements! {
-    FIND_KEY = "SELECT kept.fingerprint, kept.outcome, kept.post_id, kept.at, kept.expires_at
+    FIND_KEY = "SELECT kept.fingerprint, kept.outcome, kept.post_id, kept.at, kept.expires_at,
+                   kept.reply
                FROM users
                LEFT JOIN idempotency_keys AS kept
                  ON kept.user_id = users.id AND kept.key = ?4
               WHERE users.id = ?1 AND users.tokens_valid_from BETWEEN ?2 AND ?3";
     FIND_KEY_OF_NEW_USER =
-        "SELECT kept.fingerprint, kept.outcome, kept.post_id, kept.at, kept.expires_at, users.id
+        "SELECT kept.fingerprint, kept.outcome, kept.post_id, kept.at, kept.expires_at,
+                   kept.reply, users.id
                FROM users
                JOIN idempotency_keys AS kept ON kept.user_id = users.id AND kept.key = ?2
               WHERE users.email = ?1";
     // The row of an expired key is replaced.
     KEEP_KEY = "INSERT OR REPLACE INTO idempotency_keys
-                    (user_id, key, fingerprint, outcome, post_id, at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                    (user_id, key, fingerprint, outcome, post_id, at, expires_at, reply)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     DELETE_EXPIRED_KEYS = "DELETE FROM idempotency_keys
           WHERE (user_id, key) IN (SELECT user_id, key FROM idempotency_keys
                                     WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
@@ -74,35 +76,36 @@ impl KeyedWriteStore for SqliteStore {
     ) -> Result<Once<Post>> {
         self.writer
             .run(move |database| {
-                let replay = |effect: Effect| effect.post(&content, caller.user_id);
+                let replay = |effect: Effect| effect.created_post(&content, caller.user_id);
                 run_once(database, caller, &key, now, replay, || {
                     let post = create_post(database, caller, &content, now)?;
-                    let effect = Effect::on_post(Outcome::Created, &post);
+                    let effect = Effect::of_creation(&post);
                     Ok((post, Some(effect)))
                 })
             })
             .await
     }
 
-    async fn replace_post_once(
+    async fn update_post_once(
         &self,
         caller: Caller,
         id: PostId,
-        content: PostContent,
+        update: PostUpdate,
+        precondition: Option<Precondition>,
         key: IdempotencyKey,
         now: Timestamp,
-    ) -> Result<Once<ChangePost<Post>>> {
+    ) -> Result<Once<ChangePost<PostWithVotes>>> {
         self.writer
             .run(move |database| {
-                let replay =
-                    |effect: Effect| effect.post(&content, caller.user_id).map(ChangePost::Changed);
+                let replay = |effect: Effect| {
+                    effect.updated_post(&update, caller.user_id).map(ChangePost::Changed)
+                };
                 run_once(database, caller, &key, now, replay, || {
-                    let outcome = replace_post(database, caller, id, &content)?;
+                    let outcome =
+                        update_post(database, caller, id, &update, precondition.as_ref())?;
                     let effect = match &outcome {
-                        ChangePost::Changed(post) => Some(Effect::on_post(Outcome::Changed, post)),
-                        ChangePost::NotOwner
-                        | ChangePost::PreconditionFailed
-                        | ChangePost::NoSuchPost => None,
+                        ChangePost::Changed(updated) => Some(Effect::of_update(&update, updated)),
+                        _ => None,
                     };
                     Ok((outcome, effect))
                 })
@@ -114,6 +117,7 @@ impl KeyedWriteStore for SqliteStore {
         &self,
         caller: Caller,
         id: PostId,
+        precondition: Option<Precondition>,
         key: IdempotencyKey,
         now: Timestamp,
     ) -> Result<Once<ChangePost<()>>> {
@@ -121,7 +125,7 @@ impl KeyedWriteStore for SqliteStore {
             .run(move |database| {
                 let replay = |_| Ok(ChangePost::Changed(()));
                 run_once(database, caller, &key, now, replay, || {
-                    let outcome = delete_post(database, caller, id)?;
+                    let outcome = delete_post(database, caller, id, precondition.as_ref())?;
                     let is_deleted = outcome == ChangePost::Changed(());
                     Ok((outcome, is_deleted.then(|| Effect::of_deletion(id, now))))
                 })
@@ -197,7 +201,7 @@ fn replay_sign_up(
     let found = database
         .prepare_cached(FIND_KEY_OF_NEW_USER)?
         .query_row(params![user.email.as_str(), key.digest], |row| {
-            Ok((read_key(row)?, UserId(row.get(5)?)))
+            Ok((read_key(row)?, UserId(row.get(6)?)))
         })
         .optional()?;
     let Some((Some(kept), id)) = found else {
@@ -215,14 +219,10 @@ fn replay_sign_up(
 /// Reads a row. Returns `None` if the account has not used the key.
 fn read_key(row: &Row<'_>) -> rusqlite::Result<Option<KeptKey>> {
     let Some(outcome) = row.get::<_, Option<i64>>(1)? else { return Ok(None) };
-    let effect = Effect {
-        outcome: Outcome::Created,
-        post_id: row.get::<_, Option<i64>>(2)?.map(PostId),
-        at: timestamp(row, 3)?,
-    };
+    let (post_id, at, reply) = (row.get(2)?, timestamp(row, 3)?, row.get_ref(5)?);
     Ok(Some(KeptKey {
         fingerprint: row.get_ref(0)?.as_bytes()?.try_into().ok(),
-        effect: Outcome::from_code(outcome).map(|outcome| Effect { outcome, ..effect }),
+        effect: Effect::from_stored(outcome, post_id, at, reply.as_bytes_or_null()?),
         expires_at: timestamp(row, 4)?,
     }))
 }
@@ -245,6 +245,7 @@ fn keep_key(
         effect.post_id.map(|id| id.0),
         effect.at.as_microsecond(),
         IdempotencyKey::expires_at(now).as_microsecond(),
+        effect.kept.as_ref().map(KeptParts::to_json).transpose()?,
     ])?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::SqliteStore;
 use super::callers::caller_params;
 use super::error::deletion_failed;
 use super::lists::list_posts;
-use super::row::{is_open, read_post, select_posts, timestamp};
+use super::row::{is_open, read_post, select_posts};
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::page::Page;
@@ -29,11 +29,6 @@ statements! {
                 AND ", is_open!("posts.owner_id"), "
                 AND (posts.published OR posts.owner_id = users.id OR ?3)
               WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5"));
-    REPLACE_POST = "UPDATE posts SET title = ?3, content = ?4, published = ?5
-          WHERE id = ?1 AND owner_id = ?2
-            AND EXISTS (SELECT 1 FROM users
-                         WHERE id = ?2 AND tokens_valid_from BETWEEN ?6 AND ?7)
-         RETURNING created_at";
     UPDATE_POST = "UPDATE posts
             SET title = ifnull(?3, title), content = ifnull(?4, content),
                 published = ifnull(?5, published)
@@ -68,23 +63,6 @@ impl PostStore for SqliteStore {
         self.list_readers.run(move |database| list_posts(database, hidden, caller, &page)).await
     }
 
-    async fn replace_post(
-        &self,
-        caller: Caller,
-        id: PostId,
-        content: PostContent,
-        precondition: Option<Precondition>,
-    ) -> Result<ChangePost<Post>> {
-        self.writer
-            .run(move |database| {
-                match check_precondition(database, caller, id, precondition.as_ref())? {
-                    Some(refused) => Ok(refused),
-                    None => replace_post(database, caller, id, &content),
-                }
-            })
-            .await
-    }
-
     async fn update_post(
         &self,
         caller: Caller,
@@ -93,12 +71,7 @@ impl PostStore for SqliteStore {
         precondition: Option<Precondition>,
     ) -> Result<ChangePost<PostWithVotes>> {
         self.writer
-            .run(move |database| {
-                match check_precondition(database, caller, id, precondition.as_ref())? {
-                    Some(refused) => Ok(refused),
-                    None => update_post(database, caller, id, &update),
-                }
-            })
+            .run(move |database| update_post(database, caller, id, &update, precondition.as_ref()))
             .await
     }
 
@@ -109,12 +82,7 @@ impl PostStore for SqliteStore {
         precondition: Option<Precondition>,
     ) -> Result<ChangePost<()>> {
         self.writer
-            .run(move |database| {
-                match check_precondition(database, caller, id, precondition.as_ref())? {
-                    Some(refused) => Ok(refused),
-                    None => delete_post(database, caller, id),
-                }
-            })
+            .run(move |database| delete_post(database, caller, id, precondition.as_ref()))
             .await
             .map_err(deletion_failed)
     }
@@ -145,15 +113,13 @@ pub(super) fn create_post(
 
 /// Returns the outcome of a change that the precondition forbids. The change must be in the same
 /// write.
-pub(super) fn check_precondition<T>(
+fn check_precondition<T>(
     database: &Connection,
     caller: Caller,
     id: PostId,
     precondition: Option<&Precondition>,
 ) -> Result<Option<ChangePost<T>>> {
-    let Some(precondition) = precondition else {
-        return Ok(None);
-    };
+    let Some(precondition) = precondition else { return Ok(None) };
     Ok(match find_post(database, caller, id)? {
         None => Some(ChangePost::NoSuchPost),
         Some(found) if found.post.owner_id != caller.user_id => Some(ChangePost::NotOwner),
@@ -162,38 +128,16 @@ pub(super) fn check_precondition<T>(
     })
 }
 
-pub(super) fn replace_post(
-    database: &Connection,
-    caller: Caller,
-    id: PostId,
-    content: &PostContent,
-) -> Result<ChangePost<Post>> {
-    let [author, earliest, latest] = caller_params(caller);
-    let params = params![
-        id.0,
-        author,
-        content.title.as_str(),
-        content.content.as_str(),
-        content.published,
-        earliest,
-        latest,
-    ];
-    let created_at = database
-        .prepare_cached(REPLACE_POST)?
-        .query_row(params, |row| timestamp(row, 0))
-        .optional()?;
-    match created_at {
-        Some(created_at) => Ok(ChangePost::Changed(post(id, content, created_at, caller.user_id))),
-        None => explain_no_change(database, caller, id),
-    }
-}
-
 pub(super) fn update_post(
     database: &Connection,
     caller: Caller,
     id: PostId,
     update: &PostUpdate,
+    precondition: Option<&Precondition>,
 ) -> Result<ChangePost<PostWithVotes>> {
+    if let Some(refused) = check_precondition(database, caller, id, precondition)? {
+        return Ok(refused);
+    }
     let [author, earliest, latest] = caller_params(caller);
     let params = params![
         id.0,
@@ -215,7 +159,11 @@ pub(super) fn delete_post(
     database: &Connection,
     caller: Caller,
     id: PostId,
+    precondition: Option<&Precondition>,
 ) -> Result<ChangePost<()>> {
+    if let Some(refused) = check_precondition(database, caller, id, precondition)? {
+        return Ok(refused);
+    }
     let [author, earliest, latest] = caller_params(caller);
     let params = [id.0, author, earliest, latest];
     if database.prepare_cached(DELETE_POST)?.execute(params)? > 0 {

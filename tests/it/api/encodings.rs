@@ -25,6 +25,20 @@ async fn texts_of_the_encoding_are_stored_and_found() {
             let post = json!({"title": title, "content": encoding.has});
             let post = ada.post("/posts", &post).await.expect(201).json();
             ada.vote(post["id"].as_i64().unwrap(), 1).await.expect(201);
+            // A condition and a key compare and keep the text.
+            let path = format!("/posts/{}", post["id"]);
+            let tag = ada.get(&path).await.expect(200).header("etag").to_owned();
+            let update = |key: &str| {
+                let request = ada.request("PATCH", &path).header("if-match", &tag);
+                let request = request.header("idempotency-key", key.to_owned());
+                app.send(request.body(r#"{"published":true}"#.into()).unwrap())
+            };
+            for replayed in ["", "true"] {
+                let updated = update(&path).await.expect(200);
+                assert_eq!(updated.json(), post, "{}", encoding.name);
+                assert_eq!(updated.header("etag"), tag, "{}", encoding.name);
+                assert_eq!(updated.header("idempotent-replayed"), replayed, "{}", encoding.name);
+            }
             let query = form_urlencoded::Serializer::new(String::new())
                 .append_pair("search", &search)
                 .finish();
@@ -57,6 +71,11 @@ async fn text_beyond_the_encoding_is_a_client_error_in_every_field() {
             (
                 "replace",
                 ada.put(&format!("/posts/{id}"), &json!({"title": lacks, "content": "c"})).await,
+                "body",
+            ),
+            (
+                "update",
+                ada.patch(&format!("/posts/{id}"), &json!({"content": lacks})).await,
                 "body",
             ),
             ("search", search(&ada, lacks).await, "search"),

@@ -52,6 +52,7 @@ async fn repeated_write_gets_the_first_response_and_happens_once() {
         (&bob, "POST", "/vote/", &json!({"post_id": 1, "dir": -1}), 201),
         (&bob, "POST", "/vote", &json!({"post_id": 1, "dir": 0}), 201),
         (&ada, "PUT", path, &change, 200),
+        (&ada, "PATCH", path, &json!({"content": "Bye"}), 200),
         (&anonymous, "POST", "/users", &account, 201),
         (&ada, "DELETE", path, &Value::Null, 204),
     ] {
@@ -81,6 +82,7 @@ async fn key_with_another_request_is_rejected() {
         ("POST", "/posts", &other),
         ("POST", "/posts", &draft),
         ("PUT", "/posts/1", &post),
+        ("PATCH", "/posts/1", &post),
         ("DELETE", "/posts/1", &Value::Null),
         ("POST", "/vote", &vote),
     ] {

@@ -162,15 +162,6 @@ impl PostStore for FailingStore {
     async fn list_posts(&self, _: Caller, _: Page) -> Result<PostList> {
         self.fail()
     }
-    async fn replace_post(
-        &self,
-        _: Caller,
-        _: PostId,
-        _: PostContent,
-        _: Option<Precondition>,
-    ) -> Result<ChangePost<Post>> {
-        self.fail()
-    }
     async fn update_post(
         &self,
         _: Caller,
@@ -204,20 +195,22 @@ impl KeyedWriteStore for FailingStore {
     ) -> Result<Once<Post>> {
         self.fail()
     }
-    async fn replace_post_once(
+    async fn update_post_once(
         &self,
         _: Caller,
         _: PostId,
-        _: PostContent,
+        _: PostUpdate,
+        _: Option<Precondition>,
         _: IdempotencyKey,
         _: Timestamp,
-    ) -> Result<Once<ChangePost<Post>>> {
+    ) -> Result<Once<ChangePost<PostWithVotes>>> {
         self.fail()
     }
     async fn delete_post_once(
         &self,
         _: Caller,
         _: PostId,
+        _: Option<Precondition>,
         _: IdempotencyKey,
         _: Timestamp,
     ) -> Result<Once<ChangePost<()>>> {

@@ -62,7 +62,7 @@ async fn cancelled_operations_leave_nothing_half_done() {
     cancel_everywhere(|polls| store.create_post(ada, content(&polls.to_string(), true), noon()))
         .await;
     cancel_everywhere(|polls| {
-        store.replace_post(ada, post, content(&polls.to_string(), true), None)
+        store.update_post(ada, post, content(&polls.to_string(), true).into(), None)
     })
     .await;
     cancel_everywhere(|polls| {

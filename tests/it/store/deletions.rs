@@ -89,7 +89,8 @@ pub async fn closed_account_is_invisible_before_its_rows_are_deleted(store: &Fre
             for dir in [1, 0] {
                 assert_eq!(store.vote(seeing, id, dir).await, VoteOutcome::NoSuchPost);
             }
-            let replaced = store.replace_post(seeing, id, content("no", true), None).await.unwrap();
+            let replaced =
+                store.update_post(seeing, id, content("no", true).into(), None).await.unwrap();
             assert_eq!(replaced, ChangePost::NoSuchPost);
             let deleted = store.delete_post(seeing, id, None).await.unwrap();
             assert_eq!(deleted, ChangePost::NoSuchPost);

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use post_api::domain::caller::Caller;
 use post_api::domain::idempotency_key::{Fingerprint, IdempotencyKey};
 use post_api::domain::page::Page;
-use post_api::domain::post::{Post, PostId};
+use post_api::domain::post::{Post, PostId, PostWithVotes};
 use post_api::domain::user::NewUser;
 use post_api::store::{ChangePost, CreateUser, Once, Result, StoreError, VoteOutcome};
 
@@ -18,7 +18,7 @@ fn hours(hours: i64) -> Timestamp {
 }
 
 /// Returns the key of a request that is known by its fingerprint.
-fn key(text: &str, request: &str) -> IdempotencyKey {
+pub fn key(text: &str, request: &str) -> IdempotencyKey {
     let digest = IdempotencyKey::parse(text).unwrap();
     IdempotencyKey { digest, fingerprint: Fingerprint::of(request, &[]) }
 }
@@ -55,9 +55,9 @@ pub async fn replace_once(
     post: PostId,
     title: &str,
     text: &str,
-) -> Once<ChangePost<Post>> {
+) -> Once<ChangePost<PostWithVotes>> {
     let (content, key) = (content(title, true), key(text, &format!("{title} {post:?}")));
-    store.replace_post_once(author, post, content, key, hours(1)).await.unwrap()
+    store.update_post_once(author, post, content.into(), None, key, hours(1)).await.unwrap()
 }
 
 pub async fn delete_once(
@@ -67,7 +67,7 @@ pub async fn delete_once(
     text: &str,
 ) -> Once<ChangePost<()>> {
     let key = key(text, &format!("delete {post:?}"));
-    store.delete_post_once(author, post, key, noon()).await.unwrap()
+    store.delete_post_once(author, post, None, key, noon()).await.unwrap()
 }
 
 pub async fn sign_up_at(
@@ -100,7 +100,7 @@ pub async fn post_with_a_key_is_created_once(store: &FreshStore) {
     assert_ne!(other.id, post.id);
     assert_eq!(store.count_rows("posts"), 2);
     // The reply is that of then, also after the post was changed or deleted.
-    store.replace_post(ada, post.id, content("changed", false), None).await.unwrap();
+    store.update_post(ada, post.id, content("changed", false).into(), None).await.unwrap();
     assert_eq!(write_once(store, ada, "first", "k").await, Once::Replayed(post.clone()));
     store.delete_post(ada, post.id, None).await.unwrap();
     assert_eq!(write_once(store, ada, "first", "k").await, Once::Replayed(post));
@@ -134,9 +134,9 @@ pub async fn post_with_a_key_is_replaced_once(store: &FreshStore) {
     else {
         panic!("not replaced");
     };
-    assert_eq!(store.read(ada, post.id).await.unwrap().post, replaced);
-    assert_eq!(replaced.created_at, post.created_at);
-    store.replace_post(ada, post.id, content("third", true), None).await.unwrap();
+    assert_eq!(store.read(ada, post.id).await.unwrap(), replaced);
+    assert_eq!(replaced.post.created_at, post.created_at);
+    store.update_post(ada, post.id, content("third", true).into(), None).await.unwrap();
     let again = replace_once(store, ada, post.id, "second", "k").await;
     assert_eq!(again, Once::Replayed(ChangePost::Changed(replaced)));
     assert_eq!(replace_once(store, ada, post.id, "other", "k").await, Once::KeyReused);
@@ -266,9 +266,11 @@ pub async fn rejected_caller_gets_no_replay(store: &FreshStore) {
     let vote = vote(post, 1);
     let (new, used) = (key("k", "new"), key("vote", &format!("vote 1 on {post:?}")));
     assert_caller_rejected(store.cast_vote_once(gone, vote, new, noon()).await);
-    assert_caller_rejected(store.delete_post_once(gone, post, new, noon()).await);
+    assert_caller_rejected(store.delete_post_once(gone, post, None, new, noon()).await);
     let change = content("title", true);
-    assert_caller_rejected(store.replace_post_once(gone, post, change, new, noon()).await);
+    assert_caller_rejected(
+        store.update_post_once(gone, post, change.into(), None, new, noon()).await,
+    );
     store.sign_out(ada, hours(1)).await.unwrap();
     assert_caller_rejected(write_at(store, ada, "post", "k", noon()).await);
     assert_caller_rejected(store.cast_vote_once(ada, vote, used, noon()).await);
@@ -294,9 +296,9 @@ pub async fn write_and_key_are_kept_together(store: &FreshStore) {
     let failed = [
         write_at(store, ada, "new", "a", noon()).await.map(|_| ()),
         store.cast_vote_once(ada, vote(post.id, 1), key("b", ""), noon()).await.map(|_| ()),
-        store.delete_post_once(ada, post.id, key("c", ""), noon()).await.map(|_| ()),
+        store.delete_post_once(ada, post.id, None, key("c", ""), noon()).await.map(|_| ()),
         store
-            .replace_post_once(ada, post.id, content("new", true), key("d", ""), noon())
+            .update_post_once(ada, post.id, content("new", true).into(), None, key("d", ""), noon())
             .await
             .map(|_| ()),
         store.create_user_once(new_user("eve"), key("e", "")).await.map(|_| ()),
@@ -338,7 +340,7 @@ pub async fn deletion_of_referenced_post_keeps_no_key(store: &FreshStore) {
         post.0
     ));
     let deletion = key("k", &format!("delete {post:?}"));
-    let refused = store.delete_post_once(ada, post, deletion, noon()).await;
+    let refused = store.delete_post_once(ada, post, None, deletion, noon()).await;
     assert!(matches!(refused, Err(StoreError::Referenced(_))), "{refused:?}");
     store.execute("DELETE FROM comments");
     assert_eq!(delete_once(store, ada, post, "k").await, Once::Done(ChangePost::Changed(())));

@@ -21,7 +21,7 @@ pub async fn list_has_newest_post_first(store: &FreshStore) {
     store.write(bob, "second").await;
     store.write(ada, "third").await;
     // Neither a change nor a vote makes a post newer.
-    store.replace_post(ada, first.id, content("first again", true), None).await.unwrap();
+    store.update_post(ada, first.id, content("first again", true).into(), None).await.unwrap();
     store.vote(bob, first.id, 1).await;
     for caller in [ada, bob] {
         let titles = store.titles(caller, Page::default()).await;

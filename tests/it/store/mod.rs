@@ -52,6 +52,9 @@ mod votes;
 /// Writes with an idempotency key: each happens once.
 mod idempotency_keys;
 
+/// Updates and deletions of posts with an idempotency key, also under a precondition.
+mod keyed_changes;
+
 /// Concurrent writes with idempotency keys.
 mod concurrent_keys;
 
@@ -261,6 +264,13 @@ macro_rules! every_case_on {
                 write_and_key_are_kept_together
                 key_of_a_rejected_row_harms_no_other
                 deletion_of_referenced_post_keeps_no_key;
+            keyed_changes:
+                repeated_update_of_any_fields_has_the_post_of_then
+                repeated_change_is_not_checked_again
+                change_that_fails_its_precondition_keeps_no_key
+                concurrent_conditional_changes_with_one_key_happen_once
+                keyed_change_needs_the_author_and_a_visible_post
+                key_of_an_update_expires_after_a_day;
             concurrent_keys:
                 concurrent_requests_with_one_key_write_once
                 writes_with_and_without_keys_do_not_mix

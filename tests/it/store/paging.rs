@@ -329,7 +329,10 @@ pub async fn assert_walks(store: &FreshStore, lasting: usize, readers: usize, wr
             written.push(store.create_post(bob, post, moment).await.unwrap().id);
             let passing = written[below(&mut rng, written.len())];
             let published = below(&mut rng, 2) > 0;
-            store.replace_post(bob, passing, content("changed", published), None).await.unwrap();
+            store
+                .update_post(bob, passing, content("changed", published).into(), None)
+                .await
+                .unwrap();
             let voted = *lasting.iter().nth(below(&mut rng, lasting.len())).unwrap();
             store.vote(bob, post_api::domain::post::PostId(voted), between(&mut rng, -1, 2)).await;
             if written.len() > 20 {

@@ -30,7 +30,7 @@ async fn outcomes(
     precondition: &Option<Precondition>,
 ) -> [ChangePost<()>; 3] {
     let new = content("changed", true);
-    let replaced = store.replace_post(caller, id, new, precondition.clone()).await.unwrap();
+    let replaced = store.update_post(caller, id, new.into(), precondition.clone()).await.unwrap();
     let updated =
         store.update_post(caller, id, title("changed"), precondition.clone()).await.unwrap();
     let deleted = store.delete_post(caller, id, precondition.clone()).await.unwrap();
@@ -126,9 +126,9 @@ pub async fn change_needs_a_post_that_meets_the_precondition(store: &FreshStore)
 
     let new = content("second", false);
     let met = titled("before", &checks);
-    let replaced = store.replace_post(ada, post.id, new, met.clone()).await.unwrap();
+    let replaced = store.update_post(ada, post.id, new.into(), met.clone()).await.unwrap();
     assert!(matches!(replaced, ChangePost::Changed(_)), "{replaced:?}");
-    let again = store.replace_post(ada, post.id, content("third", true), met).await.unwrap();
+    let again = store.update_post(ada, post.id, content("third", true).into(), met).await.unwrap();
     assert_eq!(again, ChangePost::PreconditionFailed);
     let met = titled("second", &checks);
     let updated = store.update_post(ada, post.id, title("third"), met).await.unwrap();
@@ -211,7 +211,7 @@ async fn change_by_another_program_after_the_check_is_checked_again() {
         let outcome = match change {
             "replace" => {
                 let new = content("new", true);
-                unit(store.replace_post(ada, id, new, precondition).await.unwrap())
+                unit(store.update_post(ada, id, new.into(), precondition).await.unwrap())
             }
             "update" => unit(store.update_post(ada, id, title("new"), precondition).await.unwrap()),
             _ => store.delete_post(ada, id, precondition).await.unwrap(),

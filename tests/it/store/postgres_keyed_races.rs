@@ -6,13 +6,13 @@ use std::sync::Arc;
 use post_api::domain::caller::Caller;
 use post_api::domain::idempotency_key::{Fingerprint, IdempotencyKey};
 use post_api::domain::page::Page;
-use post_api::domain::post::PostId;
+use post_api::domain::post::{PostId, PostUpdate, Precondition};
 use post_api::store::postgres::{PostgresStore, connect};
 use post_api::store::{ChangePost, Once, Result, VoteOutcome};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
-use super::fresh_store::{FreshStore, content, noon, vote};
+use super::fresh_store::{FreshStore, content, noon, text, vote};
 use crate::support::{Cluster, PostgresDatabase};
 
 /// The class of the advisory locks of posts.
@@ -69,7 +69,7 @@ impl Replicas {
 
     fn spawn_deletion(&self, store: usize) -> JoinHandle<Result<Once<ChangePost<()>>>> {
         let (store, ada, post) = (Arc::clone(&self.stores[store]), self.ada, self.post);
-        tokio::spawn(async move { store.delete_post_once(ada, post, key(), noon()).await })
+        tokio::spawn(async move { store.delete_post_once(ada, post, None, key(), noon()).await })
     }
 }
 
@@ -110,6 +110,32 @@ async fn deletion_that_waited_for_the_same_deletion_is_replayed() {
     let outcomes = [first.await.unwrap().unwrap(), second.await.unwrap().unwrap()];
     let deleted = ChangePost::Changed(());
     assert_eq!(sorted(outcomes), [Once::Done(deleted.clone()), Once::Replayed(deleted)]);
+}
+
+/// The second statement finds another text than the one that its precondition was checked on.
+#[tokio::test]
+async fn update_that_waited_for_the_same_update_is_replayed() {
+    let replicas = Replicas::start().await;
+    let lock = format!("SELECT FROM posts WHERE id = {} FOR UPDATE", replicas.post.0);
+    replicas.session.batch_execute(&lock).await.unwrap();
+    let update = PostUpdate { title: Some(text("after")), ..PostUpdate::default() };
+    let spawn = |store: usize| {
+        let (store, ada, post) = (Arc::clone(&replicas.stores[store]), replicas.ada, replicas.post);
+        let precondition = Precondition::new(|post| post.title.as_str() == "post");
+        let update = update.clone();
+        tokio::spawn(async move {
+            store.update_post_once(ada, post, update, Some(precondition), key(), noon()).await
+        })
+    };
+    let updates = [spawn(0), spawn(1)];
+    replicas.wait_for_locks(2).await;
+    replicas.session.batch_execute("COMMIT").await.unwrap();
+    let [first, second] = updates;
+    let outcomes = [first.await.unwrap().unwrap(), second.await.unwrap().unwrap()];
+    let updated = replicas.stores[0].read(replicas.ada, replicas.post).await.unwrap();
+    assert_eq!(updated.post.title, text("after"));
+    let updated = ChangePost::Changed(updated);
+    assert_eq!(sorted(outcomes), [Once::Done(updated.clone()), Once::Replayed(updated)]);
 }
 
 /// Another process has inserted the key and not committed yet.

@@ -167,8 +167,8 @@ async fn run_posts(store: &FreshStore, ada: Caller) {
     store.cast_vote(ada, vote(post, 1)).await.unwrap();
     store.cast_vote(ada, vote(post, -1)).await.unwrap();
     store.cast_vote(ada, vote(post, 0)).await.unwrap();
-    store.replace_post(ada, post, content("replaced", true), None).await.unwrap();
+    store.update_post(ada, post, content("replaced", true).into(), None).await.unwrap();
     let stranger = Caller { user_id: UserId(0), ..ada };
-    store.replace_post(stranger, post, content("replaced", true), None).await.unwrap_err();
+    store.update_post(stranger, post, content("replaced", true).into(), None).await.unwrap_err();
     store.delete_post(ada, post, None).await.unwrap();
 }

@@ -100,12 +100,12 @@ pub async fn search_follows_changes(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "before the change").await;
     let unchanged = PostContent { content: text("other"), ..content("before the change", true) };
-    store.replace_post(ada, post.id, unchanged, None).await.unwrap();
+    store.update_post(ada, post.id, unchanged.into(), None).await.unwrap();
     assert_eq!(store.titles(ada, search("before")).await.len(), 1);
-    store.replace_post(ada, post.id, content("after it", true), None).await.unwrap();
+    store.update_post(ada, post.id, content("after it", true).into(), None).await.unwrap();
     assert!(store.titles(ada, search("before")).await.is_empty());
     assert_eq!(store.titles(ada, search("after")).await, ["after it"]);
-    store.replace_post(ada, post.id, content("after it", false), None).await.unwrap();
+    store.update_post(ada, post.id, content("after it", false).into(), None).await.unwrap();
     assert!(store.titles(ada, search("after")).await.is_empty());
     let drafts = Page { scope: PostScope::OwnDrafts, ..search("after") };
     assert_eq!(store.titles(ada, drafts.clone()).await, ["after it"]);

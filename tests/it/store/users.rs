@@ -216,7 +216,9 @@ pub async fn assert_rejected_everywhere(
     let missing = PostId(post.0 + 100);
     for id in [post, missing] {
         assert_caller_rejected(store.find_post(rejected, id).await);
-        assert_caller_rejected(store.replace_post(rejected, id, content("no", true), None).await);
+        assert_caller_rejected(
+            store.update_post(rejected, id, content("no", true).into(), None).await,
+        );
         assert_caller_rejected(store.update_post(rejected, id, PostUpdate::default(), None).await);
         assert_caller_rejected(store.delete_post(rejected, id, None).await);
         for dir in [1, -1, 0] {

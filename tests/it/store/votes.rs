@@ -94,12 +94,12 @@ pub async fn hidden_post_hides_its_votes_from_others(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(ada, "post").await.id;
     store.vote(bob, post, 1).await;
-    store.replace_post(ada, post, content("post", false), None).await.unwrap();
+    store.update_post(ada, post, content("post", false).into(), None).await.unwrap();
     for dir in [1, -1, 0] {
         assert_eq!(store.vote(bob, post, dir).await, NoSuchPost);
     }
     assert_eq!(store.count(ada, post).await, 1);
-    store.replace_post(ada, post, content("post", true), None).await.unwrap();
+    store.update_post(ada, post, content("post", true).into(), None).await.unwrap();
     assert_eq!(store.vote(bob, post, 1).await, AlreadyCast);
     assert_eq!(store.vote(bob, post, 0).await, Withdrawn);
 }
@@ -139,7 +139,7 @@ pub async fn count_survives_replacement(store: &FreshStore) {
     let post = store.write(ada, "post").await.id;
     store.vote(bob, post, -1).await;
     for published in [false, true, true] {
-        store.replace_post(ada, post, content("again", published), None).await.unwrap();
+        store.update_post(ada, post, content("again", published).into(), None).await.unwrap();
         assert_eq!(store.count(ada, post).await, -1);
     }
 }

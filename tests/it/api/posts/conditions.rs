@@ -213,3 +213,55 @@ async fn conditional_changes_lose_no_update() {
     assert_eq!(names, ('a'..='t').collect::<Vec<_>>());
     assert!(refused > 0, "no change came in between");
 }
+
+/// The first request has changed the tag that its retry sends.
+#[tokio::test]
+async fn repeated_change_with_a_key_gets_the_first_response_although_its_tag_is_old() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    for method in METHODS {
+        let post = ada.write_post("before").await;
+        let path = format!("/posts/{post}");
+        let tag = tag(&ada, &path).await;
+        let key = ("idempotency-key", method);
+        let first = change(&ada, method, &path, &[("if-match", &tag), key]).await;
+        assert_eq!(first.status, success(method), "{method}");
+        assert_eq!(first.header("idempotent-replayed"), "", "{method}");
+        if method != "DELETE" {
+            ada.patch(&path, &json!({"content": "later"})).await.expect(200);
+            bob.vote(post, 1).await.expect(201);
+        }
+        // A condition is no part of the request that the key names.
+        let other = [("if-none-match", "*"), ("if-match", "\"other\"")];
+        for headers in [&[("if-match", tag.as_str())][..], &other, &[]] {
+            let headers = [headers, &[key]].concat();
+            let again = change(&ada, method, &path, &headers).await;
+            let context = format!("{method} {headers:?}");
+            assert_eq!((again.status, &again.body), (first.status, &first.body), "{context}");
+            assert_eq!(again.header("etag"), first.header("etag"), "{context}");
+            assert_eq!(again.header("idempotent-replayed"), "true", "{context}");
+        }
+        let refused = change(&ada, method, &path, &[("if-match", &tag)]).await;
+        let status = if method == "DELETE" { 404 } else { 412 };
+        assert_eq!(refused.status, status, "{method}");
+        let malformed = change(&ada, method, &path, &[("if-match", "x"), key]).await;
+        assert_eq!(malformed.status, 422, "{method}");
+    }
+}
+
+/// A key of a refused change is as good as new.
+#[tokio::test]
+async fn change_that_failed_its_condition_is_executed_when_it_is_repeated() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    for method in METHODS {
+        let path = format!("/posts/{}", ada.write_post("before").await);
+        let key = ("idempotency-key", method);
+        let refused = change(&ada, method, &path, &[("if-match", "\"other\""), key]).await;
+        assert_eq!(refused.status, 412, "{method}");
+        let tag = tag(&ada, &path).await;
+        let executed = change(&ada, method, &path, &[("if-match", &tag), key]).await;
+        assert_eq!(executed.status, success(method), "{method}");
+        assert_eq!(executed.header("idempotent-replayed"), "", "{method}");
+    }
+}

@@ -138,3 +138,60 @@ async fn concurrent_patches_of_different_fields_are_all_kept() {
         }
     }
 }
+
+#[tokio::test]
+async fn patch_with_the_key_of_another_patch_is_rejected() {
+    let app = TestApp::start().await;
+    let mut ada = app.signed_in("ada").await;
+    let [path, other] = [ada.write_post("before").await, ada.write_post("other").await]
+        .map(|id| format!("/posts/{id}"));
+    ada.key = Some("k".to_owned());
+    let first = ada.patch(&path, &json!({"title": ""})).await.expect(200);
+    let same = json!({"title": "", "unknown": null});
+    assert_eq!(ada.patch(&path, &same).await.expect(200).body, first.body);
+    for patch in [
+        json!({}),
+        json!({"content": ""}),
+        json!({"title": "", "content": ""}),
+        json!({"title": "", "published": true}),
+        json!({"title": "", "published": false}),
+        json!({"title": "\u{1}"}),
+    ] {
+        let refused = ada.patch(&path, &patch).await.expect(422).json();
+        assert_eq!(refused["detail"][0]["loc"], json!(["header", "idempotency-key"]), "{patch}");
+    }
+    ada.patch(&other, &same).await.expect(422);
+    let whole = json!({"title": "", "content": "text", "published": true});
+    ada.put(&path, &whole).await.expect(422);
+    assert_eq!(ada.get(&path).await.json()["Post"], first.json());
+}
+
+/// The response repeats what the request did not say, as it was then.
+#[tokio::test]
+async fn repeated_patch_gets_the_post_of_then() {
+    let app = TestApp::start().await;
+    let (mut ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let post = ada.write_post("before").await;
+    let path = format!("/posts/{post}");
+    let change = json!({"published": true});
+    ada.key = Some("k".to_owned());
+    let first = ada.patch(&path, &change).await.expect(200);
+    ada.key = None;
+    bob.vote(post, 1).await.expect(201);
+    ada.patch(&path, &json!({"title": "later", "content": "later", "published": false}))
+        .await
+        .expect(200);
+    app.clock.advance(60);
+    ada.key = Some("k".to_owned());
+    for is_deleted in [false, true] {
+        if is_deleted {
+            ada.key = None;
+            ada.delete(&path).await.expect(204);
+            ada.key = Some("k".to_owned());
+        }
+        let again = ada.patch(&path, &change).await.expect(200);
+        assert_eq!(again.body, first.body);
+        assert_eq!(again.header("etag"), first.header("etag"));
+        assert_eq!(again.header("idempotent-replayed"), "true");
+    }
+}

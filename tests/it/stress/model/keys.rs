@@ -77,11 +77,12 @@ impl Keys {
     }
 }
 
-/// Returns what a step asks for, whichever token sends it.
+/// Returns what a step asks for, whichever token sends it and under whichever condition.
 fn request(step: &Step) -> String {
     match step {
         Step::CreatePost { post, .. } => format!("create {}", post.values()),
         Step::ReplacePost { post, with, .. } => format!("replace {post} {}", with.values()),
+        Step::UpdatePost { post, with, .. } => format!("update {post} {with:?}"),
         Step::DeletePost { post, .. } => format!("delete {post}"),
         Step::Vote { post, dir, .. } => format!("vote {post} {dir}"),
         other => panic!("{other:?} has no key"),

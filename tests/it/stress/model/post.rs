@@ -14,6 +14,19 @@ pub(super) struct Post {
 }
 
 impl Post {
+    /// Replaces the given parts.
+    pub(super) fn update(
+        &mut self,
+        title: Option<&String>,
+        content: Option<&str>,
+        published: Option<bool>,
+    ) {
+        self.title = title.unwrap_or(&self.title).clone();
+        self.content = content.unwrap_or(&self.content).to_owned();
+        self.published = published.unwrap_or(self.published);
+        self.record_text();
+    }
+
     pub(super) fn record_text(&mut self) {
         self.texts.push((self.title.clone(), self.content.clone(), self.published));
     }

@@ -159,20 +159,15 @@ impl<M: Mode> Model<M> {
             }
             Step::ReplacePost { by, post, with, condition } => {
                 self.check_change(*by, *post, *condition)?;
+                let published = Some(with.published.unwrap_or(true));
                 let replaced = self.posts.get_mut(post).unwrap();
-                replaced.title.clone_from(&with.title);
-                with.content.clone_into(&mut replaced.content);
-                replaced.published = with.published.unwrap_or(true);
-                replaced.record_text();
+                replaced.update(Some(&with.title), Some(with.content), published);
                 Ok(respond(200, self.show_post(*post)))
             }
             Step::UpdatePost { by, post, with, condition } => {
                 self.check_change(*by, *post, *condition)?;
                 let updated = self.posts.get_mut(post).unwrap();
-                updated.title = with.title.as_ref().unwrap_or(&updated.title).clone();
-                updated.content = with.content.unwrap_or(&updated.content).to_owned();
-                updated.published = with.published.unwrap_or(updated.published);
-                updated.record_text();
+                updated.update(with.title.as_ref(), with.content, with.published);
                 Ok(respond(200, self.show_post(*post)))
             }
             Step::DeletePost { by, post, condition } => {

@@ -94,6 +94,7 @@ impl Step {
         match self {
             Self::CreatePost { by, .. }
             | Self::ReplacePost { by, .. }
+            | Self::UpdatePost { by, .. }
             | Self::DeletePost { by, .. }
             | Self::Vote { by, .. } => *by,
             other => panic!("{other:?} has no key"),
@@ -297,6 +298,7 @@ fn keyed(existing: &Existing) -> BoxedStrategy<Step> {
     let step = prop_oneof![
         2 => create_post(existing),
         1 => replace_post(existing),
+        2 => update_post(existing),
         1 => delete_post(existing),
         4 => vote(existing),
     ];
