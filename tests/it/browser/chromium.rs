@@ -149,12 +149,7 @@ impl Browser {
 
     /// Fails if the browser sent any request to another server.
     pub(super) async fn assert_requests_stay_at(&self, url: &str) {
-        let log = self.log("performance").await;
-        let events: Vec<Value> = log
-            .iter()
-            .map(|entry| serde_json::from_str(entry["message"].as_str().unwrap()).unwrap())
-            .map(|event: Value| event["message"].clone())
-            .collect();
+        let events = self.network_events().await;
         let is_blocked = |request: &Value| {
             events.iter().any(|event| {
                 event["method"] == "Network.loadingFailed"
@@ -177,6 +172,35 @@ impl Browser {
             !is_inside && !requested.starts_with(&format!("{url}/"))
         });
         assert!(urls.is_empty(), "{urls:#?}");
+    }
+
+    /// Returns the statuses that the server sent for this URL since the last call, in order. A page
+    /// sees 200 instead of 304.
+    pub(super) async fn statuses(&self, url: &str) -> Vec<u64> {
+        let events = self.network_events().await;
+        let is = |event: &&Value, method: &str| event["method"] == method;
+        let requests: Vec<&Value> = events
+            .iter()
+            .filter(|event| is(event, "Network.requestWillBeSent"))
+            .filter(|event| event["params"]["request"]["url"] == url)
+            .map(|event| &event["params"]["requestId"])
+            .collect();
+        events
+            .iter()
+            .filter(|event| is(event, "Network.responseReceivedExtraInfo"))
+            .filter(|event| requests.contains(&&event["params"]["requestId"]))
+            .map(|event| event["params"]["statusCode"].as_u64().unwrap())
+            .collect()
+    }
+
+    /// Returns what the browser did in the network since the last call.
+    async fn network_events(&self) -> Vec<Value> {
+        let log = self.log("performance").await;
+        let messages = log.iter().map(|entry| entry["message"].as_str().unwrap());
+        messages
+            .map(|message| serde_json::from_str(message).unwrap())
+            .map(|mut event: Value| event["message"].take())
+            .collect()
     }
 
     /// Returns the entries since the last call.

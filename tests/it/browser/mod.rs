@@ -7,7 +7,7 @@
 mod chromium;
 mod swagger;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, Service};
 use chromium::browse;
@@ -159,6 +159,52 @@ async fn opened_page_writes_nothing_to_the_console() {
             browser.assert_console_is_empty(page).await;
         }
         browser.assert_requests_stay_at(&url).await;
+    })
+    .await;
+}
+
+/// A page gets the whole post each time, but the service sends it only if it has changed.
+#[tokio::test]
+async fn browser_keeps_a_published_post_and_asks_whether_it_is_current() {
+    let service = Service::start(&[]);
+    let account = json!({"email": "eve@example.com", "password": PASSWORD});
+    service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    let token = service.log_in("eve@example.com");
+    let call = |method: &str, path: &str, body: &Value| {
+        service.connect().call(method, path, &token, Some(body)).unwrap()
+    };
+    let published = json!({"title": "first", "content": "text"});
+    let published = call("POST", "/posts", &published).expect(201).header("location").to_owned();
+    let draft = json!({"title": "draft", "content": "text", "published": false});
+    let draft = call("POST", "/posts", &draft).expect(201).header("location").to_owned();
+    let fetch = |path: &str| {
+        format!(
+            "return fetch('{path}', {{headers: {{authorization: 'Bearer {token}'}}}})
+               .then(async response => [response.status, (await response.json()).Post.title])"
+        )
+    };
+    let (of_published, of_draft) = (fetch(&published), fetch(&draft));
+    let patch = format!(
+        "return fetch('{published}', {{method: 'PATCH', body: '{{\"title\":\"second\"}}',
+           headers: {{authorization: 'Bearer {token}', 'content-type': 'application/json'}}}})
+           .then(response => response.status)"
+    );
+    let url = service.url.clone();
+    browse(async move |browser| {
+        browser.open(&format!("{url}/docs/oauth2-redirect")).await;
+        for title in ["first", "first", "first"] {
+            assert_eq!(browser.run(&of_published).await, json!([200, title]));
+        }
+        assert_eq!(browser.statuses(&format!("{url}{published}")).await, [200, 304, 304]);
+        assert_eq!(browser.run(&patch).await, 200);
+        for title in ["second", "second"] {
+            assert_eq!(browser.run(&of_published).await, json!([200, title]));
+        }
+        assert_eq!(browser.statuses(&format!("{url}{published}")).await, [200, 200, 304]);
+        for _ in 0..2 {
+            assert_eq!(browser.run(&of_draft).await, json!([200, "draft"]));
+        }
+        assert_eq!(browser.statuses(&format!("{url}{draft}")).await, [200, 200]);
     })
     .await;
 }
