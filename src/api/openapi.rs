@@ -103,14 +103,20 @@ fn describe_revalidation(document: &mut Value) {
             Some(parameters) => parameters.push(known),
             None => read["parameters"] = json!([known]),
         }
-        let tag =
-            json!({"schema": {"type": "string"}, "description": "The version of the response"});
-        read["responses"]["200"]["headers"]["ETag"] = tag;
-        let headers = read["responses"]["200"]["headers"].clone();
-        read["responses"]["304"] = json!({
-            "description": "The client has the current response",
-            "headers": headers,
-        });
+        let Some(responses) = read.get_mut("responses") else { continue };
+        if let Some(current) = responses.get_mut("200") {
+            let mut headers = current["headers"].as_object().cloned().unwrap_or_default();
+            let tag = json!({
+                "schema": {"type": "string"},
+                "description": "The version of the response",
+            });
+            headers.insert("ETag".to_owned(), tag);
+            current["headers"] = json!(headers);
+            responses["304"] = json!({
+                "description": "The client has the current response",
+                "headers": headers,
+            });
+        }
     }
 }
 

@@ -264,7 +264,7 @@ mod tests {
                 assert_eq!(KeptParts::from_json(&kept.to_json().unwrap()).unwrap(), kept);
             }
         }
-        for json in ["", "[]", "[null,null,null]", r#"[1,null,null,0]"#, "[null,null,null,0.5]"] {
+        for json in ["", "[]", "[null,null,null]", "[1,null,null,0]", "[null,null,null,0.5]"] {
             let read = KeptParts::from_json(json.as_bytes());
             assert!(matches!(read, Err(StoreError::Internal(_))), "{json}");
         }

@@ -10,20 +10,12 @@ use post_api::store::{ChangePost, Once};
 
 use super::fresh_store::{FreshStore, content, noon, text};
 use super::idempotency_keys::{done, key};
+use super::post_changes::titled;
 use crate::support::run_concurrently;
 
 /// Texts that JSON escapes, and an empty one.
 const TEXTS: [&str; 5] =
     ["", "\"quoted\" \\ and \u{7f}", "two\nlines\t\u{1}", "é 日本語 😀", "null"];
-
-/// Counts its checks, and is met by posts with this title.
-fn titled(title: &str, checks: &Arc<AtomicUsize>) -> Option<Precondition> {
-    let (title, checks) = (title.to_owned(), Arc::clone(checks));
-    Some(Precondition::new(move |post| {
-        checks.fetch_add(1, Ordering::SeqCst);
-        post.title.as_str() == title
-    }))
-}
 
 fn title(title: &str) -> PostUpdate {
     PostUpdate { title: Some(text(title)), ..PostUpdate::default() }
@@ -88,14 +80,14 @@ pub async fn repeated_change_is_not_checked_again(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let checks = Arc::new(AtomicUsize::new(0));
     let post = store.write(ada, "before").await.id;
-    let before = || titled("before", &checks);
+    let before = || Some(titled("before", &checks));
     let Once::Done(changed @ ChangePost::Changed(_)) =
         update_once(store, ada, post, title("after"), before()).await
     else {
         panic!("not updated");
     };
     assert_eq!(checks.load(Ordering::SeqCst), 1);
-    for precondition in [before(), titled("another", &checks), None] {
+    for precondition in [before(), Some(titled("another", &checks)), None] {
         let again = update_once(store, ada, post, title("after"), precondition).await;
         assert_eq!(again, Once::Replayed(changed.clone()));
     }
@@ -107,7 +99,7 @@ pub async fn repeated_change_is_not_checked_again(store: &FreshStore) {
 
     let deletion = key("d", "request");
     for number in 0..3 {
-        let after = titled("after", &checks);
+        let after = Some(titled("after", &checks));
         let deleted = store.delete_post_once(ada, post, after, deletion, noon()).await.unwrap();
         let outcome = ChangePost::Changed(());
         let expected = if number == 0 { Once::Done(outcome) } else { Once::Replayed(outcome) };
@@ -122,7 +114,7 @@ pub async fn change_that_fails_its_precondition_keeps_no_key(store: &FreshStore)
     let checks = Arc::new(AtomicUsize::new(0));
     let post = store.write(ada, "before").await.id;
     let (update, deletion) = (title("after"), key("d", "deletion"));
-    let wanted = || titled("wanted", &checks);
+    let wanted = || Some(titled("wanted", &checks));
     let failed = update_once(store, ada, post, update.clone(), wanted()).await;
     assert_eq!(failed, Once::Done(ChangePost::PreconditionFailed));
     let failed = store.delete_post_once(ada, post, wanted(), deletion, noon()).await.unwrap();
@@ -144,8 +136,8 @@ pub async fn concurrent_conditional_changes_with_one_key_happen_once(store: &Fre
     let ada = store.sign_up("ada").await;
     let checks = Arc::new(AtomicUsize::new(0));
     let post = store.write(ada, "before").await.id;
-    let updates =
-        (0..MANY).map(|_| update_once(store, ada, post, title("after"), titled("before", &checks)));
+    let updates = (0..MANY)
+        .map(|_| update_once(store, ada, post, title("after"), Some(titled("before", &checks))));
     let outcomes = run_concurrently(updates).await;
     let executed = outcomes.iter().filter(|outcome| matches!(outcome, Once::Done(_))).count();
     assert_eq!(executed, 1);
@@ -162,7 +154,7 @@ pub async fn keyed_change_needs_the_author_and_a_visible_post(store: &FreshStore
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let (post, draft) = (store.write(ada, "post").await.id, store.draft(ada, "draft").await.id);
     let checks = Arc::new(AtomicUsize::new(0));
-    for precondition in [None, titled("post", &checks)] {
+    for precondition in [None, Some(titled("post", &checks))] {
         for (id, refusal) in [
             (post, ChangePost::NotOwner),
             (draft, ChangePost::NoSuchPost),

@@ -14,12 +14,12 @@ fn title(title: &str) -> PostUpdate {
 }
 
 /// Requires a title, and counts the checks.
-fn titled(wanted: &str, checks: &Arc<AtomicUsize>) -> Option<Precondition> {
+pub fn titled(wanted: &str, checks: &Arc<AtomicUsize>) -> Precondition {
     let (wanted, checks) = (wanted.to_owned(), Arc::clone(checks));
-    Some(Precondition::new(move |post| {
+    Precondition::new(move |post| {
         checks.fetch_add(1, Ordering::SeqCst);
         post.title.as_str() == wanted
-    }))
+    })
 }
 
 /// Returns the outcomes of all three changes under the precondition, without what they return.
@@ -27,17 +27,18 @@ async fn outcomes(
     store: &dyn Store,
     caller: Caller,
     id: PostId,
-    precondition: &Option<Precondition>,
+    precondition: &Precondition,
 ) -> [ChangePost<()>; 3] {
     let new = content("changed", true);
-    let replaced = store.update_post(caller, id, new.into(), precondition.clone()).await.unwrap();
+    let replaced =
+        store.update_post(caller, id, new.into(), Some(precondition.clone())).await.unwrap();
     let updated =
-        store.update_post(caller, id, title("changed"), precondition.clone()).await.unwrap();
-    let deleted = store.delete_post(caller, id, precondition.clone()).await.unwrap();
-    [unit(replaced), unit(updated), deleted]
+        store.update_post(caller, id, title("changed"), Some(precondition.clone())).await.unwrap();
+    let deleted = store.delete_post(caller, id, Some(precondition.clone())).await.unwrap();
+    [unit(&replaced), unit(&updated), deleted]
 }
 
-fn unit<T>(outcome: ChangePost<T>) -> ChangePost<()> {
+fn unit<T>(outcome: &ChangePost<T>) -> ChangePost<()> {
     match outcome {
         ChangePost::Changed(_) => ChangePost::Changed(()),
         ChangePost::NotOwner => ChangePost::NotOwner,
@@ -84,7 +85,7 @@ pub async fn update_needs_the_author_and_a_visible_post(store: &FreshStore) {
             (PostId(i64::MIN), ChangePost::NoSuchPost),
         ] {
             let refused = store.update_post(bob, id, update.clone(), None).await.unwrap();
-            assert_eq!(unit(refused), outcome, "{id:?}");
+            assert_eq!(unit(&refused), outcome, "{id:?}");
         }
     }
     store.delete_user(bob, bob.user_id).await.unwrap();
@@ -125,16 +126,20 @@ pub async fn change_needs_a_post_that_meets_the_precondition(store: &FreshStore)
     assert_eq!(checks.load(Ordering::SeqCst), 3);
 
     let new = content("second", false);
-    let met = titled("before", &checks);
-    let replaced = store.update_post(ada, post.id, new.into(), met.clone()).await.unwrap();
+    let met = || titled("before", &checks);
+    let replaced = store.update_post(ada, post.id, new.into(), Some(met())).await.unwrap();
     assert!(matches!(replaced, ChangePost::Changed(_)), "{replaced:?}");
-    let again = store.update_post(ada, post.id, content("third", true).into(), met).await.unwrap();
+    let again =
+        store.update_post(ada, post.id, content("third", true).into(), Some(met())).await.unwrap();
     assert_eq!(again, ChangePost::PreconditionFailed);
-    let met = titled("second", &checks);
-    let updated = store.update_post(ada, post.id, title("third"), met).await.unwrap();
+    let met = || titled("second", &checks);
+    let updated = store.update_post(ada, post.id, title("third"), Some(met())).await.unwrap();
     assert!(matches!(updated, ChangePost::Changed(_)), "{updated:?}");
-    let met = titled("third", &checks);
-    assert_eq!(store.delete_post(ada, post.id, met).await.unwrap(), ChangePost::Changed(()));
+    let met = || titled("third", &checks);
+    assert_eq!(
+        store.delete_post(ada, post.id, Some(met())).await.unwrap(),
+        ChangePost::Changed(())
+    );
     assert_eq!(store.read(ada, post.id).await, None);
 }
 
@@ -155,9 +160,10 @@ pub async fn precondition_is_checked_last(store: &FreshStore) {
         }
         let rejected = Caller { user_id: post_api::domain::user::UserId(4711), ..bob };
         for id in [post.id, draft.id, PostId(4711)] {
-            let deleted = store.delete_post(rejected, id, precondition.clone()).await;
+            let deleted = store.delete_post(rejected, id, Some(precondition.clone())).await;
             assert_caller_rejected(deleted);
-            let updated = store.update_post(rejected, id, title("no"), precondition.clone()).await;
+            let updated =
+                store.update_post(rejected, id, title("no"), Some(precondition.clone())).await;
             assert_caller_rejected(updated);
         }
     }
@@ -170,14 +176,17 @@ pub async fn concurrent_changes_with_one_precondition_succeed_once(store: &Fresh
     let ada = store.sign_up("ada").await;
     let checks = Arc::new(AtomicUsize::new(0));
     let post = store.write(ada, "before").await.id;
-    let changes = (0..MANY).map(|number| {
-        let precondition = titled("before", &checks);
-        let number = number.to_string();
-        async move { store.update_post(ada, post, title(&number), precondition).await.unwrap() }
-    });
+    let changes =
+        (0..MANY).map(|number| {
+            let precondition = titled("before", &checks);
+            let number = number.to_string();
+            async move {
+                store.update_post(ada, post, title(&number), Some(precondition)).await.unwrap()
+            }
+        });
     let outcomes = crate::support::run_concurrently(changes).await;
-    let changed = outcomes.iter().filter(|outcome| matches!(outcome, ChangePost::Changed(_)));
-    assert_eq!(changed.count(), 1);
+    let succeeded = outcomes.iter().filter(|outcome| matches!(outcome, ChangePost::Changed(_)));
+    assert_eq!(succeeded.count(), 1);
     let failed = outcomes.iter().filter(|outcome| **outcome == ChangePost::PreconditionFailed);
     assert_eq!(failed.count(), MANY - 1);
 }
@@ -211,9 +220,11 @@ async fn change_by_another_program_after_the_check_is_checked_again() {
         let outcome = match change {
             "replace" => {
                 let new = content("new", true);
-                unit(store.update_post(ada, id, new.into(), precondition).await.unwrap())
+                unit(&store.update_post(ada, id, new.into(), precondition).await.unwrap())
             }
-            "update" => unit(store.update_post(ada, id, title("new"), precondition).await.unwrap()),
+            "update" => {
+                unit(&store.update_post(ada, id, title("new"), precondition).await.unwrap())
+            }
             _ => store.delete_post(ada, id, precondition).await.unwrap(),
         };
         assert_eq!(outcome, ChangePost::Changed(()), "{change}");

@@ -132,10 +132,10 @@ async fn update_that_waited_for_the_same_update_is_replayed() {
     replicas.session.batch_execute("COMMIT").await.unwrap();
     let [first, second] = updates;
     let outcomes = [first.await.unwrap().unwrap(), second.await.unwrap().unwrap()];
-    let updated = replicas.stores[0].read(replicas.ada, replicas.post).await.unwrap();
-    assert_eq!(updated.post.title, text("after"));
-    let updated = ChangePost::Changed(updated);
-    assert_eq!(sorted(outcomes), [Once::Done(updated.clone()), Once::Replayed(updated)]);
+    let found = replicas.stores[0].read(replicas.ada, replicas.post).await.unwrap();
+    assert_eq!(found.post.title, text("after"));
+    let outcome = ChangePost::Changed(found);
+    assert_eq!(sorted(outcomes), [Once::Done(outcome.clone()), Once::Replayed(outcome)]);
 }
 
 /// Another process has inserted the key and not committed yet.

@@ -34,10 +34,10 @@ impl Post {
     pub(super) fn meets(&self, condition: Option<Condition>) -> bool {
         let is_current = |text: usize| self.texts.get(text % self.texts.len()) == self.texts.last();
         match condition {
-            None | Some(Condition::IfMatchAny) => true,
-            Some(Condition::IfNoneMatchAny) => false,
-            Some(Condition::IfMatch(text)) => is_current(text),
-            Some(Condition::IfNoneMatch(text)) => !is_current(text),
+            None | Some(Condition::MatchAny) => true,
+            Some(Condition::NoneMatchAny) => false,
+            Some(Condition::Match(text)) => is_current(text),
+            Some(Condition::NoneMatch(text)) => !is_current(text),
         }
     }
 }

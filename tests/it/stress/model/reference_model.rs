@@ -137,15 +137,7 @@ impl<M: Mode> Model<M> {
                 self.delete_user(caller);
                 Ok(respond(204, Value::Null))
             }
-            Step::DeleteUser { by, user } => {
-                let caller = self.caller(*by)?;
-                self.find_user(*user)?;
-                if caller != *user {
-                    return Err(not_owner());
-                }
-                self.delete_user(caller);
-                Ok(respond(204, Value::Null))
-            }
+            Step::DeleteUser { by, user } => self.delete_account(*by, *user),
             Step::CreatePost { by, post } => self.create_post(*by, post),
             Step::GetPost { by, post } => {
                 let caller = self.caller(*by)?;
@@ -257,6 +249,16 @@ impl<M: Mode> Model<M> {
         let email = (M::IS_REFERENCE || to == Some(user)).then_some(&shown.email);
         let id = format!("user#{user}#");
         json!({"id": id, "created_at": time(shown.created_at), "email": email})
+    }
+
+    fn delete_account(&mut self, by: By, user: usize) -> Result<ExpectedResponse, Rejected> {
+        let caller = self.caller(by)?;
+        self.find_user(user)?;
+        if caller != user {
+            return Err(not_owner());
+        }
+        self.delete_user(caller);
+        Ok(respond(204, Value::Null))
     }
 
     fn delete_user(&mut self, user: usize) {

@@ -119,10 +119,10 @@ pub(super) struct Update {
 /// A condition of a change, with the tag of one of the texts that the post has had.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Condition {
-    IfMatch(usize),
-    IfMatchAny,
-    IfNoneMatch(usize),
-    IfNoneMatchAny,
+    Match(usize),
+    MatchAny,
+    NoneMatch(usize),
+    NoneMatchAny,
 }
 
 #[derive(Debug, Clone)]
@@ -175,10 +175,10 @@ fn update() -> impl Strategy<Value = Update> {
 fn condition() -> impl Strategy<Value = Option<Condition>> {
     prop_oneof![
         6 => Just(None),
-        6 => (0..6_usize).prop_map(|text| Some(Condition::IfMatch(text))),
-        1 => Just(Some(Condition::IfMatchAny)),
-        2 => (0..6_usize).prop_map(|text| Some(Condition::IfNoneMatch(text))),
-        1 => Just(Some(Condition::IfNoneMatchAny)),
+        6 => (0..6_usize).prop_map(|text| Some(Condition::Match(text))),
+        1 => Just(Some(Condition::MatchAny)),
+        2 => (0..6_usize).prop_map(|text| Some(Condition::NoneMatch(text))),
+        1 => Just(Some(Condition::NoneMatchAny)),
     ]
 }
 

@@ -164,10 +164,10 @@ impl ServiceUnderTest {
         };
         let request = match condition {
             None => request,
-            Some(Condition::IfMatchAny) => request.header("if-match", "*"),
-            Some(Condition::IfMatch(text)) => request.header("if-match", tag(text)),
-            Some(Condition::IfNoneMatchAny) => request.header("if-none-match", "*"),
-            Some(Condition::IfNoneMatch(text)) => request.header("if-none-match", tag(text)),
+            Some(Condition::MatchAny) => request.header("if-match", "*"),
+            Some(Condition::Match(text)) => request.header("if-match", tag(text)),
+            Some(Condition::NoneMatchAny) => request.header("if-none-match", "*"),
+            Some(Condition::NoneMatch(text)) => request.header("if-none-match", tag(text)),
         };
         caller.send(request.body(body.into()).unwrap()).await
     }
