@@ -7,16 +7,16 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use post_api::clock::Clock as _;
 use post_api::store::migrate::{SchemaAdmin as _, migrate};
-use post_api::store::postgres::{Address, PostgresAdmin, connect};
-use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+use post_api::store::postgres::{Address, PostgresAdmin};
 
 use super::TestClock;
 use super::postgres_programs::{chown_to_server, find_programs, server_command, supervise};
+use super::postgres_session::{Session, execute, on_own_thread, text};
 
 /// The role of every test; it owns the cluster.
 const USER: &str = "tester";
@@ -143,6 +143,7 @@ impl Cluster {
             cluster: self,
             name: name.to_owned(),
             dropped: false,
+            session: Mutex::default(),
         }
     }
 
@@ -165,12 +166,13 @@ impl Cluster {
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let strategy = self.strategy.get_or_init(|| self.find_strategy());
         self.execute("postgres", &format!("CREATE DATABASE {name}{rest}{strategy}"));
-        PostgresDatabase { url: self.url(&name), cluster: self, name, dropped: true }
+        let (url, session) = (self.url(&name), Mutex::default());
+        PostgresDatabase { url, cluster: self, name, dropped: true, session }
     }
 
     /// Without the log, a copy takes a sixth of the time. PostgreSQL 14 knows no other way.
     fn find_strategy(&self) -> &'static str {
-        let version = query(&self.url("postgres"), "SHOW server_version_num", |row| text(row, 0));
+        let version = self.existing_database("postgres").query("SHOW server_version_num");
         if version[0].starts_with("14") { "" } else { " STRATEGY file_copy" }
     }
 
@@ -211,6 +213,8 @@ pub struct PostgresDatabase<'a> {
     name: String,
     url: String,
     dropped: bool,
+    /// Reads without a new connection each time. `execute` has a new one each time.
+    session: Mutex<Option<Session>>,
 }
 
 impl PostgresDatabase<'_> {
@@ -238,12 +242,12 @@ impl PostgresDatabase<'_> {
 
     /// Returns the first column of each row as text.
     pub fn query(&self, sql: &str) -> Vec<String> {
-        query(&self.url, sql, |row| text(row, 0))
+        Session::query(&self.session, &self.url, sql, |row| text(row, 0))
     }
 
     /// Returns the first two columns of each row as texts.
     pub fn query_pairs(&self, sql: &str) -> Vec<(String, String)> {
-        query(&self.url, sql, |row| (text(row, 0), text(row, 1)))
+        Session::query(&self.session, &self.url, sql, |row| (text(row, 0), text(row, 1)))
     }
 
     /// Returns the database as a script, without the random lines of a dump.
@@ -266,46 +270,6 @@ impl Drop for PostgresDatabase<'_> {
         let url = self.cluster.url("postgres");
         let _ = std::panic::catch_unwind(|| execute(&url, &drop));
     }
-}
-
-/// Runs the work on its own thread, as the current one may or may not have a runtime.
-fn on_own_thread<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(work())
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-pub fn execute(url: &str, sql: &str) {
-    on_own_thread(async || {
-        let client = connect(&Address::parse(url).unwrap()).await.unwrap();
-        client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
-    });
-}
-
-fn text(row: &SimpleQueryRow, column: usize) -> String {
-    row.get(column).unwrap_or("NULL").to_owned()
-}
-
-fn query<T: Send>(
-    url: &str,
-    sql: &str,
-    read: impl Fn(&SimpleQueryRow) -> T + Send + Sync,
-) -> Vec<T> {
-    on_own_thread(async || {
-        let client = connect(&Address::parse(url).unwrap()).await.unwrap();
-        let messages = client.simple_query(sql).await;
-        let messages = messages.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
-        let rows = messages.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        rows.map(&read).collect()
-    })
 }
 
 /// Migrates the database to the newest revision.

@@ -14,6 +14,7 @@ pub mod frames;
 pub mod key_files;
 mod pooler;
 mod postgres_programs;
+mod postgres_session;
 mod process;
 mod smuggling_cases;
 mod sqlite_file;
