@@ -15,7 +15,7 @@ const STEPS_PER_ROUND: u64 = 40;
 
 #[tokio::test]
 async fn token_never_opens_another_account_on_sqlite() {
-    run(Engine::Sqlite, Budget::new("identity, embedded", 4)).await;
+    run(Engine::Sqlite, Budget::new("identity, embedded", 2)).await;
 }
 
 #[tokio::test]

@@ -182,7 +182,8 @@ impl<'a> Target<'a> {
             std::thread::sleep(Duration::from_millis(5));
             return 200;
         }
-        let response = wire.call("GET", path, &self.token, None).unwrap();
+        // Clients that leave can use up the connections of their network, so later ones are closed.
+        let Ok(response) = wire.call("GET", path, &self.token, None) else { return 503 };
         assert!(response.status != 503 || response.headers.contains_key("retry-after"));
         response.status.as_u16()
     }
@@ -205,7 +206,7 @@ fn late(mut times: Vec<Duration>) -> Duration {
 
 fn run(part: &'static str, mode: &str, attacks: &[Attack]) {
     let mut budget = Budget::new(part, 1);
-    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(10, 250));
+    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(4, 250));
     let own = budget.is_long().then(|| Cluster::start("shared_buffers = 512MB\n"));
     let target = Target::start(own.as_ref().unwrap_or_else(|| Cluster::shared()), posts, mode);
     target.run_others(rounds, "warm-up");
@@ -243,7 +244,7 @@ fn others_are_answered_during_long_work_of_the_reference_mode() {
 #[test]
 fn others_are_answered_during_the_deletion_of_the_newest_posts() {
     let mut budget = Budget::new("deletion of the newest posts", 1);
-    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(10, 250));
+    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(4, 250));
     let own = budget.is_long().then(|| Cluster::start("shared_buffers = 512MB\n"));
     let target = Target::start(own.as_ref().unwrap_or_else(|| Cluster::shared()), posts, "");
     target.run_others(rounds, "warm-up");

@@ -41,12 +41,12 @@ const METHODS: [RevocationMethod; 5] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoked_token_is_never_accepted_on_sqlite() {
-    run(Engine::Sqlite, Budget::new("revocation, embedded", 10)).await;
+    run(Engine::Sqlite, Budget::new("revocation, embedded", 5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoked_token_is_never_accepted_on_postgresql() {
-    run(Engine::Postgres, Budget::new("revocation, PostgreSQL, two replicas", 10)).await;
+    run(Engine::Postgres, Budget::new("revocation, PostgreSQL, two replicas", 5)).await;
 }
 
 async fn run(engine: Engine, mut budget: Budget) {

@@ -12,7 +12,7 @@ use crate::support::{Cluster, Service};
 
 #[test]
 fn acknowledged_writes_survive_kill_9() {
-    let mut budget = Budget::new("kill -9, embedded", 8);
+    let mut budget = Budget::new("kill -9, embedded", 4);
     let folder = TempDir::new().unwrap();
     let mut rng = Rng::new(budget.seed());
     let mut ledgers = ledgers(4, &mut rng);
@@ -29,16 +29,16 @@ fn acknowledged_writes_survive_kill_9() {
     report(&budget, &ledgers);
 }
 
-/// PostgreSQL crashes and the service is killed in turn, with 64 clients that write. The server is
+/// PostgreSQL crashes and the service is killed in turn, with clients that write. The server is
 /// configured with `synchronous_commit = off`, which would lose acknowledged writes. The service
 /// overrides it.
 #[test]
 fn acknowledged_writes_survive_crashes_of_postgresql_and_service() {
-    let mut budget = Budget::new("crash and kill -9, PostgreSQL", 4);
+    let mut budget = Budget::new("crash and kill -9, PostgreSQL", 2);
     let cluster = Cluster::start("synchronous_commit = off\nwal_writer_delay = 10s\n");
     let database = cluster.database();
     let mut rng = Rng::new(budget.seed());
-    let mut ledgers = ledgers(64, &mut rng);
+    let mut ledgers = ledgers(budget.size(16, 64), &mut rng);
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
     let mut service = Service::start_in(folder.path(), &settings);
@@ -62,7 +62,7 @@ fn acknowledged_writes_survive_crashes_of_postgresql_and_service() {
 
 #[test]
 fn service_killed_during_startup_can_start_again() {
-    let mut budget = Budget::new("kill -9 at startup, embedded", 8);
+    let mut budget = Budget::new("kill -9 at startup, embedded", 4);
     let mut rng = Rng::new(budget.seed());
     let folder = TempDir::new().unwrap();
     while budget.next_round().is_some() {

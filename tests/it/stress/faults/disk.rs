@@ -59,7 +59,7 @@ const ROUNDS: usize = 8;
 
 #[test]
 fn acknowledged_writes_survive_a_full_disk() {
-    let mut budget = Budget::new("full disk, embedded", 4);
+    let mut budget = Budget::new("full disk, embedded", 2);
     let mut rng = Rng::new(budget.seed());
     let mut all = Vec::new();
     loop {

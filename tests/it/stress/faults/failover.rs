@@ -14,7 +14,7 @@ const SYNCHRONOUS: &str = "ALTER SYSTEM SET synchronous_standby_names = '*'";
 
 #[test]
 fn acknowledged_writes_survive_failover_to_synchronous_standby() {
-    let mut budget = Budget::new("failover to a synchronous standby", 2);
+    let mut budget = Budget::new("failover to a synchronous standby", 1);
     let mut rng = Rng::new(budget.seed());
     let mut ledgers = ledgers(16, &mut rng);
     let folder = TempDir::new().unwrap();

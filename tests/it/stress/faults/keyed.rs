@@ -209,7 +209,7 @@ const LIFETIME: (&str, &str) = ("ACCESS_TOKEN_EXPIRE_MINUTES", "1440");
 
 #[test]
 fn repeated_writes_with_keys_survive_kill_9_once() {
-    let mut budget = Budget::new("kill -9 with keys, embedded", 8);
+    let mut budget = Budget::new("kill -9 with keys, embedded", 4);
     let folder = TempDir::new().unwrap();
     let mut rng = Rng::new(budget.seed());
     let mut service = Service::start_in(folder.path(), &[LIFETIME]);
@@ -229,7 +229,7 @@ fn repeated_writes_with_keys_survive_kill_9_once() {
 /// waiting for the end of the same write.
 #[test]
 fn writes_with_keys_repeated_at_another_process_happen_once() {
-    let mut budget = Budget::new("kill -9 with keys, PostgreSQL", 4);
+    let mut budget = Budget::new("kill -9 with keys, PostgreSQL", 2);
     let database = Cluster::shared().database();
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY), LIFETIME];

@@ -30,7 +30,7 @@ fn wait_for_last_connection(database: &PostgresDatabase<'_>) {
 
 #[test]
 fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
-    let mut budget = Budget::new("network to PostgreSQL", 5);
+    let mut budget = Budget::new("network to PostgreSQL", 3);
     let cluster = Cluster::start("");
     let database = cluster.database();
     let proxy = Proxy::to_port(cluster.port());
@@ -68,7 +68,7 @@ fn acknowledged_writes_survive_a_bad_network_to_postgresql() {
 fn acknowledged_writes_survive_disconnected_clients_on_sqlite() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("data/posts.db");
-    disconnect_clients(Budget::new("network to clients, embedded", 4), &folder, &[], || {
+    disconnect_clients(Budget::new("network to clients, embedded", 2), &folder, &[], || {
         Box::new(SqliteFile::open(&file))
     });
 }
@@ -80,7 +80,7 @@ fn acknowledged_writes_survive_disconnected_clients_on_postgresql() {
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
     disconnect_clients(
-        Budget::new("network to clients, PostgreSQL", 4),
+        Budget::new("network to clients, PostgreSQL", 2),
         &folder,
         &settings,
         || Box::new(cluster.existing_database(database.name())),

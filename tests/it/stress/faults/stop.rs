@@ -150,7 +150,7 @@ fn clean_stop_leaves_every_write_in_one_file() {
 /// crash of it. Rows are never lost or damaged without a word.
 #[test]
 fn copy_beside_the_log_of_a_crash_is_refused_or_complete() {
-    let mut budget = Budget::new("restore beside a log, embedded", 6);
+    let mut budget = Budget::new("restore beside a log, embedded", 3);
     let mut rng = Rng::new(budget.seed());
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("data/posts.db");

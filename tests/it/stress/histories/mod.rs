@@ -25,12 +25,12 @@ const CALLS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn votes_are_linearizable_on_sqlite() {
-    run(Engine::Sqlite, Budget::new("histories, embedded", 4)).await;
+    run(Engine::Sqlite, Budget::new("histories, embedded", 2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn votes_are_linearizable_on_postgresql() {
-    run(Engine::Postgres, Budget::new("histories, PostgreSQL, two replicas", 4)).await;
+    run(Engine::Postgres, Budget::new("histories, PostgreSQL, two replicas", 2)).await;
 }
 
 async fn run(engine: Engine, mut budget: Budget) {

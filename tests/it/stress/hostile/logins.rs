@@ -157,7 +157,7 @@ async fn log_in_concurrently(
 fn concurrent_logins_stay_within_the_hashing_capacity() {
     let mut budget = Budget::new("logins", 1);
     raise_limit();
-    let clients = budget.size(1000, 10_000);
+    let clients = budget.size(400, 10_000);
     let service = Service::start(&DEFAULT_COST);
     let mut client = WellBehavedClient::sign_up(&service, "client");
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);

@@ -26,12 +26,12 @@ const STEPS: usize = 120;
 
 #[test]
 fn both_stores_match_the_reference_model() {
-    run::<Default>(Budget::new("model", 6));
+    run::<Default>(Budget::new("model", 3));
 }
 
 #[test]
 fn both_stores_match_the_reference_model_in_reference_mode() {
-    run::<Reference>(Budget::new("model, COMPAT=reference", 3));
+    run::<Reference>(Budget::new("model, COMPAT=reference", 2));
 }
 
 fn run<M: reference_model::Mode>(mut budget: Budget) {
