@@ -1,6 +1,6 @@
-//! The thread that writes. It takes all pending writes, runs each under its own savepoint in one
-//! transaction, commits once, and then answers. Writes share the cost of reaching the disk, and
-//! each is still atomic and durable.
+//! The thread that writes. It takes all pending writes, runs them in one transaction, commits once,
+//! and then answers. If a write fails, all are rolled back and run again, each under its own
+//! savepoint. Writes share the cost of reaching the disk, and each is still atomic and durable.
 //!
 //! There is no timer: a single write pays one commit, and under load a transaction grows up to
 //! [`MAX_WRITES`].
@@ -56,8 +56,9 @@ impl Writer {
         self.queue.ended().await;
     }
 
-    /// Runs the operation in a transaction and waits for its commit. If the transaction cannot be
-    /// committed, `operation` may run again; the effects of a run without a commit are rolled back.
+    /// Runs the operation in a transaction and waits for its commit. If another operation fails, or the
+    /// transaction cannot be committed, `operation` runs again; the effects of a run without a commit
+    /// are rolled back.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         operation: impl FnMut(&Connection) -> Result<T> + Send + 'static,

@@ -75,18 +75,10 @@ impl Transactions {
         let has_failed = std::mem::replace(&mut self.must_write, true);
         let changes = self.connection.total_changes();
         let mut is_unavailable = false;
-        for write in writes {
-            execute(&self.connection, "SAVEPOINT member")?;
-            if !write.run(&self.connection) {
-                is_unavailable |= write.is_unavailable();
-                // After some errors, such as a full disk, SQLite has rolled back the whole
-                // transaction, and the savepoint is gone.
-                if self.connection.is_autocommit() {
-                    return Err(write.take_error());
-                }
-                execute(&self.connection, "ROLLBACK TO member")?;
-            }
-            execute(&self.connection, "RELEASE member")?;
+        execute(&self.connection, "SAVEPOINT members")?;
+        if !self.run_together(writes)? {
+            execute(&self.connection, "ROLLBACK TO members")?;
+            is_unavailable = self.run_apart(writes)?;
         }
         if has_failed || self.connection.total_changes() != changes {
             record_commit(&self.connection)?;
@@ -95,6 +87,40 @@ impl Transactions {
         execute(&self.connection, "COMMIT")?;
         self.must_write = is_unavailable;
         Ok(())
+    }
+
+    /// Runs the writes one after the other. Returns false, and runs no further one, if one fails.
+    fn run_together(&self, writes: &mut [Box<dyn PendingWrite>]) -> Result<bool> {
+        for write in writes {
+            if !write.run(&self.connection) {
+                self.expect_transaction(write)?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Runs each write under its own savepoint, so that one that fails undoes only itself. For every
+    /// savepoint SQLite copies the pages that change, and flushes the index of the search. Returns
+    /// whether the database could not be written.
+    fn run_apart(&self, writes: &mut [Box<dyn PendingWrite>]) -> Result<bool> {
+        let mut is_unavailable = false;
+        for write in writes {
+            execute(&self.connection, "SAVEPOINT member")?;
+            if !write.run(&self.connection) {
+                is_unavailable |= write.is_unavailable();
+                self.expect_transaction(write)?;
+                execute(&self.connection, "ROLLBACK TO member")?;
+            }
+            execute(&self.connection, "RELEASE member")?;
+        }
+        Ok(is_unavailable)
+    }
+
+    /// After some errors, such as a full disk, SQLite has rolled back the whole transaction, and the
+    /// savepoints are gone. Returns the error of the write then.
+    fn expect_transaction(&self, failed: &mut Box<dyn PendingWrite>) -> Result<()> {
+        if self.connection.is_autocommit() { Err(failed.take_error()) } else { Ok(()) }
     }
 
     fn roll_back(&self) {
