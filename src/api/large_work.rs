@@ -96,5 +96,6 @@ pub(super) fn count(request: &RequestPermit, bytes: usize) -> Result<(), ApiErro
     if bytes <= SMALL_WORK_BYTES {
         return Ok(());
     }
-    request.set_response(bytes.saturating_mul(2)).map_err(|_| ApiError::Overloaded)
+    let counted = request.set_response(bytes.saturating_mul(2));
+    counted.map(|_| ()).map_err(|_| ApiError::Overloaded)
 }

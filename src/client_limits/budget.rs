@@ -32,6 +32,11 @@ impl Budget {
         self.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).is_ok()
     }
 
+    #[cfg(test)]
+    pub(super) fn in_use(&self) -> usize {
+        self.in_use.load(Ordering::Relaxed)
+    }
+
     /// A holder that needs more than half of the limit counts as half, so that a single large
     /// response can always be read.
     fn counted(&self, amount: usize) -> usize {
@@ -45,18 +50,14 @@ mod tests {
 
     const LIMIT: usize = 1024 * 1024;
 
-    fn in_use(budget: &Budget) -> usize {
-        budget.in_use.load(Ordering::Relaxed)
-    }
-
     #[test]
     fn reached_limit_refuses_growth_and_keeps_the_old_size() {
         let budget = Budget::new(100);
         assert!(budget.resize(0, 30) && budget.resize(0, 40) && budget.resize(0, 20));
         assert!(!budget.resize(30, 41));
-        assert_eq!(in_use(&budget), 90);
+        assert_eq!(budget.in_use(), 90);
         assert!(budget.resize(30, 40) && budget.resize(40, 0) && budget.resize(40, 0));
-        assert_eq!(in_use(&budget), 20);
+        assert_eq!(budget.in_use(), 20);
     }
 
     #[test]
@@ -74,6 +75,6 @@ mod tests {
         assert!(budget.resize(0, 1) && budget.resize(0, 10 * LIMIT));
         assert!(!budget.resize(0, LIMIT / 2));
         assert!(budget.resize(10 * LIMIT, 0));
-        assert_eq!(in_use(&budget), 1);
+        assert_eq!(budget.in_use(), 1);
     }
 }

@@ -113,11 +113,13 @@ impl Connection {
         }
     }
 
-    pub(super) fn begin_request(&self, is_http_2: bool) -> Instant {
-        let (mut activity, now) = (self.activity(), Instant::now());
+    /// Returns whether the size of the connection includes this request: over HTTP/1.1 a connection
+    /// holds a pending head or a request.
+    pub(super) fn begin_request(&self, is_http_2: bool, began: Instant) -> bool {
+        let mut activity = self.activity();
         (activity.has_served, activity.is_http_2, activity.head_since) = (true, is_http_2, None);
-        activity.requests.push(now);
-        now
+        activity.requests.push(began);
+        !is_http_2 && activity.requests.len() == 1
     }
 
     pub(super) fn end_request(&self, began: Instant) {
@@ -184,9 +186,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn oldest_response_decides_while_requests_are_in_progress() {
         let connection = open();
-        let first = connection.begin_request(true);
+        let first = Instant::now();
+        connection.begin_request(true, first);
         wait(10).await;
-        let second = connection.begin_request(true);
+        let second = Instant::now();
+        connection.begin_request(true, second);
         assert_eq!(left(&connection), 170);
         connection.end_request(first);
         assert_eq!(left(&connection), 180);
@@ -198,7 +202,8 @@ mod tests {
     async fn later_head_is_short_on_http_1_and_control_frames_change_nothing_on_http_2() {
         for (is_http_2, expected) in [(false, 15), (true, 35)] {
             let connection = open();
-            connection.end_request(connection.begin_request(is_http_2));
+            connection.begin_request(is_http_2, Instant::now());
+            connection.end_request(Instant::now());
             wait(40).await;
             connection.bytes_arrived();
             assert_eq!(left(&connection), expected, "HTTP/2: {is_http_2}");

@@ -32,8 +32,10 @@ use self::network::Networks;
 
 pub use connection::{Connection, ConnectionTimeouts};
 pub use request::RequestPermit;
+use request::Sizes;
 
-/// Size of a connection with its buffers and a pending head of 16 KiB.
+/// Size of a connection with its buffers, and a pending head of 16 KiB or, over HTTP/1.1, a request of
+/// [`REQUEST_BYTES`].
 const CONNECTION_BYTES: usize = 32 * 1024;
 
 /// Size of a connection over TLS: a handshake may buffer a message of 64 KiB.
@@ -134,23 +136,29 @@ impl ClientLimits {
         Ok(Arc::new(Connection::new(self.clone(), network, bytes, memory)))
     }
 
-    /// Counts a request with a head of so many bytes. `forwarded` is the client that a trusted proxy
-    /// names. `window` is the number of bytes of its body that may arrive before they are read.
+    /// Counts a request that began then, with a head of so many bytes, on a connection of HTTP/2 or an
+    /// earlier version. `forwarded` is the client that a trusted proxy names. `window` is the number
+    /// of bytes of its body that may arrive before they are read.
     ///
     /// # Errors
     /// [`LimitReached`] if a limit on memory is reached.
     pub fn begin(
         &self,
         connection: Option<(&Arc<Connection>, bool)>,
+        began: Instant,
         forwarded: Option<IpAddr>,
-        head: usize,
-        window: usize,
+        [head, window]: [usize; 2],
     ) -> Result<RequestPermit, LimitReached> {
+        let mut is_included = false;
         let connection = connection.map(|(connection, is_http_2)| {
-            (Arc::clone(connection), connection.begin_request(is_http_2))
+            // The connection of a proxy does not count for the client that the proxy names.
+            is_included = connection.begin_request(is_http_2, began) && forwarded.is_none();
+            (Arc::clone(connection), began)
         });
         let forwarded = forwarded.map(|client| self.network(client));
-        let permit = RequestPermit::new(self.clone(), connection, forwarded, [head, window]);
+        let included = if is_included { REQUEST_BYTES } else { 0 };
+        let sizes = Sizes { included, head, window };
+        let permit = RequestPermit::new(self.clone(), connection, forwarded, sizes);
         permit.add_body(0)?;
         Ok(permit)
     }

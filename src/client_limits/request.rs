@@ -25,10 +25,18 @@ struct Held {
     connection: Option<(Arc<Connection>, Instant)>,
     /// The network of a client behind a trusted proxy.
     forwarded: Option<Network>,
-    head: usize,
-    /// Bytes of the body that may arrive before they are read.
-    window: usize,
+    sizes: Sizes,
     size: Mutex<Size>,
+}
+
+/// The bytes of a request that are known before its body arrives.
+#[derive(Debug)]
+pub(super) struct Sizes {
+    /// The part of the request that the size of its connection includes.
+    pub(super) included: usize,
+    pub(super) head: usize,
+    /// Bytes of the body that may arrive before they are read.
+    pub(super) window: usize,
 }
 
 #[derive(Debug, Default)]
@@ -43,10 +51,10 @@ impl RequestPermit {
         limits: ClientLimits,
         connection: Option<(Arc<Connection>, Instant)>,
         forwarded: Option<Network>,
-        [head, window]: [usize; 2],
+        sizes: Sizes,
     ) -> Self {
         let size = Mutex::default();
-        Self(Arc::new(Held { limits, connection, forwarded, head, window, size }))
+        Self(Arc::new(Held { limits, connection, forwarded, sizes, size }))
     }
 
     /// Waits until the network of the client has fewer requests in progress than its share. The
@@ -71,18 +79,20 @@ impl RequestPermit {
     pub fn add_body(&self, bytes: usize) -> Result<(), LimitReached> {
         let mut size = self.0.size.lock().unwrap_or_else(PoisonError::into_inner);
         size.arrived = size.arrived.saturating_add(bytes);
-        let arrived = size.arrived.max(self.0.window);
+        let arrived = size.arrived.max(self.0.sizes.window);
         self.0.resize(&mut size, arrived)
     }
 
     /// Counts the response from now on, instead of the body. If the limit is reached, the earlier
-    /// size still counts.
+    /// size still counts. Returns whether the permit counts anything: a small response over HTTP/1.1
+    /// fits into the buffers of its connection.
     ///
     /// # Errors
     /// [`LimitReached`] if a limit on memory is reached.
-    pub fn set_response(&self, bytes: usize) -> Result<(), LimitReached> {
+    pub fn set_response(&self, bytes: usize) -> Result<bool, LimitReached> {
         let mut size = self.0.size.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.resize(&mut size, bytes)
+        self.0.resize(&mut size, bytes)?;
+        Ok(size.counted > 0)
     }
 }
 
@@ -102,8 +112,9 @@ impl Held {
 
     /// Changes the size in every budget, or in none. `bytes` are those of the body or response.
     fn resize(&self, size: &mut Size, bytes: usize) -> Result<(), LimitReached> {
-        let variable = self.head.saturating_add(bytes).saturating_sub(INCLUDED_BYTES);
-        let (old, new) = (size.counted, REQUEST_BYTES.saturating_add(variable));
+        let variable = self.sizes.head.saturating_add(bytes).saturating_sub(INCLUDED_BYTES);
+        let own = REQUEST_BYTES - self.sizes.included;
+        let (old, new) = (size.counted, own.saturating_add(variable));
         if old == new {
             return Ok(());
         }
@@ -130,8 +141,10 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let counted = self.size.get_mut().unwrap_or_else(PoisonError::into_inner).counted;
-        for (_, budget) in self.budgets().into_iter().flatten() {
-            budget.resize(counted, 0);
+        if counted > 0 {
+            for (_, budget) in self.budgets().into_iter().flatten() {
+                budget.resize(counted, 0);
+            }
         }
         if let Some((connection, began)) = &self.connection {
             connection.end_request(*began);

@@ -37,8 +37,9 @@ fn connection_that_is_refused_counts_nowhere() {
 #[test]
 fn unread_requests_end_at_the_share_of_the_connection_and_of_the_network() {
     let limits = ClientLimits::new(128 * 1024 * KIB, 64);
-    let begin =
-        |connection: &Arc<Connection>| limits.begin(Some((connection, true)), None, 30 * KIB, 0);
+    let begin = |connection: &Arc<Connection>| {
+        limits.begin(Some((connection, true)), Instant::now(), None, [30 * KIB, 0])
+    };
     let fill = |connection| std::iter::from_fn(|| begin(connection).ok()).collect::<Vec<_>>();
     let (first, second) = (
         limits.connect(Some(ip("192.0.2.1")), false).unwrap(),
@@ -53,7 +54,8 @@ fn unread_requests_end_at_the_share_of_the_connection_and_of_the_network() {
     begin(&other).unwrap();
     // Requests through a proxy count for the client that the proxy names.
     let proxy = limits.connect(None, false).unwrap();
-    let through_proxy = |name| limits.begin(Some((&proxy, true)), Some(ip(name)), 30 * KIB, 0);
+    let through_proxy =
+        |name| limits.begin(Some((&proxy, true)), Instant::now(), Some(ip(name)), [30 * KIB, 0]);
     through_proxy("192.0.2.1").unwrap_err();
     through_proxy("192.0.2.3").unwrap();
     drop(of_first);
@@ -63,10 +65,10 @@ fn unread_requests_end_at_the_share_of_the_connection_and_of_the_network() {
 #[test]
 fn body_and_response_count_one_after_the_other() {
     let limits = ClientLimits::new(400 * KIB, 8);
-    let permit = limits.begin(None, None, 0, 0).unwrap();
+    let permit = limits.begin(None, Instant::now(), None, [0, 0]).unwrap();
     permit.add_body(100 * KIB).unwrap();
     permit.add_body(50 * KIB).unwrap();
-    let other = limits.begin(None, None, 0, 0).unwrap();
+    let other = limits.begin(None, Instant::now(), None, [0, 0]).unwrap();
     assert_eq!(other.set_response(200 * KIB), Err(LimitReached("memory of the process")));
     permit.set_response(10 * KIB).unwrap();
     other.set_response(200 * KIB).unwrap();
@@ -74,10 +76,36 @@ fn body_and_response_count_one_after_the_other() {
     assert!(limits.shared.memory.resize(0, 350 * KIB));
 }
 
+#[test]
+fn connection_includes_one_small_request_over_http_1() {
+    let limits = ClientLimits::new(400 * KIB, 8);
+    let in_use = || limits.shared.memory.in_use();
+    let connection = limits.connect(Some(ip("192.0.2.1")), false).unwrap();
+    let begin = |is_http_2, forwarded| {
+        limits.begin(Some((&connection, is_http_2)), Instant::now(), forwarded, [KIB, KIB]).unwrap()
+    };
+    let small = begin(false, None);
+    assert!(!small.set_response(3 * KIB).unwrap());
+    assert_eq!(in_use(), CONNECTION_BYTES);
+    assert!(small.set_response(4 * KIB).unwrap());
+    assert_eq!(in_use(), CONNECTION_BYTES + KIB, "the head and the response");
+    let second = begin(false, None);
+    assert_eq!(in_use(), CONNECTION_BYTES + KIB + REQUEST_BYTES);
+    drop((small, second));
+    assert_eq!(in_use(), CONNECTION_BYTES);
+    for (is_http_2, forwarded) in [(true, None), (false, Some(ip("192.0.2.9")))] {
+        let counted = begin(is_http_2, forwarded);
+        assert!(counted.set_response(0).unwrap());
+        assert_eq!(in_use(), CONNECTION_BYTES + REQUEST_BYTES, "HTTP/2: {is_http_2}");
+    }
+    drop(connection);
+    assert_eq!(in_use(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn turns_of_a_network_are_limited_and_wait() {
     let limits = ClientLimits::default();
-    let begin = |name| limits.begin(None, Some(ip(name)), 0, 0).unwrap();
+    let begin = |name| limits.begin(None, Instant::now(), Some(ip(name)), [0, 0]).unwrap();
     let permits: Vec<_> = (0..=NETWORK_REQUESTS).map(|_| begin("192.0.2.1")).collect();
     let mut turns = Vec::new();
     for permit in &permits[1..] {

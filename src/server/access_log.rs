@@ -4,13 +4,14 @@
 //! A line contains the path without the query, and no header, so that no token, search text or
 //! e-mail gets into the log.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
+use tokio::time::Instant;
 
 use crate::api::{ClientIp, Failure, LimitReached};
 
@@ -22,16 +23,14 @@ const MAX_ID_BYTES: usize = 64;
 /// The logged status of a request whose client closed the connection before the response.
 const CLIENT_CLOSED: u16 = 499;
 
-/// The log entry of a request in flight. Dropping it writes its line: after the response, or when the
-/// client closes the connection.
+/// The log entry of a request in flight. Its line is written after the response, or when it is
+/// dropped because the client closes the connection.
 pub(super) struct RequestLog {
-    is_enabled: bool,
-    status: u16,
     started: Instant,
-    method: Method,
-    uri: Uri,
     client: Option<IpAddr>,
     id: HeaderValue,
+    /// The text of the line, until it is written. `None` if the access log is disabled.
+    line: Option<(Method, Uri)>,
 }
 
 impl RequestLog {
@@ -43,14 +42,15 @@ impl RequestLog {
     ) -> Self {
         let client_id = request.headers().get(REQUEST_ID).and_then(accept_id);
         Self {
-            is_enabled,
-            status: CLIENT_CLOSED,
             started: Instant::now(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
             client,
             id: client_id.unwrap_or_else(|| ids.generate()),
+            line: is_enabled.then(|| (request.method().clone(), request.uri().clone())),
         }
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
     }
 
     pub(super) fn id_text(&self) -> &str {
@@ -63,14 +63,9 @@ impl RequestLog {
 
     /// Adds the request ID to the response, and logs a failure or a reached limit.
     pub(super) fn end(mut self, response: &mut Response) {
-        self.status = response.status().as_u16();
+        let status = response.status().as_u16();
         if let Some(Failure { cause }) = response.extensions_mut().remove() {
-            tracing::error!(
-                request = self.id_text(),
-                status = self.status,
-                cause,
-                "request failed"
-            );
+            tracing::error!(request = self.id_text(), status, cause, "request failed");
         }
         if let Some(LimitReached(limit)) = response.extensions_mut().remove() {
             tracing::warn!(
@@ -81,25 +76,29 @@ impl RequestLog {
                 "request rate limited"
             );
         }
-        response.headers_mut().insert(REQUEST_ID, self.id.clone());
+        self.write_line(status);
+        let id = std::mem::replace(&mut self.id, HeaderValue::from_static(""));
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+
+    fn write_line(&mut self, status: u16) {
+        let Some((method, uri)) = self.line.take() else { return };
+        let microseconds = self.started.elapsed().as_micros();
+        tracing::info!(
+            target: "access",
+            client = %self.client_ip(),
+            method = %method,
+            path = uri.path(),
+            status,
+            microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX),
+            request = self.id_text(),
+        );
     }
 }
 
 impl Drop for RequestLog {
     fn drop(&mut self) {
-        if !self.is_enabled {
-            return;
-        }
-        let microseconds = self.started.elapsed().as_micros();
-        tracing::info!(
-            target: "access",
-            client = %self.client_ip(),
-            method = %self.method,
-            path = self.uri.path(),
-            status = self.status,
-            microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX),
-            request = self.id_text(),
-        );
+        self.write_line(CLIENT_CLOSED);
     }
 }
 
@@ -138,7 +137,8 @@ impl RequestIds {
         // consecutive IDs look different.
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let number = self.next.fetch_add(STEP, Ordering::Relaxed);
-        HeaderValue::from_str(&format!("{number:016x}"))
-            .unwrap_or_else(|_| HeaderValue::from_static("0"))
+        let mut digits = [b'0'; 16];
+        let _ = write!(digits.as_mut_slice(), "{number:016x}");
+        HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
 }

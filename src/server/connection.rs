@@ -9,7 +9,6 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -133,7 +132,6 @@ impl ConnectionServer {
     ) {
         let is_secure = self.tls.is_some();
         let service = self.service.for_connection(Arc::clone(&connection), peer, is_secure);
-        let service = TowerToHyperService::new(service);
         let mut http = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let mut ends_at = None;
         // A deadline moves to an earlier time when the first byte of a head arrives.

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use tower::{BoxError, Service};
 
 use super::access_log::{RequestIds, RequestLog};
@@ -61,7 +62,10 @@ pub struct MiddlewareConfig {
 
 /// The routes inside the middleware, for one connection.
 #[derive(Clone)]
-pub struct AppService {
+pub struct AppService(Arc<ForConnection>);
+
+#[derive(Clone)]
+struct ForConnection {
     routes: Router,
     shared: Arc<Shared>,
     connection: Option<Arc<Connection>>,
@@ -86,14 +90,24 @@ pub fn with_middleware(routes: Router, config: MiddlewareConfig) -> AppService {
         untrusted_proxy: UntrustedProxy::default(),
     };
     let shared = Arc::new(shared);
-    AppService { routes, shared, connection: None, peer: None, is_secure: false }
+    AppService::new(ForConnection {
+        routes,
+        shared,
+        connection: None,
+        peer: None,
+        is_secure: false,
+    })
 }
 
 impl AppService {
+    fn new(service: ForConnection) -> Self {
+        Self(Arc::new(service))
+    }
+
     /// Returns the same service for requests from this peer.
     #[must_use]
     pub fn for_peer(&self, peer: SocketAddr, is_secure: bool) -> Self {
-        Self { peer: Some(peer), is_secure, ..self.clone() }
+        Self::new(ForConnection { peer: Some(peer), is_secure, ..ForConnection::clone(&self.0) })
     }
 
     /// Returns the same service for a connection with this peer.
@@ -103,16 +117,22 @@ impl AppService {
         peer: SocketAddr,
         is_secure: bool,
     ) -> Self {
-        Self { connection: Some(connection), ..self.for_peer(peer, is_secure) }
+        let (connection, peer) = (Some(connection), Some(peer));
+        Self::new(ForConnection { connection, peer, is_secure, ..ForConnection::clone(&self.0) })
+    }
+
+    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response, Infallible>> {
+        let service = Arc::clone(&self.0);
+        Box::pin(async move { Ok(handle(&service, request).await) })
     }
 
     pub(super) fn config(&self) -> &MiddlewareConfig {
-        &self.shared.config
+        &self.0.shared.config
     }
 
     /// Logs a response that the HTTP library gave without asking the service.
     pub(super) fn log_library_response(&self, peer: IpAddr, status: StatusCode) {
-        if self.shared.config.access_log {
+        if self.0.shared.config.access_log {
             access_log::log_unreadable(peer, status);
         }
     }
@@ -132,21 +152,30 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        let request = request.map(Body::new);
-        Box::pin(async move { Ok(handle(service, request).await) })
+        self.respond(request.map(Body::new))
     }
 }
 
-async fn handle(service: AppService, mut request: Request<Body>) -> Response {
-    let AppService { routes, shared, connection, peer, is_secure } = service;
+/// Called by hyper. It takes the service by reference, without the copies of a tower service.
+impl hyper::service::Service<Request<Incoming>> for AppService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.respond(request.map(Body::new))
+    }
+}
+
+async fn handle(service: &ForConnection, mut request: Request<Body>) -> Response {
+    let ForConnection { routes, shared, connection, peer, is_secure } = service;
     let config = &shared.config;
     let client_ip = |peer: SocketAddr| {
         let (proxies, headers) = (&config.trusted_proxies, request.headers());
         shared.untrusted_proxy.observe(proxies, peer.ip(), headers);
         proxies.client_ip(peer.ip(), headers)
     };
-    let client = ClientIp(peer.map(client_ip));
+    let client = ClientIp((*peer).map(client_ip));
     request.extensions_mut().insert(client);
     let log = RequestLog::begin(&request, client, config.access_log, &shared.request_ids);
     let cors = CorsRequest::of(request.method(), request.headers());
@@ -156,15 +185,15 @@ async fn handle(service: AppService, mut request: Request<Body>) -> Response {
     let version = request.version();
     let mut response = match (&head, preflight) {
         (Ok(()), Some(response)) => response,
-        _ => match admit(config, connection.as_ref(), client, &request) {
+        _ => match admit(config, connection.as_ref(), &log, client, &request) {
             Ok(permit) => match head {
-                Ok(()) => run_handler(request, permit, routes, &log).await,
+                Ok(()) => run_handler(request, permit, routes.clone(), &log).await,
                 Err(error) => reject_head(request, permit, error).await,
             },
             Err(error) => refuse(error, version),
         },
     };
-    security_headers::complete(response.headers_mut(), is_secure);
+    security_headers::complete(response.headers_mut(), *is_secure);
     vary::add(&method, response.headers_mut());
     if let Some(cors) = cors {
         cors.allow(&config.origins, response.headers_mut());
@@ -177,6 +206,7 @@ async fn handle(service: AppService, mut request: Request<Body>) -> Response {
 fn admit(
     config: &MiddlewareConfig,
     connection: Option<&Arc<Connection>>,
+    log: &RequestLog,
     ClientIp(client): ClientIp,
     request: &Request<Body>,
 ) -> Result<RequestPermit, ApiError> {
@@ -191,7 +221,7 @@ fn admit(
     let head = head + request.uri().path().len() + request.uri().query().map_or(0, str::len);
     let window = request_body::unread_bytes(request.body());
     let connection = connection.map(|open| (open, request.version() == Version::HTTP_2));
-    let permit = config.client_limits.begin(connection, forwarded, head, window);
+    let permit = config.client_limits.begin(connection, log.started(), forwarded, [head, window]);
     permit.map_err(|_| ApiError::Overloaded)
 }
 
@@ -264,16 +294,19 @@ async fn count_response(permit: RequestPermit, method: &Method, response: Respon
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     // All clients share the bytes of a static body.
     let own = if response.extensions().get::<StaticBody>().is_some() { 0 } else { length };
-    let counted = permit.set_response(own);
-    if counted.is_err() && (method.is_safe() || !response.status().is_success()) {
-        return attach_permit(permit, ApiError::Overloaded.into_response()).await;
+    match permit.set_response(own) {
+        // A small response is sent at once, so it needs no time limit.
+        Ok(false) if own > 0 => response,
+        Ok(_) => attach_permit(permit, response).await,
+        Err(_) if method.is_safe() || !response.status().is_success() => {
+            attach_permit(permit, ApiError::Overloaded.into_response()).await
+        }
+        Err(reached) => {
+            let cut_off =
+                futures_util::stream::once(std::future::ready(Err::<Bytes, _>(CutOff(reached))));
+            response.map(|_| Body::from_stream(cut_off))
+        }
     }
-    if let Err(reached) = counted {
-        let cut_off =
-            futures_util::stream::once(std::future::ready(Err::<Bytes, _>(CutOff(reached))));
-        return response.map(|_| Body::from_stream(cut_off));
-    }
-    attach_permit(permit, response).await
 }
 
 /// Lets the bytes of the response hold the permit. Handlers do not stream, so the body is ready.

@@ -33,7 +33,10 @@ pub(super) fn complete(headers: &mut HeaderMap, is_secure: bool) {
     if is_secure {
         headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    for (name, value) in DEFAULTS {
+    let defaults = DEFAULTS;
+    // The middleware adds `Vary` and the request ID too. Growing later would hash all names again.
+    headers.reserve(defaults.len() + 2);
+    for (name, value) in defaults {
         headers.entry(name).or_insert(value);
     }
 }
