@@ -145,13 +145,15 @@ impl Kinds {
         }
     }
 
-    /// Checks that an unknown e-mail takes as long as a wrong password, within a factor of two.
+    /// Checks that an unknown e-mail takes as long as a wrong password, within a factor of two. Other
+    /// work of the machine makes a login slower, never faster, so the fastest ones are compared.
     fn assert_hashed(&self, seed: &str) {
-        let (unknown, wrong) = (median(&self.unknown.durations), median(&self.wrong.durations));
+        let fastest = |kind: &Kind| kind.durations.iter().copied().fold(f64::INFINITY, f64::min);
+        let (unknown, wrong) = (fastest(&self.unknown), fastest(&self.wrong));
         let context = format!("{seed}: unknown {unknown:.0} µs, wrong password {wrong:.0} µs");
         assert!(unknown * 2.0 > wrong && wrong * 2.0 > unknown, "{context}");
         for older in &self.older {
-            let older = median(&older.durations);
+            let older = fastest(older);
             assert!(older * 2.0 > unknown, "{context}, older hash {older:.0} µs");
         }
     }
