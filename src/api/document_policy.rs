@@ -17,6 +17,9 @@ const PASSWORDS: [&str; 2] = [
 /// Deletions of an account.
 const DELETIONS: [&str; 2] = ["/paths/~1users~1me/delete", "/paths/~1users~1{id}/delete"];
 
+/// Operations that the policy can open to clients without a token.
+const READS_OF_POSTS: [&str; 2] = ["/paths/~1posts/get", "/paths/~1posts~1{id}/get"];
+
 /// Makes the document follow the policy.
 pub(super) fn apply(document: &mut Value, policy: &Policy) {
     for pointer in PASSWORDS {
@@ -43,6 +46,11 @@ pub(super) fn apply(document: &mut Value, policy: &Policy) {
         set(document.pointer_mut(email), json!("The e-mail of the account."));
         let reading = "/paths/~1users~1{id}/get/description";
         set(document.pointer_mut(reading), json!("Returns the public view of an account."));
+    }
+    if policy.anonymous_reads {
+        for pointer in READS_OF_POSTS {
+            describe_anonymous_read(document.pointer_mut(pointer));
+        }
     }
     for pointer in DELETIONS {
         describe_deletion(document.pointer_mut(pointer), policy.delete_requires_password);
@@ -97,6 +105,21 @@ fn describe_list(operation: Option<&mut Value>, policy: &Policy) {
             }
             _ => {}
         }
+    }
+}
+
+fn describe_anonymous_read(operation: Option<&mut Value>) {
+    let Some(operation) = operation else { return };
+    operation["security"] = json!([{}, {"OAuth2PasswordBearer": []}]);
+    let text = " No token is needed for published posts; a token that is sent must be valid.";
+    if let Some(first) = operation["description"].as_str() {
+        operation["description"] = json!(format!("{first}{text}"));
+    }
+    for status in ["200", "304"] {
+        let pointer = format!("/responses/{status}/headers/Cache-Control/description");
+        let text =
+            "`private, no-cache`; without a token `public, no-cache`; with drafts `no-store`";
+        set(operation.pointer_mut(&pointer), json!(text));
     }
 }
 

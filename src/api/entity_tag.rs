@@ -74,13 +74,25 @@ impl EntityTags {
         joined(hasher.finalize128())
     }
 
-    /// Returns the tag of a post with its votes, such as `"Vf3kQ0mXr7JH2bWc9aLpzg.17"`. The parts of
-    /// other data that a response includes belong after the votes.
+    /// Returns the tag of a post with its votes, such as `"Vf3kQ0mXr7JH2bWc9aLpzg.17"`.
     pub(super) fn of_post(&self, found: &PostWithVotes) -> HeaderValue {
+        closed(self.quoted_post(found))
+    }
+
+    /// Returns the tag of a response that has other data with the post. It begins like the tag of
+    /// the post, so a client can use it as a condition too.
+    pub(super) fn of_post_in_body(&self, found: &PostWithVotes, body: &[u8]) -> HeaderValue {
+        let mut tag = self.quoted_post(found);
+        tag.push(SEPARATOR);
+        URL_SAFE_NO_PAD.encode_string(self.hash_body(body).to_le_bytes(), &mut tag);
+        closed(tag)
+    }
+
+    fn quoted_post(&self, found: &PostWithVotes) -> String {
         let mut tag = quoted_text(self.hash_text(&found.post));
         // Writing to a string cannot fail.
         let _ = write!(tag, "{SEPARATOR}{}", found.votes);
-        closed(tag)
+        tag
     }
 }
 
@@ -173,6 +185,11 @@ mod tests {
             let tag = tags().of_post(&PostWithVotes { post: post(), votes });
             assert_eq!(tag, format!("\"{text}.{votes}\""));
             let sent = tag.to_str().unwrap().trim_matches('"').as_bytes();
+            assert_eq!(text_part(sent), text.as_bytes());
+            let in_body = tags().of_post_in_body(&PostWithVotes { post: post(), votes }, b"body");
+            let body = tags().of_body(b"body").to_str().unwrap().replace('"', "");
+            assert_eq!(in_body, format!("\"{text}.{votes}.{body}\""));
+            let sent = in_body.to_str().unwrap().trim_matches('"').as_bytes();
             assert_eq!(text_part(sent), text.as_bytes());
         }
         assert_eq!(text_part(b""), b"");

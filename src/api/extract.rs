@@ -47,6 +47,29 @@ impl FromRequestParts<Arc<AppState>> for OptionalCaller {
     }
 }
 
+/// The caller of a route that the policy opens to requests without a token. A token that is sent
+/// must be valid.
+pub(super) struct PostReader(pub Option<Caller>);
+
+impl FromRequestParts<Arc<AppState>> for PostReader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
+        // Each of several headers could have a token.
+        let is_single = parts.headers.get_all(AUTHORIZATION).iter().nth(1).is_none();
+        match authenticate(parts, app) {
+            Ok(caller) => {
+                parts.extensions.insert(caller);
+                Ok(Self(Some(caller)))
+            }
+            Err(ApiError::NotAuthenticated) if app.policy.anonymous_reads && is_single => {
+                Ok(Self(None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
     let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
     let header = headers.next().ok_or(ApiError::NotAuthenticated)?.as_bytes();

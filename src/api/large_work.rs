@@ -56,7 +56,9 @@ impl LargeWork {
     }
 
     /// Returns the response with a list and its entity tag; `show` converts it to its JSON type. A
-    /// small list is serialized and hashed once for all requests that share it.
+    /// small list is serialized and hashed once for all requests that share it. `added` is the size
+    /// in bytes of what `show` adds for this request only; `None` means that all requests get the
+    /// same.
     ///
     /// # Errors
     /// [`ApiError::Overloaded`] if a limit of the client is reached.
@@ -65,16 +67,17 @@ impl LargeWork {
         request: RequestPermit,
         posts: PostList,
         tags: EntityTags,
+        added: Option<usize>,
         show: impl Fn(&[PostWithVotes]) -> T + Send + 'static,
     ) -> Result<Response, ApiError> {
-        let bytes = posts.byte_len();
+        let bytes = posts.byte_len().saturating_add(added.unwrap_or(0));
         count(&request, bytes)?;
         let write = move || {
             let serialize = |posts: &[PostWithVotes]| {
                 let json = to_json(bytes, &show(posts));
                 SerializedList { hash: tags.hash_body(&json), json }
             };
-            let body = if bytes <= SMALL_WORK_BYTES {
+            let body = if added.is_none() && bytes <= SMALL_WORK_BYTES {
                 posts.serialize_once(serialize)
             } else {
                 serialize(&posts)

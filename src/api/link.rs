@@ -102,7 +102,7 @@ impl PagedList {
     pub(super) async fn open_cursor(
         &self,
         app: &AppState,
-        caller: Caller,
+        caller: Option<Caller>,
         cursor: &str,
     ) -> ApiResult<Position> {
         let keys = app.installation_keys.get(app.store.as_ref()).await?;
@@ -118,12 +118,14 @@ impl PagedList {
 /// precedence over it.
 pub(super) async fn reject_query(
     app: &AppState,
-    caller: Caller,
+    caller: Option<Caller>,
     name: &'static str,
     value: &str,
     reason: &str,
 ) -> ApiError {
-    if let Err(error) = app.store.find_caller(caller).await {
+    if let Some(caller) = caller
+        && let Err(error) = app.store.find_caller(caller).await
+    {
         return error.into();
     }
     let error = FieldError::value_error(format!("Value error, {reason}"), reason);

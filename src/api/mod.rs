@@ -39,7 +39,10 @@ use axum::routing::{delete, get, post};
 use utoipa::OpenApi;
 
 use self::openapi::PasswordFlow;
-use self::routes::{events, health, jwks, login, me, post_list, posts, sessions, users, votes};
+use self::routes::{
+    events, health, jwks, login, me, own_votes, post_include, post_list, posts, sessions, users,
+    votes,
+};
 
 pub use background::Background;
 pub use client_ip::ClientIp;
@@ -60,8 +63,9 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         .route("/login", post(login::login))
         .route("/logout", post(login::sign_out))
         .route("/users", post(users::create_user))
-        .route("/users/me", get(me::get_me).patch(me::change_email).delete(me::delete_me))
+        .route("/users/me", get(me::get_me).patch(me::update_me).delete(me::delete_me))
         .route("/users/me/password", post(me::change_password))
+        .route("/users/me/votes", get(own_votes::list_own_votes))
         .route("/users/me/events", get(events::list_events))
         .route("/users/me/sessions", get(sessions::list_sessions).delete(sessions::end_sessions))
         .route("/users/me/sessions/{id}", delete(sessions::end_session))
@@ -113,7 +117,8 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
     paths(
         users::create_user,
         me::get_me,
-        me::change_email,
+        me::update_me,
+        own_votes::list_own_votes,
         me::change_password,
         me::delete_me,
         events::list_events,
@@ -141,6 +146,8 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         responses::ValidationError,
         responses::LocationPart,
         login::RefreshTokenGrant,
+        post_include::IncludedPart,
+        users::UserInclude,
     )),
     modifiers(&PasswordFlow),
 )]

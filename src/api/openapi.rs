@@ -23,6 +23,7 @@ pub fn document(root_path: &str, policy: &Policy) -> String {
     // Serializing cannot fail: every key of a map is a string.
     let mut document = serde_json::to_value(document).unwrap_or_default();
     describe_grants(&mut document);
+    describe_account_change(&mut document);
     add_validation_examples(&mut document);
     describe_revalidation(&mut document);
     document_policy::apply(&mut document, policy);
@@ -120,6 +121,16 @@ fn describe_revalidation(document: &mut Value) {
     }
 }
 
+/// Requires what the change of an account requires: an e-mail needs the password, and without an
+/// e-mail there is a name.
+fn describe_account_change(document: &mut Value) {
+    if let Some(change) = document.pointer_mut("/components/schemas/MeUpdate") {
+        change["if"] = json!({"required": ["email"]});
+        change["then"] = json!({"required": ["current_password"]});
+        change["else"] = json!({"required": ["name"]});
+    }
+}
+
 /// Gives each operation an example of status 422 about a field of its own.
 fn add_validation_examples(document: &mut Value) {
     let components = document["components"].clone();
@@ -153,7 +164,8 @@ fn validation_error(operation: &Value, components: &Value) -> Option<Value> {
             let content = operation.pointer("/requestBody/content")?.as_object()?;
             let (_, media) = content.iter().next()?;
             let name = media.pointer("/schema/$ref")?.as_str()?.rsplit('/').next()?;
-            let field = components.pointer(&format!("/schemas/{name}/required/0"))?;
+            let schema = components.pointer(&format!("/schemas/{name}"))?;
+            let field = schema.pointer("/required/0").or(schema.pointer("/if/required/0"))?;
             Some(json!({
                 "type": "missing",
                 "loc": ["body", field],

@@ -46,6 +46,14 @@ pub(super) fn revalidated(mut response: Response) -> Response {
     response
 }
 
+/// Lets every cache keep the response to a client without a token, if the cache asks each time
+/// whether the response is current.
+pub(super) fn public(mut response: Response) -> Response {
+    let value = HeaderValue::from_static("public, no-cache");
+    response.headers_mut().insert(CACHE_CONTROL, value);
+    response
+}
+
 /// An error: one sentence.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Refusal, title = "Refusal")]

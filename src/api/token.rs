@@ -5,6 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// How an access token is sent (RFC 6750).
+pub(super) const TOKEN_TYPE: &str = "bearer";
+
 /// An access token, to be sent as `Authorization: Bearer …`.
 #[derive(Serialize, ToSchema)]
 #[schema(title = "Token", example = json!({"access_token": "eyJ0eXAi…", "token_type": "bearer"}))]
@@ -25,7 +28,7 @@ pub(super) struct Token {
 
 impl Token {
     pub(super) fn new(access_token: String) -> Self {
-        Self { access_token, token_type: "bearer", expires_in: None, refresh_token: None }
+        Self { access_token, token_type: TOKEN_TYPE, expires_in: None, refresh_token: None }
     }
 
     /// Returns the response with a refresh token, which continues a session.

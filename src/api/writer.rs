@@ -28,17 +28,26 @@ impl FromRequestParts<Arc<AppState>> for Writer {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?;
+        let writer = Self::check(caller, app).await?;
+        parts.extensions.insert(CountsAsWrite);
+        Ok(writer)
+    }
+}
+
+impl Writer {
+    /// Checks the limit of a caller. For a route on which only some requests count as writes.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`] if the limit is reached, and the errors of the store.
+    pub(super) async fn check(caller: Caller, app: &Arc<AppState>) -> Result<Self, ApiError> {
         if let Err(limited) = app.rate_limits.check_write(caller.user_id) {
             // 401 for a revoked token takes precedence.
             app.store.find_caller(caller).await?;
             return Err(limited.into());
         }
-        parts.extensions.insert(CountsAsWrite);
         Ok(Self { caller, app: Arc::clone(app) })
     }
-}
 
-impl Writer {
     /// Runs a write that stores this many bytes of text, and counts it.
     ///
     /// # Errors

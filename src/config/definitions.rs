@@ -144,6 +144,10 @@ settings! {
         "Words that no new password may contain in any case, separated by commas, of three \
          characters or more each. List what attackers guess first here: the names of the service, \
          its owner and its town.");
+    ANONYMOUS_READS = text("off",
+        "Whether clients without a token can list and read published posts, and caches can keep \
+         these responses. Turn it on if everyone may read what users publish. Reads have no rate \
+         limit.");
     DELETE_REQUIRES_PASSWORD = text("off",
         "Whether deleting an account requires its password, in the header `X-Confirm-Password` or \
          as `current_password` in the body. Turn it on if your clients can send it.");
@@ -182,8 +186,8 @@ settings! {
     RATE_LIMIT_SIGN_UP = text("60/1h",
         "Sign-ups from one client. Raise it if many users sign up from one IP.");
     RATE_LIMIT_WRITES = text("1000/1m",
-        "Posts and votes that one account creates, changes or deletes. A post counts once for \
-         each started 64 KiB of its text. Raise it for programs that import posts, lower it if \
+        "Posts and votes that one account creates, changes or deletes, and changes of its \
+         display name. A post counts once for each started 64 KiB of its text. Raise it for programs that import posts, lower it if \
          strangers can fill the disk.");
     CORS_ORIGINS = text("*",
         "Origins whose pages may read responses in a browser, separated by commas; `*` allows \

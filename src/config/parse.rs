@@ -162,6 +162,7 @@ impl<'a> Parser<'a> {
             ),
             posts_default_limit: self.optional_int(&row::POSTS_DEFAULT_LIMIT, "none"),
             public_emails: self.switch(&row::PUBLIC_EMAILS),
+            anonymous_reads: self.switch(&row::ANONYMOUS_READS),
             passwords: PasswordRules {
                 minimum_length: self.int(&row::PASSWORD_MIN_LENGTH),
                 blocklist: self.switch(&row::PASSWORD_BLOCKLIST),

@@ -16,6 +16,34 @@ pub struct Caller {
     pub valid_from_range: ValidFromRange,
 }
 
+/// A client that reads posts: a caller, or one without a token, which sees what every user can see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    Anonymous,
+    Caller(Caller),
+}
+
+impl Reader {
+    #[must_use]
+    pub fn caller(self) -> Option<Caller> {
+        match self {
+            Self::Anonymous => None,
+            Self::Caller(caller) => Some(caller),
+        }
+    }
+
+    #[must_use]
+    pub fn user_id(self) -> Option<UserId> {
+        self.caller().map(|caller| caller.user_id)
+    }
+
+    /// Drafts are visible only to accounts, also if they are visible to every account.
+    #[must_use]
+    pub fn draft_visibility(self) -> DraftVisibility {
+        self.caller().map_or(DraftVisibility::Private, |caller| caller.draft_visibility)
+    }
+}
+
 /// The values of [`TokensValidFrom`] for which an account accepts a token. The account's value only
 /// increases, so a rejected token stays rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -32,6 +32,8 @@ pub struct Policy {
     pub posts_default_limit: Option<u32>,
     /// Whether all callers can read the e-mails of all users.
     pub public_emails: bool,
+    /// Whether a client without a token can list and read published posts.
+    pub anonymous_reads: bool,
     pub passwords: PasswordRules,
     /// Whether deleting an account requires its password.
     pub delete_requires_password: bool,
@@ -62,6 +64,7 @@ impl Policy {
             draft_visibility: DraftVisibility::Visible,
             posts_default_limit: None,
             public_emails: true,
+            anonymous_reads: false,
             passwords: PasswordRules {
                 minimum_length: 0,
                 blocklist: false,
@@ -79,6 +82,7 @@ impl Default for Policy {
             draft_visibility: DraftVisibility::Private,
             posts_default_limit: Some(100),
             public_emails: false,
+            anonymous_reads: false,
             passwords: PasswordRules {
                 minimum_length: 8,
                 blocklist: true,

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::display_name::DisplayName;
 use super::email::Email;
 
 /// An account's ID: positive, never used twice.
@@ -14,6 +15,7 @@ pub struct User {
     pub id: UserId,
     pub email: Email,
     pub created_at: Timestamp,
+    pub name: Option<DisplayName>,
 }
 
 /// An account to be created.

@@ -8,16 +8,20 @@ use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
 const PUBLIC: HeaderValue = HeaderValue::from_static("origin");
 
 /// A response that no cache may store, or only the cache of its client, can depend on the caller.
+/// So can one that every cache revalidates: a route that needs no token shows callers more.
 const PRIVATE: HeaderValue = HeaderValue::from_static("authorization, origin");
 
 const OPTIONS: HeaderValue = HeaderValue::from_static(
     "origin, access-control-request-method, access-control-request-headers",
 );
 
-/// Adds `Vary`. A handler that lets shared caches store its response must not depend on the caller.
+/// Adds `Vary`. A handler whose response depends on the caller must say `private` or `no-cache` if it
+/// lets caches store the response.
 pub(super) fn add(method: &Method, headers: &mut HeaderMap) {
-    let of_one_client =
-        |value: &HeaderValue| value == "no-store" || value.as_bytes().starts_with(b"private");
+    let of_one_client = |value: &HeaderValue| {
+        let starts_with = |start: &[u8]| value.as_bytes().starts_with(start);
+        value == "no-store" || starts_with(b"private") || starts_with(b"public, no-cache")
+    };
     let is_shared = headers.get(CACHE_CONTROL).is_some_and(|value| !of_one_client(value));
     let fields = match *method {
         Method::OPTIONS => OPTIONS,

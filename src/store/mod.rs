@@ -37,10 +37,13 @@ pub mod sqlite;
 mod stored_text;
 mod stored_time;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::caller::Caller;
+use crate::domain::display_name::{DisplayName, NameChange};
 use crate::domain::email::{Email, TypedEmail};
 use crate::domain::event::Event;
 use crate::domain::installation::InstallationKey;
@@ -52,7 +55,7 @@ use crate::domain::session::{NewSession, Rotation, Salt, Session, SessionId};
 use crate::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
-use crate::domain::vote::Vote;
+use crate::domain::vote::{CastVote, Vote, VotePage};
 
 pub use error::StoreError;
 pub use keyed_writes::{KeyedWriteStore, Once};
@@ -143,13 +146,21 @@ pub trait UserStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<TokensValidFrom>;
 
-    /// Replaces the e-mail of the caller's account and revokes all of its tokens.
+    /// Replaces the e-mail of the caller's account, also its name if the change says so, and revokes
+    /// all of its tokens.
     async fn change_email(
         &self,
         caller: Caller,
         email: Email,
+        name: NameChange,
         now: Timestamp,
     ) -> Result<ChangeEmail>;
+
+    /// Replaces the name of the caller's account. `None` removes it. Tokens stay valid.
+    async fn change_name(&self, caller: Caller, name: Option<DisplayName>) -> Result<User>;
+
+    /// Returns the names of those of the accounts that have one. A closed account has none.
+    async fn find_names(&self, accounts: Vec<UserId>) -> Result<HashMap<UserId, DisplayName>>;
 
     /// Revokes all tokens of the caller's account, also the one of this request.
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()>;
@@ -227,6 +238,13 @@ pub trait PostStore: Send + Sync + 'static {
     /// Returns posts by descending ID, that is, newest first.
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList>;
 
+    /// Like [`PostStore::find_post`], for a client without an account: finds only published posts.
+    async fn find_public_post(&self, id: PostId) -> Result<Option<PostWithVotes>>;
+
+    /// Like [`PostStore::list_posts`], for a client without an account: lists only published posts,
+    /// and no own drafts.
+    async fn list_public_posts(&self, page: Page) -> Result<PostList>;
+
     /// Replaces the parts of a post that the update has, if the caller is its author and the post
     /// meets the precondition. No other change can come between the check and the update.
     async fn update_post(
@@ -261,6 +279,21 @@ pub trait RankingStore: Send + Sync + 'static {
 pub trait VoteStore: Send + Sync + 'static {
     /// Casts, changes or withdraws the caller's vote. A caller has at most one vote per post.
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome>;
+
+    /// Returns the caller's votes on those of the posts that the caller can see, by descending ID
+    /// of the post.
+    async fn find_votes(&self, caller: Caller, posts: Vec<PostId>) -> Result<Vec<CastVote>>;
+
+    /// Returns up to `limit` of the caller's votes on posts that the caller can see, by descending
+    /// ID of the post, from the first one below `before`. Reads at most
+    /// [`page_limits::MAX_VOTES_READ`] votes, so a page with a next one can have fewer votes, or
+    /// none.
+    async fn list_votes(
+        &self,
+        caller: Caller,
+        limit: u32,
+        before: Option<PostId>,
+    ) -> Result<VotePage>;
 }
 
 #[async_trait]

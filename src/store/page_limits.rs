@@ -32,3 +32,7 @@ pub const MAX_SHORT_SKIP: u64 = 1000;
 /// A list with a limit ends early after this many bytes of titles and contents, and the next page
 /// continues there. The first post is always in the list, even if it is larger.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Maximum number of votes that a page of a caller's votes reads. Those on posts that the caller can
+/// no longer see are left out, and with this limit any number of them costs the same.
+pub const MAX_VOTES_READ: u32 = 2000;

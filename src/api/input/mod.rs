@@ -169,6 +169,31 @@ impl<'a> RequestFields<'a> {
         self.record(["query", name], rule(&value), || Value::String(value)).map(Some)
     }
 
+    /// Returns an optional query parameter with a list: values with commas between them, also if the
+    /// parameter is repeated. The first invalid value is the error.
+    ///
+    /// The outer `None` means an error; the inner `None` means that the parameter is absent.
+    #[expect(clippy::option_option, reason = "an error and an absent parameter are two things")]
+    pub(super) fn query_list<T>(
+        &mut self,
+        name: &'static str,
+        maximum: usize,
+        rule: impl Fn(&str) -> Result<T, FieldError>,
+    ) -> Option<Option<Vec<T>>> {
+        let sent = self.query.iter().filter(|(other, _)| other == name);
+        let sent: Vec<String> = sent.map(|(_, value)| value.clone()).collect();
+        if sent.is_empty() {
+            return Some(None);
+        }
+        let sent = sent.join(",");
+        let mut list = Vec::new();
+        for item in sent.split(',') {
+            list.push(self.record(["query", name], rule(item), || Value::from(item))?);
+        }
+        let fits = if list.len() <= maximum { Ok(list) } else { Err(too_long(maximum)) };
+        self.record(["query", name], fits, || Value::String(sent)).map(Some)
+    }
+
     /// Records that a query parameter does not go with another one.
     pub(super) fn reject_query(&mut self, name: &'static str, reason: &str) {
         let error = FieldError::value_error(format!("Value error, {reason}"), reason);
@@ -283,6 +308,11 @@ impl<'a> RequestFields<'a> {
 }
 
 impl Object {
+    /// Whether the object has a field of this name, of any value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
     fn echo(&self, name: &str, value: &Value) -> Value {
         if self.secret == Some(name) || names_secret(name) {
             Value::from(MASK)
@@ -341,6 +371,11 @@ pub(super) fn unrepresentable(location: &[&str]) -> ValidationError {
 
 fn missing() -> FieldError {
     FieldError::new("missing", "Field required")
+}
+
+fn too_long(maximum: usize) -> FieldError {
+    let message = format!("List should have at most {maximum} items after validation");
+    FieldError::new("too_long", message).with("max_length", maximum)
 }
 
 fn not_an_object() -> FieldError {

@@ -1,59 +1,107 @@
 //! The caller's own account. A change of e-mail or password could take over the account, so it
 //! requires the current password. It revokes every token of the account before the response is
-//! sent.
+//! sent. A change of the name does neither.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::password_confirmation::{DeletionConfirmation, PasswordConfirmation, secret_text};
-use super::users::{UserOut, count_sign_up, delete_account, email, password};
+use super::users::{count_sign_up, delete_account, email, name, password};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
-use crate::api::input::{BodyKind, FromRequestFields, RequestFields};
+use crate::api::input::{BodyKind, FieldError, FromRequestFields, RequestFields, text};
 use crate::api::json_response::Json;
 use crate::api::password_check::{confirm_password, hash_password};
 use crate::api::responses::{
     BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
-    ValidationErrors,
+    ValidationErrors, serialize_timestamp,
 };
 use crate::api::state::AppState;
 use crate::api::tagged_json::tagged_json;
-use crate::api::token::Token;
+use crate::api::token::{TOKEN_TYPE, Token};
+use crate::api::writer::Writer;
 use crate::domain::caller::Caller;
+use crate::domain::display_name::{DisplayName, InvalidName, MAX_NAME_LENGTH, NameChange};
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
+use crate::domain::user::User;
 use crate::store::{ChangeEmail, DeleteUser};
 
-/// The body of a change of the e-mail.
-#[derive(Deserialize, ToSchema)]
+/// The own account.
+#[derive(Serialize, ToSchema)]
 #[schema(
-    title = "EmailChange",
-    example = json!({"email": "ada@example.org", "current_password": "plum lantern 83 quay"})
+    title = "Me",
+    example = json!({
+        "id": 1, "created_at": "2025-01-31T12:00:00.123456Z", "email": "ada@example.com",
+        "name": "Ada Lovelace"
+    })
 )]
-#[expect(dead_code, reason = "the schema of ChangeEmailRequest")]
-pub(in crate::api) struct EmailChange {
-    #[schema(format = "email")]
+pub(in crate::api) struct Me {
+    id: i64,
+    #[serde(serialize_with = "serialize_timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// An account of an adopted database may have any text.
     email: String,
-    #[schema(format = "password")]
-    current_password: String,
+    /// The display name. Null if the account has none.
+    #[schema(required = true)]
+    name: Option<String>,
 }
 
-/// The account with its new e-mail, and a token to replace the revoked ones.
+impl From<&User> for Me {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id.0,
+            created_at: user.created_at,
+            email: user.email.as_str().to_owned(),
+            name: name(user),
+        }
+    }
+}
+
+/// The body of a change of the account: a new e-mail, a new name, or both.
+#[derive(Deserialize, ToSchema)]
+#[schema(
+    title = "MeUpdate",
+    example = json!({"email": "ada@example.org", "current_password": "plum lantern 83 quay"})
+)]
+#[expect(dead_code, reason = "the schema of UpdateMeRequest")]
+pub(in crate::api) struct MeUpdate {
+    /// The new e-mail. It requires `current_password`.
+    #[schema(format = "email", nullable = false)]
+    email: Option<String>,
+    /// The password of the account. Ignored without `email`.
+    #[schema(format = "password", nullable = false)]
+    current_password: Option<String>,
+    /// The new display name: 1 to 64 characters after white space around it is removed, and no
+    /// control characters. Null removes the name. Several accounts can have the same name.
+    name: Option<String>,
+}
+
+/// The changed account. A change of the e-mail adds a token to replace the revoked ones.
 #[derive(Serialize, ToSchema)]
-#[schema(title = "EmailChanged")]
-pub(in crate::api) struct EmailChanged {
+#[schema(title = "MeUpdated")]
+pub(in crate::api) struct MeUpdated {
     #[serde(flatten)]
-    user: UserOut,
-    #[serde(flatten)]
-    token: Token,
+    me: Me,
+    /// Only present after a change of the e-mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    access_token: Option<String>,
+    /// Only present after a change of the e-mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    token_type: Option<&'static str>,
 }
 
 /// The body of a change of the password.
@@ -71,20 +119,33 @@ pub(in crate::api) struct PasswordChange {
     new_password: String,
 }
 
-/// A validated change of the e-mail.
-pub(in crate::api) struct ChangeEmailRequest {
+/// A validated change of the account.
+pub(in crate::api) enum UpdateMeRequest {
+    Email(EmailChange, NameChange),
+    Name(Option<DisplayName>),
+}
+
+pub(in crate::api) struct EmailChange {
     email: Email,
     current_password: SecretString,
 }
 
-impl FromRequestFields for ChangeEmailRequest {
+impl FromRequestFields for UpdateMeRequest {
     const BODY: BodyKind = BodyKind::Json;
 
+    /// A body without a name is a change of the e-mail.
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
         let body = request.object(Some("current_password"))?;
+        if !body.has("email") && body.has("name") {
+            return request.required(&body, "name", display_name).map(Self::Name);
+        }
         let email = request.required(&body, "email", email);
         let current_password = request.required(&body, "current_password", secret_text);
-        Some(Self { email: email?, current_password: current_password? })
+        let name = request.defaulted(&body, "name", NameChange::Keep, |value| {
+            display_name(value).map(NameChange::Replace)
+        });
+        let change = EmailChange { email: email?, current_password: current_password? };
+        Some(Self::Email(change, name?))
     }
 }
 
@@ -112,7 +173,7 @@ impl FromRequestFields for ChangePasswordRequest {
 #[utoipa::path(
     get, path = "/users/me", operation_id = "getMe", tag = "Users",
     responses(
-        (status = 200, description = "Successful Response", body = UserOut),
+        (status = 200, description = "Successful Response", body = Me),
         TokenErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
@@ -121,17 +182,33 @@ pub(in crate::api) async fn get_me(
     State(app): State<Arc<AppState>>,
     caller: Caller,
 ) -> ApiResult<Response> {
-    tagged_json(&app, UserOut::new(&app.store.find_me(caller).await?, true)).await
+    tagged_json(&app, Me::from(&app.store.find_me(caller).await?)).await
 }
 
-/// Change the e-mail
+/// Change the e-mail or the name
 ///
-/// Changes the e-mail of the account and revokes its tokens. The response has a new token.
+/// Changes the e-mail or the display name of the account, or both. Another e-mail requires the
+/// password and revokes the tokens of the account; the response has a new token.
 #[utoipa::path(
-    patch, path = "/users/me", operation_id = "changeEmail", tag = "Users",
-    request_body = EmailChange,
+    patch, path = "/users/me", operation_id = "updateMe", tag = "Users",
+    request_body(content = MeUpdate, examples(
+        ("E-mail" = (value = json!({
+            "email": "ada@example.org", "current_password": "plum lantern 83 quay"
+        }))),
+        ("Name" = (value = json!({"name": "Ada Lovelace"}))),
+        ("No name" = (value = json!({"name": null})))
+    )),
     responses(
-        (status = 200, description = "Successful Response", body = EmailChanged),
+        (status = 200, description = "Successful Response", body = MeUpdated, examples(
+            ("E-mail" = (value = json!({
+                "id": 1, "created_at": "2025-01-31T12:00:00.123456Z", "email": "ada@example.org",
+                "name": "Ada Lovelace", "access_token": "eyJ0eXAi…", "token_type": "bearer"
+            }))),
+            ("Name" = (value = json!({
+                "id": 1, "created_at": "2025-01-31T12:00:00.123456Z", "email": "ada@example.com",
+                "name": "Ada Lovelace"
+            })))
+        )),
         (status = 403, description = "The password is wrong", body = ErrorBody,
             example = json!({"detail": "invalid credentials"})),
         (status = 409, description = "The e-mail belongs to another account", body = ErrorBody,
@@ -140,26 +217,60 @@ pub(in crate::api) async fn get_me(
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
-pub(in crate::api) async fn change_email(
+pub(in crate::api) async fn update_me(
     State(app): State<Arc<AppState>>,
     caller: Caller,
     client: ClientIp,
-    Valid(change): Valid<ChangeEmailRequest>,
-) -> ApiResult<Json<EmailChanged>> {
-    confirm_password(&app, caller, client, change.current_password).await?;
+    Valid(change): Valid<UpdateMeRequest>,
+) -> ApiResult<Json<MeUpdated>> {
+    match change {
+        UpdateMeRequest::Email(change, name) => {
+            change_email(&app, caller, client, change, name).await
+        }
+        UpdateMeRequest::Name(name) => change_name(&app, caller, name).await,
+    }
+}
+
+async fn change_name(
+    app: &Arc<AppState>,
+    caller: Caller,
+    name: Option<DisplayName>,
+) -> ApiResult<Json<MeUpdated>> {
+    let writer = Writer::check(caller, app).await?;
+    let bytes = name.as_ref().map_or(0, |name| name.as_str().len());
+    let changed = writer.run(bytes, app.store.change_name(caller, name)).await;
+    let user = changed.map_err(|error| ApiError::of_field(&["body", "name"], error))?;
+    Ok(Json(MeUpdated { me: Me::from(&user), access_token: None, token_type: None }))
+}
+
+async fn change_email(
+    app: &Arc<AppState>,
+    caller: Caller,
+    client: ClientIp,
+    change: EmailChange,
+    name: NameChange,
+) -> ApiResult<Json<MeUpdated>> {
+    confirm_password(app, caller, client, change.current_password).await?;
     // Limited like a sign-up, because the response also reveals whether an e-mail is taken.
-    let change = audit::run_to_completion(&app, |app| async move {
-        let changed = app.store.change_email(caller, change.email, app.clock.now()).await;
-        match changed.map_err(|error| ApiError::of_field(&["body", "email"], error))? {
+    let change = audit::run_to_completion(app, |app| async move {
+        // The store does not tell which of two texts it cannot store.
+        let fields: &[&str] = if matches!(name, NameChange::Replace(Some(_))) {
+            &["body"]
+        } else {
+            &["body", "email"]
+        };
+        let changed = app.store.change_email(caller, change.email, name, app.clock.now()).await;
+        match changed.map_err(|error| ApiError::of_field(fields, error))? {
             ChangeEmail::Changed(user, tokens_valid_from) => {
                 audit::record(&app, client, user.id, EventKind::EmailChanged).await;
-                let token = Token::new(app.tokens.issue(user.id, tokens_valid_from)?);
-                Ok(Json(EmailChanged { user: UserOut::new(&user, true), token }))
+                let access_token = Some(app.tokens.issue(user.id, tokens_valid_from)?);
+                let token_type = Some(TOKEN_TYPE);
+                Ok(Json(MeUpdated { me: Me::from(&user), access_token, token_type }))
             }
             ChangeEmail::EmailTaken => Err(ApiError::EmailTaken),
         }
     });
-    count_sign_up(&app, client, change).await
+    count_sign_up(app, client, change).await
 }
 
 /// Change the password
@@ -220,4 +331,25 @@ pub(in crate::api) async fn delete_me(
         DeleteUser::Deleted => Ok(StatusCode::NO_CONTENT),
         DeleteUser::NotOwner | DeleteUser::NoSuchUser => Err(ApiError::InvalidToken),
     }
+}
+
+/// Accepts a display name, or null for none.
+fn display_name(value: &Value) -> Result<Option<DisplayName>, FieldError> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    DisplayName::parse(text(value)?).map(Some).map_err(|invalid| match invalid {
+        InvalidName::Empty => {
+            FieldError::new("string_too_short", "String should have at least 1 character")
+                .with("min_length", 1)
+        }
+        InvalidName::TooLong => {
+            let message = format!("String should have at most {MAX_NAME_LENGTH} characters");
+            FieldError::new("string_too_long", message).with("max_length", MAX_NAME_LENGTH)
+        }
+        InvalidName::ControlCharacter => {
+            let reason = invalid.to_string();
+            FieldError::value_error(format!("Value error, {reason}"), &reason)
+        }
+    })
 }

@@ -5,10 +5,13 @@
 pub(super) mod docs;
 pub(super) mod events;
 pub(super) mod health;
+mod include;
 pub(super) mod jwks;
 pub(super) mod login;
 pub(super) mod me;
+pub(super) mod own_votes;
 mod password_confirmation;
+pub(super) mod post_include;
 pub(super) mod post_list;
 pub(super) mod post_list_request;
 pub(super) mod post_requests;

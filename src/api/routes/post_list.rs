@@ -6,20 +6,21 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use utoipa::ToSchema;
 
+use super::post_include::IncludedPart;
 use super::post_list_request::{ListPostsRequest, MAX_LIMIT};
 use super::post_types::PostOut;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Valid;
+use crate::api::extract::{PostReader, Valid};
 use crate::api::find_ranking::find_ranking;
-use crate::api::responses::{Failures, TokenErrors, ValidationErrors, revalidated};
+use crate::api::responses::{Failures, TokenErrors, ValidationErrors, public, revalidated};
 use crate::api::state::AppState;
 use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
 use crate::domain::page::{Neighbours, Page, Position, PostScope};
 use crate::domain::post::{PostId, PostWithVotes};
 use crate::domain::ranking::Ranking;
-use crate::store::PostList;
 use crate::store::page_limits::PAGE_BYTES;
+use crate::store::{PostList, StoreError};
 
 /// List posts
 ///
@@ -40,7 +41,7 @@ use crate::store::page_limits::PAGE_BYTES;
         ("sort" = inline(Option<PostSort>), Query,
             description = "The order. `top` has the most votes first, `hot` weighs votes against \
                 age. A search has the newest first. `top` and `hot` go with `window`, `limit`, \
-                `skip` and `cursor` only"),
+                `skip`, `include` and `cursor` only"),
         ("window" = inline(Option<PostWindow>), Query,
             description = "With `sort=top`, only posts created in the last 1, 7, 30 or 365 days"),
         ("owner" = Option<String>, Query,
@@ -51,6 +52,8 @@ use crate::store::page_limits::PAGE_BYTES;
         ("until" = Option<String>, Query, format = DateTime,
             description = "Only posts created before this time, such as \
                 `2025-02-01T00:00:00+01:00`"),
+        ("include" = Option<Vec<IncludedPart>>, Query, style = Form, explode = false,
+            description = "`my_vote` adds the vote of the caller, `owner` the owner with its name"),
         ("cursor" = Option<String>, Query,
             description = "The position of a page, from a link of this list. Links contain it"),
     ),
@@ -71,7 +74,7 @@ use crate::store::page_limits::PAGE_BYTES;
 )]
 pub(in crate::api) async fn list_posts(
     State(app): State<Arc<AppState>>,
-    caller: Caller,
+    PostReader(caller): PostReader,
     Extension(permit): Extension<RequestPermit>,
     Valid(request): Valid<ListPostsRequest>,
 ) -> ApiResult<Response> {
@@ -80,7 +83,7 @@ pub(in crate::api) async fn list_posts(
     let (posts, neighbours) = if let Some(ranking) = request.ranking {
         list_ranked(&app, caller, page, ranking).await?
     } else {
-        let posts = app.store.list_posts(caller, page.clone()).await;
+        let posts = read_posts(&app, caller, page.clone()).await;
         let posts = posts.map_err(|error| ApiError::of_field(&["query", "search"], error))?;
         // Without a limit, and with the limit 0, there are no other pages.
         let has_pages = page.limit.is_some_and(|limit| limit > 0);
@@ -88,21 +91,40 @@ pub(in crate::api) async fn list_posts(
         (posts, neighbours)
     };
     let is_public = is_public && posts.iter().all(|found| found.post.published);
-    let show =
-        |posts: &[PostWithVotes]| posts.iter().cloned().map(PostOut::from).collect::<Vec<_>>();
+    let parts = request.include.find(&app, caller, &posts).await?;
+    let added = (!parts.is_empty()).then(|| parts.byte_len(&posts));
+    let show = move |posts: &[PostWithVotes]| {
+        posts.iter().cloned().map(|found| parts.show(found)).collect::<Vec<_>>()
+    };
     let tags = app.entity_tags().await?;
-    let mut response = app.large_work.write_list(permit, posts, tags, show).await?;
+    let mut response = app.large_work.write_list(permit, posts, tags, added, show).await?;
     if let Some(neighbours) = neighbours {
         request.list.add_link(&app, neighbours, &mut response).await?;
     }
-    Ok(if is_public { revalidated(response) } else { response })
+    Ok(match caller {
+        None => public(response),
+        Some(_) if is_public => revalidated(response),
+        Some(_) => response,
+    })
+}
+
+/// Reads a page as the client sees it: without a caller it has no drafts.
+async fn read_posts(
+    app: &AppState,
+    caller: Option<Caller>,
+    page: Page,
+) -> Result<PostList, StoreError> {
+    match caller {
+        Some(caller) => app.store.list_posts(caller, page).await,
+        None => app.store.list_public_posts(page).await,
+    }
 }
 
 /// Returns a page of a ranking, of at most [`MAX_LIMIT`] posts. Posts that have gone since the
-/// ranking was computed are left out.
+/// ranking was computed, and drafts that the client does not see, are left out.
 async fn list_ranked(
     app: &Arc<AppState>,
-    caller: Caller,
+    caller: Option<Caller>,
     page: Page,
     ranking: Ranking,
 ) -> ApiResult<(PostList, Option<Neighbours>)> {
@@ -118,7 +140,7 @@ async fn list_ranked(
     let ids = Some(shown.iter().map(|(_, id)| PostId(*id)).collect());
     let limit = Some(u32::try_from(length).unwrap_or(limit));
     let read = Page { ids, limit, skip: 0, position: None, ..page.clone() };
-    let posts = app.store.list_posts(caller, read).await?;
+    let posts = read_posts(app, caller, read).await?;
     let ends_early = posts.len() < length && posts.byte_len() >= PAGE_BYTES;
     let last = match posts.last() {
         Some(last) if ends_early => shown.iter().find(|(_, id)| *id == last.post.id.0),

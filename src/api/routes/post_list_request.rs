@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::api::error::ApiResult;
+use super::post_include::PostInclude;
+use crate::api::error::{ApiError, ApiResult};
 use crate::api::input::{
     BodyKind, FieldError, FromRequestFields, JsonInteger, RequestFields, boolean,
     integer_from_text, stored_text, time_from_text,
@@ -30,6 +31,7 @@ pub(in crate::api) struct ListPostsRequest {
     owner: Option<Owner>,
     cursor: Option<String>,
     pub(super) list: PagedList,
+    pub(super) include: PostInclude,
 }
 
 /// The value of `sort`.
@@ -69,6 +71,7 @@ impl FromRequestFields for ListPostsRequest {
         let owner = request.query("owner", owner);
         let since = request.query("since", time_from_text);
         let until = request.query("until", time_from_text);
+        let include = PostInclude::read(request);
         let cursor = request.query_text("cursor").filter(|cursor| !cursor.is_empty());
 
         let limit = limit?.unwrap_or(policy.posts_default_limit);
@@ -104,9 +107,11 @@ impl FromRequestFields for ListPostsRequest {
         };
         let repeated =
             ["limit", "search", "published", "sort", "window", "owner", "since", "until"];
+        let include = include?;
         let parameters = repeated.map(|name| (name, request.query_text(name)));
+        let parameters = parameters.into_iter().chain([("include", include.parameter())]);
         let list = PagedList::new("/posts", parameters, list_name(&page, ranking, owner));
-        Some(Self { page, ranking, owner, cursor, list })
+        Some(Self { page, ranking, owner, cursor, list, include })
     }
 }
 
@@ -162,11 +167,24 @@ fn list_name(page: &Page, ranking: Option<Ranking>, owner: Option<Owner>) -> Str
 }
 
 impl ListPostsRequest {
+    /// Whether the request is about the caller, so that it needs one.
+    fn needs_caller(&self) -> bool {
+        self.page.scope == PostScope::OwnDrafts
+            || matches!(self.owner, Some(Owner::Caller))
+            || self.include.needs_caller()
+    }
+
     /// Returns the page that the caller asks for.
-    pub(super) async fn page(&self, app: &AppState, caller: Caller) -> ApiResult<Page> {
+    ///
+    /// # Errors
+    /// [`ApiError::NotAuthenticated`] if the request needs a caller and there is none.
+    pub(super) async fn page(&self, app: &AppState, caller: Option<Caller>) -> ApiResult<Page> {
+        if caller.is_none() && self.needs_caller() {
+            return Err(ApiError::NotAuthenticated);
+        }
         let owner = match self.owner {
             Some(Owner::User(owner)) if self.page.scope == PostScope::OwnDrafts => {
-                if owner != caller.user_id {
+                if caller.is_some_and(|caller| owner != caller.user_id) {
                     let reason = "published=false goes with no other owner";
                     let value = owner.0.to_string();
                     return Err(reject_query(app, caller, "owner", &value, reason).await);
@@ -174,7 +192,7 @@ impl ListPostsRequest {
                 Some(owner)
             }
             Some(Owner::User(owner)) => Some(owner),
-            Some(Owner::Caller) => Some(caller.user_id),
+            Some(Owner::Caller) => caller.map(|caller| caller.user_id),
             None => None,
         };
         let position = match &self.cursor {
@@ -210,6 +228,11 @@ fn skip(text: &str, is_bounded: bool) -> Result<Option<u64>, FieldError> {
         return Err(FieldError::new("less_than_equal", message).with("le", MAX_SKIP));
     }
     Ok(skip)
+}
+
+/// Accepts numbers up to [`MAX_LIMIT`].
+pub(super) fn bounded_limit(text: &str) -> Result<u32, FieldError> {
+    limit(text, true).map(|limit| limit.unwrap_or(MAX_LIMIT))
 }
 
 fn not_negative(text: &str) -> Result<JsonInteger, FieldError> {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::post_include::PostInclude;
 use crate::api::input::{
     BodyKind, Conditions, FieldError, FromRequestFields, JsonInteger, Repeatable, RequestFields,
     boolean, stored_text, text,
@@ -31,14 +32,19 @@ impl Repeatable for CreatePostRequest {
     }
 }
 
-/// The ID of a post in the path.
-pub(in crate::api) struct PostPath(pub(super) JsonInteger);
+/// The ID of a post in the path, and the parts to include.
+pub(in crate::api) struct GetPostRequest {
+    pub(super) id: JsonInteger,
+    pub(super) include: PostInclude,
+}
 
-impl FromRequestFields for PostPath {
+impl FromRequestFields for GetPostRequest {
     const BODY: BodyKind = BodyKind::Ignored;
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        request.path_integer("id").map(Self)
+        let id = request.path_integer("id");
+        let include = PostInclude::read(request);
+        Some(Self { id: id?, include: include? })
     }
 }
 

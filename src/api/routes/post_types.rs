@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::responses::{serialize_text, serialize_timestamp};
+use crate::domain::display_name::DisplayName;
 use crate::domain::post;
 use crate::domain::text::Text;
+use crate::domain::user::UserId;
 
 /// The body of a post.
 #[derive(Deserialize, ToSchema)]
@@ -77,10 +79,44 @@ pub(in crate::api) struct PostOut {
     /// Upvotes minus downvotes.
     #[schema(example = 1)]
     votes: i64,
+    /// The vote of the caller: 1, -1, or 0 for none. Only present with `include=my_vote`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1, minimum = -1, maximum = 1, nullable = false)]
+    my_vote: Option<i64>,
+    /// The owner with its name. Only present with `include=owner`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    owner: Option<Owner>,
+}
+
+impl PostOut {
+    pub(super) fn with_parts(
+        found: post::PostWithVotes,
+        my_vote: Option<i64>,
+        owner: Option<Owner>,
+    ) -> Self {
+        Self { my_vote, owner, ..found.into() }
+    }
+}
+
+/// The owner of a post.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "Owner", example = json!({"id": 1, "name": "Ada Lovelace"}))]
+pub(in crate::api) struct Owner {
+    id: i64,
+    /// The display name. Null if the account has none.
+    #[schema(required = true)]
+    name: Option<String>,
+}
+
+impl Owner {
+    pub(super) fn new(id: UserId, name: Option<&DisplayName>) -> Self {
+        Self { id: id.0, name: name.map(|name| name.as_str().to_owned()) }
+    }
 }
 
 impl From<post::PostWithVotes> for PostOut {
     fn from(found: post::PostWithVotes) -> Self {
-        Self { post: found.post.into(), votes: found.votes }
+        Self { post: found.post.into(), votes: found.votes, my_vote: None, owner: None }
     }
 }

@@ -8,22 +8,23 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
+use super::post_include::IncludedPart;
 use super::post_requests::{
-    CreatePostRequest, DeletePostRequest, PostPath, ReplacePostRequest, UpdatePostRequest,
+    CreatePostRequest, DeletePostRequest, GetPostRequest, ReplacePostRequest, UpdatePostRequest,
 };
 use super::post_types::{Post, PostCreate, PostOut, PostUpdate};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
 use crate::api::entity_tag::with_tag;
 use crate::api::error::{ApiError, ApiResult};
-use crate::api::extract::Valid;
+use crate::api::extract::{PostReader, Valid};
 use crate::api::input::{ConditionHeaders, Keyed};
-use crate::api::json_response::Json;
+use crate::api::json_response::{Json, json_response_from, to_json};
 use crate::api::large_work::count;
 use crate::api::replay::{self, IdempotencyKeyHeader, Replay};
 use crate::api::responses::{
     BodyErrors, BodyLimitErrors, ErrorBody, Failures, PreconditionErrors, RateLimitErrors,
-    TokenErrors, ValidationErrors, created, revalidated,
+    TokenErrors, ValidationErrors, created, public, revalidated,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
@@ -80,7 +81,11 @@ pub(in crate::api) async fn create_post(
 /// Returns a post with its votes. Only its owner can read a draft.
 #[utoipa::path(
     get, path = "/posts/{id}", operation_id = "get_post_posts__id__get", tag = "Posts",
-    params(("id" = i64, Path, description = "The ID of the post")),
+    params(
+        ("id" = i64, Path, description = "The ID of the post"),
+        ("include" = Option<Vec<IncludedPart>>, Query, style = Form, explode = false,
+            description = "`my_vote` adds the vote of the caller, `owner` the owner with its name"),
+    ),
     responses(
         (status = 200, description = "Successful Response", body = PostOut,
             headers(("Cache-Control" = String, description = "`private, no-cache`; for a draft `no-store`"))),
@@ -92,21 +97,36 @@ pub(in crate::api) async fn create_post(
 )]
 pub(in crate::api) async fn get_post(
     State(app): State<Arc<AppState>>,
-    caller: Caller,
+    PostReader(caller): PostReader,
     Extension(permit): Extension<RequestPermit>,
-    Valid(PostPath(id)): Valid<PostPath>,
+    Valid(GetPostRequest { id, include }): Valid<GetPostRequest>,
 ) -> ApiResult<Response> {
-    let found = app.store.find_post(caller, PostId(id.as_id())).await?;
+    include.check_caller(caller)?;
+    let post_id = PostId(id.as_id());
+    let found = match caller {
+        Some(caller) => app.store.find_post(caller, post_id).await?,
+        None => app.store.find_public_post(post_id).await?,
+    };
     let found = found.ok_or(ApiError::NoSuchPost(id))?;
+    let parts = include.find(&app, caller, std::slice::from_ref(&found)).await?;
     let bytes = found.post.byte_len();
     count(&permit, bytes)?;
     let (tags, is_public) = (app.entity_tags().await?, found.post.published);
     let respond = move || {
-        let tag = tags.of_post(&found);
-        with_tag(Json(PostOut::from(found)).into_response(), tag)
+        if parts.is_empty() {
+            let tag = tags.of_post(&found);
+            return with_tag(Json(PostOut::from(found)).into_response(), tag);
+        }
+        let json = to_json(bytes, &parts.show(found.clone()));
+        let tag = tags.of_post_in_body(&found, &json);
+        with_tag(json_response_from(StatusCode::OK, json), tag)
     };
     let response = app.large_work.run(bytes, respond).await?;
-    Ok(if is_public { revalidated(response) } else { response })
+    Ok(match caller {
+        None => public(response),
+        Some(_) if is_public => revalidated(response),
+        Some(_) => response,
+    })
 }
 
 /// Replace a post

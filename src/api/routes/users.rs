@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::include::read_include;
 use super::password_confirmation::{DeletionConfirmation, PasswordConfirmation};
 use crate::api::audit;
 use crate::api::client_ip::ClientIp;
@@ -67,6 +68,11 @@ pub(in crate::api) struct UserOut {
     /// Null, unless the account asks for itself. Accounts of an adopted database may have any text.
     #[schema(required = true)]
     email: Option<String>,
+    /// The display name, or null. Only present with `include=name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, required = false)]
+    #[expect(clippy::option_option, reason = "an absent name and null are two things")]
+    name: Option<Option<String>>,
 }
 
 impl UserOut {
@@ -75,8 +81,19 @@ impl UserOut {
             id: user.id.0,
             created_at: user.created_at,
             email: show_email.then(|| user.email.as_str().to_owned()),
+            name: None,
         }
     }
+
+    /// Adds the display name.
+    fn with_name(self, user: &User) -> Self {
+        Self { name: Some(name(user)), ..self }
+    }
+}
+
+/// Returns the display name of the account.
+pub(in crate::api) fn name(user: &User) -> Option<String> {
+    user.name.as_ref().map(|name| name.as_str().to_owned())
 }
 
 /// A validated sign-up.
@@ -104,14 +121,27 @@ impl Repeatable for CreateUserRequest {
     }
 }
 
-/// The ID of a user in the path.
-pub(in crate::api) struct UserPath(JsonInteger);
+/// The ID of a user in the path, and whether the response has the name.
+pub(in crate::api) struct GetUserRequest {
+    id: JsonInteger,
+    include_name: bool,
+}
 
-impl FromRequestFields for UserPath {
+/// A value of the parameter `include` of an account.
+#[derive(ToSchema)]
+#[schema(title = "UserInclude", rename_all = "snake_case")]
+#[expect(dead_code, reason = "the schema of the parameter")]
+pub(in crate::api) enum UserInclude {
+    Name,
+}
+
+impl FromRequestFields for GetUserRequest {
     const BODY: BodyKind = BodyKind::Ignored;
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
-        request.path_integer("id").map(Self)
+        let id = request.path_integer("id");
+        let include = read_include(request, &["name"])?;
+        Some(Self { id: id?, include_name: include.contains(&"name") })
     }
 }
 
@@ -204,7 +234,11 @@ pub(in crate::api) async fn count_sign_up<T>(
 /// Returns the public view of an account. The account itself also sees its e-mail.
 #[utoipa::path(
     get, path = "/users/{id}", operation_id = "get_user_users__id__get", tag = "Users",
-    params(("id" = i64, Path, description = "The ID of the account")),
+    params(
+        ("id" = i64, Path, description = "The ID of the account"),
+        ("include" = Option<Vec<UserInclude>>, Query, style = Form, explode = false,
+            description = "`name` adds the display name"),
+    ),
     responses(
         (status = 200, description = "Successful Response", body = UserOut),
         (status = 404, description = "No such account", body = ErrorBody,
@@ -216,19 +250,23 @@ pub(in crate::api) async fn count_sign_up<T>(
 pub(in crate::api) async fn get_user(
     State(app): State<Arc<AppState>>,
     OptionalCaller(caller): OptionalCaller,
-    Valid(UserPath(id)): Valid<UserPath>,
+    Valid(GetUserRequest { id, include_name }): Valid<GetUserRequest>,
 ) -> ApiResult<Response> {
     let user_id = UserId(id.as_id());
+    let show = |user: &User, show_email| {
+        let shown = UserOut::new(user, show_email);
+        if include_name { shown.with_name(user) } else { shown }
+    };
     if let Some(caller) = caller.filter(|caller| caller.user_id == user_id) {
         match app.store.find_me(caller).await {
-            Ok(user) => return tagged_json(&app, UserOut::new(&user, true)).await,
+            Ok(user) => return tagged_json(&app, show(&user, true)).await,
             // With a revoked token the response is the same as without a token.
             Err(StoreError::CallerRejected) => {}
             Err(error) => return Err(error.into()),
         }
     }
     let user = app.store.find_user(user_id).await?.ok_or(ApiError::NoSuchUser(id))?;
-    tagged_json(&app, UserOut::new(&user, app.policy.public_emails)).await
+    tagged_json(&app, show(&user, app.policy.public_emails)).await
 }
 
 /// Delete an account by its ID

@@ -11,7 +11,7 @@ use super::PostgresStore;
 use super::column::column;
 use super::pool::Pool;
 use super::statement::{Statement, statements};
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Reader};
 use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::batch::{Batch, BatchError};
 use crate::store::{CallerStore, Result, StoreError};
@@ -71,6 +71,14 @@ impl ValidFromTimes {
 
     pub(super) fn insert(&mut self, id: UserId, tokens_valid_from: Result<Timestamp>) {
         self.0.insert(id, tokens_valid_from.map(TokensValidFrom).map_err(Arc::new));
+    }
+
+    /// Checks a reader who has a token.
+    ///
+    /// # Errors
+    /// Those of [`ValidFromTimes::check`].
+    pub(super) fn check_reader(&self, reader: Reader) -> Result<()> {
+        reader.caller().map_or(Ok(()), |caller| self.check(caller))
     }
 
     /// # Errors

@@ -11,7 +11,7 @@ use super::error::reading_failed;
 use super::pool::Pool;
 use super::row::{is_open, read_post};
 use super::statement::{Statement, statements};
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Reader};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{PostId, PostWithVotes};
 use crate::domain::user::UserId;
@@ -38,22 +38,23 @@ pub(super) async fn find_post(
     caller: Caller,
     id: PostId,
 ) -> Result<Option<PostWithVotes>> {
-    read_posts(pool, &[&(caller, id)]).await?.post(caller, id)
+    let reader = Reader::Caller(caller);
+    read_posts(pool, &[&(reader, id)]).await?.post(reader, id)
 }
 
 pub(super) struct FindPosts(pub(super) Arc<Pool>);
 
 #[async_trait]
 impl Batch for FindPosts {
-    type Request = (Caller, PostId);
+    type Request = (Reader, PostId);
     type Answer = Option<PostWithVotes>;
 
     async fn run(
         &self,
-        requests: &[&(Caller, PostId)],
+        requests: &[&(Reader, PostId)],
     ) -> std::result::Result<Vec<Result<Option<PostWithVotes>>>, BatchError> {
         let found = read_posts(&self.0, requests).await.map_err(reading_failed)?;
-        Ok(requests.iter().map(|(caller, id)| found.post(*caller, *id)).collect())
+        Ok(requests.iter().map(|(reader, id)| found.post(*reader, *id)).collect())
     }
 }
 
@@ -65,9 +66,9 @@ struct FoundPosts {
 }
 
 impl FoundPosts {
-    /// Returns the post, if the caller sees it.
-    fn post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
-        self.callers.check(caller)?;
+    /// Returns the post, if the reader sees it.
+    fn post(&self, reader: Reader, id: PostId) -> Result<Option<PostWithVotes>> {
+        self.callers.check_reader(reader)?;
         let found = match self.posts.get(&id) {
             Some(Ok(found)) => found,
             Some(Err(error)) => return Err(StoreError::shared(error)),
@@ -75,15 +76,16 @@ impl FoundPosts {
         };
         let post = &found.post;
         let is_visible = post.published
-            || post.owner_id == caller.user_id
-            || caller.draft_visibility == DraftVisibility::Visible;
+            || reader.user_id() == Some(post.owner_id)
+            || reader.draft_visibility() == DraftVisibility::Visible;
         Ok(is_visible.then(|| found.clone()))
     }
 }
 
-async fn read_posts(pool: &Pool, requests: &[&(Caller, PostId)]) -> Result<FoundPosts> {
+async fn read_posts(pool: &Pool, requests: &[&(Reader, PostId)]) -> Result<FoundPosts> {
     let posts = distinct(requests.iter().map(|(_, id)| id.0));
-    let callers = distinct(requests.iter().map(|(caller, _)| caller.user_id.0));
+    let callers = requests.iter().filter_map(|(reader, _)| reader.user_id());
+    let callers = distinct(callers.map(|caller| caller.0));
     let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
     let mut found = FoundPosts { posts: HashMap::new(), callers: ValidFromTimes::default() };
     for row in &rows {

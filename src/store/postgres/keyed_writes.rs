@@ -71,7 +71,8 @@ impl KeyedWriteStore for PostgresStore {
             };
             let no_row = || StoreError::internal("an insert returned no row");
             let id = UserId(column(rows.first().ok_or_else(no_row)?, 0)?);
-            let user = User { id, email: user.email.clone(), created_at: user.created_at };
+            let user =
+                User { id, email: user.email.clone(), created_at: user.created_at, name: None };
             Ok(Once::Done(CreateUser::Created(user)))
         })
         .await
@@ -142,7 +143,7 @@ async fn replay_sign_up(
     Ok(match kept.judge(key, user.created_at)? {
         EarlierUse::SameRequest(effect) => {
             let id = UserId(column(row, 0)?);
-            let user = User { id, email: user.email.clone(), created_at: effect.at };
+            let user = User { id, email: user.email.clone(), created_at: effect.at, name: None };
             Once::Replayed(CreateUser::Created(user))
         }
         EarlierUse::OtherRequest | EarlierUse::None => Once::Done(CreateUser::EmailTaken),

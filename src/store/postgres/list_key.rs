@@ -2,9 +2,9 @@
 
 use super::connection::{Connection, Value};
 use super::hidden_range::posts_around;
-use super::row::{is_open, is_public, read_list, select_page};
+use super::row::{drafts_of, is_open, is_public, read_list, select_page};
 use super::statement::{Statement, statements};
-use crate::domain::caller::Caller;
+use crate::domain::caller::Reader;
 use crate::domain::page::{EntryKey, Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
@@ -235,15 +235,15 @@ enum Source {
 }
 
 impl ListKey {
-    pub(super) fn of(caller: Caller, page: &Page, hidden: Option<HiddenRange>) -> Self {
+    pub(super) fn of(reader: Reader, page: &Page, hidden: Option<HiddenRange>) -> Self {
         let is_ascending = page.is_read_ascending();
-        let published = match (page.scope, caller.draft_visibility) {
+        let published = match (page.scope, reader.draft_visibility()) {
             (PostScope::OwnDrafts, _) => Some(false),
             (PostScope::Public, DraftVisibility::Private) => Some(true),
             (PostScope::Public, DraftVisibility::Visible) => None,
         };
-        let drafts_of = (page.scope == PostScope::OwnDrafts).then_some(caller.user_id);
-        let source = match drafts_of.or(page.owner) {
+        let author = (page.scope == PostScope::OwnDrafts).then(|| drafts_of(reader));
+        let source = match author.or(page.owner) {
             _ if page.ids.is_some() => Source::Ranked {
                 sees_drafts: published.is_none(),
                 ids: page.ids.iter().flatten().map(|id| id.0).collect(),

@@ -14,7 +14,7 @@ use super::error::reading_failed;
 use super::list_key::ListKey;
 use super::pool::Pool;
 use super::search::search_posts;
-use crate::domain::caller::Caller;
+use crate::domain::caller::Reader;
 use crate::domain::page::Page;
 use crate::store::batch::{Batch, BatchError};
 use crate::store::deletions::hidden_range::HiddenRange;
@@ -38,12 +38,12 @@ pub(super) struct ListPosts {
 
 #[async_trait]
 impl Batch for ListPosts {
-    type Request = (Caller, Page);
+    type Request = (Reader, Page);
     type Answer = PostList;
 
     async fn run(
         &self,
-        requests: &[&(Caller, Page)],
+        requests: &[&(Reader, Page)],
     ) -> std::result::Result<Vec<Result<PostList>>, BatchError> {
         let hidden = *self.hidden.borrow();
         read_lists(&self.pool, hidden, requests).await.map_err(reading_failed)
@@ -54,22 +54,22 @@ impl Batch for ListPosts {
 /// waits for it. Its future is boxed: otherwise each short list would move its size through memory.
 pub(super) async fn list_posts(
     store: &PostgresStore,
-    caller: Caller,
+    reader: Reader,
     page: Page,
 ) -> Result<PostList> {
     if page.limit == Some(0) || page.entries().is_empty() {
-        return store.callers.submit(caller).await.map(|()| Vec::new().into());
+        return store.check_reader(reader).await.map(|()| Vec::new().into());
     }
     let hidden = store.deletions.hidden_range();
     if page.is_scanned() {
-        let search = search_posts(&store.long_work, hidden, caller, &page);
+        let search = search_posts(&store.long_work, hidden, reader, &page);
         return Box::pin(store.read_long(search)).await;
     }
     if page.limit.is_some() && page.skip <= MAX_SHORT_SKIP {
-        return store.lists.submit((caller, page)).await;
+        return store.lists.submit((reader, page)).await;
     }
     let read = async {
-        let mut lists = read_lists(&store.long_work, hidden, &[&(caller, page)]).await?;
+        let mut lists = read_lists(&store.long_work, hidden, &[&(reader, page)]).await?;
         lists.pop().unwrap_or_else(|| Err(StoreError::internal("a list was not read")))
     };
     Box::pin(store.read_long(read)).await
@@ -80,7 +80,7 @@ pub(super) async fn list_posts(
 async fn read_lists(
     pool: &Pool,
     hidden: Option<HiddenRange>,
-    requests: &[&(Caller, Page)],
+    requests: &[&(Reader, Page)],
 ) -> Result<Vec<Result<PostList>>> {
     let connection = pool.acquire().await?;
     match read_lists_on(&connection, pool.list_memory(), hidden, requests).await {
@@ -97,14 +97,15 @@ async fn read_lists_on(
     connection: &Connection,
     memory: &ListMemory,
     hidden: Option<HiddenRange>,
-    requests: &[&(Caller, Page)],
+    requests: &[&(Reader, Page)],
 ) -> Result<Vec<Result<PostList>>> {
     let requested: Vec<ListKey> =
-        requests.iter().map(|(caller, page)| ListKey::of(*caller, page, hidden)).collect();
+        requests.iter().map(|(reader, page)| ListKey::of(*reader, page, hidden)).collect();
     let mut distinct = requested.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    let callers: Vec<i64> = requests.iter().map(|(caller, _)| caller.user_id.0).collect();
+    let callers = requests.iter().filter_map(|(reader, _)| reader.user_id());
+    let callers: Vec<i64> = callers.map(|caller| caller.0).collect();
 
     for list in &distinct {
         connection.prepare(list.statement()).await?;
@@ -122,8 +123,8 @@ async fn read_lists_on(
     lists.extend(rest?);
     let valid_from_times = ValidFromTimes::read(&users?)?;
 
-    let answer = |((caller, _), list): (&&(Caller, Page), &ListKey)| {
-        valid_from_times.check(*caller)?;
+    let answer = |((reader, _), list): (&&(Reader, Page), &ListKey)| {
+        valid_from_times.check_reader(*reader)?;
         let index = distinct.binary_search(list).ok();
         index.and_then(|index| lists.get(index).cloned()).ok_or(StoreError::Overloaded)
     };

@@ -32,6 +32,8 @@ mod list_key;
 mod lists;
 mod locks;
 mod login_failures;
+mod names;
+mod own_votes;
 mod pool;
 mod post_changes;
 mod posts;
@@ -60,13 +62,15 @@ use self::idempotency_keys::KeyedBatch;
 use self::keyed_posts::CreatePostsOnce;
 use self::keyed_votes::CastVotesOnce;
 use self::lists::ListPosts;
+use self::names::FindNames;
+use self::own_votes::FindVotes;
 use self::pool::Pool;
 use self::posts::CreatePosts;
 use self::votes::{CastVotes, WithdrawVotes};
 use super::batch::{BatchLimits, Batcher};
 use super::deletions::Deletions;
 use super::{Result, StoreError};
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Reader};
 
 pub use address::{Address, AddressError, AddressFault, Environment, UrlParts};
 pub use admin::{LockTimeouts, PostgresAdmin, statements};
@@ -81,6 +85,9 @@ const LIMITS: BatchLimits = BatchLimits { queue: 4096, batch: 256, timeout: ANSW
 /// Limits for requests with texts of posts. Each text may have 2 MiB.
 const TEXT_LIMITS: BatchLimits = BatchLimits { batch: 64, ..LIMITS };
 
+/// Limits for requests with the IDs of a list. Each may have 1,000.
+const LIST_LIMITS: BatchLimits = BatchLimits { batch: 64, ..LIMITS };
+
 pub struct PostgresStore {
     /// For short requests.
     pool: Arc<Pool>,
@@ -94,6 +101,8 @@ pub struct PostgresStore {
     withdrawals: Batcher<WithdrawVotes>,
     new_posts_once: Batcher<KeyedBatch<CreatePostsOnce>>,
     votes_once: Batcher<KeyedBatch<CastVotesOnce>>,
+    own_votes: Batcher<FindVotes>,
+    names: Batcher<FindNames>,
     deletions: Deletions,
 }
 
@@ -124,7 +133,9 @@ impl PostgresStore {
             lists: Batcher::open(lists, LIMITS),
             new_posts: Batcher::open(CreatePosts(Arc::clone(&batches)), TEXT_LIMITS),
             votes: Batcher::open(CastVotes(Arc::clone(&batches)), LIMITS),
-            withdrawals: Batcher::open(WithdrawVotes(batches), LIMITS),
+            withdrawals: Batcher::open(WithdrawVotes(Arc::clone(&batches)), LIMITS),
+            own_votes: Batcher::open(FindVotes(Arc::clone(&batches)), LIST_LIMITS),
+            names: Batcher::open(FindNames(batches), LIST_LIMITS),
             new_posts_once: Batcher::open(
                 KeyedBatch { writes: CreatePostsOnce, pool: Arc::clone(&short) },
                 TEXT_LIMITS,
@@ -145,6 +156,13 @@ impl PostgresStore {
             self.callers.submit(caller).await?;
         }
         outcome
+    }
+
+    async fn check_reader(&self, reader: Reader) -> Result<()> {
+        match reader.caller() {
+            Some(caller) => self.callers.submit(caller).await,
+            None => Ok(()),
+        }
     }
 
     /// Runs the operation on its own task, where it continues if the client disconnects.
@@ -193,6 +211,8 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         keyed_posts::STATEMENTS,
         keyed_votes::STATEMENTS,
         keyed_writes::STATEMENTS,
+        own_votes::STATEMENTS,
+        names::STATEMENTS,
         sequence::STATEMENTS,
         schema::STATEMENTS,
         readiness::STATEMENTS,

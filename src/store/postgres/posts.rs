@@ -19,7 +19,7 @@ use super::post_changes::PostChange;
 use super::row::post;
 use super::sequence::{explain_duplicate, query_with_new_ids};
 use super::statement::{Statement, statements};
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Reader};
 use crate::domain::page::Page;
 use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::user::UserId;
@@ -62,12 +62,20 @@ impl PostStore for PostgresStore {
     }
 
     async fn find_post(&self, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
-        self.posts.submit((caller, id)).await
+        self.posts.submit((Reader::Caller(caller), id)).await
     }
 
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
-        let posts = list_posts(self, caller, page).await;
+        let posts = list_posts(self, Reader::Caller(caller), page).await;
         self.with_caller_first(caller, posts).await
+    }
+
+    async fn find_public_post(&self, id: PostId) -> Result<Option<PostWithVotes>> {
+        self.posts.submit((Reader::Anonymous, id)).await
+    }
+
+    async fn list_public_posts(&self, page: Page) -> Result<PostList> {
+        list_posts(self, Reader::Anonymous, page).await
     }
 
     async fn update_post(

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use super::column::column;
 use super::connection::{Connection, QueryError, Value};
 use super::statement::Statement;
+use crate::domain::caller::Reader;
 use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
@@ -128,4 +129,10 @@ fn add_row(posts: &mut ReservedPosts, row: &Row) -> Result<()> {
         }
     }
     posts.push(read_post(row)?)
+}
+
+/// Returns the account whose drafts the reader's own are. A reader without an account has none, and
+/// 0 is never an ID.
+pub(super) fn drafts_of(reader: Reader) -> UserId {
+    reader.user_id().unwrap_or(UserId(0))
 }

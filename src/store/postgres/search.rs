@@ -13,10 +13,10 @@ use super::connection::{Connection, Value};
 use super::hidden_range::posts_around;
 use super::list_key::owned;
 use super::pool::Pool;
-use super::row::{is_open, is_public, read_list, read_rows, select_page};
+use super::row::{drafts_of, is_open, is_public, read_list, read_rows, select_page};
 use super::schema::SearchIndex;
 use super::statement::{Statement, statements};
-use crate::domain::caller::Caller;
+use crate::domain::caller::Reader;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::user::UserId;
@@ -148,12 +148,12 @@ statements! {
 pub(super) async fn search_posts(
     pool: &Pool,
     hidden: Option<HiddenRange>,
-    caller: Caller,
+    reader: Reader,
     page: &Page,
 ) -> Result<PostList> {
     let connection = pool.acquire().await?;
     let text = page.searched().unwrap_or_default();
-    let search = Search { pool, hidden, caller, page, text };
+    let search = Search { pool, hidden, reader, page, text };
     match search.run(&connection).await {
         Err(_) if connection.is_outdated() => {
             drop(connection);
@@ -167,7 +167,7 @@ struct Search<'a> {
     pool: &'a Pool,
     /// A range that the scan passes over.
     hidden: Option<HiddenRange>,
-    caller: Caller,
+    reader: Reader,
     page: &'a Page,
     /// Empty if every title matches.
     text: &'a str,
@@ -193,9 +193,9 @@ impl Search<'_> {
             self.find(connection).await?
         };
         // Checked last: an account that exists now existed when the titles were read.
-        let callers: [i64; 1] = [self.caller.user_id.0];
+        let callers: [i64; 1] = [drafts_of(self.reader).0];
         let users = connection.query(&FIND_TOKENS_VALID_FROM, &[&&callers[..]]).await?;
-        ValidFromTimes::read(&users)?.check(self.caller)?;
+        ValidFromTimes::read(&users)?.check_reader(self.reader)?;
         Ok(posts)
     }
 
@@ -232,7 +232,7 @@ impl Search<'_> {
                 Box::new(self.limit()),
                 Box::new(self.skip()),
                 Box::new(pattern(self.text)),
-                Box::new(self.caller.draft_visibility == DraftVisibility::Visible),
+                Box::new(self.reader.draft_visibility() == DraftVisibility::Visible),
                 Box::new(self.page.owner.map(|owner| owner.0)),
             ];
             values.extend(self.times_and_ids());
@@ -260,7 +260,7 @@ impl Search<'_> {
         ];
         values.extend(self.times_and_ids());
         let is_ascending = self.page.is_read_ascending();
-        let published = match (self.page.scope, self.caller.draft_visibility) {
+        let published = match (self.page.scope, self.reader.draft_visibility()) {
             (PostScope::OwnDrafts, _) => Some(false),
             (PostScope::Public, DraftVisibility::Private) => Some(true),
             (PostScope::Public, DraftVisibility::Visible) => None,
@@ -303,7 +303,7 @@ impl Search<'_> {
     /// Returns the owner of all posts of the list.
     fn owner(&self) -> Option<UserId> {
         match self.page.scope {
-            PostScope::OwnDrafts => Some(self.caller.user_id),
+            PostScope::OwnDrafts => Some(drafts_of(self.reader)),
             PostScope::Public => self.page.owner,
         }
     }

@@ -1,5 +1,7 @@
 //! Accounts in PostgreSQL. IDs are read as bigint, because an adopted database has integer columns.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +18,7 @@ use super::row::is_open;
 use super::sequence::{MAX_ATTEMPTS, explain_duplicate};
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
+use crate::domain::display_name::{DisplayName, NameChange};
 use crate::domain::email::{Email, TypedEmail};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
@@ -41,11 +44,11 @@ statements! {
     IS_EMAIL_TAKEN(TEXT) = "SELECT EXISTS (SELECT FROM users WHERE email = $1)";
     CREATE_USER(TEXT, TEXT, TIMESTAMPTZ, TIMESTAMPTZ) = insert_user_row!();
     FIND_USER(INT8) = concat!(
-        "SELECT id::bigint, email, created_at FROM users
+        "SELECT id::bigint, email, created_at, name FROM users
           WHERE id = $1 AND ", is_open!("id")
     );
     FIND_ME(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
-        "SELECT id::bigint, email, created_at FROM users
+        "SELECT id::bigint, email, created_at, name FROM users
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
     // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
     // would be faster, and the difference would reveal which e-mails have an account.
@@ -67,12 +70,17 @@ statements! {
                 tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
          RETURNING tokens_valid_from";
-    CHANGE_EMAIL(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TIMESTAMPTZ) =
+    CHANGE_EMAIL(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TIMESTAMPTZ, BOOL, TEXT) =
         "UPDATE users
             SET email = $4,
+                name = CASE WHEN $6 THEN $7 ELSE name END,
                 tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
-         RETURNING id::bigint, email, created_at, tokens_valid_from";
+         RETURNING id::bigint, email, created_at, name, tokens_valid_from";
+    CHANGE_NAME(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT) =
+        "UPDATE users SET name = $4
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
+         RETURNING id::bigint, email, created_at, name";
     SIGN_OUT(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE users
             SET tokens_valid_from = greatest($4, tokens_valid_from + interval '1 microsecond')
@@ -84,7 +92,7 @@ statements! {
         "WITH closed AS (
              UPDATE users
                 SET email = 'closed:' || gen_random_uuid(), password = 'closed',
-                    tokens_valid_from = '9999-01-01 00:00:00+00'
+                    name = NULL, tokens_valid_from = '9999-01-01 00:00:00+00'
               WHERE id = $1 AND id = $2 AND tokens_valid_from BETWEEN $3 AND $4
              RETURNING id
          )
@@ -107,6 +115,7 @@ impl UserStore for PostgresStore {
                 id: UserId(column(row, 0)?),
                 email: user.email.clone(),
                 created_at: user.created_at,
+                name: None,
             }))
         })
         .await
@@ -191,12 +200,18 @@ impl UserStore for PostgresStore {
         &self,
         caller: Caller,
         email: Email,
+        name: NameChange,
         now: Timestamp,
     ) -> Result<ChangeEmail> {
         let changed = self.run(async move |pool| {
             let (id, earliest, latest) = caller_params(caller);
             let now = TokensValidFrom::revoked_at(now).0;
-            let values: [Value<'_>; 5] = [&id, &earliest, &latest, &email.as_str(), &now];
+            let (replaces_name, name) = match &name {
+                NameChange::Keep => (false, None),
+                NameChange::Replace(name) => (true, name.as_ref().map(DisplayName::as_str)),
+            };
+            let values: [Value<'_>; 7] =
+                [&id, &earliest, &latest, &email.as_str(), &now, &replaces_name, &name];
             let rows = match pool.query(&CHANGE_EMAIL, &values).await {
                 Err(QueryError::Statement(error)) if is_duplicate(error.code()) => {
                     if is_email_taken(&pool, email.as_str()).await? {
@@ -207,9 +222,23 @@ impl UserStore for PostgresStore {
                 changed => changed?,
             };
             let row = rows.first().ok_or(StoreError::CallerRejected)?;
-            Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(column(row, 3)?)))
+            Ok(ChangeEmail::Changed(read_user(row)?, TokensValidFrom(column(row, 4)?)))
         });
         self.with_caller_first(caller, changed.await).await
+    }
+
+    async fn change_name(&self, caller: Caller, name: Option<DisplayName>) -> Result<User> {
+        let changed = self.run(async move |pool| {
+            let (id, earliest, latest) = caller_params(caller);
+            let name = name.as_ref().map(DisplayName::as_str);
+            let rows = pool.query(&CHANGE_NAME, &[&id, &earliest, &latest, &name]).await?;
+            read_user(rows.first().ok_or(StoreError::CallerRejected)?)
+        });
+        self.with_caller_first(caller, changed.await).await
+    }
+
+    async fn find_names(&self, accounts: Vec<UserId>) -> Result<HashMap<UserId, DisplayName>> {
+        self.names.submit(accounts).await
     }
 
     async fn sign_out(&self, caller: Caller, now: Timestamp) -> Result<()> {
@@ -275,6 +304,7 @@ fn read_user(row: &Row) -> Result<User> {
         id: UserId(column(row, 0)?),
         email: Email::from_stored(column(row, 1)?),
         created_at: column(row, 2)?,
+        name: column::<Option<Cow<'_, str>>>(row, 3)?.map(|name| DisplayName::from_stored(&name)),
     })
 }
 

@@ -1,4 +1,5 @@
-//! Votes in PostgreSQL. Not here: the counts, which triggers update, see `migrations/`.
+//! Votes in PostgreSQL. Not here: reads of the caller's own votes, see `own_votes.rs`;
+//! the counts, which triggers update, see `migrations/`.
 //!
 //! A vote that a statement reads may be out of date when the statement writes, because other
 //! processes write votes too. The outcome is therefore taken from the change itself.
@@ -13,6 +14,7 @@ use super::PostgresStore;
 use super::column::column;
 use super::connection::Value;
 use super::locks::{lock_posts_briefly, post_lock_keys, wait_briefly};
+use super::own_votes::list_votes;
 use super::pool::Pool;
 use super::row::is_open;
 use super::statement::{Statement, statements};
@@ -20,7 +22,7 @@ use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
-use crate::domain::vote::{Direction, Vote};
+use crate::domain::vote::{CastVote, Direction, Vote, VotePage};
 use crate::store::batch::{Batch, BatchError, LockKey};
 use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 
@@ -95,6 +97,19 @@ impl VoteStore for PostgresStore {
             Some(direction) => self.votes.submit((caller, vote.post_id, direction)).await,
             None => self.withdrawals.submit((caller, vote.post_id, ())).await,
         }
+    }
+
+    async fn find_votes(&self, caller: Caller, posts: Vec<PostId>) -> Result<Vec<CastVote>> {
+        self.own_votes.submit((caller, posts)).await
+    }
+
+    async fn list_votes(
+        &self,
+        caller: Caller,
+        limit: u32,
+        before: Option<PostId>,
+    ) -> Result<VotePage> {
+        self.run(async move |pool| list_votes(&pool, caller, limit, before).await).await
     }
 }
 

@@ -209,7 +209,7 @@ fn replay_sign_up(
     };
     Ok(match kept.judge(key, user.created_at)? {
         EarlierUse::SameRequest(effect) => {
-            let user = User { id, email: user.email.clone(), created_at: effect.at };
+            let user = User { id, email: user.email.clone(), created_at: effect.at, name: None };
             Once::Replayed(CreateUser::Created(user))
         }
         EarlierUse::OtherRequest | EarlierUse::None => Once::Done(CreateUser::EmailTaken),

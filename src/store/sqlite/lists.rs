@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::callers::find_caller;
 use super::hidden_range::{around_hidden, ids_around};
-use super::row::{is_open, read_post, select_posts};
+use super::row::{drafts_of, is_open, read_post, select_posts};
 use super::search::search_posts;
 use super::statement::statements;
-use crate::domain::caller::Caller;
+use crate::domain::caller::Reader;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
@@ -111,35 +111,37 @@ statements! {
 pub(super) fn list_posts(
     database: &Connection,
     hidden: Option<HiddenRange>,
-    caller: Caller,
+    reader: Reader,
     page: &Page,
 ) -> Result<PostList> {
     let mut posts = if page.entries().is_empty() {
         ReservedPosts::default()
     } else if let Some(ids) = &page.ids {
-        read_ranked(database, caller, page, ids)?
+        read_ranked(database, reader, page, ids)?
     } else if page.is_scanned() {
-        search_posts(database, hidden, caller, page)?
+        search_posts(database, hidden, reader, page)?
     } else {
-        read_list(database, hidden, caller, page)?
+        read_list(database, hidden, reader, page)?
     };
     if page.is_backward() {
         posts.reverse();
     }
     // Checked last: an account that exists now existed when the list was read.
-    find_caller(database, caller)?;
+    if let Some(caller) = reader.caller() {
+        find_caller(database, caller)?;
+    }
     Ok(posts.into())
 }
 
 fn read_list(
     database: &Connection,
     hidden: Option<HiddenRange>,
-    caller: Caller,
+    reader: Reader,
     page: &Page,
 ) -> Result<ReservedPosts> {
     let limit = page.limit.map_or(-1, i64::from);
     let skip = i64::try_from(page.skip).unwrap_or(i64::MAX);
-    let (text, further) = list_statement(hidden, caller, page);
+    let (text, further) = list_statement(hidden, reader, page);
     let parameters = [limit, skip].into_iter().chain(further);
     let mut statement = database.prepare_cached(text)?;
     let mut rows = statement.query_map(params_from_iter(parameters), read_post)?;
@@ -155,11 +157,11 @@ fn read_list(
 /// Reads the posts one by one.
 fn read_ranked(
     database: &Connection,
-    caller: Caller,
+    reader: Reader,
     page: &Page,
     ids: &[PostId],
 ) -> Result<ReservedPosts> {
-    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
+    let sees_drafts = reader.draft_visibility() == DraftVisibility::Visible;
     let mut statement = database.prepare_cached(READ_RANKED)?;
     let mut page_builder = PageBuilder::new(page);
     for id in ids {
@@ -177,16 +179,16 @@ fn read_ranked(
 /// parameters after limit and skip.
 fn list_statement(
     hidden: Option<HiddenRange>,
-    caller: Caller,
+    reader: Reader,
     page: &Page,
 ) -> (&'static str, Vec<i64>) {
     let is_ascending = page.is_read_ascending();
     let in_order = |descending, ascending| if is_ascending { ascending } else { descending };
     let (from, to) = page.entries().into_inner();
-    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
+    let sees_drafts = reader.draft_visibility() == DraftVisibility::Visible;
     if page.scope == PostScope::OwnDrafts {
         let statement = in_order(LIST_OWNED, LIST_OWNED_ASCENDING);
-        return (statement, vec![caller.user_id.0, from.1, to.1, 0]);
+        return (statement, vec![drafts_of(reader).0, from.1, to.1, 0]);
     }
     match (page.owner, page.ordered_times()) {
         (Some(owner), _) if sees_drafts => {

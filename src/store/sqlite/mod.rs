@@ -19,6 +19,7 @@ mod idempotency_keys;
 mod installation;
 mod lists;
 mod login_failures;
+mod own_votes;
 mod posts;
 mod rankings;
 mod reader;
@@ -90,6 +91,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         search::STATEMENTS,
         votes::STATEMENTS,
         idempotency_keys::STATEMENTS,
+        own_votes::STATEMENTS,
     ];
     files.into_iter().flatten().copied()
 }

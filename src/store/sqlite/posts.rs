@@ -10,7 +10,7 @@ use super::error::deletion_failed;
 use super::lists::list_posts;
 use super::row::{is_open, read_post, select_posts};
 use super::statement::statements;
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Reader};
 use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
@@ -29,6 +29,8 @@ statements! {
                 AND ", is_open!("posts.owner_id"), "
                 AND (posts.published OR posts.owner_id = users.id OR ?3)
               WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5"));
+    FIND_PUBLIC_POST = select_posts!(concat!("FROM posts
+              WHERE posts.id = ?1 AND posts.published AND ", is_open!("posts.owner_id")));
     UPDATE_POST = "UPDATE posts
             SET title = ifnull(?3, title), content = ifnull(?4, content),
                 published = ifnull(?5, published)
@@ -60,7 +62,24 @@ impl PostStore for SqliteStore {
 
     async fn list_posts(&self, caller: Caller, page: Page) -> Result<PostList> {
         let hidden = self.deletions.hidden_range();
-        self.list_readers.run(move |database| list_posts(database, hidden, caller, &page)).await
+        let reader = Reader::Caller(caller);
+        self.list_readers.run(move |database| list_posts(database, hidden, reader, &page)).await
+    }
+
+    async fn find_public_post(&self, id: PostId) -> Result<Option<PostWithVotes>> {
+        self.readers
+            .run(move |database| {
+                let mut statement = database.prepare_cached(FIND_PUBLIC_POST)?;
+                Ok(statement.query_row([id.0], read_post).optional()?)
+            })
+            .await
+    }
+
+    async fn list_public_posts(&self, page: Page) -> Result<PostList> {
+        let hidden = self.deletions.hidden_range();
+        let read =
+            move |database: &Connection| list_posts(database, hidden, Reader::Anonymous, &page);
+        self.list_readers.run(read).await
     }
 
     async fn update_post(

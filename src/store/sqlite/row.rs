@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use rusqlite::Row;
 
+use crate::domain::caller::Reader;
 use crate::domain::post::{Post, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
@@ -51,6 +52,20 @@ pub(super) fn text<'row>(row: &'row Row<'_>, index: usize) -> rusqlite::Result<C
     Ok(readable_text(row.get_ref(index)?.as_bytes()?))
 }
 
+/// Reads a text that can be null.
+pub(super) fn optional_text<'row>(
+    row: &'row Row<'_>,
+    index: usize,
+) -> rusqlite::Result<Option<Cow<'row, str>>> {
+    Ok(row.get_ref(index)?.as_bytes_or_null()?.map(readable_text))
+}
+
+/// Returns the numbers as a parameter of `json_each`.
+pub(super) fn json_array(numbers: impl Iterator<Item = i64>) -> String {
+    let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
 /// Reads a row of [`select_posts!`].
 pub(super) fn read_post(row: &Row<'_>) -> rusqlite::Result<PostWithVotes> {
     Ok(PostWithVotes {
@@ -65,4 +80,10 @@ pub(super) fn read_post(row: &Row<'_>) -> rusqlite::Result<PostWithVotes> {
         // A post without votes has no row in vote_counts.
         votes: row.get::<_, Option<i64>>(6)?.unwrap_or(0),
     })
+}
+
+/// Returns the account whose drafts the reader's own are. A reader without an account has none, and
+/// 0 is never an ID.
+pub(super) fn drafts_of(reader: Reader) -> UserId {
+    reader.user_id().unwrap_or(UserId(0))
 }

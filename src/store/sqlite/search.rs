@@ -7,9 +7,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::hidden_range::{around_hidden, ids_around};
-use super::row::{is_open, read_post, select_posts, text};
+use super::row::{drafts_of, is_open, read_post, select_posts, text};
 use super::statement::statements;
-use crate::domain::caller::Caller;
+use crate::domain::caller::Reader;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{PostId, PostWithVotes};
@@ -99,11 +99,11 @@ struct Candidates {
 pub(super) fn search_posts(
     database: &Connection,
     hidden: Option<HiddenRange>,
-    caller: Caller,
+    reader: Reader,
     page: &Page,
 ) -> Result<ReservedPosts> {
     let searched = page.searched().unwrap_or_default();
-    let candidates = candidates(hidden, caller, page, searched);
+    let candidates = candidates(hidden, reader, page, searched);
     let mut statement = database.prepare_cached(candidates.statement)?;
     let mut rows = statement.query(params_from_iter(candidates.parameters))?;
     let mut misses: u32 = 0;
@@ -138,9 +138,9 @@ fn read_hit(database: &Connection, id: PostId) -> rusqlite::Result<PostWithVotes
     database.prepare_cached(READ_HIT)?.query_row([id.0], read_post)
 }
 
-fn candidates(hidden: Option<HiddenRange>, caller: Caller, page: &Page, text: &str) -> Candidates {
+fn candidates(hidden: Option<HiddenRange>, reader: Reader, page: &Page, text: &str) -> Candidates {
     let is_indexed = text.chars().count() >= TRIGRAM_LENGTH;
-    let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
+    let sees_drafts = reader.draft_visibility() == DraftVisibility::Visible;
     let is_ascending = page.is_read_ascending();
     let in_order = |descending, ascending| if is_ascending { ascending } else { descending };
     let (from, to) = page.entries().into_inner();
@@ -153,7 +153,7 @@ fn candidates(hidden: Option<HiddenRange>, caller: Caller, page: &Page, text: &s
         // The index contains the posts of all users, so a scan of the owner's posts is faster.
         (PostScope::OwnDrafts, _) => (
             in_order(SCAN_OWNED_TITLES, SCAN_OWNED_TITLES_ASCENDING),
-            posts_of(caller.user_id, Some(0)),
+            posts_of(drafts_of(reader), Some(0)),
         ),
         (PostScope::Public, Some(owner)) if sees_drafts => (
             in_order(SCAN_ALL_OWNED_TITLES, SCAN_ALL_OWNED_TITLES_ASCENDING),

@@ -1,5 +1,6 @@
 //! Accounts in SQLite.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,9 +10,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, ffi, params};
 use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
 use super::error::violates;
-use super::row::{is_open, text, timestamp};
+use super::row::{is_open, json_array, optional_text, text, timestamp};
 use super::statement::statements;
 use crate::domain::caller::Caller;
+use crate::domain::display_name::{DisplayName, NameChange};
 use crate::domain::email::{Email, TypedEmail};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
@@ -23,9 +25,9 @@ statements! {
              VALUES (?1, ?2, ?3,
                      coalesce((SELECT max(-?4, tokens_valid_from + 1) FROM installation
                                 WHERE one = 1 AND tokens_valid_from > 0), ?4))";
-    FIND_USER = concat!("SELECT id, email, created_at FROM users
+    FIND_USER = concat!("SELECT id, email, created_at, name FROM users
               WHERE id = ?1 AND ", is_open!("id"));
-    FIND_ME = "SELECT id, email, created_at FROM users
+    FIND_ME = "SELECT id, email, created_at, name FROM users
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
     // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
     // would be faster, and the difference would reveal which e-mails have an account.
@@ -43,16 +45,24 @@ statements! {
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3
              RETURNING tokens_valid_from";
     CHANGE_EMAIL = "UPDATE users
-                SET email = ?4, tokens_valid_from = max(?5, tokens_valid_from + 1)
+                SET email = ?4, name = CASE WHEN ?6 THEN ?7 ELSE name END,
+                    tokens_valid_from = max(?5, tokens_valid_from + 1)
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3
-             RETURNING id, email, created_at, tokens_valid_from";
+             RETURNING id, email, created_at, name, tokens_valid_from";
+    CHANGE_NAME = "UPDATE users SET name = ?4
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3
+             RETURNING id, email, created_at, name";
+    FIND_NAMES = concat!("SELECT users.id, users.name
+               FROM json_each(?1) AS asked
+               CROSS JOIN users ON users.id = asked.value
+              WHERE users.name IS NOT NULL AND ", is_open!("users.id"));
     SIGN_OUT = "UPDATE users SET tokens_valid_from = max(?4, tokens_valid_from + 1)
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
     // A closed account has no e-mail, no password and no token: the random text is no e-mail, the
     // password is no hash, and no token is valid for this tokens_valid_from, the year 9999.
     CLOSE_ACCOUNT = "UPDATE users
                 SET email = 'closed:' || lower(hex(randomblob(16))), password = 'closed',
-                    tokens_valid_from = 253370764800000000
+                    name = NULL, tokens_valid_from = 253370764800000000
               WHERE id = ?1 AND id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4";
     RECORD_CLOSED_ACCOUNT = "INSERT INTO account_deletions (user_id) VALUES (?1)";
 }
@@ -141,16 +151,22 @@ impl UserStore for SqliteStore {
         &self,
         caller: Caller,
         email: Email,
+        name: NameChange,
         now: Timestamp,
     ) -> Result<ChangeEmail> {
         self.writer
             .run(move |database| {
                 let [id, earliest, latest] = caller_params(caller);
-                let params = params![id, earliest, latest, email.as_str(), revoked_at(now)];
+                let (replaces_name, name) = match &name {
+                    NameChange::Keep => (false, None),
+                    NameChange::Replace(name) => (true, name.as_ref().map(DisplayName::as_str)),
+                };
+                let (email, now) = (email.as_str(), revoked_at(now));
+                let params = params![id, earliest, latest, email, now, replaces_name, name];
                 let changed = database
                     .prepare_cached(CHANGE_EMAIL)?
                     .query_row(params, |row| {
-                        let tokens_valid_from = TokensValidFrom(timestamp(row, 3)?);
+                        let tokens_valid_from = TokensValidFrom(timestamp(row, 4)?);
                         Ok(ChangeEmail::Changed(read_user(row)?, tokens_valid_from))
                     })
                     .optional();
@@ -161,6 +177,31 @@ impl UserStore for SqliteStore {
                     }
                     Err(error) => Err(error.into()),
                 }
+            })
+            .await
+    }
+
+    async fn change_name(&self, caller: Caller, name: Option<DisplayName>) -> Result<User> {
+        self.writer
+            .run(move |database| {
+                let [id, earliest, latest] = caller_params(caller);
+                let name = name.as_ref().map(DisplayName::as_str);
+                let mut statement = database.prepare_cached(CHANGE_NAME)?;
+                let user = statement.query_row(params![id, earliest, latest, name], read_user);
+                user.optional()?.ok_or(StoreError::CallerRejected)
+            })
+            .await
+    }
+
+    async fn find_names(&self, accounts: Vec<UserId>) -> Result<HashMap<UserId, DisplayName>> {
+        let accounts = json_array(accounts.iter().map(|account| account.0));
+        self.list_readers
+            .run(move |database| {
+                let mut statement = database.prepare_cached(FIND_NAMES)?;
+                let names = statement.query_map([accounts], |row| {
+                    Ok((UserId(row.get(0)?), DisplayName::from_stored(&text(row, 1)?)))
+                })?;
+                Ok(names.collect::<rusqlite::Result<_>>()?)
             })
             .await
     }
@@ -198,6 +239,7 @@ pub(super) fn create_user(database: &Connection, user: &NewUser) -> Result<Creat
             id: UserId(id),
             email: user.email.clone(),
             created_at: user.created_at,
+            name: None,
         })),
         Err(error) if violates(&error, ffi::SQLITE_CONSTRAINT_UNIQUE) => Ok(CreateUser::EmailTaken),
         Err(error) => Err(error.into()),
@@ -240,5 +282,6 @@ fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
         id: UserId(row.get(0)?),
         email: Email::from_stored(text(row, 1)?.into_owned()),
         created_at: timestamp(row, 2)?,
+        name: optional_text(row, 3)?.map(|name| DisplayName::from_stored(&name)),
     })
 }

@@ -1,15 +1,18 @@
-//! Votes in SQLite. Not here: the counts, which triggers update, see `migrations/`.
+//! Votes in SQLite. Not here: reads of the caller's own votes, see `own_votes.rs`; the
+//! counts, which triggers update, see `migrations/`.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::SqliteStore;
 use super::callers::caller_params;
+use super::own_votes::{find_votes, list_votes};
 use super::row::is_open;
 use super::statement::statements;
 use crate::domain::caller::Caller;
 use crate::domain::policy::DraftVisibility;
-use crate::domain::vote::{Direction, Vote};
+use crate::domain::post::PostId;
+use crate::domain::vote::{CastVote, Direction, Vote, VotePage};
 use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 
 statements! {
@@ -31,6 +34,19 @@ statements! {
 impl VoteStore for SqliteStore {
     async fn cast_vote(&self, caller: Caller, vote: Vote) -> Result<VoteOutcome> {
         self.writer.run(move |database| cast_vote(database, caller, vote)).await
+    }
+
+    async fn find_votes(&self, caller: Caller, posts: Vec<PostId>) -> Result<Vec<CastVote>> {
+        self.list_readers.run(move |database| find_votes(database, caller, posts)).await
+    }
+
+    async fn list_votes(
+        &self,
+        caller: Caller,
+        limit: u32,
+        before: Option<PostId>,
+    ) -> Result<VotePage> {
+        self.list_readers.run(move |database| list_votes(database, caller, limit, before)).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 15] = [
+const REVISIONS: [&str; 16] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -21,6 +21,7 @@ const REVISIONS: [&str; 15] = [
     "0013_unconfirmed_rotations",
     "0014_idempotency_keys",
     "0015_feed_indexes",
+    "0016_user_names",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

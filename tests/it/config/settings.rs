@@ -83,12 +83,13 @@ fn each_setting_overrides_the_reference_preset() {
     let preset = load(&[("COMPAT", "reference")]).policy;
     assert_eq!(preset, Policy::reference());
     assert_ne!(preset, Policy::default());
-    let changes: [(&str, &str, Change); 6] = [
+    let changes: [(&str, &str, Change); 7] = [
         ("DRAFT_VISIBILITY", "private", |policy| {
             policy.draft_visibility = DraftVisibility::Private;
         }),
         ("POSTS_DEFAULT_LIMIT", "7", |policy| policy.posts_default_limit = Some(7)),
         ("PUBLIC_EMAILS", "off", |policy| policy.public_emails = false),
+        ("ANONYMOUS_READS", "on", |policy| policy.anonymous_reads = true),
         ("PASSWORD_MIN_LENGTH", "9", |policy| policy.passwords.minimum_length = 9),
         ("PASSWORD_BLOCKLIST", "on", |policy| policy.passwords.blocklist = true),
         ("PASSWORD_FORBIDDEN_WORDS", " Acme, ZÜRICH,,42nd Street ", |policy| {

@@ -7,7 +7,7 @@ use super::settings::{GOOD_SECRET, errors, load, source};
 
 #[test]
 fn valid_values_are_accepted() {
-    let valid: [(&str, &[&str]); 29] = [
+    let valid: [(&str, &[&str]); 30] = [
         ("HOST", &["0.0.0.0", "::", "localhost", "[::1]", "[::]"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
@@ -30,6 +30,7 @@ fn valid_values_are_accepted() {
         ("PUBLIC_EMAILS", &["on", "off", "true", "false", "1", "0", "ON"]),
         ("PASSWORD_MIN_LENGTH", &["0", "4096"]),
         ("PASSWORD_BLOCKLIST", &["on", "off"]),
+        ("ANONYMOUS_READS", &["on", "off"]),
         ("DELETE_REQUIRES_PASSWORD", &["on", "off"]),
         ("ARGON2_MEMORY_KIB", &["32", "1048576"]),
         ("ARGON2_ITERATIONS", &["1", "32"]),
@@ -60,7 +61,7 @@ fn valid_values_are_accepted() {
     }
 }
 
-const INVALID: [(&str, &[&str]); 38] = [
+const INVALID: [(&str, &[&str]); 39] = [
     ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
     ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
     ("KEEP_ALIVE_TIMEOUT_SECONDS", &["0", "3601", "75s", "off"]),
@@ -82,6 +83,7 @@ const INVALID: [(&str, &[&str]); 38] = [
     ("PUBLIC_EMAILS", &["yes", "2"]),
     ("PASSWORD_MIN_LENGTH", &["-1", "4097", "eight"]),
     ("PASSWORD_BLOCKLIST", &["maybe"]),
+    ("ANONYMOUS_READS", &["published"]),
     ("DELETE_REQUIRES_PASSWORD", &["ask"]),
     ("ARGON2_MEMORY_KIB", &["0", "7", "31", "1048577"]),
     ("ARGON2_ITERATIONS", &["0", "33"]),
@@ -212,6 +214,7 @@ fn invalid_settings_are_reported_together() {
         "PUBLIC_EMAILS",
         "PASSWORD_MIN_LENGTH",
         "PASSWORD_BLOCKLIST",
+        "ANONYMOUS_READS",
         "DELETE_REQUIRES_PASSWORD",
         "ARGON2_MEMORY_KIB",
         "ARGON2_ITERATIONS",

@@ -1,10 +1,12 @@
 //! A store whose methods all fail.
 
+use std::collections::HashMap;
 use std::io;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use post_api::domain::caller::Caller;
+use post_api::domain::display_name::{DisplayName, NameChange};
 use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::event::Event;
 use post_api::domain::idempotency_key::IdempotencyKey;
@@ -17,7 +19,7 @@ use post_api::domain::session::{NewSession, Rotation, Session, SessionId};
 use post_api::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
-use post_api::domain::vote::Vote;
+use post_api::domain::vote::{CastVote, Vote, VotePage};
 use post_api::store::{
     CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
     InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore, RankSource,
@@ -94,7 +96,19 @@ impl UserStore for FailingStore {
     ) -> Result<TokensValidFrom> {
         self.fail()
     }
-    async fn change_email(&self, _: Caller, _: Email, _: Timestamp) -> Result<ChangeEmail> {
+    async fn change_email(
+        &self,
+        _: Caller,
+        _: Email,
+        _: NameChange,
+        _: Timestamp,
+    ) -> Result<ChangeEmail> {
+        self.fail()
+    }
+    async fn change_name(&self, _: Caller, _: Option<DisplayName>) -> Result<User> {
+        self.fail()
+    }
+    async fn find_names(&self, _: Vec<UserId>) -> Result<HashMap<UserId, DisplayName>> {
         self.fail()
     }
     async fn sign_out(&self, _: Caller, _: Timestamp) -> Result<()> {
@@ -160,6 +174,12 @@ impl PostStore for FailingStore {
         self.fail()
     }
     async fn list_posts(&self, _: Caller, _: Page) -> Result<PostList> {
+        self.fail()
+    }
+    async fn find_public_post(&self, _: PostId) -> Result<Option<PostWithVotes>> {
+        self.fail()
+    }
+    async fn list_public_posts(&self, _: Page) -> Result<PostList> {
         self.fail()
     }
     async fn update_post(
@@ -237,6 +257,12 @@ impl RankingStore for FailingStore {
 #[async_trait]
 impl VoteStore for FailingStore {
     async fn cast_vote(&self, _: Caller, _: Vote) -> Result<VoteOutcome> {
+        self.fail()
+    }
+    async fn find_votes(&self, _: Caller, _: Vec<PostId>) -> Result<Vec<CastVote>> {
+        self.fail()
+    }
+    async fn list_votes(&self, _: Caller, _: u32, _: Option<PostId>) -> Result<VotePage> {
         self.fail()
     }
 }

@@ -147,6 +147,7 @@ fn change_and_delete_account(calls: &mut Calls<'_>, ada: &str) {
     let change = json!({"current_password": PASSWORD, "new_password": other});
     let changed = calls.call("POST", "/users/me/password", ada, Some(&change)).json();
     let token = changed["access_token"].as_str().unwrap();
+    calls.call("PATCH", "/users/me", token, Some(&json!({"name": "Ada"})));
     let change = json!({"current_password": other, "email": "eve@example.com"});
     calls.call("PATCH", "/users/me", token, Some(&change));
     let token = calls.token("eve@example.com", other);

@@ -46,6 +46,9 @@ mod searches;
 /// The posts that rankings are made of, and lists in a given order.
 mod rankings;
 
+/// Display names: change, look-up, and what a closed account shows.
+mod names;
+
 /// Votes, and the counts that follow every change.
 mod votes;
 
@@ -57,6 +60,9 @@ mod keyed_changes;
 
 /// Concurrent writes with idempotency keys.
 mod concurrent_keys;
+
+/// The caller's own votes: look-up by posts, pages, and votes that are left out.
+mod own_votes;
 
 /// Foreign keys, checks and triggers that an operator has added.
 mod operator_rules;
@@ -275,6 +281,18 @@ macro_rules! every_case_on {
                 concurrent_requests_with_one_key_write_once
                 writes_with_and_without_keys_do_not_mix
                 concurrent_votes_with_own_keys_are_counted_once;
+            names:
+                changed_name_is_found_unchanged
+                email_change_keeps_replaces_or_removes_the_name
+                names_of_several_accounts_are_found_together
+                closed_account_shows_no_name
+                name_of_another_program_is_readable;
+            own_votes:
+                own_votes_are_listed_newest_post_first
+                pages_of_own_votes_cover_all_of_them
+                vote_on_a_hidden_post_is_left_out
+                page_ends_after_two_thousand_hidden_votes
+                votes_are_found_on_the_given_posts_only;
             operator_rules:
                 deletion_of_referenced_post_is_rejected
                 deletion_of_referenced_user_waits_for_the_reference

@@ -1,5 +1,6 @@
 //! Sequences of PostgreSQL that are behind their table, or exhausted.
 
+use post_api::domain::display_name::NameChange;
 use post_api::store::postgres::PostgresStore;
 use post_api::store::{ChangeEmail, CreateUser, PostStore as _, StoreError, UserStore as _};
 
@@ -37,7 +38,7 @@ async fn sign_up_passes_over_ids_that_exist() {
     let CreateUser::Created(user) = created else { panic!("{created:?}") };
     assert_eq!(user.id.0, 4);
     let ada = caller(post_api::domain::user::UserId(1));
-    let taken = store.change_email(ada, email("bob"), noon()).await.unwrap();
+    let taken = store.change_email(ada, email("bob"), NameChange::Keep, noon()).await.unwrap();
     assert_eq!(taken, ChangeEmail::EmailTaken);
 }
 

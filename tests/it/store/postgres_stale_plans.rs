@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use post_api::auth::RefreshSecrets;
 use post_api::domain::caller::Caller;
+use post_api::domain::display_name::NameChange;
 use post_api::domain::event::{Event, EventKind};
 use post_api::domain::page::{Page, PostScope};
 use post_api::domain::session::{NewSession, Rotation, SessionId};
@@ -106,7 +107,10 @@ async fn run_account(store: &FreshStore, name: &str) -> Caller {
     store.clear_login_failures(key).await.unwrap();
     let valid_from = store.change_password(ada, hash("c"), noon()).await.unwrap();
     let ada = with_valid_from(ada, valid_from);
-    let changed = store.change_email(ada, email(&format!("{name}.new")), noon()).await.unwrap();
+    let changed = store
+        .change_email(ada, email(&format!("{name}.new")), NameChange::Keep, noon())
+        .await
+        .unwrap();
     let ChangeEmail::Changed(_, valid_from) = changed else { panic!("{changed:?}") };
     with_valid_from(ada, valid_from)
 }

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use post_api::domain::caller::{Caller, ValidFromRange};
+use post_api::domain::display_name::NameChange;
 use post_api::domain::page::Page;
 use post_api::domain::user::{Credentials, TokensValidFrom};
 use post_api::store::{ChangeEmail, StoreError, VoteOutcome};
@@ -52,7 +53,8 @@ pub async fn password_change_revokes_every_token(store: &FreshStore) {
 pub async fn email_change_revokes_every_token(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let post = store.write(bob, "post").await;
-    let changed = store.change_email(ada, email("countess"), noon()).await.unwrap();
+    let changed =
+        store.change_email(ada, email("countess"), NameChange::Keep, noon()).await.unwrap();
     let ChangeEmail::Changed(user, tokens_valid_from) = changed else { panic!("{changed:?}") };
     assert_eq!((user.id, user.email.as_str()), (ada.user_id, "countess@example.com"));
     assert_rejected_everywhere(store, ada, &[ada.user_id], post.id).await;
@@ -64,11 +66,11 @@ pub async fn email_change_revokes_every_token(store: &FreshStore) {
 
 pub async fn email_change_to_taken_email_is_rejected(store: &FreshStore) {
     let (ada, _bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
-    let taken = store.change_email(ada, email("bob"), noon()).await.unwrap();
+    let taken = store.change_email(ada, email("bob"), NameChange::Keep, noon()).await.unwrap();
     assert_eq!(taken, ChangeEmail::EmailTaken);
     assert_eq!(store.find_me(ada).await.unwrap().email, email("ada"));
     // Their own e-mail is allowed.
-    let own = store.change_email(ada, email("ada"), noon()).await.unwrap();
+    let own = store.change_email(ada, email("ada"), NameChange::Keep, noon()).await.unwrap();
     assert!(matches!(own, ChangeEmail::Changed(..)), "{own:?}");
 }
 
@@ -89,7 +91,7 @@ pub async fn tokens_valid_from_only_grows(store: &FreshStore) {
     let again = signed_in_again(store, ada, "ada").await;
     assert!(again.valid_from_range.earliest() > last.0);
     let ChangeEmail::Changed(_, tokens_valid_from) =
-        store.change_email(again, email("countess"), noon()).await.unwrap()
+        store.change_email(again, email("countess"), NameChange::Keep, noon()).await.unwrap()
     else {
         panic!("the e-mail is taken");
     };

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use post_api::domain::caller::Caller;
+use post_api::domain::display_name::NameChange;
 use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::page::Page;
 use post_api::domain::post::{PostId, PostUpdate};
@@ -192,8 +193,13 @@ pub async fn assert_rejected_everywhere(
     assert_caller_rejected(store.find_own_credentials(rejected).await);
     assert_caller_rejected(store.change_password(rejected, hash("no"), noon()).await);
     for name in ["ada", "free"] {
-        assert_caller_rejected(store.change_email(rejected, email(name), noon()).await);
+        assert_caller_rejected(
+            store.change_email(rejected, email(name), NameChange::Keep, noon()).await,
+        );
     }
+    assert_caller_rejected(store.change_name(rejected, None).await);
+    assert_caller_rejected(store.find_votes(rejected, vec![post]).await);
+    assert_caller_rejected(store.list_votes(rejected, 10, None).await);
     assert_caller_rejected(store.sign_out(rejected, noon()).await);
     assert_caller_rejected(store.list_sessions(rejected, noon()).await);
     assert_caller_rejected(store.list_events(rejected).await);

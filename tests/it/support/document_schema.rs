@@ -116,9 +116,17 @@ pub(super) fn convert(schema: &Value, value: Value) -> Value {
     let converted = match schema["type"].as_str() {
         Some("integer") => integer(&value),
         Some("boolean") => boolean(&value),
+        Some("array") => list(&schema["items"], &value),
         _ => None,
     };
     converted.unwrap_or(value)
+}
+
+/// Returns the values of a text with commas between them. A blank text has none.
+fn list(items: &Value, value: &Value) -> Option<Value> {
+    let text = value.as_str()?;
+    let values = text.split(',').filter(|item| !item.is_empty());
+    Some(values.map(|item| convert(items, Value::from(item))).collect())
 }
 
 fn integer(value: &Value) -> Option<Value> {

@@ -26,3 +26,9 @@ mod conditions;
 
 /// `DELETE /posts/{id}`
 mod delete;
+
+/// `include` on `GET /posts` and `GET /posts/{id}`
+mod include;
+
+/// `GET /posts` and `GET /posts/{id}` without a token
+mod anonymous;

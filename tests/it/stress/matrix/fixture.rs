@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use post_api::domain::policy::Policy;
+use post_api::domain::policy::{DraftVisibility, Policy};
 use serde_json::{Value, json};
 
 use super::callers::Caller;
@@ -25,7 +25,8 @@ const SECRET_TITLE: &str = "not for other eyes";
 /// post with a wrong vote count.
 const ROWS: &str = "
     SELECT 'user/' || id, email || ' ' || password || ' ' || CAST(created_at AS TEXT) || ' '
-        || CAST(tokens_valid_from AS TEXT) FROM users
+        || CAST(tokens_valid_from AS TEXT)
+        || ' ' || coalesce(name, '') FROM users
     UNION ALL
     SELECT 'post/' || id, title || ' ' || content || ' ' || CAST(published AS TEXT) || ' '
         || CAST(created_at AS TEXT) || ' ' || owner_id FROM posts
@@ -58,7 +59,7 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) async fn build(engine: Engine, policy: Policy) -> Self {
-        let is_reference = policy == Policy::reference();
+        let is_reference = policy.draft_visibility == DraftVisibility::Visible;
         let app = TestApp::set_up(Setup { engine, policy, ..Setup::default() }).await;
         Self::populate(app, is_reference).await
     }

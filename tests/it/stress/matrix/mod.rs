@@ -1,5 +1,5 @@
 //! Access control: every operation of the served document with every kind of caller and target, in
-//! both modes and on both stores. Each cell has an expected status and an expected change; a
+//! both modes, with and without anonymous reads, and on both stores. Each cell has an expected status and an expected change; a
 //! rejected request changes nothing.
 //!
 //! An operation without rows in the table fails the test, so a new route needs rows.
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use post_api::domain::policy::Policy;
 use serde_json::json;
 
-use self::callers::Caller;
+use self::callers::{AccessClass, Caller};
 use self::fixture::Fixture;
 use self::table::{Cell, ROWS, Row, Target};
 use crate::api::operations::Operation;
@@ -73,15 +73,24 @@ async fn operation_by_every_caller_on_every_target_is_right_on_postgresql() {
 
 async fn check_matrix(engine: Engine) {
     let mut cells = 0;
-    for policy in [Policy::default(), Policy::reference()] {
-        let is_reference = policy == Policy::reference();
+    let modes = [Policy::default(), Policy::reference()];
+    let opened = modes.clone().map(|policy| Policy { anonymous_reads: true, ..policy });
+    for policy in modes.into_iter().chain(opened) {
+        let anonymous_reads = policy.anonymous_reads;
         let mut fixture = Fixture::build(engine, policy).await;
+        let is_reference = fixture.is_open;
         let operations = Operation::all(&fixture.app).await;
         assert_complete(&operations);
         for row in ROWS.iter().filter(|row| applies_in_mode(row.target, is_reference)) {
             let operation = operations.iter().find(|found| found.name() == row.operation).unwrap();
-            for caller in Caller::ALL {
-                let cell = row.cell(caller.access_class());
+            // The setting changes nothing for a valid token.
+            let is_valid = |caller: &Caller| {
+                matches!(caller.access_class(), AccessClass::Other | AccessClass::Owner)
+            };
+            for caller in
+                Caller::ALL.into_iter().filter(|caller| !(anonymous_reads && is_valid(caller)))
+            {
+                let cell = row.cell(caller.access_class(), anonymous_reads);
                 check_cell(&fixture, operation, row, caller, cell).await;
                 cells += 1;
                 if !cell.effect.is_empty() {

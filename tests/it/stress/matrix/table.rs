@@ -42,12 +42,27 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn cell(&self, access_class: AccessClass) -> Cell {
+    /// Returns the cell of a caller. With `ANONYMOUS_READS=on` a client without a token reads
+    /// published posts, and all other rows stay the same.
+    pub(super) fn cell(&self, access_class: AccessClass, anonymous_reads: bool) -> Cell {
         match access_class {
+            AccessClass::Anonymous if anonymous_reads => self.opened(),
             AccessClass::Anonymous => self.anonymous,
             AccessClass::Invalid => self.invalid,
             AccessClass::Other => self.other,
             AccessClass::Owner => self.owner,
+        }
+    }
+}
+
+impl Row {
+    fn opened(&self) -> Cell {
+        match (self.operation, self.target) {
+            ("GET /posts", _) | ("GET /posts/{id}", Target::Public) => {
+                Cell { status: 200, effect: "" }
+            }
+            ("GET /posts/{id}", _) => Cell { status: 404, effect: "" },
+            _ => self.anonymous,
         }
     }
 }
@@ -114,6 +129,7 @@ pub(super) const ROWS: &[Row] = &{
         ),
         row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_DELETED), (204, OWNER_DELETED)),
         unchanged("GET /users/me/events", Nothing, [401, 401, 200, 200]),
+        unchanged("GET /users/me/votes", Nothing, [401, 401, 200, 200]),
         unchanged("GET /users/me/sessions", Nothing, [401, 401, 200, 200]),
         row(
             "DELETE /users/me/sessions",

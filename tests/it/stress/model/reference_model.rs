@@ -129,7 +129,9 @@ impl<M: Mode> Model<M> {
             }
             Step::GetMe { by } => {
                 let caller = self.caller(*by)?;
-                Ok(respond(200, self.show_user(caller, Some(caller))))
+                let mut me = self.show_user(caller, Some(caller));
+                me["name"] = Value::Null;
+                Ok(respond(200, me))
             }
             Step::GetUser { by, user } => self.get_user(*by, *user),
             Step::DeleteMe { by } => {

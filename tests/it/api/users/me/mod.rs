@@ -6,6 +6,12 @@ mod get;
 /// `PATCH /users/me`
 mod email;
 
+/// `PATCH /users/me` with a name
+mod name;
+
+/// `GET /users/me/votes`
+mod votes;
+
 /// `POST /users/me/password`
 mod password;
 

@@ -1,0 +1,2 @@
+-- The names are lost.
+ALTER TABLE users DROP COLUMN name;
