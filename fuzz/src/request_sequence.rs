@@ -76,6 +76,8 @@ enum Parameter {
     Since,
     Until,
     Cursor,
+    Include,
+    Posts,
     Other(Vec<u8>),
 }
 
@@ -186,6 +188,8 @@ impl Parameter {
             Self::Since => "since".to_owned(),
             Self::Until => "until".to_owned(),
             Self::Cursor => "cursor".to_owned(),
+            Self::Include => "include".to_owned(),
+            Self::Posts => "posts".to_owned(),
             Self::Other(name) => encode(name),
         }
     }

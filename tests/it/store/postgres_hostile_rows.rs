@@ -34,9 +34,10 @@ const TIMES: [(&str, &str); 9] = [
 ];
 
 /// Every column that the service reads as a text.
-const TEXTS: [(&str, &str); 7] = [
+const TEXTS: [(&str, &str); 8] = [
     ("users", "email"),
     ("users", "password"),
+    ("users", "name"),
     ("posts", "title"),
     ("posts", "content"),
     ("sessions", "user_agent"),
@@ -126,6 +127,14 @@ impl<'a> Fixture<'a> {
             assert_eq!(posts.iter().count(), 2);
             Ok(())
         }));
+        reads.push(Box::pin(async move {
+            let accounts = self.accounts.map(|account| account.user_id).to_vec();
+            store.find_names(accounts).await.map(drop)
+        }));
+        reads.push(Box::pin(async move {
+            store.find_votes(caller, self.posts.to_vec()).await.map(drop)
+        }));
+        reads.push(Box::pin(async move { store.list_votes(caller, 2, None).await.map(drop) }));
         reads.push(Box::pin(store.find_caller(caller)));
         reads.push(Box::pin(async move { store.find_me(caller).await.map(drop) }));
         for account in self.accounts {
@@ -253,9 +262,9 @@ async fn infinite_valid_from_rejects_every_token() {
     let found = fixture.store.find_credentials(email("ada").into()).await.unwrap().unwrap();
     for caller in [ada, with_valid_from(ada, found.tokens_valid_from)] {
         let outcomes = fixture.read(caller).await;
-        // Users and login failures are public to the routes that read them.
+        // Users, names and login failures are public to the routes that read them.
         let rejected = |outcome: &&Result<()>| matches!(outcome, Err(StoreError::CallerRejected));
-        assert_eq!(outcomes.iter().filter(rejected).count(), outcomes.len() - 3);
+        assert_eq!(outcomes.iter().filter(rejected).count(), outcomes.len() - 4);
     }
     for outcome in fixture.read(bob).await {
         outcome.unwrap();

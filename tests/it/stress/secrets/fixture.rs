@@ -154,7 +154,7 @@ impl Fixture {
         let log = self.server_log();
         let text = String::from_utf8_lossy(&log);
         assert!(text.contains("duplicate key") && text.contains("INSERT INTO users"), "{text}");
-        canaries.assert_hidden("PostgreSQL's log", &log, seed);
+        canaries.assert_not_logged("PostgreSQL's log", &log, seed);
     }
 
     /// Returns the log of PostgreSQL.

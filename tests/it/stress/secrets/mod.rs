@@ -1,6 +1,6 @@
 //! Unique passwords, tokens and keys in every part of every operation, at the lowest log level and
 //! while the store fails. None of them may appear in a response, in the log or in other output, in
-//! any encoding.
+//! any encoding. A display name may appear in responses only.
 //!
 //! Each search must also find a secret where it is expected, so that a search that finds nothing
 //! fails.
@@ -39,6 +39,8 @@ struct Canaries {
     word: Canary,
     key: Canary,
     database: Canary,
+    /// The display name of every account. Responses show it, but the log must not.
+    name: Canary,
     /// Signatures of valid and invalid tokens, refresh tokens, and stored hashes.
     generated: Vec<Canary>,
 }
@@ -52,6 +54,7 @@ impl Canaries {
             word: Canary::word("a stray secret", rng),
             key: Canary::password("the key", rng),
             database: Canary::password("the database's password", rng),
+            name: Canary::password("a display name", rng),
             generated: Vec::new(),
         }
     }
@@ -60,6 +63,14 @@ impl Canaries {
         [&self.password, &self.wrong, &self.stray, &self.word, &self.key, &self.database]
             .into_iter()
             .chain(&self.generated)
+    }
+
+    /// Like [`Canaries::assert_hidden`], for a text that users do not see.
+    fn assert_not_logged(&self, source: &str, text: impl AsRef<[u8]>, seed: &str) {
+        self.assert_hidden(source, &text, seed);
+        let found = Haystack::new(&text).find([&self.name]);
+        let text = String::from_utf8_lossy(text.as_ref());
+        assert!(found.is_empty(), "{seed}: {source} shows {found:?}: {}", excerpt(&text));
     }
 
     fn assert_hidden(&self, source: &str, text: impl AsRef<[u8]>, seed: &str) {
@@ -156,6 +167,9 @@ impl Campaign<'_> {
         // Reuse ends the session, as the successor was rotated too.
         let again = send_form(&format!("grant_type=refresh_token&refresh_token={first}"));
         self.send(&again).unwrap().expect(400);
+        let name = json!({"name": self.canaries.name.text});
+        let named = self.service.connect().call("PATCH", "/users/me", &token, Some(&name)).unwrap();
+        assert_eq!(named.expect(200).json()["name"], name["name"], "{}", self.seed);
         let post = json!({"title": "a title", "content": "text"});
         let post = self.service.connect().call("POST", "/posts", &token, Some(&post)).unwrap();
         let post = post.expect(201).json()["id"].as_i64().unwrap();
@@ -247,8 +261,8 @@ fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str
         {
             assert!(output.contains(text), "{name}: no {text} in {}", excerpt(&output));
         }
-        canaries.assert_hidden("the log", &output, &name);
-        canaries.assert_hidden("standard output", fixture.output(), &name);
+        canaries.assert_not_logged("the log", &output, &name);
+        canaries.assert_not_logged("standard output", fixture.output(), &name);
         let stored = Haystack::new(fixture.stored_bytes());
         let is_not_hash = |canary: &&Canary| canary.name != "a hash";
         assert_eq!(
@@ -258,6 +272,10 @@ fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str
         );
         let hashes = canaries.generated.iter().filter(|canary| canary.name == "a hash");
         assert!(!stored.find(hashes).is_empty(), "{name}: the search does not find a stored hash");
+        assert!(
+            !stored.find([&canaries.name]).is_empty(),
+            "{name}: the search finds no stored name"
+        );
         responses += searched;
         logged += output.len();
     }
