@@ -79,6 +79,32 @@ async fn ranking_that_others_asked_for_shows_no_draft_without_a_token() {
 }
 
 #[tokio::test]
+async fn response_without_a_token_is_revalidated() {
+    let app = open(Engine::Sqlite, Policy::default()).await;
+    let ada = app.signed_in("ada").await;
+    let post = ada.write_post("post").await;
+    for path in [
+        "/posts".to_owned(),
+        "/posts?sort=top".to_owned(),
+        "/posts?include=owner".to_owned(),
+        format!("/posts/{post}"),
+        format!("/posts/{post}?include=owner"),
+    ] {
+        let tag = app.anonymous().get(&path).await.expect(200).header("etag").to_owned();
+        // Everyone gets the same, so everyone gets the same tag.
+        assert_eq!(ada.get(&path).await.expect(200).header("etag"), tag, "{path}");
+        let known = app.anonymous().request("GET", &path).header("if-none-match", &tag);
+        let current = app.send(known.body(Body::empty()).unwrap()).await.expect(304);
+        assert_eq!(current.header("cache-control"), "public, no-cache", "{path}");
+        assert_eq!(current.header("vary"), "authorization, origin", "{path}");
+        assert_eq!(current.header("etag"), tag, "{path}");
+    }
+    let change = json!({"title": "new"}).to_string();
+    let path = format!("/posts/{post}");
+    app.anonymous().send_raw("PATCH", &path, "application/json", change).await.expect(401);
+}
+
+#[tokio::test]
 async fn posts_of_a_closed_account_are_not_read_without_a_token() {
     for engine in Engine::ALL {
         let app = open(engine, Policy::default()).await;

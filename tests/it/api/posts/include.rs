@@ -1,5 +1,6 @@
 //! `include=my_vote` and `include=owner` on `GET /posts` and `GET /posts/{id}`
 
+use axum::body::Body;
 use serde_json::{Value, json};
 
 use crate::support::{Engine, Setup, TestApp, TestCaller, TestResponse};
@@ -157,6 +158,47 @@ async fn cursor_is_valid_with_other_parts() {
             let has = |part: &str| usize::from(page[0].get(part).is_some());
             assert_eq!(format!("{}-{}", has("owner"), has("my_vote")), expected, "{included}");
         }
+    }
+}
+
+/// The tag also begins as that of the post, so it is a condition for changes.
+#[tokio::test]
+async fn tag_of_a_response_depends_on_its_parts() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    let post = ada.write_post("post").await;
+    let tag = async |caller: &TestCaller<'_>, path: &str| {
+        caller.get(path).await.expect(200).header("etag").to_owned()
+    };
+    let path = format!("/posts/{post}");
+    let with_vote = format!("{path}?include=my_vote");
+    let with_owner = format!("{path}?include=owner");
+    let plain = tag(&ada, &path).await;
+    let unnamed = tag(&ada, &with_owner).await;
+    bob.vote(post, 1).await.expect(201);
+    ada.vote(post, -1).await.expect(201);
+    assert_eq!(tag(&ada, &path).await, plain, "the count is the same");
+    assert_ne!(tag(&ada, &with_vote).await, tag(&bob, &with_vote).await);
+    assert_ne!(
+        tag(&ada, "/posts?include=my_vote").await,
+        tag(&bob, "/posts?include=my_vote").await
+    );
+    name(&ada, "Ada").await;
+    let named = tag(&bob, &with_owner).await;
+    assert_ne!(named, unnamed);
+    for other in [&with_vote, &with_owner] {
+        let tag = tag(&ada, other).await;
+        assert!(tag.starts_with(&format!("{}.", plain.trim_end_matches('"'))), "{tag} {plain}");
+    }
+    for (known, status) in [(&plain, 200), (&unnamed, 200), (&named, 304)] {
+        let request = ada.request("GET", &with_owner).header("if-none-match", known);
+        ada.send(request.body(Body::empty()).unwrap()).await.expect(status);
+    }
+    for (title, status) in [("new", 200), ("newer", 412)] {
+        let request = ada.request("PATCH", &path).header("if-match", &named);
+        let request = request.header("content-type", "application/json");
+        let body = json!({"title": title}).to_string();
+        ada.send(request.body(body.into()).unwrap()).await.expect(status);
     }
 }
 
