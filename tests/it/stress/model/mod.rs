@@ -4,6 +4,7 @@
 //!
 //! Not here: concurrent clients, see `histories`; invalid JSON and HTTP, see `fuzz`.
 
+mod accounts;
 mod expected_response;
 mod keys;
 mod post;

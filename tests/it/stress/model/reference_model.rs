@@ -10,13 +10,14 @@ use proptest::strategy::{BoxedStrategy, Just, Strategy as _};
 use proptest_state_machine::ReferenceStateMachine;
 use serde_json::{Value, json};
 
+use super::accounts::User;
 use super::expected_response::{ExpectedResponse, Rejected, reject, respond};
 use super::keys::Keys;
 use super::post::Post;
 use super::step::{By, Condition, Draft, Existing, Page, Step, step};
 
 /// The lifetime of an access token.
-const TOKEN_LIFETIME_SECONDS: i64 = 30 * 60;
+pub(super) const TOKEN_LIFETIME_SECONDS: i64 = 30 * 60;
 
 /// A mode of the service. A type, because the traits of `proptest_state_machine` take no values.
 pub(super) trait Mode: Debug + Clone + 'static {
@@ -47,8 +48,8 @@ pub(super) struct Model<M> {
     pub(super) posts: BTreeMap<usize, Post>,
     /// 1 or -1, by post and voter.
     pub(super) votes: BTreeMap<(usize, usize), i64>,
-    tokens: Vec<Token>,
-    keys: Keys,
+    pub(super) tokens: Vec<Token>,
+    pub(super) keys: Keys,
     pub(super) users_created: usize,
     pub(super) posts_created: usize,
     /// The expected response to the last step.
@@ -57,26 +58,13 @@ pub(super) struct Model<M> {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct User {
-    email: String,
-    password: String,
-    created_at: i64,
-}
-
-#[derive(Debug, Clone)]
-struct Token {
-    user: usize,
+pub(super) struct Token {
+    pub(super) user: usize,
     /// Seconds since 1970.
-    expires: i64,
+    pub(super) expires: i64,
 }
 
-/// Returns the e-mail by which an account is found: the domain is lowercase.
-fn normalized_email(email: &str) -> Option<String> {
-    let (local, domain) = email.split_once('@')?;
-    Some(format!("{local}@{}", domain.to_lowercase()))
-}
-
-fn time(microseconds: i64) -> String {
+pub(super) fn time(microseconds: i64) -> String {
     Timestamp::from_microsecond(microseconds).unwrap().to_string()
 }
 
@@ -127,13 +115,10 @@ impl<M: Mode> Model<M> {
                 self.now += seconds * 1_000_000;
                 Ok(respond(200, Value::Null))
             }
-            Step::GetMe { by } => {
-                let caller = self.caller(*by)?;
-                let mut me = self.show_user(caller, Some(caller));
-                me["name"] = Value::Null;
-                Ok(respond(200, me))
-            }
-            Step::GetUser { by, user } => self.get_user(*by, *user),
+            Step::GetMe { by } => self.get_me(*by),
+            Step::ChangeName { by, name } => self.change_name(*by, *name),
+            Step::ListMyVotes { by, limit } => self.list_my_votes(*by, *limit),
+            Step::GetUser { by, user, has_name } => self.get_user(*by, *user, *has_name),
             Step::DeleteMe { by } => {
                 let caller = self.caller(*by)?;
                 self.delete_user(caller);
@@ -141,7 +126,7 @@ impl<M: Mode> Model<M> {
             }
             Step::DeleteUser { by, user } => self.delete_account(*by, *user),
             Step::CreatePost { by, post } => self.create_post(*by, post),
-            Step::GetPost { by, post } => {
+            Step::GetPost { by, post, include } => {
                 let caller = self.caller(*by)?;
                 if !self.is_visible(*post, caller) {
                     return Err(reject(
@@ -149,7 +134,8 @@ impl<M: Mode> Model<M> {
                         format!("the post with the id:post#{post}# was no found"),
                     ));
                 }
-                Ok(respond(200, self.show_post_with_votes(*post)))
+                let shown = self.show_post_with_votes(*post);
+                Ok(respond(200, self.with_parts(shown, *post, caller, include)))
             }
             Step::ReplacePost { by, post, with, condition } => {
                 self.check_change(*by, *post, *condition)?;
@@ -188,38 +174,12 @@ impl<M: Mode> Model<M> {
         Ok(response)
     }
 
-    fn sign_up(&mut self, email: &str, password: &str) -> Result<ExpectedResponse, Rejected> {
-        let account = normalized_email(email).ok_or_else(|| respond(422, Value::Null))?;
-        if password.len() < 8 && !M::IS_REFERENCE {
-            return Err(respond(422, Value::Null));
-        }
-        if self.users.values().any(|user| user.email == account) {
-            return Err(reject(409, "a user with this email already exists"));
-        }
-        let (email, password) = (account, password.to_owned());
-        self.users.insert(self.users_created, User { email, password, created_at: self.now });
-        self.users_created += 1;
-        let created = self.users_created - 1;
-        Ok(respond(201, self.show_user(created, Some(created))))
-    }
-
-    fn log_in(&mut self, email: &str, password: &str) -> Result<ExpectedResponse, Rejected> {
-        let account = normalized_email(email);
-        let is_it =
-            |user: &User| Some(&user.email) == account.as_ref() && user.password == password;
-        let found = self.users.iter().find(|(_, user)| is_it(user)).map(|(user, _)| *user);
-        let user = found.ok_or_else(|| reject(403, "invalid credentials"))?;
-        self.tokens
-            .push(Token { user, expires: self.now.div_euclid(1_000_000) + TOKEN_LIFETIME_SECONDS });
-        Ok(respond(200, Value::Null))
-    }
-
     /// Returns the index of the token among all that were issued.
     pub(super) fn token(&self, index: usize) -> Option<usize> {
         (!self.tokens.is_empty()).then(|| index % self.tokens.len())
     }
 
-    fn caller(&self, by: By) -> Result<usize, Rejected> {
+    pub(super) fn caller(&self, by: By) -> Result<usize, Rejected> {
         let index = match by {
             By::Anonymous => None,
             By::Garbage => return Err(reject(401, "Could not validate credentials")),
@@ -231,46 +191,6 @@ impl<M: Mode> Model<M> {
             return Ok(token.user);
         }
         Err(reject(401, "Could not validate credentials"))
-    }
-
-    fn find_user(&self, user: usize) -> Result<(), Rejected> {
-        if self.users.contains_key(&user) {
-            return Ok(());
-        }
-        Err(reject(404, format!("the user with the id:user#{user}# was no found")))
-    }
-
-    /// An invalid token is treated like none.
-    fn get_user(&self, by: By, user: usize) -> Result<ExpectedResponse, Rejected> {
-        self.find_user(user)?;
-        Ok(respond(200, self.show_user(user, self.caller(by).ok())))
-    }
-
-    fn show_user(&self, user: usize, to: Option<usize>) -> Value {
-        let shown = &self.users[&user];
-        let email = (M::IS_REFERENCE || to == Some(user)).then_some(&shown.email);
-        let id = format!("user#{user}#");
-        json!({"id": id, "created_at": time(shown.created_at), "email": email})
-    }
-
-    fn delete_account(&mut self, by: By, user: usize) -> Result<ExpectedResponse, Rejected> {
-        let caller = self.caller(by)?;
-        self.find_user(user)?;
-        if caller != user {
-            return Err(not_owner());
-        }
-        self.delete_user(caller);
-        Ok(respond(204, Value::Null))
-    }
-
-    fn delete_user(&mut self, user: usize) {
-        self.users.remove(&user);
-        let theirs = self.posts.iter().filter(|(_, post)| post.owner == user);
-        for post in theirs.map(|(post, _)| *post).collect::<Vec<_>>() {
-            self.delete_post(post);
-        }
-        self.votes.retain(|(_, voter), _| *voter != user);
-        self.keys.delete_user(user);
     }
 
     fn create_post(&mut self, by: By, post: &Draft) -> Result<ExpectedResponse, Rejected> {
@@ -289,7 +209,7 @@ impl<M: Mode> Model<M> {
         Ok(respond(201, self.show_post(self.posts_created - 1)))
     }
 
-    fn is_visible(&self, post: usize, to: usize) -> bool {
+    pub(super) fn is_visible(&self, post: usize, to: usize) -> bool {
         let visible = |post: &Post| post.published || post.owner == to || M::IS_REFERENCE;
         self.posts.get(&post).is_some_and(visible)
     }
@@ -314,7 +234,7 @@ impl<M: Mode> Model<M> {
         Ok(())
     }
 
-    fn delete_post(&mut self, post: usize) {
+    pub(super) fn delete_post(&mut self, post: usize) {
         self.posts.remove(&post);
         self.votes.retain(|(voted, _), _| *voted != post);
     }
@@ -367,7 +287,10 @@ impl<M: Mode> Model<M> {
             Some(limit) => usize::try_from(limit).unwrap(),
         };
         let shown = found.into_iter().skip(page.skip.unwrap_or(0)).take(limit);
-        Ok(respond(200, shown.map(|(post, _)| self.show_post_with_votes(*post)).collect()))
+        let show = |(post, _): (&usize, &Post)| {
+            self.with_parts(self.show_post_with_votes(*post), *post, caller, page.include)
+        };
+        Ok(respond(200, shown.map(show).collect()))
     }
 
     fn vote(&mut self, by: By, post: usize, dir: i64) -> Result<ExpectedResponse, Rejected> {
@@ -395,6 +318,6 @@ impl<M: Mode> Model<M> {
     }
 }
 
-fn not_owner() -> Rejected {
+pub(super) fn not_owner() -> Rejected {
     reject(403, "not authorized to perform this action")
 }

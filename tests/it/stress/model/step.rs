@@ -21,9 +21,18 @@ pub(super) enum Step {
     GetMe {
         by: By,
     },
+    ChangeName {
+        by: By,
+        name: Option<&'static str>,
+    },
+    ListMyVotes {
+        by: By,
+        limit: Option<usize>,
+    },
     GetUser {
         by: By,
         user: usize,
+        has_name: bool,
     },
     DeleteMe {
         by: By,
@@ -39,6 +48,7 @@ pub(super) enum Step {
     GetPost {
         by: By,
         post: usize,
+        include: &'static str,
     },
     ReplacePost {
         by: By,
@@ -134,6 +144,7 @@ pub(super) struct Page {
     pub(super) sort: Option<&'static str>,
     /// Only posts of the caller.
     pub(super) is_own: bool,
+    pub(super) include: &'static str,
 }
 
 const EMAILS: [&str; 6] = [
@@ -144,6 +155,15 @@ const EMAILS: [&str; 6] = [
     "mary@example.net",
     "not an email",
 ];
+
+/// Values of the parameter `include`.
+const PARTS: [&str; 5] = ["", "", "my_vote", "owner", "owner,my_vote"];
+
+const NAMES: [Option<&str>; 6] =
+    [None, Some("Ada"), Some(" Ada  L. "), Some("本\u{1F469}"), Some("  "), Some(LONG_NAME)];
+
+/// A name of 65 characters.
+const LONG_NAME: &str = "names of sixty-five characters are longer than the longest of all";
 
 const PASSWORDS: [&str; 3] = ["plum lantern 83 quay", "Plum lantern 83 quay", "short"];
 
@@ -203,14 +223,15 @@ fn page() -> impl Strategy<Value = Page> {
     let published = select(vec![None, None, Some(true), Some(false)]);
     let sort = select(vec![None, None, Some("newest"), Some("oldest"), Some("best")]);
     let is_own = select(vec![false, false, true]);
-    (limit, skip, search, published, sort, is_own).prop_map(
-        |(limit, skip, search, published, sort, is_own)| Page {
+    (limit, skip, search, published, sort, is_own, select(PARTS.to_vec())).prop_map(
+        |(limit, skip, search, published, sort, is_own, include)| Page {
             limit,
             skip,
             search,
             published,
             sort,
             is_own,
+            include,
         },
     )
 }
@@ -317,11 +338,16 @@ pub(super) fn step(existing: &Existing) -> BoxedStrategy<Step> {
         1 => select(vec![1, 600, 1799, 1800, -1, -900, -86_400])
             .prop_map(|seconds| Step::MoveClock { seconds }),
         2 => by().prop_map(|by| Step::GetMe { by }),
-        2 => (by(), user()).prop_map(|(by, user)| Step::GetUser { by, user }),
+        3 => (by(), select(NAMES.to_vec())).prop_map(|(by, name)| Step::ChangeName { by, name }),
+        8 => (by(), select(vec![None, None, Some(0), Some(1), Some(3)]))
+            .prop_map(|(by, limit)| Step::ListMyVotes { by, limit }),
+        2 => (by(), user(), select(vec![false, true]))
+            .prop_map(|(by, user, has_name)| Step::GetUser { by, user, has_name }),
         1 => by().prop_map(|by| Step::DeleteMe { by }),
         1 => (by(), user()).prop_map(|(by, user)| Step::DeleteUser { by, user }),
         if existing.posts.len() < 4 { 20 } else { 5 } => create_post(existing),
-        6 => (by(), post()).prop_map(|(by, post)| Step::GetPost { by, post }),
+        6 => (by(), post(), select(PARTS.to_vec()))
+            .prop_map(|(by, post, include)| Step::GetPost { by, post, include }),
         8 => replace_post(existing),
         8 => update_post(existing),
         2 => delete_post(existing),

@@ -125,13 +125,29 @@ impl ServiceUnderTest {
             Step::LogIn { email, password } => self.app.log_in(email, password).await,
             Step::MoveClock { .. } | Step::Keyed { .. } => unreachable!("not a request"),
             Step::GetMe { by: caller } => by(caller).get("/users/me").await,
-            Step::GetUser { by: caller, user } => by(caller).get(&self.user_path(*user)).await,
+            Step::ChangeName { by: caller, name } => {
+                let body = json!({"name": name}).to_string();
+                by(caller).send_raw("PATCH", "/users/me", "application/json", body).await
+            }
+            Step::ListMyVotes { by: caller, limit } => {
+                let limit = limit.map(|limit| format!("?limit={limit}")).unwrap_or_default();
+                by(caller).get(&format!("/users/me/votes{limit}")).await
+            }
+            Step::GetUser { by: caller, user, has_name } => {
+                let query = if *has_name { "?include=name" } else { "" };
+                by(caller).get(&format!("{}{query}", self.user_path(*user))).await
+            }
             Step::DeleteMe { by: caller } => by(caller).delete("/users/me").await,
             Step::DeleteUser { by: caller, user } => {
                 by(caller).delete(&self.user_path(*user)).await
             }
             Step::CreatePost { by: caller, post } => by(caller).post("/posts", &body(post)).await,
-            Step::GetPost { by: caller, post } => by(caller).get(&self.post_path(*post)).await,
+            Step::GetPost { by: caller, post, include } => {
+                let path = self.post_path(*post);
+                let path =
+                    if include.is_empty() { path } else { format!("{path}?include={include}") };
+                by(caller).get(&path).await
+            }
             Step::ReplacePost { by: caller, post, with, condition } => {
                 self.change(&by(caller), "PUT", *post, body(with).to_string(), *condition).await
             }
@@ -304,5 +320,6 @@ fn list_path(page: &Page) -> String {
     add("published", page.published.map(|published| published.to_string()));
     add("sort", page.sort.map(str::to_owned));
     add("owner", page.is_own.then(|| "me".to_owned()));
+    add("include", Some(page.include.to_owned()).filter(|include| !include.is_empty()));
     query.finish()
 }
