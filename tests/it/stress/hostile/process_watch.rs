@@ -92,7 +92,9 @@ impl ProcessWatch {
     /// Returns the connections to its port, without those to a database.
     fn sockets_on_port(&self) -> BTreeSet<PathBuf> {
         let connections = std::fs::read_to_string(self.folder.join("net/tcp")).unwrap();
-        let fields = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        // The file has each connection of the machine, also those that have ended.
+        let lines = connections.lines().filter(|line| line.contains(&self.port));
+        let fields = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
         let here = fields.filter(|fields| fields.len() > 9 && fields[1].ends_with(&self.port));
         here.map(|fields| format!("socket:[{}]", fields[9]).into()).collect()
     }
