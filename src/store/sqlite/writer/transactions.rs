@@ -75,9 +75,9 @@ impl Transactions {
         let has_failed = std::mem::replace(&mut self.must_write, true);
         let changes = self.connection.total_changes();
         let mut is_unavailable = false;
-        execute(&self.connection, "SAVEPOINT members")?;
         if !self.run_together(writes)? {
-            execute(&self.connection, "ROLLBACK TO members")?;
+            execute(&self.connection, "ROLLBACK")?;
+            execute(&self.connection, "BEGIN IMMEDIATE")?;
             is_unavailable = self.run_apart(writes)?;
         }
         if has_failed || self.connection.total_changes() != changes {
@@ -100,9 +100,9 @@ impl Transactions {
         Ok(true)
     }
 
-    /// Runs each write under its own savepoint, so that one that fails undoes only itself. For every
-    /// savepoint SQLite copies the pages that change, and flushes the index of the search. Returns
-    /// whether the database could not be written.
+    /// Runs each write under its own savepoint, so that one that fails undoes only itself. As long as
+    /// a savepoint is open, SQLite copies each page before it changes. Returns whether the database
+    /// could not be written.
     fn run_apart(&self, writes: &mut [Box<dyn PendingWrite>]) -> Result<bool> {
         let mut is_unavailable = false;
         for write in writes {
