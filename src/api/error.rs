@@ -49,7 +49,7 @@ pub enum ApiError {
     #[error("user {} has already voted on post {}", .0.0, .1.0)]
     AlreadyVoted(UserId, PostId),
     /// The post is not, or no longer, as the request expects it (RFC 9110, 13.1).
-    #[error("the post has changed since")]
+    #[error("the post does not meet the condition")]
     PreconditionFailed,
     #[error("a user with this email already exists")]
     EmailTaken,

@@ -26,6 +26,7 @@ pub fn document(root_path: &str, policy: &Policy) -> String {
     describe_account_change(&mut document);
     add_validation_examples(&mut document);
     describe_revalidation(&mut document);
+    describe_headers(&mut document);
     document_policy::apply(&mut document, policy);
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
@@ -117,6 +118,20 @@ fn describe_revalidation(document: &mut Value) {
                 "description": "The client has the current response",
                 "headers": headers,
             });
+        }
+    }
+}
+
+/// Gives every optional header the type of a text. A generated client would take a missing tag for
+/// `null`, and leave the condition out.
+fn describe_headers(document: &mut Value) {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    let operations = paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    let parameters = operations.filter_map(|operation| operation.get_mut("parameters"));
+    for parameter in parameters.filter_map(Value::as_array_mut).flatten() {
+        let is_header = parameter["in"] == "header";
+        if let Some(kind) = parameter.pointer_mut("/schema/type").filter(|_| is_header) {
+            *kind = json!("string");
         }
     }
 }

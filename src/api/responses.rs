@@ -93,7 +93,7 @@ pub(super) struct HTTPValidationError {
 #[derive(Serialize, ToSchema)]
 #[schema(title = "ValidationError")]
 pub(super) struct ValidationError {
-    /// The location: `body`, `query` or `path`, then the name of the field, or the character of a JSON text.
+    /// The location: `body`, `query`, `path` or `header`, then the name of the field, or the character of a JSON text.
     #[schema(value_type = Vec<LocationPart>)]
     loc: Vec<String>,
     #[schema(example = "Field required")]
@@ -105,7 +105,7 @@ pub(super) struct ValidationError {
     #[schema(value_type = Value, required = false)]
     input: String,
     /// The parameters of the message.
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = HashMap<String, Value>, required = false)]
     ctx: String,
 }
 
@@ -166,7 +166,7 @@ pub(super) enum ValidationErrors {
 #[expect(dead_code, reason = "the schema of the error table")]
 pub(super) enum PreconditionErrors {
     /// The post does not meet `If-Match` or `If-None-Match`; nothing changed
-    #[response(status = 412, example = json!({"detail": "the post has changed since"}))]
+    #[response(status = 412, example = json!({"detail": "the post does not meet the condition"}))]
     Failed(ErrorBody),
 }
 

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::post_list_request::{MAX_LIMIT, bounded_limit};
 use crate::api::error::ApiResult;
@@ -57,9 +58,18 @@ impl FromRequestFields for ListVotesRequest {
 #[schema(title = "MyVote", example = json!({"post_id": 9, "dir": 1}))]
 pub(in crate::api) struct MyVote {
     post_id: i64,
-    /// 1 for up, -1 for down.
-    #[schema(minimum = -1, maximum = 1)]
+    #[schema(schema_with = direction)]
     dir: i64,
+}
+
+fn direction() -> Object {
+    let description = Some("1 for up, -1 for down");
+    let values = Some([1, -1]);
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .enum_values(values)
+        .description(description)
+        .build()
 }
 
 impl From<CastVote> for MyVote {

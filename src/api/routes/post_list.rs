@@ -40,8 +40,8 @@ use crate::store::{PostList, StoreError};
             description = "False lists the drafts of the caller"),
         ("sort" = inline(Option<PostSort>), Query,
             description = "The order. `top` has the most votes first, `hot` weighs votes against \
-                age. A search has the newest first. `top` and `hot` go with `window`, `limit`, \
-                `skip`, `include` and `cursor` only"),
+                age; their order is up to a minute old. A search has the newest first. `top` and \
+                `hot` go with `limit`, `skip`, `include` and `cursor` only, and `top` with `window`"),
         ("window" = inline(Option<PostWindow>), Query,
             description = "With `sort=top`, only posts created in the last 1, 7, 30 or 365 days"),
         ("owner" = Option<String>, Query,

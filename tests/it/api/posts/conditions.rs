@@ -82,7 +82,7 @@ async fn change_happens_only_if_the_post_meets_the_conditions() {
                 assert_eq!(response.status, success(method), "{context}");
             } else {
                 assert_eq!(response.status, 412, "{context}");
-                assert_eq!(response.detail(), "the post has changed since", "{context}");
+                assert_eq!(response.detail(), "the post does not meet the condition", "{context}");
                 assert_eq!(ada.get(&path).await.json(), before, "{context}");
             }
         }

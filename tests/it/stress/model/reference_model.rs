@@ -229,7 +229,7 @@ impl<M: Mode> Model<M> {
             return Err(not_owner());
         }
         if !self.posts[&post].meets(condition) {
-            return Err(reject(412, "the post has changed since"));
+            return Err(reject(412, "the post does not meet the condition"));
         }
         Ok(())
     }
