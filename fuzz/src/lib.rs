@@ -34,6 +34,7 @@ mod support {
     mod document_schema;
     mod forged_tokens;
     mod postgres_programs;
+    mod postgres_session;
     mod sqlite_file;
     mod test_caller;
     mod test_response;

@@ -214,7 +214,7 @@ pub struct PostgresDatabase<'a> {
     url: String,
     dropped: bool,
     /// Reads without a new connection each time. `execute` has a new one each time.
-    session: Mutex<Option<Session>>,
+    session: Mutex<Option<Box<Session>>>,
 }
 
 impl PostgresDatabase<'_> {

@@ -17,7 +17,7 @@ impl Session {
     /// Runs the query in the session, and opens it before if there is none. A server that was
     /// stopped has closed its sessions.
     pub(super) fn query<T: Send>(
-        session: &Mutex<Option<Self>>,
+        session: &Mutex<Option<Box<Self>>>,
         url: &str,
         sql: &str,
         read: impl Fn(&SimpleQueryRow) -> T + Send + Sync,
@@ -25,10 +25,10 @@ impl Session {
         let on_thread = || {
             // A query that fails panics while it holds the lock, and its session is not used again.
             let mut kept = session.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut session = kept.take().unwrap_or_else(|| Self::open(url));
+            let mut session = kept.take().unwrap_or_else(|| Box::new(Self::open(url)));
             let mut answer = session.run(sql);
             if answer.as_ref().is_err_and(is_closed) {
-                session = Self::open(url);
+                *session = Self::open(url);
                 answer = session.run(sql);
             }
             let messages = answer.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
