@@ -32,10 +32,15 @@ const fn list(name: &'static str, path: &'static str, rows: usize, requests: usi
     Operation { name, requests, kind: Kind::List { path, rows } }
 }
 
+const OLDEST: &str = "/posts?limit=10&sort=oldest";
+
 pub(crate) const ALL: &[Operation] = &[
     list("list of 100", "/posts", 100, 40),
     list("list of 10", "/posts?limit=10", 10, 200),
     list("list of 10, skip 900", "/posts?limit=10&skip=900", 10, 100),
+    list("list of 10, oldest first", OLDEST, 10, 200),
+    list("list of 10, since a time", "/posts?limit=10&since=2023-11-14T00:00:00Z", 10, 200),
+    list("list of 10, with own votes and owners", "/posts?limit=10&include=my_vote,owner", 10, 100),
     Operation { name: "one post", requests: 400, kind: Kind::Post },
     list("search, common word", "/posts?search=lantern", 100, 40),
     list("search, common word, limit 10", "/posts?search=lantern&limit=10", 10, 100),
@@ -95,11 +100,12 @@ impl Operation {
     /// Checks a body. Returns the request that removes the created post, if there is one.
     pub(crate) fn check(&self, body: &Bytes) -> Option<ApiRequest> {
         match self.kind {
-            Kind::List { rows, .. } => {
+            Kind::List { path, rows } => {
                 let posts: Vec<Value> = serde_json::from_slice(body).unwrap();
                 assert_eq!(posts.len(), rows, "{}", self.name);
                 let ids: Vec<_> = posts.iter().map(|post| integer(post, "/Post/id")).collect();
-                assert!(ids.is_sorted_by(|a, b| a > b), "the newest post is not first: {ids:?}");
+                let is_ordered = |a: &i64, b: &i64| if path == OLDEST { a < b } else { a > b };
+                assert!(ids.is_sorted_by(is_ordered), "{}: {ids:?}", self.name);
                 None
             }
             Kind::Post => {
