@@ -122,7 +122,8 @@ impl PostgresStore {
     pub fn open_with(address: &Address, limits: PoolLimits) -> Result<Self> {
         let pool = Pool::new(address, limits)?;
         let batches = Arc::new(pool.for_work(Work::Batch));
-        // Batches with keys are short work, so that they take no connection from the others.
+        // Batches with keys and of included parts are short work, so that they take no connection from
+        // the others.
         let short = Arc::new(pool.for_work(Work::Short));
         let deletions = Deletions::open(PostgresSlices(pool.for_work(Work::Long)));
         let lists =
@@ -134,8 +135,8 @@ impl PostgresStore {
             new_posts: Batcher::open(CreatePosts(Arc::clone(&batches)), TEXT_LIMITS),
             votes: Batcher::open(CastVotes(Arc::clone(&batches)), LIMITS),
             withdrawals: Batcher::open(WithdrawVotes(Arc::clone(&batches)), LIMITS),
-            own_votes: Batcher::open(FindVotes(Arc::clone(&batches)), LIST_LIMITS),
-            names: Batcher::open(FindNames(batches), LIST_LIMITS),
+            own_votes: Batcher::open(FindVotes(Arc::clone(&short)), LIST_LIMITS),
+            names: Batcher::open(FindNames(Arc::clone(&short)), LIST_LIMITS),
             new_posts_once: Batcher::open(
                 KeyedBatch { writes: CreatePostsOnce, pool: Arc::clone(&short) },
                 TEXT_LIMITS,
