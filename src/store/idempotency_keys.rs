@@ -12,6 +12,10 @@ use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
 
+/// Maximum size in bytes of the texts that are kept with a key: what one write counts for
+/// `RATE_LIMIT_WRITES`. Otherwise an empty update of a large post would keep as much as the post.
+pub(super) const KEPT_TEXT_BYTES: usize = 64 * 1024;
+
 /// The change that a write made to its post, vote or account. The codes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -52,7 +56,8 @@ pub(super) struct Effect {
     pub(super) kept: Option<KeptParts>,
 }
 
-/// The parts of a post that its update did not say, as the update left them.
+/// The parts of a post that its update did not say, as the update left them. Longer texts than
+/// [`KEPT_TEXT_BYTES`] are missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeptParts {
     pub(super) parts: PostUpdate,
@@ -88,11 +93,14 @@ impl Effect {
 
     pub(super) fn of_update(update: &PostUpdate, updated: &PostWithVotes) -> Self {
         let PostWithVotes { post, votes } = updated;
-        let parts = PostUpdate {
+        let mut parts = PostUpdate {
             title: update.title.is_none().then(|| post.title.clone()),
             content: update.content.is_none().then(|| post.content.clone()),
             published: update.published.is_none().then_some(post.published),
         };
+        if parts.byte_len() > KEPT_TEXT_BYTES {
+            (parts.title, parts.content) = (None, None);
+        }
         let kept = Some(KeptParts { parts, votes: *votes });
         Self { outcome: Outcome::Changed, post_id: Some(post.id), at: post.created_at, kept }
     }
@@ -161,23 +169,36 @@ impl Effect {
         })
     }
 
-    /// Returns the post as the update left it.
+    /// Whether [`Effect::updated_post`] needs the post as it is now.
+    pub(super) fn lacks_text(&self, update: &PostUpdate) -> bool {
+        let kept = self.kept.as_ref().map(|kept| &kept.parts);
+        let lacks = |new: &Option<Text>, kept: Option<&Text>| new.is_none() && kept.is_none();
+        lacks(&update.title, kept.and_then(|parts| parts.title.as_ref()))
+            || lacks(&update.content, kept.and_then(|parts| parts.content.as_ref()))
+    }
+
+    /// Returns the post as the update left it. A text that was too long to be kept is that of
+    /// `current`.
     ///
     /// # Errors
-    /// [`StoreError::Internal`] if the row has not kept each part that the update does not have.
+    /// [`StoreError::Internal`] if a part is missing everywhere.
     pub(super) fn updated_post(
         &self,
         update: &PostUpdate,
         owner_id: UserId,
+        current: Option<&Post>,
     ) -> Result<PostWithVotes> {
-        let KeptParts { parts, votes } = self.kept.as_ref().ok_or_else(missing_part)?;
-        let text = |new: &Option<Text>, kept: &Option<Text>| {
-            new.as_ref().or(kept.as_ref()).cloned().ok_or_else(missing_part)
+        // An update of all parts, written by an older version, has kept none.
+        let (nothing, none) = (PostUpdate::default(), 0);
+        let (parts, votes) =
+            self.kept.as_ref().map_or((&nothing, &none), |kept| (&kept.parts, &kept.votes));
+        let text = |new: &Option<Text>, kept: &Option<Text>, current: Option<&Text>| {
+            new.as_ref().or(kept.as_ref()).or(current).cloned().ok_or_else(missing_part)
         };
         let post = Post {
             id: self.post_id.ok_or_else(missing_part)?,
-            title: text(&update.title, &parts.title)?,
-            content: text(&update.content, &parts.content)?,
+            title: text(&update.title, &parts.title, current.map(|post| &post.title))?,
+            content: text(&update.content, &parts.content, current.map(|post| &post.content))?,
             published: update.published.or(parts.published).ok_or_else(missing_part)?,
             created_at: self.at,
             owner_id,
@@ -280,11 +301,39 @@ mod tests {
         };
         let effect = kept(PostUpdate { title: None, ..whole.clone() });
         let title = PostUpdate { title: text(), ..PostUpdate::default() };
-        let found = effect.updated_post(&title, UserId(1)).unwrap();
+        let found = effect.updated_post(&title, UserId(1), None).unwrap();
         assert_eq!((found.post.id, found.votes), (PostId(7), 3));
-        assert!(effect.updated_post(&PostUpdate::default(), UserId(1)).is_err());
-        assert!(kept(PostUpdate::default()).updated_post(&title, UserId(1)).is_err());
+        assert!(!effect.lacks_text(&title) && effect.lacks_text(&PostUpdate::default()));
+        assert!(effect.updated_post(&PostUpdate::default(), UserId(1), None).is_err());
+        assert!(kept(PostUpdate::default()).updated_post(&title, UserId(1), None).is_err());
+        // An older version has kept nothing with an update of all parts.
         let nothing = Effect::of_deletion(PostId(7), Timestamp::UNIX_EPOCH);
-        assert!(nothing.updated_post(&whole, UserId(1)).is_err());
+        assert_eq!(nothing.updated_post(&whole, UserId(1), None).unwrap().votes, 0);
+        assert!(nothing.updated_post(&title, UserId(1), None).is_err());
+    }
+
+    #[test]
+    fn long_texts_are_not_kept_and_are_those_of_now() {
+        let text = |bytes: usize| Text::from_stored("x".repeat(bytes));
+        let published = PostUpdate { published: Some(false), ..PostUpdate::default() };
+        for (bytes, is_kept) in [(KEPT_TEXT_BYTES - 1, true), (KEPT_TEXT_BYTES, false)] {
+            let post = Post {
+                id: PostId(7),
+                title: text(1),
+                content: text(bytes),
+                published: false,
+                created_at: Timestamp::UNIX_EPOCH,
+                owner_id: UserId(1),
+            };
+            let updated = PostWithVotes { post, votes: 3 };
+            let effect = Effect::of_update(&published, &updated);
+            assert_eq!(effect.lacks_text(&published), !is_kept);
+            let now = Post { title: text(2), content: text(3), ..updated.post.clone() };
+            let replayed = effect.updated_post(&published, UserId(1), Some(&now)).unwrap();
+            let expected = if is_kept { (1, bytes) } else { (2, 3) };
+            let post = replayed.post;
+            assert_eq!((post.title.as_str().len(), post.content.as_str().len()), expected);
+            assert_eq!(replayed.votes, 3);
+        }
     }
 }

@@ -95,7 +95,12 @@ pub(super) trait KeyedWrites: Send + Sync + 'static {
     }
 
     /// Returns the outcome of a write with this effect.
-    fn replay(request: &Self::Request, effect: &Effect) -> Result<Self::Outcome>;
+    async fn replay(
+        &self,
+        pool: &Pool,
+        request: &Self::Request,
+        effect: &Effect,
+    ) -> Result<Self::Outcome>;
 
     /// Runs the requests in one statement, which keeps the keys of those that it did. Returns their
     /// outcomes in the same order.
@@ -310,7 +315,7 @@ impl<W: KeyedWrites> Run<'_, W> {
                     continue;
                 }
                 Ok(EarlierUse::SameRequest(effect)) => {
-                    W::replay(request, &effect).map(Once::Replayed)
+                    self.writes.replay(self.pool, request, &effect).await.map(Once::Replayed)
                 }
                 Ok(EarlierUse::OtherRequest) => Ok(Once::KeyReused),
                 Err(error) => Err(error),

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::column::column;
 use super::connection::{QueryError, Value};
+use super::found_posts::find_post;
 use super::idempotency_keys::{
     KeyUse, KeyedWrites, Written, delete_expired_keys, expired_keys_deleted,
 };
@@ -69,7 +70,7 @@ impl KeyedWrites for CreatePostsOnce {
         &new.key
     }
 
-    fn replay(new: &NewPostOnce, effect: &Effect) -> Result<Post> {
+    async fn replay(&self, _: &Pool, new: &NewPostOnce, effect: &Effect) -> Result<Post> {
         effect.created_post(&new.content, new.key.caller.user_id)
     }
 
@@ -121,7 +122,7 @@ impl KeyedWrites for CreatePostsOnce {
             let post_id = Some(id.ok_or(StoreError::CallerRejected)?);
             let (outcome, at) = (Outcome::Created, new.key.now);
             let effect = Effect { outcome, post_id, at, kept: None };
-            Self::replay(new, &effect).map(Written::Kept)
+            effect.created_post(&new.content, new.key.caller.user_id).map(Written::Kept)
         });
         Ok(created.collect())
     }
@@ -152,9 +153,23 @@ impl KeyedWrites for UpdatePostOnce {
         &request.key
     }
 
-    fn replay(request: &KeyedUpdate, effect: &Effect) -> Result<ChangePost<PostWithVotes>> {
-        let KeyedUpdate { key, update, .. } = request;
-        effect.updated_post(update, key.caller.user_id).map(ChangePost::Changed)
+    /// A post whose texts were too long to be kept may have gone since.
+    async fn replay(
+        &self,
+        pool: &Pool,
+        request: &KeyedUpdate,
+        effect: &Effect,
+    ) -> Result<ChangePost<PostWithVotes>> {
+        let KeyedUpdate { key: KeyUse { caller, .. }, change, update } = request;
+        let current = if effect.lacks_text(update) {
+            match find_post(pool, *caller, change.id).await? {
+                Some(found) => Some(found.post),
+                None => return Ok(ChangePost::NoSuchPost),
+            }
+        } else {
+            None
+        };
+        effect.updated_post(update, caller.user_id, current.as_ref()).map(ChangePost::Changed)
     }
 
     async fn write(
@@ -186,7 +201,7 @@ impl KeyedWrites for DeletePostOnce {
         &request.key
     }
 
-    fn replay(_: &KeyedDeletion, _: &Effect) -> Result<ChangePost<()>> {
+    async fn replay(&self, _: &Pool, _: &KeyedDeletion, _: &Effect) -> Result<ChangePost<()>> {
         Ok(ChangePost::Changed(()))
     }
 

@@ -106,7 +106,7 @@ impl KeyedWrites for CastVotesOnce {
         Some(request.vote.post_id)
     }
 
-    fn replay(_: &VoteOnce, effect: &Effect) -> Result<VoteOutcome> {
+    async fn replay(&self, _: &Pool, _: &VoteOnce, effect: &Effect) -> Result<VoteOutcome> {
         Ok(effect.vote())
     }
 

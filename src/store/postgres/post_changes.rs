@@ -6,6 +6,8 @@
 //!
 //! Not here: how a change with a key happens once, see `idempotency_keys.rs`.
 
+use std::time::Duration;
+
 use tokio_postgres::Row;
 
 use super::callers::caller_params;
@@ -21,11 +23,15 @@ use crate::domain::caller::Caller;
 use crate::domain::idempotency_key::IdempotencyKey;
 use crate::domain::post::{Post, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::text::Text;
-use crate::store::idempotency_keys::{Effect, KeptParts, Outcome};
+use crate::store::idempotency_keys::{Effect, KEPT_TEXT_BYTES, KeptParts, Outcome};
 use crate::store::{ChangePost, Result, StoreError};
 
-/// How often a precondition is checked if each time another change comes in between.
-const MAX_CHECKS: usize = 10;
+/// How often a precondition is checked if each time another change comes in between. With each check,
+/// one of the clients that change the post at the same time succeeds.
+const MAX_CHECKS: u32 = 100;
+
+/// How much longer a client waits at most before each further check.
+const CHECK_DELAY: Duration = Duration::from_millis(1);
 
 /// The post `$1` of the author `$2`, if the account accepts the token, and if the post has the
 /// content that the precondition was checked on. Without a precondition that content is null.
@@ -91,21 +97,26 @@ macro_rules! delete_post {
 statements! {
     UPDATE_POST(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TEXT, BOOL, TEXT, TEXT, BOOL) =
         update_post!();
-    // The reply is that of `KeptParts::to_json`. In a database with the encoding SQL_ASCII it cannot
-    // be converted, and need not be.
+    // The reply is that of `KeptParts::to_json`, without texts that are too long. In a database with
+    // the encoding SQL_ASCII it cannot be converted, and need not be.
     UPDATE_POST_ONCE(
         INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TEXT, BOOL, TEXT, TEXT, BOOL, BYTEA, BYTEA,
-        TIMESTAMPTZ, TIMESTAMPTZ, INT8
+        TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8
     ) = concat!(
         "WITH changed AS (", update_post!(), "
          ), kept AS (
              INSERT INTO idempotency_keys
                     (user_id, key, fingerprint, outcome, post_id, at, expires_at, reply)
              SELECT $2, $11, $12, 2, $1, created_at, $13,
-                    convert_to(json_build_array(title, content, published, votes)::text,
+                    convert_to(json_build_array(CASE WHEN is_short THEN title END,
+                                                CASE WHEN is_short THEN content END,
+                                                published, votes)::text,
                                CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII'
                                                           ELSE 'UTF8' END)
-               FROM changed
+               FROM (SELECT changed.*,
+                            coalesce(octet_length(title), 0) + coalesce(octet_length(content), 0)
+                              <= $16 AS is_short
+                       FROM changed) AS changed
          ), ", delete_expired_keys!("$14", "$15"), "
          SELECT created_at, title, content, published, votes FROM changed"
     );
@@ -183,7 +194,8 @@ impl PostChange {
                 None => self.explain_no_change(pool).await.map_err(QueryError::Row),
             };
         };
-        for _ in 0..MAX_CHECKS {
+        for check in 0..MAX_CHECKS {
+            wait_at_random(CHECK_DELAY * check).await;
             let found = find_post(pool, self.caller, self.id).await.map_err(QueryError::Row)?;
             let Some(PostWithVotes { post: current, .. }) = found else {
                 return Ok(ChangePost::NoSuchPost);
@@ -198,8 +210,7 @@ impl PostChange {
                 return Ok(ChangePost::Changed(row));
             }
         }
-        let error = "the post was changed between each check and its change";
-        Err(QueryError::Row(StoreError::unavailable(error)))
+        Err(QueryError::Row(StoreError::Overloaded))
     }
 
     /// Runs the statement, if the post still is as it was when it was checked.
@@ -221,9 +232,13 @@ impl PostChange {
             let (digest, fingerprint) = (key.digest.as_slice(), key.fingerprint.0.as_slice());
             (digest, fingerprint, IdempotencyKey::expires_at(*now), *now, expired_keys_deleted(1))
         });
+        let kept_bytes = i64::try_from(KEPT_TEXT_BYTES).unwrap_or(i64::MAX);
         if let Some((digest, fingerprint, expires_at, now, limit)) = &key {
             let of_key: [Value<'_>; 5] = [digest, fingerprint, expires_at, now, limit];
             values.extend(of_key);
+            if !write.is_deletion {
+                values.push(&kept_bytes);
+            }
         }
         let rows = if write.is_deletion {
             pool.try_delete(write.statement, &values).await.map_err(|error| {
@@ -248,7 +263,7 @@ impl PostChange {
         let kept = Some(KeptParts { parts, votes: column(row, 4)? });
         let (post_id, at) = (Some(self.id), column(row, 0)?);
         let effect = Effect { outcome: Outcome::Changed, post_id, at, kept };
-        effect.updated_post(update, self.caller.user_id)
+        effect.updated_post(update, self.caller.user_id, None)
     }
 
     /// Returns why a statement did not change the post.
@@ -257,5 +272,13 @@ impl PostChange {
             Some(_) => Ok(ChangePost::NotOwner),
             None => Ok(ChangePost::NoSuchPost),
         }
+    }
+}
+
+/// Waits for a random part of the time, so that clients that met once do not meet again.
+async fn wait_at_random(longest: Duration) {
+    let part = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    if !longest.is_zero() {
+        tokio::time::sleep(longest.mul_f64(part)).await;
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::SqliteStore;
 use super::callers::caller_params;
 use super::error::deletion_failed;
-use super::posts::{create_post, delete_post, update_post};
+use super::posts::{create_post, delete_post, find_post, update_post};
 use super::row::timestamp;
 use super::statement::statements;
 use super::users::create_user;
@@ -97,9 +97,7 @@ impl KeyedWriteStore for SqliteStore {
     ) -> Result<Once<ChangePost<PostWithVotes>>> {
         self.writer
             .run(move |database| {
-                let replay = |effect: Effect| {
-                    effect.updated_post(&update, caller.user_id).map(ChangePost::Changed)
-                };
+                let replay = |effect: Effect| replay_update(database, caller, &update, &effect);
                 run_once(database, caller, &key, now, replay, || {
                     let outcome =
                         update_post(database, caller, id, &update, precondition.as_ref())?;
@@ -151,6 +149,24 @@ impl KeyedWriteStore for SqliteStore {
             })
             .await
     }
+}
+
+/// Returns the outcome of an earlier update. A post whose texts were too long to be kept may have
+/// gone since.
+fn replay_update(
+    database: &Connection,
+    caller: Caller,
+    update: &PostUpdate,
+    effect: &Effect,
+) -> Result<ChangePost<PostWithVotes>> {
+    let current = match effect.post_id {
+        Some(id) if effect.lacks_text(update) => match find_post(database, caller, id)? {
+            Some(found) => Some(found.post),
+            None => return Ok(ChangePost::NoSuchPost),
+        },
+        _ => None,
+    };
+    effect.updated_post(update, caller.user_id, current.as_ref()).map(ChangePost::Changed)
 }
 
 /// Runs the write, unless the caller's account has used the key. `write` returns its effect if the

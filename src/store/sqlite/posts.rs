@@ -191,7 +191,11 @@ pub(super) fn delete_post(
     explain_no_change(database, caller, id)
 }
 
-fn find_post(database: &Connection, caller: Caller, id: PostId) -> Result<Option<PostWithVotes>> {
+pub(super) fn find_post(
+    database: &Connection,
+    caller: Caller,
+    id: PostId,
+) -> Result<Option<PostWithVotes>> {
     let [viewer, earliest, latest] = caller_params(caller);
     let sees_drafts = caller.draft_visibility == DraftVisibility::Visible;
     let params = params![id.0, viewer, sees_drafts, earliest, latest];

@@ -75,6 +75,38 @@ pub async fn repeated_update_of_any_fields_has_the_post_of_then(store: &FreshSto
     }
 }
 
+/// The key of an update keeps at most 64 KiB of text, so the texts of a longer post are those of now.
+pub async fn repeated_update_of_a_long_post_has_its_texts_of_now(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let long = post_api::domain::post::PostContent {
+        content: text(&"x".repeat(64 * 1024)),
+        ..content("before", true)
+    };
+    let id = store.create_post(ada, long, noon()).await.unwrap().id;
+    let hidden = || PostUpdate { published: Some(false), ..PostUpdate::default() };
+    let first = update_once(store, ada, id, hidden(), None).await;
+    assert!(matches!(first, Once::Done(ChangePost::Changed(_))), "{first:?}");
+    store.update_post(ada, id, content("after", true).into(), None).await.unwrap();
+    let again = update_once(store, ada, id, hidden(), None).await;
+    let Once::Replayed(ChangePost::Changed(replayed)) = again else { panic!("{again:?}") };
+    assert_eq!((replayed.post.title.as_str(), replayed.post.published), ("after", false));
+    assert!(store.read(ada, id).await.unwrap().post.published);
+    store.delete_post(ada, id, None).await.unwrap();
+    let again = update_once(store, ada, id, hidden(), None).await;
+    assert_eq!(again, Once::Replayed(ChangePost::NoSuchPost));
+}
+
+/// An older version kept nothing with an update of all fields.
+pub async fn repeated_update_of_an_older_version_is_replayed(store: &FreshStore) {
+    let ada = store.sign_up("ada").await;
+    let id = store.write(ada, "before").await.id;
+    let first = update_once(store, ada, id, update_of(7, "after"), None).await;
+    let Once::Done(ChangePost::Changed(first)) = first else { panic!("{first:?}") };
+    store.execute("UPDATE idempotency_keys SET reply = NULL");
+    let again = update_once(store, ada, id, update_of(7, "after"), None).await;
+    assert_eq!(again, Once::Replayed(ChangePost::Changed(first)));
+}
+
 /// The change itself makes its precondition fail, so the retry must not be refused.
 pub async fn repeated_change_is_not_checked_again(store: &FreshStore) {
     let ada = store.sign_up("ada").await;

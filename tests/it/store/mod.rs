@@ -272,6 +272,8 @@ macro_rules! every_case_on {
                 deletion_of_referenced_post_keeps_no_key;
             keyed_changes:
                 repeated_update_of_any_fields_has_the_post_of_then
+                repeated_update_of_a_long_post_has_its_texts_of_now
+                repeated_update_of_an_older_version_is_replayed
                 repeated_change_is_not_checked_again
                 change_that_fails_its_precondition_keeps_no_key
                 concurrent_conditional_changes_with_one_key_happen_once

@@ -237,15 +237,15 @@ async fn change_by_another_program_after_the_check_is_checked_again() {
 }
 
 #[tokio::test]
-async fn post_that_changes_after_every_check_is_unavailable() {
+async fn change_of_a_post_that_changes_after_every_check_is_refused() {
     let store = Arc::new(postgres().await);
     let ada = store.sign_up("ada").await;
     let id = store.write(ada, "title").await.id;
     let checks = Arc::new(AtomicUsize::new(0));
     let precondition = Some(overtaken(&store, id, usize::MAX, &checks));
     let refused = store.update_post(ada, id, title("new"), precondition).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    assert_eq!(checks.load(Ordering::SeqCst), 10);
+    assert!(matches!(refused, Err(StoreError::Overloaded)), "{refused:?}");
+    assert_eq!(checks.load(Ordering::SeqCst), 100);
     assert_eq!(store.read(ada, id).await.unwrap().post.title, text("title"));
 }
 
