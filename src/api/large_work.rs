@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::entity_tag::{EntityTags, with_tag};
 use super::error::ApiError;
@@ -19,15 +19,27 @@ use crate::store::{PostList, SerializedList};
 /// Work on at most so many bytes runs on the serving thread: it takes less than a millisecond.
 pub(super) const SMALL_WORK_BYTES: usize = 64 * 1024;
 
-/// Permits for large work, each for one blocking thread. They use at most half of the cores, so that
-/// other requests keep the rest.
+/// Size in bytes of a post in a list without its texts.
+const FIELD_BYTES: usize = 160;
+
+/// Updates of parts of posts at the same time. The length of the post, up to 4 MiB, is known only after
+/// the write, which must not fail any more.
+const MAX_UPDATES: usize = 16;
+
+/// Permits for large work.
 #[derive(Debug, Clone)]
-pub struct LargeWork(Arc<Semaphore>);
+pub struct LargeWork {
+    /// Each for one blocking thread. They use at most half of the cores, so that other requests keep
+    /// the rest.
+    threads: Arc<Semaphore>,
+    updates: Arc<Semaphore>,
+}
 
 impl Default for LargeWork {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self(Arc::new(Semaphore::new((cores / 2).max(1))))
+        let threads = Arc::new(Semaphore::new((cores / 2).max(1)));
+        Self { threads, updates: Arc::new(Semaphore::new(MAX_UPDATES)) }
     }
 }
 
@@ -44,7 +56,7 @@ impl LargeWork {
         if bytes <= SMALL_WORK_BYTES {
             return Ok(work());
         }
-        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(ApiError::internal)?;
+        let permit = Arc::clone(&self.threads).acquire_owned().await.map_err(ApiError::internal)?;
         let work = move || {
             let done = work();
             drop(permit);
@@ -53,6 +65,15 @@ impl LargeWork {
         #[expect(clippy::disallowed_methods, reason = "the permits bound its queue")]
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(ApiError::internal)
+    }
+
+    /// Waits for the turn of an update whose response is larger than its request. The turn ends when
+    /// the permit is dropped.
+    ///
+    /// # Errors
+    /// None: the permits are never closed.
+    pub(super) async fn begin_update(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        self.updates.acquire().await.map_err(ApiError::internal)
     }
 
     /// Returns the response with a list and its entity tag; `show` converts it to its JSON type. A
@@ -70,7 +91,8 @@ impl LargeWork {
         added: Option<usize>,
         show: impl Fn(&[PostWithVotes]) -> T + Send + 'static,
     ) -> Result<Response, ApiError> {
-        let bytes = posts.byte_len().saturating_add(added.unwrap_or(0));
+        let fields = posts.len().saturating_mul(FIELD_BYTES);
+        let bytes = posts.byte_len().saturating_add(fields).saturating_add(added.unwrap_or(0));
         count(&request, bytes)?;
         let write = move || {
             let serialize = |posts: &[PostWithVotes]| {

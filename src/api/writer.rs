@@ -57,9 +57,24 @@ impl Writer {
         bytes: usize,
         write: impl Future<Output = store::Result<T>>,
     ) -> store::Result<T> {
+        self.run_measured(bytes, write, |_| bytes).await
+    }
+
+    /// Like [`Writer::run`], but `measure` returns the bytes of a write that succeeded. Until then
+    /// `bytes` are known.
+    ///
+    /// # Errors
+    /// Those of [`Writer::run`].
+    pub(super) async fn run_measured<T>(
+        &self,
+        bytes: usize,
+        write: impl Future<Output = store::Result<T>>,
+        measure: impl FnOnce(&T) -> usize,
+    ) -> store::Result<T> {
         let mut pending = PendingWrite { writer: self, bytes, is_counted: false };
         let outcome = write.await;
         pending.is_counted = true;
+        let bytes = outcome.as_ref().map_or(bytes, measure);
         if !matches!(outcome, Err(StoreError::CallerRejected | StoreError::Overloaded)) {
             self.app.rate_limits.count_write(self.caller.user_id, bytes);
         }

@@ -1,5 +1,8 @@
 //! The name that an account shows to others.
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
 use super::text::Text;
 
 /// Maximum length of a name in characters (Unicode scalar values).
@@ -19,6 +22,8 @@ pub enum InvalidName {
     TooLong,
     #[error("a name must not contain control characters")]
     ControlCharacter,
+    #[error("a name must have a visible character")]
+    Invisible,
 }
 
 /// The part of a change of an account that is about its name.
@@ -45,6 +50,9 @@ impl DisplayName {
         if text.chars().any(is_control) {
             return Err(InvalidName::ControlCharacter);
         }
+        if !text.chars().any(is_visible) {
+            return Err(InvalidName::Invisible);
+        }
         Text::parse(text).map(Self).map_err(|_| InvalidName::ControlCharacter)
     }
 
@@ -61,12 +69,25 @@ impl DisplayName {
 }
 
 /// Whether the character controls the layout of the text around it: the control characters of
-/// Unicode, the two separators of lines and paragraphs, and the embeddings, overrides and isolates
-/// of the bidirectional algorithm (UAX #9), which also reorder the text after the name. The marks
-/// for one direction stay allowed, because Arabic and Hebrew names use them.
+/// Unicode, the two separators of lines and paragraphs, the annotations, and the embeddings,
+/// overrides and isolates of the bidirectional algorithm (UAX #9), which also reorder the text after
+/// the name. The marks for one direction stay allowed, because Arabic and Hebrew names use them.
 fn is_control(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(character,
+            '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+            | '\u{fff9}'..='\u{fffb}')
+}
+
+/// Whether the character shows something by itself. Marks need a letter, and what Unicode lets a
+/// reader ignore is empty. U+2800 is an empty pattern of Braille.
+fn is_visible(character: char) -> bool {
+    use GeneralCategoryGroup as Group;
+    let category = CodePointMapData::<GeneralCategory>::new().get(character);
+    let is_shown = [Group::Letter, Group::Number, Group::Punctuation, Group::Symbol];
+    character != '\u{2800}'
+        && is_shown.into_iter().any(|group| group.contains(category))
+        && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
 }
 
 #[cfg(test)]
@@ -101,6 +122,12 @@ mod tests {
             ("a\u{2028}b", InvalidName::ControlCharacter),
             ("a\u{202e}b", InvalidName::ControlCharacter),
             ("a\u{2067}b", InvalidName::ControlCharacter),
+            ("a\u{fff9}b", InvalidName::ControlCharacter),
+            ("\u{200b}\u{2060}", InvalidName::Invisible),
+            ("\u{3164}", InvalidName::Invisible),
+            ("\u{2800}", InvalidName::Invisible),
+            ("\u{301}", InvalidName::Invisible),
+            ("\u{e000}\u{ffff}", InvalidName::Invisible),
         ] {
             assert_eq!(DisplayName::parse(text), Err(error), "{text:?}");
         }

@@ -347,7 +347,7 @@ fn display_name(value: &Value) -> Result<Option<DisplayName>, FieldError> {
             let message = format!("String should have at most {MAX_NAME_LENGTH} characters");
             FieldError::new("string_too_long", message).with("max_length", MAX_NAME_LENGTH)
         }
-        InvalidName::ControlCharacter => {
+        InvalidName::ControlCharacter | InvalidName::Invisible => {
             let reason = invalid.to_string();
             FieldError::value_error(format!("Value error, {reason}"), &reason)
         }

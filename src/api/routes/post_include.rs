@@ -95,13 +95,16 @@ impl IncludedParts {
         self.votes.is_none() && self.names.is_none()
     }
 
-    /// Returns the size of the names in the response for these posts, in bytes.
+    /// Returns the size of the parts in the response for these posts, in bytes.
     pub(super) fn byte_len(&self, posts: &[PostWithVotes]) -> usize {
+        const PART_BYTES: usize = 48;
+        let parts = usize::from(self.votes.is_some()) + usize::from(self.names.is_some());
         let names = self
             .names
             .iter()
             .flat_map(|names| posts.iter().filter_map(|found| names.get(&found.post.owner_id)));
-        names.map(|name| name.as_str().len()).sum()
+        let names: usize = names.map(|name| name.as_str().len()).sum();
+        names + posts.len() * parts * PART_BYTES
     }
 
     /// Returns the post with its parts.

@@ -204,6 +204,8 @@ pub(in crate::api) async fn update_post(
     let UpdatePostRequest { id, conditions, update } = input;
     let (tags, precondition) = (app.entity_tags().await?, conditions.precondition(&app).await?);
     let change = Change { id: PostId(id.as_id()), precondition, key };
+    // The post is larger than its update, and counts against the client only in the response.
+    let _turn = app.large_work.begin_update().await?;
     let (updated, replay) = change.update(&app, &writer, client, update).await?;
     let bytes = updated.post.byte_len();
     let respond = move || {
@@ -284,8 +286,19 @@ impl Change {
                 }
             }
         };
-        let (updated, replay) = replay::outcome(writer.run(bytes, write).await?)?;
+        let written = writer.run_measured(bytes, write, bytes_written).await?;
+        let (updated, replay) = replay::outcome(written)?;
         Ok((changed(app, caller, client, updated)?, replay))
+    }
+}
+
+/// The store writes the whole post again, whichever part the update has.
+fn bytes_written(updated: &Once<ChangePost<PostWithVotes>>) -> usize {
+    match updated {
+        Once::Done(ChangePost::Changed(updated)) | Once::Replayed(ChangePost::Changed(updated)) => {
+            updated.post.byte_len()
+        }
+        _ => 0,
     }
 }
 

@@ -245,6 +245,17 @@ async fn large_post_counts_as_many_writes() {
     assert_rate_limited(&ada.vote(1, 1).await, "writes", 6, 60, 160);
 }
 
+/// The database writes the whole post again.
+#[tokio::test]
+async fn change_of_a_large_post_counts_as_the_whole_post() {
+    let app = app_with_low_limits().await;
+    let ada = app.signed_in("ada").await;
+    let post = json!({"title": "", "content": "x".repeat(3 * 64 * 1024)});
+    ada.post("/posts", &post).await.expect(201);
+    ada.patch("/posts/1", &json!({"published": false})).await.expect(200);
+    assert_rate_limited(&ada.vote(1, 1).await, "writes", 6, 60, 10);
+}
+
 /// The service, not the client, is at fault.
 #[tokio::test]
 async fn sign_up_that_failed_in_the_service_is_not_counted() {
