@@ -95,12 +95,13 @@ impl Drop for Service {
 /// and resets the ID sequences.
 fn restore_script(engine: Engine, accounts: &[(String, String)]) -> String {
     let [(_, author), (_, other)] = accounts else { panic!("not two accounts: {accounts:?}") };
-    let (begin, time, yes, no, reset_ids) = match engine {
+    let (begin, time, unrevoked, yes, no, reset_ids) = match engine {
         Engine::Sqlite => (
             // The search index is read before the first write. SQLite rejects the upgrade of a read
             // transaction at once while the writer of the service holds the lock.
             "BEGIN IMMEDIATE",
             "1738324800123456",
+            "0",
             "1",
             "0",
             "UPDATE sqlite_sequence SET seq = 2 WHERE name IN ('users', 'posts');",
@@ -108,6 +109,7 @@ fn restore_script(engine: Engine, accounts: &[(String, String)]) -> String {
         Engine::Postgres => (
             "BEGIN",
             "'2025-01-31T12:00:00.123456Z'",
+            "to_timestamp(0)",
             "TRUE",
             "FALSE",
             "SELECT setval('users_id_seq', 2), setval('posts_id_seq', 2);",
@@ -116,9 +118,9 @@ fn restore_script(engine: Engine, accounts: &[(String, String)]) -> String {
     format!(
         "{begin};
          DELETE FROM users;
-         INSERT INTO users (id, email, password, created_at) VALUES
-             ({AUTHOR}, 'author@example.com', '{author}', {time}),
-             ({OTHER_USER}, 'otheruser@example.com', '{other}', {time});
+         INSERT INTO users (id, email, password, created_at, tokens_valid_from) VALUES
+             ({AUTHOR}, 'author@example.com', '{author}', {time}, {unrevoked}),
+             ({OTHER_USER}, 'otheruser@example.com', '{other}', {time}, {unrevoked});
          INSERT INTO posts (id, owner_id, published, created_at, title, content) VALUES
              ({POST}, {AUTHOR}, {yes}, {time}, 'public', 'text'),
              ({DRAFT}, {AUTHOR}, {no}, {time}, 'draft', 'text');
