@@ -136,9 +136,9 @@ impl ClientLimits {
         Ok(Arc::new(Connection::new(self.clone(), network, bytes, memory)))
     }
 
-    /// Counts a request that began then, with a head of so many bytes, on a connection of HTTP/2 or an
-    /// earlier version. `forwarded` is the client that a trusted proxy names. `window` is the number
-    /// of bytes of its body that may arrive before they are read.
+    /// Counts a request. `connection` says whether it uses HTTP/2, and `forwarded` is the client that a
+    /// trusted proxy names. The head has `head` bytes, and `window` bytes of the body may arrive before
+    /// the handler reads them.
     ///
     /// # Errors
     /// [`LimitReached`] if a limit on memory is reached.

@@ -21,6 +21,13 @@ pub struct PostContent {
 }
 
 impl PostContent {
+    /// Returns the post that has this content.
+    #[must_use]
+    pub fn to_post(&self, id: PostId, created_at: Timestamp, owner_id: UserId) -> Post {
+        let Self { title, content, published } = self.clone();
+        Post { id, title, content, published, created_at, owner_id }
+    }
+
     /// Returns the size of the texts in bytes.
     #[must_use]
     pub fn byte_len(&self) -> usize {

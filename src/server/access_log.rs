@@ -29,7 +29,7 @@ pub(super) struct RequestLog {
     started: Instant,
     client: Option<IpAddr>,
     id: HeaderValue,
-    /// The text of the line, until it is written. `None` if the access log is disabled.
+    /// The method and the target for the line, until it is written. `None` if the access log is disabled.
     line: Option<(Method, Uri)>,
 }
 

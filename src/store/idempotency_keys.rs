@@ -159,14 +159,7 @@ impl Effect {
     /// [`StoreError::Internal`] if the row has no post.
     pub(super) fn created_post(&self, content: &PostContent, owner_id: UserId) -> Result<Post> {
         let id = self.post_id.ok_or_else(missing_part)?;
-        Ok(Post {
-            id,
-            title: content.title.clone(),
-            content: content.content.clone(),
-            published: content.published,
-            created_at: self.at,
-            owner_id,
-        })
+        Ok(content.to_post(id, self.at, owner_id))
     }
 
     /// Whether [`Effect::updated_post`] needs the post as it is now.

@@ -277,8 +277,9 @@ impl PostChange {
 
 /// Waits for a random part of the time, so that clients that met once do not meet again.
 async fn wait_at_random(longest: Duration) {
-    let part = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-    if !longest.is_zero() {
-        tokio::time::sleep(longest.mul_f64(part)).await;
+    if longest.is_zero() {
+        return;
     }
+    let part = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    tokio::time::sleep(longest.mul_f64(part)).await;
 }

@@ -16,7 +16,6 @@ use super::lists::list_posts;
 use super::locks::wait_briefly;
 use super::pool::Pool;
 use super::post_changes::PostChange;
-use super::row::post;
 use super::sequence::{explain_duplicate, query_with_new_ids};
 use super::statement::{Statement, statements};
 use crate::domain::caller::{Caller, Reader};
@@ -158,7 +157,7 @@ fn assign_ids(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> 
     let posts = requests.iter().map(|new| {
         authors.check(new.author)?;
         let id = ids.next().ok_or_else(|| StoreError::internal("an inserted post has no ID"))?;
-        Ok(post(PostId(id), &new.content, new.created_at, new.author.user_id))
+        Ok(new.content.to_post(PostId(id), new.created_at, new.author.user_id))
     });
     Ok(posts.collect())
 }

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::column::column;
 use super::connection::{Connection, QueryError, Value};
 use super::statement::Statement;
 use crate::domain::caller::Reader;
-use crate::domain::post::{Post, PostContent, PostId, PostWithVotes};
+use crate::domain::post::{Post, PostId, PostWithVotes};
 use crate::domain::text::Text;
 use crate::domain::user::UserId;
 use crate::store::Result;
@@ -82,22 +81,6 @@ pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
 }
 
 /// Returns a post with this content.
-pub(super) fn post(
-    id: PostId,
-    content: &PostContent,
-    created_at: Timestamp,
-    owner_id: UserId,
-) -> Post {
-    Post {
-        id,
-        title: content.title.clone(),
-        content: content.content.clone(),
-        published: content.published,
-        created_at,
-        owner_id,
-    }
-}
-
 /// Reads the posts of a list, in the order of the statement. A list without a limit reserves memory
 /// for each post before it reads the next one.
 pub(super) async fn read_list(

@@ -15,7 +15,6 @@ use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::text::Text;
-use crate::domain::user::UserId;
 use crate::store::{ChangePost, PostList, PostStore, Result, StoreError};
 
 statements! {
@@ -127,7 +126,7 @@ pub(super) fn create_post(
         return Err(StoreError::CallerRejected);
     }
     let id = PostId(database.last_insert_rowid());
-    Ok(post(id, content, created_at, caller.user_id))
+    Ok(content.to_post(id, created_at, caller.user_id))
 }
 
 /// Returns the outcome of a change that the precondition forbids. The change must be in the same
@@ -217,16 +216,5 @@ fn explain_no_change<T>(
     match find_post(database, caller, id)? {
         Some(_) => Ok(ChangePost::NotOwner),
         None => Ok(ChangePost::NoSuchPost),
-    }
-}
-
-fn post(id: PostId, content: &PostContent, created_at: Timestamp, owner_id: UserId) -> Post {
-    Post {
-        id,
-        title: content.title.clone(),
-        content: content.content.clone(),
-        published: content.published,
-        created_at,
-        owner_id,
     }
 }
