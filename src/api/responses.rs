@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::json_response::Json;
+use crate::domain::caller::Caller;
 use crate::domain::text::Text;
 
 /// Writes RFC 3339 in UTC with six decimal places, or without any if they are zero. This is Python's
@@ -38,19 +39,11 @@ pub(super) fn created(location: &str, body: impl Serialize) -> Response {
     response
 }
 
-/// Lets the browser of the caller keep a response with published posts, if it asks each time
-/// whether the response is current.
-pub(super) fn revalidated(mut response: Response) -> Response {
-    let value = HeaderValue::from_static("private, no-cache");
-    response.headers_mut().insert(CACHE_CONTROL, value);
-    response
-}
-
-/// Lets every cache keep the response to a client without a token, if the cache asks each time
-/// whether the response is current.
-pub(super) fn public(mut response: Response) -> Response {
-    let value = HeaderValue::from_static("public, no-cache");
-    response.headers_mut().insert(CACHE_CONTROL, value);
+/// Lets caches keep a response with published posts, if they ask each time whether it is current:
+/// every cache if the client sent no token, and otherwise the client's own.
+pub(super) fn revalidated(mut response: Response, caller: Option<Caller>) -> Response {
+    let value = if caller.is_some() { "private, no-cache" } else { "public, no-cache" };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(value));
     response
 }
 
@@ -161,10 +154,16 @@ pub(super) enum ValidationErrors {
     Invalid(HTTPValidationError),
 }
 
-/// The error of every change of a post.
+/// Errors of every change of a post.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "the schema of the error table")]
-pub(super) enum PreconditionErrors {
+pub(super) enum PostChangeErrors {
+    /// The post belongs to another user
+    #[response(status = 403, example = json!({"detail": "not authorized to perform this action"}))]
+    NotOwner(ErrorBody),
+    /// No such post
+    #[response(status = 404, example = json!({"detail": "post with id does not exist"}))]
+    NotFound(ErrorBody),
     /// The post does not meet `If-Match` or `If-None-Match`; nothing changed
     #[response(status = 412, example = json!({"detail": "the post does not meet the condition"}))]
     Failed(ErrorBody),

@@ -12,7 +12,7 @@ use super::post_types::PostOut;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::{PostReader, Valid};
 use crate::api::find_ranking::find_ranking;
-use crate::api::responses::{Failures, TokenErrors, ValidationErrors, public, revalidated};
+use crate::api::responses::{Failures, TokenErrors, ValidationErrors, revalidated};
 use crate::api::state::AppState;
 use crate::client_limits::RequestPermit;
 use crate::domain::caller::Caller;
@@ -101,11 +101,7 @@ pub(in crate::api) async fn list_posts(
     if let Some(neighbours) = neighbours {
         request.list.add_link(&app, neighbours, &mut response).await?;
     }
-    Ok(match caller {
-        None => public(response),
-        Some(_) if is_public => revalidated(response),
-        Some(_) => response,
-    })
+    Ok(if is_public { revalidated(response, caller) } else { response })
 }
 
 /// Reads a page as the client sees it: without a caller it has no drafts.

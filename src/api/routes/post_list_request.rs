@@ -1,5 +1,7 @@
 //! The query of the list of posts. Not here: the list itself, see `post_list.rs`.
 
+use std::fmt::{self, Write as _};
+
 use serde_json::Value;
 
 use super::post_include::PostInclude;
@@ -141,29 +143,40 @@ fn reject_combinations(
 
 /// Returns a text that differs for different lists.
 fn list_name(page: &Page, ranking: Option<Ranking>, owner: Option<Owner>) -> String {
-    let mut parts = vec!["posts".to_owned()];
+    let mut name = "posts".to_owned();
+    // Writing to a string cannot fail.
+    let _ = write_list_name(&mut name, page, ranking, owner);
+    name
+}
+
+fn write_list_name(
+    name: &mut String,
+    page: &Page,
+    ranking: Option<Ranking>,
+    owner: Option<Owner>,
+) -> fmt::Result {
     if let Some(ranking) = ranking {
-        parts.push(format!("{ranking:?}"));
+        write!(name, " {ranking:?}")?;
     }
     if page.scope == PostScope::OwnDrafts {
-        parts.push("drafts".to_owned());
+        name.push_str(" drafts");
     }
     if page.order == PostOrder::Oldest {
-        parts.push("oldest".to_owned());
+        name.push_str(" oldest");
     }
     match owner {
         None => {}
-        Some(Owner::Caller) => parts.push("me".to_owned()),
-        Some(Owner::User(UserId(id))) => parts.push(format!("owner {id}")),
+        Some(Owner::Caller) => name.push_str(" me"),
+        Some(Owner::User(UserId(id))) => write!(name, " owner {id}")?,
     }
     if let Some(TimeRange { from, to }) = page.created {
-        parts.push(format!("created {from} {to}"));
+        write!(name, " created {from} {to}")?;
     }
     // The last part, because it is any text.
     if let Some(text) = page.searched() {
-        parts.push(format!("search {text}"));
+        write!(name, " search {text}")?;
     }
-    parts.join(" ")
+    Ok(())
 }
 
 impl ListPostsRequest {

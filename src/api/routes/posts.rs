@@ -23,8 +23,8 @@ use crate::api::json_response::{Json, json_response_from, to_json};
 use crate::api::large_work::count;
 use crate::api::replay::{self, IdempotencyKeyHeader, Replay};
 use crate::api::responses::{
-    BodyErrors, BodyLimitErrors, ErrorBody, Failures, PreconditionErrors, RateLimitErrors,
-    TokenErrors, ValidationErrors, created, public, revalidated,
+    BodyErrors, BodyLimitErrors, ErrorBody, Failures, PostChangeErrors, RateLimitErrors,
+    TokenErrors, ValidationErrors, created, revalidated,
 };
 use crate::api::state::AppState;
 use crate::api::writer::Writer;
@@ -122,11 +122,7 @@ pub(in crate::api) async fn get_post(
         with_tag(json_response_from(StatusCode::OK, json), tag)
     };
     let response = app.large_work.run(bytes, respond).await?;
-    Ok(match caller {
-        None => public(response),
-        Some(_) if is_public => revalidated(response),
-        Some(_) => response,
-    })
+    Ok(if is_public { revalidated(response, caller) } else { response })
 }
 
 /// Replace a post
@@ -143,11 +139,7 @@ pub(in crate::api) async fn get_post(
             headers((
                 "Idempotent-Replayed" = bool, description = "True if an earlier request did this"
             ))),
-        (status = 403, description = "The post belongs to another user", body = ErrorBody,
-            example = json!({"detail": "not authorized to perform this action"})),
-        (status = 404, description = "No such post", body = ErrorBody,
-            example = json!({"detail": "post with id does not exist"})),
-        TokenErrors, BodyErrors, BodyLimitErrors, PreconditionErrors, ValidationErrors, RateLimitErrors,
+        TokenErrors, BodyErrors, BodyLimitErrors, PostChangeErrors, ValidationErrors, RateLimitErrors,
         Failures
     ),
     security(("OAuth2PasswordBearer" = []))
@@ -186,11 +178,7 @@ pub(in crate::api) async fn replace_post(
                 ("ETag" = String, description = "The version of the post, with its votes"),
                 ("Idempotent-Replayed" = bool, description = "True if an earlier request did this")
             )),
-        (status = 403, description = "The post belongs to another user", body = ErrorBody,
-            example = json!({"detail": "not authorized to perform this action"})),
-        (status = 404, description = "No such post", body = ErrorBody,
-            example = json!({"detail": "post with id does not exist"})),
-        TokenErrors, BodyErrors, BodyLimitErrors, PreconditionErrors, ValidationErrors, RateLimitErrors,
+        TokenErrors, BodyErrors, BodyLimitErrors, PostChangeErrors, ValidationErrors, RateLimitErrors,
         Failures
     ),
     security(("OAuth2PasswordBearer" = []))
@@ -228,14 +216,10 @@ pub(in crate::api) async fn update_post(
             headers((
                 "Idempotent-Replayed" = bool, description = "True if an earlier request did this"
             ))),
-        (status = 403, description = "The post belongs to another user", body = ErrorBody,
-            example = json!({"detail": "not authorized to perform this action"})),
-        (status = 404, description = "No such post", body = ErrorBody,
-            example = json!({"detail": "post with id does not exist"})),
         (status = 409, description = "A table that the operator has added refers to the post",
             body = ErrorBody,
             example = json!({"detail": "other data refers to this, so it cannot be deleted"})),
-        TokenErrors, PreconditionErrors, ValidationErrors, RateLimitErrors, Failures
+        TokenErrors, PostChangeErrors, ValidationErrors, RateLimitErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]

@@ -140,11 +140,15 @@ fn cause_that_may_pass(error: MigrateError) -> MigrateResult<String> {
 
 async fn connect_with_retry(address: &Address) -> MigrateResult<PostgresAdmin> {
     let end = Instant::now() + UPGRADE_WAIT;
+    let mut logged = String::new();
     loop {
         match PostgresAdmin::connect(address).await {
             Err(error) if Instant::now() < end => {
                 let cause = cause_that_may_pass(error)?;
-                tracing::warn!(cause, "database unreachable; retrying");
+                if cause != logged {
+                    tracing::warn!(cause, "database unreachable; retrying");
+                    logged = cause;
+                }
                 sleep(RETRY_PAUSE).await;
             }
             outcome => return outcome,
