@@ -1,5 +1,8 @@
 //! Warnings at startup about insecure but accepted settings.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
@@ -68,4 +71,25 @@ fn secret_file_readable_by_everyone_is_warned_about_once() {
         assert_eq!(lines.len(), usize::from(is_warned), "{mode:o}: {lines:?}");
         assert!(!service.stderr().contains(KEY), "{}", service.stderr());
     }
+}
+
+#[test]
+fn database_that_an_upgrade_waits_for_is_warned_about_once() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    let mut service = Service::command(folder.path());
+    let url = format!("postgresql://ada@{}/posts", server.local_addr().unwrap());
+    service.env("DATABASE_URL", url).env("SECRET_KEY", KEY);
+    service.args(["serve", "--port", "0", "--upgrade"]).stderr(File::create(&log).unwrap());
+    let mut service = service.spawn().unwrap();
+    // Each connection ends without a response. What was sent is read before, or it would be reset.
+    for _ in 0..4 {
+        let (mut connection, _) = server.accept().unwrap();
+        assert!(connection.read(&mut [0; 1024]).unwrap() > 0);
+    }
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("database unreachable; retrying").count(), 1, "{log}");
 }
