@@ -38,13 +38,17 @@ pub(super) async fn find_obstacles(client: &Client, path: &Path) -> Result<Vec<S
     }
     let known = shape::of_all_revisions();
     let mut dropped = Vec::new();
-    for &number in &path.numbers {
-        let made = shape::made_by(number, path.is_adopted);
-        let named = find_named(client, &made).await?;
+    let made_by_each = path.numbers.iter().map(|&number| shape::made_by(number, path.is_adopted));
+    let made_by_each: Vec<Vec<Line>> = made_by_each.collect();
+    // One query, because planning it takes longer than running it.
+    let named =
+        find_named(client, made_by_each.iter().flat_map(|made| with_own_names(made))).await?;
+    for (&number, made) in path.numbers.iter().zip(made_by_each) {
         let is_begun = path.unfinished == Some(number);
         let is_ours =
             |key: &str| (is_begun || !path.is_up) && is_our_object(key, &made, &found, &known);
-        let foreign = named.iter().filter(|(key, _)| !is_ours(key));
+        let is_made = |key: &str| with_own_names(&made).any(|line| line.key == key);
+        let foreign = named.iter().filter(|(key, _)| is_made(key) && !is_ours(key));
         obstacles.extend(foreign.map(|(key, description)| format!("{key}: {description}")));
         if !path.is_up {
             obstacles.extend(find_additions(&made, &found, &known));
@@ -112,17 +116,25 @@ fn find_additions(made: &[Line], found: &[Line], known: &[Line]) -> Vec<String> 
         .collect()
 }
 
-/// Returns the key and a description of every object that has one of the names.
-async fn find_named(client: &Client, made: &[Line]) -> Result<Vec<(String, String)>, Error> {
-    let (mut keys, mut kinds, mut names, mut tables) = (vec![], vec![], vec![], vec![]);
-    let tables_made: Vec<&str> =
+/// Returns the objects whose names another object of the schema can have. A part of a new table has
+/// no name of its own.
+fn with_own_names(made: &[Line]) -> impl Iterator<Item = &Line> {
+    let tables: BTreeSet<&str> =
         made.iter().filter_map(|line| line.key.strip_prefix("table ")).collect();
-    for line in made {
+    made.iter().filter(move |line| match line.parts() {
+        Some(("column" | "constraint" | "trigger", _, table)) => !tables.contains(table),
+        parts => parts.is_some(),
+    })
+}
+
+/// Returns the key and a description of every object that has the name of one of the lines.
+async fn find_named(
+    client: &Client,
+    lines: impl Iterator<Item = &Line>,
+) -> Result<Vec<(String, String)>, Error> {
+    let (mut keys, mut kinds, mut names, mut tables) = (vec![], vec![], vec![], vec![]);
+    for line in lines {
         let Some((kind, name, table)) = line.parts() else { continue };
-        // A part of a new table has no name of its own.
-        if ["column", "constraint", "trigger"].contains(&kind) && tables_made.contains(&table) {
-            continue;
-        }
         keys.push(line.key.as_str());
         kinds.push(kind);
         names.push(name);
