@@ -124,7 +124,7 @@ async fn interrupt_everywhere(database: &Database, migrations: &'static [Migrati
                         migration.up == POSTGRES_ADOPTED[0].up,
                     )
                     .await;
-                    database.psql(&statements[..done].concat());
+                    run_statements(database, &statements[..done]).await;
                     database.migrate_to(ending).await;
                     let expected = if ending == at { &below } else { &above };
                     let context =
@@ -135,6 +135,20 @@ async fn interrupt_everywhere(database: &Database, migrations: &'static [Migrati
             database.migrate_to(return_to).await;
         }
         database.migrate_to(at + 1).await;
+    }
+}
+
+/// Runs the statements one by one, as an operator would.
+async fn run_statements(database: &Database, statements: &[String]) {
+    // Only psql knows `\gexec`.
+    if statements.iter().any(|statement| statement.contains("\\gexec")) {
+        return database.psql(&statements.concat());
+    }
+    let client = database.sql().await;
+    for statement in statements {
+        client.batch_execute(statement).await.unwrap_or_else(|error| {
+            panic!("{statement}: {:?}", error.as_db_error());
+        });
     }
 }
 
