@@ -54,11 +54,27 @@ impl Canary {
 
 /// A normalized text to search: in lowercase, with one alphabet for base64, and without white space
 /// and line breaks. A false positive is better than a missed secret.
-pub(super) struct Haystack(String);
+pub(super) struct Haystack {
+    text: String,
+    /// Tells the hashes of all runs of four bytes. A search for thousands of needles reads the text
+    /// only for those whose runs are all there.
+    runs: Vec<bool>,
+}
 
 impl Haystack {
     pub(super) fn new(text: impl AsRef<[u8]>) -> Self {
-        Self(Self::normalize(&String::from_utf8_lossy(text.as_ref())))
+        let text = Self::normalize(&String::from_utf8_lossy(text.as_ref()));
+        let mut runs = vec![false; (16 * text.len()).next_power_of_two().clamp(1 << 10, 1 << 24)];
+        for run in text.as_bytes().array_windows() {
+            let hash = hash(*run) & (runs.len() - 1);
+            runs[hash] = true;
+        }
+        Self { text, runs }
+    }
+
+    fn contains(&self, needle: &str) -> bool {
+        let is_there = |run: &[u8; 4]| self.runs[hash(*run) & (self.runs.len() - 1)];
+        needle.as_bytes().array_windows().all(is_there) && self.text.contains(needle)
     }
 
     fn normalize(text: &str) -> String {
@@ -75,13 +91,18 @@ impl Haystack {
         let mut found = Vec::new();
         for canary in canaries {
             for (form, needle) in &canary.needles {
-                if self.0.contains(needle) {
+                if self.contains(needle) {
                     found.push(format!("{} ({form})", canary.name));
                 }
             }
         }
         found
     }
+}
+
+fn hash(run: [u8; 4]) -> usize {
+    let hash = u32::from_le_bytes(run).wrapping_mul(0x9e37_79b1) >> 8;
+    hash.try_into().unwrap()
 }
 
 fn generate(rng: &mut Rng) -> String {
