@@ -83,7 +83,7 @@ fn database_that_an_upgrade_waits_for_is_warned_about_once() {
     service.env("DATABASE_URL", url).env("SECRET_KEY", KEY);
     service.args(["serve", "--port", "0", "--upgrade"]).stderr(File::create(&log).unwrap());
     let mut service = service.spawn().unwrap();
-    // Each connection ends without a response. What was sent is read before, or it would be reset.
+    // Each connection ends without a response. The server reads before, so that it is not reset.
     for _ in 0..4 {
         let (mut connection, _) = server.accept().unwrap();
         assert!(connection.read(&mut [0; 1024]).unwrap() > 0);
