@@ -35,10 +35,20 @@ pub enum EventKind {
     /// The account tried to change a post or an account that belongs to another user.
     OwnershipRefused,
     AccountDeleted,
+    /// An operator created the account.
+    CreatedByOperator,
+    /// An operator set another password. All tokens of the account were revoked.
+    PasswordSetByOperator,
+    /// An operator disabled the account. All of its tokens were revoked.
+    DisabledByOperator,
+    EnabledByOperator,
+    DeletedByOperator,
+    /// An operator deleted a post of the account.
+    PostDeletedByOperator,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::SignedUp,
         Self::LoggedIn,
         Self::LoginRefused,
@@ -52,6 +62,12 @@ impl EventKind {
         Self::RefreshTokenReused,
         Self::OwnershipRefused,
         Self::AccountDeleted,
+        Self::CreatedByOperator,
+        Self::PasswordSetByOperator,
+        Self::DisabledByOperator,
+        Self::EnabledByOperator,
+        Self::DeletedByOperator,
+        Self::PostDeletedByOperator,
     ];
 
     #[must_use]
@@ -70,6 +86,12 @@ impl EventKind {
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::OwnershipRefused => "ownership_refused",
             Self::AccountDeleted => "account_deleted",
+            Self::CreatedByOperator => "created_by_operator",
+            Self::PasswordSetByOperator => "password_set_by_operator",
+            Self::DisabledByOperator => "disabled_by_operator",
+            Self::EnabledByOperator => "enabled_by_operator",
+            Self::DeletedByOperator => "deleted_by_operator",
+            Self::PostDeletedByOperator => "post_deleted_by_operator",
         }
     }
 

@@ -18,6 +18,14 @@ pub struct User {
     pub name: Option<DisplayName>,
 }
 
+/// An account as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub user: User,
+    /// When an operator disabled the account. `None` if it is not disabled.
+    pub disabled_at: Option<Timestamp>,
+}
+
 /// An account to be created.
 #[derive(Debug, Clone)]
 pub struct NewUser {

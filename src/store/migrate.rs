@@ -117,6 +117,7 @@ migrations! {
     "0014_idempotency_keys" compatible_from "0010_installation",
     "0015_feed_indexes" compatible_from "0010_installation",
     "0016_user_names" compatible_from "0010_installation",
+    "0017_disabled_users" compatible_from "0010_installation",
 }
 
 /// A migration as the history of the database records it.

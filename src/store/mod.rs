@@ -29,6 +29,7 @@ mod idempotency_keys;
 mod keyed_writes;
 mod list_memory;
 pub mod migrate;
+mod operator;
 pub mod page_limits;
 mod post_list;
 pub mod postgres;
@@ -59,6 +60,7 @@ use crate::domain::vote::{CastVote, Vote, VotePage};
 
 pub use error::StoreError;
 pub use keyed_writes::{KeyedWriteStore, Once};
+pub use operator::OperatorStore;
 pub use post_list::{PostList, SerializedList};
 pub use rankings::RankSource;
 

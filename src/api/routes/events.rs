@@ -20,13 +20,15 @@ use crate::domain::event::Event;
 #[schema(title = "EventOut")]
 pub(in crate::api) struct EventOut {
     /// The kind: `signed_up`, `logged_in`, `login_refused`, `password_refused`, `password_changed`,
-    /// `email_changed`, `signed_out`, `session_ended`, `refresh_token_reused`, `ownership_refused`.
+    /// `email_changed`, `signed_out`, `session_ended`, `refresh_token_reused`, `ownership_refused`,
+    /// `created_by_operator`, `password_set_by_operator`, `disabled_by_operator`,
+    /// `enabled_by_operator`, `post_deleted_by_operator`.
     #[schema(example = "logged_in")]
     event: &'static str,
     #[serde(serialize_with = "serialize_timestamp")]
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// The client IP of the request.
+    /// The client IP of the request. Null for an operator's command.
     #[schema(example = "203.0.113.9", required = true)]
     client: Option<String>,
 }

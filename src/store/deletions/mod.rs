@@ -54,13 +54,13 @@ const SEARCH_PAUSE: Duration = Duration::from_secs(10);
 
 /// Pause after a slice that failed or whose account another process has locked. It doubles with
 /// each further failure, up to [`MAX_PAUSE`].
-const MIN_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const MIN_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_mins(5);
 
 /// The order in which the rows of a closed account are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The votes that the account cast.
+    /// The first step: the votes that the account cast.
     VotesCast,
     /// The votes on its next posts. A post may have any number of votes.
     VotesReceived,
@@ -259,13 +259,11 @@ async fn delete_slice(store: &impl SliceStore, mut deletion: Deletion) -> Option
     let outcome = store.delete_slice(deletion.account, deletion.step).await;
     deletion.slices += 1;
     let step = match outcome {
-        Ok(Slice::More) => next_step(deletion.step, true),
-        Ok(Slice::Last) => next_step(deletion.step, false),
-        Ok(Slice::NoAccount) => None,
         Ok(Slice::Busy) => {
             deletion.pause();
             return Some(deletion);
         }
+        Ok(slice) => step_after(deletion.step, slice),
         Err(error) => {
             deletion.pause();
             deletion.awaited = None;
@@ -291,6 +289,17 @@ async fn delete_slice(store: &impl SliceStore, mut deletion: Deletion) -> Option
     deletion.step = step;
     deletion.failures = 0;
     Some(deletion)
+}
+
+/// Returns the step after a slice, or `None` if the account is deleted. After [`Slice::Busy`] the
+/// same step comes again.
+pub(super) fn step_after(step: Step, slice: Slice) -> Option<Step> {
+    match slice {
+        Slice::More => next_step(step, true),
+        Slice::Last => next_step(step, false),
+        Slice::Busy => Some(step),
+        Slice::NoAccount => None,
+    }
 }
 
 /// Returns the next step, or `None` if the account is deleted.

@@ -18,7 +18,8 @@ use crate::store::{CallerStore, Result, StoreError};
 
 statements! {
     FIND_TOKENS_VALID_FROM(INT8_ARRAY) =
-        "SELECT id::bigint, tokens_valid_from FROM users WHERE id = ANY($1)";
+        "SELECT id::bigint, tokens_valid_from FROM users
+          WHERE id = ANY($1) AND disabled_at IS NULL";
 }
 
 #[async_trait]

@@ -9,6 +9,7 @@ use super::PostgresStore;
 use super::callers::{caller_params, find_caller};
 use super::column::column;
 use super::connection::Value;
+use super::pool::Pool;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Event, EventKind, MAX_EVENTS, MOST_REFUSALS};
@@ -29,22 +30,14 @@ statements! {
         "SELECT events.kind, events.at, events.client
            FROM users JOIN events ON events.user_id = users.id
           WHERE users.id = $1 AND users.tokens_valid_from BETWEEN $2 AND $3
+            AND users.disabled_at IS NULL
           ORDER BY events.id DESC LIMIT $4";
 }
 
 #[async_trait]
 impl EventStore for PostgresStore {
     async fn record_event(&self, user: UserId, event: Event) -> Result<()> {
-        self.run(async move |pool| {
-            let (name, is_refusal) = (event.kind.name(), event.kind.is_refusal());
-            let client = event.client.map(|client| client.to_string());
-            let values: [Value<'_>; 5] = [&user.0, &name, &is_refusal, &event.at, &client];
-            pool.query(&RECORD_EVENT, &values).await?;
-            let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MAX_EVENTS });
-            pool.query(&DELETE_OLD_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
-            Ok(())
-        })
-        .await
+        self.run(async move |pool| record(&pool, user, event).await).await
     }
 
     async fn list_events(&self, caller: Caller) -> Result<Vec<Event>> {
@@ -59,6 +52,16 @@ impl EventStore for PostgresStore {
         })
         .await
     }
+}
+
+pub(super) async fn record(pool: &Pool, user: UserId, event: Event) -> Result<()> {
+    let (name, is_refusal) = (event.kind.name(), event.kind.is_refusal());
+    let client = event.client.map(|client| client.to_string());
+    let values: [Value<'_>; 5] = [&user.0, &name, &is_refusal, &event.at, &client];
+    pool.query(&RECORD_EVENT, &values).await?;
+    let kept = i64::from(if is_refusal { MOST_REFUSALS } else { MAX_EVENTS });
+    pool.query(&DELETE_OLD_EVENTS, &[&user.0, &is_refusal, &kept]).await?;
+    Ok(())
 }
 
 /// Returns `None` for a kind that only a newer version knows.

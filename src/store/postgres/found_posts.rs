@@ -28,7 +28,7 @@ statements! {
           UNION ALL
          SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL, FALSE
            FROM users
-          WHERE id = ANY($2)"
+          WHERE id = ANY($2) AND disabled_at IS NULL"
     );
 }
 

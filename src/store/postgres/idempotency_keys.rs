@@ -59,6 +59,7 @@ statements! {
            LEFT JOIN users
              ON users.id = asked.user_id
             AND users.tokens_valid_from BETWEEN asked.least AND asked.most
+            AND users.disabled_at IS NULL
            LEFT JOIN idempotency_keys AS kept
              ON kept.user_id = asked.user_id AND kept.key = asked.key
           ORDER BY place";

@@ -34,7 +34,8 @@ statements! {
                              fingerprint, expires_at, place)
               WHERE (SELECT ", wait_briefly!(), ") IS NOT NULL
                 AND EXISTS (SELECT FROM users WHERE users.id = written.owner_id
-                               AND users.tokens_valid_from BETWEEN written.least AND written.most)
+                               AND users.tokens_valid_from BETWEEN written.least AND written.most
+                               AND users.disabled_at IS NULL)
          ), inserted AS (
              INSERT INTO posts (title, content, published, created_at, owner_id)
              SELECT title, content, published, created_at, owner_id

@@ -38,7 +38,7 @@ statements! {
                             cast_at, expires_at, place)
                LEFT JOIN users
                  ON users.id = ballot.user_id
-                AND users.tokens_valid_from BETWEEN least AND most
+                AND users.tokens_valid_from BETWEEN least AND most AND users.disabled_at IS NULL
                LEFT JOIN posts
                  ON posts.id = ballot.post_id
                 AND ", is_open!("posts.owner_id"), "

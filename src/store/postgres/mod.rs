@@ -33,6 +33,7 @@ mod lists;
 mod locks;
 mod login_failures;
 mod names;
+mod operator;
 mod own_votes;
 mod pool;
 mod post_changes;
@@ -77,6 +78,7 @@ pub use admin::{LockTimeouts, PostgresAdmin, statements};
 pub use budget::PoolLimits;
 pub use connect::connect;
 pub use connection_error::is_refused;
+pub use operator::PostgresOperator;
 pub use statement::Statement;
 
 /// The requests of a longer queue would time out, so further requests are refused at once.
@@ -190,7 +192,7 @@ fn too_slow() -> StoreError {
     StoreError::unavailable("the database did not answer in time")
 }
 
-/// Returns every statement that a request can run.
+/// Returns every statement that a request or an operator's command on accounts can run.
 pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
     let files = [
         callers::STATEMENTS,
@@ -214,6 +216,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         keyed_writes::STATEMENTS,
         own_votes::STATEMENTS,
         names::STATEMENTS,
+        operator::STATEMENTS,
         sequence::STATEMENTS,
         schema::STATEMENTS,
         readiness::STATEMENTS,

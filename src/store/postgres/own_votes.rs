@@ -34,7 +34,8 @@ statements! {
             AND ", is_open!("posts.owner_id"), "
             AND (posts.published OR posts.owner_id = asked.user_id OR asked.sees_drafts)
           UNION ALL
-         SELECT id::bigint, NULL, NULL, tokens_valid_from FROM users WHERE id = ANY($4)"
+         SELECT id::bigint, NULL, NULL, tokens_valid_from FROM users
+          WHERE id = ANY($4) AND disabled_at IS NULL"
     );
     LIST_VOTES(INT8, INT8, BOOL, INT8) = concat!(
         "SELECT newest.post_id::bigint, newest.dir > 0, posts.id IS NOT NULL

@@ -40,7 +40,8 @@ macro_rules! is_own_post {
         concat!(
             "id = $1 AND owner_id = $2
                 AND EXISTS (SELECT FROM users
-                             WHERE users.id = $2 AND tokens_valid_from BETWEEN $3 AND $4)
+                             WHERE users.id = $2 AND tokens_valid_from BETWEEN $3 AND $4
+                               AND disabled_at IS NULL)
                 AND (",
             $title,
             " IS NULL OR (title = ",

@@ -41,7 +41,7 @@ statements! {
               WHERE (SELECT ", wait_briefly!(), ") IS NOT NULL
                 AND EXISTS (SELECT FROM users
                              WHERE users.id = written.owner_id
-                               AND tokens_valid_from BETWEEN least AND most)
+                               AND tokens_valid_from BETWEEN least AND most AND disabled_at IS NULL)
               ORDER BY place
              RETURNING id::bigint, owner_id::bigint,
                        (SELECT tokens_valid_from FROM users WHERE users.id = posts.owner_id)"

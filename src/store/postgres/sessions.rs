@@ -25,7 +25,7 @@ statements! {
                 created_at, used_at, expires_at, ends_at)
          SELECT id, tokens_valid_from, $3, $4, $5, $6, $6, $7, $8
            FROM users
-          WHERE id = $1 AND tokens_valid_from = $2
+          WHERE id = $1 AND tokens_valid_from = $2 AND disabled_at IS NULL
          RETURNING id::bigint";
     DELETE_OLD_SESSIONS(INT8, TIMESTAMPTZ, INT8) =
         "DELETE FROM sessions
@@ -44,13 +44,14 @@ statements! {
            FROM users
           WHERE sessions.id = $1 AND family_hash = $2 AND link_hash = $3 AND expires_at > $6
             AND users.id = sessions.user_id
-            AND users.tokens_valid_from = sessions.tokens_valid_from
+            AND users.tokens_valid_from = sessions.tokens_valid_from AND users.disabled_at IS NULL
          RETURNING users.id::bigint, users.tokens_valid_from";
     FIND_SESSION(INT8, BYTEA, BYTEA, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT sessions.user_id, sessions.tokens_valid_from,
                 coalesce(previous_hash = $3, FALSE)
                 AND (used_at > $4 OR coalesce(unconfirmed_hash = link_hash, FALSE)), salt,
                 expires_at > $5 AND users.tokens_valid_from = sessions.tokens_valid_from
+                AND users.disabled_at IS NULL
            FROM sessions JOIN users ON users.id = sessions.user_id
           WHERE sessions.id = $1 AND family_hash = $2";
     CONFIRM_ROTATION(INT8, BYTEA, BYTEA, TIMESTAMPTZ) =
@@ -68,18 +69,21 @@ statements! {
             AND sessions.tokens_valid_from = users.tokens_valid_from
             AND sessions.expires_at > $4
           WHERE users.id = $1 AND users.tokens_valid_from BETWEEN $2 AND $3
+            AND users.disabled_at IS NULL
           ORDER BY sessions.used_at DESC";
     END_SESSION(INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8) =
         "DELETE FROM sessions
           USING users
           WHERE sessions.id = $4 AND sessions.user_id = $1
             AND users.id = $1 AND users.tokens_valid_from BETWEEN $2 AND $3
+            AND users.disabled_at IS NULL
          RETURNING sessions.id";
     END_SESSIONS(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
         "DELETE FROM sessions
           USING users
           WHERE sessions.user_id = $1
             AND users.id = $1 AND users.tokens_valid_from BETWEEN $2 AND $3
+            AND users.disabled_at IS NULL
          RETURNING sessions.id";
 }
 

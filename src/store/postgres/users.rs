@@ -38,7 +38,27 @@ macro_rules! insert_user_row {
     };
 }
 
-pub(super) use insert_user_row;
+/// Closes the account `$1`, under the condition. A closed account has no e-mail, no password and no
+/// token: the random text is no e-mail, the password is no hash, and no token is valid for this
+/// `tokens_valid_from`.
+macro_rules! close_account_if {
+    ($condition:expr) => {
+        concat!(
+            "WITH closed AS (
+             UPDATE users
+                SET email = 'closed:' || gen_random_uuid(), password = 'closed',
+                    name = NULL, tokens_valid_from = '9999-01-01 00:00:00+00'
+              WHERE ",
+            $condition,
+            "
+             RETURNING id
+         )
+         INSERT INTO account_deletions (user_id) SELECT id FROM closed RETURNING user_id"
+        )
+    };
+}
+
+pub(super) use {close_account_if, insert_user_row};
 
 statements! {
     IS_EMAIL_TAKEN(TEXT) = "SELECT EXISTS (SELECT FROM users WHERE email = $1)";
@@ -49,18 +69,20 @@ statements! {
     );
     FIND_ME(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT id::bigint, email, created_at, name FROM users
-          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
-    // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
-    // would be faster, and the difference would reveal which e-mails have an account.
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL";
+    // An unknown e-mail and a disabled account also return a row, with the e-mail in place of the
+    // hash. Returning no row would be faster, and the difference would reveal which e-mails have an
+    // account.
     FIND_CREDENTIALS(TEXT, TEXT) =
         "SELECT users.id::bigint, coalesce(users.password, $1), users.tokens_valid_from
            FROM (SELECT 1) AS asked
            LEFT JOIN users
              ON users.id = (SELECT id FROM users WHERE email = ANY (ARRAY[$1, $2])
-                             ORDER BY email = $1 DESC LIMIT 1)";
+                             ORDER BY email = $1 DESC LIMIT 1)
+            AND users.disabled_at IS NULL";
     FIND_OWN_CREDENTIALS(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
         "SELECT id::bigint, password, tokens_valid_from FROM users
-          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3";
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL";
     UPGRADE_PASSWORD_HASH(INT8, TEXT, TEXT) =
         "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
     // tokens_valid_from increases even if the clock went back.
@@ -68,57 +90,33 @@ statements! {
         "UPDATE users
             SET password = $4,
                 tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
-          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL
          RETURNING tokens_valid_from";
     CHANGE_EMAIL(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TIMESTAMPTZ, BOOL, TEXT) =
         "UPDATE users
             SET email = $4,
                 name = CASE WHEN $6 THEN $7 ELSE name END,
                 tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
-          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL
          RETURNING id::bigint, email, created_at, name, tokens_valid_from";
     CHANGE_NAME(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT) =
         "UPDATE users SET name = $4
-          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL
          RETURNING id::bigint, email, created_at, name";
     SIGN_OUT(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE users
             SET tokens_valid_from = greatest($4, tokens_valid_from + interval '1 microsecond')
-          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3
+          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL
          RETURNING id::bigint";
-    // A closed account has no e-mail, no password and no token: the random text is no e-mail, the
-    // password is no hash, and no token is valid for this tokens_valid_from.
-    CLOSE_ACCOUNT(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
-        "WITH closed AS (
-             UPDATE users
-                SET email = 'closed:' || gen_random_uuid(), password = 'closed',
-                    name = NULL, tokens_valid_from = '9999-01-01 00:00:00+00'
-              WHERE id = $1 AND id = $2 AND tokens_valid_from BETWEEN $3 AND $4
-             RETURNING id
-         )
-         INSERT INTO account_deletions (user_id) SELECT id FROM closed RETURNING user_id";
+    CLOSE_ACCOUNT(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) = close_account_if!(
+        "id = $1 AND id = $2 AND tokens_valid_from BETWEEN $3 AND $4 AND disabled_at IS NULL"
+    );
 }
 
 #[async_trait]
 impl UserStore for PostgresStore {
     async fn create_user(&self, user: NewUser) -> Result<CreateUser> {
-        self.run(async move |pool| {
-            let (email, hash) = (user.email.as_str(), user.password_hash.as_str());
-            let tokens_valid_from = TokensValidFrom::of_new_account(user.created_at).0;
-            let values: [Value<'_>; 4] = [&email, &hash, &user.created_at, &tokens_valid_from];
-            let Some(rows) = insert_user(&pool, &CREATE_USER, &values, email).await? else {
-                return Ok(CreateUser::EmailTaken);
-            };
-            let no_row = || StoreError::internal("an insert returned no row");
-            let row = rows.first().ok_or_else(no_row)?;
-            Ok(CreateUser::Created(User {
-                id: UserId(column(row, 0)?),
-                email: user.email.clone(),
-                created_at: user.created_at,
-                name: None,
-            }))
-        })
-        .await
+        self.run(async move |pool| add_user(&pool, &user).await).await
     }
 
     async fn find_user(&self, id: UserId) -> Result<Option<User>> {
@@ -257,6 +255,23 @@ impl UserStore for PostgresStore {
     }
 }
 
+pub(super) async fn add_user(pool: &Pool, user: &NewUser) -> Result<CreateUser> {
+    let (email, hash) = (user.email.as_str(), user.password_hash.as_str());
+    let tokens_valid_from = TokensValidFrom::of_new_account(user.created_at).0;
+    let values: [Value<'_>; 4] = [&email, &hash, &user.created_at, &tokens_valid_from];
+    let Some(rows) = insert_user(pool, &CREATE_USER, &values, email).await? else {
+        return Ok(CreateUser::EmailTaken);
+    };
+    let no_row = || StoreError::internal("an insert returned no row");
+    let row = rows.first().ok_or_else(no_row)?;
+    Ok(CreateUser::Created(User {
+        id: UserId(column(row, 0)?),
+        email: user.email.clone(),
+        created_at: user.created_at,
+        name: None,
+    }))
+}
+
 async fn close_account(pool: &Pool, caller: Caller, id: UserId) -> Result<DeleteUser> {
     let (caller_id, earliest, latest) = caller_params(caller);
     let values: [Value<'_>; 4] = [&id.0, &caller_id, &earliest, &latest];
@@ -299,7 +314,7 @@ async fn is_email_taken(pool: &Pool, email: &str) -> Result<bool> {
     column(rows.first().ok_or_else(no_row)?, 0)
 }
 
-fn read_user(row: &Row) -> Result<User> {
+pub(super) fn read_user(row: &Row) -> Result<User> {
     Ok(User {
         id: UserId(column(row, 0)?),
         email: Email::from_stored(column(row, 1)?),

@@ -38,6 +38,7 @@ macro_rules! change_votes {
                    LEFT JOIN users
                      ON users.id = ballot.user_id
                     AND users.tokens_valid_from BETWEEN ballot.least AND ballot.most
+                    AND users.disabled_at IS NULL
                    LEFT JOIN posts
                      ON posts.id = ballot.post_id
                     AND ", is_open!("posts.owner_id"), "

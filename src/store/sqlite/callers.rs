@@ -9,7 +9,8 @@ use crate::domain::caller::Caller;
 use crate::store::{CallerStore, Result, StoreError};
 
 statements! {
-    FIND_CALLER = "SELECT 1 FROM users WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
+    FIND_CALLER = "SELECT 1 FROM users
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL";
 }
 
 #[async_trait]

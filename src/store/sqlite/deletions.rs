@@ -80,7 +80,11 @@ impl SliceStore for SqliteSlices {
     }
 }
 
-fn delete_slice(database: &Connection, account: i64, step: Step) -> rusqlite::Result<Slice> {
+pub(super) fn delete_slice(
+    database: &Connection,
+    account: i64,
+    step: Step,
+) -> rusqlite::Result<Slice> {
     let has_more = match step {
         Step::VotesCast => {
             let params = [account, VOTES_PER_SLICE];

@@ -1,7 +1,7 @@
 //! Events of accounts in SQLite.
 
 use async_trait::async_trait;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::callers::{caller_params, find_caller};
@@ -24,28 +24,14 @@ statements! {
     LIST_EVENTS = "SELECT events.kind, events.at, events.client
            FROM users JOIN events ON events.user_id = users.id
           WHERE users.id = ?1 AND users.tokens_valid_from BETWEEN ?2 AND ?3
+            AND users.disabled_at IS NULL
           ORDER BY events.id DESC LIMIT ?4";
 }
 
 #[async_trait]
 impl EventStore for SqliteStore {
     async fn record_event(&self, user: UserId, event: Event) -> Result<()> {
-        self.writer
-            .run(move |database| {
-                let is_refusal = event.kind.is_refusal();
-                database.prepare_cached(RECORD_EVENT)?.execute(params![
-                    user.0,
-                    event.kind.name(),
-                    is_refusal,
-                    event.at.as_microsecond(),
-                    event.client.map(|client| client.to_string()),
-                ])?;
-                let kept = if is_refusal { MOST_REFUSALS } else { MAX_EVENTS };
-                let params = params![user.0, is_refusal, kept];
-                database.prepare_cached(DELETE_OLD_EVENTS)?.execute(params)?;
-                Ok(())
-            })
-            .await
+        self.writer.run(move |database| record_event(database, user, event)).await
     }
 
     async fn list_events(&self, caller: Caller) -> Result<Vec<Event>> {
@@ -62,6 +48,20 @@ impl EventStore for SqliteStore {
             })
             .await
     }
+}
+
+pub(super) fn record_event(database: &Connection, user: UserId, event: Event) -> Result<()> {
+    let is_refusal = event.kind.is_refusal();
+    database.prepare_cached(RECORD_EVENT)?.execute(params![
+        user.0,
+        event.kind.name(),
+        is_refusal,
+        event.at.as_microsecond(),
+        event.client.map(|client| client.to_string()),
+    ])?;
+    let kept = if is_refusal { MOST_REFUSALS } else { MAX_EVENTS };
+    database.prepare_cached(DELETE_OLD_EVENTS)?.execute(params![user.0, is_refusal, kept])?;
+    Ok(())
 }
 
 /// Returns `None` for a kind that only a newer version knows.

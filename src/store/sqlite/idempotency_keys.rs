@@ -29,7 +29,8 @@ statements! {
                FROM users
                LEFT JOIN idempotency_keys AS kept
                  ON kept.user_id = users.id AND kept.key = ?4
-              WHERE users.id = ?1 AND users.tokens_valid_from BETWEEN ?2 AND ?3";
+              WHERE users.id = ?1 AND users.tokens_valid_from BETWEEN ?2 AND ?3
+                AND users.disabled_at IS NULL";
     FIND_KEY_OF_NEW_USER =
         "SELECT kept.fingerprint, kept.outcome, kept.post_id, kept.at, kept.expires_at,
                    kept.reply, users.id

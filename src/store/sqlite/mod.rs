@@ -19,6 +19,7 @@ mod idempotency_keys;
 mod installation;
 mod lists;
 mod login_failures;
+mod operator;
 mod own_votes;
 mod posts;
 mod rankings;
@@ -45,6 +46,7 @@ use super::deletions::Deletions;
 
 pub use admin::SqliteAdmin;
 pub use connection::BUSY_TIMEOUT;
+pub use operator::SqliteOperator;
 
 pub struct SqliteStore {
     readers: Arc<Readers>,
@@ -74,7 +76,7 @@ impl SqliteStore {
     }
 }
 
-/// Returns the name and text of every statement that a request can run.
+/// Returns the name and text of every statement that a request or an operator's command on accounts can run.
 pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = [
         callers::STATEMENTS,
@@ -92,6 +94,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         votes::STATEMENTS,
         idempotency_keys::STATEMENTS,
         own_votes::STATEMENTS,
+        operator::STATEMENTS,
     ];
     files.into_iter().flatten().copied()
 }

@@ -21,13 +21,14 @@ statements! {
     CREATE_POST = "INSERT INTO posts (title, content, published, created_at, owner_id)
          SELECT ?1, ?2, ?3, ?4, id
            FROM users
-          WHERE id = ?5 AND tokens_valid_from BETWEEN ?6 AND ?7";
+          WHERE id = ?5 AND tokens_valid_from BETWEEN ?6 AND ?7 AND disabled_at IS NULL";
     FIND_POST = select_posts!(concat!("FROM users
                LEFT JOIN posts
                  ON posts.id = ?1
                 AND ", is_open!("posts.owner_id"), "
                 AND (posts.published OR posts.owner_id = users.id OR ?3)
-              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5"));
+              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5
+                AND users.disabled_at IS NULL"));
     FIND_PUBLIC_POST = select_posts!(concat!("FROM posts
               WHERE posts.id = ?1 AND posts.published AND ", is_open!("posts.owner_id")));
     UPDATE_POST = "UPDATE posts
@@ -35,13 +36,15 @@ statements! {
                 published = ifnull(?5, published)
           WHERE id = ?1 AND owner_id = ?2
             AND EXISTS (SELECT 1 FROM users
-                         WHERE id = ?2 AND tokens_valid_from BETWEEN ?6 AND ?7)
+                         WHERE id = ?2 AND tokens_valid_from BETWEEN ?6 AND ?7
+                           AND disabled_at IS NULL)
          RETURNING id, title, content, published, created_at, owner_id,
                    (SELECT votes FROM vote_counts WHERE post_id = posts.id)";
     DELETE_POST = "DELETE FROM posts
           WHERE id = ?1 AND owner_id = ?2
             AND EXISTS (SELECT 1 FROM users
-                         WHERE id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4)";
+                         WHERE id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4
+                           AND disabled_at IS NULL)";
 }
 
 #[async_trait]

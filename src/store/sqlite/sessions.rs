@@ -20,7 +20,7 @@ statements! {
                 user_agent, created_at, used_at, expires_at, ends_at)
          SELECT id, tokens_valid_from, ?3, ?4, ?5, ?6, ?6, ?7, ?8
            FROM users
-          WHERE id = ?1 AND tokens_valid_from = ?2";
+          WHERE id = ?1 AND tokens_valid_from = ?2 AND disabled_at IS NULL";
     DELETE_OLD_SESSIONS = "DELETE FROM sessions
           WHERE user_id = ?1
             AND (expires_at <= ?2
@@ -35,6 +35,7 @@ statements! {
                      OR coalesce(sessions.unconfirmed_hash = sessions.link_hash, FALSE)),
                 sessions.salt,
                 sessions.expires_at > ?5 AND users.tokens_valid_from = sessions.tokens_valid_from
+                AND users.disabled_at IS NULL
            FROM sessions JOIN users ON users.id = sessions.user_id
           WHERE sessions.id = ?1 AND sessions.family_hash = ?2";
     ROTATE_SESSION = "UPDATE sessions
@@ -54,6 +55,7 @@ statements! {
             AND sessions.tokens_valid_from = users.tokens_valid_from
             AND sessions.expires_at > ?4
           WHERE users.id = ?1 AND users.tokens_valid_from BETWEEN ?2 AND ?3
+            AND users.disabled_at IS NULL
           ORDER BY sessions.used_at DESC";
     END_SESSION = "DELETE FROM sessions WHERE id = ?2 AND user_id = ?1";
     END_SESSIONS = "DELETE FROM sessions WHERE user_id = ?1";

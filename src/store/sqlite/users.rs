@@ -18,6 +18,23 @@ use crate::domain::email::{Email, TypedEmail};
 use crate::domain::user::{Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId};
 use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, UserStore};
 
+/// Closes an account, under the condition. A closed account has no e-mail, no password and no
+/// token: the random text is no e-mail, the password is no hash, and no token is valid for this
+/// `tokens_valid_from`, the year 9999.
+macro_rules! close_account_if {
+    ($condition:expr) => {
+        concat!(
+            "UPDATE users
+                SET email = 'closed:' || lower(hex(randomblob(16))), password = 'closed',
+                    name = NULL, tokens_valid_from = 253370764800000000
+              WHERE ",
+            $condition
+        )
+    };
+}
+
+pub(super) use close_account_if;
+
 statements! {
     // ?4 is the value of a new account. After the tokens of all accounts were revoked, a new account
     // gets a later value than that, so it rejects every token without a value (`TokensValidFrom`).
@@ -28,42 +45,41 @@ statements! {
     FIND_USER = concat!("SELECT id, email, created_at, name FROM users
               WHERE id = ?1 AND ", is_open!("id"));
     FIND_ME = "SELECT id, email, created_at, name FROM users
-              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
-    // An unknown e-mail also returns a row, with the e-mail in place of the hash. Returning no row
-    // would be faster, and the difference would reveal which e-mails have an account.
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL";
+    // An unknown e-mail and a disabled account also return a row, with the e-mail in place of the
+    // hash. Returning no row would be faster, and the difference would reveal which e-mails have an
+    // account.
     FIND_CREDENTIALS = "SELECT users.id, coalesce(users.password, ?1), users.tokens_valid_from
               FROM (SELECT 1) AS asked
               LEFT JOIN users
                 ON users.id = (SELECT id FROM users WHERE email IN (?1, ?2)
-                                ORDER BY email = ?1 DESC LIMIT 1)";
+                                ORDER BY email = ?1 DESC LIMIT 1)
+               AND users.disabled_at IS NULL";
     FIND_OWN_CREDENTIALS = "SELECT id, password, tokens_valid_from FROM users
-              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL";
     UPGRADE_PASSWORD_HASH = "UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2";
     // tokens_valid_from increases even if the clock went back.
     CHANGE_PASSWORD = "UPDATE users
                 SET password = ?4, tokens_valid_from = max(?5, tokens_valid_from + 1)
-              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL
              RETURNING tokens_valid_from";
     CHANGE_EMAIL = "UPDATE users
                 SET email = ?4, name = CASE WHEN ?6 THEN ?7 ELSE name END,
                     tokens_valid_from = max(?5, tokens_valid_from + 1)
-              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL
              RETURNING id, email, created_at, name, tokens_valid_from";
     CHANGE_NAME = "UPDATE users SET name = ?4
-              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL
              RETURNING id, email, created_at, name";
     FIND_NAMES = concat!("SELECT users.id, users.name
                FROM json_each(?1) AS asked
                CROSS JOIN users ON users.id = asked.value
               WHERE users.name IS NOT NULL AND ", is_open!("users.id"));
     SIGN_OUT = "UPDATE users SET tokens_valid_from = max(?4, tokens_valid_from + 1)
-              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3";
-    // A closed account has no e-mail, no password and no token: the random text is no e-mail, the
-    // password is no hash, and no token is valid for this tokens_valid_from, the year 9999.
-    CLOSE_ACCOUNT = "UPDATE users
-                SET email = 'closed:' || lower(hex(randomblob(16))), password = 'closed',
-                    name = NULL, tokens_valid_from = 253370764800000000
-              WHERE id = ?1 AND id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4";
+              WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL";
+    CLOSE_ACCOUNT = close_account_if!(
+        "id = ?1 AND id = ?2 AND tokens_valid_from BETWEEN ?3 AND ?4 AND disabled_at IS NULL"
+    );
     RECORD_CLOSED_ACCOUNT = "INSERT INTO account_deletions (user_id) VALUES (?1)";
 }
 
@@ -250,7 +266,7 @@ fn close_account(database: &Connection, caller: Caller, id: UserId) -> Result<De
     let [caller_id, earliest, latest] = caller_params(caller);
     let params = [id.0, caller_id, earliest, latest];
     if database.prepare_cached(CLOSE_ACCOUNT)?.execute(params)? > 0 {
-        database.prepare_cached(RECORD_CLOSED_ACCOUNT)?.execute([id.0])?;
+        record_closed_account(database, id)?;
         return Ok(DeleteUser::Deleted);
     }
     find_caller(database, caller)?;
@@ -260,8 +276,13 @@ fn close_account(database: &Connection, caller: Caller, id: UserId) -> Result<De
     }
 }
 
+pub(super) fn record_closed_account(database: &Connection, id: UserId) -> Result<()> {
+    database.prepare_cached(RECORD_CLOSED_ACCOUNT)?.execute([id.0])?;
+    Ok(())
+}
+
 /// Returns the `tokens_valid_from` of an account whose tokens are revoked, in microseconds.
-fn revoked_at(now: Timestamp) -> i64 {
+pub(super) fn revoked_at(now: Timestamp) -> i64 {
     TokensValidFrom::revoked_at(now).0.as_microsecond()
 }
 
@@ -277,7 +298,7 @@ fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
     })
 }
 
-fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: UserId(row.get(0)?),
         email: Email::from_stored(text(row, 1)?.into_owned()),

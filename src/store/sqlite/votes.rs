@@ -27,7 +27,8 @@ statements! {
                 AND (posts.published OR posts.owner_id = users.id OR ?3)
                LEFT JOIN votes
                  ON votes.post_id = posts.id AND votes.user_id = users.id
-              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5");
+              WHERE users.id = ?2 AND users.tokens_valid_from BETWEEN ?4 AND ?5
+                AND users.disabled_at IS NULL");
 }
 
 #[async_trait]

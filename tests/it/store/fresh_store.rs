@@ -12,9 +12,9 @@ use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::text::Text;
 use post_api::domain::user::{NewUser, PasswordHash, TokensValidFrom, UserId};
 use post_api::domain::vote::{Direction, Vote};
-use post_api::store::postgres::{Address, PostgresStore};
-use post_api::store::sqlite::SqliteStore;
-use post_api::store::{CreateUser, Result, Store, StoreError, VoteOutcome};
+use post_api::store::postgres::{Address, PostgresOperator, PostgresStore};
+use post_api::store::sqlite::{SqliteOperator, SqliteStore};
+use post_api::store::{CreateUser, OperatorStore, Result, Store, StoreError, VoteOutcome};
 use tempfile::TempDir;
 
 use crate::support::{Cluster, PostgresDatabase, create_sqlite_file};
@@ -119,6 +119,19 @@ impl FreshStore {
             TestDatabase::Shared => panic!("only the test can access its database"),
         };
         Self::shared(store)
+    }
+
+    /// Opens what an operator's commands use, on the same database.
+    pub fn operator(&self) -> Box<dyn OperatorStore> {
+        match &self.database {
+            TestDatabase::Sqlite(folder) => {
+                Box::new(SqliteOperator::new(&folder.path().join("posts.db")))
+            }
+            TestDatabase::Postgres(database) => {
+                Box::new(PostgresOperator::open(&database.address()).unwrap())
+            }
+            TestDatabase::Shared => panic!("only the test can access its database"),
+        }
     }
 
     /// Waits until the rows of every closed account are deleted, for two minutes at most.

@@ -19,6 +19,12 @@ mod hidden_ranges;
 /// Changes that revoke all tokens: another password, another e-mail, sign-out.
 mod revocation;
 
+/// Accounts and posts as an operator manages them.
+mod operator;
+
+/// Statements that check a token also check whether the account is disabled.
+mod disabled_accounts;
+
 /// Sessions: creation, rotation of refresh tokens, end.
 mod sessions;
 
@@ -163,6 +169,19 @@ macro_rules! every_case_on {
                 concurrent_sign_outs_with_one_token_succeed_once
                 vote_with_revoked_token_is_rejected
                 post_with_revoked_token_is_rejected;
+            operator:
+                disabled_account_accepts_no_token_of_any_program
+                disabling_revokes_tokens_and_enabling_restores_only_the_login
+                new_password_revokes_every_token
+                account_is_found_as_typed_before_its_normal_form
+                account_added_by_operator_is_one_of_sign_up
+                unknown_and_closed_accounts_cannot_be_changed
+                accounts_are_listed_in_pages_by_id
+                posts_are_listed_with_drafts_newest_first
+                page_of_posts_ends_after_eight_mebibytes
+                operator_deletes_any_post_with_its_votes
+                operator_deletes_an_account_with_all_its_rows
+                event_of_operator_is_listed_for_the_account;
             sessions:
                 created_session_is_listed_unchanged
                 rotated_token_can_be_retried_for_ten_seconds

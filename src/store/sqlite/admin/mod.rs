@@ -52,8 +52,8 @@ impl SqliteAdmin {
         Ok(self.writer.insert(writer))
     }
 
-    /// Takes the write lock, so that only one process migrates.
-    fn begin(&mut self) -> MigrateResult<Transaction<'_>> {
+    /// Takes the write lock, so that only one process writes.
+    pub(in crate::store::sqlite) fn begin(&mut self) -> MigrateResult<Transaction<'_>> {
         let path = self.path.clone();
         let begun = self.writer()?.transaction_with_behavior(TransactionBehavior::Immediate);
         Ok(begun.map_err(|error| NotWritable::explain(&path, error))?)
@@ -61,7 +61,7 @@ impl SqliteAdmin {
 
     /// Returns a connection that reads, or `None` if the file does not exist. Reading must not
     /// create or change a file.
-    fn existing(&mut self) -> MigrateResult<Option<Connection>> {
+    pub(in crate::store::sqlite) fn existing(&mut self) -> MigrateResult<Option<Connection>> {
         self.check_file()?;
         if !self.path.exists() {
             return Ok(None);
@@ -230,7 +230,7 @@ impl SchemaAdmin for SqliteAdmin {
     }
 }
 
-fn commit(transaction: Transaction<'_>) -> Result<()> {
+pub(super) fn commit(transaction: Transaction<'_>) -> Result<()> {
     record_commit(&transaction)?;
     Ok(transaction.commit()?)
 }

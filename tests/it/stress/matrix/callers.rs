@@ -17,6 +17,8 @@ pub(super) enum Caller {
     WrongClaims,
     /// A valid token of a deleted account.
     Deleted,
+    /// A valid token of an account that an operator has disabled.
+    Disabled,
     /// A token from before a sign-out.
     SignedOut,
     /// A token from before a sign-out, in the format of the reference service: without issue time.
@@ -37,7 +39,7 @@ pub(super) enum AccessClass {
 }
 
 impl Caller {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Anonymous,
         Self::Malformed,
         Self::Expired,
@@ -47,6 +49,7 @@ impl Caller {
         Self::OtherAlgorithm,
         Self::WrongClaims,
         Self::Deleted,
+        Self::Disabled,
         Self::SignedOut,
         Self::SignedOutReferenceToken,
         Self::Other,

@@ -48,6 +48,7 @@ pub(super) struct Fixture {
     owner_token: String,
     other: i64,
     deleted: i64,
+    disabled: i64,
     public: i64,
     draft: i64,
     others: i64,
@@ -73,6 +74,7 @@ impl Fixture {
     async fn populate(app: TestApp, is_open: bool) -> Self {
         let (owner, other) = (app.signed_in("owner").await, app.signed_in("other").await);
         let deleted = app.signed_in("deleted").await;
+        let disabled = app.signed_in("disabled").await;
         let (public, draft) =
             (owner.write_post("public").await, owner.write_draft(SECRET_TITLE).await);
         let others = other.write_post("other's").await;
@@ -80,8 +82,13 @@ impl Fixture {
         owner.vote(others, 1).await.expect(201);
         deleted.vote(public, 1).await.expect(201);
         deleted.delete("/users/me").await.expect(204);
+        // Only the column: a revoked token is another caller.
+        app.execute(&format!(
+            "UPDATE users SET disabled_at = created_at WHERE id = {}",
+            disabled.id
+        ));
         owner.post("/logout", &json!({})).await.expect(204);
-        let (owner, other, deleted) = (owner.id, other.id, deleted.id);
+        let (owner, other, deleted, disabled) = (owner.id, other.id, deleted.id, disabled.id);
         let (owner_token, owners_session) = start_session(&app, "owner").await;
         let (_, others_session) = start_session(&app, "other").await;
         let rows = RefCell::new(rows(&app));
@@ -92,6 +99,7 @@ impl Fixture {
             owner_token,
             other,
             deleted,
+            disabled,
             public,
             draft,
             others,
@@ -129,6 +137,7 @@ impl Fixture {
             Caller::OtherAlgorithm => forge_with_sha512(r#"{"alg":"HS512"}"#, &claims.to_string()),
             Caller::WrongClaims => with("user_id", json!(self.owner.to_string())),
             Caller::Deleted => self.app.token_for(self.deleted),
+            Caller::Disabled => self.app.token_for(self.disabled),
             Caller::SignedOut => self.app.token_for(self.owner),
             Caller::SignedOutReferenceToken => {
                 forge(&header, &json!({"user_id": self.owner, "exp": NOW + 600}))

@@ -120,6 +120,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
         "up   0014_idempotency_keys: adds table idempotency_keys",
         "up   0015_feed_indexes: adds index posts_created on posts, index votes_user_post on votes",
         "up   0016_user_names: adds column users.name",
+        "up   0017_disabled_users: adds column users.disabled_at",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();
