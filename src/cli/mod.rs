@@ -6,8 +6,11 @@ mod arguments;
 mod db;
 mod exit;
 mod healthcheck;
+mod list_lines;
 mod openapi;
+mod operator;
 mod output;
+mod post;
 mod reference;
 mod secret;
 mod serve;
@@ -56,6 +59,9 @@ enum Command {
     /// Manage accounts
     #[command(mut_args(|arg| arg.global(true)))]
     User(user::UserArguments),
+    /// List and delete posts
+    #[command(mut_args(|arg| arg.global(true)))]
+    Post(post::PostArguments),
     /// Print the OpenAPI document for the settings in force
     Openapi(SourceArguments),
     /// Print the settings in force, with secrets masked
@@ -82,7 +88,7 @@ struct ServeArguments {
 #[derive(Debug, Clone, Default, Args)]
 struct SourceArguments {
     /// Database to use: sqlite:PATH or postgresql://… (setting `DATABASE_URL`)
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", display_order = 900)]
     database_url: Option<String>,
     #[command(flatten)]
     env_file: EnvFileArgument,
@@ -91,7 +97,7 @@ struct SourceArguments {
 #[derive(Debug, Clone, Default, Args)]
 struct EnvFileArgument {
     /// Settings file to read instead of .env
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", display_order = 901)]
     env_file: Option<PathBuf>,
 }
 
@@ -147,6 +153,7 @@ pub fn run() -> ExitCode {
         Some(Command::Db(db)) => db::run(&db),
         Some(Command::Secret(secret)) => secret::run(&secret),
         Some(Command::User(user)) => user::run(&user),
+        Some(Command::Post(post)) => post::run(&post),
         Some(Command::Openapi(source)) => openapi::run(&source),
         Some(Command::Settings(source)) => settings::run(&source),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&healthcheck),

@@ -21,7 +21,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::auth::{Algorithm, Argon2Params, KeyPair};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{PasswordRules, Policy};
 use crate::rate_limits::RateLimitConfig;
 use crate::server::{AllowedOrigins, TrustedProxies};
 use crate::store::postgres::Address;
@@ -130,6 +130,35 @@ impl DatabaseSettings {
     }
 }
 
+/// The settings of a command that manages accounts and posts. It also works without a key.
+#[derive(Debug)]
+pub struct OperatorSettings {
+    pub database: Database,
+    pub password_rules: PasswordRules,
+    pub argon2_params: Argon2Params,
+    pub log_format: LogFormat,
+    pub log_level: tracing::level_filters::LevelFilter,
+}
+
+impl OperatorSettings {
+    /// Reads and checks these settings.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load(source: &Source) -> Result<Self, Vec<SettingError>> {
+        let mut parser = Parser::new(source);
+        let data_dir = PathBuf::from(parser.text(&row::DATA_DIR));
+        let settings = Self {
+            database: parser.database(&data_dir),
+            password_rules: parser.policy().passwords,
+            argon2_params: parser.argon2_params(),
+            log_format: parser.log_format(),
+            log_level: parser.log_level(),
+        };
+        parser.finish(settings)
+    }
+}
+
 /// The settings of a command that connects to the listener.
 #[derive(Debug)]
 pub struct ListenerSettings {
@@ -161,7 +190,6 @@ impl Settings {
         let mut parser = Parser::new(source);
         let data_dir = PathBuf::from(parser.text(&row::DATA_DIR));
         let algorithm = parser.algorithm();
-        let log_formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let settings = Self {
             host: parser.host(),
             port: parser.int(&row::PORT),
@@ -185,7 +213,7 @@ impl Settings {
             docs: parser.switch(&row::DOCS),
             access_log: parser.switch(&row::ACCESS_LOG),
             shutdown_delay: Duration::from_secs(parser.int(&row::SHUTDOWN_DELAY_SECONDS)),
-            log_format: parser.choice(&row::LOG_FORMAT, LogFormat::Text, &log_formats),
+            log_format: parser.log_format(),
             log_level: parser.log_level(),
             warnings: Vec::new(),
         };

@@ -12,7 +12,7 @@ use super::definitions as row;
 use super::file_permissions::exposed_file;
 use super::setting::Setting;
 use super::source::Source;
-use super::{SettingError, TlsFiles};
+use super::{LogFormat, SettingError, TlsFiles};
 use crate::auth::{Algorithm, Argon2Params, fold_case};
 use crate::domain::policy::{DraftVisibility, PasswordRules, Policy, SessionTimeouts};
 use crate::rate_limits::{Rate, RateLimitConfig};
@@ -140,6 +140,11 @@ impl<'a> Parser<'a> {
     }
 
     /// Also accepts the names of Python's levels, with which the reference service may be set up.
+    pub(super) fn log_format(&mut self) -> LogFormat {
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        self.choice(&row::LOG_FORMAT, LogFormat::Text, &formats)
+    }
+
     pub(super) fn log_level(&mut self) -> LevelFilter {
         let choices = [
             ("info", LevelFilter::INFO),

@@ -12,9 +12,9 @@ use crate::config::Database;
 use crate::store::migrate::{
     MigrateError, MigrateResult, SchemaAdmin, count_applied, migrate, revision_at,
 };
-use crate::store::postgres::{Address, PostgresAdmin, PostgresStore, is_refused};
-use crate::store::sqlite::{SqliteAdmin, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::store::postgres::{Address, PostgresAdmin, PostgresOperator, PostgresStore, is_refused};
+use crate::store::sqlite::{SqliteAdmin, SqliteOperator, SqliteStore};
+use crate::store::{OperatorStore, Store, StoreError};
 
 /// How long `--upgrade` retries if the server is unreachable.
 const UPGRADE_WAIT: Duration = Duration::from_mins(1);
@@ -27,6 +27,17 @@ pub(in crate::cli) async fn open_admin(database: &Database) -> MigrateResult<Box
         Database::Sqlite(path) => Ok(Box::new(SqliteAdmin::new(path))),
         Database::Postgres(address) => Ok(Box::new(PostgresAdmin::connect(address).await?)),
     }
+}
+
+/// Opens the database for commands on accounts and posts. It must be at the newest revision.
+pub(in crate::cli) async fn open_operator(
+    database: &Database,
+) -> Result<Box<dyn OperatorStore>, Exit> {
+    check_revision(open_admin(database).await?.as_mut()).await?;
+    Ok(match database {
+        Database::Sqlite(path) => Box::new(SqliteOperator::new(path)),
+        Database::Postgres(address) => Box::new(PostgresOperator::open(address)?),
+    })
 }
 
 /// Opens the store for serving. The embedded database is always migrated to the newest revision.

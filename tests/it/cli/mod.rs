@@ -1,5 +1,7 @@
 //! The commands, run as a process.
 
+mod account_input;
+mod accounts;
 mod db_check;
 mod inspect;
 mod keys;
@@ -9,6 +11,7 @@ mod postgres;
 mod secret;
 mod user;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -37,13 +40,28 @@ fn run(folder: &Path, arguments: &str) -> Outcome {
 }
 
 fn run_with(folder: &Path, arguments: &str, environment: &[(&str, &str)]) -> Outcome {
-    let Output { status, stdout, stderr } = Service::command(folder)
-        .args(arguments.split_whitespace())
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    run_with_input(folder, &arguments, environment, b"")
+}
+
+/// Runs the binary with this standard input.
+fn run_with_input(
+    folder: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    input: &[u8],
+) -> Outcome {
+    let mut child = Service::command(folder)
+        .args(arguments)
         .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .output()
+        .spawn()
         .unwrap();
+    // A command that reads no input may have ended.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     Outcome {
         code: status.code().unwrap(),
         output: String::from_utf8(stdout).unwrap(),

@@ -23,7 +23,7 @@ const PRINTING: [&str; 12] = [
 ];
 
 /// Every command that does something, without its arguments.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 25] = [
     "serve",
     "db upgrade",
     "db downgrade",
@@ -33,13 +33,22 @@ const COMMANDS: [&str; 16] = [
     "db stamp",
     "db verify",
     "secret rotate",
+    "user list",
+    "user add",
+    "user set-password",
+    "user disable",
+    "user enable",
+    "user delete",
     "user sign-out",
+    "post list",
+    "post delete",
     "openapi",
     "settings",
     "healthcheck",
     "db",
     "secret",
     "user",
+    "post",
 ];
 
 #[test]
@@ -104,6 +113,16 @@ fn help_of_each_command_has_only_options_of_the_command() {
         ("db upgrade", &["--sql", "--dry-run", "--database-url", "--env-file"]),
         ("secret rotate", &["--drop-old", "--database-url", "--env-file"]),
         ("user sign-out", &["--all", "--database-url", "--env-file"]),
+        (
+            "user list",
+            &["--search", "--disabled", "--json", "--after", "--database-url", "--env-file"],
+        ),
+        ("user add", &["--password-stdin", "--any-password", "--database-url", "--env-file"]),
+        ("user delete", &["--yes", "--database-url", "--env-file"]),
+        (
+            "post list",
+            &["--owner", "--search", "--json", "--after", "--database-url", "--env-file"],
+        ),
     ] {
         let help = run(folder.path(), &format!("{command} --help")).expect(0).output;
         let listed: Vec<&str> = help
@@ -121,6 +140,10 @@ fn command_without_a_needed_argument_shows_what_it_needs() {
     let folder = folder();
     for (command, needed) in [
         ("user sign-out", "<EMAIL|--all>"),
+        ("user add", "<EMAIL>"),
+        ("user delete", "<EMAIL>"),
+        ("post delete", "<ID>"),
+        ("post", "list"),
         ("db downgrade", "<REVISION>"),
         ("db stamp", "<REVISION>"),
         ("db", "upgrade"),

@@ -57,7 +57,8 @@ enum Precondition {
 }
 
 /// The preconditions of commands, by their beginning.
-const PRECONDITIONS: [(&str, Precondition); 5] = [
+const PRECONDITIONS: [(&str, Precondition); 6] = [
+    ("echo 'plum lantern 83 quay' | post-api user add", Precondition::Serving),
     ("post-api secret rotate", Precondition::Started),
     ("sqlite3 data/posts.db", Precondition::Serving),
     ("rm -f data/posts.db-wal", Precondition::Stopped),
