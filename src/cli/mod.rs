@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 check or command failed, 2 wrong usage or settings, 3 database unreachable.
 
 mod arguments;
+mod backup;
 mod db;
 mod exit;
 mod healthcheck;
@@ -12,6 +13,7 @@ mod operator;
 mod output;
 mod post;
 mod reference;
+mod restore;
 mod secret;
 mod serve;
 mod settings;
@@ -62,6 +64,10 @@ enum Command {
     /// List and delete posts
     #[command(mut_args(|arg| arg.global(true)))]
     Post(post::PostArguments),
+    /// Copy the embedded database into a verified file, while the service runs
+    Backup(backup::BackupArguments),
+    /// Replace the embedded database by a backup, while the service is stopped
+    Restore(restore::RestoreArguments),
     /// Print the OpenAPI document for the settings in force
     Openapi(SourceArguments),
     /// Print the settings in force, with secrets masked
@@ -154,6 +160,8 @@ pub fn run() -> ExitCode {
         Some(Command::Secret(secret)) => secret::run(&secret),
         Some(Command::User(user)) => user::run(&user),
         Some(Command::Post(post)) => post::run(&post),
+        Some(Command::Backup(backup)) => backup::run(&backup),
+        Some(Command::Restore(restore)) => restore::run(&restore),
         Some(Command::Openapi(source)) => openapi::run(&source),
         Some(Command::Settings(source)) => settings::run(&source),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&healthcheck),

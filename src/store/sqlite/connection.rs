@@ -106,6 +106,24 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Opens a copy that only this process uses, without a log. The caller writes the file to the disk.
+pub(super) fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
+    open_alone(path, "OFF")
+}
+
+/// Opens a file that no other process uses, copies its log into it, and removes the log.
+pub(super) fn open_without_log(path: &Path) -> rusqlite::Result<Connection> {
+    open_alone(path, "FULL")
+}
+
+fn open_alone(path: &Path, synchronous: &str) -> rusqlite::Result<Connection> {
+    let connection = open(path)?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    Ok(connection)
+}
+
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     // Without CREATE, a missing file is an error: only `create_private` sets the mode.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -6,10 +6,12 @@
 //! use the file (a backup, the command line); the store waits [`BUSY_TIMEOUT`] for their locks.
 
 mod admin;
+mod backup;
 mod callers;
 mod close;
 mod commit_id;
 mod connection;
+mod database_lock;
 mod deletions;
 mod error;
 mod events;
@@ -25,6 +27,7 @@ mod posts;
 mod rankings;
 mod reader;
 mod readiness;
+mod restore;
 mod row;
 mod search;
 mod sessions;
@@ -38,6 +41,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::database_lock::DatabaseLock;
 use self::deletions::SqliteSlices;
 use self::reader::Readers;
 use self::writer::Writer;
@@ -45,14 +49,17 @@ use super::Result;
 use super::deletions::Deletions;
 
 pub use admin::SqliteAdmin;
+pub use backup::{Backup, BackupError, back_up, check_source, parse_sha256, remove_partial};
 pub use connection::BUSY_TIMEOUT;
 pub use operator::SqliteOperator;
+pub use restore::{RestoreRequest, Restored, restore};
 
 pub struct SqliteStore {
     readers: Arc<Readers>,
     list_readers: Arc<Readers>,
     writer: Arc<Writer>,
     deletions: Deletions,
+    _lock: DatabaseLock,
 }
 
 impl SqliteStore {
@@ -60,9 +67,10 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`super::StoreError::Unavailable`] if the file cannot be opened or written, or a thread cannot
-    /// be started. [`super::StoreError::Internal`] if the write-ahead log next to the file belongs to
+    /// be started, or while a restore replaces the file. [`super::StoreError::Internal`] if the write-ahead log next to the file belongs to
     /// another database or to another state of this one.
     pub fn open(path: &Path) -> Result<Self> {
+        let lock = DatabaseLock::share(path)?;
         commit_id::check_log(path)?;
         let writer = Arc::new(Writer::open(path)?);
         let readers = Arc::new(Readers::open(path, "sqlite-read")?);
@@ -72,7 +80,7 @@ impl SqliteStore {
             list_readers: Arc::clone(&list_readers),
             writer: Arc::clone(&writer),
         };
-        Ok(Self { readers, list_readers, writer, deletions: Deletions::open(slices) })
+        Ok(Self { readers, list_readers, writer, deletions: Deletions::open(slices), _lock: lock })
     }
 }
 

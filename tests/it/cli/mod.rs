@@ -2,12 +2,14 @@
 
 mod account_input;
 mod accounts;
+mod backup;
 mod db_check;
 mod inspect;
 mod keys;
 mod migrations;
 mod options;
 mod postgres;
+mod restore;
 mod secret;
 mod user;
 

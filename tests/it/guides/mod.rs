@@ -60,8 +60,8 @@ enum Precondition {
 const PRECONDITIONS: [(&str, Precondition); 6] = [
     ("echo 'plum lantern 83 quay' | post-api user add", Precondition::Serving),
     ("post-api secret rotate", Precondition::Started),
-    ("sqlite3 data/posts.db", Precondition::Serving),
-    ("rm -f data/posts.db-wal", Precondition::Stopped),
+    ("post-api backup", Precondition::Serving),
+    ("post-api restore", Precondition::Stopped),
     ("TLS_CERT=", Precondition::Certificate),
     ("post-api db upgrade --dry-run", Precondition::ReferenceDatabase),
 ];

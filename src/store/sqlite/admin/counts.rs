@@ -72,7 +72,7 @@ fn find_wrong_counts(database: &Connection) -> rusqlite::Result<BTreeMap<i64, (i
 
 /// Finds rows without their post or user. A program that writes with foreign keys off can leave
 /// them.
-fn find_orphans(database: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn find_orphans(database: &Connection) -> rusqlite::Result<Vec<String>> {
     database
         .prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?
         .query_map([], |row| {

@@ -5,6 +5,7 @@
 mod counts;
 mod history;
 mod schema;
+mod verification;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::commit_id::{self, record_commit};
 use super::connection::{self, NotWritable};
+use super::database_lock::DatabaseLock;
 use super::usable_file;
 use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::{
@@ -23,6 +25,7 @@ use crate::store::migrate::{
 use crate::store::{Result, StoreError};
 
 pub(super) use history::is_current;
+pub(super) use verification::{Verified, find_faults};
 
 pub struct SqliteAdmin {
     path: PathBuf,
@@ -31,13 +34,28 @@ pub struct SqliteAdmin {
     writer: Option<Connection>,
     /// Whether the log was checked, which is possible only before the first connection.
     is_checked: bool,
+    /// Taken for the first connection. `None` for a copy, which only this process knows.
+    lock: Option<DatabaseLock>,
+    is_copy: bool,
 }
 
 impl SqliteAdmin {
     /// Does not open the file. If it does not exist, the first migration creates it.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), writer: None, is_checked: false }
+        Self { path: path.to_owned(), writer: None, is_checked: false, lock: None, is_copy: false }
+    }
+
+    /// Opens a copy that only this process knows.
+    pub(super) fn of_copy(path: &Path) -> Self {
+        Self { is_copy: true, ..Self::new(path) }
+    }
+
+    fn lock(&mut self) -> MigrateResult<()> {
+        if self.lock.is_none() && !self.is_copy {
+            self.lock = Some(DatabaseLock::share(&self.path)?);
+        }
+        Ok(())
     }
 
     /// Returns a connection that writes. Creates the file if it does not exist.
@@ -45,6 +63,7 @@ impl SqliteAdmin {
         if let Some(writer) = self.writer.take() {
             return Ok(self.writer.insert(writer));
         }
+        self.lock()?;
         self.check_file()?;
         connection::create_private(&self.path)
             .map_err(|error| usable_file::not_created(&self.path, &error))?;
@@ -62,6 +81,9 @@ impl SqliteAdmin {
     /// Returns a connection that reads, or `None` if the file does not exist. Reading must not
     /// create or change a file.
     pub(in crate::store::sqlite) fn existing(&mut self) -> MigrateResult<Option<Connection>> {
+        if self.path.is_file() {
+            self.lock()?;
+        }
         self.check_file()?;
         if !self.path.exists() {
             return Ok(None);
@@ -170,12 +192,6 @@ impl SchemaAdmin for SqliteAdmin {
         accounts: SignOutTarget<'_>,
         now: Timestamp,
     ) -> MigrateResult<u64> {
-        // The sum of the greatest integer and 1 would be no integer.
-        const ALL_USERS: &str = "UPDATE users
-                SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
-        // Later accounts start after it.
-        const NEW_USERS: &str = "UPDATE installation
-                SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
         const ONE_USER: &str = "UPDATE users
                 SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)
               WHERE id = (SELECT id FROM users WHERE email IN (?2, ?3)
@@ -186,10 +202,7 @@ impl SchemaAdmin for SqliteAdmin {
         let now = TokensValidFrom::revoked_at(now).0.as_microsecond();
         let transaction = self.begin()?;
         let count = match accounts {
-            SignOutTarget::AllUsers => {
-                transaction.execute(NEW_USERS, [now])?;
-                transaction.execute(ALL_USERS, [now])?
-            }
+            SignOutTarget::AllUsers => sign_out_all(&transaction, now)?,
             SignOutTarget::User(email) => {
                 let [typed, normal] = email.forms();
                 transaction.execute(ONE_USER, params![now, typed, normal])?
@@ -228,6 +241,18 @@ impl SchemaAdmin for SqliteAdmin {
         };
         format!("-- {revision}, {direction}\nBEGIN IMMEDIATE;\n{}{record}\nCOMMIT;\n", step.sql())
     }
+}
+
+/// Revokes the tokens of all accounts, and returns their number. Later accounts start after it.
+/// `now` is in microseconds since 1970.
+pub(super) fn sign_out_all(transaction: &Connection, now: i64) -> rusqlite::Result<usize> {
+    // The sum of the greatest integer and 1 would be no integer.
+    const ALL_USERS: &str = "UPDATE users
+            SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
+    const NEW_USERS: &str = "UPDATE installation
+            SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
+    transaction.execute(NEW_USERS, [now])?;
+    transaction.execute(ALL_USERS, [now])
 }
 
 pub(super) fn commit(transaction: Transaction<'_>) -> Result<()> {

@@ -4,6 +4,7 @@
 //! Each client keeps a ledger of its responses. After a request with no response or a 503, the
 //! ledger reads from the database whether the write was done.
 
+mod backup;
 mod clock;
 mod crash;
 mod deletion;
