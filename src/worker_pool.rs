@@ -13,6 +13,11 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 /// A worker without a job for this long releases its memory, and once more after as long again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The priority of threads whose work can wait (Linux `nice`). If another thread keeps the core busy,
+/// the work takes ten times as long but still completes.
+#[cfg(target_os = "linux")]
+pub(crate) const NICENESS: i32 = 10;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WorkerError {
     /// The queue is full. The job does not run.
@@ -187,6 +192,31 @@ fn next_job<W: Worker>(
     jobs.recv().ok()
 }
 
+/// Lowers the priority of this thread. Keeps the priority under a seccomp filter, because a filter may
+/// kill the process at the call.
+pub fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{getpriority_process, setpriority_process};
+        let status = std::fs::read_to_string("/proc/thread-self/status");
+        if !status.is_ok_and(|status| has_no_filter(&status)) {
+            return;
+        }
+        // On Linux both calls affect only the calling thread. If a call fails, the thread keeps its
+        // priority.
+        let niceness = getpriority_process(None).unwrap_or_default().max(NICENESS);
+        let _ = setpriority_process(None, niceness);
+    }
+}
+
+/// Returns whether a thread with this status has no seccomp filter (proc(5): mode 0). A filter does
+/// not tell which calls it kills.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_no_filter(status: &str) -> bool {
+    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
+    mode.is_none_or(|mode| mode.trim() == "0")
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, mpsc};
@@ -320,5 +350,19 @@ mod tests {
         assert!(pool.run(|count| count.jobs += 1).now_or_never().is_none());
         drop(blocker);
         assert_eq!(pool.run(|count| count.jobs).await, Ok(0));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn seccomp_filter_is_found_in_the_status() {
+        for (status, expected) in [
+            ("Name:\thashing-0\nSeccomp:\t0\nSeccomp_filters:\t0\n", true),
+            ("Name:\thashing-0\nSeccomp:\t2\nSeccomp_filters:\t1\n", false),
+            ("Seccomp:\t1\n", false),
+            // The kernel has no seccomp.
+            ("Name:\thashing-0\nThreads:\t2\n", true),
+        ] {
+            assert_eq!(has_no_filter(status), expected, "{status}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use argon2::Block;
 
-use crate::worker_pool::{Worker, WorkerError, WorkerPool};
+use crate::worker_pool::{Worker, WorkerError, WorkerPool, lower_priority};
 
 /// Jobs that may wait per thread. If every core hashes, a hash takes 0.2 s and the last job waits
 /// about 3 s. Instead of a longer wait the client gets 503 at once.
@@ -15,11 +15,6 @@ const QUEUE_PER_THREAD: usize = 16;
 
 /// Blocks of an allocation that is never written: 4 MiB, a page of its own for the allocator.
 const RETURNING_BLOCKS: usize = 4 * 1024;
-
-/// The priority of the hashing threads (Linux `nice`). If another thread keeps the core busy, a hash
-/// takes ten times as long but still completes.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashingError {
@@ -54,6 +49,7 @@ pub(super) fn capacity(threads: NonZeroUsize) -> u32 {
 
 impl Worker for Vec<Block> {
     fn start(&mut self) {
+        // Reads stay fast while passwords are hashed.
         lower_priority();
     }
 
@@ -65,47 +61,10 @@ impl Worker for Vec<Block> {
     }
 }
 
-/// Lowers the priority of this thread, so that reads stay fast while passwords are hashed. Keeps the
-/// priority under a seccomp filter, because a filter may kill the process at the call.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{getpriority_process, setpriority_process};
-        let status = std::fs::read_to_string("/proc/thread-self/status");
-        if !status.is_ok_and(|status| has_no_filter(&status)) {
-            return;
-        }
-        // On Linux both calls affect only the calling thread. If a call fails, the thread keeps its
-        // priority.
-        let niceness = getpriority_process(None).unwrap_or_default().max(NICENESS);
-        let _ = setpriority_process(None, niceness);
-    }
-}
-
-/// Returns whether a thread with this status has no seccomp filter (proc(5): mode 0). A filter does
-/// not tell which calls it kills.
-#[cfg(target_os = "linux")]
-fn has_no_filter(status: &str) -> bool {
-    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
-    mode.is_none_or(|mode| mode.trim() == "0")
-}
-
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn seccomp_filter_is_found_in_the_status() {
-        for (status, expected) in [
-            ("Name:\thashing-0\nSeccomp:\t0\nSeccomp_filters:\t0\n", true),
-            ("Name:\thashing-0\nSeccomp:\t2\nSeccomp_filters:\t1\n", false),
-            ("Seccomp:\t1\n", false),
-            // The kernel has no seccomp.
-            ("Name:\thashing-0\nThreads:\t2\n", true),
-        ] {
-            assert_eq!(has_no_filter(status), expected, "{status}");
-        }
-    }
+    use crate::worker_pool::{NICENESS, has_no_filter};
 
     /// A machine that runs tests under a filter keeps the priority.
     #[tokio::test]

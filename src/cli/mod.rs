@@ -14,6 +14,7 @@ mod output;
 mod post;
 mod reference;
 mod restore;
+mod scheduled_backups;
 mod secret;
 mod serve;
 mod settings;

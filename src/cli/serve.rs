@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::ServeArguments;
 use super::exit::Exit;
+use super::scheduled_backups::ScheduledBackups;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
 use crate::api::{
@@ -70,6 +71,15 @@ async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
     Ok(())
 }
 
+fn start_backups(settings: &Settings) -> Result<Option<ScheduledBackups>, Exit> {
+    let (Some(schedule), Database::Sqlite(database)) = (&settings.backups, &settings.database)
+    else {
+        return Ok(None);
+    };
+    let backups = ScheduledBackups::start(database, schedule.clone(), SystemClock);
+    Ok(Some(backups.context("could not start the thread of backups")?))
+}
+
 async fn serve_from(
     settings: &Settings,
     tls: Option<Arc<Tls>>,
@@ -100,6 +110,8 @@ async fn serve_from(
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     print_banner(settings, &format!("{scheme}://{address}"));
+    // After listening: a second service fails to bind the port, so it makes no backup.
+    let _backups = start_backups(settings)?;
     let served = server::serve(listener, service, limits(settings), tls, shutdown).await;
     background.shutdown(BACKGROUND_TIMEOUT).await;
     Ok(served.context("the listener failed")?)

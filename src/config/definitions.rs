@@ -60,6 +60,17 @@ settings! {
     DATA_DIR = text("./data",
         "Folder for the embedded database and the generated secrets (`keys.json`). Change it to \
          keep data outside the working folder.");
+    BACKUP_DIR = text("",
+        "Folder into which the service copies the embedded database by itself, once in each \
+         `BACKUP_EVERY`; without a value it makes no backups. Each is verified, and has its SHA-256 \
+         in a file next to it. Name a folder on another disk, and copy its files to \
+         another machine.");
+    BACKUP_EVERY = text("24h",
+        "Time between two backups, from `1m` to `31d` (`s`, `m`, `h`, `d`). It continues over a \
+         restart. Lower it to lose fewer writes with the disk.");
+    BACKUP_KEEP = int("7", 1..=10_000,
+        "Backups that stay in `BACKUP_DIR`. The oldest is removed after a new one was verified. \
+         Raise it to be able to go back further.");
     DATABASE_URL = secret(
         "`sqlite:PATH`, or `postgresql://USER:PASSWORD@HOST:PORT/NAME` to use PostgreSQL. Takes \
          precedence over the five settings below. With none of the six the service uses the \

@@ -3,6 +3,7 @@
 //! Not here: where values come from, see `source.rs`; names, defaults, ranges and documentation, see
 //! `definitions.rs`.
 
+mod backups;
 mod database;
 mod definitions;
 pub mod dotenv;
@@ -29,6 +30,7 @@ use crate::store::postgres::Address;
 use self::definitions as row;
 use self::parse::Parser;
 
+pub use backups::BackupSchedule;
 pub use definitions::SETTINGS;
 pub use render::{effective_settings, env_example, procfile, settings_page};
 pub use setting::Setting;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     pub data_dir: PathBuf,
     pub database: Database,
+    /// `None` means that the service makes no backups by itself.
+    pub backups: Option<BackupSchedule>,
     /// Signs tokens. If there are `secret_keys`, it only verifies.
     pub secret_key: Option<SecretString>,
     /// The first signs, all verify.
@@ -189,6 +193,7 @@ impl Settings {
     pub fn load(source: &Source) -> Result<Self, Vec<SettingError>> {
         let mut parser = Parser::new(source);
         let data_dir = PathBuf::from(parser.text(&row::DATA_DIR));
+        let location = parser.database(&data_dir);
         let algorithm = parser.algorithm();
         let settings = Self {
             host: parser.host(),
@@ -197,8 +202,9 @@ impl Settings {
             keep_alive_timeout: Duration::from_secs(parser.int(&row::KEEP_ALIVE_TIMEOUT_SECONDS)),
             client_memory: parser.int::<usize>(&row::CLIENT_MEMORY_MIB).saturating_mul(1024 * 1024),
             tls: parser.tls(),
-            database: parser.database(&data_dir),
             data_dir,
+            backups: parser.backups(&location),
+            database: location,
             secret_key: parser.secret_key(algorithm),
             secret_keys: parser.secret_keys(algorithm),
             signing_keys: parser.signing_keys(algorithm),

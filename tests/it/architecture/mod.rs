@@ -39,6 +39,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "store",
             "telemetry",
             "tls_verifier",
+            "worker_pool",
         ],
     ),
 ];

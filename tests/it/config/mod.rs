@@ -1,5 +1,6 @@
 //! Settings: sources, defaults, validation and warnings.
 
+mod backups;
 mod database;
 mod dotenv;
 mod env_file;

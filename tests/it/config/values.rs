@@ -157,7 +157,7 @@ fn invalid_values_are_rejected_by_name_with_a_hint() {
 }
 
 /// Settings that accept any text.
-const TEXTS: [&str; 3] = ["HOST", "DATA_DIR", "PASSWORD_FORBIDDEN_WORDS"];
+const TEXTS: [&str; 4] = ["HOST", "DATA_DIR", "BACKUP_DIR", "PASSWORD_FORBIDDEN_WORDS"];
 
 /// The database settings of the reference service.
 const REFERENCE_DATABASE_SETTINGS: [&str; 5] = [

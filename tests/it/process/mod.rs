@@ -30,6 +30,7 @@ mod rate_limits;
 mod replicas;
 mod request_headers;
 mod request_host;
+mod scheduled_backups;
 mod seccomp;
 mod secrets;
 mod server_errors;
