@@ -6,8 +6,10 @@ mod arguments;
 mod backup;
 mod db;
 mod exit;
+mod export;
 mod healthcheck;
 mod list_lines;
+mod import;
 mod openapi;
 mod operator;
 mod output;
@@ -20,6 +22,7 @@ mod serve;
 mod settings;
 mod setup;
 mod signals;
+mod transfer_lines;
 mod user;
 
 use std::path::PathBuf;
@@ -69,6 +72,10 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Replace the embedded database by a backup, while the service is stopped
     Restore(restore::RestoreArguments),
+    /// Write users, posts and votes as JSON Lines, from either store
+    Export(export::ExportArguments),
+    /// Fill an empty database with an export, in either store
+    Import(import::ImportArguments),
     /// Print the OpenAPI document for the settings in force
     Openapi(SourceArguments),
     /// Print the settings in force, with secrets masked
@@ -163,6 +170,8 @@ pub fn run() -> ExitCode {
         Some(Command::Post(post)) => post::run(&post),
         Some(Command::Backup(backup)) => backup::run(&backup),
         Some(Command::Restore(restore)) => restore::run(&restore),
+        Some(Command::Export(export)) => export::run(&export),
+        Some(Command::Import(import)) => import::run(&import),
         Some(Command::Openapi(source)) => openapi::run(&source),
         Some(Command::Settings(source)) => settings::run(&source),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&healthcheck),

@@ -37,6 +37,7 @@ mod rankings;
 pub mod sqlite;
 mod stored_text;
 mod stored_time;
+pub mod transfer;
 
 use std::collections::HashMap;
 

@@ -14,6 +14,7 @@ use crate::store::migrate::{
 };
 use crate::store::postgres::{Address, PostgresAdmin, PostgresOperator, PostgresStore, is_refused};
 use crate::store::sqlite::{SqliteAdmin, SqliteOperator, SqliteStore};
+use crate::store::transfer::TransferAdmin;
 use crate::store::{OperatorStore, Store, StoreError};
 
 /// How long `--upgrade` retries if the server is unreachable.
@@ -38,6 +39,15 @@ pub(in crate::cli) async fn open_operator(
         Database::Sqlite(path) => Box::new(SqliteOperator::new(path)),
         Database::Postgres(address) => Box::new(PostgresOperator::open(address)?),
     })
+}
+
+pub(in crate::cli) async fn open_transfer(
+    database: &Database,
+) -> MigrateResult<Box<dyn TransferAdmin>> {
+    match database {
+        Database::Sqlite(path) => Ok(Box::new(SqliteAdmin::new(path))),
+        Database::Postgres(address) => Ok(Box::new(PostgresAdmin::connect(address).await?)),
+    }
 }
 
 /// Opens the store for serving. The embedded database is always migrated to the newest revision.

@@ -11,7 +11,9 @@ use super::exit::Exit;
 use crate::config::SettingError;
 use crate::file_access;
 
-pub(super) use database::{check_revision, describe, open_admin, open_operator, open_store};
+pub(super) use database::{
+    check_revision, describe, open_admin, open_operator, open_store, open_transfer,
+};
 pub(super) use keys::open_keys;
 
 /// Runs the work of a command on this thread.

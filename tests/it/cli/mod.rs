@@ -11,6 +11,7 @@ mod options;
 mod postgres;
 mod restore;
 mod secret;
+mod transfer;
 mod user;
 
 use std::io::Write as _;

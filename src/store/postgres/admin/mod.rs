@@ -15,6 +15,7 @@ mod search;
 mod sequences;
 mod shape;
 mod steps;
+mod transfer;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -37,6 +38,14 @@ use crate::store::migrate::{
 
 pub use lock::LockTimeouts;
 pub use script::statements;
+
+/// Later accounts start after the value of the installation.
+const SIGN_OUT_ALL: &str = "WITH new_users AS (
+        UPDATE installation SET tokens_valid_from =
+            greatest($1, tokens_valid_from + interval '1 microsecond')
+    )
+    UPDATE users SET tokens_valid_from =
+        greatest($1, tokens_valid_from + interval '1 microsecond')";
 
 pub struct PostgresAdmin {
     client: Client,
@@ -332,20 +341,13 @@ impl SchemaAdmin for PostgresAdmin {
         accounts: SignOutTarget<'_>,
         now: Timestamp,
     ) -> MigrateResult<u64> {
-        // Later accounts start after the value of the installation.
-        const ALL_USERS: &str = "WITH new_users AS (
-                UPDATE installation SET tokens_valid_from =
-                    greatest($1, tokens_valid_from + interval '1 microsecond')
-            )
-            UPDATE users SET tokens_valid_from =
-                greatest($1, tokens_valid_from + interval '1 microsecond')";
         const ONE_USER: &str = "UPDATE users SET tokens_valid_from =
             greatest($1, tokens_valid_from + interval '1 microsecond')
             WHERE id = (SELECT id FROM users WHERE email = ANY (ARRAY[$2, $3])
                          ORDER BY email = $2 DESC LIMIT 1)";
         let now = TokensValidFrom::revoked_at(now).0;
         let signed_out = match accounts {
-            SignOutTarget::AllUsers => self.client.execute(ALL_USERS, &[&now]).await?,
+            SignOutTarget::AllUsers => self.client.execute(SIGN_OUT_ALL, &[&now]).await?,
             SignOutTarget::User(email) => {
                 let [typed, normal] = email.forms();
                 match self.client.execute(ONE_USER, &[&now, &typed, &normal]).await {

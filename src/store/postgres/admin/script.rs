@@ -53,10 +53,12 @@ pub(super) fn preamble(quoted_schema: Option<&str>) -> String {
 /// Returns the statements that begin a transaction which only reads, with the same settings. A
 /// pooler would give settings of a session to its other clients.
 pub(super) fn begin_reading(quoted_schema: Option<&str>) -> String {
-    format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;\n{}",
-        statements_of("SET LOCAL", quoted_schema)
-    )
+    begin("ISOLATION LEVEL READ COMMITTED READ ONLY", quoted_schema)
+}
+
+/// Returns the statements that begin a transaction of this mode, with the same settings.
+pub(super) fn begin(mode: &str, quoted_schema: Option<&str>) -> String {
+    format!("BEGIN {mode};\n{}", statements_of("SET LOCAL", quoted_schema))
 }
 
 fn statements_of(set: &str, quoted_schema: Option<&str>) -> String {

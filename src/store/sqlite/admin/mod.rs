@@ -5,6 +5,7 @@
 mod counts;
 mod history;
 mod schema;
+mod transfer;
 mod verification;
 
 use std::path::{Path, PathBuf};
