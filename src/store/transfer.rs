@@ -24,6 +24,7 @@ pub struct UserRow {
     pub name: Option<String>,
     pub created_at: Timestamp,
     pub tokens_valid_from: Timestamp,
+    pub disabled_at: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for UserRow {

@@ -54,6 +54,8 @@ struct UserLine {
     /// In microseconds since 1970; before 1970 for an account that never revoked its tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokens_valid_from: Option<i64>,
+    #[serde(default)]
+    disabled_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -159,6 +161,7 @@ impl<W: Write> LineWriter<W> {
                 name: user.name,
                 created_at: user.created_at,
                 tokens_valid_from: is_full.then(|| user.tokens_valid_from.as_microsecond()),
+                disabled_at: user.disabled_at,
             }),
             Row::Post(post) => Line::Post(PostLine {
                 id: post.id,

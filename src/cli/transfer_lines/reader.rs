@@ -195,6 +195,7 @@ fn check_user(user: UserLine) -> Result<UserRow, Fault> {
         name: user.name,
         created_at: user.created_at,
         tokens_valid_from,
+        disabled_at: user.disabled_at,
     })
 }
 

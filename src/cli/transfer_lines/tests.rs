@@ -14,6 +14,7 @@ fn user(id: i64) -> Row {
         name: None,
         created_at: Timestamp::UNIX_EPOCH,
         tokens_valid_from: Timestamp::UNIX_EPOCH,
+        disabled_at: None,
     })
 }
 

@@ -182,7 +182,7 @@ pub async fn accounts_are_listed_in_pages_by_id(store: &FreshStore) {
     assert_eq!(listed.len(), 2101);
     assert!(listed.is_sorted_by(|one, other| one.user.id < other.user.id));
     let first = &listed[0];
-    let name = first.user.name.as_ref().map(|name| name.as_str());
+    let name = first.user.name.as_ref().map(DisplayName::as_str);
     assert_eq!((first.user.email.as_str(), name), ("ada@example.com", Some("Ada")));
 }
 

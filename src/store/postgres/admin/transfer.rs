@@ -26,7 +26,8 @@ use crate::store::transfer::{
 const ROWS_PER_COPY: usize = 100_000;
 
 /// `$1` is the account, or null for all.
-const USERS: &str = "SELECT id::bigint, email, password, name, created_at, tokens_valid_from FROM users
+const USERS: &str = "SELECT id::bigint, email, password, name, created_at, tokens_valid_from, disabled_at
+      FROM users
      WHERE id <> ALL (ARRAY(SELECT user_id FROM account_deletions)) AND ($1::bigint IS NULL OR id = $1)
      ORDER BY id";
 const POSTS: &str = "SELECT id::bigint, owner_id::bigint, title, content, published, created_at
@@ -46,7 +47,7 @@ const FIND_ID: &str = "SELECT id::bigint FROM users
      ORDER BY (email = $1) DESC LIMIT 1";
 
 const KINDS: [(&str, &str); 3] = [
-    ("users", "id, email, password, name, created_at, tokens_valid_from"),
+    ("users", "id, email, password, name, created_at, tokens_valid_from, disabled_at"),
     ("posts", "id, owner_id, title, content, published, created_at"),
     ("votes", "post_id, user_id, dir"),
 ];
@@ -215,6 +216,7 @@ fn read_row(kind: usize, row: &tokio_postgres::Row) -> Result<Row, StoreError> {
             name: column(row, 3)?,
             created_at: column(row, 4)?,
             tokens_valid_from: column(row, 5)?,
+            disabled_at: column(row, 6)?,
         }),
         1 => Row::Post(PostRow {
             id: column(row, 0)?,
@@ -253,6 +255,7 @@ impl Copy {
                 Box::new(&user.name),
                 Box::new(user.created_at),
                 Box::new(user.tokens_valid_from),
+                Box::new(user.disabled_at),
             ],
             Row::Post(post) => vec![
                 id(0, post.id)?,

@@ -9,13 +9,15 @@ use super::{SqliteAdmin, commit, counts, sign_out_all};
 use crate::domain::email::TypedEmail;
 use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::MigrateError;
+use crate::store::stored_time::nearest_time;
 use crate::store::transfer::{
     NextIds, OldTokens, PostRow, Row, RowSource, RowWriter, TransferAdmin, TransferError, UserRow,
     VoteRow,
 };
 
 /// `?1` is the account, or null for all.
-const USERS: &str = "SELECT id, email, password, name, created_at, tokens_valid_from FROM users
+const USERS: &str =
+    "SELECT id, email, password, name, created_at, tokens_valid_from, disabled_at FROM users
      WHERE id NOT IN (SELECT user_id FROM account_deletions) AND (?1 IS NULL OR id = ?1)
      ORDER BY id";
 const POSTS: &str = "SELECT id, owner_id, title, content, published, created_at FROM posts
@@ -131,6 +133,7 @@ fn read_users(
             name: optional_text(row, 3)?.map(std::borrow::Cow::into_owned),
             created_at: timestamp(row, 4)?,
             tokens_valid_from: timestamp(row, 5)?,
+            disabled_at: row.get::<_, Option<i64>>(6)?.map(nearest_time),
         }))?;
     }
     Ok(())
@@ -173,8 +176,9 @@ fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {
     match row {
         Row::User(user) => transaction
             .prepare_cached(
-                "INSERT INTO users (id, email, password, name, created_at, tokens_valid_from)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO users
+                     (id, email, password, name, created_at, tokens_valid_from, disabled_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 user.id,
@@ -182,7 +186,8 @@ fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {
                 user.password,
                 user.name,
                 user.created_at.as_microsecond(),
-                user.tokens_valid_from.as_microsecond()
+                user.tokens_valid_from.as_microsecond(),
+                user.disabled_at.map(Timestamp::as_microsecond)
             ]),
         Row::Post(post) => transaction
             .prepare_cached(
