@@ -95,7 +95,7 @@ pub async fn disabling_revokes_tokens_and_enabling_restores_only_the_login(store
     assert_caller_rejected(store.find_caller(ada).await);
     assert_eq!(rotate(store, session, &secrets).await, RotateSession::NoSuchSession);
     let found = store.find_credentials(email("ada").into()).await.unwrap().unwrap();
-    assert!(found.tokens_valid_from.0 > later);
+    assert_eq!(found.tokens_valid_from, TokensValidFrom::revoked_at(later));
     store.find_caller(with_valid_from(ada, found.tokens_valid_from)).await.unwrap();
 }
 
@@ -152,11 +152,11 @@ pub async fn unknown_and_closed_accounts_cannot_be_changed(store: &FreshStore) {
     assert_eq!(operator.list_accounts(UserId(0)).await.unwrap(), []);
     // The open store may have deleted the row already.
     let changed = "users WHERE password <> 'closed' OR disabled_at IS NOT NULL";
-    assert_eq!((store.count_rows(changed), store.count_rows("events")), (0, 0));
+    assert_eq!(store.count_rows(changed), 0);
     for id in [UserId(0), ada, ada] {
         operator.delete_rows(id).await.unwrap();
     }
-    assert_eq!(store.count_rows("users"), 0);
+    assert_eq!((store.count_rows("users"), store.count_rows("events")), (0, 0));
 }
 
 pub async fn accounts_are_listed_in_pages_by_id(store: &FreshStore) {

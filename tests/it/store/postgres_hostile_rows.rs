@@ -12,10 +12,10 @@ use post_api::domain::event::{Event, EventKind};
 use post_api::domain::page::{Page, PostScope};
 use post_api::domain::post::PostId;
 use post_api::domain::session::NewSession;
-use post_api::domain::user::{AccountKey, TokensValidFrom};
+use post_api::domain::user::{AccountKey, TokensValidFrom, UserId};
 use post_api::store::migrate::{SchemaAdmin as _, migrate};
-use post_api::store::postgres::{PostgresAdmin, PostgresStore};
-use post_api::store::{Result, StoreError};
+use post_api::store::postgres::{PostgresAdmin, PostgresOperator, PostgresStore};
+use post_api::store::{OperatorStore as _, Result, StoreError};
 
 use super::fresh_store::{FreshStore, email, noon, vote, with_valid_from};
 use crate::support::{Cluster, PostgresDatabase};
@@ -188,8 +188,9 @@ fn assert_complete(database: &PostgresDatabase<'_>, data_type: &str, cases: &[(&
           WHERE table_schema = 'public' AND data_type = '{data_type}'
             AND table_name IN ('users', 'posts', 'votes', 'vote_counts', 'sessions', 'events',
                                'login_failures')
-            -- Compared in SQL and never read.
-            AND (table_name, column_name) <> ('sessions', 'tokens_valid_from')"
+            -- The first is compared in SQL and never read, and the second only by an operator.
+            AND (table_name, column_name) NOT IN
+                (('sessions', 'tokens_valid_from'), ('users', 'disabled_at'))"
     ));
     let columns: BTreeSet<(&str, &str)> =
         columns.iter().map(|(table, column)| (table.as_str(), column.as_str())).collect();
@@ -211,6 +212,17 @@ async fn time_out_of_range_harms_no_reading() {
         fixture.set(table, column, &format!("'{usual}'"));
     }
     fixture.check("usual values", false).await;
+}
+
+#[tokio::test]
+async fn time_out_of_range_of_a_disabled_account_harms_no_operator() {
+    let fixture = Fixture::new(Cluster::shared().database()).await;
+    let mut operator = PostgresOperator::open(&fixture.database.address()).unwrap();
+    for value in HOSTILE_TIMES {
+        fixture.set("users", "disabled_at", &format!("'{value}'"));
+        let listed = operator.list_accounts(UserId(0)).await.unwrap();
+        assert!(listed.iter().any(|account| account.disabled_at.is_some()), "{value}");
+    }
 }
 
 #[tokio::test]
