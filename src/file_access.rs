@@ -1,5 +1,5 @@
-//! Files that hold secrets or data: who can access them, and how to open them without waiting for
-//! another process.
+//! Files that hold secrets or data: who can access them, how to open them without waiting for another
+//! process, and how to make their names durable.
 //!
 //! | who can access it | `keys.json` | other files |
 //! | --- | --- | --- |
@@ -89,6 +89,26 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     } else {
         Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
+}
+
+/// Returns the outcome of a call on a file, or `None` if there is no file.
+///
+/// # Errors
+/// Every other error of the call.
+pub fn ignore_missing<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
+
+/// Writes the folder of the file to the disk. Otherwise a crash could lose the new name of the file.
+///
+/// # Errors
+/// If the folder cannot be opened or written.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Reads a file of at most 1 MiB. It may be a pipe into which a process writes, as a shell makes it

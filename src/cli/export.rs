@@ -12,7 +12,7 @@ use super::SourceArguments;
 use super::exit::Exit;
 use super::output::print;
 use super::setup::{block_on, check_revision, open_transfer};
-use super::transfer_lines::{Counts, Header, LineWriter};
+use super::transfer_lines::{Counts, Header, LineWriter, VERSION};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, DatabaseSettings};
 use crate::store::migrate::revision_at;
@@ -95,7 +95,7 @@ async fn export(
         Database::Postgres(_) => "postgresql",
     };
     let header = Header {
-        version: 1,
+        version: VERSION,
         revision: revision_at(admin.migrations(), admin.migrations().len()).to_owned(),
         at: SystemClock.now(),
         store: store.to_owned(),

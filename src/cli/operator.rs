@@ -1,16 +1,20 @@
 //! The database as the commands on accounts and posts use it, and the audit events of their changes.
 //! An event is a line of the command's log, on standard error, and a row for its account.
 
+use anyhow::Context as _;
+
+use super::SourceArguments;
 use super::exit::Exit;
 use super::list_lines::escape;
 use super::setup::open_operator;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Database;
+use crate::config::{Database, OperatorSettings};
 use crate::domain::email::TypedEmail;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::post::PostId;
 use crate::domain::user::{Account, UserId};
 use crate::store::OperatorStore;
+use crate::telemetry;
 
 pub(super) struct Operator {
     pub(super) store: Box<dyn OperatorStore>,
@@ -57,6 +61,14 @@ impl Operator {
 pub(super) fn log(UserId(user): UserId, kind: EventKind) {
     let event = kind.name();
     tracing::info!(target: "audit", event, outcome = "done", user, client = "");
+}
+
+/// Reads the settings of a command on accounts and posts, and starts its log.
+pub(super) fn start(arguments: &SourceArguments) -> Result<OperatorSettings, Exit> {
+    let source = arguments.read_with_warning()?;
+    let settings = OperatorSettings::load(&source)?;
+    telemetry::start(settings.log_format, settings.log_level).context("could not start the log")?;
+    Ok(settings)
 }
 
 pub(super) fn no_account(email: &str) -> Exit {

@@ -6,13 +6,12 @@ use serde::Serialize;
 use super::SourceArguments;
 use super::exit::Exit;
 use super::list_lines::{escape, json_line, time};
-use super::operator::Operator;
+use super::operator::{self, Operator};
 use super::output::{print, print_while_read};
 use super::setup::block_on;
 use crate::auth::fold_case;
-use crate::config::{Database, OperatorSettings};
+use crate::config::Database;
 use crate::domain::post::{PostId, PostWithVotes};
-use crate::telemetry;
 
 #[derive(Debug, Args)]
 pub(super) struct PostArguments {
@@ -72,10 +71,7 @@ const HEADER: &str = "id\towner_id\tcreated_at\tpublished\tvotes\ttitle\n";
 const TITLE_CHARACTERS: usize = 200;
 
 pub(super) fn run(arguments: &PostArguments) -> Result<(), Exit> {
-    let source = arguments.source.read_with_warning()?;
-    let settings = OperatorSettings::load(&source)?;
-    telemetry::start(settings.log_format, settings.log_level)
-        .map_err(|error| anyhow::Error::new(error).context("could not start the log"))?;
+    let settings = operator::start(&arguments.source)?;
     block_on(async {
         match &arguments.command {
             PostCommand::List(arguments) => list(arguments, &settings.database).await,

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::config::BackupSchedule;
+use crate::file_access::ignore_missing;
 use crate::store::sqlite::{BackupError, back_up, remove_partial};
 use crate::worker_pool::lower_priority;
 
@@ -153,10 +154,7 @@ fn remove_old(folder: &Path, keep: usize) -> io::Result<()> {
     let old = backups.len().saturating_sub(keep);
     for (_, path) in backups.iter().take(old) {
         std::fs::remove_file(path)?;
-        match std::fs::remove_file(path.with_extension("db.sha256")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        ignore_missing(std::fs::remove_file(path.with_extension("db.sha256")))?;
     }
     Ok(())
 }

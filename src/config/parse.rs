@@ -139,12 +139,12 @@ impl<'a> Parser<'a> {
         self.choice(&row::ALGORITHM, Algorithm::HS256, &choices)
     }
 
-    /// Also accepts the names of Python's levels, with which the reference service may be set up.
     pub(super) fn log_format(&mut self) -> LogFormat {
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         self.choice(&row::LOG_FORMAT, LogFormat::Text, &formats)
     }
 
+    /// Also accepts the names of Python's levels, with which the reference service may be set up.
     pub(super) fn log_level(&mut self) -> LevelFilter {
         let choices = [
             ("info", LevelFilter::INFO),

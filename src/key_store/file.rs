@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::file_access::open_regular;
+use crate::file_access::{open_regular, sync_folder};
 
 /// The locked file and its content. Until this value is dropped, [`lock`] blocks in other processes.
 pub(super) struct LockedFile {
@@ -70,9 +70,4 @@ fn write_temporary(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     temporary.write_all(text.as_bytes())?;
     temporary.as_file().sync_all()?;
     Ok(temporary)
-}
-
-/// Writes the folder of the file to the disk. Otherwise a crash could lose the name of the new file.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::KeyStoreError;
 use super::stored_secret::{self, StoredSecret};
-use super::{KeyStoreError, file};
 use crate::auth::Algorithm;
-use crate::file_access::{Exposure, exposure, open_regular};
+use crate::file_access::{Exposure, exposure, ignore_missing, open_regular, sync_folder};
 
 const SECRETS: &str = "secret_key";
 const SIGNING: &str = "secret_key.signing";
@@ -69,7 +69,7 @@ fn try_remove(secrets: &Path, signing: &Path, keys: &Path) -> io::Result<()> {
     }
     ignore_missing(std::fs::remove_file(signing))?;
     ignore_missing(std::fs::remove_file(secrets))?;
-    file::sync_folder(secrets)
+    sync_folder(secrets)
 }
 
 struct OldFile {
@@ -98,11 +98,4 @@ impl OldFile {
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').map(str::trim).filter(|line| !line.is_empty())
-}
-
-fn ignore_missing<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
-    match outcome {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        outcome => outcome.map(Some),
-    }
 }

@@ -1,6 +1,6 @@
 //! The rows that move between databases: what an export reads, and what an import writes.
 //!
-//! Not here: the format of the lines, see `cli/transfer_lines.rs`.
+//! Not here: the format of the lines, see `cli/transfer_lines/`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

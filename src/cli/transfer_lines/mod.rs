@@ -4,7 +4,6 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -15,9 +14,9 @@ use crate::store::transfer::{NextIds, Row, VoteRow};
 
 pub(super) use reader::LineReader;
 
-/// The version of the format. A reader refuses fields that it does not know, so that no new property
-/// of an account is lost; a new field needs a default for older files.
-const VERSION: u32 = 1;
+/// The version of the format. An import refuses unknown fields, because it would lose what they say of
+/// an account. A new field needs a default, because older exports lack it.
+pub(super) const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,7 +183,7 @@ impl<W: Write> LineWriter<W> {
             self.write_line(&Line::Next(NextLine { users: next.users, posts: next.posts }))?;
         }
         let Counts { users, posts, votes } = self.counts.clone();
-        let sha256 = hexadecimal(self.hash.clone());
+        let sha256 = hex::encode(self.hash.clone().finalize());
         self.write_line(&Line::End(EndLine { users, posts, votes, sha256 }))?;
         self.output.flush()?;
         Ok(self.counts)
@@ -197,11 +196,4 @@ impl<W: Write> LineWriter<W> {
         self.hash.update(&self.line);
         self.output.write_all(&self.line)
     }
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

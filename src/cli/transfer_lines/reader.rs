@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read as _};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::{Counts, Header, Line, NextLine, PostLine, UserLine, VERSION, VoteLine, hexadecimal};
+use super::{Counts, Header, Line, NextLine, PostLine, UserLine, VERSION, VoteLine};
 use crate::domain::email::Email;
 use crate::store::transfer::{NextIds, PostRow, Row, RowSource, TransferError, UserRow, VoteRow};
 
@@ -115,7 +115,7 @@ impl<R: BufRead> LineReader<R> {
     }
 
     pub(super) fn read_end(&mut self) -> Result<NextIds, LineError> {
-        let expected = hexadecimal(self.hash.clone());
+        let expected = hex::encode(self.hash.clone().finalize());
         let Line::End(end) = self.parse_line()? else {
             return Err(self.fault(Fault::Invalid("is not the end")));
         };

@@ -10,14 +10,13 @@ use clap::{ArgGroup, Args, Subcommand};
 use self::password::PasswordArguments;
 use super::SourceArguments;
 use super::exit::Exit;
-use super::operator::no_account;
+use super::operator::{self, no_account};
 use super::output::print;
 use super::setup::{block_on, check_revision, open_admin};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, OperatorSettings};
 use crate::domain::email::TypedEmail;
 use crate::store::migrate::SignOutTarget;
-use crate::telemetry;
 
 #[derive(Debug, Args)]
 pub(super) struct UserArguments {
@@ -92,10 +91,7 @@ enum UserCommand {
 }
 
 pub(super) fn run(arguments: &UserArguments) -> Result<(), Exit> {
-    let source = arguments.source.read_with_warning()?;
-    let settings = OperatorSettings::load(&source)?;
-    telemetry::start(settings.log_format, settings.log_level)
-        .map_err(|error| anyhow::Error::new(error).context("could not start the log"))?;
+    let settings = operator::start(&arguments.source)?;
     block_on(execute(&arguments.command, &settings))
 }
 

@@ -1,5 +1,5 @@
-//! Accounts and posts in PostgreSQL as an operator manages them. The statements need only the rights
-//! of the serving role.
+//! Accounts and posts in PostgreSQL as an operator manages them. The serving role has all rights that
+//! the statements need.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

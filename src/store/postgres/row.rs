@@ -80,7 +80,6 @@ pub(super) fn read_post(row: &Row) -> Result<PostWithVotes> {
     })
 }
 
-/// Returns a post with this content.
 /// Reads the posts of a list, in the order of the statement. A list without a limit reserves memory
 /// for each post before it reads the next one.
 pub(super) async fn read_list(

@@ -64,8 +64,8 @@ impl DatabaseLock {
     }
 }
 
-/// Opens the file, or creates it for the owner of the database: root may run a command for a service
-/// of another user.
+/// Opens the file, or creates it. A file that root creates belongs to the owner of the database, which
+/// may be the user of a service.
 fn open(database: &Path) -> io::Result<File> {
     let path = companion(database, "-lock");
     let mut options = OpenOptions::new();

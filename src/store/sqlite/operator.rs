@@ -15,7 +15,10 @@ use super::error::deletion_failed;
 use super::events::record_event;
 use super::row::{is_open, read_post, select_posts};
 use super::statement::statements;
-use super::users::{close_account_if, create_user, read_user, record_closed_account, revoked_at};
+use super::users::{
+    close_account_if, create_user, later_tokens_valid_from, read_user, record_closed_account,
+    revoked_at,
+};
 use crate::domain::email::TypedEmail;
 use crate::domain::event::Event;
 use crate::domain::post::{PostId, PostWithVotes};
@@ -26,18 +29,6 @@ use crate::store::operator::ROWS_PER_PAGE;
 use crate::store::page_limits::PAGE_BYTES;
 use crate::store::stored_time::nearest_time;
 use crate::store::{CreateUser, OperatorStore, Result, StoreError};
-
-/// The time from which new tokens are valid. The sum of the greatest integer and 1 would be no
-/// integer.
-macro_rules! later_tokens_valid_from {
-    ($now:literal) => {
-        concat!(
-            "tokens_valid_from = max(",
-            $now,
-            ", min(tokens_valid_from, 9223372036854775806) + 1)"
-        )
-    };
-}
 
 /// The next posts of the owner `?3`, either published ones or drafts.
 macro_rules! owned {

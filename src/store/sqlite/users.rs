@@ -33,7 +33,19 @@ macro_rules! close_account_if {
     };
 }
 
-pub(super) use close_account_if;
+/// Moves the time from which tokens are valid to now, or past its value if the clock went back. The sum of the greatest integer and 1 would be no
+/// integer.
+macro_rules! later_tokens_valid_from {
+    ($now:literal) => {
+        concat!(
+            "tokens_valid_from = max(",
+            $now,
+            ", min(tokens_valid_from, 9223372036854775806) + 1)"
+        )
+    };
+}
+
+pub(in crate::store::sqlite) use {close_account_if, later_tokens_valid_from};
 
 statements! {
     // ?4 is the value of a new account. After the tokens of all accounts were revoked, a new account

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::commit_id::CommitId;
+use crate::file_access::ignore_missing;
 
 /// The first 16 bytes of a database file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -13,12 +14,17 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// The part of page 1 that describes the file, in bytes.
 const FILE_HEADER: usize = 100;
 
-/// Returns the file that SQLite keeps next to the database: `-wal` or `-shm`.
+/// Returns a file that is kept next to the database: SQLite's `-wal` or `-shm`, or our `-lock`.
 pub(super) fn companion(database: &Path, suffix: &str) -> PathBuf {
     // SQLite places it next to the target of a symbolic link.
     let is_link = database.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
     let target = if is_link { database.canonicalize().ok() } else { None };
-    let mut path = target.unwrap_or_else(|| database.to_owned()).into_os_string();
+    with_suffix(target.as_deref().unwrap_or(database), suffix)
+}
+
+/// Returns the path with the suffix appended to its name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
 }
@@ -63,9 +69,8 @@ pub(super) struct LogHeader([u8; 32]);
 impl LogHeader {
     /// Reads the header. Returns `None` if there is no log, or a log that SQLite ignores.
     pub(super) fn read(log: &Path) -> io::Result<Option<Self>> {
-        let mut file = match File::open(log) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
+        let Some(mut file) = ignore_missing(File::open(log))? else {
+            return Ok(None);
         };
         let mut header = [0; 32];
         match file.read_exact(&mut header) {

@@ -18,6 +18,7 @@ use super::commit_id::{self, record_commit};
 use super::connection::{self, NotWritable};
 use super::database_lock::DatabaseLock;
 use super::usable_file;
+use super::users::later_tokens_valid_from;
 use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::{
     Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
@@ -193,10 +194,12 @@ impl SchemaAdmin for SqliteAdmin {
         accounts: SignOutTarget<'_>,
         now: Timestamp,
     ) -> MigrateResult<u64> {
-        const ONE_USER: &str = "UPDATE users
-                SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)
-              WHERE id = (SELECT id FROM users WHERE email IN (?2, ?3)
-                           ORDER BY email = ?2 DESC LIMIT 1)";
+        const ONE_USER: &str = concat!(
+            "UPDATE users SET ",
+            later_tokens_valid_from!("?1"),
+            " WHERE id = (SELECT id FROM users WHERE email IN (?2, ?3)
+                           ORDER BY email = ?2 DESC LIMIT 1)"
+        );
         if !self.path.exists() {
             return Ok(0);
         }
@@ -247,11 +250,8 @@ impl SchemaAdmin for SqliteAdmin {
 /// Revokes the tokens of all accounts, and returns their number. Later accounts start after it.
 /// `now` is in microseconds since 1970.
 pub(super) fn sign_out_all(transaction: &Connection, now: i64) -> rusqlite::Result<usize> {
-    // The sum of the greatest integer and 1 would be no integer.
-    const ALL_USERS: &str = "UPDATE users
-            SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
-    const NEW_USERS: &str = "UPDATE installation
-            SET tokens_valid_from = max(?1, min(tokens_valid_from, 9223372036854775806) + 1)";
+    const ALL_USERS: &str = concat!("UPDATE users SET ", later_tokens_valid_from!("?1"));
+    const NEW_USERS: &str = concat!("UPDATE installation SET ", later_tokens_valid_from!("?1"));
     transaction.execute(NEW_USERS, [now])?;
     transaction.execute(ALL_USERS, [now])
 }

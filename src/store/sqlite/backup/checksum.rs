@@ -1,23 +1,14 @@
 //! The SHA-256 of a backup, in a file next to it that `sha256sum --check` reads.
 
-use std::ffi::OsString;
-use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::file_access;
-
-/// Returns the path with the suffix appended to its name.
-pub(in crate::store::sqlite) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
+use crate::file_access::{ignore_missing, open_regular};
 
 /// Returns the SHA-256 of all that follows, in hexadecimal digits.
 pub(in crate::store::sqlite) fn sha256_of(input: impl Read) -> io::Result<String> {
@@ -40,10 +31,7 @@ pub(in crate::store::sqlite) fn copy_with_sha256(
         hash.update(bytes);
         output.write_all(bytes)?;
     }
-    Ok(hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(hex::encode(hash.finalize()))
 }
 
 /// Writes the file that `sha256sum` would print for `named`, to the disk.
@@ -76,11 +64,11 @@ fn escape(byte: u8) -> Vec<u8> {
 /// # Errors
 /// Also if the file does not begin with a SHA-256.
 pub(in crate::store::sqlite) fn read(path: &Path) -> io::Result<Option<String>> {
-    let mut text = Vec::new();
-    match file_access::open_regular(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?.take(1024).read_to_end(&mut text)?,
+    let Some(file) = ignore_missing(open_regular(path))? else {
+        return Ok(None);
     };
+    let mut text = Vec::new();
+    file.take(1024).read_to_end(&mut text)?;
     let text = text.strip_prefix(b"\\").unwrap_or(&text);
     let digits = text.get(..64).and_then(|digits| std::str::from_utf8(digits).ok());
     match digits.and_then(parse) {
@@ -96,19 +84,15 @@ pub fn parse(text: &str) -> Option<String> {
     is_sha256.then(|| text.to_ascii_lowercase())
 }
 
-/// Writes the folder of the file to the disk, so that a crash keeps its new name.
-pub(in crate::store::sqlite) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::process::Command;
 
     use tempfile::TempDir;
 
     use super::*;
+    use crate::store::sqlite::wal::with_suffix;
 
     /// `sha256sum` reads what this writes, and this reads what `sha256sum` writes, for any name.
     #[test]

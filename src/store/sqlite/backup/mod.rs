@@ -14,10 +14,11 @@ use rusqlite::backup::{Backup as PageCopy, StepResult};
 use self::partial::Partial;
 use super::admin::{Verified, find_faults};
 use super::database_lock::DatabaseLock;
-use super::wal::companion;
+use super::wal::{companion, with_suffix};
 use super::{commit_id, connection, usable_file};
+use crate::file_access::{ignore_missing, sync_folder};
 
-pub(super) use checksum::{copy_with_sha256, read as read_checksum, sync_folder, with_suffix};
+pub(super) use checksum::{copy_with_sha256, read as read_checksum};
 
 pub use checksum::parse as parse_sha256;
 pub use error::BackupError;
@@ -154,12 +155,8 @@ fn publish(
     let new_sum = with_suffix(&sum, ".partial");
     let failed = |error| BackupError::file("write", &sum)(error);
     let outcome = checksum::write(&new_sum, sha256, target).map_err(failed).and_then(|()| {
-        match std::fs::remove_file(&sum) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(BackupError::file("replace", &sum)(error));
-            }
-            _ => {}
-        }
+        let removed = ignore_missing(std::fs::remove_file(&sum));
+        removed.map_err(BackupError::file("replace", &sum))?;
         let renamed = partial.rename(target, may_replace);
         renamed.map_err(BackupError::file("create", target))?;
         std::fs::rename(&new_sum, &sum).map_err(BackupError::file("create", &sum))

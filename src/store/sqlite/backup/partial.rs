@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::checksum::with_suffix;
 use super::error::BackupError;
+use crate::store::sqlite::wal::with_suffix;
 
 const ENDINGS: [&str; 3] = ["", "-journal", "-wal"];
 

@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::admin::{SqliteAdmin, Verified, sign_out_all};
-use super::backup::{BackupError, copy_with_sha256, read_checksum, verify_open, with_suffix};
+use super::backup::{BackupError, copy_with_sha256, read_checksum, verify_open};
 use super::commit_id::record_commit;
 use super::database_lock::{DatabaseLock, give_to_owner};
-use super::wal::companion;
+use super::wal::{companion, with_suffix};
 use super::{connection, usable_file};
 use crate::domain::user::TokensValidFrom;
 use crate::file_access::open_regular;

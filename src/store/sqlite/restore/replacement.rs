@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use rusqlite::ErrorCode;
 
 use super::in_use;
-use crate::store::sqlite::backup::{BackupError, sync_folder, with_suffix};
-use crate::store::sqlite::wal::companion;
+use crate::file_access::{ignore_missing, sync_folder};
+use crate::store::sqlite::backup::BackupError;
+use crate::store::sqlite::wal::{companion, with_suffix};
 use crate::store::sqlite::{commit_id, connection, usable_file};
 
 /// Keeps the old database under another name, which is returned, and puts the new one in its place.
@@ -24,9 +25,13 @@ pub(super) fn replace(
     // SQLite would replay a log or a journal of the old file into the new one. If the old database
     // can be used, `settle` has left neither. If not, it cannot be used without them either.
     for ending in ["-wal", "-journal"] {
-        move_away(&companion(database, ending), &with_suffix(&kept, ending))?;
+        let log = companion(database, ending);
+        let moved = ignore_missing(std::fs::rename(&log, with_suffix(&kept, ending)));
+        moved.map_err(BackupError::file("move", &log))?;
     }
-    remove(&companion(database, "-shm"))?;
+    let shared_memory = companion(database, "-shm");
+    let removed = ignore_missing(std::fs::remove_file(&shared_memory));
+    removed.map_err(BackupError::file("remove", &shared_memory))?;
     let has_kept = keep(database, &kept).map_err(BackupError::file("keep", database))?;
     let failed = |error| BackupError::file("write the folder of", database)(error);
     sync_folder(database).map_err(failed)?;
@@ -70,24 +75,6 @@ fn settle(database: &Path) -> Result<(), BackupError> {
             }
             _ => Err(BackupError::sqlite("read", database)(error)),
         },
-    }
-}
-
-fn move_away(from: &Path, to: &Path) -> Result<(), BackupError> {
-    match std::fs::rename(from, to) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(BackupError::file("move", from)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn remove(path: &Path) -> Result<(), BackupError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(BackupError::file("remove", path)(error))
-        }
-        _ => Ok(()),
     }
 }
 
