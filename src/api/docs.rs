@@ -10,15 +10,19 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, VARY,
 };
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
 
+use super::content_coding::{accepts_gzip, gzip};
 use super::error::{ApiError, ApiResult};
+use super::large_work::LargeWork;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -115,22 +119,32 @@ pub struct StaticBody;
 #[error("the documentation file {0} is missing from the binary")]
 struct MissingFile(&'static str);
 
+/// A smaller file fits into one packet as it is.
+const MIN_COMPRESSED_BYTES: usize = 1024;
+
 /// A page or file with its headers.
 pub(super) struct Page {
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
+    tag: HeaderValue,
+    gzip: Option<GzipPage>,
+}
+
+/// The compressed form of a page. The first client that accepts it causes its compression.
+struct GzipPage {
+    body: OnceCell<Bytes>,
+    tag: HeaderValue,
 }
 
 impl Page {
     fn new(content_type: &str, body: Cow<'static, [u8]>, policy: Option<&str>) -> Self {
         let hash = STANDARD.encode(Sha256::digest(&body));
-        let tag = header_value(&format!("\"{}\"", hash.get(..16).unwrap_or(&hash)));
+        let hash = hash.get(..16).unwrap_or(&hash);
         let mut headers = vec![
             (CONTENT_TYPE, header_value(content_type)),
             // Browsers cache the page but revalidate it each time, so they show a new release at
             // once.
             (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-            (ETAG, tag),
         ];
         if let Some(policy) = policy {
             headers.push((CONTENT_SECURITY_POLICY, header_value(policy)));
@@ -139,14 +153,51 @@ impl Page {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
             Cow::Owned(bytes) => Bytes::from(bytes),
         };
-        Self { headers, body }
+        let is_compressible =
+            body.len() >= MIN_COMPRESSED_BYTES && !content_type.starts_with("image/");
+        // A strong tag names one form (RFC 9110, 8.8.3.3).
+        let gzip = is_compressible.then(|| GzipPage {
+            body: OnceCell::new(),
+            tag: header_value(&format!("\"{hash}-gz\"")),
+        });
+        if gzip.is_some() {
+            headers.push((VARY, HeaderValue::from_static("accept-encoding")));
+        }
+        Self { headers, body, tag: header_value(&format!("\"{hash}\"")), gzip }
     }
 
-    pub(super) fn respond(&self) -> Response {
-        let mut response = Response::new(Body::from(self.body.clone()));
-        response.headers_mut().extend(self.headers.iter().cloned());
+    /// Returns the page in the form that the client accepts.
+    pub(super) async fn respond(
+        &self,
+        request: &HeaderMap,
+        large_work: &LargeWork,
+    ) -> ApiResult<Response> {
+        let gzip = self.gzip.as_ref().filter(|_| accepts_gzip(request));
+        let (body, tag) = match gzip {
+            Some(gzip) => (self.compress_once(gzip, large_work).await?, &gzip.tag),
+            None => (&self.body, &self.tag),
+        };
+        let mut response = Response::new(Body::from(body.clone()));
+        let headers = response.headers_mut();
+        headers.extend(self.headers.iter().cloned());
+        headers.insert(ETAG, tag.clone());
+        if gzip.is_some() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         response.extensions_mut().insert(StaticBody);
-        response
+        Ok(response)
+    }
+
+    async fn compress_once<'a>(
+        &self,
+        form: &'a GzipPage,
+        large_work: &LargeWork,
+    ) -> ApiResult<&'a Bytes> {
+        let compress = || async {
+            let body = self.body.clone();
+            large_work.run(body.len(), move || gzip(&body)).await?
+        };
+        form.body.get_or_try_init(compress).await
     }
 }
 

@@ -6,6 +6,7 @@
 mod audit;
 mod background;
 mod client_ip;
+mod content_coding;
 mod cursor;
 mod docs;
 mod document_policy;

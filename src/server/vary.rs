@@ -15,7 +15,10 @@ const OPTIONS: HeaderValue = HeaderValue::from_static(
     "origin, access-control-request-method, access-control-request-headers",
 );
 
-/// Adds `Vary`. A handler whose response depends on the caller must say `private` or `no-cache` if it
+/// A shared response in the form that the client accepts: the handler has named `Accept-Encoding`.
+const PUBLIC_FORMS: HeaderValue = HeaderValue::from_static("accept-encoding, origin");
+
+/// Completes `Vary`. A handler whose response depends on the caller must say `private` or `no-cache` if it
 /// lets caches store the response.
 pub(super) fn add(method: &Method, headers: &mut HeaderMap) {
     let of_one_client = |value: &HeaderValue| {
@@ -25,8 +28,9 @@ pub(super) fn add(method: &Method, headers: &mut HeaderMap) {
     let is_shared = headers.get(CACHE_CONTROL).is_some_and(|value| !of_one_client(value));
     let fields = match *method {
         Method::OPTIONS => OPTIONS,
+        _ if is_shared && headers.contains_key(VARY) => PUBLIC_FORMS,
         _ if is_shared => PUBLIC,
         _ => PRIVATE,
     };
-    headers.append(VARY, fields);
+    headers.insert(VARY, fields);
 }

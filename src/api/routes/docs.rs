@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use crate::api::docs::Pages;
@@ -14,30 +15,39 @@ use crate::api::state::AppState;
 
 pub(in crate::api) async fn serve_document(
     State(app): State<Arc<AppState>>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
-    Ok(pages(&app)?.document.respond())
+    pages(&app)?.document.respond(&headers, &app.large_work).await
 }
 
-pub(in crate::api) async fn serve_swagger(State(app): State<Arc<AppState>>) -> ApiResult<Response> {
-    Ok(pages(&app)?.swagger.respond())
+pub(in crate::api) async fn serve_swagger(
+    State(app): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    pages(&app)?.swagger.respond(&headers, &app.large_work).await
 }
 
 pub(in crate::api) async fn serve_redirect(
     State(app): State<Arc<AppState>>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
-    Ok(pages(&app)?.redirect.respond())
+    pages(&app)?.redirect.respond(&headers, &app.large_work).await
 }
 
-pub(in crate::api) async fn serve_redoc(State(app): State<Arc<AppState>>) -> ApiResult<Response> {
-    Ok(pages(&app)?.redoc.respond())
+pub(in crate::api) async fn serve_redoc(
+    State(app): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    pages(&app)?.redoc.respond(&headers, &app.large_work).await
 }
 
 pub(in crate::api) async fn serve_asset(
     State(app): State<Arc<AppState>>,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     let page = pages(&app)?.asset(&name).ok_or(ApiError::RouteNotFound)?;
-    Ok(page.respond())
+    page.respond(&headers, &app.large_work).await
 }
 
 fn pages(app: &AppState) -> ApiResult<&Pages> {

@@ -1,9 +1,12 @@
 //! `/docs`, `/redoc` and `/openapi.json`: the documentation pages and the document.
 
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
 use post_api::domain::policy::{PasswordRules, Policy};
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, Setup, TestApp};
+use crate::support::{PASSWORD, Setup, TestApp, TestResponse};
 
 /// Returns the document that the service serves under this policy.
 async fn document_under(policy: &Policy) -> (TestApp, Value) {
@@ -67,6 +70,62 @@ async fn page_with_current_etag_gets_304() {
         assert!(known.body.is_empty());
         let request = app.anonymous().request("GET", path).header("if-none-match", "\"other\"");
         app.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(200);
+    }
+}
+
+/// Returns a page as a client gets it that accepts these codings, and may have a version of it.
+async fn page(app: &TestApp, path: &str, codings: &str, known: &str) -> TestResponse {
+    let request = app.anonymous().request("GET", path).header("accept-encoding", codings);
+    let request = request.header("if-none-match", known);
+    app.send(request.body(axum::body::Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn page_is_compressed_for_clients_that_accept_gzip() {
+    let app = TestApp::start().await;
+    for path in ["/docs/swagger-ui-bundle.js", "/docs/redoc.js", "/openapi.json"] {
+        let plain = page(&app, path, "identity, br", "").await.expect(200);
+        let compressed = page(&app, path, "br, gzip;q=0.5", "").await.expect(200);
+        assert_eq!(compressed.header("content-encoding"), "gzip", "{path}");
+        assert!(plain.headers.get("content-encoding").is_none(), "{path}");
+        assert!(compressed.body.len() * 2 < plain.body.len(), "{path}");
+        let mut unpacked = Vec::new();
+        GzDecoder::new(compressed.body.as_slice()).read_to_end(&mut unpacked).unwrap();
+        assert!(unpacked == plain.body, "{path}");
+        assert_eq!(compressed.header("content-type"), plain.header("content-type"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn compressed_page_has_a_tag_of_its_own() {
+    let app = TestApp::start().await;
+    for path in ["/docs/redoc.js", "/openapi.json"] {
+        let plain = page(&app, path, "identity", "").await.expect(200).header("etag").to_owned();
+        let compressed = page(&app, path, "gzip", "").await.expect(200).header("etag").to_owned();
+        assert_ne!(plain, compressed, "{path}");
+        for (codings, known, status) in [
+            ("gzip", &compressed, 304),
+            ("gzip", &plain, 200),
+            ("identity", &plain, 304),
+            ("identity", &compressed, 200),
+        ] {
+            let response = page(&app, path, codings, known).await.expect(status);
+            assert!(response.header("vary").contains("accept-encoding"), "{path} {codings}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn images_and_responses_of_the_api_are_not_compressed() {
+    let app = TestApp::start().await;
+    let ada = app.signed_in("ada").await;
+    ada.post("/posts", &json!({"title": "long", "content": "a".repeat(10_000)})).await.expect(201);
+    let request = ada.request("GET", "/posts").header("accept-encoding", "gzip");
+    let posts = app.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(200);
+    let image = page(&app, "/docs/favicon-32x32.png", "gzip", "").await.expect(200);
+    for response in [posts, image] {
+        assert!(response.headers.get("content-encoding").is_none());
+        assert!(!response.header("vary").contains("accept-encoding"));
     }
 }
 

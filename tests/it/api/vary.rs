@@ -68,7 +68,8 @@ async fn vary_names_every_header_that_changes_a_response() {
         }
     }
     // Otherwise the comparison would see nothing.
-    assert_eq!(depending.into_iter().collect::<Vec<_>>(), ["authorization", "origin"]);
+    let depending: Vec<_> = depending.into_iter().collect();
+    assert_eq!(depending, ["accept-encoding", "authorization", "origin"]);
 }
 
 /// A cache that stores the keys for one caller must be able to serve them to others.
@@ -77,7 +78,7 @@ async fn cacheable_response_does_not_vary_by_caller() {
     let app = TestApp::set_up(Setup { keys: key_files::ed25519, ..Setup::default() }).await;
     for path in ["/.well-known/jwks.json", "/docs", "/redoc", "/docs/start.js", "/openapi.json"] {
         let response = app.anonymous().get(path).await.expect(200);
-        assert_eq!(response.header("vary"), "origin", "{path}");
+        assert!(!response.header("vary").contains("authorization"), "{path}");
         assert!(!response.header("cache-control").contains("no-store"), "{path}");
     }
 }
