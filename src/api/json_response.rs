@@ -27,11 +27,17 @@ pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Respo
 pub(super) fn to_json(bytes: usize, value: &impl Serialize) -> Bytes {
     // Reserves space for field names and numbers too.
     let mut json = Vec::with_capacity(bytes + bytes / 4 + 128);
-    // Serializing cannot fail: in our types every key of a map is a string.
-    if serde_json::to_writer(&mut json, value).is_err() {
-        json.clear();
-    }
+    append_json(&mut json, value);
     json.into()
+}
+
+/// Adds the value as JSON.
+pub(super) fn append_json(json: &mut Vec<u8>, value: &impl Serialize) {
+    let before = json.len();
+    // Serializing cannot fail: in our types every key of a map is a string.
+    if serde_json::to_writer(&mut *json, value).is_err() {
+        json.truncate(before);
+    }
 }
 
 /// Returns a response with this JSON as its body.

@@ -41,8 +41,8 @@ use utoipa::OpenApi;
 
 use self::openapi::PasswordFlow;
 use self::routes::{
-    events, health, jwks, login, me, own_votes, post_include, post_list, posts, sessions, users,
-    votes,
+    events, health, jwks, login, me, me_export, own_votes, post_include, post_list, posts,
+    sessions, users, votes,
 };
 
 pub use background::Background;
@@ -66,6 +66,7 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         .route("/users", post(users::create_user))
         .route("/users/me", get(me::get_me).patch(me::update_me).delete(me::delete_me))
         .route("/users/me/password", post(me::change_password))
+        .route("/users/me/export", get(me_export::export_me))
         .route("/users/me/votes", get(own_votes::list_own_votes))
         .route("/users/me/events", get(events::list_events))
         .route("/users/me/sessions", get(sessions::list_sessions).delete(sessions::end_sessions))
@@ -119,6 +120,7 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         users::create_user,
         me::get_me,
         me::update_me,
+        me_export::export_me,
         own_votes::list_own_votes,
         me::change_password,
         me::delete_me,
@@ -149,6 +151,7 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         login::RefreshTokenGrant,
         post_include::IncludedPart,
         users::UserInclude,
+        me_export::ExportLine,
     )),
     modifiers(&PasswordFlow),
 )]

@@ -200,6 +200,9 @@ settings! {
         "Posts and votes that one account creates, changes or deletes, and changes of its \
          display name. A post counts once for each started 64 KiB of its text. Raise it for programs that import posts, lower it if \
          strangers can fill the disk.");
+    RATE_LIMIT_EXPORTS = text("5/1h",
+        "Exports of one account (`GET /users/me/export`). Each reads everything that the account \
+         has.");
     CORS_ORIGINS = text("*",
         "Origins whose pages may read responses in a browser, separated by commas; `*` allows \
          all, a blank value none. Write them as browsers send them, without the default port. \

@@ -214,6 +214,7 @@ impl<'a> Parser<'a> {
             login_lockout_threshold: self.int(&row::LOGIN_LOCKOUT_THRESHOLD),
             sign_up: self.rate(&row::RATE_LIMIT_SIGN_UP),
             writes: self.rate(&row::RATE_LIMIT_WRITES),
+            exports: self.rate(&row::RATE_LIMIT_EXPORTS),
             ..RateLimitConfig::default()
         };
         is_on.then_some(rates)

@@ -81,6 +81,8 @@ pub struct RateLimitConfig {
     pub sign_up: Option<Rate>,
     /// Posts and votes that one account creates, changes or deletes.
     pub writes: Option<Rate>,
+    /// Exports of one account.
+    pub exports: Option<Rate>,
     /// Passwords that the service hashes or queues at once.
     pub hashing_capacity: u32,
 }
@@ -96,6 +98,7 @@ impl Default for RateLimitConfig {
             login_lockout_threshold: 100,
             sign_up: Some(Rate::new(60, HOUR)),
             writes: Some(Rate::new(1000, MINUTE)),
+            exports: Some(Rate::new(5, HOUR)),
             hashing_capacity: 34,
         }
     }
@@ -112,6 +115,7 @@ struct Limiters {
     login: LoginLimits,
     sign_up: Limit<Network>,
     writes: Limit<UserId>,
+    exports: Limit<UserId>,
     hashing: Arc<HashingShares>,
 }
 
@@ -133,6 +137,7 @@ impl RateLimits {
             login: LoginLimits::new(config, monotonic_clock, failures, clock, pseudonym_key),
             sign_up: Limit::new("sign-up", config.sign_up, monotonic_clock),
             writes: Limit::new("writes", config.writes, monotonic_clock),
+            exports: Limit::new("exports", config.exports, monotonic_clock),
             hashing: Arc::new(HashingShares::new(config.hashing_capacity)),
         };
         Self { limiters: Some(Arc::new(limiters)) }
@@ -226,5 +231,14 @@ impl RateLimits {
         let Some(limiters) = &self.limiters else { return };
         let writes = bytes.div_ceil(BYTES_PER_WRITE).max(1);
         limiters.writes.charge(account, u32::try_from(writes).unwrap_or(u32::MAX));
+    }
+
+    /// Counts an export of an account. Call it after the store has accepted the token.
+    ///
+    /// # Errors
+    /// [`RateLimited`] if the account was exported too often.
+    pub fn count_export(&self, account: UserId) -> Result<(), RateLimited> {
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        limiters.exports.try_acquire(account)
     }
 }

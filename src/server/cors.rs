@@ -19,8 +19,8 @@ const MAX_ECHO_BYTES: usize = 1024;
 /// Every header of a response that a client needs, apart from those that the Fetch standard always
 /// exposes. A test compares them with the OpenAPI document.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "allow, etag, idempotent-replayed, link, location, ratelimit, ratelimit-policy, retry-after, \
-     www-authenticate, x-request-id",
+    "allow, content-disposition, etag, idempotent-replayed, link, location, ratelimit, \
+     ratelimit-policy, retry-after, www-authenticate, x-request-id",
 );
 
 /// The origins whose pages may read the responses.

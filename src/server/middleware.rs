@@ -309,7 +309,8 @@ async fn count_response(permit: RequestPermit, method: &Method, response: Respon
     }
 }
 
-/// Lets the bytes of the response hold the permit. Handlers do not stream, so the body is ready.
+/// Lets the bytes of the response hold the permit. The body is ready: its length is known, and a
+/// handler that streams passes the permit to its stream.
 async fn attach_permit(permit: RequestPermit, response: Response) -> Response {
     let (parts, mut body) = response.into_parts();
     let bytes = match body.frame().await {

@@ -9,6 +9,7 @@ mod include;
 pub(super) mod jwks;
 pub(super) mod login;
 pub(super) mod me;
+pub(super) mod me_export;
 pub(super) mod own_votes;
 mod password_confirmation;
 pub(super) mod post_include;

@@ -160,6 +160,28 @@ async fn unread_lists_share_the_memory_until_the_client_leaves() {
     ada.get(LISTS).await.expect(200);
 }
 
+/// An export holds the page that it writes from, and the lines that the client has not read.
+#[tokio::test]
+async fn unread_export_counts_until_the_client_leaves() {
+    let app = start(THREE_LISTS).await;
+    let ada = app.signed_in("ada").await;
+    for _ in 0..4 {
+        publish(&ada, LARGE).await.expect(201);
+    }
+    // Its account, and its first post.
+    let read_two = async || {
+        let export = send(&app, &ada, "/users/me/export").await;
+        let mut lines = export.into_body().into_data_stream();
+        let two = [lines.next().await.unwrap(), lines.next().await.unwrap()];
+        (lines, two.map(|lines| lines.is_ok()))
+    };
+    let (unread, read) = read_two().await;
+    assert_eq!(read, [true, true]);
+    assert_eq!(read_two().await.1, [true, false]);
+    drop(unread);
+    assert_eq!(read_two().await.1, [true, true]);
+}
+
 /// JSON encodes each of these characters in six bytes.
 #[tokio::test]
 async fn escaped_text_counts_with_its_encoded_size() {

@@ -64,6 +64,7 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("DELETE", "/users/me", String::new()),
         ("PATCH", "/users/me", account_change.to_string()),
         ("PATCH", "/users/me", json!({"name": "Ada"}).to_string()),
+        ("GET", "/users/me/export", String::new()),
         ("GET", "/users/me/votes", String::new()),
         ("GET", "/users/me/votes?posts=1", String::new()),
         ("POST", "/users/me/password", password_change.to_string()),

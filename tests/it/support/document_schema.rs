@@ -23,6 +23,13 @@ impl Schemas {
         self.check(&json!({"$ref": format!("#/components/schemas/{name}")}), value)
     }
 
+    /// Checks lines of JSON. OpenAPI 3.1 describes only the whole text, so a component has the schema
+    /// of a line.
+    pub(super) fn check_lines(&self, name: &str, text: &str) -> Result<(), String> {
+        let mut lines = text.lines();
+        lines.try_for_each(|line| self.check_component(name, &serde_json::from_str(line).unwrap()))
+    }
+
     pub(super) fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let validator = {
             let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);

@@ -70,12 +70,36 @@ impl Wire {
     pub fn try_read_response(&mut self) -> io::Result<TestResponse> {
         let status = self.status()?;
         let headers = self.headers()?;
-        let length = headers.get("content-length").map(|length| length.to_str().unwrap());
-        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-        self.stream.read_exact(&mut body)?;
+        let body = if headers.contains_key("transfer-encoding") {
+            self.chunks()?
+        } else {
+            let length = headers.get("content-length").map(|length| length.to_str().unwrap());
+            self.bytes(length.map_or(0, |length| length.parse().unwrap()))?
+        };
         let response = TestResponse { status, headers, body };
         self.check(&response);
         Ok(response)
+    }
+
+    fn bytes(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads a body in chunks (RFC 9112, 7.1).
+    fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let mut size = String::new();
+            self.stream.read_line(&mut size)?;
+            let length = usize::from_str_radix(size.trim_end(), 16).map_err(io::Error::other)?;
+            body.extend(self.bytes(length)?);
+            assert_eq!(self.bytes(2)?, b"\r\n");
+            if length == 0 {
+                return Ok(body);
+            }
+        }
     }
 
     fn check(&mut self, response: &TestResponse) {

@@ -43,6 +43,29 @@ async fn sign_ups_over_the_limit_are_rejected() {
 }
 
 #[tokio::test]
+async fn exports_over_the_limit_are_rejected() {
+    let limits = RateLimitConfig { exports: Some(rate(2, 60)), ..RateLimitConfig::default() };
+    let app = app_with_limits(limits).await;
+    let (ada, bob) = (app.signed_in("ada").await, app.signed_in("bob").await);
+    // A revoked token does not use up the limit of its account.
+    let token = ada.token.clone().unwrap();
+    ada.post("/logout", &json!({})).await.expect(204);
+    for _ in 0..3 {
+        app.with_token(&token).get("/users/me/export").await.expect(401);
+    }
+    let login = app.log_in("ada@example.com", PASSWORD).await.expect(200).json();
+    let ada = app.with_token(login["access_token"].as_str().unwrap());
+    for _ in 0..2 {
+        ada.get("/users/me/export").await.expect(200);
+    }
+    assert_rate_limited(&ada.get("/users/me/export").await, "exports", 2, 60, 30);
+    bob.get("/users/me/export").await.expect(200);
+    ada.get("/posts").await.expect(200);
+    app.clock.advance(30);
+    ada.get("/users/me/export").await.expect(200);
+}
+
+#[tokio::test]
 async fn invalid_sign_up_is_not_counted() {
     let app = app_with_low_limits().await;
     for _ in 0..10 {

@@ -129,6 +129,7 @@ pub(super) const ROWS: &[Row] = &{
         ),
         row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_DELETED), (204, OWNER_DELETED)),
         unchanged("GET /users/me/events", Nothing, [401, 401, 200, 200]),
+        unchanged("GET /users/me/export", Nothing, [401, 401, 200, 200]),
         unchanged("GET /users/me/votes", Nothing, [401, 401, 200, 200]),
         unchanged("GET /users/me/sessions", Nothing, [401, 401, 200, 200]),
         row(

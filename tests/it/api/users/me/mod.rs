@@ -9,6 +9,9 @@ mod email;
 /// `PATCH /users/me` with a name
 mod name;
 
+/// `GET /users/me/export`
+mod export;
+
 /// `GET /users/me/votes`
 mod votes;
 
