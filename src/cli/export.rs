@@ -1,7 +1,7 @@
 //! `post-api export`: writes users, posts and votes as lines of JSON.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -46,12 +46,24 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<(), Exit> {
 }
 
 async fn export_to_pipe(arguments: &ExportArguments, database: &Database) -> Result<(), Exit> {
-    let output = std::io::stdout();
+    let output = io::stdout();
     if output.is_terminal() {
         let problem = "an export has the hashes of passwords: redirect it, or give --output FILE";
         return Err(Exit::Usage(problem.to_owned()));
     }
-    export(arguments, database, BufWriter::new(output)).await.map(|_| ())
+    match export(arguments, database, BufWriter::new(output)).await {
+        // A reader such as `head` wants no more. It sees that the export has no end.
+        Err(Exit::Failed(error)) if is_closed_pipe(&error) => Ok(()),
+        exported => exported.map(|_| ()),
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let lines = match error.downcast_ref() {
+        Some(TransferError::Lines(source)) => source.downcast_ref::<io::Error>(),
+        _ => error.downcast_ref(),
+    };
+    lines.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 async fn export_to_file(

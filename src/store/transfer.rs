@@ -16,6 +16,25 @@ pub enum Row {
     Vote(VoteRow),
 }
 
+/// The kinds of rows, in the order of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKind {
+    User,
+    Post,
+    Vote,
+}
+
+impl Row {
+    #[must_use]
+    pub fn kind(&self) -> RowKind {
+        match self {
+            Self::User(_) => RowKind::User,
+            Self::Post(_) => RowKind::Post,
+            Self::Vote(_) => RowKind::Vote,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserRow {
     pub id: i64,

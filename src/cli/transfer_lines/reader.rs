@@ -7,7 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Counts, Header, Line, NextLine, PostLine, UserLine, VERSION, VoteLine};
 use crate::domain::email::Email;
-use crate::store::transfer::{NextIds, PostRow, Row, RowSource, TransferError, UserRow, VoteRow};
+use crate::store::transfer::{
+    NextIds, PostRow, Row, RowKind, RowSource, TransferError, UserRow, VoteRow,
+};
 
 /// Maximum length of a line in bytes. A post has at most 4 MiB, and JSON escapes some characters.
 const MAX_LINE: u64 = 32 * 1024 * 1024;
@@ -53,7 +55,7 @@ pub(in crate::cli) struct LineReader<R> {
     pub(in crate::cli) counts: Counts,
     line: Vec<u8>,
     /// The kind and the key of the last row.
-    last: (u8, i64, i64),
+    last: Option<(RowKind, i64, i64)>,
     next: Option<NextIds>,
 }
 
@@ -65,7 +67,7 @@ impl<R: BufRead> LineReader<R> {
             number: 0,
             counts: Counts::default(),
             line: Vec::new(),
-            last: (0, 0, 0),
+            last: None,
             next: None,
         };
         if !reader.read_line()? {
@@ -101,14 +103,14 @@ impl<R: BufRead> LineReader<R> {
             Line::End(_) => return Err(self.fault(Fault::Invalid("comes before the next IDs"))),
         };
         let key = match &row {
-            Row::User(user) => (1, user.id, 0),
-            Row::Post(post) => (2, post.id, 0),
-            Row::Vote(vote) => (3, vote.post_id, vote.user_id),
+            Row::User(user) => (row.kind(), user.id, 0),
+            Row::Post(post) => (row.kind(), post.id, 0),
+            Row::Vote(vote) => (row.kind(), vote.post_id, vote.user_id),
         };
-        if key <= self.last || key.1 < 1 {
+        if Some(key) <= self.last || key.1 < 1 {
             return Err(self.fault(Fault::Invalid("is not in the order of kinds and IDs")));
         }
-        self.last = key;
+        self.last = Some(key);
         self.counts.add(&row);
         self.hash.update(&self.line);
         Ok(Some(row))

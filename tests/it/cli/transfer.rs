@@ -237,3 +237,22 @@ async fn old_tokens_are_valid_after_a_move_only_with_keep_tokens() {
         }
     }
 }
+
+/// A short export is written at its end, a long one meanwhile.
+#[tokio::test]
+async fn reader_that_leaves_ends_the_export_quietly() {
+    let folder = folder_with_rows().await;
+    for sql in ["", "UPDATE posts SET content = hex(zeroblob(1000000)) WHERE id = 1"] {
+        open(folder.path()).execute_batch(sql).unwrap();
+        let mut child = Service::command(folder.path())
+            .arg("export")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert!(output.status.success(), "{}", output.status);
+    }
+}

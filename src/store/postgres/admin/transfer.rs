@@ -17,8 +17,8 @@ use crate::domain::email::TypedEmail;
 use crate::domain::user::TokensValidFrom;
 use crate::store::StoreError;
 use crate::store::transfer::{
-    NextIds, OldTokens, PostRow, Row, RowSource, RowWriter, TransferAdmin, TransferError, UserRow,
-    VoteRow,
+    NextIds, OldTokens, PostRow, Row, RowKind, RowSource, RowWriter, TransferAdmin, TransferError,
+    UserRow, VoteRow,
 };
 
 /// After this many rows a COPY ends and the next begins. PostgreSQL keeps something for each row until
@@ -46,11 +46,16 @@ const FIND_ID: &str = "SELECT id::bigint FROM users
      WHERE email IN ($1, $2) AND id <> ALL (ARRAY(SELECT user_id FROM account_deletions))
      ORDER BY (email = $1) DESC LIMIT 1";
 
-const KINDS: [(&str, &str); 3] = [
-    ("users", "id, email, password, name, created_at, tokens_valid_from, disabled_at"),
-    ("posts", "id, owner_id, title, content, published, created_at"),
-    ("votes", "post_id, user_id, dir"),
-];
+/// Returns the table of a kind, and its columns in the order in which they are copied.
+fn table_of(kind: RowKind) -> (&'static str, &'static str) {
+    match kind {
+        RowKind::User => {
+            ("users", "id, email, password, name, created_at, tokens_valid_from, disabled_at")
+        }
+        RowKind::Post => ("posts", "id, owner_id, title, content, published, created_at"),
+        RowKind::Vote => ("votes", "post_id, user_id, dir"),
+    }
+}
 
 impl From<Error> for TransferError {
     fn from(error: Error) -> Self {
@@ -99,10 +104,11 @@ impl PostgresAdmin {
             Some(email) => Some(self.find_id(email).await?),
             None => None,
         };
-        for (number, sql) in [USERS, POSTS, VOTES].into_iter().enumerate() {
+        let selects = [(RowKind::User, USERS), (RowKind::Post, POSTS), (RowKind::Vote, VOTES)];
+        for (kind, sql) in selects {
             let mut rows = pin!(self.client.query_raw(sql, [user]).await?);
             while let Some(row) = rows.try_next().await? {
-                write(read_row(number, &row)?)?;
+                write(read_row(kind, &row)?)?;
             }
         }
         Ok(NextIds { users: self.next_id("users").await?, posts: self.next_id("posts").await? })
@@ -168,7 +174,7 @@ impl PostgresAdmin {
     async fn copy_rows(&self, rows: &mut dyn RowSource) -> Result<(), TransferError> {
         let mut current: Option<Copy> = None;
         while let Some(row) = rows.next_row()? {
-            let kind = kind_of(&row);
+            let kind = row.kind();
             let is_over = |copy: &Copy| copy.kind != kind || copy.rows == ROWS_PER_COPY;
             if let Some(copy) = current.take_if(|copy| is_over(copy)) {
                 copy.finish().await?;
@@ -186,8 +192,8 @@ impl PostgresAdmin {
         }
     }
 
-    async fn begin_copy(&self, kind: usize) -> Result<Copy, TransferError> {
-        let (table, columns) = KINDS.get(kind).copied().unwrap_or_default();
+    async fn begin_copy(&self, kind: RowKind) -> Result<Copy, TransferError> {
+        let (table, columns) = table_of(kind);
         // An adopted table has IDs of 32 bits.
         let described = self.client.prepare(&format!("SELECT {columns} FROM {table}")).await?;
         let types: Vec<Type> =
@@ -199,17 +205,9 @@ impl PostgresAdmin {
     }
 }
 
-fn kind_of(row: &Row) -> usize {
-    match row {
-        Row::User(_) => 0,
-        Row::Post(_) => 1,
-        Row::Vote(_) => 2,
-    }
-}
-
-fn read_row(kind: usize, row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+fn read_row(kind: RowKind, row: &tokio_postgres::Row) -> Result<Row, StoreError> {
     Ok(match kind {
-        0 => Row::User(UserRow {
+        RowKind::User => Row::User(UserRow {
             id: column(row, 0)?,
             email: column(row, 1)?,
             password: column(row, 2)?,
@@ -218,7 +216,7 @@ fn read_row(kind: usize, row: &tokio_postgres::Row) -> Result<Row, StoreError> {
             tokens_valid_from: column(row, 5)?,
             disabled_at: column(row, 6)?,
         }),
-        1 => Row::Post(PostRow {
+        RowKind::Post => Row::Post(PostRow {
             id: column(row, 0)?,
             owner_id: column(row, 1)?,
             title: column(row, 2)?,
@@ -226,7 +224,7 @@ fn read_row(kind: usize, row: &tokio_postgres::Row) -> Result<Row, StoreError> {
             published: column(row, 4)?,
             created_at: column(row, 5)?,
         }),
-        _ => Row::Vote(VoteRow {
+        RowKind::Vote => Row::Vote(VoteRow {
             post_id: column(row, 0)?,
             user_id: column(row, 1)?,
             dir: if column::<i32>(row, 2)? < 0 { -1 } else { 1 },
@@ -236,7 +234,7 @@ fn read_row(kind: usize, row: &tokio_postgres::Row) -> Result<Row, StoreError> {
 
 /// A COPY in progress.
 struct Copy {
-    kind: usize,
+    kind: RowKind,
     rows: usize,
     types: Vec<Type>,
     writer: Pin<Box<BinaryCopyInWriter>>,
