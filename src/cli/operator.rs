@@ -63,6 +63,11 @@ pub(super) fn log(UserId(user): UserId, kind: EventKind) {
     tracing::info!(target: "audit", event, outcome = "done", user, client = "");
 }
 
+/// Records an event of so many accounts only in the log.
+pub(super) fn log_all(kind: EventKind, accounts: u64) {
+    tracing::info!(target: "audit", event = kind.name(), outcome = "done", accounts, client = "");
+}
+
 /// Reads the settings of a command on accounts and posts, and starts its log.
 pub(super) fn start(arguments: &SourceArguments) -> Result<OperatorSettings, Exit> {
     let source = arguments.read_with_warning()?;

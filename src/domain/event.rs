@@ -39,6 +39,8 @@ pub enum EventKind {
     CreatedByOperator,
     /// An operator set another password. All tokens of the account were revoked.
     PasswordSetByOperator,
+    /// An operator revoked all tokens of the account.
+    SignedOutByOperator,
     /// An operator disabled the account. All of its tokens were revoked.
     DisabledByOperator,
     EnabledByOperator,
@@ -48,7 +50,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::SignedUp,
         Self::LoggedIn,
         Self::LoginRefused,
@@ -64,6 +66,7 @@ impl EventKind {
         Self::AccountDeleted,
         Self::CreatedByOperator,
         Self::PasswordSetByOperator,
+        Self::SignedOutByOperator,
         Self::DisabledByOperator,
         Self::EnabledByOperator,
         Self::DeletedByOperator,
@@ -88,6 +91,7 @@ impl EventKind {
             Self::AccountDeleted => "account_deleted",
             Self::CreatedByOperator => "created_by_operator",
             Self::PasswordSetByOperator => "password_set_by_operator",
+            Self::SignedOutByOperator => "signed_out_by_operator",
             Self::DisabledByOperator => "disabled_by_operator",
             Self::EnabledByOperator => "enabled_by_operator",
             Self::DeletedByOperator => "deleted_by_operator",

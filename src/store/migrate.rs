@@ -11,8 +11,6 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::email::TypedEmail;
-
 /// A change of the schema, and its reverse.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration {
@@ -172,23 +170,14 @@ pub trait SchemaAdmin: Send {
     /// rows without their post or user. Describes what it changed. A post without its owner stays.
     async fn repair(&mut self) -> MigrateResult<Vec<String>>;
 
-    /// Revokes all tokens of the accounts. Returns the number of accounts.
-    async fn sign_out(&mut self, accounts: SignOutTarget<'_>, now: Timestamp)
-    -> MigrateResult<u64>;
+    /// Revokes all tokens of all accounts. Returns the number of accounts.
+    async fn sign_out_all(&mut self, now: Timestamp) -> MigrateResult<u64>;
 
     /// Describes what the operator should know about the database in its current state.
     async fn notes(&mut self) -> MigrateResult<Vec<String>>;
 
     /// Returns the SQL that [`SchemaAdmin::step_towards`] would run.
     fn script(&self, step: Step, now: Timestamp) -> String;
-}
-
-/// The accounts that an operator signs out.
-#[derive(Debug, Clone, Copy)]
-pub enum SignOutTarget<'a> {
-    AllUsers,
-    /// The account with the e-mail as typed, or else the account with its normal form.
-    User(&'a TypedEmail),
 }
 
 /// A migration in one direction.

@@ -1,7 +1,7 @@
 //! Accounts and posts as an operator manages them, on a database that a running service may use at
 //! the same time. A method takes the ID of the account or the post and needs no caller.
 //!
-//! Not here: migrations and the sign-out of accounts, see `migrate.rs`.
+//! Not here: migrations and the sign-out of all accounts, see `migrate.rs`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -34,6 +34,9 @@ pub trait OperatorStore: Send {
         password_hash: PasswordHash,
         now: Timestamp,
     ) -> MigrateResult<bool>;
+
+    /// Revokes all tokens of the account. Returns whether the account exists.
+    async fn sign_out_account(&mut self, id: UserId, now: Timestamp) -> MigrateResult<bool>;
 
     /// Disables the account and revokes all of its tokens: until it is enabled, it accepts no
     /// token, and a login behaves as for an e-mail without an account. An account that is disabled

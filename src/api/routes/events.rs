@@ -21,8 +21,8 @@ use crate::domain::event::Event;
 pub(in crate::api) struct EventOut {
     /// The kind: `signed_up`, `logged_in`, `login_refused`, `password_refused`, `password_changed`,
     /// `email_changed`, `signed_out`, `session_ended`, `refresh_token_reused`, `ownership_refused`,
-    /// `created_by_operator`, `password_set_by_operator`, `disabled_by_operator`,
-    /// `enabled_by_operator`, `post_deleted_by_operator`.
+    /// `created_by_operator`, `password_set_by_operator`, `signed_out_by_operator`,
+    /// `disabled_by_operator`, `enabled_by_operator`, `post_deleted_by_operator`.
     #[schema(example = "logged_in")]
     event: &'static str,
     #[serde(serialize_with = "serialize_timestamp")]

@@ -1,4 +1,4 @@
-//! `post-api user add`, `set-password`, `disable`, `enable` and `delete`.
+//! `post-api user add`, `set-password`, `sign-out`, `disable`, `enable` and `delete`.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -10,7 +10,7 @@ use crate::cli::list_lines::escape;
 use crate::cli::operator::{Operator, log, no_account};
 use crate::cli::output::print;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::OperatorSettings;
+use crate::config::{Database, OperatorSettings};
 use crate::domain::email::Email;
 use crate::domain::event::EventKind;
 use crate::domain::user::{Account, NewUser, UserId};
@@ -60,6 +60,16 @@ pub(super) async fn set_password(
     }
     operator.record(id, EventKind::PasswordSetByOperator).await;
     print(&format!("set the password of account {}", id.0))
+}
+
+pub(super) async fn sign_out(email: &str, database: &Database) -> Result<(), Exit> {
+    let mut operator = Operator::open(database).await?;
+    let id = operator.find(email).await?.user.id;
+    if !operator.store.sign_out_account(id, SystemClock.now()).await? {
+        return Err(no_account(email));
+    }
+    operator.record(id, EventKind::SignedOutByOperator).await;
+    print("signed out 1 account\n")
 }
 
 pub(super) async fn disable(email: &str, settings: &OperatorSettings) -> Result<(), Exit> {

@@ -10,13 +10,12 @@ use clap::{ArgGroup, Args, Subcommand};
 use self::password::PasswordArguments;
 use super::SourceArguments;
 use super::exit::Exit;
-use super::operator::{self, no_account};
+use super::operator::{self, log_all};
 use super::output::print;
 use super::setup::{block_on, check_revision, open_admin};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, OperatorSettings};
-use crate::domain::email::TypedEmail;
-use crate::store::migrate::SignOutTarget;
+use crate::domain::event::EventKind;
 
 #[derive(Debug, Args)]
 pub(super) struct UserArguments {
@@ -107,19 +106,21 @@ async fn execute(command: &UserCommand, settings: &OperatorSettings) -> Result<(
         UserCommand::Delete { account, yes } => {
             changes::delete(&account.email, *yes, settings).await
         }
-        UserCommand::SignOut { email, .. } => sign_out(email.as_deref(), &settings.database).await,
+        UserCommand::SignOut { email: Some(email), .. } => {
+            changes::sign_out(email, &settings.database).await
+        }
+        UserCommand::SignOut { email: None, .. } => sign_out_all(&settings.database).await,
     }
 }
 
-async fn sign_out(email: Option<&str>, database: &Database) -> Result<(), Exit> {
+async fn sign_out_all(database: &Database) -> Result<(), Exit> {
     let mut admin = open_admin(database).await?;
     check_revision(admin.as_mut()).await?;
-    let typed = email.map(TypedEmail::new);
-    let target = typed.as_ref().map_or(SignOutTarget::AllUsers, SignOutTarget::User);
-    let count = admin.sign_out(target, SystemClock.now()).await?;
-    match (count, email) {
-        (0, Some(email)) => Err(no_account(email)),
-        (1, _) => print("signed out 1 account\n"),
-        (count, _) => print(&format!("signed out {count} accounts\n")),
-    }
+    let accounts = admin.sign_out_all(SystemClock.now()).await?;
+    log_all(EventKind::SignedOutByOperator, accounts);
+    print(&format!(
+        "signed out {accounts} account{}
+",
+        if accounts == 1 { "" } else { "s" }
+    ))
 }

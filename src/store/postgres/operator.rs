@@ -67,6 +67,12 @@ statements! {
           WHERE ", is_not_closed!(), "
          RETURNING id::bigint"
     );
+    SIGN_OUT_ACCOUNT(INT8, TIMESTAMPTZ) = concat!(
+        "UPDATE users
+            SET tokens_valid_from = greatest($2, tokens_valid_from + interval '1 microsecond')
+          WHERE ", is_not_closed!(), "
+         RETURNING id::bigint"
+    );
     DISABLE_ACCOUNT(INT8, TIMESTAMPTZ, TIMESTAMPTZ) = concat!(
         "UPDATE users
             SET disabled_at = coalesce(disabled_at, $2),
@@ -152,6 +158,10 @@ impl OperatorStore for PostgresOperator {
     ) -> MigrateResult<bool> {
         let now = TokensValidFrom::revoked_at(now).0;
         self.changes(&SET_PASSWORD, &[&id.0, &password_hash.as_str(), &now]).await
+    }
+
+    async fn sign_out_account(&mut self, id: UserId, now: Timestamp) -> MigrateResult<bool> {
+        self.changes(&SIGN_OUT_ACCOUNT, &[&id.0, &TokensValidFrom::revoked_at(now).0]).await
     }
 
     async fn disable_account(&mut self, id: UserId, now: Timestamp) -> MigrateResult<bool> {

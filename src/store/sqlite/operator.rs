@@ -52,6 +52,8 @@ statements! {
                 AND ", is_open!("id"));
     SET_PASSWORD = concat!("UPDATE users SET password = ?2, ", later_tokens_valid_from!("?3"), "
               WHERE id = ?1 AND ", is_open!("id"));
+    SIGN_OUT_ACCOUNT = concat!("UPDATE users SET ", later_tokens_valid_from!("?2"), "
+              WHERE id = ?1 AND ", is_open!("id"));
     DISABLE_ACCOUNT = concat!("UPDATE users
                 SET disabled_at = coalesce(disabled_at, ?2), ", later_tokens_valid_from!("?3"), "
               WHERE id = ?1 AND ", is_open!("id"));
@@ -134,6 +136,13 @@ impl OperatorStore for SqliteOperator {
         self.write(|database| {
             let params = params![id.0, password_hash.as_str(), revoked_at(now)];
             Ok(database.prepare_cached(SET_PASSWORD)?.execute(params)? > 0)
+        })
+    }
+
+    async fn sign_out_account(&mut self, id: UserId, now: Timestamp) -> MigrateResult<bool> {
+        self.write(|database| {
+            let params = [id.0, revoked_at(now)];
+            Ok(database.prepare_cached(SIGN_OUT_ACCOUNT)?.execute(params)? > 0)
         })
     }
 

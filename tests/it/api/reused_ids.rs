@@ -2,7 +2,7 @@
 //!
 //! Not here: random sequences of losses, see `stress/identity.rs`.
 
-use post_api::store::migrate::{SignOutTarget, migrate};
+use post_api::store::migrate::migrate;
 use serde_json::{Value, json};
 
 use super::access::assert_rejected_everywhere;
@@ -98,7 +98,7 @@ async fn lose(app: TestApp, backup: TestApp, loss: Loss) -> TestApp {
         Loss::Restore => backup,
         Loss::RestoreAndSignOut => {
             let mut admin = backup.admin().await;
-            assert_eq!(admin.sign_out(SignOutTarget::AllUsers, backup.now()).await.unwrap(), 1);
+            assert_eq!(admin.sign_out_all(backup.now()).await.unwrap(), 1);
             drop(admin);
             backup
         }
@@ -131,7 +131,7 @@ async fn login_in_the_second_of_the_sign_up_succeeds() {
         for (name, is_signed_out) in [("ada", false), ("bob", true), ("eve", true)] {
             if is_signed_out {
                 let mut admin = app.admin().await;
-                admin.sign_out(SignOutTarget::AllUsers, app.now()).await.unwrap();
+                admin.sign_out_all(app.now()).await.unwrap();
             }
             let id = app.sign_up(name).await;
             let token = log_in(&app, name).await["access_token"].as_str().unwrap().to_owned();

@@ -113,6 +113,10 @@ fn manage_accounts(installation: &Installation<'_>) {
     installation.log_in("ada@example.com", PASSWORD, 403);
     let login = installation.log_in("ada@example.com", ANOTHER_PASSWORD, 200).json();
     let token = text(&login, "access_token");
+    installation.run("user sign-out ada@EXAMPLE.com").expect(0);
+    installation.call("GET", "/users/me", &token, 401);
+    let login = installation.log_in("ada@example.com", ANOTHER_PASSWORD, 200).json();
+    let token = text(&login, "access_token");
     moderate_posts(installation, &token);
     compare_events(installation, &token);
 
@@ -143,6 +147,7 @@ fn compare_events(installation: &Installation<'_>, token: &str) {
             "disabled_by_operator",
             "enabled_by_operator",
             "password_set_by_operator",
+            "signed_out_by_operator",
             "post_deleted_by_operator",
         ]
     );

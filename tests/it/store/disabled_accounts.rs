@@ -4,11 +4,12 @@
 use post_api::store::{postgres, sqlite};
 
 /// Statements that accept no token: they create or change accounts, or delete rows.
-const WITHOUT_CALLER: [&str; 7] = [
+const WITHOUT_CALLER: [&str; 8] = [
     "CREATE_USER",
     "CREATE_USER_ONCE",
     "DELETE_OLD_SESSIONS",
     "SET_PASSWORD",
+    "SIGN_OUT_ACCOUNT",
     "DISABLE_ACCOUNT",
     "ENABLE_ACCOUNT",
     "CLOSE_ANY_ACCOUNT",

@@ -173,6 +173,7 @@ macro_rules! every_case_on {
                 disabled_account_accepts_no_token_of_any_program
                 disabling_revokes_tokens_and_enabling_restores_only_the_login
                 new_password_revokes_every_token
+                sign_out_revokes_the_tokens_of_one_account
                 account_is_found_as_typed_before_its_normal_form
                 account_added_by_operator_is_one_of_sign_up
                 unknown_and_closed_accounts_cannot_be_changed

@@ -111,6 +111,23 @@ pub async fn new_password_revokes_every_token(store: &FreshStore) {
     assert_eq!(others.password_hash, hash("a hash"));
 }
 
+pub async fn sign_out_revokes_the_tokens_of_one_account(store: &FreshStore) {
+    let mut operator = store.operator();
+    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
+    let secrets = RefreshSecrets::generate().unwrap();
+    let session = store.create_session(new_session(ada, &secrets)).await.unwrap().unwrap();
+    assert!(operator.sign_out_account(ada.user_id, noon()).await.unwrap());
+    assert_caller_rejected(store.find_caller(ada).await);
+    assert_eq!(rotate(store, session, &secrets).await, RotateSession::NoSuchSession);
+    store.find_caller(bob).await.unwrap();
+    // Again in the same second: tokens from between the two are revoked too.
+    let found = store.find_credentials(email("ada").into()).await.unwrap().unwrap();
+    let newer = with_valid_from(ada, found.tokens_valid_from);
+    store.find_caller(newer).await.unwrap();
+    assert!(operator.sign_out_account(ada.user_id, noon()).await.unwrap());
+    assert_caller_rejected(store.find_caller(newer).await);
+}
+
 pub async fn account_is_found_as_typed_before_its_normal_form(store: &FreshStore) {
     let mut operator = store.operator();
     let ada = store.sign_up("ada").await;
@@ -143,6 +160,7 @@ pub async fn unknown_and_closed_accounts_cannot_be_changed(store: &FreshStore) {
     assert!(operator.close_account(ada).await.unwrap());
     for id in [ada, UserId(0), UserId(i64::MAX)] {
         assert!(!operator.set_password(id, hash("another"), noon()).await.unwrap(), "{id:?}");
+        assert!(!operator.sign_out_account(id, noon()).await.unwrap(), "{id:?}");
         assert!(!operator.disable_account(id, noon()).await.unwrap(), "{id:?}");
         assert!(!operator.enable_account(id).await.unwrap(), "{id:?}");
         assert!(!operator.close_account(id).await.unwrap(), "{id:?}");

@@ -12,7 +12,7 @@ use post_api::domain::page::{Page, PostScope};
 use post_api::domain::post::PostId;
 use post_api::domain::session::NewSession;
 use post_api::domain::user::{AccountKey, TokensValidFrom, UserId};
-use post_api::store::migrate::{SchemaAdmin as _, SignOutTarget};
+use post_api::store::migrate::SchemaAdmin as _;
 use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
 use post_api::store::{Once, Result, StoreError};
 use rusqlite::Connection;
@@ -221,7 +221,7 @@ async fn sign_out_of_all_passes_over_the_greatest_time() {
         stored.set(table, "tokens_valid_from", "9223372036854775807").unwrap();
     }
     let mut admin = SqliteAdmin::new(&stored.path);
-    assert_eq!(admin.sign_out(SignOutTarget::AllUsers, noon()).await.unwrap(), 2);
+    assert_eq!(admin.sign_out_all(noon()).await.unwrap(), 2);
     let times = "SELECT min(tokens_valid_from) > 0, max(tokens_valid_from) FROM users";
     let times = stored.database.query_row(times, [], |row| Ok((row.get(0)?, row.get(1)?)));
     assert_eq!(times.unwrap(), (true, i64::MAX));

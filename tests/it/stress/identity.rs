@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use post_api::store::migrate::SignOutTarget;
 use serde_json::{Value, json};
 
 use crate::stress::budget::Budget;
@@ -125,7 +124,7 @@ impl World {
 
     async fn sign_out_all(&self) {
         let mut admin = self.app.admin().await;
-        admin.sign_out(SignOutTarget::AllUsers, self.app.now()).await.unwrap();
+        admin.sign_out_all(self.app.now()).await.unwrap();
     }
 
     async fn sign_up(&mut self) {

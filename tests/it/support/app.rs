@@ -22,9 +22,8 @@ use post_api::server::{
     AllowedOrigins, AppService, MiddlewareConfig, TrustedProxies, with_middleware,
 };
 use post_api::store::Store;
-use post_api::store::migrate::SchemaAdmin;
-use post_api::store::postgres::{PostgresAdmin, PostgresStore};
-use post_api::store::sqlite::{SqliteAdmin, SqliteStore};
+use post_api::store::postgres::PostgresStore;
+use post_api::store::sqlite::SqliteStore;
 use rusqlite::Connection;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -236,19 +235,6 @@ impl TestApp {
                 connection.execute_batch(sql).unwrap();
             }
             TestDatabase::Postgres(database) => database.execute(sql),
-            TestDatabase::Shared => panic!("only the first app can access its database"),
-        }
-    }
-
-    /// Returns the operator's access to the same database.
-    pub async fn admin(&self) -> Box<dyn SchemaAdmin> {
-        match &self.database {
-            TestDatabase::Sqlite(folder) => {
-                Box::new(SqliteAdmin::new(&folder.path().join("posts.db")))
-            }
-            TestDatabase::Postgres(database) => {
-                Box::new(PostgresAdmin::connect(&database.address()).await.unwrap())
-            }
             TestDatabase::Shared => panic!("only the first app can access its database"),
         }
     }

@@ -12,6 +12,7 @@ mod encodings;
 mod forged_tokens;
 pub mod frames;
 pub mod key_files;
+mod operator;
 mod pooler;
 mod postgres_programs;
 mod postgres_session;

@@ -27,13 +27,12 @@ use self::lock::Retry;
 use self::ownership::Path;
 use super::address::Address;
 use super::connect::connect;
-use super::error::is_unrepresentable;
 use super::search_path::FIND_SCHEMAS;
 use crate::domain::user::TokensValidFrom;
 use crate::store::Result;
 use crate::store::migrate::{
-    Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin,
-    SignOutTarget, Step, count_applied, newer_revisions,
+    Applied, MigrateError, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin, Step,
+    count_applied, newer_revisions,
 };
 
 pub use lock::LockTimeouts;
@@ -336,28 +335,9 @@ impl SchemaAdmin for PostgresAdmin {
         released.map(|()| done)
     }
 
-    async fn sign_out(
-        &mut self,
-        accounts: SignOutTarget<'_>,
-        now: Timestamp,
-    ) -> MigrateResult<u64> {
-        const ONE_USER: &str = "UPDATE users SET tokens_valid_from =
-            greatest($1, tokens_valid_from + interval '1 microsecond')
-            WHERE id = (SELECT id FROM users WHERE email = ANY (ARRAY[$2, $3])
-                         ORDER BY email = $2 DESC LIMIT 1)";
+    async fn sign_out_all(&mut self, now: Timestamp) -> MigrateResult<u64> {
         let now = TokensValidFrom::revoked_at(now).0;
-        let signed_out = match accounts {
-            SignOutTarget::AllUsers => self.client.execute(SIGN_OUT_ALL, &[&now]).await?,
-            SignOutTarget::User(email) => {
-                let [typed, normal] = email.forms();
-                match self.client.execute(ONE_USER, &[&now, &typed, &normal]).await {
-                    // The encoding of the database lacks a character, so no account has the e-mail.
-                    Err(error) if is_unrepresentable(error.code()) => 0,
-                    signed_out => signed_out?,
-                }
-            }
-        };
-        Ok(signed_out)
+        Ok(self.client.execute(SIGN_OUT_ALL, &[&now]).await?)
     }
 
     async fn notes(&mut self) -> MigrateResult<Vec<String>> {

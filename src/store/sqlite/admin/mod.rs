@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::commit_id::{self, record_commit};
 use super::connection::{self, NotWritable};
@@ -21,8 +21,8 @@ use super::usable_file;
 use super::users::later_tokens_valid_from;
 use crate::domain::user::TokensValidFrom;
 use crate::store::migrate::{
-    Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, SignOutTarget,
-    Step, closed_accounts_note, count_applied, newer_revisions, note_about_newer, steps_up,
+    Applied, Direction, MigrateError, MigrateResult, Migration, SQLITE, SchemaAdmin, Step,
+    closed_accounts_note, count_applied, newer_revisions, note_about_newer, steps_up,
 };
 use crate::store::{Result, StoreError};
 
@@ -189,29 +189,13 @@ impl SchemaAdmin for SqliteAdmin {
         Ok(counts::repair(self.writer()?)?)
     }
 
-    async fn sign_out(
-        &mut self,
-        accounts: SignOutTarget<'_>,
-        now: Timestamp,
-    ) -> MigrateResult<u64> {
-        const ONE_USER: &str = concat!(
-            "UPDATE users SET ",
-            later_tokens_valid_from!("?1"),
-            " WHERE id = (SELECT id FROM users WHERE email IN (?2, ?3)
-                           ORDER BY email = ?2 DESC LIMIT 1)"
-        );
+    async fn sign_out_all(&mut self, now: Timestamp) -> MigrateResult<u64> {
         if !self.path.exists() {
             return Ok(0);
         }
-        let now = TokensValidFrom::revoked_at(now).0.as_microsecond();
         let transaction = self.begin()?;
-        let count = match accounts {
-            SignOutTarget::AllUsers => sign_out_all(&transaction, now)?,
-            SignOutTarget::User(email) => {
-                let [typed, normal] = email.forms();
-                transaction.execute(ONE_USER, params![now, typed, normal])?
-            }
-        };
+        let now = TokensValidFrom::revoked_at(now).0.as_microsecond();
+        let count = sign_out_all(&transaction, now)?;
         commit(transaction)?;
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }

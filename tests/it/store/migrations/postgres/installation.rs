@@ -1,6 +1,6 @@
 //! The row of the installation, and the first value of accounts that other programs create.
 
-use post_api::store::migrate::{POSTGRES, SchemaAdmin as _, SignOutTarget};
+use post_api::store::migrate::{POSTGRES, SchemaAdmin as _};
 
 use super::super::super::fresh_store::noon;
 use super::database::Database;
@@ -30,7 +30,7 @@ async fn account_of_another_program_rejects_older_tokens() {
         assert!(program.query("SELECT key FROM public.installation", &[]).await.is_err());
 
         let mut admin = database.admin().await;
-        admin.sign_out(SignOutTarget::AllUsers, noon()).await.unwrap();
+        admin.sign_out_all(noon()).await.unwrap();
         let row = program.query_one(CREATED, &[]).await.unwrap();
         assert_eq!((row.get(0), row.get(1)), (false, true));
         let future = "UPDATE installation SET tokens_valid_from = '2200-01-01'";
