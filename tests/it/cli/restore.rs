@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use post_api::store::migrate::SchemaAdmin as _;
-use post_api::store::sqlite::SqliteAdmin;
+use post_api::store::sqlite::{RestoreRequest, SqliteAdmin, restore};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -167,6 +167,17 @@ async fn flipped_byte_is_refused_and_the_database_stays() {
         assert_eq!(titles(folder.path()), ["two", "three"]);
         assert_eq!(names(&folder.path().join("data")), before);
     }
+    // The checksum covers every byte. These places hit each page of the file several times.
+    let database = folder.path().join("data/posts.db");
+    for position in (0..bytes.len()).step_by(251) {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 0x80;
+        std::fs::write(&path, flipped).unwrap();
+        let (sha256, gap, now) = (None, 0, jiff::Timestamp::UNIX_EPOCH);
+        let request = RestoreRequest { database: &database, backup: &path, sha256, gap, now };
+        assert!(restore(request).await.is_err(), "{position}");
+    }
+    assert_eq!(titles(folder.path()), ["two", "three"]);
     std::fs::write(&path, bytes).unwrap();
     std::fs::remove_file(folder.path().join("copy.db.sha256")).unwrap();
     let sum = "0".repeat(64);
