@@ -4,12 +4,14 @@
 
 mod arguments;
 mod backup;
+mod completions;
 mod db;
 mod exit;
 mod export;
 mod healthcheck;
 mod import;
 mod list_lines;
+mod man;
 mod openapi;
 mod operator;
 mod output;
@@ -82,6 +84,10 @@ enum Command {
     Settings(SourceArguments),
     /// Check whether the service on this machine is ready: exit code 1 if it is not
     Healthcheck(healthcheck::HealthcheckArguments),
+    /// Print the script that completes commands and options in a shell
+    Completions(completions::CompletionsArguments),
+    /// Write the manual pages
+    Man(man::ManArguments),
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -175,6 +181,8 @@ pub fn run() -> ExitCode {
         Some(Command::Openapi(source)) => openapi::run(&source),
         Some(Command::Settings(source)) => settings::run(&source),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&healthcheck),
+        Some(Command::Completions(completions)) => completions::run(&completions),
+        Some(Command::Man(man)) => man::run(&man),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,9 +3,11 @@
 mod account_input;
 mod accounts;
 mod backup;
+mod completions;
 mod db_check;
 mod inspect;
 mod keys;
+mod man;
 mod migrations;
 mod options;
 mod postgres;

@@ -7,7 +7,7 @@ use super::{folder, run, run_with};
 use crate::support::Service;
 
 /// Every command line that prints to standard output.
-const PRINTING: [&str; 12] = [
+const PRINTING: [&str; 14] = [
     "openapi",
     "settings",
     "--help",
@@ -20,10 +20,12 @@ const PRINTING: [&str; 12] = [
     "db upgrade --dry-run",
     "db upgrade",
     "db downgrade base",
+    "completions bash",
+    "man",
 ];
 
 /// Every command that does something, without its arguments.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
     "serve",
     "db upgrade",
     "db downgrade",
@@ -45,6 +47,8 @@ const COMMANDS: [&str; 25] = [
     "openapi",
     "settings",
     "healthcheck",
+    "completions",
+    "man",
     "db",
     "secret",
     "user",
