@@ -1,5 +1,6 @@
 //! An open connection: what it uses, and until when it may stay open.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,10 +20,13 @@ pub struct ConnectionTimeouts {
     pub keep_alive: Duration,
     /// Maximum time from the head of a request to the last byte of its response.
     pub response: Duration,
+    /// Time from the start of a connection in which a shutdown waits for its first request head.
+    /// The client could not know of the shutdown, and may have sent the request.
+    pub first_head_at_shutdown: Duration,
 }
 
 impl ConnectionTimeouts {
-    /// Returns the shortest of the time limits.
+    /// Returns the shortest of the time limits while the service runs.
     #[must_use]
     pub fn shortest(&self) -> Duration {
         self.head.min(self.keep_alive).min(self.response)
@@ -40,6 +44,7 @@ pub struct Connection {
     /// The memory of its requests.
     pub(super) memory: Budget,
     activity: Mutex<Activity>,
+    ends_after_response: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -68,7 +73,9 @@ impl Connection {
             idle_since: Instant::now(),
             head_since: None,
         };
-        Self { limits, network, bytes, memory: Budget::new(memory), activity: Mutex::new(activity) }
+        let (memory, activity) = (Budget::new(memory), Mutex::new(activity));
+        let ends_after_response = AtomicBool::new(false);
+        Self { limits, network, bytes, memory, activity, ends_after_response }
     }
 
     /// Returns whether the peer is a client, not a trusted proxy.
@@ -97,6 +104,24 @@ impl Connection {
     pub fn can_close_at_once(&self) -> bool {
         let activity = self.activity();
         activity.requests.is_empty() && !activity.is_http_2
+    }
+
+    /// Returns until when a shutdown waits for the first request head: a past time if there was one.
+    #[must_use]
+    pub fn first_head_until(&self, timeouts: &ConnectionTimeouts) -> Instant {
+        let activity = self.activity();
+        let is_new = !activity.has_served;
+        activity.idle_since + if is_new { timeouts.first_head_at_shutdown } else { Duration::ZERO }
+    }
+
+    /// Makes the next response the last one over HTTP/1.1.
+    pub fn end_after_response(&self) {
+        self.ends_after_response.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn ends_after_response(&self) -> bool {
+        self.ends_after_response.load(Ordering::Relaxed)
     }
 
     /// Returns when the connection must be closed, unless something happens on it before.
@@ -159,6 +184,7 @@ mod tests {
         head: Duration::from_secs(15),
         keep_alive: Duration::from_secs(75),
         response: Duration::from_mins(3),
+        first_head_at_shutdown: Duration::from_secs(1),
     };
 
     fn open() -> Arc<Connection> {
@@ -181,6 +207,17 @@ mod tests {
         assert_eq!(left(&connection), 10);
         connection.restart();
         assert_eq!(left(&connection), 15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_waits_for_the_first_head_of_a_new_connection() {
+        let connection = open();
+        let opened = Instant::now();
+        wait(5).await;
+        let until = opened + TIMEOUTS.first_head_at_shutdown;
+        assert_eq!(connection.first_head_until(&TIMEOUTS), until);
+        connection.begin_request(false, Instant::now());
+        assert_eq!(connection.first_head_until(&TIMEOUTS), opened);
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::io::InspectReader;
 
 use super::middleware::{AppService, MAX_HEADER_FIELDS};
@@ -109,12 +109,17 @@ impl ConnectionServer {
         let Some(tls) = &self.tls else {
             return self.serve_http(stream, peer, connection, phases).await;
         };
-        let handshake = timeout(self.timeouts.head, tls.accept(stream));
+        let mut handshake = pin!(timeout(self.timeouts.head, tls.accept(stream)));
         let handshake = tokio::select! {
-            handshake = handshake => handshake.map_err(io::Error::from).flatten(),
-            _ = phases.changed() => return,
+            handshake = &mut handshake => handshake,
+            _ = phases.changed() => {
+                let until = connection.first_head_until(&self.timeouts);
+                let Ok(handshake) = timeout_at(until, handshake).await else { return };
+                phases.mark_changed();
+                handshake
+            }
         };
-        match handshake {
+        match handshake.map_err(io::Error::from).flatten() {
             Ok(stream) => {
                 connection.restart();
                 Box::pin(self.serve_http(stream, peer, connection, phases)).await;
@@ -133,6 +138,7 @@ impl ConnectionServer {
         let is_secure = self.tls.is_some();
         let service = self.service.for_connection(Arc::clone(&connection), peer, is_secure);
         let mut http = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let mut drains_at = None;
         let mut ends_at = None;
         // A deadline moves to an earlier time when the first byte of a head arrives.
         let tick = self.timeouts.shortest();
@@ -151,10 +157,16 @@ impl ConnectionServer {
                     if *phases.borrow_and_update() == Phase::Ended {
                         return;
                     }
-                    http.as_mut().graceful_shutdown();
+                    connection.end_after_response();
+                    let until = connection.first_head_until(&self.timeouts);
+                    (drains_at, wakes_at) = (Some(until), wakes_at.min(until));
                 }
                 () = sleep_until(wakes_at) => {
                     let now = Instant::now();
+                    // Earlier it would close a connection whose first request is on its way.
+                    if drains_at.take_if(|until| *until <= now).is_some() {
+                        http.as_mut().graceful_shutdown();
+                    }
                     let deadline = connection.deadline(&self.timeouts);
                     if ends_at.is_some_and(|end| now >= end) {
                         return;
@@ -168,6 +180,7 @@ impl ConnectionServer {
                         ends_at = Some(now + self.timeouts.response / 3);
                     }
                     wakes_at = ends_at.unwrap_or_else(|| deadline.min(now + tick));
+                    wakes_at = drains_at.unwrap_or(wakes_at).min(wakes_at);
                 }
             }
         }

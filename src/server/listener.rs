@@ -48,6 +48,7 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(75),
             // A handler takes at most 60 seconds, and its client two minutes to read the response.
             response: Duration::from_mins(3),
+            first_head_at_shutdown: Duration::from_secs(1),
         };
         Self { timeouts, drain_timeout: Duration::from_secs(25) }
     }

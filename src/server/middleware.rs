@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::{Method, Request, StatusCode, Version};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method, Request, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -197,6 +198,10 @@ async fn handle(service: &ForConnection, mut request: Request<Body>) -> Response
     vary::add(&method, response.headers_mut());
     if let Some(cors) = cors {
         cors.allow(&config.origins, response.headers_mut());
+    }
+    let is_last = connection.as_ref().is_some_and(|open| open.ends_after_response());
+    if is_last && version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     log.end(&mut response);
     response

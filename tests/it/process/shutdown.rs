@@ -79,6 +79,32 @@ fn idle_connections_do_not_delay_shutdown() {
     }
 }
 
+/// The client could not know of the shutdown, and its request may be on its way.
+#[test]
+fn new_connection_gets_a_response_although_the_service_shuts_down() {
+    const LONG: Duration = Duration::from_hours(1);
+    let limits = limits(|timeouts| {
+        (timeouts.head, timeouts.first_head_at_shutdown) = (LONG, LONG);
+    });
+    let routes = Router::new().route("/", get(async || "here"));
+    let server = TestServer::start(with_middleware(routes, middleware_config()), limits);
+    let [mut silent, mut partial, mut used] = [(); 3].map(|()| server.connect());
+    partial.send("GET / HTTP/1.1\r\n");
+    assert_eq!(used.call("GET", "/", "", None).unwrap().text(), "here");
+    let server = std::thread::spawn(move || server.end());
+    // The shutdown closes the idle connection.
+    assert_eq!(used.rest(), "");
+    partial.send("host: localhost\r\n\r\n");
+    silent.send("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    for wire in [&mut silent, &mut partial] {
+        let response = wire.read_response().expect(200);
+        assert_eq!((response.text(), response.header("connection")), ("here", "close"));
+        assert_eq!(wire.rest(), "");
+    }
+    // The only connections have ended, so the shutdown waits no longer.
+    server.join().unwrap();
+}
+
 #[test]
 fn second_signal_stops_the_process_at_once() {
     let mut service = Service::start(&[]);

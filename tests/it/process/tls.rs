@@ -73,6 +73,28 @@ async fn http_1_is_served_over_both_tls_versions() {
     }
 }
 
+/// The handshake began before the shutdown, so the client could not know of it.
+#[tokio::test]
+async fn handshake_and_first_request_are_served_although_the_service_shuts_down() {
+    const LONG: Duration = Duration::from_hours(1);
+    let limits = limits(|timeouts| {
+        (timeouts.head, timeouts.first_head_at_shutdown) = (LONG, LONG);
+    });
+    let TlsService { server, certificate, .. } = serve(limits).await;
+    let address = server.address;
+    let stream = TcpStream::connect(address).unwrap();
+    // The service accepts connections in order, so it has accepted `stream`.
+    let mut used = certificate.connect(address).unwrap();
+    used.get("/livez").unwrap();
+    let server = std::thread::spawn(move || server.end());
+    // The shutdown closes the idle connection.
+    while used.get("/livez").is_ok() {}
+    let head = certificate.connect_over(stream).unwrap().get("/livez").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(head.contains("connection: close"), "{head}");
+    server.join().unwrap();
+}
+
 /// The service prefers AES-256 if the client supports it, in any order of the client's list.
 #[tokio::test]
 async fn cipher_order_of_the_server_wins() {

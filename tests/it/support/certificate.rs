@@ -89,8 +89,19 @@ impl Certificate {
         Self::shake_hands(address, self.client_with_provider(provider, "http/1.1", &[version]))
     }
 
+    /// Does the handshake on a connection that is open.
+    pub fn connect_over(&self, stream: TcpStream) -> io::Result<SecureWire> {
+        Self::shake_hands_over(stream, self.client("http/1.1", rustls::DEFAULT_VERSIONS))
+    }
+
     fn shake_hands(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<SecureWire> {
-        let mut stream = TcpStream::connect(address)?;
+        Self::shake_hands_over(TcpStream::connect(address)?, config)
+    }
+
+    fn shake_hands_over(
+        mut stream: TcpStream,
+        config: Arc<ClientConfig>,
+    ) -> io::Result<SecureWire> {
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
         let name = ServerName::try_from("localhost").unwrap();
         let mut session = ClientConnection::new(config, name).unwrap();
