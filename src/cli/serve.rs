@@ -1,6 +1,7 @@
 //! `post-api serve`: opens the database and the keys, prints the banner, and serves until a signal.
 
 use std::io::{self, ErrorKind};
+use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,8 @@ use crate::clock::SystemClock;
 use crate::config::{Database, LogFormat, SettingError, Settings, Source};
 use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimitConfig, RateLimits};
 use crate::server::{
-    self, Limits, MiddlewareConfig, Tls, UnusableTls, raise_open_files, watch_tls_files,
-    with_middleware,
+    self, Limits, MiddlewareConfig, NotifySocket, Tls, UnusableTls, passed_socket,
+    raise_open_files, watch_tls_files, with_middleware,
 };
 use crate::store::Store;
 use crate::telemetry;
@@ -40,6 +41,9 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     warn_about_env_file(&source);
     warn_about(&settings.warnings);
     warn_about(&source.password_on_command_line());
+    let passed = passed_socket().map_err(|unusable| {
+        Exit::Settings(vec![SettingError::new("LISTEN_FDS", unusable.to_string(), SOCKET_HINT)])
+    })?;
     if matches!(settings.database, Database::Sqlite(_)) {
         make_private_folder(&settings.data_dir)?;
     }
@@ -48,7 +52,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
         .enable_all()
         .build()
         .context("could not start the runtime")?;
-    runtime.block_on(serve(&settings, arguments.upgrade))
+    runtime.block_on(serve(&settings, arguments.upgrade, passed))
 }
 
 /// Makes the kernel back memory with pages of 4 KiB. A huge page takes 2 MiB for the first byte that
@@ -59,11 +63,15 @@ fn disable_huge_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
-async fn serve(settings: &Settings, can_upgrade: bool) -> Result<(), Exit> {
+async fn serve(
+    settings: &Settings,
+    can_upgrade: bool,
+    passed: Option<TcpListener>,
+) -> Result<(), Exit> {
     let tls = open_tls(settings)?;
     log_other_signals(tls.is_some())?;
     let store = open_store(&settings.database, can_upgrade).await?;
-    let served = serve_from(settings, tls, Arc::clone(&store)).await;
+    let served = serve_from(settings, tls, Arc::clone(&store), passed).await;
     // Also after an error: the file of an embedded database has every write only when it is closed.
     store.close().await;
     served?;
@@ -84,11 +92,11 @@ async fn serve_from(
     settings: &Settings,
     tls: Option<Arc<Tls>>,
     store: Arc<dyn Store>,
+    passed: Option<TcpListener>,
 ) -> Result<(), Exit> {
     let signals = StopSignals::listen()?;
-    let listener = server::listen(&settings.host, settings.port)
-        .await
-        .map_err(|error| cannot_listen(settings, &error))?;
+    let service_manager = NotifySocket::from_environment();
+    let listener = listen(settings, passed).await?;
     let address = listener.local_addr().context("could not read the address of the listener")?;
     warn_about(&settings.plaintext_listener(address.ip()));
     warn_about(&settings.exposed_data());
@@ -102,7 +110,8 @@ async fn serve_from(
         trusted_proxies: settings.trusted_proxies.clone(),
     };
     let background = app.background.clone();
-    let shutdown = signals.shutdown(app.shutdown.clone(), settings.shutdown_delay);
+    let (stopping, delay) = (app.shutdown.clone(), settings.shutdown_delay);
+    let shutdown = signals.shutdown(stopping, service_manager.clone(), delay);
     let routes = api::routes(app, settings.docs);
     let service = with_middleware(routes, middleware);
     if let Some(tls) = &tls {
@@ -112,6 +121,8 @@ async fn serve_from(
     print_banner(settings, &format!("{scheme}://{address}"));
     // After listening: a second service fails to bind the port, so it makes no backup.
     let _backups = start_backups(settings)?;
+    service_manager.ready();
+    service_manager.start_watchdog();
     let served = server::serve(listener, service, limits(settings), tls, shutdown).await;
     background.shutdown(BACKGROUND_TIMEOUT).await;
     Ok(served.context("the listener failed")?)
@@ -182,6 +193,19 @@ fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
             Err(Exit::Settings(vec![SettingError::new(name, unusable.to_string(), TLS_HINT)]))
         }
     }
+}
+
+const SOCKET_HINT: &str = "pass one listening TCP socket: name one port with ListenStream= in the \
+                           socket unit, and keep Accept=no";
+
+/// Returns the socket that the service manager passed, or listens on `HOST` and `PORT`.
+async fn listen(settings: &Settings, passed: Option<TcpListener>) -> Result<TcpListener, Exit> {
+    if let Some(listener) = passed {
+        tracing::info!("listening on the socket of the service manager, not on HOST and PORT");
+        return Ok(listener);
+    }
+    let listener = server::listen(&settings.host, settings.port).await;
+    listener.map_err(|error| cannot_listen(settings, &error))
 }
 
 /// Returns the error of the setting that is at fault.

@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::Exit;
 use crate::api::Shutdown;
+use crate::server::NotifySocket;
 use crate::telemetry;
 
 /// SIGTERM and SIGINT.
@@ -24,9 +25,15 @@ impl StopSignals {
     /// Completes when the listener is to accept no more connections: `delay` after the first signal.
     /// Readiness probes fail from the first signal on, so that a load balancer can stop sending
     /// meanwhile. A second signal ends the process at once.
-    pub(super) async fn shutdown(mut self, shutdown: Shutdown, delay: Duration) {
+    pub(super) async fn shutdown(
+        mut self,
+        shutdown: Shutdown,
+        service_manager: NotifySocket,
+        delay: Duration,
+    ) {
         self.next().await;
         shutdown.begin();
+        service_manager.stopping();
         tokio::spawn(async move {
             self.next().await;
             tracing::warn!("second signal; ending at once");

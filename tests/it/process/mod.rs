@@ -34,6 +34,7 @@ mod scheduled_backups;
 mod seccomp;
 mod secrets;
 mod server_errors;
+mod service_manager;
 mod setting_faults;
 mod shutdown;
 mod smuggling;

@@ -1,5 +1,6 @@
 //! The building blocks of tests.
 
+mod activation;
 mod app;
 mod certificate;
 mod clock;
@@ -24,6 +25,7 @@ mod test_response;
 mod test_server;
 mod wire;
 
+pub use activation::activated;
 pub use app::{CHEAP, Engine, FORM, PASSWORD, Setup, TestApp};
 pub use certificate::Certificate;
 pub use clock::TestClock;

@@ -14,6 +14,7 @@ mod keyed;
 mod ledger;
 mod network;
 mod proxy;
+mod restart;
 mod stop;
 mod stored_rows;
 
