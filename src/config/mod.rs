@@ -32,7 +32,7 @@ use self::parse::Parser;
 
 pub use backups::BackupSchedule;
 pub use definitions::SETTINGS;
-pub use render::{effective_settings, env_example, procfile, settings_page};
+pub use render::{effective_settings, env_example, package_env, procfile, settings_page};
 pub use setting::Setting;
 pub use source::Source;
 

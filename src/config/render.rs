@@ -7,10 +7,31 @@ use super::source::Source;
 /// Returns the content of `.env.example`.
 #[must_use]
 pub fn env_example() -> String {
-    let mut lines = vec![
-        "# Every setting with its default. None is required. Copy this file to .env, change what you need."
-            .to_owned(),
-    ];
+    const HEAD: &str = "\
+# Every setting with its default. None is required. Copy this file to .env, change what you need.
+";
+    HEAD.to_owned() + &commented_settings()
+}
+
+/// Returns the content of `packaging/env`, which the Debian package installs as `/etc/post-api/env`.
+#[must_use]
+pub fn package_env() -> String {
+    const HEAD: &str = "\
+# Settings of the service post-api. Restart the service after a change:
+#   systemctl restart post-api
+# Commands that use the same database read this file too:
+#   runuser -u post-api -- post-api --env-file /etc/post-api/env settings
+
+# The unit lets the service write only to this folder.
+DATA_DIR=/var/lib/post-api
+
+# Every setting with its default. Remove the `#` in front of what you change.
+";
+    HEAD.to_owned() + &commented_settings()
+}
+
+fn commented_settings() -> String {
+    let mut lines = Vec::new();
     for setting in SETTINGS {
         let range = range(setting).map_or(String::new(), |range| format!(" Range: {range}."));
         let about = format!("{}{range}", setting.about);
@@ -31,8 +52,9 @@ The environment takes precedence. The file has the syntax of python-dotenv.
 
 - Names are compared without case. Switches take `on`, `off`, `true`, `false`, `1` and `0`.
 - A blank value means the default, except for `CORS_ORIGINS`.
-- A secret may come from a file: `SECRET_KEY_FILE=/run/secrets/key`. A file has at most 1 MiB. It may
-  be a pipe of the shell, such as `--env-file <(command)`.
+- A secret may come from a file: `SECRET_KEY_FILE=/run/secrets/key`. systemd, Compose and Kubernetes
+  deliver [such files](installation.md#secrets). A file has at most 1 MiB. It may be a pipe of the
+  shell, such as `--env-file <(command)`.
 - A name in the file that differs a little from that of a setting is an error. The service warns
   about other unknown names with their line, and about a similar name in the environment.
 - The service checks all settings at startup. If any is wrong, it prints every error and ends with

@@ -29,6 +29,11 @@ fn env_example_is_up_to_date() {
 }
 
 #[test]
+fn package_env_is_up_to_date() {
+    compare("packaging/env", &config::package_env());
+}
+
+#[test]
 fn settings_page_is_up_to_date() {
     compare("docs/settings.md", &config::settings_page());
 }
