@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1
 FROM rust:1.95-bookworm AS build
-ARG PROFILE=dist
+ARG BUILD_PROFILE=dist
 WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target \
-    cargo install --locked --no-track --profile "$PROFILE" --path . --root out
+    cargo install --locked --no-track --profile "$BUILD_PROFILE" --path . --root out
 RUN mkdir out/data
 
 FROM debian:bookworm-slim
