@@ -48,6 +48,19 @@ require() {
     [ ${#missing[@]} = 0 ] || install "${missing[@]}"
 }
 
+# Copies promtool into $tools. Its Debian package also has a server, which would start if it was installed.
+require_promtool() {
+    command -v promtool >/dev/null && return
+    if [ ! -x "$tools/bin/promtool" ]; then
+        say "downloading promtool"
+        as_root apt-get update -qq
+        (cd "$scratch" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb prometheus)
+        mkdir -p "$tools/bin"
+        cp "$scratch/prometheus/usr/bin/promtool" "$tools/bin/"
+    fi
+    export PATH=$PATH:$PWD/$tools/bin
+}
+
 # Creates a Python environment in $tools.
 require_python() {
     [ -x "$tools/bin/pip" ] && return

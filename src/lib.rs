@@ -18,6 +18,9 @@ pub mod worker_pool;
 /// Files that hold secrets or data: who can access them.
 pub mod file_access;
 
+/// Counters, gauges and histograms, and their text formats.
+pub mod metrics;
+
 /// The limits of connections, memory and requests in progress that clients use.
 pub mod client_limits;
 

@@ -82,6 +82,12 @@ impl<J> JobQueue<J> {
         self.sender.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
+    /// Returns the number of jobs that wait.
+    pub fn length(&self) -> usize {
+        let sender = self.sender.read().unwrap_or_else(PoisonError::into_inner);
+        sender.as_ref().map_or(0, Sender::len)
+    }
+
     /// Waits until each thread has dropped its receiver.
     pub async fn ended(&self) {
         self.ended.lock().await.recv().await;
@@ -156,6 +162,12 @@ impl<W: Worker> WorkerPool<W> {
         outcome.await.map_err(|_| {
             if self.queue.is_closed() { WorkerError::Closed } else { WorkerError::Panicked }
         })
+    }
+
+    /// Returns the number of jobs that wait.
+    #[must_use]
+    pub fn queue_length(&self) -> usize {
+        self.queue.length()
     }
 
     /// Rejects further jobs, finishes the queued ones, and waits until the threads have dropped

@@ -77,6 +77,7 @@ impl Service {
             large_work: LargeWork::default(),
             installation_keys: InstallationKeys::default(),
             rankings: Rankings::default(),
+            metrics: Arc::default(),
             root_path: String::new(),
         };
         let middleware = MiddlewareConfig {
@@ -84,6 +85,7 @@ impl Service {
             access_log: false,
             client_limits: ClientLimits::default(),
             trusted_proxies: TrustedProxies::default(),
+            metrics: None,
         };
         let routes = with_middleware(api::routes(app, false), middleware);
         Self { routes, tokens: Arc::new(tokens), posts }

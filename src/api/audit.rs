@@ -59,6 +59,7 @@ pub(super) fn record_in_log(
 
 fn log(app: &AppState, ClientIp(client): ClientIp, user: Option<UserId>, kind: EventKind) -> Event {
     let event = Event { kind, at: app.clock.now(), client };
+    app.metrics.count_event(kind);
     let client = client.map(|client| client.to_string()).unwrap_or_default();
     let outcome = if kind.is_refusal() { "refused" } else { "done" };
     let (name, user) = (kind.name(), user.map(|user| user.0));

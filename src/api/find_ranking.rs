@@ -2,6 +2,7 @@
 //! renewed in the background, as long as requests ask for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::ApiResult;
 use super::rankings::Ranked;
@@ -70,6 +71,7 @@ async fn renew(app: &AppState, source: RankSource) -> ApiResult<Arc<Ranked>> {
     };
     let lists = app.large_work.run(usize::MAX, order).await?;
     let took = app.clock.now().duration_since(made_at);
+    app.metrics.record_ranking(source, Duration::try_from(took).unwrap_or_default());
     let ranked = Arc::new(Ranked { made_at, took, lists });
     app.rankings.from(source).replace(&ranked);
     Ok(ranked)

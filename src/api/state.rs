@@ -8,6 +8,7 @@ use super::entity_tag::EntityTags;
 use super::error::ApiResult;
 use super::installation_keys::InstallationKeys;
 use super::large_work::LargeWork;
+use super::metrics::ApiMetrics;
 use super::rankings::Rankings;
 use super::shutdown::Shutdown;
 use crate::auth::{Passwords, Tokens};
@@ -30,6 +31,7 @@ pub struct AppState {
     pub large_work: LargeWork,
     pub installation_keys: InstallationKeys,
     pub rankings: Rankings,
+    pub metrics: Arc<ApiMetrics>,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
     pub root_path: String,
 }

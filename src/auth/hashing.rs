@@ -2,11 +2,15 @@
 //! threads that serve requests. At most one hash runs per core.
 //! Not here: how a password is hashed, see `password.rs`.
 
+use std::fmt;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Instant;
 
 use argon2::Block;
 
+use crate::metrics::{Collect, Histogram, REQUEST_SECONDS, Scrape, name};
 use crate::worker_pool::{Worker, WorkerError, WorkerPool, lower_priority};
 
 /// Jobs that may wait per thread. If every core hashes, a hash takes 0.2 s and the last job waits
@@ -33,12 +37,44 @@ impl From<WorkerError> for HashingError {
     }
 }
 
-/// Each thread keeps the memory of its last hash for the next one.
-pub(super) type HashingPool = WorkerPool<Vec<Block>>;
+#[derive(Clone)]
+pub(super) struct HashingPool {
+    /// Each thread keeps the memory of its last hash for the next one.
+    threads: Arc<WorkerPool<Vec<Block>>>,
+    durations: Arc<Histogram>,
+}
 
-pub(super) fn start_pool(threads: NonZeroUsize) -> std::io::Result<HashingPool> {
-    let threads = threads.get();
-    WorkerPool::start("hashing", threads * QUEUE_PER_THREAD, vec![Vec::new(); threads])
+impl HashingPool {
+    pub(super) fn start(threads: NonZeroUsize) -> std::io::Result<Self> {
+        let threads = threads.get();
+        let queue = threads * QUEUE_PER_THREAD;
+        let threads = WorkerPool::start("hashing", queue, vec![Vec::new(); threads])?;
+        let durations = Arc::new(Histogram::new(&REQUEST_SECONDS));
+        Ok(Self { threads: Arc::new(threads), durations })
+    }
+
+    /// Like [`WorkerPool::run`].
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T, WorkerError> {
+        let durations = Arc::clone(&self.durations);
+        let measured = move |memory: &mut Vec<Block>| {
+            let started = Instant::now();
+            let outcome = job(memory);
+            durations.record_duration(started.elapsed());
+            outcome
+        };
+        self.threads.run(measured).await
+    }
+}
+
+impl Collect for HashingPool {
+    fn collect(&self, scrape: &mut Scrape<'_>) -> fmt::Result {
+        scrape.histograms(&name::PASSWORD_HASH_DURATION, [([], &*self.durations)])?;
+        let waiting = u64::try_from(self.threads.queue_length()).unwrap_or(u64::MAX);
+        scrape.gauge(&name::PASSWORD_QUEUE_LENGTH, waiting)
+    }
 }
 
 /// Returns how many jobs run or wait at most.
@@ -76,7 +112,7 @@ mod tests {
             after_name.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
         };
         let before = niceness();
-        let pool = start_pool(NonZeroUsize::MIN).unwrap();
+        let pool = HashingPool::start(NonZeroUsize::MIN).unwrap();
         let hashing = pool.run(move |_| niceness()).await.unwrap();
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let expected = if has_no_filter(&status) { before.max(NICENESS) } else { before };

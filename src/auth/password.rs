@@ -2,13 +2,15 @@
 //! Not here: which new passwords are accepted, see `password_policy.rs`.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use argon2::Block;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::hashing::{HashingError, HashingPool, capacity, start_pool};
+use super::hashing::{HashingError, HashingPool, capacity};
 use super::stored_hash::{Argon2Hash, Argon2Params, StoredHash};
 use crate::domain::user::PasswordHash;
+use crate::metrics::Collect;
 
 /// Maximum length of a password in characters, as in the hasher of the reference service.
 pub const MAX_PASSWORD_LENGTH: usize = 4096;
@@ -43,7 +45,7 @@ impl Passwords {
     pub fn new(params: Argon2Params, threads: NonZeroUsize) -> std::io::Result<Self> {
         let hash = Argon2Hash { output: random::<OUTPUT_LENGTH>()?.to_vec(), ..unhashed(params)? };
         Ok(Self {
-            pool: start_pool(threads)?,
+            pool: HashingPool::start(threads)?,
             capacity: capacity(threads),
             params,
             dummy_hash: PasswordHash::new(hash.to_phc()),
@@ -54,6 +56,12 @@ impl Passwords {
     #[must_use]
     pub fn capacity(&self) -> u32 {
         self.capacity
+    }
+
+    /// Returns the metrics of the hashing threads.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<dyn Collect> {
+        Arc::new(self.pool.clone())
     }
 
     /// Returns the hash of the password, with a new salt.

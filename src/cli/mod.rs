@@ -21,6 +21,7 @@ mod restore;
 mod scheduled_backups;
 mod secret;
 mod serve;
+mod serve_metrics;
 mod settings;
 mod setup;
 mod signals;

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use super::ServeArguments;
 use super::exit::Exit;
 use super::scheduled_backups::ScheduledBackups;
+use super::serve_metrics::MetricsSetup;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
 use crate::api::{
@@ -26,7 +27,7 @@ use crate::server::{
     self, Limits, MiddlewareConfig, NotifySocket, Tls, UnusableTls, passed_socket,
     raise_open_files, watch_tls_files, with_middleware,
 };
-use crate::store::Store;
+use crate::store::{MeasuredStore, Store};
 use crate::telemetry;
 
 /// Maximum delay of the shutdown by background tasks. Service managers allow about 30 s in all, and
@@ -98,16 +99,24 @@ async fn serve_from(
     let service_manager = NotifySocket::from_environment();
     let listener = listen(settings, passed).await?;
     let address = listener.local_addr().context("could not read the address of the listener")?;
+    let mut metrics = MetricsSetup::listen(settings).await?;
     warn_about(&settings.plaintext_listener(address.ip()));
     warn_about(&settings.exposed_data());
+    warn_about(&settings.public_metrics());
     // After listening: a second service fails to bind the port, so it does not record that its key
     // signs.
+    let store = if metrics.is_some() { Arc::new(MeasuredStore::new(store)) } else { store };
     let app = build_app(settings, store, open_keys(settings)?)?;
+    let client_limits = ClientLimits::new(settings.client_memory, raise_open_files());
+    let add_sources =
+        |metrics: &mut MetricsSetup| metrics.add_sources(settings, &app, &client_limits);
+    let requests = metrics.as_mut().map(add_sources);
     let middleware = MiddlewareConfig {
         origins: settings.cors_origins.clone(),
         access_log: settings.access_log,
-        client_limits: ClientLimits::new(settings.client_memory, raise_open_files()),
+        client_limits,
         trusted_proxies: settings.trusted_proxies.clone(),
+        metrics: requests,
     };
     let background = app.background.clone();
     let (stopping, delay) = (app.shutdown.clone(), settings.shutdown_delay);
@@ -118,7 +127,9 @@ async fn serve_from(
         watch_tls_files(Arc::clone(tls)).context("could not watch the TLS certificate")?;
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    print_banner(settings, &format!("{scheme}://{address}"));
+    print_banner(settings, &format!("{scheme}://{address}"), metrics.as_ref());
+    // It answers until the last request has ended.
+    let _metrics = metrics.map(MetricsSetup::start).transpose()?;
     // After listening: a second service fails to bind the port, so it makes no backup.
     let _backups = start_backups(settings)?;
     service_manager.ready();
@@ -159,6 +170,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
+        metrics: Arc::default(),
         root_path: settings.root_path.clone(),
     })
 }
@@ -250,19 +262,22 @@ fn warn_about_env_file(source: &Source) {
     }
 }
 
-/// Prints the locations of the API, its documentation and its data.
-fn print_banner(settings: &Settings, url: &str) {
+/// Prints the locations of the API, its documentation, its data and its metrics.
+fn print_banner(settings: &Settings, url: &str, metrics: Option<&MetricsSetup>) {
     let docs = if settings.docs { format!("{url}/docs") } else { "off".to_owned() };
     let data = describe(&settings.database);
+    let metrics = metrics.map(MetricsSetup::url);
+    let version = env!("CARGO_PKG_VERSION");
     match settings.log_format {
         LogFormat::Json => {
-            tracing::info!(api = url, docs, data = %data, version = env!("CARGO_PKG_VERSION"), "serving");
+            tracing::info!(api = url, docs, data = %data, metrics, version, "serving");
         }
         LogFormat::Text => {
+            let title = openapi::TITLE;
+            // Before the URL of the API, by which a supervisor knows that the service has started.
+            let metrics = metrics.map(|url| format!("  Metrics {url}\n")).unwrap_or_default();
             let banner = format!(
-                "{} {}\n  API   {url}\n  Docs  {docs}\n  Data  {data}\n",
-                openapi::TITLE,
-                env!("CARGO_PKG_VERSION"),
+                "{title} {version}\n{metrics}  API   {url}\n  Docs  {docs}\n  Data  {data}\n"
             );
             telemetry::print(&banner);
         }

@@ -32,7 +32,6 @@ impl Budget {
         self.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).is_ok()
     }
 
-    #[cfg(test)]
     pub(super) fn in_use(&self) -> usize {
         self.in_use.load(Ordering::Relaxed)
     }

@@ -17,6 +17,7 @@
 
 mod budget;
 mod connection;
+mod metrics;
 mod network;
 mod request;
 
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 
 use self::budget::Budget;
 use self::network::Networks;
+use crate::metrics::Counter;
 
 pub use connection::{Connection, ConnectionTimeouts};
 pub use request::RequestPermit;
@@ -72,6 +74,7 @@ struct Shared {
     connection_limit: usize,
     memory: Budget,
     connections: Budget,
+    refused_connections: Counter,
     networks: Arc<Networks>,
     /// When each limit was last logged.
     logged: Mutex<HashMap<&'static str, Instant>>,
@@ -98,6 +101,7 @@ impl ClientLimits {
             connection_limit: connections,
             memory: Budget::new(memory),
             connections: Budget::new(connections),
+            refused_connections: Counter::default(),
             networks: Arc::default(),
             logged: Mutex::default(),
         };
@@ -129,6 +133,7 @@ impl ClientLimits {
             for (_, budget, amount) in counts.take_while(|(name, ..)| name != limit) {
                 budget.resize(*amount, 0);
             }
+            shared.refused_connections.increment();
             return Err(self.reached(limit, client));
         }
         let share = if network.is_some() { CONNECTION_SHARE } else { 1 };

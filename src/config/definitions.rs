@@ -50,6 +50,10 @@ settings! {
         "Time in seconds from SIGTERM or SIGINT until the service accepts no more connections. \
          `/readyz` answers 503 meanwhile. Raise it if a load balancer takes time to notice; the \
          service manager must wait for 30 seconds more.");
+    METRICS_ADDRESS = text("",
+        "IP address and port of a second listener that gives metrics to Prometheus, such as \
+         `127.0.0.1:9464`, at `/metrics` by plain HTTP without a token. Without a value there are \
+         no metrics. Set it to monitor the service, and let only the monitoring system connect.");
     TLS_CERT = text("",
         "PEM file with the certificate of the listener, followed by those of its authorities. Set \
          it with `TLS_KEY` if no proxy does TLS: the service then speaks only HTTPS (TLS 1.2 and \

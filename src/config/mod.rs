@@ -16,6 +16,7 @@ mod setting;
 mod similar_names;
 mod source;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub struct Settings {
     pub keep_alive_timeout: Duration,
     /// In bytes.
     pub client_memory: usize,
+    /// `None` means no metrics.
+    pub metrics_address: Option<SocketAddr>,
     /// `None` means plain HTTP.
     pub tls: Option<TlsFiles>,
     pub data_dir: PathBuf,
@@ -201,6 +204,7 @@ impl Settings {
             server_threads: parser.optional_int(&row::SERVER_THREADS, ""),
             keep_alive_timeout: Duration::from_secs(parser.int(&row::KEEP_ALIVE_TIMEOUT_SECONDS)),
             client_memory: parser.int::<usize>(&row::CLIENT_MEMORY_MIB).saturating_mul(1024 * 1024),
+            metrics_address: parser.metrics_address(),
             tls: parser.tls(),
             data_dir,
             backups: parser.backups(&location),

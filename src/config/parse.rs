@@ -2,7 +2,7 @@
 //! to find all errors. The caller never sees a substitute: settings are returned only if there is
 //! no error.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use jiff::SignedDuration;
@@ -247,6 +247,19 @@ impl<'a> Parser<'a> {
         let text = self.text(&row::HOST);
         let inside = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         inside.filter(|inside| inside.parse::<Ipv6Addr>().is_ok()).unwrap_or(text).to_owned()
+    }
+
+    pub(super) fn metrics_address(&mut self) -> Option<SocketAddr> {
+        let text = self.text(&row::METRICS_ADDRESS);
+        if text.is_empty() {
+            return None;
+        }
+        let address = text.parse().ok();
+        if address.is_none() {
+            let hint = "give an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464";
+            self.reject(&row::METRICS_ADDRESS, text, hint);
+        }
+        address
     }
 
     pub(super) fn root_path(&mut self) -> String {

@@ -1,4 +1,5 @@
-//! Warns about connections with other machines without TLS. The service allows such connections.
+//! Warns about connections with other machines without TLS, and about metrics that others can read.
+//! The service allows both.
 
 use std::net::IpAddr;
 
@@ -19,6 +20,27 @@ impl Settings {
         let is_local = address.to_canonical().is_loopback();
         let is_plain = self.tls.is_none() && !self.trusted_proxies.includes_remote() && !is_local;
         is_plain.then(|| SettingError::new(row::HOST.name, PROBLEM, HINT))
+    }
+
+    /// Returns a warning if machines outside of a private network may read the metrics.
+    #[must_use]
+    pub fn public_metrics(&self) -> Option<SettingError> {
+        const PROBLEM: &str = "lets every machine that reaches this address read the metrics: how \
+                               much the service is used, and where it is slow";
+        const HINT: &str = "give a loopback address, or an address of a private network";
+        let address = self.metrics_address?.ip();
+        (!is_private(address)).then(|| SettingError::new(row::METRICS_ADDRESS.name, PROBLEM, HINT))
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_private() || address.is_link_local()
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
     }
 }
 

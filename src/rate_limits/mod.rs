@@ -104,6 +104,10 @@ impl Default for RateLimitConfig {
     }
 }
 
+/// The names of all limits, as responses and the log show them.
+pub const LIMIT_NAMES: [&str; 5] =
+    ["login-address", "login-guarded", "login-account", "sign-up", "writes"];
+
 /// All limits of a process.
 #[derive(Clone, Default)]
 pub struct RateLimits {

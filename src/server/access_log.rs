@@ -13,6 +13,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
 use tokio::time::Instant;
 
+use super::request_metrics::{RequestMeasurement, RequestMetrics};
 use crate::api::{ClientIp, Failure, LimitReached};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,20 +26,24 @@ const CLIENT_CLOSED: u16 = 499;
 
 /// The log entry of a request in flight. Its line is written after the response, or when it is
 /// dropped because the client closes the connection.
-pub(super) struct RequestLog {
+pub(super) struct RequestLog<'a> {
     started: Instant,
     client: Option<IpAddr>,
     id: HeaderValue,
     /// The method and the target for the line, until it is written. `None` if the access log is disabled.
     line: Option<(Method, Uri)>,
+    metrics: Option<&'a RequestMetrics>,
+    /// `None` if there are no metrics, or if the request has ended.
+    measurement: Option<RequestMeasurement<'a>>,
 }
 
-impl RequestLog {
+impl<'a> RequestLog<'a> {
     pub(super) fn begin(
         request: &Request<Body>,
         ClientIp(client): ClientIp,
         is_enabled: bool,
         ids: &RequestIds,
+        metrics: Option<&'a RequestMetrics>,
     ) -> Self {
         let client_id = request.headers().get(REQUEST_ID).and_then(accept_id);
         Self {
@@ -46,6 +51,15 @@ impl RequestLog {
             client,
             id: client_id.unwrap_or_else(|| ids.generate()),
             line: is_enabled.then(|| (request.method().clone(), request.uri().clone())),
+            metrics,
+            measurement: metrics.map(RequestMetrics::begin),
+        }
+    }
+
+    /// Finds the operation for the metrics. The path of the request must be normalized.
+    pub(super) fn find_operation(&mut self, request: &Request<Body>) {
+        if let Some(measurement) = &mut self.measurement {
+            measurement.find_operation(request.method(), request.uri().path());
         }
     }
 
@@ -68,6 +82,9 @@ impl RequestLog {
             tracing::error!(request = self.id_text(), status, cause, "request failed");
         }
         if let Some(LimitReached(limit)) = response.extensions_mut().remove() {
+            if let Some(metrics) = self.metrics {
+                metrics.count_rate_limited(limit);
+            }
             tracing::warn!(
                 event = "rate_limited",
                 limit,
@@ -76,14 +93,22 @@ impl RequestLog {
                 "request rate limited"
             );
         }
-        self.write_line(status);
+        self.finish(status);
         let id = std::mem::replace(&mut self.id, HeaderValue::from_static(""));
         response.headers_mut().insert(REQUEST_ID, id);
     }
 
-    fn write_line(&mut self, status: u16) {
-        let Some((method, uri)) = self.line.take() else { return };
-        let microseconds = self.started.elapsed().as_micros();
+    fn finish(&mut self, status: u16) {
+        let (measurement, line) = (self.measurement.take(), self.line.take());
+        if measurement.is_none() && line.is_none() {
+            return;
+        }
+        let duration = self.started.elapsed();
+        if let Some(measurement) = measurement {
+            measurement.end(status, duration);
+        }
+        let Some((method, uri)) = line else { return };
+        let microseconds = duration.as_micros();
         tracing::info!(
             target: "access",
             client = %self.client_ip(),
@@ -96,9 +121,9 @@ impl RequestLog {
     }
 }
 
-impl Drop for RequestLog {
+impl Drop for RequestLog<'_> {
     fn drop(&mut self) {
-        self.write_line(CLIENT_CLOSED);
+        self.finish(CLIENT_CLOSED);
     }
 }
 

@@ -34,6 +34,7 @@ use tower::{BoxError, Service};
 
 use super::access_log::{RequestIds, RequestLog};
 use super::cors::{AllowedOrigins, CorsRequest};
+use super::request_metrics::RequestMetrics;
 use super::trusted_proxies::TrustedProxies;
 use super::untrusted_proxy::UntrustedProxy;
 use super::{
@@ -59,6 +60,8 @@ pub struct MiddlewareConfig {
     pub access_log: bool,
     pub client_limits: ClientLimits,
     pub trusted_proxies: TrustedProxies,
+    /// `None` if nothing asks for them.
+    pub metrics: Option<Arc<RequestMetrics>>,
 }
 
 /// The routes inside the middleware, for one connection.
@@ -178,7 +181,9 @@ async fn handle(service: &ForConnection, mut request: Request<Body>) -> Response
     };
     let client = ClientIp((*peer).map(client_ip));
     request.extensions_mut().insert(client);
-    let log = RequestLog::begin(&request, client, config.access_log, &shared.request_ids);
+    let metrics = config.metrics.as_deref();
+    let (has_line, ids) = (config.access_log, &shared.request_ids);
+    let mut log = RequestLog::begin(&request, client, has_line, ids, metrics);
     let cors = CorsRequest::of(request.method(), request.headers());
     let method = request.method().clone();
     let head = request_head::check(&request);
@@ -188,7 +193,7 @@ async fn handle(service: &ForConnection, mut request: Request<Body>) -> Response
         (Ok(()), Some(response)) => response,
         _ => match admit(config, connection.as_ref(), &log, client, &request) {
             Ok(permit) => match head {
-                Ok(()) => run_handler(request, permit, routes.clone(), &log).await,
+                Ok(()) => run_handler(request, permit, routes.clone(), &mut log).await,
                 Err(error) => reject_head(request, permit, error).await,
             },
             Err(error) => refuse(error, version),
@@ -211,7 +216,7 @@ async fn handle(service: &ForConnection, mut request: Request<Body>) -> Response
 fn admit(
     config: &MiddlewareConfig,
     connection: Option<&Arc<Connection>>,
-    log: &RequestLog,
+    log: &RequestLog<'_>,
     ClientIp(client): ClientIp,
     request: &Request<Body>,
 ) -> Result<RequestPermit, ApiError> {
@@ -241,11 +246,12 @@ async fn run_handler(
     request: Request<Body>,
     permit: RequestPermit,
     mut routes: Router,
-    log: &RequestLog,
+    log: &mut RequestLog<'_>,
 ) -> Response {
     let method = request.method().clone();
     let known = revalidation::known_tags(&method, request.headers());
     let mut request = request_body::track_and_drain(normalize_path::normalize(request), &permit);
+    log.find_operation(&request);
     request.extensions_mut().insert(permit.clone());
     // The span adds the request ID to log events of the handler. `access_log` logs the ID without it.
     let span = tracing::info_span!("request", id = log.id_text());

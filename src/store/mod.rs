@@ -28,6 +28,7 @@ mod error;
 mod idempotency_keys;
 mod keyed_writes;
 mod list_memory;
+mod measured;
 pub mod migrate;
 mod operator;
 pub mod page_limits;
@@ -58,9 +59,11 @@ use crate::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
 use crate::domain::vote::{CastVote, Vote, VotePage};
+use crate::metrics::Collect;
 
 pub use error::StoreError;
 pub use keyed_writes::{KeyedWriteStore, Once};
+pub use measured::MeasuredStore;
 pub use operator::OperatorStore;
 pub use post_list::{PostList, SerializedList};
 pub use rankings::RankSource;
@@ -81,6 +84,7 @@ pub trait Store:
     + KeyedWriteStore
     + ReadinessStore
     + CloseStore
+    + Collect
 {
 }
 
@@ -97,6 +101,7 @@ impl<T> Store for T where
         + KeyedWriteStore
         + ReadinessStore
         + CloseStore
+        + Collect
 {
 }
 
@@ -386,15 +391,4 @@ pub enum ChangePost<T> {
     PreconditionFailed,
     /// The post does not exist, or is a draft that is hidden from the caller.
     NoSuchPost,
-}
-
-impl<T> ChangePost<T> {
-    fn try_map<U>(self, convert: impl FnOnce(T) -> Result<U>) -> Result<ChangePost<U>> {
-        Ok(match self {
-            Self::Changed(changed) => ChangePost::Changed(convert(changed)?),
-            Self::NotOwner => ChangePost::NotOwner,
-            Self::PreconditionFailed => ChangePost::PreconditionFailed,
-            Self::NoSuchPost => ChangePost::NoSuchPost,
-        })
-    }
 }

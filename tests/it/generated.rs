@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use post_api::api::openapi;
+use post_api::api::{OPERATIONS, openapi};
 use post_api::domain::policy::Policy;
-use post_api::{cli, config};
+use post_api::{cli, config, metrics};
 use serde_json::Value;
 
 /// Paths that the document leaves out: the document itself, and the documentation pages.
@@ -44,6 +44,11 @@ fn commands_page_is_up_to_date() {
 }
 
 #[test]
+fn metrics_page_is_up_to_date() {
+    compare("docs/metrics.md", &metrics::metrics_page());
+}
+
+#[test]
 fn procfile_is_up_to_date() {
     compare("Procfile", &config::procfile());
 }
@@ -66,6 +71,22 @@ fn every_route_is_described() {
     listed.sort();
     described.sort();
     assert_eq!(listed, described);
+}
+
+/// Metrics name each operation of the document, by the path of the router.
+#[test]
+fn metrics_name_every_operation() {
+    let document = document();
+    let described = operations(&document).into_iter();
+    let mut described: Vec<_> = described
+        .map(|(path, method, _)| (method.to_uppercase(), path.trim_end_matches('/').to_owned()))
+        .collect();
+    let measured = OPERATIONS.iter();
+    let mut measured: Vec<_> =
+        measured.map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
+    described.sort();
+    measured.sort();
+    assert_eq!(described, measured);
 }
 
 /// Every operation has a unique ID, a summary and described responses. If it uses the store, it

@@ -55,6 +55,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
+        metrics: Arc::default(),
         root_path: String::new(),
     };
     let middleware = MiddlewareConfig {
@@ -62,6 +63,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         access_log: false,
         client_limits: ClientLimits::default(),
         trusted_proxies: TrustedProxies::default(),
+        metrics: None,
     };
     let routes = Router::new().route("/noop", get(respond)).with_state(Arc::new(app));
     let routes = server::with_middleware(routes, middleware);

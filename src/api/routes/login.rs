@@ -148,7 +148,11 @@ pub(in crate::api) async fn login(
     Valid(form): Valid<LoginForm>,
 ) -> ApiResult<Json<Token>> {
     match form {
-        LoginForm::Password(login) => log_in(&app, client, login).await.map(Json),
+        LoginForm::Password(login) => {
+            let outcome = log_in(&app, client, login).await;
+            app.metrics.count_login(&outcome);
+            outcome.map(Json)
+        }
         LoginForm::Refresh(token) => {
             refresh_session(&app, client, token.expose_secret()).await.map(Json)
         }

@@ -154,3 +154,13 @@ fn ip(number: u32) -> String {
     let [_, a, b, c] = number.to_be_bytes();
     format!("100.{a}.{b}.{c}")
 }
+
+#[test]
+fn every_limit_is_in_the_list_of_names() {
+    let sources = [include_str!("../mod.rs"), include_str!("../login.rs")].concat();
+    let named = sources.split("Limit::new(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let (mut named, mut listed): (Vec<_>, _) = (named.collect(), super::LIMIT_NAMES.to_vec());
+    named.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(named, listed);
+}

@@ -23,6 +23,7 @@ use self::blocked::{Blocked, BlockedRequests};
 use super::{Result, StoreError};
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
+use crate::metrics::{Histogram, MEMBERS};
 
 pub(super) use group_commit::{BatchError, GroupCommit, Member};
 
@@ -75,6 +76,7 @@ pub(super) struct BatchLimits {
 pub(super) struct Batcher<B: Batch> {
     queue: mpsc::Sender<PendingRequest<B>>,
     timeout: Duration,
+    members: Arc<Histogram>,
 }
 
 struct PendingRequest<B: Batch> {
@@ -88,8 +90,19 @@ impl<B: Batch> Batcher<B> {
     /// Starts the tasks, on the current runtime.
     pub(super) fn open(batch: B, limits: BatchLimits) -> Self {
         let (queue, pending) = mpsc::channel(limits.queue);
-        tokio::spawn(run_batches(Arc::new(batch), pending, limits));
-        Self { queue, timeout: limits.timeout }
+        let members = Arc::new(Histogram::new(&MEMBERS));
+        tokio::spawn(run_batches(Arc::new(batch), pending, limits, Arc::clone(&members)));
+        Self { queue, timeout: limits.timeout, members }
+    }
+
+    /// Returns the number of requests that wait for a batch.
+    pub(super) fn queue_length(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Returns the sizes of the batches so far.
+    pub(super) fn members(&self) -> &Histogram {
+        &self.members
     }
 
     /// Adds the request to the next batch and waits for its answer. If this future is dropped
@@ -119,6 +132,7 @@ async fn run_batches<B: Batch>(
     batch: Arc<B>,
     mut queue: mpsc::Receiver<PendingRequest<B>>,
     limits: BatchLimits,
+    members: Arc<Histogram>,
 ) {
     let blocked_requests = BlockedRequests::open(Arc::clone(&batch), limits);
     let mut pending = Vec::new();
@@ -127,9 +141,17 @@ async fn run_batches<B: Batch>(
         // A request whose client has left is dropped.
         requests.retain(Member::is_awaited);
         blocked_requests.divert(&mut requests);
+        record_members(&members, requests.len());
         if let Some(blocked) = commit(&*batch, requests).await {
             blocked_requests.set_aside(&batch, blocked).await;
         }
+    }
+}
+
+/// Counts a batch of this size, unless it is empty.
+pub(super) fn record_members(members: &Histogram, count: usize) {
+    if count > 0 {
+        members.record(u64::try_from(count).unwrap_or(u64::MAX));
     }
 }
 

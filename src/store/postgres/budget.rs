@@ -113,6 +113,7 @@ struct Budget {
     size: usize,
     /// Permits for the requests that wait.
     queue: Semaphore,
+    queue_size: usize,
 }
 
 /// The right to use one connection. It outlives the statements on the connection.
@@ -154,6 +155,15 @@ impl Budgets {
         before(timeout, permit).await
     }
 
+    /// Returns the number of requests that wait for this kind of work. Batches have their own queues.
+    pub(super) fn waiting(&self, work: Work) -> usize {
+        match work {
+            Work::Batch => 0,
+            Work::Short => self.short.waiting(),
+            Work::Long => self.long.waiting(),
+        }
+    }
+
     /// Whether another request uses or opens a connection, which it will return.
     pub(super) fn has_others(&self) -> bool {
         let unused = self.connections.available_permits() + self.withheld.load(Ordering::Relaxed);
@@ -183,8 +193,12 @@ impl Budgets {
 
 impl Budget {
     fn new(size: usize, queue: usize) -> Self {
-        let (permits, queue) = (Arc::new(Semaphore::new(size)), Semaphore::new(queue));
-        Self { permits, size, queue }
+        let permits = Arc::new(Semaphore::new(size));
+        Self { permits, size, queue: Semaphore::new(queue), queue_size: queue }
+    }
+
+    fn waiting(&self) -> usize {
+        self.queue_size.saturating_sub(self.queue.available_permits())
     }
 
     async fn acquire(&self, permits: usize) -> Result<OwnedSemaphorePermit> {

@@ -32,6 +32,7 @@ mod list_key;
 mod lists;
 mod locks;
 mod login_failures;
+mod metrics;
 mod names;
 mod operator;
 mod own_votes;

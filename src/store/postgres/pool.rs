@@ -8,7 +8,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Status, Timeouts,
+};
 use tokio::sync::OnceCell;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -92,6 +94,16 @@ impl Pool {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Returns how many connections are open, and how many of them are idle.
+    pub(super) fn status(&self) -> Status {
+        self.shared.connections().status()
+    }
+
+    /// Returns the number of requests of this kind of work that wait for a connection.
+    pub(super) fn waiting(&self, work: Work) -> usize {
+        self.shared.budgets().waiting(work)
     }
 
     /// Closes the idle connections, and each other one when it is released.

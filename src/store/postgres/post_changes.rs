@@ -284,3 +284,15 @@ async fn wait_at_random(longest: Duration) {
     let part = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
     tokio::time::sleep(longest.mul_f64(part)).await;
 }
+
+impl<T> ChangePost<T> {
+    /// Converts what was changed.
+    fn try_map<U>(self, convert: impl FnOnce(T) -> Result<U>) -> Result<ChangePost<U>> {
+        Ok(match self {
+            Self::Changed(changed) => ChangePost::Changed(convert(changed)?),
+            Self::NotOwner => ChangePost::NotOwner,
+            Self::PreconditionFailed => ChangePost::PreconditionFailed,
+            Self::NoSuchPost => ChangePost::NoSuchPost,
+        })
+    }
+}

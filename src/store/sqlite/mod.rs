@@ -21,6 +21,7 @@ mod idempotency_keys;
 mod installation;
 mod lists;
 mod login_failures;
+mod metrics;
 mod operator;
 mod own_votes;
 mod posts;
@@ -38,7 +39,7 @@ mod votes;
 mod wal;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::database_lock::DatabaseLock;
@@ -55,6 +56,7 @@ pub use operator::SqliteOperator;
 pub use restore::{RestoreRequest, Restored, restore};
 
 pub struct SqliteStore {
+    path: PathBuf,
     readers: Arc<Readers>,
     list_readers: Arc<Readers>,
     writer: Arc<Writer>,
@@ -80,7 +82,14 @@ impl SqliteStore {
             list_readers: Arc::clone(&list_readers),
             writer: Arc::clone(&writer),
         };
-        Ok(Self { readers, list_readers, writer, deletions: Deletions::open(slices), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            readers,
+            list_readers,
+            writer,
+            deletions: Deletions::open(slices),
+            _lock: lock,
+        })
     }
 }
 

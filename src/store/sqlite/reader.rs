@@ -36,6 +36,11 @@ impl Readers {
         Ok(Self { pool, interrupts })
     }
 
+    /// Returns the number of reads that wait.
+    pub(super) fn queue_length(&self) -> usize {
+        self.pool.queue_length()
+    }
+
     /// Interrupts the running reads and closes the connections. Later reads are refused.
     pub(super) async fn close(&self) {
         for interrupt in &self.interrupts {

@@ -7,20 +7,33 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first, and the lower layers that each may import.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("clock", &[]),
     ("error_chain", &[]),
     ("worker_pool", &[]),
     ("file_access", &[]),
-    ("client_limits", &[]),
+    ("metrics", &[]),
+    ("client_limits", &["metrics"]),
     ("tls_verifier", &[]),
-    ("auth", &["clock", "domain", "worker_pool"]),
-    ("store", &["domain", "error_chain", "file_access", "tls_verifier", "worker_pool"]),
+    ("auth", &["clock", "domain", "metrics", "worker_pool"]),
+    ("store", &["domain", "error_chain", "file_access", "metrics", "tls_verifier", "worker_pool"]),
     ("rate_limits", &["clock", "domain", "error_chain", "store"]),
     ("key_store", &["auth", "file_access"]),
-    ("api", &["auth", "client_limits", "clock", "domain", "error_chain", "rate_limits", "store"]),
-    ("server", &["api", "client_limits", "file_access"]),
+    (
+        "api",
+        &[
+            "auth",
+            "client_limits",
+            "clock",
+            "domain",
+            "error_chain",
+            "metrics",
+            "rate_limits",
+            "store",
+        ],
+    ),
+    ("server", &["api", "client_limits", "file_access", "metrics", "rate_limits"]),
     ("config", &["auth", "domain", "file_access", "key_store", "rate_limits", "server", "store"]),
     ("telemetry", &["config"]),
     (
@@ -34,6 +47,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "domain",
             "file_access",
             "key_store",
+            "metrics",
             "rate_limits",
             "server",
             "store",
@@ -45,12 +59,13 @@ const LAYERS: [(&str, &[&str]); 16] = [
 ];
 
 /// Crates that only these layers may import.
-const RESTRICTED_CRATES: [(&str, &[&str]); 9] = [
+const RESTRICTED_CRATES: [(&str, &[&str]); 10] = [
     ("anyhow", &["cli"]),
     ("axum", &["api", "server"]),
     ("clap", &["cli", "main"]),
     ("deadpool_postgres", &["store"]),
     ("jsonwebtoken", &["auth"]),
+    ("prometheus_client", &["metrics"]),
     ("rusqlite", &["store"]),
     ("rustls", &["cli", "server", "store", "tls_verifier"]),
     ("tokio_postgres", &["store"]),

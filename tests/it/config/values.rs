@@ -7,12 +7,13 @@ use super::settings::{GOOD_SECRET, errors, load, source};
 
 #[test]
 fn valid_values_are_accepted() {
-    let valid: [(&str, &[&str]); 30] = [
+    let valid: [(&str, &[&str]); 31] = [
         ("HOST", &["0.0.0.0", "::", "localhost", "[::1]", "[::]"]),
         ("PORT", &["0", "1", "65535", " 80 "]),
         ("SERVER_THREADS", &["", "1", "1024"]),
         ("KEEP_ALIVE_TIMEOUT_SECONDS", &["1", "3600"]),
         ("CLIENT_MEMORY_MIB", &["64", "1048576"]),
+        ("METRICS_ADDRESS", &["", "127.0.0.1:9464", "[::1]:0", "10.1.2.3:65535"]),
         ("DATA_DIR", &["/var/lib/posts", "with space"]),
         ("DATABASE_URL", &["sqlite:posts.db", "sqlite:/a/b.db", "sqlite:///a/b.db"]),
         ("SECRET_KEY", &[GOOD_SECRET]),
@@ -61,11 +62,12 @@ fn valid_values_are_accepted() {
     }
 }
 
-const INVALID: [(&str, &[&str]); 39] = [
+const INVALID: [(&str, &[&str]); 40] = [
     ("PORT", &["-1", "65536", "80a", "http", "8 0"]),
     ("SERVER_THREADS", &["0", "1025", "-1", "auto"]),
     ("KEEP_ALIVE_TIMEOUT_SECONDS", &["0", "3601", "75s", "off"]),
     ("CLIENT_MEMORY_MIB", &["0", "63", "1048577", "512M", "none"]),
+    ("METRICS_ADDRESS", &["9464", ":9464", "localhost:9464", "127.0.0.1", "::1:9464", "on"]),
     (
         "DATABASE_URL",
         &["mysql://x", "posts.db", "postgres://x", "sqlite:", "sqlite://", "sqlite::memory:"],

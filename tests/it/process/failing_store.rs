@@ -1,7 +1,7 @@
 //! A store whose methods all fail.
 
 use std::collections::HashMap;
-use std::io;
+use std::{fmt, io};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use post_api::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
 use post_api::domain::vote::{CastVote, Vote, VotePage};
+use post_api::metrics::{Collect, Scrape};
 use post_api::store::{
     CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
     InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore, RankSource,
@@ -277,4 +278,10 @@ impl ReadinessStore for FailingStore {
 #[async_trait]
 impl CloseStore for FailingStore {
     async fn close(&self) {}
+}
+
+impl Collect for FailingStore {
+    fn collect(&self, _: &mut Scrape<'_>) -> fmt::Result {
+        Ok(())
+    }
 }

@@ -22,6 +22,7 @@ mod limits;
 mod log_injection;
 #[cfg(target_os = "linux")]
 mod memory;
+mod metrics;
 mod open_files;
 mod panic_log;
 mod postgres;

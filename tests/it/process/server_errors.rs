@@ -45,6 +45,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
+        metrics: Arc::default(),
         root_path: String::new(),
     };
     (with_middleware(api::routes(app, false), middleware_config()), token)

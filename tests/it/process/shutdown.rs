@@ -11,7 +11,9 @@ use axum::routing::get;
 use post_api::server::{Limits, with_middleware};
 use serde_json::json;
 
-use crate::support::{PASSWORD, Service, TestServer, Wire, limits, middleware_config};
+use crate::support::{
+    METRICS, Metrics, PASSWORD, Service, TestServer, Wire, limits, middleware_config,
+};
 
 /// Starts a sign-up, and returns the rest of its body. The request is in flight, because the
 /// service has answered `100 Continue`.
@@ -53,6 +55,20 @@ fn shutdown_finishes_requests_in_flight_and_accepts_no_new_ones() {
     assert_eq!(wire.rest(), "");
     assert_eq!(service.wait().code(), Some(0));
     assert!(service.final_stderr().contains("ended"));
+}
+
+#[test]
+fn metrics_are_served_until_the_last_request_has_ended() {
+    let mut service = Service::start(&[METRICS]);
+    let (mut wire, rest) = begin_sign_up(&service);
+    service.terminate();
+    wait_until_refused(&service);
+    assert_eq!(Metrics::of(&service).value("http_server_active_requests"), 1);
+    wire.send(rest);
+    wire.read_response().expect(201);
+    // An open connection of the monitoring system does not delay the end.
+    let _silent = Metrics::connect(&service);
+    assert_eq!(service.wait().code(), Some(0));
 }
 
 #[test]

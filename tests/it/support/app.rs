@@ -10,8 +10,7 @@ use axum::http::header::HOST;
 use axum::http::{HeaderValue, Request};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use post_api::api::{self, openapi};
-use post_api::api::{AppState, Background, Documentation, LargeWork, Shutdown};
+use post_api::api::{self, AppState, Background, Documentation, LargeWork, Shutdown, openapi};
 use post_api::auth::{Algorithm, Argon2Params, Keys, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::Clock as _;
@@ -174,6 +173,7 @@ impl TestApp {
             large_work: LargeWork::default(),
             installation_keys: api::InstallationKeys::default(),
             rankings: api::Rankings::default(),
+            metrics: Arc::default(),
             root_path: setup.root_path,
         };
         let middleware = MiddlewareConfig {
@@ -181,19 +181,19 @@ impl TestApp {
             access_log: false,
             client_limits: setup.client_limits,
             trusted_proxies: setup.trusted_proxies,
+            metrics: None,
         };
         let (rate_limits, background) = (app.rate_limits.clone(), app.background.clone());
         let routes = with_middleware(api::routes(app, setup.pages), middleware);
-        let (keys, checks_requests) = (setup.keys, setup.checks_requests);
         Self {
             clock,
             store,
             rate_limits,
             background,
             routes,
-            keys,
+            keys: setup.keys,
             checker: DocumentChecker::of(&document),
-            checks_requests,
+            checks_requests: setup.checks_requests,
             database,
         }
     }

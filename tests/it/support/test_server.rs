@@ -24,6 +24,7 @@ pub fn middleware_config() -> MiddlewareConfig {
         access_log: false,
         client_limits: ClientLimits::default(),
         trusted_proxies: TrustedProxies::default(),
+        metrics: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod transactions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
@@ -18,7 +19,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use self::transactions::Transactions;
-use crate::store::batch::Member;
+use crate::metrics::{Histogram, MEMBERS};
+use crate::store::batch::{Member, record_members};
 use crate::store::{Result, StoreError};
 use crate::worker_pool::{JobQueue, JobReceiver};
 
@@ -35,6 +37,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Writer {
     queue: JobQueue<Box<dyn PendingWrite>>,
+    members: Arc<Histogram>,
 }
 
 impl Writer {
@@ -43,11 +46,23 @@ impl Writer {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let transactions = Transactions::open(path)?;
         let (queue, receiver) = JobQueue::bounded(QUEUE);
+        let members = Arc::new(Histogram::new(&MEMBERS));
+        let recorded = Arc::clone(&members);
         std::thread::Builder::new()
             .name("sqlite-write".to_owned())
-            .spawn(move || run_transactions(transactions, &receiver, IDLE_TIMEOUT))
+            .spawn(move || run_transactions(transactions, &receiver, IDLE_TIMEOUT, &recorded))
             .map_err(StoreError::unavailable)?;
-        Ok(Self { queue })
+        Ok(Self { queue, members })
+    }
+
+    /// Returns the number of writes that wait.
+    pub(super) fn queue_length(&self) -> usize {
+        self.queue.length()
+    }
+
+    /// Returns how many writes the transactions so far had.
+    pub(super) fn members(&self) -> &Histogram {
+        &self.members
     }
 
     /// Commits the queued writes and closes the connection. Later writes are refused.
@@ -154,6 +169,7 @@ fn run_transactions(
     mut transactions: Transactions,
     receiver: &JobReceiver<Box<dyn PendingWrite>>,
     idle_timeout: Duration,
+    members: &Histogram,
 ) {
     let queue = &receiver.jobs;
     loop {
@@ -172,6 +188,7 @@ fn run_transactions(
         writes.extend(queue.try_iter().take(MAX_WRITES - 1));
         // A write whose client has left is dropped.
         writes.retain(Member::is_awaited);
+        record_members(members, writes.len());
         transactions.group_commit(writes);
     }
     transactions.close();

@@ -1,6 +1,7 @@
 //! The files of the database: at the end, while idle, and when they lose their names.
 
 use super::*;
+use crate::metrics::{Histogram, MEMBERS};
 
 /// Returns the numbers in a copy of the database file without its log.
 fn numbers_in_file(path: &Path) -> rusqlite::Result<Vec<i64>> {
@@ -104,8 +105,9 @@ async fn idle_writer_copies_the_log_into_the_file() {
     let Database { folder, transactions } = database;
     let path = folder.path().join("rows.db");
     let (queue, receiver) = JobQueue::bounded(1);
-    let thread =
-        std::thread::spawn(move || run_transactions(transactions, &receiver, Duration::ZERO));
+    let thread = std::thread::spawn(move || {
+        run_transactions(transactions, &receiver, Duration::ZERO, &Histogram::new(&MEMBERS));
+    });
     let (write, answer) = inserting(1);
     queue.try_send(write).unwrap();
     answer.await.unwrap().unwrap();

@@ -1,0 +1,30 @@
+//! The metrics of the SQLite store: its queues, its transactions and the size of its files.
+
+use std::fmt;
+use std::path::Path;
+
+use super::SqliteStore;
+use super::wal::companion;
+use crate::metrics::{Collect, Scrape, name};
+
+impl Collect for SqliteStore {
+    fn collect(&self, scrape: &mut Scrape<'_>) -> fmt::Result {
+        let queues = [
+            ("write", self.writer.queue_length()),
+            ("read", self.readers.queue_length()),
+            ("list", self.list_readers.queue_length()),
+        ];
+        let lengths =
+            queues.map(|(queue, length)| ([queue], u64::try_from(length).unwrap_or(u64::MAX)));
+        scrape.gauges(&name::STORE_QUEUE_LENGTH, lengths)?;
+        scrape.histograms(&name::BATCH_MEMBERS, [(["write"], self.writer.members())])?;
+        let files = [("database", self.path.clone()), ("log", companion(&self.path, "-wal"))];
+        let sizes = files.iter().map(|(file, path)| ([*file], size(path)));
+        scrape.gauges(&name::DATABASE_BYTES, sizes)
+    }
+}
+
+/// Returns the size of the file in bytes, 0 if there is none.
+fn size(path: &Path) -> u64 {
+    path.metadata().map_or(0, |metadata| metadata.len())
+}
