@@ -1,8 +1,8 @@
 //! The access log: one line per request, and a second line for a failed request. Both contain the
 //! request ID, which links them to the logs of the client.
 //!
-//! A line contains the path without the query, and no header, so that no token, search text or
-//! e-mail gets into the log.
+//! A line contains the path without the query, and of the headers only the IDs of the request and of
+//! its trace, so that no token, search text or e-mail gets into the log.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -14,6 +14,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 
 use super::request_metrics::{RequestMeasurement, RequestMetrics};
+use super::trace_context::TraceContext;
 use crate::api::{ClientIp, Failure, LimitReached};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +33,7 @@ pub(super) struct RequestLog<'a> {
     id: HeaderValue,
     /// The method and the target for the line, until it is written. `None` if the access log is disabled.
     line: Option<(Method, Uri)>,
+    trace: Option<TraceContext>,
     metrics: Option<&'a RequestMetrics>,
     /// `None` if there are no metrics, or if the request has ended.
     measurement: Option<RequestMeasurement<'a>>,
@@ -51,6 +53,7 @@ impl<'a> RequestLog<'a> {
             client,
             id: client_id.unwrap_or_else(|| ids.generate()),
             line: is_enabled.then(|| (request.method().clone(), request.uri().clone())),
+            trace: TraceContext::of(request.headers()),
             metrics,
             measurement: metrics.map(RequestMetrics::begin),
         }
@@ -71,6 +74,14 @@ impl<'a> RequestLog<'a> {
         self.id.to_str().unwrap_or_default()
     }
 
+    pub(super) fn trace_id(&self) -> Option<&str> {
+        self.trace.as_ref().map(TraceContext::trace_id)
+    }
+
+    pub(super) fn span_id(&self) -> Option<&str> {
+        self.trace.as_ref().map(TraceContext::span_id)
+    }
+
     fn client_ip(&self) -> String {
         self.client.map(|client| client.to_string()).unwrap_or_default()
     }
@@ -79,7 +90,9 @@ impl<'a> RequestLog<'a> {
     pub(super) fn end(mut self, response: &mut Response) {
         let status = response.status().as_u16();
         if let Some(Failure { cause }) = response.extensions_mut().remove() {
-            tracing::error!(request = self.id_text(), status, cause, "request failed");
+            let (trace_id, span_id) = (self.trace_id(), self.span_id());
+            let request = self.id_text();
+            tracing::error!(request, trace_id, span_id, status, cause, "request failed");
         }
         if let Some(LimitReached(limit)) = response.extensions_mut().remove() {
             if let Some(metrics) = self.metrics {
@@ -90,6 +103,8 @@ impl<'a> RequestLog<'a> {
                 limit,
                 client = %self.client_ip(),
                 request = self.id_text(),
+                trace_id = self.trace_id(),
+                span_id = self.span_id(),
                 "request rate limited"
             );
         }
@@ -117,6 +132,8 @@ impl<'a> RequestLog<'a> {
             status,
             microseconds = u64::try_from(microseconds).unwrap_or(u64::MAX),
             request = self.id_text(),
+            trace_id = self.trace_id(),
+            span_id = self.span_id(),
         );
     }
 }

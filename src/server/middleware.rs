@@ -254,7 +254,8 @@ async fn run_handler(
     log.find_operation(&request);
     request.extensions_mut().insert(permit.clone());
     // The span adds the request ID to log events of the handler. `access_log` logs the ID without it.
-    let span = tracing::info_span!("request", id = log.id_text());
+    let (id, trace_id, span_id) = (log.id_text(), log.trace_id(), log.span_id());
+    let span = tracing::info_span!("request", id, trace_id, span_id);
     let handled = async {
         let Ok(_turn) = permit.turn().await else {
             return ApiError::Overloaded.into_response();

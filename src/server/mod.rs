@@ -21,6 +21,7 @@ mod revalidation;
 mod security_headers;
 mod tls;
 mod tls_reload;
+mod trace_context;
 mod trusted_proxies;
 mod untrusted_proxy;
 mod vary;

@@ -42,4 +42,5 @@ mod smuggling;
 mod start;
 mod tls;
 mod tls_files;
+mod trace_context;
 mod warnings;
