@@ -3,7 +3,7 @@
 //! Not here: their handlers, see `mod.rs`.
 
 /// The method and the path of each operation, as the router has them.
-pub const OPERATIONS: [(&str, &str); 24] = [
+pub const OPERATIONS: [(&str, &str); 25] = [
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/livez"),
     ("POST", "/login"),
@@ -20,6 +20,7 @@ pub const OPERATIONS: [(&str, &str); 24] = [
     ("GET", "/users/me"),
     ("PATCH", "/users/me"),
     ("GET", "/users/me/events"),
+    ("GET", "/users/me/export"),
     ("POST", "/users/me/password"),
     ("DELETE", "/users/me/sessions"),
     ("GET", "/users/me/sessions"),

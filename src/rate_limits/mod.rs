@@ -105,8 +105,8 @@ impl Default for RateLimitConfig {
 }
 
 /// The names of all limits, as responses and the log show them.
-pub const LIMIT_NAMES: [&str; 5] =
-    ["login-address", "login-guarded", "login-account", "sign-up", "writes"];
+pub const LIMIT_NAMES: [&str; 6] =
+    ["login-address", "login-guarded", "login-account", "sign-up", "writes", "exports"];
 
 /// All limits of a process.
 #[derive(Clone, Default)]
