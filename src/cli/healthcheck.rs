@@ -37,12 +37,7 @@ pub(super) fn run(arguments: &HealthcheckArguments) -> Result<(), Exit> {
     let mut source = arguments.env_file.read()?;
     set_listener(&mut source, arguments.host.as_ref(), arguments.port.as_ref());
     let settings = ListenerSettings::load(&source)?;
-    // A service that listens on all addresses also listens on the loopback address.
-    let host = match settings.host.as_str() {
-        "0.0.0.0" => "127.0.0.1",
-        "::" => "::1",
-        other => other,
-    };
+    let host = connectable(&settings.host);
     let problem = match ask_ready(host, settings.port, settings.has_tls) {
         Ok(response) => match problem_of(&response, settings.has_tls) {
             None => return Ok(()),
@@ -54,14 +49,24 @@ pub(super) fn run(arguments: &HealthcheckArguments) -> Result<(), Exit> {
     Err(Exit::CheckFailed(vec![format!("{url}: {problem}")]))
 }
 
-fn url(host: &str, port: u16, has_tls: bool) -> String {
+/// Returns a host to connect to. A service that listens on all addresses also listens on the loopback
+/// address.
+pub(super) fn connectable(host: &str) -> &str {
+    match host {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        other => other,
+    }
+}
+
+pub(super) fn url(host: &str, port: u16, has_tls: bool) -> String {
     let scheme = if has_tls { "https" } else { "http" };
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     format!("{scheme}://{host}:{port}/readyz")
 }
 
 /// Returns the first bytes of the response.
-fn ask_ready(host: &str, port: u16, has_tls: bool) -> io::Result<Vec<u8>> {
+pub(super) fn ask_ready(host: &str, port: u16, has_tls: bool) -> io::Result<Vec<u8>> {
     let mut addresses = (host, port).to_socket_addrs()?;
     let address = addresses
         .next()
@@ -88,7 +93,7 @@ fn exchange(mut connection: impl Read + Write) -> io::Result<Vec<u8>> {
 }
 
 /// Returns why the response does not say that the service is ready.
-fn problem_of(response: &[u8], has_tls: bool) -> Option<String> {
+pub(super) fn problem_of(response: &[u8], has_tls: bool) -> Option<String> {
     /// The first byte of an alert, with which a TLS server answers plain text (RFC 8446, 5.1).
     const TLS_ALERT: u8 = 21;
     let text = String::from_utf8_lossy(response);
@@ -113,7 +118,7 @@ fn problem_of(response: &[u8], has_tls: bool) -> Option<String> {
 }
 
 /// Adds the cure to an error of TLS.
-fn explain(error: &io::Error) -> String {
+pub(super) fn explain(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|source| source.downcast_ref());
     match tls {
         Some(rustls::Error::InvalidMessage(_)) => format!(

@@ -6,6 +6,7 @@ mod arguments;
 mod backup;
 mod completions;
 mod db;
+mod doctor;
 mod exit;
 mod export;
 mod healthcheck;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Settings, Source};
+use crate::config::{SettingError, Settings, Source};
 use crate::telemetry;
 
 use self::arguments::move_options_behind_command;
@@ -79,6 +80,8 @@ enum Command {
     Export(export::ExportArguments),
     /// Fill an empty database with an export, in either store
     Import(import::ImportArguments),
+    /// Check the settings, the files, the port and the database, and change nothing
+    Doctor(doctor::DoctorArguments),
     /// Print the OpenAPI document for the settings in force
     Openapi(SourceArguments),
     /// Print the settings in force, with secrets masked
@@ -124,13 +127,21 @@ struct EnvFileArgument {
 
 impl EnvFileArgument {
     fn read(&self) -> Result<Source, Exit> {
-        Ok(Source::read(self.env_file.as_deref()).map_err(|error| vec![error])?)
+        Ok(self.read_source().map_err(|error| vec![error])?)
+    }
+
+    fn read_source(&self) -> Result<Source, SettingError> {
+        Source::read(self.env_file.as_deref())
     }
 }
 
 impl SourceArguments {
     fn read(&self) -> Result<Source, Exit> {
-        let mut source = self.env_file.read()?;
+        Ok(self.read_source().map_err(|error| vec![error])?)
+    }
+
+    fn read_source(&self) -> Result<Source, SettingError> {
+        let mut source = self.env_file.read_source()?;
         if let Some(url) = &self.database_url {
             source.set("DATABASE_URL", url.clone());
         }
@@ -179,6 +190,7 @@ pub fn run() -> ExitCode {
         Some(Command::Restore(restore)) => restore::run(&restore),
         Some(Command::Export(export)) => export::run(&export),
         Some(Command::Import(import)) => import::run(&import),
+        Some(Command::Doctor(doctor)) => doctor::run(&doctor),
         Some(Command::Openapi(source)) => openapi::run(&source),
         Some(Command::Settings(source)) => settings::run(&source),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&healthcheck),

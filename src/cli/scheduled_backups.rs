@@ -131,7 +131,7 @@ fn cure(error: &BackupError) -> &'static str {
 }
 
 /// Returns the backups of the folder that this thread has made, with their time.
-fn find_backups(folder: &Path) -> io::Result<Vec<(Timestamp, PathBuf)>> {
+pub(super) fn find_backups(folder: &Path) -> io::Result<Vec<(Timestamp, PathBuf)>> {
     let mut backups = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

@@ -188,7 +188,7 @@ fn rate_limits(
     RateLimits::new(&rates, &monotonic_clock, store.clone(), clock, pseudonym_key)
 }
 
-const TLS_HINT: &str = "give the certificate, followed by those of its authorities, and its private \
+pub(super) const TLS_HINT: &str = "give the certificate, followed by those of its authorities, and its private \
                         key, both in PEM and readable for the service's user";
 
 fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
@@ -217,11 +217,11 @@ async fn listen(settings: &Settings, passed: Option<TcpListener>) -> Result<TcpL
         return Ok(listener);
     }
     let listener = server::listen(&settings.host, settings.port).await;
-    listener.map_err(|error| cannot_listen(settings, &error))
+    Ok(listener.map_err(|error| vec![cannot_listen(settings, &error)])?)
 }
 
 /// Returns the error of the setting that is at fault.
-fn cannot_listen(settings: &Settings, error: &io::Error) -> Exit {
+pub(super) fn cannot_listen(settings: &Settings, error: &io::Error) -> SettingError {
     let (host, port) = (&settings.host, settings.port);
     let (name, value, hint) = match error.kind() {
         ErrorKind::AddrInUse => (
@@ -241,7 +241,7 @@ fn cannot_listen(settings: &Settings, error: &io::Error) -> Exit {
         ),
     };
     let problem = format!("{value} cannot be used: cannot listen on {host}:{port}: {error}");
-    Exit::Settings(vec![SettingError::new(name, problem, hint)])
+    SettingError::new(name, problem, hint)
 }
 
 fn warn_about<'a>(warnings: impl IntoIterator<Item = &'a SettingError>) {

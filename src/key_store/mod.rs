@@ -98,6 +98,19 @@ impl KeyStore {
         Ok(secrets.into_iter().map(|stored| SecretString::from(stored.secret)).collect())
     }
 
+    /// Checks the secrets as [`KeyStore::start_signing`] does, and changes nothing. Returns who can
+    /// access the file, or `None` if there is no file yet.
+    ///
+    /// # Errors
+    /// As [`KeyStore::start_signing`].
+    pub fn check(&self) -> Result<Option<Exposure>, KeyStoreError> {
+        if self.path.exists() {
+            let (file, _) = self.lock()?;
+            return Ok(Some(exposure(&file.metadata)));
+        }
+        legacy::read(&self.data_dir, self.algorithm).map(|_| None)
+    }
+
     /// Inserts a new secret at the front and returns how many old secrets stay. A running service
     /// continues to sign with the secret that it read at its start. After its next start it signs
     /// with the new one.

@@ -4,6 +4,7 @@
 //! Not here: routes, errors and request fields, see `api`.
 
 mod access_log;
+mod certificate;
 mod connection;
 mod cors;
 mod forwarded;
@@ -26,12 +27,13 @@ mod trusted_proxies;
 mod untrusted_proxy;
 mod vary;
 
+pub use certificate::{Certificate, read_certificate};
 pub use cors::AllowedOrigins;
 pub use listener::{Limits, listen, serve, server_threads};
 pub use metrics_listener::MetricsListener;
 pub use middleware::{AppService, MiddlewareConfig, with_middleware};
 pub use notify_socket::NotifySocket;
-pub use open_files::raise_open_files;
+pub use open_files::{allowed_connections, raise_open_files};
 pub use passed_socket::{UnusableSocket, passed_socket};
 pub use request_metrics::RequestMetrics;
 pub use tls::{Tls, UnusableTls};

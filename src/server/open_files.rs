@@ -20,6 +20,15 @@ pub fn raise_open_files() -> usize {
     connections_within(usize::try_from(files).unwrap_or(usize::MAX))
 }
 
+/// Returns how many connections a service of this user accepts, and whether files limit them.
+#[must_use]
+pub fn allowed_connections() -> (usize, bool) {
+    use rustix::process::{Resource, getrlimit};
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let connections = connections_within(usize::try_from(files).unwrap_or(usize::MAX));
+    (connections, connections < MAX_CONNECTIONS)
+}
+
 fn connections_within(files: usize) -> usize {
     files.saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS)
 }

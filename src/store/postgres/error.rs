@@ -66,6 +66,16 @@ pub(super) fn reading_failed(error: StoreError) -> BatchError {
     if is_unreadable { BatchError::RolledBack(error) } else { BatchError::Final(error) }
 }
 
+/// Whether the server has ended a statement of a command, because it took too long.
+pub(super) fn is_timeout(error: &MigrateError) -> bool {
+    let MigrateError::Store(StoreError::Unavailable(source) | StoreError::Internal(source)) = error
+    else {
+        return false;
+    };
+    let message = source.downcast_ref::<ServerMessage>();
+    message.is_some_and(|message| message.state == SqlState::QUERY_CANCELED.code())
+}
+
 /// The class of the SQLSTATEs of values that cannot be read or converted.
 const DATA_EXCEPTION: &str = "22";
 

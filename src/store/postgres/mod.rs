@@ -75,7 +75,7 @@ use super::{Result, StoreError};
 use crate::domain::caller::{Caller, Reader};
 
 pub use address::{Address, AddressError, AddressFault, Environment, UrlParts};
-pub use admin::{LockTimeouts, PostgresAdmin, statements};
+pub use admin::{LockTimeouts, PostgresAdmin, PostgresInspector, statements};
 pub use budget::PoolLimits;
 pub use connect::connect;
 pub use connection_error::is_refused;

@@ -50,6 +50,16 @@ impl DatabaseLock {
         }
     }
 
+    /// Like [`DatabaseLock::share`], for a reader that must not create the file. Without the file no
+    /// restore of this release is running.
+    pub(super) fn share_existing(database: &Path) -> Result<Self, StoreError> {
+        if companion(database, "-lock").exists() {
+            Self::share(database)
+        } else {
+            Ok(Self { _file: None })
+        }
+    }
+
     /// Takes the lock alone.
     pub(super) fn exclude_others(database: &Path) -> Result<Self, NotExclusive> {
         let unlockable = |error| {

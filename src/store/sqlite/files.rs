@@ -14,7 +14,7 @@ use crate::store::{Result, StoreError};
 
 /// A log beyond this size is logged, in bytes. Without a long read by another process, a log has
 /// some 32 MiB.
-const LARGE_LOG: u64 = 256 * 1024 * 1024;
+pub(super) const LARGE_LOG: u64 = 256 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {

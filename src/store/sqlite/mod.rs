@@ -26,6 +26,7 @@ mod operator;
 mod own_votes;
 mod posts;
 mod rankings;
+mod read_only;
 mod reader;
 mod readiness;
 mod restore;
@@ -49,7 +50,7 @@ use self::writer::Writer;
 use super::Result;
 use super::deletions::Deletions;
 
-pub use admin::SqliteAdmin;
+pub use admin::{SqliteAdmin, SqliteInspector};
 pub use backup::{Backup, BackupError, back_up, check_source, parse_sha256, remove_partial};
 pub use connection::BUSY_TIMEOUT;
 pub use operator::SqliteOperator;

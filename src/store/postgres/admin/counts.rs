@@ -38,14 +38,23 @@ SELECT 1, posts.id::bigint,
  ORDER BY part, post, sentence";
 
 pub(super) async fn find_wrong(client: &Client) -> Result<Vec<String>, Error> {
-    let mut wrong = Vec::new();
+    let (mut wrong, counts) = find_by_kind(client).await?;
+    wrong.extend(counts);
+    Ok(wrong)
+}
+
+/// Describes the rows without their post or user, and the posts whose count is wrong.
+pub(super) async fn find_by_kind(client: &Client) -> Result<(Vec<String>, Vec<String>), Error> {
+    let (mut orphans, mut counts) = (Vec::new(), Vec::new());
     for table in ["events", "sessions"] {
-        wrong.extend(find_orphans_of_users(client, table).await?);
+        orphans.extend(find_orphans_of_users(client, table).await?);
     }
     for row in client.query(FIND, &[]).await? {
-        wrong.push(row.try_get("sentence")?);
+        let is_orphan = row.try_get::<_, i32>("part")? == 0;
+        let found = if is_orphan { &mut orphans } else { &mut counts };
+        found.push(row.try_get("sentence")?);
     }
-    Ok(wrong)
+    Ok((orphans, counts))
 }
 
 /// Describes the rows of a table that an earlier revision does not have.

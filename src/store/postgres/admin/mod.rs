@@ -7,6 +7,7 @@
 mod adopt;
 mod counts;
 mod history;
+mod inspection;
 mod lock;
 mod ownership;
 mod reports;
@@ -35,6 +36,7 @@ use crate::store::migrate::{
     count_applied, newer_revisions,
 };
 
+pub use inspection::PostgresInspector;
 pub use lock::LockTimeouts;
 pub use script::statements;
 

@@ -57,10 +57,16 @@ const ORPHANS: [(&str, &str, &str); 4] = [
 
 pub(super) fn find_wrong(database: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut wrong = find_orphans(database)?;
-    for (post, (kept, cast)) in find_wrong_counts(database)? {
-        wrong.push(format!("post {post}: the count says {kept}, its votes add up to {cast}"));
-    }
+    wrong.extend(describe_wrong_counts(database)?);
     Ok(wrong)
+}
+
+pub(super) fn describe_wrong_counts(database: &Connection) -> rusqlite::Result<Vec<String>> {
+    let wrong = find_wrong_counts(database)?.into_iter();
+    let describe = |(post, (kept, cast))| {
+        format!("post {post}: the count says {kept}, its votes add up to {cast}")
+    };
+    Ok(wrong.map(describe).collect())
 }
 
 fn find_wrong_counts(database: &Connection) -> rusqlite::Result<BTreeMap<i64, (i64, i64)>> {

@@ -4,6 +4,7 @@
 
 mod counts;
 mod history;
+mod inspection;
 mod schema;
 mod transfer;
 mod verification;
@@ -25,6 +26,8 @@ use crate::store::migrate::{
     closed_accounts_note, count_applied, newer_revisions, note_about_newer, steps_up,
 };
 use crate::store::{Result, StoreError};
+
+pub use inspection::SqliteInspector;
 
 pub(super) use history::is_current;
 pub(super) use verification::{Verified, find_faults};

@@ -70,7 +70,7 @@ fn verify(database: &Connection) -> Result<Result<Verified, Vec<String>>, Migrat
     }))
 }
 
-fn find_damages(database: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn find_damages(database: &Connection) -> rusqlite::Result<Vec<String>> {
     let lines = database
         .prepare(&format!("PRAGMA integrity_check({MAX_FAULTS})"))?
         .query_map([], |row| row.get::<_, String>(0))?
