@@ -15,7 +15,7 @@ use x509_cert::time::Time;
 
 use crate::file_access;
 
-/// What a certificate says about itself.
+/// The names and the dates of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// DNS names and IP addresses; none if it has only a common name, which browsers ignore.

@@ -26,12 +26,12 @@ pub enum Verdict {
     Skipped,
 }
 
-/// What a check found. Neither text contains a secret, a password hash or an e-mail.
+/// The result of a check. Neither text contains a secret, a password hash or an e-mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub verdict: Verdict,
     pub detail: String,
-    /// What the operator can do; empty if there is nothing to do.
+    /// The action that helps; empty if none is needed, or if the detail names it.
     pub cure: String,
 }
 
@@ -53,7 +53,7 @@ impl Finding {
     }
 }
 
-/// A check and what it found.
+/// The name of a check, and its result.
 pub type NamedFinding = (&'static str, Finding);
 
 /// How a database is inspected.

@@ -6,12 +6,15 @@ use super::DATABASE;
 use crate::clock::{Clock as _, SystemClock};
 use crate::store::inspection::{Finding, Inspection, InspectionStore, NamedFinding};
 use crate::store::migrate::{MigrateError, MigrateResult};
+use crate::store::postgres::is_refused;
 
-/// Runs the checks of the store. If the database could not be opened, they are skipped.
+/// Runs the checks of the store. If the database could not be opened, they are skipped. The cure is that
+/// of an error that does not name its own.
 pub(super) async fn inspect(
     opened: MigrateResult<(impl InspectionStore, String)>,
     checks: &[&'static str],
     is_full: bool,
+    cure: &str,
 ) -> Vec<NamedFinding> {
     match opened {
         Ok((mut inspector, location)) => {
@@ -20,7 +23,7 @@ pub(super) async fn inspect(
             findings.extend(inspector.inspect(Inspection { is_full, now: &now }).await);
             findings
         }
-        Err(error) => skip_all(describe_error(error), checks),
+        Err(error) => skip_all(describe_error(error, cure), checks),
     }
 }
 
@@ -36,14 +39,14 @@ fn skip_all(finding: Finding, checks: &[&'static str]) -> Vec<NamedFinding> {
     std::iter::once((DATABASE, finding)).chain(checks.iter().map(skipped)).collect()
 }
 
-fn describe_error(error: MigrateError) -> Finding {
+fn describe_error(error: MigrateError, cure: &str) -> Finding {
     match error {
         MigrateError::UnusableFile { path, problem, hint } => {
             Finding::fail(format!("{path} {problem}"), hint)
         }
         MigrateError::Store(error) => {
-            // The causes that have a cure end with it.
-            Finding::fail(format!("{:#}", anyhow::Error::from(error)), "")
+            let cure = if is_refused(&error) { "" } else { cure };
+            Finding::fail(format!("{:#}", anyhow::Error::from(error)), cure)
         }
         error => Finding::fail(error.to_string(), ""),
     }

@@ -100,7 +100,8 @@ async fn check_database(
             report.add(("database-tls", settings::check_database_tls(settings)))?;
             let opened = PostgresInspector::connect(address).await;
             let opened = opened.map(|inspector| (inspector, address.describe()));
-            database::inspect(opened, &PostgresInspector::CHECKS, is_full).await
+            let cure = "start the server, or correct its address in DATABASE_URL";
+            database::inspect(opened, &PostgresInspector::CHECKS, is_full, cure).await
         }
     };
     findings.into_iter().try_for_each(|finding| report.add(finding))
@@ -112,5 +113,5 @@ async fn check_sqlite(path: &Path, is_full: bool) -> Vec<NamedFinding> {
         Ok(Some(inspector)) => Ok((inspector, path.display().to_string())),
         Err(error) => Err(error),
     };
-    database::inspect(opened, &SqliteInspector::CHECKS, is_full).await
+    database::inspect(opened, &SqliteInspector::CHECKS, is_full, "").await
 }

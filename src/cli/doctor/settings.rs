@@ -111,6 +111,9 @@ fn is_public(address: &IpAddr) -> bool {
 /// Checks that other machines connect over TLS, or through a proxy that is known.
 pub(super) fn check_proxies(settings: &Settings) -> Finding {
     let addresses = addresses(settings);
+    if addresses.is_empty() {
+        return Finding::skipped("HOST has no IP address");
+    }
     let plaintext = addresses.iter().find_map(|address| settings.plaintext_listener(*address));
     if let Some(SettingError { name, problem, hint }) = plaintext {
         return Finding::warn(format!("{name}: {problem}"), hint);

@@ -24,7 +24,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'
 #[error("the log of {0} has no index; a start of the service makes it anew")]
 struct NoIndex(String);
 
-/// What tells whether a file was written meanwhile.
+/// The state of a file, to notice a write by another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
     bytes: u64,

@@ -5,6 +5,7 @@ mod accounts;
 mod backup;
 mod completions;
 mod db_check;
+mod doctor;
 mod inspect;
 mod keys;
 mod man;

@@ -25,7 +25,7 @@ const PRINTING: [&str; 14] = [
 ];
 
 /// Every command that does something, without its arguments.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "serve",
     "db upgrade",
     "db downgrade",
@@ -46,6 +46,7 @@ const COMMANDS: [&str; 27] = [
     "post delete",
     "openapi",
     "settings",
+    "doctor",
     "healthcheck",
     "completions",
     "man",
@@ -113,6 +114,7 @@ fn help_of_each_command_has_only_options_of_the_command() {
         ("healthcheck", &["--host", "--port", "--env-file"]),
         ("settings", &["--database-url", "--env-file"]),
         ("openapi", &["--database-url", "--env-file"]),
+        ("doctor", &["--full", "--json", "--database-url", "--env-file"]),
         ("db current", &["--database-url", "--env-file"]),
         ("db upgrade", &["--sql", "--dry-run", "--database-url", "--env-file"]),
         ("secret rotate", &["--drop-old", "--database-url", "--env-file"]),

@@ -7,36 +7,12 @@ use std::process::Stdio;
 
 use post_api::store::postgres::{Address, connect};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
 
 use crate::support::key_files::ED25519;
-use crate::support::{Cluster, FORM, PASSWORD, PostgresDatabase, Service, TestResponse};
+use crate::support::{Cluster, FORM, PASSWORD, Service, TestResponse, prepare_serving_role};
 
-const POSTGRESQL_PAGE: &str = include_str!("../../../docs/postgresql.md");
 const ROUTES: &str = include_str!("../../../docs/routes.txt");
-
-/// Migrates the database as its owner, and grants the serving role its rights. Returns the URL of
-/// the serving role.
-fn prepare(cluster: &Cluster, database: &PostgresDatabase<'_>) -> String {
-    let name = database.name();
-    let (owner, serving) = (format!("owner_of_{name}"), format!("serving_{name}"));
-    let url = |role: &str| database.url().replace("tester@", &format!("{role}@"));
-    database.execute(&format!(
-        "CREATE ROLE {owner} LOGIN; CREATE ROLE {serving} LOGIN;
-         ALTER DATABASE {name} OWNER TO {owner}; ALTER SCHEMA public OWNER TO {owner};
-         REVOKE ALL ON DATABASE {name} FROM PUBLIC; REVOKE ALL ON SCHEMA public FROM PUBLIC"
-    ));
-    let folder = TempDir::new().unwrap();
-    let mut upgrade = Service::command(folder.path());
-    upgrade.args(["db", "upgrade", "--database-url", &url(&owner)]);
-    assert!(upgrade.status().unwrap().success());
-    let rights = POSTGRESQL_PAGE.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
-    let rights = rights.replace("DATABASE posts ", &format!("DATABASE {name} "));
-    let rights = rights.replace("TO serving;", &format!("TO {serving};"));
-    cluster.execute(name, &format!("SET ROLE {owner}; {rights}"));
-    url(&serving)
-}
 
 /// A service, and the routes that have succeeded.
 struct Calls<'a> {
@@ -197,7 +173,7 @@ fn plain_reads() -> impl Iterator<Item = &'static str> {
 fn every_route_works_with_only_the_documented_grants() {
     let cluster = Cluster::shared();
     let database = cluster.empty_database();
-    let url = prepare(cluster, &database);
+    let url = prepare_serving_role(cluster, &database);
     let mut service = Service::start(&[
         ("DATABASE_URL", &url),
         ("ALGORITHM", "EdDSA"),
@@ -238,7 +214,7 @@ fn every_route_works_with_only_the_documented_grants() {
 async fn serving_role_is_denied_the_rights_of_the_owner() {
     let cluster = Cluster::shared();
     let database = cluster.empty_database();
-    let url = prepare(cluster, &database);
+    let url = prepare_serving_role(cluster, &database);
     let client = connect(&Address::parse(&url).unwrap()).await.unwrap();
     for statement in [
         "CREATE TABLE public.another ()",

@@ -191,7 +191,12 @@ impl InspectionStore for SqliteInspector {
 }
 
 fn failed(error: &MigrateError) -> Finding {
-    Finding::fail(error_chain(error), "")
+    let cure = match error {
+        MigrateError::Store(_) => "if the file is damaged, restore a backup with `post-api restore`",
+        // The others name their cure.
+        _ => "",
+    };
+    Finding::fail(error_chain(error), cure)
 }
 
 /// Also returns whether the file is at the newest revision.

@@ -200,6 +200,8 @@ fn search_each_command(canaries: &Canaries, fixture: &Fixture) -> usize {
         (2, "secret rotate"),
         (0, "openapi"),
         (1, "healthcheck --port 1"),
+        (0, "doctor"),
+        (0, "doctor --full --json"),
         (2, "serve --port x"),
         (2, "serve --no-such-flag"),
         (2, "serve --port 0 --host 256.0.0.1"),

@@ -179,5 +179,12 @@ fn not_found(error: &MigrateError) -> Finding {
     if is_timeout(error) {
         return Finding::skipped("it took longer than three seconds: add --full");
     }
-    Finding::fail(error_chain(error), "")
+    let cure = match error {
+        MigrateError::Store(_) => {
+            "if the role lacks a right, see \"A separate serving role\" in docs/postgresql.md"
+        }
+        // The others name their cure.
+        _ => "",
+    };
+    Finding::fail(error_chain(error), cure)
 }

@@ -18,9 +18,12 @@ const COUNTS: &str = "
            coalesce((SELECT sum(dir) FROM votes WHERE post_id = sampled.id), 0)::bigint
       FROM sampled ORDER BY id";
 
+/// Columns, each with the table whose row it names.
+type References = &'static [(&'static str, &'static str)];
+
 /// The tables whose rows can be orphans: name, key by which the sample is taken, the columns of the
-/// order, and the references: a column, and the table with the row that it names.
-const ORPHANS: [(&str, &str, &str, &[(&str, &str)]); 5] = [
+/// order, and the references.
+const ORPHANS: [(&str, &str, &str, References); 5] = [
     ("posts", "id", "id, owner_id", &[("owner_id", "users")]),
     ("vote_counts", "post_id", "post_id", &[("post_id", "posts")]),
     ("votes", "post_id", "post_id, user_id", &[("post_id", "posts"), ("user_id", "users")]),
