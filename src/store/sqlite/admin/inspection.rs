@@ -192,7 +192,9 @@ impl InspectionStore for SqliteInspector {
 
 fn failed(error: &MigrateError) -> Finding {
     let cure = match error {
-        MigrateError::Store(_) => "if the file is damaged, restore a backup with `post-api restore`",
+        MigrateError::Store(_) => {
+            "if the file is damaged, restore a backup with `post-api restore`"
+        }
         // The others name their cure.
         _ => "",
     };

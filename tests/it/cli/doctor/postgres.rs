@@ -2,11 +2,14 @@
 
 use std::sync::OnceLock;
 
-use post_api::store::postgres::connect;
+use post_api::store::postgres::{Address, connect};
 use tempfile::TempDir;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::{Report, doctor, run};
-use crate::support::{Cluster, PostgresDatabase, Service, documented_grants, prepare_serving_role};
+use crate::support::{
+    Cluster, Pooler, PostgresDatabase, Service, documented_grants, prepare_serving_role,
+};
 
 const KEY: (&str, &str) = ("SECRET_KEY", "f3b8a1d27c5e94f0863b7d1e2a5c9f40");
 
@@ -169,15 +172,40 @@ fn unreachable_database_is_reported_and_skips_the_rest() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let missing = Cluster::shared().database().url().replace("test_", "no_such_test_");
     for (url, text) in [
-        (format!("postgresql://ada:hunter2@127.0.0.1:{free}/posts"), "refused (os error 111) | start the server"),
-        (missing, "create the database"),
+        (format!("postgresql://ada:hunter2@127.0.0.1:{free}/posts"), "Connection refused"),
+        (missing, "create the database, or correct its name"),
     ] {
         let report = inspect(&url, "");
         report.expect("database", "FAIL", text);
+        assert!(!report.line("database").text.ends_with("| "), "{}", report.output);
         let (_, later) = report.output.split_once(" database: ").unwrap();
         let skipped = later.lines().filter(|line| line.starts_with("skipped ")).count();
         assert_eq!(skipped, 15, "{}", report.output);
         assert!(!report.output.contains("hunter2"), "{}", report.output);
+    }
+}
+
+/// Settings of a session would reach other clients of the pooler.
+#[tokio::test]
+async fn database_behind_a_pooler_is_inspected_without_settings_of_a_session() {
+    let database = database_with_posts(durable_cluster());
+    let lines = "pool_mode = transaction\ndefault_pool_size = 1\n";
+    let pooler = Pooler::start(durable_cluster(), lines, database.name()).await;
+    let url = pooler.url(database.name());
+    let settings = [("DATABASE_URL", url.as_str()), KEY, ("DATABASE_PREPARED_STATEMENTS", "off")];
+    let folder = TempDir::new().unwrap();
+    for arguments in ["", "--full"] {
+        doctor(folder.path(), arguments, &settings).expect_healthy();
+    }
+    let address = Address::parse(&url).unwrap().with_prepared(false);
+    let client = connect(&address).await.unwrap();
+    for setting in ["default_transaction_read_only", "transaction_read_only"] {
+        let shown = client.simple_query(&format!("SHOW {setting}")).await.unwrap();
+        let is_off = |message: &SimpleQueryMessage| match message {
+            SimpleQueryMessage::Row(row) => row.get(0) == Some("off"),
+            _ => true,
+        };
+        assert!(shown.iter().all(is_off), "{setting}: {shown:?}");
     }
 }
 

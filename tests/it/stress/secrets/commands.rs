@@ -210,7 +210,7 @@ fn search_each_command(canaries: &Canaries, fixture: &Fixture) -> usize {
     ] {
         for level in ["info", "trace"] {
             let mut command = fixture.command();
-            command.args(arguments.split(' ')).env("LOG_LEVEL", level);
+            command.args(arguments.split(' ')).envs([("LOG_LEVEL", level), ("PORT", "0")]);
             let output = run_and_search(canaries, arguments, &mut command, code);
             assert!(
                 arguments != "settings" || output.contains("SECRET_KEY=**********"),
