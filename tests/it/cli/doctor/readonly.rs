@@ -88,10 +88,11 @@ fn service_that_runs_is_healthy_and_keeps_working() {
     let account = json!({"email": "ada@example.com", "password": PASSWORD});
     service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
     let token = service.log_in("ada@example.com");
-    let post = json!({"title": "one", "content": "text"});
+    let new_post = json!({"title": "one", "content": "text"});
     for arguments in ["", "--full"] {
         for _ in 0..3 {
-            let created = service.connect().call("POST", "/posts", &token, Some(&post)).unwrap();
+            let created =
+                service.connect().call("POST", "/posts", &token, Some(&new_post)).unwrap();
             let id = created.expect(201).json()["id"].clone();
             let vote = json!({"post_id": id, "dir": 1});
             service.connect().call("POST", "/vote", &token, Some(&vote)).unwrap().expect(201);
