@@ -85,11 +85,15 @@ pub(super) fn list_faults(faults: &[String]) -> String {
 /// sample: it is spread over the whole table, and each inspection has another one. If the range has at
 /// most [`SAMPLE`] keys, the places are all of them.
 pub(super) fn sample_places(range: (i64, i64)) -> Vec<i64> {
+    // Without random bytes the sample is the same each time.
+    places_with_shift(range, getrandom::u64().unwrap_or(0))
+}
+
+fn places_with_shift(range: (i64, i64), random: u64) -> Vec<i64> {
     let (first, last) = (i128::from(range.0), i128::from(range.1));
     let stride = ((last - first) / i128::from(SAMPLE) + 1).max(1);
     let places = (0..i128::from(SAMPLE)).map(|number| first + number * stride);
-    // Without random bytes the sample is the same each time.
-    let shift = i128::from(getrandom::u64().unwrap_or(0)) % stride;
+    let shift = i128::from(random) % stride;
     let shifted = places.take_while(|place| *place <= last).map(|place| (place + shift).min(last));
     shifted.filter_map(|place| i64::try_from(place).ok()).collect()
 }
@@ -168,13 +172,16 @@ mod tests {
     #[test]
     fn places_are_spread_over_a_large_range() {
         for range in [(1, 1001), (1, 1_000_000), (i64::MIN, i64::MAX)] {
-            let places = sample_places(range);
-            let length = i64::try_from(places.len()).unwrap();
-            assert!((SAMPLE / 2..=SAMPLE).contains(&length), "{range:?}: {length}");
-            assert!(places.is_sorted(), "{range:?}");
-            assert!(places.iter().all(|place| (range.0..=range.1).contains(place)), "{range:?}");
-            let middle = range.0.midpoint(range.1);
-            assert!(places[0] <= middle && middle <= places[places.len() - 1], "{range:?}");
+            for random in [0, 1, 999, 1_000_000, u64::MAX] {
+                let places = places_with_shift(range, random);
+                let length = i64::try_from(places.len()).unwrap();
+                assert!((SAMPLE / 2..=SAMPLE).contains(&length), "{range:?}: {length}");
+                assert!(places.is_sorted(), "{range:?}");
+                assert!(places.iter().all(|place| (range.0..=range.1).contains(place)));
+                let middle = range.0.midpoint(range.1);
+                assert!(places[0] <= middle && middle <= places[places.len() - 1], "{range:?}");
+            }
+            assert_ne!(places_with_shift(range, 0), places_with_shift(range, 1), "{range:?}");
         }
     }
 

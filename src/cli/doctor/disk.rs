@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn remote_file_system_is_reported() {
         let folder = Path::new("data");
-        for (magic, name) in REMOTE {
+        for (magic, name) in [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x6573_5546, "FUSE")] {
             let finding = judge_file_system(magic, folder);
             assert_eq!(finding.verdict, Verdict::Warn, "{name}");
             assert!(finding.detail.contains(name), "{finding:?}");

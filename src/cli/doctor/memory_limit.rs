@@ -61,11 +61,13 @@ mod tests {
         };
         write("a/b/memory.max", "max\n");
         write("a/memory.max", "3000\n");
+        write("a/e/memory.max", "4000\n");
         write("c/memory.max", "5000\n");
         write("memory/d/memory.limit_in_bytes", "7000\n");
         write("memory/memory.limit_in_bytes", "9223372036854771712\n");
         for (groups, limit) in [
             ("0::/a/b\n", Some(3000)),
+            ("0::/a/e\n", Some(3000)),
             ("0::/c\n", Some(5000)),
             ("0::/\n", None),
             ("0::/no/such/group\n", None),
