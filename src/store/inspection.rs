@@ -149,8 +149,8 @@ pub(super) fn judge_hashes(strong: i64, weak: i64) -> Finding {
 
 /// Judges the number of expired idempotency keys, counted up to one more than [`MANY_KEYS`].
 pub(super) fn judge_due_keys(due: i64) -> Finding {
-    const CURE: &str = "writes with a key delete them a few at a time; to delete them at once, run \
-                        `DELETE FROM idempotency_keys` while the service is stopped";
+    const CURE: &str = "writes with a key delete them a few at a time; to free their space now, delete \
+                        the rows of idempotency_keys whose expires_at has passed";
     if due <= MANY_KEYS {
         return Finding::ok(format!("{due} expired keys wait for their deletion"));
     }

@@ -70,7 +70,7 @@ fn free_percent(free: u64, all: u64) -> u64 {
 }
 
 fn judge_space(percent: u64, folder: &Path) -> Finding {
-    let detail = format!("{percent} % of the disk of {} are free", folder.display());
+    let detail = format!("{percent} % of the disk of {} is free", folder.display());
     if percent >= LEAST_FREE {
         return Finding::ok(detail);
     }

@@ -4,6 +4,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use post_api::clock::{Clock as _, SystemClock};
+use post_api::store::inspection::{Inspection, InspectionStore as _};
+use post_api::store::sqlite::SqliteInspector;
 use serde_json::json;
 
 use super::doctor;
@@ -145,6 +148,22 @@ fn file_that_is_missing_or_no_database_is_reported_and_skips_the_rest() {
         assert_eq!(skipped, 11, "{}", report.output);
         report.expect("counts", "skipped", "the database is not open");
     }
+}
+
+/// Without its log, the file of a service that runs has old rows.
+#[tokio::test]
+async fn database_that_a_service_opens_meanwhile_is_inspected_again() {
+    let folder = folder_with_posts().await;
+    let database = folder.path().join("data/posts.db");
+    let mut inspector = SqliteInspector::open(&database).unwrap().unwrap();
+    let service = Service::start_in(folder.path(), &[]);
+    let account = json!({"email": "bob@example.com", "password": PASSWORD});
+    service.connect().call("POST", "/users", "", Some(&account)).unwrap().expect(201);
+    let now = || SystemClock.now();
+    let findings = inspector.inspect(Inspection { is_full: false, now: &now }).await;
+    let (_, hashes) = findings.iter().find(|(check, _)| *check == "password-hashes").unwrap();
+    assert!(hashes.detail.starts_with("1 of 1 "), "{findings:?}");
+    assert_eq!(findings.len(), SqliteInspector::CHECKS.len());
 }
 
 /// SQLite would overwrite the backup with the pages of the newer state.

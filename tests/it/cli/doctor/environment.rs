@@ -64,8 +64,8 @@ fn full_disk_is_reported() {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
     command.arg(service.get_program()).current_dir(folder.path()).env("PORT", "0");
-    run(&mut command).expect("disk-space", "warn", "% of the disk of ./data are free");
+    run(&mut command).expect("disk-space", "warn", "% of the disk of ./data is free");
     // The machine of the tests may have a full disk too.
     let line = doctor(folder.path(), "", &[]).line("disk-space").clone();
-    assert!(line.text.contains("% of the disk of ./data are free"), "{line:?}");
+    assert!(line.text.contains("% of the disk of ./data is free"), "{line:?}");
 }

@@ -6,6 +6,9 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use jiff::SignedDuration;
+use post_api::clock::{Clock as _, SystemClock};
+
 use super::doctor;
 use crate::cli::folder;
 use crate::support::{Certificate, Service};
@@ -211,8 +214,7 @@ fn missing_and_old_backups_are_reported() {
     doctor(folder.path(), "", &settings).expect("backups", "warn", "has no backup yet");
     std::fs::write(backups.join("posts-20200101T000000Z.db"), "").unwrap();
     doctor(folder.path(), "", &settings).expect("backups", "FAIL", "older than two BACKUP_EVERY");
-    let now = post_api::clock::Clock::now(&post_api::clock::SystemClock);
-    let yesterday = now - jiff::SignedDuration::from_hours(25);
+    let yesterday = SystemClock.now() - SignedDuration::from_hours(25);
     let name = yesterday.strftime("posts-%Y%m%dT%H%M%SZ.db").to_string();
     std::fs::write(backups.join(name), "").unwrap();
     doctor(folder.path(), "", &settings).expect("backups", "ok", "the newest backup");
