@@ -66,14 +66,14 @@ pub(super) fn reading_failed(error: StoreError) -> BatchError {
     if is_unreadable { BatchError::RolledBack(error) } else { BatchError::Final(error) }
 }
 
-/// Whether the server has ended a statement of a command, because it took too long.
-pub(super) fn is_timeout(error: &MigrateError) -> bool {
+/// Returns the SQLSTATE with which the server has refused a statement of a command.
+pub(super) fn state_of(error: &MigrateError) -> Option<SqlState> {
     let MigrateError::Store(StoreError::Unavailable(source) | StoreError::Internal(source)) = error
     else {
-        return false;
+        return None;
     };
-    let message = source.downcast_ref::<ServerMessage>();
-    message.is_some_and(|message| message.state == SqlState::QUERY_CANCELED.code())
+    let message = source.downcast_ref::<ServerMessage>()?;
+    Some(SqlState::from_code(&message.state))
 }
 
 /// The class of the SQLSTATEs of values that cannot be read or converted.

@@ -121,7 +121,7 @@ impl SqliteInspector {
     pub fn open(path: &Path) -> MigrateResult<Option<Self>> {
         usable_file::check(path)?;
         commit_id::check_log(path).map_err(unreachable)?;
-        // An empty file is a database that no one has written to.
+        // An empty file has no database yet.
         if path.metadata().map_or(0, |metadata| metadata.len()) == 0 {
             return Ok(None);
         }

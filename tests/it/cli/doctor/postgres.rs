@@ -152,6 +152,18 @@ async fn open_transactions_are_reported() {
     report.expect("transactions", "ok", "1 other transactions are open, the oldest for");
 }
 
+/// A migration holds such a lock for less than a second.
+#[tokio::test]
+async fn checks_of_a_locked_table_are_skipped() {
+    let database = database_with_posts(Cluster::shared());
+    let client = connect(&database.address()).await.unwrap();
+    client.batch_execute("BEGIN; LOCK TABLE vote_counts").await.unwrap();
+    let report = inspect(database.url(), "");
+    report.expect("counts", "skipped", "another session locks a table: try again");
+    report.expect("password-hashes", "ok", "1 of 1");
+    assert_eq!(report.code, 0, "{}", report.output);
+}
+
 #[test]
 fn clock_that_differs_is_reported() {
     let database = Cluster::shared().database();

@@ -60,7 +60,7 @@ async fn files_of_a_stopped_service_stay_as_they_are() {
     assert!(!folder.path().join("data/posts.db-wal").exists());
     assert_unchanged(folder.path());
     doctor(folder.path(), "", &[]).expect_healthy();
-    // Nor is a folder created.
+    // The command creates no folder either.
     let empty = tempfile::TempDir::new().unwrap();
     assert_unchanged(empty.path());
 }

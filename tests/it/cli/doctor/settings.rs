@@ -189,6 +189,20 @@ fn port_is_free_or_used_by_the_service() {
 }
 
 #[test]
+fn port_of_a_service_with_tls_is_asked_over_tls() {
+    let folder = folder();
+    Certificate::generate().write(folder.path());
+    let tls = [("TLS_CERT", "certificate.pem"), ("TLS_KEY", "key.pem")];
+    let service = Service::start_in(folder.path(), &tls);
+    let (_, port) = service.url.rsplit_once(':').unwrap();
+    let report = doctor(folder.path(), "", &[tls[0], tls[1], ("PORT", port)]);
+    report.expect("port", "ok", "the service is ready");
+    report.expect("tls", "ok", "the certificate of localhost");
+    let report = doctor(folder.path(), "", &[("PORT", port)]);
+    report.expect("port", "FAIL", "the service speaks HTTPS: set TLS_CERT and TLS_KEY");
+}
+
+#[test]
 fn service_that_is_not_ready_is_reported() {
     let folder = folder();
     let settings = [

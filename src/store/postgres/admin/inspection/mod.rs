@@ -6,6 +6,7 @@ mod rows;
 mod server;
 
 use async_trait::async_trait;
+use tokio_postgres::error::SqlState;
 
 use super::{PostgresAdmin, counts, script, search, sequences};
 use crate::error_chain::error_chain;
@@ -18,7 +19,7 @@ use crate::store::migrate::{
     revision_at,
 };
 use crate::store::postgres::Address;
-use crate::store::postgres::error::is_timeout;
+use crate::store::postgres::error::state_of;
 
 /// The server ends a statement of an inspection that is not full after this many seconds.
 const STATEMENT_TIMEOUT: &str = "SET LOCAL statement_timeout = '3s';";
@@ -176,14 +177,17 @@ fn not_indexed(note: &str) -> Finding {
 }
 
 fn not_found(error: &MigrateError) -> Finding {
-    if is_timeout(error) {
-        return Finding::skipped("it took longer than three seconds: add --full");
-    }
-    let cure = match error {
-        MigrateError::Store(_) => {
-            "if the role lacks a right, see \"A separate serving role\" in docs/postgresql.md"
+    let cure = match state_of(error) {
+        Some(SqlState::QUERY_CANCELED) => {
+            return Finding::skipped("it took longer than three seconds: add --full");
         }
-        // The others name their cure.
+        Some(SqlState::LOCK_NOT_AVAILABLE) => {
+            return Finding::skipped("another session locks a table: try again");
+        }
+        Some(SqlState::INSUFFICIENT_PRIVILEGE) => {
+            "grant the role its rights, see \"A separate serving role\" in docs/postgresql.md"
+        }
+        // The others name their cause, and most of them their cure.
         _ => "",
     };
     Finding::fail(error_chain(error), cure)
