@@ -49,8 +49,8 @@ pub(super) fn run(arguments: &HealthcheckArguments) -> Result<(), Exit> {
     Err(Exit::CheckFailed(vec![format!("{url}: {problem}")]))
 }
 
-/// Returns a host to connect to. A service that listens on all addresses also listens on the loopback
-/// address.
+/// Returns a host to connect to. A service that listens on all addresses also listens on the
+/// loopback address.
 pub(super) fn connectable(host: &str) -> &str {
     match host {
         "0.0.0.0" => "127.0.0.1",

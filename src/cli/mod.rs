@@ -81,6 +81,10 @@ enum Command {
     /// Fill an empty database with an export, in either store
     Import(import::ImportArguments),
     /// Check the settings, the files, the port and the database, and change nothing
+    ///
+    /// Each check is a line: ok, warn, FAIL or skipped, with the cure below it. The exit code is 1
+    /// if a check fails, and 0 with warnings. The service can keep running. Run the command as the
+    /// user of the service, with its settings.
     Doctor(doctor::DoctorArguments),
     /// Print the OpenAPI document for the settings in force
     Openapi(SourceArguments),

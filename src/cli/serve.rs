@@ -188,8 +188,9 @@ fn rate_limits(
     RateLimits::new(&rates, &monotonic_clock, store.clone(), clock, pseudonym_key)
 }
 
-pub(super) const TLS_HINT: &str = "give the certificate, followed by those of its authorities, and its private \
-                        key, both in PEM and readable for the service's user";
+pub(super) const TLS_HINT: &str = "give the certificate, followed by those of its authorities, and \
+                                   its private key, both in PEM and readable for the service's \
+                                   user";
 
 fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, Exit> {
     let Some(files) = &settings.tls else {

@@ -82,8 +82,8 @@ pub(super) fn list_faults(faults: &[String]) -> String {
 }
 
 /// Returns places in a range of keys, in ascending order. The row at or after each place makes the
-/// sample: it is spread over the whole table, and each inspection has another one. If the range has at
-/// most [`SAMPLE`] keys, the places are all of them.
+/// sample: it is spread over the whole table, and each inspection has another one. If the range has
+/// at most [`SAMPLE`] keys, the places are all of them.
 pub(super) fn sample_places(range: (i64, i64)) -> Vec<i64> {
     // Without random bytes the sample is the same each time.
     places_with_shift(range, getrandom::u64().unwrap_or(0))
@@ -135,8 +135,8 @@ pub(super) fn judge_orphans(orphans: &[String], looked_at: &str) -> Finding {
 
 /// Judges how many passwords of a sample have a weak hash: argon2i, argon2d or bcrypt.
 pub(super) fn judge_hashes(strong: i64, weak: i64) -> Finding {
-    const CURE: &str = "each is replaced at the next login to its account; `post-api user set-password` \
-                        replaces one at once";
+    const CURE: &str = "each is replaced at the next login to its account; `post-api user \
+                        set-password` replaces one at once";
     let all = strong + weak;
     if weak == 0 {
         return Finding::ok(format!("{all} of {all} sampled password hashes are argon2id"));
@@ -149,8 +149,8 @@ pub(super) fn judge_hashes(strong: i64, weak: i64) -> Finding {
 
 /// Judges the number of expired idempotency keys, counted up to one more than [`MANY_KEYS`].
 pub(super) fn judge_due_keys(due: i64) -> Finding {
-    const CURE: &str = "writes with a key delete them a few at a time; to free their space now, delete \
-                        the rows of idempotency_keys whose expires_at has passed";
+    const CURE: &str = "writes with a key delete them a few at a time; to free their space now, \
+                        delete the rows of idempotency_keys whose expires_at has passed";
     if due <= MANY_KEYS {
         return Finding::ok(format!("{due} expired keys wait for their deletion"));
     }

@@ -10,8 +10,8 @@
 //! - The ID of a user or a post is never used twice.
 //! - An operation whose future is dropped is applied entirely or not at all.
 //!
-//! After [`StoreError::Unavailable`] the outcome of a write is unknown: it was applied entirely or not
-//! at all. A caller that retries must tolerate the operation having been applied already.
+//! After [`StoreError::Unavailable`] the outcome of a write is unknown: it was applied entirely or
+//! not at all. A caller that retries must tolerate the operation having been applied already.
 //!
 //! "Not found" is an `Option` or a named variant, an expected conflict is a named variant, and
 //! everything else is a [`StoreError`]. A method that takes a [`Caller`] checks in the same step

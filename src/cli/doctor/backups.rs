@@ -9,8 +9,8 @@ use crate::cli::scheduled_backups::find_backups;
 use crate::config::{BackupSchedule, Settings};
 use crate::store::inspection::Finding;
 
-const CURE: &str = "look for `backup failed` in the log of the service, which must run with the same \
-                    BACKUP_DIR";
+const CURE: &str = "look for `backup failed` in the log of the service, which must run with the \
+                    same BACKUP_DIR";
 
 /// Checks that the newest backup is younger than two intervals.
 pub(super) fn check(settings: &Settings, now: Timestamp) -> Finding {

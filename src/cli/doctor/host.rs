@@ -9,7 +9,8 @@ use crate::store::inspection::Finding;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Memory for the service itself and for the work on lists and bodies, as docs/operations.md adds it up.
+/// Memory for the service itself and for the work on lists and bodies, as docs/operations.md adds
+/// it up.
 const FIXED_MIB: u64 = 128 + 256;
 
 /// Checks that files do not limit the connections.
@@ -48,8 +49,8 @@ fn judge_memory(hashing: u64, clients: u64, limit: &MemoryLimit) -> Finding {
     }
     let detail = format!("the service may need {needed} MiB, and {origin} has {available} MiB");
     if needed > available {
-        let cure = "lower CLIENT_MEMORY_MIB, or give the service more memory: see \"Memory and size\" in \
-                    docs/operations.md";
+        let cure = "lower CLIENT_MEMORY_MIB, or give the service more memory: see \"Memory and \
+                    size\" in docs/operations.md";
         return Finding::warn(detail, cure);
     }
     Finding::ok(detail)

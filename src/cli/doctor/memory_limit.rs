@@ -1,5 +1,5 @@
-//! The memory that the process may use: the limit of its control group, else the memory of the machine.
-//! Formats: cgroups(7), proc(5).
+//! The memory that the process may use: the limit of its control group, else the memory of the
+//! machine. Formats: cgroups(7), proc(5).
 
 use std::path::Path;
 

@@ -25,11 +25,6 @@ use crate::store::inspection::{Finding, NamedFinding};
 use crate::store::postgres::PostgresInspector;
 use crate::store::sqlite::SqliteInspector;
 
-/// Check the settings, the files, the port and the database, and change nothing
-///
-/// Each check is a line: ok, warn, FAIL or skipped, with the cure below it. The exit code is 1 if a
-/// check fails, and 0 with warnings. The service can keep running. Run the command as the user of the
-/// service, with its settings. docs/operations.md lists the checks.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
     /// Also read every page and every row of the database, which can take minutes

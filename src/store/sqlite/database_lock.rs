@@ -50,8 +50,8 @@ impl DatabaseLock {
         }
     }
 
-    /// Like [`DatabaseLock::share`], for a reader that must not create the file. Without the file no
-    /// restore of this release is running.
+    /// Like [`DatabaseLock::share`], for a reader that must not create the file. Without the file
+    /// no restore is running.
     pub(super) fn share_existing(database: &Path) -> Result<Self, StoreError> {
         if companion(database, "-lock").exists() {
             Self::share(database)

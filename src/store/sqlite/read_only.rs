@@ -1,8 +1,9 @@
 //! Opens a database without creating or changing a file, whether a service uses it or not.
 //!
-//! SQLite would create the log and its index even for a connection that only reads. Without a log the
-//! file is therefore opened as one that does not change (`immutable`), and with a log its index is
-//! opened for reading only (`readonly_shm`): <https://www.sqlite.org/wal.html#read_only_databases>.
+//! SQLite would create the log and its index even for a connection that only reads. Without a log
+//! the file is therefore opened as one that does not change (`immutable`), and with a log its index
+//! is opened for reading only (`readonly_shm`):
+//! <https://www.sqlite.org/wal.html#read_only_databases>.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -71,8 +72,8 @@ impl ReadOnly {
         Ok(Self { connection, unchanging })
     }
 
-    /// Whether another process has written to the file while this one took it for unchanging, so that
-    /// what was read may be wrong.
+    /// Whether another process has written to the file while this one took it for unchanging, so
+    /// that what was read may be wrong.
     pub(super) fn is_outdated(&self, path: &Path) -> bool {
         self.unchanging.is_some_and(|state| State::of(path) != state)
     }

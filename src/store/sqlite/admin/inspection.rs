@@ -27,8 +27,8 @@ use crate::store::migrate::{
 /// A sample ends early if its rows come from a slow disk.
 const SAMPLE_TIME: Duration = Duration::from_secs(1);
 
-/// The tables whose rows can be orphans: name, key, and a statement that returns the first row from a
-/// key on, with the table whose row it lacks, if it lacks one.
+/// The tables whose rows can be orphans: name, key, and a statement that returns the first row from
+/// a key on, with the table whose row it lacks, if it lacks one.
 const ORPHANS: [(&str, &str, &str); 5] = [
     (
         "posts",
@@ -116,8 +116,8 @@ impl SqliteInspector {
     /// Returns `None` if the file does not exist.
     ///
     /// # Errors
-    /// If the path is not that of a database, its log belongs to another file, or SQLite cannot open
-    /// it without creating a file.
+    /// If the path is not that of a database, its log belongs to another file, or SQLite cannot
+    /// open it without creating a file.
     pub fn open(path: &Path) -> MigrateResult<Option<Self>> {
         usable_file::check(path)?;
         commit_id::check_log(path).map_err(unreachable)?;
@@ -255,7 +255,8 @@ fn inspect_orphans(database: &Connection, inspection: Inspection<'_>) -> Migrate
     Ok(judge_orphans(&orphans, "a sample of each table"))
 }
 
-/// `SQLite` remembers the largest ID that was given, so that the ID of a deleted row is not given again.
+/// `SQLite` remembers the largest ID that was given, so that the ID of a deleted row is not given
+/// again.
 fn inspect_sequences(database: &Connection, _: Inspection<'_>) -> MigrateResult<Finding> {
     let mut behind = Vec::new();
     for table in ["users", "posts", "sessions", "events"] {
@@ -311,8 +312,8 @@ fn inspect_pages(database: &Connection, inspection: Inspection<'_>) -> Finding {
     }
 }
 
-/// Returns the rows of a sample by their key, the first column of the statement. The statement returns
-/// the first row from a key on.
+/// Returns the rows of a sample by their key, the first column of the statement. The statement
+/// returns the first row from a key on.
 fn sample<T>(
     database: &Connection,
     table: &str,

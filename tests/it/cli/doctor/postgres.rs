@@ -221,8 +221,8 @@ async fn database_behind_a_pooler_is_inspected_without_settings_of_a_session() {
     }
 }
 
-/// Returns each documented right of the serving role on a table, a column or a sequence: the right and
-/// its object, as `REVOKE` and the report write them.
+/// Returns each documented right of the serving role on a table, a column or a sequence: the right
+/// and its object, as `REVOKE` and the report write them.
 fn documented_rights() -> Vec<(String, String)> {
     let grants = documented_grants();
     let mut rights = Vec::new();

@@ -143,8 +143,8 @@ impl PostgresInspector {
         if differences.is_empty() {
             return Ok(Finding::ok("the schema matches the migrations"));
         }
-        let cure = "`post-api db check` lists all differences: undo them, or see \"Objects of others\" \
-                    in docs/postgresql.md";
+        let cure = "`post-api db check` lists all differences: undo them, or see \"Objects of \
+                    others\" in docs/postgresql.md";
         Ok(Finding::fail(list_faults(&differences), cure))
     }
 }

@@ -1,5 +1,5 @@
-//! The checks that look at a sample of the rows. Each statement reads one row per place of the sample,
-//! through the primary key.
+//! The checks that look at a sample of the rows. Each statement reads one row per place of the
+//! sample, through the primary key.
 
 use jiff::Timestamp;
 use tokio_postgres::{Client, Error};

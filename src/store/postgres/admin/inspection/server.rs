@@ -35,8 +35,8 @@ const AUTOVACUUM: &str = "
                   WHERE option_name = 'autovacuum_enabled' AND NOT option_value::boolean
                   ORDER BY relname)";
 
-/// The number of other transactions, and the age of the oldest in seconds. A role that may not read the
-/// statistics of others sees its own.
+/// The number of other transactions, and the age of the oldest in seconds. A role that may not read
+/// the statistics of others sees its own.
 const TRANSACTIONS: &str = "
     SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - started)), 0)::bigint
       FROM (SELECT xact_start AS started FROM pg_stat_activity
@@ -162,8 +162,8 @@ fn judge_transactions(count: i64, age: i64) -> Finding {
     if age < OLD_TRANSACTION {
         return Finding::ok(detail);
     }
-    let cure = "end it, for example with pg_terminate_backend: see xact_start in pg_stat_activity, and \
-                pg_prepared_xacts";
+    let cure = "end it, for example with pg_terminate_backend: see xact_start in pg_stat_activity, \
+                and pg_prepared_xacts";
     Finding::warn(detail, cure)
 }
 
