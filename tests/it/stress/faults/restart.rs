@@ -13,6 +13,9 @@ use crate::support::{Service, Wire, activated};
 /// Clients that open one connection after the other.
 const CLIENTS: usize = 2;
 
+/// Time from a connection to its request, as across a network.
+const PAUSE: Duration = Duration::from_millis(2);
+
 struct Clients {
     address: SocketAddr,
     answered: AtomicUsize,
@@ -24,6 +27,7 @@ impl Clients {
     fn send_requests(&self) {
         while !self.are_done.load(Ordering::Relaxed) {
             let mut wire = Wire::connect(self.address);
+            std::thread::sleep(PAUSE);
             let response = wire.call("GET", "/livez", "", None);
             response.expect("a response to every connection").expect(200);
             self.answered.fetch_add(1, Ordering::Relaxed);
