@@ -7,9 +7,12 @@ use tempfile::TempDir;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::{Report, doctor, run};
+use crate::cli::run_with;
 use crate::support::{
     Cluster, Pooler, PostgresDatabase, Service, documented_grants, prepare_serving_role,
 };
+
+const REFERENCE: &str = include_str!("../../data/reference.sql");
 
 const KEY: (&str, &str) = ("SECRET_KEY", "f3b8a1d27c5e94f0863b7d1e2a5c9f40");
 
@@ -45,6 +48,22 @@ fn fresh_database_and_one_with_rows_are_healthy() {
         for arguments in ["", "--full"] {
             inspect(database.url(), arguments).expect_healthy();
         }
+    }
+}
+
+/// IDs have 32 bits, and sequences and constraints have names of their own.
+#[test]
+fn adopted_database_is_healthy() {
+    let database = durable_cluster().empty_database();
+    database.execute(REFERENCE);
+    let report = inspect(database.url(), "");
+    report.expect("revision", "FAIL", "run `post-api db upgrade`");
+    report.expect("counts", "skipped", "the database is not at the newest revision");
+    let folder = TempDir::new().unwrap();
+    let settings = [("DATABASE_URL", database.url()), KEY];
+    run_with(folder.path(), "db upgrade", &settings).expect(0);
+    for arguments in ["", "--full"] {
+        doctor(folder.path(), arguments, &settings).expect_healthy();
     }
 }
 
