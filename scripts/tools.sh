@@ -53,6 +53,10 @@ require_promtool() {
     command -v promtool >/dev/null && return
     if [ ! -x "$tools/bin/promtool" ]; then
         say "downloading promtool"
+        if ! command -v apt-get >/dev/null; then
+            echo "error: apt-get is missing; install promtool of Prometheus by hand" >&2
+            exit 2
+        fi
         as_root apt-get update -qq
         (cd "$scratch" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb prometheus)
         mkdir -p "$tools/bin"

@@ -234,6 +234,7 @@ fn links_and_files_in_documents_exist() {
     let documents: Vec<_> = documents
         .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
         .chain(files(&root().join("docs"), ".md"))
+        .chain(files(&root().join("contrib"), ".md"))
         .collect();
     assert!(documents.len() > 3, "no documents found");
     for document in documents {
@@ -258,8 +259,17 @@ fn links(text: &str) -> Vec<(bool, String)> {
 
 /// Returns the files of the repository that are named between backticks.
 fn named_files(text: &str) -> Vec<(bool, String)> {
-    const FOLDERS: [&str; 8] =
-        ["src/", "tests/", "docs/", "scripts/", "bench/", "fuzz/", "migrations/", "assets/"];
+    const FOLDERS: [&str; 9] = [
+        "src/",
+        "tests/",
+        "docs/",
+        "scripts/",
+        "bench/",
+        "fuzz/",
+        "migrations/",
+        "assets/",
+        "contrib/",
+    ];
     let quoted = text.split('`').skip(1).step_by(2);
     let is_plain = |name: &&str| {
         name.chars()

@@ -57,7 +57,7 @@ fn sentences_begin_with_their_actor() {
 /// and migrations: databases record their checksums, so not even a comment may change.
 fn prose_files() -> Vec<PathBuf> {
     const ENDINGS: [&str; 8] = [".rs", ".md", ".sql", ".toml", ".py", ".js", ".css", ".html"];
-    let folders = ["src", "tests", "docs", "bench", "fuzz", "assets"];
+    let folders = ["src", "tests", "docs", "bench", "fuzz", "assets", "contrib"];
     let nested = folders.iter().flat_map(|folder| files(&root().join(folder), ""));
     let scripts = files(&root().join("scripts"), "");
     let top = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());

@@ -29,12 +29,13 @@ impl Metrics {
         Wire::connect(Self::address(service))
     }
 
-    /// Returns the address that the banner shows.
+    /// Returns the address that the banner shows, as text or in JSON.
     #[track_caller]
     pub fn address(service: &Service) -> String {
         let output = service.stderr();
-        let url = output.lines().find_map(|line| line.strip_prefix("  Metrics http://"));
-        let address = url.and_then(|url| url.strip_suffix("/metrics"));
+        let urls = output.split("http://").skip(1);
+        let mut urls = urls.filter_map(|rest| rest.split([' ', '\n', '"']).next());
+        let address = urls.find_map(|url| url.strip_suffix("/metrics"));
         address.unwrap_or_else(|| panic!("no metrics in {output}")).to_owned()
     }
 

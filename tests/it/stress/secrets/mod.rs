@@ -1,6 +1,6 @@
 //! Unique passwords, tokens and keys in every part of every operation, at the lowest log level and
-//! while the store fails. None of them may appear in a response, in the log or in other output, in
-//! any encoding. A display name may appear in responses only.
+//! while the store fails. None of them may appear in a response, in the log, in the metrics or in other
+//! output, in any encoding. A display name may appear in responses only.
 //!
 //! Each search must also find a secret where it is expected, so that a search that finds nothing
 //! fails.
@@ -20,7 +20,7 @@ use self::requests::Secrets;
 use super::budget::Budget;
 use super::rng::Rng;
 use crate::api::operations::Operation;
-use crate::support::{Engine, Service, TestApp, TestResponse, forge_with};
+use crate::support::{Engine, METRICS, Metrics, Service, TestApp, TestResponse, forge_with};
 
 /// The account with a damaged and then a weak hash.
 const WEAK: &str = "weak@example.com";
@@ -235,8 +235,8 @@ fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str
         if format == "json" {
             fixture.move_settings_to_a_file();
         }
-        let mut service =
-            fixture.serve(&[("LOG_LEVEL", "trace"), ("LOG_FORMAT", format), ("ACCESS_LOG", "on")]);
+        let settings = [("LOG_LEVEL", "trace"), ("LOG_FORMAT", format), ("ACCESS_LOG", "on")];
+        let mut service = fixture.serve(&[&settings[..], &[METRICS]].concat());
         let mut campaign = Campaign { service: &service, canaries, seed: &name, responses: 0 };
         for operation in &operations {
             campaign.attack(operation, rng);
@@ -252,6 +252,9 @@ fn assert_no_secret_is_revealed(mut budget: Budget, engine: Engine, format: &str
         damage_account(&mut campaign, &fixture, rng);
         fail_store(&mut campaign, &fixture);
         let Campaign { canaries, responses: searched, .. } = campaign;
+        let metrics = Metrics::of(&service).0;
+        assert!(metrics.contains("http_route=\"/posts/{id}\""), "{name}: {metrics}");
+        canaries.assert_not_logged("the metrics", metrics, &name);
         service.terminate();
         assert!(service.wait().success());
 
