@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::SourceArguments;
 use super::exit::Exit;
+use super::operator::Operator;
 use super::output::print;
 use super::setup::{block_on, check_revision, open_transfer};
 use super::transfer_lines::{Counts, Header, LineWriter, VERSION};
@@ -112,11 +113,14 @@ async fn export(
         at: SystemClock.now(),
         store: store.to_owned(),
     };
-    let user = arguments.user.as_deref();
-    let writer = LineWriter::new(output, &header, user.is_some());
+    let account = match &arguments.user {
+        Some(email) => Some(Operator::open(database).await?.find(email).await?.user.id),
+        None => None,
+    };
+    let writer = LineWriter::new(output, &header, account.is_some());
     let mut writer = writer.context("could not write the export")?;
     let mut write = |row| writer.write(row).map_err(|error| TransferError::Lines(error.into()));
-    let next = admin.export(user, &mut write).await?;
+    let next = admin.export(account, &mut write).await?;
     Ok(writer.finish(next).context("could not write the export")?)
 }
 
@@ -125,7 +129,6 @@ impl From<TransferError> for Exit {
         match error {
             TransferError::Migrate(error) => error.into(),
             TransferError::Store(error) => error.into(),
-            TransferError::NoSuchUser(_) => Self::CheckFailed(vec![error.to_string()]),
             error => Self::Failed(error.into()),
         }
     }

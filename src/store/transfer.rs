@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::migrate::{MigrateError, SchemaAdmin};
+use crate::domain::user::UserId;
 
 /// An account, a post or a vote, as it is stored. Rows come in this order, each kind by its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +87,6 @@ pub enum OldTokens {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
-    #[error("no account has the e-mail {0}")]
-    NoSuchUser(String),
     /// The database has rows.
     #[error("the database is not empty: an import fills an empty one; there is no merging")]
     NotEmpty,
@@ -127,10 +126,10 @@ pub trait RowSource: Send {
 #[async_trait]
 pub trait TransferAdmin: SchemaAdmin {
     /// Reads the rows of one moment. Closed accounts are left out, with their posts and votes. With
-    /// an e-mail, reads only the account, its posts and its votes.
+    /// an account, reads only the account, its posts and its votes.
     async fn export(
         &mut self,
-        email: Option<&str>,
+        account: Option<UserId>,
         write: &mut RowWriter<'_>,
     ) -> Result<NextIds, TransferError>;
 

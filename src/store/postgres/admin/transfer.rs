@@ -13,8 +13,7 @@ use tokio_postgres::{CopyInSink, Error};
 
 use super::super::column::column;
 use super::{PostgresAdmin, counts, script};
-use crate::domain::email::TypedEmail;
-use crate::domain::user::TokensValidFrom;
+use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::StoreError;
 use crate::store::transfer::{
     NextIds, OldTokens, PostRow, Row, RowKind, RowSource, RowWriter, TransferAdmin, TransferError,
@@ -42,10 +41,6 @@ const VOTES: &str = "SELECT post_id::bigint, user_id::bigint, dir::integer FROM 
        AND ($1::bigint IS NULL OR user_id = $1)
      ORDER BY votes.post_id, votes.user_id";
 
-const FIND_ID: &str = "SELECT id::bigint FROM users
-     WHERE email IN ($1, $2) AND id <> ALL (ARRAY(SELECT user_id FROM account_deletions))
-     ORDER BY (email = $1) DESC LIMIT 1";
-
 /// Returns the table of a kind, and its columns in the order in which they are copied.
 fn table_of(kind: RowKind) -> (&'static str, &'static str) {
     match kind {
@@ -67,13 +62,13 @@ impl From<Error> for TransferError {
 impl TransferAdmin for PostgresAdmin {
     async fn export(
         &mut self,
-        email: Option<&str>,
+        account: Option<UserId>,
         write: &mut RowWriter<'_>,
     ) -> Result<NextIds, TransferError> {
         let begin =
             script::begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", Some(&self.quoted_schema));
         self.client.batch_execute(&begin).await?;
-        let outcome = self.read_all(email, write).await;
+        let outcome = self.read_all(account, write).await;
         self.client.batch_execute("ROLLBACK").await?;
         outcome
     }
@@ -97,13 +92,10 @@ impl TransferAdmin for PostgresAdmin {
 impl PostgresAdmin {
     async fn read_all(
         &self,
-        email: Option<&str>,
+        account: Option<UserId>,
         write: &mut RowWriter<'_>,
     ) -> Result<NextIds, TransferError> {
-        let user = match email {
-            Some(email) => Some(self.find_id(email).await?),
-            None => None,
-        };
+        let user = account.map(|account| account.0);
         let selects = [(RowKind::User, USERS), (RowKind::Post, POSTS), (RowKind::Vote, VOTES)];
         for (kind, sql) in selects {
             let mut rows = pin!(self.client.query_raw(sql, [user]).await?);
@@ -112,14 +104,6 @@ impl PostgresAdmin {
             }
         }
         Ok(NextIds { users: self.next_id("users").await?, posts: self.next_id("posts").await? })
-    }
-
-    async fn find_id(&self, email: &str) -> Result<i64, TransferError> {
-        let email_forms = TypedEmail::new(email);
-        let [typed, normal] = email_forms.forms();
-        let found = self.client.query_opt(FIND_ID, &[&typed, &normal]).await?;
-        let found = found.ok_or_else(|| TransferError::NoSuchUser(email.to_owned()))?;
-        Ok(column(&found, 0)?)
     }
 
     /// Returns the first ID that the sequence has not given.

@@ -6,8 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::super::row::{optional_text, text, timestamp};
 use super::{SqliteAdmin, commit, counts, sign_out_all};
-use crate::domain::email::TypedEmail;
-use crate::domain::user::TokensValidFrom;
+use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::migrate::MigrateError;
 use crate::store::stored_time::nearest_time;
 use crate::store::transfer::{
@@ -30,10 +29,6 @@ const VOTES: &str = "SELECT post_id, user_id, dir FROM votes
        AND (?1 IS NULL OR user_id = ?1)
      ORDER BY post_id, user_id";
 
-const FIND_ID: &str = "SELECT id FROM users
-     WHERE email IN (?1, ?2) AND id NOT IN (SELECT user_id FROM account_deletions)
-     ORDER BY (email = ?1) DESC LIMIT 1";
-
 /// An ID that was given once stays given, also if its row is deleted.
 const NEXT: &str = "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'users'), 0),
             coalesce((SELECT max(id) FROM users), 0)) + 1,
@@ -50,13 +45,13 @@ impl From<rusqlite::Error> for TransferError {
 impl TransferAdmin for SqliteAdmin {
     async fn export(
         &mut self,
-        email: Option<&str>,
+        account: Option<UserId>,
         write: &mut RowWriter<'_>,
     ) -> Result<NextIds, TransferError> {
         let database = self.existing()?.ok_or_else(|| self.missing())?;
         // One read transaction, so that all rows are of one moment.
         database.execute_batch("BEGIN")?;
-        let user = email.map(|email| find_id(&database, email)).transpose()?;
+        let user = account.map(|account| account.0);
         read_users(&database, user, write)?;
         read_posts(&database, user, write)?;
         read_votes(&database, user, write)?;
@@ -106,16 +101,6 @@ impl SqliteAdmin {
             hint: "name the database in DATABASE_URL".to_owned(),
         }
     }
-}
-
-fn find_id(database: &Connection, email: &str) -> Result<i64, TransferError> {
-    let email_forms = TypedEmail::new(email);
-    let [typed, normal] = email_forms.forms();
-    let found = database.query_row(FIND_ID, params![typed, normal], |row| row.get(0));
-    found.map_err(|error| match error {
-        rusqlite::Error::QueryReturnedNoRows => TransferError::NoSuchUser(email.to_owned()),
-        error => error.into(),
-    })
 }
 
 fn read_users(
