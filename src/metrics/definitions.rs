@@ -75,7 +75,7 @@ macro_rules! metrics {
 metrics! {
     REQUEST_DURATION = Histogram("http_server_request_duration_seconds"
         {"http_request_method", "http_route", "http_response_status_code"},
-        "Time from the head of a request until its response can be sent.");
+        "Time from the head of a request to the head of its response.");
     ACTIVE_REQUESTS = Gauge("http_server_active_requests" {},
         "Requests that have no response yet.");
     CONNECTIONS = Gauge("http_server_connections" {},
@@ -105,7 +105,7 @@ metrics! {
     BATCH_MEMBERS = Histogram("post_api_store_batch_members" {"queue"},
         "Requests that share a transaction (SQLite) or a statement (PostgreSQL), by their queue.");
     IDEMPOTENT_REPLAYS = Counter("post_api_idempotent_replays_total" {},
-        "Writes with an Idempotency-Key that an earlier request had done.");
+        "Writes that repeat the outcome of an earlier request with the same Idempotency-Key.");
     DATABASE_CONNECTIONS = Gauge("post_api_database_connections" {"state"},
         "Connections to PostgreSQL, by their state.");
     DATABASE_CONNECTIONS_LIMIT = Gauge("post_api_database_connections_limit" {},

@@ -19,15 +19,22 @@ value names a user, a post or a client.
   have, `HEAD`, a preflight, a documentation page, a rejected head.
 - `http_response_status_code` is 200, 201, 204, 304, 500, 503, or `4xx` for every error of the
   client, or `other`. A client that leaves before its response counts as `4xx`. The series of an
-  operation and a status appears with its first response. All other series exist from the start.
+  operation and a status appears with its first response.
+- All other series exist from the start: `post_api_database_bytes` on SQLite only,
+  `post_api_database_connections` and `post_api_database_connections_limit` on PostgreSQL only.
 - `limit` is the name of a [rate limit](rate-limits.md), and `event` that of an
   [audit event](security.md#logging).
 - `outcome` is `success`, `refused` (wrong e-mail or password), `limited` (429), or `failed` (an
   error of the service, a full queue).
 - `source` is `most_voted` for the ranking `top` of all time, and `newest` for the other rankings.
-- `operation` is a method of the storage contract. A client that leaves can end an operation before
-  it is measured.
-- `kind` is `unavailable`, `overloaded`, `internal`, `referenced` or `unrepresentable`.
+- `operation` is a call to the database, such as `create_post`. A client that leaves can end an
+  operation before it is measured.
+- `kind` says why an operation failed:
+  - `unavailable`: the database is locked or unreachable, or its disk is full.
+  - `overloaded`: a queue is full.
+  - `referenced`: rows of a table of your own refer to the row.
+  - `unrepresentable`: the encoding of the database lacks a character of the text.
+  - `internal`: any other error, such as a damaged database.
 - `queue` is `write`, `read` or `list` on SQLite. On PostgreSQL each batcher has one, such as
   `votes`, and requests that wait for a connection are in `short` or `long`.
 - `state` is `idle` or `used`, and `file` is `database` or `log`.";
