@@ -26,8 +26,8 @@ pub(super) struct ImportArguments {
     /// Export to read, - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Accept the tokens that the exported database had accepted: for a move of the only instance
-    /// with its `SECRET_KEY`
+    /// Keep tokens valid; use it only if the old instance stays off and the new one has its
+    /// `SECRET_KEY`
     #[arg(long)]
     keep_tokens: bool,
     #[command(flatten)]

@@ -106,7 +106,7 @@ struct ServeArguments {
     /// Port to listen on, 0 for a free one (setting `PORT`)
     #[arg(long)]
     port: Option<String>,
-    /// Migrate PostgreSQL to the newest revision first (the embedded database always is)
+    /// Migrate PostgreSQL to the newest revision first (the embedded database is always migrated)
     #[arg(long)]
     upgrade: bool,
     #[command(flatten)]
