@@ -86,7 +86,7 @@ pub struct Histogram {
 pub(super) struct Snapshot {
     pub(super) sum: f64,
     pub(super) count: u64,
-    /// The bounds, and how many values each has that its predecessor does not have.
+    /// Each bound, with the number of values at most as large that are above the previous bound.
     pub(super) buckets: Vec<(f64, u64)>,
 }
 
@@ -97,7 +97,7 @@ impl Histogram {
         Self { buckets, counts, sum: AtomicU64::default() }
     }
 
-    /// Adds a number of things.
+    /// Records a size, such as that of a batch.
     pub fn record(&self, value: u64) {
         let index = self.buckets.bounds.partition_point(|bound| *bound < value);
         if let Some(count) = self.counts.get(index) {

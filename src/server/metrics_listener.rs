@@ -1,6 +1,6 @@
-//! The listener of the metrics: plain HTTP/1.1, `GET /metrics` and nothing else.
+//! The listener of the metrics: plain HTTP/1.1, `GET` and `HEAD /metrics` only.
 //!
-//! It has a thread of its own, so that a scrape waits for no request and delays none.
+//! A thread of its own serves scrapes, so scrapes and requests do not wait for each other.
 
 use std::convert::Infallible;
 use std::io;

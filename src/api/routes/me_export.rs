@@ -1,8 +1,8 @@
 //! The export of the caller's own data, as lines of JSON.
 //!
 //! The lines are streamed from pages of the store, so an account of any size takes the memory of one
-//! page. They are not of one moment: a change during the export may be in it or not, but every post
-//! that exists all the time is in it once.
+//! page. The export is no snapshot: it may contain or miss a change that is made meanwhile. Every
+//! post that exists all the time is in it once.
 //!
 //! Not here: the export of a whole database, see `cli/export.rs`.
 
@@ -113,7 +113,7 @@ fn log_cut_off(error: &ApiError) {
 enum Step {
     User(User),
     FindPosts(Option<Position>),
-    /// Posts that are read, from one of them on.
+    /// A page of posts, the index of the next post to write, and the next page.
     Posts(PostList, usize, Option<Position>),
     Votes(Option<PostId>),
     Sessions,

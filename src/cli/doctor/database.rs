@@ -8,8 +8,8 @@ use crate::store::inspection::{Finding, Inspection, InspectionStore, NamedFindin
 use crate::store::migrate::{MigrateError, MigrateResult};
 use crate::store::postgres::is_refused;
 
-/// Runs the checks of the store. If the database could not be opened, they are skipped. The cure is
-/// that of an error that does not name its own.
+/// Runs the checks of the store. If the database could not be opened, the checks are skipped.
+/// `cure` is for errors that name none.
 pub(super) async fn inspect(
     opened: MigrateResult<(impl InspectionStore, String)>,
     checks: &[&'static str],

@@ -21,7 +21,8 @@ pub(super) fn check_access(settings: &Settings) -> Finding {
         .unwrap_or_else(|| Finding::ok("only the service can access its secrets and data"))
 }
 
-/// SQLite writes to the file, to its log and its index, and creates both in the folder of the file.
+/// Returns a failure for the first file of the database, or its folder, that this user cannot read
+/// and write. SQLite writes to the file, its log and its index, and creates both in the folder.
 fn find_inaccessible(settings: &Settings) -> Option<Finding> {
     let Database::Sqlite(database) = &settings.database else {
         return None;

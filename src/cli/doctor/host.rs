@@ -25,7 +25,7 @@ pub(super) fn check_open_files() -> Finding {
     Finding::warn(format!("{detail}: the limit on open files allows no more"), cure)
 }
 
-/// Checks that the most memory that the service may need is there.
+/// Checks that the memory limit covers the most that the service needs.
 pub(super) fn check_memory(settings: &Settings) -> Finding {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let cores = u64::try_from(cores).unwrap_or(u64::MAX);
