@@ -59,7 +59,7 @@ pub(in crate::api) async fn readyz(State(app): State<Arc<AppState>>) -> ApiResul
         Ok(Readiness::ReadOnly) => ("the database only reads", None),
         Err(StoreError::Overloaded) => ("too much is waiting for the database", None),
         Err(StoreError::Unavailable(cause)) => ("the database is out of reach", Some(cause)),
-        Err(error) => return Err(error.into()),
+        Err(error) => ("the database cannot be read", Some(error.into())),
     };
     Err(ApiError::NotReady(reason, cause))
 }

@@ -177,9 +177,12 @@ async fn store_failure_is_hidden_from_the_client_and_logged_once() {
         for request in requests(&token) {
             let name = format!("{failure:?}: {} {}", request.method(), request.uri());
             let response = send(&routes, request).await;
-            assert_eq!(response.status, status, "{name}");
             let reason = reason_not_ready(failure).filter(|_| name.ends_with("/readyz"));
-            let sentence = reason.unwrap_or(sentence);
+            let (status, sentence, retry_after) = match reason {
+                Some(reason) => (503, reason, "2"),
+                None => (status, sentence, retry_after),
+            };
+            assert_eq!(response.status, status, "{name}");
             assert_eq!(response.json(), json!({"detail": sentence}), "{name}");
             assert_eq!(response.header("retry-after"), retry_after, "{name}");
             assert_eq!(response.header("content-type"), "application/json", "{name}");
@@ -201,7 +204,8 @@ fn reason_not_ready(failure: Failure) -> Option<&'static str> {
     match failure {
         Failure::Unavailable => Some("not ready: the database is out of reach"),
         Failure::Overloaded => Some("not ready: too much is waiting for the database"),
-        Failure::Internal | Failure::Referenced | Failure::Panic => None,
+        Failure::Internal | Failure::Referenced => Some("not ready: the database cannot be read"),
+        Failure::Panic => None,
     }
 }
 
