@@ -4,7 +4,9 @@
 //! `api/input/conditions.rs`.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
+use axum::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH,
+};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
@@ -29,7 +31,7 @@ pub(super) fn revalidate(known: Option<&EntityTagList>, mut response: Response) 
     }
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     *response.body_mut() = Body::empty();
-    for name in [CONTENT_TYPE, CONTENT_LENGTH] {
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING] {
         response.headers_mut().remove(name);
     }
     response
