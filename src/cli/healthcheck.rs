@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use rustls::crypto::ring;
@@ -15,11 +15,13 @@ use super::{EnvFileArgument, set_listener};
 use crate::config::ListenerSettings;
 use crate::tls_verifier::TlsVerifier;
 
-/// Timeout for connecting, and for each read and write.
+const READY: &str = "/readyz";
+
+/// Timeout for connecting, for each read and write, and for the whole response.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum length in bytes of a response that is read. The body of `/readyz` names the reason.
-const MAX_RESPONSE: u64 = 16 * 1024;
+const MAX_RESPONSE: usize = 16 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct HealthcheckArguments {
@@ -62,7 +64,7 @@ pub(super) fn connectable(host: &str) -> &str {
 pub(super) fn url(host: &str, port: u16, has_tls: bool) -> String {
     let scheme = if has_tls { "https" } else { "http" };
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    format!("{scheme}://{host}:{port}/readyz")
+    format!("{scheme}://{host}:{port}{READY}")
 }
 
 /// Returns the first bytes of the response.
@@ -75,21 +77,34 @@ pub(super) fn ask_ready(host: &str, port: u16, has_tls: bool) -> io::Result<Vec<
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
     if !has_tls {
-        return exchange(connection);
+        return exchange(connection, READY, MAX_RESPONSE);
     }
     let session = ClientConnection::new(Arc::new(config()?), ServerName::from(address.ip()));
-    exchange(StreamOwned::new(session.map_err(io::Error::other)?, connection))
+    let session = StreamOwned::new(session.map_err(io::Error::other)?, connection);
+    exchange(session, READY, MAX_RESPONSE)
 }
 
-fn exchange(mut connection: impl Read + Write) -> io::Result<Vec<u8>> {
-    connection
-        .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-    let mut response = Vec::new();
-    match connection.take(MAX_RESPONSE).read_to_end(&mut response) {
-        // A server that speaks another protocol may answer and then reset the connection.
-        Err(error) if response.is_empty() => Err(error),
-        _ => Ok(response),
+/// Sends a request for the path, and returns the bytes of the response that arrive in time.
+pub(super) fn exchange(
+    mut connection: impl Read + Write,
+    path: &str,
+    max_bytes: usize,
+) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + TIMEOUT;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes())?;
+    let (mut response, mut bytes) = (Vec::new(), [0; 4096]);
+    // The timeout of the connection is that of one read, and each may return a byte.
+    while response.len() < max_bytes && Instant::now() < end {
+        match connection.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(length) => response.extend_from_slice(bytes.get(..length).unwrap_or_default()),
+            // A server that speaks another protocol may answer and then reset the connection.
+            Err(error) if response.is_empty() => return Err(error),
+            Err(_) => break,
+        }
     }
+    Ok(response)
 }
 
 /// Returns why the response does not say that the service is ready.

@@ -27,7 +27,7 @@ impl MetricsSetup {
         let Some(address) = settings.metrics_address else { return Ok(None) };
         let listener = server::listen(&address.ip().to_string(), address.port())
             .await
-            .map_err(|error| cannot_listen(address, &error))?;
+            .map_err(|error| vec![cannot_listen(address, &error)])?;
         let address = listener.local_addr().context("could not read the address of the metrics")?;
         Ok(Some(Self { listener, address, registry: Registry::default() }))
     }
@@ -75,12 +75,12 @@ impl Collect for Build {
     }
 }
 
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Exit {
+pub(super) fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> SettingError {
     let hint = match error.kind() {
         ErrorKind::AddrInUse => "stop the other program that uses the port, or give another port",
         ErrorKind::PermissionDenied => "give a port from 1024, or the right CAP_NET_BIND_SERVICE",
         _ => "give an IP address of this machine, such as 127.0.0.1, and a port",
     };
     let problem = format!("{address} cannot be used: cannot listen on it: {error}");
-    Exit::Settings(vec![SettingError::new("METRICS_ADDRESS", problem, hint)])
+    SettingError::new("METRICS_ADDRESS", problem, hint)
 }

@@ -3,6 +3,8 @@
 //! A check only reads. It reads through an index or looks at a sample of rows, so that all checks
 //! together take seconds in a database of any size. A full inspection reads every row.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -82,20 +84,26 @@ pub(super) fn list_faults(faults: &[String]) -> String {
 }
 
 /// Returns places in a range of keys, in ascending order. The row at or after each place makes the
-/// sample: it is spread over the whole table, and each inspection has another one. If the range has
-/// at most [`SAMPLE`] keys, the places are all of them.
+/// sample: half of it is spread over the whole table, and each inspection has another one. The rest
+/// are the first and the last keys: after a restore new IDs are so far away that most spread places
+/// find the same row. If the range has at most [`SAMPLE`] keys, the places are all of them.
 pub(super) fn sample_places(range: (i64, i64)) -> Vec<i64> {
     // Without random bytes the sample is the same each time.
     places_with_shift(range, getrandom::u64().unwrap_or(0))
 }
 
 fn places_with_shift(range: (i64, i64), random: u64) -> Vec<i64> {
-    let (first, last) = (i128::from(range.0), i128::from(range.1));
-    let stride = ((last - first) / i128::from(SAMPLE) + 1).max(1);
-    let places = (0..i128::from(SAMPLE)).map(|number| first + number * stride);
+    let (first, last, sample) = (i128::from(range.0), i128::from(range.1), i128::from(SAMPLE));
+    if last - first < sample {
+        return (range.0..=range.1).collect();
+    }
+    let stride = (last - first) / (sample / 2) + 1;
     let shift = i128::from(random) % stride;
-    let shifted = places.take_while(|place| *place <= last).map(|place| (place + shift).min(last));
-    shifted.filter_map(|place| i64::try_from(place).ok()).collect()
+    let spread = (0..sample / 2).map(|number| first + number * stride + shift);
+    let ends = (0..sample / 4).flat_map(|number| [first + number, last - number]);
+    let places = spread.filter(|place| *place <= last).chain(ends);
+    let places: BTreeSet<i64> = places.filter_map(|place| i64::try_from(place).ok()).collect();
+    places.into_iter().collect()
 }
 
 /// Compares the stored counts of a sample with the sums of its votes.
@@ -133,11 +141,17 @@ pub(super) fn judge_orphans(orphans: &[String], looked_at: &str) -> Finding {
     Finding::fail(list_faults(orphans), REPAIR)
 }
 
-/// Judges how many passwords of a sample have a weak hash: argon2i, argon2d or bcrypt.
-pub(super) fn judge_hashes(strong: i64, weak: i64) -> Finding {
+/// Judges how many passwords of a sample have a weak hash, argon2i, argon2d or bcrypt, and how many
+/// have a text that is none of these.
+pub(super) fn judge_hashes(strong: i64, weak: i64, unknown: i64) -> Finding {
     const CURE: &str = "each is replaced at the next login to its account; `post-api user \
                         set-password` replaces one at once";
-    let all = strong + weak;
+    let all = strong + weak + unknown;
+    if unknown > 0 {
+        let detail = format!("{unknown} of {all} sampled passwords are no hash that is known");
+        let cure = "their accounts cannot log in: set a password with `post-api user set-password`";
+        return Finding::warn(detail, cure);
+    }
     if weak == 0 {
         return Finding::ok(format!("{all} of {all} sampled password hashes are argon2id"));
     }
@@ -185,6 +199,17 @@ mod tests {
         }
     }
 
+    /// A table with a few rows, and one after a restore.
+    #[test]
+    fn places_find_rows_before_and_after_a_gap() {
+        for random in [0, 999, u64::MAX] {
+            let places = places_with_shift((1, 1_000_060), random);
+            let is_covered = |key: &i64| places.contains(key);
+            assert!((1..=60).all(|key| is_covered(&key)));
+            assert!((1_000_001..=1_000_060).all(|key| is_covered(&key)));
+        }
+    }
+
     #[test]
     fn long_list_of_faults_is_cut() {
         let faults: Vec<String> = (1..=7).map(|number| number.to_string()).collect();
@@ -197,8 +222,9 @@ mod tests {
     fn samples_are_judged_by_their_faults() {
         assert_eq!(judge_counts(&[(1, 2, 2), (2, 0, 0)]).verdict, Verdict::Ok);
         assert_eq!(judge_counts(&[(1, 2, 2), (2, 1, 0)]).verdict, Verdict::Fail);
-        assert_eq!(judge_hashes(0, 0).verdict, Verdict::Ok);
-        assert_eq!(judge_hashes(999, 1).verdict, Verdict::Warn);
+        assert_eq!(judge_hashes(0, 0, 0).verdict, Verdict::Ok);
+        assert_eq!(judge_hashes(999, 1, 0).verdict, Verdict::Warn);
+        assert_eq!(judge_hashes(999, 0, 1).verdict, Verdict::Warn);
         assert_eq!(judge_due_keys(MANY_KEYS).verdict, Verdict::Ok);
         assert_eq!(judge_due_keys(MANY_KEYS + 1).verdict, Verdict::Warn);
     }

@@ -8,6 +8,7 @@ mod files;
 mod host;
 mod listener;
 mod memory_limit;
+mod metrics_address;
 mod report;
 mod settings;
 
@@ -40,7 +41,7 @@ pub(super) struct DoctorArguments {
 /// A check that needs only the settings.
 type Check = (&'static str, fn(&Settings) -> Finding);
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     ("secret", settings::check_secret),
     ("proxies", settings::check_proxies),
     ("cors", settings::check_cors),
@@ -50,6 +51,7 @@ const CHECKS: [Check; 11] = [
     ("backups", |settings| backups::check(settings, SystemClock.now())),
     ("tls", |settings| certificate::check(settings, SystemClock.now())),
     ("port", listener::check_port),
+    ("metrics-address", metrics_address::check),
     ("open-files", |_| host::check_open_files()),
     ("memory", host::check_memory),
 ];

@@ -85,6 +85,10 @@ pub(super) fn check_secret(settings: &Settings) -> Finding {
     let path = settings.data_dir.join(KEYS_FILE);
     let path = path.display();
     match KeyStore::new(&settings.data_dir, settings.algorithm).check() {
+        Ok(None) if settings.data_dir.join(KEYS_FILE).is_symlink() => {
+            let detail = format!("{path} is a link to a file that does not exist");
+            Finding::fail(detail, "remove the link, or create the file that it names")
+        }
         Ok(None) => Finding::ok(format!("the next start generates a secret in {path}")),
         Ok(Some(exposure @ (Exposure::Group | Exposure::AnotherUser(_)))) => {
             let hint = "make its mode 0600, and its owner the user of the service";

@@ -16,7 +16,7 @@ pub(super) async fn folder_with_posts() -> TempDir {
     create_sqlite_file(&folder.path().join("data/posts.db")).await;
     open(folder.path())
         .execute_batch(
-            "INSERT INTO users (id, email, password, created_at) VALUES (7, 'ada@example.com', 'x', 0);
+            "INSERT INTO users (id, email, password, created_at) VALUES (7, 'ada@example.com', '$argon2id$x', 0);
              INSERT INTO posts (owner_id, created_at, title, content)
              VALUES (7, 0, 'one', 'text'), (7, 0, 'two', 'text'), (7, 0, 'three', 'text');
              INSERT INTO votes (post_id, user_id) VALUES (1, 7), (2, 7)",

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -70,6 +71,24 @@ fn healthcheck_reports_by_exit_code() {
     let outcome = run(service.path(), "healthcheck --port 1").expect(1);
     assert!(outcome.error.contains("does not answer"), "{}", outcome.error);
     run(service.path(), "healthcheck --port x").expect(2);
+}
+
+/// Each byte comes within the timeout of a read.
+#[test]
+fn healthcheck_ends_if_another_program_answers_byte_by_byte() {
+    let folder = folder();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let other = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        // Until the command has left.
+        while connection.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let refused = run(folder.path(), &format!("healthcheck --port {port}")).expect(1);
+    assert!(refused.error.contains("is not HTTP"), "{}", refused.error);
+    other.join().unwrap();
 }
 
 #[test]

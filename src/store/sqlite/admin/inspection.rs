@@ -283,7 +283,8 @@ fn inspect_hashes(database: &Connection, _: Inspection<'_>) -> MigrateResult<Fin
         let has = |hash: &&String| beginnings.iter().any(|beginning| hash.starts_with(beginning));
         i64::try_from(sampled.values().filter(has).count()).unwrap_or(i64::MAX)
     };
-    Ok(judge_hashes(count(&["$argon2id$"]), count(&["$argon2i$", "$argon2d$", "$2"])))
+    let (strong, weak) = (count(&["$argon2id$"]), count(&["$argon2i$", "$argon2d$", "$2"]));
+    Ok(judge_hashes(strong, weak, count(&[""]) - strong - weak))
 }
 
 fn inspect_keys(database: &Connection, inspection: Inspection<'_>) -> MigrateResult<Finding> {

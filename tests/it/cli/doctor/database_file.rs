@@ -66,6 +66,12 @@ async fn faults_of_the_database_are_reported_by_their_check() {
         ("DELETE FROM sqlite_sequence WHERE name = 'posts'", "sequences", "FAIL", "an ID 3"),
         ("UPDATE users SET password = '$2b$12$x'", "password-hashes", "warn", "1 of 1 "),
         ("UPDATE users SET password = '$argon2i$v=19$'", "password-hashes", "warn", "(100 %)"),
+        (
+            "UPDATE users SET password = 'hunter2'",
+            "password-hashes",
+            "warn",
+            "no hash that is known",
+        ),
         (many_keys, "idempotency-keys", "warn", "more than 10000 expired keys"),
         ("ANALYZE", "statistics", "ok", "are present"),
         ("DROP TABLE schema_migrations", "revision", "warn", "the database is at base"),
@@ -162,7 +168,7 @@ async fn database_that_a_service_opens_meanwhile_is_inspected_again() {
     let now = || SystemClock.now();
     let findings = inspector.inspect(Inspection { is_full: false, now: &now }).await;
     let (_, hashes) = findings.iter().find(|(check, _)| *check == "password-hashes").unwrap();
-    assert!(hashes.detail.starts_with("1 of 1 "), "{findings:?}");
+    assert!(hashes.detail.starts_with("2 of 2 "), "{findings:?}");
     assert_eq!(findings.len(), SqliteInspector::CHECKS.len());
 }
 

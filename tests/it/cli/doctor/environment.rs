@@ -30,6 +30,29 @@ async fn files_that_the_service_cannot_write_are_reported() {
     }
 }
 
+/// The first start could not create them.
+#[test]
+fn folders_that_cannot_be_created_are_reported() {
+    let folder = folder();
+    let locked = folder.path().join("locked");
+    std::fs::create_dir(&locked).unwrap();
+    std::fs::set_permissions(&locked, Permissions::from_mode(0o500)).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    for (name, value, text) in [
+        ("DATA_DIR", "locked", "locked: the user of this command cannot create files in it"),
+        ("DATA_DIR", "locked/data", "locked: the user of this command cannot create files in it"),
+        ("DATA_DIR", "dangling", "dangling: it is not a folder"),
+        ("DATA_DIR", "file/data", "file: it is not a folder"),
+        ("DATABASE_URL", "sqlite:missing/posts.db", "missing: there is no such folder"),
+    ] {
+        let report = run(without_privileges(folder.path()).env(name, value));
+        report.expect("file-access", "FAIL", text);
+    }
+    let report = run(without_privileges(folder.path()).env("DATA_DIR", "new/data"));
+    report.expect("file-access", "ok", "");
+}
+
 #[test]
 fn folder_of_backups_that_cannot_be_written_is_reported() {
     let folder = folder();

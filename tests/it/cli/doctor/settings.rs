@@ -11,7 +11,7 @@ use post_api::clock::{Clock as _, SystemClock};
 
 use super::doctor;
 use crate::cli::folder;
-use crate::support::{Certificate, Service};
+use crate::support::{Certificate, METRICS, Metrics, Service};
 
 const WEAK: &str = "short-but-mixed-7";
 
@@ -101,6 +101,34 @@ fn keys_that_are_exposed_or_damaged_are_reported() {
     set_mode(&keys, 0o600);
     std::fs::write(&keys, &text[..text.len() / 2]).unwrap();
     doctor(service.path(), "", &[]).expect("secret", "FAIL", "does not hold keys in JSON");
+}
+
+/// The start could neither read nor create it.
+#[test]
+fn link_to_missing_keys_is_reported() {
+    let folder = folder();
+    std::fs::create_dir_all(folder.path().join("data")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("data/keys.json")).unwrap();
+    doctor(folder.path(), "", &[]).expect("secret", "FAIL", "is a link to a file that does not");
+}
+
+#[test]
+fn address_of_the_metrics_is_free_or_has_those_of_a_service() {
+    let service = Service::start(&[METRICS]);
+    let used = Metrics::address(&service);
+    let other = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    // Another program accepts, and never answers.
+    for (address, status, text) in [
+        (used.as_str(), "ok", "a service has its metrics"),
+        ("127.0.0.1:0", "ok", "is free"),
+        ("0.0.0.0:0", "warn", "read the metrics"),
+        ("192.0.2.1:9464", "FAIL", "give an IP address of this machine"),
+        (taken.as_str(), "FAIL", "stop the other program"),
+    ] {
+        let report = doctor(service.path(), "", &[("METRICS_ADDRESS", address)]);
+        report.expect("metrics-address", status, text);
+    }
 }
 
 #[test]

@@ -40,7 +40,8 @@ const HASHES: &str = "
     )
     SELECT count(*) FILTER (WHERE beginning LIKE '$argon2id$%'),
            count(*) FILTER (WHERE beginning LIKE '$argon2i$%' OR beginning LIKE '$argon2d$%'
-                               OR beginning LIKE '$2%')
+                               OR beginning LIKE '$2%'),
+           count(*)
       FROM sampled";
 
 const DUE_KEYS: &str = "SELECT count(*) FROM
@@ -80,7 +81,8 @@ pub(super) async fn inspect_orphans(client: &Client) -> Result<Finding, Error> {
 
 pub(super) async fn inspect_hashes(client: &Client) -> Result<Finding, Error> {
     let row = client.query_one(HASHES, &[&places(client, "users", "id").await?]).await?;
-    Ok(judge_hashes(row.try_get(0)?, row.try_get(1)?))
+    let (strong, weak, all): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(judge_hashes(strong, weak, all - strong - weak))
 }
 
 pub(super) async fn inspect_keys(client: &Client, now: Timestamp) -> Result<Finding, Error> {
