@@ -237,12 +237,20 @@ impl RateLimits {
         limiters.writes.charge(account, u32::try_from(writes).unwrap_or(u32::MAX));
     }
 
-    /// Counts an export of an account. Call it after the store has accepted the token.
+    /// Checks whether an account may be exported. Counts nothing. Call it after the store has
+    /// accepted the token.
     ///
     /// # Errors
     /// [`RateLimited`] if the account was exported too often.
-    pub fn count_export(&self, account: UserId) -> Result<(), RateLimited> {
+    pub fn check_export(&self, account: UserId) -> Result<(), RateLimited> {
         let Some(limiters) = &self.limiters else { return Ok(()) };
-        limiters.exports.try_acquire(account)
+        limiters.exports.peek(&account)
+    }
+
+    /// Counts an export that begins. Exports that begin at the same time can exceed the limit, and
+    /// extend the wait.
+    pub fn count_export(&self, account: UserId) {
+        let Some(limiters) = &self.limiters else { return };
+        limiters.exports.charge(account, 1);
     }
 }

@@ -7,6 +7,7 @@
 //! Not here: the export of a whole database, see `cli/export.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -15,6 +16,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::try_unfold;
 use serde::Serialize;
+use tokio::time::sleep;
 use tracing::Instrument as _;
 use utoipa::ToSchema;
 
@@ -35,14 +37,25 @@ use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
 use crate::domain::user::User;
 use crate::error_chain::error_chain;
-use crate::store::PostList;
+use crate::store::{self, PostList, StoreError};
 
 const JSON_LINES: HeaderValue = HeaderValue::from_static("application/jsonl");
 const ATTACHMENT: HeaderValue =
     HeaderValue::from_static("attachment; filename=\"post-api-export.jsonl\"");
 
-/// Posts or votes that are read at a time. A page of posts also ends after 8 MiB.
+/// Votes that are read at a time, and the largest number of posts.
 const PAGE: u32 = 1000;
+
+/// Size in bytes that a page of posts should have. Larger pages of many exports at the same time would
+/// leave no memory to the lists of others.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// How often a page is tried, after the status was sent, if too much is waiting for the database or a
+/// limit on memory is reached.
+const MAX_TRIES: u32 = 20;
+
+/// Pause before a page is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A line of an export.
 #[derive(Serialize, ToSchema)]
@@ -88,13 +101,21 @@ pub(in crate::api) async fn export_me(
     Extension(permit): Extension<RequestPermit>,
 ) -> ApiResult<Response> {
     let user = app.store.find_me(caller).await?;
-    app.rate_limits.count_export(caller.user_id)?;
-    let lines = Lines { app, caller, permit, counts: ExportEnd::default() };
+    app.rate_limits.check_export(caller.user_id)?;
+    let counts = ExportEnd::default();
+    let mut lines = Lines { app, caller, permit, counts, page_limit: 1, tries: 1 };
+    // Most failures come before the status is sent.
+    let first = lines.first(&user).await?;
+    lines.app.rate_limits.count_export(caller.user_id);
+    lines.tries = MAX_TRIES;
     let span = tracing::Span::current();
-    let stream = try_unfold((lines, Step::User(user)), move |(mut lines, step)| {
+    let stream = try_unfold((lines, first), move |(mut lines, ready)| {
         let next = async move {
-            let next = lines.next(step).await;
-            next.inspect_err(log_cut_off).map(|next| next.map(|(json, step)| (json, (lines, step))))
+            let next = match ready {
+                Progress::Ready(json, step) => Ok(Some((json, step))),
+                Progress::At(step) => lines.next(step).await.inspect_err(log_cut_off),
+            };
+            next.map(|next| next.map(|(json, step)| (json, (lines, Progress::At(step)))))
         };
         next.instrument(span.clone())
     });
@@ -109,9 +130,15 @@ fn log_cut_off(error: &ApiError) {
     tracing::warn!(cause = error_chain(error), "export cut off");
 }
 
+/// How far an export is.
+enum Progress {
+    /// The first lines are written, and a step follows them.
+    Ready(Bytes, Step),
+    At(Step),
+}
+
 /// The step after the lines that are written.
 enum Step {
-    User(User),
     FindPosts(Option<Position>),
     /// A page of posts, the index of the next post to write, and the next page.
     Posts(PostList, usize, Option<Position>),
@@ -128,17 +155,27 @@ struct Lines {
     /// Counts the page in memory, and ends with the response.
     permit: RequestPermit,
     counts: ExportEnd,
+    /// Number of posts in the next page. The first one shows how large posts are.
+    page_limit: u32,
+    tries: u32,
 }
 
 impl Lines {
+    /// Returns the line of the account and the first lines after it.
+    async fn first(&mut self, user: &User) -> ApiResult<Progress> {
+        let mut json = to_lines([ExportLine::User(Me::from(user))]).to_vec();
+        let next = self.next(Step::FindPosts(None)).await?;
+        let step = next.map_or(Step::Finished, |(lines, step)| {
+            json.extend_from_slice(&lines);
+            step
+        });
+        Ok(Progress::Ready(json.into(), step))
+    }
+
     /// Returns the next lines, and the step after them. `None` means that the export is complete.
     async fn next(&mut self, mut step: Step) -> ApiResult<Option<(Bytes, Step)>> {
         loop {
             let (json, next) = match step {
-                Step::User(user) => {
-                    let line = ExportLine::User(Me::from(&user));
-                    (to_lines([line]), Step::FindPosts(None))
-                }
                 Step::FindPosts(position) => (Bytes::new(), self.find_posts(position).await?),
                 Step::Posts(posts, from, next) => self.write_posts(posts, from, next).await?,
                 Step::Votes(before) => self.write_votes(before).await?,
@@ -158,11 +195,29 @@ impl Lines {
         // Drafts and published posts are one list, so a post that becomes the other during the
         // export is still in it once.
         let owner = Caller { draft_visibility: DraftVisibility::Visible, ..self.caller };
-        let page =
-            Page { limit: Some(PAGE), owner: Some(owner.user_id), position, ..Page::default() };
-        let posts = self.app.store.list_posts(owner, page.clone()).await?;
+        let page = Page {
+            limit: Some(self.page_limit),
+            owner: Some(owner.user_id),
+            position,
+            ..Page::default()
+        };
+        let posts = self.list_posts(owner, &page).await?;
+        let average = posts.byte_len() / posts.len().max(1);
+        let limit = PAGE_BYTES / average.max(1);
+        self.page_limit = u32::try_from(limit).unwrap_or(PAGE).clamp(1, PAGE);
         let next = page.neighbours(&posts, posts.end(&page)).next;
         Ok(Step::Posts(posts, 0, next))
+    }
+
+    async fn list_posts(&self, owner: Caller, page: &Page) -> store::Result<PostList> {
+        let mut tries = 1;
+        loop {
+            match self.app.store.list_posts(owner, page.clone()).await {
+                Err(StoreError::Overloaded) if tries < self.tries => tries += 1,
+                listed => return listed,
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// Writes posts until their lines are as long as small work.
@@ -176,7 +231,7 @@ impl Lines {
             return Ok((Bytes::new(), next.map_or(Step::Votes(None), |_| Step::FindPosts(next))));
         };
         let bytes = first.post.byte_len();
-        self.count(posts.byte_len().saturating_add(bytes))?;
+        self.count(posts.byte_len().saturating_add(bytes)).await?;
         let write = move || {
             let mut json = Vec::with_capacity(SMALL_WORK_BYTES);
             let mut written = from;
@@ -190,7 +245,7 @@ impl Lines {
             (json, written, posts)
         };
         let (json, written, posts) = self.app.large_work.run(bytes, write).await?;
-        self.count(posts.byte_len().saturating_add(json.len()))?;
+        self.count(posts.byte_len().saturating_add(json.len())).await?;
         self.counts.posts += count(written - from);
         Ok((json.into(), Step::Posts(posts, written, next)))
     }
@@ -199,7 +254,7 @@ impl Lines {
         let page = self.app.store.list_votes(self.caller, PAGE, before).await?;
         self.counts.votes += count(page.votes.len());
         let json = to_lines(page.votes.into_iter().map(|vote| ExportLine::Vote(vote.into())));
-        self.count(json.len())?;
+        self.count(json.len()).await?;
         Ok((json, page.next.map_or(Step::Sessions, |next| Step::Votes(Some(next)))))
     }
 
@@ -216,8 +271,16 @@ impl Lines {
     }
 
     /// Counts what the export holds now.
-    fn count(&self, bytes: usize) -> ApiResult<()> {
-        self.permit.set_response(bytes).map(|_| ()).map_err(|_| ApiError::Overloaded)
+    async fn count(&self, bytes: usize) -> ApiResult<()> {
+        let mut tries = 1;
+        loop {
+            match self.permit.set_response(bytes) {
+                Ok(_) => return Ok(()),
+                Err(_) if tries < self.tries => tries += 1,
+                Err(_) => return Err(ApiError::Overloaded),
+            }
+            sleep(PAUSE).await;
+        }
     }
 }
 

@@ -129,7 +129,9 @@ async fn export_of_account_that_ends_meanwhile_is_cut_off() {
         let response = app.routes().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         let mut lines = response.into_body().into_data_stream();
-        assert!(lines.next().await.unwrap().unwrap().starts_with(b"{\"user\":"));
+        let first = lines.next().await.unwrap().unwrap();
+        assert!(first.starts_with(b"{\"user\":"));
+        assert!(String::from_utf8_lossy(&first).contains("\n{\"post\":"));
         ada.post("/logout", &json!({})).await.expect(204);
         assert!(lines.next().await.unwrap().is_err());
         assert!(lines.next().await.is_none());
