@@ -240,7 +240,8 @@ impl Settings {
     /// [`SettingError`] for the missing key.
     pub fn check_for_serving(&self) -> Result<(), Vec<SettingError>> {
         const SECRET_HINT: &str = "generate one with `openssl rand -hex 32`, the same for every process \
-                                   that serves this database";
+                                   that serves this database; to keep the tokens of an embedded \
+                                   database, give the secret in its keys.json";
         const PAIR_HINT: &str = "generate one as docs/settings.md says, the same for every process that \
                                  serves this database";
         let missing = |setting: &Setting, hint| {

@@ -40,7 +40,8 @@ pub(super) fn check(path: &Path) -> Result<(), MigrateError> {
     if start.is_empty() || start == MAGIC {
         return Ok(());
     }
-    Err(unusable(path, "is not an SQLite database", ANOTHER_FILE))
+    let hint = format!("{ANOTHER_FILE}; if it was one, restore a backup with `post-api restore`");
+    Err(unusable(path, "is not an SQLite database", hint))
 }
 
 /// Describes why the file could not be created.

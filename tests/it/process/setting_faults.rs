@@ -184,7 +184,8 @@ fn commands_that_use_only_the_database_need_no_key() {
             "db downgrade base",
             "db stamp base",
         ] {
-            let environment = [(name, value), ("DATABASE_URL", url)];
+            // A sign-out logs its event.
+            let environment = [(name, value), ("DATABASE_URL", url), ("LOG_LEVEL", "warn")];
             let (code, error) = refused(folder.path(), command, &environment);
             assert_eq!((code, error.as_str()), (0, ""), "{command} with {name}={value}");
         }

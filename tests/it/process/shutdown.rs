@@ -64,10 +64,10 @@ fn metrics_are_served_until_the_last_request_has_ended() {
     service.terminate();
     wait_until_refused(&service);
     assert_eq!(Metrics::of(&service).value("http_server_active_requests"), 1);
-    wire.send(rest);
-    wire.read_response().expect(201);
     // An open connection of the monitoring system does not delay the end.
     let _silent = Metrics::connect(&service);
+    wire.send(rest);
+    wire.read_response().expect(201);
     assert_eq!(service.wait().code(), Some(0));
 }
 

@@ -93,7 +93,11 @@ fn operations_and_batches_of_the_store_are_measured() {
             [
                 "post_api_database_bytes{file=\"database\"}",
                 "post_api_database_bytes{file=\"log\"}",
-                "post_api_build_info{version=\"0.1.0\",store=\"sqlite\"}",
+                concat!(
+                    "post_api_build_info{version=\"",
+                    env!("CARGO_PKG_VERSION"),
+                    "\",store=\"sqlite\"}"
+                ),
             ],
         ),
         (
@@ -102,7 +106,11 @@ fn operations_and_batches_of_the_store_are_measured() {
             [
                 "post_api_database_connections{state=\"idle\"}",
                 "post_api_database_connections_limit",
-                "post_api_build_info{version=\"0.1.0\",store=\"postgres\"}",
+                concat!(
+                    "post_api_build_info{version=\"",
+                    env!("CARGO_PKG_VERSION"),
+                    "\",store=\"postgres\"}"
+                ),
             ],
         ),
     ] {
