@@ -89,7 +89,7 @@ fn describe_grants(document: &mut Value) {
 }
 
 /// Describes the entity tag of every read, and the response to a client that has it. Health checks
-/// have none, and neither has a stream: the service has never all of it.
+/// have none, and neither has a stream: the service never holds all of it.
 fn describe_revalidation(document: &mut Value) {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
     let reads = paths.filter_map(|path| path.get_mut("get"));

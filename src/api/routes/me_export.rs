@@ -6,6 +6,7 @@
 //!
 //! Not here: the export of a whole database, see `cli/export.rs`.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream::try_unfold;
+use futures_util::StreamExt as _;
+use futures_util::stream::{once, try_unfold};
 use serde::Serialize;
 use tokio::time::sleep;
 use tracing::Instrument as _;
@@ -37,7 +39,7 @@ use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
 use crate::domain::user::User;
 use crate::error_chain::error_chain;
-use crate::store::{self, PostList, StoreError};
+use crate::store::PostList;
 
 const JSON_LINES: HeaderValue = HeaderValue::from_static("application/jsonl");
 const ATTACHMENT: HeaderValue =
@@ -50,11 +52,10 @@ const PAGE: u32 = 1000;
 /// leave no memory to the lists of others.
 const PAGE_BYTES: usize = 1024 * 1024;
 
-/// How often a page is tried, after the status was sent, if too much is waiting for the database or a
-/// limit on memory is reached.
+/// How often a step is tried after the status was sent.
 const MAX_TRIES: u32 = 20;
 
-/// Pause before a page is tried again.
+/// Pause before a step is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A line of an export.
@@ -102,23 +103,19 @@ pub(in crate::api) async fn export_me(
 ) -> ApiResult<Response> {
     let user = app.store.find_me(caller).await?;
     app.rate_limits.check_export(caller.user_id)?;
-    let counts = ExportEnd::default();
-    let mut lines = Lines { app, caller, permit, counts, page_limit: 1, tries: 1 };
+    let mut lines = Lines { app, caller, permit, counts: ExportEnd::default(), page_limit: 1 };
     // Most failures come before the status is sent.
-    let first = lines.first(&user).await?;
+    let (first, step) = lines.first(&user).await?;
     lines.app.rate_limits.count_export(caller.user_id);
-    lines.tries = MAX_TRIES;
     let span = tracing::Span::current();
-    let stream = try_unfold((lines, first), move |(mut lines, ready)| {
+    let rest = try_unfold((lines, step), move |(mut lines, step)| {
         let next = async move {
-            let next = match ready {
-                Progress::Ready(json, step) => Ok(Some((json, step))),
-                Progress::At(step) => lines.next(step).await.inspect_err(log_cut_off),
-            };
-            next.map(|next| next.map(|(json, step)| (json, (lines, Progress::At(step)))))
+            let next = lines.next(step).await.inspect_err(log_cut_off)?;
+            Ok::<_, ApiError>(next.map(|(json, step)| (json, (lines, step))))
         };
         next.instrument(span.clone())
     });
+    let stream = once(ready(Ok(first))).chain(rest);
     let mut response = Response::new(Body::from_stream(stream));
     response.headers_mut().insert(CONTENT_TYPE, JSON_LINES);
     response.headers_mut().insert(CONTENT_DISPOSITION, ATTACHMENT);
@@ -130,14 +127,8 @@ fn log_cut_off(error: &ApiError) {
     tracing::warn!(cause = error_chain(error), "export cut off");
 }
 
-/// How far an export is.
-enum Progress {
-    /// The first lines are written, and a step follows them.
-    Ready(Bytes, Step),
-    At(Step),
-}
-
 /// The step after the lines that are written.
+#[derive(Clone)]
 enum Step {
     FindPosts(Option<Position>),
     /// A page of posts, the index of the next post to write, and the next page.
@@ -157,23 +148,34 @@ struct Lines {
     counts: ExportEnd,
     /// Number of posts in the next page. The first one shows how large posts are.
     page_limit: u32,
-    tries: u32,
 }
 
 impl Lines {
-    /// Returns the line of the account and the first lines after it.
-    async fn first(&mut self, user: &User) -> ApiResult<Progress> {
+    /// Returns the line of the account with the first lines after it, and the step after them.
+    async fn first(&mut self, user: &User) -> ApiResult<(Bytes, Step)> {
         let mut json = to_lines([ExportLine::User(Me::from(user))]).to_vec();
-        let next = self.next(Step::FindPosts(None)).await?;
-        let step = next.map_or(Step::Finished, |(lines, step)| {
-            json.extend_from_slice(&lines);
-            step
-        });
-        Ok(Progress::Ready(json.into(), step))
+        let Some((lines, step)) = self.try_next(Step::FindPosts(None)).await? else {
+            return Ok((json.into(), Step::Finished));
+        };
+        json.extend_from_slice(&lines);
+        Ok((json.into(), step))
+    }
+
+    /// Like [`Lines::try_next`], but waits if too much is waiting for the database or a limit on
+    /// memory is reached.
+    async fn next(&mut self, step: Step) -> ApiResult<Option<(Bytes, Step)>> {
+        for _ in 1..MAX_TRIES {
+            match self.try_next(step.clone()).await {
+                Err(ApiError::Overloaded) => sleep(PAUSE).await,
+                next => return next,
+            }
+        }
+        self.try_next(step).await
     }
 
     /// Returns the next lines, and the step after them. `None` means that the export is complete.
-    async fn next(&mut self, mut step: Step) -> ApiResult<Option<(Bytes, Step)>> {
+    /// After an error the step can be tried again.
+    async fn try_next(&mut self, mut step: Step) -> ApiResult<Option<(Bytes, Step)>> {
         loop {
             let (json, next) = match step {
                 Step::FindPosts(position) => (Bytes::new(), self.find_posts(position).await?),
@@ -201,23 +203,12 @@ impl Lines {
             position,
             ..Page::default()
         };
-        let posts = self.list_posts(owner, &page).await?;
+        let posts = self.app.store.list_posts(owner, page.clone()).await?;
         let average = posts.byte_len() / posts.len().max(1);
         let limit = PAGE_BYTES / average.max(1);
         self.page_limit = u32::try_from(limit).unwrap_or(PAGE).clamp(1, PAGE);
         let next = page.neighbours(&posts, posts.end(&page)).next;
         Ok(Step::Posts(posts, 0, next))
-    }
-
-    async fn list_posts(&self, owner: Caller, page: &Page) -> store::Result<PostList> {
-        let mut tries = 1;
-        loop {
-            match self.app.store.list_posts(owner, page.clone()).await {
-                Err(StoreError::Overloaded) if tries < self.tries => tries += 1,
-                listed => return listed,
-            }
-            sleep(PAUSE).await;
-        }
     }
 
     /// Writes posts until their lines are as long as small work.
@@ -231,7 +222,7 @@ impl Lines {
             return Ok((Bytes::new(), next.map_or(Step::Votes(None), |_| Step::FindPosts(next))));
         };
         let bytes = first.post.byte_len();
-        self.count(posts.byte_len().saturating_add(bytes)).await?;
+        self.count(posts.byte_len().saturating_add(bytes))?;
         let write = move || {
             let mut json = Vec::with_capacity(SMALL_WORK_BYTES);
             let mut written = from;
@@ -245,16 +236,17 @@ impl Lines {
             (json, written, posts)
         };
         let (json, written, posts) = self.app.large_work.run(bytes, write).await?;
-        self.count(posts.byte_len().saturating_add(json.len())).await?;
+        self.count(posts.byte_len().saturating_add(json.len()))?;
         self.counts.posts += count(written - from);
         Ok((json.into(), Step::Posts(posts, written, next)))
     }
 
     async fn write_votes(&mut self, before: Option<PostId>) -> ApiResult<(Bytes, Step)> {
         let page = self.app.store.list_votes(self.caller, PAGE, before).await?;
-        self.counts.votes += count(page.votes.len());
+        let votes = count(page.votes.len());
         let json = to_lines(page.votes.into_iter().map(|vote| ExportLine::Vote(vote.into())));
-        self.count(json.len()).await?;
+        self.count(json.len())?;
+        self.counts.votes += votes;
         Ok((json, page.next.map_or(Step::Sessions, |next| Step::Votes(Some(next)))))
     }
 
@@ -271,16 +263,8 @@ impl Lines {
     }
 
     /// Counts what the export holds now.
-    async fn count(&self, bytes: usize) -> ApiResult<()> {
-        let mut tries = 1;
-        loop {
-            match self.permit.set_response(bytes) {
-                Ok(_) => return Ok(()),
-                Err(_) if tries < self.tries => tries += 1,
-                Err(_) => return Err(ApiError::Overloaded),
-            }
-            sleep(PAUSE).await;
-        }
+    fn count(&self, bytes: usize) -> ApiResult<()> {
+        self.permit.set_response(bytes).map(|_| ()).map_err(|_| ApiError::Overloaded)
     }
 }
 

@@ -23,8 +23,8 @@ impl Schemas {
         self.check(&json!({"$ref": format!("#/components/schemas/{name}")}), value)
     }
 
-    /// Checks lines of JSON. OpenAPI 3.1 describes only the whole text, so a component has the schema
-    /// of a line.
+    /// Checks each line of JSON against the schema of this name. OpenAPI 3.1 has no schema for the
+    /// lines of a text.
     pub(super) fn check_lines(&self, name: &str, text: &str) -> Result<(), String> {
         let mut lines = text.lines();
         lines.try_for_each(|line| self.check_component(name, &serde_json::from_str(line).unwrap()))
