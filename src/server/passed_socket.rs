@@ -1,5 +1,5 @@
-//! The listening socket that a service manager passes (socket activation). The kernel keeps its queue
-//! of connections over a restart of the service, so no connection is refused.
+//! The listening socket that a service manager passes (socket activation). It stays open while the
+//! service restarts: new connections wait in the queue of the kernel, and no connection is refused.
 
 use std::net::TcpListener;
 

@@ -10,9 +10,8 @@ use super::doctor;
 use crate::cli::backup::folder_with_posts;
 use crate::support::{Cluster, PASSWORD, Service};
 
-/// Returns the content and the metadata of each file below the folder. The time of the last change
-/// of the metadata is left out: as root, SQLite gives the index of the log to its owner, also if it
-/// has the file.
+/// Returns the content and the metadata of each file below the folder, without `ctime`. If root opens
+/// the log, SQLite sets the owner of its index. This changes `ctime` even if the owner is the same.
 fn snapshot(folder: &Path) -> BTreeMap<String, (Vec<u8>, [i64; 4])> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
