@@ -248,11 +248,23 @@ fn read_env_file(path: Option<&Path>) -> Result<(String, Option<SettingError>), 
     Ok((text, exposed_file(&path, NAME)))
 }
 
+/// Whether the path is in a folder that it names. Otherwise the value may be the secret itself, so
+/// errors do not show it.
+fn has_existing_folder(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| folder.parent().is_some());
+    folder.is_some_and(|folder| !folder.as_os_str().is_empty() && folder.is_dir())
+}
+
 fn read_secret_file(name: &'static str, path: &Path) -> Result<String, SettingError> {
     let unreadable = |error: &dyn Display| {
         let problem = format!("{} cannot be read: {error}", path.display());
         SettingError::new(name, problem, "name a text file that can be read")
     };
+    if !path.exists() && !has_existing_folder(path) {
+        let problem = format!("{name}_FILE names a file that does not exist");
+        let hint = format!("name an existing file, or put the secret itself into {name}");
+        return Err(SettingError::new(name, problem, hint));
+    }
     let bytes = file_access::read(path).map_err(|error| unreadable(&error))?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable(&"it is not UTF-8"))?;
     if text.trim().is_empty() {

@@ -195,6 +195,21 @@ fn documented_presets_are_the_reference_policy() {
     assert_eq!(load(&[("COMPAT", "reference")]).policy, Policy::reference());
 }
 
+/// The secret itself may stand where the name of its file should stand.
+#[test]
+fn missing_secret_file_is_shown_only_in_an_existing_folder() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let missing = folder.path().join("key");
+    let errors_of = |value: &str| errors(&[("SECRET_KEY_FILE", value)]);
+    let problem = errors_of(missing.to_str().unwrap())[0].problem.clone();
+    assert!(problem.starts_with(missing.to_str().unwrap()), "{problem}");
+    for value in [GOOD_SECRET, "/aGVsbG8", "aGVsbG8/aGVsbG8", "/nowhere/key"] {
+        let errors = errors_of(value);
+        assert_eq!(errors[0].problem, "SECRET_KEY_FILE names a file that does not exist");
+        assert!(!format!("{errors:?}").contains(value), "{errors:?}");
+    }
+}
+
 #[test]
 fn secret_from_a_file_loses_its_last_line_end() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -208,8 +223,6 @@ fn secret_from_a_file_loses_its_last_line_end() {
 
     let both = errors(&[("SECRET_KEY_FILE", path), ("SECRET_KEY", GOOD_SECRET)]);
     assert_eq!(both[0].problem, "both SECRET_KEY and SECRET_KEY_FILE are set");
-    let missing = errors(&[("SECRET_KEY_FILE", "/nowhere/key")]);
-    assert!(missing[0].problem.starts_with("/nowhere/key cannot be read"), "{missing:?}");
     std::fs::write(path, "\n").unwrap();
     assert_eq!(
         errors(&[("SECRET_KEY_FILE", path)])[0].name,
