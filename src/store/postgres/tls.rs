@@ -11,6 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Certificate, Roots, Tls, Trust};
+use crate::file_access;
 use crate::store::{Result, StoreError};
 use crate::tls_verifier::TlsVerifier;
 
@@ -101,7 +102,8 @@ fn read_roots(path: &Path) -> std::result::Result<RootCertStore, String> {
 fn read_key_pair(files: &Certificate) -> std::result::Result<KeyPair, String> {
     let chain = read_chain("sslcert", &files.chain)?;
     check_mode(&files.key)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
+    let bytes = read("sslkey", &files.key)?;
+    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         pem::Error::NoItemsFound => {
             let path = files.key.display();
             format!("sslkey {path} has no private key in PEM without a password")
@@ -129,13 +131,18 @@ fn read_chain(
     parameter: &str,
     path: &Path,
 ) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
-    let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let certificates: Vec<_> =
-        certificates.map_err(|error: pem::Error| unusable(parameter, path, &error))?;
+    let bytes = read(parameter, path)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<std::result::Result<_, pem::Error>>()
+        .map_err(|error| unusable(parameter, path, &error))?;
     if certificates.is_empty() {
         return Err(format!("{parameter} {} has no certificate in PEM", path.display()));
     }
     Ok(certificates)
+}
+
+fn read(parameter: &str, path: &Path) -> std::result::Result<Vec<u8>, String> {
+    file_access::read(path).map_err(|error| unusable(parameter, path, &error))
 }
 
 fn unusable(parameter: &str, path: &Path, error: &dyn std::error::Error) -> String {

@@ -21,10 +21,10 @@ const ANOTHER_FILE: &str = "name another file in DATABASE_URL, or another folder
 /// first connection: closing a file releases the locks of all connections of this process.
 ///
 /// # Errors
-/// [`MigrateError::UnusableFile`] if the path or that of the log or its index is something else, or
-/// cannot be accessed.
+/// [`MigrateError::UnusableFile`] if the path or that of a file beside it is something else, or cannot
+/// be accessed. SQLite would wait for a process that writes into a named pipe.
 pub(super) fn check(path: &Path) -> Result<(), MigrateError> {
-    for ending in ["-wal", "-shm"] {
+    for ending in ["-wal", "-shm", "-journal"] {
         let companion = companion(path, ending);
         if let Some(metadata) = metadata(&companion)? {
             check_kind(&companion, &metadata)?;

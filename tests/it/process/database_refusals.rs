@@ -1,7 +1,7 @@
 //! The start if PostgreSQL refuses the service, and credentials from each place.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -159,10 +159,17 @@ fn libpq_variables_leave_the_embedded_database_alone() {
 fn unusable_certificate_file_is_a_fault_of_a_setting() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("empty.pem"), "").unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
     for (parameters, expected) in [
         ("sslmode=verify-full&sslrootcert=missing.pem", "sslrootcert missing.pem cannot be used"),
         ("sslmode=verify-ca&sslrootcert=empty.pem", "sslrootcert empty.pem has no certificate"),
         ("sslcert=empty.pem&sslkey=missing.key", "sslcert empty.pem has no certificate"),
+        (
+            "sslmode=verify-ca&sslrootcert=pipe",
+            "sslrootcert pipe cannot be used: no process writes",
+        ),
+        ("sslcert=pipe&sslkey=missing.key", "sslcert pipe cannot be used: no process writes"),
     ] {
         let url = format!("postgresql://ada:hunter2@127.0.0.1:1/posts?{parameters}");
         let (code, output) = failed(folder.path(), &["serve"], &[("DATABASE_URL", &url)]);
