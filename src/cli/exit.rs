@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::config::SettingError;
 use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
+use crate::store::sqlite::is_damaged;
 use crate::telemetry;
 
 pub(super) enum Exit {
@@ -22,6 +23,8 @@ pub(super) enum Exit {
 
 const OBSTRUCTED_HINT: &str = "rename, move or drop these objects, or give the service a schema or \
     an SQLite file of its own in DATABASE_URL: see \"Objects of others\" in docs/postgresql.md";
+
+const DAMAGED: &str = "the database file is damaged; restore a backup with `post-api restore`";
 
 impl Exit {
     pub(super) fn report(self) -> ExitCode {
@@ -52,6 +55,9 @@ impl From<Vec<SettingError>> for Exit {
 impl From<StoreError> for Exit {
     fn from(error: StoreError) -> Self {
         match error {
+            error if is_damaged(&error) => {
+                Self::Failed(anyhow::Error::from(error).context(DAMAGED))
+            }
             StoreError::Unavailable(_) | StoreError::Overloaded => Self::Database(error.into()),
             error => Self::Failed(error.into()),
         }

@@ -12,7 +12,7 @@ use super::SourceArguments;
 use super::exit::Exit;
 use super::operator::Operator;
 use super::output::print;
-use super::setup::{block_on, check_revision, open_transfer};
+use super::setup::{block_on, check_exists, check_revision, open_transfer};
 use super::transfer_lines::{Counts, Header, LineWriter, VERSION};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, DatabaseSettings};
@@ -101,6 +101,7 @@ async fn export(
     database: &Database,
     output: impl Write + Send,
 ) -> Result<Counts, Exit> {
+    check_exists(database)?;
     let mut admin = open_transfer(database).await?;
     check_revision(admin.as_mut()).await?;
     let store = match database {

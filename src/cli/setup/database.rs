@@ -13,7 +13,7 @@ use crate::store::migrate::{
     MigrateError, MigrateResult, SchemaAdmin, count_applied, migrate, revision_at,
 };
 use crate::store::postgres::{Address, PostgresAdmin, PostgresOperator, PostgresStore, is_refused};
-use crate::store::sqlite::{SqliteAdmin, SqliteOperator, SqliteStore};
+use crate::store::sqlite::{SqliteAdmin, SqliteOperator, SqliteStore, check_source};
 use crate::store::transfer::TransferAdmin;
 use crate::store::{OperatorStore, Store, StoreError};
 
@@ -34,6 +34,7 @@ pub(in crate::cli) async fn open_admin(database: &Database) -> MigrateResult<Box
 pub(in crate::cli) async fn open_operator(
     database: &Database,
 ) -> Result<Box<dyn OperatorStore>, Exit> {
+    check_exists(database)?;
     check_revision(open_admin(database).await?.as_mut()).await?;
     Ok(match database {
         Database::Sqlite(path) => Box::new(SqliteOperator::new(path)),
@@ -118,6 +119,15 @@ async fn upgrade(admin: &mut dyn SchemaAdmin) -> Result<(), Exit> {
 fn log_notes(notes: Vec<String>) {
     for note in notes {
         tracing::warn!("{note}");
+    }
+}
+
+/// Checks that an embedded database exists. A command on its rows must not create one in a folder
+/// that was named by mistake.
+pub(in crate::cli) fn check_exists(database: &Database) -> Result<(), Exit> {
+    match database {
+        Database::Sqlite(path) => Ok(check_source(path)?),
+        Database::Postgres(_) => Ok(()),
     }
 }
 

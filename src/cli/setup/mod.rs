@@ -12,7 +12,7 @@ use crate::config::SettingError;
 use crate::file_access;
 
 pub(super) use database::{
-    check_revision, describe, open_admin, open_operator, open_store, open_transfer,
+    check_exists, check_revision, describe, open_admin, open_operator, open_store, open_transfer,
 };
 pub(super) use keys::open_keys;
 

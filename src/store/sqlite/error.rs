@@ -1,6 +1,6 @@
 //! Converts errors of SQLite and of its threads to errors of the store.
 
-use rusqlite::ffi;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::store::StoreError;
 use crate::store::migrate::MigrateError;
@@ -37,6 +37,21 @@ impl From<rusqlite::Error> for MigrateError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(error.into())
     }
+}
+
+/// Whether SQLite found that the file is damaged. Only a backup helps.
+#[must_use]
+pub fn is_damaged(error: &StoreError) -> bool {
+    let (StoreError::Internal(source) | StoreError::Unavailable(source)) = error else {
+        return false;
+    };
+    let first: &(dyn std::error::Error + 'static) = source.as_ref();
+    let mut causes = std::iter::successors(Some(first), |cause| cause.source());
+    causes.any(|cause| {
+        let code =
+            cause.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+        matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    })
 }
 
 /// Whether the statement violated a constraint of this kind, an extended result code.

@@ -53,6 +53,7 @@ use super::deletions::Deletions;
 pub use admin::{SqliteAdmin, SqliteInspector};
 pub use backup::{Backup, BackupError, back_up, check_source, parse_sha256, remove_partial};
 pub use connection::BUSY_TIMEOUT;
+pub use error::is_damaged;
 pub use operator::SqliteOperator;
 pub use restore::{RestoreRequest, Restored, restore};
 

@@ -164,6 +164,18 @@ fn outdated_database_is_reported_for_every_command() {
     }
 }
 
+#[test]
+fn missing_database_is_named_and_not_created() {
+    let folder = folder();
+    for line in ["user list", "user disable ada@example.com", "post list", "export", "backup copy"]
+    {
+        let refused = run(folder.path(), line).expect(1);
+        let expected = "error: there is no database ./data/posts.db; name its folder in DATA_DIR";
+        assert!(refused.error.starts_with(expected), "{line}: {}", refused.error);
+    }
+    assert!(!folder.path().join("data/posts.db").exists());
+}
+
 /// Runs the command on a terminal of its own, on which these lines are typed. Returns what the
 /// terminal shows.
 fn type_into(folder: &Path, line: &str, typed: &str) -> Outcome {

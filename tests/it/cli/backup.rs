@@ -112,7 +112,11 @@ async fn files_that_cannot_be_backups_are_refused() {
 fn missing_database_is_not_created() {
     let folder = folder();
     let refused = run(folder.path(), "backup copy.db").expect(1);
-    assert_eq!(refused.error, "error: there is no database ./data/posts.db\n");
+    assert_eq!(
+        refused.error,
+        "error: there is no database ./data/posts.db; name its folder in DATA_DIR, or its file in \
+         DATABASE_URL\n"
+    );
     assert_eq!(names(&folder.path().join("data")), [""; 0]);
 }
 

@@ -39,6 +39,8 @@ fn path_that_is_no_database_is_refused_by_every_command() {
     symlink("link", path("loop")).unwrap();
     std::fs::write(path("log"), "").unwrap();
     make_pipe(&path("log-wal"));
+    std::fs::write(path("undo"), "").unwrap();
+    make_pipe(&path("undo-journal"));
     std::fs::write(path("index"), "").unwrap();
     std::fs::create_dir(path("index-shm")).unwrap();
     for (name, problem) in [
@@ -50,6 +52,7 @@ fn path_that_is_no_database_is_refused_by_every_command() {
         ("link", "link is a link to a file that does not exist"),
         ("loop", "loop is a link to a file that does not exist"),
         ("log", "log-wal is a named pipe"),
+        ("undo", "undo-journal is a named pipe"),
         ("index", "index-shm is a folder"),
         ("text/posts.db", "text/posts.db-wal cannot be accessed: Not a directory (os error 20)"),
     ] {
@@ -135,18 +138,28 @@ fn database_of_another_program_is_named_with_its_objects() {
     assert_eq!(tables, 2);
 }
 
-/// The file begins like a database, so only SQLite finds the fault.
+/// The files begin like a database, so only SQLite finds the faults.
 #[test]
-fn damaged_database_is_named_with_the_cause() {
+fn damaged_database_is_named_with_the_cause_and_the_cure() {
     let folder = TempDir::new().unwrap();
-    let mut bytes = b"SQLite format 3\0".to_vec();
-    bytes.extend([0xff; 8192]);
-    std::fs::write(folder.path().join("damaged.db"), bytes).unwrap();
-    for command in COMMANDS {
-        let (code, error) =
-            run(folder.path(), &format!("{command} --database-url sqlite:damaged.db"));
-        assert_eq!(code, 3, "{command}: {error}");
-        assert!(error.contains("could not open damaged.db: "), "{command}: {error}");
-        assert_eq!(error.lines().count(), 1, "{command}: {error}");
+    let path = folder.path().join("damaged.db");
+    let (code, error) = run(folder.path(), "db upgrade --database-url sqlite:damaged.db");
+    assert_eq!(code, 0, "{error}");
+    let whole = std::fs::read(&path).unwrap();
+    let mut foreign = b"SQLite format 3\0".to_vec();
+    foreign.extend([0xff; 8192]);
+    for bytes in [&foreign, &whole[..4096], &whole[..whole.len() / 2]] {
+        std::fs::write(&path, bytes).unwrap();
+        for command in COMMANDS.into_iter().chain(["user list", "export"]) {
+            let (code, error) =
+                run(folder.path(), &format!("{command} --database-url sqlite:damaged.db"));
+            assert_eq!(code, 1, "{command}: {error}");
+            let expected =
+                "the database file is damaged; restore a backup with `post-api restore`: ";
+            assert!(error.contains(expected), "{command}: {error}");
+            assert!(error.contains("could not open damaged.db: "), "{command}: {error}");
+            assert_eq!(error.lines().count(), 1, "{command}: {error}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 }

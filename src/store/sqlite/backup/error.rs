@@ -11,7 +11,7 @@ pub enum BackupError {
     /// The path cannot be used: wrong usage.
     #[error("{path} {problem}; {hint}")]
     Path { path: String, problem: &'static str, hint: &'static str },
-    #[error("there is no database {0}")]
+    #[error("there is no database {0}; name its folder in DATA_DIR, or its file in DATABASE_URL")]
     NoDatabase(String),
     #[error("{path} {problem}: {}", .faults.join("; "))]
     Unsound { path: String, problem: &'static str, faults: Vec<String> },
