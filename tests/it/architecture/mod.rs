@@ -226,10 +226,7 @@ fn tests_named_in_the_security_page_exist() {
     }
 }
 
-/// Every relative link and every file named in a document exists.
-#[test]
-fn links_and_files_in_documents_exist() {
-    let mut wrong = Vec::new();
+fn documents() -> Vec<PathBuf> {
     let documents = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
     let documents: Vec<_> = documents
         .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
@@ -237,7 +234,14 @@ fn links_and_files_in_documents_exist() {
         .chain(files(&root().join("contrib"), ".md"))
         .collect();
     assert!(documents.len() > 3, "no documents found");
-    for document in documents {
+    documents
+}
+
+/// Every relative link and every file named in a document exists.
+#[test]
+fn links_and_files_in_documents_exist() {
+    let mut wrong = Vec::new();
+    for document in documents() {
         let text = std::fs::read_to_string(&document).unwrap();
         for target in links(&text).into_iter().chain(named_files(&text)) {
             let from = if target.0 { document.parent().unwrap().to_owned() } else { root() };
@@ -247,6 +251,41 @@ fn links_and_files_in_documents_exist() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A reader of the installed package can follow its links. Debian has the license elsewhere.
+#[test]
+fn links_in_packaged_documents_lead_to_packaged_files() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let assets = manifest.lines().filter(|line| line.contains("\"usr/share/doc/post-api/"));
+    let patterns: Vec<_> = assets.filter_map(|line| line.split('"').nth(1)).collect();
+    let is_packaged = |path: &str| {
+        patterns.iter().any(|pattern| match pattern.split_once('*') {
+            Some((start, end)) => path
+                .strip_prefix(start)
+                .is_some_and(|rest| rest.ends_with(end) && !rest.contains('/')),
+            None => path == *pattern,
+        })
+    };
+    let mut checked = 0;
+    for document in documents() {
+        let path = document.strip_prefix(root()).unwrap();
+        if !is_packaged(path.to_str().unwrap()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&document).unwrap();
+        for (_, target) in links(&text) {
+            let linked = document.parent().unwrap().join(&target).canonicalize().unwrap();
+            let linked = linked.strip_prefix(root()).unwrap().to_str().unwrap();
+            assert!(
+                linked == "LICENSE" || is_packaged(linked),
+                "{} links {linked}",
+                path.display()
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "{checked} links");
 }
 
 /// Returns the relative targets of `[text](target)`, without their fragment.
