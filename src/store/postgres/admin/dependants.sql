@@ -12,9 +12,12 @@ WITH RECURSIVE here AS (
       JOIN here ON relnamespace = here.oid
       JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
      WHERE relname || '.' || attname = ANY ($2::text[])
+), functions AS MATERIALIZED (
+    -- Otherwise the arguments of every function of PostgreSQL are written out.
+    SELECT pg_proc.oid, proname FROM pg_proc JOIN here ON pronamespace = here.oid
 ), dropped_functions AS (
-    SELECT pg_proc.oid FROM pg_proc JOIN here ON pronamespace = here.oid
-     WHERE proname || '(' || pg_get_function_identity_arguments(pg_proc.oid) || ')' = ANY ($3::text[])
+    SELECT oid FROM functions
+     WHERE proname || '(' || pg_get_function_identity_arguments(oid) || ')' = ANY ($3::text[])
 ), going (classid, objid, objsubid) AS (
     SELECT 'pg_class'::regclass::oid, oid, 0 FROM dropped_tables
     UNION

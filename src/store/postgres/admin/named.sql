@@ -2,6 +2,10 @@
 -- a description of the object.
 WITH here AS (
     SELECT oid FROM pg_namespace WHERE nspname = current_schema()
+), functions AS MATERIALIZED (
+    -- Otherwise the arguments of every function of PostgreSQL are written out for each name.
+    SELECT proname || '(' || pg_get_function_identity_arguments(pg_proc.oid) || ')' AS signature, proowner
+      FROM pg_proc JOIN here ON pronamespace = here.oid
 )
 SELECT wanted.key, found.description
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS wanted (key, kind, name, on_table)
@@ -26,9 +30,7 @@ SELECT wanted.key, found.description
      WHERE wanted.kind = 'table' AND typname = wanted.name AND typrelid = 0
     UNION ALL
     SELECT 'a function of the role ' || pg_get_userbyid(proowner)
-      FROM pg_proc JOIN here ON pronamespace = here.oid
-     WHERE wanted.kind = 'function'
-       AND proname || '(' || pg_get_function_identity_arguments(pg_proc.oid) || ')' = wanted.name
+      FROM functions WHERE wanted.kind = 'function' AND signature = wanted.name
     UNION ALL
     SELECT 'a column of ' || relname || ', ' || format_type(atttypid, atttypmod)
       FROM pg_class

@@ -39,7 +39,8 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Ends the timeouts that exist only in some versions of PostgreSQL.
 const NEWER_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', false)
-  FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout');
+  FROM pg_catalog.unnest(ARRAY['transaction_timeout', 'idle_session_timeout']) AS name
+ WHERE pg_catalog.current_setting(name, true) IS NOT NULL;
 ";
 
 /// Returns the settings of a session, as SQL. A function stores the search path of the migration
