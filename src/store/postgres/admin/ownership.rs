@@ -46,17 +46,17 @@ pub(super) async fn find_obstacles(client: &Client, path: &Path) -> Result<Vec<S
     for (&number, made) in path.numbers.iter().zip(made_by_each) {
         let is_begun = path.unfinished == Some(number);
         let is_ours =
-            |key: &str| (is_begun || !path.is_up) && is_our_object(key, &made, &found, &known);
+            |key: &str| (is_begun || !path.is_up) && is_our_object(key, &made, &found, known);
         let is_made = |key: &str| with_own_names(&made).any(|line| line.key == key);
         let foreign = named.iter().filter(|(key, _)| is_made(key) && !is_ours(key));
         obstacles.extend(foreign.map(|(key, description)| format!("{key}: {description}")));
         if !path.is_up {
-            obstacles.extend(find_additions(&made, &found, &known));
+            obstacles.extend(find_additions(&made, &found, known));
             dropped.extend(made);
         }
     }
     if !dropped.is_empty() {
-        let dependants = find_dependants(client, &dropped, &known).await?;
+        let dependants = find_dependants(client, &dropped, known).await?;
         obstacles
             .extend(dependants.iter().map(|object| format!("{object}: needs what is dropped")));
     }
@@ -202,7 +202,8 @@ pub(super) async fn find_setting(client: &Client) -> Result<Option<String>, Erro
         .query_opt(
             "SELECT format('setting session_replication_role: is %s, so that no trigger works',
                            setting)
-               FROM pg_settings WHERE name = 'session_replication_role' AND setting <> 'origin'",
+               FROM current_setting('session_replication_role') AS setting
+              WHERE setting <> 'origin'",
             &[],
         )
         .await?

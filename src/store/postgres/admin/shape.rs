@@ -7,6 +7,7 @@
 //! depends on the server's version or the schema's name.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use tokio_postgres::{Client, Error};
 
@@ -88,10 +89,30 @@ impl Line {
     }
 }
 
+/// The shape after each migration. Each step of a command needs all of them.
+static SHAPES: LazyLock<Vec<Vec<Line>>> =
+    LazyLock::new(|| POSTGRES_SHAPES.iter().map(|text| parse(text)).collect());
+
+/// The objects that each migration makes in a database that this service created.
+static MADE: LazyLock<Vec<Vec<Line>>> = LazyLock::new(|| {
+    let mut before = BTreeSet::new();
+    let made = SHAPES.iter().map(|lines| {
+        let keys = std::mem::replace(&mut before, lines.iter().map(|line| &line.key).collect());
+        lines.iter().filter(|line| !keys.contains(&line.key)).cloned().collect()
+    });
+    made.collect()
+});
+
+/// Every line of every revision.
+static ALL: LazyLock<Vec<Line>> = LazyLock::new(|| {
+    let all: BTreeSet<_> = SHAPES.iter().flatten().cloned().collect();
+    with_adoption_index(all.into_iter().collect())
+});
+
 /// Returns the shape after `count` migrations of a database that this service created.
 pub(super) fn expected(count: usize) -> Vec<Line> {
-    let text = count.checked_sub(1).and_then(|index| POSTGRES_SHAPES.get(index));
-    text.map_or_else(Vec::new, |text| parse(text))
+    let lines = count.checked_sub(1).and_then(|index| SHAPES.get(index));
+    lines.cloned().unwrap_or_default()
 }
 
 /// Returns the shape after `count` migrations of an adopted database.
@@ -105,14 +126,13 @@ pub(super) fn made_by(number: usize, is_adopted: bool) -> Vec<Line> {
     if is_adopted && number == 1 {
         return vec![Line::new(ADOPTION_INDEX.0, ADOPTION_INDEX.1)];
     }
-    let before: BTreeSet<String> = expected(number - 1).into_iter().map(|line| line.key).collect();
-    expected(number).into_iter().filter(|line| !before.contains(&line.key)).collect()
+    let lines = number.checked_sub(1).and_then(|index| MADE.get(index));
+    lines.cloned().unwrap_or_default()
 }
 
 /// Returns every line of every revision.
-pub(super) fn of_all_revisions() -> Vec<Line> {
-    let all = (1..=POSTGRES_SHAPES.len()).flat_map(expected).collect::<BTreeSet<_>>();
-    with_adoption_index(all.into_iter().collect())
+pub(super) fn of_all_revisions() -> &'static [Line] {
+    &ALL
 }
 
 /// Returns the shape after all migrations, with everything that only an adopted database has.

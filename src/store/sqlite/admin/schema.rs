@@ -5,6 +5,8 @@
 //! rehearsed on a copy of the file's schema without its rows: the copy shows each statement that
 //! would fail, and each object of others that would be dropped.
 
+use std::sync::OnceLock;
+
 use rusqlite::Connection;
 
 use crate::store::migrate::{Direction, SQLITE, Step};
@@ -35,7 +37,7 @@ pub(super) fn differences(database: &Connection, applied: usize) -> rusqlite::Re
     let expected = made_by(applied)?;
     let found = read(database)?;
     let mut differences = Vec::new();
-    for object in &expected {
+    for object in expected {
         let key = object.key();
         match found.iter().find(|other| other.key() == key) {
             None => differences.push(format!("{key} is missing")),
@@ -64,7 +66,7 @@ pub(super) fn find_obstacles(
     let found = read(database)?;
     let mut obstacles = Vec::new();
     if target > applied {
-        for object in made_between(&before, &after) {
+        for object in made_between(before, after) {
             let others = found.iter().filter(|other| other.has_name_of(object));
             obstacles.extend(others.map(|other| {
                 format!(
@@ -75,7 +77,7 @@ pub(super) fn find_obstacles(
             }));
         }
     } else {
-        for object in made_between(&after, &before) {
+        for object in made_between(after, before) {
             let others = found.iter().filter(|other| {
                 other.has_name_of(object)
                     && (other.key() != object.key() || other.sql != object.sql)
@@ -88,7 +90,7 @@ pub(super) fn find_obstacles(
         }
     }
     if obstacles.is_empty() {
-        obstacles = rehearse(&found, &before, applied, target)?;
+        obstacles = rehearse(&found, before, applied, target)?;
     }
     Ok(obstacles)
 }
@@ -130,12 +132,27 @@ fn rehearse(
 }
 
 /// Returns the objects that the first `count` migrations make.
-fn made_by(count: usize) -> rusqlite::Result<Vec<Object>> {
+fn made_by(count: usize) -> rusqlite::Result<&'static [Object]> {
+    // Each step of an upgrade needs them, and running the migrations takes longer than the step.
+    static MADE: OnceLock<Vec<Vec<Object>>> = OnceLock::new();
+    let made = if let Some(made) = MADE.get() {
+        made
+    } else {
+        let made = run_all()?;
+        MADE.get_or_init(|| made)
+    };
+    Ok(made.get(count).or(made.last()).map_or(&[], Vec::as_slice))
+}
+
+/// Returns the objects after each number of migrations, from 0.
+fn run_all() -> rusqlite::Result<Vec<Vec<Object>>> {
     let pristine = empty_database()?;
-    for migration in SQLITE.iter().take(count) {
+    let mut made = vec![read(&pristine)?];
+    for migration in SQLITE {
         pristine.execute_batch(migration.up)?;
+        made.push(read(&pristine)?);
     }
-    read(&pristine)
+    Ok(made)
 }
 
 fn empty_database() -> rusqlite::Result<Connection> {
