@@ -6,7 +6,7 @@ mod limits;
 /// Login attempts: which are rejected, and which are never rejected.
 mod logins;
 
-/// A million clients.
+/// More clients than a limit stores.
 mod many;
 
 use std::collections::HashMap;

@@ -40,9 +40,9 @@ fn upgrade_of_missing_database_creates_it() {
 
 #[test]
 fn downgrade_and_upgrade_leave_no_difference() {
+    let folder = folder();
+    run(folder.path(), "db upgrade").expect(0);
     for revision in ["base", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
-        let folder = folder();
-        run(folder.path(), "db upgrade").expect(0);
         run(folder.path(), &format!("db downgrade {revision}")).expect(0);
         let output = run(folder.path(), "db check").expect(1).error;
         assert_eq!(output.lines().count(), 1, "at {revision}: {output}");
