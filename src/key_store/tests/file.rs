@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Folder, LIFETIME, texts};
 use crate::auth::Algorithm;
+use crate::key_store::stored_secret::StoredSecret;
 use crate::key_store::{KEYS_FILE, KeyStore, OldSecrets};
 
 const SECRET: &str = "7c1f0a94e2b85d36f7a1c05e9d42b83a";
@@ -54,6 +55,16 @@ fn concurrent_first_starts_agree_on_one_secret() {
         assert!(secrets.iter().all(|own| *own == folder.secrets()));
         assert_eq!(folder.names(), [KEYS_FILE]);
     }
+}
+
+/// A start that found no file creates one after another process has done so.
+#[test]
+fn file_created_by_a_concurrent_first_start_is_kept() {
+    let folder = Folder::new();
+    let secrets = folder.start();
+    let another = StoredSecret::generate(Algorithm::HS256, folder.now).unwrap();
+    folder.store().create(&[another]).unwrap();
+    assert_eq!(folder.secrets(), secrets);
 }
 
 /// Each rotation adds one secret, and no process overwrites the change of another.

@@ -175,7 +175,7 @@ macro_rules! every_case_on {
                 new_password_revokes_every_token
                 sign_out_revokes_the_tokens_of_one_account
                 account_is_found_as_typed_before_its_normal_form
-                account_added_by_operator_is_one_of_sign_up
+                account_added_by_operator_is_stored_like_a_sign_up
                 unknown_and_closed_accounts_cannot_be_changed
                 accounts_are_listed_in_pages_by_id
                 posts_are_listed_with_drafts_newest_first

@@ -143,7 +143,7 @@ pub async fn account_is_found_as_typed_before_its_normal_form(store: &FreshStore
     }
 }
 
-pub async fn account_added_by_operator_is_one_of_sign_up(store: &FreshStore) {
+pub async fn account_added_by_operator_is_stored_like_a_sign_up(store: &FreshStore) {
     let mut operator = store.operator();
     let added = operator.add_account(new_user("ada")).await.unwrap();
     let CreateUser::Created(user) = added else { panic!("{added:?}") };
