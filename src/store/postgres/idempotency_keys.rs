@@ -4,7 +4,8 @@
 //! their keys. It inserts a key without ON CONFLICT: if another process has kept the key meanwhile,
 //! the whole statement is rolled back, and the next look-up finds the key. A refusal can be the
 //! effect of the same request at another process, such as "already voted". So the keys of refused
-//! requests are looked up again, and found if that is the reason.
+//! requests are looked up again, and found if that is the reason. A statement that itself leaves
+//! out the kept keys comes first, because most keys are new, and only the rest is looked up.
 //!
 //! Not here: the statements of the writes, see `keyed_posts.rs`, `keyed_votes.rs` and
 //! `keyed_users.rs`.
@@ -88,6 +89,9 @@ pub(super) trait KeyedWrites: Send + Sync + 'static {
     type Request: Send + Sync + 'static;
     type Outcome: Send + 'static;
 
+    /// Whether [`KeyedWrites::write`] leaves out the requests whose keys are kept.
+    const LEAVES_OUT_KEPT: bool = false;
+
     fn key(request: &Self::Request) -> &KeyUse;
 
     /// Returns the post whose vote the request changes. One statement changes a vote once.
@@ -140,6 +144,8 @@ pub(super) enum Written<T> {
     Kept(T),
     /// Nothing was done.
     Refused(T),
+    /// Nothing was done, because the key is kept or the caller is rejected. The look-up says which.
+    LeftOut,
 }
 
 /// Runs a single request.
@@ -190,12 +196,13 @@ async fn run_all_once<W: KeyedWrites>(
     requests: &[&W::Request],
 ) -> std::result::Result<Vec<Result<Once<W::Outcome>>>, BatchError> {
     let mut run = Run { writes, pool, answers: requests.iter().map(|_| None).collect() };
-    let (together, apart) = split::<W>(requests);
-    run.answer(together).await?;
+    let (together, mut apart) = split::<W>(requests);
+    apart.extend(run.answer(together).await?);
     // From here on an error is that of its own requests, because others have their answers.
     for open in run.replay_or_fail(apart).await {
-        if let Err(error) = run.answer(vec![open]).await {
-            run.set(open.0, Err(error.into_cause()));
+        match run.answer(vec![open]).await {
+            Ok(left_out) => drop(run.replay_or_fail(left_out).await),
+            Err(error) => run.set(open.0, Err(error.into_cause())),
         }
     }
     let missing = || Err(StoreError::internal("a write returned no outcome"));
@@ -240,16 +247,22 @@ impl<W: KeyedWrites> Run<'_, W> {
         }
     }
 
-    /// Replays the requests whose keys are kept, and runs the others in one statement.
+    /// Replays the requests whose keys are kept, and runs the others in one statement. Returns
+    /// those that the statement has left out.
     ///
     /// # Errors
     /// If nothing was applied.
-    async fn answer(&mut self, mut open: Vec<Open<'_, W>>) -> std::result::Result<(), BatchError> {
+    async fn answer<'r>(
+        &mut self,
+        mut open: Vec<Open<'r, W>>,
+    ) -> std::result::Result<Vec<Open<'r, W>>, BatchError> {
         let mut attempt = 1;
         loop {
-            open = self.replay(open).await?;
+            if attempt > 1 || !W::LEAVES_OUT_KEPT {
+                open = self.replay(open).await?;
+            }
             if open.is_empty() {
-                return Ok(());
+                return Ok(open);
             }
             let requests: Vec<&W::Request> = open.iter().map(|(_, request)| *request).collect();
             match self.writes.write(self.pool, &requests).await {
@@ -260,28 +273,35 @@ impl<W: KeyedWrites> Run<'_, W> {
                     }
                     attempt += 1;
                 }
-                outcomes => {
-                    self.settle(open, outcomes?).await;
-                    return Ok(());
-                }
+                outcomes => return Ok(self.settle(open, outcomes?).await),
             }
         }
     }
 
-    /// Answers the requests of a committed statement.
-    async fn settle(&mut self, open: Vec<Open<'_, W>>, outcomes: Vec<Result<Written<W::Outcome>>>) {
-        let mut refused = Vec::new();
+    /// Answers the requests of a committed statement. Returns those that it has left out.
+    async fn settle<'r>(
+        &mut self,
+        open: Vec<Open<'r, W>>,
+        outcomes: Vec<Result<Written<W::Outcome>>>,
+    ) -> Vec<Open<'r, W>> {
+        let (mut refused, mut left_out) = (Vec::new(), Vec::new());
         for (open, outcome) in open.into_iter().zip(outcomes) {
-            let answer = outcome.map(|written| match written {
-                Written::Kept(outcome) => Once::Done(outcome),
-                Written::Refused(outcome) => {
+            let answer = match outcome {
+                Ok(Written::Kept(outcome)) => Ok(Once::Done(outcome)),
+                Ok(Written::Refused(outcome)) => {
                     refused.push(open);
-                    Once::Done(outcome)
+                    Ok(Once::Done(outcome))
                 }
-            });
+                Ok(Written::LeftOut) => {
+                    left_out.push(open);
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
             self.set(open.0, answer);
         }
         self.replay_or_fail(refused).await;
+        left_out
     }
 
     /// As [`Run::replay`], but an error is the answer of these requests.

@@ -22,7 +22,8 @@ use crate::store::{ChangePost, Result, StoreError};
 
 statements! {
     // IDs come from the sequence in the order of the rows, and the numbers of both connect a post
-    // with its key. Two processes keep the same keys in the same order.
+    // with its key. Two processes keep the same keys in the same order. A kept key is found by a
+    // subquery of each row: a join could read all keys.
     CREATE_POSTS_ONCE(
         TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY, TIMESTAMPTZ_ARRAY,
         TIMESTAMPTZ_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ, INT8
@@ -36,6 +37,8 @@ statements! {
                 AND EXISTS (SELECT FROM users WHERE users.id = written.owner_id
                                AND users.tokens_valid_from BETWEEN written.least AND written.most
                                AND users.disabled_at IS NULL)
+                AND (SELECT kept.user_id FROM idempotency_keys AS kept
+                      WHERE kept.user_id = written.owner_id AND kept.key = written.key) IS NULL
          ), inserted AS (
              INSERT INTO posts (title, content, published, created_at, owner_id)
              SELECT title, content, published, created_at, owner_id
@@ -66,6 +69,8 @@ pub(super) struct NewPostOnce {
 impl KeyedWrites for CreatePostsOnce {
     type Request = NewPostOnce;
     type Outcome = Post;
+
+    const LEAVES_OUT_KEPT: bool = true;
 
     fn key(new: &NewPostOnce) -> &KeyUse {
         &new.key
@@ -119,10 +124,11 @@ impl KeyedWrites for CreatePostsOnce {
             }
         }
         let created = requests.iter().zip(ids).map(|(new, id)| {
-            // A post without an ID was not inserted.
-            let post_id = Some(id.ok_or(StoreError::CallerRejected)?);
+            if id.is_none() {
+                return Ok(Written::LeftOut);
+            }
             let (outcome, at) = (Outcome::Created, new.key.now);
-            let effect = Effect { outcome, post_id, at, kept: None };
+            let effect = Effect { outcome, post_id: id, at, kept: None };
             effect.created_post(&new.content, new.key.caller.user_id).map(Written::Kept)
         });
         Ok(created.collect())
