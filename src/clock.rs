@@ -2,7 +2,7 @@
 //! can pass their own. `clippy.toml` bans every other wall clock.
 //! Not here: durations such as timeouts and latencies, which use the monotonic clock.
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::Timestamp;
 
 /// Source of the present time, in whole microseconds: the precision of both stores.
 pub trait Clock: Send + Sync + 'static {
@@ -18,8 +18,6 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
     fn now(&self) -> Timestamp {
         let now = Timestamp::now();
-        let to_microseconds =
-            TimestampRound::new().smallest(Unit::Microsecond).mode(RoundMode::Floor);
-        now.round(to_microseconds).unwrap_or(now)
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
