@@ -49,8 +49,8 @@ const FIELD_BYTES: usize = 256;
 /// Maximum number of header fields of a request, for every version of HTTP.
 pub(super) const MAX_HEADER_FIELDS: usize = 100;
 
-/// Maximum time of a handler. Every wait inside a handler has its own shorter timeout. This one
-/// limits a wait whose timeout is missing by mistake.
+/// Maximum time from the head of a request to the end of its handler. Every wait inside a handler
+/// has its own shorter timeout. This one limits a wait whose timeout is missing by mistake.
 const HANDLER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The settings of the middleware, the same for every route.
@@ -263,7 +263,8 @@ async fn run_handler(
         routes.call(request).await.into_response()
     };
     let handled = tracing::Instrument::instrument(AssertUnwindSafe(handled).catch_unwind(), span);
-    let response = match tokio::time::timeout(HANDLER_TIMEOUT, handled).await {
+    let deadline = log.started() + HANDLER_TIMEOUT;
+    let response = match tokio::time::timeout_at(deadline, handled).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => panic_response(panic.as_ref()),
         Err(elapsed) => ApiError::Unavailable(elapsed.into()).into_response(),
