@@ -5,6 +5,7 @@ use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -18,12 +19,11 @@ pub(super) fn serialize_timestamp<S: Serializer>(
     timestamp: &Timestamp,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
+    const WITH_FRACTION: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+    const WITHOUT_FRACTION: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
     let has_fraction = timestamp.subsec_microsecond() != 0 || timestamp.subsec_millisecond() != 0;
-    if has_fraction {
-        serializer.collect_str(&format_args!("{timestamp:.6}"))
-    } else {
-        serializer.collect_str(&format_args!("{timestamp:.0}"))
-    }
+    let printer = if has_fraction { WITH_FRACTION } else { WITHOUT_FRACTION };
+    serializer.serialize_str(&printer.timestamp_to_string(timestamp))
 }
 
 pub(super) fn serialize_text<S: Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Error> {
@@ -42,8 +42,10 @@ pub(super) fn created(location: &str, body: impl Serialize) -> Response {
 /// Lets caches keep a response with published posts, if they ask each time whether it is current:
 /// every cache if the client sent no token, and otherwise the client's own.
 pub(super) fn revalidated(mut response: Response, caller: Option<Caller>) -> Response {
-    let value = if caller.is_some() { "private, no-cache" } else { "public, no-cache" };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(value));
+    const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+    const PUBLIC: HeaderValue = HeaderValue::from_static("public, no-cache");
+    let value = if caller.is_some() { PRIVATE } else { PUBLIC };
+    response.headers_mut().insert(CACHE_CONTROL, value);
     response
 }
 
