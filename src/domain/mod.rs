@@ -2,6 +2,7 @@
 //! Not here: HTTP, SQL, the clock.
 
 pub mod caller;
+pub mod change;
 pub mod display_name;
 pub mod email;
 pub mod event;

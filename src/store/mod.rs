@@ -22,6 +22,7 @@
 //! Not here: HTTP, hashing, and the validation of requests.
 
 mod batch;
+mod changes;
 mod deletions;
 mod error;
 mod idempotency_keys;
@@ -61,6 +62,7 @@ use crate::domain::user::{
 use crate::domain::vote::{CastVote, Vote, VotePage};
 use crate::metrics::Collect;
 
+pub use changes::ChangeStore;
 pub use error::StoreError;
 pub use keyed_writes::{KeyedWriteStore, Once};
 pub use measured::MeasuredStore;
