@@ -3,8 +3,11 @@
 //! A row of the log says which post changed and how, never its text. Who reads the log looks at the
 //! posts as they are now.
 
-use super::post::PostId;
+use super::post::{Post, PostId};
 use super::user::UserId;
+
+/// A post with longer texts, title and content together in bytes, is read without them.
+pub const MAX_CHANGED_TEXT: u32 = 4096;
 
 /// The place of a change in the log. Places of one [`ChangeEpoch`] are ordered as the changes
 /// became visible.
@@ -16,7 +19,8 @@ pub struct ChangePosition {
     pub number: i64,
 }
 
-/// One life of the log. A new one begins if nobody listened for a time: then changes are missing.
+/// One life of the log, a random number. A new one begins if changes may be missing: nobody listened
+/// for an hour, votes were truncated, or the database was restored, imported or moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChangeEpoch(pub i64);
 
@@ -32,7 +36,8 @@ pub enum ChangeSubject {
         id: PostId,
         kind: PostChangeKind,
     },
-    /// The tokens of the account were revoked, or the account was disabled, closed or deleted.
+    /// The tokens of the account were revoked, or the account was disabled, enabled, closed or
+    /// deleted.
     TokensRevoked(UserId),
 }
 
@@ -66,9 +71,19 @@ pub struct Changes {
     pub epoch: ChangeEpoch,
     /// In the order of their positions.
     pub changes: Vec<Change>,
-    /// Where the next part begins: no change before this place will ever be added.
+    /// Where the next part begins: no change before this place will ever be added. A reader cannot
+    /// have been at a later place, except before a restore of the server's files.
     pub end: ChangePosition,
     /// The last change that was deleted because of its age. A reader that continues from an earlier
     /// place misses changes.
     pub forgotten: ChangePosition,
+}
+
+/// A post as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedPost {
+    pub id: PostId,
+    pub votes: i64,
+    /// `None` if the texts are longer than [`MAX_CHANGED_TEXT`], or the database cannot convert them.
+    pub post: Option<Post>,
 }

@@ -1,20 +1,19 @@
 //! The part of the storage contract for the log of changes that streams are made of.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::Result;
-use crate::domain::change::{ChangePosition, Changes, Listening};
+use crate::domain::change::{ChangePosition, ChangedPost, Changes, Listening};
 use crate::domain::policy::DraftVisibility;
-use crate::domain::post::{PostId, PostWithVotes};
+use crate::domain::post::PostId;
 
 /// The log of changes of posts. The database writes it, also for other programs, while a process is
-/// registered.
+/// registered. Its times are those of the database, because triggers write them.
 #[async_trait]
 pub trait ChangeStore: Send + Sync + 'static {
-    /// Registers the process for an hour, or renews its registration. `listener` is a random number
-    /// of the process. If no process was registered, a new epoch begins with an empty log.
-    async fn listen_to_changes(&self, listener: i64, now: Timestamp) -> Result<Listening>;
+    /// Registers this process for an hour, or renews its registration. If no process was registered
+    /// or the database was moved, a new epoch begins.
+    async fn listen_to_changes(&self) -> Result<Listening>;
 
     /// Returns up to `limit` changes after the place. A change that is committed later never has a
     /// place before [`Changes::end`].
@@ -26,9 +25,9 @@ pub trait ChangeStore: Send + Sync + 'static {
         &self,
         ids: Vec<PostId>,
         drafts: DraftVisibility,
-    ) -> Result<Vec<PostWithVotes>>;
+    ) -> Result<Vec<ChangedPost>>;
 
-    /// Deletes some of the changes that are older than an hour or exceed a million, and expired
-    /// registrations.
-    async fn forget_changes(&self, now: Timestamp) -> Result<()>;
+    /// Deletes changes that are older than an hour, and the oldest ones beyond a million. Deletes a
+    /// bounded number of them in short transactions.
+    async fn forget_changes(&self) -> Result<()>;
 }
