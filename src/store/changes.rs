@@ -15,7 +15,7 @@ pub trait ChangeStore: Send + Sync + 'static {
     /// or the database was moved, a new epoch begins.
     async fn listen_to_changes(&self) -> Result<Listening>;
 
-    /// Returns up to `limit` changes after the place. A change that is committed later never has a
+    /// Returns up to `limit` changes after the place, and at least one if there is one. A change that is committed later never has a
     /// place before [`Changes::end`].
     async fn read_changes(&self, after: ChangePosition, limit: u32) -> Result<Changes>;
 

@@ -11,12 +11,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
-    InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore, RankSource,
-    RankingStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore, Store,
-    StoreError, UserStore, VoteOutcome, VoteStore,
+    CallerStore, ChangeEmail, ChangePost, ChangeStore, CloseStore, CreateUser, DeleteUser,
+    EventStore, InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore,
+    RankSource, RankingStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore,
+    Store, StoreError, UserStore, VoteOutcome, VoteStore,
 };
 use crate::domain::caller::Caller;
+use crate::domain::change::{ChangePosition, ChangedPost, Changes, Listening};
 use crate::domain::display_name::{DisplayName, NameChange};
 use crate::domain::email::{Email, TypedEmail};
 use crate::domain::event::Event;
@@ -201,6 +202,13 @@ measured! {
         fn cast_vote(caller: Caller, vote: Vote) -> VoteOutcome;
         fn find_votes(caller: Caller, posts: Vec<PostId>) -> Vec<CastVote>;
         fn list_votes(caller: Caller, limit: u32, before: Option<PostId>) -> VotePage;
+    }
+
+    impl ChangeStore by measure {
+        fn listen_to_changes() -> Listening;
+        fn read_changes(after: ChangePosition, limit: u32) -> Changes;
+        fn find_changed_posts(ids: Vec<PostId>, drafts: DraftVisibility) -> Vec<ChangedPost>;
+        fn forget_changes() -> ();
     }
 
     impl KeyedWriteStore by measure_once {

@@ -116,6 +116,7 @@ migrations! {
     "0015_feed_indexes" compatible_from "0010_installation",
     "0016_user_names" compatible_from "0010_installation",
     "0017_disabled_users" compatible_from "0010_installation",
+    "0018_post_changes" compatible_from "0010_installation",
 }
 
 /// A migration as the history of the database records it.

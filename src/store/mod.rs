@@ -22,6 +22,7 @@
 //! Not here: HTTP, hashing, and the validation of requests.
 
 mod batch;
+mod change_row;
 mod changes;
 mod deletions;
 mod error;
@@ -83,6 +84,7 @@ pub trait Store:
     + PostStore
     + RankingStore
     + VoteStore
+    + ChangeStore
     + KeyedWriteStore
     + ReadinessStore
     + CloseStore
@@ -100,6 +102,7 @@ impl<T> Store for T where
         + PostStore
         + RankingStore
         + VoteStore
+        + ChangeStore
         + KeyedWriteStore
         + ReadinessStore
         + CloseStore

@@ -13,6 +13,7 @@ mod admin;
 mod budget;
 mod callers;
 mod cancel;
+mod change_log;
 mod close;
 mod column;
 mod connect;
@@ -217,6 +218,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         keyed_writes::STATEMENTS,
         own_votes::STATEMENTS,
         names::STATEMENTS,
+        change_log::STATEMENTS,
         operator::STATEMENTS,
         sequence::STATEMENTS,
         schema::STATEMENTS,

@@ -8,6 +8,7 @@
 mod admin;
 mod backup;
 mod callers;
+mod change_log;
 mod close;
 mod commit_id;
 mod connection;
@@ -113,6 +114,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         votes::STATEMENTS,
         idempotency_keys::STATEMENTS,
         own_votes::STATEMENTS,
+        change_log::STATEMENTS,
         operator::STATEMENTS,
     ];
     files.into_iter().flatten().copied()

@@ -6,6 +6,7 @@ use std::{fmt, io};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use post_api::domain::caller::Caller;
+use post_api::domain::change::{ChangePosition, ChangedPost, Changes, Listening};
 use post_api::domain::display_name::{DisplayName, NameChange};
 use post_api::domain::email::{Email, TypedEmail};
 use post_api::domain::event::Event;
@@ -22,10 +23,10 @@ use post_api::domain::user::{
 use post_api::domain::vote::{CastVote, Vote, VotePage};
 use post_api::metrics::{Collect, Scrape};
 use post_api::store::{
-    CallerStore, ChangeEmail, ChangePost, CloseStore, CreateUser, DeleteUser, EventStore,
-    InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore, RankSource,
-    RankingStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore, StoreError,
-    UserStore, VoteOutcome, VoteStore,
+    CallerStore, ChangeEmail, ChangePost, ChangeStore, CloseStore, CreateUser, DeleteUser,
+    EventStore, InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore,
+    RankSource, RankingStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore,
+    StoreError, UserStore, VoteOutcome, VoteStore,
 };
 
 /// A cause that must not reach a client.
@@ -198,6 +199,26 @@ impl PostStore for FailingStore {
         _: PostId,
         _: Option<Precondition>,
     ) -> Result<ChangePost<()>> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl ChangeStore for FailingStore {
+    async fn listen_to_changes(&self) -> Result<Listening> {
+        self.fail()
+    }
+    async fn read_changes(&self, _: ChangePosition, _: u32) -> Result<Changes> {
+        self.fail()
+    }
+    async fn find_changed_posts(
+        &self,
+        _: Vec<PostId>,
+        _: DraftVisibility,
+    ) -> Result<Vec<ChangedPost>> {
+        self.fail()
+    }
+    async fn forget_changes(&self) -> Result<()> {
         self.fail()
     }
 }

@@ -134,6 +134,26 @@ impl FreshStore {
         }
     }
 
+    /// Ends the registration of every reader of changes, as after an hour.
+    pub fn expire_listening(&self) {
+        self.execute(match &self.database {
+            TestDatabase::Sqlite(_) => "UPDATE change_log SET until = 1",
+            _ => {
+                "UPDATE change_log SET until = now() - interval '1 minute';
+                 SELECT setval('change_until_seq', 1)"
+            }
+        });
+    }
+
+    /// Makes the changes up to this number older than an hour.
+    pub fn age_changes(&self, up_to: i64) {
+        let hour_ago = match &self.database {
+            TestDatabase::Sqlite(_) => "at - 3600000001",
+            _ => "at - interval '1 hour 1 second'",
+        };
+        self.execute(&format!("UPDATE post_changes SET at = {hour_ago} WHERE id <= {up_to}"));
+    }
+
     /// Waits until the rows of every closed account are deleted, for two minutes at most.
     pub async fn wait_for_deletions(&self) {
         let wait = async {

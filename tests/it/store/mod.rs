@@ -58,6 +58,9 @@ mod names;
 /// Votes, and the counts that follow every change.
 mod votes;
 
+/// The log of changes: what is logged, for whom, and for how long.
+pub mod changes;
+
 /// Writes with an idempotency key: each happens once.
 mod idempotency_keys;
 
@@ -93,6 +96,9 @@ mod encodings;
 
 /// The same write with a key at two processes of PostgreSQL.
 mod postgres_keyed_races;
+
+/// The log of changes in PostgreSQL: open transactions, copies of the database, rights.
+mod postgres_changes;
 
 /// Locks in PostgreSQL: whom a locked row delays, and the order of locks.
 mod postgres_locks;
@@ -274,6 +280,21 @@ macro_rules! every_case_on {
                 count_follows_deletion_of_author
                 count_survives_replacement
                 new_post_has_zero_votes;
+            changes:
+                changes_of_a_post_are_logged_in_their_order
+                votes_are_logged_by_post
+                deletion_of_a_voted_post_tells_whether_it_was_published
+                revocations_are_logged_by_account
+                closed_account_is_logged_before_its_posts
+                writes_of_other_programs_are_logged
+                every_write_of_a_batch_is_logged
+                nothing_is_logged_while_nobody_listens
+                epoch_lasts_as_long_as_somebody_listens
+                parts_continue_at_their_end
+                old_changes_are_forgotten
+                changes_beyond_a_million_are_forgotten
+                changes_of_unknown_kinds_are_passed_over
+                changed_posts_are_those_that_everybody_sees;
             idempotency_keys:
                 post_with_a_key_is_created_once
                 vote_with_a_key_is_cast_once

@@ -10,6 +10,7 @@ use post_api::auth::RefreshSecrets;
 use post_api::domain::caller::Caller;
 use post_api::domain::event::{Event, EventKind};
 use post_api::domain::page::{Page, PostScope};
+use post_api::domain::policy::DraftVisibility;
 use post_api::domain::post::PostId;
 use post_api::domain::session::NewSession;
 use post_api::domain::user::{AccountKey, TokensValidFrom, UserId};
@@ -258,6 +259,10 @@ async fn text_without_equivalent_harms_only_the_reading_of_its_post() {
     for (post, outcome) in posts.iter().zip(outcomes) {
         assert_eq!(outcome.is_ok(), *post == readable, "{outcome:?}");
     }
+    let changed =
+        fixture.store.find_changed_posts(fixture.posts.to_vec(), DraftVisibility::Private).await;
+    let changed = changed.unwrap();
+    assert!(changed.len() == 2 && changed.iter().all(|found| found.post.is_none()), "{changed:?}");
     let drafts = Page { scope: PostScope::OwnDrafts, ..Page::default() };
     let lists = [Page::default(), drafts].map(|page| fixture.store.list_posts(ada, page));
     let [all, drafts] = <[_; 2]>::try_from(join_all(lists).await).unwrap();

@@ -9,6 +9,8 @@ use post_api::domain::caller::Caller;
 use post_api::domain::display_name::NameChange;
 use post_api::domain::event::{Event, EventKind};
 use post_api::domain::page::{Page, PostScope};
+use post_api::domain::policy::DraftVisibility;
+use post_api::domain::post::PostId;
 use post_api::domain::session::{NewSession, Rotation, SessionId};
 use post_api::domain::user::{AccountKey, TokensValidFrom, UserId};
 use post_api::store::postgres::PostgresStore;
@@ -82,6 +84,10 @@ async fn run_everything(store: &FreshStore, name: String) {
     let ada = run_account(store, &name).await;
     run_sessions(store, ada).await;
     run_posts(store, ada).await;
+    let start = store.listen_to_changes().await.unwrap().start;
+    store.read_changes(start, 5).await.unwrap();
+    store.find_changed_posts(vec![PostId(1)], DraftVisibility::Private).await.unwrap();
+    store.forget_changes().await.unwrap();
     let bob = store.sign_up(&format!("{name}.bob")).await;
     store.delete_user(bob, bob.user_id).await.unwrap();
     store.sign_out(ada, noon()).await.unwrap();
@@ -156,8 +162,7 @@ async fn run_posts(store: &FreshStore, ada: Caller) {
     let post = store.create_post(ada, content("post", true), noon()).await.unwrap().id;
     store.create_post(ada, content("draft", false), noon()).await.unwrap();
     store.find_post(ada, post).await.unwrap().unwrap();
-    let seeing =
-        Caller { draft_visibility: post_api::domain::policy::DraftVisibility::Visible, ..ada };
+    let seeing = Caller { draft_visibility: DraftVisibility::Visible, ..ada };
     for caller in [ada, seeing] {
         for scope in [PostScope::Public, PostScope::OwnDrafts] {
             for (limit, skip) in [(Some(5), 0), (Some(5), 2000), (None, 0)] {

@@ -30,6 +30,9 @@ const BOUNDED: &[(&str, &str)] = &[
     // The IDs of the request.
     ("FIND_VOTES", "SCAN asked VIRTUAL TABLE INDEX 1:"),
     ("FIND_NAMES", "SCAN asked VIRTUAL TABLE INDEX 1:"),
+    ("FIND_CHANGED_POSTS", "SCAN asked VIRTUAL TABLE INDEX 1:"),
+    // The first ones, up to the limit.
+    ("FORGET_CHANGES", "SCAN post_changes"),
     // One row.
     ("FIND_HIDDEN_RANGE", "CO-ROUTINE newest"),
     ("FIND_HIDDEN_RANGE", "SCAN CONSTANT ROW"),
@@ -109,7 +112,8 @@ fn fill(published: &str, owner: &str) -> String {
              {NUMBERS} SELECT 1 + n % 2, 'logged_in', n % 2, n FROM numbers;
          INSERT INTO login_failures {NUMBERS} SELECT n, 1, n % 2 FROM numbers;
          INSERT INTO idempotency_keys (user_id, key, fingerprint, outcome, at, expires_at)
-             {NUMBERS} SELECT 1 + n % 2, CAST(n AS BLOB), x'00', 1, n, n FROM numbers;"
+             {NUMBERS} SELECT 1 + n % 2, CAST(n AS BLOB), x'00', 1, n, n FROM numbers;
+         INSERT INTO post_changes (post_id, kind) {NUMBERS} SELECT n, 4 FROM numbers;"
     )
 }
 
@@ -175,6 +179,7 @@ fn every_request_statement_is_declared() {
         "installation.rs",
         "votes.rs",
         "own_votes.rs",
+        "change_log.rs",
         "operator.rs",
     ] {
         let mut source = std::fs::read_to_string(files.join(name)).unwrap();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use post_api::domain::caller::{Caller, ValidFromRange};
+use post_api::domain::change::ChangePosition;
 use post_api::domain::event::{Event, EventKind};
 use post_api::domain::page::{Page, PostScope};
 use post_api::domain::post::PostId;
@@ -59,6 +60,8 @@ impl Stored {
             done(write_once(&store, *caller, "a title", "key").await);
         }
         let database = Connection::open(&path).unwrap();
+        let change = "INSERT INTO post_changes (id, post_id, kind) VALUES (1, 1, 4)";
+        database.execute_batch(change).unwrap();
         Self { _folder: folder, path, store, database, ada: callers[0], bob: callers[1] }
     }
 
@@ -115,6 +118,7 @@ impl Stored {
         assert_eq!(store.list_sessions(ada, noon()).await.unwrap().len(), 1, "{case}");
         assert_eq!(store.list_events(ada).await.unwrap().len(), 1, "{case}");
         assert_eq!(store.count_login_failures(AccountKey(1), noon()).await.unwrap(), 1, "{case}");
+        store.read_changes(ChangePosition::default(), 5).await.unwrap();
         let again = write_once(store, ada, "a title", "key").await;
         assert!(matches!(again, Once::Replayed(_)), "{case}: {again:?}");
 
@@ -137,7 +141,8 @@ fn bobs_row(table: &str) -> &'static str {
         "vote_counts" => "post_id = 3",
         "login_failures" => "account = 2",
         "sessions" | "events" | "idempotency_keys" => "user_id = 2",
-        "installation" => "one = 1",
+        "installation" | "change_log" => "one = 1",
+        "post_changes" => "id = 1",
         other => panic!("add the row of {other}"),
     }
 }

@@ -48,6 +48,10 @@ const SIGN_OUT_ALL: &str = "WITH new_users AS (
     UPDATE users SET tokens_valid_from =
         greatest($1, tokens_valid_from + interval '1 microsecond')";
 
+/// Tells the readers of the log that changes are missing from it.
+const NEW_EPOCH: &str =
+    "UPDATE change_log SET epoch = hashtextextended(gen_random_uuid()::text, 0)";
+
 pub struct PostgresAdmin {
     client: Client,
     lock_timeouts: LockTimeouts,

@@ -12,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{CopyInSink, Error};
 
 use super::super::column::column;
-use super::{PostgresAdmin, counts, script};
+use super::{NEW_EPOCH, PostgresAdmin, counts, script};
 use crate::domain::user::{TokensValidFrom, UserId};
 use crate::store::StoreError;
 use crate::store::transfer::{
@@ -144,6 +144,9 @@ impl PostgresAdmin {
             let sql = "SELECT setval($1::text::regclass, $2, false)";
             self.client.query_one(sql, &[&sequence, &next]).await?;
         }
+        // Readers of the log begin again, instead of reading every imported row.
+        let forget = format!("{NEW_EPOCH}; DELETE FROM post_changes");
+        self.client.batch_execute(&forget).await?;
         if tokens == OldTokens::Revoke {
             let key = "UPDATE installation SET key =
                 sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))";

@@ -85,6 +85,9 @@ impl TransferAdmin for SqliteAdmin {
             let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)";
             transaction.execute(sql, params![table, next - 1])?;
         }
+        // Readers of the log begin again, instead of reading every imported row.
+        transaction
+            .execute_batch("UPDATE change_log SET epoch = random(); DELETE FROM post_changes")?;
         if tokens == OldTokens::Revoke {
             transaction.execute("UPDATE installation SET key = randomblob(32)", [])?;
             sign_out_all(&transaction, TokensValidFrom::revoked_at(now).0.as_microsecond())?;

@@ -202,7 +202,8 @@ fn revoke_all(copy: &Connection, request: &RestoreRequest<'_>) -> rusqlite::Resu
         SET seq = min(seq, 9223372036854775807 - ?2) + ?2 WHERE name = ?1";
     copy.execute_batch(
         "UPDATE installation SET key = randomblob(32);
-         DELETE FROM sessions; DELETE FROM idempotency_keys; DELETE FROM login_failures",
+         DELETE FROM sessions; DELETE FROM idempotency_keys; DELETE FROM login_failures;
+         UPDATE change_log SET epoch = random(), until = 0; DELETE FROM post_changes",
     )?;
     sign_out_all(copy, TokensValidFrom::revoked_at(request.now).0.as_microsecond())?;
     for table in TABLES {

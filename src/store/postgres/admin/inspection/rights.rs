@@ -5,7 +5,7 @@ use tokio_postgres::{Client, Error};
 use crate::store::inspection::Finding;
 
 /// The rights on tables, as `has_table_privilege` names them.
-const ON_TABLES: [(&str, &[&str]); 10] = [
+const ON_TABLES: [(&str, &[&str]); 12] = [
     ("users", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("posts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("votes", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
@@ -14,6 +14,8 @@ const ON_TABLES: [(&str, &[&str]); 10] = [
     ("events", &["SELECT", "INSERT", "DELETE"]),
     ("idempotency_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("account_deletions", &["SELECT", "INSERT", "UPDATE"]),
+    ("change_log", &["SELECT", "UPDATE"]),
+    ("post_changes", &["SELECT", "DELETE"]),
     ("vote_counts", &["SELECT"]),
     ("schema_migrations", &["SELECT"]),
 ];
@@ -29,6 +31,10 @@ const MISSING: &str = "
     UNION ALL
     SELECT 'UPDATE (tokens_valid_from) on installation'
      WHERE NOT has_column_privilege(to_regclass('installation'), 'tokens_valid_from', 'UPDATE')
+    UNION ALL
+    SELECT 'UPDATE on ' || sequence
+      FROM pg_get_serial_sequence('change_log', 'until') AS sequence
+     WHERE NOT has_sequence_privilege(sequence, 'UPDATE')
     UNION ALL
     SELECT 'USAGE on ' || sequence
       FROM unnest(ARRAY['users', 'posts', 'sessions', 'events']) AS name,

@@ -29,7 +29,8 @@ const AUTOVACUUM: &str = "
     SELECT current_setting('autovacuum')::boolean AND current_setting('track_counts')::boolean,
            ARRAY(SELECT relname::text
                    FROM unnest(ARRAY['users', 'posts', 'votes', 'vote_counts', 'sessions', 'events',
-                                     'login_failures', 'idempotency_keys']) AS name
+                                     'login_failures', 'idempotency_keys',
+                                     'post_changes']) AS name
                    JOIN pg_class ON pg_class.oid = to_regclass(name)
                   CROSS JOIN pg_options_to_table(reloptions)
                   WHERE option_name = 'autovacuum_enabled' AND NOT option_value::boolean

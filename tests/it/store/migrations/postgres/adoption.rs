@@ -121,6 +121,10 @@ async fn plan_lists_what_an_upgrade_would_do() {
         "up   0015_feed_indexes: adds index posts_created on posts, index votes_user_post on votes",
         "up   0016_user_names: adds column users.name",
         "up   0017_disabled_users: adds column users.disabled_at",
+        "up   0018_post_changes: adds table change_log, table post_changes, \
+         trigger changes_logged_after_delete on posts, trigger changes_logged_after_delete on users, \
+         trigger changes_logged_after_insert on posts, trigger changes_logged_after_update on posts, \
+         trigger changes_logged_after_update on users",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();

@@ -1,4 +1,5 @@
-//! The functions that run with the rights of their owner: only the triggers of votes can use them.
+//! The functions that run with the rights of their owner: only the triggers of their tables can use
+//! them.
 
 use post_api::store::migrate::{POSTGRES, SchemaAdmin as _};
 use tokio_postgres::Client;
@@ -8,11 +9,16 @@ use super::SAMPLE;
 use super::database::{Database, assert_same};
 
 /// Each function, and a trigger of another table that would call it.
-const TRIGGERS: [(&str, &str); 4] = [
+const TRIGGERS: [(&str, &str); 9] = [
     ("count_votes_added", "INSERT ON forged REFERENCING NEW TABLE AS added"),
     ("count_votes_removed", "DELETE ON forged REFERENCING OLD TABLE AS removed"),
     ("count_votes_changed", "UPDATE ON forged REFERENCING NEW TABLE AS added OLD TABLE AS removed"),
     ("count_votes_truncated", "TRUNCATE ON forged"),
+    ("log_posts_created", "INSERT ON forged REFERENCING NEW TABLE AS added"),
+    ("log_posts_updated", "UPDATE ON forged REFERENCING NEW TABLE AS added OLD TABLE AS removed"),
+    ("log_posts_deleted", "DELETE ON forged REFERENCING OLD TABLE AS removed"),
+    ("log_users_updated", "UPDATE ON forged REFERENCING NEW TABLE AS added OLD TABLE AS removed"),
+    ("log_users_deleted", "DELETE ON forged REFERENCING OLD TABLE AS removed"),
 ];
 
 const COUNTS: &str = "SELECT string_agg(post_id || ':' || votes, ' ' ORDER BY post_id)
@@ -39,7 +45,7 @@ async fn counts(database: &Database) -> String {
 }
 
 #[tokio::test]
-async fn role_without_rights_cannot_create_a_counting_trigger() {
+async fn role_without_rights_cannot_create_a_trigger_of_the_service() {
     let (_database, _, client) = prepare().await;
     for (function, trigger) in TRIGGERS {
         let create = format!(
@@ -53,9 +59,10 @@ async fn role_without_rights_cannot_create_a_counting_trigger() {
 
 /// The owner of the functions can grant the right to execute them.
 #[tokio::test]
-async fn counting_trigger_of_another_table_changes_no_count() {
+async fn trigger_of_another_table_counts_and_logs_nothing() {
     let (database, role, client) = prepare().await;
     let before = counts(&database).await;
+    database.run("SELECT setval('change_until_seq', 4000000000)").await;
     for (function, trigger) in TRIGGERS {
         database.run(&format!("GRANT EXECUTE ON FUNCTION {function}() TO {role}")).await;
         let create = format!(
@@ -63,22 +70,25 @@ async fn counting_trigger_of_another_table_changes_no_count() {
              EXECUTE FUNCTION {function}()"
         );
         client.batch_execute(&create).await.unwrap();
-        let event = match function {
-            "count_votes_added" => "INSERT INTO forged VALUES (1, 1000000)",
-            "count_votes_removed" => "DELETE FROM forged",
-            "count_votes_changed" => "UPDATE forged SET dir = 1000000",
+        let event = match trigger.split(' ').next() {
+            Some("INSERT") => "INSERT INTO forged VALUES (1, 1000000)",
+            Some("DELETE") => "DELETE FROM forged",
+            Some("UPDATE") => "UPDATE forged SET dir = 1000000",
             _ => "TRUNCATE forged",
         };
+        let table = function.split('_').nth(1).unwrap();
         // A temporary table with the name of ours has no effect either.
-        for name in ["forged", "votes"] {
+        for name in ["forged", table] {
             client.batch_execute(&format!("ALTER TABLE forged RENAME TO {name}")).await.ok();
             let event = event.replace("forged", &format!("pg_temp.{name}"));
             let refused = client.batch_execute(&event).await.unwrap_err();
             assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{event}");
         }
-        let reset = "ALTER TABLE pg_temp.votes RENAME TO forged; DROP TRIGGER forging ON forged";
-        client.batch_execute(reset).await.unwrap();
+        let reset =
+            format!("ALTER TABLE pg_temp.{table} RENAME TO forged; DROP TRIGGER forging ON forged");
+        client.batch_execute(&reset).await.unwrap();
         assert_eq!(counts(&database).await, before, "{function}");
+        assert_eq!(database.number("SELECT count(*) FROM post_changes").await, 0, "{function}");
     }
 }
 
@@ -130,6 +140,31 @@ async fn functions_with_rights_of_their_owner_are_closed() {
     let ours = "SELECT count(*) FROM pg_proc
                  WHERE prosecdef AND pronamespace = 'public'::regnamespace";
     assert!(database.number(ours).await >= 4);
+}
+
+/// The role needs no right on the log.
+#[tokio::test]
+async fn changes_of_a_role_without_the_right_are_logged() {
+    let (database, role, client) = prepare().await;
+    database
+        .run(&format!(
+            "SELECT setval('change_until_seq', 4000000000);
+             GRANT SELECT, INSERT, UPDATE, DELETE ON users, posts, votes TO {role};
+             GRANT USAGE ON posts_id_seq TO {role}"
+        ))
+        .await;
+    for (statement, logged) in [
+        ("INSERT INTO posts (title, content, owner_id) SELECT 'a', 'b', min(id) FROM users", 1),
+        ("UPDATE posts SET title = 'c' WHERE id = 1", 2),
+        ("DELETE FROM votes WHERE post_id = 1", 3),
+        ("DELETE FROM posts WHERE id = 1", 4),
+        ("UPDATE users SET tokens_valid_from = now() WHERE id = 1", 5),
+    ] {
+        client.batch_execute(statement).await.unwrap();
+        let count = "SELECT count(*) FROM post_changes";
+        assert_eq!(database.number(count).await, logged, "{statement}");
+        assert!(client.batch_execute("SELECT FROM post_changes").await.is_err());
+    }
 }
 
 /// A granted right is a difference of the schema, and the downgrade restores the functions exactly.
