@@ -6,7 +6,8 @@ use std::sync::Arc;
 use post_api::domain::change::{ChangeSubject, PostChangeKind};
 use post_api::domain::policy::DraftVisibility;
 use post_api::domain::post::PostId;
-use post_api::store::postgres::{Address, PostgresStore, connect};
+use post_api::store::migrate::SchemaAdmin as _;
+use post_api::store::postgres::{Address, PostgresAdmin, PostgresStore, connect};
 use tokio_postgres::Client;
 
 use super::changes::{created, listen, log_since};
@@ -127,6 +128,23 @@ async fn truncated_votes_begin_an_epoch() {
         let after = store.read_changes(before.start, 1).await.unwrap();
         assert_ne!(after.epoch, before.epoch, "{statement}");
         assert_eq!(store.listen_to_changes().await.unwrap().epoch, after.epoch, "{statement}");
+    }
+}
+
+/// No trigger logs the counts that a repair writes.
+#[tokio::test]
+async fn repaired_count_begins_an_epoch() {
+    let store = postgres().await;
+    let ada = store.sign_up("ada").await;
+    let post = store.write(ada, "post").await.id;
+    store.vote(ada, post, 1).await;
+    let before = store.listen_to_changes().await.unwrap().epoch;
+    let mut admin = PostgresAdmin::connect(&store.postgres_address()).await.unwrap();
+    for (change, is_same) in [("SELECT 1", true), ("UPDATE vote_counts SET votes = 5", false)] {
+        store.execute(change);
+        assert_eq!(admin.repair().await.unwrap().is_empty(), is_same);
+        let epoch = store.listen_to_changes().await.unwrap().epoch;
+        assert_eq!(epoch == before, is_same, "{change}");
     }
 }
 

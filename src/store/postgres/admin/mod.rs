@@ -226,6 +226,10 @@ impl PostgresAdmin {
     async fn repair_all(&mut self) -> MigrateResult<Vec<String>> {
         let retry = Retry::within(self.lock_timeouts);
         let mut done = counts::repair(&mut self.client, &retry).await?;
+        let has_log = "SELECT to_regclass('change_log') IS NOT NULL";
+        if !done.is_empty() && self.client.query_one(has_log, &[]).await?.try_get(0)? {
+            self.client.execute(NEW_EPOCH, &[]).await?;
+        }
         done.extend(sequences::repair(&mut self.client, &retry).await?);
         Ok(done)
     }
