@@ -15,8 +15,8 @@ CREATE TABLE IF NOT EXISTS change_log (
 INSERT INTO change_log (epoch) VALUES (hashtextextended(gen_random_uuid()::text, 0))
     ON CONFLICT DO NOTHING;
 
--- The changes are logged until this time, in seconds since 1970. Every transaction reads the present
--- value of a sequence, whatever its snapshot. From a row, a repeatable read would get an old time.
+-- The changes are logged until this time, in seconds since 1970; null is never. Every transaction reads
+-- the present value of a sequence, whatever its snapshot. A row could be older than the registration.
 CREATE SEQUENCE IF NOT EXISTS change_until_seq OWNED BY change_log.until;
 
 -- A row says who changed and how, and has no text: kind 1 is a new post, 2 another title, content or
@@ -42,7 +42,7 @@ BEGIN
     IF TG_RELID <> 'posts'::regclass THEN
         RAISE insufficient_privilege USING MESSAGE = 'log_posts_created() only logs changes of posts';
     END IF;
-    IF (SELECT last_value FROM change_until_seq) > date_part('epoch', now()) THEN
+    IF pg_sequence_last_value('change_until_seq') > date_part('epoch', now()) THEN
         INSERT INTO post_changes (post_id, kind, was_published)
         SELECT id, 1, FALSE FROM added ORDER BY id;
     END IF;
@@ -55,7 +55,7 @@ BEGIN
     IF TG_RELID <> 'posts'::regclass THEN
         RAISE insufficient_privilege USING MESSAGE = 'log_posts_updated() only logs changes of posts';
     END IF;
-    IF (SELECT last_value FROM change_until_seq) > date_part('epoch', now()) THEN
+    IF pg_sequence_last_value('change_until_seq') > date_part('epoch', now()) THEN
         INSERT INTO post_changes (post_id, kind, was_published)
         SELECT id, 2, before.published
           FROM added AS after JOIN removed AS before USING (id)
@@ -72,7 +72,7 @@ BEGIN
     IF TG_RELID <> 'posts'::regclass THEN
         RAISE insufficient_privilege USING MESSAGE = 'log_posts_deleted() only logs changes of posts';
     END IF;
-    IF (SELECT last_value FROM change_until_seq) > date_part('epoch', now()) THEN
+    IF pg_sequence_last_value('change_until_seq') > date_part('epoch', now()) THEN
         INSERT INTO post_changes (post_id, kind, was_published)
         SELECT id, 3, published FROM removed ORDER BY id;
     END IF;
@@ -85,7 +85,7 @@ BEGIN
     IF TG_RELID <> 'users'::regclass THEN
         RAISE insufficient_privilege USING MESSAGE = 'log_users_updated() only logs changes of users';
     END IF;
-    IF (SELECT last_value FROM change_until_seq) > date_part('epoch', now()) THEN
+    IF pg_sequence_last_value('change_until_seq') > date_part('epoch', now()) THEN
         INSERT INTO post_changes (user_id, kind)
         SELECT id, 5
           FROM added AS after JOIN removed AS before USING (id)
@@ -102,7 +102,7 @@ BEGIN
     IF TG_RELID <> 'users'::regclass THEN
         RAISE insufficient_privilege USING MESSAGE = 'log_users_deleted() only logs changes of users';
     END IF;
-    IF (SELECT last_value FROM change_until_seq) > date_part('epoch', now()) THEN
+    IF pg_sequence_last_value('change_until_seq') > date_part('epoch', now()) THEN
         INSERT INTO post_changes (user_id, kind)
         SELECT id, 5 FROM removed ORDER BY id;
     END IF;
@@ -148,7 +148,7 @@ BEGIN
     INSERT INTO vote_counts AS counted (post_id, votes)
     SELECT post_id, sum(dir) FROM added GROUP BY post_id ORDER BY post_id
     ON CONFLICT (post_id) DO UPDATE SET votes = counted.votes + excluded.votes;
-    IF (SELECT last_value FROM change_until_seq) > date_part('epoch', now()) THEN
+    IF pg_sequence_last_value('change_until_seq') > date_part('epoch', now()) THEN
         INSERT INTO post_changes (post_id, kind)
         SELECT DISTINCT post_id, 4 FROM added;
     END IF;
@@ -166,7 +166,7 @@ BEGIN
     UPDATE vote_counts AS counted SET votes = counted.votes - gone.votes
       FROM (SELECT post_id, sum(dir) AS votes FROM removed GROUP BY post_id) AS gone
      WHERE counted.post_id = gone.post_id;
-    IF (SELECT last_value FROM change_until_seq) > date_part('epoch', now()) THEN
+    IF pg_sequence_last_value('change_until_seq') > date_part('epoch', now()) THEN
         INSERT INTO post_changes (post_id, kind)
         SELECT DISTINCT post_id, 4 FROM removed;
     END IF;
@@ -186,7 +186,7 @@ BEGIN
             SELECT post_id, -dir FROM removed) AS both_sides
      GROUP BY post_id ORDER BY post_id
     ON CONFLICT (post_id) DO UPDATE SET votes = counted.votes + excluded.votes;
-    IF (SELECT last_value FROM change_until_seq) > date_part('epoch', now()) THEN
+    IF pg_sequence_last_value('change_until_seq') > date_part('epoch', now()) THEN
         INSERT INTO post_changes (post_id, kind)
         SELECT post_id, 4
           FROM (SELECT post_id FROM added UNION SELECT post_id FROM removed) AS both_sides;

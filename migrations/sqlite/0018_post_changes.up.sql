@@ -24,17 +24,18 @@ CREATE TABLE post_changes (
     at INTEGER NOT NULL DEFAULT (1000000 * CAST(strftime('%s', 'now') AS INTEGER))
 ) STRICT;
 
--- The function strftime is in every version of SQLite that can open the database, unixepoch is not.
+-- The function strftime is in every version of SQLite that can open the database, unixepoch is not. The
+-- first comparison is for databases that nobody ever listened to: it saves half of the cost.
 CREATE TRIGGER post_changes_after_insert AFTER INSERT ON posts
-    WHEN (SELECT until FROM change_log WHERE one = 1)
-         > 1000000 * CAST(strftime('%s', 'now') AS INTEGER)
+    WHEN EXISTS (SELECT 1 FROM change_log
+                  WHERE until > 0 AND until > 1000000 * CAST(strftime('%s', 'now') AS INTEGER))
 BEGIN
     INSERT INTO post_changes (post_id, kind, was_published) VALUES (new.id, 1, 0);
 END;
 
 CREATE TRIGGER post_changes_after_update AFTER UPDATE OF title, content, published ON posts
-    WHEN (SELECT until FROM change_log WHERE one = 1)
-         > 1000000 * CAST(strftime('%s', 'now') AS INTEGER)
+    WHEN EXISTS (SELECT 1 FROM change_log
+                  WHERE until > 0 AND until > 1000000 * CAST(strftime('%s', 'now') AS INTEGER))
      AND (old.title IS NOT new.title OR old.content IS NOT new.content
           OR old.published IS NOT new.published)
 BEGIN
@@ -42,29 +43,29 @@ BEGIN
 END;
 
 CREATE TRIGGER post_changes_after_delete AFTER DELETE ON posts
-    WHEN (SELECT until FROM change_log WHERE one = 1)
-         > 1000000 * CAST(strftime('%s', 'now') AS INTEGER)
+    WHEN EXISTS (SELECT 1 FROM change_log
+                  WHERE until > 0 AND until > 1000000 * CAST(strftime('%s', 'now') AS INTEGER))
 BEGIN
     INSERT INTO post_changes (post_id, kind, was_published) VALUES (old.id, 3, old.published);
 END;
 
 CREATE TRIGGER vote_changes_after_insert AFTER INSERT ON vote_counts
-    WHEN (SELECT until FROM change_log WHERE one = 1)
-         > 1000000 * CAST(strftime('%s', 'now') AS INTEGER)
+    WHEN EXISTS (SELECT 1 FROM change_log
+                  WHERE until > 0 AND until > 1000000 * CAST(strftime('%s', 'now') AS INTEGER))
 BEGIN
     INSERT INTO post_changes (post_id, kind) VALUES (new.post_id, 4);
 END;
 
 CREATE TRIGGER vote_changes_after_update AFTER UPDATE OF votes ON vote_counts
-    WHEN (SELECT until FROM change_log WHERE one = 1)
-         > 1000000 * CAST(strftime('%s', 'now') AS INTEGER)
+    WHEN EXISTS (SELECT 1 FROM change_log
+                  WHERE until > 0 AND until > 1000000 * CAST(strftime('%s', 'now') AS INTEGER))
 BEGIN
     INSERT INTO post_changes (post_id, kind) VALUES (new.post_id, 4);
 END;
 
 CREATE TRIGGER user_changes_after_update AFTER UPDATE OF tokens_valid_from, disabled_at ON users
-    WHEN (SELECT until FROM change_log WHERE one = 1)
-         > 1000000 * CAST(strftime('%s', 'now') AS INTEGER)
+    WHEN EXISTS (SELECT 1 FROM change_log
+                  WHERE until > 0 AND until > 1000000 * CAST(strftime('%s', 'now') AS INTEGER))
      AND (old.tokens_valid_from IS NOT new.tokens_valid_from
           OR old.disabled_at IS NOT new.disabled_at)
 BEGIN
@@ -72,8 +73,8 @@ BEGIN
 END;
 
 CREATE TRIGGER user_changes_after_delete AFTER DELETE ON users
-    WHEN (SELECT until FROM change_log WHERE one = 1)
-         > 1000000 * CAST(strftime('%s', 'now') AS INTEGER)
+    WHEN EXISTS (SELECT 1 FROM change_log
+                  WHERE until > 0 AND until > 1000000 * CAST(strftime('%s', 'now') AS INTEGER))
 BEGIN
     INSERT INTO post_changes (user_id, kind) VALUES (old.id, 5);
 END;

@@ -63,7 +63,7 @@ statements! {
            FROM json_each(?1) AS asked
           CROSS JOIN posts ON posts.id = asked.value
             AND ", is_open!("posts.owner_id"), "
-            AND (posts.published OR ?2)"
+          WHERE posts.published OR ?2"
     );
     FORGET_CHANGES = concat!(
         "DELETE FROM post_changes

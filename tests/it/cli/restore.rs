@@ -116,6 +116,8 @@ async fn restored_database_is_another_installation() {
         .execute_batch(
             "INSERT INTO login_failures VALUES (1, 2, 3);
              INSERT INTO idempotency_keys VALUES (7, x'00', x'00', 1, 1, 0, NULL, 0);
+             INSERT INTO post_changes (post_id, kind) VALUES (1, 4);
+             UPDATE change_log SET until = 9000000000000000;
              INSERT INTO sessions (user_id, tokens_valid_from, family_hash, link_hash, user_agent,
                                    created_at, used_at, expires_at, ends_at)
              VALUES (7, 0, x'00', x'00', '', 0, 0, 0, 0)",
@@ -123,17 +125,20 @@ async fn restored_database_is_another_installation() {
         .unwrap();
     run(folder.path(), "backup copy.db").expect(0);
     let installation = "SELECT hex(key) || tokens_valid_from FROM installation";
-    let before = read(installation);
+    let epoch = "SELECT epoch || ' ' || until FROM change_log";
+    let before = [read(installation), read(epoch)].concat();
     run(folder.path(), "restore copy.db").expect(0);
-    let after = read(installation);
+    let after = [read(installation), read(epoch)].concat();
     assert_ne!(before[0][..64], after[0][..64]);
+    assert!(before[1].split(' ').next() != after[1].split(' ').next(), "{before:?}");
+    assert!(after[1].ends_with(" 0"), "{after:?}");
     assert_eq!(read("SELECT id || '' FROM users WHERE tokens_valid_from > 0"), ["7"]);
-    for table in ["sessions", "idempotency_keys", "login_failures"] {
+    for table in ["sessions", "idempotency_keys", "login_failures", "post_changes"] {
         assert_eq!(read(&format!("SELECT count(*) || '' FROM {table}")), ["0"], "{table}");
     }
     assert_eq!(
         read("SELECT name || seq FROM sqlite_sequence ORDER BY name"),
-        ["events1000000", "posts1000003", "sessions1000001", "users1000007"]
+        ["events1000000", "post_changes1", "posts1000003", "sessions1000001", "users1000007"]
     );
     let ids = "SELECT application_id || ' ' || user_version FROM pragma_application_id, pragma_user_version";
     let copy = Connection::open(folder.path().join("copy.db")).unwrap();

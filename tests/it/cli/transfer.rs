@@ -106,6 +106,29 @@ async fn move_to_postgresql_and_back_keeps_every_byte() {
     }
 }
 
+/// A reader of changes begins again, instead of reading every imported row.
+#[tokio::test]
+async fn import_begins_an_epoch_with_an_empty_log() {
+    let (source, embedded) = (folder_with_rows().await, empty_folder().await);
+    let export = source.path().join("all.jsonl");
+    run(source.path(), &format!("export --output {}", export.display())).expect(0);
+    let import = format!("import {} --keep-tokens", export.display());
+    let log = "SELECT epoch || ' ' || (SELECT count(*) FROM post_changes) FROM change_log";
+
+    let read = || -> String { open(embedded.path()).query_row(log, [], |row| row.get(0)).unwrap() };
+    open(embedded.path()).execute_batch("UPDATE change_log SET until = 9000000000000000").unwrap();
+    let before = read();
+    run(embedded.path(), &import).expect(0);
+    assert!(read() != before && read().ends_with(" 0"), "{before}, {}", read());
+
+    let postgres = Cluster::shared().database();
+    postgres.execute("SELECT setval('change_until_seq', 9000000000)");
+    let before = postgres.query(log);
+    run_with(source.path(), &import, &[("DATABASE_URL", postgres.url())]).expect(0);
+    let after = postgres.query(log);
+    assert!(after != before && after[0].ends_with(" 0"), "{before:?}, {after:?}");
+}
+
 #[tokio::test]
 async fn export_of_one_account_has_its_rows_without_its_hash() {
     let source = folder_with_rows().await;
