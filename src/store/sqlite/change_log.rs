@@ -51,9 +51,8 @@ statements! {
     READ_CHANGES = "SELECT log.epoch, log.trimmed_id, c.id, c.post_id, c.user_id, c.kind,
                 c.was_published
            FROM change_log AS log
-           LEFT JOIN post_changes AS c ON c.id > ?1
-          WHERE log.one = 1
-          ORDER BY c.id LIMIT ?2";
+           LEFT JOIN (SELECT * FROM post_changes WHERE id > ?1 ORDER BY id LIMIT ?2) AS c ON TRUE
+          WHERE log.one = 1";
     // CROSS JOIN fixes the order of the loops. The length of a text is known without reading it.
     FIND_CHANGED_POSTS = concat!(
         "SELECT posts.id, iif(", is_short!(), ", posts.title, NULL),
@@ -135,23 +134,22 @@ fn read_changes(
     after: ChangePosition,
     limit: u32,
 ) -> rusqlite::Result<Changes> {
-    let mut part = Changes {
-        epoch: ChangeEpoch(0),
-        changes: Vec::new(),
-        end: place(after.number.max(0)),
-        forgotten: place(0),
-    };
+    let (mut epoch, mut forgotten) = (ChangeEpoch(0), place(0));
+    let mut changes: Vec<ChangeRow> = Vec::new();
     let mut statement = database.prepare_cached(READ_CHANGES)?;
     let mut rows = statement.query(params![after.number, limit.max(1)])?;
     while let Some(row) = rows.next()? {
-        part.epoch = ChangeEpoch(row.get(0)?);
-        part.forgotten = place(row.get(1)?);
+        epoch = ChangeEpoch(row.get(0)?);
+        forgotten = place(row.get(1)?);
         if let Some(number) = row.get(2)? {
-            part.end = place(number);
-            part.changes.extend(read_row(row, number)?.read());
+            changes.push(read_row(row, number)?);
         }
     }
-    Ok(part)
+    // The join keeps the order, but SQL does not promise it.
+    changes.sort_unstable_by_key(|change| change.position);
+    let end = changes.last().map_or(place(after.number.max(0)), |last| last.position);
+    let changes = changes.iter().filter_map(ChangeRow::read).collect();
+    Ok(Changes { epoch, changes, end, forgotten })
 }
 
 fn read_row(row: &Row<'_>, number: i64) -> rusqlite::Result<ChangeRow> {

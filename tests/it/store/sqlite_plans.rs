@@ -31,8 +31,11 @@ const BOUNDED: &[(&str, &str)] = &[
     ("FIND_VOTES", "SCAN asked VIRTUAL TABLE INDEX 1:"),
     ("FIND_NAMES", "SCAN asked VIRTUAL TABLE INDEX 1:"),
     ("FIND_CHANGED_POSTS", "SCAN asked VIRTUAL TABLE INDEX 1:"),
-    // The first ones, up to the limit.
+    // The first ones, up to the limit, and one row.
     ("FORGET_CHANGES", "SCAN post_changes"),
+    ("READ_CHANGES", "MATERIALIZE c"),
+    ("READ_CHANGES", "SCAN c LEFT-JOIN"),
+    ("READ_CHANGES", "SCAN log"),
     // One row.
     ("FIND_HIDDEN_RANGE", "CO-ROUTINE newest"),
     ("FIND_HIDDEN_RANGE", "SCAN CONSTANT ROW"),
