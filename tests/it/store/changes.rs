@@ -197,8 +197,8 @@ pub async fn every_write_of_a_batch_is_logged(store: &FreshStore) {
     let start = listen(store).await;
     let posts = join_all(voters.iter().map(|voter| store.write(*voter, "post"))).await;
     let posts: Vec<PostId> = posts.iter().map(|post| post.id).collect();
-    let votes = voters.iter().flat_map(|voter| posts.iter().map(move |post| (*voter, *post)));
-    join_all(votes.map(|(voter, post)| store.vote(voter, post, 1))).await;
+    let ballots = voters.iter().flat_map(|voter| posts.iter().map(move |post| (*voter, *post)));
+    join_all(ballots.map(|(voter, post)| store.vote(voter, post, 1))).await;
     let logged = changes_since(store, start).await;
     for post in posts {
         assert!(logged.contains(&created(post)) && logged.contains(&voted(post)), "{logged:?}");
@@ -256,12 +256,13 @@ pub async fn parts_continue_at_their_end(store: &FreshStore) {
     assert_eq!(changes_since(store, start).await.len(), 7);
     let whole = store.read_changes(start, 100).await.unwrap();
     assert!(whole.end >= whole.changes[6].position);
-    for limit in [1, 2, 3, 7, 8] {
+    for limit in [1_u32, 2, 3, 7, 8] {
+        let full = usize::try_from(limit).unwrap();
         let (mut place, mut found) = (start, Vec::new());
         while found.len() < 7 {
             let part = store.read_changes(place, limit).await.unwrap();
-            assert!(part.changes.len() <= limit as usize && part.end > place, "{part:?}");
-            if part.changes.len() == limit as usize {
+            assert!(part.changes.len() <= full && part.end > place, "{part:?}");
+            if part.changes.len() == full {
                 assert_eq!(part.end, part.changes.last().unwrap().position);
             }
             place = part.end;
@@ -340,7 +341,7 @@ pub async fn changed_posts_are_those_that_everybody_sees(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await;
     let draft = store.draft(ada, "draft").await;
-    let max = MAX_CHANGED_TEXT as usize;
+    let max = usize::try_from(MAX_CHANGED_TEXT).unwrap();
     let long = |length: usize| PostContent {
         content: text(&"x".repeat(length - "title".len())),
         ..content("title", true)
