@@ -87,7 +87,7 @@ impl Service {
             trusted_proxies: TrustedProxies::default(),
             metrics: None,
         };
-        let routes = with_middleware(api::routes(app, false), middleware);
+        let routes = with_middleware(api::routes(app, api::PageSwitches::default()), middleware);
         Self { routes, tokens: Arc::new(tokens), posts }
     }
 

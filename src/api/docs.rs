@@ -3,31 +3,14 @@
 //! come from `assets/`. The Content-Security-Policy keeps browsers from loading anything from other
 //! hosts.
 //!
-//! Not here: the handlers, see `routes/docs.rs`.
+//! Not here: the handlers, see `routes/docs.rs`; how a file becomes a response, see
+//! `static_file.rs`.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use axum::body::Body;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, VARY,
-};
-use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
-use tokio::sync::OnceCell;
-
-use super::content_coding::{accepts_gzip, gzip};
 use super::error::{ApiError, ApiResult};
-use super::large_work::LargeWork;
-
-const HTML: &str = "text/html; charset=utf-8";
-
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
+use super::static_file::{HTML, SCRIPT, STYLE, StaticFile};
 
 /// The files of Swagger UI that its page loads.
 const SWAGGER_FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
@@ -66,11 +49,11 @@ impl Documentation {
 
 /// All pages and files, with their headers.
 pub(super) struct Pages {
-    pub(super) document: Page,
-    pub(super) swagger: Page,
-    pub(super) redirect: Page,
-    pub(super) redoc: Page,
-    assets: Vec<(&'static str, Page)>,
+    pub(super) document: StaticFile,
+    pub(super) swagger: StaticFile,
+    pub(super) redirect: StaticFile,
+    pub(super) redoc: StaticFile,
+    assets: Vec<(&'static str, StaticFile)>,
 }
 
 impl Pages {
@@ -84,122 +67,36 @@ impl Pages {
         let start = include_bytes!("../../assets/start.js").as_slice();
         let style = include_bytes!("../../assets/page.css").as_slice();
         let mut assets = vec![
-            ("start.js", Page::new(SCRIPT, start.into(), None)),
-            ("page.css", Page::new(STYLE, style.into(), None)),
-            ("redoc.js", Page::new(SCRIPT, redoc_script()?.into_bytes().into(), None)),
+            ("start.js", StaticFile::new(SCRIPT, start.into(), None)),
+            ("page.css", StaticFile::new(STYLE, style.into(), None)),
+            ("redoc.js", StaticFile::new(SCRIPT, redoc_script()?.into_bytes().into(), None)),
         ];
         for name in SWAGGER_FILES {
             let (bytes, content_type) = swagger_file(name)?;
-            assets.push((name, Page::new(&content_type, bytes, None)));
+            assets.push((name, StaticFile::new(&content_type, bytes, None)));
         }
         let script = redirect_script()?.into_bytes();
-        assets.push(("oauth2-redirect.js", Page::new(SCRIPT, script.into(), None)));
+        assets.push(("oauth2-redirect.js", StaticFile::new(SCRIPT, script.into(), None)));
         let redirect = fill(include_str!("../../assets/oauth2-redirect.html"));
         Ok(Self {
-            document: Page::new("application/json", document.into_bytes().into(), None),
-            swagger: Page::new(HTML, swagger.into_bytes().into(), Some(SWAGGER_POLICY)),
-            redirect: Page::new(HTML, redirect.into_bytes().into(), Some(SWAGGER_POLICY)),
-            redoc: Page::new(HTML, redoc.into_bytes().into(), Some(REDOC_POLICY)),
+            document: StaticFile::new("application/json", document.into_bytes().into(), None),
+            swagger: StaticFile::new(HTML, swagger.into_bytes().into(), Some(SWAGGER_POLICY)),
+            redirect: StaticFile::new(HTML, redirect.into_bytes().into(), Some(SWAGGER_POLICY)),
+            redoc: StaticFile::new(HTML, redoc.into_bytes().into(), Some(REDOC_POLICY)),
             assets,
         })
     }
 
     /// Returns a file by its name.
-    pub(super) fn asset(&self, name: &str) -> Option<&Page> {
+    pub(super) fn asset(&self, name: &str) -> Option<&StaticFile> {
         self.assets.iter().find(|(other, _)| *other == name).map(|(_, page)| page)
     }
 }
-
-/// Marks a response whose bytes all clients share. It takes no memory of its own.
-#[derive(Debug, Clone)]
-pub struct StaticBody;
 
 /// A crate does not contain an expected file.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the documentation file {0} is missing from the binary")]
 struct MissingFile(&'static str);
-
-/// A smaller file fits into one packet as it is.
-const MIN_COMPRESSED_BYTES: usize = 1024;
-
-/// A page or file with its headers.
-pub(super) struct Page {
-    headers: Vec<(HeaderName, HeaderValue)>,
-    body: Bytes,
-    tag: HeaderValue,
-    gzip: Option<GzipPage>,
-}
-
-/// The compressed form of a page. The first client that accepts it causes its compression.
-struct GzipPage {
-    body: OnceCell<Bytes>,
-    tag: HeaderValue,
-}
-
-impl Page {
-    fn new(content_type: &str, body: Cow<'static, [u8]>, policy: Option<&str>) -> Self {
-        let hash = STANDARD.encode(Sha256::digest(&body));
-        let hash = hash.get(..16).unwrap_or(&hash);
-        let mut headers = vec![
-            (CONTENT_TYPE, header_value(content_type)),
-            // Browsers cache the page but revalidate it each time, so they show a new release at
-            // once.
-            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        ];
-        if let Some(policy) = policy {
-            headers.push((CONTENT_SECURITY_POLICY, header_value(policy)));
-        }
-        let body = match body {
-            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-            Cow::Owned(bytes) => Bytes::from(bytes),
-        };
-        let is_compressible =
-            body.len() >= MIN_COMPRESSED_BYTES && !content_type.starts_with("image/");
-        // A strong tag names one form (RFC 9110, 8.8.3.3).
-        let gzip = is_compressible.then(|| GzipPage {
-            body: OnceCell::new(),
-            tag: header_value(&format!("\"{hash}-gz\"")),
-        });
-        if gzip.is_some() {
-            headers.push((VARY, HeaderValue::from_static("accept-encoding")));
-        }
-        Self { headers, body, tag: header_value(&format!("\"{hash}\"")), gzip }
-    }
-
-    /// Returns the page in the form that the client accepts.
-    pub(super) async fn respond(
-        &self,
-        request: &HeaderMap,
-        large_work: &LargeWork,
-    ) -> ApiResult<Response> {
-        let gzip = self.gzip.as_ref().filter(|_| accepts_gzip(request));
-        let (body, tag) = match gzip {
-            Some(gzip) => (self.compress_once(gzip, large_work).await?, &gzip.tag),
-            None => (&self.body, &self.tag),
-        };
-        let mut response = Response::new(Body::from(body.clone()));
-        let headers = response.headers_mut();
-        headers.extend(self.headers.iter().cloned());
-        headers.insert(ETAG, tag.clone());
-        if gzip.is_some() {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        response.extensions_mut().insert(StaticBody);
-        Ok(response)
-    }
-
-    async fn compress_once<'a>(
-        &self,
-        form: &'a GzipPage,
-        large_work: &LargeWork,
-    ) -> ApiResult<&'a Bytes> {
-        let compress = || async {
-            let body = self.body.clone();
-            large_work.run(body.len(), move || gzip(&body)).await?
-        };
-        form.body.get_or_try_init(compress).await
-    }
-}
 
 fn swagger_file(name: &'static str) -> Result<(Cow<'static, [u8]>, String), MissingFile> {
     let config = Arc::new(utoipa_swagger_ui::Config::<'static>::from("/openapi.json"));
@@ -235,9 +132,4 @@ fn redirect_script() -> Result<String, MissingFile> {
     let (bytes, _) = swagger_file(NAME)?;
     let script = std::str::from_utf8(&bytes).map_err(|_| MissingFile(NAME))?;
     Ok(format!("if (window.opener) {{\n{script}\n}}\n"))
-}
-
-/// Every value is a constant or base64, so it is plain ASCII and always valid.
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -16,6 +16,7 @@ mod error;
 mod error_response;
 mod extract;
 mod find_ranking;
+mod front_page;
 mod input;
 mod installation_keys;
 mod json_response;
@@ -31,6 +32,7 @@ mod responses;
 mod routes;
 mod shutdown;
 mod state;
+mod static_file;
 mod tagged_json;
 mod token;
 mod writer;
@@ -38,9 +40,10 @@ mod writer;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use utoipa::OpenApi;
 
+use self::front_page::FrontPage;
 use self::openapi::PasswordFlow;
 use self::routes::{
     events, health, jwks, login, me, me_export, own_votes, post_include, post_list, posts,
@@ -49,7 +52,7 @@ use self::routes::{
 
 pub use background::Background;
 pub use client_ip::ClientIp;
-pub use docs::{Documentation, StaticBody};
+pub use docs::Documentation;
 pub use entity_tag_list::EntityTagList;
 pub use error::ApiError;
 pub use error_response::{Failure, LimitReached};
@@ -61,9 +64,19 @@ pub use operations::OPERATIONS;
 pub use rankings::Rankings;
 pub use shutdown::Shutdown;
 pub use state::AppState;
+pub use static_file::StaticBody;
 
-/// Returns the routes of the API. If `with_docs` is set, the routes of its documentation too.
-pub fn routes(app: AppState, with_docs: bool) -> Router {
+/// The pages for browsers that the service has besides the API.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PageSwitches {
+    /// The documentation: `/docs`, `/redoc` and `/openapi.json`.
+    pub docs: bool,
+    /// The page at `/`.
+    pub front_page: bool,
+}
+
+/// Returns the routes of the API and of these pages.
+pub fn routes(app: AppState, pages: PageSwitches) -> Router {
     let routes = Router::new()
         .route("/login", post(login::login))
         .route("/logout", post(login::sign_out))
@@ -94,17 +107,37 @@ pub fn routes(app: AppState, with_docs: bool) -> Router {
         .route("/docs/oauth2-redirect", get(routes::docs::serve_redirect))
         .route("/docs/{file}", get(routes::docs::serve_asset))
         .route("/redoc", get(routes::docs::serve_redoc));
-    let routes = if with_docs { routes.merge(docs) } else { routes };
+    let routes = if pages.docs { routes.merge(docs) } else { routes };
+    let front = pages.front_page.then(|| Arc::new(FrontPage::new(&app, pages.docs)));
+    let routes = match &front {
+        Some(front) => routes.merge(front_page_files(front)),
+        None => routes,
+    };
     // A proxy may leave the prefix on. More specific routes come first, so that no prefix hides
     // a route.
     let routes = match app.root_path.as_str() {
         "" => routes,
         prefix => routes.clone().merge(Router::new().nest(prefix, routes)),
     };
-    routes
-        .fallback(error::route_not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .with_state(Arc::new(app))
+    let routes = match front {
+        Some(front) => routes
+            .route("/", get(routes::front_page::serve_page).with_state(Arc::clone(&front)))
+            .fallback_service(page_at_prefix(front)),
+        None => routes.fallback(error::route_not_found),
+    };
+    routes.method_not_allowed_fallback(error::method_not_allowed).with_state(Arc::new(app))
+}
+
+fn front_page_files(front: &Arc<FrontPage>) -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/app.css", get(routes::front_page::serve_style))
+        .route("/app.js", get(routes::front_page::serve_script))
+        .route("/app/{file}", get(routes::front_page::serve_module))
+        .with_state(Arc::clone(front))
+}
+
+fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
+    get(routes::front_page::serve_page_at_prefix).fallback(error::route_not_found).with_state(front)
 }
 
 /// The same operations in the OpenAPI document. Handlers describe them, `openapi` writes the document.

@@ -15,8 +15,8 @@ use super::serve_metrics::MetricsSetup;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
 use crate::api::{
-    self, AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
-    openapi,
+    self, AppState, Background, Documentation, InstallationKeys, LargeWork, PageSwitches, Rankings,
+    Shutdown, openapi,
 };
 use crate::auth::{Keys, Passwords, Tokens};
 use crate::client_limits::{ClientLimits, ConnectionTimeouts};
@@ -121,7 +121,8 @@ async fn serve_from(
     let background = app.background.clone();
     let (stopping, delay) = (app.shutdown.clone(), settings.shutdown_delay);
     let shutdown = signals.shutdown(stopping, service_manager.clone(), delay);
-    let routes = api::routes(app, settings.docs);
+    let pages = PageSwitches { docs: settings.docs, front_page: settings.page };
+    let routes = api::routes(app, pages);
     let service = with_middleware(routes, middleware);
     if let Some(tls) = &tls {
         watch_tls_files(Arc::clone(tls)).context("could not watch the TLS certificate")?;

@@ -133,9 +133,9 @@ settings! {
         "Absolute timeout in days of a session: the session ends that long after its login, \
          however often it is refreshed. Lower it to ask for the password more often.");
     COMPAT = text("",
-        "`reference` changes the defaults of the five settings below to those of the reference \
-         service, for its clients; each can still be set. The service then warns about a weak \
-         `SECRET_KEY` and accepts it, because tokens depend on it.");
+        "`reference` changes the defaults of the five settings below, and of `PAGE`, to those of \
+         the reference service, for its clients; each can still be set. The service then warns \
+         about a weak `SECRET_KEY` and accepts it, because tokens depend on it.");
     DRAFT_VISIBILITY = text("private",
         "`private`: only its owner can see a draft. `visible`: everyone can, as in the reference \
          service.")
@@ -221,6 +221,10 @@ settings! {
          on.");
     DOCS = text("on",
         "Whether `/docs`, `/redoc` and `/openapi.json` exist. Turn it off to hide them.");
+    PAGE = text("on",
+        "Whether there is a page at `/`, with which people sign up, read, write and vote in a \
+         browser. Turn it off if another page of yours uses the API.")
+        .with_reference("off");
     ACCESS_LOG = text("on",
         "Whether the log has a line for each request. Turn it off if a proxy logs requests.");
     LOG_FORMAT = text("text",

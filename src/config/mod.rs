@@ -71,6 +71,8 @@ pub struct Settings {
     pub cors_origins: AllowedOrigins,
     pub root_path: String,
     pub docs: bool,
+    /// Whether there is a page at `/`.
+    pub page: bool,
     pub access_log: bool,
     /// Time from the signal to stop until the listener accepts no more connections.
     pub shutdown_delay: Duration,
@@ -221,6 +223,7 @@ impl Settings {
             cors_origins: parser.cors_origins(),
             root_path: parser.root_path(),
             docs: parser.switch(&row::DOCS),
+            page: parser.switch(&row::PAGE),
             access_log: parser.switch(&row::ACCESS_LOG),
             shutdown_delay: Duration::from_secs(parser.int(&row::SHUTDOWN_DELAY_SECONDS)),
             log_format: parser.log_format(),

@@ -4,6 +4,7 @@
 
 pub(super) mod docs;
 pub(super) mod events;
+pub(super) mod front_page;
 pub(super) mod health;
 mod include;
 pub(super) mod jwks;

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
+use post_api::api::PageSwitches;
 use post_api::domain::policy::{PasswordRules, Policy};
 use serde_json::{Value, json};
 
@@ -142,7 +143,8 @@ async fn page_with_config_in_query_is_unchanged() {
 
 #[tokio::test]
 async fn pages_with_docs_off_get_404() {
-    let app = TestApp::set_up(Setup { pages: false, ..Setup::default() }).await;
+    let pages = PageSwitches { docs: false, front_page: true };
+    let app = TestApp::set_up(Setup { pages, ..Setup::default() }).await;
     for path in ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect", "/docs/start.js"] {
         app.anonymous().get(path).await.expect(404);
     }

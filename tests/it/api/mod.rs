@@ -20,6 +20,9 @@ mod vote;
 /// `/docs`, `/redoc`, `/openapi.json`: the documentation pages and the document.
 mod docs;
 
+/// `/`: the page, its files and `PAGE`.
+mod front_page;
+
 /// `/.well-known/jwks.json`: the public keys that verify tokens.
 mod jwks;
 

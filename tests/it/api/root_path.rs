@@ -30,7 +30,7 @@ async fn path_with_and_without_the_prefix_is_answered() {
             assert_eq!(refused.expect(405).header("allow"), "GET,HEAD");
         }
         for path in [
-            prefix.to_owned(),
+            format!("{prefix}{prefix}"),
             format!("{prefix}{prefix}/livez"),
             format!("{prefix}livez"),
             format!("{prefix}x/livez"),

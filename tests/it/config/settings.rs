@@ -180,6 +180,7 @@ fn effective_settings_show_preset_values() {
         "PUBLIC_EMAILS=off",
         "PASSWORD_MIN_LENGTH=0  # COMPAT=reference",
         "PASSWORD_BLOCKLIST=off  # COMPAT=reference",
+        "PAGE=off  # COMPAT=reference",
     ] {
         assert!(reference.lines().any(|shown| shown == line), "{line}: {reference}");
     }
@@ -208,6 +209,16 @@ fn missing_secret_file_is_shown_only_in_an_existing_folder() {
         assert_eq!(errors[0].problem, "SECRET_KEY_FILE names a file that does not exist");
         assert!(!format!("{errors:?}").contains(value), "{errors:?}");
     }
+}
+
+/// The reference service answers 404 at `/`.
+#[test]
+fn page_is_on_unless_it_is_turned_off() {
+    let reference = ("COMPAT", "reference");
+    assert!(load(&[]).page);
+    assert!(!load(&[("PAGE", "off")]).page);
+    assert!(!load(&[reference]).page);
+    assert!(load(&[reference, ("PAGE", "on")]).page);
 }
 
 #[test]

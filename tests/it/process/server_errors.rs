@@ -48,7 +48,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         metrics: Arc::default(),
         root_path: String::new(),
     };
-    (with_middleware(api::routes(app, false), middleware_config()), token)
+    (with_middleware(api::routes(app, api::PageSwitches::default()), middleware_config()), token)
 }
 
 /// Returns a request for each store method that a client can reach.

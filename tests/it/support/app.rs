@@ -10,7 +10,9 @@ use axum::http::header::HOST;
 use axum::http::{HeaderValue, Request};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use post_api::api::{self, AppState, Background, Documentation, LargeWork, Shutdown, openapi};
+use post_api::api::{
+    self, AppState, Background, Documentation, LargeWork, PageSwitches, Shutdown, openapi,
+};
 use post_api::auth::{Algorithm, Argon2Params, Keys, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
 use post_api::clock::Clock as _;
@@ -59,7 +61,7 @@ pub struct Setup {
     /// No limits by default, so that other tests can write without a bound.
     pub rates: Option<RateLimitConfig>,
     pub trusted_proxies: TrustedProxies,
-    pub pages: bool,
+    pub pages: PageSwitches,
     pub root_path: String,
     /// Whether accepted requests must follow the document, as responses always do.
     pub checks_requests: bool,
@@ -97,7 +99,7 @@ impl Default for Setup {
             client_limits: ClientLimits::default(),
             rates: None,
             trusted_proxies: TrustedProxies::default(),
-            pages: true,
+            pages: PageSwitches { docs: true, front_page: true },
             root_path: String::new(),
             checks_requests: true,
         }

@@ -1,0 +1,199 @@
+import { call, isSignedIn, newKey, nextOf, read } from './client.js';
+import { confirm, fill, find, make, markCurrent, say, show, timeOf, toast } from './dom.js';
+import { changes } from './live.js';
+
+const include = () => (isSignedIn() ? 'include=owner,my_vote' : 'include=owner');
+
+const empty = (title, text, href, action) => fill('empty', { title, text, href, action });
+
+function toNode(item, own) {
+  const { Post: post, owner } = item;
+  const node = fill('post', {
+    ...post,
+    title: post.title || 'Untitled',
+    author: owner.name ?? `User ${post.owner_id}`,
+    when: timeOf(post.created_at),
+    draft: !post.published,
+    own,
+  });
+  const [up, down] = node.querySelectorAll('.votes button');
+  node.dataset.post = post.id;
+  node.show = (change) => {
+    Object.assign(item, change);
+    find('.title', node).textContent = item.Post.title || 'Untitled';
+    find('.text', node).textContent = item.Post.content;
+    find('.count', node).textContent = item.votes.toLocaleString('en');
+    up.ariaPressed = item.my_vote === 1;
+    down.ariaPressed = item.my_vote === -1;
+  };
+  up.onclick = () => cast(item, item.my_vote === 1 ? 0 : 1, node).catch(say);
+  down.onclick = () => cast(item, item.my_vote === -1 ? 0 : -1, node).catch(say);
+  node.show();
+  return node;
+}
+
+async function cast({ Post: { id }, votes, my_vote }, dir, node) {
+  if (!isSignedIn()) return void (location.hash = '#/login');
+  node.show({ votes: votes + dir - my_vote, my_vote: dir });
+  try {
+    await call('POST', 'vote', { json: { post_id: id, dir }, key: newKey() });
+  } catch (fault) {
+    node.show(await read(`posts/${id}?${include()}`).catch(() => ({ votes, my_vote })));
+    throw fault;
+  }
+}
+
+async function apply({ id, item, votes }) {
+  const nodes = document.querySelectorAll(`[data-post="${id}"]`);
+  const isKnown = item || votes !== undefined || !nodes.length;
+  const change = isKnown ? (item ?? { votes }) : await read(`posts/${id}`);
+  for (const node of nodes) node.show(change);
+}
+
+for (const name of ['created', 'votes', 'updated']) {
+  changes.addEventListener(name, ({ detail }) => apply(detail).catch(() => {}));
+}
+
+const row = (id, list) => find(`[data-post="${id}"]`, list);
+
+async function readPage(path, signal) {
+  const response = await call('GET', path, { signal });
+  return { items: await response.json(), next: nextOf(response) };
+}
+
+async function pages(path, signal, nothing, complete = (items) => items) {
+  const rows = make('div', 'rows');
+  const more = make('button', 'quiet more', 'Show more');
+  const add = async (path) => {
+    const { items, next } = await readPage(path, signal);
+    const unknown = (await complete(items)).filter(({ Post }) => !row(Post.id, rows));
+    const nodes = unknown.map((item) => toNode(item));
+    rows.append(...nodes);
+    more.hidden = !next;
+    more.onclick = () => add(next).then(([first]) => first && find('a', first).focus(), say);
+    return nodes;
+  };
+  const first = await add(path);
+  return first.length || !more.hidden ? [rows, more] : nothing;
+}
+
+export function feed(main, signal, order, value) {
+  const isSearch = order === 'search';
+  const query = isSearch ? { search: value } : { sort: order || 'newest' };
+  if (order === 'top') query.window = value ?? 'week';
+  const path = (limit) => `posts?limit=${limit}&${include()}&${new URLSearchParams(query)}`;
+  const view = fill('feed', { heading: isSearch ? `“${value}” in titles` : 'Posts' });
+  const nothing = isSearch
+    ? empty('No title has this text', 'Capitals count.', '#/', 'Show all posts')
+    : empty('Nothing here yet', 'The first post could be yours.', '#/write', 'Write a post');
+  const load = () => show(find('.list', view), () => pages(path(20), signal, nothing));
+  const window = find('select', view);
+  window.hidden = order !== 'top';
+  window.value = query.window;
+  window.onchange = () => (location.hash = `#/top/${window.value}`);
+  const form = find('form', view);
+  const { search } = form.elements;
+  search.value = query.search ?? '';
+  form.onsubmit = () => {
+    location.hash = search.value ? `#/search/${encodeURIComponent(search.value)}` : '#/';
+    return false;
+  };
+  markCurrent(find('.tabs', view), `#/${order}`);
+  main.append(view);
+  live(view, signal, !order, path, load);
+}
+
+function live(view, signal, isNewest, path, load) {
+  const list = find('.list', view);
+  const fresh = find('.fresh', view);
+  const unseen = new Set();
+  const announce = () => {
+    for (const id of unseen) if (row(id, list)) unseen.delete(id);
+    fresh.hidden = !unseen.size;
+    fresh.textContent = unseen.size === 1 ? '1 new post' : `${unseen.size} new posts`;
+  };
+  const add = (id) => {
+    if (isNewest) unseen.add(id);
+    announce();
+  };
+  const catchUp = async () => {
+    const rows = [...list.querySelectorAll('article')];
+    const { items } = await readPage(path(20 + rows.length), signal);
+    const ids = items.map(({ Post }) => Post.id);
+    items.forEach((item, index) => apply({ id: ids[index], item }));
+    if (!isNewest) return;
+    const [newest = 0] = rows.map(({ dataset }) => Number(dataset.post));
+    ids.filter((id) => id > newest).forEach(add);
+    const isGone = (id) => id > ids.at(-1) && !ids.includes(id);
+    rows.filter(({ dataset }) => isGone(Number(dataset.post))).forEach((row) => row.remove());
+  };
+  const on = (name, handle) =>
+    changes.addEventListener(name, ({ detail }) => handle(detail), { signal });
+  on('hello', ({ resumed }) => resumed || catchUp().catch(() => {}));
+  on('reset', () => catchUp().catch(() => {}));
+  on('created', ({ id }) => add(id));
+  on('deleted', ({ id }) => {
+    unseen.delete(id);
+    row(id, list)?.remove();
+    announce();
+  });
+  fresh.onclick = async () => {
+    unseen.clear();
+    scrollTo(0, 0);
+    await load();
+    announce();
+    find('a', list)?.focus();
+  };
+  load().then(announce);
+}
+
+export function mine(main, signal, tab = 'posts') {
+  const view = fill('mine');
+  const own = `posts?owner=me&limit=20&${include()}`;
+  const tabs = {
+    posts: [own, 'No posts yet', 'What you publish is listed here.'],
+    drafts: [`${own}&published=false`, 'No drafts', 'Only you can see your drafts.'],
+    votes: ['users/me/votes?limit=20', 'No votes yet', 'Posts you vote on are listed here.'],
+  };
+  const [path, ...texts] = tabs[tab] ?? tabs.posts;
+  const nothing = empty(...texts, '#/write', 'Write a post');
+  const complete = tab === 'votes' ? postsOf : undefined;
+  markCurrent(view, `#/mine/${tab}`);
+  main.append(view);
+  show(find('.list', view), () => pages(path, signal, nothing, complete));
+}
+
+async function postsOf(votes) {
+  const readOne = ({ post_id: id }) => read(`posts/${id}?${include()}`).catch(() => null);
+  return (await Promise.all(votes.map(readOne))).filter(Boolean);
+}
+
+const gone = () =>
+  empty('This post is not here', 'It was deleted, or is a draft.', '#/', 'Show all posts');
+
+export function post(main, signal, id) {
+  const onDeleted = ({ detail }) => detail.id === Number(id) && main.replaceChildren(gone());
+  changes.addEventListener('deleted', onDeleted, { signal });
+  show(main, async () => {
+    try {
+      const item = await read(`posts/${id}?${include()}`, signal);
+      const isMine = isSignedIn() && (await read('users/me')).id === item.Post.owner_id;
+      const node = toNode(item, isMine);
+      find('h2', node).ariaLevel = 1;
+      document.title = `${item.Post.title} – Posts`;
+      if (isMine) find('.danger', node).onclick = () => remove(item.Post).catch(say);
+      return node;
+    } catch (fault) {
+      if (fault.status === 404 || fault.status === 422) return gone();
+      throw fault;
+    }
+  });
+}
+
+async function remove({ id, title }) {
+  const detail = `“${title}” and its votes go for good.`;
+  if (!(await confirm('Delete this post?', detail, 'Delete'))) return;
+  await call('DELETE', `posts/${id}`, { key: newKey() });
+  location.hash = '#/mine';
+  toast('The post is deleted.');
+}

@@ -1,0 +1,87 @@
+//! The page at `/`: a client of the API for the browser, all embedded in the binary. Its
+//! Content-Security-Policy keeps the browser from loading anything from other hosts, and from
+//! turning any text into markup or code.
+//!
+//! Not here: the handlers, see `routes/front_page.rs`.
+
+use axum::http::header::LINK;
+
+use super::large_work::LargeWork;
+use super::state::AppState;
+use super::static_file::{HTML, SCRIPT, STYLE, StaticFile};
+
+/// With `trusted-types 'none'` no script can create markup from text (W3C Trusted Types).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The modules of the script. A header makes browsers load them together with the script.
+const MODULES: [(&str, &str); 6] = [
+    ("account.js", include_str!("../../assets/app/account.js")),
+    ("client.js", include_str!("../../assets/app/client.js")),
+    ("dom.js", include_str!("../../assets/app/dom.js")),
+    ("live.js", include_str!("../../assets/app/live.js")),
+    ("posts.js", include_str!("../../assets/app/posts.js")),
+    ("write.js", include_str!("../../assets/app/write.js")),
+];
+
+/// The page and its files, with their headers.
+pub(super) struct FrontPage {
+    pub(super) page: StaticFile,
+    pub(super) style: StaticFile,
+    pub(super) script: StaticFile,
+    modules: Vec<(&'static str, StaticFile)>,
+    pub(super) root_path: String,
+    pub(super) large_work: LargeWork,
+}
+
+impl FrontPage {
+    pub(super) fn new(app: &AppState, has_docs: bool) -> Self {
+        // Relative without a prefix, so that a proxy can also publish the page below a path that the
+        // service does not know.
+        let base = match app.root_path.as_str() {
+            "" => String::new(),
+            prefix => format!("{prefix}/"),
+        };
+        let html = fill(include_str!("../../assets/app.html"), &base, app, has_docs);
+        let preload = |(name, _): &(&str, &str)| format!("<{base}app/{name}>; rel=modulepreload");
+        let links: Vec<String> = MODULES.iter().map(preload).collect();
+        let style = include_str!("../../assets/app.css").as_bytes();
+        let script = include_str!("../../assets/app.js").as_bytes();
+        let module = |(name, text): &(&'static str, &'static str)| {
+            (*name, StaticFile::new(SCRIPT, text.as_bytes().into(), None))
+        };
+        Self {
+            page: StaticFile::new(HTML, html.into_bytes().into(), Some(POLICY))
+                .with_header(LINK, &links.join(", ")),
+            style: StaticFile::new(STYLE, style.into(), None),
+            script: StaticFile::new(SCRIPT, script.into(), None),
+            modules: MODULES.iter().map(module).collect(),
+            root_path: app.root_path.clone(),
+            large_work: app.large_work.clone(),
+        }
+    }
+
+    /// Returns a module of the script by its name.
+    pub(super) fn module(&self, name: &str) -> Option<&StaticFile> {
+        self.modules.iter().find(|(other, _)| *other == name).map(|(_, file)| file)
+    }
+}
+
+/// Writes into the page what it must know of the settings, so that it needs no request to find out.
+fn fill(page: &str, base: &str, app: &AppState, has_docs: bool) -> String {
+    let switch = |is_on: bool| if is_on { "on" } else { "off" };
+    let length = app.policy.passwords.minimum_length.to_string();
+    // The settings reject braces, so no value contains a placeholder.
+    [
+        ("{{base}}", base),
+        ("{{anonymous_reads}}", switch(app.policy.anonymous_reads)),
+        ("{{changes}}", switch(false)),
+        ("{{deletion_password}}", switch(app.policy.delete_requires_password)),
+        ("{{docs}}", switch(has_docs)),
+        ("{{mail}}", switch(false)),
+        ("{{password_length}}", &length),
+    ]
+    .iter()
+    .fold(page.to_owned(), |page, (name, value)| page.replace(name, value))
+}
