@@ -40,8 +40,8 @@ const SWITCHES: [&str; 10] = [
 
 pub(super) struct Browser {
     client: Client,
-    /// URL of the driver's logs of this browser.
-    logs: String,
+    /// URL of this browser at the driver.
+    session: String,
 }
 
 /// Runs the visit in a new browser profile, and closes the browser also if the visit fails.
@@ -52,12 +52,30 @@ where
     let _turn = ONE_AT_A_TIME.lock().await;
     let driver = Driver::start();
     let profile = TempDir::new().unwrap();
-    let client = connect(&driver.url, &profile).await;
-    let session = client.session_id().await.unwrap().unwrap();
-    let logs = format!("{}/session/{session}/se/log", driver.url);
-    let visit = visit(Browser { client: client.clone(), logs });
+    let browser = Browser::start(&driver, &profile).await;
+    let client = browser.client.clone();
+    run_and_close(visit(browser), &[client]).await;
+}
+
+/// Runs the visit in two browsers that share nothing.
+pub(super) async fn browse_in_two<Visit>(visit: impl FnOnce(Browser, Browser) -> Visit)
+where
+    Visit: Future<Output = ()> + 'static,
+{
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let driver = Driver::start();
+    let profiles = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let first = Browser::start(&driver, &profiles[0]).await;
+    let second = Browser::start(&driver, &profiles[1]).await;
+    let clients = [first.client.clone(), second.client.clone()];
+    run_and_close(visit(first, second), &clients).await;
+}
+
+async fn run_and_close(visit: impl Future<Output = ()> + 'static, clients: &[Client]) {
     let outcome = LocalSet::new().run_until(async { spawn_local(visit).await }).await;
-    client.close().await.unwrap();
+    for client in clients {
+        client.clone().close().await.unwrap();
+    }
     if let Err(failure) = outcome {
         std::panic::resume_unwind(failure.into_panic());
     }
@@ -81,6 +99,13 @@ async fn connect(driver: &str, profile: &TempDir) -> Client {
 }
 
 impl Browser {
+    async fn start(driver: &Driver, profile: &TempDir) -> Self {
+        let client = connect(&driver.url, profile).await;
+        let session = client.session_id().await.unwrap().unwrap();
+        let session = format!("{}/session/{session}", driver.url);
+        Self { client, session }
+    }
+
     pub(super) async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
@@ -105,6 +130,50 @@ impl Browser {
             seen.for_element(Locator::Css(effect)).await.map(|_| ())
         };
         self.retry(selector, attempt).await;
+    }
+
+    /// Waits until no element matches.
+    pub(super) async fn wait_until_gone(&self, selector: &str) {
+        let absent = async || match self.find(selector).await {
+            Err(error) if error.is_no_such_element() => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(CmdError::NotJson("still there".to_owned())),
+        };
+        self.retry(selector, absent).await;
+    }
+
+    /// Waits until the text of the element contains this one.
+    pub(super) async fn wait_for_text(&self, selector: &str, expected: &str) {
+        let read = async || {
+            let text = self.find(selector).await?.text().await?;
+            match text.contains(expected) {
+                true => Ok(()),
+                false => Err(CmdError::NotJson(format!("{text:?} without {expected:?}"))),
+            }
+        };
+        self.retry(selector, read).await;
+    }
+
+    /// Presses keys where the focus is.
+    pub(super) async fn press(&self, keys: &str) {
+        self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+    }
+
+    pub(super) async fn reload(&self) {
+        self.client.refresh().await.unwrap();
+    }
+
+    /// Opens another tab, and continues there.
+    pub(super) async fn open_tab(&self, url: &str) {
+        let tab = self.client.new_window(true).await.unwrap().handle;
+        self.client.switch_to_window(tab).await.unwrap();
+        self.open(url).await;
+    }
+
+    /// Runs a command of the Chrome DevTools Protocol.
+    pub(super) async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let url = format!("{}/goog/cdp/execute", self.session);
+        self.post(&url, json!({"cmd": command, "params": parameters})).await
     }
 
     /// Returns the text once it is not empty.
@@ -147,8 +216,8 @@ impl Browser {
         assert!(messages.is_empty(), "{page}: {messages:#?}");
     }
 
-    /// Fails if the browser sent any request to another server.
-    pub(super) async fn assert_requests_stay_at(&self, url: &str) {
+    /// Fails if the browser sent any request to another server, or no request for this path.
+    pub(super) async fn assert_requests_stay_at(&self, url: &str, path: &str) {
         let events = self.network_events().await;
         let is_blocked = |request: &Value| {
             events.iter().any(|event| {
@@ -163,7 +232,7 @@ impl Browser {
             .filter(|event| !is_blocked(&event["params"]["requestId"]))
             .map(|event| event["params"]["request"]["url"].as_str().unwrap())
             .collect();
-        assert!(urls.iter().any(|requested| *requested == format!("{url}/openapi.json")));
+        assert!(urls.iter().any(|requested| *requested == format!("{url}{path}")));
         urls.retain(|requested| {
             // The last two belong to the start page of the browser.
             let is_inside = ["data:", "blob:", "chrome:", "chrome-untrusted:"]
@@ -172,6 +241,14 @@ impl Browser {
             !is_inside && !requested.starts_with(&format!("{url}/"))
         });
         assert!(urls.is_empty(), "{urls:#?}");
+    }
+
+    /// Returns the URLs that the browser requested since the last call.
+    pub(super) async fn requests(&self) -> Vec<String> {
+        let events = self.network_events().await;
+        let is_request = |event: &&Value| event["method"] == "Network.requestWillBeSent";
+        let url = |event: &Value| event["params"]["request"]["url"].as_str().unwrap().to_owned();
+        events.iter().filter(is_request).map(url).collect()
     }
 
     /// Returns the statuses that the server sent for this URL since the last call, in order. A page
@@ -205,9 +282,14 @@ impl Browser {
 
     /// Returns the entries since the last call.
     async fn log(&self, kind: &str) -> Vec<Value> {
-        let request = reqwest::Client::new().post(&self.logs).json(&json!({"type": kind}));
+        let url = format!("{}/se/log", self.session);
+        serde_json::from_value(self.post(&url, json!({"type": kind})).await).unwrap()
+    }
+
+    async fn post(&self, url: &str, body: Value) -> Value {
+        let request = reqwest::Client::new().post(url).json(&body);
         let mut response: Value = request.send().await.unwrap().json().await.unwrap();
-        serde_json::from_value(response["value"].take()).unwrap()
+        response["value"].take()
     }
 
     async fn find(&self, selector: &str) -> Result<Element, CmdError> {
