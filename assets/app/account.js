@@ -10,7 +10,14 @@ const card = (texts, submit) => (main) => {
 const signUp = {};
 
 export const join = card(
-  { heading: 'Sign up', email: true, newPassword: true, stay: true, action: 'Join', login: true },
+  {
+    heading: 'Sign up',
+    email: true,
+    newPassword: true,
+    stay: true,
+    action: 'Sign up',
+    login: true,
+  },
   async ({ stay, ...json }) => {
     await send('POST', 'users', withKey(signUp, json));
     await logIn(json.email, json.password, stay);

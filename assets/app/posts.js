@@ -151,9 +151,9 @@ export function mine(main, signal, tab = 'posts') {
   const view = fill('mine');
   const own = `posts?owner=me&limit=20&${include()}`;
   const tabs = {
-    posts: [own, 'No posts yet', 'What you publish is listed here.'],
+    posts: [own, 'No posts yet', 'Your posts are listed here.'],
     drafts: [`${own}&published=false`, 'No drafts', 'Only you can see your drafts.'],
-    votes: ['users/me/votes?limit=20', 'No votes yet', 'Posts you vote on are listed here.'],
+    votes: ['users/me/votes?limit=20', 'No votes yet', 'Your votes are listed here.'],
   };
   const [path, ...texts] = tabs[tab] ?? tabs.posts;
   const nothing = empty(...texts, '#/write', 'Write a post');

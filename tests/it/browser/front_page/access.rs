@@ -139,7 +139,7 @@ async fn every_control_has_a_role_and_a_name() {
                     ("textbox", "E-mail"),
                     ("textbox", "Password"),
                     ("checkbox", "Stay signed in"),
-                    ("button", "Join"),
+                    ("button", "Sign up"),
                 ],
                 "" => &[
                     ("heading", "Posts"),
@@ -199,7 +199,7 @@ async fn keyboard_is_enough() {
         browser.press(PASSWORD).await;
         go_to("stay").await;
         browser.press(SPACE).await;
-        go_to("Join").await;
+        go_to("Sign up").await;
         browser.press(ENTER).await;
         browser.wait_for(".columns").await;
         go_to("Write").await;
