@@ -39,6 +39,9 @@ pub mod rate_limits;
 /// The secrets that the service generates for itself.
 pub mod key_store;
 
+/// Mails, and the queue that sends them.
+pub mod mail;
+
 /// The routes, their handlers, and their errors.
 pub mod api;
 

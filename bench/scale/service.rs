@@ -77,6 +77,7 @@ impl Service {
             large_work: LargeWork::default(),
             installation_keys: InstallationKeys::default(),
             rankings: Rankings::default(),
+            mails: None,
             metrics: Arc::default(),
             root_path: String::new(),
         };

@@ -33,6 +33,7 @@ mod support {
     mod document_checker;
     mod document_schema;
     mod forged_tokens;
+    mod outbox;
     mod postgres_programs;
     mod postgres_session;
     mod sqlite_file;
@@ -46,6 +47,7 @@ mod support {
     pub use cluster::{Cluster, PostgresDatabase};
     pub use document_checker::{DocumentChecker, SentRequest};
     pub use forged_tokens::forge_text;
+    pub use outbox::{Outbox, SentMail};
     pub use sqlite_file::create_sqlite_file;
     pub use test_caller::TestCaller;
     pub use test_response::TestResponse;

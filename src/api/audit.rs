@@ -61,7 +61,11 @@ fn log(app: &AppState, ClientIp(client): ClientIp, user: Option<UserId>, kind: E
     let event = Event { kind, at: app.clock.now(), client };
     app.metrics.count_event(kind);
     let client = client.map(|client| client.to_string()).unwrap_or_default();
-    let outcome = if kind.is_refusal() { "refused" } else { "done" };
+    let outcome = match kind {
+        EventKind::MailFailed => "failed",
+        kind if kind.is_refusal() => "refused",
+        _ => "done",
+    };
     let (name, user) = (kind.name(), user.map(|user| user.0));
     tracing::info!(target: "audit", event = name, outcome, user, client);
     event

@@ -30,6 +30,9 @@ pub enum ApiError {
     /// `invalid_grant` of OAuth2 (RFC 6749, 5.2).
     #[error("the refresh token is not valid")]
     InvalidGrant,
+    /// The link is forged, expired or used, or the account has changed since.
+    #[error("the link is not valid any more")]
+    InvalidLink,
     #[error("no such session")]
     NoSuchSession,
     #[error("not authorized to perform this action")]
@@ -106,7 +109,7 @@ impl ApiError {
             | Self::InvalidGrant => StatusCode::BAD_REQUEST,
             Self::UnsupportedTransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::InvalidLogin | Self::NotOwner => StatusCode::FORBIDDEN,
+            Self::InvalidLogin | Self::InvalidLink | Self::NotOwner => StatusCode::FORBIDDEN,
             Self::RouteNotFound
             | Self::NoSuchUser(_)
             | Self::NoSuchPost(_)

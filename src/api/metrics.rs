@@ -13,6 +13,7 @@ use crate::store::RankSource;
 pub struct ApiMetrics {
     audit_events: LabeledCounters,
     logins: LabeledCounters,
+    mails: LabeledCounters,
     most_voted: Histogram,
     newest: Histogram,
 }
@@ -22,6 +23,7 @@ impl Default for ApiMetrics {
         Self {
             audit_events: LabeledCounters::new(EventKind::ALL.map(EventKind::name)),
             logins: LabeledCounters::new(["success", "refused", "limited", "failed"]),
+            mails: LabeledCounters::new(["sent", "failed", "dropped"]),
             most_voted: Histogram::new(&RANKING_SECONDS),
             newest: Histogram::new(&RANKING_SECONDS),
         }
@@ -42,6 +44,10 @@ impl ApiMetrics {
         });
     }
 
+    pub(super) fn count_mail(&self, outcome: &'static str) {
+        self.mails.increment(outcome);
+    }
+
     pub(super) fn record_ranking(&self, source: RankSource, duration: Duration) {
         match source {
             RankSource::MostVoted => self.most_voted.record_duration(duration),
@@ -54,6 +60,7 @@ impl Collect for ApiMetrics {
     fn collect(&self, scrape: &mut Scrape<'_>) -> fmt::Result {
         scrape.counters(&name::LOGINS, self.logins.values())?;
         scrape.counters(&name::AUDIT_EVENTS, self.audit_events.values())?;
+        scrape.counters(&name::MAILS, self.mails.values())?;
         let rankings = [(["most_voted"], &self.most_voted), (["newest"], &self.newest)];
         scrape.histograms(&name::RANKING_DURATION, rankings)
     }

@@ -22,6 +22,7 @@ mod installation_keys;
 mod json_response;
 mod large_work;
 mod link;
+mod mails;
 mod metrics;
 pub mod openapi;
 mod operations;
@@ -46,8 +47,8 @@ use utoipa::OpenApi;
 use self::front_page::FrontPage;
 use self::openapi::PasswordFlow;
 use self::routes::{
-    events, health, jwks, login, me, me_export, own_votes, post_include, post_list, posts,
-    sessions, users, votes,
+    email_verifications, events, health, jwks, login, me, me_export, me_include, own_votes,
+    password_resets, post_include, post_list, posts, sessions, users, votes,
 };
 
 pub use background::Background;
@@ -63,7 +64,7 @@ pub use metrics::ApiMetrics;
 pub use operations::OPERATIONS;
 pub use rankings::Rankings;
 pub use shutdown::Shutdown;
-pub use state::AppState;
+pub use state::{AppState, Mails};
 pub use static_file::StaticBody;
 
 /// The pages for browsers that the service has besides the API.
@@ -113,6 +114,15 @@ pub fn routes(app: AppState, pages: PageSwitches) -> Router {
         Some(front) => routes.merge(front_page_files(front)),
         None => routes,
     };
+    let mails = Router::new()
+        .route("/password-resets", post(password_resets::request_password_reset))
+        .route("/password-resets/confirm", post(password_resets::confirm_password_reset))
+        .route(
+            "/users/me/email/verifications",
+            post(email_verifications::request_email_verification),
+        )
+        .route("/email-verifications", post(email_verifications::verify_email));
+    let routes = if app.mails.is_some() { routes.merge(mails) } else { routes };
     // A proxy may leave the prefix on. More specific routes come first, so that no prefix hides
     // a route.
     let routes = match app.root_path.as_str() {
@@ -148,6 +158,7 @@ fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
         (name = "Users", description = "Accounts"),
         (name = "Login", description = "Tokens"),
         (name = "Sessions", description = "Logins with a refresh token"),
+        (name = "E-mail", description = "Links in mails, if the service sends mails"),
         (name = "Posts", description = "Posts and drafts"),
         (name = "Votes", description = "Votes on posts"),
         (name = "Keys", description = "Public keys, for services that verify tokens"),
@@ -169,6 +180,10 @@ fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
         sessions::list_sessions,
         sessions::end_session,
         sessions::end_sessions,
+        password_resets::request_password_reset,
+        password_resets::confirm_password_reset,
+        email_verifications::request_email_verification,
+        email_verifications::verify_email,
         post_list::list_posts,
         posts::create_post,
         posts::get_post,
@@ -188,6 +203,7 @@ fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
         login::RefreshTokenGrant,
         post_include::IncludedPart,
         users::UserInclude,
+        me_include::MeInclude,
         me_export::ExportLine,
     )),
     modifiers(&PasswordFlow),

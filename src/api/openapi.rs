@@ -172,6 +172,13 @@ fn validation_error(operation: &Value, components: &Value) -> Option<Value> {
             "msg": "Input should be a valid integer, unable to parse string as an integer",
             "input": "x"
         })),
+        Some((place, name)) if place == "query" && name == "include" => Some(json!({
+            "type": "literal_error",
+            "loc": ["query", name],
+            "msg": "Input should be 'verified'",
+            "input": "x",
+            "ctx": {"expected": "'verified'"}
+        })),
         Some((place, name)) if place == "query" => Some(json!({
             "type": "greater_than_equal",
             "loc": ["query", name],

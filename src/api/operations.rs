@@ -3,11 +3,14 @@
 //! Not here: their handlers, see `mod.rs`.
 
 /// The method and the path of each operation, as the router has them.
-pub const OPERATIONS: [(&str, &str); 25] = [
+pub const OPERATIONS: [(&str, &str); 29] = [
     ("GET", "/.well-known/jwks.json"),
+    ("POST", "/email-verifications"),
     ("GET", "/livez"),
     ("POST", "/login"),
     ("POST", "/logout"),
+    ("POST", "/password-resets"),
+    ("POST", "/password-resets/confirm"),
     ("GET", "/posts"),
     ("POST", "/posts"),
     ("DELETE", "/posts/{id}"),
@@ -19,6 +22,7 @@ pub const OPERATIONS: [(&str, &str); 25] = [
     ("DELETE", "/users/me"),
     ("GET", "/users/me"),
     ("PATCH", "/users/me"),
+    ("POST", "/users/me/email/verifications"),
     ("GET", "/users/me/events"),
     ("GET", "/users/me/export"),
     ("POST", "/users/me/password"),

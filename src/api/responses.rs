@@ -171,6 +171,24 @@ pub(super) enum PostChangeErrors {
     Failed(ErrorBody),
 }
 
+/// Errors of every operation with a link of a mail.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the schema of the error table")]
+pub(super) enum LinkErrors {
+    /// The link is forged, expired or used, or the account has changed since
+    #[response(status = 403, example = json!({"detail": "the link is not valid any more"}))]
+    InvalidLink(ErrorBody),
+}
+
+/// Errors of every operation that needs mails.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the schema of the error table")]
+pub(super) enum MailOffErrors {
+    /// The service sends no mail
+    #[response(status = 404, example = json!({"detail": "Not Found"}))]
+    MailOff(ErrorBody),
+}
+
 /// Errors of every operation with a rate limit.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "the schema of the error table")]

@@ -11,9 +11,10 @@ use super::large_work::LargeWork;
 use super::metrics::ApiMetrics;
 use super::rankings::Rankings;
 use super::shutdown::Shutdown;
-use crate::auth::{Passwords, Tokens};
+use crate::auth::{MailLinks, Passwords, Tokens};
 use crate::clock::Clock;
 use crate::domain::policy::Policy;
+use crate::mail::Mailer;
 use crate::rate_limits::RateLimits;
 use crate::store::Store;
 
@@ -31,9 +32,17 @@ pub struct AppState {
     pub large_work: LargeWork,
     pub installation_keys: InstallationKeys,
     pub rankings: Rankings,
+    /// `None` means that the service sends no mail.
+    pub mails: Option<Mails>,
     pub metrics: Arc<ApiMetrics>,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
     pub root_path: String,
+}
+
+/// The means to send mails.
+pub struct Mails {
+    pub mailer: Mailer,
+    pub links: MailLinks,
 }
 
 impl AppState {

@@ -20,6 +20,9 @@ const KID_LABEL: &[u8] = b"post-api: the name of a key";
 /// Makes the hash in [`Keys::pseudonym_key`] differ from any other hash of the signing key.
 const PSEUDONYM_LABEL: &[u8] = b"post-api: the key of pseudonyms";
 
+/// Makes the hash in [`Keys::mail_link_key`] differ from any other hash of the signing key.
+const MAIL_LINK_LABEL: &[u8] = b"post-api: the key of links in mails";
+
 /// A token cannot be signed with these keys.
 #[derive(Debug, thiserror::Error)]
 #[error("the token could not be signed")]
@@ -122,8 +125,19 @@ impl Keys {
     /// process with the same signing key, and reveals nothing about the signing key.
     #[must_use]
     pub fn pseudonym_key(&self) -> [u8; 32] {
+        self.derive(PSEUDONYM_LABEL)
+    }
+
+    /// Returns the key of the links in mails. It is the same in every process with the same signing
+    /// key, which may also be a private key. If another key signs, earlier links are invalid.
+    #[must_use]
+    pub fn mail_link_key(&self) -> [u8; 32] {
+        self.derive(MAIL_LINK_LABEL)
+    }
+
+    fn derive(&self, label: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(PSEUDONYM_LABEL);
+        hash.update(label);
         hash.update(self.signing.as_bytes());
         hash.finalize().into()
     }

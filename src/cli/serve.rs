@@ -15,13 +15,14 @@ use super::serve_metrics::MetricsSetup;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
 use crate::api::{
-    self, AppState, Background, Documentation, InstallationKeys, LargeWork, PageSwitches, Rankings,
-    Shutdown, openapi,
+    self, AppState, Background, Documentation, InstallationKeys, LargeWork, Mails, PageSwitches,
+    Rankings, Shutdown, openapi,
 };
-use crate::auth::{Keys, Passwords, Tokens};
+use crate::auth::{Keys, MailLinks, Passwords, Tokens};
 use crate::client_limits::{ClientLimits, ConnectionTimeouts};
 use crate::clock::SystemClock;
 use crate::config::{Database, LogFormat, SettingError, Settings, Source};
+use crate::mail::Mailer;
 use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimitConfig, RateLimits};
 use crate::server::{
     self, Limits, MiddlewareConfig, NotifySocket, Tls, UnusableTls, passed_socket,
@@ -119,6 +120,7 @@ async fn serve_from(
         metrics: requests,
     };
     let background = app.background.clone();
+    let mailer = app.mails.as_ref().map(|mails| mails.mailer.clone());
     let (stopping, delay) = (app.shutdown.clone(), settings.shutdown_delay);
     let shutdown = signals.shutdown(stopping, service_manager.clone(), delay);
     let pages = PageSwitches { docs: settings.docs, front_page: settings.page };
@@ -136,6 +138,9 @@ async fn serve_from(
     service_manager.ready();
     service_manager.start_watchdog();
     let served = server::serve(listener, service, limits(settings), tls, shutdown).await;
+    if let Some(mailer) = mailer {
+        mailer.close();
+    }
     background.shutdown(BACKGROUND_TIMEOUT).await;
     Ok(served.context("the listener failed")?)
 }
@@ -149,6 +154,7 @@ fn limits(settings: &Settings) -> Limits {
 fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppState, Exit> {
     let clock = Arc::new(SystemClock);
     let pseudonym_key = keys.pseudonym_key();
+    let mails = open_mails(settings, &keys)?;
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
         .context("could not use the keys")?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -171,9 +177,16 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
+        mails,
         metrics: Arc::default(),
         root_path: settings.root_path.clone(),
     })
+}
+
+fn open_mails(settings: &Settings, keys: &Keys) -> Result<Option<Mails>, Exit> {
+    let Some(config) = &settings.mail else { return Ok(None) };
+    let mailer = Mailer::new(config, telemetry::print).context("could not set up mail")?;
+    Ok(Some(Mails { mailer, links: MailLinks::new(&keys.mail_link_key()) }))
 }
 
 fn rate_limits(

@@ -207,6 +207,24 @@ settings! {
     RATE_LIMIT_EXPORTS = text("5/1h",
         "Exports of one account (`GET /users/me/export`). Each reads everything that the account \
          has.");
+    RATE_LIMIT_MAIL_IP = text("20/1h",
+        "Mails that one client asks for: links to reset a password or to verify an e-mail. Raise it \
+         if many users share an IP.");
+    RATE_LIMIT_MAIL_ACCOUNT = text("3/1h",
+        "Mails of this kind to one e-mail, whether or not it has an account. Raise it if users need \
+         more tries.");
+    SMTP_URL = secret(
+        "The mail server, as `smtps://USER:PASSWORD@HOST:PORT` (TLS, port 465 by default) or \
+         `smtp://USER:PASSWORD@HOST:PORT` (STARTTLS, port 587 by default). `?tls=none` after \
+         `smtp://HOST` turns encryption off, for a server on the same machine. `console:` prints \
+         mails on standard error, for development. Set it with `MAIL_FROM` and `PUBLIC_URL` to let \
+         users reset their password and verify their e-mail: see `docs/email.md`.");
+    MAIL_FROM = text("",
+        "Sender of mails: an e-mail, or a name with it, such as `Posts <no-reply@example.org>`. Set \
+         it with `SMTP_URL`.");
+    PUBLIC_URL = text("",
+        "URL at which users reach the page of the service, such as `https://posts.example.org`. \
+         Links in mails begin with it. Set it with `SMTP_URL`.");
     CORS_ORIGINS = text("*",
         "Origins whose pages may read responses in a browser, separated by commas; `*` allows \
          all, a blank value none. Write them as browsers send them, without the default port. \

@@ -9,6 +9,7 @@ mod definitions;
 pub mod dotenv;
 mod file_permissions;
 mod keys;
+mod mail;
 mod parse;
 mod plaintext_warnings;
 mod render;
@@ -24,6 +25,7 @@ use secrecy::SecretString;
 
 use crate::auth::{Algorithm, Argon2Params, KeyPair};
 use crate::domain::policy::{PasswordRules, Policy};
+use crate::mail::MailConfig;
 use crate::rate_limits::RateLimitConfig;
 use crate::server::{AllowedOrigins, TrustedProxies};
 use crate::store::postgres::Address;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// `None` means no limits.
     pub rate_limits: Option<RateLimitConfig>,
+    /// `None` means that the service sends no mail.
+    pub mail: Option<MailConfig>,
     pub cors_origins: AllowedOrigins,
     pub root_path: String,
     pub docs: bool,
@@ -220,6 +224,7 @@ impl Settings {
             argon2_params: parser.argon2_params(),
             trusted_proxies: parser.trusted_proxies(),
             rate_limits: parser.rate_limits(),
+            mail: parser.mail(),
             cors_origins: parser.cors_origins(),
             root_path: parser.root_path(),
             docs: parser.switch(&row::DOCS),

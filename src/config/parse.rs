@@ -215,6 +215,8 @@ impl<'a> Parser<'a> {
             sign_up: self.rate(&row::RATE_LIMIT_SIGN_UP),
             writes: self.rate(&row::RATE_LIMIT_WRITES),
             exports: self.rate(&row::RATE_LIMIT_EXPORTS),
+            mail_ip: self.rate(&row::RATE_LIMIT_MAIL_IP),
+            mail_account: self.rate(&row::RATE_LIMIT_MAIL_ACCOUNT),
             ..RateLimitConfig::default()
         };
         is_on.then_some(rates)

@@ -35,6 +35,14 @@ pub enum EventKind {
     /// The account tried to change a post or an account that belongs to another user.
     OwnershipRefused,
     AccountDeleted,
+    /// A link in a mail set another password. All tokens of the account were revoked.
+    PasswordReset,
+    /// A link in a mail proved that the owner reads the e-mail.
+    EmailVerified,
+    /// A link was forged, expired or used. The log has no account for it: its ID is a claim.
+    LinkRefused,
+    /// The mail server did not take a mail to the account.
+    MailFailed,
     /// An operator created the account.
     CreatedByOperator,
     /// An operator set another password. All tokens of the account were revoked.
@@ -50,7 +58,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::SignedUp,
         Self::LoggedIn,
         Self::LoginRefused,
@@ -64,6 +72,10 @@ impl EventKind {
         Self::RefreshTokenReused,
         Self::OwnershipRefused,
         Self::AccountDeleted,
+        Self::PasswordReset,
+        Self::EmailVerified,
+        Self::LinkRefused,
+        Self::MailFailed,
         Self::CreatedByOperator,
         Self::PasswordSetByOperator,
         Self::SignedOutByOperator,
@@ -89,6 +101,10 @@ impl EventKind {
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::OwnershipRefused => "ownership_refused",
             Self::AccountDeleted => "account_deleted",
+            Self::PasswordReset => "password_reset",
+            Self::EmailVerified => "email_verified",
+            Self::LinkRefused => "link_refused",
+            Self::MailFailed => "mail_failed",
             Self::CreatedByOperator => "created_by_operator",
             Self::PasswordSetByOperator => "password_set_by_operator",
             Self::SignedOutByOperator => "signed_out_by_operator",
@@ -105,7 +121,7 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether the event counts towards [`MOST_REFUSALS`].
+    /// Whether the event counts towards [`MOST_REFUSALS`]: strangers can cause it.
     #[must_use]
     pub fn is_refusal(self) -> bool {
         matches!(
@@ -115,6 +131,8 @@ impl EventKind {
                 | Self::RefreshRefused
                 | Self::RefreshTokenReused
                 | Self::OwnershipRefused
+                | Self::LinkRefused
+                | Self::MailFailed
         )
     }
 }

@@ -12,6 +12,7 @@ pub mod page;
 pub mod policy;
 pub mod post;
 pub mod ranking;
+pub mod recipient;
 pub mod session;
 pub mod text;
 pub mod user;

@@ -143,6 +143,19 @@ impl LoginLimits {
         Ok(LoginAttempt { pending: Some(pending) })
     }
 
+    /// Clears the failures of the account, and makes the network a known one.
+    pub(super) async fn unlock(
+        &self,
+        network: Network,
+        username: &str,
+        user: UserId,
+    ) -> Result<(), StoreError> {
+        let account = self.account(username);
+        self.known_networks.add(user, network);
+        self.while_locked.reset(&(account, network));
+        self.failures.clear_login_failures(account).await
+    }
+
     /// Returns the key of the account with this e-mail: that of the normal form, so that several
     /// spellings share one limit. A text that is not an e-mail has a key too.
     pub(super) fn account(&self, username: &str) -> AccountKey {

@@ -52,8 +52,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::domain::user::UserId;
-use crate::store::LoginFailureStore;
+use crate::domain::user::{AccountKey, UserId};
+use crate::store::{LoginFailureStore, StoreError};
 
 use self::hashing_shares::{HashingShares, Holder};
 use self::limit::Limit;
@@ -83,6 +83,10 @@ pub struct RateLimitConfig {
     pub writes: Option<Rate>,
     /// Exports of one account.
     pub exports: Option<Rate>,
+    /// Mails that one network asks for.
+    pub mail_ip: Option<Rate>,
+    /// Mails to one account.
+    pub mail_account: Option<Rate>,
     /// Passwords that the service hashes or queues at once.
     pub hashing_capacity: u32,
 }
@@ -99,14 +103,24 @@ impl Default for RateLimitConfig {
             sign_up: Some(Rate::new(60, HOUR)),
             writes: Some(Rate::new(1000, MINUTE)),
             exports: Some(Rate::new(5, HOUR)),
+            mail_ip: Some(Rate::new(20, HOUR)),
+            mail_account: Some(Rate::new(3, HOUR)),
             hashing_capacity: 34,
         }
     }
 }
 
 /// The names of all limits, as responses and the log show them.
-pub const LIMIT_NAMES: [&str; 6] =
-    ["login-address", "login-guarded", "login-account", "sign-up", "writes", "exports"];
+pub const LIMIT_NAMES: [&str; 8] = [
+    "login-address",
+    "login-guarded",
+    "login-account",
+    "sign-up",
+    "writes",
+    "exports",
+    "mail-client",
+    "mail-account",
+];
 
 /// All limits of a process.
 #[derive(Clone, Default)]
@@ -120,6 +134,8 @@ struct Limiters {
     sign_up: Limit<Network>,
     writes: Limit<UserId>,
     exports: Limit<UserId>,
+    mail_client: Limit<Network>,
+    mail_account: Limit<AccountKey>,
     hashing: Arc<HashingShares>,
 }
 
@@ -142,6 +158,8 @@ impl RateLimits {
             sign_up: Limit::new("sign-up", config.sign_up, monotonic_clock),
             writes: Limit::new("writes", config.writes, monotonic_clock),
             exports: Limit::new("exports", config.exports, monotonic_clock),
+            mail_client: Limit::new("mail-client", config.mail_ip, monotonic_clock),
+            mail_account: Limit::new("mail-account", config.mail_account, monotonic_clock),
             hashing: Arc::new(HashingShares::new(config.hashing_capacity)),
         };
         Self { limiters: Some(Arc::new(limiters)) }
@@ -200,22 +218,50 @@ impl RateLimits {
     /// [`RateLimited`] if this client has signed up too often.
     pub fn sign_up(&self, client: Option<IpAddr>) -> Result<(), RateLimited> {
         let Some(limiters) = &self.limiters else { return Ok(()) };
-        let networks = Network::of(client).with_wider();
-        for (index, network) in networks.clone().enumerate() {
-            if let Err(limited) = limiters.sign_up.try_acquire(network) {
-                networks.take(index).for_each(|network| limiters.sign_up.refund(&network));
-                return Err(limited);
-            }
-        }
-        Ok(())
+        acquire_networks(&limiters.sign_up, client)
     }
 
     /// Takes back the count of a sign-up that failed in the service.
     pub fn refund_sign_up(&self, client: Option<IpAddr>) {
         let Some(limiters) = &self.limiters else { return };
-        for network in Network::of(client).with_wider() {
-            limiters.sign_up.refund(&network);
-        }
+        refund_networks(&limiters.sign_up, client);
+    }
+
+    /// Counts a mail that this client asks for, to the account with this e-mail. Counts it the same
+    /// if there is no such account.
+    ///
+    /// # Errors
+    /// [`RateLimited`] if the client has asked, or the e-mail was asked for, too often.
+    pub fn request_mail(&self, client: Option<IpAddr>, email: &str) -> Result<(), RateLimited> {
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        acquire_networks(&limiters.mail_client, client)?;
+        let account = limiters.login.account(email);
+        let acquired = limiters.mail_account.try_acquire(account);
+        acquired.inspect_err(|_| refund_networks(&limiters.mail_client, client))
+    }
+
+    /// Counts a mail that the service sends by itself to the account with this e-mail.
+    ///
+    /// # Errors
+    /// [`RateLimited`] if the e-mail got too many mails.
+    pub fn send_mail(&self, email: &str) -> Result<(), RateLimited> {
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        limiters.mail_account.try_acquire(limiters.login.account(email))
+    }
+
+    /// Has the effect of a login with the right password: the account is no longer locked, and the
+    /// network of the client becomes a known one. For an owner who proved to read the e-mail.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store could not clear the login failures.
+    pub async fn unlock_account(
+        &self,
+        client: Option<IpAddr>,
+        email: &str,
+        user: UserId,
+    ) -> Result<(), StoreError> {
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        limiters.login.unlock(Network::of(client), email, user).await
     }
 
     /// Checks whether an account may write. Counts nothing: only the store can tell whether the
@@ -253,4 +299,20 @@ impl RateLimits {
         let Some(limiters) = &self.limiters else { return };
         limiters.exports.charge(account, 1);
     }
+}
+
+/// Charges the network of the client and the wider ones, or none of them.
+fn acquire_networks(limit: &Limit<Network>, client: Option<IpAddr>) -> Result<(), RateLimited> {
+    let networks = Network::of(client).with_wider();
+    for (index, network) in networks.clone().enumerate() {
+        if let Err(limited) = limit.try_acquire(network) {
+            networks.take(index).for_each(|network| limit.refund(&network));
+            return Err(limited);
+        }
+    }
+    Ok(())
+}
+
+fn refund_networks(limit: &Limit<Network>, client: Option<IpAddr>) {
+    Network::of(client).with_wider().for_each(|network| limit.refund(&network));
 }

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use super::{
     CallerStore, ChangeEmail, ChangePost, ChangeStore, CloseStore, CreateUser, DeleteUser,
     EventStore, InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore,
-    RankSource, RankingStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore,
-    Store, StoreError, UserStore, VoteOutcome, VoteStore,
+    RankSource, RankingStore, Readiness, ReadinessStore, RecipientStore, Result, RotateSession,
+    SessionStore, Store, StoreError, UserStore, VoteOutcome, VoteStore,
 };
 use crate::domain::caller::Caller;
 use crate::domain::change::{ChangePosition, ChangedPost, Changes, Listening};
@@ -27,6 +27,7 @@ use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::ranking::RankedPost;
+use crate::domain::recipient::Recipient;
 use crate::domain::session::{NewSession, Rotation, Session, SessionId};
 use crate::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
@@ -160,6 +161,14 @@ measured! {
         fn find_names(accounts: Vec<UserId>) -> HashMap<UserId, DisplayName>;
         fn sign_out(caller: Caller, now: Timestamp) -> ();
         fn delete_user(caller: Caller, id: UserId) -> DeleteUser;
+    }
+
+    impl RecipientStore by measure {
+        fn find_recipient(email: TypedEmail) -> Option<Recipient>;
+        fn find_recipient_by_id(id: UserId) -> Option<Recipient>;
+        fn reset_password(recipient: Recipient, new: PasswordHash, now: Timestamp) -> bool;
+        fn verify_email(recipient: Recipient, now: Timestamp) -> bool;
+        fn find_me_verified(caller: Caller) -> (User, Option<Timestamp>);
     }
 
     impl SessionStore by measure {

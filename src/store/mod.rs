@@ -37,6 +37,7 @@ pub mod page_limits;
 mod post_list;
 pub mod postgres;
 mod rankings;
+mod recipients;
 pub mod sqlite;
 mod stored_text;
 mod stored_time;
@@ -70,6 +71,7 @@ pub use measured::MeasuredStore;
 pub use operator::OperatorStore;
 pub use post_list::{PostList, SerializedList};
 pub use rankings::RankSource;
+pub use recipients::RecipientStore;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -78,6 +80,7 @@ pub trait Store:
     CallerStore
     + InstallationStore
     + UserStore
+    + RecipientStore
     + SessionStore
     + EventStore
     + LoginFailureStore
@@ -96,6 +99,7 @@ impl<T> Store for T where
     T: CallerStore
         + InstallationStore
         + UserStore
+        + RecipientStore
         + SessionStore
         + EventStore
         + LoginFailureStore

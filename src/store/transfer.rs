@@ -45,6 +45,7 @@ pub struct UserRow {
     pub created_at: Timestamp,
     pub tokens_valid_from: Timestamp,
     pub disabled_at: Option<Timestamp>,
+    pub email_verified_at: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for UserRow {

@@ -55,6 +55,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
+        mails: None,
         metrics: Arc::default(),
         root_path: String::new(),
     };

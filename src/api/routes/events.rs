@@ -21,6 +21,7 @@ use crate::domain::event::Event;
 pub(in crate::api) struct EventOut {
     /// The kind: `signed_up`, `logged_in`, `login_refused`, `password_refused`, `password_changed`,
     /// `email_changed`, `signed_out`, `session_ended`, `refresh_token_reused`, `ownership_refused`,
+    /// `password_reset`, `email_verified`, `mail_failed`,
     /// `created_by_operator`, `password_set_by_operator`, `signed_out_by_operator`,
     /// `disabled_by_operator`, `enabled_by_operator`, `post_deleted_by_operator`.
     #[schema(example = "logged_in")]

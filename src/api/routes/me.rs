@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::me_include::{GetMeRequest, MeInclude, VerifiedAt};
 use super::password_confirmation::{DeletionConfirmation, PasswordConfirmation, secret_text};
 use super::users::{count_sign_up, delete_account, email, name, password};
 use crate::api::audit;
@@ -21,6 +22,7 @@ use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{BodyKind, FieldError, FromRequestFields, RequestFields, text};
 use crate::api::json_response::Json;
+use crate::api::mails;
 use crate::api::password_check::{confirm_password, hash_password};
 use crate::api::responses::{
     BodyErrors, BodyLimitErrors, ErrorBody, Failures, RateLimitErrors, TokenErrors,
@@ -56,6 +58,11 @@ pub(in crate::api) struct Me {
     /// The display name. Null if the account has none.
     #[schema(required = true)]
     name: Option<String>,
+    /// When the owner proved to read the e-mail, or null. Only present with `include=verified`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, required = false)]
+    #[expect(clippy::option_option, reason = "an absent time and null are two things")]
+    email_verified_at: Option<Option<VerifiedAt>>,
 }
 
 impl From<&User> for Me {
@@ -65,6 +72,7 @@ impl From<&User> for Me {
             created_at: user.created_at,
             email: user.email.as_str().to_owned(),
             name: name(user),
+            email_verified_at: None,
         }
     }
 }
@@ -172,17 +180,25 @@ impl FromRequestFields for ChangePasswordRequest {
 /// Returns the account of the token.
 #[utoipa::path(
     get, path = "/users/me", operation_id = "getMe", tag = "Users",
+    params(("include" = Option<Vec<MeInclude>>, Query, style = Form, explode = false,
+        description = "`verified` adds when the owner proved to read the e-mail")),
     responses(
         (status = 200, description = "Successful Response", body = Me),
-        TokenErrors, Failures
+        TokenErrors, ValidationErrors, Failures
     ),
     security(("OAuth2PasswordBearer" = []))
 )]
 pub(in crate::api) async fn get_me(
     State(app): State<Arc<AppState>>,
     caller: Caller,
+    Valid(GetMeRequest { include_verified }): Valid<GetMeRequest>,
 ) -> ApiResult<Response> {
-    tagged_json(&app, Me::from(&app.store.find_me(caller).await?)).await
+    if !include_verified {
+        return tagged_json(&app, Me::from(&app.store.find_me(caller).await?)).await;
+    }
+    let (user, verified_at) = app.store.find_me_verified(caller).await?;
+    let email_verified_at = Some(verified_at.map(VerifiedAt));
+    tagged_json(&app, Me { email_verified_at, ..Me::from(&user) }).await
 }
 
 /// Change the e-mail or the name
@@ -250,7 +266,7 @@ async fn change_email(
     change: EmailChange,
     name: NameChange,
 ) -> ApiResult<Json<MeUpdated>> {
-    confirm_password(app, caller, client, change.current_password).await?;
+    let old = confirm_password(app, caller, client, change.current_password).await?.email;
     // Limited like a sign-up, because the response also reveals whether an e-mail is taken.
     let change = audit::run_to_completion(app, |app| async move {
         // The store does not tell which of two texts it cannot store.
@@ -263,6 +279,10 @@ async fn change_email(
         match changed.map_err(|error| ApiError::of_field(fields, error))? {
             ChangeEmail::Changed(user, tokens_valid_from) => {
                 audit::record(&app, client, user.id, EventKind::EmailChanged).await;
+                if user.email != old {
+                    mails::notify_of_change(&app, client, user.id, old);
+                    mails::greet(&app, client, &user);
+                }
                 let access_token = Some(app.tokens.issue(user.id, tokens_valid_from)?);
                 let token_type = Some(TOKEN_TYPE);
                 Ok(Json(MeUpdated { me: Me::from(&user), access_token, token_type }))

@@ -3,6 +3,7 @@
 //! Not here: the paths, see `api/mod.rs`.
 
 pub(super) mod docs;
+pub(super) mod email_verifications;
 pub(super) mod events;
 pub(super) mod front_page;
 pub(super) mod health;
@@ -11,8 +12,10 @@ pub(super) mod jwks;
 pub(super) mod login;
 pub(super) mod me;
 pub(super) mod me_export;
+pub(super) mod me_include;
 pub(super) mod own_votes;
 mod password_confirmation;
+pub(super) mod password_resets;
 pub(super) mod post_include;
 pub(super) mod post_list;
 pub(super) mod post_list_request;

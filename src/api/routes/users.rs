@@ -22,6 +22,7 @@ use crate::api::extract::{OptionalCaller, Valid};
 use crate::api::input::{
     BodyKind, FieldError, FromRequestFields, JsonInteger, Keyed, Repeatable, RequestFields, text,
 };
+use crate::api::mails;
 use crate::api::password_check::{confirm_password, hash_password};
 use crate::api::replay::{self, IdempotencyKeyHeader};
 use crate::api::responses::{
@@ -203,6 +204,7 @@ pub(in crate::api) async fn create_user(
                 CreateUser::Created(user) => {
                     if !replay.is_replayed() {
                         audit::record(&app, client, user.id, EventKind::SignedUp).await;
+                        mails::greet(&app, client, &user);
                     }
                     let location = format!("{}/users/{}", app.root_path, user.id.0);
                     Ok(replay.mark(created(&location, UserOut::new(&user, true))))

@@ -12,6 +12,7 @@ mod pairs;
 
 /// Several keys at once, and key rotation.
 mod keys;
+mod mail_links;
 
 /// Tokens of every algorithm, and every checked claim.
 mod tokens;

@@ -55,6 +55,8 @@ struct UserLine {
     tokens_valid_from: Option<i64>,
     #[serde(default)]
     disabled_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email_verified_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -161,6 +163,7 @@ impl<W: Write> LineWriter<W> {
                 created_at: user.created_at,
                 tokens_valid_from: is_full.then(|| user.tokens_valid_from.as_microsecond()),
                 disabled_at: user.disabled_at,
+                email_verified_at: user.email_verified_at,
             }),
             Row::Post(post) => Line::Post(PostLine {
                 id: post.id,

@@ -198,6 +198,7 @@ fn check_user(user: UserLine) -> Result<UserRow, Fault> {
         created_at: user.created_at,
         tokens_valid_from,
         disabled_at: user.disabled_at,
+        email_verified_at: user.email_verified_at,
     })
 }
 

@@ -15,6 +15,7 @@ fn user(id: i64) -> Row {
         created_at: Timestamp::UNIX_EPOCH,
         tokens_valid_from: Timestamp::UNIX_EPOCH,
         disabled_at: None,
+        email_verified_at: None,
     })
 }
 

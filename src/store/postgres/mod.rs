@@ -42,6 +42,7 @@ mod post_changes;
 mod posts;
 mod rankings;
 mod readiness;
+mod recipients;
 mod row;
 mod schema;
 mod search;
@@ -200,6 +201,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         callers::STATEMENTS,
         installation::STATEMENTS,
         users::STATEMENTS,
+        recipients::STATEMENTS,
         deletions::STATEMENTS,
         hidden_range::STATEMENTS,
         sessions::STATEMENTS,

@@ -47,7 +47,8 @@ macro_rules! close_account_if {
             "WITH closed AS (
              UPDATE users
                 SET email = 'closed:' || gen_random_uuid(), password = 'closed',
-                    name = NULL, tokens_valid_from = '9999-01-01 00:00:00+00'
+                    name = NULL, email_verified_at = NULL,
+                    tokens_valid_from = '9999-01-01 00:00:00+00'
               WHERE ",
             $condition,
             "
@@ -96,6 +97,7 @@ statements! {
         "UPDATE users
             SET email = $4,
                 name = CASE WHEN $6 THEN $7 ELSE name END,
+                email_verified_at = CASE WHEN email = $4 THEN email_verified_at END,
                 tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL
          RETURNING id::bigint, email, created_at, name, tokens_valid_from";

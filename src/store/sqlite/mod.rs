@@ -30,6 +30,7 @@ mod rankings;
 mod read_only;
 mod reader;
 mod readiness;
+mod recipients;
 mod restore;
 mod row;
 mod search;
@@ -102,6 +103,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         callers::STATEMENTS,
         installation::STATEMENTS,
         users::STATEMENTS,
+        recipients::STATEMENTS,
         deletions::STATEMENTS,
         hidden_range::STATEMENTS,
         sessions::STATEMENTS,

@@ -26,7 +26,7 @@ macro_rules! close_account_if {
         concat!(
             "UPDATE users
                 SET email = 'closed:' || lower(hex(randomblob(16))), password = 'closed',
-                    name = NULL, tokens_valid_from = 253370764800000000
+                    name = NULL, email_verified_at = NULL, tokens_valid_from = 253370764800000000
               WHERE ",
             $condition
         )
@@ -77,6 +77,7 @@ statements! {
              RETURNING tokens_valid_from";
     CHANGE_EMAIL = "UPDATE users
                 SET email = ?4, name = CASE WHEN ?6 THEN ?7 ELSE name END,
+                    email_verified_at = CASE WHEN email = ?4 THEN email_verified_at END,
                     tokens_valid_from = max(?5, tokens_valid_from + 1)
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL
              RETURNING id, email, created_at, name, tokens_valid_from";

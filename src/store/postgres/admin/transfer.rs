@@ -25,7 +25,8 @@ use crate::store::transfer::{
 const ROWS_PER_COPY: usize = 100_000;
 
 /// `$1` is the account, or null for all.
-const USERS: &str = "SELECT id::bigint, email, password, name, created_at, tokens_valid_from, disabled_at
+const USERS: &str = "SELECT id::bigint, email, password, name, created_at, tokens_valid_from, disabled_at,
+            email_verified_at
       FROM users
      WHERE id <> ALL (ARRAY(SELECT user_id FROM account_deletions)) AND ($1::bigint IS NULL OR id = $1)
      ORDER BY id";
@@ -44,9 +45,11 @@ const VOTES: &str = "SELECT post_id::bigint, user_id::bigint, dir::integer FROM 
 /// Returns the table of a kind, and its columns in the order in which they are copied.
 fn table_of(kind: RowKind) -> (&'static str, &'static str) {
     match kind {
-        RowKind::User => {
-            ("users", "id, email, password, name, created_at, tokens_valid_from, disabled_at")
-        }
+        RowKind::User => (
+            "users",
+            "id, email, password, name, created_at, tokens_valid_from, disabled_at, \
+             email_verified_at",
+        ),
         RowKind::Post => ("posts", "id, owner_id, title, content, published, created_at"),
         RowKind::Vote => ("votes", "post_id, user_id, dir"),
     }
@@ -202,6 +205,7 @@ fn read_row(kind: RowKind, row: &tokio_postgres::Row) -> Result<Row, StoreError>
             created_at: column(row, 4)?,
             tokens_valid_from: column(row, 5)?,
             disabled_at: column(row, 6)?,
+            email_verified_at: column(row, 7)?,
         }),
         RowKind::Post => Row::Post(PostRow {
             id: column(row, 0)?,
@@ -241,6 +245,7 @@ impl Copy {
                 Box::new(user.created_at),
                 Box::new(user.tokens_valid_from),
                 Box::new(user.disabled_at),
+                Box::new(user.email_verified_at),
             ],
             Row::Post(post) => vec![
                 id(0, post.id)?,

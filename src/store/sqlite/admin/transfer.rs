@@ -15,8 +15,9 @@ use crate::store::transfer::{
 };
 
 /// `?1` is the account, or null for all.
-const USERS: &str =
-    "SELECT id, email, password, name, created_at, tokens_valid_from, disabled_at FROM users
+const USERS: &str = "SELECT id, email, password, name, created_at, tokens_valid_from, disabled_at,
+            email_verified_at
+      FROM users
      WHERE id NOT IN (SELECT user_id FROM account_deletions) AND (?1 IS NULL OR id = ?1)
      ORDER BY id";
 const POSTS: &str = "SELECT id, owner_id, title, content, published, created_at FROM posts
@@ -122,6 +123,7 @@ fn read_users(
             created_at: timestamp(row, 4)?,
             tokens_valid_from: timestamp(row, 5)?,
             disabled_at: row.get::<_, Option<i64>>(6)?.map(nearest_time),
+            email_verified_at: row.get::<_, Option<i64>>(7)?.map(nearest_time),
         }))?;
     }
     Ok(())
@@ -165,8 +167,9 @@ fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {
         Row::User(user) => transaction
             .prepare_cached(
                 "INSERT INTO users
-                     (id, email, password, name, created_at, tokens_valid_from, disabled_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                     (id, email, password, name, created_at, tokens_valid_from, disabled_at,
+                      email_verified_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 user.id,
@@ -175,7 +178,8 @@ fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<usize> {
                 user.name,
                 user.created_at.as_microsecond(),
                 user.tokens_valid_from.as_microsecond(),
-                user.disabled_at.map(Timestamp::as_microsecond)
+                user.disabled_at.map(Timestamp::as_microsecond),
+                user.email_verified_at.map(Timestamp::as_microsecond)
             ]),
         Row::Post(post) => transaction
             .prepare_cached(

@@ -1,0 +1,2 @@
+-- Which e-mails are verified is lost.
+ALTER TABLE users DROP COLUMN email_verified_at;

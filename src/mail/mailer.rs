@@ -1,0 +1,156 @@
+//! The queue of mails. It is in memory: a stop or a crash loses the mails in it, and the person asks
+//! again.
+//!
+//! A mail takes a place in the queue, then a connection for each try. It has three tries within five
+//! minutes. While it waits for the next try, others are sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lettre::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::configuration::MailConfig;
+use super::content::Mail;
+use super::message::{self, Sender};
+use super::public_url::PublicUrl;
+use super::send_error::SendError;
+use super::smtp_url::MailServer;
+use super::transport::{ConsoleTransport, SmtpTransport, Transport};
+use crate::error_chain::error_chain;
+
+/// Maximum number of mails in the queue.
+const QUEUE_LENGTH: usize = 1024;
+
+/// Maximum number of connections to the mail server.
+const CONNECTIONS: usize = 4;
+
+/// Maximum time of a try.
+const TRY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Maximum time from the queue to the end of the last try.
+const TOTAL_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Waits before the second and the third try.
+pub const RETRY_WAITS: [Duration; 2] = [Duration::from_secs(30), Duration::from_mins(3)];
+
+/// Sends mails. Clones share the queue.
+#[derive(Clone)]
+pub struct Mailer(Arc<Shared>);
+
+struct Shared {
+    transport: Box<dyn Transport>,
+    sender: Sender,
+    public_url: PublicUrl,
+    retry_waits: [Duration; 2],
+    places: Arc<Semaphore>,
+    connections: Semaphore,
+    closing: CancellationToken,
+}
+
+/// The end of a mail in the queue.
+#[derive(Debug)]
+pub enum Delivery {
+    Sent,
+    /// All tries failed; the last for this reason.
+    Failed(SendError),
+    /// The service stopped before the next try.
+    Abandoned,
+}
+
+impl Mailer {
+    /// `print` prints a text to standard error.
+    ///
+    /// # Errors
+    /// If TLS to the mail server cannot be set up.
+    pub fn new(config: &MailConfig, print: fn(&str)) -> Result<Self, SendError> {
+        let transport: Box<dyn Transport> = match &config.server {
+            MailServer::Console => Box::new(ConsoleTransport { print }),
+            MailServer::Smtp(server) => Box::new(SmtpTransport::new(server, &config.public_url)?),
+        };
+        let (sender, public_url) = (config.sender.clone(), config.public_url.clone());
+        Ok(Self::with_transport(transport, sender, public_url, RETRY_WAITS))
+    }
+
+    #[must_use]
+    pub fn with_transport(
+        transport: Box<dyn Transport>,
+        sender: Sender,
+        public_url: PublicUrl,
+        retry_waits: [Duration; 2],
+    ) -> Self {
+        Self(Arc::new(Shared {
+            transport,
+            sender,
+            public_url,
+            retry_waits,
+            places: Arc::new(Semaphore::new(QUEUE_LENGTH)),
+            connections: Semaphore::new(CONNECTIONS),
+            closing: CancellationToken::new(),
+        }))
+    }
+
+    /// Takes a place in the queue. Returns `None` if the queue is full.
+    #[must_use]
+    pub fn take_place(&self) -> Option<QueuePlace> {
+        let permit = Arc::clone(&self.0.places).try_acquire_owned().ok()?;
+        Some(QueuePlace { mailer: self.clone(), _permit: permit })
+    }
+
+    /// Ends the waits for another try, at shutdown. Tries in progress continue.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    async fn try_until_sent(&self, message: &Message) -> Delivery {
+        let mut waits = self.0.retry_waits.into_iter();
+        loop {
+            let error = match self.try_once(message).await {
+                Ok(()) => return Delivery::Sent,
+                Err(error) => error,
+            };
+            let Some(wait) = waits.next().filter(|_| !error.is_final()) else {
+                return Delivery::Failed(error);
+            };
+            tracing::warn!(error = error_chain(&error), "mail not sent, another try follows");
+            tokio::select! {
+                () = self.0.closing.cancelled() => return Delivery::Abandoned,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn try_once(&self, message: &Message) -> Result<(), SendError> {
+        // The semaphore is never closed.
+        let _connection = self.0.connections.acquire().await;
+        let sent = timeout(TRY_TIMEOUT, self.0.transport.send(message)).await;
+        sent.unwrap_or(Err(SendError::Timeout))
+    }
+}
+
+/// A place in the queue. It is free again when this is dropped.
+#[must_use]
+pub struct QueuePlace {
+    mailer: Mailer,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl QueuePlace {
+    /// Sends the mail. Takes at most five minutes.
+    pub async fn deliver(self, mail: &Mail, now: Timestamp) -> Delivery {
+        let shared = &self.mailer.0;
+        let message = match message::build(mail, &shared.sender, &shared.public_url, now) {
+            Ok(message) => message,
+            Err(error) => return Delivery::Failed(error),
+        };
+        tokio::select! {
+            // First, so that no try begins when the time is over.
+            biased;
+            () = sleep(TOTAL_TIMEOUT) => Delivery::Failed(SendError::Timeout),
+            delivery = self.mailer.try_until_sent(&message) => delivery,
+        }
+    }
+}
