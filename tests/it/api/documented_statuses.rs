@@ -8,7 +8,7 @@ use post_api::domain::policy::Policy;
 use serde_json::{Value, json};
 
 use super::operations::Operation;
-use crate::support::{PASSWORD, Setup, TestApp, TestCaller, TestResponse, key_files};
+use crate::support::{PASSWORD, SentMail, Setup, TestApp, TestCaller, TestResponse, key_files};
 
 /// Statuses that these requests cannot cause: a slow body, a rate limit (see `rate_limits`), an
 /// internal error, an outage.
@@ -100,7 +100,7 @@ async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -
             if operation.method == "GET" || operation.path == "/posts/{id}" {
                 record(&mut seen, &operation.call_if_none_match(caller, id).await);
             }
-            let path = format!("{}?limit=-1", operation.path_to(id));
+            let path = format!("{}?limit=-1&include=x", operation.path_to(id));
             let response = caller.send_raw(&operation.method, &path, "", "").await;
             record(&mut seen, &response);
             for (media_type, body) in invalid_bodies() {
@@ -162,8 +162,37 @@ async fn collect_all_statuses(delete_requires_password: bool, seen: &mut BTreeMa
             statuses
                 .extend(collect_statuses(&TestApp::set_up(setup).await, &operation, number).await);
         }
+        if operation.statuses.contains(&404) && is_about_mail(&operation.path) {
+            let app = TestApp::set_up(Setup { sends_mail: false, ..Setup::default() }).await;
+            record(&mut statuses, &operation.call(&app.anonymous(), "").await);
+            record(&mut statuses, &call_with_link(&operation.path).await);
+        }
         seen.entry(operation.name()).or_default().extend(statuses);
     }
+}
+
+fn is_about_mail(path: &str) -> bool {
+    path.starts_with("/password-resets") || path.ends_with("verifications")
+}
+
+/// Calls the operation with the token of a genuine link.
+async fn call_with_link(path: &str) -> TestResponse {
+    let app = TestApp::start().await;
+    app.sign_up("linked").await;
+    app.anonymous().post("/password-resets", &json!({"email": "linked@example.com"})).await;
+    let mails = app.sent_mails().await;
+    let token = |view: &str| {
+        let has_link = |mail: &&SentMail| mail.text.contains(&format!("/#{view}="));
+        mails.iter().find(has_link).unwrap().token(view)
+    };
+    let body = match path {
+        "/password-resets/confirm" => {
+            json!({"token": token("reset"), "new_password": "94 moss anchors"})
+        }
+        "/email-verifications" => json!({"token": token("verify")}),
+        _ => json!({"email": "linked@example.com"}),
+    };
+    app.anonymous().post(path, &body).await
 }
 
 #[tokio::test]

@@ -11,6 +11,12 @@ mod login;
 /// `/logout`: revocation of every token of an account.
 mod logout;
 
+/// `/password-resets`: a new password by a link in a mail.
+mod password_resets;
+
+/// `/email-verifications`, `/users/me/email/verifications`: links that verify an e-mail.
+mod email_verifications;
+
 /// `/posts`: posts and drafts.
 mod posts;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first, and the lower layers that each may import.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("clock", &[]),
     ("error_chain", &[]),
@@ -20,6 +20,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("store", &["domain", "error_chain", "file_access", "metrics", "tls_verifier", "worker_pool"]),
     ("rate_limits", &["clock", "domain", "error_chain", "store"]),
     ("key_store", &["auth", "file_access"]),
+    ("mail", &["domain", "error_chain"]),
     (
         "api",
         &[
@@ -28,13 +29,17 @@ const LAYERS: [(&str, &[&str]); 17] = [
             "clock",
             "domain",
             "error_chain",
+            "mail",
             "metrics",
             "rate_limits",
             "store",
         ],
     ),
     ("server", &["api", "client_limits", "file_access", "metrics", "rate_limits"]),
-    ("config", &["auth", "domain", "file_access", "key_store", "rate_limits", "server", "store"]),
+    (
+        "config",
+        &["auth", "domain", "file_access", "key_store", "mail", "rate_limits", "server", "store"],
+    ),
     ("telemetry", &["config"]),
     (
         "cli",
@@ -47,6 +52,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
             "domain",
             "file_access",
             "key_store",
+            "mail",
             "metrics",
             "rate_limits",
             "server",

@@ -14,11 +14,11 @@ use crate::support::{Cluster, PASSWORD, Service, create_sqlite_file};
 
 /// Names, texts and times of every kind, deleted IDs, and an account that is being deleted.
 const ROWS: &str = "
-    INSERT INTO users (id, email, password, created_at, tokens_valid_from, name, disabled_at) VALUES
-        (2, 'ada@example.com', '$argon2id$v=19$m=8,t=1,p=1$a$b', 1700000000123456, -1700000000000000, 'Ada', NULL),
-        (3, 'bob@example.com', 'x', 0, 1700000001000001, NULL, 1700000002000003),
-        (5, 'closed@example.com', 'x', 0, 0, NULL, NULL),
-        (9, 'ümlaut@exämple.com', 'x', 1, 0, '\u{1f600} \"\\', NULL);
+    INSERT INTO users (id, email, password, created_at, tokens_valid_from, name, disabled_at, email_verified_at) VALUES
+        (2, 'ada@example.com', '$argon2id$v=19$m=8,t=1,p=1$a$b', 1700000000123456, -1700000000000000, 'Ada', NULL, NULL),
+        (3, 'bob@example.com', 'x', 0, 1700000001000001, NULL, 1700000002000003, 1700000003000004),
+        (5, 'closed@example.com', 'x', 0, 0, NULL, NULL, NULL),
+        (9, 'ümlaut@exämple.com', 'x', 1, 0, '\u{1f600} \"\\', NULL, NULL);
     INSERT INTO posts (id, owner_id, title, content, published, created_at) VALUES
         (1, 2, 'one', 'line\nline', 1, 1700000000000001), (4, 3, '', '\u{1f600}\\\"', 0, 0),
         (6, 5, 'of the closed account', '', 1, 0), (8, 9, 'last', 'a', 1, 1);
@@ -76,6 +76,7 @@ async fn move_to_postgresql_and_back_keeps_every_byte() {
             "password": "$argon2id$v=19$m=8,t=1,p=1$a$b", "name": "Ada",
             "created_at": "2023-11-14T22:13:20.123456Z", "tokens_valid_from": -1_700_000_000_000_000_i64, "disabled_at": null}})
     );
+    assert_eq!(found[2]["user"]["email_verified_at"], "2023-11-14T22:13:23.000004Z");
     assert_eq!(
         found[4],
         json!({"post": {"id": 1, "owner_id": 2, "title": "one", "content": "line\nline",

@@ -12,7 +12,7 @@ use crate::support::key_files::ED25519;
 type Pair = (&'static str, &'static str);
 
 /// Each setting that names a secret file, its content, and the other settings that it needs.
-const FILES: [(&str, &str, &[Pair]); 6] = [
+const FILES: [(&str, &str, &[Pair]); 7] = [
     ("SECRET_KEY_FILE", GOOD_SECRET, &[]),
     ("SECRET_KEYS_FILE", GOOD_SECRET, &[]),
     ("SIGNING_KEYS_FILE", ED25519, &[("ALGORITHM", "EdDSA")]),
@@ -26,6 +26,11 @@ const FILES: [(&str, &str, &[Pair]); 6] = [
             ("DATABASE_NAME", "posts"),
             ("DATABASE_USERNAME", "ada"),
         ],
+    ),
+    (
+        "SMTP_URL_FILE",
+        "smtps://ada:hunter2@mail.example.org",
+        &[("MAIL_FROM", "a@example.org"), ("PUBLIC_URL", "https://example.org")],
     ),
     ("TLS_KEY", "only looked at", &[("TLS_CERT", "certificate.pem")]),
 ];

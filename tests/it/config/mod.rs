@@ -6,6 +6,7 @@ mod dotenv;
 mod env_file;
 mod file_permissions;
 mod keys;
+mod mail;
 mod rate_limits;
 mod settings;
 mod values;

@@ -41,13 +41,15 @@ type Change = fn(&mut RateLimitConfig, Option<Rate>);
 
 #[test]
 fn each_limit_has_its_own_setting() {
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 8] = [
         ("RATE_LIMIT_LOGIN_IP", |rates, rate| rates.login_ip = rate),
         ("RATE_LIMIT_LOGIN_ACCOUNT", |rates, rate| rates.login_account = rate),
         ("RATE_LIMIT_LOGIN_LOCKED", |rates, rate| rates.login_locked = rate),
         ("RATE_LIMIT_SIGN_UP", |rates, rate| rates.sign_up = rate),
         ("RATE_LIMIT_WRITES", |rates, rate| rates.writes = rate),
         ("RATE_LIMIT_EXPORTS", |rates, rate| rates.exports = rate),
+        ("RATE_LIMIT_MAIL_IP", |rates, rate| rates.mail_ip = rate),
+        ("RATE_LIMIT_MAIL_ACCOUNT", |rates, rate| rates.mail_account = rate),
     ];
     let documented = SETTINGS.iter().filter(|setting| setting.name.starts_with("RATE_LIMIT_"));
     assert_eq!(documented.count(), changes.len());

@@ -16,13 +16,14 @@ const REFERENCE: &str = include_str!("../data/reference.sql");
 
 /// The pages in the order in which a reader types their commands. Each row is one reader, who begins
 /// in an empty folder. `page#heading` has the blocks below that heading, and `page` all of them.
-const GUIDES: [(&str, &[&str]); 6] = [
+const GUIDES: [(&str, &[&str]); 7] = [
     ("first_steps", &["README.md#quick-start", "README.md#try-it", "docs/accounts.md"]),
     ("postgresql", &["README.md#configuration", "docs/postgresql.md"]),
     ("https", &["docs/https.md"]),
     ("keys", &["docs/keys.md"]),
     ("migrating", &["docs/migrating.md"]),
     ("operations", &["docs/operations.md"]),
+    ("email", &["docs/email.md"]),
 ];
 
 /// Pages whose blocks are not run, with the reason.
@@ -185,6 +186,11 @@ fn migrating_page_can_be_followed() {
 #[test]
 fn operations_page_can_be_followed() {
     Reader::follow("operations");
+}
+
+#[test]
+fn email_page_can_be_followed() {
+    Reader::follow("email");
 }
 
 /// Returns the README and the pages of `docs/`.

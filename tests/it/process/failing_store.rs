@@ -16,6 +16,7 @@ use post_api::domain::page::Page;
 use post_api::domain::policy::DraftVisibility;
 use post_api::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use post_api::domain::ranking::RankedPost;
+use post_api::domain::recipient::Recipient;
 use post_api::domain::session::{NewSession, Rotation, Session, SessionId};
 use post_api::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
@@ -25,8 +26,8 @@ use post_api::metrics::{Collect, Scrape};
 use post_api::store::{
     CallerStore, ChangeEmail, ChangePost, ChangeStore, CloseStore, CreateUser, DeleteUser,
     EventStore, InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore,
-    RankSource, RankingStore, Readiness, ReadinessStore, Result, RotateSession, SessionStore,
-    StoreError, UserStore, VoteOutcome, VoteStore,
+    RankSource, RankingStore, Readiness, ReadinessStore, RecipientStore, Result, RotateSession,
+    SessionStore, StoreError, UserStore, VoteOutcome, VoteStore,
 };
 
 /// A cause that must not reach a client.
@@ -117,6 +118,25 @@ impl UserStore for FailingStore {
         self.fail()
     }
     async fn delete_user(&self, _: Caller, _: UserId) -> Result<DeleteUser> {
+        self.fail()
+    }
+}
+
+#[async_trait]
+impl RecipientStore for FailingStore {
+    async fn find_recipient(&self, _: TypedEmail) -> Result<Option<Recipient>> {
+        self.fail()
+    }
+    async fn find_recipient_by_id(&self, _: UserId) -> Result<Option<Recipient>> {
+        self.fail()
+    }
+    async fn reset_password(&self, _: Recipient, _: PasswordHash, _: Timestamp) -> Result<bool> {
+        self.fail()
+    }
+    async fn verify_email(&self, _: Recipient, _: Timestamp) -> Result<bool> {
+        self.fail()
+    }
+    async fn find_me_verified(&self, _: Caller) -> Result<(User, Option<Timestamp>)> {
         self.fail()
     }
 }

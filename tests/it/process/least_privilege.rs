@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use tokio_postgres::error::SqlState;
 
 use crate::support::key_files::ED25519;
-use crate::support::{Cluster, FORM, PASSWORD, Service, TestResponse, prepare_serving_role};
+use crate::support::{
+    Cluster, FORM, PASSWORD, Service, SmtpServer, SmtpTls, TestResponse, prepare_serving_role,
+};
 
 const ROUTES: &str = include_str!("../../../docs/routes.txt");
 
@@ -134,6 +136,25 @@ fn change_and_delete_account(calls: &mut Calls<'_>, ada: &str) {
     calls.call("DELETE", "/users/me", &token, None);
 }
 
+fn use_links_of_mails(calls: &mut Calls<'_>, mail_server: &SmtpServer) {
+    let email = "cid@example.com";
+    let (cid, _) = calls.sign_up(email);
+    calls.call("POST", "/users/me/email/verifications", &cid, None);
+    let next_mail = || loop {
+        let mail = mail_server.next_mail().mail;
+        if mail.to == email {
+            return mail;
+        }
+    };
+    next_mail();
+    let token = next_mail().token("verify");
+    calls.call("POST", "/email-verifications", "", Some(&json!({"token": token})));
+    calls.call("POST", "/password-resets", "", Some(&json!({"email": email})));
+    let token = next_mail().token("reset");
+    let reset = json!({"token": token, "new_password": "94 moss anchors"});
+    calls.call("POST", "/password-resets/confirm", "", Some(&reset));
+}
+
 /// Runs every command on accounts and posts with the rights of the serving role.
 fn run_operator_commands(service: &Service, url: &str, ada: &str) {
     let post = json!({"title": "Spam", "content": "c"});
@@ -174,11 +195,15 @@ fn every_route_works_with_only_the_documented_grants() {
     let cluster = Cluster::shared();
     let database = cluster.empty_database();
     let url = prepare_serving_role(cluster, &database);
+    let mail_server = SmtpServer::start(SmtpTls::None, "250 ok");
     let mut service = Service::start(&[
         ("DATABASE_URL", &url),
         ("ALGORITHM", "EdDSA"),
         ("SIGNING_KEYS", ED25519),
         ("RATE_LIMITS", "on"),
+        ("SMTP_URL", &format!("smtp://127.0.0.1:{}?tls=none", mail_server.port())),
+        ("MAIL_FROM", "no-reply@example.net"),
+        ("PUBLIC_URL", "https://posts.example.net"),
     ]);
     let mut calls = Calls { service: &service, called: BTreeSet::new() };
     calls.log_in("username=ada@example.com&password=wrong", 403);
@@ -187,6 +212,7 @@ fn every_route_works_with_only_the_documented_grants() {
     calls.log_in("username=ada@example.com&password=wrong", 403);
     calls.call("GET", &format!("/users/{number}"), &ada, None);
     read_and_write_posts(&mut calls, &ada, &bob);
+    use_links_of_mails(&mut calls, &mail_server);
     start_session(&mut calls, &ada);
     for path in plain_reads() {
         calls.call("GET", path, &ada, None);

@@ -20,6 +20,7 @@ mod legacy;
 mod library_events;
 mod limits;
 mod log_injection;
+mod mail;
 #[cfg(target_os = "linux")]
 mod memory;
 mod metrics;

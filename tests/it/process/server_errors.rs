@@ -9,11 +9,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use post_api::api;
 use post_api::api::{
-    AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
+    AppState, Background, Documentation, InstallationKeys, LargeWork, Mails, Rankings, Shutdown,
 };
-use post_api::auth::{Algorithm, Passwords, Tokens};
+use post_api::auth::{Algorithm, MailLinks, Passwords, Tokens};
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::rate_limits::RateLimits;
@@ -23,7 +25,7 @@ use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::failing_store::{CAUSE, FailingStore, Failure};
-use crate::support::{CHEAP, TestClock, TestResponse, TestServer, middleware_config};
+use crate::support::{CHEAP, Outbox, TestClock, TestResponse, TestServer, middleware_config};
 
 /// Returns the service over such a store, and a valid token.
 fn broken(failure: Failure) -> (AppService, String) {
@@ -45,6 +47,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         large_work: LargeWork::default(),
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
+        mails: Some(Mails { mailer: Outbox::default().mailer(), links: MailLinks::new(&[1; 32]) }),
         metrics: Arc::default(),
         root_path: String::new(),
     };
@@ -57,6 +60,11 @@ fn requests(token: &str) -> Vec<Request<Body>> {
     let account_change = json!({"email": "ada@example.org", "current_password": "x"});
     let password_change = json!({"current_password": "x", "new_password": "94 moss anchors"});
     let post = json!({"title": "title", "content": "text"});
+    // Only the store can tell whether the link of account 1 is genuine.
+    let mut link = [0xff; 48];
+    link[..9].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 1, 0x7f]);
+    let link = URL_SAFE_NO_PAD.encode(link);
+    let reset = json!({"token": link, "new_password": "94 moss anchors"});
     let lines = [
         ("POST", "/users", account.to_string()),
         ("GET", "/users/1", String::new()),
@@ -65,6 +73,10 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("DELETE", "/users/me", String::new()),
         ("PATCH", "/users/me", account_change.to_string()),
         ("PATCH", "/users/me", json!({"name": "Ada"}).to_string()),
+        ("GET", "/users/me?include=verified", String::new()),
+        ("POST", "/users/me/email/verifications", String::new()),
+        ("POST", "/password-resets/confirm", reset.to_string()),
+        ("POST", "/email-verifications", json!({"token": link}).to_string()),
         ("GET", "/users/me/export", String::new()),
         ("GET", "/users/me/votes", String::new()),
         ("GET", "/users/me/votes?posts=1", String::new()),

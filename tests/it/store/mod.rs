@@ -19,6 +19,9 @@ mod hidden_ranges;
 /// Changes that revoke all tokens: another password, another e-mail, sign-out.
 mod revocation;
 
+/// Recipients of mail, and what a link in a mail changes.
+mod recipients;
+
 /// Accounts and posts as an operator manages them.
 mod operator;
 
@@ -164,6 +167,14 @@ macro_rules! every_case_on {
                 closed_accounts_share_a_range
                 range_is_forgotten_when_the_account_is_deleted
                 other_process_finds_the_range;
+            recipients:
+                recipient_has_the_values_of_the_account
+                recipient_is_found_as_typed_before_its_normal_form
+                closed_account_is_no_recipient
+                reset_replaces_the_password_and_revokes_every_token
+                recipient_with_another_value_changes_nothing
+                concurrent_resets_change_the_password_once
+                verification_stays_until_the_email_changes;
             revocation:
                 sign_out_revokes_every_token
                 password_change_revokes_every_token

@@ -57,6 +57,7 @@ pub async fn disabled_account_accepts_no_token_of_any_program(store: &FreshStore
     let post = store.write(ada, "post").await;
     let secrets = RefreshSecrets::generate().unwrap();
     let session = store.create_session(new_session(ada, &secrets)).await.unwrap().unwrap();
+    let recipient = store.find_recipient(email("ada").into()).await.unwrap().unwrap();
     store.execute(&format!(
         "UPDATE users SET disabled_at = created_at WHERE id = {}",
         ada.user_id.0
@@ -64,6 +65,10 @@ pub async fn disabled_account_accepts_no_token_of_any_program(store: &FreshStore
 
     assert_rejected_everywhere(store, ada, &[ada.user_id, bob.user_id], post.id).await;
     assert!(store.find_credentials(email("ada").into()).await.unwrap().is_none());
+    assert!(store.find_recipient(email("ada").into()).await.unwrap().is_none());
+    assert!(store.find_recipient_by_id(ada.user_id).await.unwrap().is_none());
+    assert!(!store.reset_password(recipient.clone(), hash("new"), noon()).await.unwrap());
+    assert!(!store.verify_email(recipient, noon()).await.unwrap());
     assert_eq!(rotate(store, session, &secrets).await, RotateSession::NoSuchSession);
     assert!(store.create_session(new_session(ada, &secrets)).await.unwrap().is_none());
     // Others still see the account and its posts, and its e-mail stays taken.

@@ -190,6 +190,7 @@ pub async fn assert_rejected_everywhere(
 ) {
     assert_caller_rejected(store.find_caller(rejected).await);
     assert_caller_rejected(store.find_me(rejected).await);
+    assert_caller_rejected(store.find_me_verified(rejected).await);
     assert_caller_rejected(store.find_own_credentials(rejected).await);
     assert_caller_rejected(store.change_password(rejected, hash("no"), noon()).await);
     for name in ["ada", "free"] {

@@ -18,6 +18,7 @@ use post_api::client_limits::ClientLimits;
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
+use post_api::mail::Mailer;
 use post_api::rate_limits::{MonotonicClock, RateLimitConfig, RateLimits};
 use post_api::server::{
     AllowedOrigins, AppService, MiddlewareConfig, TrustedProxies, with_middleware,
@@ -32,8 +33,8 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use super::{
-    Cluster, DocumentChecker, PostgresDatabase, SentRequest, TestCaller, TestClock, TestResponse,
-    create_sqlite_file,
+    Cluster, DocumentChecker, Outbox, PostgresDatabase, SentRequest, TestCaller, TestClock,
+    TestResponse, create_sqlite_file,
 };
 
 /// A password that the password policy accepts.
@@ -65,6 +66,8 @@ pub struct Setup {
     pub root_path: String,
     /// Whether accepted requests must follow the document, as responses always do.
     pub checks_requests: bool,
+    /// Whether the service sends mails: it keeps them in [`TestApp::outbox`].
+    pub sends_mail: bool,
 }
 
 /// The database of a service.
@@ -102,6 +105,7 @@ impl Default for Setup {
             pages: PageSwitches { docs: true, front_page: true },
             root_path: String::new(),
             checks_requests: true,
+            sends_mail: true,
         }
     }
 }
@@ -111,6 +115,8 @@ pub struct TestApp {
     pub store: Arc<dyn Store>,
     pub rate_limits: RateLimits,
     pub background: Background,
+    pub outbox: Outbox,
+    pub(super) mailer: Option<Mailer>,
     routes: AppService,
     keys: fn() -> Keys,
     checker: Arc<DocumentChecker>,
@@ -162,6 +168,8 @@ impl TestApp {
     ) -> Self {
         let threads = NonZeroUsize::new(setup.threads).unwrap();
         let document = openapi::document(&setup.root_path, &setup.policy);
+        let outbox = Outbox::default();
+        let mails = setup.sends_mail.then(|| outbox.mails(&(setup.keys)()));
         let app = AppState {
             store: store.clone(),
             passwords: Passwords::new(setup.strength, threads).unwrap(),
@@ -175,6 +183,7 @@ impl TestApp {
             large_work: LargeWork::default(),
             installation_keys: api::InstallationKeys::default(),
             rankings: api::Rankings::default(),
+            mails,
             metrics: Arc::default(),
             root_path: setup.root_path,
         };
@@ -185,6 +194,7 @@ impl TestApp {
             trusted_proxies: setup.trusted_proxies,
             metrics: None,
         };
+        let mailer = app.mails.as_ref().map(|mails| mails.mailer.clone());
         let (rate_limits, background) = (app.rate_limits.clone(), app.background.clone());
         let routes = with_middleware(api::routes(app, setup.pages), middleware);
         Self {
@@ -192,6 +202,8 @@ impl TestApp {
             store,
             rate_limits,
             background,
+            outbox,
+            mailer,
             routes,
             keys: setup.keys,
             checker: DocumentChecker::of(&document),

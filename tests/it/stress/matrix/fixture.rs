@@ -26,7 +26,7 @@ const SECRET_TITLE: &str = "not for other eyes";
 const ROWS: &str = "
     SELECT 'user/' || id, email || ' ' || password || ' ' || CAST(created_at AS TEXT) || ' '
         || CAST(tokens_valid_from AS TEXT)
-        || ' ' || coalesce(name, '') FROM users
+        || ' ' || coalesce(name, '') || ' ' || coalesce(CAST(email_verified_at AS TEXT), '') FROM users
     UNION ALL
     SELECT 'post/' || id, title || ' ' || content || ' ' || CAST(published AS TEXT) || ' '
         || CAST(created_at AS TEXT) || ' ' || owner_id FROM posts

@@ -128,6 +128,11 @@ pub(super) const ROWS: &[Row] = &{
             (200, "~user/{owner}"),
         ),
         row("DELETE /users/me", Nothing, [401, 401], (204, OTHER_DELETED), (204, OWNER_DELETED)),
+        // The token of the example is forged.
+        unchanged("POST /password-resets", Nothing, [202; 4]),
+        unchanged("POST /password-resets/confirm", Nothing, [403; 4]),
+        unchanged("POST /users/me/email/verifications", Nothing, [401, 401, 202, 202]),
+        unchanged("POST /email-verifications", Nothing, [403; 4]),
         unchanged("GET /users/me/events", Nothing, [401, 401, 200, 200]),
         unchanged("GET /users/me/export", Nothing, [401, 401, 200, 200]),
         unchanged("GET /users/me/votes", Nothing, [401, 401, 200, 200]),

@@ -15,6 +15,7 @@
 //! Not here: accounts with hashes of older parameters. Their login verifies the old hash in
 //! addition, which cannot be hidden. The test only checks that it is not faster.
 
+mod password_resets;
 mod statistics;
 
 use std::sync::Mutex;
