@@ -12,7 +12,8 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api;
 use post_api::api::{
-    AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
+    AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork, Rankings,
+    Shutdown,
 };
 use post_api::auth::{Algorithm, Argon2Params, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;

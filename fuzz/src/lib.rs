@@ -32,6 +32,7 @@ mod support {
     mod cluster;
     mod document_checker;
     mod document_schema;
+    mod event_stream;
     mod forged_tokens;
     mod outbox;
     mod postgres_programs;
@@ -46,8 +47,9 @@ mod support {
     pub use clock::TestClock;
     pub use cluster::{Cluster, PostgresDatabase};
     pub use document_checker::{DocumentChecker, SentRequest};
+    use event_stream::{EVENTS, read_body};
     pub use forged_tokens::forge_text;
-    pub use outbox::{Outbox, SentMail};
+    pub use outbox::Outbox;
     pub use sqlite_file::create_sqlite_file;
     pub use test_caller::TestCaller;
     pub use test_response::TestResponse;

@@ -32,6 +32,11 @@ impl Background {
         self.tasks.spawn(work.in_current_span());
     }
 
+    /// Runs a task that serves many requests. It is in the span of none of them.
+    pub fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
     /// Runs work that must happen although its request was dropped. Does nothing if the runtime has
     /// ended.
     pub fn detach(&self, work: impl Future<Output = ()> + Send + 'static) {

@@ -9,7 +9,7 @@ use super::input::{JsonInteger, ValidationError, unrepresentable};
 use crate::auth::{HashingError, TokenError};
 use crate::domain::post::PostId;
 use crate::domain::user::UserId;
-use crate::rate_limits::{LoginLimitError, RateLimited};
+use crate::rate_limits::{LoginLimitError, RateLimited, STREAMS_LIMIT};
 use crate::store::StoreError;
 
 /// An error that the API returns to the client.
@@ -19,6 +19,9 @@ pub enum ApiError {
     RouteNotFound,
     #[error("Method Not Allowed")]
     MethodNotAllowed,
+    /// The client does not accept the media type of the response (RFC 9110, 12.5.1).
+    #[error("Not Acceptable")]
+    NotAcceptable,
     /// The request has no token.
     #[error("Not authenticated")]
     NotAuthenticated,
@@ -79,6 +82,9 @@ pub enum ApiError {
     /// The client or the caller has reached a rate limit.
     #[error("too many requests, try again later")]
     RateLimited(RateLimited),
+    /// The account has this many streams open, the maximum.
+    #[error("too many requests, try again later")]
+    TooManyStreams(usize),
     /// A queue is full, or a limit of the client is reached.
     #[error("the service is overloaded, try again later")]
     Overloaded,
@@ -118,17 +124,27 @@ impl ApiError {
             | Self::NoSuchPostToVoteOn(_)
             | Self::NoSuchVote => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::AlreadyVoted(..) | Self::EmailTaken | Self::Referenced(_) => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyHeaderFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) | Self::TooManyStreams(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Unavailable(_) | Self::NotReady(..) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+        }
+    }
+
+    /// Returns the name of the limit that the request has reached.
+    pub(super) fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::RateLimited(limited) => Some(limited.limit),
+            Self::TooManyStreams(_) => Some(STREAMS_LIMIT),
+            _ => None,
         }
     }
 

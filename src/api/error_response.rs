@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::json_response::json_response;
 use super::responses::OAuthError;
 use crate::error_chain::error_chain;
-use crate::rate_limits::RateLimited;
+use crate::rate_limits::{RateLimited, STREAMS_LIMIT};
 
 /// Seconds after which a client may retry. A full queue of hashes or writes drains in less. The
 /// duration of a lock or of a full disk is unknown.
@@ -47,9 +47,13 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
-        if let Self::RateLimited(limited) = &self {
-            describe_limit(headers, limited);
-            response.extensions_mut().insert(LimitReached(limited.limit));
+        match &self {
+            Self::RateLimited(limited) => describe_limit(headers, limited),
+            Self::TooManyStreams(count) => describe_stream_limit(headers, *count),
+            _ => {}
+        }
+        if let Some(limit) = self.limit() {
+            response.extensions_mut().insert(LimitReached(limit));
         }
         if let Self::Referenced(source)
         | Self::Unavailable(source)
@@ -71,6 +75,19 @@ fn with_body(error: &ApiError) -> Response {
             json_response(status, &OAuthError::new("invalid_grant", error.to_string()))
         }
         _ => json_response(status, &Detail { detail: error.to_string() }),
+    }
+}
+
+/// The limit has no window: another stream can be opened once one has ended.
+fn describe_stream_limit(headers: &mut HeaderMap, count: usize) {
+    headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    for (name, value) in [
+        (RATE_LIMIT_POLICY, format!("\"{STREAMS_LIMIT}\";q={count}")),
+        (RATE_LIMIT, format!("\"{STREAMS_LIMIT}\";r=0")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
     }
 }
 

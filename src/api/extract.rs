@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::Method;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use super::input::{
 };
 use super::state::AppState;
 use super::writer::CountsAsWrite;
+use crate::auth::{InvalidToken, ValidToken};
 use crate::domain::caller::Caller;
 
 /// Checks the signature and the dates of the token. The SQL statement of the operation checks the
@@ -31,6 +33,36 @@ impl FromRequestParts<Arc<AppState>> for Caller {
         parts.extensions.insert(caller);
         Ok(caller)
     }
+}
+
+/// The token of a request that opens a stream or buys a ticket for one. Without streams there is no
+/// such route.
+pub(super) struct StreamToken(pub ValidToken);
+
+impl FromRequestParts<Arc<AppState>> for StreamToken {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
+        if !app.changes.is_on() {
+            return Err(ApiError::RouteNotFound);
+        }
+        let is_stream = parts.method != Method::POST;
+        let ticket = is_stream.then(|| query_ticket(parts)).flatten();
+        let token = match (authenticate_token(parts, app), ticket) {
+            (Err(ApiError::NotAuthenticated), Some(ticket)) => {
+                app.tokens.verify_ticket(&ticket).map_err(rejected)?
+            }
+            (token, _) => token?,
+        };
+        parts.extensions.insert(caller_of(&token, app));
+        Ok(Self(token))
+    }
+}
+
+/// Returns the ticket in the query. If it is repeated, the last one counts.
+fn query_ticket(parts: &Parts) -> Option<String> {
+    let query = input::pairs(parts.uri.query().unwrap_or_default().as_bytes());
+    query.into_iter().rev().find(|(name, _)| name == "ticket").map(|(_, ticket)| ticket)
 }
 
 /// The caller of a route that also accepts anonymous requests. An invalid token counts as no token.
@@ -71,6 +103,16 @@ impl FromRequestParts<Arc<AppState>> for PostReader {
 }
 
 fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
+    authenticate_token(parts, app).map(|token| caller_of(&token, app))
+}
+
+/// Returns the caller that a token names.
+pub(super) fn caller_of(token: &ValidToken, app: &AppState) -> Caller {
+    let ValidToken { user_id, valid_from_range, .. } = *token;
+    Caller { user_id, draft_visibility: app.policy.draft_visibility, valid_from_range }
+}
+
+fn authenticate_token(parts: &Parts, app: &AppState) -> Result<ValidToken, ApiError> {
     let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
     let header = headers.next().ok_or(ApiError::NotAuthenticated)?.as_bytes();
     let end = header.iter().position(|&byte| byte == b' ').unwrap_or(header.len());
@@ -84,11 +126,13 @@ fn authenticate(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
     }
     let token = token.strip_prefix(b" ").unwrap_or_default();
     let token = std::str::from_utf8(token).map_err(|_| ApiError::InvalidToken)?;
-    let (user_id, valid_from_range) = app.tokens.verify(token).map_err(|invalid| {
-        tracing::debug!(reason = %invalid, "token rejected");
-        ApiError::InvalidToken
-    })?;
-    Ok(Caller { user_id, draft_visibility: app.policy.draft_visibility, valid_from_range })
+    app.tokens.verify_until(token).map_err(rejected)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the form of map_err")]
+fn rejected(invalid: InvalidToken) -> ApiError {
+    tracing::debug!(reason = %invalid, "token rejected");
+    ApiError::InvalidToken
 }
 
 /// The input of a handler, after every check that does not need the store.

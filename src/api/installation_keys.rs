@@ -1,6 +1,8 @@
 //! Keys for values that clients give back to the service. They are derived from the key of the
 //! database, so every process on the database has the same.
 
+use std::sync::Arc;
+
 use tokio::sync::OnceCell;
 
 use super::cursor::Cursors;
@@ -16,7 +18,7 @@ pub struct InstallationKeys(OnceCell<DerivedKeys>);
 
 /// The parts of the API with a key of their own.
 pub(super) struct DerivedKeys {
-    pub(super) cursors: Cursors,
+    pub(super) cursors: Arc<Cursors>,
     pub(super) entity_tags: EntityTags,
 }
 
@@ -27,7 +29,7 @@ impl InstallationKeys {
         let derive = async || {
             let key = store.find_installation_key().await?.0;
             Ok(DerivedKeys {
-                cursors: Cursors::new(&derive_key(&key, "cursor"))?,
+                cursors: Arc::new(Cursors::new(&derive_key(&key, "cursor"))?),
                 entity_tags: EntityTags::new(&derive_key(&key, "entity tag")),
             })
         };

@@ -5,6 +5,7 @@
 
 mod audit;
 mod background;
+mod changes;
 mod client_ip;
 mod content_coding;
 mod cursor;
@@ -47,11 +48,13 @@ use utoipa::OpenApi;
 use self::front_page::FrontPage;
 use self::openapi::PasswordFlow;
 use self::routes::{
-    email_verifications, events, health, jwks, login, me, me_export, me_include, own_votes,
-    password_resets, post_include, post_list, posts, sessions, users, votes,
+    change_tickets, changes as change_streams, email_verifications, events, health, jwks, login,
+    me, me_export, me_include, own_votes, password_resets, post_include, post_list, posts,
+    sessions, users, votes,
 };
 
 pub use background::Background;
+pub use changes::ChangeFeed;
 pub use client_ip::ClientIp;
 pub use docs::Documentation;
 pub use entity_tag_list::EntityTagList;
@@ -91,6 +94,8 @@ pub fn routes(app: AppState, pages: PageSwitches) -> Router {
         .route("/users/me/sessions/{id}", delete(sessions::end_session))
         .route("/users/{id}", get(users::get_user).delete(users::delete_user))
         .route("/posts", get(post_list::list_posts).post(posts::create_post))
+        .route("/posts/changes", get(change_streams::stream_changes))
+        .route("/posts/changes/tickets", post(change_tickets::create_ticket))
         .route(
             "/posts/{id}",
             get(posts::get_post)
@@ -186,6 +191,8 @@ fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
         email_verifications::verify_email,
         post_list::list_posts,
         posts::create_post,
+        change_streams::stream_changes,
+        change_tickets::create_ticket,
         posts::get_post,
         posts::replace_post,
         posts::update_post,

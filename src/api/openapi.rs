@@ -4,7 +4,9 @@
 //! depends on the settings, see `document_policy.rs`.
 
 use serde_json::{Map, Value, json};
-use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Flow, OAuth2, Password, Scopes, SecurityScheme,
+};
 use utoipa::openapi::{OpenApi as Document, ServerBuilder};
 use utoipa::{Modify, OpenApi as _};
 
@@ -31,7 +33,7 @@ pub fn document(root_path: &str, policy: &Policy) -> String {
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
-/// Declares the OAuth2 password flow at `/login`, and its refresh.
+/// Declares the OAuth2 password flow at `/login`, its refresh, and the tickets of streams.
 pub(super) struct PasswordFlow;
 
 impl Modify for PasswordFlow {
@@ -42,10 +44,11 @@ impl Modify for PasswordFlow {
         );
         let flow = Flow::Password(Password::with_refresh_url("login", scopes, "login"));
         let scheme = SecurityScheme::OAuth2(OAuth2::new([flow]));
-        document
-            .components
-            .get_or_insert_with(Default::default)
-            .add_security_scheme("OAuth2PasswordBearer", scheme);
+        let ticket = ApiKeyValue::with_description("ticket", "A ticket for a stream of changes");
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("OAuth2PasswordBearer", scheme);
+        components
+            .add_security_scheme("ChangesTicket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
     }
 }
 
@@ -94,7 +97,12 @@ fn describe_revalidation(document: &mut Value) {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
     let reads = paths.filter_map(|path| path.get_mut("get"));
     let is_tagged = |read: &&mut Value| {
-        let is_stream = read.pointer("/responses/200/content/application~1jsonl").is_some();
+        let content = read.pointer("/responses/200/content").and_then(Value::as_object);
+        let is_stream = content.is_some_and(|content| {
+            ["application/jsonl", "text/event-stream"]
+                .iter()
+                .any(|kind| content.contains_key(*kind))
+        });
         read["tags"] != json!(["Health"]) && !is_stream
     };
     for read in reads.filter(is_tagged) {
@@ -165,7 +173,9 @@ fn add_validation_examples(document: &mut Value) {
 
 fn validation_error(operation: &Value, components: &Value) -> Option<Value> {
     let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
-    match parameters.first().map(|first| (&first["in"], &first["name"])) {
+    let first = parameters.first();
+    let is_boolean = first.is_some_and(|first| first["schema"].to_string().contains("boolean"));
+    match first.map(|first| (&first["in"], &first["name"])) {
         Some((place, name)) if place == "path" => Some(json!({
             "type": "int_parsing",
             "loc": ["path", name],
@@ -178,6 +188,12 @@ fn validation_error(operation: &Value, components: &Value) -> Option<Value> {
             "msg": "Input should be 'verified'",
             "input": "x",
             "ctx": {"expected": "'verified'"}
+        })),
+        Some((place, name)) if place == "query" && is_boolean => Some(json!({
+            "type": "bool_parsing",
+            "loc": ["query", name],
+            "msg": "Input should be a valid boolean, unable to interpret input",
+            "input": "maybe"
         })),
         Some((place, name)) if place == "query" => Some(json!({
             "type": "greater_than_equal",

@@ -3,7 +3,7 @@
 //! Not here: their handlers, see `mod.rs`.
 
 /// The method and the path of each operation, as the router has them.
-pub const OPERATIONS: [(&str, &str); 29] = [
+pub const OPERATIONS: [(&str, &str); 31] = [
     ("GET", "/.well-known/jwks.json"),
     ("POST", "/email-verifications"),
     ("GET", "/livez"),
@@ -13,6 +13,8 @@ pub const OPERATIONS: [(&str, &str); 29] = [
     ("POST", "/password-resets/confirm"),
     ("GET", "/posts"),
     ("POST", "/posts"),
+    ("GET", "/posts/changes"),
+    ("POST", "/posts/changes/tickets"),
     ("DELETE", "/posts/{id}"),
     ("GET", "/posts/{id}"),
     ("PATCH", "/posts/{id}"),

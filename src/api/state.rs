@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::background::Background;
+use super::changes::ChangeFeed;
 use super::docs::Documentation;
 use super::entity_tag::EntityTags;
 use super::error::ApiResult;
@@ -34,6 +35,7 @@ pub struct AppState {
     pub rankings: Rankings,
     /// `None` means that the service sends no mail.
     pub mails: Option<Mails>,
+    pub changes: ChangeFeed,
     pub metrics: Arc<ApiMetrics>,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.
     pub root_path: String,

@@ -15,6 +15,7 @@ mod refresh;
 mod secret_strength;
 mod signatures;
 mod stored_hash;
+mod stream_ticket;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -31,4 +32,5 @@ pub use refresh::{RefreshSecrets, generate_salt};
 pub use secret_strength::{WeakSecret, check_secret};
 pub use signatures::JwkParams;
 pub use stored_hash::Argon2Params;
-pub use token::{InvalidToken, Tokens};
+pub use stream_ticket::TICKET_LIFETIME;
+pub use token::{InvalidToken, Tokens, ValidToken};

@@ -25,7 +25,7 @@ use crate::domain::user::{TokensValidFrom, UserId};
 
 /// Maximum length in bytes of a token that is parsed. Tokens of this service have about 150 bytes.
 /// The limit exists because the header is parsed before the signature is verified.
-const MAX_TOKEN_BYTES: usize = 4096;
+pub(super) const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Number of valid tokens in the cache, which take at most 16 MiB. A hit saves verifying the
 /// signature and parsing the claims. The dates are checked each time.
@@ -37,13 +37,23 @@ const MAX_CACHED_BYTES: usize = 1024;
 /// No key of this service signed the token, or it is not valid now. The reason is only for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid token: {0}")]
-pub struct InvalidToken(&'static str);
+pub struct InvalidToken(pub(super) &'static str);
+
+/// A valid token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ValidToken {
+    pub user_id: UserId,
+    /// The values of `tokens_valid_from` for which the account accepts the token.
+    pub valid_from_range: ValidFromRange,
+    /// When the token expires.
+    pub expires: Timestamp,
+}
 
 /// Issues and verifies tokens.
 pub struct Tokens {
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     lifetime: Duration,
-    keys: Keys,
+    pub(super) keys: Keys,
     /// Claims, keyed by the whole token. The keys of a process never change, so a valid signature
     /// stays valid.
     cache: Cache<Box<str>, VerifiedClaims>,
@@ -120,6 +130,15 @@ impl Tokens {
     /// # Errors
     /// [`InvalidToken`] if none of the keys signed the token, or it is not valid now.
     pub fn verify(&self, token: &str) -> Result<(UserId, ValidFromRange), InvalidToken> {
+        let ValidToken { user_id, valid_from_range, .. } = self.verify_until(token)?;
+        Ok((user_id, valid_from_range))
+    }
+
+    /// Like [`Tokens::verify`]. Also returns when the token expires.
+    ///
+    /// # Errors
+    /// As [`Tokens::verify`].
+    pub fn verify_until(&self, token: &str) -> Result<ValidToken, InvalidToken> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken("too long"));
         }
@@ -246,7 +265,7 @@ fn time(seconds: f64) -> Option<Timestamp> {
 }
 
 impl VerifiedClaims {
-    fn check_dates(self, now: Timestamp) -> Result<(UserId, ValidFromRange), InvalidToken> {
+    fn check_dates(self, now: Timestamp) -> Result<ValidToken, InvalidToken> {
         let now = SignedDuration::from_micros(now.as_microsecond()).as_secs_f64();
         if self.expires <= now {
             return Err(InvalidToken("expired"));
@@ -254,6 +273,8 @@ impl VerifiedClaims {
         if self.not_before.is_some_and(|not_before| not_before > now) {
             return Err(InvalidToken("not valid yet"));
         }
-        Ok((self.user_id, self.valid_from_range))
+        let Self { user_id, valid_from_range, expires, .. } = self;
+        let expires = time(expires).unwrap_or(Timestamp::MAX);
+        Ok(ValidToken { user_id, valid_from_range, expires })
     }
 }

@@ -15,8 +15,8 @@ use super::serve_metrics::MetricsSetup;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
 use crate::api::{
-    self, AppState, Background, Documentation, InstallationKeys, LargeWork, Mails, PageSwitches,
-    Rankings, Shutdown, openapi,
+    self, AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork, Mails,
+    PageSwitches, Rankings, Shutdown, openapi,
 };
 use crate::auth::{Keys, MailLinks, Passwords, Tokens};
 use crate::client_limits::{ClientLimits, ConnectionTimeouts};
@@ -178,6 +178,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
         mails,
+        changes: ChangeFeed::new(settings.changes_streams),
         metrics: Arc::default(),
         root_path: settings.root_path.clone(),
     })

@@ -47,6 +47,7 @@ impl MetricsSetup {
         self.registry.add(requests.clone());
         self.registry.add(Arc::new(client_limits.clone()));
         self.registry.add(app.metrics.clone());
+        self.registry.add(Arc::new(app.changes.clone()));
         self.registry.add(app.passwords.metrics());
         self.registry.add(app.store.clone());
         self.registry.add(Arc::new(Build { store }));

@@ -44,6 +44,7 @@ impl StopSignals {
             tracing::info!(seconds = delay.as_secs(), "not ready; still accepting connections");
             tokio::time::sleep(delay).await;
         }
+        shutdown.end_streams();
     }
 
     async fn next(&mut self) {

@@ -18,7 +18,8 @@ pub struct ConnectionTimeouts {
     pub head: Duration,
     /// Maximum time without a request in progress.
     pub keep_alive: Duration,
-    /// Maximum time from the head of a request to the last byte of its response.
+    /// Maximum time from the head of a request to the last byte of its response. It does not run
+    /// while a stream waits for the service.
     pub response: Duration,
     /// Time from the start of a connection in which a shutdown waits for its first request head.
     /// The client could not know of the shutdown, and may have sent the request.
@@ -49,14 +50,21 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Activity {
-    /// When each request in progress began, in no order.
-    requests: Vec<Instant>,
+    /// The requests in progress, in no order.
+    requests: Vec<InProgress>,
     has_served: bool,
     is_http_2: bool,
     /// When the connection was opened, or its last request ended.
     idle_since: Instant,
     /// When the first byte of the pending head arrived.
     head_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct InProgress {
+    began: Instant,
+    /// Since when its time limit runs. `None` while it does not run.
+    timed_since: Option<Instant>,
 }
 
 impl Connection {
@@ -128,9 +136,11 @@ impl Connection {
     #[must_use]
     pub fn deadline(&self, timeouts: &ConnectionTimeouts) -> Instant {
         let activity = self.activity();
-        let oldest = activity.requests.iter().min();
+        let oldest = activity.requests.iter().filter_map(|request| request.timed_since).min();
         match (oldest, activity.head_since) {
-            (Some(oldest), _) => *oldest + timeouts.response,
+            (Some(oldest), _) => oldest + timeouts.response,
+            // It is renewed until the time limit runs again.
+            (None, _) if !activity.requests.is_empty() => Instant::now() + timeouts.response,
             (None, _) if !activity.has_served => activity.idle_since + timeouts.head,
             // Between requests, HTTP/2 clients send control frames.
             (None, Some(since)) if !activity.is_http_2 => since + timeouts.head,
@@ -143,17 +153,27 @@ impl Connection {
     pub(super) fn begin_request(&self, is_http_2: bool, began: Instant) -> bool {
         let mut activity = self.activity();
         (activity.has_served, activity.is_http_2, activity.head_since) = (true, is_http_2, None);
-        activity.requests.push(began);
+        activity.requests.push(InProgress { began, timed_since: Some(began) });
         !is_http_2 && activity.requests.len() == 1
     }
 
     pub(super) fn end_request(&self, began: Instant) {
         let mut activity = self.activity();
-        if let Some(index) = activity.requests.iter().position(|request| *request == began) {
+        let mut requests = activity.requests.iter();
+        if let Some(index) = requests.position(|request| request.began == began) {
             activity.requests.swap_remove(index);
         }
         if activity.requests.is_empty() {
             activity.idle_since = Instant::now();
+        }
+    }
+
+    /// Stops the time limit of the response, or starts it from the beginning.
+    pub(super) fn time_request(&self, began: Instant, is_timed: bool) {
+        let mut activity = self.activity();
+        let mut requests = activity.requests.iter_mut();
+        if let Some(request) = requests.find(|request| request.began == began) {
+            request.timed_since = is_timed.then(Instant::now);
         }
     }
 
@@ -232,6 +252,33 @@ mod tests {
         connection.end_request(first);
         assert_eq!(left(&connection), 180);
         connection.end_request(second);
+        assert_eq!(left(&connection), 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_limit_of_a_stream_runs_only_while_its_client_has_something_to_read() {
+        let connection = open();
+        let began = Instant::now();
+        connection.begin_request(false, began);
+        wait(10).await;
+        connection.time_request(began, false);
+        for _ in 0..3 {
+            wait(170).await;
+            assert_eq!(left(&connection), 180);
+        }
+        connection.time_request(began, true);
+        wait(100).await;
+        assert_eq!(left(&connection), 80);
+        connection.time_request(began, true);
+        assert_eq!(left(&connection), 180);
+        // Another request over HTTP/2 has its own time.
+        let other = Instant::now();
+        connection.begin_request(true, other);
+        connection.time_request(began, false);
+        wait(20).await;
+        assert_eq!(left(&connection), 160);
+        connection.end_request(other);
+        connection.end_request(began);
         assert_eq!(left(&connection), 75);
     }
 

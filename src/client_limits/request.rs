@@ -96,6 +96,24 @@ impl RequestPermit {
     }
 }
 
+impl RequestPermit {
+    /// Stops the time limit of the response: its client has taken all of it, and more will follow.
+    pub fn pause_timeout(&self) {
+        self.time_response(false);
+    }
+
+    /// Starts the time limit of the response from the beginning.
+    pub fn restart_timeout(&self) {
+        self.time_response(true);
+    }
+
+    fn time_response(&self, is_timed: bool) {
+        if let Some((connection, began)) = &self.0.connection {
+            connection.time_request(*began, is_timed);
+        }
+    }
+}
+
 impl Held {
     fn usage(&self) -> Option<&Usage> {
         let peer = || self.connection.as_ref().and_then(|(peer, _)| peer.network.as_ref());

@@ -225,6 +225,10 @@ settings! {
     PUBLIC_URL = text("",
         "URL at which users reach the page of the service, such as `https://posts.example.org`. \
          Links in mails begin with it. Set it with `SMTP_URL`.");
+    CHANGES_STREAMS = int("10000", 0..=1_000_000,
+        "Streams of changes (`GET /posts/changes`) that one process serves at the same time; each is \
+         an open connection. Beyond it the response is 503. With 0 the routes do not exist, and the \
+         database logs no changes. Lower it on a small machine; `docs/live.md` has the memory.");
     CORS_ORIGINS = text("*",
         "Origins whose pages may read responses in a browser, separated by commas; `*` allows \
          all, a blank value none. Write them as browsers send them, without the default port. \

@@ -77,6 +77,8 @@ pub struct Settings {
     pub docs: bool,
     /// Whether there is a page at `/`.
     pub page: bool,
+    /// Streams of changes at the same time. 0 means that there are none.
+    pub changes_streams: usize,
     pub access_log: bool,
     /// Time from the signal to stop until the listener accepts no more connections.
     pub shutdown_delay: Duration,
@@ -229,6 +231,7 @@ impl Settings {
             root_path: parser.root_path(),
             docs: parser.switch(&row::DOCS),
             page: parser.switch(&row::PAGE),
+            changes_streams: parser.int(&row::CHANGES_STREAMS),
             access_log: parser.switch(&row::ACCESS_LOG),
             shutdown_delay: Duration::from_secs(parser.int(&row::SHUTDOWN_DELAY_SECONDS)),
             log_format: parser.log_format(),

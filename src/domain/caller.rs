@@ -60,6 +60,12 @@ impl ValidFromRange {
         Self { earliest: tokens_valid_from.0, latest: tokens_valid_from.0 }
     }
 
+    /// Returns the range with these bounds.
+    #[must_use]
+    pub fn between(earliest: Timestamp, latest: Timestamp) -> Self {
+        Self { earliest, latest }
+    }
+
     /// Returns the range of a token that contains no such value: the accounts that were created by
     /// the second of its issue, and whose tokens were never revoked. The revocation needs no clock.
     #[must_use]

@@ -74,6 +74,9 @@ pub struct Changes {
     /// Where the next part begins: no change before this place will ever be added. A reader cannot
     /// have been at a later place, except before a restore of the server's files.
     pub end: ChangePosition,
+    /// Once `end` has reached this place, the reader has every change that was committed before this
+    /// read.
+    pub settles_at: ChangePosition,
     /// The last change that was deleted because of its age. A reader that continues from an earlier
     /// place misses changes.
     pub forgotten: ChangePosition,

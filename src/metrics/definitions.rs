@@ -82,6 +82,8 @@ metrics! {
         "Open connections.");
     CONNECTIONS_REFUSED = Counter("http_server_connections_refused_total" {},
         "Connections that were closed because a limit on connections or memory was reached.");
+    CHANGE_STREAMS = Gauge("post_api_change_streams" {},
+        "Open streams of changes (GET /posts/changes).");
     NOT_MODIFIED = Counter("post_api_not_modified_total" {},
         "Responses 304: the client had the current response already.");
     RATE_LIMITED = Counter("post_api_rate_limited_total" {"limit"},

@@ -110,8 +110,11 @@ impl Default for RateLimitConfig {
     }
 }
 
+/// The name of the limit on open streams of an account. The API counts them.
+pub const STREAMS_LIMIT: &str = "streams";
+
 /// The names of all limits, as responses and the log show them.
-pub const LIMIT_NAMES: [&str; 8] = [
+pub const LIMIT_NAMES: [&str; 9] = [
     "login-address",
     "login-guarded",
     "login-account",
@@ -120,6 +123,7 @@ pub const LIMIT_NAMES: [&str; 8] = [
     "exports",
     "mail-client",
     "mail-account",
+    STREAMS_LIMIT,
 ];
 
 /// All limits of a process.

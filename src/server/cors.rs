@@ -20,7 +20,7 @@ const MAX_ECHO_BYTES: usize = 1024;
 /// exposes. A test compares them with the OpenAPI document.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "allow, content-disposition, etag, idempotent-replayed, link, location, ratelimit, \
-     ratelimit-policy, retry-after, www-authenticate, x-request-id",
+     ratelimit-policy, retry-after, www-authenticate, x-accel-buffering, x-request-id",
 );
 
 /// The origins whose pages may read the responses.

@@ -12,7 +12,8 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use post_api::api::{
-    AppState, Background, Documentation, InstallationKeys, LargeWork, Rankings, Shutdown,
+    AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork, Rankings,
+    Shutdown,
 };
 use post_api::auth::{Argon2Params, Passwords};
 use post_api::client_limits::ClientLimits;
@@ -56,6 +57,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
         mails: None,
+        changes: ChangeFeed::default(),
         metrics: Arc::default(),
         root_path: String::new(),
     };

@@ -2,6 +2,8 @@
 //!
 //! Not here: the paths, see `api/mod.rs`.
 
+pub(super) mod change_tickets;
+pub(super) mod changes;
 pub(super) mod docs;
 pub(super) mod email_verifications;
 pub(super) mod events;
@@ -20,7 +22,7 @@ pub(super) mod post_include;
 pub(super) mod post_list;
 pub(super) mod post_list_request;
 pub(super) mod post_requests;
-mod post_types;
+pub(super) mod post_types;
 pub(super) mod posts;
 mod refresh;
 pub(super) mod sessions;

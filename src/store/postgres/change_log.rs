@@ -71,7 +71,7 @@ statements! {
         "SELECT epoch, trimmed_xid::text::bigint, trimmed_id,
                 pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
                 part.xid::text::bigint, part.id, part.post_id, part.user_id, part.kind::bigint,
-                part.was_published
+                part.was_published, pg_snapshot_xmax(pg_current_snapshot())::text::bigint
            FROM change_log
            LEFT JOIN LATERAL (
                 SELECT * FROM post_changes AS c
@@ -215,6 +215,7 @@ fn read_part(rows: &[Row], limit: u32) -> Result<Changes> {
         epoch: ChangeEpoch(column(log, 0)?),
         changes: changes.iter().filter_map(ChangeRow::read).collect(),
         end,
+        settles_at: ChangePosition { transaction: column(log, 10)?, number: 0 },
         forgotten: ChangePosition { transaction: column(log, 1)?, number: column(log, 2)? },
     })
 }

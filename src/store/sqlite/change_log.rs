@@ -149,7 +149,8 @@ fn read_changes(
     changes.sort_unstable_by_key(|change| change.position);
     let end = changes.last().map_or(place(after.number.max(0)), |last| last.position);
     let changes = changes.iter().filter_map(ChangeRow::read).collect();
-    Ok(Changes { epoch, changes, end, forgotten })
+    // One writer commits in the order of the numbers.
+    Ok(Changes { epoch, changes, end, settles_at: end, forgotten })
 }
 
 fn read_row(row: &Row<'_>, number: i64) -> rusqlite::Result<ChangeRow> {

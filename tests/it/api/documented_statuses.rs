@@ -100,9 +100,13 @@ async fn collect_statuses(app: &TestApp, operation: &Operation, number: usize) -
             if operation.method == "GET" || operation.path == "/posts/{id}" {
                 record(&mut seen, &operation.call_if_none_match(caller, id).await);
             }
-            let path = format!("{}?limit=-1&include=x", operation.path_to(id));
+            let path = format!("{}?limit=-1&include=x&votes=maybe", operation.path_to(id));
             let response = caller.send_raw(&operation.method, &path, "", "").await;
             record(&mut seen, &response);
+            if operation.path == "/posts/changes" {
+                let request = caller.request("GET", &operation.path).header("accept", "text/html");
+                record(&mut seen, &app.send(request.body(Body::empty()).unwrap()).await);
+            }
             for (media_type, body) in invalid_bodies() {
                 let path = operation.path_to(id);
                 let response = caller.send_raw(&operation.method, &path, media_type, body).await;

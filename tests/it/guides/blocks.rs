@@ -8,7 +8,8 @@
 const SHELL: &str = "sh";
 
 /// Other languages. A block in any other one could be a shell block that is not run.
-const OTHER_LANGUAGES: [&str; 8] = ["", "caddyfile", "ini", "json", "nginx", "sql", "text", "yaml"];
+const OTHER_LANGUAGES: [&str; 10] =
+    ["", "caddyfile", "ini", "js", "json", "nginx", "python", "sql", "text", "yaml"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Block {

@@ -4,6 +4,7 @@
 //! A command whose output a page does not show must succeed, and must not print an error of the API.
 
 mod blocks;
+mod live_client;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -16,8 +17,9 @@ const REFERENCE: &str = include_str!("../data/reference.sql");
 
 /// The pages in the order in which a reader types their commands. Each row is one reader, who begins
 /// in an empty folder. `page#heading` has the blocks below that heading, and `page` all of them.
-const GUIDES: [(&str, &[&str]); 7] = [
+const GUIDES: [(&str, &[&str]); 8] = [
     ("first_steps", &["README.md#quick-start", "README.md#try-it", "docs/accounts.md"]),
+    ("live", &["README.md#quick-start", "README.md#try-it", "docs/live.md"]),
     ("postgresql", &["README.md#configuration", "docs/postgresql.md"]),
     ("https", &["docs/https.md"]),
     ("keys", &["docs/keys.md"]),
@@ -161,6 +163,11 @@ impl Reader {
 #[test]
 fn first_steps_can_be_followed() {
     Reader::follow("first_steps");
+}
+
+#[test]
+fn live_page_can_be_followed() {
+    Reader::follow("live");
 }
 
 #[test]

@@ -217,6 +217,10 @@ fn every_route_works_with_only_the_documented_grants() {
     for path in plain_reads() {
         calls.call("GET", path, &ada, None);
     }
+    calls.call("POST", "/posts/changes/tickets", &ada, None);
+    let mut stream = service.connect();
+    stream.call("GET", "/posts/changes", &ada, None).unwrap().expect(200);
+    stream.read_until("event: hello");
     run_operator_commands(&service, &url, &ada);
     let bob = calls.token("bob@example.com", PASSWORD);
     calls.call("DELETE", &format!("/users/{number}"), &bob, None);

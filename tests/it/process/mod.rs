@@ -5,6 +5,7 @@ mod access_log;
 mod audit;
 #[cfg(target_os = "linux")]
 mod blocked_log;
+mod changes;
 mod client_limits;
 mod database_file;
 mod database_path;

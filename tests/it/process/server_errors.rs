@@ -13,7 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use post_api::api;
 use post_api::api::{
-    AppState, Background, Documentation, InstallationKeys, LargeWork, Mails, Rankings, Shutdown,
+    AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork, Mails, Rankings,
+    Shutdown,
 };
 use post_api::auth::{Algorithm, MailLinks, Passwords, Tokens};
 use post_api::domain::policy::Policy;
@@ -48,6 +49,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
         mails: Some(Mails { mailer: Outbox::default().mailer(), links: MailLinks::new(&[1; 32]) }),
+        changes: ChangeFeed::default(),
         metrics: Arc::default(),
         root_path: String::new(),
     };
@@ -78,6 +80,8 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("POST", "/password-resets/confirm", reset.to_string()),
         ("POST", "/email-verifications", json!({"token": link}).to_string()),
         ("GET", "/users/me/export", String::new()),
+        ("GET", "/posts/changes", String::new()),
+        ("POST", "/posts/changes/tickets", String::new()),
         ("GET", "/users/me/votes", String::new()),
         ("GET", "/users/me/votes?posts=1", String::new()),
         ("POST", "/users/me/password", password_change.to_string()),

@@ -8,6 +8,7 @@ mod faults;
 mod histories;
 mod hostile;
 mod identity;
+mod live;
 mod long_work;
 mod matrix;
 mod model;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::HOST;
 use axum::http::{HeaderValue, Request};
-use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use post_api::api::{
-    self, AppState, Background, Documentation, LargeWork, PageSwitches, Shutdown, openapi,
+    self, AppState, Background, ChangeFeed, Documentation, LargeWork, PageSwitches, Shutdown,
+    openapi,
 };
 use post_api::auth::{Algorithm, Argon2Params, Keys, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
@@ -34,7 +34,7 @@ use tower::ServiceExt as _;
 
 use super::{
     Cluster, DocumentChecker, Outbox, PostgresDatabase, SentRequest, TestCaller, TestClock,
-    TestResponse, create_sqlite_file,
+    TestResponse, create_sqlite_file, read_body,
 };
 
 /// A password that the password policy accepts.
@@ -64,6 +64,7 @@ pub struct Setup {
     pub trusted_proxies: TrustedProxies,
     pub pages: PageSwitches,
     pub root_path: String,
+    pub changes: ChangeFeed,
     /// Whether accepted requests must follow the document, as responses always do.
     pub checks_requests: bool,
     /// Whether the service sends mails: it keeps them in [`TestApp::outbox`].
@@ -104,6 +105,7 @@ impl Default for Setup {
             trusted_proxies: TrustedProxies::default(),
             pages: PageSwitches { docs: true, front_page: true },
             root_path: String::new(),
+            changes: ChangeFeed::default(),
             checks_requests: true,
             sends_mail: true,
         }
@@ -184,6 +186,7 @@ impl TestApp {
             installation_keys: api::InstallationKeys::default(),
             rankings: api::Rankings::default(),
             mails,
+            changes: setup.changes,
             metrics: Arc::default(),
             root_path: setup.root_path,
         };
@@ -343,7 +346,7 @@ impl TestApp {
         let (request, sent) = SentRequest::record(request);
         let response = routes.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        let body = read_body(&parts.headers, body).await;
         let response = TestResponse { status: parts.status, headers: parts.headers, body };
         let sent = sent();
         self.checker.check_response(&sent, &response);

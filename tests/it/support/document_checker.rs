@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::TestResponse;
-use super::document_schema::{Schemas, convert, convert_fields, form_fields};
+use super::document_schema::{Schemas, convert, convert_fields, essence, form_fields};
 
 /// Routes that the document leaves out: the pages.
 const UNDOCUMENTED: &str = "/ /app.css /app.js /app/{file} /docs /docs/{file} /openapi.json /redoc";
@@ -251,6 +251,9 @@ impl DocumentChecker {
         if media_type == "application/jsonl" {
             return self.schemas.check_lines("ExportLine", response.text());
         }
+        if media_type == "text/event-stream" {
+            return self.schemas.check(&media["schema"], &Value::from(response.text()));
+        }
         self.schemas.check(&media["schema"], &response.json())
     }
 
@@ -381,10 +384,6 @@ fn compare_headers(described: &Value, response: &TestResponse) -> Result<(), Str
         }
     }
     Ok(())
-}
-
-fn essence(media_type: &str) -> String {
-    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Returns whether the path matches the route. A path may be percent-encoded and end with a slash.

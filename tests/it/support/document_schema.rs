@@ -185,3 +185,8 @@ pub(super) fn form_fields(media_type: &str, body: &[u8]) -> Value {
         })
         .collect()
 }
+
+/// Returns a media type without its parameters.
+pub(super) fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}

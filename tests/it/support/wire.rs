@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use super::{DocumentChecker, SentRequest, TestResponse};
+use super::{DocumentChecker, EVENTS, SentRequest, TestResponse};
 
 /// The time for one read or write, on a machine that is busy with other tests.
 const IO_TIMEOUT: Duration = Duration::from_mins(1);
@@ -70,7 +70,11 @@ impl Wire {
     pub fn try_read_response(&mut self) -> io::Result<TestResponse> {
         let status = self.status()?;
         let headers = self.headers()?;
-        let body = if headers.contains_key("transfer-encoding") {
+        let is_stream = headers.get("content-type").is_some_and(|kind| kind == EVENTS);
+        let body = if is_stream {
+            // A stream has no end.
+            self.chunk()?
+        } else if headers.contains_key("transfer-encoding") {
             self.chunks()?
         } else {
             let length = headers.get("content-length").map(|length| length.to_str().unwrap());
@@ -91,15 +95,34 @@ impl Wire {
     fn chunks(&mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let mut size = String::new();
-            self.stream.read_line(&mut size)?;
-            let length = usize::from_str_radix(size.trim_end(), 16).map_err(io::Error::other)?;
-            body.extend(self.bytes(length)?);
-            assert_eq!(self.bytes(2)?, b"\r\n");
-            if length == 0 {
+            let chunk = self.chunk()?;
+            if chunk.is_empty() {
                 return Ok(body);
             }
+            body.extend(chunk);
         }
+    }
+
+    /// Reads the next chunk of a body. The last one is empty.
+    pub fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let mut size = String::new();
+        self.stream.read_line(&mut size)?;
+        let length = usize::from_str_radix(size.trim_end(), 16).map_err(io::Error::other)?;
+        let chunk = self.bytes(length)?;
+        assert_eq!(self.bytes(2)?, b"\r\n");
+        Ok(chunk)
+    }
+
+    /// Reads chunks of a stream until one contains the text.
+    #[track_caller]
+    pub fn read_until(&mut self, text: &str) -> String {
+        let mut read = String::new();
+        while !read.contains(text) {
+            let chunk = self.chunk().unwrap();
+            assert!(!chunk.is_empty(), "the stream has ended: {read}");
+            read.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+        read
     }
 
     fn check(&mut self, response: &TestResponse) {

@@ -12,6 +12,9 @@ mod paging;
 /// `GET /posts` with `sort=top` and `sort=hot`
 mod rankings;
 
+/// `GET /posts/changes`
+mod changes;
+
 /// `GET /posts/{id}`
 mod get;
 

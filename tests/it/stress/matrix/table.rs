@@ -170,6 +170,8 @@ pub(super) const ROWS: &[Row] = &{
         unchanged("DELETE /users/{id}", Impossible, [401, 401, 404, 404]),
         unchanged("GET /posts", Nothing, [401, 401, 200, 200]),
         row("POST /posts", Nothing, [401, 401], (201, "+post/*"), (201, "+post/*")),
+        unchanged("GET /posts/changes", Nothing, [401, 401, 200, 200]),
+        unchanged("POST /posts/changes/tickets", Nothing, [401, 401, 201, 201]),
         unchanged("GET /posts/{id}", Public, [401, 401, 200, 200]),
         unchanged("GET /posts/{id}", Draft, [401, 401, 404, 200]),
         unchanged("GET /posts/{id}", VisibleDraft, [401, 401, 200, 200]),

@@ -1,0 +1,40 @@
+//! The feed of changes: what the streams of `GET /posts/changes` get.
+//!
+//! | file | part |
+//! | --- | --- |
+//! | `feed.rs`, `streams.rs` | the streams of the process |
+//! | `open.rs` | opens a stream, and starts the reader |
+//! | `reader.rs` | the one task that reads the log of changes and makes frames |
+//! | `pending.rs`, `folded.rs` | changes that are not sent yet, folded by post |
+//! | `frame.rs` | the text of events |
+//! | `ring.rs` | the last frames, which all streams share |
+//! | `stream.rs`, `catch_up.rs` | one stream, and the changes that it missed |
+//!
+//! A change is sent as the post is now, never as it was. So a stream may repeat an event, and a count
+//! stands for all votes before it. Only published posts are read, so no event can show a draft.
+//!
+//! A stream gets nothing that was committed after the tokens of its account were revoked. After the
+//! reader has read the posts of a frame, it reads the log until every change from before is known. A
+//! revocation is one of them, and the streams of its account ask the store before they send the frame.
+//!
+//! Not here: the routes, see `routes/changes.rs`; the log, see `store::ChangeStore`.
+
+mod catch_up;
+mod changed_posts;
+mod event_id;
+mod feed;
+mod folded;
+mod frame;
+mod open;
+mod pending;
+mod reader;
+mod ring;
+mod stream;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod timed;
+
+pub use feed::ChangeFeed;
+pub(super) use open::open_stream;
+pub(super) use stream::StreamRequest;
