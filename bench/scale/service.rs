@@ -12,15 +12,16 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::api;
 use post_api::api::{
-    AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork, Rankings,
-    Shutdown,
+    Administration, AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork,
+    Rankings, Shutdown,
 };
 use post_api::auth::{Algorithm, Argon2Params, Passwords, Tokens};
 use post_api::client_limits::ClientLimits;
-use post_api::clock::SystemClock;
+use post_api::clock::{Clock as _, SystemClock};
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
-use post_api::rate_limits::RateLimits;
+use post_api::metrics::Traffic;
+use post_api::rate_limits::{LIMIT_NAMES, RateLimits};
 use post_api::server::{
     AllowedOrigins, AppService, MiddlewareConfig, TrustedProxies, with_middleware,
 };
@@ -79,6 +80,11 @@ impl Service {
             installation_keys: InstallationKeys::default(),
             rankings: Rankings::default(),
             mails: None,
+            changes: ChangeFeed::default(),
+            administration: Administration::new(
+                SystemClock.now(),
+                Arc::new(Traffic::new(LIMIT_NAMES)),
+            ),
             metrics: Arc::default(),
             root_path: String::new(),
         };
@@ -88,6 +94,7 @@ impl Service {
             client_limits: ClientLimits::default(),
             trusted_proxies: TrustedProxies::default(),
             metrics: None,
+            traffic: Arc::new(Traffic::new(LIMIT_NAMES)),
         };
         let routes = with_middleware(api::routes(app, api::PageSwitches::default()), middleware);
         Self { routes, tokens: Arc::new(tokens), posts }

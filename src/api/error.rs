@@ -40,6 +40,9 @@ pub enum ApiError {
     NoSuchSession,
     #[error("not authorized to perform this action")]
     NotOwner,
+    /// The account is no administrator. The text is that of [`ApiError::NotOwner`].
+    #[error("not authorized to perform this action")]
+    NotAdministrator,
     #[error("the user with the id:{0} was no found")]
     NoSuchUser(JsonInteger),
     #[error("the post with the id:{0} was no found")]
@@ -115,7 +118,9 @@ impl ApiError {
             | Self::InvalidGrant => StatusCode::BAD_REQUEST,
             Self::UnsupportedTransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::InvalidLogin | Self::InvalidLink | Self::NotOwner => StatusCode::FORBIDDEN,
+            Self::InvalidLogin | Self::InvalidLink | Self::NotOwner | Self::NotAdministrator => {
+                StatusCode::FORBIDDEN
+            }
             Self::RouteNotFound
             | Self::NoSuchUser(_)
             | Self::NoSuchPost(_)

@@ -1,4 +1,4 @@
-//! The page at `/`: a client of the API for the browser, all embedded in the binary. Its
+//! The pages at `/` and at `/admin`: a client of the API for the browser, all embedded in the binary. Its
 //! Content-Security-Policy keeps the browser from loading anything from other hosts, and from
 //! turning any text into markup or code.
 //!
@@ -25,12 +25,20 @@ const MODULES: [(&str, &str); 6] = [
     ("write.js", include_str!("../../assets/app/write.js")),
 ];
 
-/// The page and its files, with their headers.
+/// The files of the page at `/admin`, besides those that it shares with the page at `/`.
+const ADMIN_FILES: [(&str, &str, &str); 3] = [
+    ("admin.css", STYLE, include_str!("../../assets/admin/admin.css")),
+    ("admin.js", SCRIPT, include_str!("../../assets/admin/admin.js")),
+    ("plots.js", SCRIPT, include_str!("../../assets/admin/plots.js")),
+];
+
+/// The pages and their files, with their headers.
 pub(super) struct FrontPage {
     pub(super) page: StaticFile,
+    pub(super) admin: StaticFile,
     pub(super) style: StaticFile,
     pub(super) script: StaticFile,
-    modules: Vec<(&'static str, StaticFile)>,
+    others: Vec<(&'static str, StaticFile)>,
     pub(super) root_path: String,
     pub(super) large_work: LargeWork,
 }
@@ -48,23 +56,28 @@ impl FrontPage {
         let links: Vec<String> = MODULES.iter().map(preload).collect();
         let style = include_str!("../../assets/app.css").as_bytes();
         let script = include_str!("../../assets/app.js").as_bytes();
-        let module = |(name, text): &(&'static str, &'static str)| {
-            (*name, StaticFile::new(SCRIPT, text.as_bytes().into(), None))
-        };
+        // Absolute, because the page also answers with a slash at the end of its path.
+        let admin = include_str!("../../assets/admin/admin.html");
+        let admin = admin.replace("{{base}}", &format!("{}/", app.root_path));
+        let modules = MODULES.iter().map(|(name, text)| (*name, SCRIPT, *text));
+        let others = modules.chain(ADMIN_FILES).map(|(name, content_type, text)| {
+            (name, StaticFile::new(content_type, text.as_bytes().into(), None))
+        });
         Self {
             page: StaticFile::new(HTML, html.into_bytes().into(), Some(POLICY))
                 .with_header(LINK, &links.join(", ")),
+            admin: StaticFile::new(HTML, admin.into_bytes().into(), Some(POLICY)),
             style: StaticFile::new(STYLE, style.into(), None),
             script: StaticFile::new(SCRIPT, script.into(), None),
-            modules: MODULES.iter().map(module).collect(),
+            others: others.collect(),
             root_path: app.root_path.clone(),
             large_work: app.large_work.clone(),
         }
     }
 
-    /// Returns a module of the script by its name.
-    pub(super) fn module(&self, name: &str) -> Option<&StaticFile> {
-        self.modules.iter().find(|(other, _)| *other == name).map(|(_, file)| file)
+    /// Returns a file of the folder `app` by its name.
+    pub(super) fn file(&self, name: &str) -> Option<&StaticFile> {
+        self.others.iter().find(|(other, _)| *other == name).map(|(_, file)| file)
     }
 }
 

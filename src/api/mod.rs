@@ -3,6 +3,7 @@
 //!
 //! Not here: connections, TLS, timeouts and middleware, see `server`.
 
+mod administration;
 mod audit;
 mod background;
 mod changes;
@@ -16,6 +17,7 @@ mod entity_tag_list;
 mod error;
 mod error_response;
 mod extract;
+mod find_counts;
 mod find_ranking;
 mod front_page;
 mod input;
@@ -48,11 +50,12 @@ use utoipa::OpenApi;
 use self::front_page::FrontPage;
 use self::openapi::PasswordFlow;
 use self::routes::{
-    change_tickets, changes as change_streams, email_verifications, events, health, jwks, login,
-    me, me_export, me_include, own_votes, password_resets, post_include, post_list, posts,
-    sessions, users, votes,
+    admin, change_tickets, changes as change_streams, email_verifications, events, health, jwks,
+    login, me, me_export, me_include, own_votes, password_resets, post_include, post_list, posts,
+    sessions, statistics, users, votes,
 };
 
+pub use administration::Administration;
 pub use background::Background;
 pub use changes::ChangeFeed;
 pub use client_ip::ClientIp;
@@ -104,6 +107,9 @@ pub fn routes(app: AppState, pages: PageSwitches) -> Router {
                 .delete(posts::delete_post),
         )
         .route("/vote", post(votes::cast_vote))
+        .route("/admin/statistics", get(statistics::read_statistics))
+        .route("/admin/users", get(admin::list_users))
+        .route("/admin/events", get(admin::list_events))
         .route("/.well-known/jwks.json", get(jwks::list_keys))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz));
@@ -147,7 +153,8 @@ fn front_page_files(front: &Arc<FrontPage>) -> Router<Arc<AppState>> {
     Router::new()
         .route("/app.css", get(routes::front_page::serve_style))
         .route("/app.js", get(routes::front_page::serve_script))
-        .route("/app/{file}", get(routes::front_page::serve_module))
+        .route("/app/{file}", get(routes::front_page::serve_file))
+        .route("/admin", get(routes::front_page::serve_admin_page))
         .with_state(Arc::clone(front))
 }
 
@@ -166,6 +173,7 @@ fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
         (name = "E-mail", description = "Links in mails, if the service sends mails"),
         (name = "Posts", description = "Posts and drafts"),
         (name = "Votes", description = "Votes on posts"),
+        (name = "Administration", description = "Reads for administrators"),
         (name = "Keys", description = "Public keys, for services that verify tokens"),
         (name = "Health", description = "Probes"),
     ),
@@ -198,6 +206,9 @@ fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
         posts::update_post,
         posts::delete_post,
         votes::cast_vote,
+        statistics::read_statistics,
+        admin::list_users,
+        admin::list_events,
         jwks::list_keys,
         health::livez,
         health::readyz,

@@ -3,8 +3,11 @@
 //! Not here: their handlers, see `mod.rs`.
 
 /// The method and the path of each operation, as the router has them.
-pub const OPERATIONS: [(&str, &str); 31] = [
+pub const OPERATIONS: [(&str, &str); 34] = [
     ("GET", "/.well-known/jwks.json"),
+    ("GET", "/admin/events"),
+    ("GET", "/admin/statistics"),
+    ("GET", "/admin/users"),
     ("POST", "/email-verifications"),
     ("GET", "/livez"),
     ("POST", "/login"),

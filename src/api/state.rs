@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::administration::Administration;
 use super::background::Background;
 use super::changes::ChangeFeed;
 use super::docs::Documentation;
@@ -35,6 +36,7 @@ pub struct AppState {
     pub rankings: Rankings,
     /// `None` means that the service sends no mail.
     pub mails: Option<Mails>,
+    pub administration: Administration,
     pub changes: ChangeFeed,
     pub metrics: Arc<ApiMetrics>,
     /// The path prefix below which a proxy serves the API: empty, or starting with a slash.

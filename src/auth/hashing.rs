@@ -67,12 +67,17 @@ impl HashingPool {
         };
         self.threads.run(measured).await
     }
+
+    /// Returns the number of jobs that wait.
+    pub(super) fn queue_length(&self) -> usize {
+        self.threads.queue_length()
+    }
 }
 
 impl Collect for HashingPool {
     fn collect(&self, scrape: &mut Scrape<'_>) -> fmt::Result {
         scrape.histograms(&name::PASSWORD_HASH_DURATION, [([], &*self.durations)])?;
-        let waiting = u64::try_from(self.threads.queue_length()).unwrap_or(u64::MAX);
+        let waiting = u64::try_from(self.queue_length()).unwrap_or(u64::MAX);
         scrape.gauge(&name::PASSWORD_QUEUE_LENGTH, waiting)
     }
 }

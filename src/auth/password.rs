@@ -64,6 +64,12 @@ impl Passwords {
         Arc::new(self.pool.clone())
     }
 
+    /// Returns the number of passwords that wait for a hashing thread.
+    #[must_use]
+    pub fn queue_length(&self) -> usize {
+        self.pool.queue_length()
+    }
+
     /// Returns the hash of the password, with a new salt.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod healthcheck;
 mod import;
 mod list_lines;
 mod man;
+mod minutes;
 mod openapi;
 mod operator;
 mod output;

@@ -10,20 +10,22 @@ use anyhow::Context as _;
 
 use super::ServeArguments;
 use super::exit::Exit;
+use super::minutes::end_each_minute;
 use super::scheduled_backups::ScheduledBackups;
 use super::serve_metrics::MetricsSetup;
 use super::setup::{describe, make_private_folder, open_keys, open_store};
 use super::signals::{StopSignals, log_other_signals};
 use crate::api::{
-    self, AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork, Mails,
-    PageSwitches, Rankings, Shutdown, openapi,
+    self, Administration, AppState, Background, ChangeFeed, Documentation, InstallationKeys,
+    LargeWork, Mails, PageSwitches, Rankings, Shutdown, openapi,
 };
 use crate::auth::{Keys, MailLinks, Passwords, Tokens};
 use crate::client_limits::{ClientLimits, ConnectionTimeouts};
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, LogFormat, SettingError, Settings, Source};
 use crate::mail::Mailer;
-use crate::rate_limits::{MonotonicClock, ProcessClock, RateLimitConfig, RateLimits};
+use crate::metrics::Traffic;
+use crate::rate_limits::{LIMIT_NAMES, MonotonicClock, ProcessClock, RateLimitConfig, RateLimits};
 use crate::server::{
     self, Limits, MiddlewareConfig, NotifySocket, Tls, UnusableTls, passed_socket,
     raise_open_files, watch_tls_files, with_middleware,
@@ -118,9 +120,11 @@ async fn serve_from(
         client_limits,
         trusted_proxies: settings.trusted_proxies.clone(),
         metrics: requests,
+        traffic: Arc::clone(&app.administration.traffic),
     };
     let background = app.background.clone();
     let mailer = app.mails.as_ref().map(|mails| mails.mailer.clone());
+    let traffic = Arc::clone(&app.administration.traffic);
     let (stopping, delay) = (app.shutdown.clone(), settings.shutdown_delay);
     let shutdown = signals.shutdown(stopping, service_manager.clone(), delay);
     let pages = PageSwitches { docs: settings.docs, front_page: settings.page };
@@ -137,7 +141,10 @@ async fn serve_from(
     let _backups = start_backups(settings)?;
     service_manager.ready();
     service_manager.start_watchdog();
-    let served = server::serve(listener, service, limits(settings), tls, shutdown).await;
+    let served = tokio::select! {
+        served = server::serve(listener, service, limits(settings), tls, shutdown) => served,
+        never = end_each_minute(&traffic, &SystemClock) => match never {},
+    };
     if let Some(mailer) = mailer {
         mailer.close();
     }
@@ -153,6 +160,7 @@ fn limits(settings: &Settings) -> Limits {
 
 fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<AppState, Exit> {
     let clock = Arc::new(SystemClock);
+    let (started_at, traffic) = (clock.now(), Arc::new(Traffic::new(LIMIT_NAMES)));
     let pseudonym_key = keys.pseudonym_key();
     let mails = open_mails(settings, &keys)?;
     let tokens = Tokens::with_keys(keys, settings.token_lifetime, clock.clone())
@@ -178,6 +186,7 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
         installation_keys: InstallationKeys::default(),
         rankings: Rankings::default(),
         mails,
+        administration: Administration::new(started_at, traffic),
         changes: ChangeFeed::new(settings.changes_streams),
         metrics: Arc::default(),
         root_path: settings.root_path.clone(),

@@ -52,13 +52,17 @@ pub enum EventKind {
     /// An operator disabled the account. All of its tokens were revoked.
     DisabledByOperator,
     EnabledByOperator,
+    /// An operator made the account an administrator.
+    AdminGrantedByOperator,
+    /// The account is no administrator any more.
+    AdminRevokedByOperator,
     DeletedByOperator,
     /// An operator deleted a post of the account.
     PostDeletedByOperator,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::SignedUp,
         Self::LoggedIn,
         Self::LoginRefused,
@@ -81,6 +85,8 @@ impl EventKind {
         Self::SignedOutByOperator,
         Self::DisabledByOperator,
         Self::EnabledByOperator,
+        Self::AdminGrantedByOperator,
+        Self::AdminRevokedByOperator,
         Self::DeletedByOperator,
         Self::PostDeletedByOperator,
     ];
@@ -110,6 +116,8 @@ impl EventKind {
             Self::SignedOutByOperator => "signed_out_by_operator",
             Self::DisabledByOperator => "disabled_by_operator",
             Self::EnabledByOperator => "enabled_by_operator",
+            Self::AdminGrantedByOperator => "admin_granted_by_operator",
+            Self::AdminRevokedByOperator => "admin_revoked_by_operator",
             Self::DeletedByOperator => "deleted_by_operator",
             Self::PostDeletedByOperator => "post_deleted_by_operator",
         }

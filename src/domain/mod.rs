@@ -1,6 +1,7 @@
 //! Users, posts, votes and their rules, as pure values. Imports no other module of this crate.
 //! Not here: HTTP, SQL, the clock.
 
+pub mod administration;
 pub mod caller;
 pub mod change;
 pub mod display_name;

@@ -24,6 +24,8 @@ pub struct Account {
     pub user: User,
     /// When an operator disabled the account. `None` if it is not disabled.
     pub disabled_at: Option<Timestamp>,
+    /// Whether the account may read the administration.
+    pub is_admin: bool,
 }
 
 /// An account to be created.

@@ -47,7 +47,8 @@ fn cpu_time() -> Duration {
 }
 
 /// Returns the resident memory in bytes, from the second field of statm (proc(5)).
-fn resident_memory() -> Option<u64> {
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * u64::try_from(rustix::param::page_size()).ok()?)

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::request_metrics::{RequestMeasurement, RequestMetrics};
 use super::trace_context::TraceContext;
 use crate::api::{ClientIp, Failure, LimitReached};
+use crate::metrics::Traffic;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -35,6 +36,8 @@ pub(super) struct RequestLog<'a> {
     line: Option<(Method, Uri)>,
     trace: Option<TraceContext>,
     metrics: Option<&'a RequestMetrics>,
+    /// `None` if the request has ended.
+    traffic: Option<&'a Traffic>,
     /// `None` if there are no metrics, or if the request has ended.
     measurement: Option<RequestMeasurement<'a>>,
 }
@@ -46,6 +49,7 @@ impl<'a> RequestLog<'a> {
         is_enabled: bool,
         ids: &RequestIds,
         metrics: Option<&'a RequestMetrics>,
+        traffic: &'a Traffic,
     ) -> Self {
         let client_id = request.headers().get(REQUEST_ID).and_then(accept_id);
         Self {
@@ -55,6 +59,7 @@ impl<'a> RequestLog<'a> {
             line: is_enabled.then(|| (request.method().clone(), request.uri().clone())),
             trace: TraceContext::of(request.headers()),
             metrics,
+            traffic: Some(traffic),
             measurement: metrics.map(RequestMetrics::begin),
         }
     }
@@ -98,6 +103,9 @@ impl<'a> RequestLog<'a> {
             if let Some(metrics) = self.metrics {
                 metrics.count_rate_limited(limit);
             }
+            if let Some(traffic) = self.traffic {
+                traffic.count_rate_limited(limit);
+            }
             tracing::warn!(
                 event = "rate_limited",
                 limit,
@@ -114,11 +122,10 @@ impl<'a> RequestLog<'a> {
     }
 
     fn finish(&mut self, status: u16) {
+        let Some(traffic) = self.traffic.take() else { return };
         let (measurement, line) = (self.measurement.take(), self.line.take());
-        if measurement.is_none() && line.is_none() {
-            return;
-        }
         let duration = self.started.elapsed();
+        traffic.record(status, duration);
         if let Some(measurement) = measurement {
             measurement.end(status, duration);
         }

@@ -42,6 +42,7 @@ use super::{
 };
 use crate::api::{ApiError, ClientIp, StaticBody};
 use crate::client_limits::{ClientLimits, Connection, LimitReached, RequestPermit};
+use crate::metrics::Traffic;
 
 /// Memory in bytes of a parsed header field, without its name and value.
 const FIELD_BYTES: usize = 256;
@@ -62,6 +63,7 @@ pub struct MiddlewareConfig {
     pub trusted_proxies: TrustedProxies,
     /// `None` if nothing asks for them.
     pub metrics: Option<Arc<RequestMetrics>>,
+    pub traffic: Arc<Traffic>,
 }
 
 /// The routes inside the middleware, for one connection.
@@ -183,7 +185,7 @@ async fn handle(service: &ForConnection, mut request: Request<Body>) -> Response
     request.extensions_mut().insert(client);
     let metrics = config.metrics.as_deref();
     let (has_line, ids) = (config.access_log, &shared.request_ids);
-    let mut log = RequestLog::begin(&request, client, has_line, ids, metrics);
+    let mut log = RequestLog::begin(&request, client, has_line, ids, metrics, &config.traffic);
     let cors = CorsRequest::of(request.method(), request.headers());
     let method = request.method().clone();
     let head = request_head::check(&request);

@@ -11,11 +11,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    CallerStore, ChangeEmail, ChangePost, ChangeStore, CloseStore, CreateUser, DeleteUser,
-    EventStore, InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore,
-    RankSource, RankingStore, Readiness, ReadinessStore, RecipientStore, Result, RotateSession,
-    SessionStore, Store, StoreError, UserStore, VoteOutcome, VoteStore,
+    AdministrationStore, CallerStore, ChangeEmail, ChangePost, ChangeStore, CloseStore, CreateUser,
+    DeleteUser, EventStore, InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList,
+    PostStore, QueueLengths, RankSource, RankingStore, Readiness, ReadinessStore, RecipientStore,
+    Result, RotateSession, SessionStore, Store, StoreError, UserStore, VoteOutcome, VoteStore,
 };
+use crate::domain::administration::{AccountPage, DayCount, EventPage, ListPage, RowCounts};
 use crate::domain::caller::Caller;
 use crate::domain::change::{ChangePosition, ChangedPost, Changes, Listening};
 use crate::domain::display_name::{DisplayName, NameChange};
@@ -140,6 +141,14 @@ measured! {
         fn find_caller(caller: Caller) -> ();
     }
 
+    impl AdministrationStore by measure {
+        fn is_administrator(caller: Caller) -> bool;
+        fn list_accounts(caller: Caller, page: ListPage) -> Option<AccountPage>;
+        fn list_all_events(caller: Caller, page: ListPage) -> Option<EventPage>;
+        fn count_all_rows() -> RowCounts;
+        fn count_days(days: Vec<Timestamp>) -> Vec<DayCount>;
+    }
+
     impl InstallationStore by measure {
         fn find_installation_key() -> InstallationKey;
     }
@@ -240,6 +249,12 @@ measured! {
 
     impl ReadinessStore by measure {
         fn check_ready() -> Readiness;
+    }
+}
+
+impl QueueLengths for MeasuredStore {
+    fn queue_lengths(&self) -> Vec<(&'static str, usize)> {
+        self.store.queue_lengths()
     }
 }
 

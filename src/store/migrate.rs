@@ -118,6 +118,7 @@ migrations! {
     "0017_disabled_users" compatible_from "0010_installation",
     "0018_post_changes" compatible_from "0010_installation",
     "0019_verified_emails" compatible_from "0010_installation",
+    "0020_admins" compatible_from "0010_installation",
 }
 
 /// A migration as the history of the database records it.

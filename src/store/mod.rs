@@ -21,6 +21,7 @@
 //!
 //! Not here: HTTP, hashing, and the validation of requests.
 
+mod administration;
 mod batch;
 mod change_row;
 mod changes;
@@ -33,6 +34,7 @@ mod list_memory;
 mod measured;
 pub mod migrate;
 mod operator;
+mod outcomes;
 pub mod page_limits;
 mod post_list;
 pub mod postgres;
@@ -57,18 +59,20 @@ use crate::domain::page::Page;
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::{Post, PostContent, PostId, PostUpdate, PostWithVotes, Precondition};
 use crate::domain::ranking::RankedPost;
-use crate::domain::session::{NewSession, Rotation, Salt, Session, SessionId};
+use crate::domain::session::{NewSession, Rotation, Session, SessionId};
 use crate::domain::user::{
     AccountKey, Credentials, NewUser, PasswordHash, TokensValidFrom, User, UserId,
 };
 use crate::domain::vote::{CastVote, Vote, VotePage};
 use crate::metrics::Collect;
 
+pub use administration::{AdministrationStore, QueueLengths};
 pub use changes::ChangeStore;
 pub use error::StoreError;
 pub use keyed_writes::{KeyedWriteStore, Once};
 pub use measured::MeasuredStore;
 pub use operator::OperatorStore;
+pub use outcomes::{ChangePost, RotateSession, VoteOutcome};
 pub use post_list::{PostList, SerializedList};
 pub use rankings::RankSource;
 pub use recipients::RecipientStore;
@@ -78,6 +82,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// The whole contract.
 pub trait Store:
     CallerStore
+    + AdministrationStore
     + InstallationStore
     + UserStore
     + RecipientStore
@@ -97,6 +102,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: CallerStore
+        + AdministrationStore
         + InstallationStore
         + UserStore
         + RecipientStore
@@ -358,46 +364,4 @@ pub enum DeleteUser {
     /// The account is not the caller's.
     NotOwner,
     NoSuchUser,
-}
-
-/// The outcome of [`SessionStore::rotate_session`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RotateSession {
-    /// The successor is now the current token.
-    Rotated(UserId, TokensValidFrom),
-    /// The rotation of the token was confirmed within [`crate::domain::session::REUSE_INTERVAL`],
-    /// or by this call. Its successor exists already and was made with this salt.
-    Repeated(UserId, TokensValidFrom, Salt),
-    /// The rotation was confirmed earlier. The token may have been stolen, so the session was ended.
-    Reused(UserId),
-    /// The session does not exist, or has ended.
-    NoSuchSession,
-}
-
-/// The outcome of [`VoteStore::cast_vote`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VoteOutcome {
-    /// The caller had no vote on the post.
-    Added,
-    /// The caller's vote had the opposite direction.
-    Changed,
-    Withdrawn,
-    /// The caller's vote has this direction already; nothing changed.
-    AlreadyCast,
-    /// The caller has no vote to withdraw.
-    NotCast,
-    /// The post does not exist, or is a draft that is hidden from the caller.
-    NoSuchPost,
-}
-
-/// The outcome of a change that only the author of a post may make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChangePost<T> {
-    Changed(T),
-    /// The caller is not the author; nothing changed.
-    NotOwner,
-    /// The post does not meet the precondition; nothing changed. Only the author gets this outcome.
-    PreconditionFailed,
-    /// The post does not exist, or is a draft that is hidden from the caller.
-    NoSuchPost,
 }

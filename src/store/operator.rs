@@ -47,6 +47,10 @@ pub trait OperatorStore: Send {
     /// exists.
     async fn enable_account(&mut self, id: UserId) -> MigrateResult<bool>;
 
+    /// Gives the account the right of an administrator, or takes it away. Returns whether the account
+    /// exists.
+    async fn set_admin(&mut self, id: UserId, is_admin: bool) -> MigrateResult<bool>;
+
     /// Closes the account, as [`super::UserStore::delete_user`] does. Returns whether it existed.
     async fn close_account(&mut self, id: UserId) -> MigrateResult<bool>;
 

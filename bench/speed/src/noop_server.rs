@@ -12,15 +12,16 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use post_api::api::{
-    AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork, Rankings,
-    Shutdown,
+    Administration, AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork,
+    Rankings, Shutdown,
 };
 use post_api::auth::{Argon2Params, Passwords};
 use post_api::client_limits::ClientLimits;
-use post_api::clock::SystemClock;
+use post_api::clock::{Clock as _, SystemClock};
 use post_api::domain::caller::Caller;
 use post_api::domain::policy::Policy;
-use post_api::rate_limits::RateLimits;
+use post_api::metrics::Traffic;
+use post_api::rate_limits::{LIMIT_NAMES, RateLimits};
 use post_api::server::{self, AllowedOrigins, Limits, MiddlewareConfig, TrustedProxies};
 use post_api::store::sqlite::SqliteStore;
 
@@ -58,6 +59,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         rankings: Rankings::default(),
         mails: None,
         changes: ChangeFeed::default(),
+        administration: Administration::new(SystemClock.now(), Arc::new(Traffic::new(LIMIT_NAMES))),
         metrics: Arc::default(),
         root_path: String::new(),
     };
@@ -67,6 +69,7 @@ pub fn serve(port: u16, database: &Path) -> Result<()> {
         client_limits: ClientLimits::default(),
         trusted_proxies: TrustedProxies::default(),
         metrics: None,
+        traffic: Arc::new(Traffic::new(LIMIT_NAMES)),
     };
     let routes = Router::new().route("/noop", get(respond)).with_state(Arc::new(app));
     let routes = server::with_middleware(routes, middleware);

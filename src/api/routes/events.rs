@@ -23,7 +23,8 @@ pub(in crate::api) struct EventOut {
     /// `email_changed`, `signed_out`, `session_ended`, `refresh_token_reused`, `ownership_refused`,
     /// `password_reset`, `email_verified`, `mail_failed`,
     /// `created_by_operator`, `password_set_by_operator`, `signed_out_by_operator`,
-    /// `disabled_by_operator`, `enabled_by_operator`, `post_deleted_by_operator`.
+    /// `disabled_by_operator`, `enabled_by_operator`, `admin_granted_by_operator`,
+    /// `admin_revoked_by_operator`, `post_deleted_by_operator`.
     #[schema(example = "logged_in")]
     event: &'static str,
     #[serde(serialize_with = "serialize_timestamp")]

@@ -44,11 +44,18 @@ pub(in crate::api) async fn serve_script(
     front.script.respond(&headers, &front.large_work).await
 }
 
-pub(in crate::api) async fn serve_module(
+pub(in crate::api) async fn serve_admin_page(
+    State(front): State<Arc<FrontPage>>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    front.admin.respond(&headers, &front.large_work).await
+}
+
+pub(in crate::api) async fn serve_file(
     State(front): State<Arc<FrontPage>>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let module = front.module(&name).ok_or(ApiError::RouteNotFound)?;
-    module.respond(&headers, &front.large_work).await
+    let file = front.file(&name).ok_or(ApiError::RouteNotFound)?;
+    file.respond(&headers, &front.large_work).await
 }

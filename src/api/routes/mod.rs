@@ -2,6 +2,7 @@
 //!
 //! Not here: the paths, see `api/mod.rs`.
 
+pub(super) mod admin;
 pub(super) mod change_tickets;
 pub(super) mod changes;
 pub(super) mod docs;
@@ -26,5 +27,6 @@ pub(super) mod post_types;
 pub(super) mod posts;
 mod refresh;
 pub(super) mod sessions;
+pub(super) mod statistics;
 pub(super) mod users;
 pub(super) mod votes;

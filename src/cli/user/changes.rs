@@ -1,4 +1,5 @@
-//! `post-api user add`, `set-password`, `sign-out`, `disable`, `enable` and `delete`.
+//! `post-api user add`, `set-password`, `sign-out`, `disable`, `enable`, `grant-admin`,
+//! `revoke-admin` and `delete`.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -74,7 +75,7 @@ pub(super) async fn sign_out(email: &str, database: &Database) -> Result<(), Exi
 
 pub(super) async fn disable(email: &str, settings: &OperatorSettings) -> Result<(), Exit> {
     let mut operator = Operator::open(&settings.database).await?;
-    let Account { user, disabled_at } = operator.find(email).await?;
+    let Account { user, disabled_at, .. } = operator.find(email).await?;
     if !operator.store.disable_account(user.id, SystemClock.now()).await? {
         return Err(no_account(email));
     }
@@ -85,7 +86,7 @@ pub(super) async fn disable(email: &str, settings: &OperatorSettings) -> Result<
 
 pub(super) async fn enable(email: &str, settings: &OperatorSettings) -> Result<(), Exit> {
     let mut operator = Operator::open(&settings.database).await?;
-    let Account { user, disabled_at } = operator.find(email).await?;
+    let Account { user, disabled_at, .. } = operator.find(email).await?;
     if disabled_at.is_none() {
         return print(&format!("account {} is not disabled", user.id.0));
     }
@@ -94,6 +95,33 @@ pub(super) async fn enable(email: &str, settings: &OperatorSettings) -> Result<(
     }
     operator.record(user.id, EventKind::EnabledByOperator).await;
     print(&format!("enabled account {}", user.id.0))
+}
+
+pub(super) async fn grant_admin(email: &str, settings: &OperatorSettings) -> Result<(), Exit> {
+    let mut operator = Operator::open(&settings.database).await?;
+    let Account { user, disabled_at, is_admin } = operator.find(email).await?;
+    if is_admin {
+        return print(&format!("account {} is an administrator already", user.id.0));
+    }
+    if !operator.store.set_admin(user.id, true).await? {
+        return Err(no_account(email));
+    }
+    operator.record(user.id, EventKind::AdminGrantedByOperator).await;
+    let disabled = if disabled_at.is_some() { ", which is disabled" } else { "" };
+    print(&format!("made account {} an administrator{disabled}", user.id.0))
+}
+
+pub(super) async fn revoke_admin(email: &str, settings: &OperatorSettings) -> Result<(), Exit> {
+    let mut operator = Operator::open(&settings.database).await?;
+    let Account { user, is_admin, .. } = operator.find(email).await?;
+    if !is_admin {
+        return print(&format!("account {} is no administrator", user.id.0));
+    }
+    if !operator.store.set_admin(user.id, false).await? {
+        return Err(no_account(email));
+    }
+    operator.record(user.id, EventKind::AdminRevokedByOperator).await;
+    print(&format!("account {} is no administrator any more", user.id.0))
 }
 
 pub(super) async fn delete(

@@ -20,6 +20,9 @@ pub(super) struct ListArguments {
     /// List only disabled accounts
     #[arg(long)]
     disabled: bool,
+    /// List only administrators
+    #[arg(long)]
+    admin: bool,
     /// Print one JSON object per line, without a header
     #[arg(long)]
     json: bool,
@@ -36,9 +39,10 @@ struct AccountLine<'a> {
     name: Option<&'a str>,
     created_at: String,
     disabled_at: Option<String>,
+    is_admin: bool,
 }
 
-const HEADER: &str = "id\temail\tname\tcreated_at\tdisabled_at\n";
+const HEADER: &str = "id\temail\tname\tcreated_at\tdisabled_at\tis_admin\n";
 
 pub(super) async fn run(arguments: &ListArguments, database: &Database) -> Result<(), Exit> {
     let mut operator = Operator::open(database).await?;
@@ -54,6 +58,7 @@ pub(super) async fn run(arguments: &ListArguments, database: &Database) -> Resul
         after = last.user.id;
         let is_listed = |account: &&Account| {
             (!arguments.disabled || account.disabled_at.is_some())
+                && (!arguments.admin || account.is_admin)
                 && search.as_ref().is_none_or(|text| has_text(account, text))
         };
         let mut lines = String::new();
@@ -71,23 +76,25 @@ fn has_text(Account { user, .. }: &Account, folded: &str) -> bool {
     fold_case(user.email.as_str()).contains(folded) || fold_case(name).contains(folded)
 }
 
-fn line(Account { user, disabled_at }: &Account, as_json: bool) -> Result<String, Exit> {
+fn line(Account { user, disabled_at, is_admin }: &Account, as_json: bool) -> Result<String, Exit> {
     let account = AccountLine {
         id: user.id.0,
         email: user.email.as_str(),
         name: user.name.as_ref().map(DisplayName::as_str),
         created_at: time(user.created_at),
         disabled_at: disabled_at.map(time),
+        is_admin: *is_admin,
     };
     if as_json {
         return json_line(&account);
     }
     Ok(format!(
-        "{}\t{}\t{}\t{}\t{}\n",
+        "{}\t{}\t{}\t{}\t{}\t{}\n",
         account.id,
         escape(account.email),
         escape(account.name.unwrap_or_default()),
         account.created_at,
-        account.disabled_at.unwrap_or_default()
+        account.disabled_at.unwrap_or_default(),
+        account.is_admin
     ))
 }

@@ -37,8 +37,9 @@ enum UserCommand {
     /// List the accounts by ascending ID
     ///
     /// Prints a header and one line per account, with tabs between the fields: ID, e-mail, display name,
-    /// time of creation, and the time when an operator disabled it. Characters that control a terminal
-    /// or break a line are escaped, like \u{202e}, and a backslash is \\.
+    /// time of creation, the time when an operator disabled it, and whether it is an administrator.
+    /// Characters that control a terminal or break a line are escaped, like \u{202e}, and a backslash
+    /// is \\.
     List(list::ListArguments),
     /// Create an account: exit code 1 if the e-mail is taken or the password is rejected
     Add {
@@ -62,6 +63,15 @@ enum UserCommand {
     Disable(EmailArgument),
     /// Let a disabled account log in again: exit code 1 if there is none
     Enable(EmailArgument),
+    /// Let an account read the administration at /admin: exit code 1 if there is none
+    ///
+    /// An administrator reads the e-mails and the security events of all accounts, and statistics. An
+    /// administrator changes nothing that other users cannot change. Only this command gives the right.
+    GrantAdmin(EmailArgument),
+    /// Take the right of an administrator from an account: exit code 1 if there is none
+    ///
+    /// The next request of the account has no right. Its tokens stay valid.
+    RevokeAdmin(EmailArgument),
     /// Delete an account with its posts and votes: exit code 1 if there is none
     ///
     /// The account is closed at once. Then its rows are deleted in small transactions. If that fails,
@@ -103,6 +113,8 @@ async fn execute(command: &UserCommand, settings: &OperatorSettings) -> Result<(
         }
         UserCommand::Disable(account) => changes::disable(&account.email, settings).await,
         UserCommand::Enable(account) => changes::enable(&account.email, settings).await,
+        UserCommand::GrantAdmin(account) => changes::grant_admin(&account.email, settings).await,
+        UserCommand::RevokeAdmin(account) => changes::revoke_admin(&account.email, settings).await,
         UserCommand::Delete { account, yes } => {
             changes::delete(&account.email, *yes, settings).await
         }

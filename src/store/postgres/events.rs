@@ -65,7 +65,7 @@ pub(super) async fn record(pool: &Pool, user: UserId, event: Event) -> Result<()
 }
 
 /// Returns `None` for a kind that only a newer version knows.
-fn read_event(row: &Row) -> Result<Option<Event>> {
+pub(super) fn read_event(row: &Row) -> Result<Option<Event>> {
     let at = column(row, 1)?;
     let client = column::<Option<Cow<'_, str>>>(row, 2)?.and_then(|client| client.parse().ok());
     let kind = EventKind::from_name(&column::<Cow<'_, str>>(row, 0)?);

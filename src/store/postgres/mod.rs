@@ -10,6 +10,7 @@
 
 mod address;
 mod admin;
+mod administration;
 mod budget;
 mod callers;
 mod cancel;
@@ -222,6 +223,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         names::STATEMENTS,
         change_log::STATEMENTS,
         operator::STATEMENTS,
+        administration::STATEMENTS,
         sequence::STATEMENTS,
         schema::STATEMENTS,
         readiness::STATEMENTS,

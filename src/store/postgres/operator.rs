@@ -49,12 +49,12 @@ macro_rules! owned {
 
 statements! {
     LIST_ACCOUNTS(INT8, INT8) = concat!(
-        "SELECT id::bigint, email, created_at, name, disabled_at FROM users
+        "SELECT id::bigint, email, created_at, name, disabled_at, is_admin FROM users
           WHERE id > $1 AND ", is_open!("id"), "
           ORDER BY id LIMIT $2"
     );
     FIND_ACCOUNT(TEXT, TEXT) = concat!(
-        "SELECT id::bigint, email, created_at, name, disabled_at FROM users
+        "SELECT id::bigint, email, created_at, name, disabled_at, is_admin FROM users
           WHERE id = (SELECT id FROM users WHERE email IN ($1, $2)
                        ORDER BY (email = $1) DESC LIMIT 1)
             AND ", is_open!("id")
@@ -82,6 +82,9 @@ statements! {
     );
     ENABLE_ACCOUNT(INT8) = concat!(
         "UPDATE users SET disabled_at = NULL WHERE ", is_not_closed!(), " RETURNING id::bigint"
+    );
+    SET_ADMIN(INT8, BOOL) = concat!(
+        "UPDATE users SET is_admin = $2 WHERE ", is_not_closed!(), " RETURNING id::bigint"
     );
     CLOSE_ANY_ACCOUNT(INT8) = close_account_if!(is_not_closed!());
     LIST_ANY_POSTS(INT8, INT8) = select_page!(
@@ -173,6 +176,10 @@ impl OperatorStore for PostgresOperator {
         self.changes(&ENABLE_ACCOUNT, &[&id.0]).await
     }
 
+    async fn set_admin(&mut self, id: UserId, is_admin: bool) -> MigrateResult<bool> {
+        self.changes(&SET_ADMIN, &[&id.0, &is_admin]).await
+    }
+
     async fn close_account(&mut self, id: UserId) -> MigrateResult<bool> {
         self.changes(&CLOSE_ANY_ACCOUNT, &[&id.0]).await
     }
@@ -217,6 +224,7 @@ impl OperatorStore for PostgresOperator {
     }
 }
 
-fn read_account(row: &Row) -> Result<Account> {
-    Ok(Account { user: read_user(row)?, disabled_at: column(row, 4)? })
+/// Reads a row of ID, e-mail, `created_at`, name, `disabled_at` and `is_admin`.
+pub(super) fn read_account(row: &Row) -> Result<Account> {
+    Ok(Account { user: read_user(row)?, disabled_at: column(row, 4)?, is_admin: column(row, 5)? })
 }

@@ -65,7 +65,7 @@ pub(super) fn record_event(database: &Connection, user: UserId, event: Event) ->
 }
 
 /// Returns `None` for a kind that only a newer version knows.
-fn read_event(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
+pub(super) fn read_event(row: &Row<'_>) -> rusqlite::Result<Option<Event>> {
     let at = timestamp(row, 1)?;
     let client = row.get_ref(2)?.as_bytes_or_null()?.map(readable_text);
     let client = client.and_then(|client| client.parse().ok());

@@ -6,14 +6,11 @@ use std::path::Path;
 use super::SqliteStore;
 use super::wal::companion;
 use crate::metrics::{Collect, Scrape, name};
+use crate::store::QueueLengths;
 
 impl Collect for SqliteStore {
     fn collect(&self, scrape: &mut Scrape<'_>) -> fmt::Result {
-        let queues = [
-            ("write", self.writer.queue_length()),
-            ("read", self.readers.queue_length()),
-            ("list", self.list_readers.queue_length()),
-        ];
+        let queues = self.queue_lengths().into_iter();
         let lengths =
             queues.map(|(queue, length)| ([queue], u64::try_from(length).unwrap_or(u64::MAX)));
         scrape.gauges(&name::STORE_QUEUE_LENGTH, lengths)?;
@@ -21,6 +18,16 @@ impl Collect for SqliteStore {
         let files = [("database", self.path.clone()), ("log", companion(&self.path, "-wal"))];
         let sizes = files.iter().map(|(file, path)| ([*file], size(path)));
         scrape.gauges(&name::DATABASE_BYTES, sizes)
+    }
+}
+
+impl QueueLengths for SqliteStore {
+    fn queue_lengths(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("write", self.writer.queue_length()),
+            ("read", self.readers.queue_length()),
+            ("list", self.list_readers.queue_length()),
+        ]
     }
 }
 

@@ -6,6 +6,7 @@
 //! use the file (a backup, the command line); the store waits [`BUSY_TIMEOUT`] for their locks.
 
 mod admin;
+mod administration;
 mod backup;
 mod callers;
 mod change_log;
@@ -118,6 +119,7 @@ pub fn request_statements() -> impl Iterator<Item = (&'static str, &'static str)
         own_votes::STATEMENTS,
         change_log::STATEMENTS,
         operator::STATEMENTS,
+        administration::STATEMENTS,
     ];
     files.into_iter().flatten().copied()
 }

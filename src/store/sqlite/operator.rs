@@ -43,10 +43,10 @@ macro_rules! owned {
 }
 
 statements! {
-    LIST_ACCOUNTS = concat!("SELECT id, email, created_at, name, disabled_at FROM users
+    LIST_ACCOUNTS = concat!("SELECT id, email, created_at, name, disabled_at, is_admin FROM users
               WHERE id > ?1 AND ", is_open!("id"), "
               ORDER BY id LIMIT ?2");
-    FIND_ACCOUNT = concat!("SELECT id, email, created_at, name, disabled_at FROM users
+    FIND_ACCOUNT = concat!("SELECT id, email, created_at, name, disabled_at, is_admin FROM users
               WHERE id = (SELECT id FROM users WHERE email IN (?1, ?2)
                            ORDER BY (email = ?1) DESC LIMIT 1)
                 AND ", is_open!("id"));
@@ -59,6 +59,7 @@ statements! {
               WHERE id = ?1 AND ", is_open!("id"));
     ENABLE_ACCOUNT = concat!("UPDATE users SET disabled_at = NULL
               WHERE id = ?1 AND ", is_open!("id"));
+    SET_ADMIN = concat!("UPDATE users SET is_admin = ?2 WHERE id = ?1 AND ", is_open!("id"));
     CLOSE_ANY_ACCOUNT = close_account_if!(concat!("id = ?1 AND ", is_open!("id")));
     LIST_ANY_POSTS = select_posts!(concat!(
         "FROM posts NOT INDEXED
@@ -157,6 +158,12 @@ impl OperatorStore for SqliteOperator {
         self.write(|database| Ok(database.prepare_cached(ENABLE_ACCOUNT)?.execute([id.0])? > 0))
     }
 
+    async fn set_admin(&mut self, id: UserId, is_admin: bool) -> MigrateResult<bool> {
+        self.write(|database| {
+            Ok(database.prepare_cached(SET_ADMIN)?.execute(params![id.0, is_admin])? > 0)
+        })
+    }
+
     async fn close_account(&mut self, id: UserId) -> MigrateResult<bool> {
         self.write(|database| {
             let is_closed = database.prepare_cached(CLOSE_ANY_ACCOUNT)?.execute([id.0])? > 0;
@@ -210,7 +217,8 @@ impl OperatorStore for SqliteOperator {
     }
 }
 
-fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
+/// Reads a row of ID, e-mail, `created_at`, name, `disabled_at` and `is_admin`.
+pub(super) fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
     let disabled_at = row.get::<_, Option<i64>>(4)?.map(nearest_time);
-    Ok(Account { user: read_user(row)?, disabled_at })
+    Ok(Account { user: read_user(row)?, disabled_at, is_admin: row.get(5)? })
 }
