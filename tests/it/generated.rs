@@ -9,9 +9,10 @@ use post_api::domain::policy::Policy;
 use post_api::{cli, config, metrics};
 use serde_json::Value;
 
-/// Paths that the document leaves out: the document itself, and the pages.
-const UNDESCRIBED: [&str; 9] = [
+/// Paths that the document leaves out: the document itself, and the documentation pages.
+const UNDESCRIBED: [&str; 10] = [
     "/",
+    "/admin",
     "/app.css",
     "/app.js",
     "/app/{file}",

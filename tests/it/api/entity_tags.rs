@@ -65,6 +65,7 @@ fn is_tagged_read(operation: &Operation) -> bool {
         && !operation.path.ends_with('z')
         && operation.path != "/users/me/export"
         && operation.path != "/posts/changes"
+        && !operation.path.starts_with("/admin/")
 }
 
 #[tokio::test]

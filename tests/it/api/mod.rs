@@ -20,6 +20,9 @@ mod email_verifications;
 /// `/posts`: posts and drafts.
 mod posts;
 
+/// `/admin`: reads for administrators.
+mod admin;
+
 /// `/vote`: votes, also concurrent ones.
 mod vote;
 

@@ -4,6 +4,7 @@
 // Clippy allows `unwrap` only in test code, and needs this attribute to treat helpers as tests.
 #![cfg(test)]
 
+mod admin;
 mod chromium;
 mod front_page;
 mod swagger;

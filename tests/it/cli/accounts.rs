@@ -117,6 +117,7 @@ fn manage_accounts(installation: &Installation<'_>) {
     installation.call("GET", "/users/me", &token, 401);
     let login = installation.log_in("ada@example.com", ANOTHER_PASSWORD, 200).json();
     let token = text(&login, "access_token");
+    grant_and_revoke_admin(installation, &token);
     moderate_posts(installation, &token);
     compare_events(installation, &token);
 
@@ -127,6 +128,31 @@ fn manage_accounts(installation: &Installation<'_>) {
     installation.log_in("ada@example.com", ANOTHER_PASSWORD, 403);
     assert_eq!(rows(&installation.run("user list").expect(0)).len(), 0);
     assert_eq!(rows(&installation.run("post list").expect(0)).len(), 0);
+}
+
+fn grant_and_revoke_admin(installation: &Installation<'_>, token: &str) {
+    installation.call("GET", "/admin/users", token, 403);
+    let granted = installation.run("user grant-admin ada@EXAMPLE.com").expect(0);
+    assert!(granted.output.ends_with(" an administrator\n"), "{}", granted.output);
+    assert!(granted.error.contains("admin_granted_by_operator"), "{}", granted.error);
+    let again = installation.run("user grant-admin ada@example.com").expect(0);
+    assert!(again.output.contains("administrator already"), "{}", again.output);
+    installation.call("GET", "/admin/users", token, 200);
+    let listed = installation.run("user list --admin").expect(0);
+    assert_eq!(rows(&listed)[0][5], "true", "{}", listed.output);
+
+    let revoked = installation.run("user revoke-admin ada@example.com").expect(0);
+    assert!(revoked.output.ends_with("no administrator any more\n"), "{}", revoked.output);
+    assert!(revoked.error.contains("admin_revoked_by_operator"), "{}", revoked.error);
+    installation.call("GET", "/admin/users", token, 403);
+    let again = installation.run("user revoke-admin ada@example.com").expect(0);
+    assert!(again.output.ends_with("is no administrator\n"), "{}", again.output);
+    assert_eq!(rows(&installation.run("user list --admin").expect(0)).len(), 0);
+    assert_eq!(rows(&installation.run("user list").expect(0))[0][5], "false");
+    for command in ["grant-admin", "revoke-admin"] {
+        let unknown = installation.run(&format!("user {command} eve@example.com")).expect(1);
+        assert!(unknown.error.ends_with("no account has the e-mail eve@example.com\n"));
+    }
 }
 
 fn compare_events(installation: &Installation<'_>, token: &str) {
@@ -148,6 +174,8 @@ fn compare_events(installation: &Installation<'_>, token: &str) {
             "enabled_by_operator",
             "password_set_by_operator",
             "signed_out_by_operator",
+            "admin_granted_by_operator",
+            "admin_revoked_by_operator",
             "post_deleted_by_operator",
         ]
     );

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 19] = [
+const REVISIONS: [&str; 20] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -25,6 +25,7 @@ const REVISIONS: [&str; 19] = [
     "0017_disabled_users",
     "0018_post_changes",
     "0019_verified_emails",
+    "0020_admins",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

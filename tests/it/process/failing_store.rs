@@ -5,6 +5,7 @@ use std::{fmt, io};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use post_api::domain::administration::{AccountPage, DayCount, EventPage, ListPage, RowCounts};
 use post_api::domain::caller::Caller;
 use post_api::domain::change::{ChangePosition, ChangedPost, Changes, Listening};
 use post_api::domain::display_name::{DisplayName, NameChange};
@@ -24,10 +25,10 @@ use post_api::domain::user::{
 use post_api::domain::vote::{CastVote, Vote, VotePage};
 use post_api::metrics::{Collect, Scrape};
 use post_api::store::{
-    CallerStore, ChangeEmail, ChangePost, ChangeStore, CloseStore, CreateUser, DeleteUser,
-    EventStore, InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList, PostStore,
-    RankSource, RankingStore, Readiness, ReadinessStore, RecipientStore, Result, RotateSession,
-    SessionStore, StoreError, UserStore, VoteOutcome, VoteStore,
+    AdministrationStore, CallerStore, ChangeEmail, ChangePost, ChangeStore, CloseStore, CreateUser,
+    DeleteUser, EventStore, InstallationStore, KeyedWriteStore, LoginFailureStore, Once, PostList,
+    PostStore, QueueLengths, RankSource, RankingStore, Readiness, ReadinessStore, RecipientStore,
+    Result, RotateSession, SessionStore, StoreError, UserStore, VoteOutcome, VoteStore,
 };
 
 /// A cause that must not reach a client.
@@ -63,6 +64,31 @@ impl FailingStore {
 impl CallerStore for FailingStore {
     async fn find_caller(&self, _: Caller) -> Result<()> {
         self.fail()
+    }
+}
+
+#[async_trait]
+impl AdministrationStore for FailingStore {
+    async fn is_administrator(&self, _: Caller) -> Result<bool> {
+        self.fail()
+    }
+    async fn list_accounts(&self, _: Caller, _: ListPage) -> Result<Option<AccountPage>> {
+        self.fail()
+    }
+    async fn list_all_events(&self, _: Caller, _: ListPage) -> Result<Option<EventPage>> {
+        self.fail()
+    }
+    async fn count_all_rows(&self) -> Result<RowCounts> {
+        self.fail()
+    }
+    async fn count_days(&self, _: Vec<Timestamp>) -> Result<Vec<DayCount>> {
+        self.fail()
+    }
+}
+
+impl QueueLengths for FailingStore {
+    fn queue_lengths(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
     }
 }
 

@@ -13,13 +13,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use post_api::api;
 use post_api::api::{
-    AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork, Mails, Rankings,
-    Shutdown,
+    Administration, AppState, Background, ChangeFeed, Documentation, InstallationKeys, LargeWork,
+    Mails, Rankings, Shutdown,
 };
 use post_api::auth::{Algorithm, MailLinks, Passwords, Tokens};
+use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
-use post_api::rate_limits::RateLimits;
+use post_api::metrics::Traffic;
+use post_api::rate_limits::{LIMIT_NAMES, RateLimits};
 use post_api::server::{AppService, Limits, with_middleware};
 use secrecy::SecretString;
 use serde_json::json;
@@ -39,7 +41,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         store: Arc::new(FailingStore(failure)),
         passwords: Passwords::new(CHEAP, NonZeroUsize::MIN).unwrap(),
         tokens,
-        clock,
+        clock: clock.clone(),
         policy: Policy::default(),
         rate_limits: RateLimits::off(),
         background: Background::default(),
@@ -50,6 +52,7 @@ fn broken(failure: Failure) -> (AppService, String) {
         rankings: Rankings::default(),
         mails: Some(Mails { mailer: Outbox::default().mailer(), links: MailLinks::new(&[1; 32]) }),
         changes: ChangeFeed::default(),
+        administration: Administration::new(clock.now(), Arc::new(Traffic::new(LIMIT_NAMES))),
         metrics: Arc::default(),
         root_path: String::new(),
     };
@@ -98,6 +101,9 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("POST", "/vote", json!({"post_id": 1, "dir": 1}).to_string()),
         ("POST", "/vote", json!({"post_id": 1, "dir": 9}).to_string()),
         ("GET", "/posts/x", String::new()),
+        ("GET", "/admin/statistics", String::new()),
+        ("GET", "/admin/users", String::new()),
+        ("GET", "/admin/events", String::new()),
         ("GET", "/readyz", String::new()),
     ];
     let request = |(method, path, body): (&str, &str, String)| {

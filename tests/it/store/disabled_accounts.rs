@@ -4,7 +4,7 @@
 use post_api::store::{postgres, sqlite};
 
 /// Statements that accept no token: they create or change accounts, or delete rows.
-const WITHOUT_CALLER: [&str; 8] = [
+const WITHOUT_CALLER: [&str; 9] = [
     "CREATE_USER",
     "CREATE_USER_ONCE",
     "DELETE_OLD_SESSIONS",
@@ -12,6 +12,7 @@ const WITHOUT_CALLER: [&str; 8] = [
     "SIGN_OUT_ACCOUNT",
     "DISABLE_ACCOUNT",
     "ENABLE_ACCOUNT",
+    "SET_ADMIN",
     "CLOSE_ANY_ACCOUNT",
 ];
 

@@ -25,6 +25,9 @@ mod recipients;
 /// Accounts and posts as an operator manages them.
 mod operator;
 
+/// Reads of administrators: the right, pages, and counts.
+mod administration;
+
 /// Statements that check a token also check whether the account is disabled.
 mod disabled_accounts;
 
@@ -135,6 +138,13 @@ mod sqlite_values;
 macro_rules! every_case_on {
     ($store:ident) => {
         every_case_on! { @ $store
+            administration:
+                only_administrators_read_the_administration
+                right_that_is_revoked_in_the_middle_of_a_walk_ends_the_walk
+                accounts_are_listed_page_by_page
+                events_of_all_accounts_are_listed_newest_first
+                counts_are_those_of_the_rows
+                days_have_the_sign_ups_and_posts_of_their_24_hours;
             users:
                 created_user_is_found_unchanged
                 second_user_with_same_email_is_rejected

@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use crate::support::{Cluster, PostgresDatabase};
 
 /// Statements on the system catalog, not on a table of the service.
-const CATALOG_STATEMENTS: [&str; 8] = [
+const CATALOG_STATEMENTS: [&str; 9] = [
     "HAS_HISTORY",
     "READ_HISTORY",
     "FIND_HIDDEN_TABLES",
@@ -18,6 +18,7 @@ const CATALOG_STATEMENTS: [&str; 8] = [
     "FIND_SEQUENCE",
     "FIND_LAST_ID",
     "FIND_TRANSACTIONS_WITH_IDS",
+    "ESTIMATE_ROWS",
 ];
 
 /// Returns the generic plan of the statement. Sequential scans and sorts are disabled, as they are

@@ -19,7 +19,8 @@ use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::mail::Mailer;
-use post_api::rate_limits::{MonotonicClock, RateLimitConfig, RateLimits};
+use post_api::metrics::Traffic;
+use post_api::rate_limits::{LIMIT_NAMES, MonotonicClock, RateLimitConfig, RateLimits};
 use post_api::server::{
     AllowedOrigins, AppService, MiddlewareConfig, TrustedProxies, with_middleware,
 };
@@ -119,6 +120,7 @@ pub struct TestApp {
     pub background: Background,
     pub outbox: Outbox,
     pub(super) mailer: Option<Mailer>,
+    pub traffic: Arc<Traffic>,
     routes: AppService,
     keys: fn() -> Keys,
     checker: Arc<DocumentChecker>,
@@ -186,6 +188,10 @@ impl TestApp {
             installation_keys: api::InstallationKeys::default(),
             rankings: api::Rankings::default(),
             mails,
+            administration: api::Administration::new(
+                clock.now(),
+                Arc::new(Traffic::new(LIMIT_NAMES)),
+            ),
             changes: setup.changes,
             metrics: Arc::default(),
             root_path: setup.root_path,
@@ -196,8 +202,10 @@ impl TestApp {
             client_limits: setup.client_limits,
             trusted_proxies: setup.trusted_proxies,
             metrics: None,
+            traffic: Arc::clone(&app.administration.traffic),
         };
         let mailer = app.mails.as_ref().map(|mails| mails.mailer.clone());
+        let traffic = Arc::clone(&app.administration.traffic);
         let (rate_limits, background) = (app.rate_limits.clone(), app.background.clone());
         let routes = with_middleware(api::routes(app, setup.pages), middleware);
         Self {
@@ -207,6 +215,7 @@ impl TestApp {
             background,
             outbox,
             mailer,
+            traffic,
             routes,
             keys: setup.keys,
             checker: DocumentChecker::of(&document),

@@ -9,6 +9,8 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use post_api::client_limits::{ClientLimits, ConnectionTimeouts};
+use post_api::metrics::Traffic;
+use post_api::rate_limits::LIMIT_NAMES;
 use post_api::server::{
     AllowedOrigins, AppService, Limits, MiddlewareConfig, Tls, TrustedProxies, serve,
 };
@@ -25,6 +27,7 @@ pub fn middleware_config() -> MiddlewareConfig {
         client_limits: ClientLimits::default(),
         trusted_proxies: TrustedProxies::default(),
         metrics: None,
+        traffic: Arc::new(Traffic::new(LIMIT_NAMES)),
     }
 }
 

@@ -168,6 +168,10 @@ pub(super) const ROWS: &[Row] = &{
         row("DELETE /users/{id}", Other, [401, 401], (204, OTHER_DELETED), (403, "")),
         unchanged("DELETE /users/{id}", Missing, [401, 401, 404, 404]),
         unchanged("DELETE /users/{id}", Impossible, [401, 401, 404, 404]),
+        // Neither user is an administrator.
+        unchanged("GET /admin/statistics", Nothing, [401, 401, 403, 403]),
+        unchanged("GET /admin/users", Nothing, [401, 401, 403, 403]),
+        unchanged("GET /admin/events", Nothing, [401, 401, 403, 403]),
         unchanged("GET /posts", Nothing, [401, 401, 200, 200]),
         row("POST /posts", Nothing, [401, 401], (201, "+post/*"), (201, "+post/*")),
         unchanged("GET /posts/changes", Nothing, [401, 401, 200, 200]),
