@@ -25,7 +25,7 @@ CREATE TABLE post_changes (
 ) STRICT;
 
 -- The function strftime is in every version of SQLite that can open the database, unixepoch is not. The
--- first comparison is for databases that nobody ever listened to: it saves half of the cost.
+-- first comparison is for databases that never had a reader: it saves half of the cost.
 CREATE TRIGGER post_changes_after_insert AFTER INSERT ON posts
     WHEN EXISTS (SELECT 1 FROM change_log
                   WHERE until > 0 AND until > 1000000 * CAST(strftime('%s', 'now') AS INTEGER))

@@ -1,7 +1,7 @@
-//! Changes of posts, as the database logs them while somebody listens.
+//! Changes of posts, as the database logs them while a process listens.
 //!
-//! A row of the log says which post changed and how, never its text. Who reads the log looks at the
-//! posts as they are now.
+//! A row of the log says which post changed and how, never its text. A reader of the log looks at
+//! the posts as they are now.
 
 use super::post::{Post, PostId};
 use super::user::UserId;
@@ -19,8 +19,8 @@ pub struct ChangePosition {
     pub number: i64,
 }
 
-/// One life of the log, a random number. A new one begins if changes may be missing: nobody listened
-/// for an hour, votes were truncated, or the database was restored, imported or moved.
+/// One life of the log, a random number. A new one begins if changes may be missing: no process
+/// listened for an hour, votes were truncated, or the database was restored, imported or moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChangeEpoch(pub i64);
 
@@ -41,7 +41,7 @@ pub enum ChangeSubject {
     TokensRevoked(UserId),
 }
 
-/// What happened to a post.
+/// The kind of a change of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostChangeKind {
     Created,

@@ -1,3 +1,5 @@
+//! The log of changes: what is logged, for whom, and for how long.
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -206,7 +208,7 @@ pub async fn every_write_of_a_batch_is_logged(store: &FreshStore) {
     assert_eq!(logged.len(), 16, "{logged:?}");
 }
 
-pub async fn nothing_is_logged_while_nobody_listens(store: &FreshStore) {
+pub async fn nothing_is_logged_without_a_listener(store: &FreshStore) {
     let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
     let write = async || {
         let post = store.write(ada, "post").await.id;
@@ -228,7 +230,7 @@ pub async fn nothing_is_logged_while_nobody_listens(store: &FreshStore) {
     assert_eq!(store.count_rows("post_changes"), rows);
 }
 
-pub async fn epoch_lasts_as_long_as_somebody_listens(store: &FreshStore) {
+pub async fn epoch_lasts_while_a_process_listens(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let other = store.open_another();
     let first = store.listen_to_changes().await.unwrap();
@@ -337,7 +339,7 @@ pub async fn changes_of_unknown_kinds_are_passed_over(store: &FreshStore) {
     }
 }
 
-pub async fn changed_posts_are_those_that_everybody_sees(store: &FreshStore) {
+pub async fn changed_posts_are_those_of_every_reader(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let post = store.write(ada, "post").await;
     let draft = store.draft(ada, "draft").await;

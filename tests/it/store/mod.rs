@@ -64,7 +64,6 @@ mod names;
 /// Votes, and the counts that follow every change.
 mod votes;
 
-/// The log of changes: what is logged, for whom, and for how long.
 pub mod changes;
 
 /// Writes with an idempotency key: each happens once.
@@ -309,13 +308,13 @@ macro_rules! every_case_on {
                 closed_account_is_logged_before_its_posts
                 writes_of_other_programs_are_logged
                 every_write_of_a_batch_is_logged
-                nothing_is_logged_while_nobody_listens
-                epoch_lasts_as_long_as_somebody_listens
+                nothing_is_logged_without_a_listener
+                epoch_lasts_while_a_process_listens
                 parts_continue_at_their_end
                 old_changes_are_forgotten
                 changes_beyond_a_million_are_forgotten
                 changes_of_unknown_kinds_are_passed_over
-                changed_posts_are_those_that_everybody_sees;
+                changed_posts_are_those_of_every_reader;
             idempotency_keys:
                 post_with_a_key_is_created_once
                 vote_with_a_key_is_cast_once

@@ -64,7 +64,7 @@ async fn log_is_complete_after_the_transactions_of_before_have_ended() {
     assert_eq!(log_since(&store, place).await, []);
 }
 
-/// Such a transaction sees the rows of before, also in its triggers.
+/// The triggers of the transaction see the rows of its snapshot, too.
 #[tokio::test]
 async fn write_with_an_old_snapshot_is_logged() {
     for isolation in ["REPEATABLE READ", "SERIALIZABLE"] {

@@ -99,10 +99,11 @@ impl Database {
         let text = Cluster::shared().run("pg_dump", |command| {
             command.args(["--no-sync", "--dbname", &self.url]);
         });
-        // Newer versions enclose a dump in lines with a random key. The third line is the row of
-        // `installation`, which has one too.
+        // Newer versions enclose a dump in lines with a random key. The rows of `installation` and
+        // `change_log` have one too.
         let is_random = |line: &&str| {
-            ["\\restrict ", "\\unrestrict ", "t\t\\\\x"].iter().any(|start| line.starts_with(start))
+            ["\\restrict ", "\\unrestrict "].iter().any(|start| line.starts_with(start))
+                || (line.starts_with("t\t") && line.contains("\t1970-01-01 "))
         };
         text.lines().filter(|line| !is_random(line)).collect::<Vec<_>>().join("\n")
     }
