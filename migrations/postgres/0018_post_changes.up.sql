@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS post_changes (
     PRIMARY KEY (xid, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
--- The functions run with the rights of their owner, so the roles of other programs need none.
+-- The functions run with the rights of their owner, so the roles of other programs need none. Each line
+-- with two statements is one transaction, so that no function is ever executable by every role.
 CREATE OR REPLACE FUNCTION log_posts_created() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -47,7 +48,7 @@ BEGIN
         SELECT id, 1, FALSE FROM added ORDER BY id;
     END IF;
     RETURN NULL;
-END $$;
+END $$; REVOKE EXECUTE ON FUNCTION log_posts_created() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION log_posts_updated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -64,7 +65,7 @@ BEGIN
          ORDER BY id;
     END IF;
     RETURN NULL;
-END $$;
+END $$; REVOKE EXECUTE ON FUNCTION log_posts_updated() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION log_posts_deleted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -77,7 +78,7 @@ BEGIN
         SELECT id, 3, published FROM removed ORDER BY id;
     END IF;
     RETURN NULL;
-END $$;
+END $$; REVOKE EXECUTE ON FUNCTION log_posts_deleted() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION log_users_updated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -94,7 +95,7 @@ BEGIN
          ORDER BY id;
     END IF;
     RETURN NULL;
-END $$;
+END $$; REVOKE EXECUTE ON FUNCTION log_users_updated() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION log_users_deleted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -107,15 +108,7 @@ BEGIN
         SELECT id, 5 FROM removed ORDER BY id;
     END IF;
     RETURN NULL;
-END $$;
-
-REVOKE EXECUTE ON FUNCTION
-    log_posts_created(),
-    log_posts_updated(),
-    log_posts_deleted(),
-    log_users_updated(),
-    log_users_deleted()
-FROM PUBLIC;
+END $$; REVOKE EXECUTE ON FUNCTION log_users_deleted() FROM PUBLIC;
 
 CREATE OR REPLACE TRIGGER changes_logged_after_insert AFTER INSERT ON posts
     REFERENCING NEW TABLE AS added
