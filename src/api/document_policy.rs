@@ -9,9 +9,10 @@ use crate::auth::MAX_PASSWORD_LENGTH;
 use crate::domain::policy::{DraftVisibility, PasswordRules, Policy};
 
 /// The schemas of new passwords.
-const PASSWORDS: [&str; 2] = [
+const PASSWORDS: [&str; 3] = [
     "/components/schemas/UserCreate/properties/password",
     "/components/schemas/PasswordChange/properties/new_password",
+    "/components/schemas/PasswordResetConfirmation/properties/new_password",
 ];
 
 /// Deletions of an account.
