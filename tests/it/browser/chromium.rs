@@ -146,10 +146,10 @@ impl Browser {
     pub(super) async fn wait_for_text(&self, selector: &str, expected: &str) {
         let read = async || {
             let text = self.find(selector).await?.text().await?;
-            match text.contains(expected) {
-                true => Ok(()),
-                false => Err(CmdError::NotJson(format!("{text:?} without {expected:?}"))),
+            if text.contains(expected) {
+                return Ok(());
             }
+            Err(CmdError::NotJson(format!("{text:?} without {expected:?}")))
         };
         self.retry(selector, read).await;
     }
@@ -171,9 +171,9 @@ impl Browser {
     }
 
     /// Runs a command of the Chrome DevTools Protocol.
-    pub(super) async fn devtools(&self, command: &str, parameters: Value) -> Value {
+    pub(super) async fn devtools(&self, command: &str, parameters: &Value) -> Value {
         let url = format!("{}/goog/cdp/execute", self.session);
-        self.post(&url, json!({"cmd": command, "params": parameters})).await
+        self.post(&url, &json!({"cmd": command, "params": parameters})).await
     }
 
     /// Returns the text once it is not empty.
@@ -283,11 +283,11 @@ impl Browser {
     /// Returns the entries since the last call.
     async fn log(&self, kind: &str) -> Vec<Value> {
         let url = format!("{}/se/log", self.session);
-        serde_json::from_value(self.post(&url, json!({"type": kind})).await).unwrap()
+        serde_json::from_value(self.post(&url, &json!({"type": kind})).await).unwrap()
     }
 
-    async fn post(&self, url: &str, body: Value) -> Value {
-        let request = reqwest::Client::new().post(url).json(&body);
+    async fn post(&self, url: &str, body: &Value) -> Value {
+        let request = reqwest::Client::new().post(url).json(body);
         let mut response: Value = request.send().await.unwrap().json().await.unwrap();
         response["value"].take()
     }

@@ -234,8 +234,8 @@ async fn limits_and_failures_are_explained() {
         browser.wait_for_text(".card [role=alert]", "Try again in 5 min").await;
         let offline = json!({"offline": true, "latency": 0, "downloadThroughput": 0,
             "uploadThroughput": 0});
-        browser.devtools("Network.enable", json!({})).await;
-        browser.devtools("Network.emulateNetworkConditions", offline).await;
+        browser.devtools("Network.enable", &json!({})).await;
+        browser.devtools("Network.emulateNetworkConditions", &offline).await;
         browser.wait_for_text(".offline", "You are offline").await;
         browser.click(".card button").await;
         browser.wait_for_text(".card [role=alert]", "Nothing is lost").await;

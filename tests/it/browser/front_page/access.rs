@@ -38,7 +38,7 @@ async fn page_fits_into_320_pixels() {
     let url = service.url.clone();
     browse(async move |browser| {
         let size = json!({"width": 320, "height": 1200, "deviceScaleFactor": 1, "mobile": false});
-        browser.devtools("Emulation.setDeviceMetricsOverride", size).await;
+        browser.devtools("Emulation.setDeviceMetricsOverride", &size).await;
         in_each_view(&browser, &url, async |view| {
             let width = browser.run("return document.documentElement.scrollWidth").await;
             assert_eq!(width, 320, "{view}");
@@ -83,7 +83,7 @@ async fn texts_have_enough_contrast_in_light_and_dark() {
         let url = service.url.clone();
         browse(async move |browser| {
             let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-            browser.devtools("Emulation.setEmulatedMedia", scheme.clone()).await;
+            browser.devtools("Emulation.setEmulatedMedia", &scheme).await;
             in_each_view(&browser, &url, async |view| {
                 let found = browser.run(FAINT_TEXTS).await;
                 assert!(found[0].as_u64() > Some(5), "{view} {found}");
@@ -97,7 +97,7 @@ async fn texts_have_enough_contrast_in_light_and_dark() {
 
 /// Returns role and name of all that a screen reader tells.
 async fn accessible_nodes(browser: &Browser) -> Vec<(String, String)> {
-    let tree = browser.devtools("Accessibility.getFullAXTree", json!({})).await;
+    let tree = browser.devtools("Accessibility.getFullAXTree", &json!({})).await;
     let text = |node: &Value, key: &str| node[key]["value"].as_str().unwrap_or("").to_owned();
     let nodes = tree["nodes"].as_array().unwrap().iter();
     nodes
@@ -234,9 +234,9 @@ async fn first_view_does_not_shift() {
     let service = Service::start(&[]);
     let url = service.url.clone();
     browse(async move |browser| {
-        browser.devtools("Page.enable", json!({})).await;
+        browser.devtools("Page.enable", &json!({})).await;
         let source = json!({"source": OBSERVE});
-        browser.devtools("Page.addScriptToEvaluateOnNewDocument", source).await;
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", &source).await;
         settle(&browser, &url).await;
         browser.open(&format!("{url}/docs/oauth2-redirect")).await;
         browser.open(&format!("{url}/")).await;
