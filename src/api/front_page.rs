@@ -89,7 +89,7 @@ fn fill(page: &str, base: &str, app: &AppState, has_docs: bool) -> String {
     [
         ("{{base}}", base),
         ("{{anonymous_reads}}", switch(app.policy.anonymous_reads)),
-        ("{{changes}}", switch(false)),
+        ("{{changes}}", switch(app.changes.is_on())),
         ("{{deletion_password}}", switch(app.policy.delete_requires_password)),
         ("{{docs}}", switch(has_docs)),
         ("{{mail}}", switch(false)),

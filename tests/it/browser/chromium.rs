@@ -57,6 +57,20 @@ where
     run_and_close(visit(browser), &[client]).await;
 }
 
+/// Runs the visit in two browsers that share nothing.
+pub(super) async fn browse_in_two<Visit>(visit: impl FnOnce(Browser, Browser) -> Visit)
+where
+    Visit: Future<Output = ()> + 'static,
+{
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let driver = Driver::start();
+    let profiles = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let first = Browser::start(&driver, &profiles[0]).await;
+    let second = Browser::start(&driver, &profiles[1]).await;
+    let clients = [first.client.clone(), second.client.clone()];
+    run_and_close(visit(first, second), &clients).await;
+}
+
 async fn run_and_close(visit: impl Future<Output = ()> + 'static, clients: &[Client]) {
     let outcome = LocalSet::new().run_until(async { spawn_local(visit).await }).await;
     for client in clients {
@@ -227,6 +241,14 @@ impl Browser {
             !is_inside && !requested.starts_with(&format!("{url}/"))
         });
         assert!(urls.is_empty(), "{urls:#?}");
+    }
+
+    /// Returns the URLs that the browser requested since the last call.
+    pub(super) async fn requests(&self) -> Vec<String> {
+        let events = self.network_events().await;
+        let is_request = |event: &&Value| event["method"] == "Network.requestWillBeSent";
+        let url = |event: &Value| event["params"]["request"]["url"].as_str().unwrap().to_owned();
+        events.iter().filter(is_request).map(url).collect()
     }
 
     /// Returns the statuses that the server sent for this URL since the last call, in order. A page

@@ -1,6 +1,7 @@
 //! The page at `/`: people sign up, read, write and vote, by mouse, keyboard and screen reader.
 
 mod access;
+mod live;
 mod visitor;
 
 use serde_json::json;

@@ -38,6 +38,15 @@ impl<'a> Visitor<'a> {
         self.browser.wait_for("main > article").await;
     }
 
+    /// Returns the view of the post with this title, which is in the list that is shown.
+    pub(super) async fn fragment_of(&self, title: &str) -> String {
+        let script = format!(
+            "return [...document.querySelectorAll('.rows .title')]
+               .find((link) => link.textContent === '{title}').hash.slice(2)"
+        );
+        self.browser.run(&script).await.as_str().unwrap().to_owned()
+    }
+
     /// Returns the path in the API of the post that is shown or edited.
     pub(super) async fn path_of_post(&self) -> String {
         let id = self.browser.run("return location.hash.split('/')[2]").await;
