@@ -92,7 +92,7 @@ fn fill(page: &str, base: &str, app: &AppState, has_docs: bool) -> String {
         ("{{changes}}", switch(app.changes.is_on())),
         ("{{deletion_password}}", switch(app.policy.delete_requires_password)),
         ("{{docs}}", switch(has_docs)),
-        ("{{mail}}", switch(false)),
+        ("{{mail}}", switch(app.mails.is_some())),
         ("{{password_length}}", &length),
     ]
     .iter()
