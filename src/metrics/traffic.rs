@@ -20,6 +20,7 @@ pub const MINUTES: usize = 1440;
 const BUCKETS: usize = 64;
 
 /// Upper bounds of all buckets but the last, in microseconds: from 32 microseconds to 53 seconds.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
 const BOUNDS: [u32; BUCKETS - 1] = {
     // Powers of the third root of 2, in units of 100,000.
     const STEPS: [u64; 3] = [100_000, 125_992, 158_740];

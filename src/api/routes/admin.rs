@@ -116,6 +116,7 @@ impl From<AccountEvent> for AdminEvent {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde gives this type")]
 fn serialize_optional_timestamp<S: Serializer>(
     timestamp: &Option<Timestamp>,
     serializer: S,

@@ -203,11 +203,11 @@ fn with_estimates(counts: [i64; 4], estimates: &[(String, i64)]) -> [RowCount; 4
     };
     let published = estimate("posts_published");
     let drafts = estimate("posts") - published;
-    let estimated = [estimate("users"), published, drafts, estimate("votes")];
+    let larger = [estimate("users"), published, drafts, estimate("votes")];
     let mut shown = counts.map(exact);
-    for (count, estimated) in shown.iter_mut().zip(estimated) {
+    for (count, larger) in shown.iter_mut().zip(larger) {
         if count.count > u64::from(MAX_COUNTED) {
-            *count = RowCount { count: count.count.max(to_u64(estimated)), is_exact: false };
+            *count = RowCount { count: count.count.max(to_u64(larger)), is_exact: false };
         }
     }
     shown
