@@ -129,7 +129,6 @@ fn authenticate_token(parts: &Parts, app: &AppState) -> Result<ValidToken, ApiEr
     app.tokens.verify_until(token).map_err(rejected)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the form of map_err")]
 fn rejected(invalid: InvalidToken) -> ApiError {
     tracing::debug!(reason = %invalid, "token rejected");
     ApiError::InvalidToken

@@ -4,9 +4,7 @@
 //! depends on the settings, see `document_policy.rs`.
 
 use serde_json::{Map, Value, json};
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, Flow, OAuth2, Password, Scopes, SecurityScheme,
-};
+use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, ServerBuilder};
 use utoipa::{Modify, OpenApi as _};
 
@@ -33,7 +31,7 @@ pub fn document(root_path: &str, policy: &Policy) -> String {
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
-/// Declares the OAuth2 password flow at `/login`, its refresh, and the tickets of streams.
+/// Declares the OAuth2 password flow at `/login`, and its refresh.
 pub(super) struct PasswordFlow;
 
 impl Modify for PasswordFlow {
@@ -44,11 +42,10 @@ impl Modify for PasswordFlow {
         );
         let flow = Flow::Password(Password::with_refresh_url("login", scopes, "login"));
         let scheme = SecurityScheme::OAuth2(OAuth2::new([flow]));
-        let ticket = ApiKeyValue::with_description("ticket", "A ticket for a stream of changes");
-        let components = document.components.get_or_insert_with(Default::default);
-        components.add_security_scheme("OAuth2PasswordBearer", scheme);
-        components
-            .add_security_scheme("ChangesTicket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
+        document
+            .components
+            .get_or_insert_with(Default::default)
+            .add_security_scheme("OAuth2PasswordBearer", scheme);
     }
 }
 

@@ -55,10 +55,9 @@ impl Folded {
     /// for a moment, it was perhaps sent by a frame whose end a client has missed, so it has one.
     pub(super) fn event(&self, is_shown: bool) -> Option<EventKind> {
         match (self.was_shown, is_shown) {
-            (None, true) => Some(EventKind::Votes),
-            (Some(true), true) if self.is_updated => Some(EventKind::Updated),
-            (Some(true), true) => Some(EventKind::Votes),
             (Some(false), true) => Some(EventKind::Created),
+            (Some(true), true) if self.is_updated => Some(EventKind::Updated),
+            (_, true) => Some(EventKind::Votes),
             (_, false) => self.was_ever_shown.then_some(EventKind::Deleted),
         }
     }
@@ -79,7 +78,9 @@ mod tests {
         is_shown: bool,
     ) -> Option<EventKind> {
         let mut folded = Folded::new(ChangePosition::default());
-        kinds.iter().for_each(|kind| folded.add(*kind, drafts));
+        for kind in kinds {
+            folded.add(*kind, drafts);
+        }
         folded.event(is_shown)
     }
 

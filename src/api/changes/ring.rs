@@ -35,7 +35,7 @@ pub(super) struct Ring {
 struct Frames {
     /// The number of the first frame.
     first: u64,
-    frames: VecDeque<Frame>,
+    kept: VecDeque<Frame>,
     /// `None` while changes may be missing.
     progress: Option<Progress>,
     is_closed: bool,
@@ -59,11 +59,11 @@ impl Ring {
 
     pub(super) fn push(&self, frame: Frame, progress: Option<Progress>) {
         let mut frames = self.frames();
-        if frames.frames.len() == MAX_FRAMES {
-            frames.frames.pop_front();
+        if frames.kept.len() == MAX_FRAMES {
+            frames.kept.pop_front();
             frames.first += 1;
         }
-        frames.frames.push_back(frame);
+        frames.kept.push_back(frame);
         frames.progress = progress;
         drop(frames);
         self.wake();
@@ -149,7 +149,7 @@ impl Subscriber {
         }
         loop {
             let index = usize::try_from(self.next - frames.first).ok()?;
-            let Frame { with_votes, without_votes } = frames.frames.get(index)?;
+            let Frame { with_votes, without_votes } = frames.kept.get(index)?;
             let frame = if self.with_votes { with_votes } else { without_votes };
             let end = frame.len().min(self.offset + PIECE_BYTES);
             let piece = match frame.get(self.offset..end) {
@@ -171,7 +171,7 @@ impl Subscriber {
 impl Frames {
     /// Returns the number of the next frame.
     fn next(&self) -> u64 {
-        self.first.saturating_add(u64::try_from(self.frames.len()).unwrap_or(u64::MAX))
+        self.first.saturating_add(u64::try_from(self.kept.len()).unwrap_or(u64::MAX))
     }
 }
 
@@ -194,8 +194,8 @@ mod tests {
         subscriber.next().now_or_never()
     }
 
-    fn bytes(text: &'static str) -> Option<Found> {
-        Some(Found::Bytes(Bytes::from_static(text.as_bytes())))
+    fn bytes(text: &'static str) -> Found {
+        Found::Bytes(Bytes::from_static(text.as_bytes()))
     }
 
     #[test]
@@ -206,7 +206,10 @@ mod tests {
         ring.push(frame("one"), None);
         ring.push(frame("two"), None);
         for subscriber in &mut subscribers {
-            assert_eq!([now(subscriber), now(subscriber)], [bytes("one"), bytes("two")]);
+            assert_eq!(
+                [now(subscriber), now(subscriber)],
+                [Some(bytes("one")), Some(bytes("two"))]
+            );
             assert_eq!(now(subscriber), None);
         }
         ring.wake();
@@ -222,7 +225,7 @@ mod tests {
         let mut subscriber = Subscriber::new(Arc::clone(&ring), false);
         ring.push(Frame { without_votes: Bytes::new(), ..frame("votes") }, None);
         ring.push(frame("text"), None);
-        assert_eq!(now(&mut subscriber), bytes("text"));
+        assert_eq!(now(&mut subscriber), Some(bytes("text")));
     }
 
     #[test]
@@ -230,7 +233,7 @@ mod tests {
         let ring = Ring::new();
         let mut subscriber = Subscriber::new(Arc::clone(&ring), true);
         (0..MAX_FRAMES).for_each(|_| ring.push(frame("x"), None));
-        assert_eq!(now(&mut subscriber), bytes("x"));
+        assert_eq!(now(&mut subscriber), Some(bytes("x")));
         (0..2).for_each(|_| ring.push(frame("x"), None));
         assert_eq!(now(&mut subscriber), Some(Found::End));
     }
@@ -259,6 +262,6 @@ mod tests {
         ring.set_progress(PROGRESS);
         assert_eq!(subscriber.join(), PROGRESS);
         ring.push(frame("one"), PROGRESS);
-        assert_eq!(now(&mut subscriber), bytes("one"));
+        assert_eq!(now(&mut subscriber), Some(bytes("one")));
     }
 }

@@ -57,13 +57,12 @@ impl Streams {
         let must_check = Arc::new(AtomicBool::new(true));
         open.accounts.entry(user).or_default().push(Arc::clone(&must_check));
         streams.count.fetch_add(1, Ordering::Relaxed);
-        let ring = match &open.ring {
-            Some(ring) => Arc::clone(ring),
-            None => {
-                let ring = open.ring.insert(Ring::new());
-                start(ring, streams);
-                Arc::clone(ring)
-            }
+        let ring = if let Some(ring) = &open.ring {
+            Arc::clone(ring)
+        } else {
+            let ring = open.ring.insert(Ring::new());
+            start(ring, streams);
+            Arc::clone(ring)
         };
         drop(open);
         Ok((StreamSlot { streams: Arc::clone(streams), user, must_check }, ring))
@@ -74,14 +73,18 @@ impl Streams {
     pub(super) fn check(&self, user: UserId) -> bool {
         let open = self.open();
         let own = open.accounts.get(&user).map(Vec::as_slice).unwrap_or_default();
-        own.iter().for_each(|stream| stream.store(true, Ordering::Release));
+        for stream in own {
+            stream.store(true, Ordering::Release);
+        }
         !own.is_empty()
     }
 
     /// Like [`Streams::check`], for all accounts.
     pub(super) fn check_all(&self) {
         let open = self.open();
-        open.accounts.values().flatten().for_each(|stream| stream.store(true, Ordering::Release));
+        for stream in open.accounts.values().flatten() {
+            stream.store(true, Ordering::Release);
+        }
     }
 
     /// Ends the reader of this ring if there are no streams. Returns whether it has ended.

@@ -71,7 +71,7 @@ impl FromRequestFields for StreamChangesRequest {
             example = json!({"detail": "Not Acceptable"})),
         TokenErrors, ValidationErrors, RateLimitErrors, Failures
     ),
-    security(("OAuth2PasswordBearer" = []), ("ChangesTicket" = []))
+    security(("OAuth2PasswordBearer" = []))
 )]
 pub(in crate::api) async fn stream_changes(
     State(app): State<Arc<AppState>>,

@@ -43,7 +43,7 @@ fn populate(app: &TestApp) {
 
 /// A screen reader finds everything by its role and name, and no control without a name.
 async fn assert_names(browser: &Browser) {
-    let tree = browser.devtools("Accessibility.getFullAXTree", json!({})).await;
+    let tree = browser.devtools("Accessibility.getFullAXTree", &json!({})).await;
     let nodes: Vec<(&str, &str)> = tree["nodes"]
         .as_array()
         .unwrap()
