@@ -37,19 +37,21 @@ mod support {
     mod outbox;
     mod postgres_programs;
     mod postgres_session;
+    mod setup;
     mod sqlite_file;
     mod test_caller;
     mod test_response;
     mod test_server;
     mod wire;
 
-    pub use app::{CHEAP, Engine, FORM, PASSWORD, SECRET, Setup, TestApp};
+    pub use app::{FORM, PASSWORD, TestApp};
     pub use clock::TestClock;
     pub use cluster::{Cluster, PostgresDatabase};
     pub use document_checker::{DocumentChecker, SentRequest};
     use event_stream::{EVENTS, read_body};
     pub use forged_tokens::forge_text;
     pub use outbox::Outbox;
+    pub use setup::{CHEAP, Engine, SECRET, Setup};
     pub use sqlite_file::create_sqlite_file;
     pub use test_caller::TestCaller;
     pub use test_response::TestResponse;

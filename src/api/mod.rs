@@ -84,7 +84,31 @@ pub struct PageSwitches {
 
 /// Returns the routes of the API and of these pages.
 pub fn routes(app: AppState, pages: PageSwitches) -> Router {
-    let routes = Router::new()
+    let routes = resources();
+    let routes = if pages.docs { routes.merge(documentation()) } else { routes };
+    let front = pages.front_page.then(|| Arc::new(FrontPage::new(&app, pages.docs)));
+    let routes = match &front {
+        Some(front) => routes.merge(front_page_files(front)),
+        None => routes,
+    };
+    let routes = if app.mails.is_some() { routes.merge(links_in_mails()) } else { routes };
+    // A proxy may leave the prefix on. More specific routes come first, so that no prefix hides
+    // a route.
+    let routes = match app.root_path.as_str() {
+        "" => routes,
+        prefix => routes.clone().merge(Router::new().nest(prefix, routes)),
+    };
+    let routes = match front {
+        Some(front) => routes
+            .route("/", get(routes::front_page::serve_page).with_state(Arc::clone(&front)))
+            .fallback_service(page_at_prefix(front)),
+        None => routes.fallback(error::route_not_found),
+    };
+    routes.method_not_allowed_fallback(error::method_not_allowed).with_state(Arc::new(app))
+}
+
+fn resources() -> Router<Arc<AppState>> {
+    Router::new()
         .route("/login", post(login::login))
         .route("/logout", post(login::sign_out))
         .route("/users", post(users::create_user))
@@ -112,41 +136,27 @@ pub fn routes(app: AppState, pages: PageSwitches) -> Router {
         .route("/admin/events", get(admin::list_events))
         .route("/.well-known/jwks.json", get(jwks::list_keys))
         .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz));
-    let docs = Router::new()
+        .route("/readyz", get(health::readyz))
+}
+
+fn documentation() -> Router<Arc<AppState>> {
+    Router::new()
         .route("/openapi.json", get(routes::docs::serve_document))
         .route("/docs", get(routes::docs::serve_swagger))
         .route("/docs/oauth2-redirect", get(routes::docs::serve_redirect))
         .route("/docs/{file}", get(routes::docs::serve_asset))
-        .route("/redoc", get(routes::docs::serve_redoc));
-    let routes = if pages.docs { routes.merge(docs) } else { routes };
-    let front = pages.front_page.then(|| Arc::new(FrontPage::new(&app, pages.docs)));
-    let routes = match &front {
-        Some(front) => routes.merge(front_page_files(front)),
-        None => routes,
-    };
-    let mails = Router::new()
+        .route("/redoc", get(routes::docs::serve_redoc))
+}
+
+fn links_in_mails() -> Router<Arc<AppState>> {
+    Router::new()
         .route("/password-resets", post(password_resets::request_password_reset))
         .route("/password-resets/confirm", post(password_resets::confirm_password_reset))
         .route(
             "/users/me/email/verifications",
             post(email_verifications::request_email_verification),
         )
-        .route("/email-verifications", post(email_verifications::verify_email));
-    let routes = if app.mails.is_some() { routes.merge(mails) } else { routes };
-    // A proxy may leave the prefix on. More specific routes come first, so that no prefix hides
-    // a route.
-    let routes = match app.root_path.as_str() {
-        "" => routes,
-        prefix => routes.clone().merge(Router::new().nest(prefix, routes)),
-    };
-    let routes = match front {
-        Some(front) => routes
-            .route("/", get(routes::front_page::serve_page).with_state(Arc::clone(&front)))
-            .fallback_service(page_at_prefix(front)),
-        None => routes.fallback(error::route_not_found),
-    };
-    routes.method_not_allowed_fallback(error::method_not_allowed).with_state(Arc::new(app))
+        .route("/email-verifications", post(email_verifications::verify_email))
 }
 
 fn front_page_files(front: &Arc<FrontPage>) -> Router<Arc<AppState>> {

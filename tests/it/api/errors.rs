@@ -23,7 +23,6 @@ async fn unknown_path_gets_404() {
     let app = TestApp::start().await;
     let ada = app.signed_in("ada").await;
     for path in [
-        "/",
         "/sqlalchemy",
         "/post",
         "/posts/1/2",

@@ -170,7 +170,7 @@ impl Browser {
         self.open(url).await;
     }
 
-    /// Runs a command of the Chrome DevTools Protocol.
+    /// Runs a command of the Chrome `DevTools` Protocol.
     pub(super) async fn devtools(&self, command: &str, parameters: &Value) -> Value {
         let url = format!("{}/goog/cdp/execute", self.session);
         self.post(&url, &json!({"cmd": command, "params": parameters})).await

@@ -74,6 +74,11 @@ fn link_requests() -> [(&'static str, &'static str, String); 4] {
     ]
 }
 
+fn administration_requests() -> impl Iterator<Item = (&'static str, &'static str, String)> {
+    let paths = ["/admin/statistics", "/admin/users", "/admin/events"];
+    paths.into_iter().map(|path| ("GET", path, String::new()))
+}
+
 /// Returns a request for each store method that a client can reach.
 fn requests(token: &str) -> Vec<Request<Body>> {
     let account = json!({"email": "ada@example.com", "password": "plum lantern 83 quay"});
@@ -107,9 +112,6 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("POST", "/vote", json!({"post_id": 1, "dir": 1}).to_string()),
         ("POST", "/vote", json!({"post_id": 1, "dir": 9}).to_string()),
         ("GET", "/posts/x", String::new()),
-        ("GET", "/admin/statistics", String::new()),
-        ("GET", "/admin/users", String::new()),
-        ("GET", "/admin/events", String::new()),
         ("GET", "/readyz", String::new()),
     ];
     let request = |(method, path, body): (&str, &str, String)| {
@@ -138,7 +140,8 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         .body(Body::from("username=ada@example.com&password=x"))
         .unwrap();
     let keyed = keyed.into_iter().map(with_key);
-    lines.into_iter().chain(link_requests()).map(request).chain(keyed).chain([login]).collect()
+    let lines = lines.into_iter().chain(link_requests()).chain(administration_requests());
+    lines.map(request).chain(keyed).chain([login]).collect()
 }
 
 async fn send(routes: &AppService, mut request: Request<Body>) -> TestResponse {

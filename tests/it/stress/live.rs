@@ -37,7 +37,7 @@ async fn copies_of_clients_equal_the_list_on_postgresql() {
 
 async fn run(engine: Engine, mut budget: Budget) {
     let (writers, clients) = (4, budget.size(4, 12));
-    let writes = budget.size(60, 1_500);
+    let changes = budget.size(60, 1_500);
     let (mut written, mut streams) = (0, 0);
     while let Some(seed) = budget.next_round() {
         let app = TestApp::set_up(Setup { engine, ..Setup::default() }).await;
@@ -52,7 +52,7 @@ async fn run(engine: Engine, mut budget: Budget) {
         let write = async {
             let all = (seed..)
                 .zip(&callers)
-                .map(|(seed, caller)| write_at_random(caller, Rng::new(seed), writes, &posts));
+                .map(|(seed, caller)| write_at_random(caller, Rng::new(seed), changes, &posts));
             join_all(all).await;
             is_over.store(true, Ordering::SeqCst);
         };
@@ -65,7 +65,7 @@ async fn run(engine: Engine, mut budget: Budget) {
         }));
         let ((), opened) = tokio::join!(write, follow);
         streams += opened.iter().sum::<usize>();
-        written += writes * writers;
+        written += changes * writers;
     }
     budget.report("writes that clients followed", written);
     budget.report("streams", streams);
@@ -202,13 +202,12 @@ impl<'a> Follower<'a> {
             "hello" | "reset" => self.copy = list(self.caller).await,
             "created" | "updated" => {
                 let id = data["id"].as_i64().unwrap();
-                let read = match data.get("item") {
-                    Some(item) => Some(item.clone()),
-                    None => {
-                        let response = self.caller.get(&format!("/posts/{id}")).await;
-                        // Its deletion comes in a later event.
-                        (response.status == 200).then(|| response.json())
-                    }
+                let read = if let Some(item) = data.get("item") {
+                    Some(item.clone())
+                } else {
+                    let response = self.caller.get(&format!("/posts/{id}")).await;
+                    // Its deletion comes in a later event.
+                    (response.status == 200).then(|| response.json())
                 };
                 self.copy.extend(read.map(|item| entry(&item)));
             }

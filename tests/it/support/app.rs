@@ -9,30 +9,24 @@ use axum::body::Body;
 use axum::http::header::HOST;
 use axum::http::{HeaderValue, Request};
 use jiff::Timestamp;
-use post_api::api::{
-    self, AppState, Background, ChangeFeed, Documentation, LargeWork, PageSwitches, Shutdown,
-    openapi,
-};
-use post_api::auth::{Algorithm, Argon2Params, Keys, Passwords, Tokens};
-use post_api::client_limits::ClientLimits;
+use post_api::api::{self, AppState, Background, Documentation, LargeWork, Shutdown, openapi};
+use post_api::auth::{Keys, Passwords, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::mail::Mailer;
 use post_api::metrics::Traffic;
 use post_api::rate_limits::{LIMIT_NAMES, MonotonicClock, RateLimitConfig, RateLimits};
-use post_api::server::{
-    AllowedOrigins, AppService, MiddlewareConfig, TrustedProxies, with_middleware,
-};
+use post_api::server::{AppService, MiddlewareConfig, with_middleware};
 use post_api::store::Store;
 use post_api::store::postgres::PostgresStore;
 use post_api::store::sqlite::SqliteStore;
 use rusqlite::Connection;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use super::setup::{Engine, Setup};
 use super::{
     Cluster, DocumentChecker, Outbox, PostgresDatabase, SentRequest, TestCaller, TestClock,
     TestResponse, create_sqlite_file, read_body,
@@ -43,75 +37,6 @@ pub const PASSWORD: &str = "plum lantern 83 quay";
 
 /// The media type of the forms that browsers and OAuth2 clients send.
 pub const FORM: &str = "application/x-www-form-urlencoded";
-
-/// The cheapest hash that Argon2 allows: most tests do not depend on its cost.
-pub const CHEAP: Argon2Params = Argon2Params { memory_kib: 8, iterations: 1, parallelism: 1 };
-
-/// The secret with which every [`TestApp`] signs.
-pub const SECRET: &str = "for tests only: 0123456789abcdefghijklmnopqrstuvwxyz and some more";
-
-/// The configuration of a [`TestApp`].
-pub struct Setup {
-    pub engine: Engine,
-    pub keys: fn() -> Keys,
-    pub policy: Policy,
-    pub strength: Argon2Params,
-    /// Hashing threads. The length of their queue is proportional to their number.
-    pub threads: usize,
-    pub origins: AllowedOrigins,
-    pub client_limits: ClientLimits,
-    /// No limits by default, so that other tests can write without a bound.
-    pub rates: Option<RateLimitConfig>,
-    pub trusted_proxies: TrustedProxies,
-    pub pages: PageSwitches,
-    pub root_path: String,
-    pub changes: ChangeFeed,
-    /// Whether accepted requests must follow the document, as responses always do.
-    pub checks_requests: bool,
-    /// Whether the service sends mails: it keeps them in [`TestApp::outbox`].
-    pub sends_mail: bool,
-}
-
-/// The database of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    Sqlite,
-    Postgres,
-}
-
-impl Engine {
-    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
-
-    /// Reads `TEST_STORE`; the default is SQLite.
-    fn from_environment() -> Self {
-        match std::env::var("TEST_STORE").as_deref() {
-            Ok("postgres") => Self::Postgres,
-            Ok("sqlite") | Err(_) => Self::Sqlite,
-            Ok(other) => panic!("TEST_STORE must be sqlite or postgres, not {other}"),
-        }
-    }
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            engine: Engine::from_environment(),
-            keys: default_keys,
-            policy: Policy::default(),
-            strength: CHEAP,
-            threads: 1,
-            origins: AllowedOrigins::Any,
-            client_limits: ClientLimits::default(),
-            rates: None,
-            trusted_proxies: TrustedProxies::default(),
-            pages: PageSwitches { docs: true, front_page: true },
-            root_path: String::new(),
-            changes: ChangeFeed::default(),
-            checks_requests: true,
-            sends_mail: true,
-        }
-    }
-}
 
 pub struct TestApp {
     pub clock: Arc<TestClock>,
@@ -400,11 +325,6 @@ fn rate_limits(
     let monotonic: Arc<dyn MonotonicClock> = clock.clone();
     let limits = |rates| RateLimits::new(&rates, &monotonic, store.clone(), clock.clone(), [7; 32]);
     rates.map_or_else(RateLimits::off, limits)
-}
-
-/// Returns the default keys of a [`TestApp`].
-fn default_keys() -> Keys {
-    Keys::of_secret(&SecretString::from(SECRET), Algorithm::HS256).unwrap()
 }
 
 fn tokens(keys: Keys, clock: &Arc<TestClock>) -> Tokens {

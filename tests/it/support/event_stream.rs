@@ -76,8 +76,8 @@ impl EventStream {
     pub async fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.unread.split_once("\n\n") {
-                let block = block.to_owned();
-                self.unread = rest.to_owned();
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.unread = rest;
                 if let Some(id) = block.lines().find_map(|line| line.strip_prefix("id: ")) {
                     id.clone_into(&mut self.last_id);
                 }

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::{Sha256, Sha512};
 
-use super::app::SECRET;
+use super::setup::SECRET;
 
 /// Signs this header and these claims with the secret of every [`super::TestApp`].
 pub fn forge(header: &Value, claims: &Value) -> String {
