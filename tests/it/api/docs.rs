@@ -289,7 +289,17 @@ async fn document_is_in_the_order_of_a_reader() {
     let tags: Vec<&str> = tags.map(|tag| tag["name"].as_str().unwrap()).collect();
     assert_eq!(
         tags,
-        ["Users", "Login", "Sessions", "Posts", "Votes", "Administration", "Keys", "Health"]
+        [
+            "Users",
+            "Login",
+            "Sessions",
+            "E-mail",
+            "Posts",
+            "Votes",
+            "Administration",
+            "Keys",
+            "Health"
+        ]
     );
     // The steps of the introduction work.
     let account = json!({"email": "ada@example.com", "password": PASSWORD});

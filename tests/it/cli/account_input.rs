@@ -97,7 +97,7 @@ fn hostile_text_breaks_no_line_and_controls_no_terminal() {
     let escaped = r"a\tb\nc\rd\\\u{1b}[2J\u{9b}\u{202e}\u{2028}é";
     let accounts = run(folder.path(), "user list").expect(0);
     let time = "1970-01-01T00:00:00.000000Z";
-    assert_eq!(rows(&accounts)[1], ["2", escaped, escaped, time, ""]);
+    assert_eq!(rows(&accounts)[1], ["2", escaped, escaped, time, "", "false"]);
     let posts = run(folder.path(), "post list").expect(0);
     assert_eq!(rows(&posts), [["1", "1", time, "true", "0", escaped]]);
     for line in ["user list --json --after 1", "post list --json"] {

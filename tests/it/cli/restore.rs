@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::backup::{folder_with_posts, names, run_on_full_disk};
 use super::{open, run};
-use crate::support::{PASSWORD, Service};
+use crate::support::{MAIL_SETTINGS, PASSWORD, Service};
 
 const KEPT: &str = "posts.db.before-restore-";
 
@@ -88,7 +88,7 @@ fn tokens_from_before_the_restore_open_nothing() {
     );
     assert_eq!(outcome.error, "");
 
-    let service = Service::start_in(folder.path(), &[]);
+    let service = Service::start_in(folder.path(), &MAIL_SETTINGS);
     let (mallory_id, mallory) = sign_up(&service, "mallory@example.com");
     assert!(mallory_id > eve_id, "{mallory_id}");
     for token in [&ada, &eve] {

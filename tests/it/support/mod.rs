@@ -44,7 +44,7 @@ use event_stream::{EVENTS, read_body};
 pub use forged_tokens::{forge, forge_text, forge_with, forge_with_sha512};
 pub use outbox::{Outbox, SentMail};
 pub use pooler::Pooler;
-pub use process::Service;
+pub use process::{MAIL_SETTINGS, Service};
 pub use scrape::{METRICS, Metrics};
 pub use serving_role::{documented_grants, prepare_serving_role};
 pub use setup::{CHEAP, Engine, Setup};

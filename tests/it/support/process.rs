@@ -16,6 +16,13 @@ use super::{DocumentChecker, FORM, PASSWORD, TestResponse, Wire};
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_post-api");
 
+/// Settings with which the service has the routes of links in mails.
+pub const MAIL_SETTINGS: [(&str, &str); 3] = [
+    ("SMTP_URL", "console:"),
+    ("MAIL_FROM", "no-reply@example.org"),
+    ("PUBLIC_URL", "http://127.0.0.1"),
+];
+
 /// The time for startup, on a machine that is busy with other tests.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
