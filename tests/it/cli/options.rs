@@ -121,7 +121,15 @@ fn help_of_each_command_has_only_options_of_the_command() {
         ("user sign-out", &["--all", "--database-url", "--env-file"]),
         (
             "user list",
-            &["--search", "--disabled", "--admin", "--json", "--after", "--database-url", "--env-file"],
+            &[
+                "--search",
+                "--disabled",
+                "--admin",
+                "--json",
+                "--after",
+                "--database-url",
+                "--env-file",
+            ],
         ),
         ("user add", &["--password-stdin", "--any-password", "--database-url", "--env-file"]),
         ("user delete", &["--yes", "--database-url", "--env-file"]),

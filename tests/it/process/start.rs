@@ -253,7 +253,7 @@ fn secret_from_a_file_is_used() {
 
     let (code, output) = refused(folder.path(), &["--port", "0"], &[("SECRET_KEY_FILE", "none")]);
     assert_eq!(code, 2, "{output}");
-    assert!(output.contains("none cannot be read"), "{output}");
+    assert!(output.contains("SECRET_KEY_FILE names a file that does not exist"), "{output}");
 }
 
 #[test]
