@@ -79,6 +79,13 @@ fn administration_requests() -> impl Iterator<Item = (&'static str, &'static str
     paths.into_iter().map(|path| ("GET", path, String::new()))
 }
 
+fn login_request() -> Request<Body> {
+    Request::post("/login")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from("username=ada@example.com&password=x"))
+        .unwrap()
+}
+
 /// Returns a request for each store method that a client can reach.
 fn requests(token: &str) -> Vec<Request<Body>> {
     let account = json!({"email": "ada@example.com", "password": "plum lantern 83 quay"});
@@ -135,13 +142,9 @@ fn requests(token: &str) -> Vec<Request<Body>> {
         ("DELETE", "/posts/1", String::new()),
         ("POST", "/vote", json!({"post_id": 1, "dir": 1}).to_string()),
     ];
-    let login = Request::post("/login")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from("username=ada@example.com&password=x"))
-        .unwrap();
     let keyed = keyed.into_iter().map(with_key);
     let lines = lines.into_iter().chain(link_requests()).chain(administration_requests());
-    lines.map(request).chain(keyed).chain([login]).collect()
+    lines.map(request).chain(keyed).chain([login_request()]).collect()
 }
 
 async fn send(routes: &AppService, mut request: Request<Body>) -> TestResponse {

@@ -22,9 +22,10 @@ use super::fresh_store::{FreshStore, email, noon, vote, with_valid_from};
 use crate::support::{Cluster, PostgresDatabase};
 
 /// Every column that the service reads as a time.
-const TIMES: [(&str, &str); 9] = [
+const TIMES: [(&str, &str); 10] = [
     ("users", "created_at"),
     ("users", "tokens_valid_from"),
+    ("users", "email_verified_at"),
     ("posts", "created_at"),
     ("sessions", "created_at"),
     ("sessions", "used_at"),
@@ -138,6 +139,7 @@ impl<'a> Fixture<'a> {
         reads.push(Box::pin(async move { store.list_votes(caller, 2, None).await.map(drop) }));
         reads.push(Box::pin(store.find_caller(caller)));
         reads.push(Box::pin(async move { store.find_me(caller).await.map(drop) }));
+        reads.push(Box::pin(async move { store.find_me_verified(caller).await.map(drop) }));
         for account in self.accounts {
             reads.push(Box::pin(async move { store.find_user(account.user_id).await.map(drop) }));
         }
