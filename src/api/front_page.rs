@@ -1,6 +1,6 @@
-//! The pages at `/` and at `/admin`: a client of the API for the browser, all embedded in the binary. Its
-//! Content-Security-Policy keeps the browser from loading anything from other hosts, and from
-//! turning any text into markup or code.
+//! The pages at `/` and `/admin`, clients of the API, embedded in the binary. Their
+//! Content-Security-Policy lets the browser load nothing from other hosts, and turn no text into
+//! markup or code.
 //!
 //! Not here: the handlers, see `routes/front_page.rs`.
 

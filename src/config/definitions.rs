@@ -211,7 +211,7 @@ settings! {
         "Mails that one client asks for: links to reset a password or to verify an e-mail. Raise it \
          if many users share an IP.");
     RATE_LIMIT_MAIL_ACCOUNT = text("3/1h",
-        "Mails of this kind to one e-mail, whether or not it has an account. Raise it if users need \
+        "Mails with a link to one e-mail, whether or not it has an account. Raise it if users need \
          more tries.");
     SMTP_URL = secret(
         "The mail server, as `smtps://USER:PASSWORD@HOST:PORT` (TLS, port 465 by default) or \
@@ -227,8 +227,9 @@ settings! {
          Links in mails begin with it. Set it with `SMTP_URL`.");
     CHANGES_STREAMS = int("10000", 0..=1_000_000,
         "Streams of changes (`GET /posts/changes`) that one process serves at the same time; each is \
-         an open connection. Beyond it the response is 503. With 0 the routes do not exist, and the \
-         database logs no changes. Lower it on a small machine; `docs/live.md` has the memory.");
+         an open connection. Beyond this number the response is 503. With 0 the routes do not \
+         exist, and this process does not read the log. Lower it on a small machine; \
+         `docs/live.md` has the memory.");
     CORS_ORIGINS = text("*",
         "Origins whose pages may read responses in a browser, separated by commas; `*` allows \
          all, a blank value none. Write them as browsers send them, without the default port. \
@@ -244,8 +245,8 @@ settings! {
     DOCS = text("on",
         "Whether `/docs`, `/redoc` and `/openapi.json` exist. Turn it off to hide them.");
     PAGE = text("on",
-        "Whether there is a page at `/`, with which people sign up, read, write and vote in a \
-         browser. Turn it off if another page of yours uses the API.")
+        "Whether the pages at `/` and `/admin` exist. On the page at `/` people sign up, read, \
+         write and vote, and links in mails lead to it. Turn it off if you have your own page.")
         .with_reference("off");
     ACCESS_LOG = text("on",
         "Whether the log has a line for each request. Turn it off if a proxy logs requests.");

@@ -1,8 +1,8 @@
-//! The queue of mails. It is in memory: a stop or a crash loses the mails in it, and the person asks
-//! again.
+//! The queue of mails. It is in memory: a stop or a crash loses the waiting mails, and the user
+//! asks again.
 //!
-//! A mail takes a place in the queue, then a connection for each try. It has three tries within five
-//! minutes. While it waits for the next try, others are sent.
+//! A mail takes a permit of the queue, then a connection for each of its three tries within five
+//! minutes. While a mail waits for its next try, the queue sends others.
 
 use std::sync::Arc;
 use std::time::Duration;

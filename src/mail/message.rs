@@ -31,8 +31,7 @@ impl Sender {
     }
 }
 
-/// Keeps programs from answering: those that answer while their owner is absent respect it (RFC
-/// 3834, 5).
+/// The header field `Auto-Submitted`: vacation responders do not answer such a mail (RFC 3834, 5).
 #[derive(Debug, Clone)]
 struct AutoSubmitted;
 

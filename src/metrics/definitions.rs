@@ -93,7 +93,7 @@ metrics! {
     AUDIT_EVENTS = Counter("post_api_audit_events_total" {"event"},
         "Audit events, by their name.");
     MAILS = Counter("post_api_mails_total" {"outcome"},
-        "Mails, by their outcome: `failed` mails had all of their tries, `dropped` ones none or not all.");
+        "Mails, by outcome: `sent`, `failed` (refused, or the last try failed) or `dropped` (full queue, store error, or stop).");
     PASSWORD_HASH_DURATION = Histogram("post_api_password_hash_duration_seconds" {},
         "Time to hash or verify a password, without its wait in the queue.");
     PASSWORD_QUEUE_LENGTH = Gauge("post_api_password_queue_length" {},

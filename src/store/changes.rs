@@ -15,8 +15,8 @@ pub trait ChangeStore: Send + Sync + 'static {
     /// or the database was moved, a new epoch begins.
     async fn listen_to_changes(&self) -> Result<Listening>;
 
-    /// Returns up to `limit` changes after the place, and at least one if there is one. A change that is committed later never has a
-    /// place before [`Changes::end`].
+    /// Returns up to `limit` changes after the position, and at least one if any exists. A change
+    /// that is committed later always has a position after [`Changes::end`].
     async fn read_changes(&self, after: ChangePosition, limit: u32) -> Result<Changes>;
 
     /// Returns those of the posts that exist and that a client without an account can see, with

@@ -13,9 +13,9 @@
 //! A change is sent as the post is now, never as it was. So a stream may repeat an event, and a count
 //! stands for all votes before it. Only published posts are read, so no event can show a draft.
 //!
-//! A stream gets nothing that was committed after the tokens of its account were revoked. After the
-//! reader has read the posts of a frame, it reads the log until every change from before is known. A
-//! revocation is one of them, and the streams of its account ask the store before they send the frame.
+//! A stream gets nothing that was committed after the tokens of its account were revoked. The
+//! reader first reads the posts of a frame, then the log up to that time, then sends the frame. If
+//! the log has a revocation, the streams of its account first check their tokens in the store.
 //!
 //! Not here: the routes, see `routes/changes.rs`; the log, see `store::ChangeStore`.
 

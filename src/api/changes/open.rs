@@ -15,7 +15,7 @@ use crate::api::error::{ApiError, ApiResult};
 use crate::api::state::AppState;
 use crate::client_limits::RequestPermit;
 
-/// Opens a stream of texts.
+/// Opens a stream, and returns its event texts.
 ///
 /// # Errors
 /// Those of the store, and those of the limits on streams.

@@ -75,7 +75,7 @@ struct Place {
     read_to: ChangePosition,
     /// Whether no change after `start` can be missing.
     is_complete: bool,
-    /// Once this place was read, every change from before the last read is known.
+    /// When `read_to` reaches this position, every change committed before the last read was read.
     settles_at: ChangePosition,
 }
 
@@ -159,8 +159,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Sends the frame once every revocation that is older than its posts is known. In PostgreSQL an
-    /// open transaction hides the changes after it. A frame that waits for one stays until later.
+    /// Sends the frame once the reader has read every revocation that is older than its posts.
+    /// In PostgreSQL an open transaction hides later changes. Then the frame waits.
     async fn settle(&mut self) -> Result<()> {
         for number in 0..SETTLE_READS {
             if self.ready.is_none() {
@@ -328,7 +328,7 @@ impl Log {
         Ok(())
     }
 
-    /// Notes that changes are missing, perhaps also revocations.
+    /// Records a gap: changes, and perhaps revocations, are missing.
     fn lose(&mut self, served: &Served) {
         self.pending.clear();
         self.has_gap = true;

@@ -89,7 +89,7 @@ impl ChangeStream {
                 Stage::Waiting => match self.subscriber.join() {
                     Some(progress) => Some(self.begin(progress).await?),
                     None => match self.subscriber.next().await {
-                        // The client must get no ID before the greeting: it would continue from there.
+                        // Without an ID: before `hello` the client would resume from this ID.
                         Found::Bytes(_) => Some(frame::heartbeat(None)),
                         Found::Woken => None,
                         Found::End => return Ok(None),
@@ -114,8 +114,8 @@ impl ChangeStream {
                     Found::End => return Ok(None),
                 },
             };
-            // After the bytes were taken: the reader marks a stream before it adds a frame that the
-            // stream may not send.
+            // Only after the bytes were taken: the reader sets `must_check` before it pushes a
+            // frame that the stream may not send.
             if self.slot.take_check() {
                 self.callers.find_caller(self.request.caller).await?;
             }

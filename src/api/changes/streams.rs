@@ -13,7 +13,7 @@ pub(super) const MAX_ACCOUNT_STREAMS: usize = 10;
 /// A further stream is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StreamRefused {
-    /// The account has its share.
+    /// The account has [`MAX_ACCOUNT_STREAMS`] open streams.
     Account,
     /// The process has all streams that it may have.
     Process,

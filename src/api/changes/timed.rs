@@ -1,5 +1,5 @@
-//! A response without an end, within the time limit of responses: the time runs only while the client
-//! has not taken what was sent.
+//! Lets an endless response live with the response timeout: the timeout runs only while the client
+//! does not read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

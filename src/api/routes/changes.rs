@@ -49,8 +49,8 @@ impl FromRequestFields for StreamChangesRequest {
 
 /// Follow the changes of posts
 ///
-/// Sends an event for each change of a published post, within a second: `created`, `updated`,
-/// `votes` and `deleted`. Events state what is now. Read the list after the event `hello` with
+/// Sends an event for each changed post, about a second after the commit: `created`, `updated`,
+/// `votes` and `deleted`. An event has the post as it is now. Read the list after `hello` with
 /// `resumed: false`, and again after `reset`. docs/live.md describes the events and has clients.
 #[utoipa::path(
     get, path = "/posts/changes", operation_id = "streamChanges", tag = "Posts",

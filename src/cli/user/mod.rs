@@ -63,14 +63,15 @@ enum UserCommand {
     Disable(EmailArgument),
     /// Let a disabled account log in again: exit code 1 if there is none
     Enable(EmailArgument),
-    /// Let an account read the administration at /admin: exit code 1 if there is none
+    /// Make an account an administrator: exit code 1 if there is no such account
     ///
     /// An administrator reads the e-mails and the security events of all accounts, and statistics. An
     /// administrator changes nothing that other users cannot change. Only this command gives the right.
     GrantAdmin(EmailArgument),
-    /// Take the right of an administrator from an account: exit code 1 if there is none
+    /// Revoke the administrator right of an account: exit code 1 if there is no such account
     ///
-    /// The next request of the account has no right. Its tokens stay valid.
+    /// The administration answers 403 to the next request of the account. Its tokens stay valid. If
+    /// the account is no administrator, the command changes nothing, with exit code 0.
     RevokeAdmin(EmailArgument),
     /// Delete an account with its posts and votes: exit code 1 if there is none
     ///

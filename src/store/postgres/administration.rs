@@ -22,9 +22,9 @@ use crate::store::administration::{
 };
 use crate::store::{Result, StoreError};
 
-/// Selects the columns of an inner statement, which reads nothing unless the caller is an
-/// administrator. The last column says so. A caller with the right gets at least one row, and a
-/// rejected one none. Column `$id` of the inner statement is null if it found no row.
+/// Joins an inner statement to the row of the caller. The inner statement reads nothing unless the
+/// caller is an administrator, as the last column says. A valid caller gets at least one row, a
+/// rejected caller no row. If the inner statement finds nothing, its columns are null.
 macro_rules! for_administrator {
     ($columns:literal, $inner:expr) => {
         concat!(

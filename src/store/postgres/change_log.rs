@@ -33,7 +33,7 @@ macro_rules! continues {
 statements! {
     // A copy of the database has other OIDs. If the rows moved to another server, their transactions
     // can be ahead of those of this server. The triggers read the sequence, and log for a minute
-    // longer than the registration lasts: until then a renewal continues the epoch.
+    // longer than `until`: a renewal just before `until` continues the epoch without a gap.
     LISTEN_TO_CHANGES() = concat!(
         "WITH here AS MATERIALIZED (
              SELECT (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -88,7 +88,7 @@ statements! {
                    FROM posts
                   WHERE id = ANY($1) AND (published OR $2) AND ", is_open!("owner_id"), ") AS found"
     );
-    // The rows are the first ones. A process at a time deletes them, and moves the trimmed place.
+    // Deletes the oldest rows. Only one process at a time deletes, and moves the trimmed position.
     FORGET_CHANGES(INT8, INT8) =
         "WITH claimed AS MATERIALIZED (
              SELECT one FROM change_log WHERE one FOR UPDATE SKIP LOCKED
