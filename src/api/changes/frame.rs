@@ -162,7 +162,7 @@ fn data_of(kind: EventKind, PostId(id): PostId, found: Option<&ChangedPost>) -> 
             let mut data = format!("{{\"id\":{id}").into_bytes();
             if let Some(item) = item(found) {
                 data.extend(b",\"item\":");
-                data.extend(item);
+                data.extend(item.bytes());
             }
             data.push(b'}');
             data
@@ -171,11 +171,18 @@ fn data_of(kind: EventKind, PostId(id): PostId, found: Option<&ChangedPost>) -> 
     }
 }
 
-fn item(found: &ChangedPost) -> Option<Vec<u8>> {
+fn item(found: &ChangedPost) -> Option<String> {
     let post = found.post.clone()?;
     let mut item = Vec::new();
     append_json(&mut item, &PostOut::from(PostWithVotes { post, votes: found.votes }));
+    let item = escape_line_separators(&String::from_utf8(item).ok()?);
     (item.len() <= MAX_ITEM_BYTES).then_some(item)
+}
+
+/// Escapes the two characters that JSON allows in a string and that regular expressions of
+/// JavaScript take for the end of a line. A client could otherwise read lines from a post.
+fn escape_line_separators(json: &str) -> String {
+    json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
 #[cfg(test)]
@@ -225,6 +232,16 @@ pub(super) mod tests {
             text(&frame.without_votes),
             format!("{created}event: deleted\nid: x\ndata: {{\"id\":4}}\n\n")
         );
+    }
+
+    #[test]
+    fn line_separators_of_a_post_are_escaped() {
+        let hostile = post(9, "\u{2028}retry: 0\u{2029}id: x", 0);
+        let data =
+            String::from_utf8(data_of(EventKind::Created, PostId(9), Some(&hostile))).unwrap();
+        assert!(data.contains(r"\u2028retry: 0\u2029id: x"), "{data}");
+        let read: serde_json::Value = serde_json::from_str(&data).unwrap();
+        assert_eq!(read["item"]["Post"]["content"], "\u{2028}retry: 0\u{2029}id: x");
     }
 
     #[test]
