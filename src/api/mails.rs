@@ -11,6 +11,7 @@ use super::client_ip::ClientIp;
 use super::error::{ApiError, ApiResult};
 use super::state::AppState;
 use crate::auth::{LinkPurpose, PresentedLink};
+use crate::domain::caller::Caller;
 use crate::domain::email::{Email, TypedEmail};
 use crate::domain::event::EventKind;
 use crate::domain::recipient::Recipient;
@@ -43,10 +44,32 @@ pub(super) fn greet(app: &Arc<AppState>, client: ClientIp, user: &User) {
     }
 }
 
-/// Tells the earlier e-mail of the account that it was replaced. No limit applies: a thief could use
-/// it up before.
-pub(super) fn notify_of_change(app: &Arc<AppState>, client: ClientIp, user: UserId, old: Email) {
-    queue(app, client, move |_| async move { Ok(Some((user, Mail::EmailChanged { to: old }))) });
+/// The mail to an e-mail about its replacement.
+pub(super) struct Notice {
+    to: Email,
+    is_verified: bool,
+}
+
+/// Reads whether the caller's e-mail is verified, before it is replaced.
+pub(super) async fn prepare_notice(app: &AppState, caller: Caller, to: Email) -> ApiResult<Notice> {
+    let is_verified = match &app.mails {
+        Some(_) => app.store.find_me_verified(caller).await?.1.is_some(),
+        None => false,
+    };
+    Ok(Notice { to, is_verified })
+}
+
+/// Tells the earlier e-mail of the account that it was replaced. No limit applies to a verified
+/// e-mail: a thief could use it up before. Any account can name an unverified one.
+pub(super) fn notify_of_change(
+    app: &Arc<AppState>,
+    client: ClientIp,
+    user: UserId,
+    Notice { to, is_verified }: Notice,
+) {
+    if is_verified || app.rate_limits.send_mail(to.as_str()).is_ok() {
+        queue(app, client, move |_| async move { Ok(Some((user, Mail::EmailChanged { to }))) });
+    }
 }
 
 /// Returns the recipient of a genuine link.

@@ -267,6 +267,7 @@ async fn change_email(
     name: NameChange,
 ) -> ApiResult<Json<MeUpdated>> {
     let old = confirm_password(app, caller, client, change.current_password).await?.email;
+    let notice = mails::prepare_notice(app, caller, old.clone()).await?;
     // Limited like a sign-up, because the response also reveals whether an e-mail is taken.
     let change = audit::run_to_completion(app, |app| async move {
         // The store does not tell which of two texts it cannot store.
@@ -280,7 +281,7 @@ async fn change_email(
             ChangeEmail::Changed(user, tokens_valid_from) => {
                 audit::record(&app, client, user.id, EventKind::EmailChanged).await;
                 if user.email != old {
-                    mails::notify_of_change(&app, client, user.id, old);
+                    mails::notify_of_change(&app, client, user.id, notice);
                     mails::greet(&app, client, &user);
                 }
                 let access_token = Some(app.tokens.issue(user.id, tokens_valid_from)?);

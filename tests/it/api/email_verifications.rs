@@ -104,6 +104,27 @@ async fn change_of_the_email_notifies_the_old_one_and_asks_the_new_one() {
     }
 }
 
+/// Any account can name the e-mail of a stranger, and then another one.
+#[tokio::test]
+async fn stranger_gets_no_more_mails_than_the_limit_allows() {
+    const STRANGER: &str = "stranger@example.net";
+    let limits = RateLimitConfig {
+        mail_account: Some(Rate::new(3, Duration::from_hours(1))),
+        ..RateLimitConfig::default()
+    };
+    let app = TestApp::set_up(Setup { rates: Some(limits), ..Setup::default() }).await;
+    let mut token = app.signed_in("ada").await.token.unwrap();
+    let mut to_stranger = 0;
+    for round in 0..4 {
+        for email in [STRANGER.to_owned(), format!("ada{round}@example.com")] {
+            let changed = app.with_token(&token).change_email(&email).await.expect(200).json();
+            changed["access_token"].as_str().unwrap().clone_into(&mut token);
+            to_stranger += app.sent_mails().await.iter().filter(|mail| mail.to == STRANGER).count();
+        }
+    }
+    assert_eq!(to_stranger, 3);
+}
+
 #[tokio::test]
 async fn expired_or_wrong_link_verifies_nothing() {
     let app = TestApp::start().await;
