@@ -35,8 +35,8 @@ impl FromRequestParts<Arc<AppState>> for Caller {
     }
 }
 
-/// The token of a request that opens a stream or buys a ticket for one. Without streams there is no
-/// such route.
+/// The token of a request that opens a stream or gets a ticket for one. With `CHANGES_STREAMS=0` the
+/// request gets 404.
 pub(super) struct StreamToken(pub ValidToken);
 
 impl FromRequestParts<Arc<AppState>> for StreamToken {

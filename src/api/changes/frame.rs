@@ -127,8 +127,8 @@ pub(super) fn reset(id: Option<&str>) -> Bytes {
     text.into()
 }
 
-/// Returns a comment that keeps the connection open. The ID is that of the last event: without events
-/// of its kind a stream would otherwise keep an old one.
+/// Returns a comment that keeps the connection open. It has the newest ID, because a client without
+/// votes can get no event, and so no newer ID, for a long time.
 pub(super) fn heartbeat(id: Option<&str>) -> Bytes {
     id.map_or(Bytes::from_static(b":\n\n"), |id| format!(":\nid: {id}\n\n").into())
 }

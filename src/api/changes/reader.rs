@@ -289,7 +289,8 @@ impl Log {
         Ok(())
     }
 
-    /// Reads all changes that were not read yet, and marks the streams of revoked accounts.
+    /// Reads all changes that were not read yet, and makes the streams of revoked
+    /// accounts check their tokens.
     async fn read(&mut self, served: &Served) -> Result<()> {
         while let Some(place) = &self.place {
             let part = self.store.read_changes(place.read_to, READ_LIMIT).await?;
