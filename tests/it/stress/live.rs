@@ -2,17 +2,17 @@
 //! their streams at random places. At the end each copy equals the list, and no client has seen a
 //! draft.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::budget::Budget;
+use super::followed_list::{FollowedList, Wanted};
 use super::rng::Rng;
 use crate::support::{Engine, EventStream, Setup, TestApp, TestCaller};
 
@@ -111,25 +111,15 @@ async fn write_at_random(
     }
 }
 
-/// The list as a client sees it: the title, the length of the text and the votes of each post.
-type Copy = BTreeMap<i64, (String, usize, i64)>;
-
-fn entry(item: &Value) -> (i64, (String, usize, i64)) {
-    let post = &item["Post"];
-    let title = post["title"].as_str().unwrap().to_owned();
-    let length = post["content"].as_str().unwrap().len();
-    (post["id"].as_i64().unwrap(), (title, length, item["votes"].as_i64().unwrap()))
-}
-
-async fn list(caller: &TestCaller<'_>) -> Copy {
-    let mut copy = Copy::new();
+async fn list(caller: &TestCaller<'_>) -> FollowedList {
+    let mut items = Vec::new();
     loop {
-        let path = format!("/posts?limit=1000&published=true&skip={}", copy.len());
+        let path = format!("/posts?limit=1000&published=true&skip={}", items.len());
         let page = caller.get(&path).await.expect(200).json();
-        let items = page.as_array().unwrap();
-        copy.extend(items.iter().map(entry));
-        if items.len() < 1000 {
-            return copy;
+        let page = page.as_array().unwrap();
+        items.extend_from_slice(page);
+        if page.len() < 1000 {
+            return FollowedList::of(&items);
         }
     }
 }
@@ -138,14 +128,14 @@ struct Follower<'a> {
     apps: [&'a TestApp; 2],
     caller: &'a TestCaller<'a>,
     rng: Rng,
-    copy: Copy,
+    copy: FollowedList,
     last_id: String,
     opened: usize,
 }
 
 impl<'a> Follower<'a> {
     fn new(apps: [&'a TestApp; 2], caller: &'a TestCaller<'a>, rng: Rng) -> Self {
-        Self { apps, caller, rng, copy: Copy::new(), last_id: String::new(), opened: 0 }
+        Self { apps, caller, rng, copy: FollowedList::default(), last_id: String::new(), opened: 0 }
     }
 
     /// Follows until the writers are done and the copy equals the list. Returns the number of streams.
@@ -194,31 +184,16 @@ impl<'a> Follower<'a> {
     }
 
     async fn apply(&mut self, block: &str) {
-        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
-        let (Some(name), Some(data)) = (field("event: "), field("data: ")) else { return };
-        let data: Value = serde_json::from_str(data).unwrap();
-        match name {
-            "hello" if data["resumed"] == true => {}
-            "hello" | "reset" => self.copy = list(self.caller).await,
-            "created" | "updated" => {
-                let id = data["id"].as_i64().unwrap();
-                let read = if let Some(item) = data.get("item") {
-                    Some(item.clone())
-                } else {
-                    let response = self.caller.get(&format!("/posts/{id}")).await;
-                    // Its deletion comes in a later event.
-                    (response.status == 200).then(|| response.json())
-                };
-                self.copy.extend(read.map(|item| entry(&item)));
-            }
-            "votes" => {
-                let id = data["id"].as_i64().unwrap();
-                if let Some((_, _, votes)) = self.copy.get_mut(&id) {
-                    *votes = data["votes"].as_i64().unwrap();
+        match self.copy.apply(block) {
+            Wanted::Nothing => {}
+            Wanted::List => self.copy = list(self.caller).await,
+            Wanted::Post(id) => {
+                let response = self.caller.get(&format!("/posts/{id}")).await;
+                // The deletion of a post that is gone comes in a later event.
+                if response.status == 200 {
+                    self.copy.insert(&response.json());
                 }
             }
-            "deleted" => drop(self.copy.remove(&data["id"].as_i64().unwrap())),
-            other => panic!("{other}"),
         }
     }
 }

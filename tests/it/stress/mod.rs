@@ -5,6 +5,7 @@
 
 mod budget;
 mod faults;
+mod followed_list;
 mod histories;
 mod hostile;
 mod identity;

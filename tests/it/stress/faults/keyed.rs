@@ -30,7 +30,7 @@ enum Step {
 const STEPS: [Step; 6] =
     [Step::Create, Step::VoteUp, Step::VoteDown, Step::Withdraw, Step::Replace, Step::Delete];
 
-struct Client {
+pub(super) struct Client {
     name: String,
     token: String,
     /// The number of answered writes. It names the key of the next one.
@@ -47,7 +47,7 @@ struct Client {
 
 impl Client {
     /// Signs up with a key, and logs in.
-    fn new(number: usize, service: &Service) -> Self {
+    pub(super) fn new(number: usize, service: &Service) -> Self {
         let name = format!("keyed{number}");
         let account = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
         let mut first = None;
@@ -62,6 +62,20 @@ impl Client {
         let token = service.log_in(&format!("{name}@example.com"));
         let (writes, posts) = (0, BTreeMap::new());
         Self { name, token, writes, post: 0, posts, repeated: 0, replayed: 0, is_pending: false }
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Returns the number of answered writes.
+    pub(super) fn answered(clients: &[Self]) -> usize {
+        clients.iter().map(|client| client.writes).sum()
+    }
+
+    /// Returns whether the last write has no answer yet.
+    pub(super) fn is_pending(&self) -> bool {
+        self.is_pending
     }
 
     fn step(&self) -> Step {
@@ -90,7 +104,7 @@ impl Client {
     }
 
     /// Sends the next write, or the same one again, and compares its response.
-    fn write(&mut self, wire: &mut Wire) -> io::Result<()> {
+    pub(super) fn write(&mut self, wire: &mut Wire) -> io::Result<()> {
         let (post, title) = (self.post, self.title());
         let vote = |dir: i64| json!({"post_id": post, "dir": dir});
         let path = format!("/posts/{post}");
@@ -197,15 +211,16 @@ fn settle(clients: &mut [Client], service: &Service, stored: &dyn StoredRows, se
 
 fn report(budget: &Budget, clients: &[Client]) {
     let sum = |count: fn(&Client) -> usize| clients.iter().map(count).sum::<usize>();
-    assert!(sum(|client| client.writes) > 0, "no write was answered");
+    let answered = Client::answered(clients);
+    assert!(answered > 0, "no write was answered");
     budget.report("rounds", budget.rounds());
-    budget.report("writes answered, each done once", sum(|client| client.writes));
+    budget.report("writes answered, each done once", answered);
     budget.report("writes repeated after no answer", sum(|client| client.repeated));
     budget.report("of these replayed", sum(|client| client.replayed));
 }
 
 /// Long enough for every round, so that a replay never meets an expired token.
-const LIFETIME: (&str, &str) = ("ACCESS_TOKEN_EXPIRE_MINUTES", "1440");
+pub(super) const LIFETIME: (&str, &str) = ("ACCESS_TOKEN_EXPIRE_MINUTES", "1440");
 
 #[test]
 fn repeated_writes_with_keys_survive_kill_9_once() {

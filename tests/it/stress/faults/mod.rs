@@ -17,6 +17,7 @@ mod proxy;
 mod restart;
 mod stop;
 mod stored_rows;
+mod streams;
 
 use std::sync::mpsc;
 use std::time::Duration;
