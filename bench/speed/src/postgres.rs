@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::comparison::Measurement;
+use crate::process::ProcessTimes;
 
 /// The numbers of clients among which the fastest for a script is chosen.
 const CLIENT_COUNTS: [usize; 5] = [4, 8, 16, 32, 64];
@@ -42,6 +43,14 @@ impl Cluster {
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql]);
         run_command(&mut psql).map(|_| ())
+    }
+
+    /// Returns the process from which all processes of the cluster descend.
+    pub fn main_process(&self) -> Result<u32> {
+        let mut psql = Command::new(self.programs.join("psql"));
+        let query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
+        psql.args(["-q", "-X", "-A", "-t", "-d", &self.url("postgres"), "-c", query]);
+        Ok(ProcessTimes::read(run_command(&mut psql)?.trim().parse()?)?.parent)
     }
 
     /// Prepares a script with this number of clients. If `clients` is `None`, tries each of

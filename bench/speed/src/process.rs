@@ -47,6 +47,44 @@ impl Server {
         let text = line.with_context(|| format!("{path} has no VmRSS"))?;
         Ok(text.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
     }
+
+    /// Returns the processor time that the process has taken so far, in seconds.
+    pub fn processor_time(&self) -> Result<f64> {
+        let stat = ProcessTimes::read(self.child.id())?;
+        Ok(stat.own)
+    }
+}
+
+/// The processor times of a process, in seconds (proc(5)).
+pub struct ProcessTimes {
+    pub parent: u32,
+    /// The time of all its threads, also of those that have ended.
+    pub own: f64,
+    /// The time of its children that have ended.
+    pub ended_children: f64,
+}
+
+impl ProcessTimes {
+    /// The unit of the kernel's times in `/proc` is a hundredth of a second on every platform.
+    const TICKS_PER_SECOND: f64 = 100.0;
+
+    /// # Errors
+    /// If the process has ended.
+    pub fn read(process: u32) -> Result<Self> {
+        let path = format!("/proc/{process}/stat");
+        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        // The name of the program is in parentheses and may contain blanks.
+        let (_, rest) = text.rsplit_once(')').with_context(|| path.clone())?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let field = |index: usize| fields.get(index).copied().unwrap_or_default();
+        let seconds =
+            |index| -> Result<f64> { Ok(field(index).parse::<f64>()? / Self::TICKS_PER_SECOND) };
+        Ok(Self {
+            parent: field(1).parse()?,
+            own: seconds(11)? + seconds(12)?,
+            ended_children: seconds(13)? + seconds(14)?,
+        })
+    }
 }
 
 impl Drop for Server {

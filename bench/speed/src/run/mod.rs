@@ -1,5 +1,6 @@
 //! Runs the groups of measurements one after the other, each with its own servers and databases.
 
+mod builds;
 mod environment;
 mod logins;
 mod memory;
@@ -36,7 +37,7 @@ pub fn run(options: &Options) -> Result<()> {
     let environment = Environment::new(options, schedule)?;
     let mut report = Report::default();
     if let Some(other) = options.compare.as_deref() {
-        peers::measure_build(&environment, &mut report, other)?;
+        builds::measure(&environment, &mut report, other)?;
         println!("{}", report.to_markdown()?);
         return Ok(());
     }

@@ -1,14 +1,13 @@
-//! The service against other servers: PocketBase against the service on SQLite, the FastAPI stack
-//! against the service on the same PostgreSQL database, and another build against this one.
+//! The service against other servers: PocketBase against the service on SQLite, and the FastAPI stack
+//! against the service on the same PostgreSQL database.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::environment::{Environment, sqlite_url};
+use super::environment::Environment;
 use crate::comparison::{Goal, Measurement, compare};
 use crate::load::{self, Pace, Traffic};
 use crate::operation::Operation;
@@ -77,29 +76,6 @@ pub fn measure_reference(environment: &Environment<'_>, report: &mut Report) -> 
         goal: |operation| if operation == Operation::LogIn { 1.2 } else { 50.0 },
     };
     measure(environment, report, ("PostgreSQL", &server), &peer)
-}
-
-/// Measures this build against another one, on both stores.
-pub fn measure_build(
-    environment: &Environment<'_>,
-    report: &mut Report,
-    other: &Path,
-) -> Result<()> {
-    let url = sqlite_url(&environment.create_sqlite_database(other, "other_build")?);
-    let sqlite = (environment.start_on_sqlite("this_build")?, environment.start(other, &url)?);
-    let url = environment.create_postgres_database(other, "other_build")?;
-    let postgres = (environment.start_on_postgres("this_build")?, environment.start(other, &url)?);
-    for (store, (this, other)) in [("SQLite", sqlite), ("PostgreSQL", postgres)] {
-        let peer = Peer {
-            name: "other build",
-            address: other.address,
-            connections: environment.options.connections,
-            traffic: &|operation| Box::new(environment.traffic(operation)),
-            goal: |_| 1.0,
-        };
-        measure(environment, report, (store, &this), &peer)?;
-    }
-    Ok(())
 }
 
 /// A server with equivalent operations.
