@@ -20,6 +20,7 @@ mod oversized;
 mod process_watch;
 mod slow;
 mod smuggling;
+mod streams;
 mod well_behaved;
 mod zero_window;
 
