@@ -18,6 +18,8 @@ pub enum Operation {
     /// A vote of a random user on the first post.
     VoteOnOnePost,
     CreatePost,
+    /// A new post with an `Idempotency-Key` of its own.
+    CreatePostWithKey,
     LogIn,
     /// The fixed response of the no-op server.
     Noop,
@@ -31,6 +33,7 @@ impl Operation {
             Self::Vote => "`POST /vote`, many posts",
             Self::VoteOnOnePost => "`POST /vote`, one post",
             Self::CreatePost => "`POST /posts`",
+            Self::CreatePostWithKey => "`POST /posts` with a key",
             Self::LogIn => "`POST /login`",
             Self::Noop => "`GET /noop`",
         }
@@ -58,6 +61,10 @@ impl ApiTraffic {
     fn write(&mut self, request: &mut Vec<u8>, line: &str, body: Option<(&str, &str)>) {
         for part in [line, " HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ", self.token()] {
             request.extend_from_slice(part.as_bytes());
+        }
+        if self.operation == Operation::CreatePostWithKey {
+            let key = format!("\r\nidempotency-key: \"{:032x}\"", self.rng.u128(..));
+            request.extend_from_slice(key.as_bytes());
         }
         if let Some((content_type, body)) = body {
             let length = body.len().to_string();
@@ -93,7 +100,7 @@ impl Traffic for ApiTraffic {
                 let body = format!("{{\"post_id\":{post},\"dir\":{dir}}}");
                 self.write(request, "POST /vote", Some((JSON, &body)));
             }
-            Operation::CreatePost => {
+            Operation::CreatePost | Operation::CreatePostWithKey => {
                 let body = format!("{{\"title\":\"Post of a load\",\"content\":\"{CONTENT}\"}}");
                 self.write(request, "POST /posts", Some((JSON, &body)));
             }
@@ -111,7 +118,7 @@ impl Traffic for ApiTraffic {
             Operation::ReadPost | Operation::ListPosts | Operation::Noop => status == 200,
             // 409: the user has already cast this vote.
             Operation::Vote | Operation::VoteOnOnePost => status == 201 || status == 409,
-            Operation::CreatePost => status == 201,
+            Operation::CreatePost | Operation::CreatePostWithKey => status == 201,
             // 202: the FastAPI stack.
             Operation::LogIn => status == 200 || status == 202,
         }
@@ -133,7 +140,9 @@ impl Traffic for ApiTraffic {
                 body["detail"].is_string()
             }
             Operation::Vote | Operation::VoteOnOnePost => body["message"].is_string(),
-            Operation::CreatePost => body["content"] == CONTENT && body["id"].is_i64(),
+            Operation::CreatePost | Operation::CreatePostWithKey => {
+                body["content"] == CONTENT && body["id"].is_i64()
+            }
             Operation::LogIn => body["access_token"].is_string(),
         }
     }

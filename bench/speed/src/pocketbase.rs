@@ -172,7 +172,7 @@ impl Traffic for PocketBaseTraffic {
                 json!({"user": account.id, "post": format!("post{post:011}"), "dir": 1})
                     .to_string(),
             ),
-            Operation::CreatePost => (
+            Operation::CreatePost | Operation::CreatePostWithKey => (
                 format!("POST {records}"),
                 json!({"title": "Post of a load", "content": CONTENT, "published": true,
                     "owner": account.id})
@@ -203,9 +203,10 @@ impl Traffic for PocketBaseTraffic {
     fn is_expected_body(&self, status: u16, body: &[u8]) -> bool {
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
         match self.operation {
-            Operation::ReadPost | Operation::Noop | Operation::CreatePost => {
-                body["content"] == CONTENT
-            }
+            Operation::ReadPost
+            | Operation::Noop
+            | Operation::CreatePost
+            | Operation::CreatePostWithKey => body["content"] == CONTENT,
             Operation::ListPosts => body["items"].as_array().is_some_and(|posts| posts.len() == 10),
             Operation::Vote | Operation::VoteOnOnePost if status == 400 => {
                 body["data"]["post"]["code"] == "validation_not_unique"

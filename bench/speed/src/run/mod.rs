@@ -2,6 +2,7 @@
 
 mod builds;
 mod environment;
+mod keys;
 mod logins;
 mod memory;
 mod peers;
@@ -19,9 +20,10 @@ use crate::report::Report;
 
 type Group = fn(&Environment<'_>, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 7] = [
     ("postgres", pgbench::measure),
     ("sqlite", sqlite::measure),
+    ("keys", keys::measure),
     ("login", logins::measure),
     ("memory", memory::measure),
     ("pocketbase", peers::measure_pocketbase),
