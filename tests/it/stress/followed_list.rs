@@ -27,6 +27,15 @@ impl FollowedList {
         list
     }
 
+    /// Returns the posts that only one of the two lists has so.
+    pub fn describe_difference(&self, expected: &Self) -> String {
+        let without = |list: &Self, other: &Self| {
+            let posts = list.0.iter().filter(|(id, post)| other.0.get(id) != Some(post));
+            posts.map(|(id, post)| format!("{id}: {post:?}")).collect::<Vec<_>>()
+        };
+        format!("{:?} instead of {:?}", without(self, expected), without(expected, self))
+    }
+
     /// Adds or replaces the post.
     pub fn insert(&mut self, item: &Value) {
         let post = &item["Post"];

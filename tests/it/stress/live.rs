@@ -161,7 +161,7 @@ impl<'a> Follower<'a> {
                         assert!(!stream.read.contains(DRAFT), "{}", stream.read);
                         return self.opened;
                     }
-                    assert!(Instant::now() < end, "{:?}\nis not\n{expected:?}", self.copy);
+                    assert!(Instant::now() < end, "{}", self.copy.describe_difference(&expected));
                 }
             }
             assert!(!stream.read.contains(DRAFT), "{}", stream.read);

@@ -5,13 +5,13 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::KEY;
 use super::keyed::{Client, LIFETIME};
-use super::{KEY, wait_until};
 use crate::stress::budget::Budget;
 use crate::stress::followed_list::{FollowedList, Wanted};
 use crate::stress::rng::Rng;
@@ -205,6 +205,18 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
+/// Waits up to a minute.
+fn wait_for_lists(lists: &[Arc<Mutex<FollowedList>>], expected: &FollowedList) {
+    let end = Instant::now() + Duration::from_mins(1);
+    for list in lists {
+        while *list.lock().unwrap() != *expected {
+            let list = list.lock().unwrap().clone();
+            assert!(Instant::now() < end, "{}", list.describe_difference(expected));
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
 struct Clients {
     writers: Vec<Client>,
     followers: Vec<Follower>,
@@ -249,10 +261,7 @@ impl Clients {
             let writer = &mut self.writers[0];
             let mut wire = Wire::connect(addresses.pick(rng));
             let expected = read_list(&mut wire, writer.token()).unwrap();
-            let is_equal = |list: &Arc<Mutex<FollowedList>>| *list.lock().unwrap() == expected;
-            wait_until("the lists of the followers equal GET /posts", || {
-                lists.iter().all(is_equal)
-            });
+            wait_for_lists(&lists, &expected);
             drop(end_of_round);
             // Followers look for the end of the round after each block. One of two steps may be a read.
             for _ in 0..2 {
