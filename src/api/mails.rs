@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::audit;
 use super::client_ip::ClientIp;
 use super::error::{ApiError, ApiResult};
+use super::password_check::OwnEmail;
 use super::state::AppState;
 use crate::auth::{LinkPurpose, PresentedLink};
-use crate::domain::caller::Caller;
-use crate::domain::email::{Email, TypedEmail};
+use crate::domain::email::TypedEmail;
 use crate::domain::event::EventKind;
 use crate::domain::recipient::Recipient;
 use crate::domain::user::{User, UserId};
@@ -20,8 +20,8 @@ use crate::error_chain::error_chain;
 use crate::mail::{Delivery, Mail};
 use crate::store;
 
-/// Sends a link to a new password, if there is an account.
-pub(super) fn send_password_reset(app: &Arc<AppState>, client: ClientIp, email: TypedEmail) {
+/// Sends a link that resets the password, if there is an account.
+pub(super) fn send_reset_link(app: &Arc<AppState>, client: ClientIp, email: TypedEmail) {
     queue(app, client, |app| async move {
         let recipient = app.store.find_recipient(email).await?;
         Ok(recipient.and_then(|recipient| with_link(&app, LinkPurpose::ResetPassword, recipient)))
@@ -29,45 +29,27 @@ pub(super) fn send_password_reset(app: &Arc<AppState>, client: ClientIp, email: 
 }
 
 /// Sends a link that verifies the e-mail of the account.
-pub(super) fn send_verification(app: &Arc<AppState>, client: ClientIp, user: UserId) {
+pub(super) fn send_verification_link(app: &Arc<AppState>, client: ClientIp, user: UserId) {
     queue(app, client, move |app| async move {
         let recipient = app.store.find_recipient_by_id(user).await?;
         Ok(recipient.and_then(|recipient| with_link(&app, LinkPurpose::VerifyEmail, recipient)))
     });
 }
 
-/// Like [`send_verification`], for a new e-mail. Does nothing if the e-mail got too many mails:
+/// Like [`send_verification_link`], for a new e-mail. Does nothing if the e-mail got too many mails:
 /// otherwise a client could send more of them by creating and deleting an account.
-pub(super) fn greet(app: &Arc<AppState>, client: ClientIp, user: &User) {
-    if app.mails.is_some() && app.rate_limits.send_mail(user.email.as_str()).is_ok() {
-        send_verification(app, client, user.id);
+pub(super) fn verify_new_email(app: &Arc<AppState>, client: ClientIp, user: &User) {
+    if app.mails.is_some() && app.rate_limits.send_unasked_mail(user.email.as_str()).is_ok() {
+        send_verification_link(app, client, user.id);
     }
-}
-
-/// The mail to an e-mail about its replacement.
-pub(super) struct Notice {
-    to: Email,
-    is_verified: bool,
-}
-
-/// Reads whether the caller's e-mail is verified, before it is replaced.
-pub(super) async fn prepare_notice(app: &AppState, caller: Caller, to: Email) -> ApiResult<Notice> {
-    let is_verified = match &app.mails {
-        Some(_) => app.store.find_me_verified(caller).await?.1.is_some(),
-        None => false,
-    };
-    Ok(Notice { to, is_verified })
 }
 
 /// Tells the earlier e-mail of the account that it was replaced. No limit applies to a verified
 /// e-mail: a thief could use it up before. Any account can name an unverified one.
-pub(super) fn notify_of_change(
-    app: &Arc<AppState>,
-    client: ClientIp,
-    user: UserId,
-    Notice { to, is_verified }: Notice,
-) {
-    if is_verified || app.rate_limits.send_mail(to.as_str()).is_ok() {
+pub(super) fn notify_of_change(app: &Arc<AppState>, client: ClientIp, user: UserId, old: OwnEmail) {
+    let OwnEmail { email: to, verified_at } = old;
+    let may_send = || app.rate_limits.send_unasked_mail(to.as_str()).is_ok();
+    if app.mails.is_some() && (verified_at.is_some() || may_send()) {
         queue(app, client, move |_| async move { Ok(Some((user, Mail::EmailChanged { to }))) });
     }
 }
@@ -121,15 +103,16 @@ where
     let (mail, app) = (make(Arc::clone(app)), Arc::clone(app));
     let background = app.background.clone();
     background.detach(async move {
-        let (user, mail) = match mail.await {
-            Ok(Some(found)) => found,
-            Ok(None) => return,
-            Err(error) => {
+        let (user, mail) = match place.unless_dropped(mail).await {
+            Some(Ok(Some(found))) => found,
+            Some(Ok(None)) => return,
+            Some(Err(error)) => {
                 app.metrics.count_mail("dropped");
                 let error = error_chain(&error);
                 tracing::warn!(error, "mail dropped: its account could not be read");
                 return;
             }
+            None => return app.metrics.count_mail("dropped"),
         };
         match place.deliver(&mail, app.clock.now()).await {
             Delivery::Sent => app.metrics.count_mail("sent"),
@@ -138,10 +121,8 @@ where
                 tracing::warn!(error = error_chain(&error), "mail not sent");
                 audit::record(&app, client, user, EventKind::MailFailed).await;
             }
-            Delivery::Abandoned => {
-                app.metrics.count_mail("dropped");
-                tracing::warn!("mail dropped: the service stops");
-            }
+            // The shutdown logs how many there are.
+            Delivery::Dropped => app.metrics.count_mail("dropped"),
         }
     });
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::audit;
@@ -13,6 +14,7 @@ use super::error::{ApiError, ApiResult};
 use super::state::AppState;
 use crate::auth::PasswordCheck;
 use crate::domain::caller::Caller;
+use crate::domain::email::Email;
 use crate::domain::event::EventKind;
 use crate::domain::user::{Credentials, PasswordHash, User};
 
@@ -63,6 +65,12 @@ pub(super) async fn check_password(
     Ok(Verified { credentials, stronger_hash })
 }
 
+/// The e-mail of the caller's account, and when it was verified.
+pub(super) struct OwnEmail {
+    pub(super) email: Email,
+    pub(super) verified_at: Option<Timestamp>,
+}
+
 /// Verifies the password of the caller: a token may be stolen, or left in an unlocked browser.
 ///
 /// # Errors
@@ -73,12 +81,12 @@ pub(super) async fn confirm_password(
     caller: Caller,
     client: ClientIp,
     password: SecretString,
-) -> ApiResult<User> {
-    let user = app.store.find_me(caller).await?;
+) -> ApiResult<OwnEmail> {
+    let (User { email, .. }, verified_at) = app.store.find_me_verified(caller).await?;
     let find = async { Ok(Some(app.store.find_own_credentials(caller).await?)) };
     let refusal = EventKind::PasswordRefused;
-    check_password(app, client, user.email.as_str(), password, find, refusal).await?;
-    Ok(user)
+    check_password(app, client, email.as_str(), password, find, refusal).await?;
+    Ok(OwnEmail { email, verified_at })
 }
 
 /// Returns the hash of a new password of this client, for the account with this e-mail.

@@ -37,6 +37,10 @@ use crate::telemetry;
 /// draining the requests takes most of it.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Time for the mails in progress at the shutdown. Their tasks then have time to count them as
+/// dropped.
+const MAIL_TIMEOUT: Duration = Duration::from_millis(2500);
+
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     disable_huge_pages();
     let (settings, source) = arguments.read()?;
@@ -145,11 +149,22 @@ async fn serve_from(
         served = server::serve(listener, service, limits(settings), tls, shutdown) => served,
         never = end_each_minute(&traffic, &SystemClock) => match never {},
     };
-    if let Some(mailer) = mailer {
-        mailer.close();
-    }
-    background.shutdown(BACKGROUND_TIMEOUT).await;
+    end_background(&background, mailer.as_ref()).await;
     Ok(served.context("the listener failed")?)
+}
+
+/// Waits for background tasks, and logs how many mails were dropped.
+async fn end_background(background: &Background, mailer: Option<&Mailer>) {
+    let mails = async {
+        if let Some(mailer) = mailer {
+            mailer.shutdown(MAIL_TIMEOUT).await;
+        }
+    };
+    tokio::join!(mails, background.shutdown(BACKGROUND_TIMEOUT));
+    let mails = mailer.map_or(0, Mailer::dropped);
+    if mails > 0 {
+        tracing::warn!(mails, "mails dropped: the service stops");
+    }
 }
 
 fn limits(settings: &Settings) -> Limits {
@@ -171,7 +186,11 @@ fn build_app(settings: &Settings, store: Arc<dyn Store>, keys: Keys) -> Result<A
     let rates = settings
         .rate_limits
         .map(|rates| RateLimitConfig { hashing_capacity: passwords.capacity(), ..rates });
-    let rate_limits = rate_limits(rates, &store, clock.clone(), pseudonym_key);
+    let monotonic_clock: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
+    let rate_limits = rates.map_or_else(RateLimits::off, |rates| {
+        RateLimits::new(&rates, &monotonic_clock, store.clone(), clock.clone(), pseudonym_key)
+    });
+    let rate_limits = rate_limits.with_mails(&settings.mail_rates, &monotonic_clock, pseudonym_key);
     Ok(AppState {
         store,
         passwords,
@@ -197,19 +216,6 @@ fn open_mails(settings: &Settings, keys: &Keys) -> Result<Option<Mails>, Exit> {
     let Some(config) = &settings.mail else { return Ok(None) };
     let mailer = Mailer::new(config, telemetry::print).context("could not set up mail")?;
     Ok(Some(Mails { mailer, links: MailLinks::new(&keys.mail_link_key()) }))
-}
-
-fn rate_limits(
-    rates: Option<RateLimitConfig>,
-    store: &Arc<dyn Store>,
-    clock: Arc<SystemClock>,
-    pseudonym_key: [u8; 32],
-) -> RateLimits {
-    let Some(rates) = rates else {
-        return RateLimits::off();
-    };
-    let monotonic_clock: Arc<dyn MonotonicClock> = Arc::new(ProcessClock::default());
-    RateLimits::new(&rates, &monotonic_clock, store.clone(), clock, pseudonym_key)
 }
 
 pub(super) const TLS_HINT: &str = "give the certificate, followed by those of its authorities, and \

@@ -208,11 +208,12 @@ settings! {
         "Exports of one account (`GET /users/me/export`). Each reads everything that the account \
          has.");
     RATE_LIMIT_MAIL_IP = text("20/1h",
-        "Mails that one client asks for: links to reset a password or to verify an e-mail. Raise it \
-         if many users share an IP.");
+        "Mails that one client asks for: links to reset a password or to verify an e-mail. Also with \
+         `RATE_LIMITS=off`. Raise it if many users share an IP.");
     RATE_LIMIT_MAIL_ACCOUNT = text("3/1h",
-        "Mails with a link to one e-mail, whether or not it has an account. Raise it if users need \
-         more tries.");
+        "Mails to one e-mail: so many with a link to reset the password, whether or not it has an \
+         account, and as many others. Also with `RATE_LIMITS=off`. Raise it if users need more \
+         tries.");
     SMTP_URL = secret(
         "The mail server, as `smtps://USER:PASSWORD@HOST:PORT` (TLS, port 465 by default) or \
          `smtp://USER:PASSWORD@HOST:PORT` (STARTTLS, port 587 by default). `?tls=none` after \

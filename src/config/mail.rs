@@ -4,13 +4,27 @@ use super::SettingError;
 use super::definitions as row;
 use super::parse::Parser;
 use crate::mail::{MailConfig, MailServer, PublicUrl, Sender};
+use crate::rate_limits::MailRates;
 
 const SERVER_HINT: &str = "give smtps://USER:PASSWORD@HOST, smtp://USER:PASSWORD@HOST or console:, \
                            with special characters in USER and PASSWORD percent-encoded";
 
 const PLAINTEXT_HINT: &str = "use https, because others can read the links on their way";
 
+const NO_PAGE: &str =
+    "is where links in mails lead, but with PAGE=off this service has no page there";
+
+const NO_PAGE_HINT: &str =
+    "set PAGE=on, or name your own page, which must read #reset= and #verify=";
+
 impl Parser<'_> {
+    pub(super) fn mail_rates(&mut self) -> MailRates {
+        MailRates {
+            client: self.rate(&row::RATE_LIMIT_MAIL_IP),
+            account: self.rate(&row::RATE_LIMIT_MAIL_ACCOUNT),
+        }
+    }
+
     /// Checks each value even if another is missing.
     pub(super) fn mail(&mut self) -> Option<MailConfig> {
         let server = self.secret(&row::SMTP_URL).filter(|server| !server.is_empty());
@@ -26,6 +40,9 @@ impl Parser<'_> {
             let problem = format!("is set without {}", missing.join(" and "));
             let hint = "set SMTP_URL, MAIL_FROM and PUBLIC_URL, or none of them";
             self.errors.push(SettingError::new(first, problem, hint));
+        }
+        if !self.switch(&row::PAGE) {
+            self.warnings.push(SettingError::new(row::PUBLIC_URL.name, NO_PAGE, NO_PAGE_HINT));
         }
         let server = server.and_then(|server| self.mail_server(&server));
         let (sender, public_url) = (self.mail_sender(), self.public_url());

@@ -26,7 +26,7 @@ use secrecy::SecretString;
 use crate::auth::{Algorithm, Argon2Params, KeyPair};
 use crate::domain::policy::{PasswordRules, Policy};
 use crate::mail::MailConfig;
-use crate::rate_limits::RateLimitConfig;
+use crate::rate_limits::{MailRates, RateLimitConfig};
 use crate::server::{AllowedOrigins, TrustedProxies};
 use crate::store::postgres::Address;
 
@@ -68,8 +68,9 @@ pub struct Settings {
     pub policy: Policy,
     pub argon2_params: Argon2Params,
     pub trusted_proxies: TrustedProxies,
-    /// `None` means no limits.
+    /// `None` means no limits, except on mails.
     pub rate_limits: Option<RateLimitConfig>,
+    pub mail_rates: MailRates,
     /// `None` means that the service sends no mail.
     pub mail: Option<MailConfig>,
     pub cors_origins: AllowedOrigins,
@@ -226,6 +227,7 @@ impl Settings {
             argon2_params: parser.argon2_params(),
             trusted_proxies: parser.trusted_proxies(),
             rate_limits: parser.rate_limits(),
+            mail_rates: parser.mail_rates(),
             mail: parser.mail(),
             cors_origins: parser.cors_origins(),
             root_path: parser.root_path(),

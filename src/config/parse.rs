@@ -215,8 +215,6 @@ impl<'a> Parser<'a> {
             sign_up: self.rate(&row::RATE_LIMIT_SIGN_UP),
             writes: self.rate(&row::RATE_LIMIT_WRITES),
             exports: self.rate(&row::RATE_LIMIT_EXPORTS),
-            mail_ip: self.rate(&row::RATE_LIMIT_MAIL_IP),
-            mail_account: self.rate(&row::RATE_LIMIT_MAIL_ACCOUNT),
             ..RateLimitConfig::default()
         };
         is_on.then_some(rates)
@@ -273,7 +271,7 @@ impl<'a> Parser<'a> {
         path.to_owned()
     }
 
-    fn rate(&mut self, setting: &Setting) -> Option<Rate> {
+    pub(super) fn rate(&mut self, setting: &Setting) -> Option<Rate> {
         let text = self.text(setting);
         if text.eq_ignore_ascii_case("off") {
             return None;

@@ -5,6 +5,7 @@
 //! minutes. While a mail waits for its next try, the queue sends others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +13,8 @@ use lettre::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::configuration::MailConfig;
 use super::content::Mail;
@@ -48,7 +51,12 @@ struct Shared {
     retry_waits: [Duration; 2],
     places: Arc<Semaphore>,
     connections: Semaphore,
+    queued: TaskTracker,
+    /// From here on, no mail waits for another try.
     closing: CancellationToken,
+    /// From here on, no mail is sent.
+    ended: CancellationToken,
+    dropped: AtomicUsize,
 }
 
 /// The end of a mail in the queue.
@@ -57,8 +65,8 @@ pub enum Delivery {
     Sent,
     /// All tries failed; the last for this reason.
     Failed(SendError),
-    /// The service stopped before the next try.
-    Abandoned,
+    /// The service stopped before the mail was sent.
+    Dropped,
 }
 
 impl Mailer {
@@ -89,7 +97,10 @@ impl Mailer {
             retry_waits,
             places: Arc::new(Semaphore::new(QUEUE_LENGTH)),
             connections: Semaphore::new(CONNECTIONS),
+            queued: TaskTracker::new(),
             closing: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            dropped: AtomicUsize::new(0),
         }))
     }
 
@@ -97,12 +108,25 @@ impl Mailer {
     #[must_use]
     pub fn take_place(&self) -> Option<QueuePlace> {
         let permit = Arc::clone(&self.0.places).try_acquire_owned().ok()?;
-        Some(QueuePlace { mailer: self.clone(), _permit: permit })
+        Some(QueuePlace { mailer: self.clone(), _permit: permit, _queued: self.0.queued.token() })
     }
 
-    /// Ends the waits for another try, at shutdown. Tries in progress continue.
-    pub fn close(&self) {
-        self.0.closing.cancel();
+    /// Drops the mails that wait for another try, waits for the others at most for the limit, and
+    /// then drops these too.
+    pub async fn shutdown(&self, limit: Duration) {
+        let Shared { queued, closing, ended, .. } = self.0.as_ref();
+        closing.cancel();
+        queued.close();
+        if timeout(limit, queued.wait()).await.is_err() {
+            ended.cancel();
+            queued.wait().await;
+        }
+    }
+
+    /// Returns the number of mails that the shutdown dropped.
+    #[must_use]
+    pub fn dropped(&self) -> usize {
+        self.0.dropped.load(Ordering::Relaxed)
     }
 
     async fn try_until_sent(&self, message: &Message) -> Delivery {
@@ -117,7 +141,11 @@ impl Mailer {
             };
             tracing::warn!(error = error_chain(&error), "mail not sent, another try follows");
             tokio::select! {
-                () = self.0.closing.cancelled() => return Delivery::Abandoned,
+                biased;
+                () = self.0.closing.cancelled() => {
+                    self.0.dropped.fetch_add(1, Ordering::Relaxed);
+                    return Delivery::Dropped;
+                }
                 () = sleep(wait) => {}
             }
         }
@@ -136,9 +164,24 @@ impl Mailer {
 pub struct QueuePlace {
     mailer: Mailer,
     _permit: OwnedSemaphorePermit,
+    _queued: TaskTrackerToken,
 }
 
 impl QueuePlace {
+    /// Runs work for the mail, such as making it. Returns `None` if the shutdown drops the mail.
+    pub async fn unless_dropped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let Shared { ended, dropped, .. } = self.mailer.0.as_ref();
+        tokio::select! {
+            // The work first: it may have sent the mail at the same moment.
+            biased;
+            done = work, if !ended.is_cancelled() => Some(done),
+            () = ended.cancelled() => {
+                dropped.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
     /// Sends the mail. Takes at most five minutes.
     pub async fn deliver(self, mail: &Mail, now: Timestamp) -> Delivery {
         let shared = &self.mailer.0;
@@ -146,11 +189,14 @@ impl QueuePlace {
             Ok(message) => message,
             Err(error) => return Delivery::Failed(error),
         };
-        tokio::select! {
-            // First, so that no try begins when the time is over.
-            biased;
-            () = sleep(TOTAL_TIMEOUT) => Delivery::Failed(SendError::Timeout),
-            delivery = self.mailer.try_until_sent(&message) => delivery,
-        }
+        let send = async {
+            tokio::select! {
+                // First, so that no try begins when the time is over.
+                biased;
+                () = sleep(TOTAL_TIMEOUT) => Delivery::Failed(SendError::Timeout),
+                delivery = self.mailer.try_until_sent(&message) => delivery,
+            }
+        };
+        self.unless_dropped(send).await.unwrap_or(Delivery::Dropped)
     }
 }

@@ -9,6 +9,7 @@ mod mailer;
 mod message;
 mod public_url;
 mod send_error;
+mod smtp_connection;
 mod smtp_url;
 #[cfg(test)]
 mod tests;

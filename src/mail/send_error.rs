@@ -1,7 +1,7 @@
 //! Why a mail was not sent. No text has an e-mail, a token or an answer of the server, which may
 //! repeat the e-mail.
 
-use lettre::transport::smtp;
+use std::io;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
@@ -14,9 +14,11 @@ pub enum SendError {
     Timeout,
     #[error("the mail server answered something else than SMTP")]
     Response,
+    #[error("the mail server closed the connection, or sent more than 64 KiB")]
+    Closed,
     /// The server lacks an extension that the mail needs, such as STARTTLS or SMTPUTF8.
     #[error("the mail server cannot take the mail: {0}")]
-    Capability(String),
+    Capability(&'static str),
     #[error("the e-mail of the account cannot be written in a mail")]
     Recipient,
     #[error("the mail could not be built")]
@@ -37,21 +39,9 @@ impl SendError {
     }
 }
 
-impl From<smtp::Error> for SendError {
-    fn from(error: smtp::Error) -> Self {
-        if let Some(code) = error.status() {
-            let (code, is_permanent) = (code.to_string(), error.is_permanent());
-            return Self::Refused { code, is_permanent };
-        }
-        if error.is_response() {
-            return Self::Response;
-        }
-        if error.is_timeout() {
-            return Self::Timeout;
-        }
-        // The library describes these with constant texts, and with those of the system and of TLS.
-        // Its text has all causes.
-        let cause = error.to_string();
-        if error.is_client() { Self::Capability(cause) } else { Self::Connection(cause) }
+impl From<io::Error> for SendError {
+    fn from(error: io::Error) -> Self {
+        // The text is that of the system or of TLS. It has no reply of the server.
+        Self::Connection(error.to_string())
     }
 }

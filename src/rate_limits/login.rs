@@ -66,8 +66,7 @@ pub(super) struct LoginLimits {
     clock: Arc<dyn Clock>,
     lockout_threshold: u32,
     in_flight: InFlightAttempts,
-    /// Padded with zeros to a SHA-256 block.
-    pseudonym_key: [u8; 64],
+    pseudonym_key: [u8; 32],
 }
 
 impl LoginLimits {
@@ -78,10 +77,6 @@ impl LoginLimits {
         clock: Arc<dyn Clock>,
         pseudonym_key: [u8; 32],
     ) -> Self {
-        let mut block = [0; 64];
-        for (padded, byte) in block.iter_mut().zip(pseudonym_key) {
-            *padded = byte;
-        }
         // The names are visible to clients, so they cannot change.
         Self {
             by_network: Limit::new("login-address", config.login_ip, monotonic_clock),
@@ -92,7 +87,7 @@ impl LoginLimits {
             clock,
             lockout_threshold: config.login_lockout_threshold,
             in_flight: InFlightAttempts::default(),
-            pseudonym_key: block,
+            pseudonym_key,
         }
     }
 
@@ -156,19 +151,27 @@ impl LoginLimits {
         self.failures.clear_login_failures(account).await
     }
 
-    /// Returns the key of the account with this e-mail: that of the normal form, so that several
-    /// spellings share one limit. A text that is not an e-mail has a key too.
     pub(super) fn account(&self, username: &str) -> AccountKey {
-        Email::parse(username).map_or_else(|_| self.key(username), |email| self.key(email.as_str()))
+        account_key(&self.pseudonym_key, username)
     }
+}
 
-    /// Returns 64 bits of a MAC of the text. Among a billion accounts the probability that any two
-    /// share a key is 3 %.
-    fn key(&self, text: &str) -> AccountKey {
-        let mac = Hmac::<Sha256>::new(&self.pseudonym_key.into()).chain_update(text).finalize();
-        let bytes = mac.into_bytes();
-        AccountKey(bytes.first_chunk().map_or(0, |first| i64::from_be_bytes(*first)))
+/// Returns the key of the account with this e-mail: that of the normal form, so that several
+/// spellings share one limit. A text that is not an e-mail has a key too.
+///
+/// A key is 64 bits of a MAC. Among a billion accounts the probability that any two share a key is
+/// 3 %.
+pub(super) fn account_key(pseudonym_key: &[u8; 32], username: &str) -> AccountKey {
+    let normal = Email::parse(username);
+    let text = normal.as_ref().map_or(username, Email::as_str);
+    // Padded with zeros to a SHA-256 block.
+    let mut block = [0; 64];
+    for (padded, byte) in block.iter_mut().zip(pseudonym_key) {
+        *padded = *byte;
     }
+    let mac = Hmac::<Sha256>::new(&block.into()).chain_update(text).finalize();
+    let bytes = mac.into_bytes();
+    AccountKey(bytes.first_chunk().map_or(0, |first| i64::from_be_bytes(*first)))
 }
 
 /// An attempt whose password may be verified. Report its outcome with one of the methods. If it is

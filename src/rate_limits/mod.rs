@@ -41,6 +41,7 @@ mod in_flight;
 mod known_networks;
 mod limit;
 mod login;
+mod mails;
 mod monotonic_clock;
 mod network;
 mod rate;
@@ -52,17 +53,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::domain::user::{AccountKey, UserId};
+use crate::domain::user::UserId;
 use crate::store::{LoginFailureStore, StoreError};
 
 use self::hashing_shares::{HashingShares, Holder};
 use self::limit::Limit;
 use self::login::LoginLimits;
+use self::mails::MailLimits;
 use self::network::Network;
 
 pub use hashing_shares::HashingPermit;
 pub use limit::RateLimited;
 pub use login::{LoginAttempt, LoginLimitError};
+pub use mails::MailRates;
 pub use monotonic_clock::{MonotonicClock, ProcessClock};
 pub use rate::Rate;
 
@@ -83,10 +86,6 @@ pub struct RateLimitConfig {
     pub writes: Option<Rate>,
     /// Exports of one account.
     pub exports: Option<Rate>,
-    /// Mails that one network asks for.
-    pub mail_ip: Option<Rate>,
-    /// Mails to one account.
-    pub mail_account: Option<Rate>,
     /// Passwords that the service hashes or queues at once.
     pub hashing_capacity: u32,
 }
@@ -103,8 +102,6 @@ impl Default for RateLimitConfig {
             sign_up: Some(Rate::new(60, HOUR)),
             writes: Some(Rate::new(1000, MINUTE)),
             exports: Some(Rate::new(5, HOUR)),
-            mail_ip: Some(Rate::new(20, HOUR)),
-            mail_account: Some(Rate::new(3, HOUR)),
             hashing_capacity: 34,
         }
     }
@@ -114,7 +111,7 @@ impl Default for RateLimitConfig {
 pub const STREAMS_LIMIT: &str = "streams";
 
 /// The names of all limits, as responses and the log show them.
-pub const LIMIT_NAMES: [&str; 9] = [
+pub const LIMIT_NAMES: [&str; 10] = [
     "login-address",
     "login-guarded",
     "login-account",
@@ -123,14 +120,17 @@ pub const LIMIT_NAMES: [&str; 9] = [
     "exports",
     "mail-client",
     "mail-account",
+    "mail-verification",
     STREAMS_LIMIT,
 ];
 
 /// All limits of a process.
 #[derive(Clone, Default)]
 pub struct RateLimits {
-    /// `None` if there are no limits.
+    /// `None` if these have no limits.
     limiters: Option<Arc<Limiters>>,
+    /// `None` if mails have no limits.
+    mails: Option<Arc<MailLimits>>,
 }
 
 struct Limiters {
@@ -138,8 +138,6 @@ struct Limiters {
     sign_up: Limit<Network>,
     writes: Limit<UserId>,
     exports: Limit<UserId>,
-    mail_client: Limit<Network>,
-    mail_account: Limit<AccountKey>,
     hashing: Arc<HashingShares>,
 }
 
@@ -147,8 +145,8 @@ struct Limiters {
 const BYTES_PER_WRITE: usize = 64 * 1024;
 
 impl RateLimits {
-    /// Creates limits with full quotas. The keys of accounts are MACs of their e-mails with
-    /// `pseudonym_key`.
+    /// Creates limits with full quotas, without those on mails. The keys of accounts are MACs of
+    /// their e-mails with `pseudonym_key`.
     #[must_use]
     pub fn new(
         config: &RateLimitConfig,
@@ -162,17 +160,28 @@ impl RateLimits {
             sign_up: Limit::new("sign-up", config.sign_up, monotonic_clock),
             writes: Limit::new("writes", config.writes, monotonic_clock),
             exports: Limit::new("exports", config.exports, monotonic_clock),
-            mail_client: Limit::new("mail-client", config.mail_ip, monotonic_clock),
-            mail_account: Limit::new("mail-account", config.mail_account, monotonic_clock),
             hashing: Arc::new(HashingShares::new(config.hashing_capacity)),
         };
-        Self { limiters: Some(Arc::new(limiters)) }
+        Self { limiters: Some(Arc::new(limiters)), mails: None }
     }
 
-    /// Returns limits that allow everything (`RATE_LIMITS=off`).
+    /// Returns limits that allow everything.
     #[must_use]
     pub fn off() -> Self {
         Self::default()
+    }
+
+    /// Adds the limits on mails. `RATE_LIMITS=off` keeps them: they protect strangers, whose mailbox
+    /// a client could fill otherwise.
+    #[must_use]
+    pub fn with_mails(
+        self,
+        rates: &MailRates,
+        monotonic_clock: &Arc<dyn MonotonicClock>,
+        pseudonym_key: [u8; 32],
+    ) -> Self {
+        let mails = MailLimits::new(rates, monotonic_clock, pseudonym_key);
+        Self { mails: Some(Arc::new(mails)), ..self }
     }
 
     /// Checks whether the network of the client may log in at all, before the account is looked up.
@@ -229,28 +238,6 @@ impl RateLimits {
     pub fn refund_sign_up(&self, client: Option<IpAddr>) {
         let Some(limiters) = &self.limiters else { return };
         refund_networks(&limiters.sign_up, client);
-    }
-
-    /// Counts a mail that this client asks for, to the account with this e-mail. Counts it the same
-    /// if there is no such account.
-    ///
-    /// # Errors
-    /// [`RateLimited`] if the client has asked, or the e-mail was asked for, too often.
-    pub fn request_mail(&self, client: Option<IpAddr>, email: &str) -> Result<(), RateLimited> {
-        let Some(limiters) = &self.limiters else { return Ok(()) };
-        acquire_networks(&limiters.mail_client, client)?;
-        let account = limiters.login.account(email);
-        let acquired = limiters.mail_account.try_acquire(account);
-        acquired.inspect_err(|_| refund_networks(&limiters.mail_client, client))
-    }
-
-    /// Counts a mail that the service sends by itself to the account with this e-mail.
-    ///
-    /// # Errors
-    /// [`RateLimited`] if the e-mail got too many mails.
-    pub fn send_mail(&self, email: &str) -> Result<(), RateLimited> {
-        let Some(limiters) = &self.limiters else { return Ok(()) };
-        limiters.mail_account.try_acquire(limiters.login.account(email))
     }
 
     /// Has the effect of a login with the right password: the account is no longer locked, and the

@@ -67,8 +67,8 @@ pub(in crate::api) async fn request_email_verification(
     client: ClientIp,
 ) -> ApiResult<Response> {
     let user = app.store.find_me(caller).await?;
-    app.rate_limits.request_mail(client.0, user.email.as_str())?;
-    mails::send_verification(&app, client, user.id);
+    app.rate_limits.request_verification(client.0, user.email.as_str())?;
+    mails::send_verification_link(&app, client, user.id);
     Ok(MailAccepted::respond("a mail is on its way"))
 }
 

@@ -58,7 +58,8 @@ pub(in crate::api) struct Me {
     /// The display name. Null if the account has none.
     #[schema(required = true)]
     name: Option<String>,
-    /// When the owner proved to read the e-mail, or null. Only present with `include=verified`.
+    /// When the owner proved to read the e-mail. Present with `include=verified`, where it may be
+    /// null, and in an export if the e-mail is verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, required = false)]
     #[expect(clippy::option_option, reason = "an absent time and null are two things")]
@@ -74,6 +75,14 @@ impl From<&User> for Me {
             name: name(user),
             email_verified_at: None,
         }
+    }
+}
+
+impl Me {
+    /// Returns the account as an export has it.
+    pub(super) fn exported(user: &User, verified_at: Option<Timestamp>) -> Self {
+        let email_verified_at = verified_at.map(|time| Some(VerifiedAt(time)));
+        Self { email_verified_at, ..Self::from(user) }
     }
 }
 
@@ -266,8 +275,7 @@ async fn change_email(
     change: EmailChange,
     name: NameChange,
 ) -> ApiResult<Json<MeUpdated>> {
-    let old = confirm_password(app, caller, client, change.current_password).await?.email;
-    let notice = mails::prepare_notice(app, caller, old.clone()).await?;
+    let old = confirm_password(app, caller, client, change.current_password).await?;
     // Limited like a sign-up, because the response also reveals whether an e-mail is taken.
     let change = audit::run_to_completion(app, |app| async move {
         // The store does not tell which of two texts it cannot store.
@@ -280,9 +288,9 @@ async fn change_email(
         match changed.map_err(|error| ApiError::of_field(fields, error))? {
             ChangeEmail::Changed(user, tokens_valid_from) => {
                 audit::record(&app, client, user.id, EventKind::EmailChanged).await;
-                if user.email != old {
-                    mails::notify_of_change(&app, client, user.id, notice);
-                    mails::greet(&app, client, &user);
+                if user.email != old.email {
+                    mails::notify_of_change(&app, client, user.id, old);
+                    mails::verify_new_email(&app, client, &user);
                 }
                 let access_token = Some(app.tokens.issue(user.id, tokens_valid_from)?);
                 let token_type = Some(TOKEN_TYPE);
@@ -315,8 +323,8 @@ pub(in crate::api) async fn change_password(
     client: ClientIp,
     Valid(change): Valid<ChangePasswordRequest>,
 ) -> ApiResult<Json<Token>> {
-    let user = confirm_password(&app, caller, client, change.current_password).await?;
-    let username = Some(user.email.as_str());
+    let own = confirm_password(&app, caller, client, change.current_password).await?;
+    let username = Some(own.email.as_str());
     let hash = hash_password(&app, client, username, change.new_password).await?;
     audit::run_to_completion(&app, |app| async move {
         let tokens_valid_from = app.store.change_password(caller, hash, app.clock.now()).await?;

@@ -37,7 +37,6 @@ use crate::domain::caller::Caller;
 use crate::domain::page::{Page, Position};
 use crate::domain::policy::DraftVisibility;
 use crate::domain::post::PostId;
-use crate::domain::user::User;
 use crate::error_chain::error_chain;
 use crate::store::PostList;
 
@@ -101,11 +100,11 @@ pub(in crate::api) async fn export_me(
     caller: Caller,
     Extension(permit): Extension<RequestPermit>,
 ) -> ApiResult<Response> {
-    let user = app.store.find_me(caller).await?;
+    let (user, verified_at) = app.store.find_me_verified(caller).await?;
     app.rate_limits.check_export(caller.user_id)?;
     let mut lines = Lines { app, caller, permit, counts: ExportEnd::default(), page_limit: 1 };
     // Most failures come before the status is sent.
-    let (first, step) = lines.first(&user).await?;
+    let (first, step) = lines.first(Me::exported(&user, verified_at)).await?;
     lines.app.rate_limits.count_export(caller.user_id);
     let span = tracing::Span::current();
     let rest = try_unfold((lines, step), move |(mut lines, step)| {
@@ -152,8 +151,8 @@ struct Lines {
 
 impl Lines {
     /// Returns the line of the account with the first lines after it, and the step after them.
-    async fn first(&mut self, user: &User) -> ApiResult<(Bytes, Step)> {
-        let mut json = to_lines([ExportLine::User(Me::from(user))]).to_vec();
+    async fn first(&mut self, user: Me) -> ApiResult<(Bytes, Step)> {
+        let mut json = to_lines([ExportLine::User(user)]).to_vec();
         let Some((lines, step)) = self.try_next(Step::FindPosts(None)).await? else {
             return Ok((json.into(), Step::Finished));
         };

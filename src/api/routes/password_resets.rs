@@ -45,11 +45,11 @@ impl MailAccepted {
     }
 }
 
-/// The body of a request for a reset.
+/// The body of a request for a link that resets the password.
 #[derive(Deserialize, ToSchema)]
-#[schema(title = "PasswordReset", example = json!({"email": "ada@example.com"}))]
-#[expect(dead_code, reason = "the schema of RequestResetRequest")]
-pub(in crate::api) struct PasswordReset {
+#[schema(title = "PasswordResetRequest", example = json!({"email": "ada@example.com"}))]
+#[expect(dead_code, reason = "the schema of CreatePasswordResetRequest")]
+pub(in crate::api) struct PasswordResetRequest {
     #[schema(format = "email")]
     email: String,
 }
@@ -60,7 +60,7 @@ pub(in crate::api) struct PasswordReset {
     title = "PasswordResetConfirmation",
     example = json!({"token": "AAAAAAAAAAE…", "new_password": "94 moss anchors"})
 )]
-#[expect(dead_code, reason = "the schema of ConfirmResetRequest")]
+#[expect(dead_code, reason = "the schema of ConfirmPasswordResetRequest")]
 pub(in crate::api) struct PasswordResetConfirmation {
     /// The token of the link: the part of its fragment after `reset=`.
     token: String,
@@ -69,13 +69,13 @@ pub(in crate::api) struct PasswordResetConfirmation {
     new_password: String,
 }
 
-/// A validated request for a reset.
-pub(in crate::api) struct RequestResetRequest {
+/// A validated request for a link that resets the password.
+pub(in crate::api) struct CreatePasswordResetRequest {
     normal: Email,
     typed: TypedEmail,
 }
 
-impl FromRequestFields for RequestResetRequest {
+impl FromRequestFields for CreatePasswordResetRequest {
     const BODY: BodyKind = BodyKind::Json;
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
@@ -87,12 +87,12 @@ impl FromRequestFields for RequestResetRequest {
 }
 
 /// A validated reset. The link is `None` if the text is no token.
-pub(in crate::api) struct ConfirmResetRequest {
+pub(in crate::api) struct ConfirmPasswordResetRequest {
     link: Option<PresentedLink>,
     new_password: SecretString,
 }
 
-impl FromRequestFields for ConfirmResetRequest {
+impl FromRequestFields for ConfirmPasswordResetRequest {
     const BODY: BodyKind = BodyKind::Json;
 
     fn read(request: &mut RequestFields<'_>) -> Option<Self> {
@@ -110,7 +110,7 @@ impl FromRequestFields for ConfirmResetRequest {
 /// none. The link is valid for one hour, and until the password or the e-mail changes.
 #[utoipa::path(
     post, path = "/password-resets", operation_id = "requestPasswordReset", tag = "E-mail",
-    request_body = PasswordReset,
+    request_body = PasswordResetRequest,
     responses(
         (status = 202, description = "If the e-mail has an account, a mail will be sent",
             body = MailAccepted,
@@ -121,10 +121,11 @@ impl FromRequestFields for ConfirmResetRequest {
 pub(in crate::api) async fn request_password_reset(
     State(app): State<Arc<AppState>>,
     client: ClientIp,
-    Valid(RequestResetRequest { normal, typed }): Valid<RequestResetRequest>,
+    Valid(request): Valid<CreatePasswordResetRequest>,
 ) -> ApiResult<Response> {
-    app.rate_limits.request_mail(client.0, normal.as_str())?;
-    mails::send_password_reset(&app, client, typed);
+    let CreatePasswordResetRequest { normal, typed } = request;
+    app.rate_limits.request_reset(client.0, normal.as_str())?;
+    mails::send_reset_link(&app, client, typed);
     Ok(MailAccepted::respond("if this address has an account, a mail is on its way"))
 }
 
@@ -144,8 +145,9 @@ pub(in crate::api) async fn request_password_reset(
 pub(in crate::api) async fn confirm_password_reset(
     State(app): State<Arc<AppState>>,
     client: ClientIp,
-    Valid(ConfirmResetRequest { link, new_password }): Valid<ConfirmResetRequest>,
+    Valid(request): Valid<ConfirmPasswordResetRequest>,
 ) -> ApiResult<StatusCode> {
+    let ConfirmPasswordResetRequest { link, new_password } = request;
     let recipient = mails::find_recipient(&app, client, LinkPurpose::ResetPassword, link).await?;
     let username = Some(recipient.email.as_str());
     let hash = hash_password(&app, client, username, new_password).await?;

@@ -204,7 +204,7 @@ pub(in crate::api) async fn create_user(
                 CreateUser::Created(user) => {
                     if !replay.is_replayed() {
                         audit::record(&app, client, user.id, EventKind::SignedUp).await;
-                        mails::greet(&app, client, &user);
+                        mails::verify_new_email(&app, client, &user);
                     }
                     let location = format!("{}/users/{}", app.root_path, user.id.0);
                     Ok(replay.mark(created(&location, UserOut::new(&user, true))))

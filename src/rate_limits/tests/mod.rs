@@ -157,7 +157,9 @@ fn ip(number: u32) -> String {
 
 #[test]
 fn every_limit_is_in_the_list_of_names() {
-    let sources = [include_str!("../mod.rs"), include_str!("../login.rs")].concat();
+    let files =
+        [include_str!("../mod.rs"), include_str!("../login.rs"), include_str!("../mails.rs")];
+    let sources = files.concat();
     let named = sources.split("Limit::new(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let (mut named, mut listed): (Vec<_>, _) = (named.collect(), super::LIMIT_NAMES.to_vec());
     named.push(super::STREAMS_LIMIT);

@@ -7,14 +7,14 @@ use tokio_postgres::Row;
 use super::PostgresStore;
 use super::callers::caller_params;
 use super::column::column;
-use super::connection::{QueryError, Value};
+use super::connection::Value;
 use super::row::is_open;
 use super::statement::{Statement, statements};
-use super::users::read_user;
+use super::users::{FIND_ME, find_by_email, read_credentials, read_user};
 use crate::domain::caller::Caller;
 use crate::domain::email::{Email, TypedEmail};
 use crate::domain::recipient::Recipient;
-use crate::domain::user::{Credentials, PasswordHash, TokensValidFrom, User, UserId};
+use crate::domain::user::{PasswordHash, TokensValidFrom, User, UserId};
 use crate::store::{RecipientStore, Result, StoreError};
 
 /// The condition that no value of the recipient has changed.
@@ -26,17 +26,8 @@ macro_rules! is_unchanged {
 }
 
 statements! {
-    // An unknown e-mail also returns a row, as in `FIND_CREDENTIALS`.
-    FIND_RECIPIENT(TEXT, TEXT) =
-        "SELECT users.id::bigint, coalesce(users.email, $1), users.password,
-                users.tokens_valid_from
-           FROM (SELECT 1) AS asked
-           LEFT JOIN users
-             ON users.id = (SELECT id FROM users WHERE email = ANY (ARRAY[$1, $2])
-                             ORDER BY email = $1 DESC LIMIT 1)
-            AND users.disabled_at IS NULL";
     FIND_RECIPIENT_BY_ID(INT8) = concat!(
-        "SELECT id::bigint, email, password, tokens_valid_from FROM users
+        "SELECT id::bigint, password, tokens_valid_from, email FROM users
           WHERE id = $1 AND disabled_at IS NULL AND ", is_open!("id")
     );
     RESET_PASSWORD(INT8, TEXT, TEXT, TIMESTAMPTZ, TEXT, TIMESTAMPTZ, TIMESTAMPTZ) = concat!(
@@ -52,29 +43,12 @@ statements! {
           WHERE ", is_unchanged!(), "
          RETURNING id::bigint"
     );
-    FIND_ME_VERIFIED(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
-        "SELECT id::bigint, email, created_at, name, email_verified_at FROM users
-          WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL";
 }
 
 #[async_trait]
 impl RecipientStore for PostgresStore {
     async fn find_recipient(&self, email: TypedEmail) -> Result<Option<Recipient>> {
-        self.run(async move |pool| {
-            let [typed, normal] = email.forms();
-            let rows = match pool.query(&FIND_RECIPIENT, &[&typed, &normal]).await {
-                // The encoding of the database lacks a character, so no account has the e-mail.
-                Err(QueryError::Unrepresentable(_)) => return Ok(None),
-                found => found?,
-            };
-            let no_row = || StoreError::internal("a statement returned no row");
-            let row = rows.first().ok_or_else(no_row)?;
-            match column::<Option<i64>>(row, 0)? {
-                Some(_) => read_recipient(row).map(Some),
-                None => Ok(None),
-            }
-        })
-        .await
+        self.run(async move |pool| find_by_email(&pool, &email, read_recipient).await).await
     }
 
     async fn find_recipient_by_id(&self, id: UserId) -> Result<Option<Recipient>> {
@@ -126,7 +100,7 @@ impl RecipientStore for PostgresStore {
     async fn find_me_verified(&self, caller: Caller) -> Result<(User, Option<Timestamp>)> {
         self.run(async move |pool| {
             let (id, earliest, latest) = caller_params(caller);
-            let rows = pool.query(&FIND_ME_VERIFIED, &[&id, &earliest, &latest]).await?;
+            let rows = pool.query(&FIND_ME, &[&id, &earliest, &latest]).await?;
             let row = rows.first().ok_or(StoreError::CallerRejected)?;
             Ok((read_user(row)?, column(row, 4)?))
         })
@@ -135,12 +109,6 @@ impl RecipientStore for PostgresStore {
 }
 
 fn read_recipient(row: &Row) -> Result<Recipient> {
-    Ok(Recipient {
-        email: Email::from_stored(column(row, 1)?),
-        credentials: Credentials {
-            user_id: UserId(column(row, 0)?),
-            password_hash: PasswordHash::new(column(row, 2)?),
-            tokens_valid_from: TokensValidFrom(column(row, 3)?),
-        },
-    })
+    let email = Email::from_stored(column(row, 3)?);
+    Ok(Recipient { email, credentials: read_credentials(row)? })
 }

@@ -69,13 +69,14 @@ statements! {
           WHERE id = $1 AND ", is_open!("id")
     );
     FIND_ME(INT8, TIMESTAMPTZ, TIMESTAMPTZ) =
-        "SELECT id::bigint, email, created_at, name FROM users
+        "SELECT id::bigint, email, created_at, name, email_verified_at FROM users
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL";
-    // An unknown e-mail and a disabled account also return a row, with the e-mail in place of the
-    // hash. Returning no row would be faster, and the difference would reveal which e-mails have an
+    // An unknown e-mail and a disabled account also return a row, with the asked e-mail in place of
+    // the texts. Returning no row would be faster, and the difference would reveal which e-mails have an
     // account.
     FIND_CREDENTIALS(TEXT, TEXT) =
-        "SELECT users.id::bigint, coalesce(users.password, $1), users.tokens_valid_from
+        "SELECT users.id::bigint, coalesce(users.password, $1), users.tokens_valid_from,
+                coalesce(users.email, $1)
            FROM (SELECT 1) AS asked
            LEFT JOIN users
              ON users.id = (SELECT id FROM users WHERE email = ANY (ARRAY[$1, $2])
@@ -139,21 +140,7 @@ impl UserStore for PostgresStore {
     }
 
     async fn find_credentials(&self, email: TypedEmail) -> Result<Option<Credentials>> {
-        self.run(async move |pool| {
-            let [typed, normal] = email.forms();
-            let rows = match pool.query(&FIND_CREDENTIALS, &[&typed, &normal]).await {
-                // The encoding of the database lacks a character, so no account has the e-mail.
-                Err(QueryError::Unrepresentable(_)) => return Ok(None),
-                found => found?,
-            };
-            let no_row = || StoreError::internal("a statement returned no row");
-            let row = rows.first().ok_or_else(no_row)?;
-            match column::<Option<i64>>(row, 0)? {
-                Some(_) => read_credentials(row).map(Some),
-                None => Ok(None),
-            }
-        })
-        .await
+        self.run(async move |pool| find_by_email(&pool, &email, read_credentials).await).await
     }
 
     async fn find_own_credentials(&self, caller: Caller) -> Result<Credentials> {
@@ -325,7 +312,27 @@ pub(super) fn read_user(row: &Row) -> Result<User> {
     })
 }
 
-fn read_credentials(row: &Row) -> Result<Credentials> {
+/// Reads the account with the e-mail from `id, password, tokens_valid_from, email`.
+pub(super) async fn find_by_email<T>(
+    pool: &Pool,
+    email: &TypedEmail,
+    read: impl FnOnce(&Row) -> Result<T>,
+) -> Result<Option<T>> {
+    let [typed, normal] = email.forms();
+    let rows = match pool.query(&FIND_CREDENTIALS, &[&typed, &normal]).await {
+        // The encoding of the database lacks a character, so no account has the e-mail.
+        Err(QueryError::Unrepresentable(_)) => return Ok(None),
+        found => found?,
+    };
+    let no_row = || StoreError::internal("a statement returned no row");
+    let row = rows.first().ok_or_else(no_row)?;
+    match column::<Option<i64>>(row, 0)? {
+        Some(_) => read(row).map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn read_credentials(row: &Row) -> Result<Credentials> {
     Ok(Credentials {
         user_id: UserId(column(row, 0)?),
         password_hash: PasswordHash::new(column(row, 1)?),

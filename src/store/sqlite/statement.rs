@@ -4,7 +4,7 @@
 /// Declares the statements of a file, and a list of them.
 macro_rules! statements {
     ($($name:ident = $text:expr;)+) => {
-        $(const $name: &str = $text;)+
+        $(pub(super) const $name: &str = $text;)+
 
         pub(super) const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
     };

@@ -56,12 +56,13 @@ statements! {
                                 WHERE one = 1 AND tokens_valid_from > 0), ?4))";
     FIND_USER = concat!("SELECT id, email, created_at, name FROM users
               WHERE id = ?1 AND ", is_open!("id"));
-    FIND_ME = "SELECT id, email, created_at, name FROM users
+    FIND_ME = "SELECT id, email, created_at, name, email_verified_at FROM users
               WHERE id = ?1 AND tokens_valid_from BETWEEN ?2 AND ?3 AND disabled_at IS NULL";
-    // An unknown e-mail and a disabled account also return a row, with the e-mail in place of the
-    // hash. Returning no row would be faster, and the difference would reveal which e-mails have an
+    // An unknown e-mail and a disabled account also return a row, with the asked e-mail in place of
+    // the texts. Returning no row would be faster, and the difference would reveal which e-mails have an
     // account.
-    FIND_CREDENTIALS = "SELECT users.id, coalesce(users.password, ?1), users.tokens_valid_from
+    FIND_CREDENTIALS = "SELECT users.id, coalesce(users.password, ?1), users.tokens_valid_from,
+                     coalesce(users.email, ?1)
               FROM (SELECT 1) AS asked
               LEFT JOIN users
                 ON users.id = (SELECT id FROM users WHERE email IN (?1, ?2)
@@ -118,16 +119,7 @@ impl UserStore for SqliteStore {
 
     async fn find_credentials(&self, email: TypedEmail) -> Result<Option<Credentials>> {
         self.readers
-            .run(move |database| {
-                let mut statement = database.prepare_cached(FIND_CREDENTIALS)?;
-                let credentials = statement.query_row(email.forms(), |row| {
-                    match row.get::<_, Option<i64>>(0)? {
-                        Some(_) => read_credentials(row).map(Some),
-                        None => Ok(None),
-                    }
-                })?;
-                Ok(credentials)
-            })
+            .run(move |database| Ok(find_by_email(database, &email, read_credentials)?))
             .await
     }
 
@@ -303,7 +295,20 @@ fn read_user_by_id(database: &Connection, id: UserId) -> rusqlite::Result<Option
     database.prepare_cached(FIND_USER)?.query_row([id.0], read_user).optional()
 }
 
-fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
+/// Reads the account with the e-mail from `id, password, tokens_valid_from, email`.
+pub(super) fn find_by_email<T>(
+    database: &Connection,
+    email: &TypedEmail,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    let mut statement = database.prepare_cached(FIND_CREDENTIALS)?;
+    statement.query_row(email.forms(), |row| match row.get::<_, Option<i64>>(0)? {
+        Some(_) => read(row).map(Some),
+        None => Ok(None),
+    })
+}
+
+pub(super) fn read_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
     Ok(Credentials {
         user_id: UserId(row.get(0)?),
         password_hash: PasswordHash::new(text(row, 1)?.into_owned()),

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use post_api::rate_limits::{Rate, RateLimitConfig};
+use post_api::rate_limits::{MailRates, Rate};
 use serde_json::{Value, json};
 
 use super::password_resets::{confirm, reset_mail};
 use crate::support::{Engine, PASSWORD, Setup, TestApp, TestCaller, TestResponse};
 
 const ADA: &str = "ada@example.com";
+
+/// Returns the rates that allow so many mails an hour to one e-mail.
+fn limit(mails: u32) -> MailRates {
+    MailRates { account: Some(Rate::new(mails, Duration::from_hours(1))), client: None }
+}
 
 async fn verify(app: &TestApp, token: &str) -> TestResponse {
     app.anonymous().post("/email-verifications", &json!({ "token": token })).await
@@ -108,11 +113,8 @@ async fn change_of_the_email_notifies_the_old_one_and_asks_the_new_one() {
 #[tokio::test]
 async fn stranger_gets_no_more_mails_than_the_limit_allows() {
     const STRANGER: &str = "stranger@example.net";
-    let limits = RateLimitConfig {
-        mail_account: Some(Rate::new(3, Duration::from_hours(1))),
-        ..RateLimitConfig::default()
-    };
-    let app = TestApp::set_up(Setup { rates: Some(limits), ..Setup::default() }).await;
+    let mail_rates = limit(3);
+    let app = TestApp::set_up(Setup { mail_rates, ..Setup::default() }).await;
     let mut token = app.signed_in("ada").await.token.unwrap();
     let mut to_stranger = 0;
     for round in 0..4 {
@@ -153,11 +155,8 @@ async fn reset_ends_links_that_verify() {
 
 #[tokio::test]
 async fn mails_of_sign_ups_are_limited_for_each_email() {
-    let limits = RateLimitConfig {
-        mail_account: Some(Rate::new(2, Duration::from_hours(1))),
-        ..RateLimitConfig::default()
-    };
-    let app = TestApp::set_up(Setup { rates: Some(limits), ..Setup::default() }).await;
+    let mail_rates = limit(2);
+    let app = TestApp::set_up(Setup { mail_rates, ..Setup::default() }).await;
     // One account after the other with the same e-mail.
     for sent in [1, 1, 0] {
         let ada = app.signed_in("ada").await;
@@ -165,7 +164,22 @@ async fn mails_of_sign_ups_are_limited_for_each_email() {
         ada.delete("/users/me").await.expect(204);
     }
     let ada = app.signed_in("ada").await;
-    ada.post("/users/me/email/verifications", &json!({})).await.expect(429);
+    let refused = ada.post("/users/me/email/verifications", &json!({})).await.expect(429);
+    assert!(refused.header("ratelimit").starts_with("\"mail-verification\""), "{refused:?}");
+}
+
+/// During a rolling upgrade an older release changes the e-mail without knowing the column.
+#[tokio::test]
+async fn change_by_an_older_release_removes_the_verification() {
+    for engine in Engine::ALL {
+        let app = TestApp::set_up(Setup { engine, ..Setup::default() }).await;
+        let ada = app.signed_in("ada").await;
+        verify(&app, &app.sent_mails().await[0].token("verify")).await.expect(204);
+        app.execute("UPDATE users SET email = email, name = 'Ada'");
+        assert_ne!(verified_at(&ada).await, Value::Null, "{engine:?}");
+        app.execute("UPDATE users SET email = 'ada@example.org'");
+        assert_eq!(verified_at(&ada).await, Value::Null, "{engine:?}");
+    }
 }
 
 #[tokio::test]

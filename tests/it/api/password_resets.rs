@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use post_api::domain::policy::Policy;
 use post_api::mail::SendError;
-use post_api::rate_limits::{Rate, RateLimitConfig};
+use post_api::rate_limits::{MailRates, Rate, RateLimitConfig};
 use serde_json::json;
 
 use crate::support::{Engine, PASSWORD, SentMail, Setup, TestApp, TestResponse, key_files};
@@ -247,14 +247,12 @@ async fn mail_is_tried_three_times_and_then_recorded_as_failed() {
 
 #[tokio::test]
 async fn requests_over_the_limits_are_rejected() {
-    let limits = RateLimitConfig {
-        mail_account: Some(Rate::new(3, Duration::from_hours(1))),
-        mail_ip: Some(Rate::new(5, Duration::from_hours(1))),
-        ..RateLimitConfig::default()
+    let mail_rates = MailRates {
+        account: Some(Rate::new(3, Duration::from_hours(1))),
+        client: Some(Rate::new(5, Duration::from_hours(1))),
     };
-    let app = TestApp::set_up(Setup { rates: Some(limits), ..Setup::default() }).await;
+    let app = TestApp::set_up(Setup { mail_rates, ..Setup::default() }).await;
     app.sign_up("ada").await;
-    app.clock.advance(60 * 60);
     app.sent_mails().await;
     // Other spellings count for the same account, and unknown e-mails as known ones.
     for emails in [[ADA, "ada@EXAMPLE.com", " ada@example.com"], ["eve@example.com"; 3]] {
@@ -275,6 +273,47 @@ async fn requests_over_the_limits_are_rejected() {
     }
     let refused = ask(&app, "another@example.com").await.expect(429);
     assert!(refused.header("ratelimit").starts_with("\"mail-client\""), "{refused:?}");
+}
+
+/// Sign-ups, changes of the e-mail and verifications send mails too, but only to an account.
+#[tokio::test]
+async fn limit_on_resets_does_not_tell_whether_there_is_an_account() {
+    for engine in Engine::ALL {
+        let mail_rates =
+            MailRates { account: Some(Rate::new(3, Duration::from_hours(1))), client: None };
+        let app = TestApp::set_up(Setup { engine, mail_rates, ..Setup::default() }).await;
+        app.sign_up("fresh").await;
+        let bob = app.signed_in("bob").await;
+        let verifications = "/users/me/email/verifications";
+        bob.post(verifications, &json!({})).await.expect(202);
+        let changed = bob.change_email("changed@example.com").await.expect(200).json();
+        let bob = app.with_token(changed["access_token"].as_str().unwrap());
+        for _ in 0..2 {
+            bob.post(verifications, &json!({})).await.expect(202);
+        }
+        app.sent_mails().await;
+        let mut of_each = Vec::new();
+        for name in ["unknown", "fresh", "changed", "bob"] {
+            let mut responses = Vec::new();
+            for _ in 0..5 {
+                let response = ask(&app, &format!("{name}@example.com")).await;
+                let mut headers = response.headers.clone();
+                headers.remove("x-request-id");
+                responses.push((response.status, headers, response.body));
+            }
+            of_each.push(responses);
+        }
+        let statuses: Vec<_> = of_each[0].iter().map(|(status, ..)| status.as_u16()).collect();
+        assert_eq!(statuses, [202, 202, 202, 429, 429]);
+        for responses in &of_each[1..] {
+            assert_eq!(responses, &of_each[0], "{engine:?}");
+        }
+        // And the owner can still ask for the mail after strangers have asked for resets.
+        let mails = app.sent_mails().await;
+        let count = |to: &str| mails.iter().filter(|mail| mail.to == to).count();
+        assert_eq!((count("fresh@example.com"), count("changed@example.com")), (3, 3));
+        bob.post(verifications, &json!({})).await.expect(429);
+    }
 }
 
 #[tokio::test]

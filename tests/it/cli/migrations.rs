@@ -26,6 +26,7 @@ const REVISIONS: [&str; 20] = [
     "0018_post_changes",
     "0019_verified_emails",
     "0020_admins",
+    "0021_verified_email_changes",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

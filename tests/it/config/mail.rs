@@ -73,6 +73,25 @@ fn value_that_cannot_be_used_is_named_without_a_secret() {
 }
 
 #[test]
+fn links_without_a_page_are_warned_about() {
+    for (others, is_warned) in [
+        (vec![("PAGE", "off")], true),
+        (vec![("COMPAT", "reference")], true),
+        (vec![("COMPAT", "reference"), ("PAGE", "on")], false),
+        (vec![("PAGE", "on")], false),
+    ] {
+        let warnings = load(&[&ALL[..], &others].concat()).warnings;
+        let about_url: Vec<_> =
+            warnings.iter().filter(|warning| warning.name == "PUBLIC_URL").collect();
+        assert_eq!(about_url.len(), usize::from(is_warned), "{others:?}: {warnings:?}");
+        for warning in about_url {
+            assert!(warning.to_string().contains("PAGE=off"), "{warning}");
+        }
+    }
+    assert!(load(&[("PAGE", "off")]).warnings.is_empty());
+}
+
+#[test]
 fn mail_or_page_without_tls_is_warned_about() {
     for (name, value, is_warned) in [
         ("SMTP_URL", "smtp://mail.example.org?tls=none", true),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use post_api::config::SETTINGS;
-use post_api::rate_limits::{Rate, RateLimitConfig};
+use post_api::rate_limits::{MailRates, Rate, RateLimitConfig};
 use post_api::server::TrustedProxies;
 
 use super::settings::{errors, load};
@@ -41,18 +41,17 @@ type Change = fn(&mut RateLimitConfig, Option<Rate>);
 
 #[test]
 fn each_limit_has_its_own_setting() {
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 6] = [
         ("RATE_LIMIT_LOGIN_IP", |rates, rate| rates.login_ip = rate),
         ("RATE_LIMIT_LOGIN_ACCOUNT", |rates, rate| rates.login_account = rate),
         ("RATE_LIMIT_LOGIN_LOCKED", |rates, rate| rates.login_locked = rate),
         ("RATE_LIMIT_SIGN_UP", |rates, rate| rates.sign_up = rate),
         ("RATE_LIMIT_WRITES", |rates, rate| rates.writes = rate),
         ("RATE_LIMIT_EXPORTS", |rates, rate| rates.exports = rate),
-        ("RATE_LIMIT_MAIL_IP", |rates, rate| rates.mail_ip = rate),
-        ("RATE_LIMIT_MAIL_ACCOUNT", |rates, rate| rates.mail_account = rate),
     ];
     let documented = SETTINGS.iter().filter(|setting| setting.name.starts_with("RATE_LIMIT_"));
-    assert_eq!(documented.count(), changes.len());
+    // The other two are those of mails.
+    assert_eq!(documented.count(), changes.len() + 2);
     for (name, change) in changes {
         for (value, rate) in [("7/11s", Some(Rate::new(7, Duration::from_secs(11)))), ("off", None)]
         {
@@ -63,6 +62,22 @@ fn each_limit_has_its_own_setting() {
     }
     let expected = RateLimitConfig { login_lockout_threshold: 7, ..RateLimitConfig::default() };
     assert_eq!(load(&[("LOGIN_LOCKOUT_THRESHOLD", "7")]).rate_limits, Some(expected));
+}
+
+#[test]
+fn mails_are_limited_also_with_limits_off() {
+    for switch in ["on", "off"] {
+        let with = |name, value| load(&[("RATE_LIMITS", switch), (name, value)]).mail_rates;
+        let default = MailRates::default();
+        assert_eq!(load(&[("RATE_LIMITS", switch)]).mail_rates, default);
+        let rate = Some(Rate::new(7, Duration::from_secs(11)));
+        for (value, rate) in [("7/11s", rate), ("off", None)] {
+            let expected = MailRates { client: rate, ..default };
+            assert_eq!(with("RATE_LIMIT_MAIL_IP", value), expected);
+            let expected = MailRates { account: rate, ..default };
+            assert_eq!(with("RATE_LIMIT_MAIL_ACCOUNT", value), expected);
+        }
+    }
 }
 
 #[test]
@@ -80,4 +95,5 @@ fn documented_limits_are_the_defaults() {
         .map(|setting| (setting.name, setting.default))
         .collect();
     assert_eq!(load(&written).rate_limits, Some(RateLimitConfig::default()));
+    assert_eq!(load(&written).mail_rates, MailRates::default());
 }

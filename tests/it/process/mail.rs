@@ -173,7 +173,7 @@ fn shutdown_does_not_wait_for_another_try() {
     service.terminate();
     assert_eq!(service.wait().code(), Some(0));
     let log = service.final_stderr();
-    assert!(log.contains("mail dropped: the service stops"), "{log}");
+    assert!(log.contains("mails dropped: the service stops mails=1"), "{log}");
     assert!(!log.contains("cut off at shutdown") && log.contains("ended"), "{log}");
     assert_eq!(server.connections(), 1);
 }

@@ -16,7 +16,7 @@ use post_api::domain::policy::Policy;
 use post_api::domain::user::{TokensValidFrom, UserId};
 use post_api::mail::Mailer;
 use post_api::metrics::Traffic;
-use post_api::rate_limits::{LIMIT_NAMES, MonotonicClock, RateLimitConfig, RateLimits};
+use post_api::rate_limits::{LIMIT_NAMES, MailRates, MonotonicClock, RateLimitConfig, RateLimits};
 use post_api::server::{AppService, MiddlewareConfig, with_middleware};
 use post_api::store::Store;
 use post_api::store::postgres::PostgresStore;
@@ -105,7 +105,7 @@ impl TestApp {
             tokens: tokens((setup.keys)(), &clock),
             clock: clock.clone(),
             policy: setup.policy,
-            rate_limits: rate_limits(setup.rates, &clock, &store),
+            rate_limits: rate_limits(setup.rates, &setup.mail_rates, &clock, &store),
             background: Background::default(),
             shutdown: Shutdown::default(),
             documentation: Documentation::default(),
@@ -319,12 +319,13 @@ pub(super) async fn open_store(engine: Engine) -> (Arc<dyn Store>, TestDatabase)
 /// Builds the rate limits on the clock that everything else uses.
 fn rate_limits(
     rates: Option<RateLimitConfig>,
+    mail_rates: &MailRates,
     clock: &Arc<TestClock>,
     store: &Arc<dyn Store>,
 ) -> RateLimits {
     let monotonic: Arc<dyn MonotonicClock> = clock.clone();
     let limits = |rates| RateLimits::new(&rates, &monotonic, store.clone(), clock.clone(), [7; 32]);
-    rates.map_or_else(RateLimits::off, limits)
+    rates.map_or_else(RateLimits::off, limits).with_mails(mail_rates, &monotonic, [7; 32])
 }
 
 fn tokens(keys: Keys, clock: &Arc<TestClock>) -> Tokens {

@@ -74,6 +74,8 @@ impl Service {
             .env("ARGON2_PARALLELISM", "1")
             .env("ACCESS_LOG", "off")
             .env("RATE_LIMITS", "off")
+            .env("RATE_LIMIT_MAIL_IP", "off")
+            .env("RATE_LIMIT_MAIL_ACCOUNT", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command

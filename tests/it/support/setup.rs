@@ -4,7 +4,7 @@ use post_api::api::{ChangeFeed, PageSwitches};
 use post_api::auth::{Algorithm, Argon2Params, Keys};
 use post_api::client_limits::ClientLimits;
 use post_api::domain::policy::Policy;
-use post_api::rate_limits::RateLimitConfig;
+use post_api::rate_limits::{MailRates, RateLimitConfig};
 use post_api::server::{AllowedOrigins, TrustedProxies};
 use secrecy::SecretString;
 
@@ -26,6 +26,8 @@ pub struct Setup {
     pub client_limits: ClientLimits,
     /// No limits by default, so that other tests can write without a bound.
     pub rates: Option<RateLimitConfig>,
+    /// No limits on mails by default.
+    pub mail_rates: MailRates,
     pub trusted_proxies: TrustedProxies,
     pub pages: PageSwitches,
     pub root_path: String,
@@ -67,6 +69,7 @@ impl Default for Setup {
             origins: AllowedOrigins::Any,
             client_limits: ClientLimits::default(),
             rates: None,
+            mail_rates: MailRates { client: None, account: None },
             trusted_proxies: TrustedProxies::default(),
             pages: PageSwitches { docs: true, front_page: true },
             root_path: String::new(),

@@ -26,6 +26,22 @@ fn of_kind(lines: &[Value], kind: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn export_tells_when_the_email_was_verified() {
+    for engine in Engine::ALL {
+        let app = TestApp::set_up(Setup { engine, ..Setup::default() }).await;
+        let ada = app.signed_in("ada").await;
+        let user = &export(&ada).await[0]["user"];
+        assert!(user.get("email_verified_at").is_none(), "{engine:?}: {user}");
+        let token = app.sent_mails().await[0].token("verify");
+        app.clock.advance(60);
+        app.anonymous().post("/email-verifications", &json!({ "token": token })).await.expect(204);
+        let shown = ada.get("/users/me?include=verified").await.json();
+        assert_eq!(export(&ada).await[0], json!({ "user": shown }), "{engine:?}");
+        assert_eq!(shown["email_verified_at"], format!("{:.6}", app.now()));
+    }
+}
+
+#[tokio::test]
 async fn export_has_everything_of_the_account_and_nothing_of_others() {
     for engine in Engine::ALL {
         for draft_visibility in [DraftVisibility::Private, DraftVisibility::Visible] {

@@ -1,5 +1,8 @@
 //! The queue, the tries of a mail, and messages.
 
+/// Conversations with mail servers.
+mod smtp;
+
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -86,7 +89,7 @@ async fn mail_fails_after_three_tries() {
 
 #[tokio::test(start_paused = true)]
 async fn permanent_refusal_is_not_repeated() {
-    for error in [refused("550", true), SendError::Capability("no SMTPUTF8".to_owned())] {
+    for error in [refused("550", true), SendError::Capability("no SMTPUTF8")] {
         let script = Script::new([Err(error)]);
         let delivery = deliver(&script.mailer(), "ada@example.com").await;
         assert!(matches!(delivery, Delivery::Failed(_)), "{delivery:?}");
@@ -118,15 +121,55 @@ async fn mails_that_wait_for_a_connection_fail_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_ends_the_wait_for_another_try() {
+async fn shutdown_drops_mails_that_wait_for_another_try() {
     let script = Script::new([Err(unreachable()), Ok(())]);
     let mailer = script.mailer();
-    mailer.close();
-    let delivery = deliver(&mailer, "ada@example.com").await;
-    assert!(matches!(delivery, Delivery::Abandoned), "{delivery:?}");
-    assert_eq!(script.tries(), [0]);
-    let delivery = deliver(&mailer, "ada@example.com").await;
+    let started = Instant::now();
+    let (delivery, ()) =
+        tokio::join!(deliver(&mailer, "ada@example.com"), mailer.shutdown(Duration::from_secs(2)),);
+    assert!(matches!(delivery, Delivery::Dropped), "{delivery:?}");
+    assert_eq!((script.tries(), mailer.dropped()), (vec![0], 1));
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_waits_for_mails_in_progress() {
+    let script = Script::new([Ok(())]);
+    let mailer = script.mailer();
+    let place = mailer.take_place().unwrap();
+    let slow = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        place.deliver(&mail_to("ada@example.com"), Timestamp::UNIX_EPOCH).await
+    };
+    let (delivery, ()) = tokio::join!(slow, mailer.shutdown(Duration::from_secs(2)));
     assert!(matches!(delivery, Delivery::Sent), "{delivery:?}");
+    assert_eq!(mailer.dropped(), 0);
+}
+
+/// Some are in progress, others wait for a connection, and one is not made yet.
+#[tokio::test(start_paused = true)]
+async fn shutdown_drops_and_counts_every_mail_that_is_left() {
+    let mailer = Script::default().mailer();
+    let started = Instant::now();
+    let deliveries: Vec<_> = (0..9).map(|_| deliver(&mailer, "ada@example.com")).collect();
+    let place = mailer.take_place().unwrap();
+    let making = async {
+        let made = place.unless_dropped(pending::<()>()).await;
+        drop(place);
+        made
+    };
+    let (deliveries, made, ()) = tokio::join!(
+        futures_util::future::join_all(deliveries),
+        making,
+        mailer.shutdown(Duration::from_secs(2)),
+    );
+    assert!(deliveries.iter().all(|delivery| matches!(delivery, Delivery::Dropped)));
+    assert_eq!((made, mailer.dropped()), (None, 10));
+    assert_eq!(started.elapsed(), Duration::from_secs(2));
+    // A request that ended late.
+    let late = deliver(&mailer, "ada@example.com").await;
+    assert!(matches!(late, Delivery::Dropped), "{late:?}");
+    assert_eq!(mailer.dropped(), 11);
 }
 
 #[tokio::test]
