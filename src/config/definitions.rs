@@ -184,7 +184,8 @@ settings! {
         "Whether wrong passwords, sign-ups and writes are limited, per process, as the settings \
          below say. Each limit is a number and a time up to 24 hours, such as `20/5m` (`s`, `m`, \
          `h`), or `off`: so many at once, and as many more, one by one, in each such time. Beyond \
-         a limit the response is 429. Turn it off if a proxy limits requests.");
+         a limit the response is 429. `off` keeps the limits on mails. Turn it off if a proxy \
+         limits requests.");
     RATE_LIMIT_LOGIN_IP = text("20/5m",
         "Wrong passwords from one client: an IPv4 address or an IPv6 /64 network. An IPv6 /56 \
          network has twice, a /48 network four times the rate. Raise it if many users share an \

@@ -44,7 +44,8 @@ async fn send(url: &str, serve: fn(&mut TcpStream)) -> Result<(), SendError> {
     let transport = SmtpTransport::new(&smtp, &public).unwrap();
     let outcome = tokio::time::timeout(TIMEOUT, transport.send(&message())).await;
     drop(done);
-    server.join().unwrap();
+    // The goodbye runs meanwhile.
+    tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
     outcome.expect("the try has no end")
 }
 
@@ -108,8 +109,9 @@ async fn server_that_sends_garbage_instead_of_tls_fails_the_try() {
     ];
     for (url, serve) in garbage {
         let error = send(url, serve).await.unwrap_err();
-        assert!(matches!(error, SendError::Connection(_)), "{url}: {error:?}");
-        assert!(!error.is_final(), "{url}");
+        // After STARTTLS, garbage that comes early is a text that was added to the last reply.
+        let is_expected = matches!(error, SendError::Connection(_) | SendError::Response);
+        assert!(is_expected && !error.is_final(), "{url}: {error:?}");
     }
 }
 

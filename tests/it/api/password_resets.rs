@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use post_api::domain::policy::Policy;
 use post_api::mail::SendError;
+use post_api::metrics::{Format, Registry};
 use post_api::rate_limits::{MailRates, Rate, RateLimitConfig};
 use serde_json::json;
 
@@ -343,6 +344,25 @@ async fn full_queue_drops_the_mail_and_answers_the_same() {
     assert!(app.sent_mails().await.is_empty());
     drop(places);
     reset_mail(&app, ADA).await;
+}
+
+/// Four are in progress, and the others wait for a connection.
+#[tokio::test]
+async fn mails_that_the_shutdown_drops_are_counted() {
+    let app = app_with_ada(Engine::Sqlite).await;
+    app.outbox.fall_silent();
+    for _ in 0..6 {
+        ask(&app, ADA).await.expect(202);
+    }
+    let mailer = app.mailer().unwrap();
+    mailer.shutdown(Duration::ZERO).await;
+    assert!(app.sent_mails().await.is_empty());
+    assert_eq!(mailer.dropped(), 6);
+    let mut registry = Registry::default();
+    registry.add(app.metrics.clone());
+    let metrics = registry.render(Format::Prometheus).unwrap();
+    assert!(metrics.contains("post_api_mails_total{outcome=\"dropped\"} 6\n"), "{metrics}");
+    assert!(metrics.contains("post_api_mails_total{outcome=\"sent\"} 1\n"), "{metrics}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 20] = [
+const REVISIONS: [&str; 21] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",

@@ -179,6 +179,26 @@ fn shutdown_does_not_wait_for_another_try() {
 }
 
 #[test]
+fn mails_in_progress_at_the_shutdown_are_dropped_and_counted_in_the_log() {
+    let folder = TempDir::new().unwrap();
+    let server = SmtpServer::start(SmtpTls::None, "");
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
+    let mut service = start(folder.path(), &url, &[]);
+    sign_up(&service);
+    ask(&service);
+    let end = Instant::now() + Duration::from_mins(1);
+    while server.connections() < 2 {
+        assert!(Instant::now() < end, "{}", service.stderr());
+        std::thread::yield_now();
+    }
+    service.terminate();
+    assert_eq!(service.wait().code(), Some(0));
+    let log = service.final_stderr();
+    assert_eq!(log.matches("mails dropped: the service stops mails=2").count(), 1, "{log}");
+    assert!(!log.contains("cut off at shutdown") && log.contains("ended"), "{log}");
+}
+
+#[test]
 fn mail_of_the_console_is_printed() {
     let folder = TempDir::new().unwrap();
     let service = start(folder.path(), "console:", &[]);

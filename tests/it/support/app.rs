@@ -9,7 +9,9 @@ use axum::body::Body;
 use axum::http::header::HOST;
 use axum::http::{HeaderValue, Request};
 use jiff::Timestamp;
-use post_api::api::{self, AppState, Background, Documentation, LargeWork, Shutdown, openapi};
+use post_api::api::{
+    self, ApiMetrics, AppState, Background, Documentation, LargeWork, Shutdown, openapi,
+};
 use post_api::auth::{Keys, Passwords, Tokens};
 use post_api::clock::Clock as _;
 use post_api::domain::policy::Policy;
@@ -46,6 +48,7 @@ pub struct TestApp {
     pub outbox: Outbox,
     pub(super) mailer: Option<Mailer>,
     pub traffic: Arc<Traffic>,
+    pub metrics: Arc<ApiMetrics>,
     routes: AppService,
     keys: fn() -> Keys,
     checker: Arc<DocumentChecker>,
@@ -131,6 +134,7 @@ impl TestApp {
         };
         let mailer = app.mails.as_ref().map(|mails| mails.mailer.clone());
         let traffic = Arc::clone(&app.administration.traffic);
+        let metrics = Arc::clone(&app.metrics);
         let (rate_limits, background) = (app.rate_limits.clone(), app.background.clone());
         let routes = with_middleware(api::routes(app, setup.pages), middleware);
         Self {
@@ -141,6 +145,7 @@ impl TestApp {
             outbox,
             mailer,
             traffic,
+            metrics,
             routes,
             keys: setup.keys,
             checker: DocumentChecker::of(&document),

@@ -1,5 +1,6 @@
 //! Mails of a [`super::TestApp`], which keeps them instead of sending them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub struct Outbox {
     mails: Arc<Mutex<Vec<SentMail>>>,
     /// Answers of the mail server to the next tries; afterwards it accepts mails.
     refusals: Arc<Mutex<Vec<SendError>>>,
+    is_silent: Arc<AtomicBool>,
 }
 
 /// A mail as the mail server gets it.
@@ -60,6 +62,11 @@ impl Outbox {
         *self.refusals.lock().unwrap() = errors;
     }
 
+    /// Makes the mail server answer nothing.
+    pub fn fall_silent(&self) {
+        self.is_silent.store(true, Ordering::SeqCst);
+    }
+
     pub fn take(&self) -> Vec<SentMail> {
         std::mem::take(&mut self.mails.lock().unwrap())
     }
@@ -80,6 +87,9 @@ impl TestApp {
 #[async_trait]
 impl Transport for Outbox {
     async fn send(&self, message: &Message) -> Result<(), SendError> {
+        if self.is_silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if let Some(error) = self.refusals.lock().unwrap().pop() {
             return Err(error);
         }

@@ -24,10 +24,21 @@ fn set_mode(path: &Path, mode: u32) {
 #[test]
 fn faults_of_settings_are_reported_by_their_check() {
     let postgres = ("DATABASE_URL", "postgresql://ada@db.invalid/posts");
-    let cases: [(Settings<'_>, &str, &str, &str); 11] = [
+    let cases: [(Settings<'_>, &str, &str, &str); 12] = [
         (&[("PORT", "x"), ("DOCS", "y")], "settings", "FAIL", "PORT: \"x\" cannot be used"),
         (&[("PORT", "x"), ("DOCS", "y")], "settings", "FAIL", "DOCS: give on or off"),
         (&[("SECRET_KEY", "short")], "settings", "FAIL", "SECRET_KEY: "),
+        (
+            &[
+                ("SMTP_URL", "console:"),
+                ("MAIL_FROM", "no-reply@example.org"),
+                ("PUBLIC_URL", "https://example.org"),
+                ("PAGE", "off"),
+            ],
+            "settings",
+            "warn",
+            "PUBLIC_URL: is where links in mails lead",
+        ),
         (&[("PASSWORD_MIN_LENGHT", "9")], "settings", "warn", "did you mean PASSWORD_MIN_LENGTH?"),
         (&[postgres], "secret", "FAIL", "SECRET_KEY: is missing"),
         (&[("COMPAT", "reference"), ("SECRET_KEY", WEAK)], "secret", "warn", "SECRET_KEY: "),
