@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of bytes that are read in one conversation, with those of TLS. An ordinary one
 /// has 1 KiB, and 3 to 8 KiB with TLS. The stream ends after this number, so a server can fill no
 /// memory.
-pub(super) const MAX_BYTES_READ: u64 = 64 * 1024;
+const MAX_BYTES_READ: u64 = 64 * 1024;
 
 /// Time for a goodbye. The mail is judged before.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -7,7 +7,6 @@ use std::thread;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::super::smtp_connection::SmtpConnection;
-use super::super::transport::MAX_BYTES_READ;
 use super::*;
 
 /// Long enough for a slow machine.
@@ -304,22 +303,4 @@ async fn line_that_begins_with_a_dot_stays_in_the_message() {
     let mut sent = String::new();
     server.read_to_string(&mut sent).await.unwrap();
     assert!(sent.ends_with("\r\n\r\n..\r\n...a\r\nb.\r\n.\r\n"), "{sent:?}");
-}
-
-/// The limit also bounds what one conversation keeps in memory.
-#[tokio::test]
-async fn endless_line_is_kept_up_to_the_limit() {
-    let (client, mut server) = duplex(1024);
-    let written = tokio::spawn(async move {
-        let mut written = 0_u64;
-        while server.write_all(&[b'a'; 1024]).await.is_ok() {
-            written += 1024;
-        }
-        written
-    });
-    let (reader, writer) = tokio::io::split(client);
-    let limited = tokio::io::join(reader.take(MAX_BYTES_READ), writer);
-    let greeted = SmtpConnection::greeted(limited).await;
-    assert!(matches!(greeted.map(drop), Err(SendError::Closed)));
-    assert!(written.await.unwrap() <= MAX_BYTES_READ + 2048);
 }
