@@ -4,12 +4,11 @@
 CREATE OR REPLACE FUNCTION remove_email_verification() RETURNS trigger
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    NEW.email_verified_at := NULL;
+    IF NEW.email <> OLD.email AND NEW.email_verified_at = OLD.email_verified_at THEN
+        NEW.email_verified_at := NULL;
+    END IF;
     RETURN NEW;
 END $$; REVOKE EXECUTE ON FUNCTION remove_email_verification() FROM PUBLIC;
 
 CREATE OR REPLACE TRIGGER email_verification_removed BEFORE UPDATE OF email ON users
-    FOR EACH ROW
-    WHEN (OLD.email IS DISTINCT FROM NEW.email AND NEW.email_verified_at IS NOT NULL
-          AND OLD.email_verified_at IS NOT DISTINCT FROM NEW.email_verified_at)
-    EXECUTE FUNCTION remove_email_verification();
+    FOR EACH ROW EXECUTE FUNCTION remove_email_verification();

@@ -12,7 +12,7 @@ use super::*;
 /// Long enough for a slow machine.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What a hostile server sends: more than any reply, but the test itself stays small.
+/// A hostile server sends this many bytes: more than any reply, but the test itself stays small.
 const FLOOD: usize = 8 * 1024 * 1024;
 
 /// The answers of a server, in the order of the commands. An empty answer is silence.

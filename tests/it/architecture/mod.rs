@@ -73,7 +73,7 @@ const RESTRICTED_CRATES: [(&str, &[&str]); 10] = [
     ("jsonwebtoken", &["auth"]),
     ("prometheus_client", &["metrics"]),
     ("rusqlite", &["store"]),
-    ("rustls", &["cli", "server", "store", "tls_verifier"]),
+    ("rustls", &["cli", "mail", "server", "store", "tls_verifier"]),
     ("tokio_postgres", &["store"]),
     ("utoipa", &["api"]),
 ];

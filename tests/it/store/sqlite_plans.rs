@@ -13,9 +13,8 @@ use super::fresh_store::{search, sqlite};
 use crate::support::create_sqlite_file;
 
 /// Scans that are allowed. They read a table or an index in the order of the result and stop early,
-/// at the `limit` or at the bound of a search. `FIND_CREDENTIALS` and
-/// `FIND_RECIPIENT` read only their own row. A slice of a
-/// deletion reads the rows that its own index search returned.
+/// at the `limit` or at the bound of a search. `FIND_CREDENTIALS` reads only its own row. A slice of
+/// a deletion reads the rows that its own index search returned.
 const BOUNDED: &[(&str, &str)] = &[
     ("LIST_PUBLISHED", "SCAN posts USING INDEX posts_published"),
     ("LIST_ALL", "SCAN posts"),
@@ -62,14 +61,10 @@ const BOUNDED: &[(&str, &str)] = &[
     ("DELETE_POSTS", "SCAN (subquery-4)"),
     ("DELETE_POSTS", "SCAN next"),
     ("FIND_CREDENTIALS", "CO-ROUTINE asked"),
-    ("FIND_RECIPIENT", "CO-ROUTINE asked"),
     ("FIND_CREDENTIALS", "SCAN CONSTANT ROW"),
-    ("FIND_RECIPIENT", "SCAN CONSTANT ROW"),
     ("FIND_CREDENTIALS", "SCAN asked"),
-    ("FIND_RECIPIENT", "SCAN asked"),
     // Two rows at most are sorted.
     ("FIND_CREDENTIALS", "USE TEMP B-TREE FOR ORDER BY"),
-    ("FIND_RECIPIENT", "USE TEMP B-TREE FOR ORDER BY"),
     ("FIND_ACCOUNT", "USE TEMP B-TREE FOR ORDER BY"),
 ];
 
