@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::extension::ClientId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::super::smtp_connection::SmtpConnection;
@@ -15,8 +17,15 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A hostile server sends this many bytes: more than any reply, but the test itself stays small.
 const FLOOD: usize = 8 * 1024 * 1024;
 
+/// Serves the connection of the client.
+type Serve = fn(&mut TcpStream);
+
 /// The answers of a server, in the order of the commands. An empty answer is silence.
 const ACCEPTING: [&str; 6] = ["220 ready", "250 localhost", "250 ok", "250 ok", "354 go", "250 ok"];
+
+fn client_name() -> ClientId {
+    ClientId::Domain("example.org".to_owned())
+}
 
 fn message() -> Message {
     let sender = Sender::parse("no-reply@example.org").unwrap();
@@ -26,7 +35,7 @@ fn message() -> Message {
 
 /// Sends a mail to a server on this machine. `serve` gets its connection, which stays open until the
 /// test has the outcome.
-async fn send(url: &str, serve: fn(&mut TcpStream)) -> Result<(), SendError> {
+async fn send(url: &str, serve: Serve) -> Result<(), SendError> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = url.replace("PORT", &listener.local_addr().unwrap().port().to_string());
     let (done, ended) = std::sync::mpsc::channel::<()>();
@@ -44,7 +53,10 @@ async fn send(url: &str, serve: fn(&mut TcpStream)) -> Result<(), SendError> {
     let outcome = tokio::time::timeout(TIMEOUT, transport.send(&message())).await;
     drop(done);
     // The goodbye runs meanwhile.
-    tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
+    while !server.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    server.join().unwrap();
     outcome.expect("the try has no end")
 }
 
@@ -79,7 +91,7 @@ fn flood(stream: &mut TcpStream, text: &str) {
 
 #[tokio::test]
 async fn server_that_sends_without_end_fails_the_try() {
-    let floods: [fn(&mut TcpStream); 4] = [
+    let floods: [Serve; 4] = [
         |stream| flood(stream, "a"),
         |stream| flood(stream, "220-\r\n"),
         |stream| flood(stream, "\0\n"),
@@ -97,7 +109,7 @@ async fn server_that_sends_without_end_fails_the_try() {
 
 #[tokio::test]
 async fn server_that_sends_garbage_instead_of_tls_fails_the_try() {
-    let garbage: [(&str, fn(&mut TcpStream)); 3] = [
+    let garbage: [(&str, Serve); 3] = [
         ("smtps://127.0.0.1:PORT", |stream| flood(stream, "220 ready\r\n")),
         // Begins like a record of 16 KiB of a handshake.
         ("smtps://127.0.0.1:PORT", |stream| flood(stream, "\x16\x03\x03\x40\0\x0b")),
@@ -126,8 +138,7 @@ async fn text_after_the_answer_to_starttls_fails_the_try() {
         expect(&mut server, "STARTTLS").await;
         server.write_all(format!("{injected}\r\n").as_bytes()).await.unwrap();
     };
-    let name = lettre::transport::smtp::extension::ClientId::Domain("example.org".to_owned());
-    let upgrade = async { SmtpConnection::greeted(client).await?.start_tls(&name).await };
+    let upgrade = async { SmtpConnection::greeted(client).await?.start_tls(&client_name()).await };
     let (upgraded, ()) = tokio::join!(upgrade, talk);
     assert!(matches!(upgraded.map(drop), Err(SendError::Response)));
 }
@@ -154,9 +165,9 @@ impl Transport for Drip {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
-        let name = lettre::transport::smtp::extension::ClientId::Domain("example.org".to_owned());
-        let converse =
-            async { SmtpConnection::greeted(client).await?.deliver(&name, None, message).await };
+        let converse = async {
+            SmtpConnection::greeted(client).await?.deliver(&client_name(), None, message).await
+        };
         tokio::select! {
             outcome = converse => outcome,
             never = drip => never,
@@ -182,14 +193,15 @@ async fn mail_is_judged_before_the_goodbye() {
         answer(stream, &ACCEPTING);
     });
     accepted.await.unwrap();
-    for (refusing, code) in [
-        (refuse_greeting as fn(&mut TcpStream), "554"),
-        (refuse_hello, "550"),
-        (refuse_sender, "530"),
-        (refuse_recipient, "551"),
-        (refuse_data, "503"),
-        (refuse_message, "552"),
-    ] {
+    let refusals: [(Serve, &str); 6] = [
+        (|stream| refuse(stream, 0, "554 no"), "554"),
+        (|stream| refuse(stream, 1, "550 no"), "550"),
+        (|stream| refuse(stream, 2, "530 no"), "530"),
+        (|stream| refuse(stream, 3, "551 no"), "551"),
+        (|stream| refuse(stream, 4, "503 no"), "503"),
+        (|stream| refuse(stream, 5, "552-no\r\n552 never"), "552"),
+    ];
+    for (refusing, code) in refusals {
         let error = send("smtp://127.0.0.1:PORT?tls=none", refusing).await.unwrap_err();
         assert_eq!(error.to_string(), format!("the mail server answered {code}"));
         assert!(error.is_final(), "{code}");
@@ -200,30 +212,6 @@ async fn mail_is_judged_before_the_goodbye() {
 fn refuse(stream: &mut TcpStream, number: usize, answer_text: &'static str) {
     let answers = ACCEPTING[..number].iter().copied().chain([answer_text]);
     answer(stream, &answers.collect::<Vec<_>>());
-}
-
-fn refuse_greeting(stream: &mut TcpStream) {
-    refuse(stream, 0, "554 no");
-}
-
-fn refuse_hello(stream: &mut TcpStream) {
-    refuse(stream, 1, "550 no");
-}
-
-fn refuse_sender(stream: &mut TcpStream) {
-    refuse(stream, 2, "530 no");
-}
-
-fn refuse_recipient(stream: &mut TcpStream) {
-    refuse(stream, 3, "551 no");
-}
-
-fn refuse_data(stream: &mut TcpStream) {
-    refuse(stream, 4, "503 no");
-}
-
-fn refuse_message(stream: &mut TcpStream) {
-    refuse(stream, 5, "552-no\r\n552 never");
 }
 
 #[tokio::test]
@@ -248,20 +236,15 @@ async fn answer_of_another_kind_is_no_success() {
     ] {
         let (client, mut server) = duplex(4096);
         server.write_all(format!("{}\r\n", answers.join("\r\n")).as_bytes()).await.unwrap();
-        let name = lettre::transport::smtp::extension::ClientId::Domain("example.org".to_owned());
         let mut connection = SmtpConnection::greeted(client).await.unwrap();
-        let outcome = connection.deliver(&name, None, &message()).await;
+        let outcome = connection.deliver(&client_name(), None, &message()).await;
         assert!(matches!(outcome, Err(SendError::Response)), "{answers:?}: {outcome:?}");
     }
 }
 
 #[tokio::test]
 async fn login_uses_a_mechanism_of_the_server() {
-    let credentials = lettre::transport::smtp::authentication::Credentials::new(
-        "ada".to_owned(),
-        "plum".to_owned(),
-    );
-    let name = lettre::transport::smtp::extension::ClientId::Domain("example.org".to_owned());
+    let credentials = Credentials::new("ada".to_owned(), "plum".to_owned());
     let rest = "250 ok\r\n250 ok\r\n354 go\r\n250 ok";
     for (offer, dialogue, expected) in [
         ("AUTH PLAIN LOGIN", "235 ok", Some("AUTH PLAIN AGFkYQBwbHVt\r\n")),
@@ -278,7 +261,7 @@ async fn login_uses_a_mechanism_of_the_server() {
         let replies = format!("220 a\r\n250-a\r\n250 {offer}\r\n{dialogue}\r\n{rest}\r\n");
         server.write_all(replies.as_bytes()).await.unwrap();
         let mut connection = SmtpConnection::greeted(client).await.unwrap();
-        let outcome = connection.deliver(&name, Some(&credentials), &message()).await;
+        let outcome = connection.deliver(&client_name(), Some(&credentials), &message()).await;
         drop(connection);
         let mut sent = String::new();
         server.read_to_string(&mut sent).await.unwrap();
@@ -293,12 +276,11 @@ async fn line_that_begins_with_a_dot_stays_in_the_message() {
     let (client, mut server) = duplex(8192);
     let replies = format!("{}\r\n", ACCEPTING.join("\r\n"));
     server.write_all(replies.as_bytes()).await.unwrap();
-    let name = lettre::transport::smtp::extension::ClientId::Domain("example.org".to_owned());
     let mut connection = SmtpConnection::greeted(client).await.unwrap();
     let sender: lettre::message::Mailbox = "no-reply@example.org".parse().unwrap();
     let message = Message::builder().from(sender.clone()).to(sender);
     let message = message.body(".\r\n..a\r\nb.".to_owned()).unwrap();
-    connection.deliver(&name, None, &message).await.unwrap();
+    connection.deliver(&client_name(), None, &message).await.unwrap();
     drop(connection);
     let mut sent = String::new();
     server.read_to_string(&mut sent).await.unwrap();
