@@ -1,11 +1,16 @@
 -- no transaction
 -- A new e-mail is unverified, also if the statement that sets it comes from a program that does not
 -- know email_verified_at. The function only changes the row of its trigger, with no right of its own.
--- The trigger names no column: PostgreSQL refuses to change the type of a column that it names.
+-- Neither it nor the trigger refers to the type of a column, so that the types can be changed while
+-- sessions use them: that is why the function compares JSON.
 CREATE OR REPLACE FUNCTION remove_email_verification() RETURNS trigger
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    before jsonb := to_jsonb(OLD);
+    after jsonb := to_jsonb(NEW);
 BEGIN
-    IF NEW.email <> OLD.email AND NEW.email_verified_at = OLD.email_verified_at THEN
+    IF after ->> 'email' <> before ->> 'email'
+       AND after ->> 'email_verified_at' = before ->> 'email_verified_at' THEN
         NEW.email_verified_at := NULL;
     END IF;
     RETURN NEW;
