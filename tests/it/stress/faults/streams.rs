@@ -21,8 +21,9 @@ const WRITERS: usize = 4;
 
 const FOLLOWERS: usize = 6;
 
-/// A client leaves its stream after one of so many blocks.
-const LOSSES: u64 = 8;
+/// A client leaves its stream after one of so many blocks. Fewer would leave it amid each long frame,
+/// whose events come again as a whole.
+const LOSSES: u64 = 50;
 
 /// The time before a client connects again.
 const PAUSE: Duration = Duration::from_millis(5);
