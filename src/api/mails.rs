@@ -89,13 +89,13 @@ fn with_link(app: &AppState, purpose: LinkPurpose, recipient: Recipient) -> Opti
     Some((recipient.credentials.user_id, mail))
 }
 
-/// Takes a place in the queue at once, and makes and sends the mail after the response.
+/// Reserves the queue at once, and makes and sends the mail after the response.
 fn queue<F>(app: &Arc<AppState>, client: ClientIp, make: impl FnOnce(Arc<AppState>) -> F)
 where
     F: Future<Output = store::Result<Option<(UserId, Mail)>>> + Send + 'static,
 {
     let Some(mails) = &app.mails else { return };
-    let Some(place) = mails.mailer.take_place() else {
+    let Some(permit) = mails.mailer.try_reserve() else {
         app.metrics.count_mail("dropped");
         tracing::warn!("mail dropped: the queue is full");
         return;
@@ -114,7 +114,7 @@ where
             }
             None => return app.metrics.count_mail("dropped"),
         };
-        match place.deliver(&mail, app.clock.now()).await {
+        match permit.deliver(&mail, app.clock.now()).await {
             Delivery::Sent => app.metrics.count_mail("sent"),
             Delivery::Failed(error) => {
                 app.metrics.count_mail("failed");

@@ -49,7 +49,7 @@ struct Shared {
     sender: Sender,
     public_url: PublicUrl,
     retry_waits: [Duration; 2],
-    places: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
     connections: Semaphore,
     queued: TaskTracker,
     /// From here on, no mail waits for another try.
@@ -95,7 +95,7 @@ impl Mailer {
             sender,
             public_url,
             retry_waits,
-            places: Arc::new(Semaphore::new(QUEUE_LENGTH)),
+            queue: Arc::new(Semaphore::new(QUEUE_LENGTH)),
             connections: Semaphore::new(CONNECTIONS),
             queued: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -104,11 +104,11 @@ impl Mailer {
         }))
     }
 
-    /// Takes a place in the queue. Returns `None` if the queue is full.
+    /// Reserves the queue for one mail. Returns `None` if the queue is full.
     #[must_use]
-    pub fn take_place(&self) -> Option<QueuePlace> {
-        let permit = Arc::clone(&self.0.places).try_acquire_owned().ok()?;
-        Some(QueuePlace { mailer: self.clone(), _permit: permit, _queued: self.0.queued.token() })
+    pub fn try_reserve(&self) -> Option<QueuePermit> {
+        let permit = Arc::clone(&self.0.queue).try_acquire_owned().ok()?;
+        Some(QueuePermit { mailer: self.clone(), _permit: permit, _queued: self.0.queued.token() })
     }
 
     /// Drops the mails that wait for another try, waits for the others at most for the limit, and
@@ -159,15 +159,15 @@ impl Mailer {
     }
 }
 
-/// A place in the queue. It is free again when this is dropped.
+/// The permit to put one mail into the queue. It is free again when this is dropped.
 #[must_use]
-pub struct QueuePlace {
+pub struct QueuePermit {
     mailer: Mailer,
     _permit: OwnedSemaphorePermit,
     _queued: TaskTrackerToken,
 }
 
-impl QueuePlace {
+impl QueuePermit {
     /// Runs work for the mail, such as making it. Returns `None` if the shutdown drops the mail.
     pub async fn unless_dropped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let Shared { ended, dropped, .. } = self.mailer.0.as_ref();

@@ -18,7 +18,7 @@ mod transport;
 pub use configuration::MailConfig;
 pub use content::Mail;
 pub use lettre::Message;
-pub use mailer::{Delivery, Mailer, QueuePlace, RETRY_WAITS};
+pub use mailer::{Delivery, Mailer, QueuePermit, RETRY_WAITS};
 pub use message::{Sender, UnusableSender};
 pub use public_url::{PublicUrl, UnusablePublicUrl};
 pub use send_error::SendError;

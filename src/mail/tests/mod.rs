@@ -67,7 +67,7 @@ fn mail_to(email: &str) -> Mail {
 }
 
 async fn deliver(mailer: &Mailer, email: &str) -> Delivery {
-    mailer.take_place().unwrap().deliver(&mail_to(email), Timestamp::UNIX_EPOCH).await
+    mailer.try_reserve().unwrap().deliver(&mail_to(email), Timestamp::UNIX_EPOCH).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,7 +136,7 @@ async fn shutdown_drops_mails_that_wait_for_another_try() {
 async fn shutdown_waits_for_mails_in_progress() {
     let script = Script::new([Ok(())]);
     let mailer = script.mailer();
-    let place = mailer.take_place().unwrap();
+    let place = mailer.try_reserve().unwrap();
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         place.deliver(&mail_to("ada@example.com"), Timestamp::UNIX_EPOCH).await
@@ -152,7 +152,7 @@ async fn shutdown_drops_and_counts_every_mail_that_is_left() {
     let mailer = Script::default().mailer();
     let started = Instant::now();
     let deliveries: Vec<_> = (0..9).map(|_| deliver(&mailer, "ada@example.com")).collect();
-    let place = mailer.take_place().unwrap();
+    let place = mailer.try_reserve().unwrap();
     let making = async {
         let made = place.unless_dropped(pending::<()>()).await;
         drop(place);
@@ -175,10 +175,10 @@ async fn shutdown_drops_and_counts_every_mail_that_is_left() {
 #[tokio::test]
 async fn full_queue_has_no_place() {
     let mailer = Script::default().mailer();
-    let mut places: Vec<_> = (0..1024).map(|_| mailer.take_place().unwrap()).collect();
-    assert!(mailer.take_place().is_none());
-    places.pop();
-    assert!(mailer.take_place().is_some());
+    let mut permits: Vec<_> = (0..1024).map(|_| mailer.try_reserve().unwrap()).collect();
+    assert!(mailer.try_reserve().is_none());
+    permits.pop();
+    assert!(mailer.try_reserve().is_some());
 }
 
 /// Returns the message to this e-mail.

@@ -338,11 +338,11 @@ async fn reset_unlocks_the_account() {
 async fn full_queue_drops_the_mail_and_answers_the_same() {
     let app = app_with_ada(Engine::Sqlite).await;
     let mailer = app.mailer().unwrap();
-    let places: Vec<_> = std::iter::from_fn(|| mailer.take_place()).collect();
-    assert_eq!(places.len(), 1024);
+    let permits: Vec<_> = std::iter::from_fn(|| mailer.try_reserve()).collect();
+    assert_eq!(permits.len(), 1024);
     ask(&app, ADA).await.expect(202);
     assert!(app.sent_mails().await.is_empty());
-    drop(places);
+    drop(permits);
     reset_mail(&app, ADA).await;
 }
 
