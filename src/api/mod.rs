@@ -4,6 +4,7 @@
 //! Not here: connections, TLS, timeouts and middleware, see `server`.
 
 mod administration;
+mod administrator;
 mod audit;
 mod background;
 mod changes;

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::post_list_request::bounded_limit;
+use crate::api::administrator::Administrator;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Valid;
 use crate::api::input::{BodyKind, FromRequestFields, RequestFields};
@@ -149,7 +150,7 @@ fn serialize_optional_timestamp<S: Serializer>(
 )]
 pub(in crate::api) async fn list_users(
     State(app): State<Arc<AppState>>,
-    caller: Caller,
+    Administrator(caller): Administrator,
     Valid(request): Valid<AdminListRequest>,
 ) -> ApiResult<Response> {
     let list = request.list("/admin/users", "accounts");
@@ -181,7 +182,7 @@ pub(in crate::api) async fn list_users(
 )]
 pub(in crate::api) async fn list_events(
     State(app): State<Arc<AppState>>,
-    caller: Caller,
+    Administrator(caller): Administrator,
     Valid(request): Valid<AdminListRequest>,
 ) -> ApiResult<Response> {
     let list = request.list("/admin/events", "events of all accounts");

@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 
 use super::admin::AdminErrors;
 use crate::api::administration::Counts;
-use crate::api::error::{ApiError, ApiResult};
+use crate::api::administrator::Administrator;
+use crate::api::error::ApiResult;
 use crate::api::find_counts::find_counts;
 use crate::api::json_response::Json;
 use crate::api::responses::{Failures, TokenErrors, serialize_timestamp};
 use crate::api::state::AppState;
 use crate::domain::administration::{DayCount, RowCount};
-use crate::domain::caller::Caller;
 use crate::metrics::{Minute, Minutes, resident_memory};
 
 /// Statistics of the service.
@@ -140,11 +140,8 @@ struct LimitOut {
 )]
 pub(in crate::api) async fn read_statistics(
     State(app): State<Arc<AppState>>,
-    caller: Caller,
+    _: Administrator,
 ) -> ApiResult<Response> {
-    if !app.store.is_administrator(caller).await? {
-        return Err(ApiError::NotAdministrator);
-    }
     let counts = find_counts(&app).await?;
     let statistics = Statistics {
         counts: counts.as_deref().map(CountsOut::from),

@@ -66,6 +66,29 @@ async fn every_route_is_open_only_to_administrators() {
     }
 }
 
+/// A client without the right does not learn which parameters a route has.
+#[tokio::test]
+async fn right_is_checked_before_the_parameters() {
+    for engine in Engine::ALL {
+        let app = on(engine).await;
+        let (ada, bob) = (administrator(&app, "ada").await, app.signed_in("bob").await);
+        let revoked = app.with_token(bob.token.as_deref().unwrap());
+        for route in ROUTES {
+            for query in ["limit=x", "limit=1001", "cursor=x", "limit=x&cursor=x"] {
+                let path = format!("{route}?{query}");
+                app.anonymous().get(&path).await.expect(401);
+                assert_eq!(bob.get(&path).await.expect(403).text(), REFUSED, "{path}");
+            }
+        }
+        for query in ["limit=x", "cursor=x"] {
+            ada.get(&format!("/admin/users?{query}")).await.expect(422);
+        }
+        bob.post("/logout", &json!({})).await.expect(204);
+        revoked.get("/admin/users?limit=x").await.expect(401);
+        revoked.get("/admin/users?cursor=x").await.expect(401);
+    }
+}
+
 /// The right is in the database only, so the same token gains and loses it.
 #[tokio::test]
 async fn revoked_right_ends_with_the_next_request() {
