@@ -14,7 +14,8 @@ pub struct Buckets {
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The bounds of OpenTelemetry for HTTP servers, and three shorter ones.
+/// Bounds of OpenTelemetry for HTTP servers, and three shorter ones. Without 0.75 and 7.5 seconds a
+/// scrape keeps below 4,000 lines.
 pub static REQUEST_SECONDS: Buckets = Buckets {
     bounds: &[
         500_000,
@@ -28,11 +29,9 @@ pub static REQUEST_SECONDS: Buckets = Buckets {
         100_000_000,
         250_000_000,
         500_000_000,
-        750_000_000,
         SECOND,
         2_500_000_000,
         5_000_000_000,
-        7_500_000_000,
         10_000_000_000,
     ],
     unit: SECOND,

@@ -8,7 +8,7 @@ pub fn metrics_page() -> String {
     const HEAD: &str = "# Metrics
 
 `METRICS_ADDRESS` turns the metrics on: see [operations.md](operations.md#metrics). A scrape has at
-most 4,500 lines: each label has only the values of a fixed list, so clients cannot add series. No
+most 4,000 lines: each label has only the values of a fixed list, so clients cannot add series. No
 value names a user, a post or a client.
 
 | metric | type | labels | meaning |
