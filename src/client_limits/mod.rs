@@ -1,5 +1,5 @@
 //! One account of everything that clients make the process hold: connections, request heads,
-//! bodies, responses, and requests in progress. Each counts from its first byte until it is
+//! bodies, responses, and handlers that run. Each counts from its first byte until it is
 //! released, against a limit of the process, a share of the client's network and a share of the
 //! connection.
 //!
@@ -7,7 +7,7 @@
 //! | --- | --- | --- | --- |
 //! | memory | `CLIENT_MEMORY_MIB` | an eighth | a sixteenth |
 //! | connections | 16,384, or fewer if fewer files may be open | an eighth | |
-//! | requests in progress | | 256, others wait for two seconds | |
+//! | handlers that run | | 256, others wait for two seconds | |
 //!
 //! A network is an IPv4 address or an IPv6 /56. A trusted proxy carries many clients, so only the
 //! limits of the process apply to its connections, and the network of the forwarded client to its
