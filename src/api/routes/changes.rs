@@ -2,6 +2,7 @@
 //!
 //! Not here: what is sent, see `api/changes/`; tickets, see `change_tickets.rs`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,6 +10,8 @@ use axum::extract::{Extension, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream::empty;
 use serde_json::Value;
 
 use crate::api::changes::{StreamRequest, open_stream};
@@ -87,7 +90,8 @@ pub(in crate::api) async fn stream_changes(
         return Err(ApiError::NotAcceptable);
     }
     let body = if method == Method::HEAD {
-        Body::empty()
+        // A body of a known length would add `Content-Length`, which the response of GET lacks.
+        Body::from_stream(empty::<Result<Bytes, Infallible>>())
     } else {
         let request = StreamRequest { caller, expires: token.expires, with_votes, last_event_id };
         Body::from_stream(open_stream(&app, permit, request).await?)
