@@ -103,7 +103,7 @@ where
     let (mail, app) = (make(Arc::clone(app)), Arc::clone(app));
     let background = app.background.clone();
     background.detach(async move {
-        let (user, mail) = match place.unless_dropped(mail).await {
+        let (user, mail) = match permit.unless_dropped(mail).await {
             Some(Ok(Some(found))) => found,
             Some(Ok(None)) => return,
             Some(Err(error)) => {

@@ -9,7 +9,7 @@ use super::user::UserId;
 /// A post with longer texts, title and content together in bytes, is read without them.
 pub const MAX_CHANGED_TEXT: u32 = 4096;
 
-/// The place of a change in the log. Places of one [`ChangeEpoch`] are ordered as the changes
+/// The position of a change in the log. Positions of one [`ChangeEpoch`] are ordered as the changes
 /// became visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ChangePosition {
@@ -19,8 +19,9 @@ pub struct ChangePosition {
     pub number: i64,
 }
 
-/// One life of the log, a random number. A new one begins if changes may be missing: no process
-/// listened for an hour, votes were truncated, or the database was restored, imported or moved.
+/// A random number. A new one begins if changes may be missing, or if positions may be given again: no
+/// process listened for an hour, the clock was changed, votes were truncated, the database was
+/// restored, imported or moved, or another run of the server began (SQLite: of the process).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChangeEpoch(pub i64);
 
@@ -60,7 +61,7 @@ pub enum PostChangeKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listening {
     pub epoch: ChangeEpoch,
-    /// From here on every change is in the log, once [`Changes::end`] has reached this place.
+    /// From here on every change is in the log, once [`Changes::end`] has reached this position.
     /// Transactions that were open at the registration may have logged nothing.
     pub start: ChangePosition,
 }
@@ -71,14 +72,14 @@ pub struct Changes {
     pub epoch: ChangeEpoch,
     /// In the order of their positions.
     pub changes: Vec<Change>,
-    /// Where the next part begins: no change before this place will ever be added. A reader cannot
-    /// have been at a later place, except before a restore of the server's files.
+    /// Where the next part begins: no change before this position will ever be added. No reader of
+    /// this epoch can have been at a later position.
     pub end: ChangePosition,
-    /// Once `end` has reached this place, the reader has every change that was committed before this
+    /// Once `end` has reached this position, the reader has every change that was committed before this
     /// read.
-    pub settles_at: ChangePosition,
+    pub watermark: ChangePosition,
     /// The last change that was deleted because of its age. A reader that continues from an earlier
-    /// place misses changes.
+    /// position misses changes.
     pub forgotten: ChangePosition,
 }
 

@@ -11,8 +11,8 @@ use crate::domain::post::PostId;
 /// registered. Its times are those of the database, because triggers write them.
 #[async_trait]
 pub trait ChangeStore: Send + Sync + 'static {
-    /// Registers this process for an hour, or renews its registration. If no process was registered
-    /// or the database was moved, a new epoch begins.
+    /// Registers this process for an hour, or renews its registration. A new epoch begins if a change
+    /// may be missing or the database may be in an earlier state, see `ChangeEpoch`.
     async fn listen_to_changes(&self) -> Result<Listening>;
 
     /// Returns up to `limit` changes after the position, and at least one if any exists. A change

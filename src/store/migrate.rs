@@ -120,6 +120,7 @@ migrations! {
     "0019_verified_emails" compatible_from "0010_installation",
     "0020_admins" compatible_from "0010_installation",
     "0021_verified_email_changes" compatible_from "0010_installation",
+    "0022_change_log_ends" compatible_from "0010_installation",
 }
 
 /// A migration as the history of the database records it.

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::changed_posts::{PART_POSTS, find_changed_posts};
+use super::coalesced_change::CoalescedChange;
 use super::event_id::EventIds;
-use super::folded::Folded;
 use super::frame::FrameBuilder;
-use super::pending::{Pending, place_before};
+use super::pending_changes::{PendingChanges, position_before};
 use super::ring::Progress;
 use crate::domain::change::{ChangePosition, ChangeSubject};
 use crate::domain::policy::DraftVisibility;
@@ -32,7 +32,7 @@ const POST_BYTES: usize = 64;
 
 /// The posts that a client has not got yet.
 pub(super) struct CatchUp {
-    posts: VecDeque<(PostId, Folded)>,
+    posts: VecDeque<(PostId, CoalescedChange)>,
     end: Progress,
     store: Arc<dyn ChangeStore>,
     drafts: DraftVisibility,
@@ -53,12 +53,11 @@ impl CatchUp {
         (drafts, with_votes): (DraftVisibility, bool),
         permits: Arc<Semaphore>,
     ) -> Result<Option<Self>> {
-        let mut pending = Pending::new(drafts);
+        let mut pending = PendingChanges::new(drafts);
         let _permit = permits.acquire().await;
         let mut read_to = from;
         for _ in 0..MAX_READS {
             let part = store.read_changes(read_to, READ_LIMIT).await?;
-            // A later place is from before a restore of the server's files.
             let is_known = (part.forgotten..=part.end).contains(&read_to);
             if part.epoch != end.epoch || !is_known {
                 return Ok(None);
@@ -94,10 +93,10 @@ impl CatchUp {
             drop(permit);
             let mut events = FrameBuilder::of_at_most(PART_BYTES);
             let mut taken = 0;
-            for (id, folded) in part {
+            for (id, change) in part {
                 let post = found.get(&id);
                 let fits =
-                    folded.event(post.is_some()).is_none_or(|kind| events.push(kind, id, post));
+                    change.event(post.is_some()).is_none_or(|kind| events.push(kind, id, post));
                 if !fits {
                     break;
                 }
@@ -105,7 +104,7 @@ impl CatchUp {
             }
             self.posts.drain(..taken);
             if !events.is_empty() {
-                let next = self.posts.front().map(|(_, folded)| place_before(folded.first));
+                let next = self.posts.front().map(|(_, change)| position_before(change.first));
                 let id = ids.seal(self.end.epoch, next.unwrap_or(self.end.sent));
                 return Ok(Some(events.finish_one(id.as_deref(), self.with_votes)));
             }

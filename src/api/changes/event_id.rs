@@ -1,4 +1,4 @@
-//! The `id` of an event: a place in the log, which a client gives back to continue from there.
+//! The `id` of an event: a position in the log, which a client gives back to continue from there.
 //!
 //! It is sealed like a cursor, because the numbers of the log would show how much hidden drafts change.
 
@@ -16,13 +16,13 @@ impl EventIds {
         Self(cursors)
     }
 
-    /// Returns the ID of a place. `None` if the cipher fails, which it does only for gigabytes.
-    pub(super) fn seal(&self, epoch: ChangeEpoch, place: ChangePosition) -> Option<Arc<str>> {
-        let position = Position { is_backward: false, key: place.transaction, id: place.number };
-        self.0.seal(&list_of(epoch), position).ok()
+    /// Returns the ID of a position. `None` if the cipher fails, which it does only for gigabytes.
+    pub(super) fn seal(&self, epoch: ChangeEpoch, position: ChangePosition) -> Option<Arc<str>> {
+        let ChangePosition { transaction: key, number: id } = position;
+        self.0.seal(&list_of(epoch), Position { is_backward: false, key, id }).ok()
     }
 
-    /// Returns the place of an ID of this epoch. Returns `None` for every other text.
+    /// Returns the position of an ID of this epoch. Returns `None` for every other text.
     pub(super) fn open(&self, epoch: ChangeEpoch, id: &str) -> Option<ChangePosition> {
         let position = self.0.open(&list_of(epoch), id)?;
         Some(ChangePosition { transaction: position.key, number: position.id })
@@ -44,9 +44,9 @@ pub(super) mod tests {
 
     #[test]
     fn id_opens_only_in_its_own_epoch() {
-        let place = ChangePosition { transaction: 700, number: 9 };
-        let id = event_ids().seal(ChangeEpoch(3), place).unwrap();
-        assert_eq!(event_ids().open(ChangeEpoch(3), &id), Some(place));
+        let sealed = ChangePosition { transaction: 700, number: 9 };
+        let id = event_ids().seal(ChangeEpoch(3), sealed).unwrap();
+        assert_eq!(event_ids().open(ChangeEpoch(3), &id), Some(sealed));
         assert_eq!(event_ids().open(ChangeEpoch(4), &id), None);
         assert_eq!(event_ids().open(ChangeEpoch(3), "garbage"), None);
         // A cursor of a list is no ID of an event.

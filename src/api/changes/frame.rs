@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::folded::EventKind;
+use super::coalesced_change::EventKind;
 use crate::api::json_response::append_json;
 use crate::api::routes::post_types::PostOut;
 use crate::domain::change::ChangedPost;

@@ -5,7 +5,7 @@
 //! | `feed.rs`, `streams.rs` | the streams of the process |
 //! | `open.rs` | opens a stream, and starts the reader |
 //! | `reader.rs` | the one task that reads the log of changes and makes frames |
-//! | `pending.rs`, `folded.rs` | changes that are not sent yet, folded by post |
+//! | `pending_changes.rs`, `coalesced_change.rs` | changes that are not sent yet, one for each post |
 //! | `frame.rs` | the text of events |
 //! | `ring.rs` | the last frames, which all streams share |
 //! | `stream.rs`, `catch_up.rs` | one stream, and the changes that it missed |
@@ -21,19 +21,19 @@
 
 mod catch_up;
 mod changed_posts;
+mod coalesced_change;
 mod event_id;
 mod feed;
-mod folded;
 mod frame;
 mod open;
-mod pending;
+mod pending_changes;
 mod reader;
+mod response_timeout;
 mod ring;
 mod stream;
 mod streams;
 #[cfg(test)]
 mod tests;
-mod timed;
 
 pub use feed::ChangeFeed;
 pub(super) use open::open_stream;

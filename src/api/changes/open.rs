@@ -7,10 +7,10 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::event_id::EventIds;
 use super::reader::Reader;
+use super::response_timeout::WithResponseTimeout;
 use super::ring::Ring;
 use super::stream::{ChangeStream, StreamRequest};
 use super::streams::{MAX_ACCOUNT_STREAMS, StreamRefused, Streams};
-use super::timed::Timed;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::state::AppState;
 use crate::client_limits::RequestPermit;
@@ -47,7 +47,7 @@ pub(in crate::api) async fn open_stream(
         (slot, ring, Arc::clone(&feed.catching_up)),
         (request, permit.clone()),
     );
-    Ok(Timed::new(stream.into_stream().map(Ok).boxed(), permit))
+    Ok(WithResponseTimeout::new(stream.into_stream().map(Ok).boxed(), permit))
 }
 
 impl From<StreamRefused> for ApiError {

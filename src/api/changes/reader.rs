@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::changed_posts::{PART_POSTS, find_changed_posts};
 use super::event_id::EventIds;
 use super::frame::{self, Frame, FrameBuilder};
-use super::pending::{Pending, place_before};
+use super::pending_changes::{PendingChanges, position_before};
 use super::ring::{Progress, Ring};
 use super::streams::Streams;
 use crate::domain::change::{ChangeEpoch, ChangePosition, ChangeSubject};
@@ -39,8 +39,8 @@ const FORGET_PERIOD: Duration = Duration::from_secs(10);
 const READ_LIMIT: u32 = 5_000;
 
 /// How often the log is read after the posts of a frame, and the time between.
-const SETTLE_READS: usize = 5;
-const SETTLE_PERIOD: Duration = Duration::from_millis(10);
+const WATERMARK_READS: usize = 5;
+const WATERMARK_PERIOD: Duration = Duration::from_millis(10);
 
 /// Maximum number of posts that wait for their events. Beyond it clients read their lists again.
 const MAX_PENDING: usize = 65_536;
@@ -62,13 +62,15 @@ struct Log {
     listens_at: Instant,
     forgets_at: Instant,
     /// `None` before the process is registered.
-    place: Option<Place>,
-    pending: Pending,
+    registration: Option<Registration>,
+    pending: PendingChanges,
     /// Whether the streams have missed something.
     has_gap: bool,
+    /// Whether revocations can be among what is missing.
+    must_check: bool,
 }
 
-struct Place {
+struct Registration {
     epoch: ChangeEpoch,
     start: ChangePosition,
     /// Every change up to here was read.
@@ -76,16 +78,16 @@ struct Place {
     /// Whether no change after `start` can be missing.
     is_complete: bool,
     /// When `read_to` reaches this position, every change committed before the last read was read.
-    settles_at: ChangePosition,
+    watermark: ChangePosition,
 }
 
 struct Ready {
     frame: FrameBuilder,
-    /// The place of the first change in the frame.
+    /// The position of the first change in the frame.
     first: ChangePosition,
-    /// The place that must be read before the frame is sent. `None` until the log was read after the
-    /// posts.
-    waits_for: Option<ChangePosition>,
+    /// The position that must be read before the frame is sent. `None` until the log was read
+    /// after the posts.
+    watermark: Option<ChangePosition>,
 }
 
 struct Served {
@@ -146,14 +148,14 @@ impl Reader {
 
     /// Reads the log, and sends what is due.
     pub(super) async fn advance(&mut self) -> Result<()> {
-        self.log.renew(&self.served).await?;
+        self.log.renew().await?;
         self.log.read(&self.served).await?;
         self.send();
         if self.log.is_complete() {
             if self.ready.is_none() {
                 self.prepare().await?;
             }
-            self.settle().await?;
+            self.send_after_watermark().await?;
         }
         self.served.ring.set_progress(self.progress());
         Ok(())
@@ -161,17 +163,17 @@ impl Reader {
 
     /// Sends the frame once the reader has read every revocation that is older than its posts.
     /// In PostgreSQL an open transaction hides later changes. Then the frame waits.
-    async fn settle(&mut self) -> Result<()> {
-        for number in 0..SETTLE_READS {
+    async fn send_after_watermark(&mut self) -> Result<()> {
+        for number in 0..WATERMARK_READS {
             if self.ready.is_none() {
                 return Ok(());
             }
             if number > 0 {
-                sleep(SETTLE_PERIOD).await;
+                sleep(WATERMARK_PERIOD).await;
             }
             self.log.read(&self.served).await?;
-            if let (Some(ready), Some(place)) = (&mut self.ready, &self.log.place) {
-                ready.waits_for.get_or_insert(place.settles_at);
+            if let (Some(ready), Some(registration)) = (&mut self.ready, &self.log.registration) {
+                ready.watermark.get_or_insert(registration.watermark);
             }
             self.send();
         }
@@ -193,10 +195,10 @@ impl Reader {
             let ids = part.iter().map(|(id, _)| *id).collect();
             let found = find_changed_posts(&self.log.store, ids, self.drafts).await?;
             rest = next;
-            for (id, folded) in part {
+            for (id, change) in part {
                 let post = found.get(id);
-                if let Some(kind) = folded.event(post.is_some()) {
-                    let ready = self.ready.get_or_insert_with(|| Ready::new(folded.first));
+                if let Some(kind) = change.event(post.is_some()) {
+                    let ready = self.ready.get_or_insert_with(|| Ready::new(change.first));
                     is_full = !ready.frame.push(kind, *id, post);
                     if is_full {
                         break;
@@ -217,11 +219,15 @@ impl Reader {
             self.ready = None;
             let Some(progress) = self.progress() else { return };
             self.log.has_gap = false;
+            // Also those of the transactions that were open when the gap was found.
+            if std::mem::take(&mut self.log.must_check) {
+                self.served.streams.check_all();
+            }
             let id = self.ids.seal(progress.epoch, progress.sent);
             let reset = Frame::of_all(frame::reset(id.as_deref()));
             self.served.ring.push(reset, Some(progress));
-        } else if let Some(place) = &self.log.place
-            && let Some(ready) = self.ready.take_if(|ready| ready.is_settled(place))
+        } else if let Some(registration) = &self.log.registration
+            && let Some(ready) = self.ready.take_if(|ready| ready.has_reached(registration))
             // Without the frame, because it counts as sent.
             && let Some(progress) = self.progress()
         {
@@ -232,20 +238,24 @@ impl Reader {
 
     /// Returns up to where everything was sent. `None` while changes may be missing.
     fn progress(&self) -> Option<Progress> {
-        let place = self.log.place.as_ref().filter(|place| place.is_complete)?;
+        let registration =
+            self.log.registration.as_ref().filter(|registration| registration.is_complete)?;
         let ready = self.ready.as_ref().map(|ready| ready.first);
         let first = self.log.pending.first().into_iter().chain(ready).min();
-        Some(Progress { epoch: place.epoch, sent: first.map_or(place.read_to, place_before) })
+        Some(Progress {
+            epoch: registration.epoch,
+            sent: first.map_or(registration.read_to, position_before),
+        })
     }
 }
 
 impl Ready {
     fn new(first: ChangePosition) -> Self {
-        Self { frame: FrameBuilder::default(), first, waits_for: None }
+        Self { frame: FrameBuilder::default(), first, watermark: None }
     }
 
-    fn is_settled(&self, place: &Place) -> bool {
-        self.waits_for.is_some_and(|waits_for| place.read_to >= waits_for)
+    fn has_reached(&self, registration: &Registration) -> bool {
+        self.watermark.is_some_and(|watermark| registration.read_to >= watermark)
     }
 }
 
@@ -256,29 +266,35 @@ impl Log {
             store,
             listens_at: now,
             forgets_at: now,
-            place: None,
-            pending: Pending::new(drafts),
+            registration: None,
+            pending: PendingChanges::new(drafts),
             has_gap: false,
+            must_check: false,
         }
     }
 
     fn is_complete(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| place.is_complete)
+        self.registration.as_ref().is_some_and(|registration| registration.is_complete)
     }
 
     /// Renews the registration and deletes old changes, if it is time.
-    async fn renew(&mut self, served: &Served) -> Result<()> {
+    async fn renew(&mut self) -> Result<()> {
         let now = Instant::now();
         if now >= self.listens_at {
             let listening = self.store.listen_to_changes().await?;
             self.listens_at = now + LISTEN_PERIOD;
-            if self.place.as_ref().is_none_or(|place| place.epoch != listening.epoch) {
+            if self
+                .registration
+                .as_ref()
+                .is_none_or(|registration| registration.epoch != listening.epoch)
+            {
                 let (epoch, start) = (listening.epoch, listening.start);
-                let (read_to, settles_at) = (start, start);
-                let place = Place { epoch, start, read_to, is_complete: false, settles_at };
-                let is_first = self.place.replace(place).is_none();
+                let (read_to, watermark) = (start, start);
+                let registration =
+                    Registration { epoch, start, read_to, is_complete: false, watermark };
+                let is_first = self.registration.replace(registration).is_none();
                 if !is_first {
-                    self.lose(served);
+                    self.record_gap();
                 }
             }
         }
@@ -292,15 +308,16 @@ impl Log {
     /// Reads all changes that were not read yet, and makes the streams of revoked
     /// accounts check their tokens.
     async fn read(&mut self, served: &Served) -> Result<()> {
-        while let Some(place) = &self.place {
-            let part = self.store.read_changes(place.read_to, READ_LIMIT).await?;
-            if part.epoch != place.epoch {
-                (self.place, self.listens_at) = (None, Instant::now());
-                self.lose(served);
+        while let Some(registration) = &self.registration {
+            let part = self.store.read_changes(registration.read_to, READ_LIMIT).await?;
+            let has_gone_back = registration.is_complete && part.end < registration.read_to;
+            if part.epoch != registration.epoch || has_gone_back {
+                (self.registration, self.listens_at) = (None, Instant::now());
+                self.record_gap();
                 return Ok(());
             }
-            if place.read_to < part.forgotten {
-                self.lose(served);
+            if registration.read_to < part.forgotten {
+                self.record_gap();
             }
             let is_last = part.changes.len() < usize::try_from(READ_LIMIT).unwrap_or(usize::MAX);
             let mut is_revoked = false;
@@ -317,10 +334,10 @@ impl Log {
                 self.pending.clear();
                 self.has_gap = true;
             }
-            if let Some(place) = &mut self.place {
-                place.is_complete |= part.end >= place.start;
-                place.read_to = place.read_to.max(part.end);
-                place.settles_at = part.settles_at;
+            if let Some(registration) = &mut self.registration {
+                registration.is_complete |= part.end >= registration.start;
+                registration.read_to = registration.read_to.max(part.end);
+                registration.watermark = part.watermark;
             }
             if is_last {
                 return Ok(());
@@ -330,11 +347,10 @@ impl Log {
     }
 
     /// Records a gap: changes, and perhaps revocations, are missing.
-    fn lose(&mut self, served: &Served) {
+    fn record_gap(&mut self) {
         self.pending.clear();
         self.has_gap = true;
-        served.streams.check_all();
-        served.ring.wake();
+        self.must_check = true;
     }
 }
 

@@ -21,7 +21,7 @@ const PIECE_BYTES: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) epoch: ChangeEpoch,
-    /// Every change up to this place is in a frame that was pushed.
+    /// Every change up to this position is in a frame that was pushed.
     pub(super) sent: ChangePosition,
 }
 
@@ -41,15 +41,15 @@ struct Frames {
     is_closed: bool,
 }
 
-/// The next thing for a stream.
+/// The next bytes of a stream, or why there are none.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Received {
     /// A frame, or a part of it.
     Bytes(Bytes),
     /// Nothing, but something has changed.
     Woken,
     /// The reader has ended, or the stream has missed a frame.
-    End,
+    Closed,
 }
 
 impl Ring {
@@ -98,7 +98,7 @@ impl Ring {
     }
 }
 
-/// The place of one stream in the ring.
+/// The position of one stream in the ring.
 pub(super) struct Subscriber {
     ring: Arc<Ring>,
     wakes: watch::Receiver<()>,
@@ -117,7 +117,7 @@ impl Subscriber {
     }
 
     /// Skips all frames, and returns up to where they are. The frames from now on have all changes
-    /// after that place. Returns `None` while changes may be missing.
+    /// after that position. Returns `None` while changes may be missing.
     pub(super) fn join(&mut self) -> Option<Progress> {
         let frames = self.ring.frames();
         (self.next, self.offset) = (frames.next(), 0);
@@ -125,27 +125,27 @@ impl Subscriber {
     }
 
     /// Waits for the next bytes.
-    pub(super) async fn next(&mut self) -> Found {
+    pub(super) async fn next(&mut self) -> Received {
         loop {
             // Before the look at the frames, so that no frame after it is missed.
             let has_woken = self.wakes.has_changed().unwrap_or(true);
             self.wakes.mark_unchanged();
             match self.take() {
                 Some(found) => return found,
-                None if has_woken => return Found::Woken,
+                None if has_woken => return Received::Woken,
                 None => {}
             }
             if self.wakes.changed().await.is_err() {
-                return Found::End;
+                return Received::Closed;
             }
             self.wakes.mark_changed();
         }
     }
 
-    fn take(&mut self) -> Option<Found> {
+    fn take(&mut self) -> Option<Received> {
         let frames = self.ring.frames();
         if frames.is_closed || self.next < frames.first {
-            return Some(Found::End);
+            return Some(Received::Closed);
         }
         loop {
             let index = usize::try_from(self.next - frames.first).ok()?;
@@ -162,7 +162,7 @@ impl Subscriber {
                 (self.next, self.offset) = (self.next + 1, 0);
             }
             if !piece.is_empty() {
-                return Some(Found::Bytes(piece));
+                return Some(Received::Bytes(piece));
             }
         }
     }
@@ -190,12 +190,12 @@ mod tests {
         Frame::of_all(Bytes::from_static(text.as_bytes()))
     }
 
-    fn now(subscriber: &mut Subscriber) -> Option<Found> {
+    fn now(subscriber: &mut Subscriber) -> Option<Received> {
         subscriber.next().now_or_never()
     }
 
-    fn bytes(text: &'static str) -> Found {
-        Found::Bytes(Bytes::from_static(text.as_bytes()))
+    fn bytes(text: &'static str) -> Received {
+        Received::Bytes(Bytes::from_static(text.as_bytes()))
     }
 
     #[test]
@@ -213,10 +213,10 @@ mod tests {
             assert_eq!(now(subscriber), None);
         }
         ring.wake();
-        assert_eq!(now(&mut subscribers[0]), Some(Found::Woken));
+        assert_eq!(now(&mut subscribers[0]), Some(Received::Woken));
         assert_eq!(now(&mut subscribers[0]), None);
         ring.close();
-        assert_eq!(now(&mut subscribers[0]), Some(Found::End));
+        assert_eq!(now(&mut subscribers[0]), Some(Received::Closed));
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         (0..MAX_FRAMES).for_each(|_| ring.push(frame("x"), None));
         assert_eq!(now(&mut subscriber), Some(bytes("x")));
         (0..2).for_each(|_| ring.push(frame("x"), None));
-        assert_eq!(now(&mut subscriber), Some(Found::End));
+        assert_eq!(now(&mut subscriber), Some(Received::Closed));
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         let text: Bytes = (0..=255).cycle().take(2 * PIECE_BYTES + 9).collect::<Vec<u8>>().into();
         ring.push(Frame::of_all(text.clone()), None);
         let mut read = Vec::new();
-        while let Some(Found::Bytes(piece)) = now(&mut subscriber) {
+        while let Some(Received::Bytes(piece)) = now(&mut subscriber) {
             assert!(piece.len() <= PIECE_BYTES);
             assert!(piece.is_unique(), "the piece holds the frame");
             read.extend(piece);

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::catch_up::CatchUp;
 use super::event_id::EventIds;
 use super::frame;
-use super::ring::{Found, Progress, Ring, Subscriber};
+use super::ring::{Progress, Received, Ring, Subscriber};
 use super::streams::StreamSlot;
 use crate::client_limits::RequestPermit;
 use crate::clock::Clock;
@@ -90,9 +90,9 @@ impl ChangeStream {
                     Some(progress) => Some(self.begin(progress).await?),
                     None => match self.subscriber.next().await {
                         // Without an ID: before `hello` the client would resume from this ID.
-                        Found::Bytes(_) => Some(frame::heartbeat(None)),
-                        Found::Woken => None,
-                        Found::End => return Ok(None),
+                        Received::Bytes(_) => Some(frame::heartbeat(None)),
+                        Received::Woken => None,
+                        Received::Closed => return Ok(None),
                     },
                 },
                 Stage::CatchingUp(missed) => {
@@ -109,9 +109,9 @@ impl ChangeStream {
                     events
                 }
                 Stage::Live => match self.subscriber.next().await {
-                    Found::Bytes(bytes) => Some(bytes),
-                    Found::Woken => None,
-                    Found::End => return Ok(None),
+                    Received::Bytes(bytes) => Some(bytes),
+                    Received::Woken => None,
+                    Received::Closed => return Ok(None),
                 },
             };
             // Only after the bytes were taken: the reader sets `must_check` before it pushes a
@@ -144,8 +144,8 @@ impl ChangeStream {
         };
         // Until now the log may have missed a revocation.
         self.callers.find_caller(self.request.caller).await?;
-        let place = from.filter(|_| missed.is_some()).unwrap_or(progress.sent);
-        let hello = frame::hello(missed.is_some(), ids.seal(progress.epoch, place).as_deref());
+        let position = from.filter(|_| missed.is_some()).unwrap_or(progress.sent);
+        let hello = frame::hello(missed.is_some(), ids.seal(progress.epoch, position).as_deref());
         self.stage = missed.map_or(Stage::Live, |missed| Stage::CatchingUp(Box::new(missed)));
         Ok(hello)
     }

@@ -11,9 +11,9 @@ use super::event_id::EventIds;
 use super::event_id::tests::event_ids;
 use super::frame::MAX_FRAME_BYTES;
 use super::frame::tests::post;
-use super::pending::place_before;
+use super::pending_changes::position_before;
 use super::reader::Reader;
-use super::ring::{Found, Ring, Subscriber};
+use super::ring::{Received, Ring, Subscriber};
 use super::streams::{StreamSlot, Streams};
 use crate::domain::change::{
     Change, ChangeEpoch, ChangePosition, ChangeSubject, ChangedPost, Changes, Listening,
@@ -28,9 +28,9 @@ use crate::store::{ChangeStore, Result};
 struct Log {
     epoch: i64,
     start: i64,
-    /// Up to where changes are read, and the place at which they are complete.
+    /// Up to where changes are read, and the watermark.
     end: i64,
-    settles_at: i64,
+    watermark: i64,
     forgotten: i64,
     changes: Vec<Change>,
     posts: HashMap<PostId, ChangedPost>,
@@ -56,7 +56,7 @@ impl ChangeStore for LogStore {
             epoch: ChangeEpoch(log.epoch),
             end: last.map_or(at(log.end), |last| last.position),
             changes,
-            settles_at: at(log.settles_at),
+            watermark: at(log.watermark),
             forgotten: at(log.forgotten),
         })
     }
@@ -80,7 +80,7 @@ impl LogStore {
         self.0.lock().unwrap()
     }
 
-    /// Adds a change of a post and returns its place. The post is visible.
+    /// Adds a change of a post and returns its position. The post is visible.
     fn change(&self, id: i64, kind: PostChangeKind, votes: i64) -> ChangePosition {
         self.log().posts.insert(PostId(id), post(id, "text", votes));
         self.add(ChangeSubject::Post { id: PostId(id), kind })
@@ -89,7 +89,7 @@ impl LogStore {
     fn add(&self, subject: ChangeSubject) -> ChangePosition {
         let mut log = self.log();
         log.end += 1;
-        log.settles_at = log.settles_at.max(log.end);
+        log.watermark = log.watermark.max(log.end);
         let position = at(log.end);
         log.changes.push(Change { position, subject });
         position
@@ -118,7 +118,7 @@ impl Fixture {
             epoch: 1,
             start: 10,
             end: 10,
-            settles_at: 10,
+            watermark: 10,
             forgotten: 0,
             changes: Vec::new(),
             posts: HashMap::new(),
@@ -140,16 +140,16 @@ impl Fixture {
         let mut text = Vec::new();
         while let Some(found) = self.subscriber.next().now_or_never() {
             match found {
-                Found::Bytes(bytes) => text.extend(bytes),
-                Found::Woken => {}
-                Found::End => panic!("the stream has ended"),
+                Received::Bytes(bytes) => text.extend(bytes),
+                Received::Woken => {}
+                Received::Closed => panic!("the stream has ended"),
             }
         }
         String::from_utf8(text).unwrap()
     }
 
-    /// Returns the place that the last ID in the text stands for.
-    fn place(&self, text: &str) -> ChangePosition {
+    /// Returns the position that the last ID in the text stands for.
+    fn position(&self, text: &str) -> ChangePosition {
         let id = text.lines().rev().find_map(|line| line.strip_prefix("id: ")).unwrap();
         self.ids.open(ChangeEpoch(self.store.log().epoch), id).unwrap()
     }
@@ -179,14 +179,14 @@ async fn counts_wait_for_a_second_and_the_id_stays_before_them() {
     fixture.store.change(2, UPDATED, 0);
     let texts = fixture.advance().await;
     assert!(texts.contains("event: updated") && !texts.contains("event: votes"), "{texts}");
-    assert_eq!(fixture.place(&texts), place_before(vote));
+    assert_eq!(fixture.position(&texts), position_before(vote));
     fixture.store.change(1, PostChangeKind::Votes, 3);
     assert_eq!(fixture.advance().await, "");
     tokio::time::advance(Duration::from_secs(1)).await;
     let votes = fixture.advance().await;
     assert!(votes.contains("{\"id\":1,\"votes\":3}"), "{votes}");
     assert_eq!(votes.matches("event: ").count(), 1);
-    assert_eq!(fixture.place(&votes), at(fixture.store.log().end));
+    assert_eq!(fixture.position(&votes), at(fixture.store.log().end));
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +195,7 @@ async fn frame_waits_for_the_revocations_before_its_posts() {
     fixture.advance().await;
     fixture.store.change(7, PostChangeKind::Created, 0);
     // A revocation is committed, but an older transaction is open.
-    fixture.store.log().settles_at = 13;
+    fixture.store.log().watermark = 13;
     assert_eq!(fixture.advance().await, "");
     assert_eq!(fixture.ring.progress().unwrap().sent, at(10));
     assert!(!fixture.stream.take_check());
@@ -220,7 +220,39 @@ async fn lost_changes_reset_the_streams_and_check_their_accounts() {
     let reset = fixture.advance().await;
     assert!(reset.starts_with("event: reset\n"), "{reset}");
     assert!(fixture.stream.take_check());
-    assert_eq!(fixture.place(&reset), at(fixture.store.log().end));
+    assert_eq!(fixture.position(&reset), at(fixture.store.log().end));
+}
+
+/// A transaction that was open when the gap was found can have a revocation, which is never read.
+#[tokio::test(start_paused = true)]
+async fn accounts_are_checked_after_the_last_transaction_of_a_gap() {
+    let mut fixture = Fixture::new();
+    fixture.advance().await;
+    {
+        let mut log = fixture.store.log();
+        (log.epoch, log.start) = (2, 20);
+    }
+    for _ in 0..3 {
+        assert_eq!(fixture.advance().await, "");
+        fixture.stream.take_check();
+    }
+    fixture.store.log().end = 20;
+    assert!(fixture.advance().await.starts_with("event: reset\n"));
+    assert!(fixture.stream.take_check());
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_that_has_gone_back_resets_the_streams() {
+    let mut fixture = Fixture::new();
+    fixture.store.log().end = 15;
+    fixture.advance().await;
+    assert_eq!(fixture.ring.progress().unwrap().sent, at(15));
+    fixture.store.log().end = 12;
+    fixture.advance().await;
+    let reset = fixture.advance().await;
+    assert!(reset.starts_with("event: reset\n"), "{reset}");
+    assert_eq!(fixture.position(&reset), at(12));
+    assert!(fixture.stream.take_check());
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +272,7 @@ async fn more_than_a_frame_is_carried_over() {
         events += frame.matches("event: created").count();
         let sent = i64::try_from(events).unwrap();
         if events < 200 {
-            assert_eq!(fixture.place(&frame), at(10 + sent));
+            assert_eq!(fixture.position(&frame), at(10 + sent));
         }
     }
     assert_eq!(events, 200);

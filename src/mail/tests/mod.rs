@@ -136,10 +136,10 @@ async fn shutdown_drops_mails_that_wait_for_another_try() {
 async fn shutdown_waits_for_mails_in_progress() {
     let script = Script::new([Ok(())]);
     let mailer = script.mailer();
-    let place = mailer.try_reserve().unwrap();
+    let permit = mailer.try_reserve().unwrap();
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        place.deliver(&mail_to("ada@example.com"), Timestamp::UNIX_EPOCH).await
+        permit.deliver(&mail_to("ada@example.com"), Timestamp::UNIX_EPOCH).await
     };
     let (delivery, ()) = tokio::join!(slow, mailer.shutdown(Duration::from_secs(2)));
     assert!(matches!(delivery, Delivery::Sent), "{delivery:?}");
@@ -152,10 +152,10 @@ async fn shutdown_drops_and_counts_every_mail_that_is_left() {
     let mailer = Script::default().mailer();
     let started = Instant::now();
     let deliveries: Vec<_> = (0..9).map(|_| deliver(&mailer, "ada@example.com")).collect();
-    let place = mailer.try_reserve().unwrap();
+    let permit = mailer.try_reserve().unwrap();
     let making = async {
-        let made = place.unless_dropped(pending::<()>()).await;
-        drop(place);
+        let made = permit.unless_dropped(pending::<()>()).await;
+        drop(permit);
         made
     };
     let (deliveries, made, ()) = tokio::join!(
@@ -173,7 +173,7 @@ async fn shutdown_drops_and_counts_every_mail_that_is_left() {
 }
 
 #[tokio::test]
-async fn full_queue_has_no_place() {
+async fn full_queue_gives_no_permit() {
     let mailer = Script::default().mailer();
     let mut permits: Vec<_> = (0..1024).map(|_| mailer.try_reserve().unwrap()).collect();
     assert!(mailer.try_reserve().is_none());

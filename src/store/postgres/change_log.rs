@@ -3,7 +3,11 @@
 //! A change is read when every older transaction has ended, so no change can appear before one that
 //! was read. An old transaction of another database of the server delays the changes, too.
 //!
-//! Not here: the triggers that write the log, see the migration `0018_post_changes`.
+//! The files of a server can go back to an earlier state only while it does not run, and a standby
+//! has run before it is promoted. So an epoch lasts as long as the server, and no position of a later
+//! state is valid in an earlier one.
+//!
+//! Not here: the triggers that write the log, see the migration `0022_change_log_ends`.
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
@@ -23,21 +27,31 @@ use crate::domain::post::PostId;
 use crate::store::change_row::{CHANGES_PER_SLICE, ChangeRow, MAX_CHANGES, SLICES_PER_CALL};
 use crate::store::{ChangeStore, Result, StoreError};
 
+/// Tells this database of this run of the server from every other one. A copy of a database has other
+/// OIDs.
+macro_rules! origin {
+    () => {
+        "(SELECT oid FROM pg_database WHERE datname = current_database())
+                        || ':' || to_regclass('post_changes')::oid
+                        || ':' || (1000000 * extract(epoch FROM pg_postmaster_start_time()))::bigint"
+    };
+}
+
 /// Whether the epoch of `change_log` continues.
 macro_rules! continues {
     () => {
-        "until > now() AND change_log.origin = here.origin AND NOT here.is_ahead"
+        "until > now() AND change_log.origin = here.origin AND here.is_logged AND NOT here.is_ahead"
     };
 }
 
 statements! {
-    // A copy of the database has other OIDs. If the rows moved to another server, their transactions
-    // can be ahead of those of this server. The triggers read the sequence, and log for a minute
-    // longer than `until`: a renewal just before `until` continues the epoch without a gap.
+    // If the rows moved to another server, their transactions can be ahead of those of this server.
+    // The triggers read the sequence, and log for a minute longer than `until`: a renewal just before
+    // `until` continues the epoch without a gap. The sequence is 1 after a change that was not logged.
     LISTEN_TO_CHANGES() = concat!(
         "WITH here AS MATERIALIZED (
-             SELECT (SELECT oid FROM pg_database WHERE datname = current_database())
-                        || ':' || to_regclass('post_changes')::oid AS origin,
+             SELECT ", origin!(), " AS origin,
+                    nextval('change_until_seq') > date_part('epoch', now()) AS is_logged,
                     coalesce((SELECT c.xid FROM post_changes AS c
                                ORDER BY c.xid DESC, c.id DESC LIMIT 1)
                                  >= pg_snapshot_xmax(pg_current_snapshot()), FALSE) AS is_ahead
@@ -67,8 +81,10 @@ statements! {
          SELECT count(*) FROM deleted";
     FIND_START_OF_CHANGES() = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
     // The names of the columns are qualified: `ORDER BY xid` could mean the text in the result.
-    READ_CHANGES(INT8, INT8, INT8) =
-        "SELECT epoch, trimmed_xid::text::bigint, trimmed_id,
+    // After a restart of the server the epoch is 0 until a process registers.
+    READ_CHANGES(INT8, INT8, INT8) = concat!(
+        "SELECT CASE WHEN origin = ", origin!(), " THEN epoch ELSE 0 END,
+                trimmed_xid::text::bigint, trimmed_id,
                 pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
                 part.xid::text::bigint, part.id, part.post_id, part.user_id, part.kind::bigint,
                 part.was_published, pg_snapshot_xmax(pg_current_snapshot())::text::bigint
@@ -78,7 +94,8 @@ statements! {
                  WHERE (c.xid, c.id) > ($1::bigint::text::xid8, $2)
                    AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
                  ORDER BY c.xid, c.id LIMIT $3) AS part ON TRUE
-          WHERE one";
+          WHERE one"
+    );
     // Only published posts unless $2. Texts of more than $3 bytes are not read.
     FIND_CHANGED_POSTS(INT8_ARRAY, BOOL, INT8) = concat!(
         "SELECT id::bigint, CASE WHEN is_short THEN title END, CASE WHEN is_short THEN content END,
@@ -215,7 +232,7 @@ fn read_part(rows: &[Row], limit: u32) -> Result<Changes> {
         epoch: ChangeEpoch(column(log, 0)?),
         changes: changes.iter().filter_map(ChangeRow::read).collect(),
         end,
-        settles_at: ChangePosition { transaction: column(log, 10)?, number: 0 },
+        watermark: ChangePosition { transaction: column(log, 10)?, number: 0 },
         forgotten: ChangePosition { transaction: column(log, 1)?, number: column(log, 2)? },
     })
 }

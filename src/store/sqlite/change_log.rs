@@ -1,7 +1,12 @@
 //! The log of changes in SQLite. One connection writes at a time, so the numbers of the rows have the
 //! order of the commits.
 //!
-//! Not here: the triggers that write the log, see the migration `0018_post_changes`.
+//! A copy of the file can be put back only while no process has it open. So each process begins an
+//! epoch of its own, and no position of a later state is valid in an earlier one.
+//!
+//! Not here: the triggers that write the log, see the migration `0022_change_log_ends`.
+
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
@@ -31,6 +36,20 @@ macro_rules! hour {
     };
 }
 
+/// The position of the newest change, also if it was deleted.
+macro_rules! newest {
+    () => {
+        "max(trimmed_id, ifnull((SELECT max(id) FROM post_changes), 0))"
+    };
+}
+
+/// Whether the epoch continues. `?1` is whether this process has begun it or continued it before.
+macro_rules! continues {
+    () => {
+        concat!("?1 AND until > ", now!())
+    };
+}
+
 /// Whether the texts of a post have at most `?3` bytes.
 macro_rules! is_short {
     () => {
@@ -41,18 +60,19 @@ macro_rules! is_short {
 statements! {
     LISTEN_TO_CHANGES = concat!(
         "UPDATE change_log
-            SET epoch = CASE WHEN until > ", now!(), " THEN epoch ELSE random() END,
-                trimmed_id = CASE WHEN until > ", now!(), " THEN trimmed_id ELSE 0 END,
+            SET epoch = CASE WHEN ", continues!(), " THEN epoch ELSE random() END,
+                trimmed_id = CASE WHEN ", continues!(), " THEN trimmed_id ELSE 0 END,
                 until = ", now!(), " + ", hour!(), "
           WHERE one = 1
-         RETURNING epoch,
-                   max(trimmed_id, ifnull((SELECT max(id) FROM post_changes), 0))"
+         RETURNING epoch, ", newest!()
     );
-    READ_CHANGES = "SELECT log.epoch, log.trimmed_id, c.id, c.post_id, c.user_id, c.kind,
-                c.was_published
+    READ_CHANGES = concat!(
+        "SELECT log.epoch, log.trimmed_id, c.id, c.post_id, c.user_id, c.kind, c.was_published,
+                ", newest!(), "
            FROM change_log AS log
            LEFT JOIN (SELECT * FROM post_changes WHERE id > ?1 ORDER BY id LIMIT ?2) AS c ON TRUE
-          WHERE log.one = 1";
+          WHERE log.one = 1"
+    );
     // CROSS JOIN fixes the order of the loops. The length of a text is known without reading it.
     FIND_CHANGED_POSTS = concat!(
         "SELECT posts.id, iif(", is_short!(), ", posts.title, NULL),
@@ -77,14 +97,18 @@ statements! {
 #[async_trait]
 impl ChangeStore for SqliteStore {
     async fn listen_to_changes(&self) -> Result<Listening> {
-        self.writer
-            .run(|database| {
+        let is_renewal = self.has_listened.load(Ordering::Acquire);
+        let listening = self
+            .writer
+            .run(move |database| {
                 let mut statement = database.prepare_cached(LISTEN_TO_CHANGES)?;
-                Ok(statement.query_row([], |row| {
-                    Ok(Listening { epoch: ChangeEpoch(row.get(0)?), start: place(row.get(1)?) })
+                Ok(statement.query_row([is_renewal], |row| {
+                    Ok(Listening { epoch: ChangeEpoch(row.get(0)?), start: position(row.get(1)?) })
                 })?)
             })
-            .await
+            .await?;
+        self.has_listened.store(true, Ordering::Release);
+        Ok(listening)
     }
 
     async fn read_changes(&self, after: ChangePosition, limit: u32) -> Result<Changes> {
@@ -134,28 +158,29 @@ fn read_changes(
     after: ChangePosition,
     limit: u32,
 ) -> rusqlite::Result<Changes> {
-    let (mut epoch, mut forgotten) = (ChangeEpoch(0), place(0));
+    let (mut epoch, mut forgotten, mut newest) = (ChangeEpoch(0), position(0), position(0));
     let mut changes: Vec<ChangeRow> = Vec::new();
     let mut statement = database.prepare_cached(READ_CHANGES)?;
     let mut rows = statement.query(params![after.number, limit.max(1)])?;
     while let Some(row) = rows.next()? {
         epoch = ChangeEpoch(row.get(0)?);
-        forgotten = place(row.get(1)?);
+        forgotten = position(row.get(1)?);
+        newest = position(row.get(7)?);
         if let Some(number) = row.get(2)? {
             changes.push(read_row(row, number)?);
         }
     }
     // The join keeps the order, but SQL does not promise it.
     changes.sort_unstable_by_key(|change| change.position);
-    let end = changes.last().map_or(place(after.number.max(0)), |last| last.position);
+    let end = changes.last().map_or(newest, |last| last.position);
     let changes = changes.iter().filter_map(ChangeRow::read).collect();
     // One writer commits in the order of the numbers.
-    Ok(Changes { epoch, changes, end, settles_at: end, forgotten })
+    Ok(Changes { epoch, changes, end, watermark: end, forgotten })
 }
 
 fn read_row(row: &Row<'_>, number: i64) -> rusqlite::Result<ChangeRow> {
     Ok(ChangeRow {
-        position: place(number),
+        position: position(number),
         post_id: row.get(3)?,
         user_id: row.get(4)?,
         kind: row.get(5)?,
@@ -173,6 +198,6 @@ fn read_changed_post(row: &Row<'_>) -> rusqlite::Result<ChangedPost> {
 }
 
 /// Rows of an embedded database need no number of their transaction.
-fn place(number: i64) -> ChangePosition {
+fn position(number: i64) -> ChangePosition {
     ChangePosition { transaction: 0, number }
 }

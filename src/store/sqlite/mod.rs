@@ -45,6 +45,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use self::database_lock::DatabaseLock;
 use self::deletions::SqliteSlices;
@@ -66,6 +67,8 @@ pub struct SqliteStore {
     list_readers: Arc<Readers>,
     writer: Arc<Writer>,
     deletions: Deletions,
+    /// Whether this process has registered as a reader of changes.
+    has_listened: AtomicBool,
     _lock: DatabaseLock,
 }
 
@@ -93,6 +96,7 @@ impl SqliteStore {
             list_readers,
             writer,
             deletions: Deletions::open(slices),
+            has_listened: AtomicBool::new(false),
             _lock: lock,
         })
     }

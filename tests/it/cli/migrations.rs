@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 21] = [
+const REVISIONS: [&str; 22] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -27,6 +27,7 @@ const REVISIONS: [&str; 21] = [
     "0019_verified_emails",
     "0020_admins",
     "0021_verified_email_changes",
+    "0022_change_log_ends",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

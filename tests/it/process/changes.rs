@@ -108,6 +108,58 @@ fn processes_on_one_database_have_the_same_streams() {
     assert!(read.contains(&format!("{{\"id\":{post},\"votes\":1}}")), "{read}");
 }
 
+/// The rows that the earlier state gets have the numbers of the lost ones.
+#[test]
+fn id_of_a_later_life_of_the_database_begins_a_new_stream() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("data/posts.db");
+    let start = || Service::start_in(folder.path(), &[("SECRET_KEY", KEY)]);
+    let stop = |mut service: Service| {
+        service.terminate();
+        assert_eq!(service.wait().code(), Some(0));
+    };
+    let service = start();
+    let token = sign_up(&service, "ada@example.com");
+    listen(&service, &token);
+    write_post(&service, &token, "kept");
+    stop(service);
+    let copy = std::fs::read(&path).unwrap();
+    let service = start();
+    let mut stream = listen(&service, &token);
+    write_post(&service, &token, "lost");
+    let read = stream.read_until("\n\n");
+    let id = read.lines().rev().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    stop(service);
+    std::fs::write(&path, copy).unwrap();
+    let service = start();
+    for _ in 0..3 {
+        let mut wire = service.connect();
+        let header = format!("last-event-id: {id}\r\n");
+        wire.call_with("GET", CHANGES, &token, &header, None).unwrap().expect(200);
+        let read = wire.read_until("event: hello");
+        assert!(read.contains("{\"resumed\":false}"), "{read}");
+        write_post(&service, &token, "of this life");
+    }
+}
+
+/// RFC 9110, 8.6: the length would be that of the body of `GET`.
+#[test]
+fn head_of_a_response_without_a_length_has_none() {
+    let service = Service::start(&[]);
+    let token = sign_up(&service, "ada@example.com");
+    for path in [CHANGES, "/users/me/export", "/users/me"] {
+        let mut wire = service.connect();
+        wire.send(format!(
+            "HEAD {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
+             connection: close\r\n\r\n"
+        ));
+        let head = wire.rest();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert_eq!(head.contains("content-length: "), path == "/users/me", "{head}");
+        assert!(head.ends_with("\r\n\r\n"), "{head}");
+    }
+}
+
 #[test]
 fn sign_out_at_one_process_ends_the_stream_of_another() {
     let database = Cluster::shared().database();

@@ -145,6 +145,21 @@ impl FreshStore {
         });
     }
 
+    /// Moves the end of the registration by some seconds, as a clock that is set back does. A
+    /// negative number is a clock that is set forward. A log that has ended stays so.
+    pub fn move_end_of_listening(&self, seconds: i64) {
+        self.execute(&match &self.database {
+            TestDatabase::Sqlite(_) => {
+                format!("UPDATE change_log SET until = until + {seconds} * 1000000 WHERE until > 0")
+            }
+            _ => format!(
+                "UPDATE change_log SET until = until + {seconds} * interval '1 second';
+                 SELECT setval('change_until_seq', last_value + {seconds})
+                   FROM change_until_seq WHERE last_value > 1"
+            ),
+        });
+    }
+
     /// Makes the changes up to this number older than an hour.
     pub fn age_changes(&self, up_to: i64) {
         let hour_ago = match &self.database {

@@ -311,6 +311,10 @@ macro_rules! every_case_on {
                 nothing_is_logged_without_a_listener
                 epoch_lasts_while_a_process_listens
                 parts_continue_at_their_end
+                change_of_the_clock_loses_no_change
+                log_ends_soon_after_the_clock_was_set_back
+                position_beyond_the_log_is_after_its_end
+                keys_that_other_programs_change_are_logged
                 old_changes_are_forgotten
                 changes_beyond_a_million_are_forgotten
                 changes_of_unknown_kinds_are_passed_over

@@ -59,9 +59,9 @@ async fn log_is_complete_after_the_transactions_of_before_have_ended() {
     assert!(store.read_changes(start, 1).await.unwrap().end < start);
     older.batch_execute(&insert(102)).await.unwrap();
     commit(&older).await;
-    let place = listen(&store).await;
+    let position = listen(&store).await;
     assert!(store.read_changes(start, 100).await.unwrap().end >= start);
-    assert_eq!(log_since(&store, place).await, []);
+    assert_eq!(log_since(&store, position).await, []);
 }
 
 /// The triggers of the transaction see the rows of its snapshot, too.
@@ -168,6 +168,66 @@ async fn rows_of_another_server_begin_an_epoch_and_are_deleted() {
     assert_eq!(store.listen_to_changes().await.unwrap().epoch, after.epoch);
     let post = store.write(ada, "post").await.id;
     assert_eq!(log_since(&store, after.start).await, [created(post)]);
+}
+
+#[tokio::test]
+async fn processes_on_one_server_share_an_epoch() {
+    let store = postgres().await;
+    let ada = store.sign_up("ada").await;
+    let other = store.open_another();
+    let start = listen(&store).await;
+    let post = store.write(ada, "post").await.id;
+    let [one, same] = [&store, &other].map(|process| process.listen_to_changes());
+    assert_eq!(one.await.unwrap().epoch, same.await.unwrap().epoch);
+    assert_eq!(log_since(&other, start).await, [created(post)]);
+    store.expire_listening();
+    let later = other.listen_to_changes().await.unwrap().epoch;
+    assert_eq!(store.read_changes(start, 5).await.unwrap().epoch, later);
+}
+
+/// An earlier state of the files, or a standby that lacks the last transactions, gives the same
+/// positions to other changes.
+#[tokio::test]
+async fn files_of_a_server_that_are_put_back_begin_an_epoch() {
+    let cluster = Cluster::start("");
+    let database = cluster.database();
+    let open = || FreshStore::shared(Arc::new(PostgresStore::open(&database.address()).unwrap()));
+    let store = open();
+    let ada = store.sign_up("ada").await;
+    let before = store.listen_to_changes().await.unwrap();
+    store.write(ada, "kept").await;
+    store.close().await;
+    cluster.stop("fast");
+    let copy = |from: &str, to: &str| {
+        cluster.run("/bin/rm", |command| {
+            command.args(["-rf", to]);
+        });
+        cluster.run("/bin/cp", |command| {
+            command.args(["-a", from, to]);
+        });
+    };
+    copy("data", "copy");
+    cluster.start_server();
+    let store = open();
+    assert_ne!(store.read_changes(before.start, 5).await.unwrap().epoch, before.epoch);
+    let life = store.listen_to_changes().await.unwrap();
+    assert_ne!(life.epoch, before.epoch);
+    store.write(ada, "lost").await;
+    assert_eq!(store.listen_to_changes().await.unwrap().epoch, life.epoch);
+    let end = store.read_changes(life.start, 5).await.unwrap();
+    assert_eq!(end.epoch, life.epoch);
+    store.close().await;
+    cluster.stop("immediate");
+    copy("copy", "data");
+    cluster.start_server();
+    let store = open();
+    for _ in 0..3 {
+        assert_ne!(store.read_changes(end.end, 5).await.unwrap().epoch, life.epoch);
+        let again = store.listen_to_changes().await.unwrap().epoch;
+        assert!(again != life.epoch && again != before.epoch);
+        store.write(ada, "another").await;
+    }
+    store.close().await;
 }
 
 /// Others may have read the log of the original after the copy was made.

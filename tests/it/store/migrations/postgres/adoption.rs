@@ -128,6 +128,7 @@ async fn plan_lists_what_an_upgrade_would_do() {
         "up   0019_verified_emails: adds column users.email_verified_at",
         "up   0020_admins: adds column users.is_admin",
         "up   0021_verified_email_changes: adds trigger email_verification_removed on users",
+        "up   0022_change_log_ends: adds no object",
     ];
     let reference = Database::of_reference().await;
     let before = reference.dump();

@@ -62,7 +62,9 @@ async fn role_without_rights_cannot_create_a_trigger_of_the_service() {
 async fn trigger_of_another_table_counts_and_logs_nothing() {
     let (database, role, client) = prepare().await;
     let before = counts(&database).await;
-    database.run("SELECT setval('change_until_seq', 4000000000)").await;
+    database
+        .run("SELECT setval('change_until_seq', date_part('epoch', now())::bigint + 3600)")
+        .await;
     for (function, trigger) in TRIGGERS {
         database.run(&format!("GRANT EXECUTE ON FUNCTION {function}() TO {role}")).await;
         let create = format!(
@@ -148,7 +150,7 @@ async fn changes_of_a_role_without_the_right_are_logged() {
     let (database, role, client) = prepare().await;
     database
         .run(&format!(
-            "SELECT setval('change_until_seq', 4000000000);
+            "SELECT setval('change_until_seq', date_part('epoch', now())::bigint + 3600);
              GRANT SELECT, INSERT, UPDATE, DELETE ON users, posts, votes TO {role};
              GRANT USAGE ON posts_id_seq TO {role}"
         ))

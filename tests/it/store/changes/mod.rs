@@ -1,4 +1,13 @@
-//! The log of changes: what is logged, for whom, and for how long.
+//! The log of changes: what is logged, and for how long.
+
+/// When the log begins and ends, and its epochs.
+mod epochs;
+
+/// Writes of other programs.
+mod other_programs;
+
+/// Copies of an SQLite file that are put back.
+mod sqlite_files;
 
 use std::time::Duration;
 
@@ -9,24 +18,26 @@ use post_api::domain::change::{
 use post_api::domain::policy::DraftVisibility;
 use post_api::domain::post::{PostContent, PostId};
 
+pub use self::epochs::*;
+pub use self::other_programs::*;
 use super::fresh_store::{FreshStore, content, email, hash, noon, text, with_valid_from};
 
-/// Returns the place from which on every change is logged.
+/// Returns the position from which on every change is logged.
 pub async fn listen(store: &FreshStore) -> ChangePosition {
     let start = store.listen_to_changes().await.unwrap().start;
     wait_for(store, start).await;
     start
 }
 
-/// Waits until every transaction has ended that was older than the place, for two minutes at most.
+/// Waits until every transaction has ended that was older than the position, for two minutes at most.
 /// Other databases of the server can have such transactions.
-async fn wait_for(store: &FreshStore, place: ChangePosition) {
-    let wait = async { while store.read_changes(place, 1).await.unwrap().end < place {} };
+async fn wait_for(store: &FreshStore, position: ChangePosition) {
+    let wait = async { while store.read_changes(position, 1).await.unwrap().end < position {} };
     let limit = Duration::from_mins(2);
     tokio::time::timeout(limit, wait).await.expect("an older transaction does not end");
 }
 
-/// Returns the changes that were committed since the place.
+/// Returns the changes that were committed since the position.
 pub async fn log_since(store: &FreshStore, start: ChangePosition) -> Vec<ChangeSubject> {
     wait_for(store, store.listen_to_changes().await.unwrap().start).await;
     let part = store.read_changes(start, 5000).await.unwrap();
@@ -34,7 +45,7 @@ pub async fn log_since(store: &FreshStore, start: ChangePosition) -> Vec<ChangeS
 }
 
 /// Like [`log_since`], without repetitions. One statement can log several rows of a post.
-async fn changes_since(store: &FreshStore, start: ChangePosition) -> Vec<ChangeSubject> {
+pub(super) async fn changes_since(store: &FreshStore, start: ChangePosition) -> Vec<ChangeSubject> {
     let mut subjects = Vec::new();
     for subject in log_since(store, start).await {
         if !subjects.contains(&subject) {
@@ -48,15 +59,15 @@ pub fn created(id: PostId) -> ChangeSubject {
     ChangeSubject::Post { id, kind: PostChangeKind::Created }
 }
 
-fn updated(id: PostId, was_published: bool) -> ChangeSubject {
+pub(super) fn updated(id: PostId, was_published: bool) -> ChangeSubject {
     ChangeSubject::Post { id, kind: PostChangeKind::Updated { was_published } }
 }
 
-fn deleted(id: PostId, was_published: bool) -> ChangeSubject {
+pub(super) fn deleted(id: PostId, was_published: bool) -> ChangeSubject {
     ChangeSubject::Post { id, kind: PostChangeKind::Deleted { was_published } }
 }
 
-fn voted(id: PostId) -> ChangeSubject {
+pub(super) fn voted(id: PostId) -> ChangeSubject {
     ChangeSubject::Post { id, kind: PostChangeKind::Votes }
 }
 
@@ -165,32 +176,6 @@ pub async fn closed_account_is_logged_before_its_posts(store: &FreshStore) {
     assert_eq!(found.unwrap().len(), 1);
 }
 
-pub async fn writes_of_other_programs_are_logged(store: &FreshStore) {
-    let ada = store.sign_up("ada").await;
-    let id = store.write(ada, "post").await.id.0 + 1;
-    let post = PostId(id);
-    let start = listen(store).await;
-    for (sql, subject) in [
-        (
-            format!(
-                "INSERT INTO posts (id, title, content, created_at, owner_id)
-                 SELECT {id}, 'a', 'b', created_at, id FROM users"
-            ),
-            created(post),
-        ),
-        (format!("INSERT INTO votes (post_id, user_id) SELECT {id}, id FROM users"), voted(post)),
-        (format!("UPDATE posts SET title = 'c' WHERE id = {id}"), updated(post, true)),
-        (format!("UPDATE posts SET published = FALSE WHERE id = {id}"), updated(post, true)),
-        (format!("UPDATE posts SET content = 'd' WHERE id = {id}"), updated(post, false)),
-        (format!("DELETE FROM posts WHERE id = {id}"), deleted(post, false)),
-        ("DELETE FROM users".to_owned(), ChangeSubject::TokensRevoked(ada.user_id)),
-    ] {
-        store.execute(&sql);
-        let logged = changes_since(store, start).await;
-        assert!(logged.contains(&subject), "{sql}: {logged:?}");
-    }
-}
-
 pub async fn every_write_of_a_batch_is_logged(store: &FreshStore) {
     let mut voters = Vec::new();
     for number in 0..8 {
@@ -208,47 +193,6 @@ pub async fn every_write_of_a_batch_is_logged(store: &FreshStore) {
     assert_eq!(logged.len(), 16, "{logged:?}");
 }
 
-pub async fn nothing_is_logged_without_a_listener(store: &FreshStore) {
-    let (ada, bob) = (store.sign_up("ada").await, store.sign_up("bob").await);
-    let write = async || {
-        let post = store.write(ada, "post").await.id;
-        store.vote(ada, post, 1).await;
-        store.update_post(ada, post, content("edited", true).into(), None).await.unwrap();
-        store.delete_post(ada, post, None).await.unwrap();
-        store.change_name(ada, None).await.unwrap();
-    };
-    write().await;
-    store.sign_out(bob, noon()).await.unwrap();
-    assert_eq!(store.count_rows("post_changes"), 0);
-    let start = listen(store).await;
-    assert_eq!(changes_since(store, start).await, []);
-    write().await;
-    assert_eq!(changes_since(store, start).await.len(), 4);
-    let rows = store.count_rows("post_changes");
-    store.expire_listening();
-    write().await;
-    assert_eq!(store.count_rows("post_changes"), rows);
-}
-
-pub async fn epoch_lasts_while_a_process_listens(store: &FreshStore) {
-    let ada = store.sign_up("ada").await;
-    let other = store.open_another();
-    let first = store.listen_to_changes().await.unwrap();
-    let post = store.write(ada, "post").await.id;
-    for process in [store, &other] {
-        assert_eq!(process.listen_to_changes().await.unwrap().epoch, first.epoch);
-    }
-    assert_eq!(changes_since(&other, first.start).await, [created(post)]);
-    assert_eq!(store.read_changes(first.start, 5).await.unwrap().epoch, first.epoch);
-    store.expire_listening();
-    let second = other.listen_to_changes().await.unwrap();
-    assert_ne!(second.epoch, first.epoch);
-    assert_eq!(store.read_changes(first.start, 5).await.unwrap().epoch, second.epoch);
-    assert_eq!(store.listen_to_changes().await.unwrap().epoch, second.epoch);
-    let later = store.write(ada, "later").await.id;
-    assert_eq!(changes_since(store, second.start).await, [created(later)]);
-}
-
 pub async fn parts_continue_at_their_end(store: &FreshStore) {
     let ada = store.sign_up("ada").await;
     let start = listen(store).await;
@@ -260,19 +204,19 @@ pub async fn parts_continue_at_their_end(store: &FreshStore) {
     assert!(whole.end >= whole.changes[6].position);
     for limit in [1_u32, 2, 3, 7, 8] {
         let full = usize::try_from(limit).unwrap();
-        let (mut place, mut found) = (start, Vec::new());
+        let (mut position, mut found) = (start, Vec::new());
         while found.len() < 7 {
-            let part = store.read_changes(place, limit).await.unwrap();
-            assert!(part.changes.len() <= full && part.end > place, "{part:?}");
+            let part = store.read_changes(position, limit).await.unwrap();
+            assert!(part.changes.len() <= full && part.end > position, "{part:?}");
             if part.changes.len() == full {
                 assert_eq!(part.end, part.changes.last().unwrap().position);
             }
-            place = part.end;
+            position = part.end;
             found.extend(part.changes);
         }
         assert_eq!(found, whole.changes, "{limit}");
-        let rest = store.read_changes(place, limit).await.unwrap();
-        assert!(rest.changes.is_empty() && rest.end >= place, "{rest:?}");
+        let rest = store.read_changes(position, limit).await.unwrap();
+        assert!(rest.changes.is_empty() && rest.end >= position, "{rest:?}");
     }
 }
 
@@ -330,11 +274,11 @@ pub async fn changes_of_unknown_kinds_are_passed_over(store: &FreshStore) {
     );
     let post = store.write(ada, "post").await.id;
     assert_eq!(changes_since(store, start).await, [created(post)]);
-    let (mut place, mut found) = (start, Vec::new());
+    let (mut position, mut found) = (start, Vec::new());
     while found.is_empty() {
-        let part = store.read_changes(place, 2).await.unwrap();
-        assert!(part.end > place, "{part:?}");
-        place = part.end;
+        let part = store.read_changes(position, 2).await.unwrap();
+        assert!(part.end > position, "{part:?}");
+        position = part.end;
         found = part.changes;
     }
 }

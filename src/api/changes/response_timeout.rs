@@ -9,18 +9,18 @@ use futures_util::Stream;
 use crate::client_limits::RequestPermit;
 
 /// A stream that counts against the limits of its client until it is dropped.
-pub(super) struct Timed<S> {
+pub(super) struct WithResponseTimeout<S> {
     stream: S,
     permit: RequestPermit,
 }
 
-impl<S> Timed<S> {
+impl<S> WithResponseTimeout<S> {
     pub(super) fn new(stream: S, permit: RequestPermit) -> Self {
         Self { stream, permit }
     }
 }
 
-impl<S: Stream + Unpin> Stream for Timed<S> {
+impl<S: Stream + Unpin> Stream for WithResponseTimeout<S> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {

@@ -1,4 +1,4 @@
-//! All changes of one post in a part of the log, folded into one event.
+//! All changes of one post in a part of the log, coalesced into one event.
 
 use crate::domain::change::{ChangePosition, PostChangeKind};
 use crate::domain::policy::DraftVisibility;
@@ -14,8 +14,8 @@ pub(super) enum EventKind {
 
 /// The changes of one post since `first`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Folded {
-    /// The place of the first change.
+pub(super) struct CoalescedChange {
+    /// The position of the first change.
     pub(super) first: ChangePosition,
     /// Whether clients saw the post before its first change. `None` if only its votes changed.
     was_shown: Option<bool>,
@@ -24,7 +24,7 @@ pub(super) struct Folded {
     is_updated: bool,
 }
 
-impl Folded {
+impl CoalescedChange {
     pub(super) fn new(first: ChangePosition) -> Self {
         Self { first, was_shown: None, was_ever_shown: false, is_updated: false }
     }
@@ -41,7 +41,7 @@ impl Folded {
         };
         self.was_shown.get_or_insert(was_published);
         self.was_ever_shown |= was_published;
-        self.is_updated |= matches!(kind, PostChangeKind::Updated { .. });
+        self.is_updated |= matches!(kind, PostChangeKind::Updated { .. } | PostChangeKind::Created);
     }
 
     /// Returns whether only votes changed.
@@ -77,17 +77,17 @@ mod tests {
         drafts: DraftVisibility,
         is_shown: bool,
     ) -> Option<EventKind> {
-        let mut folded = Folded::new(ChangePosition::default());
+        let mut coalesced = CoalescedChange::new(ChangePosition::default());
         for kind in kinds {
-            folded.add(*kind, drafts);
+            coalesced.add(*kind, drafts);
         }
-        folded.event(is_shown)
+        coalesced.event(is_shown)
     }
 
     #[test]
     fn event_depends_on_what_clients_saw_before_and_see_now() {
         let deleted = Deleted { was_published: true };
-        let cases: [(&[PostChangeKind], bool, Option<EventKind>); 16] = [
+        let cases: [(&[PostChangeKind], bool, Option<EventKind>); 18] = [
             (&[Created], true, Some(EventKind::Created)),
             (&[Created, Votes, PUBLIC], true, Some(EventKind::Created)),
             (&[DRAFT], true, Some(EventKind::Created)),
@@ -100,6 +100,9 @@ mod tests {
             (&[PUBLIC, deleted], false, Some(EventKind::Deleted)),
             (&[deleted], false, Some(EventKind::Deleted)),
             (&[DRAFT], false, None),
+            // Another program has replaced the row.
+            (&[deleted, Created], true, Some(EventKind::Updated)),
+            (&[deleted, Created], false, Some(EventKind::Deleted)),
             (&[Created], false, None),
             (&[Created, DRAFT, Deleted { was_published: false }], false, None),
             // A client may have seen it in a frame that was cut off.
