@@ -30,6 +30,8 @@ async fn resumed_stream_has_everything_since_the_last_event() {
                 reopen(&app, &bob, &id).await
             };
             assert_eq!(stream.expect("hello").await, json!({"resumed": true}));
+            // A client that loses the stream here continues from the same position.
+            assert_eq!(stream.last_id, id);
             let end = ada.write_post("end").await;
             let events = stream.until("created", end).await;
             let find = |id: i64| events.iter().find(|event| event.id() == id).unwrap();
