@@ -10,10 +10,13 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use super::error::{ApiError, ApiResult};
+use super::large_work::LargeWork;
 use super::static_file::{HTML, SCRIPT, STYLE, StaticFile};
+use super::static_files::StaticFiles;
 
 /// The files of Swagger UI that its page loads.
-const SWAGGER_FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
+const SWAGGER_FILES: [&str; 3] =
+    ["docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/favicon-32x32.png"];
 
 const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; \
@@ -31,66 +34,53 @@ const REDOC_LOGO: &str = "https://cdn.redoc.ly/redoc/logo-mini.svg";
 /// The documentation. It is built for the first request for any of it: it takes up to 10 MiB, which
 /// a service without visitors does not need, and building it delays a start.
 #[derive(Default)]
-pub struct Documentation(OnceLock<Result<Pages, MissingFile>>);
+pub struct Documentation(OnceLock<Result<StaticFiles, MissingFile>>);
 
 impl Documentation {
-    /// Returns the pages for an API that a proxy publishes below `root_path`. Later calls return the
-    /// pages of the first.
-    pub(super) fn pages(
+    /// Returns the pages and their files, for an API that a proxy publishes below `root_path`. Later
+    /// calls return the files of the first.
+    pub(super) fn files(
         &self,
         root_path: &str,
         title: &str,
+        large_work: &LargeWork,
         document: impl FnOnce() -> String,
-    ) -> ApiResult<&Pages> {
-        let pages = self.0.get_or_init(|| Pages::build(document(), root_path, title));
-        pages.as_ref().map_err(|missing| ApiError::internal(*missing))
+    ) -> ApiResult<&StaticFiles> {
+        let build = || Ok(StaticFiles::new(build(document(), root_path, title)?, large_work));
+        self.0.get_or_init(build).as_ref().map_err(|missing| ApiError::internal(*missing))
     }
 }
 
-/// All pages and files, with their headers.
-pub(super) struct Pages {
-    pub(super) document: StaticFile,
-    pub(super) swagger: StaticFile,
-    pub(super) redirect: StaticFile,
-    pub(super) redoc: StaticFile,
-    assets: Vec<(&'static str, StaticFile)>,
-}
-
-impl Pages {
-    /// Builds the pages, unless a crate does not contain an expected file.
-    fn build(document: String, root_path: &str, title: &str) -> Result<Self, MissingFile> {
-        // The settings reject braces, so no value contains a placeholder.
-        let fill =
-            |page: &str| page.replace("{{root_path}}", root_path).replace("{{title}}", title);
-        let swagger = fill(include_str!("../../assets/swagger.html"));
-        let redoc = fill(include_str!("../../assets/redoc.html"));
-        let start = include_bytes!("../../assets/start.js").as_slice();
-        let style = include_bytes!("../../assets/page.css").as_slice();
-        let mut assets = vec![
-            ("start.js", StaticFile::new(SCRIPT, start.into(), None)),
-            ("page.css", StaticFile::new(STYLE, style.into(), None)),
-            ("redoc.js", StaticFile::new(SCRIPT, redoc_script()?.into_bytes().into(), None)),
-        ];
-        for name in SWAGGER_FILES {
-            let (bytes, content_type) = swagger_file(name)?;
-            assets.push((name, StaticFile::new(&content_type, bytes, None)));
-        }
-        let script = redirect_script()?.into_bytes();
-        assets.push(("oauth2-redirect.js", StaticFile::new(SCRIPT, script.into(), None)));
-        let redirect = fill(include_str!("../../assets/oauth2-redirect.html"));
-        Ok(Self {
-            document: StaticFile::new("application/json", document.into_bytes().into(), None),
-            swagger: StaticFile::new(HTML, swagger.into_bytes().into(), Some(SWAGGER_POLICY)),
-            redirect: StaticFile::new(HTML, redirect.into_bytes().into(), Some(SWAGGER_POLICY)),
-            redoc: StaticFile::new(HTML, redoc.into_bytes().into(), Some(REDOC_POLICY)),
-            assets,
-        })
+/// Builds the pages and their files, unless a crate does not contain an expected file.
+fn build(
+    document: String,
+    root_path: &str,
+    title: &str,
+) -> Result<Vec<(&'static str, StaticFile)>, MissingFile> {
+    // The settings reject braces, so no value contains a placeholder.
+    let page = |page: &str, policy: &str| {
+        let page = page.replace("{{root_path}}", root_path).replace("{{title}}", title);
+        StaticFile::new(HTML, page.into_bytes().into(), Some(policy))
+    };
+    let script = |text: String| StaticFile::new(SCRIPT, text.into_bytes().into(), None);
+    let start = include_bytes!("../../assets/start.js").as_slice();
+    let style = include_bytes!("../../assets/page.css").as_slice();
+    let redirect = include_str!("../../assets/oauth2-redirect.html");
+    let mut files = vec![
+        ("openapi.json", StaticFile::new("application/json", document.into_bytes().into(), None)),
+        ("docs", page(include_str!("../../assets/swagger.html"), SWAGGER_POLICY)),
+        ("docs/oauth2-redirect", page(redirect, SWAGGER_POLICY)),
+        ("docs/oauth2-redirect.js", script(redirect_script()?)),
+        ("docs/start.js", StaticFile::new(SCRIPT, start.into(), None)),
+        ("docs/page.css", StaticFile::new(STYLE, style.into(), None)),
+        ("redoc", page(include_str!("../../assets/redoc.html"), REDOC_POLICY)),
+        ("docs/redoc.js", script(redoc_script()?)),
+    ];
+    for path in SWAGGER_FILES {
+        let (bytes, content_type) = swagger_file(path)?;
+        files.push((path, StaticFile::new(&content_type, bytes, None)));
     }
-
-    /// Returns a file by its name.
-    pub(super) fn asset(&self, name: &str) -> Option<&StaticFile> {
-        self.assets.iter().find(|(other, _)| *other == name).map(|(_, page)| page)
-    }
+    Ok(files)
 }
 
 /// A crate does not contain an expected file.
@@ -98,14 +88,15 @@ impl Pages {
 #[error("the documentation file {0} is missing from the binary")]
 struct MissingFile(&'static str);
 
-fn swagger_file(name: &'static str) -> Result<(Cow<'static, [u8]>, String), MissingFile> {
+fn swagger_file(path: &'static str) -> Result<(Cow<'static, [u8]>, String), MissingFile> {
+    let name = path.strip_prefix("docs/").unwrap_or(path);
     let config = Arc::new(utoipa_swagger_ui::Config::<'static>::from("/openapi.json"));
     match utoipa_swagger_ui::serve(name, config) {
         Ok(Some(file)) if file.content_type.starts_with("text/") => {
             Ok((file.bytes, format!("{}; charset=utf-8", file.content_type)))
         }
         Ok(Some(file)) => Ok((file.bytes, file.content_type)),
-        _ => Err(MissingFile(name)),
+        _ => Err(MissingFile(path)),
     }
 }
 
@@ -121,14 +112,14 @@ fn redoc_script() -> Result<String, MissingFile> {
     match script {
         // `ReDoc` hides its logo if the image cannot be shown.
         Some(script) if script.starts_with("/*!") => Ok(script.replace(REDOC_LOGO, "data:,")),
-        _ => Err(MissingFile("redoc.js")),
+        _ => Err(MissingFile("docs/redoc.js")),
     }
 }
 
 /// Returns the script of the redirect page. It needs the page that has opened it, and does nothing
 /// for a visitor who opens it directly.
 fn redirect_script() -> Result<String, MissingFile> {
-    const NAME: &str = "oauth2-redirect.js";
+    const NAME: &str = "docs/oauth2-redirect.js";
     let (bytes, _) = swagger_file(NAME)?;
     let script = std::str::from_utf8(&bytes).map_err(|_| MissingFile(NAME))?;
     Ok(format!("if (window.opener) {{\n{script}\n}}\n"))

@@ -20,7 +20,6 @@ mod error_response;
 mod extract;
 mod find_counts;
 mod find_ranking;
-mod front_page;
 mod input;
 mod installation_keys;
 mod json_response;
@@ -30,6 +29,7 @@ mod mails;
 mod metrics;
 pub mod openapi;
 mod operations;
+mod pages;
 mod password_check;
 mod rankings;
 mod replay;
@@ -38,6 +38,7 @@ mod routes;
 mod shutdown;
 mod state;
 mod static_file;
+mod static_files;
 mod tagged_json;
 mod token;
 mod writer;
@@ -48,12 +49,12 @@ use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
 use utoipa::OpenApi;
 
-use self::front_page::FrontPage;
 use self::openapi::PasswordFlow;
+use self::pages::Pages;
 use self::routes::{
-    admin, change_tickets, changes as change_streams, email_verifications, events, health, jwks,
-    login, me, me_export, me_include, own_votes, password_resets, post_include, post_list, posts,
-    sessions, statistics, users, votes,
+    admin_lists, change_tickets, changes as change_streams, email_verifications, events, health,
+    jwks, login, me, me_export, me_include, own_votes, password_resets, post_include, post_list,
+    posts, sessions, statistics, users, votes,
 };
 
 pub use administration::Administration;
@@ -79,17 +80,21 @@ pub use static_file::StaticBody;
 pub struct PageSwitches {
     /// The documentation: `/docs`, `/redoc` and `/openapi.json`.
     pub docs: bool,
-    /// The page at `/`.
+    /// The pages at `/` and `/admin`.
     pub front_page: bool,
 }
 
+/// Marks a request whose path had a slash at its end, before the server removed the slash.
+#[derive(Debug, Clone, Copy)]
+pub struct SlashRemoved;
+
 /// Returns the routes of the API and of these pages.
-pub fn routes(app: AppState, pages: PageSwitches) -> Router {
+pub fn routes(app: AppState, switches: PageSwitches) -> Router {
     let routes = resources();
-    let routes = if pages.docs { routes.merge(documentation()) } else { routes };
-    let front = pages.front_page.then(|| Arc::new(FrontPage::new(&app, pages.docs)));
-    let routes = match &front {
-        Some(front) => routes.merge(front_page_files(front)),
+    let routes = if switches.docs { routes.merge(documentation()) } else { routes };
+    let pages = switches.front_page.then(|| Arc::new(Pages::new(&app, switches.docs)));
+    let routes = match &pages {
+        Some(pages) => routes.merge(page_files(pages)),
         None => routes,
     };
     let routes = if app.mails.is_some() { routes.merge(links_in_mails()) } else { routes };
@@ -99,10 +104,10 @@ pub fn routes(app: AppState, pages: PageSwitches) -> Router {
         "" => routes,
         prefix => routes.clone().merge(Router::new().nest(prefix, routes)),
     };
-    let routes = match front {
-        Some(front) => routes
-            .route("/", get(routes::front_page::serve_page).with_state(Arc::clone(&front)))
-            .fallback_service(page_at_prefix(front)),
+    let routes = match pages {
+        Some(pages) => routes
+            .route("/", get(routes::pages::serve_file).with_state(Arc::clone(&pages)))
+            .fallback_service(page_at_prefix(pages)),
         None => routes.fallback(error::route_not_found),
     };
     routes.method_not_allowed_fallback(error::method_not_allowed).with_state(Arc::new(app))
@@ -133,8 +138,8 @@ fn resources() -> Router<Arc<AppState>> {
         )
         .route("/vote", post(votes::cast_vote))
         .route("/admin/statistics", get(statistics::read_statistics))
-        .route("/admin/users", get(admin::list_users))
-        .route("/admin/events", get(admin::list_events))
+        .route("/admin/users", get(admin_lists::list_users))
+        .route("/admin/events", get(admin_lists::list_events))
         .route("/.well-known/jwks.json", get(jwks::list_keys))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
@@ -142,11 +147,11 @@ fn resources() -> Router<Arc<AppState>> {
 
 fn documentation() -> Router<Arc<AppState>> {
     Router::new()
-        .route("/openapi.json", get(routes::docs::serve_document))
-        .route("/docs", get(routes::docs::serve_swagger))
-        .route("/docs/oauth2-redirect", get(routes::docs::serve_redirect))
-        .route("/docs/{file}", get(routes::docs::serve_asset))
-        .route("/redoc", get(routes::docs::serve_redoc))
+        .route("/openapi.json", get(routes::docs::serve_file))
+        .route("/docs", get(routes::docs::serve_file))
+        .route("/docs/oauth2-redirect", get(routes::docs::serve_file))
+        .route("/docs/{file}", get(routes::docs::serve_file))
+        .route("/redoc", get(routes::docs::serve_file))
 }
 
 fn links_in_mails() -> Router<Arc<AppState>> {
@@ -160,17 +165,17 @@ fn links_in_mails() -> Router<Arc<AppState>> {
         .route("/email-verifications", post(email_verifications::verify_email))
 }
 
-fn front_page_files(front: &Arc<FrontPage>) -> Router<Arc<AppState>> {
+fn page_files(pages: &Arc<Pages>) -> Router<Arc<AppState>> {
     Router::new()
-        .route("/app.css", get(routes::front_page::serve_style))
-        .route("/app.js", get(routes::front_page::serve_script))
-        .route("/app/{file}", get(routes::front_page::serve_file))
-        .route("/admin", get(routes::front_page::serve_admin_page))
-        .with_state(Arc::clone(front))
+        .route("/app.css", get(routes::pages::serve_file))
+        .route("/app.js", get(routes::pages::serve_file))
+        .route("/app/{file}", get(routes::pages::serve_file))
+        .route("/admin", get(routes::pages::serve_admin_page))
+        .with_state(Arc::clone(pages))
 }
 
-fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
-    get(routes::front_page::serve_page_at_prefix).fallback(error::route_not_found).with_state(front)
+fn page_at_prefix(pages: Arc<Pages>) -> MethodRouter {
+    get(routes::pages::serve_page_at_prefix).fallback(error::route_not_found).with_state(pages)
 }
 
 /// The same operations in the OpenAPI document. Handlers describe them, `openapi` writes the document.
@@ -218,8 +223,8 @@ fn page_at_prefix(front: Arc<FrontPage>) -> MethodRouter {
         posts::delete_post,
         votes::cast_vote,
         statistics::read_statistics,
-        admin::list_users,
-        admin::list_events,
+        admin_lists::list_users,
+        admin_lists::list_events,
         jwks::list_keys,
         health::livez,
         health::readyz,

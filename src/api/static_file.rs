@@ -1,7 +1,7 @@
 //! Files that are embedded in the binary, as responses: with an entity tag, and compressed for
 //! clients that accept gzip.
 //!
-//! Not here: the files, see `docs.rs` and `front_page.rs`.
+//! Not here: the files, see `docs.rs` and `pages.rs`.
 
 use std::borrow::Cow;
 

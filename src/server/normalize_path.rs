@@ -9,9 +9,15 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::http::uri::{PathAndQuery, Uri};
 
-/// Returns the request with its path normalized.
+use crate::api::SlashRemoved;
+
+/// Returns the request with its path normalized. Marks it if its path had a slash at the end, to
+/// which relative links of a page would be relative.
 pub(super) fn normalize(mut request: Request<Body>) -> Request<Body> {
     if let Some(uri) = normalized(request.uri()) {
+        if request.uri().path().ends_with('/') {
+            request.extensions_mut().insert(SlashRemoved);
+        }
         *request.uri_mut() = uri;
     }
     request

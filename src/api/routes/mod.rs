@@ -2,13 +2,12 @@
 //!
 //! Not here: the paths, see `api/mod.rs`.
 
-pub(super) mod admin;
+pub(super) mod admin_lists;
 pub(super) mod change_tickets;
 pub(super) mod changes;
 pub(super) mod docs;
 pub(super) mod email_verifications;
 pub(super) mod events;
-pub(super) mod front_page;
 pub(super) mod health;
 mod include;
 pub(super) mod jwks;
@@ -17,6 +16,7 @@ pub(super) mod me;
 pub(super) mod me_export;
 pub(super) mod me_include;
 pub(super) mod own_votes;
+pub(super) mod pages;
 mod password_confirmation;
 pub(super) mod password_resets;
 pub(super) mod post_include;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::admin::AdminErrors;
+use super::admin_lists::AdminErrors;
 use crate::api::administration::Counts;
 use crate::api::administrator::Administrator;
 use crate::api::error::ApiResult;
