@@ -1,15 +1,18 @@
 import { account, forgot, join, login, reset, verify } from './app/account.js';
 import { isSignedIn, settings } from './app/client.js';
-import { find, markCurrent } from './app/dom.js';
+import { find, markCurrent, missing } from './app/dom.js';
 import { follow } from './app/live.js';
 import { feed, mine, post } from './app/posts.js';
 import { edit, write } from './app/write.js';
 
 const main = find('main');
-const own = { account, edit, mine, write };
-const guest = { forgot, join, login };
+// Without a prototype, so that a fragment such as #/constructor names no view.
+const own = { __proto__: null, account, edit, mine, write };
+const guest = { __proto__: null, forgot, join, login };
+const shared = { __proto__: null, '': feed, hot: feed, top: feed, search: feed, post };
 
 let leaving = new AbortController();
+let start = join;
 let fromMail;
 
 function route() {
@@ -19,14 +22,14 @@ function route() {
     // The token must not stay in the history of the browser.
     history.replaceState(null, '', '#/mail');
   }
-  const [name, ...rest] = location.hash.slice(2).split('/').map(decodeURIComponent);
-  const view = isSignedIn() ? own[name] : guest[name];
+  let [name, ...rest] = location.hash.replace('#/', '').split('/');
   if (name === 'mail' && fromMail) return [fromMail];
-  if (view) return [view, ...rest];
-  const isReader = isSignedIn() || settings.anonymousReads === 'on';
-  if (own[name] || !isReader) return [name ? login : join];
-  if (name === 'post') return [post, ...rest];
-  return [feed, ['hot', 'top', 'search'].includes(name) ? name : '', ...rest];
+  if (name === 'mail' || (isSignedIn() && guest[name])) name = '';
+  const view = own[name] ?? guest[name] ?? shared[name];
+  if (!view) return [missing];
+  const isOpen = guest[name] || (shared[name] && settings.anonymousReads === 'on');
+  if (!isSignedIn() && !isOpen) return [name ? login : start];
+  return view === feed ? [feed, name, ...rest] : [view, ...rest];
 }
 
 function open() {
@@ -54,8 +57,12 @@ find('.skip').onclick = () => main.focus() ?? false;
 addEventListener('hashchange', openAtTop);
 addEventListener('online', showConnection);
 addEventListener('offline', showConnection);
-addEventListener('session', openAtTop);
-addEventListener('session', follow);
+// A session can also end at the service.
+addEventListener('session', () => {
+  start = login;
+  openAtTop();
+  follow();
+});
 
 open();
 follow();

@@ -235,12 +235,7 @@ async function denied() {
 
 function login() {
   const view = fill('login');
-  onSubmit(find('form', view), ({ email, password, stay }) =>
-    logIn(email, password, stay).catch((fault) => {
-      if (fault.status === 403) fault.message = 'The e-mail or the password is wrong.';
-      throw fault;
-    }),
-  );
+  onSubmit(find('form', view), ({ email, password, stay }) => logIn(email, password, stay));
   return view;
 }
 

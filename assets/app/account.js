@@ -10,35 +10,18 @@ const card = (texts, submit) => (main) => {
 const signUp = {};
 
 export const join = card(
-  {
-    heading: 'Sign up',
-    email: true,
-    newPassword: true,
-    stay: true,
-    action: 'Sign up',
-    login: true,
-  },
+  { heading: 'Sign up', action: 'Sign up', email: true, newPassword: true, stay: true, login: true },
   async ({ stay, ...json }) => {
     await send('POST', 'users', withKey(signUp, json));
     await logIn(json.email, json.password, stay);
   },
 );
 
+const hasMail = settings.mail === 'on';
+
 export const login = card(
-  {
-    heading: 'Log in',
-    username: true,
-    password: true,
-    stay: true,
-    action: 'Log in',
-    join: true,
-    forgot: settings.mail === 'on',
-  },
-  ({ username, password, stay }) =>
-    logIn(username, password, stay).catch((fault) => {
-      if (fault.status === 403) fault.message = 'The e-mail or the password is wrong.';
-      throw fault;
-    }),
+  { heading: 'Log in', action: 'Log in', known: true, stay: true, join: true, forgot: hasMail },
+  ({ username, password, stay }) => logIn(username, password, stay),
 );
 
 const post = async (path, json, text) => {
@@ -64,12 +47,22 @@ export const verify = (token) =>
 
 export function account(main, signal) {
   show(main, async () => {
-    const me = await read('users/me');
-    const view = fill('account', { name: me.name ?? 'None', email: me.email });
+    const me = await read('users/me?include=verified');
+    const unverified = hasMail && !me.email_verified_at;
+    const view = fill('account', { name: me.name ?? 'None', email: me.email, unverified });
+    if (unverified) verification(find('.verification', view));
     profile(view, me);
     sessions(view, signal);
     data(view, signal);
     return view;
+  });
+}
+
+function verification(form) {
+  onSubmit(form, async () => {
+    await call('POST', 'users/me/email/verifications');
+    form.role = 'status';
+    form.textContent = 'A mail is on its way. Open its link within 24 hours.';
   });
 }
 
@@ -100,8 +93,8 @@ function sessions(view, signal) {
     const isThis = id === sessionId();
     const detail = isThis && 'This browser';
     const node = fill('entry', { what: browserOf(agent), when: timeOf(at), detail, end: !isThis });
-    const button = find('button', node) ?? {};
-    button.onclick = () => call('DELETE', `users/me/sessions/${id}`).then(load, say);
+    const endIt = () => call('DELETE', `users/me/sessions/${id}`).then(load, say);
+    if (!isThis) find('button', node).onclick = endIt;
     return node;
   };
   const load = () => list(find('.sessions', view), 'users/me/sessions', entry, signal);
@@ -125,15 +118,12 @@ function data(view, signal) {
   onSubmit(find('.export', view), async () => {
     const file = await (await call('GET', 'users/me/export')).blob();
     const link = document.createElement('a');
-    link.href = URL.createObjectURL(file);
-    link.download = 'export.jsonl';
-    link.click();
+    Object.assign(link, { href: URL.createObjectURL(file), download: 'export.jsonl' }).click();
   });
   const deletion = find('.deletion', view);
   if (settings.deletionPassword === 'off') find('label', deletion).remove();
   onSubmit(deletion, async (json) => {
-    const answer = await confirm('Delete your account?', 'There is no way back.', 'Delete');
-    if (!answer) return;
+    if (!(await confirm('Your account and all that belongs to it.'))) return;
     await end('DELETE', 'users/me', json);
     toast('Your account is deleted.');
   });

@@ -3,7 +3,7 @@ const NAME = `session ${BASE.pathname}`;
 
 export const settings = document.body.dataset;
 
-export const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join('-');
+const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join('-');
 
 export function withKey(attempt, json) {
   const request = JSON.stringify(json);
@@ -15,9 +15,10 @@ class Fault extends Error {
   constructor(status, detail, headers = new Headers()) {
     super(`${detail}.`);
     this.status = status;
-    this.fields = Array.isArray(detail) ? detail : [];
     this.retryAfter = headers.get('retry-after') ?? 0;
-    if (status === 422) this.message = 'Please correct what is marked.';
+    if (status === 422) {
+      Object.assign(this, { fields: detail, message: 'Please correct what is marked.' });
+    }
     if (status === 429) this.message = `Try again in ${Math.ceil(this.retryAfter / 60)} min.`;
     if (!status || status >= 500) this.message = 'No answer. Nothing is lost: try again soon.';
   }
@@ -116,7 +117,11 @@ export const ask = async (...request) => (await call(...request)).json();
 export const read = (path, signal) => ask('GET', path, { signal });
 
 export async function logIn(username, password, stay) {
-  await askForTokens({ username, password, scope: 'offline_access' }, stay);
+  const form = { username, password, scope: 'offline_access' };
+  await askForTokens(form, stay).catch((fault) => {
+    if (fault.status === 403) fault.message = 'The e-mail or the password is wrong.';
+    throw fault;
+  });
   const sessions = await read('users/me/sessions');
   store({ id: Math.max(...sessions.map(({ id }) => id)) });
   announce();

@@ -31,25 +31,32 @@ export function toast(text) {
 
 export const say = (fault) => toast(fault.message);
 
+export const empty = (title, text, href, action) => fill('empty', { title, text, href, action });
+
+export function missing(region) {
+  const text = 'The link is wrong, or what it shows is gone.';
+  region.replaceChildren(empty('Nothing is here', text, '#/', 'Show all posts'));
+}
+
 export async function show(region, load) {
   region.replaceChildren(fill('skeleton'));
   try {
     region.replaceChildren(...[await load()].flat());
   } catch (fault) {
     if (fault.name === 'AbortError') return;
+    if ([404, 422].includes(fault.status)) return missing(region);
     const failure = fill('failure', fault);
     find('button', failure).onclick = () => show(region, load);
     region.replaceChildren(failure);
   }
 }
 
-export async function confirm(question, detail, action) {
-  const dialog = fill('confirm', { question, detail, action });
-  document.body.append(dialog);
+export function confirm(text) {
+  const dialog = find('dialog');
+  find('p', dialog).textContent = text;
+  dialog.returnValue = '';
   dialog.showModal();
-  await new Promise((closed) => (dialog.onclose = closed));
-  dialog.remove();
-  return dialog.returnValue;
+  return new Promise((answer) => (dialog.onclose = () => answer(dialog.returnValue)));
 }
 
 export function markCurrent(nav, hash) {

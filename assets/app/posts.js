@@ -1,10 +1,9 @@
-import { call, isSignedIn, newKey, nextOf, read } from './client.js';
-import { confirm, fill, find, make, markCurrent, say, show, timeOf, toast } from './dom.js';
+import { call, isSignedIn, nextOf, read } from './client.js';
+import { confirm, empty, fill, find, make, markCurrent, missing, say, show } from './dom.js';
+import { timeOf, toast } from './dom.js';
 import { changes } from './live.js';
 
 const include = () => (isSignedIn() ? 'include=owner,my_vote' : 'include=owner');
-
-const empty = (title, text, href, action) => fill('empty', { title, text, href, action });
 
 function toNode(item, own) {
   const { Post: post, owner } = item;
@@ -36,7 +35,7 @@ async function cast({ Post: { id }, votes, my_vote }, dir, node) {
   if (!isSignedIn()) return void (location.hash = '#/login');
   node.show({ votes: votes + dir - my_vote, my_vote: dir });
   try {
-    await call('POST', 'vote', { json: { post_id: id, dir }, key: newKey() });
+    await call('POST', 'vote', { json: { post_id: id, dir } });
   } catch (fault) {
     node.show(await read(`posts/${id}?${include()}`).catch(() => ({ votes, my_vote })));
     throw fault;
@@ -44,10 +43,9 @@ async function cast({ Post: { id }, votes, my_vote }, dir, node) {
 }
 
 async function apply({ id, item, votes }) {
-  const nodes = document.querySelectorAll(`[data-post="${id}"]`);
-  const isKnown = item || votes !== undefined || !nodes.length;
-  const change = isKnown ? (item ?? { votes }) : await read(`posts/${id}`);
-  for (const node of nodes) node.show(change);
+  for (const node of document.querySelectorAll(`[data-post="${id}"]`)) {
+    node.show(item ?? (votes === undefined ? await read(`posts/${id}`) : { votes }));
+  }
 }
 
 for (const name of ['created', 'votes', 'updated']) {
@@ -77,25 +75,26 @@ async function pages(path, signal, nothing, complete = (items) => items) {
   return first.length || !more.hidden ? [rows, more] : nothing;
 }
 
-export function feed(main, signal, order, value) {
+export function feed(main, signal, order, value = '') {
   const isSearch = order === 'search';
-  const query = isSearch ? { search: value } : { sort: order || 'newest' };
-  if (order === 'top') query.window = value ?? 'week';
-  const path = (limit) => `posts?limit=${limit}&${include()}&${new URLSearchParams(query)}`;
-  const view = fill('feed', { heading: isSearch ? `“${value}” in titles` : 'Posts' });
+  const query = new URLSearchParams(isSearch ? `search=${value}` : { sort: order || 'newest' });
+  if (order === 'top') query.set('window', value || 'week');
+  const path = (limit) => `posts?limit=${limit}&${include()}&${query}`;
+  const text = query.get('search');
+  const view = fill('feed', { heading: text ? `“${text}” in titles` : 'Posts' });
   const nothing = isSearch
     ? empty('No title has this text', 'Capitals count.', '#/', 'Show all posts')
     : empty('Nothing here yet', 'The first post could be yours.', '#/write', 'Write a post');
   const load = () => show(find('.list', view), () => pages(path(20), signal, nothing));
   const window = find('select', view);
   window.hidden = order !== 'top';
-  window.value = query.window;
+  window.value = query.get('window');
   window.onchange = () => (location.hash = `#/top/${window.value}`);
   const form = find('form', view);
   const { search } = form.elements;
-  search.value = query.search ?? '';
+  search.value = text;
   form.onsubmit = () => {
-    location.hash = search.value ? `#/search/${encodeURIComponent(search.value)}` : '#/';
+    location.hash = `#/search/${encodeURIComponent(search.value)}`;
     return false;
   };
   markCurrent(find('.tabs', view), `#/${order}`);
@@ -110,27 +109,29 @@ function live(view, signal, isNewest, path, load) {
   const announce = () => {
     for (const id of unseen) if (row(id, list)) unseen.delete(id);
     fresh.hidden = !unseen.size;
-    fresh.textContent = unseen.size === 1 ? '1 new post' : `${unseen.size} new posts`;
+    fresh.textContent = `${unseen.size} new post${unseen.size === 1 ? '' : 's'}`;
   };
   const add = (id) => {
     if (isNewest) unseen.add(id);
     announce();
   };
-  const catchUp = async () => {
+  const catchUp = async ({ resumed }) => {
+    if (resumed) return;
     const rows = [...list.querySelectorAll('article')];
-    const { items } = await readPage(path(20 + rows.length), signal);
+    const { items } = await readPage(path(20 + rows.length), signal).catch(() => ({ items: [] }));
     const ids = items.map(({ Post }) => Post.id);
-    items.forEach((item, index) => apply({ id: ids[index], item }));
+    items.forEach((item) => apply({ id: item.Post.id, item }));
     if (!isNewest) return;
-    const [newest = 0] = rows.map(({ dataset }) => Number(dataset.post));
+    const idOf = ({ dataset }) => Number(dataset.post);
+    const [newest = 0] = rows.map(idOf);
     ids.filter((id) => id > newest).forEach(add);
     const isGone = (id) => id > ids.at(-1) && !ids.includes(id);
-    rows.filter(({ dataset }) => isGone(Number(dataset.post))).forEach((row) => row.remove());
+    rows.filter((row) => isGone(idOf(row))).forEach((row) => row.remove());
   };
   const on = (name, handle) =>
     changes.addEventListener(name, ({ detail }) => handle(detail), { signal });
-  on('hello', ({ resumed }) => resumed || catchUp().catch(() => {}));
-  on('reset', () => catchUp().catch(() => {}));
+  on('hello', catchUp);
+  on('reset', catchUp);
   on('created', ({ id }) => add(id));
   on('deleted', ({ id }) => {
     unseen.delete(id);
@@ -151,11 +152,13 @@ export function mine(main, signal, tab = 'posts') {
   const view = fill('mine');
   const own = `posts?owner=me&limit=20&${include()}`;
   const tabs = {
+    __proto__: null,
     posts: [own, 'No posts yet', 'Your posts are listed here.'],
     drafts: [`${own}&published=false`, 'No drafts', 'Only you can see your drafts.'],
     votes: ['users/me/votes?limit=20', 'No votes yet', 'Your votes are listed here.'],
   };
-  const [path, ...texts] = tabs[tab] ?? tabs.posts;
+  if (!tabs[tab]) return missing(main);
+  const [path, ...texts] = tabs[tab];
   const nothing = empty(...texts, '#/write', 'Write a post');
   const complete = tab === 'votes' ? postsOf : undefined;
   markCurrent(view, `#/mine/${tab}`);
@@ -168,32 +171,24 @@ async function postsOf(votes) {
   return (await Promise.all(votes.map(readOne))).filter(Boolean);
 }
 
-const gone = () =>
-  empty('This post is not here', 'It was deleted, or is a draft.', '#/', 'Show all posts');
-
-export function post(main, signal, id) {
-  const onDeleted = ({ detail }) => detail.id === Number(id) && main.replaceChildren(gone());
+export function post(main, signal, text) {
+  const id = Number(text);
+  const onDeleted = ({ detail }) => detail.id === id && missing(main);
   changes.addEventListener('deleted', onDeleted, { signal });
   show(main, async () => {
-    try {
-      const item = await read(`posts/${id}?${include()}`, signal);
-      const isMine = isSignedIn() && (await read('users/me')).id === item.Post.owner_id;
-      const node = toNode(item, isMine);
-      find('h2', node).ariaLevel = 1;
-      document.title = `${item.Post.title} – Posts`;
-      if (isMine) find('.danger', node).onclick = () => remove(item.Post).catch(say);
-      return node;
-    } catch (fault) {
-      if (fault.status === 404 || fault.status === 422) return gone();
-      throw fault;
-    }
+    const item = await read(`posts/${id}?${include()}`, signal);
+    const isMine = isSignedIn() && (await read('users/me')).id === item.Post.owner_id;
+    const node = toNode(item, isMine);
+    find('h2', node).ariaLevel = 1;
+    document.title = `${item.Post.title} – Posts`;
+    if (isMine) find('.danger', node).onclick = () => remove(item.Post).catch(say);
+    return node;
   });
 }
 
 async function remove({ id, title }) {
-  const detail = `“${title}” and its votes go for good.`;
-  if (!(await confirm('Delete this post?', detail, 'Delete'))) return;
-  await call('DELETE', `posts/${id}`, { key: newKey() });
+  if (!(await confirm(`“${title}” and its votes.`))) return;
+  await call('DELETE', `posts/${id}`);
   location.hash = '#/mine';
   toast('The post is deleted.');
 }

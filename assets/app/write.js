@@ -30,7 +30,8 @@ export function write(main) {
   main.append(view);
 }
 
-export function edit(main, signal, id) {
+export function edit(main, signal, text) {
+  const id = Number(text);
   show(main, async () => {
     const response = await call('GET', `posts/${id}`, { signal });
     const { Post: post } = await response.json();

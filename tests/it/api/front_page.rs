@@ -1,4 +1,4 @@
-//! `/`: the page, its files and `PAGE`.
+//! `/` and `/admin`: the pages, their files and `PAGE`.
 
 use std::io::Read as _;
 
@@ -104,7 +104,7 @@ async fn page_that_is_off_gets_404() {
     for root_path in ["", "/api"] {
         let root_path = root_path.to_owned();
         let app = TestApp::set_up(Setup { pages, root_path, ..Setup::default() }).await;
-        for path in ["/", "/app.css", "/app.js", "/app/dom.js", "/api", "/api/"] {
+        for path in ["/", "/app.css", "/app.js", "/app/dom.js", "/admin", "/api", "/api/"] {
             app.anonymous().get(path).await.expect(404);
         }
         app.anonymous().get("/docs").await.expect(200);
@@ -130,6 +130,37 @@ async fn page_behind_a_prefix_loads_its_files_from_there() {
             assert!(app.anonymous().head(path).await.expect(200).body.is_empty());
         }
         app.anonymous().send_raw("POST", prefix, "", "").await.expect(404);
+    }
+}
+
+/// Returns the links in the head and the header of the page, and the one to the page at `/`.
+async fn links_of_admin_page(app: &TestApp, path: &str) -> Vec<String> {
+    let page = app.anonymous().get(path).await.expect(200);
+    let (page, _) = page.text().split_once("<nav").unwrap();
+    let links = page.split("href=\"").skip(1).chain(page.split("src=\"").skip(1));
+    let links = links.map(|rest| rest.split('"').next().unwrap().to_owned());
+    links.filter(|link| !link.starts_with("data:")).collect()
+}
+
+/// The links are relative, unless the service knows the prefix. Otherwise a proxy could publish the
+/// page only below a prefix that the service knows.
+#[tokio::test]
+async fn links_of_the_admin_page_lead_to_its_files_from_every_spelling_of_its_path() {
+    for (root_path, path, base) in [
+        ("", "/admin", "./"),
+        ("", "/admin/", "../"),
+        ("", "/%61dmin", "./"),
+        ("/api", "/admin", "/api/"),
+        ("/api", "/api/admin/", "/api/"),
+    ] {
+        let root_path = root_path.to_owned();
+        let app = TestApp::set_up(Setup { root_path, ..Setup::default() }).await;
+        let links = links_of_admin_page(&app, path).await;
+        assert_eq!(links.len(), 7, "{links:?}");
+        for link in links {
+            let file = link.strip_prefix(base).unwrap_or_else(|| panic!("{path}: {link}"));
+            app.anonymous().get(&format!("/{file}")).await.expect(200);
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Headless Chromium, driven by chromedriver: actions of a visitor, console errors and requests.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
@@ -12,6 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::task::{LocalSet, spawn_local};
+
+use super::driver::Driver;
 
 /// How long a click may take to have an effect before it is repeated.
 const EFFECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -49,10 +49,29 @@ pub(super) async fn browse<Visit>(visit: impl FnOnce(Browser) -> Visit)
 where
     Visit: Future<Output = ()> + 'static,
 {
+    browse_with(&[], visit).await;
+}
+
+/// Like [`browse`], in a browser that finds the host at this address (`127.0.0.1:PORT`).
+pub(super) async fn browse_host<Visit>(
+    host: &str,
+    address: &str,
+    visit: impl FnOnce(Browser) -> Visit,
+) where
+    Visit: Future<Output = ()> + 'static,
+{
+    let rule = format!("--host-resolver-rules=MAP {host} {address}");
+    browse_with(&[&rule, "--disable-features=HttpsUpgrades"], visit).await;
+}
+
+async fn browse_with<Visit>(switches: &[&str], visit: impl FnOnce(Browser) -> Visit)
+where
+    Visit: Future<Output = ()> + 'static,
+{
     let _turn = ONE_AT_A_TIME.lock().await;
     let driver = Driver::start();
     let profile = TempDir::new().unwrap();
-    let browser = Browser::start(&driver, &profile).await;
+    let browser = Browser::start(&driver, &profile, switches).await;
     let client = browser.client.clone();
     run_and_close(visit(browser), &[client]).await;
 }
@@ -65,8 +84,8 @@ where
     let _turn = ONE_AT_A_TIME.lock().await;
     let driver = Driver::start();
     let profiles = [TempDir::new().unwrap(), TempDir::new().unwrap()];
-    let first = Browser::start(&driver, &profiles[0]).await;
-    let second = Browser::start(&driver, &profiles[1]).await;
+    let first = Browser::start(&driver, &profiles[0], &[]).await;
+    let second = Browser::start(&driver, &profiles[1], &[]).await;
     let clients = [first.client.clone(), second.client.clone()];
     run_and_close(visit(first, second), &clients).await;
 }
@@ -81,10 +100,9 @@ async fn run_and_close(visit: impl Future<Output = ()> + 'static, clients: &[Cli
     }
 }
 
-async fn connect(driver: &str, profile: &TempDir) -> Client {
+async fn connect(driver: &str, profile: &TempDir, others: &[&str]) -> Client {
     let profile = format!("--user-data-dir={}", profile.path().display());
-    let mut switches = SWITCHES.to_vec();
-    switches.push(&profile);
+    let switches = [&SWITCHES, others, &[&profile]].concat();
     let capabilities = json!({
         "goog:chromeOptions": {"args": switches},
         "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
@@ -99,8 +117,8 @@ async fn connect(driver: &str, profile: &TempDir) -> Client {
 }
 
 impl Browser {
-    async fn start(driver: &Driver, profile: &TempDir) -> Self {
-        let client = connect(&driver.url, profile).await;
+    async fn start(driver: &Driver, profile: &TempDir, switches: &[&str]) -> Self {
+        let client = connect(&driver.url, profile, switches).await;
         let session = client.session_id().await.unwrap().unwrap();
         let session = format!("{}/session/{session}", driver.url);
         Self { client, session }
@@ -196,7 +214,22 @@ impl Browser {
 
     /// Runs the script in the page, and returns its result.
     pub(super) async fn run(&self, script: &str) -> Value {
-        self.client.execute(script, Vec::new()).await.unwrap()
+        self.run_with(script, &[]).await
+    }
+
+    /// Like [`Self::run`], with values for `arguments`.
+    pub(super) async fn run_with(&self, script: &str, arguments: &[&str]) -> Value {
+        let arguments = arguments.iter().map(|text| json!(text)).collect();
+        self.client.execute(script, arguments).await.unwrap()
+    }
+
+    /// Runs the script until its result is not null, and returns the result.
+    pub(super) async fn wait_for_result(&self, script: &str) -> Value {
+        let attempt = async || match self.client.execute(script, Vec::new()).await? {
+            Value::Null => Err(CmdError::NotJson("no result yet".to_owned())),
+            result => Ok(result),
+        };
+        self.retry(script, attempt).await
     }
 
     /// Fails if the console has an error that is not expected. Policy violations, missing files and
@@ -310,45 +343,5 @@ impl Browser {
                 Err(_) => {}
             }
         }
-    }
-}
-
-/// The chromedriver process.
-struct Driver {
-    child: Child,
-    url: String,
-}
-
-impl Driver {
-    fn start() -> Self {
-        let mut child = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("chromedriver does not start ({error}); scripts/test installs it")
-            });
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut text = String::new();
-        let port = loop {
-            let length = output.read_line(&mut text).unwrap();
-            assert!(length > 0, "chromedriver ended: {text}");
-            let line = text.lines().last().unwrap();
-            if let Some((_, port)) = line.split_once("started successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
-        // The driver keeps writing, and would stop if its output were closed.
-        std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
-        Self { child, url: format!("http://127.0.0.1:{port}") }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

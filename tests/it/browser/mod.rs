@@ -5,8 +5,11 @@
 #![cfg(test)]
 
 mod admin;
+mod checks;
 mod chromium;
+mod driver;
 mod front_page;
+mod live_client;
 mod swagger;
 
 use serde_json::{Value, json};

@@ -1,4 +1,6 @@
-//! The client in `docs/live.md`, run against the service.
+//! The clients in `docs/live.md`: this one runs the one in Python.
+//!
+//! Not here: the one in JavaScript, see `browser/live_client.rs`.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -10,7 +12,7 @@ use crate::support::{PASSWORD, Service};
 const PAGE: &str = include_str!("../../../docs/live.md");
 
 /// Returns the only block of the page in this language.
-fn block(language: &str) -> &'static str {
+pub(crate) fn block(language: &str) -> &'static str {
     let (_, rest) = PAGE.split_once(&format!("```{language}\n")).unwrap();
     rest.split_once("```").unwrap().0
 }

@@ -4,7 +4,7 @@
 //! A command whose output a page does not show must succeed, and must not print an error of the API.
 
 mod blocks;
-mod live_client;
+pub(crate) mod live_client;
 mod session;
 
 use std::path::{Path, PathBuf};

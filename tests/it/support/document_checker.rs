@@ -20,7 +20,8 @@ use super::TestResponse;
 use super::document_schema::{Schemas, convert, convert_fields, essence, form_fields};
 
 /// Routes that the document leaves out: the pages.
-const UNDOCUMENTED: &str = "/ /app.css /app.js /app/{file} /docs /docs/{file} /openapi.json /redoc";
+const UNDOCUMENTED: &str =
+    "/ /admin /app.css /app.js /app/{file} /docs /docs/{file} /openapi.json /redoc";
 
 /// Headers that the introduction of the document or a standard describes for every response.
 const COMMON_HEADERS: [&str; 13] = [

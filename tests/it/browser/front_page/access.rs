@@ -1,169 +1,167 @@
 //! The page for people who use a keyboard, a screen reader, a small window or a dark screen.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::visitor::Visitor;
+use crate::browser::checks::{check_names, check_shifts, check_view, observe_shifts};
 use crate::browser::chromium::{Browser, browse};
-use crate::support::{PASSWORD, Service};
+use crate::support::{MAIL_SETTINGS, PASSWORD, Service};
 
-const VIEWS: [&str; 8] =
-    ["", "top/week", "search/nothing", "write", "mine", "mine/drafts", "account", "post/1"];
+/// Views of an account, with nodes that a screen reader tells. The account has written post 1, with
+/// a long title, and post 2.
+const OWN_VIEWS: [(&str, &[(&str, &str)]); 12] = [
+    (
+        "",
+        &[
+            ("heading", "Posts"),
+            ("navigation", "Main"),
+            ("navigation", "Order"),
+            ("searchbox", "Search titles"),
+            ("article", ""),
+            ("group", "Votes"),
+            ("button", "Vote up: Wide"),
+            ("link", "Wide"),
+            ("link", "API documentation"),
+        ],
+    ),
+    ("hot", &[("heading", "Posts")]),
+    ("top/week", &[("combobox", "Time")]),
+    ("search/nothing", &[("heading", "No title has this text"), ("link", "Show all posts")]),
+    ("write", &[("textbox", "Title"), ("textbox", "Text"), ("button", "Publish")]),
+    ("edit/1", &[("heading", "Edit"), ("button", "Save as draft")]),
+    ("post/1", &[("heading", "Wide"), ("link", "Edit"), ("button", "Delete")]),
+    ("post/9", &[("heading", "Nothing is here"), ("link", "Show all posts")]),
+    ("mine", &[("navigation", "Mine"), ("article", "")]),
+    ("mine/drafts", &[("heading", "No drafts"), ("link", "Write a post")]),
+    ("account", &[("heading", "Account"), ("button", "Log out everywhere")]),
+    ("nowhere", &[("heading", "Nothing is here"), ("link", "Show all posts")]),
+];
 
-/// Signs up, and writes a post with a long word and a draft.
+/// Views of a stranger.
+const GUEST_VIEWS: [(&str, &[(&str, &str)]); 6] = [
+    (
+        "#/join",
+        &[
+            ("heading", "Sign up"),
+            ("textbox", "E-mail"),
+            ("textbox", "Password"),
+            ("checkbox", "Stay signed in"),
+            ("button", "Sign up"),
+        ],
+    ),
+    ("#/login", &[("heading", "Log in"), ("link", "Forgot your password?")]),
+    ("#/forgot", &[("textbox", "E-mail"), ("button", "Send me a link")]),
+    ("#reset=secret", &[("heading", "New password"), ("textbox", "Password")]),
+    ("#verify=secret", &[("heading", "Verify your e-mail"), ("button", "Verify")]),
+    ("#/nowhere", &[("heading", "Nothing is here")]),
+];
+
+/// Signs up, and writes a post with long words and another.
 async fn settle(browser: &Browser, url: &str) {
     let visitor = Visitor::open(browser, url).await;
     visitor.sign_up("ada@example.com").await;
     visitor.write(&"Wide".repeat(40), &"wider ".repeat(40)).await;
+    visitor.write("Second", "Text").await;
 }
 
-/// Opens every view of the page, and calls `check` with its name.
-async fn in_each_view(browser: &Browser, url: &str, check: impl AsyncFn(&str)) {
-    browser.open(&format!("{url}/")).await;
-    for view in ["join", "login"] {
-        browser.run(&format!("location.hash = '#/{view}'")).await;
-        browser.wait_for(".card").await;
-        check(view).await;
-    }
-    settle(browser, url).await;
-    for view in VIEWS {
-        browser.run(&format!("location.hash = '#/{view}'")).await;
-        browser.wait_until_gone(".skeleton").await;
-        check(view).await;
-    }
+async fn emulate_network(browser: &Browser, is_offline: bool, latency: u32) {
+    let conditions = json!({"offline": is_offline, "latency": latency, "downloadThroughput": -1,
+        "uploadThroughput": -1});
+    browser.devtools("Network.enable", &json!({})).await;
+    browser.devtools("Network.emulateNetworkConditions", &conditions).await;
 }
 
 #[tokio::test]
-async fn page_fits_into_320_pixels() {
-    let service = Service::start(&[]);
+async fn views_of_a_stranger_fit_have_contrast_and_names() {
+    let service = Service::start(&MAIL_SETTINGS);
     let url = service.url.clone();
     browse(async move |browser| {
-        let size = json!({"width": 320, "height": 1200, "deviceScaleFactor": 1, "mobile": false});
-        browser.devtools("Emulation.setDeviceMetricsOverride", &size).await;
-        in_each_view(&browser, &url, async |view| {
-            let width = browser.run("return document.documentElement.scrollWidth").await;
-            assert_eq!(width, 320, "{view}");
-        })
-        .await;
+        browser.open(&format!("{url}/")).await;
+        for (fragment, expected) in GUEST_VIEWS {
+            browser.run_with("location.hash = arguments[0]", &[fragment]).await;
+            browser.wait_for("main > :is(.welcome, .empty)").await;
+            check_view(&browser, fragment).await;
+            check_names(&browser, fragment, expected).await;
+        }
+        Visitor::new(&browser).show("join").await;
+        browser.click(".card button").await;
+        browser.wait_for("[aria-invalid]").await;
+        check_view(&browser, "faults").await;
+        check_names(&browser, "faults", &[("alert", "")]).await;
+        browser.assert_no_console_error(|message| message.contains("422")).await;
     })
     .await;
 }
 
-/// The WCAG ratio of each text and its background, as the browser computes them.
-const FAINT_TEXTS: &str = r"
-  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-  const layers = (node) => node ? [...layers(node.parentElement), getComputedStyle(node)] : [];
-  const paint = (colors) => {
-    canvas.fillStyle = '#fff';
-    canvas.fillRect(0, 0, 1, 1);
-    for (const color of colors) { canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); }
-    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data]
-      .map((value) => value / 255)
-      .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const faint = [];
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  let count = 0;
-  while (texts.nextNode()) {
-    const node = texts.currentNode.parentElement;
-    if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
-    count += 1;
-    const styles = layers(node);
-    const background = styles.map((style) => style.backgroundColor);
-    const [one, two] = [paint(background), paint([...background, styles.at(-1).color])];
-    const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
-    if (ratio < 4.5) faint.push(`${ratio.toFixed(2)} ${texts.currentNode.data.trim()}`);
-  }
-  return [count, faint];";
-
 #[tokio::test]
-async fn texts_have_enough_contrast_in_light_and_dark() {
-    for scheme in ["light", "dark"] {
-        let service = Service::start(&[]);
-        let url = service.url.clone();
-        browse(async move |browser| {
-            let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-            browser.devtools("Emulation.setEmulatedMedia", &scheme).await;
-            in_each_view(&browser, &url, async |view| {
-                let found = browser.run(FAINT_TEXTS).await;
-                assert!(found[0].as_u64() > Some(5), "{view} {found}");
-                assert_eq!(found[1], json!([]), "{view} {scheme}");
-            })
-            .await;
-        })
-        .await;
-    }
-}
-
-/// Returns role and name of all that a screen reader tells.
-async fn accessible_nodes(browser: &Browser) -> Vec<(String, String)> {
-    let tree = browser.devtools("Accessibility.getFullAXTree", &json!({})).await;
-    let text = |node: &Value, key: &str| node[key]["value"].as_str().unwrap_or("").to_owned();
-    let nodes = tree["nodes"].as_array().unwrap().iter();
-    nodes
-        .filter(|node| node["ignored"] == false)
-        .map(|node| (text(node, "role"), text(node, "name")))
-        .collect()
-}
-
-#[tokio::test]
-async fn every_control_has_a_role_and_a_name() {
-    const CONTROLS: [&str; 9] = [
-        "button",
-        "link",
-        "textbox",
-        "searchbox",
-        "checkbox",
-        "combobox",
-        "navigation",
-        "dialog",
-        "DisclosureTriangle",
-    ];
-    let service = Service::start(&[]);
+async fn views_of_an_account_fit_have_contrast_and_names() {
+    let service = Service::start(&MAIL_SETTINGS);
     let url = service.url.clone();
     browse(async move |browser| {
-        in_each_view(&browser, &url, async |view| {
-            let nodes = accessible_nodes(&browser).await;
-            let nameless: Vec<_> = nodes
-                .iter()
-                .filter(|(role, name)| CONTROLS.contains(&role.as_str()) && name.is_empty())
-                .collect();
-            assert!(nameless.is_empty(), "{view}: {nameless:?}");
-            let has = |role: &str, name: &str| {
-                nodes.iter().any(|(r, n)| r == role && n.starts_with(name))
-            };
-            assert!(has("main", "") && has("link", "Posts"), "{view}: {nodes:?}");
-            let expected: &[(&str, &str)] = match view {
-                "join" => &[
-                    ("heading", "Sign up"),
-                    ("textbox", "E-mail"),
-                    ("textbox", "Password"),
-                    ("checkbox", "Stay signed in"),
-                    ("button", "Sign up"),
-                ],
-                "" => &[
-                    ("heading", "Posts"),
-                    ("navigation", "Main"),
-                    ("navigation", "Order"),
-                    ("searchbox", "Search titles"),
-                    ("article", ""),
-                    ("group", "Votes"),
-                    ("button", "Vote up: Wide"),
-                    ("link", "Wide"),
-                ],
-                "top/week" => &[("combobox", "Time")],
-                "write" => &[("textbox", "Title"), ("textbox", "Text"), ("button", "Publish")],
-                "account" => &[("heading", "Account"), ("button", "Log out everywhere")],
-                "post/1" => &[("heading", "Wide"), ("link", "Edit"), ("button", "Delete")],
-                _ => &[("heading", "")],
-            };
-            for (role, name) in expected {
-                assert!(has(role, name), "{view} has no {role} {name}: {nodes:?}");
-            }
-        })
-        .await;
+        settle(&browser, &url).await;
+        let visitor = Visitor::new(&browser);
+        for (view, expected) in OWN_VIEWS {
+            visitor.show(view).await;
+            browser.wait_until_gone(".skeleton").await;
+            check_view(&browser, view).await;
+            check_names(&browser, view, expected).await;
+        }
+        browser.assert_no_console_error(|message| message.contains("404")).await;
     })
     .await;
+}
+
+/// States that a view has after an action, and while or after a request fails.
+#[tokio::test]
+async fn states_of_views_fit_have_contrast_and_names() {
+    let service = Service::start(&MAIL_SETTINGS);
+    let url = service.url.clone();
+    browse(async move |browser| {
+        settle(&browser, &url).await;
+        let visitor = Visitor::new(&browser);
+        let check = async |view: &str, expected: &[(&str, &str)]| {
+            check_view(&browser, view).await;
+            check_names(&browser, view, expected).await;
+        };
+        visitor.show("account").await;
+        browser.wait_for(".sessions li").await;
+        check("unverified", &[("button", "Send me a link")]).await;
+        browser.run("document.querySelectorAll('details').forEach((it) => (it.open = true))").await;
+        browser.wait_for(".history li").await;
+        check("open account", &[("textbox", "New password"), ("button", "Download")]).await;
+        browser.click(".verification button").await;
+        browser.wait_for(".verification[role=status]").await;
+        check("link sent", &[("status", "")]).await;
+        browser.click(".deletion button").await;
+        browser.wait_for("dialog[open]").await;
+        check("dialog", &[("dialog", "Delete for good?"), ("button", "Cancel")]).await;
+        browser.click("dialog .quiet").await;
+        browser.wait_until_gone("dialog[open]").await;
+        conflict(&browser, &service).await;
+        check("conflict", &[("heading", "This post has changed"), ("button", "Save mine")]).await;
+        emulate_network(&browser, false, 600_000).await;
+        visitor.show("hot").await;
+        browser.wait_for(".skeleton").await;
+        check("loading", &[("status", "Loading")]).await;
+        emulate_network(&browser, true, 0).await;
+        visitor.show("").await;
+        browser.wait_for(".failure").await;
+        check("failure", &[("button", "Try again")]).await;
+        emulate_network(&browser, false, 0).await;
+    })
+    .await;
+}
+
+/// Changes a post while the page edits it.
+async fn conflict(browser: &Browser, service: &Service) {
+    Visitor::new(browser).show("edit/2").await;
+    browser.write("[name=content]", "mine").await;
+    let token = service.log_in("ada@example.com");
+    let change = json!({"content": "theirs"});
+    let changed = service.connect().call("PATCH", "/posts/2", &token, Some(&change));
+    changed.unwrap().expect(200);
+    browser.click("button[value=true]").await;
+    browser.wait_for(".versions").await;
 }
 
 #[tokio::test]
@@ -201,7 +199,7 @@ async fn keyboard_is_enough() {
         browser.press(SPACE).await;
         go_to("Sign up").await;
         browser.press(ENTER).await;
-        browser.wait_for(".columns").await;
+        browser.wait_for(".tools").await;
         go_to("Write").await;
         browser.press(ENTER).await;
         go_to("title").await;
@@ -227,22 +225,16 @@ async fn keyboard_is_enough() {
 /// Nothing moves by itself once the first view is there.
 #[tokio::test]
 async fn first_view_does_not_shift() {
-    const OBSERVE: &str = "window.shifts = 0;
-        new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
-          if (!entry.hadRecentInput) window.shifts += entry.value;
-        })).observe({type: 'layout-shift', buffered: true})";
     let service = Service::start(&[]);
     let url = service.url.clone();
     browse(async move |browser| {
-        browser.devtools("Page.enable", &json!({})).await;
-        let source = json!({"source": OBSERVE});
-        browser.devtools("Page.addScriptToEvaluateOnNewDocument", &source).await;
+        observe_shifts(&browser).await;
         settle(&browser, &url).await;
         browser.open(&format!("{url}/docs/oauth2-redirect")).await;
         browser.open(&format!("{url}/")).await;
         browser.wait_for(".rows article").await;
-        let shifts = browser.run("return window.shifts").await;
-        assert!(shifts.as_f64().unwrap() < 0.01, "{shifts}");
+        browser.wait_for("body.live").await;
+        check_shifts(&browser).await;
     })
     .await;
 }

@@ -1,7 +1,10 @@
 //! The page at `/`: people sign up, read, write and vote, by mouse, keyboard and screen reader.
 
 mod access;
+mod fragments;
 mod live;
+mod mails;
+mod two_browsers;
 mod visitor;
 
 use serde_json::json;

@@ -8,16 +8,35 @@ pub(super) struct Visitor<'a> {
 }
 
 impl<'a> Visitor<'a> {
+    /// Returns the visitor of the page that the browser shows.
+    pub(super) fn new(browser: &'a Browser) -> Self {
+        Self { browser }
+    }
+
     pub(super) async fn open(browser: &'a Browser, url: &str) -> Self {
         browser.open(&format!("{url}/")).await;
-        Self { browser }
+        Self::new(browser)
     }
 
     pub(super) async fn sign_up(&self, email: &str) {
         self.browser.write("[name=email]", email).await;
         self.browser.write("[name=password]", PASSWORD).await;
         self.browser.click(".card button").await;
-        self.browser.wait_for(".columns").await;
+        self.browser.wait_for(".tools").await;
+    }
+
+    /// Fills in and sends the form of the login, which is shown.
+    pub(super) async fn log_in(&self, email: &str, password: &str) {
+        self.browser.write("[name=username]", email).await;
+        self.browser.write("[name=password]", password).await;
+        self.browser.click(".card button").await;
+    }
+
+    /// Ends the session of this browser.
+    pub(super) async fn log_out(&self) {
+        self.show("account").await;
+        self.browser.click(".this").await;
+        self.browser.wait_for(".guest a").await;
     }
 
     /// Shows the view with this name in the fragment.
