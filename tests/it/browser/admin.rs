@@ -49,7 +49,7 @@ const BOARD: [(&str, &str); 12] = [
     ("link", "Users"),
     ("main", ""),
     ("heading", "Administration"),
-    ("image", "New users a day. in 30 days: highest 31."),
+    ("image", "New users a day. in 30 days: highest 3"),
     ("image", "Requests a minute. in all: highest 4."),
     ("image", "Errors. 4xx: highest 1. 5xx: highest 1."),
     ("image", "Rate limits reached. writes: highest 1."),

@@ -56,9 +56,9 @@ async fn second_browser_sees_post_and_first_sees_its_vote() {
     .await;
 }
 
-/// The page reads the stream again after it was cut, and misses nothing.
-#[tokio::test]
-async fn page_catches_up_after_it_was_hidden() {
+/// Opens the page, changes posts while the page is hidden, and waits until it shows all changes.
+/// `hinder` runs in the page before.
+async fn catch_up(hinder: &'static str) {
     const HIDE: &str = "Object.defineProperty(document, 'hidden', {value: true, writable: true});
         document.dispatchEvent(new Event('visibilitychange'))";
     const SHOW: &str = "document.hidden = false;
@@ -69,21 +69,49 @@ async fn page_catches_up_after_it_was_hidden() {
         let visitor = Visitor::open(&browser, &url).await;
         visitor.sign_up(EMAILS[0]).await;
         visitor.write("First", "Hello").await;
+        visitor.write("Gone", "Hello").await;
         visitor.show("").await;
+        browser.wait_for(".rows article + article").await;
         wait_until_live(&browser).await;
+        browser.run(hinder).await;
         browser.run(HIDE).await;
         let token = service.log_in(EMAILS[0]);
         let call = |method: &str, path: &str, body| {
             service.connect().call(method, path, &token, Some(&body)).unwrap()
         };
-        let post = json!({"title": "Second", "content": "Hello"});
+        let post = json!({"title": "Third", "content": "Hello"});
         call("POST", "/posts", post).expect(201);
         call("POST", "/vote", json!({"post_id": 1, "dir": 1})).expect(201);
+        service.connect().call("DELETE", "/posts/2", &token, None).unwrap().expect(204);
         browser.run(SHOW).await;
         browser.wait_for_text(".fresh", "1 new post").await;
-        browser.wait_for_text(".rows article .count", "1").await;
+        browser.wait_for_text(".rows article:only-child .count", "1").await;
         browser.assert_console_is_empty("/").await;
     })
+    .await;
+}
+
+/// The stream continues where it was cut, so the page reads no list again.
+#[tokio::test]
+async fn page_that_was_hidden_catches_up_from_the_stream() {
+    catch_up(
+        "const send = window.fetch;
+        window.fetch = (url, request) => String(url).includes('/posts?')
+          ? Promise.reject(new TypeError('no list')) : send(url, request)",
+    )
+    .await;
+}
+
+/// The service no longer has the changes, as after an hour without streams.
+#[tokio::test]
+async fn page_that_was_hidden_too_long_catches_up_from_the_list() {
+    catch_up(
+        "const send = window.fetch;
+        window.fetch = (url, request) => {
+          request.headers.delete('last-event-id');
+          return send(url, request);
+        }",
+    )
     .await;
 }
 
