@@ -51,8 +51,7 @@ impl Pages {
             let page = include_str!("../../assets/admin/admin.html");
             page_file(page.replace("{{base}}", &base(relative)))
         };
-        let page =
-            fill(include_str!("../../assets/app.html"), &base(""), app, has_docs);
+        let page = fill(include_str!("../../assets/app.html"), &base(""), app, has_docs);
         let preload = |(path, _)| format!("<{}{path}>; rel=modulepreload", base(""));
         let links = MODULES.map(preload).join(", ");
         let modules = MODULES.iter().map(|(path, text)| (*path, SCRIPT, *text));

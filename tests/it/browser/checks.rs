@@ -110,8 +110,13 @@ pub(super) async fn observe_shifts(browser: &Browser) {
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", &source).await;
 }
 
-/// Fails if content has moved by itself since the page was opened.
+/// Fails if content has moved by itself since the page was opened, or does so in 30 more frames.
 pub(super) async fn check_shifts(browser: &Browser) {
-    let shifts = browser.run("return window.shifts").await;
+    const SHIFTS: &str = "return new Promise((done) => {
+        let frames = 30;
+        const next = () => frames-- ? requestAnimationFrame(next) : done(window.shifts);
+        next();
+      })";
+    let shifts = browser.run(SHIFTS).await;
     assert!(shifts.as_f64().unwrap() < 0.01, "{shifts}");
 }
