@@ -43,7 +43,7 @@ fn populate(app: &TestApp) {
     }
 }
 
-/// What a screen reader tells of the statistics and lists of [`populate`].
+/// Roles and names that a screen reader tells of the statistics and lists of [`populate`].
 const BOARD: [(&str, &str); 12] = [
     ("banner", ""),
     ("link", "Users"),
