@@ -20,8 +20,9 @@ use crate::store::{ChangeStore, Result};
 /// Time between two reads of the log, and between two frames.
 const READ_PERIOD: Duration = Duration::from_millis(250);
 
-/// Time between two frames with events that only have votes.
-const VOTES_PERIOD: Duration = Duration::from_secs(1);
+/// Time between two frames with events that only have votes: four reads, of which the last may come
+/// a little early. The first votes after a longer time do not wait.
+const VOTES_PERIOD: Duration = Duration::from_millis(900);
 
 /// With more streams all frames have the longer period.
 const MANY_STREAMS: usize = 2_000;
@@ -184,10 +185,12 @@ impl Reader {
     async fn prepare(&mut self) -> Result<()> {
         let now = Instant::now();
         let with_votes = now >= self.votes_due;
-        if !with_votes && self.served.streams.len() > MANY_STREAMS {
+        let has_many_streams = self.served.streams.len() > MANY_STREAMS;
+        if !with_votes && has_many_streams {
             return Ok(());
         }
         let due = self.log.pending.due(with_votes);
+        let has_votes = due.iter().any(|(_, change)| change.has_only_votes());
         let mut rest = due.as_slice();
         let mut is_full = false;
         while !is_full && !rest.is_empty() {
@@ -207,7 +210,7 @@ impl Reader {
                 self.log.pending.remove(*id);
             }
         }
-        if with_votes && !is_full {
+        if with_votes && !is_full && (has_votes || has_many_streams) {
             self.votes_due = now + VOTES_PERIOD;
         }
         Ok(())

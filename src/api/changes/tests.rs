@@ -190,6 +190,17 @@ async fn counts_wait_for_a_second_and_the_id_stays_before_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn first_votes_after_a_quiet_second_do_not_wait() {
+    let mut fixture = Fixture::new();
+    fixture.store.change(1, PostChangeKind::Votes, 1);
+    assert!(fixture.advance().await.contains("{\"id\":1,\"votes\":1}"));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(fixture.advance().await, "");
+    fixture.store.change(1, PostChangeKind::Votes, 2);
+    assert!(fixture.advance().await.contains("{\"id\":1,\"votes\":2}"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn frame_waits_for_the_revocations_before_its_posts() {
     let mut fixture = Fixture::new();
     fixture.advance().await;
