@@ -63,6 +63,7 @@ async fn seen(browser: &Browser) -> (Vec<String>, Vec<f64>) {
     seen.map(read).unzip()
 }
 
+#[expect(clippy::print_stdout, reason = "the harness shows it with --nocapture")]
 fn print_delays(what: &str, sent: &[f64], shown: &[f64]) {
     let mut delays: Vec<f64> = sent.iter().zip(shown).map(|(sent, shown)| shown - sent).collect();
     delays.sort_by(f64::total_cmp);
