@@ -3,10 +3,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use deadpool_postgres::ClientWrapper;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::budget::Permit;
+use super::pooled_client::PooledClient;
 
 /// Maximum number of requests to cancel the statement. A request is lost if it arrives before the
 /// statement, and ends only one of several pipelined statements.
@@ -18,7 +18,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
 /// Cancels the statement in flight, and closes the connection after the end of the statement. The
 /// permit is held until then, so that the server never runs more statements than the pool has
 /// connections. If the server does not answer, the connection is closed after some seconds.
-pub(super) async fn cancel(client: ClientWrapper, tls: MakeRustlsConnect, permit: Option<Permit>) {
+pub(super) async fn cancel(client: PooledClient, tls: MakeRustlsConnect, permit: Option<Permit>) {
     let token = client.cancel_token();
     {
         // The server answers it after all statements before it.

@@ -4,21 +4,23 @@
 //! hold for its server connections.
 
 use std::fmt::Write as _;
-use std::pin::Pin;
 use std::time::Duration;
 
-use deadpool_postgres::Connect;
+use deadpool_postgres::ClientWrapper;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, Error};
+use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
-use super::connection_error::connecting_failed;
+use super::connection_error::{HostFailure, OpenError, connecting_failed};
+use super::host_race::race;
+use super::pooled_client::PooledClient;
 use super::search_path::PUT_SCHEMA_FIRST;
 use super::startup_options::{self, Assignment};
 use super::tls::connector;
-use crate::store::{Result, StoreError};
+use crate::store::Result;
 
 /// How long a connection may take to be opened, authenticated and set up.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,13 +41,14 @@ pub(super) const SERVING_SETTINGS: [(&str, &str); 7] = [
     ("jit", "off"),
 ];
 
-/// Makes an acknowledged write survive a crash, even if the server, the database or the role turns
-/// `synchronous_commit` off. A stronger setting stays.
+/// Makes an acknowledged write survive a crash, and a failover to a synchronous standby, even if the
+/// server, the database or the role has a weaker `synchronous_commit`: `off` does not wait for the
+/// disk, and `local` not for the standby. A stronger setting stays.
 ///
 /// A database without an encoding has texts of any bytes. It refuses to send bytes that are not
 /// UTF-8, unless the client has no encoding either.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
-                        WHERE current_setting('synchronous_commit') = 'off';
+                        WHERE current_setting('synchronous_commit') IN ('off', 'local');
                        SELECT set_config('client_encoding', 'SQL_ASCII', false)
                         WHERE current_setting('server_encoding') = 'SQL_ASCII'";
 
@@ -66,59 +69,72 @@ SELECT set_config('post_api.session', 'serving', false);";
 /// [`StoreError::Unavailable`] if the database is unreachable.
 pub async fn connect(address: &Address) -> Result<Client> {
     let connector = Connector::new(address)?;
-    let opening = async {
-        let (client, _, options) = connector.open().await?;
-        client.batch_execute(&set_all(&options)).await?;
-        Ok(client)
-    };
-    let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
-    opened
-        .map_err(|_| StoreError::unavailable("the server did not answer in time"))?
-        .map_err(connecting_failed)
+    let deadline = Instant::now() + OPEN_TIMEOUT;
+    let opened = connector.open(deadline).await.map_err(connecting_failed)?;
+    let settings = set_all(&opened.options);
+    let prepared = before(deadline, opened.client.batch_execute(&settings)).await;
+    prepared.map_err(|failure| connecting_failed(connector.failed(opened.host, failure)))?;
+    Ok(opened.client)
 }
 
 /// Opens the connections of a pool.
-#[derive(Clone)]
 pub(super) struct Connector {
-    config: Config,
+    /// The name of each host with its port.
+    names: Vec<String>,
+    configs: Vec<Config>,
     options: Option<String>,
     tls: MakeRustlsConnect,
+    needs_primary: bool,
     /// Behind a pooler in transaction mode, a connection has no session.
     has_session: bool,
+}
+
+/// A connection after the login.
+struct Opened {
+    client: Client,
+    task: JoinHandle<()>,
+    /// Startup options that are still to be set.
+    options: Vec<Assignment>,
+    /// The index of the host.
+    host: usize,
 }
 
 impl Connector {
     /// # Errors
     /// If a certificate or a key cannot be used.
     pub(super) fn new(address: &Address) -> Result<Self> {
+        let (names, configs) = address.hosts().into_iter().unzip();
         Ok(Self {
-            config: address.config.clone(),
+            names,
+            configs,
             options: address.options.clone(),
             tls: connector(&address.tls)?,
+            needs_primary: address.needs_primary,
             has_session: address.is_prepared(),
         })
-    }
-
-    pub(super) fn config(&self) -> Config {
-        self.config.clone()
     }
 
     pub(super) fn tls(&self) -> MakeRustlsConnect {
         self.tls.clone()
     }
 
-    /// Opens a connection, and returns the startup options that are still to be set.
-    async fn open(&self) -> std::result::Result<(Client, JoinHandle<()>, Vec<Assignment>), Error> {
-        let mut config = self.config.clone();
+    /// Opens a connection to the first host that fits.
+    async fn open(&self, deadline: Instant) -> std::result::Result<Opened, OpenError> {
+        race(&self.names, deadline, |host| self.open_host(host)).await
+    }
+
+    async fn open_host(&self, host: usize) -> std::result::Result<Opened, HostFailure> {
+        let plain = self.configs.get(host).ok_or(HostFailure::Silent)?;
+        let mut config = plain.clone();
         if let Some(options) = &self.options {
             config.options(options);
         }
         let (opened, options) = match (config.connect(self.tls()).await, &self.options) {
             (Err(error), Some(options)) if self.has_session && is_refused_by_pooler(&error) => {
                 let Some(assignments) = startup_options::parse(options) else {
-                    return Err(error);
+                    return Err(error.into());
                 };
-                (self.config.connect(self.tls()).await?, assignments)
+                (plain.connect(self.tls()).await?, assignments)
             }
             (opened, _) => (opened?, Vec::new()),
         };
@@ -128,29 +144,49 @@ impl Connector {
                 tracing::debug!(%error, "database connection broken");
             }
         });
-        Ok((client, task, options))
+        if self.needs_primary && is_standby(&client).await? {
+            return Err(HostFailure::Standby);
+        }
+        Ok(Opened { client, task, options, host })
     }
 
-    async fn open_for_requests(&self) -> std::result::Result<(Client, JoinHandle<()>), Error> {
-        let (client, task, options) = self.open().await?;
+    /// Opens a connection and sets what the statements of requests need.
+    pub(super) async fn open_for_requests(&self) -> std::result::Result<PooledClient, OpenError> {
+        let deadline = Instant::now() + OPEN_TIMEOUT;
+        let Opened { client, task, options, host } = self.open(deadline).await?;
         if self.has_session {
             let settings = [MARK_SESSION, &set_unless_chosen(), DURABLE, ";", &set_all(&options)];
-            client.batch_execute(&settings.concat()).await?;
-            client.batch_execute(PUT_SCHEMA_FIRST).await?;
+            let settings = settings.concat();
+            let set = async {
+                client.batch_execute(&settings).await?;
+                client.batch_execute(PUT_SCHEMA_FIRST).await
+            };
+            before(deadline, set).await.map_err(|failure| self.failed(host, failure))?;
         }
-        Ok((client, task))
+        Ok(PooledClient(ClientWrapper::new(client, task)))
+    }
+
+    fn failed(&self, host: usize, failure: HostFailure) -> OpenError {
+        let name = self.names.get(host).cloned().unwrap_or_default();
+        OpenError::new(&[name], vec![Some(failure)])
     }
 }
 
-impl Connect for Connector {
-    fn connect(
-        &self,
-        _: &Config,
-    ) -> Pin<
-        Box<dyn Future<Output = std::result::Result<(Client, JoinHandle<()>), Error>> + Send + '_>,
-    > {
-        Box::pin(self.open_for_requests())
-    }
+async fn before<T>(
+    deadline: Instant,
+    work: impl Future<Output = std::result::Result<T, Error>>,
+) -> std::result::Result<T, HostFailure> {
+    Ok(timeout_at(deadline, work).await.map_err(|_| HostFailure::Silent)??)
+}
+
+async fn is_standby(client: &Client) -> std::result::Result<bool, Error> {
+    // Without a prepared statement, which a pooler may refuse.
+    let messages = client.simple_query("SELECT pg_is_in_recovery()").await?;
+    let is_standby = messages.iter().any(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
+        _ => false,
+    });
+    Ok(is_standby)
 }
 
 /// Whether a pooler refused a startup option, or has no connection left.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use futures_util::TryStreamExt as _;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -15,7 +14,8 @@ use tokio_postgres::{Error, Row, RowStream};
 
 use super::budget::{Permit, Work};
 use super::cancel::cancel;
-use super::error::{is_canceled, is_unrepresentable, needs_reconnect};
+use super::error::{is_canceled, is_recovering, is_unrepresentable, needs_reconnect};
+use super::pooled_client::PooledObject;
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
 use crate::store::batch::BatchError;
@@ -45,7 +45,7 @@ pub(super) enum QueryError {
 /// cancelled and the connection is closed: the task that waited for the statement was cancelled. If
 /// a statement shows that the connection must be replaced, it is closed when it is dropped.
 pub(super) struct Connection {
-    pooled: Option<Object>,
+    pooled: Option<PooledObject>,
     /// Dropped after `pooled`: the next owner of the permit finds the connection in the pool.
     permit: Option<Permit>,
     shared: Arc<SharedPool>,
@@ -58,7 +58,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        pooled: Object,
+        pooled: PooledObject,
         permit: Permit,
         shared: Arc<SharedPool>,
         generation: usize,
@@ -194,10 +194,11 @@ impl Connection {
             return Ok(pooled.query_raw(&prepared, values).await?);
         }
         let typed: Vec<(Value<'_>, Type)> = values.zip(statement.types.iter().cloned()).collect();
-        Ok(pooled.query_typed_raw(statement.sql, typed).await?)
+        let sql = statement.fenced.filter(|_| self.shared.is_fenced()).unwrap_or(statement.sql);
+        Ok(pooled.query_typed_raw(sql, typed).await?)
     }
 
-    fn pooled(&self) -> std::result::Result<&Object, QueryError> {
+    fn pooled(&self) -> std::result::Result<&PooledObject, QueryError> {
         let closed = || QueryError::NoConnection(StoreError::internal("the connection was closed"));
         self.pooled.as_ref().ok_or_else(closed)
     }
@@ -216,7 +217,8 @@ impl Connection {
         };
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         if let Err(QueryError::Statement(error)) = &outcome
-            && needs_reconnect(error.code())
+            && (needs_reconnect(error.code())
+                || (self.shared.is_fenced() && is_recovering(error.code())))
         {
             self.is_outdated.store(true, Ordering::Relaxed);
         }
@@ -249,7 +251,7 @@ impl Drop for Connection {
         if !is_in_flight && self.shared.generation() == self.generation {
             return;
         }
-        let Some(client) = self.pooled.take().map(Object::take) else { return };
+        let Some(client) = self.pooled.take().map(PooledObject::take) else { return };
         if is_in_flight && let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(cancel(client, self.shared.tls(), self.permit.take()));
         }

@@ -1,18 +1,18 @@
 //! Errors of opening a connection: which ones will never pass, and what the operator can do.
 
+use std::fmt;
+
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
+use super::error::is_out_of_connections;
 use crate::error_chain::error_chain;
 use crate::store::StoreError;
 
-/// The server refuses every attempt until the operator changes something.
+/// Every server refuses every attempt until the operator changes something.
 #[derive(Debug, thiserror::Error)]
-#[error("{cause}; {cure}")]
-struct Refused {
-    cause: String,
-    cure: &'static str,
-}
+#[error("{0}")]
+struct Refused(String);
 
 /// Whether the next attempt to connect would fail in the same way.
 #[must_use]
@@ -21,14 +21,116 @@ pub fn is_refused(error: &StoreError) -> bool {
 }
 
 /// Returns the error of an attempt to connect.
-pub(super) fn connecting_failed(error: Error) -> StoreError {
-    let Some(cure) = cure(&error) else { return error.into() };
-    let cause = match StoreError::from(error) {
-        StoreError::Unavailable(cause) | StoreError::Internal(cause) => error_chain(&*cause),
-        other => other.to_string(),
-    };
-    StoreError::unavailable(Refused { cause, cure })
+pub(super) fn connecting_failed(error: OpenError) -> StoreError {
+    error.error
 }
+
+/// Why a host gave no connection.
+#[derive(Debug)]
+pub(super) enum HostFailure {
+    Driver(Error),
+    /// The server is a standby, which may be stale.
+    Standby,
+    /// The host did not answer in time.
+    Silent,
+}
+
+impl HostFailure {
+    /// Whether the next attempt may succeed, although the operator changes nothing.
+    pub(super) fn may_pass(&self) -> bool {
+        self.cure().is_none()
+    }
+
+    fn cure(&self) -> Option<&'static str> {
+        match self {
+            Self::Driver(error) => cure(error),
+            Self::Standby | Self::Silent => None,
+        }
+    }
+
+    fn is_out_of_connections(&self) -> bool {
+        match self {
+            Self::Driver(error) => is_out_of_connections(error.code()),
+            Self::Standby | Self::Silent => false,
+        }
+    }
+
+    fn into_error(self) -> StoreError {
+        match self {
+            Self::Driver(error) => error.into(),
+            Self::Standby => StoreError::unavailable("the server is a standby"),
+            Self::Silent => StoreError::unavailable("the server did not answer in time"),
+        }
+    }
+
+    /// Returns the causes, and the cure if there is one.
+    fn describe(self) -> String {
+        let cure = self.cure();
+        let cause = match self.into_error() {
+            StoreError::Unavailable(cause) | StoreError::Internal(cause) => error_chain(&*cause),
+            other => other.to_string(),
+        };
+        cure.map_or(cause.clone(), |cure| format!("{cause}; {cure}"))
+    }
+}
+
+impl From<Error> for HostFailure {
+    fn from(error: Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+/// Why no host of an address gave a connection.
+#[derive(Debug)]
+pub(super) struct OpenError {
+    is_out_of_connections: bool,
+    error: StoreError,
+}
+
+impl OpenError {
+    /// Takes the failure of each host, or `None` for a host that did not answer.
+    pub(super) fn new(hosts: &[String], failures: Vec<Option<HostFailure>>) -> Self {
+        let failures: Vec<_> =
+            failures.into_iter().map(|failure| failure.unwrap_or(HostFailure::Silent)).collect();
+        let is_out_of_connections = failures.iter().any(HostFailure::is_out_of_connections);
+        let may_pass = failures.iter().any(HostFailure::may_pass);
+        let error = match <[HostFailure; 1]>::try_from(failures) {
+            Ok([HostFailure::Standby]) => StoreError::unavailable(
+                "the server is a standby; name the primary, or all hosts, in DATABASE_URL or \
+                 DATABASE_HOSTNAME",
+            ),
+            Ok([failure]) if may_pass => failure.into_error(),
+            Ok([failure]) => StoreError::unavailable(Refused(failure.describe())),
+            Err(failures) => {
+                let named = hosts.iter().zip(failures);
+                let named = named.map(|(host, failure)| format!("{host}: {}", failure.describe()));
+                let causes = named.collect::<Vec<_>>().join("; ");
+                if may_pass {
+                    StoreError::unavailable(causes)
+                } else {
+                    StoreError::unavailable(Refused(causes))
+                }
+            }
+        };
+        Self { is_out_of_connections, error }
+    }
+
+    /// Whether a server, a database, a role or a pooler has no connection left.
+    pub(super) fn is_out_of_connections(&self) -> bool {
+        self.is_out_of_connections
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            StoreError::Unavailable(cause) | StoreError::Internal(cause) => cause.fmt(formatter),
+            other => other.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
 
 /// Returns what ends an error that does not pass by itself.
 fn cure(error: &Error) -> Option<&'static str> {

@@ -90,6 +90,8 @@ fn is_transient(state: Option<&SqlState>) -> bool {
         "08" | "25" | "28" | "40" | "53" | "57" | "58" => true,
         _ => [
             SqlState::LOCK_NOT_AVAILABLE,
+            // A standby, or a database that accepts no connection now.
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             SqlState::INVALID_CATALOG_NAME,
             // A missing table or column: the schema is being migrated.
             SqlState::UNDEFINED_TABLE,
@@ -162,6 +164,23 @@ pub(super) fn needs_reconnect(state: Option<&SqlState>) -> bool {
     )
 }
 
+/// Whether a server that is a standby refused the statement.
+pub(super) fn is_recovering(state: Option<&SqlState>) -> bool {
+    is_any_of(state, &[&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE])
+}
+
+/// Whether the server lacks a function, or the role may not use it.
+pub(super) fn lacks_function(state: Option<&SqlState>) -> bool {
+    is_any_of(
+        state,
+        &[
+            &SqlState::UNDEFINED_FUNCTION,
+            &SqlState::FEATURE_NOT_SUPPORTED,
+            &SqlState::INSUFFICIENT_PRIVILEGE,
+        ],
+    )
+}
+
 /// Whether the server, the database, the role or a pooler has no connection left.
 pub(super) fn is_out_of_connections(state: Option<&SqlState>) -> bool {
     is_any_of(state, &[&SqlState::TOO_MANY_CONNECTIONS, &SqlState::PROTOCOL_VIOLATION])
@@ -194,7 +213,7 @@ mod tests {
     use super::*;
 
     /// Each SQLSTATE with all its properties.
-    const STATES: [(&str, &str); 27] = [
+    const STATES: [(&str, &str); 28] = [
         ("", "transient, unreachable"),
         ("08006", "transient, unreachable"),
         ("08P01", "transient, unreachable, no connection"),
@@ -218,6 +237,7 @@ mod tests {
         ("42P01", "transient, rolled back"),
         ("42P05", "transient, rolled back, reconnect"),
         ("53300", "transient, unreachable, rolled back, no connection"),
+        ("55000", "transient, rolled back, recovering"),
         ("55P03", "transient, blocked"),
         ("57014", "transient, rolled back, canceled"),
         ("57P01", "transient, unreachable"),
@@ -241,6 +261,7 @@ mod tests {
                 (is_unrepresentable(state), "unrepresentable"),
                 (is_out_of_connections(state), "no connection"),
                 (is_canceled(state), "canceled"),
+                (is_recovering(state), "recovering"),
             ];
             let found: Vec<&str> =
                 properties.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();

@@ -23,8 +23,10 @@ mod connection_error;
 mod deletions;
 mod error;
 mod events;
+mod fence;
 mod found_posts;
 mod hidden_range;
+mod host_race;
 mod idempotency_keys;
 mod installation;
 mod keyed_posts;
@@ -39,6 +41,7 @@ mod names;
 mod operator;
 mod own_votes;
 mod pool;
+mod pooled_client;
 mod post_changes;
 mod posts;
 mod rankings;
@@ -225,6 +228,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         operator::STATEMENTS,
         administration::STATEMENTS,
         sequence::STATEMENTS,
+        fence::STATEMENTS,
         schema::STATEMENTS,
         readiness::STATEMENTS,
     ];

@@ -8,19 +8,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Status, Timeouts,
-};
+use deadpool::Runtime;
+use deadpool::Status;
+use deadpool::managed::{PoolError, Timeouts};
 use tokio::sync::OnceCell;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use super::address::Address;
 use super::budget::{PoolLimits, Work};
-use super::connect::{Connector, OPEN_TIMEOUT};
+use super::connect::Connector;
 use super::connection::{Connection, QueryError, Value};
-use super::connection_error::connecting_failed;
-use super::error::{is_conflict, is_foreign_key_violation, is_out_of_connections, is_retryable};
+use super::connection_error::{OpenError, connecting_failed};
+use super::error::{is_conflict, is_foreign_key_violation, is_retryable};
+use super::fence;
+use super::pooled_client::{ClientManager, ClientPool};
 use super::schema::{self, SearchIndex};
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
@@ -70,8 +72,16 @@ impl Pool {
     /// [`PoolLimits::acquire_timeout`].
     pub(super) async fn acquire(&self) -> Result<Connection> {
         let connection = self.acquire_unchecked().await?;
-        self.search_index.get_or_try_init(|| schema::check(&connection)).await?;
+        self.search_index.get_or_try_init(|| self.check_server(&connection)).await?;
         Ok(connection)
+    }
+
+    async fn check_server(&self, connection: &Connection) -> Result<SearchIndex> {
+        let has_session = self.shared.is_prepared();
+        if !has_session && fence::is_supported(connection).await? {
+            self.shared.fence_reads();
+        }
+        schema::check(connection).await
     }
 
     /// Acquires a connection without checking the schema.
@@ -87,7 +97,7 @@ impl Pool {
                     return Ok(Connection::new(pooled, permit, shared, generation, self.work));
                 }
                 Err(PoolError::Backend(error))
-                    if is_out_of_connections(error.code()) && shared.has_others() =>
+                    if error.is_out_of_connections() && shared.has_others() =>
                 {
                     permit = shared.budgets().wait_for_other(permit, timeout.as_mut()).await?;
                 }
@@ -199,15 +209,14 @@ pub(super) fn deletion_failed(error: QueryError) -> StoreError {
     }
 }
 
-fn build(connector: Connector, limits: PoolLimits) -> Result<deadpool_postgres::Pool> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_connect(connector.config(), connector, recycling);
+fn build(connector: Connector, limits: PoolLimits) -> Result<ClientPool> {
+    // Opening a connection has a timeout of its own.
     let timeouts = Timeouts {
         wait: Some(limits.acquire_timeout),
-        create: Some(OPEN_TIMEOUT),
+        create: None,
         recycle: Some(limits.acquire_timeout),
     };
-    deadpool_postgres::Pool::builder(manager)
+    ClientPool::builder(ClientManager(connector))
         .max_size(limits.connections)
         .runtime(Runtime::Tokio1)
         .timeouts(timeouts)
@@ -215,8 +224,8 @@ fn build(connector: Connector, limits: PoolLimits) -> Result<deadpool_postgres::
         .map_err(StoreError::internal)
 }
 
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
+impl From<PoolError<OpenError>> for StoreError {
+    fn from(error: PoolError<OpenError>) -> Self {
         match error {
             PoolError::Backend(error) => connecting_failed(error),
             other => Self::unavailable(other),

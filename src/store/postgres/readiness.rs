@@ -1,15 +1,22 @@
 //! Readiness of the PostgreSQL database.
 
-use async_trait::async_trait;
+use std::time::Duration;
 
-use super::PostgresStore;
+use async_trait::async_trait;
+use tokio::time::timeout;
+
 use super::column::column;
 use super::connection::Connection;
 use super::schema;
 use super::statement::{Statement, statements};
+use super::{PostgresStore, too_slow};
 use crate::store::{Readiness, ReadinessStore, Result};
 
+/// A probe gets an answer within two seconds, also from a server that hangs.
+const READY_TIMEOUT: Duration = Duration::from_millis(1800);
+
 statements! {
+    unfenced;
     IS_READ_ONLY() =
         "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
 }
@@ -17,7 +24,7 @@ statements! {
 #[async_trait]
 impl ReadinessStore for PostgresStore {
     async fn check_ready(&self) -> Result<Readiness> {
-        self.run(async |pool| {
+        let check = self.run(async |pool| {
             let connection = pool.acquire_unchecked().await?;
             match check(&connection).await {
                 Err(_) if connection.is_outdated() => {
@@ -32,8 +39,8 @@ impl ReadinessStore for PostgresStore {
                 }
                 outcome => outcome,
             }
-        })
-        .await
+        });
+        timeout(READY_TIMEOUT, check).await.unwrap_or_else(|_| Err(too_slow()))
     }
 }
 

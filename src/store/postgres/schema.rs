@@ -11,6 +11,7 @@ use crate::store::migrate::{
 use crate::store::{Result, StoreError};
 
 statements! {
+    unfenced;
     HAS_HISTORY() =
         "SELECT count(*) = 3 FROM pg_attribute
           WHERE attrelid = to_regclass('schema_migrations')

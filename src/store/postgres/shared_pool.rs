@@ -1,33 +1,36 @@
 //! The open connections, which all kinds of work share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::budget::{Budgets, PoolLimits};
+use super::pooled_client::ClientPool;
 
 pub(super) struct SharedPool {
-    connections: deadpool_postgres::Pool,
+    connections: ClientPool,
     budgets: Budgets,
     limits: PoolLimits,
     tls: MakeRustlsConnect,
     is_prepared: bool,
+    is_fenced: AtomicBool,
     /// Increases when the open connections must be replaced.
     generation: AtomicUsize,
 }
 
 impl SharedPool {
     pub(super) fn new(
-        connections: deadpool_postgres::Pool,
+        connections: ClientPool,
         limits: PoolLimits,
         tls: MakeRustlsConnect,
         is_prepared: bool,
     ) -> Self {
         let (budgets, generation) = (Budgets::new(limits), AtomicUsize::new(0));
-        Self { connections, budgets, limits, tls, is_prepared, generation }
+        let is_fenced = AtomicBool::new(false);
+        Self { connections, budgets, limits, tls, is_prepared, is_fenced, generation }
     }
 
-    pub(super) fn connections(&self) -> &deadpool_postgres::Pool {
+    pub(super) fn connections(&self) -> &ClientPool {
         &self.connections
     }
 
@@ -46,6 +49,15 @@ impl SharedPool {
     /// Whether statements stay prepared on their connection.
     pub(super) fn is_prepared(&self) -> bool {
         self.is_prepared
+    }
+
+    /// Whether reads have a fence against standbys, see `fence.rs`.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.is_fenced.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn fence_reads(&self) {
+        self.is_fenced.store(true, Ordering::Relaxed);
     }
 
     /// Whether another connection is open or is being opened. It is free now or will be returned.

@@ -8,6 +8,9 @@ use tokio_postgres::types::Type;
 pub struct Statement {
     pub name: &'static str,
     pub sql: &'static str,
+    /// The statement for a connection without a session, if it only reads: a standby answers it with
+    /// an error, see `fence.rs`.
+    pub fenced: Option<&'static str>,
     /// Types of the parameters. With them, the driver need not ask PostgreSQL.
     pub types: &'static [Type],
 }
@@ -19,16 +22,31 @@ impl Statement {
     }
 }
 
-/// Declares the statements of a file, and a list of them.
+/// Declares the statements of a file, and a list of them. After `unfenced;`, no statement has a fence.
 macro_rules! statements {
-    ($($name:ident ($($parameter:ident),*) = $text:expr;)+) => {
+    (unfenced; $($name:ident ($($parameter:ident),*) = $text:expr;)+) => {
+        $crate::store::postgres::statement::statements!(
+            @declare $($name ($($parameter),*) = $text, None;)+
+        );
+    };
+    (@declare $($name:ident ($($parameter:ident),*) = $text:expr, $fenced:expr;)+) => {
         $(pub(super) static $name: Statement = Statement {
             name: stringify!($name),
             sql: $text,
+            fenced: $fenced,
             types: &[$(tokio_postgres::types::Type::$parameter),*],
         };)+
 
         pub(super) static STATEMENTS: &[&Statement] = &[$(&$name),+];
+    };
+    ($($name:ident ($($parameter:ident),*) = $text:expr;)+) => {
+        $crate::store::postgres::statement::statements!(
+            @declare $($name ($($parameter),*) = $text, if $crate::store::postgres::fence::only_reads($text) {
+                Some(concat!($text, $crate::store::postgres::fence::fence!()))
+            } else {
+                None
+            };)+
+        );
     };
 }
 

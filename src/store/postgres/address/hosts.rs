@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 
 use super::parameters::Parameters;
 use super::{AddressError, Result};
@@ -42,6 +43,65 @@ pub(super) fn set(config: &mut Config, parameters: &Parameters) -> Result<()> {
         config.port(port.ok_or_else(|| parameters.invalid("port", "is no port (1 to 65535)"))?);
     }
     Ok(())
+}
+
+/// Returns a configuration for each host, which differs only in its host.
+pub(super) fn split(config: &Config) -> Vec<Config> {
+    let (addresses, ports) = (config.get_hostaddrs(), config.get_ports());
+    let split = config.get_hosts().iter().enumerate().map(|(index, host)| {
+        let mut single = without_hosts(config);
+        match host {
+            Host::Tcp(name) => single.host(name.as_str()),
+            Host::Unix(folder) => single.host_path(folder),
+        };
+        if let Some(address) = addresses.get(index) {
+            single.hostaddr(*address);
+        }
+        if let Some(port) = ports.get(index).or_else(|| ports.first()) {
+            single.port(*port);
+        }
+        single
+    });
+    split.collect()
+}
+
+/// The driver cannot remove a host from a configuration.
+fn without_hosts(config: &Config) -> Config {
+    let mut copy = Config::new();
+    if let Some(user) = config.get_user() {
+        copy.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        copy.password(password);
+    }
+    if let Some(database) = config.get_dbname() {
+        copy.dbname(database);
+    }
+    if let Some(options) = config.get_options() {
+        copy.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        copy.application_name(name);
+    }
+    if let Some(timeout) = config.get_connect_timeout() {
+        copy.connect_timeout(*timeout);
+    }
+    if let Some(timeout) = config.get_tcp_user_timeout() {
+        copy.tcp_user_timeout(*timeout);
+    }
+    copy.keepalives(config.get_keepalives()).keepalives_idle(config.get_keepalives_idle());
+    if let Some(interval) = config.get_keepalives_interval() {
+        copy.keepalives_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        copy.keepalives_retries(retries);
+    }
+    copy.ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .channel_binding(config.get_channel_binding())
+        .target_session_attrs(config.get_target_session_attrs())
+        .load_balance_hosts(config.get_load_balance_hosts());
+    copy
 }
 
 fn list<'a>(parameters: &'a Parameters, name: &str) -> Vec<&'a str> {

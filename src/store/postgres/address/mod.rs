@@ -14,7 +14,6 @@ mod tests;
 mod tls;
 mod url;
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use tokio_postgres::Config;
@@ -31,6 +30,8 @@ pub(super) use tls::{Certificate, Roots, Tls, Trust};
 pub struct Address {
     /// Without startup options, which a pooler may refuse.
     pub(super) config: Config,
+    /// Whether the server must not be a standby, beyond what the driver checks.
+    pub(super) needs_primary: bool,
     /// Startup options, as the server parses them.
     pub(super) options: Option<String>,
     pub(super) tls: Tls,
@@ -153,20 +154,25 @@ impl Address {
     /// Returns the hosts and the database, without the credentials.
     #[must_use]
     pub fn describe(&self) -> String {
-        let mut text = "postgresql://".to_owned();
-        let ports = self.config.get_ports();
-        for (number, host) in self.config.get_hosts().iter().enumerate() {
-            let port = ports.get(number).or_else(|| ports.first()).unwrap_or(&5432);
-            let comma = if number > 0 { "," } else { "" };
-            // Writing to a String does not fail.
-            let _ = match host {
+        let hosts: Vec<String> = self.hosts().into_iter().map(|(name, _)| name).collect();
+        let database = self.config.get_dbname().unwrap_or_default();
+        format!("postgresql://{}/{database}", hosts.join(","))
+    }
+
+    /// Returns each host with its port as text, and the configuration of a connection to this host.
+    pub(super) fn hosts(&self) -> Vec<(String, Config)> {
+        let named = hosts::split(&self.config).into_iter().map(|config| {
+            let port = config.get_ports().first().copied().unwrap_or(5432);
+            let name = match config.get_hosts().first() {
                 // A literal IPv6 address.
-                Host::Tcp(name) if name.contains(':') => write!(text, "{comma}[{name}]:{port}"),
-                Host::Tcp(name) => write!(text, "{comma}{name}:{port}"),
-                Host::Unix(folder) => write!(text, "{comma}{}:{port}", folder.display()),
+                Some(Host::Tcp(name)) if name.contains(':') => format!("[{name}]:{port}"),
+                Some(Host::Tcp(name)) => format!("{name}:{port}"),
+                Some(Host::Unix(folder)) => format!("{}:{port}", folder.display()),
+                None => String::new(),
             };
-        }
-        text + "/" + self.config.get_dbname().unwrap_or_default()
+            (name, config)
+        });
+        named.collect()
     }
 
     /// Whether a connection to another machine may be unencrypted.
@@ -190,7 +196,7 @@ impl Address {
         let user = required(&parameters, "user", "it names no user")?;
         let database = required(&parameters, "dbname", "it names no database")?;
         config.user(user).dbname(database);
-        session::set(&mut config, &parameters)?;
+        let needs_primary = session::set(&mut config, &parameters)?;
         let tls = Tls::new(&mut config, &parameters, environment.home())?;
         let mut warnings = Vec::new();
         let password = if let Some(password) = parameters.get("password") {
@@ -203,7 +209,8 @@ impl Address {
             config.password(password);
         }
         let options = parameters.get("options").map(str::to_owned);
-        Ok(Self { config, options, tls, is_prepared: true, pool_size: DEFAULT_POOL_SIZE, warnings })
+        let (is_prepared, pool_size) = (true, DEFAULT_POOL_SIZE);
+        Ok(Self { config, needs_primary, options, tls, is_prepared, pool_size, warnings })
     }
 }
 

@@ -21,7 +21,8 @@ const KEEPALIVES_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVES_COUNT: u32 = 3;
 
-pub(super) fn set(config: &mut Config, parameters: &Parameters) -> Result<()> {
+/// Returns whether the server must not be a standby, which the driver cannot check.
+pub(super) fn set(config: &mut Config, parameters: &Parameters) -> Result<bool> {
     set_timeouts(config, parameters)?;
     set_keepalives(config, parameters)?;
     let name = parameters.get("application_name");
@@ -93,18 +94,22 @@ fn set_keepalives(config: &mut Config, parameters: &Parameters) -> Result<()> {
     Ok(())
 }
 
-fn set_target(config: &mut Config, parameters: &Parameters) -> Result<()> {
-    let target = match parameters.get("target_session_attrs") {
+fn set_target(config: &mut Config, parameters: &Parameters) -> Result<bool> {
+    let (target, needs_primary) = match parameters.get("target_session_attrs") {
         // Only the primary of several hosts accepts writes; the others are standbys.
-        None | Some("any") if config.get_hosts().len() > 1 => TargetSessionAttrs::ReadWrite,
-        None | Some("any") => TargetSessionAttrs::Any,
-        Some("read-write" | "primary") => TargetSessionAttrs::ReadWrite,
-        Some("read-only" | "standby") => TargetSessionAttrs::ReadOnly,
+        None | Some("any") if config.get_hosts().len() > 1 => {
+            (TargetSessionAttrs::ReadWrite, false)
+        }
+        // A primary that an operator has made read-only serves reads; a standby may be stale.
+        None | Some("primary") => (TargetSessionAttrs::Any, true),
+        Some("any") => (TargetSessionAttrs::Any, false),
+        Some("read-write") => (TargetSessionAttrs::ReadWrite, false),
+        Some("read-only" | "standby") => (TargetSessionAttrs::ReadOnly, false),
         Some(_) => {
             let problem = "is none of any, read-write, primary, read-only, standby";
             return Err(parameters.invalid("target_session_attrs", problem));
         }
     };
     config.target_session_attrs(target);
-    Ok(())
+    Ok(needs_primary)
 }

@@ -21,7 +21,7 @@ const VERSION: &str =
 const MODE: &str = "SELECT pg_is_in_recovery(), reset_val::boolean
    FROM pg_settings WHERE name = 'default_transaction_read_only'";
 
-const DURABILITY: &str = "SELECT current_setting('synchronous_commit') = 'off',
+const DURABILITY: &str = "SELECT current_setting('synchronous_commit'),
     current_setting('fsync')::boolean AND current_setting('full_page_writes')::boolean";
 
 /// Whether autovacuum works, and the tables for which it is off.
@@ -109,22 +109,28 @@ pub(super) async fn inspect_durability(
     has_session: bool,
 ) -> Result<Finding, Error> {
     let row = client.query_one(DURABILITY, &[]).await?;
-    let (is_asynchronous, is_written): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    let (commit, is_written): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
+    // `local` waits for the disk, but not for a synchronous standby.
+    let is_weak = ["off", "local"].contains(&commit.as_str());
     Ok(if !is_written {
         Finding::warn(
             "fsync or full_page_writes is off: a crash of the machine can destroy the database",
             "set both to on in postgresql.conf",
         )
-    } else if is_asynchronous && has_session {
+    } else if is_weak && has_session {
         Finding::warn(
-            "synchronous_commit is off: the service sets it to on for its connections, other \
-             programs can lose writes",
+            format!(
+                "synchronous_commit is {commit}: the service sets it to on for its connections, \
+                 other programs can lose writes"
+            ),
             "set it to on for the server, the database and the role",
         )
-    } else if is_asynchronous {
+    } else if is_weak {
         Finding::fail(
-            "synchronous_commit is off, and the service cannot set it behind a pooler: a crash can \
-             lose acknowledged writes",
+            format!(
+                "synchronous_commit is {commit}, and the service cannot set it behind a pooler: a \
+                 crash or a failover can lose acknowledged writes"
+            ),
             "set it to on for the role",
         )
     } else {
