@@ -14,8 +14,8 @@ use tokio_postgres::{Error, Row, RowStream};
 
 use super::budget::{Permit, Work};
 use super::cancel::cancel;
+use super::client_manager::PooledObject;
 use super::error::{is_canceled, is_recovering, is_unrepresentable, needs_reconnect};
-use super::pooled_client::PooledObject;
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
 use crate::store::batch::BatchError;

@@ -49,29 +49,36 @@ const WRITES: [&str; 7] =
 
 /// Whether the statement neither writes nor locks rows.
 pub(super) const fn only_reads(sql: &str) -> bool {
-    let mut index = 0;
-    while index < WRITES.len() {
-        if contains(sql.as_bytes(), WRITES[index].as_bytes()) {
+    let mut words: &[&str] = &WRITES;
+    while let [word, others @ ..] = words {
+        if contains(sql.as_bytes(), word.as_bytes()) {
             return false;
         }
-        index += 1;
+        words = others;
     }
     true
 }
 
-const fn contains(text: &[u8], word: &[u8]) -> bool {
-    let mut start = 0;
-    while start + word.len() <= text.len() {
-        let mut length = 0;
-        while length < word.len() && text[start + length] == word[length] {
-            length += 1;
-        }
-        if length == word.len() {
+const fn contains(mut text: &[u8], word: &[u8]) -> bool {
+    loop {
+        if starts_with(text, word) {
             return true;
         }
-        start += 1;
+        match text {
+            [_, rest @ ..] => text = rest,
+            [] => return false,
+        }
     }
-    false
+}
+
+const fn starts_with(mut text: &[u8], mut word: &[u8]) -> bool {
+    while let [wanted, others @ ..] = word {
+        match text {
+            [found, rest @ ..] if *found == *wanted => (text, word) = (rest, others),
+            _ => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]

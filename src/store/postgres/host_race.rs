@@ -76,7 +76,8 @@ mod tests {
     async fn silent_host_costs_nothing_at_any_place() {
         for place in 0..3 {
             let begin = Instant::now();
-            let found = race(&hosts(3), deadline(), async |index| {
+            let hosts = hosts(3);
+            let found = race(&hosts, deadline(), async |index| {
                 if index == place {
                     std::future::pending::<()>().await;
                 }
@@ -90,7 +91,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn host_that_becomes_primary_is_found_while_another_is_silent() {
         let begin = Instant::now();
-        let found = race(&hosts(2), deadline(), async |index| {
+        let hosts = hosts(2);
+        let found = race(&hosts, deadline(), async |index| {
             if index == 0 {
                 std::future::pending::<()>().await;
             }
@@ -106,7 +108,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn race_ends_when_every_host_has_failed() {
         let (begin, asked) = (Instant::now(), Cell::new(0));
-        let found = race(&hosts(2), deadline(), async |_| {
+        let hosts = hosts(2);
+        let found = race(&hosts, deadline(), async |_| {
             asked.set(asked.get() + 1);
             Err::<(), _>(HostFailure::Standby)
         });
@@ -119,7 +122,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn hosts_without_an_answer_are_named_at_the_deadline() {
         let begin = Instant::now();
-        let found = race(&hosts(2), deadline(), async |index| {
+        let hosts = hosts(2);
+        let found = race(&hosts, deadline(), async |index| {
             if index == 0 {
                 std::future::pending::<()>().await;
             }

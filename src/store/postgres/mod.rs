@@ -15,6 +15,7 @@ mod budget;
 mod callers;
 mod cancel;
 mod change_log;
+mod client_manager;
 mod close;
 mod column;
 mod connect;

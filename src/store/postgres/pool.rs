@@ -17,12 +17,12 @@ use tokio_postgres::error::SqlState;
 
 use super::address::Address;
 use super::budget::{PoolLimits, Work};
+use super::client_manager::{ClientManager, ClientPool};
 use super::connect::Connector;
 use super::connection::{Connection, QueryError, Value};
 use super::connection_error::{OpenError, connecting_failed};
 use super::error::{is_conflict, is_foreign_key_violation, is_retryable};
 use super::fence;
-use super::pooled_client::{ClientManager, ClientPool};
 use super::schema::{self, SearchIndex};
 use super::shared_pool::SharedPool;
 use super::statement::Statement;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::budget::{Budgets, PoolLimits};
-use super::pooled_client::ClientPool;
+use super::client_manager::ClientPool;
 
 pub(super) struct SharedPool {
     connections: ClientPool,

@@ -116,11 +116,8 @@ mod postgres_hostile_rows;
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
 mod postgres_connections;
 
-/// Several hosts, standbys and servers that hang.
+/// Several hosts, standbys, servers that hang, and failovers.
 mod postgres_hosts;
-
-/// Behind a pooler, a standby answers no read.
-mod postgres_fence;
 
 /// Connections through a pooler.
 mod postgres_pooler;

@@ -193,42 +193,6 @@ fn parameters_have_the_units_of_libpq() {
     assert!(!config.get_keepalives());
 }
 
-#[test]
-fn each_host_keeps_every_other_parameter() {
-    let given = "?connect_timeout=7&tcp_user_timeout=1500&keepalives_idle=7&keepalives_interval=8\
-                 &keepalives_count=9&application_name=x&channel_binding=require&sslmode=require\
-                 &load_balance_hosts=random&target_session_attrs=read-only";
-    for parameters in ["", "?keepalives=0&connect_timeout=0", given] {
-        let single = parse(&format!("postgresql://u:p@A:1111/d{parameters}"));
-        assert_eq!(single.hosts(), [("A:1111".to_owned(), single.config.clone())], "{parameters}");
-    }
-    let several = parse("postgresql://u@A:1111,B,[::1]:3/d?hostaddr=192.0.2.1,192.0.2.2,::1");
-    let names: Vec<String> = several.hosts().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["A:1111", "B:5432", "[::1]:3"]);
-    let second = &several.hosts()[1].1;
-    assert_eq!(second.get_hostaddrs(), ["192.0.2.2".parse::<IpAddr>().unwrap()]);
-}
-
-/// Without a choice, a standby is refused: its rows may be stale.
-#[test]
-fn standby_is_refused_unless_it_is_asked_for() {
-    use TargetSessionAttrs::{Any, ReadOnly, ReadWrite};
-    for (url, expected) in [
-        ("A/d", (Any, true)),
-        ("A/d?target_session_attrs=primary", (Any, true)),
-        ("A/d?target_session_attrs=read-write", (ReadWrite, false)),
-        ("A/d?target_session_attrs=any", (Any, false)),
-        ("A/d?target_session_attrs=standby", (ReadOnly, false)),
-        ("A,B/d", (ReadWrite, false)),
-        ("A,B/d?target_session_attrs=any", (ReadWrite, false)),
-        ("A,B/d?target_session_attrs=primary", (Any, true)),
-    ] {
-        let address = parse(&format!("postgresql://u@{url}"));
-        let found = (address.config.get_target_session_attrs(), address.needs_primary);
-        assert_eq!(found, expected, "{url}");
-    }
-}
-
 fn five<'a>(
     hostname: &'a str,
     name: &'a str,

@@ -7,7 +7,7 @@ use post_api::store::postgres::{Address, PostgresStore, connect, request_stateme
 use post_api::store::{Result, StoreError};
 use tokio_postgres::types::Type;
 
-use super::fresh_store::{FreshStore, email, search};
+use super::super::fresh_store::{FreshStore, email, search};
 use crate::support::{Cluster, Pooler};
 
 /// Statements that check the server and the schema themselves, before any request reads.

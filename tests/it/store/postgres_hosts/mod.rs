@@ -1,5 +1,7 @@
 //! Several hosts in one address, standbys, and servers that hang: who is asked, and for how long.
 
+mod fence;
+
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -44,7 +46,7 @@ async fn host_that_hangs_at_any_place_delays_no_connection() {
     let cluster = Cluster::shared();
     let database = cluster.database();
     let live: SocketAddr = ([127, 0, 0, 1], cluster.port()).into();
-    // The kernel accepts connections to it, and nobody answers.
+    // The kernel accepts connections to it, and no program answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_address = silent.local_addr().unwrap();
     let dropping = DroppingHost::start().await;
