@@ -1,6 +1,7 @@
 //! Selects the database that the settings name.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::definitions as row;
 use super::parse::Parser;
@@ -19,6 +20,7 @@ impl Parser<'_> {
     pub(super) fn database(&mut self, data_dir: &Path) -> Database {
         let is_prepared = self.switch(&row::DATABASE_PREPARED_STATEMENTS);
         let pool_size = self.int(&row::DATABASE_POOL_SIZE);
+        let failover_wait = self.int(&row::DATABASE_FAILOVER_WAIT_SECONDS);
         let five = self.five_settings();
         let (setting, address) = match (self.secret(&row::DATABASE_URL), five) {
             (Some(url), _) if url.trim_start().starts_with("sqlite") => {
@@ -39,7 +41,10 @@ impl Parser<'_> {
                     let hint = "a password in the settings takes precedence";
                     SettingError::new("PGPASSFILE", problem, hint)
                 }));
-                let address = address.with_prepared(is_prepared).with_pool_size(pool_size);
+                let address = address
+                    .with_prepared(is_prepared)
+                    .with_pool_size(pool_size)
+                    .with_failover_wait(Duration::from_secs(failover_wait));
                 Database::Postgres(Box::new(address))
             }
             Err(error) => {

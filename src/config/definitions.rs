@@ -105,6 +105,10 @@ settings! {
     DATABASE_POOL_SIZE = int("16", 3..=1000,
         "Most connections that one process opens to PostgreSQL. Lower it if the server or the role \
          allows fewer connections for all processes together.");
+    DATABASE_FAILOVER_WAIT_SECONDS = int("5", 0..=7,
+        "How long requests wait for the next primary of PostgreSQL after the last one was lost, \
+         instead of getting 503. A planned switchover within this time costs no request. `0` turns \
+         the wait off.");
     SECRET_KEY = secret(
         "Signs tokens: 32 bytes or more, for example from `openssl rand -hex 32`. Required with \
          PostgreSQL unless `SECRET_KEYS` is set. With the embedded database the service generates \

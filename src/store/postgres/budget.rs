@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Sleep;
 
 use crate::store::page_limits::SEARCH_TIMEOUT;
@@ -32,6 +32,8 @@ pub struct PoolLimits {
     pub long_work: usize,
     /// How long a request waits for a connection before it is refused.
     pub acquire_timeout: Duration,
+    /// How long requests wait for the next primary after the last one was lost.
+    pub failover_wait: Duration,
     /// How long a statement may take before it is cancelled.
     pub statement_timeout: Duration,
     /// How long a search that no number of titles bounds may take.
@@ -42,6 +44,9 @@ pub struct PoolLimits {
     /// can be read if no other one is.
     pub list_bytes: u32,
 }
+
+/// The wait for the next primary without a setting.
+pub(super) const DEFAULT_FAILOVER_WAIT: Duration = Duration::from_secs(5);
 
 /// The maximum number of connections of a pool without a setting.
 pub(super) const DEFAULT_POOL_SIZE: usize = 16;
@@ -62,6 +67,7 @@ impl PoolLimits {
             connections,
             long_work: (connections * 3 / 16).max(1),
             acquire_timeout: Duration::from_secs(2),
+            failover_wait: DEFAULT_FAILOVER_WAIT,
             statement_timeout: STATEMENT_TIMEOUT,
             search_timeout: SEARCH_TIMEOUT,
             answer_timeout: ANSWER_TIMEOUT,
@@ -153,6 +159,19 @@ impl Budgets {
             Ok(Permit { connection: acquire(&self.connections, 1).await?, budget })
         };
         before(timeout, permit).await
+    }
+
+    /// Returns a place in the queue for this kind of work. Batches have their own queues.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] if too many requests wait.
+    pub(super) fn enqueue(&self, work: Work) -> Result<Option<SemaphorePermit<'_>>> {
+        let budget = match work {
+            Work::Batch => return Ok(None),
+            Work::Short => &self.short,
+            Work::Long => &self.long,
+        };
+        budget.queue.try_acquire().map(Some).map_err(|_| StoreError::Overloaded)
     }
 
     /// Returns the number of requests that wait for this kind of work. Batches have their own queues.
@@ -307,6 +326,7 @@ mod tests {
         assert!(limits.statement_timeout < option("statement_timeout"));
         assert!(limits.search_timeout < limits.statement_timeout);
         assert!(limits.acquire_timeout + limits.statement_timeout <= limits.answer_timeout);
+        assert!(limits.failover_wait + limits.acquire_timeout < limits.answer_timeout);
     }
 
     #[tokio::test(start_paused = true)]

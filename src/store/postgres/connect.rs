@@ -4,6 +4,8 @@
 //! hold for its server connections.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
@@ -93,6 +95,7 @@ pub(super) struct Connector {
 struct Opened {
     client: Client,
     task: JoinHandle<()>,
+    was_idle_at_end: Arc<AtomicBool>,
     /// Startup options that are still to be set.
     options: Vec<Assignment>,
     /// The index of the host.
@@ -138,22 +141,28 @@ impl Connector {
             }
             (opened, _) => (opened?, Vec::new()),
         };
-        let (client, connection) = opened;
+        let (client, mut connection) = opened;
+        let was_idle_at_end = Arc::new(AtomicBool::new(false));
+        let was_idle = Arc::clone(&was_idle_at_end);
         let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = (&mut connection).await {
+                // The driver gives a message of the server to the statement in flight, if there is one.
+                was_idle.store(error.code().is_some(), Ordering::SeqCst);
                 tracing::debug!(%error, "database connection broken");
             }
+            // After the flag, because statements that were not sent fail now.
+            drop(connection);
         });
         if self.needs_primary && is_standby(&client).await? {
             return Err(HostFailure::Standby);
         }
-        Ok(Opened { client, task, options, host })
+        Ok(Opened { client, task, was_idle_at_end, options, host })
     }
 
     /// Opens a connection and sets what the statements of requests need.
     pub(super) async fn open_for_requests(&self) -> std::result::Result<PooledClient, OpenError> {
         let deadline = Instant::now() + OPEN_TIMEOUT;
-        let Opened { client, task, options, host } = self.open(deadline).await?;
+        let Opened { client, task, was_idle_at_end, options, host } = self.open(deadline).await?;
         if self.has_session {
             let settings = [MARK_SESSION, &set_unless_chosen(), DURABLE, ";", &set_all(&options)];
             let settings = settings.concat();
@@ -163,7 +172,7 @@ impl Connector {
             };
             before(deadline, set).await.map_err(|failure| self.failed(host, failure))?;
         }
-        Ok(PooledClient(ClientWrapper::new(client, task)))
+        Ok(PooledClient::new(ClientWrapper::new(client, task), was_idle_at_end))
     }
 
     fn failed(&self, host: usize, failure: HostFailure) -> OpenError {

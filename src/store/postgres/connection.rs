@@ -15,7 +15,7 @@ use tokio_postgres::{Error, Row, RowStream};
 use super::budget::{Permit, Work};
 use super::cancel::cancel;
 use super::client_manager::PooledObject;
-use super::error::{is_canceled, is_recovering, is_unrepresentable, needs_reconnect};
+use super::error::{is_canceled, is_failover, is_recovering, is_unrepresentable, needs_reconnect};
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
 use crate::store::batch::BatchError;
@@ -33,6 +33,9 @@ pub(super) enum QueryError {
     /// The pool had no connection for the statement.
     NoConnection(StoreError),
     Statement(Error),
+    /// The connection ended between the result and the end of the transaction, so it is unknown whether
+    /// the transaction was committed.
+    Unconfirmed(Error),
     /// A text among the values has a character that the encoding of the database lacks.
     Unrepresentable(Error),
     /// The caller refused a row.
@@ -97,7 +100,7 @@ impl Connection {
         }
         let pooled = self.pooled()?;
         let prepared = pooled.prepare_typed_cached(statement.sql, statement.types);
-        self.within_timeout(async { Ok(prepared.await?) }).await.map(|_| ())
+        self.within_timeout(true, async { Ok(prepared.await?) }).await.map(|_| ())
     }
 
     /// Runs the statement and waits until it is committed.
@@ -106,7 +109,8 @@ impl Connection {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
-        name_unrepresentable(statement, self.within_timeout(self.run(statement, values)).await)
+        let work = self.run(statement, values);
+        name_unrepresentable(statement, self.within_timeout(statement.only_reads(), work).await)
     }
 
     /// Runs a statement without parameters that always returns a row.
@@ -134,7 +138,7 @@ impl Connection {
             }
             Ok(())
         };
-        name_unrepresentable(statement, self.within_timeout(work).await)
+        name_unrepresentable(statement, self.within_timeout(true, work).await)
     }
 
     /// Runs a statement that only reads, in a transaction that the server ends after `limit`.
@@ -166,7 +170,7 @@ impl Connection {
             ended?;
             Ok(rows)
         };
-        name_unrepresentable(statement, self.within_timeout(work).await)
+        name_unrepresentable(statement, self.within_timeout(true, work).await)
     }
 
     /// Closes the connection instead of returning it to the pool, with all others to its server.
@@ -179,7 +183,19 @@ impl Connection {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
-        Ok(self.stream(statement, values).await?.try_collect().await?)
+        let mut stream = pin!(self.stream(statement, values).await?);
+        let mut rows = Vec::new();
+        loop {
+            match stream.try_next().await {
+                Ok(Some(row)) => rows.push(row),
+                Ok(None) => return Ok(rows),
+                // The server commits after the result and before the end of the stream.
+                Err(error) if stream.rows_affected().is_some() && is_end(&error) => {
+                    return Err(QueryError::Unconfirmed(error));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     async fn stream(
@@ -203,8 +219,10 @@ impl Connection {
         self.pooled.as_ref().ok_or_else(closed)
     }
 
+    /// Runs work on the connection. `is_repeatable` says whether it changes nothing.
     async fn within_timeout<T>(
         &self,
+        is_repeatable: bool,
         work: impl Future<Output = std::result::Result<T, QueryError>>,
     ) -> std::result::Result<T, QueryError> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -212,18 +230,56 @@ impl Connection {
             // Long work may be slow on a sound server.
             if self.work != Work::Long {
                 self.shared.replace_connections();
+                self.shared.log_slow_statement();
             }
             return Err(QueryError::TooSlow);
         };
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if let Err(QueryError::Statement(error)) = &outcome
-            && (needs_reconnect(error.code())
-                || (self.shared.is_fenced() && is_recovering(error.code())))
-        {
-            self.is_outdated.store(true, Ordering::Relaxed);
+        match &outcome {
+            Ok(_) => self.shared.failover().reached(),
+            Err(error) if self.is_lost(error, is_repeatable) => {
+                self.is_outdated.store(true, Ordering::Relaxed);
+                // Now, so that the search for the primary finds no connection to the same server.
+                self.shared.replace_connections();
+                self.shared.lose_primary();
+            }
+            Err(QueryError::Statement(error)) if needs_reconnect(error.code()) => {
+                self.is_outdated.store(true, Ordering::Relaxed);
+            }
+            Err(_) => {}
         }
         outcome
     }
+
+    /// Whether the server is no primary any more, and the work can run again on the next one: it
+    /// changes nothing, was rolled back, or was not sent.
+    fn is_lost(&self, error: &QueryError, is_repeatable: bool) -> bool {
+        match error {
+            QueryError::Statement(error) if error.code().is_some() => {
+                let code = error.code();
+                // A pooler may say so itself, while the server still runs the statement.
+                let is_certain =
+                    is_repeatable || self.shared.is_prepared() || needs_reconnect(code);
+                (is_failover(code) && is_certain)
+                    || (self.shared.is_fenced() && is_recovering(code))
+            }
+            QueryError::Statement(error) => {
+                let was_idle = self.pooled.as_ref().is_some_and(|client| client.was_idle_at_end());
+                is_end(error) && (is_repeatable || was_idle)
+            }
+            QueryError::Unconfirmed(_) => is_repeatable,
+            _ => false,
+        }
+    }
+}
+
+/// Whether the connection has ended, with or without a message of the server.
+fn is_end(error: &Error) -> bool {
+    let is_broken = || {
+        let cause = std::error::Error::source(error);
+        error.is_closed() || cause.is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+    };
+    if error.code().is_some() { is_failover(error.code()) } else { is_broken() }
 }
 
 /// Names the error of a text that the encoding of the database lacks.
@@ -277,7 +333,7 @@ impl From<Error> for QueryError {
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
         match error {
-            QueryError::Statement(error) => error.into(),
+            QueryError::Statement(error) | QueryError::Unconfirmed(error) => error.into(),
             QueryError::Unrepresentable(error) => Self::unrepresentable(Self::from(error)),
             QueryError::NoConnection(error) | QueryError::Row(error) => error,
             QueryError::TooSlow => Self::unavailable("the database took too long"),

@@ -84,6 +84,7 @@ impl From<Error> for HostFailure {
 #[derive(Debug)]
 pub(super) struct OpenError {
     is_out_of_connections: bool,
+    may_pass: bool,
     error: StoreError,
 }
 
@@ -112,7 +113,12 @@ impl OpenError {
                 }
             }
         };
-        Self { is_out_of_connections, error }
+        Self { is_out_of_connections, may_pass, error }
+    }
+
+    /// Whether a failover can be the cause.
+    pub(super) fn is_failover(&self) -> bool {
+        self.may_pass && !self.is_out_of_connections
     }
 
     /// Whether a server, a database, a role or a pooler has no connection left.

@@ -169,6 +169,17 @@ pub(super) fn is_recovering(state: Option<&SqlState>) -> bool {
     is_any_of(state, &[&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE])
 }
 
+/// Whether the server shuts down, or only reads. It has rolled the statement back, if the error comes
+/// before the result.
+pub(super) fn is_failover(state: Option<&SqlState>) -> bool {
+    let states = [
+        &SqlState::ADMIN_SHUTDOWN,
+        &SqlState::CANNOT_CONNECT_NOW,
+        &SqlState::READ_ONLY_SQL_TRANSACTION,
+    ];
+    is_any_of(state, &states)
+}
+
 /// Whether the server lacks a function, or the role may not use it.
 pub(super) fn lacks_function(state: Option<&SqlState>) -> bool {
     is_any_of(
@@ -224,7 +235,7 @@ mod tests {
         ("2200H", "rolled back"),
         ("23503", "rolled back, retryable"),
         ("23505", "rolled back, duplicate"),
-        ("25006", "transient, rolled back, reconnect"),
+        ("25006", "transient, rolled back, reconnect, failover"),
         ("25P03", "transient, rolled back"),
         ("26000", "transient, rolled back, reconnect"),
         ("28P01", "transient, unreachable, rolled back"),
@@ -240,7 +251,7 @@ mod tests {
         ("55000", "transient, rolled back, recovering"),
         ("55P03", "transient, blocked"),
         ("57014", "transient, rolled back, canceled"),
-        ("57P01", "transient, unreachable"),
+        ("57P01", "transient, unreachable, failover"),
         ("58030", "transient, rolled back"),
     ];
 
@@ -262,6 +273,7 @@ mod tests {
                 (is_out_of_connections(state), "no connection"),
                 (is_canceled(state), "canceled"),
                 (is_recovering(state), "recovering"),
+                (is_failover(state), "failover"),
             ];
             let found: Vec<&str> =
                 properties.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();

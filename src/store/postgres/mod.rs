@@ -24,6 +24,7 @@ mod connection_error;
 mod deletions;
 mod error;
 mod events;
+mod failover_wait;
 mod fence;
 mod found_posts;
 mod hidden_range;
@@ -122,7 +123,7 @@ impl PostgresStore {
     /// # Errors
     /// If the trusted certificates cannot be read.
     pub fn open(address: &Address) -> Result<Self> {
-        Self::open_with(address, PoolLimits::for_connections(address.pool_size()))
+        Self::open_with(address, address.limits())
     }
 
     /// Like [`PostgresStore::open`], with other limits.
@@ -131,6 +132,7 @@ impl PostgresStore {
     /// If the trusted certificates cannot be read.
     pub fn open_with(address: &Address, limits: PoolLimits) -> Result<Self> {
         let pool = Pool::new(address, limits)?;
+        let timed = |batch: BatchLimits| BatchLimits { timeout: limits.answer_timeout, ..batch };
         let batches = Arc::new(pool.for_work(Work::Batch));
         // Batches with keys and of included parts are short work, so that they take no connection from
         // the others.
@@ -139,21 +141,21 @@ impl PostgresStore {
         let lists =
             ListPosts { pool: Arc::clone(&batches), hidden: deletions.watch_hidden_range() };
         Ok(Self {
-            callers: Batcher::open(FindCallers(Arc::clone(&batches)), LIMITS),
-            posts: Batcher::open(FindPosts(Arc::clone(&batches)), TEXT_LIMITS),
-            lists: Batcher::open(lists, LIMITS),
-            new_posts: Batcher::open(CreatePosts(Arc::clone(&batches)), TEXT_LIMITS),
-            votes: Batcher::open(CastVotes(Arc::clone(&batches)), LIMITS),
-            withdrawals: Batcher::open(WithdrawVotes(Arc::clone(&batches)), LIMITS),
-            own_votes: Batcher::open(FindVotes(Arc::clone(&short)), LIST_LIMITS),
-            names: Batcher::open(FindNames(Arc::clone(&short)), LIST_LIMITS),
+            callers: Batcher::open(FindCallers(Arc::clone(&batches)), timed(LIMITS)),
+            posts: Batcher::open(FindPosts(Arc::clone(&batches)), timed(TEXT_LIMITS)),
+            lists: Batcher::open(lists, timed(LIMITS)),
+            new_posts: Batcher::open(CreatePosts(Arc::clone(&batches)), timed(TEXT_LIMITS)),
+            votes: Batcher::open(CastVotes(Arc::clone(&batches)), timed(LIMITS)),
+            withdrawals: Batcher::open(WithdrawVotes(Arc::clone(&batches)), timed(LIMITS)),
+            own_votes: Batcher::open(FindVotes(Arc::clone(&short)), timed(LIST_LIMITS)),
+            names: Batcher::open(FindNames(Arc::clone(&short)), timed(LIST_LIMITS)),
             new_posts_once: Batcher::open(
                 KeyedBatch { writes: CreatePostsOnce, pool: Arc::clone(&short) },
-                TEXT_LIMITS,
+                timed(TEXT_LIMITS),
             ),
             votes_once: Batcher::open(
                 KeyedBatch { writes: CastVotesOnce, pool: Arc::clone(&short) },
-                LIMITS,
+                timed(LIMITS),
             ),
             deletions,
             long_work: Arc::new(pool.for_work(Work::Long)),

@@ -12,6 +12,7 @@ use deadpool::Runtime;
 use deadpool::Status;
 use deadpool::managed::{PoolError, Timeouts};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
@@ -31,6 +32,10 @@ use crate::store::{Result, StoreError};
 
 /// Maximum number of times a statement runs if concurrent transactions make it fail each time.
 const MAX_ATTEMPTS: usize = 10;
+
+/// Maximum number of connections on which a statement runs if each must be replaced: the second one
+/// may be lost in the same failover.
+const MAX_CONNECTIONS: usize = 3;
 
 /// The pool, for one kind of work.
 #[derive(Clone)]
@@ -71,9 +76,23 @@ impl Pool {
     /// Acquires a connection, and checks the schema before the first use. Waits up to
     /// [`PoolLimits::acquire_timeout`].
     pub(super) async fn acquire(&self) -> Result<Connection> {
-        let connection = self.acquire_unchecked().await?;
-        self.search_index.get_or_try_init(|| self.check_server(&connection)).await?;
-        Ok(connection)
+        let failover = self.shared.failover();
+        let deadline = failover.deadline();
+        loop {
+            if failover.is_lost() {
+                let _place = self.shared.budgets().enqueue(self.work)?;
+                failover.wait(deadline).await;
+            }
+            match self.acquire_unchecked().await {
+                Ok(connection) => {
+                    self.search_index.get_or_try_init(|| self.check_server(&connection)).await?;
+                    return Ok(connection);
+                }
+                // Nothing was sent, so the request can wait for the next primary.
+                Err(_) if failover.is_lost() && Instant::now() < deadline => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn check_server(&self, connection: &Connection) -> Result<SearchIndex> {
@@ -84,7 +103,7 @@ impl Pool {
         schema::check(connection).await
     }
 
-    /// Acquires a connection without checking the schema.
+    /// Acquires a connection without checking the schema, and without waiting for a failover.
     pub(super) async fn acquire_unchecked(&self) -> Result<Connection> {
         let shared = &self.shared;
         let mut timeout = pin!(tokio::time::sleep(shared.limits().acquire_timeout));
@@ -101,7 +120,12 @@ impl Pool {
                 {
                     permit = shared.budgets().wait_for_other(permit, timeout.as_mut()).await?;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    if matches!(&error, PoolError::Backend(error) if error.is_failover()) {
+                        shared.lose_primary();
+                    }
+                    return Err(error.into());
+                }
             }
         }
     }
@@ -126,7 +150,8 @@ impl Pool {
     }
 
     /// Runs the statement and waits for its commit. Retries it if a concurrent transaction made it
-    /// fail. Retries it once, on another connection, if the connection must be replaced.
+    /// fail. Retries it on another connection if the connection must be replaced, after a failover if
+    /// the server was shut down.
     pub(super) async fn query(
         &self,
         statement: &Statement,
@@ -191,7 +216,7 @@ impl Pool {
             match connection.query(statement, values).await {
                 Err(QueryError::Statement(error))
                     if attempt < MAX_ATTEMPTS && is_retryable(error.code()) => {}
-                Err(_) if attempt < 2 && connection.is_outdated() => {}
+                Err(_) if attempt < MAX_CONNECTIONS && connection.is_outdated() => {}
                 outcome => return outcome,
             }
             attempt += 1;

@@ -1,11 +1,18 @@
 //! The open connections, which all kinds of work share.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::budget::{Budgets, PoolLimits};
 use super::client_manager::ClientPool;
+use super::failover_wait::{FailoverWait, PAUSE};
+
+/// The least time between two log lines about slow statements.
+const LOG_PAUSE: Duration = Duration::from_mins(1);
 
 pub(super) struct SharedPool {
     connections: ClientPool,
@@ -14,6 +21,9 @@ pub(super) struct SharedPool {
     tls: MakeRustlsConnect,
     is_prepared: bool,
     is_fenced: AtomicBool,
+    failover: FailoverWait,
+    /// When the log last said that statements do not end.
+    logged_slow: Mutex<Option<Instant>>,
     /// Increases when the open connections must be replaced.
     generation: AtomicUsize,
 }
@@ -27,7 +37,19 @@ impl SharedPool {
     ) -> Self {
         let (budgets, generation) = (Budgets::new(limits), AtomicUsize::new(0));
         let is_fenced = AtomicBool::new(false);
-        Self { connections, budgets, limits, tls, is_prepared, is_fenced, generation }
+        let failover = FailoverWait::new(limits.failover_wait);
+        let logged_slow = Mutex::default();
+        Self {
+            connections,
+            budgets,
+            limits,
+            tls,
+            is_prepared,
+            is_fenced,
+            failover,
+            logged_slow,
+            generation,
+        }
     }
 
     pub(super) fn connections(&self) -> &ClientPool {
@@ -60,6 +82,34 @@ impl SharedPool {
         self.is_fenced.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn failover(&self) -> &FailoverWait {
+        &self.failover
+    }
+
+    /// Makes requests wait while a task searches the next primary.
+    pub(super) fn lose_primary(self: &Arc<Self>) {
+        let Some(until) = self.failover.lose() else { return };
+        tracing::warn!("lost the primary database; requests wait for the next one");
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            if timeout_at(until, shared.find_primary()).await.is_err() {
+                shared.failover.give_up();
+            }
+        });
+    }
+
+    /// Waits until a connection can be opened. The connection stays in the pool.
+    async fn find_primary(&self) {
+        while self.failover.is_lost() {
+            if self.connections.get().await.is_ok() {
+                tracing::info!("found a primary database");
+                self.failover.reached();
+            } else {
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
     /// Whether another connection is open or is being opened. It is free now or will be returned.
     pub(super) fn has_others(&self) -> bool {
         self.connections.status().size > 0 || self.budgets.has_others()
@@ -68,6 +118,20 @@ impl SharedPool {
     /// Returns the generation of a connection that is acquired after this call.
     pub(super) fn generation(&self) -> usize {
         self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Logs that a statement took longer than its timeout, at most once in [`LOG_PAUSE`].
+    pub(super) fn log_slow_statement(&self) {
+        let now = Instant::now();
+        let mut last = self.logged_slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now.duration_since(last) < LOG_PAUSE) {
+            return;
+        }
+        *last = Some(now);
+        tracing::warn!(
+            "statements do not end: the database server hangs, or a synchronous standby is gone; see \
+             pg_stat_activity and synchronous_standby_names"
+        );
     }
 
     /// Closes the idle connections at once. A connection of an earlier generation is closed when it

@@ -16,6 +16,11 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// Whether the statement surely neither writes nor locks.
+    pub(super) fn only_reads(&self) -> bool {
+        self.fenced.is_some()
+    }
+
     /// Whether a parameter is a text.
     pub(super) fn has_texts(&self) -> bool {
         self.types.iter().any(|kind| [Type::TEXT, Type::TEXT_ARRAY].contains(kind))

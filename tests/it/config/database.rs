@@ -152,6 +152,17 @@ fn pool_of_fewer_than_three_connections_is_rejected() {
     }
 }
 
+#[test]
+fn wait_for_a_failover_is_shorter_than_the_wait_for_an_answer() {
+    for seconds in ["8", "-1", "long"] {
+        let name = "DATABASE_FAILOVER_WAIT_SECONDS";
+        assert_eq!(errors(&[(name, seconds)])[0].name, name);
+    }
+    for seconds in ["0", "7"] {
+        load(&[("DATABASE_FAILOVER_WAIT_SECONDS", seconds)]);
+    }
+}
+
 /// Several processes may serve PostgreSQL, and all must sign with the same key. Other commands sign
 /// nothing, so they need no key.
 #[test]

@@ -15,12 +15,13 @@ mod tls;
 mod url;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use self::parameters::Parameters;
-use super::budget::DEFAULT_POOL_SIZE;
+use super::budget::{DEFAULT_FAILOVER_WAIT, DEFAULT_POOL_SIZE, PoolLimits};
 
 pub use environment::Environment;
 pub(super) use tls::{Certificate, Roots, Tls, Trust};
@@ -37,6 +38,7 @@ pub struct Address {
     pub(super) tls: Tls,
     is_prepared: bool,
     pool_size: usize,
+    failover_wait: Duration,
     warnings: Vec<String>,
 }
 
@@ -133,8 +135,15 @@ impl Address {
         Self { pool_size, ..self }
     }
 
-    pub(super) fn pool_size(&self) -> usize {
-        self.pool_size
+    /// Sets how long requests wait for the next primary after the last one was lost.
+    #[must_use]
+    pub fn with_failover_wait(self, failover_wait: Duration) -> Self {
+        Self { failover_wait, ..self }
+    }
+
+    pub(super) fn limits(&self) -> PoolLimits {
+        let failover_wait = self.failover_wait;
+        PoolLimits { failover_wait, ..PoolLimits::for_connections(self.pool_size) }
     }
 
     /// Returns what is accepted but does not work as it seems to.
@@ -209,8 +218,16 @@ impl Address {
             config.password(password);
         }
         let options = parameters.get("options").map(str::to_owned);
-        let (is_prepared, pool_size) = (true, DEFAULT_POOL_SIZE);
-        Ok(Self { config, needs_primary, options, tls, is_prepared, pool_size, warnings })
+        Ok(Self {
+            config,
+            needs_primary,
+            options,
+            tls,
+            is_prepared: true,
+            pool_size: DEFAULT_POOL_SIZE,
+            failover_wait: DEFAULT_FAILOVER_WAIT,
+            warnings,
+        })
     }
 }
 

@@ -1,15 +1,17 @@
 //! Several hosts in one address, standbys, and servers that hang: who is asked, and for how long.
 
 mod fence;
+mod switchover;
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use post_api::store::postgres::{Address, PoolLimits, PostgresStore, connect, is_refused};
 use post_api::store::{Readiness, ReadinessStore as _, StoreError};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::fresh_store::FreshStore;
+use super::fresh_store::{FreshStore, new_user};
 use crate::support::{Cluster, PostgresDatabase};
 
 /// Returns the URL of the database with these servers instead of its own. `live` is its own.
@@ -169,4 +171,41 @@ async fn readiness_of_a_hanging_server_has_a_limit_of_its_own() {
     cluster.signal_all("-CONT");
     let outcome = checked.expect("an answer");
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+}
+
+/// Commits wait for a standby that is gone. Cancelled statements do not fill up the server.
+#[tokio::test]
+async fn statements_behind_a_lost_synchronous_standby_do_not_pile_up() {
+    let limits = PoolLimits {
+        statement_timeout: Duration::from_millis(50),
+        failover_wait: Duration::ZERO,
+        ..PoolLimits::for_connections(4)
+    };
+    let cluster = Cluster::start("");
+    let name = cluster.database().keep();
+    let database = cluster.existing_database(&name);
+    let store = PostgresStore::open_with(&database.address(), limits).unwrap();
+    let store = FreshStore::shared(std::sync::Arc::new(store));
+    while store.check_ready().await.is_err() {}
+    cluster.execute("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'gone'");
+    cluster.execute("postgres", "SELECT pg_reload_conf()");
+    let count = |condition: &str| -> usize {
+        let backends = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'";
+        database.query(&format!("{backends} AND datname = '{name}' AND {condition}")).len()
+    };
+    while database.query("SHOW synchronous_standby_names") != ["gone"] {}
+    for round in 0..5 {
+        let users = (0..20).map(|number| new_user(&format!("user{round}-{number}")));
+        let created = join_all(users.map(|user| store.create_user(user))).await;
+        assert!(created.iter().all(Result::is_err), "{created:?}");
+        // Connections that have just been closed may still end.
+        let open = count("pid <> pg_backend_pid()");
+        assert!(open <= 2 * limits.connections, "{open} connections in round {round}");
+    }
+    while count("wait_event = 'SyncRep'") > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    cluster.execute("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+    cluster.execute("postgres", "SELECT pg_reload_conf()");
+    while store.create_user(new_user("last")).await.is_err() {}
 }
