@@ -5,6 +5,7 @@ use std::sync::Arc;
 use post_api::domain::page::Page;
 use post_api::store::postgres::{Address, PostgresStore, connect, request_statements};
 use post_api::store::{Result, StoreError};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::super::fresh_store::{FreshStore, email, search};
@@ -40,7 +41,7 @@ async fn every_request_statement_fails_on_a_standby() {
         client.batch_execute(&format!("PREPARE {name}{types} AS {sql}")).await.unwrap();
         let error = client.batch_execute(&format!("EXECUTE {name}{values}")).await.unwrap_err();
         let expected = if statement.fenced.is_some() { "55000" } else { "25006" };
-        assert_eq!(error.code().map(|code| code.code()), Some(expected), "{name}: {error:?}");
+        assert_eq!(error.code().map(SqlState::code), Some(expected), "{name}: {error:?}");
         fenced += usize::from(statement.fenced.is_some());
     }
     assert!(fenced >= 40, "{fenced}");
