@@ -19,13 +19,11 @@ mod hidden_ranges;
 /// Changes that revoke all tokens: another password, another e-mail, sign-out.
 mod revocation;
 
-/// Recipients of mail, and what a link in a mail changes.
 mod recipients;
 
 /// Accounts and posts as an operator manages them.
 mod operator;
 
-/// Reads of administrators: the right, pages, and counts.
 mod administration;
 
 /// Statements that check a token also check whether the account is disabled.
@@ -116,7 +114,6 @@ mod postgres_hostile_rows;
 /// Connections to PostgreSQL: TLS, sockets, several hosts.
 mod postgres_connections;
 
-/// Several hosts, standbys, servers that hang, and failovers.
 mod postgres_hosts;
 
 /// Connections through a pooler.
