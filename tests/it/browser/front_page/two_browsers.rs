@@ -101,11 +101,9 @@ async fn second_shows_all_posts_of_first(engine: Engine) {
         assert_eq!(texts, expected.collect::<Vec<_>>());
         print_delays(&format!("posts on {engine:?}"), &sent, &times);
 
-        second.click(".fresh").await;
-        for shown in (20..posts).step_by(20) {
-            let next = format!(".rows article:nth-child({})", shown + 20);
-            second.wait_for(&format!(".rows article:nth-child({shown})")).await;
-            second.click_for(".more", &next).await;
+        second.click_for(".fresh", ".rows article:nth-child(20)").await;
+        for shown in (40..=posts).step_by(20) {
+            second.click_for(".more", &format!(".rows article:nth-child({shown})")).await;
         }
         let titles = "return [...document.querySelectorAll('.rows .title')]
             .map((title) => title.textContent)";

@@ -71,9 +71,9 @@ async fn host_that_hangs_at_any_place_delays_no_connection() {
 #[tokio::test]
 async fn every_host_is_named_if_none_fits() {
     let primary = Cluster::start("wal_level = replica\n");
+    let name = primary.database().keep();
     let standby = primary.standby();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let name = primary.database().keep();
     let database = primary.existing_database(&name);
     let hosts = [closed, ([127, 0, 0, 1], standby.port()).into()];
     let url = with_hosts(&database, primary.port(), &hosts);
