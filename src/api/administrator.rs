@@ -1,5 +1,5 @@
 //! A caller that is an administrator. The right is checked before any part of the request is read,
-//! so a client without it learns nothing about the route.
+//! so a client without it cannot learn which parameters the route accepts.
 //!
 //! Not here: the reads of administrators, whose statements check the right again.
 

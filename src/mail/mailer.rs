@@ -28,7 +28,7 @@ use crate::error_chain::error_chain;
 /// Maximum number of mails in the queue.
 const QUEUE_LENGTH: usize = 1024;
 
-/// Maximum number of connections to the mail server.
+/// Maximum number of connections that send a mail. A few more may be ending, see `transport.rs`.
 const CONNECTIONS: usize = 4;
 
 /// Maximum time of a try.

@@ -8,11 +8,9 @@
 use std::fmt::Display;
 
 use lettre::Message;
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Starttls};
-use lettre::transport::smtp::extension::{
-    ClientId, Extension, MailBodyParameter, MailParameter, ServerInfo,
-};
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::{Response, Severity};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 
@@ -45,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SmtpConnection<S> {
     /// Asks for TLS, and returns the stream for its handshake.
     pub(super) async fn start_tls(mut self, name: &ClientId) -> Result<S, SendError> {
         let server = self.hello(name).await?;
-        need(&server, Extension::StartTls, "it has no STARTTLS")?;
+        server.need("STARTTLS", "it has no STARTTLS")?;
         self.complete(Starttls).await?;
         // Others could have added such text, which would count as the first encrypted reply.
         if !self.stream.buffer().is_empty() {
@@ -69,11 +67,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SmtpConnection<S> {
         let mut addresses = envelope.from().into_iter().chain(envelope.to());
         let mut parameters = Vec::new();
         if !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
-            need(&server, Extension::SmtpUtfEight, "it has no SMTPUTF8, which the e-mail needs")?;
+            server.need("SMTPUTF8", "it has no SMTPUTF8, which the e-mail needs")?;
             parameters.push(MailParameter::SmtpUtfEight);
         }
         if !text.is_ascii() {
-            need(&server, Extension::EightBitMime, "it has no 8BITMIME, which the mail needs")?;
+            server.need("8BITMIME", "it has no 8BITMIME, which the mail needs")?;
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         self.complete(Mail::new(envelope.from().cloned(), parameters)).await?;
@@ -92,19 +90,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SmtpConnection<S> {
         self.complete(Quit).await
     }
 
-    async fn hello(&mut self, name: &ClientId) -> Result<ServerInfo, SendError> {
+    async fn hello(&mut self, name: &ClientId) -> Result<Capabilities, SendError> {
         let reply = self.command(Ehlo::new(name.clone())).await?;
-        ServerInfo::from_response(&reply).map_err(|_| SendError::Response)
+        // The first line has the name of the server.
+        Ok(Capabilities(reply.message().skip(1).map(str::to_uppercase).collect()))
     }
 
     async fn log_in(
         &mut self,
-        server: &ServerInfo,
+        server: &Capabilities,
         credentials: &Credentials,
     ) -> Result<(), SendError> {
-        let mechanism = server.get_auth_mechanism(DEFAULT_MECHANISMS);
         let unknown = "it has neither of the logins PLAIN and LOGIN";
-        let mechanism = mechanism.ok_or(SendError::Capability(unknown))?;
+        let mechanism = server.login().ok_or(SendError::Capability(unknown))?;
         let first = Auth::new(mechanism, credentials.clone(), None);
         let mut reply = self.command(first.map_err(|_| SendError::Response)?).await?;
         for _ in 0..MAX_CHALLENGES {
@@ -145,9 +143,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SmtpConnection<S> {
             if !line.ends_with(b"\n") {
                 return Err(SendError::Closed);
             }
-            // The last line has a space after the code (RFC 5321, 4.2.1).
-            if line.get(3) != Some(&b'-') {
-                break;
+            match line.get(3) {
+                Some(b'-') => {}
+                // The last line has a space after the code (RFC 5321, 4.2.1), or no text at all (4.2).
+                Some(b'\r') => {
+                    reply.insert(begin + 3, b' ');
+                    break;
+                }
+                _ => break,
             }
         }
         let reply: Response =
@@ -166,9 +169,27 @@ fn completed(reply: &Response) -> Result<(), SendError> {
     is_complete.then_some(()).ok_or(SendError::Response)
 }
 
-fn need(server: &ServerInfo, extension: Extension, lacking: &'static str) -> Result<(), SendError> {
-    let has_it = server.supports_feature(extension);
-    has_it.then_some(()).ok_or(SendError::Capability(lacking))
+/// The keywords of EHLO's reply, each in a line with its parameters (RFC 5321, 4.1.1.1). They are in
+/// capitals, because their case has no meaning.
+struct Capabilities(Vec<String>);
+
+impl Capabilities {
+    fn need(&self, keyword: &str, lacking: &'static str) -> Result<(), SendError> {
+        let has_it = self.parameters(keyword).is_some();
+        has_it.then_some(()).ok_or(SendError::Capability(lacking))
+    }
+
+    /// Returns a login that the client knows too.
+    fn login(&self) -> Option<Mechanism> {
+        let logins: Vec<&str> = self.parameters("AUTH")?.collect();
+        let known = [(Mechanism::Plain, "PLAIN"), (Mechanism::Login, "LOGIN")];
+        known.into_iter().find(|(_, name)| logins.contains(name)).map(|(mechanism, _)| mechanism)
+    }
+
+    fn parameters(&self, keyword: &str) -> Option<impl Iterator<Item = &str>> {
+        let mut lines = self.0.iter().map(|line| line.split_whitespace());
+        lines.find_map(|mut words| (words.next() == Some(keyword)).then_some(words))
+    }
 }
 
 /// Adds the line that ends a message, and a dot to each line that begins with one (RFC 5321, 4.5.2).

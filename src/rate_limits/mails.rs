@@ -8,8 +8,8 @@
 //!
 //! Anyone can ask for a reset, so the answer must not tell whether the e-mail has an account. That is
 //! why 2 counts nothing else: the mail after a sign-up shows only in 3, whose 429 needs a token of
-//! the account. Both together bound the mails to one e-mail. The notice to a verified e-mail that it
-//! was replaced counts nowhere: a thief could use the limit up before.
+//! the account. Both together bound the mails to one e-mail. No limit applies to the notice that
+//! a verified e-mail was replaced: a thief could exhaust it first, and so suppress the notice.
 
 use std::net::IpAddr;
 use std::sync::Arc;

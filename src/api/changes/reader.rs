@@ -21,7 +21,7 @@ use crate::store::{ChangeStore, Result};
 const READ_PERIOD: Duration = Duration::from_millis(250);
 
 /// Time between two frames with events that only have votes: four reads, of which the last may come
-/// a little early. The first votes after a longer time do not wait.
+/// a little early. After a longer pause the first votes are sent at the next read.
 const VOTES_PERIOD: Duration = Duration::from_millis(900);
 
 /// With more streams all frames have the longer period.

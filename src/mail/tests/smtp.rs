@@ -126,6 +126,15 @@ async fn server_that_sends_garbage_instead_of_tls_fails_the_try() {
     }
 }
 
+/// The case of keywords has no meaning, and a reply needs no text (RFC 5321, 2.4 and 4.2).
+#[tokio::test]
+async fn unusual_replies_are_understood() {
+    let outcome = send("smtp://127.0.0.1:PORT?tls=none", |stream| {
+        answer(stream, &["220", "250-mx\r\n250-  \r\n250 8bitmime", "250", "250", "354", "250"]);
+    });
+    outcome.await.unwrap();
+}
+
 /// Others could add a text to the last reply before TLS (as in CVE-2011-0411).
 #[tokio::test]
 async fn text_after_the_answer_to_starttls_fails_the_try() {

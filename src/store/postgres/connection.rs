@@ -15,7 +15,9 @@ use tokio_postgres::{Error, Row, RowStream};
 use super::budget::{Permit, Work};
 use super::cancel::cancel;
 use super::client_manager::PooledObject;
-use super::error::{is_canceled, is_failover, is_recovering, is_unrepresentable, needs_reconnect};
+use super::error::{
+    is_canceled, is_failover, is_read_only, is_recovering, is_unrepresentable, needs_reconnect,
+};
 use super::shared_pool::SharedPool;
 use super::statement::Statement;
 use crate::store::batch::BatchError;
@@ -229,24 +231,28 @@ impl Connection {
         let Ok(outcome) = tokio::time::timeout(self.timeout, work).await else {
             // Long work may be slow on a sound server.
             if self.work != Work::Long {
-                self.shared.replace_connections();
+                self.shared.replace_connections(self.generation);
                 self.shared.log_slow_statement();
             }
             return Err(QueryError::TooSlow);
         };
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         match &outcome {
-            Ok(_) => self.shared.failover().reached(),
+            // A result that was on its way when the primary was lost says nothing about the next one.
+            Ok(_) if self.shared.generation() == self.generation => {
+                self.shared.failover().reached();
+            }
             Err(error) if self.is_lost(error, is_repeatable) => {
                 self.is_outdated.store(true, Ordering::Relaxed);
                 // Now, so that the search for the primary finds no connection to the same server.
-                self.shared.replace_connections();
-                self.shared.lose_primary();
+                if self.shared.replace_connections(self.generation) {
+                    self.shared.lose_primary();
+                }
             }
             Err(QueryError::Statement(error)) if needs_reconnect(error.code()) => {
                 self.is_outdated.store(true, Ordering::Relaxed);
             }
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
         outcome
     }
@@ -260,7 +266,9 @@ impl Connection {
                 // A pooler may say so itself, while the server still runs the statement.
                 let is_certain =
                     is_repeatable || self.shared.is_prepared() || needs_reconnect(code);
-                (is_failover(code) && is_certain)
+                // A session with the only host stays at a primary, which may be read-only.
+                let stays = self.shared.is_prepared() && !self.shared.has_several_hosts();
+                (is_failover(code) && is_certain && !(stays && is_read_only(code)))
                     || (self.shared.is_fenced() && is_recovering(code))
             }
             QueryError::Statement(error) => {
@@ -301,7 +309,7 @@ fn name_unrepresentable<T>(
 impl Drop for Connection {
     fn drop(&mut self) {
         if *self.is_outdated.get_mut() {
-            self.shared.replace_connections();
+            self.shared.replace_connections(self.generation);
         }
         let is_in_flight = *self.in_flight.get_mut() > 0;
         if !is_in_flight && self.shared.generation() == self.generation {

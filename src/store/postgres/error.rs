@@ -169,6 +169,11 @@ pub(super) fn is_recovering(state: Option<&SqlState>) -> bool {
     is_any_of(state, &[&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE])
 }
 
+/// Whether the server only reads: a standby, or a primary that is set so.
+pub(super) fn is_read_only(state: Option<&SqlState>) -> bool {
+    is_any_of(state, &[&SqlState::READ_ONLY_SQL_TRANSACTION])
+}
+
 /// Whether the server shuts down, or only reads. It has rolled the statement back, if the error comes
 /// before the result.
 pub(super) fn is_failover(state: Option<&SqlState>) -> bool {

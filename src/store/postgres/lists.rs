@@ -12,7 +12,7 @@ use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::error::reading_failed;
 use super::list_key::ListKey;
-use super::pool::Pool;
+use super::pool::{MAX_CONNECTIONS, Pool};
 use super::search::search_posts;
 use crate::domain::caller::Reader;
 use crate::domain::page::Page;
@@ -75,20 +75,20 @@ pub(super) async fn list_posts(
     Box::pin(store.read_long(read)).await
 }
 
-/// Reads equal lists once. Retries all of them once, on another connection, if the connection must
-/// be replaced.
+/// Reads equal lists once. Retries all of them on another connection if the connection must be
+/// replaced.
 async fn read_lists(
     pool: &Pool,
     hidden: Option<HiddenRange>,
     requests: &[&(Reader, Page)],
 ) -> Result<Vec<Result<PostList>>> {
-    let connection = pool.acquire().await?;
-    match read_lists_on(&connection, pool.list_memory(), hidden, requests).await {
-        Err(_) if connection.is_outdated() => {
-            drop(connection);
-            read_lists_on(&pool.acquire().await?, pool.list_memory(), hidden, requests).await
+    let mut connections = 1;
+    loop {
+        let connection = pool.acquire().await?;
+        match read_lists_on(&connection, pool.list_memory(), hidden, requests).await {
+            Err(_) if connections < MAX_CONNECTIONS && connection.is_outdated() => connections += 1,
+            outcome => return outcome,
         }
-        outcome => outcome,
     }
 }
 

@@ -35,7 +35,7 @@ const MAX_ATTEMPTS: usize = 10;
 
 /// Maximum number of connections on which a statement runs if each must be replaced: the second one
 /// may be lost in the same failover.
-const MAX_CONNECTIONS: usize = 3;
+pub(super) const MAX_CONNECTIONS: usize = 3;
 
 /// The pool, for one kind of work.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl Pool {
         let tls = connector.tls();
         let connections = build(connector, limits)?;
         Ok(Self {
-            shared: Arc::new(SharedPool::new(connections, limits, tls, address.is_prepared())),
+            shared: Arc::new(SharedPool::new(connections, limits, tls, address)),
             work: Work::Short,
             list_memory: Arc::new(ListMemory::new(limits.list_bytes)),
             search_index: Arc::default(),
@@ -76,8 +76,16 @@ impl Pool {
     /// Acquires a connection, and checks the schema before the first use. Waits up to
     /// [`PoolLimits::acquire_timeout`].
     pub(super) async fn acquire(&self) -> Result<Connection> {
+        self.acquire_until(self.failover_deadline()).await
+    }
+
+    /// Returns until when a request that begins now waits for a primary.
+    fn failover_deadline(&self) -> Instant {
+        self.shared.failover().deadline()
+    }
+
+    async fn acquire_until(&self, deadline: Instant) -> Result<Connection> {
         let failover = self.shared.failover();
-        let deadline = failover.deadline();
         loop {
             if failover.is_lost() {
                 let _place = self.shared.budgets().enqueue(self.work)?;
@@ -96,8 +104,8 @@ impl Pool {
     }
 
     async fn check_server(&self, connection: &Connection) -> Result<SearchIndex> {
-        let has_session = self.shared.is_prepared();
-        if !has_session && fence::is_supported(connection).await? {
+        let needs_fence = !self.shared.is_prepared() && self.shared.needs_primary();
+        if needs_fence && fence::is_supported(connection).await? {
             self.shared.fence_reads();
         }
         schema::check(connection).await
@@ -209,17 +217,23 @@ impl Pool {
         values: &[Value<'_>],
         is_retryable: fn(Option<&SqlState>) -> bool,
     ) -> std::result::Result<Vec<Row>, QueryError> {
-        let mut attempt = 1;
+        // One for all connections: nothing is sent after the request was answered.
+        let deadline = self.failover_deadline();
+        let (mut attempts, mut connections) = (1, 1);
         loop {
-            let connection = self.acquire().await.map_err(QueryError::NoConnection)?;
-            let connection = connection.with_timeout(timeout);
+            let connection = self.acquire_until(deadline).await;
+            let connection = connection.map_err(QueryError::NoConnection)?.with_timeout(timeout);
             match connection.query(statement, values).await {
                 Err(QueryError::Statement(error))
-                    if attempt < MAX_ATTEMPTS && is_retryable(error.code()) => {}
-                Err(_) if attempt < MAX_CONNECTIONS && connection.is_outdated() => {}
+                    if attempts < MAX_ATTEMPTS && is_retryable(error.code()) =>
+                {
+                    attempts += 1;
+                }
+                Err(_) if connections < MAX_CONNECTIONS && connection.is_outdated() => {
+                    connections += 1;
+                }
                 outcome => return outcome,
             }
-            attempt += 1;
         }
     }
 }

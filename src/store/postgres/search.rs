@@ -12,7 +12,7 @@ use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
 use super::hidden_range::posts_around;
 use super::list_key::owned;
-use super::pool::Pool;
+use super::pool::{MAX_CONNECTIONS, Pool};
 use super::row::{drafts_of, is_open, is_public, read_list, read_rows, select_page};
 use super::schema::SearchIndex;
 use super::statement::{Statement, statements};
@@ -151,15 +151,15 @@ pub(super) async fn search_posts(
     reader: Reader,
     page: &Page,
 ) -> Result<PostList> {
-    let connection = pool.acquire().await?;
     let text = page.searched().unwrap_or_default();
     let search = Search { pool, hidden, reader, page, text };
-    match search.run(&connection).await {
-        Err(_) if connection.is_outdated() => {
-            drop(connection);
-            search.run(&pool.acquire().await?).await
+    let mut connections = 1;
+    loop {
+        let connection = pool.acquire().await?;
+        match search.run(&connection).await {
+            Err(_) if connections < MAX_CONNECTIONS && connection.is_outdated() => connections += 1,
+            outcome => return outcome,
         }
-        outcome => outcome,
     }
 }
 

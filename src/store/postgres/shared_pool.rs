@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::address::Address;
 use super::budget::{Budgets, PoolLimits};
 use super::client_manager::ClientPool;
 use super::failover_wait::{FailoverWait, PAUSE};
@@ -20,6 +21,8 @@ pub(super) struct SharedPool {
     limits: PoolLimits,
     tls: MakeRustlsConnect,
     is_prepared: bool,
+    has_several_hosts: bool,
+    needs_primary: bool,
     is_fenced: AtomicBool,
     failover: FailoverWait,
     /// When the log last said that statements do not end.
@@ -33,7 +36,7 @@ impl SharedPool {
         connections: ClientPool,
         limits: PoolLimits,
         tls: MakeRustlsConnect,
-        is_prepared: bool,
+        address: &Address,
     ) -> Self {
         let (budgets, generation) = (Budgets::new(limits), AtomicUsize::new(0));
         let is_fenced = AtomicBool::new(false);
@@ -44,7 +47,9 @@ impl SharedPool {
             budgets,
             limits,
             tls,
-            is_prepared,
+            is_prepared: address.is_prepared(),
+            has_several_hosts: address.hosts().len() > 1,
+            needs_primary: address.needs_primary,
             is_fenced,
             failover,
             logged_slow,
@@ -71,6 +76,15 @@ impl SharedPool {
     /// Whether statements stay prepared on their connection.
     pub(super) fn is_prepared(&self) -> bool {
         self.is_prepared
+    }
+
+    pub(super) fn has_several_hosts(&self) -> bool {
+        self.has_several_hosts
+    }
+
+    /// Whether no standby may be read (`target_session_attrs`).
+    pub(super) fn needs_primary(&self) -> bool {
+        self.needs_primary
     }
 
     /// Whether reads have a fence against standbys, see `fence.rs`.
@@ -136,9 +150,17 @@ impl SharedPool {
 
     /// Closes the idle connections at once. A connection of an earlier generation is closed when it
     /// is returned: all of them are to the same server, so they have the same problem.
-    pub(super) fn replace_connections(&self) {
+    ///
+    /// Returns whether it did so. Connections of an earlier generation tell nothing about the present
+    /// ones, so it does nothing for them.
+    pub(super) fn replace_connections(&self, generation: usize) -> bool {
         // First, so that no connection is returned in between.
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        let next = generation.wrapping_add(1);
+        let (before, after) = (Ordering::SeqCst, Ordering::SeqCst);
+        if self.generation.compare_exchange(generation, next, before, after).is_err() {
+            return false;
+        }
         self.connections.retain(|_, _| false);
+        true
     }
 }

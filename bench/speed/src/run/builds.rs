@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use super::environment::{Environment, sqlite_url};
 use crate::comparison::{Comparison, Goal, Measurement, compare};
@@ -39,16 +39,14 @@ pub fn measure(environment: &Environment<'_>, report: &mut Report, other: &Path)
     for (store, servers, database) in
         [("SQLite", &sqlite, None), ("PostgreSQL", &postgres, Some(cluster))]
     {
-        let pair = Pair { environment, this: &servers.0, other: &servers.1, database };
+        let pair =
+            Pair { environment, this: &servers.0, other: &servers.1, database, follower: None };
         for operation in OPERATIONS {
             pair.measure(report, operation, store)?;
         }
-        let token = environment.tokens.first().context("no user")?;
-        if let Some(stream) = open_stream(servers.0.address, token)? {
-            for operation in FOLLOWED_OPERATIONS {
-                pair.measure(report, operation, &format!("{store}, followed"))?;
-            }
-            stream.shutdown(Shutdown::Both)?;
+        let pair = Pair { follower: environment.tokens.first().map(String::as_str), ..pair };
+        for operation in FOLLOWED_OPERATIONS {
+            pair.measure(report, operation, &format!("{store}, followed"))?;
         }
     }
     Ok(())
@@ -60,6 +58,8 @@ struct Pair<'a> {
     other: &'a Server,
     /// The main process of PostgreSQL, whose time counts for both.
     database: Option<u32>,
+    /// The token of a client that follows this build while it is measured.
+    follower: Option<&'a str>,
 }
 
 impl Pair<'_> {
@@ -68,7 +68,14 @@ impl Pair<'_> {
         let name = format!("{}, {store}", operation.name());
         let throughput = compare(
             self.environment.schedule,
-            (&name, &mut |time| self.load(self.this, operation, time, &mut of_this)),
+            (&name, &mut |time| {
+                let stream = self.follower.map(|token| open_stream(self.this.address, token));
+                let stream = stream.transpose()?;
+                let measured = self.load(self.this, operation, time, &mut of_this);
+                // The other build is measured alone.
+                stream.map(|stream| stream.shutdown(Shutdown::Both)).transpose()?;
+                measured
+            }),
             ("other build", &mut |time| self.load(self.other, operation, time, &mut of_other)),
             ("/s", Goal::AtLeast(1.0)),
         )?;
@@ -124,9 +131,8 @@ fn descendants_time(process: u32) -> Result<f64> {
     Ok(sum)
 }
 
-/// Opens a stream of changes, which a thread reads until the service closes it. `None` if the build
-/// has no streams.
-fn open_stream(address: SocketAddr, token: &str) -> Result<Option<TcpStream>> {
+/// Opens a stream of changes, which a thread reads until it is closed.
+fn open_stream(address: SocketAddr, token: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     write!(
         stream,
@@ -135,13 +141,10 @@ fn open_stream(address: SocketAddr, token: &str) -> Result<Option<TcpStream>> {
     let mut beginning = [0; 8 * 1024];
     let length = stream.read(&mut beginning)?;
     let beginning = String::from_utf8_lossy(beginning.get(..length).unwrap_or_default());
-    if beginning.starts_with("HTTP/1.1 404") {
-        return Ok(None);
-    }
     if !beginning.starts_with("HTTP/1.1 200") {
         bail!("no stream: {beginning}");
     }
     let mut reader = stream.try_clone()?;
     std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-    Ok(Some(stream))
+    Ok(stream)
 }

@@ -21,8 +21,8 @@ const WRITERS: usize = 4;
 
 const FOLLOWERS: usize = 6;
 
-/// A client leaves its stream after one of so many blocks. Fewer would leave it amid each long frame,
-/// whose events come again as a whole.
+/// A client leaves its stream after one of so many blocks. With a smaller number it would leave before
+/// the end of every long frame, and never advance.
 const LOSSES: u64 = 50;
 
 /// The time before a client connects again.
@@ -152,21 +152,21 @@ impl Follower {
     }
 }
 
-/// Reads all published posts, a page after the other.
+/// Reads all published posts. Follows the links from page to page: a deletion meanwhile would move a
+/// post past a `skip`.
 fn read_list(wire: &mut Wire, token: &str) -> io::Result<FollowedList> {
     let mut items: Vec<Value> = Vec::new();
+    let mut path = "/posts?limit=1000&published=true".to_owned();
     loop {
-        let path = format!("/posts?limit=1000&published=true&skip={}", items.len());
         let response = wire.call("GET", &path, token, None)?;
         if response.status != 200 {
             return Err(io::Error::other("the list is not read"));
         }
-        let page = response.json();
-        let page = page.as_array().unwrap();
-        items.extend_from_slice(page);
-        if page.len() < 1000 {
+        items.extend_from_slice(response.json().as_array().unwrap());
+        let Some((next, _)) = response.header("link").split_once(">; rel=\"next\"") else {
             return Ok(FollowedList::of(&items));
-        }
+        };
+        next.rsplit('<').next().unwrap().clone_into(&mut path);
     }
 }
 
@@ -266,7 +266,7 @@ impl Clients {
             drop(end_of_round);
             // Followers look for the end of the round after each block. One of two steps may be a read.
             for _ in 0..2 {
-                while writer.write(&mut wire).is_err() {}
+                while writer.write(&mut Wire::connect(addresses.pick(rng))).is_err() {}
             }
         });
     }
