@@ -43,6 +43,16 @@ fn populate(app: &TestApp) {
     }
 }
 
+/// Starts the service with the administrator Ada and the rows of [`populate`]. Returns her ID too.
+async fn start_populated() -> (TestApp, i64, TestServer) {
+    let app = TestApp::start().await;
+    let ada = app.sign_up("ada").await;
+    app.set_admin(ada, true).await;
+    populate(&app);
+    let server = TestServer::start(app.routes(), Limits::default());
+    (app, ada, server)
+}
+
 /// Roles and names that a screen reader tells of the statistics and lists of [`populate`].
 const BOARD: [(&str, &str); 12] = [
     ("banner", ""),
@@ -61,11 +71,7 @@ const BOARD: [(&str, &str); 12] = [
 
 #[tokio::test]
 async fn administrator_sees_statistics_accounts_and_events() {
-    let app = TestApp::start().await;
-    let ada = app.sign_up("ada").await;
-    app.set_admin(ada, true).await;
-    populate(&app);
-    let server = TestServer::start(app.routes(), Limits::default());
+    let (app, ada, server) = start_populated().await;
     browse(async move |browser| {
         browser.open(&format!("http://{}/admin", server.address)).await;
         log_in(&browser, "ada").await;
@@ -99,11 +105,7 @@ async fn administrator_sees_statistics_accounts_and_events() {
 
 #[tokio::test]
 async fn right_that_ends_while_the_page_is_open_closes_it() {
-    let app = TestApp::start().await;
-    let ada = app.sign_up("ada").await;
-    app.set_admin(ada, true).await;
-    populate(&app);
-    let server = TestServer::start(app.routes(), Limits::default());
+    let (app, ada, server) = start_populated().await;
     browse(async move |browser| {
         browser.open(&format!("http://{}/admin", server.address)).await;
         log_in(&browser, "ada").await;
@@ -166,11 +168,7 @@ async fn views_fit_have_contrast_and_names() {
 
 #[tokio::test]
 async fn first_view_does_not_shift() {
-    let app = TestApp::start().await;
-    let ada = app.sign_up("ada").await;
-    app.set_admin(ada, true).await;
-    populate(&app);
-    let server = TestServer::start(app.routes(), Limits::default());
+    let (_app, _, server) = start_populated().await;
     browse(async move |browser| {
         observe_shifts(&browser).await;
         let page = format!("http://{}/admin", server.address);
