@@ -88,7 +88,7 @@ impl Pool {
         let failover = self.shared.failover();
         loop {
             if failover.is_lost() {
-                let _place = self.shared.budgets().enqueue(self.work)?;
+                let _queued = self.shared.budgets().enqueue(self.work)?;
                 failover.wait(deadline).await;
             }
             match self.acquire_unchecked().await {

@@ -148,16 +148,16 @@ impl SharedPool {
         );
     }
 
-    /// Closes the idle connections at once. A connection of an earlier generation is closed when it
-    /// is returned: all of them are to the same server, so they have the same problem.
+    /// Closes the idle connections of this generation at once. Those in use are closed when they are
+    /// returned: all of them are to the same server, so they have the same problem.
     ///
-    /// Returns whether it did so. Connections of an earlier generation tell nothing about the present
-    /// ones, so it does nothing for them.
+    /// Returns `false` if they were replaced before. An old connection tells nothing about the present
+    /// ones, so nothing is closed then.
     pub(super) fn replace_connections(&self, generation: usize) -> bool {
         // First, so that no connection is returned in between.
         let next = generation.wrapping_add(1);
-        let (before, after) = (Ordering::SeqCst, Ordering::SeqCst);
-        if self.generation.compare_exchange(generation, next, before, after).is_err() {
+        let order = Ordering::SeqCst;
+        if self.generation.compare_exchange(generation, next, order, order).is_err() {
             return false;
         }
         self.connections.retain(|_, _| false);
