@@ -30,20 +30,21 @@ use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey};
 use crate::store::{Once, Result, StoreError};
 
 /// A step that deletes at most `$limit` keys that have expired at `$now`. A concurrent deletion skips
-/// the locked rows and takes others.
+/// the locked rows and takes others. It names the rows by their place on the disk: a join by the key
+/// could read the whole table, as PostgreSQL often makes the plan while no key is kept.
 macro_rules! delete_expired_keys {
     ($now:literal, $limit:literal) => {
         concat!(
             "deleted AS (
                  DELETE FROM idempotency_keys
-                  WHERE (user_id, key) IN (SELECT user_id, key FROM idempotency_keys
-                                            WHERE expires_at <= ",
+                  WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys
+                                           WHERE expires_at <= ",
             $now,
             "
-                                            ORDER BY expires_at LIMIT ",
+                                           ORDER BY expires_at LIMIT ",
             $limit,
             "
-                                              FOR UPDATE SKIP LOCKED)
+                                             FOR UPDATE SKIP LOCKED))
              )"
         )
     };

@@ -26,13 +26,14 @@ statements! {
                                 THEN least(counted.failures, 1000000) + 1 ELSE 1 END,
                 forgotten_at = CASE WHEN counted.forgotten_at > $2 AND counted.failures >= $5
                                     THEN $4 ELSE $3 END";
-    // A concurrent deletion skips the locked rows and takes others.
+    // A concurrent deletion skips the locked rows and takes others. A join by the account could read
+    // the whole table, as PostgreSQL does not know how few rows the limit allows.
     DELETE_EXPIRED_FAILURES(TIMESTAMPTZ, INT8) =
         "DELETE FROM login_failures
-          WHERE account IN (SELECT account FROM login_failures
-                             WHERE forgotten_at <= $1
-                             ORDER BY forgotten_at LIMIT $2
-                               FOR UPDATE SKIP LOCKED)";
+          WHERE ctid = ANY (ARRAY(SELECT ctid FROM login_failures
+                                   WHERE forgotten_at <= $1
+                                   ORDER BY forgotten_at LIMIT $2
+                                     FOR UPDATE SKIP LOCKED))";
     CLEAR_LOGIN_FAILURES(INT8) = "DELETE FROM login_failures WHERE account = $1";
 }
 

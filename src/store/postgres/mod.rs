@@ -85,7 +85,7 @@ use crate::domain::caller::{Caller, Reader};
 pub use address::{Address, AddressError, AddressFault, Environment, UrlParts};
 pub use admin::{LockTimeouts, PostgresAdmin, PostgresInspector, statements};
 pub use budget::PoolLimits;
-pub use connect::connect;
+pub use connect::{SERVING_SETTINGS, connect};
 pub use connection_error::is_refused;
 pub use operator::PostgresOperator;
 pub use statement::Statement;
