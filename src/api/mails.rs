@@ -5,6 +5,9 @@
 //! `routes/email_verifications.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::audit;
 use super::client_ip::ClientIp;
@@ -20,9 +23,17 @@ use crate::error_chain::error_chain;
 use crate::mail::{Delivery, Mail};
 use crate::store;
 
-/// Sends a link that resets the password, if there is an account.
+/// The least wait before the account of a reset is looked up. Responses take less.
+const MIN_RESET_WAIT: Duration = Duration::from_millis(50);
+
+/// The waits are spread over this many milliseconds.
+const RESET_WAIT_VALUES: u64 = 200;
+
+/// Sends a link that resets the password, if there is an account. Waits before: otherwise the work
+/// for the mail would take processor time from its own response, and so reveal the account.
 pub(super) fn send_reset_link(app: &Arc<AppState>, client: ClientIp, email: TypedEmail) {
     queue(app, client, |app| async move {
+        sleep(reset_wait(getrandom::u64().unwrap_or_default())).await;
         let recipient = app.store.find_recipient(email).await?;
         Ok(recipient.and_then(|recipient| with_link(&app, LinkPurpose::ResetPassword, recipient)))
     });
@@ -52,6 +63,10 @@ pub(super) fn notify_of_change(app: &Arc<AppState>, client: ClientIp, user: User
     if app.mails.is_some() && (verified_at.is_some() || may_send()) {
         queue(app, client, move |_| async move { Ok(Some((user, Mail::EmailChanged { to }))) });
     }
+}
+
+fn reset_wait(random: u64) -> Duration {
+    MIN_RESET_WAIT + Duration::from_millis(random % RESET_WAIT_VALUES)
 }
 
 /// Returns the recipient of a genuine link.
