@@ -32,11 +32,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// certificates of 4096 bits.
 const MAX_BYTES_READ: u64 = 64 * 1024;
 
-/// Time for a goodbye. The mail is judged before.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for QUIT and its answer. The mail is judged before.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Maximum number of goodbyes at the same time. Further connections are closed without one.
-const GOODBYES: usize = 16;
+/// Maximum number of connections that wait for the answer to QUIT. Further ones are closed at once.
+const MAX_QUITS: usize = 16;
 
 /// Sends messages, one at a time.
 #[async_trait]
@@ -53,7 +53,7 @@ pub struct SmtpTransport {
     credentials: Option<Credentials>,
     /// `None` means no TLS.
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    goodbyes: Arc<Semaphore>,
+    quits: Arc<Semaphore>,
 }
 
 impl SmtpTransport {
@@ -75,8 +75,8 @@ impl SmtpTransport {
         let credentials = server.credentials.as_ref().map(|(user, password)| {
             Credentials::new(user.clone(), password.expose_secret().to_owned())
         });
-        let goodbyes = Arc::new(Semaphore::new(GOODBYES));
-        Ok(Self { server: server.clone(), name, credentials, tls, goodbyes })
+        let quits = Arc::new(Semaphore::new(MAX_QUITS));
+        Ok(Self { server: server.clone(), name, credentials, tls, quits })
     }
 
     async fn converse<S>(
@@ -88,11 +88,11 @@ impl SmtpTransport {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let outcome = connection.deliver(&self.name, self.credentials.as_ref(), message).await;
-        // The outcome does not wait for the goodbye: the server has judged the mail.
-        if let Ok(permit) = Arc::clone(&self.goodbyes).try_acquire_owned() {
+        // The outcome does not wait for QUIT: the server has judged the mail.
+        if let Ok(permit) = Arc::clone(&self.quits).try_acquire_owned() {
             tokio::spawn(async move {
                 // Whether the server answers makes no difference.
-                let _ = timeout(GOODBYE_TIMEOUT, connection.quit()).await;
+                let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
                 drop(permit);
             });
         }

@@ -52,7 +52,7 @@ async fn send(url: &str, serve: Serve) -> Result<(), SendError> {
     let transport = SmtpTransport::new(&smtp, &public).unwrap();
     let outcome = tokio::time::timeout(TIMEOUT, transport.send(&message())).await;
     drop(done);
-    // The goodbye runs meanwhile.
+    // QUIT runs meanwhile.
     while !server.is_finished() {
         tokio::task::yield_now().await;
     }
@@ -196,7 +196,7 @@ async fn server_that_sends_a_byte_each_second_fails_the_mail_in_time() {
 }
 
 #[tokio::test]
-async fn mail_is_judged_before_the_goodbye() {
+async fn mail_is_judged_before_quit() {
     // Each server is silent after its last answer, also after QUIT.
     let accepted = send("smtp://127.0.0.1:PORT?tls=none", |stream| {
         answer(stream, &ACCEPTING);
@@ -224,7 +224,7 @@ fn refuse(stream: &mut TcpStream, number: usize, answer_text: &'static str) {
 }
 
 #[tokio::test]
-async fn goodbye_follows_the_outcome() {
+async fn quit_follows_the_outcome() {
     send("smtp://127.0.0.1:PORT?tls=none", |stream| {
         answer(stream, &ACCEPTING);
         let mut rest = String::new();
