@@ -2,12 +2,21 @@
 
 use std::error::Error;
 
+/// Maximum number of bytes of a text. Some errors repeat what the other side sent, such as all names
+/// of a certificate.
+const MAX_BYTES: usize = 2000;
+
 /// Returns the error and its causes, joined by colons. The outermost error often says only what
-/// failed, not why.
+/// failed, not why. After 2,000 bytes the text ends with an ellipsis.
 #[must_use]
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let errors = std::iter::successors(Some(error), |error| (*error).source());
-    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut text = errors.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    if text.len() > MAX_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_BYTES));
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -26,5 +35,17 @@ mod tests {
             Some(Box::new(Layer("a query failed", Some(deepest.into())))),
         );
         assert_eq!(error_chain(&error), "an event was lost: a query failed: permission denied");
+    }
+
+    #[test]
+    fn text_of_any_length_is_cut() {
+        for (text, whole) in [("é".repeat(1000), true), ("é".repeat(30_000), false)] {
+            let text = text.leak();
+            let error = Layer("not connected", Some(Box::new(Layer(text, None))));
+            let chain = error_chain(&error);
+            assert!(chain.starts_with("not connected: éé"), "{chain}");
+            assert!(chain.len() <= MAX_BYTES + '…'.len_utf8() && chain.ends_with('…'), "{chain}");
+            assert_eq!(error_chain(&Layer(text, None)).ends_with('…'), !whole);
+        }
     }
 }

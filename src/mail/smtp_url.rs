@@ -19,6 +19,8 @@ pub enum UnusableSmtpUrl {
     Scheme,
     #[error("has no host, or an invalid one")]
     Host,
+    #[error("has the port 0")]
+    Port,
     #[error("has a user without a password, or a password without a user")]
     Credentials,
     #[error("has an encoding in the user or the password that is not UTF-8")]
@@ -90,6 +92,9 @@ impl MailServer {
         };
         let default_port = if has_tls { SUBMISSIONS_PORT } else { SUBMISSION_PORT };
         let port = url.port().unwrap_or(default_port);
+        if port == 0 {
+            return Err(UnusableSmtpUrl::Port);
+        }
         Ok(Self::Smtp(SmtpServer { host, port, encryption, credentials: credentials(&url)? }))
     }
 }

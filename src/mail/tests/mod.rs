@@ -287,6 +287,7 @@ fn smtp_url_with_a_fault_is_refused() {
         ("console://x", UnusableSmtpUrl::Scheme),
         ("https://mail.example.org", UnusableSmtpUrl::Scheme),
         ("smtps:", UnusableSmtpUrl::Host),
+        ("smtps://mail.example.org:0", UnusableSmtpUrl::Port),
         ("smtps://user@mail.example.org", UnusableSmtpUrl::Credentials),
         ("smtps://:password@mail.example.org", UnusableSmtpUrl::Credentials),
         ("smtps://user:%ff@mail.example.org", UnusableSmtpUrl::Encoding),
