@@ -41,9 +41,10 @@ statements! {
     KEEP_KEY = "INSERT OR REPLACE INTO idempotency_keys
                     (user_id, key, fingerprint, outcome, post_id, at, expires_at, reply)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    DELETE_EXPIRED_KEYS = "DELETE FROM idempotency_keys
-          WHERE (user_id, key) IN (SELECT user_id, key FROM idempotency_keys
-                                    WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+    // A single key: for a set of them SQLite fills a temporary table, at each write.
+    DELETE_EXPIRED_KEY = "DELETE FROM idempotency_keys
+          WHERE (user_id, key) = (SELECT user_id, key FROM idempotency_keys
+                                   WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 1)";
 }
 
 #[async_trait]
@@ -252,8 +253,12 @@ fn keep_key(
     effect: &Effect,
     now: Timestamp,
 ) -> Result<()> {
-    let params = params![now.as_microsecond(), EXPIRED_KEYS_DELETED];
-    database.prepare_cached(DELETE_EXPIRED_KEYS)?.execute(params)?;
+    let mut delete_expired_key = database.prepare_cached(DELETE_EXPIRED_KEY)?;
+    for _ in 0..EXPIRED_KEYS_DELETED {
+        if delete_expired_key.execute([now.as_microsecond()])? == 0 {
+            break;
+        }
+    }
     database.prepare_cached(KEEP_KEY)?.execute(params![
         user.0,
         key.digest,
