@@ -1,8 +1,8 @@
 //! The log of changes in SQLite. One connection writes at a time, so the numbers of the rows have the
 //! order of the commits.
 //!
-//! A copy of the file can be put back only while no process has it open. So each process begins an
-//! epoch of its own, and no position of a later state is valid in an earlier one.
+//! Each process begins an epoch of its own, so no position of a later state is valid in a copy that
+//! was put back. If a program puts back a copy under a running process, the next write ends the epoch.
 //!
 //! Not here: the triggers that write the log, see the migration `0022_change_log_ends`.
 
@@ -66,6 +66,8 @@ statements! {
           WHERE one = 1
          RETURNING epoch, ", newest!()
     );
+    FIND_NEWEST_CHANGE = concat!("SELECT ", newest!(), " FROM change_log WHERE one = 1");
+    END_EPOCH = "UPDATE change_log SET epoch = random(), until = 0 WHERE one = 1";
     READ_CHANGES = concat!(
         "SELECT log.epoch, log.trimmed_id, c.id, c.post_id, c.user_id, c.kind, c.was_published,
                 ", newest!(), "
@@ -92,6 +94,11 @@ statements! {
          RETURNING id"
     );
     TRIM_CHANGES = "UPDATE change_log SET trimmed_id = max(trimmed_id, ?1) WHERE one = 1";
+}
+
+/// Returns the number of the newest change.
+pub(super) fn find_newest(database: &Connection) -> rusqlite::Result<i64> {
+    database.prepare_cached(FIND_NEWEST_CHANGE)?.query_row([], |row| row.get(0))
 }
 
 #[async_trait]

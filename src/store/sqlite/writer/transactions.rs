@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::PendingWrite;
 use crate::store::batch::{BatchError, GroupCommit};
+use crate::store::sqlite::change_log::{END_EPOCH, find_newest};
 use crate::store::sqlite::commit_id::record_commit;
 use crate::store::sqlite::connection::{self, NotWritable};
 use crate::store::sqlite::files::DatabaseFiles;
@@ -19,6 +20,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Transactions {
     pub(super) connection: Connection,
     files: DatabaseFiles,
+    /// The newest change in the log after the last commit.
+    newest_change: i64,
     /// Whether the next transaction writes even if its members do not. After an error only a write
     /// shows whether the database can be written again, and readiness needs to know.
     must_write: bool,
@@ -37,7 +40,7 @@ impl Transactions {
             execute(&connection, sql).map_err(|error| NotWritable::explain(path, error))?;
         }
         let files = DatabaseFiles::of_open(path).map_err(StoreError::unavailable)?;
-        Ok(Self { connection, files, must_write: false, is_checkpointed: false })
+        Ok(Self { connection, files, newest_change: 0, must_write: false, is_checkpointed: false })
     }
 
     pub(super) fn group_commit(&mut self, writes: Vec<Box<dyn PendingWrite>>) {
@@ -73,6 +76,8 @@ impl Transactions {
 
     fn run_all(&mut self, writes: &mut [Box<dyn PendingWrite>]) -> Result<()> {
         let has_failed = std::mem::replace(&mut self.must_write, true);
+        // A copy that was put back has lost changes, and would give their numbers to others.
+        let is_put_back = find_newest(&self.connection)? < self.newest_change;
         let changes = self.connection.total_changes();
         let mut is_unavailable = false;
         if !self.run_together(writes)? {
@@ -81,10 +86,15 @@ impl Transactions {
             is_unavailable = self.run_apart(writes)?;
         }
         if has_failed || self.connection.total_changes() != changes {
+            if is_put_back {
+                execute(&self.connection, END_EPOCH)?;
+            }
             record_commit(&self.connection)?;
             self.is_checkpointed = false;
         }
+        let newest_change = find_newest(&self.connection)?;
         execute(&self.connection, "COMMIT")?;
+        self.newest_change = newest_change;
         self.must_write = is_unavailable;
         Ok(())
     }
