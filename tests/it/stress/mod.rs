@@ -4,6 +4,7 @@
 //! Not here: responses to a single request or a single fault, see `api` and `process`.
 
 mod budget;
+mod cluster;
 mod faults;
 mod followed_list;
 mod histories;

@@ -44,6 +44,8 @@ use event_stream::{EVENTS, read_body};
 pub use forged_tokens::{forge, forge_text, forge_with, forge_with_sha512};
 pub use outbox::{Outbox, SentMail};
 pub use pooler::Pooler;
+pub use postgres_programs::{chown_to_server, find_programs, server_command};
+pub use postgres_session::query;
 pub use process::{MAIL_SETTINGS, Service};
 pub use scrape::{METRICS, Metrics};
 pub use serving_role::{documented_grants, prepare_serving_role};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Returns the folder of PostgreSQL's programs.
-pub(super) fn find_programs() -> PathBuf {
+pub fn find_programs() -> PathBuf {
     if let Some(folder) = std::env::var_os("POSTGRES_BIN") {
         return PathBuf::from(folder);
     }
@@ -33,7 +33,8 @@ fn server_user() -> Option<&'static str> {
     is_root.then_some("postgres")
 }
 
-pub(super) fn server_command(folder: &Path, program: &Path) -> Command {
+/// Returns a command that runs the program in the folder, as the user for PostgreSQL.
+pub fn server_command(folder: &Path, program: &Path) -> Command {
     let mut command = match server_user() {
         Some(user) => {
             let mut command = Command::new("setpriv");
@@ -47,7 +48,8 @@ pub(super) fn server_command(folder: &Path, program: &Path) -> Command {
     command
 }
 
-pub(super) fn chown_to_server(folder: &Path) {
+/// Gives the file or folder to the user for PostgreSQL.
+pub fn chown_to_server(folder: &Path) {
     let Some(user) = server_user() else { return };
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with(&format!("{user}:"))).unwrap();

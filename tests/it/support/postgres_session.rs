@@ -80,6 +80,11 @@ pub fn execute(url: &str, sql: &str) {
     });
 }
 
+/// Returns the first column of each row as text, from a session of its own.
+pub fn query(url: &str, sql: &str) -> Vec<String> {
+    Session::query(&Mutex::default(), url, sql, |row| text(row, 0))
+}
+
 /// Runs the work on its own thread, as the current one may or may not have a runtime.
 pub(super) fn on_own_thread<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| join(scope.spawn(|| new_runtime().block_on(work()))))
