@@ -21,6 +21,7 @@ impl Parser<'_> {
         let is_prepared = self.switch(&row::DATABASE_PREPARED_STATEMENTS);
         let pool_size = self.int(&row::DATABASE_POOL_SIZE);
         let failover_wait = self.int(&row::DATABASE_FAILOVER_WAIT_SECONDS);
+        let confirms_reads = self.switch(&row::DATABASE_CONFIRM_READS);
         let five = self.five_settings();
         let (setting, address) = match (self.secret(&row::DATABASE_URL), five) {
             (Some(url), _) if url.trim_start().starts_with("sqlite") => {
@@ -44,6 +45,7 @@ impl Parser<'_> {
                 let address = address
                     .with_prepared(is_prepared)
                     .with_pool_size(pool_size)
+                    .with_confirmed_reads(confirms_reads)
                     .with_failover_wait(Duration::from_secs(failover_wait));
                 Database::Postgres(Box::new(address))
             }

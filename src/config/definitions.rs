@@ -109,6 +109,11 @@ settings! {
         "How long requests wait for the next primary of PostgreSQL after the last one was lost, \
          instead of getting 503. A planned switchover within this time costs no request. `0` turns \
          the wait off.");
+    DATABASE_CONFIRM_READS = text("off",
+        "Whether PostgreSQL answers a read only after its synchronous standby has acknowledged it, as \
+         it does with writes. Set `on` if two primaries could exist for a moment: then a former \
+         primary answers no read. The server needs `synchronous_standby_names`. A read takes about \
+         as long as a write.");
     SECRET_KEY = secret(
         "Signs tokens: 32 bytes or more, for example from `openssl rand -hex 32`. Required with \
          PostgreSQL unless `SECRET_KEYS` is set. With the embedded database the service generates \

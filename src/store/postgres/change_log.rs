@@ -28,12 +28,15 @@ use crate::store::change_row::{CHANGES_PER_SLICE, ChangeRow, MAX_CHANGES, SLICES
 use crate::store::{ChangeStore, Result, StoreError};
 
 /// Tells this database of this run of the server from every other one. A copy of a database has other
-/// OIDs.
+/// OIDs. After a crash of one of its processes the server recovers and keeps its time of start, but can
+/// lose transactions that did not wait for the disk: it resets its statistics then.
 macro_rules! origin {
     () => {
         "(SELECT oid FROM pg_database WHERE datname = current_database())
                         || ':' || to_regclass('post_changes')::oid
-                        || ':' || (1000000 * extract(epoch FROM pg_postmaster_start_time()))::bigint"
+                        || ':' || (1000000 * extract(epoch FROM pg_postmaster_start_time()))::bigint
+                        || ':' || (SELECT (1000000 * extract(epoch FROM stats_reset))::bigint
+                                     FROM pg_stat_wal)"
     };
 }
 

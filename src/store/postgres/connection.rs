@@ -26,8 +26,7 @@ use crate::store::{Result, StoreError};
 /// A value of a statement's parameter.
 pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
 
-/// Ends a transaction that only read.
-const END_READ: &str = "COMMIT";
+pub(super) const END: &str = "COMMIT";
 
 /// Why a statement returned no result.
 #[derive(Debug)]
@@ -101,7 +100,7 @@ impl Connection {
             return Ok(());
         }
         let pooled = self.pooled()?;
-        let prepared = pooled.prepare_typed_cached(statement.sql, statement.types);
+        let prepared = pooled.prepare_typed_cached(self.shared.text(statement), statement.types);
         self.within_timeout(true, async { Ok(prepared.await?) }).await.map(|_| ())
     }
 
@@ -111,8 +110,13 @@ impl Connection {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
-        let work = self.run(statement, values);
-        name_unrepresentable(statement, self.within_timeout(statement.only_reads(), work).await)
+        let outcome = if self.shared.confirms_reads() && !statement.only_reads() {
+            self.within_timeout(false, self.run_confirmed(statement, values)).await
+        } else {
+            let work = self.run(statement, values);
+            self.within_timeout(statement.only_reads(), work).await
+        };
+        name_unrepresentable(statement, outcome)
     }
 
     /// Runs a statement without parameters that always returns a row.
@@ -158,11 +162,12 @@ impl Connection {
         let work = async {
             let client = self.pooled()?;
             // One round trip: all messages are sent before the first answer.
-            let (limited, rows, ended) = tokio::join!(
+            let (limited, rows, _, ended) = tokio::join!(
                 biased;
                 client.batch_execute(&begin),
                 self.run(statement, values),
-                client.batch_execute(END_READ),
+                self.lift_limit(client),
+                client.batch_execute(END),
             );
             limited?;
             let rows = match rows {
@@ -180,7 +185,7 @@ impl Connection {
         self.is_outdated.store(true, Ordering::Relaxed);
     }
 
-    async fn run(
+    pub(super) async fn run(
         &self,
         statement: &Statement,
         values: &[Value<'_>],
@@ -206,17 +211,20 @@ impl Connection {
         values: &[Value<'_>],
     ) -> std::result::Result<RowStream, QueryError> {
         let pooled = self.pooled()?;
-        let values = values.iter().copied();
+        let (sql, values) = (self.shared.text(statement), values.iter().copied());
         if self.shared.is_prepared() {
-            let prepared = pooled.prepare_typed_cached(statement.sql, statement.types).await?;
+            let prepared = pooled.prepare_typed_cached(sql, statement.types).await?;
             return Ok(pooled.query_raw(&prepared, values).await?);
         }
         let typed: Vec<(Value<'_>, Type)> = values.zip(statement.types.iter().cloned()).collect();
-        let sql = statement.fenced.filter(|_| self.shared.is_fenced()).unwrap_or(statement.sql);
         Ok(pooled.query_typed_raw(sql, typed).await?)
     }
 
-    fn pooled(&self) -> std::result::Result<&PooledObject, QueryError> {
+    pub(super) fn shared(&self) -> &SharedPool {
+        &self.shared
+    }
+
+    pub(super) fn pooled(&self) -> std::result::Result<&PooledObject, QueryError> {
         let closed = || QueryError::NoConnection(StoreError::internal("the connection was closed"));
         self.pooled.as_ref().ok_or_else(closed)
     }
@@ -282,7 +290,7 @@ impl Connection {
 }
 
 /// Whether the connection has ended, with or without a message of the server.
-fn is_end(error: &Error) -> bool {
+pub(super) fn is_end(error: &Error) -> bool {
     let is_broken = || {
         let cause = std::error::Error::source(error);
         error.is_closed() || cause.is_some_and(<dyn std::error::Error>::is::<std::io::Error>)

@@ -55,6 +55,15 @@ impl HostFailure {
         }
     }
 
+    /// Whether the host has answered that it is no primary. The driver tells so only by its text.
+    fn is_read_only(&self) -> bool {
+        match self {
+            Self::Driver(error) => error_chain(error).ends_with("database does not allow writes"),
+            Self::Standby => true,
+            Self::Silent => false,
+        }
+    }
+
     fn into_error(self) -> StoreError {
         match self {
             Self::Driver(error) => error.into(),
@@ -93,7 +102,9 @@ impl OpenError {
     pub(super) fn new(hosts: &[String], failures: Vec<Option<HostFailure>>) -> Self {
         let failures: Vec<_> =
             failures.into_iter().map(|failure| failure.unwrap_or(HostFailure::Silent)).collect();
-        let is_out_of_connections = failures.iter().any(HostFailure::is_out_of_connections);
+        // A full server beside one that is lost may be a standby.
+        let is_out_of_connections = failures.iter().any(HostFailure::is_out_of_connections)
+            && failures.iter().all(|host| host.is_out_of_connections() || host.is_read_only());
         let may_pass = failures.iter().any(HostFailure::may_pass);
         let error = match <[HostFailure; 1]>::try_from(failures) {
             Ok([HostFailure::Standby]) => StoreError::unavailable(

@@ -18,11 +18,25 @@ macro_rules! fence {
     };
 }
 
+/// Ends a statement that only reads, if reads are confirmed. It writes an empty message to the log, so
+/// the commit waits for the synchronous standby like that of a write. A former primary beside a new one
+/// gets no answer: its standby was promoted, or follows the new primary. The fence comes first, because a
+/// standby refuses the message with another error.
+macro_rules! confirmation {
+    () => {
+        " OFFSET CASE WHEN pg_current_wal_lsn() IS NULL \
+                        OR pg_logical_emit_message(TRUE, '', '') IS NULL THEN 0 END"
+    };
+}
+
+pub(super) use confirmation;
 pub(super) use fence;
 
 statements! {
     unfenced;
     FIND_POSITION() = "SELECT pg_current_wal_lsn() IS NOT NULL";
+    // Ends a transaction that writes, if reads are confirmed: its answer may be that nothing changed.
+    CONFIRM() = "SELECT pg_logical_emit_message(TRUE, '', '') IS NOT NULL";
 }
 
 /// Whether the server can fence reads. A server with another log, such as Aurora, may lack the

@@ -18,6 +18,7 @@ mod change_log;
 mod client_manager;
 mod close;
 mod column;
+mod confirmed;
 mod connect;
 mod connection;
 mod connection_error;

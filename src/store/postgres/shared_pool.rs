@@ -11,6 +11,7 @@ use super::address::Address;
 use super::budget::{Budgets, PoolLimits};
 use super::client_manager::ClientPool;
 use super::failover_wait::{FailoverWait, PAUSE};
+use super::statement::Statement;
 
 /// The least time between two log lines about slow statements.
 const LOG_PAUSE: Duration = Duration::from_mins(1);
@@ -23,6 +24,7 @@ pub(super) struct SharedPool {
     is_prepared: bool,
     has_several_hosts: bool,
     needs_primary: bool,
+    confirms_reads: bool,
     is_fenced: AtomicBool,
     failover: FailoverWait,
     /// When the log last said that statements do not end.
@@ -50,6 +52,7 @@ impl SharedPool {
             is_prepared: address.is_prepared(),
             has_several_hosts: address.hosts().len() > 1,
             needs_primary: address.needs_primary,
+            confirms_reads: address.confirms_reads(),
             is_fenced,
             failover,
             logged_slow,
@@ -94,6 +97,21 @@ impl SharedPool {
 
     pub(super) fn fence_reads(&self) {
         self.is_fenced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether each answer waits for the synchronous standby (`DATABASE_CONFIRM_READS`).
+    pub(super) fn confirms_reads(&self) -> bool {
+        self.confirms_reads
+    }
+
+    /// Returns the text with which the connections run the statement.
+    pub(super) fn text(&self, statement: &Statement) -> &'static str {
+        let chosen = if self.confirms_reads {
+            statement.confirmed
+        } else {
+            statement.fenced.filter(|_| !self.is_prepared && self.is_fenced())
+        };
+        chosen.unwrap_or(statement.sql)
     }
 
     pub(super) fn failover(&self) -> &FailoverWait {

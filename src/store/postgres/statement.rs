@@ -11,6 +11,9 @@ pub struct Statement {
     /// The statement for a connection without a session, if it only reads: a standby answers it with
     /// an error, see `fence.rs`.
     pub fenced: Option<&'static str>,
+    /// The statement with a fence, if it only reads: its commit waits for the synchronous standby, see
+    /// `fence.rs`.
+    pub confirmed: Option<&'static str>,
     /// Types of the parameters. With them, the driver need not ask PostgreSQL.
     pub types: &'static [Type],
 }
@@ -31,14 +34,15 @@ impl Statement {
 macro_rules! statements {
     (unfenced; $($name:ident ($($parameter:ident),*) = $text:expr;)+) => {
         $crate::store::postgres::statement::statements!(
-            @declare $($name ($($parameter),*) = $text, None;)+
+            @declare $($name ($($parameter),*) = $text, None, None;)+
         );
     };
-    (@declare $($name:ident ($($parameter:ident),*) = $text:expr, $fenced:expr;)+) => {
+    (@declare $($name:ident ($($parameter:ident),*) = $text:expr, $fenced:expr, $confirmed:expr;)+) => {
         $(pub(super) static $name: Statement = Statement {
             name: stringify!($name),
             sql: $text,
             fenced: $fenced,
+            confirmed: $confirmed,
             types: &[$(tokio_postgres::types::Type::$parameter),*],
         };)+
 
@@ -48,6 +52,10 @@ macro_rules! statements {
         $crate::store::postgres::statement::statements!(
             @declare $($name ($($parameter),*) = $text, if $crate::store::postgres::fence::only_reads($text) {
                 Some(concat!($text, $crate::store::postgres::fence::fence!()))
+            } else {
+                None
+            }, if $crate::store::postgres::fence::only_reads($text) {
+                Some(concat!($text, $crate::store::postgres::fence::confirmation!()))
             } else {
                 None
             };)+

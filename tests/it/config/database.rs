@@ -232,6 +232,21 @@ fn prepared_statements_are_used_unless_disabled() {
     }
 }
 
+#[test]
+fn reads_are_confirmed_only_if_the_setting_is_on() {
+    let url = ("DATABASE_URL", "postgresql://ada@db/posts");
+    let key = ("SECRET_KEY", GOOD_SECRET);
+    for (value, expected) in [("on", true), ("off", false), ("", false)] {
+        match load(&[url, key, ("DATABASE_CONFIRM_READS", value)]).database {
+            Database::Postgres(address) => assert_eq!(address.confirms_reads(), expected),
+            Database::Sqlite(path) => panic!("{path:?}"),
+        }
+    }
+    // The embedded database has no standby, so there is nothing to confirm.
+    let settings = load(&[("DATABASE_CONFIRM_READS", "on")]);
+    assert!(matches!(settings.database, Database::Sqlite(_)));
+}
+
 /// Without TLS an attacker on the network could read the password and every row.
 #[test]
 fn plaintext_postgresql_connection_is_warned_about() {

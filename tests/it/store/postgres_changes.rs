@@ -230,6 +230,40 @@ async fn files_of_a_server_that_are_put_back_begin_an_epoch() {
     store.close().await;
 }
 
+/// After a crash of one of its processes the server recovers without a restart. Transactions that did not
+/// wait for the disk are lost then, and their positions belong to other changes.
+#[tokio::test]
+async fn crash_recovery_begins_an_epoch() {
+    let cluster = Cluster::start("");
+    let database = cluster.database();
+    let store = PostgresStore::open(&database.address()).unwrap();
+    let store = FreshStore::shared(Arc::new(store));
+    let before = store.listen_to_changes().await.unwrap();
+    assert_eq!(store.listen_to_changes().await.unwrap().epoch, before.epoch);
+    let started = || database.query("SELECT pg_postmaster_start_time()");
+    let time = started();
+    let backend = database.query("SELECT pg_backend_pid()");
+    let killed = std::process::Command::new("kill").args(["-KILL", &backend[0]]).status();
+    assert!(killed.unwrap().success());
+    while !is_recovered(&cluster) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // The first connections may be those that the crash has closed.
+    let after = loop {
+        if let Ok(listening) = store.listen_to_changes().await {
+            break listening;
+        }
+    };
+    assert_ne!(after.epoch, before.epoch);
+    assert_eq!(started(), time);
+    store.close().await;
+}
+
+fn is_recovered(cluster: &Cluster) -> bool {
+    let log = std::fs::read_to_string(cluster.folder().join("log")).unwrap();
+    log.matches("database system is ready to accept connections").count() == 2
+}
+
 /// Others may have read the log of the original after the copy was made.
 #[tokio::test]
 async fn copy_of_the_database_begins_an_epoch() {

@@ -39,6 +39,7 @@ pub struct Address {
     is_prepared: bool,
     pool_size: usize,
     failover_wait: Duration,
+    confirms_reads: bool,
     warnings: Vec<String>,
 }
 
@@ -135,6 +136,18 @@ impl Address {
         Self { pool_size, ..self }
     }
 
+    /// Sets whether each answer waits until the synchronous standby has acknowledged that the server is
+    /// still the primary.
+    #[must_use]
+    pub fn with_confirmed_reads(self, confirms_reads: bool) -> Self {
+        Self { confirms_reads, ..self }
+    }
+
+    #[must_use]
+    pub fn confirms_reads(&self) -> bool {
+        self.confirms_reads
+    }
+
     /// Sets how long requests wait for the next primary after the last one was lost.
     #[must_use]
     pub fn with_failover_wait(self, failover_wait: Duration) -> Self {
@@ -226,6 +239,7 @@ impl Address {
             is_prepared: true,
             pool_size: DEFAULT_POOL_SIZE,
             failover_wait: DEFAULT_FAILOVER_WAIT,
+            confirms_reads: false,
             warnings,
         })
     }

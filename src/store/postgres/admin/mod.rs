@@ -5,6 +5,7 @@
 //! in transaction mode may run each transaction in another session.
 
 mod adopt;
+mod confirmation;
 mod counts;
 mod history;
 mod inspection;
@@ -57,6 +58,7 @@ pub struct PostgresAdmin {
     lock_timeouts: LockTimeouts,
     /// Whether all statements run in one database session. Behind a pooler they do not.
     has_session: bool,
+    confirms_reads: bool,
     /// The schema of the tables, as SQL writes its name.
     quoted_schema: String,
     /// The migrations for this database, which [`PostgresAdmin::inspect`] determines.
@@ -120,6 +122,7 @@ impl PostgresAdmin {
             client,
             lock_timeouts: LockTimeouts::default(),
             has_session,
+            confirms_reads: address.confirms_reads(),
             quoted_schema,
             migrations: POSTGRES,
             adopted_from: None,

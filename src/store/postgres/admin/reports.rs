@@ -3,7 +3,7 @@
 
 use tokio_postgres::Error;
 
-use super::{MigrationStatus, PostgresAdmin, history, ownership, search, sequences};
+use super::{MigrationStatus, PostgresAdmin, confirmation, history, ownership, search, sequences};
 use crate::store::migrate::{
     Applied, MigrateError, MigrateResult, closed_accounts_note, note_about_newer, steps_up,
 };
@@ -86,6 +86,8 @@ impl PostgresAdmin {
             notes.extend(search::notes(&self.client).await?);
         }
         notes.extend(sequences::notes(&sequences::read(&self.client).await?));
+        let problem = confirmation::problem(&self.client, self.confirms_reads).await?;
+        notes.extend(problem.map(|(problem, cure)| format!("{problem}; {cure}")));
         notes.extend(closed_accounts_note(self.count_closed_accounts().await?));
         Ok(notes)
     }

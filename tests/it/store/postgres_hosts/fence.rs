@@ -12,7 +12,8 @@ use super::super::fresh_store::{FreshStore, email, search};
 use crate::support::{Cluster, Pooler};
 
 /// Statements that check the server and the schema themselves, before any request reads.
-const UNFENCED: [&str; 6] = [
+const UNFENCED: [&str; 7] = [
+    "CONFIRM",
     "FIND_POSITION",
     "HAS_HISTORY",
     "READ_HISTORY",
@@ -36,19 +37,25 @@ async fn every_request_statement_fails_on_a_standby() {
             if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) };
         let nulls = vec!["NULL"; statement.types.len()].join(", ");
         let values = if nulls.is_empty() { String::new() } else { format!(" ({nulls})") };
-        let sql = statement.fenced.unwrap_or(statement.sql);
         let name = statement.name;
-        client.batch_execute(&format!("PREPARE {name}{types} AS {sql}")).await.unwrap();
-        let error = client.batch_execute(&format!("EXECUTE {name}{values}")).await.unwrap_err();
         let expected = if statement.fenced.is_some() { "55000" } else { "25006" };
-        assert_eq!(error.code().map(SqlState::code), Some(expected), "{name}: {error:?}");
+        for (kind, sql) in [("fenced", statement.fenced), ("confirmed", statement.confirmed)] {
+            let sql = sql.unwrap_or(statement.sql);
+            client.batch_execute(&format!("PREPARE {name}_{kind}{types} AS {sql}")).await.unwrap();
+            let run = format!("EXECUTE {name}_{kind}{values}");
+            let error = client.batch_execute(&run).await.unwrap_err();
+            assert_eq!(error.code().map(SqlState::code), Some(expected), "{name}: {error:?}");
+        }
         fenced += usize::from(statement.fenced.is_some());
     }
     assert!(fenced >= 40, "{fenced}");
 }
 
 /// Reads on all ways through the store.
-async fn read_all(store: &FreshStore, ada: post_api::domain::caller::Caller) -> Vec<Result<()>> {
+pub(super) async fn read_all(
+    store: &FreshStore,
+    ada: post_api::domain::caller::Caller,
+) -> Vec<Result<()>> {
     let first = Page { limit: Some(10), ..Page::default() };
     vec![
         store.find_caller(ada).await,

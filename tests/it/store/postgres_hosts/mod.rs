@@ -1,5 +1,6 @@
 //! Several hosts in one address, standbys, and servers that hang: who is asked, and for how long.
 
+mod confirmed;
 mod fence;
 mod switchover;
 
@@ -117,6 +118,29 @@ async fn standby_behind_a_url_with_one_host_is_refused_with_its_cure() {
     assert!(store.check_ready().await.is_err());
     standby.promote();
     assert_eq!(store.check_ready().await.unwrap(), Readiness::Ready);
+}
+
+/// A full server beside one that is lost may be the standby that is promoted next, so requests do not
+/// wait for a connection that another request returns.
+#[tokio::test]
+async fn full_standby_beside_a_lost_primary_withholds_no_connection() {
+    let primary = Cluster::start("wal_level = replica\n");
+    let name = primary.database().keep();
+    let database = primary.existing_database(&name);
+    database.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 0");
+    let standby = primary.standby();
+    primary.stop("immediate");
+    let hosts = [primary.port(), standby.port()].map(|port| ([127, 0, 0, 1], port).into());
+    let url = with_hosts(&database, primary.port(), &hosts).replace("tester@", "few@");
+    let limits = PoolLimits { failover_wait: Duration::ZERO, ..PoolLimits::default() };
+    let store = PostgresStore::open_with(&Address::parse(&url).unwrap(), limits).unwrap();
+    let store = FreshStore::shared(std::sync::Arc::new(store));
+    let reads = (0..3).map(|number| store.find_user(post_api::domain::user::UserId(number)));
+    for read in join_all(reads).await {
+        let Err(StoreError::Unavailable(cause)) = read else { panic!("{read:?}") };
+        let text = format!("{cause}");
+        assert!(text.contains("too many connections for role"), "{text}");
+    }
 }
 
 /// A weaker setting would acknowledge a write that a crash or a failover loses.

@@ -1,5 +1,6 @@
 //! Watches which node is the primary.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -25,11 +26,12 @@ struct Shared {
 }
 
 impl Elections {
-    pub(super) fn watch(rest_ports: [u16; NODES]) -> Self {
+    /// Watches nodes, each with the port of its Patroni and the file that describes its PostgreSQL.
+    pub(super) fn watch(nodes: [(u16, PathBuf); NODES]) -> Self {
         let shared = Arc::new(Shared::default());
-        let watchers = rest_ports.map(|port| {
+        let watchers = nodes.map(|(port, file)| {
             let shared = Arc::clone(&shared);
-            std::thread::spawn(move || shared.watch(port))
+            std::thread::spawn(move || shared.watch(port, &file))
         });
         Self { shared, watchers: watchers.into() }
     }
@@ -46,18 +48,27 @@ impl Elections {
 }
 
 impl Shared {
-    fn watch(&self, port: u16) {
-        let mut was_primary = false;
+    fn watch(&self, port: u16, file: &Path) {
+        let mut before = None;
         while !self.is_over.load(Ordering::SeqCst) {
             let answer = request(port, "GET", "/primary", "", TIMEOUT);
             let is_primary = answer.is_ok_and(|(status, _)| status == 200);
-            if is_primary && !was_primary {
+            // Patroni calls a node the primary also while it starts PostgreSQL again.
+            let server = is_primary.then(|| find_server(file)).flatten();
+            if server.is_some() && server != before {
                 self.seen.lock().unwrap().push(Instant::now());
             }
-            was_primary = is_primary;
+            before = server;
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// Returns the process of a server that accepts connections, from its `postmaster.pid`.
+fn find_server(file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let is_ready = text.lines().nth(7).is_some_and(|status| status.starts_with("ready"));
+    is_ready.then(|| text.lines().next().map(str::to_owned)).flatten()
 }
 
 impl Drop for Elections {

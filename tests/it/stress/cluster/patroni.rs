@@ -71,8 +71,12 @@ impl Patroni {
         format!("postgresql://{USER}@127.0.0.1:{}/postgres", self.nodes[node].1)
     }
 
-    pub(super) fn rest_ports(&self) -> [u16; NODES] {
-        self.nodes.map(|(rest, _)| rest)
+    /// Returns the port of each Patroni, and the file that describes the PostgreSQL of its node.
+    pub(super) fn watched(&self) -> [(u16, PathBuf); NODES] {
+        std::array::from_fn(|node| {
+            let folder = self.programs.folder().join(name(node));
+            (self.nodes[node].0, folder.join("data/postmaster.pid"))
+        })
     }
 
     pub(super) fn start_etcd(&self) {
@@ -232,7 +236,7 @@ impl Patroni {
     /// The options that Patroni's documentation names, with shorter checks.
     fn proxy_configuration(&self) -> String {
         let mut text = format!(
-            "defaults\n mode tcp\n timeout connect 2s\n timeout client 1h\n timeout server 1h\n \
+            "defaults\n mode tcp\n retries 0\n timeout connect 2s\n timeout client 1h\n timeout server 1h\n \
              timeout check 1s\nlisten primary\n bind 127.0.0.1:{}\n option httpchk OPTIONS /primary\n \
              http-check expect status 200\n \
              default-server inter 1s fall 2 rise 1 on-marked-down shutdown-sessions\n",

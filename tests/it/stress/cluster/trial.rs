@@ -41,7 +41,7 @@ impl Trial {
             budget,
             clients: Clients::start([&direct, &proxied]),
             services: [direct, proxied],
-            elections: Elections::watch(patroni.rest_ports()),
+            elections: Elections::watch(patroni.watched()),
             patroni,
             folder,
             rounds: Default::default(),

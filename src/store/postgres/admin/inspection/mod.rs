@@ -116,7 +116,7 @@ impl PostgresInspector {
                 Some(note) => not_indexed(note),
             },
             "clock" => server::inspect_clock(client, inspection.now).await?,
-            "durability" => server::inspect_durability(client, self.admin.has_session).await?,
+            "durability" => server::inspect_durability(&self.admin).await?,
             "autovacuum" => server::inspect_autovacuum(client).await?,
             _ => server::inspect_transactions(client).await?,
         })

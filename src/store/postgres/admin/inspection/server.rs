@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::{Client, Error};
 
+use super::super::{PostgresAdmin, confirmation};
 use crate::store::inspection::Finding;
 
 /// The major versions that the tests run on.
@@ -104,10 +105,9 @@ fn judge_clock(before: Timestamp, server: Timestamp, after: Timestamp) -> Findin
     )
 }
 
-pub(super) async fn inspect_durability(
-    client: &Client,
-    has_session: bool,
-) -> Result<Finding, Error> {
+pub(super) async fn inspect_durability(admin: &PostgresAdmin) -> Result<Finding, Error> {
+    let (client, has_session) = (&admin.client, admin.has_session);
+    let unconfirmed = confirmation::problem(client, admin.confirms_reads).await?;
     let row = client.query_one(DURABILITY, &[]).await?;
     let (commit, is_written): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
     // `local` waits for the disk, but not for a synchronous standby.
@@ -133,6 +133,8 @@ pub(super) async fn inspect_durability(
             ),
             "set it to on for the role",
         )
+    } else if let Some((problem, cure)) = unconfirmed {
+        Finding::warn(problem, cure)
     } else {
         Finding::ok("a commit is on the disk before it is acknowledged")
     })
