@@ -15,6 +15,9 @@ use crate::support::{Service, query};
 /// Signs the tokens of both processes.
 const KEY: &str = "1f0e7c95d2ab4836807bce19fd2a6543";
 
+/// Names and values of settings of the service.
+type Settings = &'static [(&'static str, &'static str)];
+
 const NAMES: [&str; 2] = ["all hosts in the URL", "HAProxy"];
 
 pub(super) struct Trial {
@@ -27,16 +30,22 @@ pub(super) struct Trial {
     folder: TempDir,
     /// For each process, the rounds so far.
     rounds: [Vec<Round>; 2],
+    settings: Settings,
     has_two_primaries: bool,
 }
 
 impl Trial {
     pub(super) fn new(part: &'static str) -> Self {
+        Self::with(part, &[])
+    }
+
+    /// Starts both processes with these settings.
+    pub(super) fn with(part: &'static str, settings: Settings) -> Self {
         let budget = Budget::new(part, 1);
         let folder = TempDir::new().unwrap();
         let patroni = Patroni::start();
-        let direct = start(&folder, &patroni.url([0, 1, 2]));
-        let proxied = start(&folder, &patroni.proxy_url());
+        let direct = start(&folder, &patroni.url([0, 1, 2]), settings);
+        let proxied = start(&folder, &patroni.proxy_url(), settings);
         Self {
             budget,
             clients: Clients::start([&direct, &proxied]),
@@ -45,6 +54,7 @@ impl Trial {
             patroni,
             folder,
             rounds: Default::default(),
+            settings,
             has_two_primaries: false,
         }
     }
@@ -70,7 +80,7 @@ impl Trial {
 
     /// Starts the first process again, with the hosts in this order.
     pub(super) fn restart_direct(&mut self, order: [usize; NODES]) {
-        let service = start(&self.folder, &self.patroni.url(order));
+        let service = start(&self.folder, &self.patroni.url(order), self.settings);
         self.clients.replace(DIRECT, &service);
         self.services[DIRECT] = service;
         self.clients.progress(&[DIRECT]);
@@ -130,10 +140,11 @@ impl Trial {
     }
 }
 
-fn start(folder: &TempDir, url: &str) -> Service {
+fn start(folder: &TempDir, url: &str, settings: Settings) -> Service {
     let mut command = Service::command(folder.path());
     command
         .args(["serve", "--upgrade", "--port", "0"])
+        .envs(settings.iter().copied())
         .env("DATABASE_URL", url)
         .env("SECRET_KEY", KEY)
         .env("ACCESS_TOKEN_EXPIRE_MINUTES", "1440");
