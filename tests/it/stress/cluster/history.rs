@@ -1,5 +1,5 @@
-//! What the clients have sent, and what was acknowledged: a read may show nothing older than what was
-//! acknowledged before it was sent.
+//! The values that the clients have sent, and those that were acknowledged. A read may show nothing older
+//! than what was acknowledged before it was sent.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -32,7 +32,7 @@ impl Register {
     }
 }
 
-/// What a writer writes: the content of a post, and a vote on the post.
+/// The values of a writer: the content of a post, and a vote on the post.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) post: i64,
@@ -60,7 +60,7 @@ struct Log {
     stale: Vec<String>,
 }
 
-/// What one process did in one round.
+/// The figures of one process in one round.
 pub(super) struct Round {
     pub(super) failures: Vec<String>,
     /// The longest time without an acknowledged write.
