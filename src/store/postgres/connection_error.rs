@@ -201,3 +201,45 @@ fn cure_of_driver(error: &Error) -> Option<&'static str> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio_postgres::{Config, NoTls};
+
+    use super::*;
+
+    /// Returns the failure of a server that refuses the connection with this SQLSTATE.
+    async fn refusing(state: &str) -> HostFailure {
+        let (client, mut server) = tokio::io::duplex(1024);
+        let fields = format!("SFATAL\0C{state}\0Mrefused\0\0");
+        let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+        let message = [&b"E"[..], &length, fields.as_bytes()].concat();
+        server.write_all(&message).await.unwrap();
+        let connected = Config::new().user("ada").connect_raw(client, NoTls).await;
+        connected.map(drop).unwrap_err().into()
+    }
+
+    /// A full server beside one that is lost may be the standby that is promoted next.
+    #[tokio::test]
+    async fn connections_are_used_up_only_if_no_host_is_lost() {
+        let (full, starting) = ("53300", "57P03");
+        for (failures, is_out, is_failover) in [
+            (vec![refusing(full).await], true, false),
+            (vec![refusing(full).await, HostFailure::Standby], true, false),
+            (vec![refusing(full).await, refusing(full).await], true, false),
+            (vec![refusing(full).await, HostFailure::Silent], false, true),
+            (vec![refusing(full).await, refusing(starting).await], false, true),
+            (vec![HostFailure::Standby, HostFailure::Silent], false, true),
+        ] {
+            let hosts = vec!["host".to_owned(); failures.len()];
+            let text = format!("{failures:?}");
+            let error = OpenError::new(&hosts, failures.into_iter().map(Some).collect());
+            assert_eq!(
+                (error.is_out_of_connections(), error.is_failover()),
+                (is_out, is_failover),
+                "{text}"
+            );
+        }
+    }
+}

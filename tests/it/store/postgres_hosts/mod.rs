@@ -120,29 +120,6 @@ async fn standby_behind_a_url_with_one_host_is_refused_with_its_cure() {
     assert_eq!(store.check_ready().await.unwrap(), Readiness::Ready);
 }
 
-/// A full server beside one that is lost may be the standby that is promoted next, so requests do not
-/// wait for a connection that another request returns.
-#[tokio::test]
-async fn full_standby_beside_a_lost_primary_withholds_no_connection() {
-    let primary = Cluster::start("wal_level = replica\n");
-    let name = primary.database().keep();
-    let database = primary.existing_database(&name);
-    database.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 0");
-    let standby = primary.standby();
-    primary.stop("immediate");
-    let hosts = [primary.port(), standby.port()].map(|port| ([127, 0, 0, 1], port).into());
-    let url = with_hosts(&database, primary.port(), &hosts).replace("tester@", "few@");
-    let limits = PoolLimits { failover_wait: Duration::ZERO, ..PoolLimits::default() };
-    let store = PostgresStore::open_with(&Address::parse(&url).unwrap(), limits).unwrap();
-    let store = FreshStore::shared(std::sync::Arc::new(store));
-    let reads = (0..3).map(|number| store.find_user(post_api::domain::user::UserId(number)));
-    for read in join_all(reads).await {
-        let Err(StoreError::Unavailable(cause)) = read else { panic!("{read:?}") };
-        let text = format!("{cause}");
-        assert!(text.contains("too many connections for role"), "{text}");
-    }
-}
-
 /// A weaker setting would acknowledge a write that a crash or a failover loses.
 #[tokio::test]
 async fn weak_synchronous_commit_is_raised_and_a_strong_one_stays() {
