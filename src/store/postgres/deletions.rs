@@ -28,8 +28,8 @@ macro_rules! slice {
                  SELECT user_id FROM account_deletions WHERE user_id = $1 FOR UPDATE SKIP LOCKED
              ), ",
             $parts,
-            " SELECT EXISTS (SELECT FROM account_deletions WHERE user_id = $1),
-                     EXISTS (SELECT FROM claimed), ",
+            " SELECT EXISTS (SELECT user_id FROM account_deletions WHERE user_id = $1),
+                     EXISTS (SELECT user_id FROM claimed), ",
             $has_more
         )
     };

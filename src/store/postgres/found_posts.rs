@@ -22,8 +22,8 @@ statements! {
     // One statement reads callers and posts, so both are from the same snapshot.
     FIND_POSTS(INT8_ARRAY, INT8_ARRAY) = concat!(
         "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
-                (SELECT votes FROM vote_counts WHERE post_id = posts.id), TRUE
-           FROM posts
+                votes, TRUE
+           FROM posts LEFT JOIN vote_counts ON post_id = id
           WHERE ", is_open!("owner_id"), " AND id = ANY($1)
           UNION ALL
          SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL, FALSE

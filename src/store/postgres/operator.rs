@@ -63,20 +63,23 @@ statements! {
     SET_PASSWORD(INT8, TEXT, TIMESTAMPTZ) = concat!(
         "UPDATE users
             SET password = $2,
-                tokens_valid_from = greatest($3, tokens_valid_from + interval '1 microsecond')
+                tokens_valid_from = greatest($3, (tokens_valid_from AT TIME ZONE 'UTC'
+                    + interval '1 microsecond') AT TIME ZONE 'UTC')
           WHERE ", is_not_closed!(), "
          RETURNING id::bigint"
     );
     SIGN_OUT_ACCOUNT(INT8, TIMESTAMPTZ) = concat!(
         "UPDATE users
-            SET tokens_valid_from = greatest($2, tokens_valid_from + interval '1 microsecond')
+            SET tokens_valid_from = greatest($2, (tokens_valid_from AT TIME ZONE 'UTC'
+                    + interval '1 microsecond') AT TIME ZONE 'UTC')
           WHERE ", is_not_closed!(), "
          RETURNING id::bigint"
     );
     DISABLE_ACCOUNT(INT8, TIMESTAMPTZ, TIMESTAMPTZ) = concat!(
         "UPDATE users
             SET disabled_at = coalesce(disabled_at, $2),
-                tokens_valid_from = greatest($3, tokens_valid_from + interval '1 microsecond')
+                tokens_valid_from = greatest($3, (tokens_valid_from AT TIME ZONE 'UTC'
+                    + interval '1 microsecond') AT TIME ZONE 'UTC')
           WHERE ", is_not_closed!(), "
          RETURNING id::bigint"
     );

@@ -38,15 +38,14 @@ statements! {
           WHERE id = ANY($4) AND disabled_at IS NULL"
     );
     LIST_VOTES(INT8, INT8, BOOL, INT8) = concat!(
-        "SELECT newest.post_id::bigint, newest.dir > 0, posts.id IS NOT NULL
-           FROM (SELECT post_id, dir FROM votes
-                  WHERE user_id = $1 AND post_id < $2
-                  ORDER BY post_id DESC LIMIT $4) AS newest
+        "SELECT votes.post_id::bigint, votes.dir > 0, posts.id IS NOT NULL
+           FROM votes
            LEFT JOIN posts
-             ON posts.id = newest.post_id
+             ON posts.id = votes.post_id
             AND ", is_open!("posts.owner_id"), "
             AND (posts.published OR posts.owner_id = $1 OR $3)
-          ORDER BY newest.post_id DESC"
+          WHERE votes.user_id = $1 AND votes.post_id < $2
+          ORDER BY votes.post_id DESC LIMIT $4"
     );
 }
 

@@ -68,7 +68,7 @@ macro_rules! update_post {
              RETURNING created_at, CASE WHEN $5 IS NULL THEN title END AS title,
                        CASE WHEN $6 IS NULL THEN content END AS content,
                        CASE WHEN $7 IS NULL THEN published END AS published,
-                       coalesce((SELECT votes FROM vote_counts WHERE post_id = posts.id), 0)
+                       coalesce((SELECT votes FROM vote_counts WHERE post_id = $1), 0)
                          AS votes"
         )
     };

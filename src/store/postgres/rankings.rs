@@ -36,16 +36,16 @@ statements! {
           ORDER BY id DESC LIMIT $1"
     );
     RANK_NEWEST(INT8) = concat!(
-        "SELECT id::bigint, created_at, (SELECT votes FROM vote_counts WHERE post_id = newest.id)
-           FROM (SELECT id, created_at FROM posts
-                  WHERE published AND ", is_open!("owner_id"), "
-                  ORDER BY published DESC, created_at DESC, id DESC LIMIT $1) AS newest"
+        "SELECT id::bigint, created_at, (SELECT votes FROM vote_counts WHERE post_id = posts.id)
+           FROM posts
+          WHERE published AND ", is_open!("owner_id"), "
+          ORDER BY published DESC, created_at DESC, posts.id DESC LIMIT $1"
     );
     RANK_ALL_NEWEST(INT8) = concat!(
-        "SELECT id::bigint, created_at, (SELECT votes FROM vote_counts WHERE post_id = newest.id)
-           FROM (SELECT id, created_at FROM posts
-                  WHERE ", is_open!("owner_id"), "
-                  ORDER BY id DESC LIMIT $1) AS newest"
+        "SELECT id::bigint, created_at, (SELECT votes FROM vote_counts WHERE post_id = posts.id)
+           FROM posts
+          WHERE ", is_open!("owner_id"), "
+          ORDER BY posts.id DESC LIMIT $1"
     );
 }
 

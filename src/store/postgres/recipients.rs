@@ -33,7 +33,8 @@ statements! {
     RESET_PASSWORD(INT8, TEXT, TEXT, TIMESTAMPTZ, TEXT, TIMESTAMPTZ, TIMESTAMPTZ) = concat!(
         "UPDATE users
             SET password = $5,
-                tokens_valid_from = greatest($6, tokens_valid_from + interval '1 microsecond'),
+                tokens_valid_from = greatest($6, (tokens_valid_from AT TIME ZONE 'UTC'
+                    + interval '1 microsecond') AT TIME ZONE 'UTC'),
                 email_verified_at = coalesce(email_verified_at, $7)
           WHERE ", is_unchanged!(), "
          RETURNING id::bigint"

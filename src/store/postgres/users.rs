@@ -29,11 +29,11 @@ use crate::store::{ChangeEmail, CreateUser, DeleteUser, Result, StoreError, User
 macro_rules! insert_user_row {
     () => {
         "INSERT INTO users (email, password, created_at, tokens_valid_from)
-         VALUES ($1, $2, $3,
-                 coalesce((SELECT greatest(date_trunc('second', $3),
-                                           tokens_valid_from + interval '1 microsecond')
-                             FROM installation
-                            WHERE one AND tokens_valid_from > to_timestamp(0)), $4))
+         SELECT $1, $2, $3,
+                coalesce((SELECT greatest(date_trunc('second', $3),
+                                          tokens_valid_from + interval '1 microsecond')
+                            FROM installation
+                           WHERE one AND tokens_valid_from > to_timestamp(0)), $4)
          RETURNING id::bigint"
     };
 }
@@ -44,11 +44,13 @@ macro_rules! insert_user_row {
 macro_rules! close_account_if {
     ($condition:expr) => {
         concat!(
-            "WITH closed AS (
+            "WITH free AS MATERIALIZED (
+             SELECT 'closed:' || gen_random_uuid() AS email
+         ), closed AS (
              UPDATE users
-                SET email = 'closed:' || gen_random_uuid(), password = 'closed',
-                    name = NULL, email_verified_at = NULL,
+                SET email = free.email, password = 'closed', name = NULL, email_verified_at = NULL,
                     tokens_valid_from = '9999-01-01 00:00:00+00'
+               FROM free
               WHERE ",
             $condition,
             "
@@ -87,11 +89,13 @@ statements! {
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL";
     UPGRADE_PASSWORD_HASH(INT8, TEXT, TEXT) =
         "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
-    // tokens_valid_from increases even if the clock went back.
+    // tokens_valid_from increases even if the clock went back. A sum of a timestamptz and an interval
+    // can depend on the time zone of the session, so Citus refuses it in an UPDATE.
     CHANGE_PASSWORD(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TIMESTAMPTZ) =
         "UPDATE users
             SET password = $4,
-                tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
+                tokens_valid_from = greatest($5, (tokens_valid_from AT TIME ZONE 'UTC'
+                    + interval '1 microsecond') AT TIME ZONE 'UTC')
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL
          RETURNING tokens_valid_from";
     CHANGE_EMAIL(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT, TIMESTAMPTZ, BOOL, TEXT) =
@@ -99,7 +103,8 @@ statements! {
             SET email = $4,
                 name = CASE WHEN $6 THEN $7 ELSE name END,
                 email_verified_at = CASE WHEN email = $4 THEN email_verified_at END,
-                tokens_valid_from = greatest($5, tokens_valid_from + interval '1 microsecond')
+                tokens_valid_from = greatest($5, (tokens_valid_from AT TIME ZONE 'UTC'
+                    + interval '1 microsecond') AT TIME ZONE 'UTC')
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL
          RETURNING id::bigint, email, created_at, name, tokens_valid_from";
     CHANGE_NAME(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TEXT) =
@@ -108,7 +113,8 @@ statements! {
          RETURNING id::bigint, email, created_at, name";
     SIGN_OUT(INT8, TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ) =
         "UPDATE users
-            SET tokens_valid_from = greatest($4, tokens_valid_from + interval '1 microsecond')
+            SET tokens_valid_from = greatest($4, (tokens_valid_from AT TIME ZONE 'UTC'
+                    + interval '1 microsecond') AT TIME ZONE 'UTC')
           WHERE id = $1 AND tokens_valid_from BETWEEN $2 AND $3 AND disabled_at IS NULL
          RETURNING id::bigint";
     CLOSE_ACCOUNT(INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ) = close_account_if!(

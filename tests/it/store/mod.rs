@@ -94,6 +94,9 @@ mod adoption;
 /// Query plans of PostgreSQL: each statement uses an index.
 mod postgres_plans;
 
+/// Statements that Citus would refuse.
+mod postgres_portable;
+
 /// PostgreSQL databases in other encodings than UTF8.
 mod encodings;
 

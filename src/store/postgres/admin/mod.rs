@@ -44,10 +44,12 @@ pub use script::statements;
 /// Later accounts start after the value of the installation.
 const SIGN_OUT_ALL: &str = "WITH new_users AS (
         UPDATE installation SET tokens_valid_from =
-            greatest($1, tokens_valid_from + interval '1 microsecond')
+            greatest($1, (tokens_valid_from AT TIME ZONE 'UTC'
+                          + interval '1 microsecond') AT TIME ZONE 'UTC')
     )
     UPDATE users SET tokens_valid_from =
-        greatest($1, tokens_valid_from + interval '1 microsecond')";
+        greatest($1, (tokens_valid_from AT TIME ZONE 'UTC'
+                      + interval '1 microsecond') AT TIME ZONE 'UTC')";
 
 /// Tells the readers of the log that changes are missing from it.
 const NEW_EPOCH: &str =

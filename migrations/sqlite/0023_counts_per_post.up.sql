@@ -1,0 +1,1 @@
+-- On SQLite the triggers themselves count the votes, one row at a time.
