@@ -12,7 +12,7 @@ use post_api::domain::post::{Post, PostContent, PostId, PostWithVotes};
 use post_api::domain::text::Text;
 use post_api::domain::user::{NewUser, PasswordHash, TokensValidFrom, UserId};
 use post_api::domain::vote::{Direction, Vote};
-use post_api::store::postgres::{Address, PostgresOperator, PostgresStore};
+use post_api::store::postgres::{Address, PoolLimits, PostgresOperator, PostgresStore};
 use post_api::store::sqlite::{SqliteOperator, SqliteStore};
 use post_api::store::{CreateUser, OperatorStore, Result, Store, StoreError, VoteOutcome};
 use tempfile::TempDir;
@@ -48,8 +48,12 @@ pub async fn sqlite() -> FreshStore {
 
 /// Opens a store on a new PostgreSQL database.
 pub async fn postgres() -> FreshStore {
+    postgres_with(PoolLimits::default())
+}
+
+pub fn postgres_with(limits: PoolLimits) -> FreshStore {
     let database = Cluster::shared().database();
-    let store = Arc::new(PostgresStore::open(&database.address()).unwrap());
+    let store = Arc::new(PostgresStore::open_with(&database.address(), limits).unwrap());
     FreshStore { store, database: TestDatabase::Postgres(database) }
 }
 

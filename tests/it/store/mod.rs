@@ -4,138 +4,52 @@
 //! A case is a function that takes an empty store. It is listed here once and does not know which
 //! database the store uses.
 
-/// An empty store for each case.
-pub mod fresh_store;
-
-/// Accounts: sign-up, credentials, deletion.
-mod users;
-
-/// Deletion of accounts: closed at once, then deleted in slices.
-mod deletions;
-
-/// Lists that pass over the posts of closed accounts.
-mod hidden_ranges;
-
-/// Changes that revoke all tokens: another password, another e-mail, sign-out.
-mod revocation;
-
-mod recipients;
-
-/// Accounts and posts as an operator manages them.
-mod operator;
-
 mod administration;
-
-/// Statements that check a token also check whether the account is disabled.
-mod disabled_accounts;
-
-/// Sessions: creation, rotation of refresh tokens, end.
-mod sessions;
-
-/// Events of accounts: how many are kept, and who can list them.
-mod events;
-
-/// Consecutive login failures: counting and expiry.
-mod login_failures;
-
-/// Posts and drafts: visibility, ownership, and texts that stay unchanged.
-mod posts;
-
-/// Changes of single fields, and preconditions of changes.
-mod post_changes;
-
-/// Lists: order, pages, scopes and length limits.
-mod lists;
-
-/// Pages: positions, directions and filters, and walks while others write.
-pub mod paging;
-
-/// Searches: hits, and the limit on misses.
-mod searches;
-
-/// The posts that rankings are made of, and lists in a given order.
-mod rankings;
-
-/// Display names: change, look-up, and what a closed account shows.
-mod names;
-
-/// Votes, and the counts that follow every change.
-mod votes;
-
-pub mod changes;
-
-/// Writes with an idempotency key: each happens once.
-mod idempotency_keys;
-
-/// Updates and deletions of posts with an idempotency key, also under a precondition.
-mod keyed_changes;
-
-/// Concurrent writes with idempotency keys.
-mod concurrent_keys;
-
-/// The caller's own votes: look-up by posts, pages, and votes that are left out.
-mod own_votes;
-
-/// Foreign keys, checks and triggers that an operator has added.
-mod operator_rules;
-
-/// Concurrent callers, and callers that disconnect.
-mod concurrency;
-
-/// Futures of the PostgreSQL store that are dropped at every await point.
-mod cancellation;
-
-/// The operator's side: upgrade, downgrade, compare, recount.
-mod migrations;
-
-/// The store on a database that was adopted from the reference service.
 mod adoption;
-
-/// Query plans of PostgreSQL: each statement uses an index.
-mod postgres_plans;
-
-/// Statements that Citus would refuse.
-mod postgres_portable;
-
-/// PostgreSQL databases in other encodings than UTF8.
-mod encodings;
-
-/// The same write with a key at two processes of PostgreSQL.
-mod postgres_keyed_races;
-
-/// The log of changes in PostgreSQL: open transactions, copies of the database, rights.
-mod postgres_changes;
-
-/// Locks in PostgreSQL: whom a locked row delays, and the order of locks.
-mod postgres_locks;
-/// Sequences of PostgreSQL that are behind their table, or exhausted.
-mod postgres_sequences;
-
-/// Values in PostgreSQL that another program has written.
-mod postgres_hostile_rows;
-
-/// Connections to PostgreSQL: TLS, sockets, several hosts.
-mod postgres_connections;
-
-mod postgres_hosts;
-
-/// Connections through a pooler.
-mod postgres_pooler;
-
-/// A PostgreSQL database in which long work does not end until the test says so.
 mod blocked_work;
-
-/// Connections of the PostgreSQL store: who may wait for whom.
+mod cancellation;
+pub mod changes;
+mod concurrency;
+mod concurrent_keys;
+mod deletions;
+mod disabled_accounts;
+mod encodings;
+mod events;
+pub mod fresh_store;
+mod hidden_ranges;
+mod idempotency_keys;
+mod keyed_changes;
+mod lists;
+mod login_failures;
+mod migrations;
+mod names;
+mod operator;
+mod operator_rules;
+mod own_votes;
+pub mod paging;
+mod post_changes;
 mod postgres_budgets;
-
-/// Statements of the PostgreSQL store whose plans are out of date.
+mod postgres_changes;
+mod postgres_connections;
+mod postgres_hostile_rows;
+mod postgres_hosts;
+mod postgres_keyed_races;
+mod postgres_locks;
+mod postgres_plans;
+mod postgres_pooler;
+mod postgres_portable;
+mod postgres_sequences;
 mod postgres_stale_plans;
-
-/// Query plans of SQLite: each statement uses an index.
+mod posts;
+mod rankings;
+mod recipients;
+mod revocation;
+mod searches;
+mod sessions;
 mod sqlite_plans;
-
-/// Values in SQLite that the service does not write.
 mod sqlite_values;
+mod users;
+mod votes;
 
 macro_rules! every_case_on {
     ($store:ident) => {

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use post_api::domain::caller::Caller;
 use post_api::domain::post::{PostContent, PostId, PostUpdate, Precondition};
+use post_api::store::postgres::PoolLimits;
 use post_api::store::{ChangePost, Store, StoreError};
 
-use super::fresh_store::{FreshStore, assert_caller_rejected, content, postgres, text};
+use super::fresh_store::{
+    FreshStore, assert_caller_rejected, content, postgres, postgres_with, text,
+};
 
 fn title(title: &str) -> PostUpdate {
     PostUpdate { title: Some(text(title)), ..PostUpdate::default() }
@@ -238,7 +242,11 @@ async fn change_by_another_program_after_the_check_is_checked_again() {
 
 #[tokio::test]
 async fn change_of_a_post_that_changes_after_every_check_is_refused() {
-    let store = Arc::new(postgres().await);
+    // A hundred checks can take longer than a request may on a busy machine.
+    let never = Duration::from_hours(1);
+    let limits =
+        PoolLimits { statement_timeout: never, answer_timeout: never, ..PoolLimits::default() };
+    let store = Arc::new(postgres_with(limits));
     let ada = store.sign_up("ada").await;
     let id = store.write(ada, "title").await.id;
     let checks = Arc::new(AtomicUsize::new(0));
