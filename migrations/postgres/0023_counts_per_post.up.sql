@@ -2,7 +2,7 @@
 -- counts is a table of several servers. A shard has no log of changes.
 
 -- Whether a table is a shard of votes. Without Citus there is none.
-CREATE OR REPLACE FUNCTION is_shard_of_votes(relation oid) RETURNS boolean
+CREATE OR REPLACE FUNCTION is_shard_of_votes(oid) RETURNS boolean
     LANGUAGE plpgsql AS $$
 BEGIN
     IF to_regclass('pg_catalog.pg_dist_shard') IS NULL THEN
@@ -10,7 +10,7 @@ BEGIN
     END IF;
     RETURN EXISTS (SELECT FROM pg_catalog.pg_dist_shard
                     WHERE logicalrelid = 'votes'::regclass
-                      AND to_regclass('votes_' || shardid) = relation);
+                      AND to_regclass('votes_' || shardid) = $1);
 END $$; REVOKE EXECUTE ON FUNCTION is_shard_of_votes(oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION count_votes_added() RETURNS trigger
