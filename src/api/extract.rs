@@ -35,15 +35,15 @@ impl FromRequestParts<Arc<AppState>> for Caller {
     }
 }
 
-/// The token of a request that opens a stream or gets a ticket for one. With `CHANGES_STREAMS=0` the
-/// request gets 404.
+/// The token of a request that opens a stream or gets a ticket for one. With `CHANGES_STREAMS=0`, and
+/// if the database logs no changes, the request gets 404.
 pub(super) struct StreamToken(pub ValidToken);
 
 impl FromRequestParts<Arc<AppState>> for StreamToken {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, ApiError> {
-        if !app.changes.is_on() {
+        if !app.changes.is_on() || !app.store.has_change_log().await? {
             return Err(ApiError::RouteNotFound);
         }
         let is_stream = parts.method != Method::POST;

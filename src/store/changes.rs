@@ -11,6 +11,10 @@ use crate::domain::post::PostId;
 /// registered. Its times are those of the database, because triggers write them.
 #[async_trait]
 pub trait ChangeStore: Send + Sync + 'static {
+    /// Whether the database writes the log. One whose tables are distributed does not. Asks no server:
+    /// before the first connection the answer is yes, and a registration fails.
+    async fn has_change_log(&self) -> Result<bool>;
+
     /// Registers this process for an hour, or renews its registration. A new epoch begins if a change
     /// may be missing or the database may be in an earlier state, see `ChangeEpoch`.
     async fn listen_to_changes(&self) -> Result<Listening>;

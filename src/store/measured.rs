@@ -223,6 +223,7 @@ measured! {
     }
 
     impl ChangeStore by measure {
+        fn has_change_log() -> bool;
         fn listen_to_changes() -> Listening;
         fn read_changes(after: ChangePosition, limit: u32) -> Changes;
         fn find_changed_posts(ids: Vec<PostId>, drafts: DraftVisibility) -> Vec<ChangedPost>;

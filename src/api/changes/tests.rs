@@ -41,6 +41,10 @@ struct LogStore(Arc<Mutex<Log>>);
 
 #[async_trait]
 impl ChangeStore for LogStore {
+    async fn has_change_log(&self) -> Result<bool> {
+        Ok(true)
+    }
+
     async fn listen_to_changes(&self) -> Result<Listening> {
         let log = self.log();
         Ok(Listening { epoch: ChangeEpoch(log.epoch), start: at(log.start) })

@@ -139,9 +139,16 @@ statements! {
 
 #[async_trait]
 impl ChangeStore for PostgresStore {
+    async fn has_change_log(&self) -> Result<bool> {
+        Ok(!self.pool.is_distributed())
+    }
+
     async fn listen_to_changes(&self) -> Result<Listening> {
         self.run(async |pool| {
             let rows = pool.query(&LISTEN_TO_CHANGES, &[]).await?;
+            if pool.is_distributed() {
+                return Err(StoreError::unavailable("a distributed database logs no changes"));
+            }
             let row = rows.first().ok_or_else(|| StoreError::internal("no log of changes"))?;
             let (epoch, is_ahead) = (ChangeEpoch(column(row, 0)?), column(row, 1)?);
             if is_ahead {

@@ -29,10 +29,11 @@ pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Settings of a connection that serves requests. The server ends a statement after 30 seconds, and
 /// waits 3 seconds for a lock. Plans do not depend on the values (a test checks every plan), so
-/// each is made once. JIT compilation would cost more than it saves. A batch of votes reads what
-/// other processes committed since its transaction began, and patterns of searches contain
-/// backslashes, so neither the isolation nor the syntax of strings may depend on a default of the
-/// database or the role. Values are sent in binary, so the styles of dates and bytes do not matter.
+/// each is made once; with Citus, see [`CITUS_SETTINGS`]. JIT compilation would cost more than it
+/// saves. A batch of votes reads what other processes committed since its transaction began, and
+/// patterns of searches contain backslashes, so neither the isolation nor the syntax of strings may
+/// depend on a default of the database or the role. Values are sent in binary, so the styles of dates
+/// and bytes do not matter.
 ///
 /// A plan that is made while a table is empty serves after the table has grown, until PostgreSQL
 /// collects statistics. On an empty table every way to read it costs the same, so a plan never reads
@@ -49,6 +50,11 @@ pub const SERVING_SETTINGS: [(&str, &str); 10] = [
     ("enable_sort", "off"),
     ("enable_material", "off"),
 ];
+
+/// The settings that replace those above on a server with Citus. It plans each statement anew to find
+/// the servers that have the rows, and a statement takes one connection to each of them.
+const CITUS_SETTINGS: [(&str, &str); 2] =
+    [("plan_cache_mode", "auto"), ("citus.max_adaptive_executor_pool_size", "1")];
 
 /// Makes an acknowledged write survive a crash, and a failover to a synchronous standby, even if the
 /// server, the database or the role has a weaker `synchronous_commit`: `off` does not wait for the
@@ -210,16 +216,23 @@ fn is_refused_by_pooler(error: &Error) -> bool {
     error.code() == Some(&SqlState::PROTOCOL_VIOLATION)
 }
 
-/// Returns SQL that sets [`SERVING_SETTINGS`]. The startup options of the address take precedence.
+/// Returns SQL that sets [`SERVING_SETTINGS`] or [`CITUS_SETTINGS`]. The startup options of the
+/// address take precedence.
 fn set_unless_chosen() -> String {
     let mut wanted = String::new();
-    for (name, value) in SERVING_SETTINGS {
+    let plain = SERVING_SETTINGS.map(|setting| (setting, false));
+    for ((name, value), is_of_citus) in plain.into_iter().chain(CITUS_SETTINGS.map(|it| (it, true)))
+    {
         let comma = if wanted.is_empty() { "" } else { ", " };
         // Writing to a String does not fail.
-        let _ = write!(wanted, "{comma}('{name}', '{value}')");
+        let _ = write!(wanted, "{comma}('{name}', '{value}', {is_of_citus})");
     }
     format!(
-        "SELECT set_config(name, value, false) FROM (VALUES {wanted}) AS wanted (name, value)
+        "SELECT set_config(name, value, false)
+           FROM (SELECT DISTINCT ON (name) name, value
+                   FROM (VALUES {wanted}) AS known (name, value, is_of_citus)
+                  WHERE NOT is_of_citus OR EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+                  ORDER BY name, is_of_citus DESC) AS wanted
            JOIN pg_settings USING (name) WHERE source <> 'client';"
     )
 }

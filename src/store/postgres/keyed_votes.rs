@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::column::column;
 use super::connection::{QueryError, Value};
+use super::distributed::posts_among;
 use super::idempotency_keys::{
     KeyUse, KeyedWrites, Written, delete_expired_keys, expired_keys_deleted,
 };
@@ -21,15 +22,12 @@ use crate::store::batch::LockKey;
 use crate::store::idempotency_keys::{Effect, Outcome};
 use crate::store::{Result, StoreError, VoteOutcome};
 
-statements! {
-    // No two votes of a statement have the same caller and post. A dir of 0 withdraws the vote. The
-    // outcome comes from the change itself, as in CAST_VOTES. Two processes keep the same keys in the
-    // same order.
-    CAST_VOTES_ONCE(
-        INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY,
-        INT2_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ,
-        INT8
-    ) = concat!(
+/// No two votes of a statement have the same caller and post. A dir of 0 withdraws the vote. The
+/// outcome comes from the change itself, as in CAST_VOTES. Two processes keep the same keys in the same
+/// order. `$among` is a further condition of the deleted votes.
+macro_rules! cast_votes_once {
+    ($posts:expr, $among:literal) => {
+        concat!(
         "WITH locked AS MATERIALIZED (", lock_posts_briefly!("$1"), "
          ), ballots AS MATERIALIZED (
              SELECT ballot.*, users.id IS NOT NULL AS has_caller, posts.id IS NOT NULL AS has_post
@@ -39,7 +37,7 @@ statements! {
                LEFT JOIN users
                  ON users.id = ballot.user_id
                 AND users.tokens_valid_from BETWEEN least AND most AND users.disabled_at IS NULL
-               LEFT JOIN posts
+               LEFT JOIN ", $posts, "
                  ON posts.id = ballot.post_id
                 AND ", is_open!("posts.owner_id"), "
                 AND (ballot.sees_drafts OR posts.owner_id = ballot.user_id OR posts.published)
@@ -56,7 +54,7 @@ statements! {
          ), withdrawn AS (
              DELETE FROM votes
               USING ballots
-              WHERE ballots.post_id = votes.post_id AND ballots.user_id = votes.user_id
+              WHERE ballots.post_id = votes.post_id AND ballots.user_id = votes.user_id", $among, "
                 AND ballots.dir = 0 AND has_caller AND has_post
              RETURNING votes.post_id, votes.user_id, 3 AS outcome
          ), changed AS (
@@ -77,7 +75,17 @@ statements! {
            LEFT JOIN changed
              ON ballots.post_id = changed.post_id AND ballots.user_id = changed.user_id
           ORDER BY place"
-    );
+    )
+    };
+}
+
+statements! {
+    CAST_VOTES_ONCE(
+        INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY,
+        INT2_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ,
+        INT8
+    ) = cast_votes_once!("posts", ""),
+        cast_votes_once!(posts_among!("$2"), " AND votes.post_id = ANY($2)");
 }
 
 pub(super) struct CastVotesOnce;

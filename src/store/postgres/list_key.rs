@@ -1,9 +1,10 @@
 //! The statement that reads a list, in the order of an index. Equal keys are equal lists.
 
 use super::connection::{Connection, Value};
+use super::distributed::{page, page_statements, select_distributed_page};
 use super::hidden_range::posts_around;
 use super::row::{drafts_of, is_open, is_public, read_list, select_page};
-use super::statement::{Statement, statements};
+use super::statement::Statement;
 use crate::domain::caller::Reader;
 use crate::domain::page::{EntryKey, Page, PostScope};
 use crate::domain::policy::DraftVisibility;
@@ -15,8 +16,8 @@ use crate::store::{PostList, Result};
 
 /// The posts in a range of IDs for which the condition is true, around a hidden range.
 macro_rules! list_around {
-    ($condition:expr, $order:literal) => {
-        select_page!(
+    ($select:ident, $condition:expr, $order:literal) => {
+        $select!(
             concat!(
                 "SELECT id, title, content, published, created_at, owner_id
                    FROM ",
@@ -98,8 +99,8 @@ macro_rules! created {
 
 /// The first posts of two statements in the same order.
 macro_rules! merged {
-    ($first:expr, $second:expr, $order:literal) => {
-        select_page!(
+    ($select:ident, $first:expr, $second:expr, $order:literal) => {
+        $select!(
             concat!(
                 "SELECT posts.id, title, content, published, posts.created_at, owner_id
                    FROM (SELECT *
@@ -120,14 +121,14 @@ macro_rules! merged {
     };
 }
 
-statements! {
-    LIST_PUBLISHED(INT8, INT8) = select_page!(concat!(
+page_statements! {
+    LIST_PUBLISHED(INT8, INT8) = page!(concat!(
         "SELECT id, title, content, published, created_at, owner_id
            FROM posts
           WHERE ", is_open!("owner_id"), " AND published
           ORDER BY id DESC LIMIT $1 OFFSET $2"
     ), "id DESC");
-    LIST_ALL(INT8, INT8) = select_page!(concat!(
+    LIST_ALL(INT8, INT8) = page!(concat!(
         "SELECT id, title, content, published, created_at, owner_id
            FROM posts
           WHERE ", is_open!("owner_id"), "
@@ -141,13 +142,13 @@ statements! {
         list_around!(is_open!("owner_id"), "id DESC");
     LIST_ALL_AROUND_ASCENDING(INT8, INT8, INT8, INT8, INT8, INT8) =
         list_around!(is_open!("owner_id"), "id");
-    LIST_OWNED(INT8, INT8, INT8, BOOL, INT8, INT8) = select_page!(concat!(
+    LIST_OWNED(INT8, INT8, INT8, BOOL, INT8, INT8) = page!(concat!(
         owned!(
             "id, title, content, published, created_at, owner_id", "$3", "$4", "$5", "$6", " DESC"
         ),
         " LIMIT $1 OFFSET $2"
     ), "id DESC");
-    LIST_OWNED_ASCENDING(INT8, INT8, INT8, BOOL, INT8, INT8) = select_page!(concat!(
+    LIST_OWNED_ASCENDING(INT8, INT8, INT8, BOOL, INT8, INT8) = page!(concat!(
         owned!("id, title, content, published, created_at, owner_id", "$3", "$4", "$5", "$6", ""),
         " LIMIT $1 OFFSET $2"
     ), "id");
@@ -161,18 +162,18 @@ statements! {
         owned!("id", "$3", "FALSE", "$4", "$5", ""),
         "id"
     );
-    LIST_CREATED(INT8, INT8, BOOL, TIMESTAMPTZ, INT8, TIMESTAMPTZ, INT8) = select_page!(concat!(
+    LIST_CREATED(INT8, INT8, BOOL, TIMESTAMPTZ, INT8, TIMESTAMPTZ, INT8) = page!(concat!(
         created!("id, title, content, published, created_at, owner_id", "$3", " DESC"),
         " LIMIT $1 OFFSET $2"
     ), "created_at DESC, id DESC");
-    LIST_CREATED_ASCENDING(INT8, INT8, BOOL, TIMESTAMPTZ, INT8, TIMESTAMPTZ, INT8) = select_page!(
+    LIST_CREATED_ASCENDING(INT8, INT8, BOOL, TIMESTAMPTZ, INT8, TIMESTAMPTZ, INT8) = page!(
         concat!(
             created!("id, title, content, published, created_at, owner_id", "$3", ""),
             " LIMIT $1 OFFSET $2"
         ),
         "created_at, id"
     );
-    LIST_RANKED(INT8, INT8, INT8_ARRAY, BOOL) = select_page!(concat!(
+    LIST_RANKED(INT8, INT8, INT8_ARRAY, BOOL) = page!(concat!(
         "SELECT posts.id, title, content, published, created_at, owner_id, place
            FROM unnest($3) WITH ORDINALITY AS asked (id, place)
            JOIN posts USING (id)

@@ -23,6 +23,7 @@ mod connect;
 mod connection;
 mod connection_error;
 mod deletions;
+mod distributed;
 mod error;
 mod events;
 mod failover_wait;

@@ -10,6 +10,7 @@ use super::budget::{PoolLimits, Work};
 use super::column::column;
 use super::connection::{QueryError, Value};
 use super::deletions::PostgresSlices;
+use super::distributed::select_distributed_page;
 use super::events::record;
 use super::locks::lock_posts;
 use super::pool::Pool;
@@ -43,6 +44,34 @@ macro_rules! owned {
             " AND id < $2 AND ",
             is_open!("owner_id"),
             " ORDER BY id DESC LIMIT $1)"
+        )
+    };
+}
+
+macro_rules! any_posts {
+    ($select:ident) => {
+        $select!(
+            concat!(
+                "SELECT * FROM posts WHERE id < $2 AND ",
+                is_open!("owner_id"),
+                " ORDER BY id DESC LIMIT $1"
+            ),
+            "id DESC"
+        )
+    };
+}
+
+macro_rules! any_posts_of_owner {
+    ($select:ident) => {
+        $select!(
+            concat!(
+                "SELECT * FROM (",
+                owned!("TRUE"),
+                " UNION ALL ",
+                owned!("FALSE"),
+                ") AS owned ORDER BY id DESC LIMIT $1"
+            ),
+            "id DESC"
         )
     };
 }
@@ -90,20 +119,10 @@ statements! {
         "UPDATE users SET is_admin = $2 WHERE ", is_not_closed!(), " RETURNING id::bigint"
     );
     CLOSE_ANY_ACCOUNT(INT8) = close_account_if!(is_not_closed!());
-    LIST_ANY_POSTS(INT8, INT8) = select_page!(
-        concat!(
-            "SELECT * FROM posts WHERE id < $2 AND ", is_open!("owner_id"), "
-              ORDER BY id DESC LIMIT $1"
-        ),
-        "id DESC"
-    );
-    LIST_ANY_POSTS_OF_OWNER(INT8, INT8, INT8) = select_page!(
-        concat!(
-            "SELECT * FROM (", owned!("TRUE"), " UNION ALL ", owned!("FALSE"), ") AS owned
-              ORDER BY id DESC LIMIT $1"
-        ),
-        "id DESC"
-    );
+    LIST_ANY_POSTS(INT8, INT8) =
+        any_posts!(select_page), any_posts!(select_distributed_page);
+    LIST_ANY_POSTS_OF_OWNER(INT8, INT8, INT8) =
+        any_posts_of_owner!(select_page), any_posts_of_owner!(select_distributed_page);
     // The deletion locks the post before its votes, and a batch of votes locks them the other way
     // round.
     DELETE_ANY_POST(INT8) = concat!(

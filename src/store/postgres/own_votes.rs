@@ -23,20 +23,32 @@ use crate::store::Result;
 use crate::store::batch::{Batch, BatchError};
 use crate::store::page_limits::MAX_VOTES_READ;
 
-statements! {
-    // One statement reads callers and votes, so both are from the same snapshot.
-    FIND_VOTES(INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, INT8_ARRAY) = concat!(
-        "SELECT asked.user_id, votes.post_id::bigint, votes.dir > 0, NULL
+/// One statement reads callers and votes, so both are from the same snapshot. `$among` is a further
+/// condition of the votes and posts.
+macro_rules! find_votes {
+    ($among:literal) => {
+        concat!(
+            "SELECT asked.user_id, votes.post_id::bigint, votes.dir > 0, NULL
            FROM unnest($1, $2, $3) AS asked (user_id, post_id, sees_drafts)
            JOIN votes ON votes.post_id = asked.post_id AND votes.user_id = asked.user_id
            JOIN posts
              ON posts.id = votes.post_id
-            AND ", is_open!("posts.owner_id"), "
-            AND (posts.published OR posts.owner_id = asked.user_id OR asked.sees_drafts)
+            AND ",
+            is_open!("posts.owner_id"),
+            "
+            AND (posts.published OR posts.owner_id = asked.user_id OR asked.sees_drafts)",
+            $among,
+            "
           UNION ALL
          SELECT id::bigint, NULL, NULL, tokens_valid_from FROM users
           WHERE id = ANY($4) AND disabled_at IS NULL"
-    );
+        )
+    };
+}
+
+statements! {
+    FIND_VOTES(INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, INT8_ARRAY) =
+        find_votes!(""), find_votes!(" AND votes.post_id = ANY($2) AND posts.id = ANY($2)");
     LIST_VOTES(INT8, INT8, BOOL, INT8) = concat!(
         "SELECT votes.post_id::bigint, votes.dir > 0, posts.id IS NOT NULL
            FROM votes

@@ -108,7 +108,20 @@ impl Pool {
         if needs_fence && fence::is_supported(connection).await? {
             self.shared.fence_reads();
         }
-        schema::check(connection).await
+        let search_index = schema::check(connection).await?;
+        self.find_distribution(connection).await?;
+        Ok(search_index)
+    }
+
+    /// Finds out whether Citus has distributed the tables, and chooses the statements.
+    pub(super) async fn find_distribution(&self, connection: &Connection) -> Result<()> {
+        self.shared.set_distributed(schema::is_distributed(connection).await?);
+        Ok(())
+    }
+
+    /// Whether Citus has distributed the tables. Known after the first connection.
+    pub(super) fn is_distributed(&self) -> bool {
+        self.shared.is_distributed()
     }
 
     /// Acquires a connection without checking the schema, and without waiting for a failover.

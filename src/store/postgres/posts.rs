@@ -45,6 +45,27 @@ statements! {
               ORDER BY place
              RETURNING id::bigint, owner_id::bigint,
                        (SELECT tokens_valid_from FROM users WHERE users.id = posts.owner_id)"
+        ),
+        concat!(
+            "WITH accepted AS MATERIALIZED (
+                 SELECT written.*, users.tokens_valid_from,
+                        row_number() OVER (ORDER BY place) AS number
+                   FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY
+                     AS written (title, content, published, created_at, owner_id, least, most, place)
+                   JOIN users
+                     ON users.id = written.owner_id
+                    AND users.tokens_valid_from BETWEEN least AND most AND users.disabled_at IS NULL
+                  WHERE (SELECT ", wait_briefly!(), ") IS NOT NULL
+             ), inserted AS (
+                 INSERT INTO posts (title, content, published, created_at, owner_id)
+                 SELECT title, content, published, created_at, owner_id
+                   FROM accepted
+                  ORDER BY number
+                 RETURNING id::bigint AS id
+             ), numbered AS (
+                 SELECT id, row_number() OVER (ORDER BY id) AS number FROM inserted
+             )
+             SELECT id, owner_id, tokens_valid_from FROM accepted JOIN numbered USING (number)"
         );
 }
 

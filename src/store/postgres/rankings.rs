@@ -22,6 +22,12 @@ statements! {
            LEFT JOIN posts ON posts.id = counts.post_id AND (published OR $2) AND ",
         is_open!("owner_id"),
         " ORDER BY votes DESC, counts.post_id DESC"
+    ), concat!(
+        "SELECT vote_counts.post_id::bigint, votes, created_at
+           FROM vote_counts
+           LEFT JOIN posts ON posts.id = vote_counts.post_id AND (published OR $2) AND ",
+        is_open!("owner_id"),
+        " ORDER BY votes DESC, vote_counts.post_id DESC LIMIT $1"
     );
     RANK_UNVOTED(INT8) = concat!(
         "SELECT id::bigint, created_at FROM posts

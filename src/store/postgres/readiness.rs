@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::column::column;
 use super::connection::Connection;
+use super::pool::Pool;
 use super::schema;
 use super::statement::{Statement, statements};
 use super::{PostgresStore, too_slow};
@@ -26,10 +27,10 @@ impl ReadinessStore for PostgresStore {
     async fn check_ready(&self) -> Result<Readiness> {
         let check = self.run(async |pool| {
             let connection = pool.acquire_unchecked().await?;
-            match check(&connection).await {
+            match check(&pool, &connection).await {
                 Err(_) if connection.is_outdated() => {
                     drop(connection);
-                    check(&pool.acquire_unchecked().await?).await
+                    check(&pool, &pool.acquire_unchecked().await?).await
                 }
                 Ok(Readiness::ReadOnly) => {
                     // After a failover, the server of an open connection may be a standby. A new
@@ -44,10 +45,12 @@ impl ReadinessStore for PostgresStore {
     }
 }
 
-async fn check(connection: &Connection) -> Result<Readiness> {
+async fn check(pool: &Pool, connection: &Connection) -> Result<Readiness> {
     if !schema::is_current(connection).await? {
         return Ok(Readiness::WrongRevision);
     }
+    // An operator may have distributed the tables meanwhile.
+    pool.find_distribution(connection).await?;
     if column(&connection.query_one(&IS_READ_ONLY).await?, 0)? {
         return Ok(Readiness::ReadOnly);
     }

@@ -38,6 +38,11 @@ statements! {
                 getdatabaseencoding() = 'UTF8'
                 AND chr(CASE WHEN getdatabaseencoding() = 'UTF8' THEN 1078 ELSE 97 END)
                     ~ '[[:alpha:]]'";
+    // Citus adds this trigger to each table that it distributes.
+    IS_DISTRIBUTED() =
+        "SELECT EXISTS (SELECT FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+                         WHERE tgrelid = to_regclass('posts') AND tgisinternal
+                           AND proname = 'citus_truncate_trigger')";
 }
 
 /// The trigram index, and the letters that it indexes.
@@ -73,6 +78,11 @@ pub(super) async fn check(connection: &Connection) -> Result<SearchIndex> {
         (true, false) => SearchIndex::Ascii,
         (true, true) => SearchIndex::Unicode,
     })
+}
+
+/// Whether Citus has distributed the tables.
+pub(super) async fn is_distributed(connection: &Connection) -> Result<bool> {
+    column(&connection.query_one(&IS_DISTRIBUTED).await?, 0)
 }
 
 /// Whether the database has a schema that this binary can work with.

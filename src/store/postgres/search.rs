@@ -10,12 +10,13 @@ use tokio_postgres::types::ToSql;
 
 use super::callers::{FIND_TOKENS_VALID_FROM, ValidFromTimes};
 use super::connection::{Connection, Value};
+use super::distributed::{page, page_statements, select_distributed_page};
 use super::hidden_range::posts_around;
 use super::list_key::owned;
 use super::pool::{MAX_CONNECTIONS, Pool};
 use super::row::{drafts_of, is_open, is_public, read_list, read_rows, select_page};
 use super::schema::SearchIndex;
-use super::statement::{Statement, statements};
+use super::statement::Statement;
 use crate::domain::caller::Reader;
 use crate::domain::page::{Page, PostScope};
 use crate::domain::policy::DraftVisibility;
@@ -29,7 +30,7 @@ use crate::store::{PostList, Result};
 /// counts as several misses. A match has the text and was created from `$6` to `$7`, unless these are
 /// null. The eighth column is the ID of the post with the last miss.
 macro_rules! scan_titles {
-    ($from:expr, $order:literal, $last:literal) => {
+    ($select:ident, $from:expr, $order:literal, $last:literal) => {
         concat!(
             "WITH looked_at AS MATERIALIZED (
                  SELECT id, is_hit,
@@ -47,7 +48,7 @@ macro_rules! scan_titles {
             $last,
             "(id) AS id FROM looked_at WHERE misses >= $5) AS last
                LEFT JOIN (",
-            select_page!(
+            $select!(
                 concat!(
                     "SELECT posts.id, title, content, published, created_at, owner_id
                        FROM (SELECT id FROM looked_at
@@ -104,7 +105,7 @@ macro_rules! all_owned_titles {
     };
 }
 
-statements! {
+page_statements! {
     SCAN_PUBLISHED_TITLES(
         INT8, INT8, TEXT, INT8, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8, INT8, INT8
     ) = scan_titles!(
@@ -128,7 +129,7 @@ statements! {
     // Without MATERIALIZED the planner may scan all posts, newest first, and expect to reach the
     // limit early.
     SEARCH_INDEX(INT8, INT8, TEXT, BOOL, INT8, TIMESTAMPTZ, TIMESTAMPTZ, INT8, INT8) =
-        select_page!(concat!(
+        page!(concat!(
             "WITH hits AS MATERIALIZED (
                  SELECT id, owner_id, created_at FROM posts
                   WHERE left(title, 1000) LIKE $3

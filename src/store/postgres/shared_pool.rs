@@ -26,6 +26,7 @@ pub(super) struct SharedPool {
     needs_primary: bool,
     confirms_reads: bool,
     is_fenced: AtomicBool,
+    is_distributed: AtomicBool,
     failover: FailoverWait,
     /// When the log last said that statements do not end.
     logged_slow: Mutex<Option<Instant>>,
@@ -54,6 +55,7 @@ impl SharedPool {
             needs_primary: address.needs_primary,
             confirms_reads: address.confirms_reads(),
             is_fenced,
+            is_distributed: AtomicBool::new(false),
             failover,
             logged_slow,
             generation,
@@ -106,12 +108,26 @@ impl SharedPool {
 
     /// Returns the text with which the connections run the statement.
     pub(super) fn text(&self, statement: &Statement) -> &'static str {
-        let chosen = if self.confirms_reads {
+        let chosen = if self.is_distributed() {
+            statement.distributed
+        } else if self.confirms_reads {
             statement.confirmed
         } else {
             statement.fenced.filter(|_| !self.is_prepared && self.is_fenced())
         };
         chosen.unwrap_or(statement.sql)
+    }
+
+    /// Whether Citus has distributed the tables.
+    pub(super) fn is_distributed(&self) -> bool {
+        self.is_distributed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_distributed(&self, is_distributed: bool) {
+        let was_distributed = self.is_distributed.swap(is_distributed, Ordering::Relaxed);
+        if is_distributed && !was_distributed {
+            tracing::info!("Citus has distributed the tables, so there are no streams of changes");
+        }
     }
 
     pub(super) fn failover(&self) -> &FailoverWait {

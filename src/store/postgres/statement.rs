@@ -8,6 +8,8 @@ use tokio_postgres::types::Type;
 pub struct Statement {
     pub name: &'static str,
     pub sql: &'static str,
+    /// The statement for tables that Citus has distributed, if that is another one.
+    pub distributed: Option<&'static str>,
     /// The statement for a connection without a session, if it only reads: a standby answers it with
     /// an error, see `fence.rs`.
     pub fenced: Option<&'static str>,
@@ -30,17 +32,21 @@ impl Statement {
     }
 }
 
-/// Declares the statements of a file, and a list of them. After `unfenced;`, no statement has a fence.
+/// Declares the statements of a file, and a list of them. A second text is the one for distributed
+/// tables. After `unfenced;`, no statement has a fence.
 macro_rules! statements {
     (unfenced; $($name:ident ($($parameter:ident),*) = $text:expr;)+) => {
         $crate::store::postgres::statement::statements!(
-            @declare $($name ($($parameter),*) = $text, None, None;)+
+            @declare $($name ($($parameter),*) = $text, None, None, None;)+
         );
     };
-    (@declare $($name:ident ($($parameter:ident),*) = $text:expr, $fenced:expr, $confirmed:expr;)+) => {
+    (@declare $(
+        $name:ident ($($parameter:ident),*) = $text:expr, $distributed:expr, $fenced:expr, $confirmed:expr;
+    )+) => {
         $(pub(super) static $name: Statement = Statement {
             name: stringify!($name),
             sql: $text,
+            distributed: $distributed,
             fenced: $fenced,
             confirmed: $confirmed,
             types: &[$(tokio_postgres::types::Type::$parameter),*],
@@ -48,17 +54,23 @@ macro_rules! statements {
 
         pub(super) static STATEMENTS: &[&Statement] = &[$(&$name),+];
     };
-    ($($name:ident ($($parameter:ident),*) = $text:expr;)+) => {
+    (@optional) => { None };
+    (@optional $text:expr) => { Some($text) };
+    ($($name:ident ($($parameter:ident),*) = $text:expr $(, $distributed:expr)?;)+) => {
         $crate::store::postgres::statement::statements!(
-            @declare $($name ($($parameter),*) = $text, if $crate::store::postgres::fence::only_reads($text) {
-                Some(concat!($text, $crate::store::postgres::fence::fence!()))
-            } else {
-                None
-            }, if $crate::store::postgres::fence::only_reads($text) {
-                Some(concat!($text, $crate::store::postgres::fence::confirmation!()))
-            } else {
-                None
-            };)+
+            @declare $($name ($($parameter),*) = $text,
+                $crate::store::postgres::statement::statements!(@optional $($distributed)?),
+                if $crate::store::postgres::fence::only_reads($text) {
+                    Some(concat!($text, $crate::store::postgres::fence::fence!()))
+                } else {
+                    None
+                },
+                if $crate::store::postgres::fence::only_reads($text) {
+                    Some(concat!($text, $crate::store::postgres::fence::confirmation!()))
+                } else {
+                    None
+                };
+            )+
         );
     };
 }

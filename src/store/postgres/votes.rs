@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::PostgresStore;
 use super::column::column;
 use super::connection::Value;
+use super::distributed::posts_among;
 use super::locks::{lock_posts_briefly, post_lock_keys, wait_briefly};
 use super::own_votes::list_votes;
 use super::pool::Pool;
@@ -29,7 +30,7 @@ use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 /// Returns a row for each vote: its position in the parameters, whether the caller is accepted,
 /// whether the caller sees the post, and what changed.
 macro_rules! change_votes {
-    ($ballots:literal, $change:literal, $outcome:literal) => {
+    ($posts:expr, $ballots:literal, $change:expr, $outcome:literal) => {
         concat!(
             "WITH locked AS MATERIALIZED (", lock_posts_briefly!("$1"), "
              ), ballots AS (
@@ -39,7 +40,7 @@ macro_rules! change_votes {
                      ON users.id = ballot.user_id
                     AND users.tokens_valid_from BETWEEN ballot.least AND ballot.most
                     AND users.disabled_at IS NULL
-                   LEFT JOIN posts
+                   LEFT JOIN ", $posts, "
                      ON posts.id = ballot.post_id
                     AND ", is_open!("posts.owner_id"), "
                     AND (posts.published OR posts.owner_id = ballot.user_id OR ballot.sees_drafts)
@@ -54,17 +55,13 @@ macro_rules! change_votes {
     };
 }
 
-statements! {
-    // The locks of the posts keep two batches from waiting for each other. The xmax of a new row is
-    // 0; that of an existing row is the transaction that locked or deleted it. If a caller votes
-    // several times on a post, the last vote with an accepted token stays.
-    CAST_VOTES(
-        INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY,
-        INT2_ARRAY
-    ) = change_votes!(
-        "$2, $3, $4, $5, $6, $7) WITH ORDINALITY
+macro_rules! cast_votes {
+    ($posts:expr) => {
+        change_votes!(
+            $posts,
+            "$2, $3, $4, $5, $6, $7) WITH ORDINALITY
                      AS ballot (post_id, user_id, sees_drafts, least, most, dir, place)",
-        "INSERT INTO votes (post_id, user_id, dir)
+            "INSERT INTO votes (post_id, user_id, dir)
          SELECT DISTINCT ON (post_id, user_id) post_id, user_id, dir
            FROM ballots
           WHERE has_caller AND has_post
@@ -72,20 +69,44 @@ statements! {
          ON CONFLICT (post_id, user_id) DO UPDATE SET dir = excluded.dir
           WHERE votes.dir <> excluded.dir
          RETURNING post_id, user_id, xmax = 0 AS is_new",
-        "changed.is_new"
-    );
+            "changed.is_new"
+        )
+    };
+}
+
+/// `$among` is a further condition of the deleted votes.
+macro_rules! withdraw_votes {
+    ($posts:expr, $among:literal) => {
+        change_votes!(
+            $posts,
+            "$2, $3, $4, $5, $6) WITH ORDINALITY
+                     AS ballot (post_id, user_id, sees_drafts, least, most, place)",
+            concat!(
+                "DELETE FROM votes
+          USING ballots
+          WHERE votes.post_id = ballots.post_id AND votes.user_id = ballots.user_id",
+                $among,
+                "
+            AND has_caller AND has_post
+         RETURNING votes.post_id, votes.user_id"
+            ),
+            "changed.post_id IS NOT NULL"
+        )
+    };
+}
+
+statements! {
+    // The locks of the posts keep two batches from waiting for each other. The xmax of a new row is
+    // 0; that of an existing row is the transaction that locked or deleted it. If a caller votes
+    // several times on a post, the last vote with an accepted token stays.
+    CAST_VOTES(
+        INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY,
+        INT2_ARRAY
+    ) = cast_votes!("posts"), cast_votes!(posts_among!("$2"));
     WITHDRAW_VOTES(
         INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY
-    ) = change_votes!(
-        "$2, $3, $4, $5, $6) WITH ORDINALITY
-                     AS ballot (post_id, user_id, sees_drafts, least, most, place)",
-        "DELETE FROM votes
-          USING ballots
-          WHERE votes.post_id = ballots.post_id AND votes.user_id = ballots.user_id
-            AND has_caller AND has_post
-         RETURNING votes.post_id, votes.user_id",
-        "changed.post_id IS NOT NULL"
-    );
+    ) = withdraw_votes!("posts", ""),
+        withdraw_votes!(posts_among!("$2"), " AND votes.post_id = ANY($2)");
     // The foreign key of a new vote locks the user in the same way.
     FIND_UNLOCKED_USERS(INT8_ARRAY) =
         "SELECT id::bigint FROM users WHERE id = ANY($1) ORDER BY id FOR KEY SHARE SKIP LOCKED";

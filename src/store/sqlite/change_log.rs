@@ -103,6 +103,10 @@ pub(super) fn find_newest(database: &Connection) -> rusqlite::Result<i64> {
 
 #[async_trait]
 impl ChangeStore for SqliteStore {
+    async fn has_change_log(&self) -> Result<bool> {
+        Ok(true)
+    }
+
     async fn listen_to_changes(&self) -> Result<Listening> {
         let is_renewal = self.has_listened.load(Ordering::Acquire);
         let listening = self

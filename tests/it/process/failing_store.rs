@@ -251,6 +251,9 @@ impl PostStore for FailingStore {
 
 #[async_trait]
 impl ChangeStore for FailingStore {
+    async fn has_change_log(&self) -> Result<bool> {
+        Ok(true)
+    }
     async fn listen_to_changes(&self) -> Result<Listening> {
         self.fail()
     }

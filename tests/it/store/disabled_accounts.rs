@@ -19,8 +19,10 @@ const WITHOUT_CALLER: [&str; 9] = [
 #[test]
 fn every_statement_that_accepts_a_token_leaves_out_disabled_accounts() {
     let of_sqlite = sqlite::request_statements();
-    let of_postgres =
-        postgres::request_statements().map(|statement| (statement.name, statement.sql));
+    let of_postgres = postgres::request_statements().flat_map(|statement| {
+        let texts = [Some(statement.sql), statement.distributed].into_iter().flatten();
+        texts.map(|sql| (statement.name, sql))
+    });
     let mut checked = 0;
     for (name, sql) in of_sqlite.chain(of_postgres) {
         if !sql.contains("tokens_valid_from") || WITHOUT_CALLER.contains(&name) {

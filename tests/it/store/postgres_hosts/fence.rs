@@ -12,13 +12,14 @@ use super::super::fresh_store::{FreshStore, email, search};
 use crate::support::{Cluster, Pooler};
 
 /// Statements that check the server and the schema themselves, before any request reads.
-const UNFENCED: [&str; 7] = [
+const UNFENCED: [&str; 8] = [
     "CONFIRM",
     "FIND_POSITION",
     "HAS_HISTORY",
     "READ_HISTORY",
     "FIND_HIDDEN_TABLES",
     "FIND_SEARCH_INDEX",
+    "IS_DISTRIBUTED",
     "IS_READ_ONLY",
 ];
 
