@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::SourceArguments;
+use super::distribution;
 use super::exit::Exit;
-use super::output::print;
+use super::output::{NOTHING_TO_DO, print};
 use super::setup::{block_on, make_private_folder, open_admin};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Database, DatabaseSettings};
@@ -52,6 +53,20 @@ enum DbCommand {
     History,
     /// Compare the schema with the migrations: exit code 1 if it is out of date or was changed
     Check,
+    /// Distribute the posts and votes over the servers of Citus
+    ///
+    /// Run it while the service is stopped, as the owner of the tables, on the coordinator. It needs
+    /// PostgreSQL 16 or newer with Citus 13 or 14. docs/scaling.md says what it costs, and what a
+    /// distributed database lacks.
+    Distribute {
+        /// Number of shards; more than servers, so that servers can be added later
+        #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        shards: u32,
+    },
+    /// Bring all rows back to the coordinator
+    ///
+    /// Run it while the service is stopped, as the owner of the tables.
+    Undistribute,
     /// Record a revision for the database without running any migration
     Stamp {
         /// Name or number of the revision, base or head
@@ -68,8 +83,6 @@ enum DbCommand {
         repair: bool,
     },
 }
-
-const NOTHING_TO_DO: &str = "nothing to do";
 
 impl DbCommand {
     /// Returns whether the command creates a missing database.
@@ -89,6 +102,13 @@ pub(super) fn run(arguments: &DbArguments) -> Result<(), Exit> {
 }
 
 async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
+    match command {
+        DbCommand::Distribute { shards } => {
+            return distribution::distribute(database, *shards).await;
+        }
+        DbCommand::Undistribute => return distribution::undistribute(database).await,
+        _ => {}
+    }
     let mut admin = open_admin(database).await?;
     let admin = admin.as_mut();
     match command {
@@ -131,6 +151,7 @@ async fn execute(command: &DbCommand, database: &Database) -> Result<(), Exit> {
             print(revision_at(admin.migrations(), target))
         }
         DbCommand::Verify { repair } => verify(admin, *repair).await,
+        DbCommand::Distribute { .. } | DbCommand::Undistribute => Ok(()),
     }
 }
 

@@ -84,6 +84,8 @@ impl From<MigrateError> for Exit {
             MigrateError::ForeignHistory(_)
             | MigrateError::SeveralSchemas(_)
             | MigrateError::NoSchema
+            | MigrateError::NotDistributable(_)
+            | MigrateError::Distributed
             | MigrateError::Unknown(_)
             | MigrateError::Newer(_)
             | MigrateError::Changed(_)

@@ -6,6 +6,7 @@ mod arguments;
 mod backup;
 mod completions;
 mod db;
+mod distribution;
 mod doctor;
 mod exit;
 mod export;

@@ -5,6 +5,9 @@ use std::io::{ErrorKind, Write as _};
 use super::exit::Exit;
 use crate::config::SettingError;
 
+/// The output of a command that found its work done.
+pub(super) const NOTHING_TO_DO: &str = "nothing to do";
+
 /// Prints a warning to standard error.
 pub(super) fn print_warning(warning: &SettingError) {
     // If standard error is closed, there is no other way to report it.

@@ -245,6 +245,10 @@ pub enum MigrateError {
     UnusableFile { path: String, problem: String, hint: String },
     #[error("the search path of the role has no schema that exists and that the role may use")]
     NoSchema,
+    #[error("the tables cannot be distributed: {0}")]
+    NotDistributable(String),
+    #[error("the tables are distributed: run `post-api db undistribute` first")]
+    Distributed,
 }
 
 impl Step {

@@ -115,7 +115,13 @@ impl Pool {
 
     /// Finds out whether Citus has distributed the tables, and chooses the statements.
     pub(super) async fn find_distribution(&self, connection: &Connection) -> Result<()> {
-        self.shared.set_distributed(schema::is_distributed(connection).await?);
+        let is_distributed = schema::is_distributed(connection).await?;
+        if is_distributed && self.shared.confirms_reads() {
+            // The standby of the coordinator confirms nothing about the other servers.
+            let reason = "DATABASE_CONFIRM_READS cannot be on: Citus has distributed the tables";
+            return Err(StoreError::unavailable(reason));
+        }
+        self.shared.set_distributed(is_distributed);
         Ok(())
     }
 

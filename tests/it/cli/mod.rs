@@ -5,6 +5,7 @@ mod accounts;
 mod backup;
 mod completions;
 mod db_check;
+mod distribution;
 mod doctor;
 mod inspect;
 mod keys;

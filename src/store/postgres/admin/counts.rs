@@ -3,6 +3,7 @@
 
 use tokio_postgres::{Client, Error};
 
+use super::distribution;
 use super::lock::Retry;
 use crate::store::migrate::MigrateResult;
 
@@ -119,7 +120,9 @@ pub(super) async fn repair(client: &mut Client, retry: &Retry) -> MigrateResult<
             wrong.push(row.try_get("post")?);
         }
     }
-    for batch in wrong.chunks(BATCH) {
+    // Citus locks rows of one shard only.
+    let batch = if distribution::is_distributed(client).await? { 1 } else { BATCH };
+    for batch in wrong.chunks(batch) {
         loop {
             match mend(client, batch).await {
                 Ok(mended) => break done.extend(mended),
@@ -145,7 +148,7 @@ async fn mend(client: &mut Client, posts: &[i64]) -> Result<Vec<String>, Error> 
         .await?;
     transaction
         .execute(
-            "SELECT FROM vote_counts WHERE post_id = ANY ($1) ORDER BY post_id FOR UPDATE",
+            "SELECT post_id FROM vote_counts WHERE post_id = ANY ($1) ORDER BY post_id FOR UPDATE",
             &[&posts],
         )
         .await?;
@@ -157,16 +160,17 @@ async fn mend(client: &mut Client, posts: &[i64]) -> Result<Vec<String>, Error> 
                               WHERE votes.post_id = vote_counts.post_id) AS sum
                        FROM vote_counts WHERE post_id = ANY ($1)) AS before
               WHERE counted.post_id = before.post_id AND counted.votes <> before.sum
-             RETURNING format('post %s: the count was %s, and is %s',
-                              counted.post_id, kept, counted.votes), counted.post_id",
+             RETURNING counted.post_id, kept, counted.votes",
             &[&posts],
         )
         .await?;
     let mut mended = rows
         .iter()
-        .map(|row| Ok((row.try_get(1)?, row.try_get(0)?)))
-        .collect::<Result<Vec<(i64, String)>, Error>>()?;
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
+        .collect::<Result<Vec<(i64, i64, i64)>, Error>>()?;
     transaction.commit().await?;
     mended.sort();
-    Ok(mended.into_iter().map(|(_, line)| line).collect())
+    let describe =
+        |(post, kept, votes)| format!("post {post}: the count was {kept}, and is {votes}");
+    Ok(mended.into_iter().map(describe).collect())
 }

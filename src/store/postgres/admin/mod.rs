@@ -7,6 +7,7 @@
 mod adopt;
 mod confirmation;
 mod counts;
+mod distribution;
 mod history;
 mod inspection;
 mod lock;
@@ -215,6 +216,9 @@ impl PostgresAdmin {
     async fn refuse_obstacles(&self, status: &MigrationStatus, target: usize) -> MigrateResult<()> {
         if let Some(newer) = status.newer.first().filter(|_| target < self.migrations.len()) {
             return Err(MigrateError::Newer(newer.clone()));
+        }
+        if target < status.applied && distribution::is_distributed(&self.client).await? {
+            return Err(MigrateError::Distributed);
         }
         self.refuse_obstacles_of(&status.path(target, self.adopted_from.is_some())).await
     }

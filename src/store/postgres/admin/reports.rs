@@ -88,6 +88,7 @@ impl PostgresAdmin {
         notes.extend(sequences::notes(&sequences::read(&self.client).await?));
         let problem = confirmation::problem(&self.client, self.confirms_reads).await?;
         notes.extend(problem.map(|(problem, cure)| format!("{problem}; {cure}")));
+        notes.extend(self.describe_distribution().await?);
         notes.extend(closed_accounts_note(self.count_closed_accounts().await?));
         Ok(notes)
     }

@@ -5,7 +5,7 @@ use tokio_postgres::{Client, Error};
 
 use super::lock::Retry;
 use super::shape::{self, Line};
-use super::{PostgresAdmin, adopt, history, script, search};
+use super::{PostgresAdmin, adopt, distribution, history, script, search};
 use crate::store::migrate::{
     Direction, MigrateResult, Migration, POSTGRES, POSTGRES_ADOPTED, Step,
 };
@@ -85,11 +85,14 @@ impl PostgresAdmin {
     pub(super) async fn compare(&self, applied: usize) -> MigrateResult<Vec<String>> {
         let has_extension = search::has_extension(&self.client).await?;
         let has_index = search::has_index(&self.client).await?;
+        let is_distributed = distribution::is_distributed(&self.client).await?;
         let newest = shape::expected_adopted(POSTGRES.len());
         let found = shape::relevant(shape::read(&self.client).await?, &newest);
         let without_search = |lines: Vec<Line>| -> Vec<Line> {
             let is_due = |line: &Line| has_extension || has_index || line.key != search::INDEX;
-            lines.into_iter().filter(is_due).collect()
+            let is_kept =
+                |line: &Line| !is_distributed || !distribution::is_of_one_server(&line.key);
+            lines.into_iter().filter(is_due).filter(is_kept).collect()
         };
         Ok(if self.adopted_from.is_some() {
             adopt::differences(found, &without_search(shape::expected_adopted(applied)))

@@ -8,7 +8,7 @@ mod server;
 use async_trait::async_trait;
 use tokio_postgres::error::SqlState;
 
-use super::{PostgresAdmin, counts, script, search, sequences};
+use super::{PostgresAdmin, counts, distribution, script, search, sequences};
 use crate::error_chain::error_chain;
 use crate::store::inspection::{
     Finding, Inspection, InspectionStore, NamedFinding, judge_all_counts, judge_orphans,
@@ -92,8 +92,17 @@ impl PostgresInspector {
 
     async fn find(&mut self, check: &str, inspection: Inspection<'_>) -> MigrateResult<Finding> {
         let client = &self.admin.client;
+        let is_distributed = distribution::is_distributed(client).await?;
         Ok(match check {
-            "server-version" => server::inspect_version(client).await?,
+            "server-version" => {
+                let version = server::inspect_version(client).await?;
+                match self.admin.describe_distribution().await? {
+                    Some(note) => {
+                        Finding { detail: format!("{}; {note}", version.detail), ..version }
+                    }
+                    None => version,
+                }
+            }
             "read-write" => server::inspect_mode(client).await?,
             "revision" => self.inspect_revision().await?,
             "schema" => self.inspect_schema().await?,
@@ -102,9 +111,11 @@ impl PostgresInspector {
                 self.orphans = Some(orphans);
                 judge_all_counts(&wrong)
             }
+            "counts" if is_distributed => not_sampled(),
             "counts" => rows::inspect_counts(client).await?,
             "orphans" => match self.orphans.take() {
                 Some(orphans) => judge_orphans(&orphans, "every row"),
+                None if is_distributed => not_sampled(),
                 None => rows::inspect_orphans(client).await?,
             },
             "sequences" => inspect_sequences(&sequences::read(client).await?),
@@ -168,6 +179,11 @@ fn inspect_sequences(sequences: &[sequences::Sequence]) -> Finding {
         ([], notes) => Finding::warn(list_faults(notes), ""),
         (problems, _) => Finding::fail(list_faults(problems), ""),
     }
+}
+
+/// A sample needs the rows of one server.
+fn not_sampled() -> Finding {
+    Finding::skipped("the tables are distributed: `post-api db verify` reads every row")
 }
 
 /// The note ends with its cure.
