@@ -167,6 +167,7 @@ impl Cluster {
             cluster: self,
             name: name.to_owned(),
             dropped: false,
+            is_schema: false,
             session: Mutex::default(),
         }
     }
@@ -176,8 +177,12 @@ impl Cluster {
         self.create("")
     }
 
-    /// Creates a database at the newest revision.
+    /// Creates a database at the newest revision. If `CITUS_URL` names a database with Citus, creates a
+    /// schema with distributed tables there instead.
     pub fn database(&self) -> PostgresDatabase<'_> {
+        if let Ok(url) = std::env::var("CITUS_URL") {
+            return self.distributed(&url);
+        }
         self.template.get_or_init(|| {
             self.execute("postgres", "CREATE DATABASE ready");
             upgrade(&self.url("ready"));
@@ -191,7 +196,23 @@ impl Cluster {
         let strategy = self.strategy.get_or_init(|| self.find_strategy());
         self.administer(&format!("CREATE DATABASE {name}{rest}{strategy}"));
         let (url, session) = (self.url(&name), Mutex::default());
-        PostgresDatabase { url, cluster: self, name, dropped: true, session }
+        PostgresDatabase { url, cluster: self, name, dropped: true, is_schema: false, session }
+    }
+
+    fn distributed(&self, url: &str) -> PostgresDatabase<'_> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        execute(url, &format!("CREATE SCHEMA {name}"));
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{separator}options=-c%20search_path%3D{name}");
+        upgrade(&url);
+        on_own_thread(async || {
+            let mut admin = PostgresAdmin::connect(&Address::parse(&url).unwrap()).await.unwrap();
+            assert!(admin.distribute(8).await.unwrap());
+        });
+        let session = Mutex::default();
+        PostgresDatabase { url, cluster: self, name, dropped: true, is_schema: true, session }
     }
 
     /// Without the log, a copy takes a sixth of the time. PostgreSQL 14 knows no other way.
@@ -242,6 +263,8 @@ pub struct PostgresDatabase<'a> {
     name: String,
     url: String,
     dropped: bool,
+    /// Whether it is a schema of another database, see [`Cluster::database`].
+    is_schema: bool,
     /// Reads without a new connection each time. `execute` has a new one each time.
     session: Mutex<Option<Box<Session>>>,
 }
@@ -293,6 +316,13 @@ impl Drop for PostgresDatabase<'_> {
     fn drop(&mut self) {
         // A failed test may have left the server frozen. The supervisor removes its files.
         if !self.dropped || std::thread::panicking() {
+            return;
+        }
+        if self.is_schema {
+            // Requests of the test can still be in progress.
+            let drop = format!("DROP SCHEMA {} CASCADE", self.name);
+            let drop = AssertUnwindSafe(|| execute(&self.url, &drop));
+            let _ = std::panic::catch_unwind(drop);
             return;
         }
         // The test may have stopped its server.
