@@ -34,7 +34,7 @@ const NOT_RUN: [(&str, &str); 3] = [
         "docs/installation.md",
         "needs systemd, Docker or a cluster; scripts/test-packages checks the package and the files",
     ),
-    ("docs/scaling.md", "needs several servers; scripts/stress citus runs the commands on Citus"),
+    ("docs/scaling.md", "needs several servers; scripts/stress has the parts cluster and citus"),
     (
         "docs/verification.md",
         "takes from half an hour to half a day; scripts/test runs the short form of each part",
