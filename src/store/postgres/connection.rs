@@ -162,7 +162,7 @@ impl Connection {
         let work = async {
             let client = self.pooled()?;
             // One round trip: all messages are sent before the first answer.
-            let (limited, rows, _, ended) = tokio::join!(
+            let (limited, rows, (), ended) = tokio::join!(
                 biased;
                 client.batch_execute(&begin),
                 self.run(statement, values),

@@ -169,7 +169,7 @@ async fn mend(client: &mut Client, posts: &[i64]) -> Result<Vec<String>, Error> 
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
         .collect::<Result<Vec<(i64, i64, i64)>, Error>>()?;
     transaction.commit().await?;
-    mended.sort();
+    mended.sort_unstable();
     let describe =
         |(post, kept, votes)| format!("post {post}: the count was {kept}, and is {votes}");
     Ok(mended.into_iter().map(describe).collect())

@@ -2,8 +2,8 @@
 //! The database keeps every acknowledged write, and no read is older than a write that was acknowledged
 //! before it.
 //!
-//! The first process has the addresses of all nodes, the second one that of HAProxy. `scripts/stress` runs
-//! these tests, because they need Patroni, etcd and HAProxy. Not here: a failover without a manager, see
+//! The first process has the addresses of all nodes, the second one that of `HAProxy`. `scripts/stress` runs
+//! these tests, because they need Patroni, etcd and `HAProxy`. Not here: a failover without a manager, see
 //! `faults/failover.rs`.
 
 mod clients;

@@ -1,4 +1,4 @@
-//! Three nodes with PostgreSQL and Patroni, etcd for them, and HAProxy before them.
+//! Three nodes with PostgreSQL and Patroni, etcd for them, and `HAProxy` before them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -61,7 +61,7 @@ impl Patroni {
         format!("postgresql://{USER}@{hosts}/postgres")
     }
 
-    /// Returns a URL with the address of HAProxy.
+    /// Returns a URL with the address of `HAProxy`.
     pub(super) fn proxy_url(&self) -> String {
         format!("postgresql://{USER}@127.0.0.1:{}/postgres", self.proxy)
     }
