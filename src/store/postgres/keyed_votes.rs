@@ -23,8 +23,8 @@ use crate::store::idempotency_keys::{Effect, Outcome};
 use crate::store::{Result, StoreError, VoteOutcome};
 
 /// No two votes of a statement have the same caller and post. A dir of 0 withdraws the vote. The
-/// outcome comes from the change itself, as in `CAST_VOTES`. Two processes keep the same keys in the same
-/// order. `$among` is a further condition of the deleted votes.
+/// outcome comes from the change itself, as in `CAST_VOTES`. Two processes keep the same keys in the
+/// same order. `$among` is a further condition of the deleted votes.
 macro_rules! cast_votes_once {
     ($posts:expr, $among:literal) => {
         concat!(
