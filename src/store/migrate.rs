@@ -121,7 +121,6 @@ migrations! {
     "0020_admins" compatible_from "0010_installation",
     "0021_verified_email_changes" compatible_from "0010_installation",
     "0022_change_log_ends" compatible_from "0010_installation",
-    "0023_counts_per_post" compatible_from "0010_installation",
 }
 
 /// A migration as the history of the database records it.

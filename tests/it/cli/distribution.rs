@@ -20,7 +20,7 @@ fn server_without_citus_is_refused_after_the_upgrade() {
     let (folder, database) = (folder(), Cluster::shared().empty_database());
     let settings = [("DATABASE_URL", database.url())];
     let run = |command: &str| run_with(folder.path(), command, &settings);
-    run("db upgrade 22").expect(0);
+    run("db upgrade 21").expect(0);
     let error = run("db distribute").expect(1).error;
     assert!(error.contains("run `post-api db upgrade` first"), "{error}");
     run("db upgrade").expect(0);

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{folder, open, run, schema};
 use crate::support::Service;
 
-const REVISIONS: [&str; 23] = [
+const REVISIONS: [&str; 22] = [
     "0001_users_posts_votes",
     "0002_downvotes",
     "0003_vote_counts",
@@ -28,7 +28,6 @@ const REVISIONS: [&str; 23] = [
     "0020_admins",
     "0021_verified_email_changes",
     "0022_change_log_ends",
-    "0023_counts_per_post",
 ];
 
 const NEWEST: &str = REVISIONS[REVISIONS.len() - 1];

@@ -4,9 +4,14 @@
 //! server. Every server has all rows of the other tables, so that foreign keys work. A log of changes
 //! needs one order of all transactions, which several servers do not have: its triggers are dropped.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::lock::{self, Retry};
+use super::shape::Line;
 use super::{NEW_EPOCH, PostgresAdmin, script};
 use crate::store::migrate::{MigrateError, MigrateResult, POSTGRES, revision_at};
 
@@ -48,6 +53,9 @@ const SETTINGS: &str = "
     SET LOCAL client_min_messages = 'warning';
     SET LOCAL citus.enable_local_reference_table_foreign_keys = 'off';
     SET LOCAL citus.multi_shard_modify_mode = 'sequential';";
+
+/// The functions of the triggers of votes.
+const FUNCTIONS: &str = include_str!("distributed_counts.sql");
 
 /// The triggers count per shard, so what Citus warns of does not happen: none reads another shard.
 const ALLOW_TRIGGERS: &str = "SET LOCAL citus.enable_unsafe_triggers = 'on'";
@@ -153,9 +161,50 @@ pub(super) async fn is_distributed(client: &Client) -> Result<bool, Error> {
     client.query_one(IS_DISTRIBUTED, &[]).await?.try_get(0)
 }
 
-/// Whether only tables on one server have the object.
-pub(super) fn is_of_one_server(key: &str) -> bool {
-    key.strip_prefix("trigger ").is_some_and(|name| name.starts_with(LOG_TRIGGERS))
+/// Returns the shape of distributed tables.
+pub(super) fn distributed_shape(lines: Vec<Line>) -> Vec<Line> {
+    let functions = script::statements(FUNCTIONS);
+    let is_log = |line: &Line| {
+        line.key.strip_prefix("trigger ").is_some_and(|name| name.starts_with(LOG_TRIGGERS))
+    };
+    let adapt = |line: Line| {
+        let name = line.key.strip_prefix("function ");
+        let function = functions.iter().find(|sql| name.is_some() && name == name_of(sql));
+        let body = function.and_then(|sql| sql.split("$$").nth(1));
+        match (body, line.definition.split_once(' ')) {
+            (Some(body), Some((_, rest))) => {
+                let hash = Sha256::digest(body).iter().fold(String::new(), |mut hash, byte| {
+                    // Writing to a String does not fail.
+                    let _ = write!(hash, "{byte:02x}");
+                    hash
+                });
+                Line { definition: format!("{hash} {rest}"), ..line }
+            }
+            _ => line,
+        }
+    };
+    lines.into_iter().filter(|line| !is_log(line)).map(adapt).collect()
+}
+
+/// Returns the name of the function that the statement makes, with its arguments.
+fn name_of(sql: &str) -> Option<&str> {
+    let (_, definition) = sql.split_once("CREATE OR REPLACE FUNCTION ")?;
+    definition.split(" RETURNS").next()
+}
+
+/// Returns the newest statement of the migrations for each of the functions, in any order.
+fn plain_functions() -> Vec<String> {
+    let distributed = script::statements(FUNCTIONS);
+    let mut newest = BTreeMap::new();
+    for statement in POSTGRES.iter().flat_map(|migration| script::statements(migration.up)) {
+        let name = name_of(&statement).map(str::to_owned);
+        if let Some(name) = name
+            && distributed.iter().any(|sql| name_of(sql) == Some(&name))
+        {
+            newest.insert(name, statement);
+        }
+    }
+    newest.into_values().collect()
 }
 
 async fn try_to_distribute(client: &mut Client, shards: u32) -> Result<(), Error> {
@@ -180,13 +229,12 @@ async fn try_to_distribute(client: &mut Client, shards: u32) -> Result<(), Error
         let function = "truncate_local_data_after_distributing_table";
         call(&transaction, &format!("{function}('{table}')")).await?;
     }
+    transaction.batch_execute(FUNCTIONS).await?;
     call(&transaction, "create_distributed_function('is_shard_of_votes(oid)')").await?;
     transaction.batch_execute(ALLOW_TRIGGERS).await?;
     for trigger in triggers.iter().filter(|trigger| !trigger.name.starts_with(LOG_TRIGGERS)) {
         transaction.batch_execute(&trigger.sql).await?;
     }
-    // The functions that count votes log them while this number says so.
-    call(&transaction, "setval('change_until_seq', 1)").await?;
     transaction.commit().await
 }
 
@@ -197,6 +245,10 @@ async fn try_to_undistribute(client: &mut Client) -> Result<(), Error> {
     // All tables with foreign keys to posts or users follow.
     call(&transaction, "undistribute_table('posts', cascade_via_foreign_keys => true)").await?;
     call(&transaction, "undistribute_table('installation')").await?;
+    for function in plain_functions() {
+        transaction.batch_execute(&function).await?;
+    }
+    transaction.batch_execute("DROP FUNCTION is_shard_of_votes(oid)").await?;
     for trigger in triggers() {
         transaction.batch_execute(&trigger.sql).await?;
     }
@@ -232,7 +284,7 @@ fn triggers() -> Vec<Trigger> {
 
 #[cfg(test)]
 mod tests {
-    use super::triggers;
+    use super::{plain_functions, triggers};
     use crate::store::migrate::POSTGRES_SHAPES;
 
     #[test]
@@ -246,5 +298,14 @@ mod tests {
         let lines = shape.lines().filter(|line| line.starts_with("trigger "));
         let expected: Vec<&str> = lines.map(|line| line.split(": ").next().unwrap()).collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn every_function_that_counts_votes_is_restored() {
+        let functions = plain_functions();
+        assert_eq!(functions.len(), 4, "{functions:?}");
+        assert!(
+            functions.iter().all(|sql| sql.contains("change_until_seq") || sql.contains("epoch"))
+        );
     }
 }

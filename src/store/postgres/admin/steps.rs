@@ -90,9 +90,8 @@ impl PostgresAdmin {
         let found = shape::relevant(shape::read(&self.client).await?, &newest);
         let without_search = |lines: Vec<Line>| -> Vec<Line> {
             let is_due = |line: &Line| has_extension || has_index || line.key != search::INDEX;
-            let is_kept =
-                |line: &Line| !is_distributed || !distribution::is_of_one_server(&line.key);
-            lines.into_iter().filter(is_due).filter(is_kept).collect()
+            let lines = lines.into_iter().filter(is_due).collect();
+            if is_distributed { distribution::distributed_shape(lines) } else { lines }
         };
         Ok(if self.adopted_from.is_some() {
             adopt::differences(found, &without_search(shape::expected_adopted(applied)))

@@ -1,5 +1,5 @@
--- A statement that counts the votes of one post works on a shard of Citus too, where the table of the
--- counts is a table of several servers. A shard has no log of changes.
+-- The functions of the triggers of votes on distributed tables, run on the coordinator. On a shard, the
+-- table of the counts is a table of several servers: a statement must change the count of one post.
 
 -- Whether a table is a shard of votes. Without Citus there is none.
 CREATE OR REPLACE FUNCTION is_shard_of_votes(oid) RETURNS boolean
@@ -26,12 +26,6 @@ BEGIN
         INSERT INTO vote_counts AS counted (post_id, votes) VALUES (post, total)
         ON CONFLICT (post_id) DO UPDATE SET votes = counted.votes + excluded.votes;
     END LOOP;
-    IF 1 < pg_sequence_last_value(to_regclass('change_until_seq')) THEN
-        IF is_change_logged() THEN
-            INSERT INTO post_changes (kind, post_id)
-            SELECT DISTINCT 4, post_id FROM added;
-        END IF;
-    END IF;
     RETURN NULL;
 END $$;
 
@@ -48,12 +42,6 @@ BEGIN
     FOR post, total IN SELECT post_id, sum(dir) FROM removed GROUP BY post_id ORDER BY post_id LOOP
         UPDATE vote_counts SET votes = votes - total WHERE post_id = post;
     END LOOP;
-    IF 1 < pg_sequence_last_value(to_regclass('change_until_seq')) THEN
-        IF is_change_logged() THEN
-            INSERT INTO post_changes (kind, post_id)
-            SELECT DISTINCT 4, post_id FROM removed;
-        END IF;
-    END IF;
     RETURN NULL;
 END $$;
 
@@ -76,12 +64,15 @@ BEGIN
         INSERT INTO vote_counts AS counted (post_id, votes) VALUES (post, total)
         ON CONFLICT (post_id) DO UPDATE SET votes = counted.votes + excluded.votes;
     END LOOP;
-    IF 1 < pg_sequence_last_value(to_regclass('change_until_seq')) THEN
-        IF is_change_logged() THEN
-            INSERT INTO post_changes (kind, post_id)
-            SELECT 4, post_id
-              FROM (SELECT post_id FROM added UNION SELECT post_id FROM removed) AS both_sides;
-        END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION count_votes_truncated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF 'votes'::regclass <> TG_RELID AND NOT is_shard_of_votes(TG_RELID) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'count_votes_truncated() only counts the rows of votes';
     END IF;
+    DELETE FROM vote_counts;
     RETURN NULL;
 END $$;

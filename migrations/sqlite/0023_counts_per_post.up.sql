@@ -1,1 +1,0 @@
--- On SQLite the triggers themselves count the votes, one row at a time.
