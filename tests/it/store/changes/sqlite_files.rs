@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use post_api::domain::caller::Caller;
+use post_api::domain::change::Listening;
 use post_api::store::sqlite::SqliteStore;
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
@@ -17,15 +19,21 @@ fn open(path: &Path) -> FreshStore {
     FreshStore::shared(Arc::new(SqliteStore::open(path).unwrap()))
 }
 
+/// Returns a store on a new file, with an account and a listener.
+async fn listening(path: &Path) -> (FreshStore, Caller, Listening) {
+    create_sqlite_file(path).await;
+    let store = open(path);
+    let ada = store.sign_up("ada").await;
+    let listening = store.listen_to_changes().await.unwrap();
+    (store, ada, listening)
+}
+
 /// The rows of the later life have the same numbers.
 #[tokio::test]
 async fn file_that_is_put_back_begins_an_epoch() {
     let folder = TempDir::new().unwrap();
     let [path, copy] = ["posts.db", "copy.db"].map(|name| folder.path().join(name));
-    create_sqlite_file(&path).await;
-    let store = open(&path);
-    let ada = store.sign_up("ada").await;
-    let first = store.listen_to_changes().await.unwrap();
+    let (store, ada, first) = listening(&path).await;
     store.write(ada, "kept").await;
     store.close().await;
     std::fs::copy(&path, &copy).unwrap();
@@ -48,10 +56,7 @@ async fn file_that_is_put_back_begins_an_epoch() {
 async fn copy_that_is_put_back_under_a_running_process_begins_an_epoch() {
     let folder = TempDir::new().unwrap();
     let [path, copy] = ["posts.db", "copy.db"].map(|name| folder.path().join(name));
-    create_sqlite_file(&path).await;
-    let store = open(&path);
-    let ada = store.sign_up("ada").await;
-    let first = store.listen_to_changes().await.unwrap();
+    let (store, ada, first) = listening(&path).await;
     store.write(ada, "kept").await;
     copy_database(&path, &copy);
     for lost in ["lost", "lost too"] {
@@ -76,10 +81,8 @@ async fn copy_that_is_put_back_under_a_running_process_begins_an_epoch() {
 async fn commit_of_another_process_ends_no_epoch() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("posts.db");
-    create_sqlite_file(&path).await;
-    let (store, other) = (open(&path), open(&path));
-    let ada = store.sign_up("ada").await;
-    let first = store.listen_to_changes().await.unwrap();
+    let (store, ada, first) = listening(&path).await;
+    let other = open(&path);
     for post in ["first", "second"] {
         other.write(ada, post).await;
         store.write(ada, post).await;
