@@ -27,9 +27,9 @@ use crate::domain::post::PostId;
 use crate::store::change_row::{CHANGES_PER_SLICE, ChangeRow, MAX_CHANGES, SLICES_PER_CALL};
 use crate::store::{ChangeStore, Result, StoreError};
 
-/// Tells this database of this run of the server from every other one. A copy of a database has other
-/// OIDs. After a crash of one of its processes the server recovers and keeps its time of start, but can
-/// lose transactions that did not wait for the disk: it resets its statistics then.
+/// Tells this database of this run of the server from every other one. A copy of a database has
+/// other OIDs. After a crash of one of its processes the server recovers and keeps its time of
+/// start, but can lose transactions that did not wait for the disk: it resets its statistics then.
 macro_rules! origin {
     () => {
         "(SELECT oid FROM pg_database WHERE datname = current_database())

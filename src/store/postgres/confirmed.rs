@@ -1,7 +1,7 @@
 //! Answers that the synchronous standby confirms (`DATABASE_CONFIRM_READS`).
 //!
-//! A read is confirmed by its own text, see `fence.rs`. Here: a statement that may write, because its answer
-//! may be that nothing changed, and the end of a read with a limit.
+//! A read is confirmed by its own text, see `fence.rs`. Here: a statement that may write, because
+//! its answer may be that nothing changed, and the end of a read with a limit.
 
 use tokio_postgres::Row;
 
@@ -11,8 +11,8 @@ use super::fence::CONFIRM;
 use super::statement::Statement;
 
 impl Connection {
-    /// The commit of a confirmed read waits for the standby. If the limit ended that wait, the server would
-    /// answer as if the standby had acknowledged the read.
+    /// The commit of a confirmed read waits for the standby. If the limit ended that wait, the
+    /// server would answer as if the standby had acknowledged the read.
     pub(super) async fn lift_limit(&self, client: &PooledObject) {
         if self.shared().confirms_reads() {
             // It fails if the statement has failed, and then nothing is confirmed.

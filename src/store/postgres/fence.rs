@@ -18,10 +18,10 @@ macro_rules! fence {
     };
 }
 
-/// Ends a statement that only reads, if reads are confirmed. It writes an empty message to the log, so
-/// the commit waits for the synchronous standby like that of a write. A former primary beside a new one
-/// gets no answer: its standby was promoted, or follows the new primary. The fence comes first, because a
-/// standby refuses the message with another error.
+/// Ends a statement that only reads, if reads are confirmed. It writes an empty message to the log,
+/// so the commit waits for the synchronous standby like that of a write. A former primary beside a
+/// new one gets no answer: its standby was promoted, or follows the new primary. The fence comes
+/// first, because a standby refuses the message with another error.
 macro_rules! confirmation {
     () => {
         " OFFSET CASE WHEN pg_current_wal_lsn() IS NULL \

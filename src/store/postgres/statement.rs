@@ -13,8 +13,8 @@ pub struct Statement {
     /// The statement for a connection without a session, if it only reads: a standby answers it with
     /// an error, see `fence.rs`.
     pub fenced: Option<&'static str>,
-    /// The statement with a fence, if it only reads: its commit waits for the synchronous standby, see
-    /// `fence.rs`.
+    /// The statement with a fence, if it only reads: its commit waits for the synchronous standby,
+    /// see `fence.rs`.
     pub confirmed: Option<&'static str>,
     /// Types of the parameters. With them, the driver need not ask PostgreSQL.
     pub types: &'static [Type],

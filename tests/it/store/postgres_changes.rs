@@ -230,8 +230,8 @@ async fn files_of_a_server_that_are_put_back_begin_an_epoch() {
     store.close().await;
 }
 
-/// After a crash of one of its processes the server recovers without a restart. Transactions that did not
-/// wait for the disk are lost then, and their positions belong to other changes.
+/// After a crash of one of its processes the server recovers without a restart. Transactions that
+/// did not wait for the disk are lost then, and their positions belong to other changes.
 #[tokio::test]
 async fn crash_recovery_begins_an_epoch() {
     let cluster = Cluster::start("");

@@ -136,8 +136,8 @@ impl Address {
         Self { pool_size, ..self }
     }
 
-    /// Sets whether each answer waits until the synchronous standby has acknowledged that the server is
-    /// still the primary.
+    /// Sets whether each answer waits until the synchronous standby has acknowledged that the server
+    /// is still the primary.
     #[must_use]
     pub fn with_confirmed_reads(self, confirms_reads: bool) -> Self {
         Self { confirms_reads, ..self }

@@ -1,5 +1,5 @@
-//! The values that the clients have sent, and those that were acknowledged. A read may show nothing older
-//! than what was acknowledged before it was sent.
+//! The values that the clients have sent, and those that were acknowledged. A read may show nothing
+//! older than what was acknowledged before it was sent.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -1,10 +1,10 @@
-//! Patroni replaces the primary, again and again, while two processes of the service read and write.
-//! The database keeps every acknowledged write, and no read is older than a write that was acknowledged
-//! before it.
+//! Patroni replaces the primary, again and again, while two processes of the service read and
+//! write. The database keeps every acknowledged write, and no read is older than a write that was
+//! acknowledged before it.
 //!
-//! The first process has the addresses of all nodes, the second one that of `HAProxy`. `scripts/stress` runs
-//! these tests, because they need Patroni, etcd and `HAProxy`. Not here: a failover without a manager, see
-//! `faults/failover.rs`.
+//! The first process has the addresses of all nodes, the second one that of `HAProxy`.
+//! `scripts/stress` runs these tests, because they need Patroni, etcd and `HAProxy`. Not here: a
+//! failover without a manager, see `faults/failover.rs`.
 
 mod clients;
 mod elections;
@@ -92,8 +92,8 @@ fn freeze(trial: &mut Trial, leader: usize, order: [usize; 3]) {
 #[test]
 #[ignore = "needs Patroni, etcd and HAProxy"]
 fn kill_of_patroni_behind_haproxy_loses_no_write() {
-    // Without a watchdog, HAProxy keeps the clients from the former primary. The direct process has two
-    // primaries for a while.
+    // Without a watchdog, HAProxy keeps the clients from the former primary. The direct process has
+    // two primaries for a while.
     let trial = Trial::new("cluster, kill of Patroni behind HAProxy");
     trial.with_two_primaries().run(kill_manager);
 }

@@ -84,8 +84,8 @@ impl Programs {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Sends the signal (`-STOP`) to every process whose working folder is in the folder of this name.
-    /// Returns how many there were.
+    /// Sends the signal (`-STOP`) to every process whose working folder is in the folder of this
+    /// name. Returns how many there were.
     pub(super) fn signal(&self, signal: &str, name: &str) -> usize {
         let processes = self.find_processes(name);
         if !processes.is_empty() {

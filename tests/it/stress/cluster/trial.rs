@@ -65,7 +65,8 @@ impl Trial {
         self
     }
 
-    /// Runs the event in each round. After each, waits until the cluster is whole and compares its rows.
+    /// Runs the event in each round. After each, waits until the cluster is whole and compares its
+    /// rows.
     pub(super) fn run(mut self, event: impl Fn(&mut Self)) {
         while self.budget.next_round().is_some() {
             self.patroni.settle();
@@ -93,8 +94,8 @@ impl Trial {
         }
     }
 
-    /// No request of the last round has failed, except writes that waited for the standby when the primary
-    /// was stopped: at most one of each client.
+    /// No request of the last round has failed, except writes that waited for the standby when the
+    /// primary was stopped: at most one of each client.
     pub(super) fn assert_no_failure(&self) {
         let round = self.budget.name_round();
         for ((rounds, service), name) in self.rounds.iter().zip(&self.services).zip(NAMES) {
