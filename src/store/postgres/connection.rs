@@ -111,10 +111,11 @@ impl Connection {
         values: &[Value<'_>],
     ) -> std::result::Result<Vec<Row>, QueryError> {
         let outcome = if self.shared.confirms_reads() && !statement.only_reads() {
-            self.within_timeout(false, self.run_confirmed(statement, values)).await
+            self.within_timeout(statement.is_repeatable(), self.run_confirmed(statement, values))
+                .await
         } else {
             let work = self.run(statement, values);
-            self.within_timeout(statement.only_reads(), work).await
+            self.within_timeout(statement.is_repeatable(), work).await
         };
         name_unrepresentable(statement, outcome)
     }
@@ -229,7 +230,7 @@ impl Connection {
         self.pooled.as_ref().ok_or_else(closed)
     }
 
-    /// Runs work on the connection. `is_repeatable` says whether it changes nothing.
+    /// Runs work on the connection. `is_repeatable` is that of its statement.
     async fn within_timeout<T>(
         &self,
         is_repeatable: bool,
@@ -265,8 +266,8 @@ impl Connection {
         outcome
     }
 
-    /// Whether the server is no primary any more, and the work can run again on the next one: it
-    /// changes nothing, was rolled back, or was not sent.
+    /// Whether the server is no primary any more, and the work can run again on the next one: it is
+    /// repeatable, was rolled back, or was not sent.
     fn is_lost(&self, error: &QueryError, is_repeatable: bool) -> bool {
         match error {
             QueryError::Statement(error) if error.code().is_some() => {

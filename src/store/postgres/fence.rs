@@ -73,7 +73,7 @@ pub(super) const fn only_reads(sql: &str) -> bool {
     true
 }
 
-const fn contains(mut text: &[u8], word: &[u8]) -> bool {
+pub(super) const fn contains(mut text: &[u8], word: &[u8]) -> bool {
     loop {
         if starts_with(text, word) {
             return true;

@@ -16,6 +16,9 @@ pub struct Statement {
     /// The statement with a fence, if it only reads: its commit waits for the synchronous standby,
     /// see `fence.rs`.
     pub confirmed: Option<&'static str>,
+    /// Whether the statement keeps an idempotency key, so that a second run changes nothing and finds
+    /// the outcome of the first.
+    pub keeps_key: bool,
     /// Types of the parameters. With them, the driver need not ask PostgreSQL.
     pub types: &'static [Type],
 }
@@ -24,6 +27,11 @@ impl Statement {
     /// Whether the statement surely neither writes nor locks.
     pub(super) fn only_reads(&self) -> bool {
         self.fenced.is_some()
+    }
+
+    /// Whether the statement can run again although an earlier run may have been committed.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.only_reads() || self.keeps_key
     }
 
     /// Whether a parameter is a text.
@@ -49,6 +57,10 @@ macro_rules! statements {
             distributed: $distributed,
             fenced: $fenced,
             confirmed: $confirmed,
+            keeps_key: $crate::store::postgres::fence::contains(
+                $text.as_bytes(),
+                b"INSERT INTO idempotency_keys",
+            ),
             types: &[$(tokio_postgres::types::Type::$parameter),*],
         };)+
 

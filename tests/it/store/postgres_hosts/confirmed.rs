@@ -72,7 +72,7 @@ impl Stores {
     }
 }
 
-fn set_standbys(cluster: &Cluster, names: &str) {
+pub(super) fn set_standbys(cluster: &Cluster, names: &str) {
     cluster.execute("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'"));
     cluster.execute("postgres", "SELECT pg_reload_conf()");
     let database = cluster.existing_database("postgres");

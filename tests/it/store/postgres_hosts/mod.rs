@@ -2,6 +2,7 @@
 
 mod confirmed;
 mod fence;
+mod lost_answers;
 mod switchover;
 
 use std::net::{SocketAddr, TcpListener};

@@ -51,6 +51,7 @@ impl Clients {
                 token: tokens[number % WRITERS].clone(),
                 wire: None,
                 turn: number,
+                key: (number < WRITERS / 2).then_some(number),
             };
             let is_over = Arc::clone(&clients.is_over);
             clients.threads.push(std::thread::spawn(move || {
@@ -127,6 +128,8 @@ struct Client {
     token: String,
     wire: Option<Wire>,
     turn: usize,
+    /// The first part of its idempotency keys. Without it, the client sends none.
+    key: Option<usize>,
 }
 
 impl Client {
@@ -134,9 +137,13 @@ impl Client {
     fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Option<TestResponse> {
         let process = &self.history.processes[self.process];
         let address = process.address.lock().unwrap().clone();
+        let key = self.key.filter(|_| body.is_some());
+        let header = key.map(|key| format!("idempotency-key: {key}-{}\r\n", self.turn));
+        let kind = if key.is_some() { " with a key" } else { "" };
+        let header = header.unwrap_or_default();
         let wire = self.wire.take().map_or_else(|| Wire::try_connect(&*address), Ok);
         let answer = wire.and_then(|mut wire| {
-            let response = wire.call(method, path, &self.token, body)?;
+            let response = wire.call_with(method, path, &self.token, &header, body)?;
             if response.header("connection") != "close" {
                 self.wire = Some(wire);
             }
@@ -144,12 +151,12 @@ impl Client {
         });
         match answer {
             Ok(response) if response.status == 503 => {
-                process.record_failure(format!("{method} {path}: {}", response.detail()));
+                process.record_failure(format!("{method} {path}{kind}: {}", response.detail()));
                 None
             }
             Ok(response) => Some(response),
             Err(error) => {
-                process.record_failure(format!("{method} {path}: {error}"));
+                process.record_failure(format!("{method} {path}{kind}: {error}"));
                 None
             }
         }
