@@ -135,8 +135,9 @@ impl PostgresAdmin {
     ) -> Result<(), TransferError> {
         // A service that runs already can read meanwhile.
         self.client.batch_execute("LOCK TABLE users, posts, votes IN EXCLUSIVE MODE").await?;
-        let is_empty = "SELECT NOT EXISTS (SELECT FROM users) AND NOT EXISTS (SELECT FROM posts)
-                           AND NOT EXISTS (SELECT FROM votes)";
+        let is_empty =
+            "SELECT NOT EXISTS (SELECT id FROM users) AND NOT EXISTS (SELECT id FROM posts)
+                           AND NOT EXISTS (SELECT post_id FROM votes)";
         if !column::<bool>(&self.client.query_one(is_empty, &[]).await?, 0)? {
             return Err(TransferError::NotEmpty);
         }
