@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_any_length_is_cut() {
+    fn text_over_2000_bytes_ends_with_an_ellipsis() {
         for (text, whole) in [("é".repeat(1000), true), ("é".repeat(30_000), false)] {
             let text = text.leak();
             let error = Layer("not connected", Some(Box::new(Layer(text, None))));

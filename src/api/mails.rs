@@ -23,7 +23,7 @@ use crate::error_chain::error_chain;
 use crate::mail::{Delivery, Mail};
 use crate::store;
 
-/// The least wait before the account of a reset is looked up. Responses take less.
+/// The least wait before the account of a reset is looked up. An ordinary response takes less.
 const MIN_RESET_WAIT: Duration = Duration::from_millis(50);
 
 /// The waits are spread over this many milliseconds.

@@ -56,8 +56,7 @@ enum DbCommand {
     /// Distribute the posts and votes over the servers of Citus
     ///
     /// Run it while the service is stopped, as the owner of the tables, on the coordinator. It needs
-    /// PostgreSQL 16 or newer with Citus 13 or 14. docs/scaling.md says what it costs, and what a
-    /// distributed database lacks.
+    /// Citus 13 or 14. docs/scaling.md says what it costs, and what a distributed database lacks.
     Distribute {
         /// Number of shards; more than servers, so that servers can be added later
         #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]

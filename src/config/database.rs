@@ -42,6 +42,13 @@ impl Parser<'_> {
                     let hint = "a password in the settings takes precedence";
                     SettingError::new("PGPASSFILE", problem, hint)
                 }));
+                if confirms_reads && address.accepts_standby() {
+                    self.errors.push(SettingError::new(
+                        row::DATABASE_CONFIRM_READS.name,
+                        "is on, but target_session_attrs accepts a standby",
+                        "remove target_session_attrs from the URL, or set `off`",
+                    ));
+                }
                 let address = address
                     .with_prepared(is_prepared)
                     .with_pool_size(pool_size)

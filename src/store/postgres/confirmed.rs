@@ -5,21 +5,11 @@
 
 use tokio_postgres::Row;
 
-use super::client_manager::PooledObject;
 use super::connection::{Connection, END, QueryError, Value, is_end};
 use super::fence::CONFIRM;
 use super::statement::Statement;
 
 impl Connection {
-    /// The commit of a confirmed read waits for the standby. If the limit ended that wait, the
-    /// server would answer as if the standby had acknowledged the read.
-    pub(super) async fn lift_limit(&self, client: &PooledObject) {
-        if self.shared().confirms_reads() {
-            // It fails if the statement has failed, and then nothing is confirmed.
-            let _ = client.batch_execute("SET LOCAL statement_timeout = 0").await;
-        }
-    }
-
     /// Runs a statement that may write, and confirms its answer in the same transaction. Without a
     /// change the commit would not wait for the standby.
     pub(super) async fn run_confirmed(

@@ -163,11 +163,10 @@ impl Connection {
         let work = async {
             let client = self.pooled()?;
             // One round trip: all messages are sent before the first answer.
-            let (limited, rows, (), ended) = tokio::join!(
+            let (limited, rows, ended) = tokio::join!(
                 biased;
                 client.batch_execute(&begin),
                 self.run(statement, values),
-                self.lift_limit(client),
                 client.batch_execute(END),
             );
             limited?;

@@ -25,6 +25,7 @@ use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
 use crate::domain::idempotency_key::{EXPIRED_KEYS_DELETED, IdempotencyKey};
 use crate::domain::post::PostId;
+use crate::error_chain::error_chain;
 use crate::store::batch::{Batch, BatchError, LockKey};
 use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey};
 use crate::store::{Once, Result, StoreError};
@@ -65,6 +66,7 @@ statements! {
            LEFT JOIN idempotency_keys AS kept
              ON kept.user_id = asked.user_id AND kept.key = asked.key
           ORDER BY place";
+    DELETE_EXPIRED_KEYS(TIMESTAMPTZ) = "DELETE FROM idempotency_keys WHERE expires_at <= $1";
     // Another process may have replaced the row since it was read.
     DELETE_EXPIRED_KEY(INT8, BYTEA, TIMESTAMPTZ) =
         "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND expires_at <= $3";
@@ -205,6 +207,13 @@ async fn run_all_once<W: KeyedWrites>(
             Ok(left_out) => drop(run.replay_or_fail(left_out).await),
             Err(error) => run.set(open.0, Err(error.into_cause())),
         }
+    }
+    if let Some(now) = requests.iter().map(|request| W::key(request).now).min()
+        && pool.is_distributed()
+        && let Err(error) = pool.query(&DELETE_EXPIRED_KEYS, &[&now]).await
+    {
+        let error = StoreError::from(error);
+        tracing::warn!(error = error_chain(&error), "expired idempotency keys not deleted");
     }
     let missing = || Err(StoreError::internal("a write returned no outcome"));
     Ok(run.answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect())
@@ -394,7 +403,11 @@ pub(super) fn read_key(row: &Row, first: usize) -> Result<Option<KeptKey>> {
     }))
 }
 
-/// Returns how many expired keys a statement with so many writes deletes.
-pub(super) fn expired_keys_deleted(writes: usize) -> i64 {
+/// Returns how many expired keys a statement with so many writes deletes. The servers of Citus store
+/// a row at different places, so there [`DELETE_EXPIRED_KEYS`] deletes the keys.
+pub(super) fn expired_keys_deleted(pool: &Pool, writes: usize) -> i64 {
+    if pool.is_distributed() {
+        return 0;
+    }
     i64::try_from(writes).unwrap_or(i64::MAX).saturating_mul(EXPIRED_KEYS_DELETED)
 }

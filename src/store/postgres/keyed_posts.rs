@@ -98,7 +98,7 @@ impl KeyedWrites for CreatePostsOnce {
             requests.iter().map(|new| &new.key.key.fingerprint.0[..]).collect();
         let expiries: Vec<_> = times.iter().map(|now| IdempotencyKey::expires_at(*now)).collect();
         let now = times.iter().min().copied().unwrap_or(Timestamp::MIN);
-        let limit = expired_keys_deleted(requests.len());
+        let limit = expired_keys_deleted(pool, requests.len());
         let values: [Value<'_>; 12] = [
             &titles,
             &contents,

@@ -138,7 +138,7 @@ impl KeyedWrites for CastVotesOnce {
         let times: Vec<Timestamp> = keys().map(|key| key.now).collect();
         let expiries: Vec<_> = times.iter().map(|now| IdempotencyKey::expires_at(*now)).collect();
         let now = times.iter().min().copied().unwrap_or(Timestamp::MIN);
-        let limit = expired_keys_deleted(requests.len());
+        let limit = expired_keys_deleted(pool, requests.len());
         let values: [Value<'_>; 13] = [
             &locks,
             &posts,

@@ -64,7 +64,7 @@ impl KeyedWriteStore for PostgresStore {
                 &key.digest.as_slice(),
                 &key.fingerprint.0.as_slice(),
                 &IdempotencyKey::expires_at(user.created_at),
-                &expired_keys_deleted(1),
+                &expired_keys_deleted(&pool, 1),
             ];
             let Some(rows) = insert_user(&pool, &CREATE_USER_ONCE, &values, email).await? else {
                 return replay_sign_up(&pool, &user, &key).await;

@@ -231,7 +231,13 @@ impl PostChange {
         values.extend(checked);
         let key = write.key.map(|KeyUse { key, now, .. }| {
             let (digest, fingerprint) = (key.digest.as_slice(), key.fingerprint.0.as_slice());
-            (digest, fingerprint, IdempotencyKey::expires_at(*now), *now, expired_keys_deleted(1))
+            (
+                digest,
+                fingerprint,
+                IdempotencyKey::expires_at(*now),
+                *now,
+                expired_keys_deleted(pool, 1),
+            )
         });
         let kept_bytes = i64::try_from(KEPT_TEXT_BYTES).unwrap_or(i64::MAX);
         if let Some((digest, fingerprint, expires_at, now, limit)) = &key {

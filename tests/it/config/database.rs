@@ -242,6 +242,22 @@ fn reads_are_confirmed_only_if_the_setting_is_on() {
             Database::Sqlite(path) => panic!("{path:?}"),
         }
     }
+    for (hosts, target, is_right) in [
+        ("db", "primary", true),
+        ("db", "read-write", true),
+        ("db", "any", false),
+        ("db", "standby", false),
+        ("db,other", "primary", true),
+        ("db,other", "read-only", false),
+    ] {
+        let url = format!("postgresql://ada@{hosts}/posts?target_session_attrs={target}");
+        let settings = [("DATABASE_URL", url.as_str()), key, ("DATABASE_CONFIRM_READS", "on")];
+        if is_right {
+            load(&settings);
+        } else {
+            assert_eq!(errors(&settings)[0].name, "DATABASE_CONFIRM_READS", "{target}");
+        }
+    }
     // The embedded database has no standby, so there is nothing to confirm.
     let settings = load(&[("DATABASE_CONFIRM_READS", "on")]);
     assert!(matches!(settings.database, Database::Sqlite(_)));

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use self::parameters::Parameters;
 use super::budget::{DEFAULT_FAILOVER_WAIT, DEFAULT_POOL_SIZE, PoolLimits};
@@ -141,6 +141,16 @@ impl Address {
     #[must_use]
     pub fn with_confirmed_reads(self, confirms_reads: bool) -> Self {
         Self { confirms_reads, ..self }
+    }
+
+    /// Whether reads may come from a standby.
+    #[must_use]
+    pub fn accepts_standby(&self) -> bool {
+        match self.config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => false,
+            TargetSessionAttrs::Any => !self.needs_primary,
+            _ => true,
+        }
     }
 
     #[must_use]

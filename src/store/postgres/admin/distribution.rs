@@ -14,6 +14,7 @@ use super::lock::{self, Retry};
 use super::shape::Line;
 use super::{NEW_EPOCH, PostgresAdmin, script};
 use crate::store::migrate::{MigrateError, MigrateResult, POSTGRES, revision_at};
+use crate::store::postgres::schema::IS_DISTRIBUTED;
 
 /// Tables that every server has.
 const REFERENCE_TABLES: [&str; 6] =
@@ -24,12 +25,6 @@ const LOG_TRIGGERS: &str = "changes_logged_";
 
 /// The major versions of Citus that were tried.
 const VERSIONS: std::ops::RangeInclusive<i32> = 13..=14;
-
-/// Citus adds this trigger to each table that it distributes.
-const IS_DISTRIBUTED: &str =
-    "SELECT EXISTS (SELECT FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
-                     WHERE tgrelid = to_regclass('posts') AND tgisinternal
-                       AND proname = 'citus_truncate_trigger')";
 
 const FIND_VERSION: &str = "SELECT extversion, split_part(extversion, '.', 1)::integer
    FROM pg_extension WHERE extname = 'citus'";
@@ -158,7 +153,7 @@ impl PostgresAdmin {
 
 /// Whether Citus has distributed the tables.
 pub(super) async fn is_distributed(client: &Client) -> Result<bool, Error> {
-    client.query_one(IS_DISTRIBUTED, &[]).await?.try_get(0)
+    client.query_one(IS_DISTRIBUTED.sql, &[]).await?.try_get(0)
 }
 
 /// Returns the shape of distributed tables.

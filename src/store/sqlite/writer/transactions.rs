@@ -76,19 +76,19 @@ impl Transactions {
 
     fn run_all(&mut self, writes: &mut [Box<dyn PendingWrite>]) -> Result<()> {
         let has_failed = std::mem::replace(&mut self.must_write, true);
-        // A copy that was put back has lost changes, and would give their numbers to others.
-        let is_put_back = find_newest(&self.connection)? < self.newest_change;
+        let mut is_put_back = self.is_put_back()?;
         let changes = self.connection.total_changes();
         let mut is_unavailable = false;
         if !self.run_together(writes)? {
             execute(&self.connection, "ROLLBACK")?;
             execute(&self.connection, "BEGIN IMMEDIATE")?;
+            is_put_back = self.is_put_back()?;
             is_unavailable = self.run_apart(writes)?;
         }
+        if is_put_back {
+            execute(&self.connection, END_EPOCH)?;
+        }
         if has_failed || self.connection.total_changes() != changes {
-            if is_put_back {
-                execute(&self.connection, END_EPOCH)?;
-            }
             record_commit(&self.connection)?;
             self.is_checkpointed = false;
         }
@@ -97,6 +97,12 @@ impl Transactions {
         self.newest_change = newest_change;
         self.must_write = is_unavailable;
         Ok(())
+    }
+
+    /// Whether a copy of the database was put back since the last commit. It has lost changes, and would
+    /// give their numbers to others.
+    fn is_put_back(&self) -> rusqlite::Result<bool> {
+        Ok(find_newest(&self.connection)? < self.newest_change)
     }
 
     /// Runs the writes one after the other. Returns false, and runs no further one, if one fails.

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use post_api::domain::caller::Caller;
 use post_api::domain::change::Listening;
+use post_api::domain::post::PostId;
+use post_api::store::VoteOutcome;
 use post_api::store::sqlite::SqliteStore;
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 use tempfile::TempDir;
 
 use super::{created, log_since};
-use crate::store::fresh_store::FreshStore;
+use crate::store::fresh_store::{FreshStore, vote};
 use crate::support::create_sqlite_file;
 
 fn open(path: &Path) -> FreshStore {
@@ -64,6 +66,8 @@ async fn copy_that_is_put_back_under_a_running_process_begins_an_epoch() {
     }
     assert_eq!(store.listen_to_changes().await.unwrap().epoch, first.epoch);
     copy_database(&copy, &path);
+    // A transaction that changes nothing sees the copy first.
+    assert_eq!(store.cast_vote(ada, vote(PostId(999), 1)).await.unwrap(), VoteOutcome::NoSuchPost);
     // More writes than the copy lacks.
     let after = store.write(ada, "of this life").await.id;
     for later in ["later", "later still"] {
