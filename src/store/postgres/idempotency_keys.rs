@@ -8,7 +8,7 @@
 //! out the kept keys comes first, because most keys are new, and only the rest is looked up.
 //!
 //! Not here: the statements of the writes, see `keyed_posts.rs`, `keyed_votes.rs` and
-//! `keyed_users.rs`.
+//! `keyed_writes.rs`; the deletion of expired keys, see `expired_keys.rs`.
 
 use std::sync::Arc;
 
@@ -19,39 +19,16 @@ use tokio_postgres::Row;
 use super::column::column;
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
+use super::expired_keys::delete_expired_keys_on_citus;
 use super::pool::Pool;
 use super::sequence::MAX_ATTEMPTS;
 use super::statement::{Statement, statements};
 use crate::domain::caller::Caller;
-use crate::domain::idempotency_key::{EXPIRED_KEYS_DELETED, IdempotencyKey};
+use crate::domain::idempotency_key::IdempotencyKey;
 use crate::domain::post::PostId;
-use crate::error_chain::error_chain;
 use crate::store::batch::{Batch, BatchError, LockKey};
 use crate::store::idempotency_keys::{EarlierUse, Effect, KeptKey};
 use crate::store::{Once, Result, StoreError};
-
-/// A step that deletes at most `$limit` keys that have expired at `$now`. A concurrent deletion skips
-/// the locked rows and takes others. It names the rows by their place on the disk: a join by the key
-/// could read the whole table, as PostgreSQL often makes the plan while no key is kept.
-macro_rules! delete_expired_keys {
-    ($now:literal, $limit:literal) => {
-        concat!(
-            "deleted AS (
-                 DELETE FROM idempotency_keys
-                  WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys
-                                           WHERE expires_at <= ",
-            $now,
-            "
-                                           ORDER BY expires_at LIMIT ",
-            $limit,
-            "
-                                             FOR UPDATE SKIP LOCKED))
-             )"
-        )
-    };
-}
-
-pub(super) use delete_expired_keys;
 
 statements! {
     FIND_KEYS(INT8_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, BYTEA_ARRAY) =
@@ -66,7 +43,6 @@ statements! {
            LEFT JOIN idempotency_keys AS kept
              ON kept.user_id = asked.user_id AND kept.key = asked.key
           ORDER BY place";
-    DELETE_EXPIRED_KEYS(TIMESTAMPTZ) = "DELETE FROM idempotency_keys WHERE expires_at <= $1";
     // Another process may have replaced the row since it was read.
     DELETE_EXPIRED_KEY(INT8, BYTEA, TIMESTAMPTZ) =
         "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND expires_at <= $3";
@@ -208,12 +184,8 @@ async fn run_all_once<W: KeyedWrites>(
             Err(error) => run.set(open.0, Err(error.into_cause())),
         }
     }
-    if let Some(now) = requests.iter().map(|request| W::key(request).now).min()
-        && pool.is_distributed()
-        && let Err(error) = pool.query(&DELETE_EXPIRED_KEYS, &[&now]).await
-    {
-        let error = StoreError::from(error);
-        tracing::warn!(error = error_chain(&error), "expired idempotency keys not deleted");
+    if let Some(now) = requests.iter().map(|request| W::key(request).now).min() {
+        delete_expired_keys_on_citus(pool, now).await;
     }
     let missing = || Err(StoreError::internal("a write returned no outcome"));
     Ok(run.answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect())
@@ -401,13 +373,4 @@ pub(super) fn read_key(row: &Row, first: usize) -> Result<Option<KeptKey>> {
         effect: Effect::from_stored(i64::from(outcome), post_id, at, reply),
         expires_at: column(row, first + 4)?,
     }))
-}
-
-/// Returns how many expired keys a statement with so many writes deletes. The servers of Citus store
-/// a row at different places, so there [`DELETE_EXPIRED_KEYS`] deletes the keys.
-pub(super) fn expired_keys_deleted(pool: &Pool, writes: usize) -> i64 {
-    if pool.is_distributed() {
-        return 0;
-    }
-    i64::try_from(writes).unwrap_or(i64::MAX).saturating_mul(EXPIRED_KEYS_DELETED)
 }

@@ -5,10 +5,9 @@ use jiff::Timestamp;
 
 use super::column::column;
 use super::connection::{QueryError, Value};
+use super::expired_keys::{delete_expired_keys, expired_keys_deleted};
 use super::found_posts::find_post;
-use super::idempotency_keys::{
-    KeyUse, KeyedWrites, Written, delete_expired_keys, expired_keys_deleted,
-};
+use super::idempotency_keys::{KeyUse, KeyedWrites, Written};
 use super::locks::wait_briefly;
 use super::pool::Pool;
 use super::post_changes::PostChange;

@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use super::column::column;
 use super::connection::{QueryError, Value};
 use super::distributed::posts_among;
-use super::idempotency_keys::{
-    KeyUse, KeyedWrites, Written, delete_expired_keys, expired_keys_deleted,
-};
+use super::expired_keys::{delete_expired_keys, expired_keys_deleted};
+use super::idempotency_keys::{KeyUse, KeyedWrites, Written};
 use super::locks::{lock_posts_briefly, post_lock_keys, wait_briefly};
 use super::pool::Pool;
 use super::row::is_open;

@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use super::PostgresStore;
 use super::column::column;
 use super::connection::Value;
-use super::idempotency_keys::{
-    KeyUse, delete_expired_keys, expired_keys_deleted, read_key, run_once,
-};
+use super::expired_keys::{delete_expired_keys, expired_keys_deleted};
+use super::idempotency_keys::{KeyUse, read_key, run_once};
 use super::keyed_posts::{DeletePostOnce, KeyedDeletion, KeyedUpdate, NewPostOnce, UpdatePostOnce};
 use super::keyed_votes::VoteOnce;
 use super::pool::Pool;

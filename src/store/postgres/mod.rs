@@ -26,6 +26,7 @@ mod deletions;
 mod distributed;
 mod error;
 mod events;
+mod expired_keys;
 mod failover_wait;
 mod fence;
 mod found_posts;
@@ -224,6 +225,7 @@ pub fn request_statements() -> impl Iterator<Item = &'static Statement> {
         search::STATEMENTS,
         votes::STATEMENTS,
         idempotency_keys::STATEMENTS,
+        expired_keys::STATEMENTS,
         keyed_posts::STATEMENTS,
         keyed_votes::STATEMENTS,
         keyed_writes::STATEMENTS,

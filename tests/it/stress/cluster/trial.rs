@@ -94,8 +94,8 @@ impl Trial {
         }
     }
 
-    /// No read and no write with a key of the last round has failed. Of the others, writes that waited
-    /// for the standby when the primary was stopped can fail: at most one of each client.
+    /// No read and no write with a key of the last round has failed. Another write can fail if it waited
+    /// for the standby when the primary was stopped: at most one of each client.
     pub(super) fn assert_no_failure(&self) {
         let round = self.budget.name_round();
         for ((rounds, service), name) in self.rounds.iter().zip(&self.services).zip(NAMES) {
