@@ -25,16 +25,20 @@ struct Database {
 }
 
 impl Database {
-    /// Creates a table whose foreign key to a parent row is checked at the commit.
+    /// Creates a table whose foreign key to a parent row is checked at the commit, and the log of changes,
+    /// which each transaction reads.
     fn create() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("rows.db");
         create_private(&path).unwrap();
         let mut transactions = Transactions::open(&path).unwrap();
         let connection = &mut transactions.connection;
-        let table = "CREATE TABLE rows (number INTEGER PRIMARY KEY, content BLOB,
-            parent INTEGER REFERENCES rows DEFERRABLE INITIALLY DEFERRED)";
-        connection.execute_batch(table).unwrap();
+        let tables = "CREATE TABLE rows (number INTEGER PRIMARY KEY, content BLOB,
+                parent INTEGER REFERENCES rows DEFERRABLE INITIALLY DEFERRED);
+            CREATE TABLE post_changes (id INTEGER PRIMARY KEY);
+            CREATE TABLE change_log (one INTEGER PRIMARY KEY, trimmed_id INTEGER NOT NULL);
+            INSERT INTO change_log VALUES (1, 0)";
+        connection.execute_batch(tables).unwrap();
         let count: fn(i32) -> bool = |_| {
             LOCK_REQUESTS.set(LOCK_REQUESTS.get() + 1);
             false
