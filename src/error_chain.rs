@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// Maximum number of bytes of a text. Some errors repeat what the other side sent, such as all names
-/// of a certificate.
+/// Maximum number of bytes of a text. Some errors repeat what a server sent: an invalid certificate
+/// can have thousands of names.
 const MAX_BYTES: usize = 2000;
 
 /// Returns the error and its causes, joined by colons. The outermost error often says only what

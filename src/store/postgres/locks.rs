@@ -28,10 +28,10 @@ fn post_lock_key(PostId(id): PostId) -> i32 {
 /// [`post_lock_keys`] instead, which costs less.
 ///
 /// Use it as a materialized step, and begin the change with `(SELECT count(*) FROM locked) > 0`.
-/// PostgreSQL evaluates this condition once, before it reads the first row. The step returns a number,
-/// because Citus cannot pass on a column of the type void. The class of the locks
-/// is "vote" in ASCII, so they never meet the locks of a migration or of another program. Two posts
-/// can share a lock. The locks need no right on any table.
+/// PostgreSQL evaluates this condition once, before it reads the first row. The step returns a
+/// number, because Citus cannot pass on a column of the type void. The class of the locks is "vote"
+/// in ASCII, so they never meet the locks of a migration or of another program. Two posts can share
+/// a lock. The locks need no right on any table.
 macro_rules! lock_posts {
     ($ids:expr) => {
         concat!(
