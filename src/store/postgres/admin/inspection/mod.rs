@@ -92,7 +92,6 @@ impl PostgresInspector {
 
     async fn find(&mut self, check: &str, inspection: Inspection<'_>) -> MigrateResult<Finding> {
         let client = &self.admin.client;
-        let is_distributed = distribution::is_distributed(client).await?;
         Ok(match check {
             "server-version" => {
                 let version = server::inspect_version(client).await?;
@@ -111,11 +110,11 @@ impl PostgresInspector {
                 self.orphans = Some(orphans);
                 judge_all_counts(&wrong)
             }
-            "counts" if is_distributed => not_sampled(),
+            "counts" if distribution::is_distributed(client).await? => not_sampled(),
             "counts" => rows::inspect_counts(client).await?,
             "orphans" => match self.orphans.take() {
                 Some(orphans) => judge_orphans(&orphans, "every row"),
-                None if is_distributed => not_sampled(),
+                None if distribution::is_distributed(client).await? => not_sampled(),
                 None => rows::inspect_orphans(client).await?,
             },
             "sequences" => inspect_sequences(&sequences::read(client).await?),
