@@ -6,7 +6,7 @@ import { feed, mine, post } from './app/posts.js';
 import { edit, write } from './app/write.js';
 
 const main = find('main');
-// Without a prototype, so that a fragment such as #/constructor names no view.
+// Without a prototype, so that #/constructor names no view.
 const own = { __proto__: null, account, edit, mine, write };
 const guest = { __proto__: null, forgot, join, login };
 const shared = { __proto__: null, '': feed, hot: feed, top: feed, search: feed, post };
@@ -26,7 +26,7 @@ function route() {
   if (name === 'mail' && fromMail) return [fromMail];
   if (name === 'mail' || (isSignedIn() && guest[name])) name = '';
   const view = own[name] ?? guest[name] ?? shared[name];
-  if (!view) return [missing];
+  if (!view || /^#.(post|edit)(?!\/\d+$)/.test(location.hash)) return [missing];
   const isOpen = guest[name] || (shared[name] && settings.anonymousReads === 'on');
   if (!isSignedIn() && !isOpen) return [name ? login : start];
   return view === feed ? [feed, name, ...rest] : [view, ...rest];

@@ -1,6 +1,9 @@
 import { call, isSignedIn, settings } from './client.js';
 
-export const changes = new EventTarget();
+const changes = new EventTarget();
+
+export const on = (name, handle, signal) =>
+  changes.addEventListener(name, ({ detail }) => handle(detail), { signal });
 
 let lastId = '';
 let pause = 3;

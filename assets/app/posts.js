@@ -1,9 +1,8 @@
 import { call, isSignedIn, nextOf, read } from './client.js';
-import { confirm, empty, fill, find, make, markCurrent, missing, say, show } from './dom.js';
-import { timeOf, toast } from './dom.js';
-import { changes } from './live.js';
+import { confirm, empty, fill, find, make, markCurrent, missing, say, show, timeOf, toast } from './dom.js';
+import { on } from './live.js';
 
-const include = () => (isSignedIn() ? 'include=owner,my_vote' : 'include=owner');
+const include = () => `include=owner${isSignedIn() ? ',my_vote' : ''}`;
 
 function toNode(item, own) {
   const { Post: post, owner } = item;
@@ -25,8 +24,9 @@ function toNode(item, own) {
     up.ariaPressed = item.my_vote === 1;
     down.ariaPressed = item.my_vote === -1;
   };
-  up.onclick = () => cast(item, item.my_vote === 1 ? 0 : 1, node).catch(say);
-  down.onclick = () => cast(item, item.my_vote === -1 ? 0 : -1, node).catch(say);
+  const vote = (dir) => () => cast(item, item.my_vote === dir ? 0 : dir, node).catch(say);
+  up.onclick = vote(1);
+  down.onclick = vote(-1);
   node.show();
   return node;
 }
@@ -49,7 +49,7 @@ async function apply({ id, item, votes }) {
 }
 
 for (const name of ['created', 'votes', 'updated']) {
-  changes.addEventListener(name, ({ detail }) => apply(detail).catch(() => {}));
+  on(name, (change) => apply(change).catch(() => {}));
 }
 
 const row = (id, list) => find(`[data-post="${id}"]`, list);
@@ -128,16 +128,15 @@ function live(view, signal, isNewest, path, load) {
     const isGone = (id) => id > ids.at(-1) && !ids.includes(id);
     rows.filter((row) => isGone(idOf(row))).forEach((row) => row.remove());
   };
-  const on = (name, handle) =>
-    changes.addEventListener(name, ({ detail }) => handle(detail), { signal });
-  on('hello', catchUp);
-  on('reset', catchUp);
-  on('created', ({ id }) => add(id));
-  on('deleted', ({ id }) => {
+  const drop = ({ id }) => {
     unseen.delete(id);
     row(id, list)?.remove();
     announce();
-  });
+  };
+  on('hello', catchUp, signal);
+  on('reset', catchUp, signal);
+  on('created', ({ id }) => add(id), signal);
+  on('deleted', drop, signal);
   fresh.onclick = async () => {
     unseen.clear();
     scrollTo(0, 0);
@@ -173,8 +172,7 @@ async function postsOf(votes) {
 
 export function post(main, signal, text) {
   const id = Number(text);
-  const onDeleted = ({ detail }) => detail.id === id && missing(main);
-  changes.addEventListener('deleted', onDeleted, { signal });
+  on('deleted', (gone) => gone.id === id && missing(main), signal);
   show(main, async () => {
     const item = await read(`posts/${id}?${include()}`, signal);
     const isMine = isSignedIn() && (await read('users/me')).id === item.Post.owner_id;

@@ -1,4 +1,4 @@
-import { ask, call, tagOf, withKey } from './client.js';
+import { ask, call, read, tagOf, withKey } from './client.js';
 import { fill, find, onSubmit, show, toast } from './dom.js';
 
 function editor(heading, publish, { title = '', content = '' }, submit) {
@@ -30,11 +30,11 @@ export function write(main) {
   main.append(view);
 }
 
-export function edit(main, signal, text) {
-  const id = Number(text);
+export function edit(main, signal, id) {
   show(main, async () => {
     const response = await call('GET', `posts/${id}`, { signal });
     const { Post: post } = await response.json();
+    if (post.owner_id !== (await read('users/me')).id) throw { status: 404 };
     const attempt = {};
     return editor('Edit', post.published ? 'Save' : 'Publish', post, async (json) => {
       try {
