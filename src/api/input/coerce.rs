@@ -172,6 +172,9 @@ pub(in crate::api) fn integer_from_text(text: &str) -> Result<JsonInteger, Field
             "Input should be a valid integer, unable to parse string as an integer",
         )
     };
+    if is_canonical(text) {
+        return Ok(JsonInteger { canonical: text.to_owned() });
+    }
     let text = text.trim();
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -184,9 +187,7 @@ pub(in crate::api) fn integer_from_text(text: &str) -> Result<JsonInteger, Field
         }
         Some(_) => return Err(unparsable()),
     };
-    let groups_are_digits = whole
-        .split('_')
-        .all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()));
+    let groups_are_digits = whole.split('_').all(|group| !group.is_empty() && is_digits(group));
     if !groups_are_digits {
         return Err(unparsable());
     }
@@ -196,6 +197,15 @@ pub(in crate::api) fn integer_from_text(text: &str) -> Result<JsonInteger, Field
         return Err(too_large());
     }
     Ok(integer)
+}
+
+/// Whether the text is a positive integer of few digits, as nearly every ID and limit is.
+fn is_canonical(text: &str) -> bool {
+    text.len() <= 19 && !text.starts_with('0') && !text.is_empty() && is_digits(text)
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn integer_from_float(number: f64) -> Result<JsonInteger, FieldError> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::column::column;
+use super::column::{StoredTime, column};
 use super::pool::Pool;
 use super::statement::{Statement, statements};
 use crate::domain::caller::{Caller, Reader};
@@ -61,9 +61,13 @@ pub(super) struct ValidFromTimes(
 );
 
 impl ValidFromTimes {
+    pub(super) fn with_capacity(accounts: usize) -> Self {
+        Self(HashMap::with_capacity(accounts))
+    }
+
     /// Reads the rows of [`FIND_TOKENS_VALID_FROM`].
     pub(super) fn read(rows: &[Row]) -> Result<Self> {
-        let mut times = Self::default();
+        let mut times = Self::with_capacity(rows.len());
         for row in rows {
             times.insert(UserId(column(row, 0)?), column(row, 1));
         }
@@ -99,6 +103,14 @@ impl ValidFromTimes {
             Err(StoreError::CallerRejected)
         }
     }
+}
+
+/// Returns for each caller the earliest and the latest `tokens_valid_from` that their token accepts.
+pub(super) fn valid_from_params(
+    callers: impl Iterator<Item = Caller>,
+) -> (Vec<StoredTime>, Vec<StoredTime>) {
+    let ranges = callers.map(|caller| caller.valid_from_range);
+    ranges.map(|range| (StoredTime(range.earliest()), StoredTime(range.latest()))).unzip()
 }
 
 /// Returns the caller's ID, and the earliest and latest `tokens_valid_from` that their token

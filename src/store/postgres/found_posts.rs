@@ -92,7 +92,11 @@ async fn read_posts(pool: &Pool, requests: &[&(Reader, PostId)]) -> Result<Found
     let callers = requests.iter().filter_map(|(reader, _)| reader.user_id());
     let callers = distinct(callers.map(|caller| caller.0));
     let rows = pool.query(&FIND_POSTS, &[&posts, &callers]).await?;
-    let mut found = FoundPosts { posts: HashMap::new(), callers: ValidFromTimes::default() };
+    // Growing a map hashes all of its keys again.
+    let mut found = FoundPosts {
+        posts: HashMap::with_capacity(posts.len()),
+        callers: ValidFromTimes::with_capacity(callers.len()),
+    };
     for row in &rows {
         let id = column(row, 0)?;
         if column(row, 7)? {

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::callers::valid_from_params;
 use super::column::column;
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
@@ -336,9 +337,7 @@ async fn find_keys(
     keys: &[&KeyUse],
 ) -> std::result::Result<Vec<Result<EarlierUse>>, QueryError> {
     let users: Vec<i64> = keys.iter().map(|asked| asked.caller.user_id.0).collect();
-    let range = |asked: &&KeyUse| asked.caller.valid_from_range;
-    let earliest: Vec<Timestamp> = keys.iter().map(|asked| range(asked).earliest()).collect();
-    let latest: Vec<Timestamp> = keys.iter().map(|asked| range(asked).latest()).collect();
+    let (earliest, latest) = valid_from_params(keys.iter().map(|asked| asked.caller));
     let digests: Vec<&[u8]> = keys.iter().map(|asked| asked.key.digest.as_slice()).collect();
     let rows = pool.query(&FIND_KEYS, &[&users, &earliest, &latest, &digests]).await?;
     let mut earlier = Vec::with_capacity(rows.len());

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::column::column;
+use super::callers::valid_from_params;
+use super::column::{StoredTime, column};
 use super::connection::{QueryError, Value};
 use super::expired_keys::{delete_expired_keys, expired_keys_deleted};
 use super::found_posts::find_post;
@@ -87,16 +88,15 @@ impl KeyedWrites for CreatePostsOnce {
         let titles: Vec<_> = requests.iter().map(|new| new.content.title.as_str()).collect();
         let contents: Vec<_> = requests.iter().map(|new| new.content.content.as_str()).collect();
         let published: Vec<_> = requests.iter().map(|new| new.content.published).collect();
-        let times: Vec<Timestamp> = requests.iter().map(|new| new.key.now).collect();
+        let nows = || requests.iter().map(|new| new.key.now);
+        let times: Vec<_> = nows().map(StoredTime).collect();
         let authors: Vec<_> = requests.iter().map(|new| new.key.caller.user_id.0).collect();
-        let range = |new: &&NewPostOnce| new.key.caller.valid_from_range;
-        let earliest: Vec<_> = requests.iter().map(|new| range(new).earliest()).collect();
-        let latest: Vec<_> = requests.iter().map(|new| range(new).latest()).collect();
+        let (earliest, latest) = valid_from_params(requests.iter().map(|new| new.key.caller));
         let digests: Vec<&[u8]> = requests.iter().map(|new| &new.key.key.digest[..]).collect();
         let fingerprints: Vec<&[u8]> =
             requests.iter().map(|new| &new.key.key.fingerprint.0[..]).collect();
-        let expiries: Vec<_> = times.iter().map(|now| IdempotencyKey::expires_at(*now)).collect();
-        let now = times.iter().min().copied().unwrap_or(Timestamp::MIN);
+        let expiries: Vec<_> = nows().map(IdempotencyKey::expires_at).map(StoredTime).collect();
+        let now = nows().min().unwrap_or(Timestamp::MIN);
         let limit = expired_keys_deleted(pool, requests.len());
         let values: [Value<'_>; 12] = [
             &titles,

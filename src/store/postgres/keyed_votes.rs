@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::column::column;
+use super::callers::valid_from_params;
+use super::column::{StoredTime, column};
 use super::connection::{QueryError, Value};
 use super::distributed::posts_among;
 use super::expired_keys::{delete_expired_keys, expired_keys_deleted};
@@ -128,15 +129,15 @@ impl KeyedWrites for CastVotesOnce {
         let users: Vec<i64> = keys().map(|key| key.caller.user_id.0).collect();
         let sees_drafts: Vec<bool> =
             keys().map(|key| key.caller.draft_visibility == DraftVisibility::Visible).collect();
-        let earliest: Vec<_> = keys().map(|key| key.caller.valid_from_range.earliest()).collect();
-        let latest: Vec<_> = keys().map(|key| key.caller.valid_from_range.latest()).collect();
+        let (earliest, latest) = valid_from_params(keys().map(|key| key.caller));
         let directions: Vec<i16> =
             requests.iter().map(|request| request.vote.direction.map_or(0, value)).collect();
         let digests: Vec<&[u8]> = keys().map(|key| &key.key.digest[..]).collect();
         let fingerprints: Vec<&[u8]> = keys().map(|key| &key.key.fingerprint.0[..]).collect();
-        let times: Vec<Timestamp> = keys().map(|key| key.now).collect();
-        let expiries: Vec<_> = times.iter().map(|now| IdempotencyKey::expires_at(*now)).collect();
-        let now = times.iter().min().copied().unwrap_or(Timestamp::MIN);
+        let nows = || keys().map(|key| key.now);
+        let times: Vec<_> = nows().map(StoredTime).collect();
+        let expiries: Vec<_> = nows().map(IdempotencyKey::expires_at).map(StoredTime).collect();
+        let now = nows().min().unwrap_or(Timestamp::MIN);
         let limit = expired_keys_deleted(pool, requests.len());
         let values: [Value<'_>; 13] = [
             &locks,

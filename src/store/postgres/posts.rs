@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::callers::ValidFromTimes;
-use super::column::column;
+use super::callers::{ValidFromTimes, valid_from_params};
+use super::column::{StoredTime, column};
 use super::connection::{QueryError, Value};
 use super::error::is_duplicate;
 use super::lists::list_posts;
@@ -141,12 +141,9 @@ impl Batch for CreatePosts {
         let titles: Vec<_> = requests.iter().map(|new| new.content.title.as_str()).collect();
         let contents: Vec<_> = requests.iter().map(|new| new.content.content.as_str()).collect();
         let published: Vec<_> = requests.iter().map(|new| new.content.published).collect();
-        let times: Vec<_> = requests.iter().map(|new| new.created_at).collect();
+        let times: Vec<_> = requests.iter().map(|new| StoredTime(new.created_at)).collect();
         let authors: Vec<_> = requests.iter().map(|new| new.author.user_id.0).collect();
-        let earliest: Vec<_> =
-            requests.iter().map(|new| new.author.valid_from_range.earliest()).collect();
-        let latest: Vec<_> =
-            requests.iter().map(|new| new.author.valid_from_range.latest()).collect();
+        let (earliest, latest) = valid_from_params(requests.iter().map(|new| new.author));
         let values: [Value<'_>; 7] =
             [&titles, &contents, &published, &times, &authors, &earliest, &latest];
         let rows = match query_with_new_ids(&self.0, &CREATE_POSTS, &values).await {
@@ -168,7 +165,7 @@ impl Batch for CreatePosts {
 /// posts, and an author's `tokens_valid_from` says which posts were inserted.
 fn assign_ids(requests: &[&NewPost], rows: &[Row]) -> Result<Vec<Result<Post>>> {
     let mut ids = Vec::new();
-    let mut authors = ValidFromTimes::default();
+    let mut authors = ValidFromTimes::with_capacity(rows.len());
     for row in rows {
         ids.push(column::<i64>(row, 0)?);
         authors.insert(UserId(column(row, 1)?), column(row, 2));

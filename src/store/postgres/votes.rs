@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::PostgresStore;
+use super::callers::valid_from_params;
 use super::column::column;
 use super::connection::Value;
 use super::distributed::posts_among;
@@ -293,13 +293,11 @@ async fn change<D>(
 ) -> std::result::Result<Vec<VoteResult>, BatchError> {
     let posts: Vec<i64> = votes.iter().map(|(_, post, _)| post.0).collect();
     let keys = post_lock_keys(&posts);
-    let callers = || votes.iter().map(|(caller, ..)| caller);
+    let callers = || votes.iter().map(|(caller, ..)| *caller);
     let users: Vec<i64> = callers().map(|caller| caller.user_id.0).collect();
     let sees_drafts: Vec<bool> =
         callers().map(|caller| caller.draft_visibility == DraftVisibility::Visible).collect();
-    let earliest: Vec<Timestamp> =
-        callers().map(|caller| caller.valid_from_range.earliest()).collect();
-    let latest: Vec<Timestamp> = callers().map(|caller| caller.valid_from_range.latest()).collect();
+    let (earliest, latest) = valid_from_params(callers());
     let mut values: Vec<Value<'_>> = vec![&keys, &posts, &users, &sees_drafts, &earliest, &latest];
     if let Some(directions) = directions {
         values.push(directions);
