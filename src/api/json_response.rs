@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::json_text::TextFormatter;
+
 /// Headers of most responses, with those that the server adds.
 const USUAL_HEADERS: usize = 12;
 
@@ -38,7 +40,8 @@ pub(super) fn to_json(bytes: usize, value: &impl Serialize) -> Bytes {
 pub(super) fn append_json(json: &mut Vec<u8>, value: &impl Serialize) {
     let before = json.len();
     // Serializing cannot fail: in our types every key of a map is a string.
-    if serde_json::to_writer(&mut *json, value).is_err() {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *json, TextFormatter);
+    if value.serialize(&mut serializer).is_err() {
         json.truncate(before);
     }
 }

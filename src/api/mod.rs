@@ -23,6 +23,7 @@ mod find_ranking;
 mod input;
 mod installation_keys;
 mod json_response;
+mod json_text;
 mod large_work;
 mod link;
 mod mails;

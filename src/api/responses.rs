@@ -11,7 +11,6 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::json_response::Json;
 use crate::domain::caller::Caller;
-use crate::domain::text::Text;
 
 /// Writes RFC 3339 in UTC with six decimal places, or without any if they are zero. This is Python's
 /// `isoformat` with `Z`.
@@ -24,10 +23,6 @@ pub(super) fn serialize_timestamp<S: Serializer>(
     let has_fraction = timestamp.subsec_microsecond() != 0 || timestamp.subsec_millisecond() != 0;
     let printer = if has_fraction { WITH_FRACTION } else { WITHOUT_FRACTION };
     serializer.serialize_str(&printer.timestamp_to_string(timestamp))
-}
-
-pub(super) fn serialize_text<S: Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text.as_str())
 }
 
 /// Returns 201 with the new resource and its path.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::responses::{serialize_text, serialize_timestamp};
+use crate::api::json_text::serialize_text;
+use crate::api::responses::serialize_timestamp;
 use crate::domain::display_name::DisplayName;
 use crate::domain::post;
 use crate::domain::text::Text;
