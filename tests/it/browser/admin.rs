@@ -7,7 +7,8 @@ use post_api::server::{Limits, with_middleware};
 use serde_json::json;
 
 use super::checks::{check_names, check_shifts, check_view, observe_shifts};
-use super::chromium::{Browser, browse};
+use super::chromium::Browser;
+use super::visits::browse;
 use crate::support::{PASSWORD, TestApp, TestServer, middleware_config};
 
 /// Text that is no markup on the page.

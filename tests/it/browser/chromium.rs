@@ -6,10 +6,8 @@ use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::sync::Mutex;
-use tokio::task::{LocalSet, spawn_local};
 
 use super::driver::Driver;
 
@@ -22,11 +20,10 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// How often a condition is checked.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// One browser uses all cores.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-
-const SWITCHES: [&str; 10] = [
+const SWITCHES: [&str; 11] = [
     "--headless",
+    // The browser ends when its driver ends.
+    "--remote-debugging-pipe",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -38,90 +35,57 @@ const SWITCHES: [&str; 10] = [
     "--window-size=1280,1600",
 ];
 
+#[derive(Clone)]
 pub(super) struct Browser {
-    client: Client,
+    pub(super) client: Client,
     /// URL of this browser at the driver.
     session: String,
 }
 
-/// Runs the visit in a new browser profile, and closes the browser also if the visit fails.
-pub(super) async fn browse<Visit>(visit: impl FnOnce(Browser) -> Visit)
-where
-    Visit: Future<Output = ()> + 'static,
-{
-    browse_with(&[], visit).await;
-}
-
-/// Like [`browse`], in a browser that finds the host at this address (`127.0.0.1:PORT`).
-pub(super) async fn browse_host<Visit>(
-    host: &str,
-    address: &str,
-    visit: impl FnOnce(Browser) -> Visit,
-) where
-    Visit: Future<Output = ()> + 'static,
-{
-    let rule = format!("--host-resolver-rules=MAP {host} {address}");
-    browse_with(&[&rule, "--disable-features=HttpsUpgrades"], visit).await;
-}
-
-async fn browse_with<Visit>(switches: &[&str], visit: impl FnOnce(Browser) -> Visit)
-where
-    Visit: Future<Output = ()> + 'static,
-{
-    let _turn = ONE_AT_A_TIME.lock().await;
-    let driver = Driver::start();
-    let profile = TempDir::new().unwrap();
-    let browser = Browser::start(&driver, &profile, switches).await;
-    let client = browser.client.clone();
-    run_and_close(visit(browser), &[client]).await;
-}
-
-/// Runs the visit in two browsers that share nothing.
-pub(super) async fn browse_in_two<Visit>(visit: impl FnOnce(Browser, Browser) -> Visit)
-where
-    Visit: Future<Output = ()> + 'static,
-{
-    let _turn = ONE_AT_A_TIME.lock().await;
-    let driver = Driver::start();
-    let profiles = [TempDir::new().unwrap(), TempDir::new().unwrap()];
-    let first = Browser::start(&driver, &profiles[0], &[]).await;
-    let second = Browser::start(&driver, &profiles[1], &[]).await;
-    let clients = [first.client.clone(), second.client.clone()];
-    run_and_close(visit(first, second), &clients).await;
-}
-
-async fn run_and_close(visit: impl Future<Output = ()> + 'static, clients: &[Client]) {
-    let outcome = LocalSet::new().run_until(async { spawn_local(visit).await }).await;
-    for client in clients {
-        client.clone().close().await.unwrap();
-    }
-    if let Err(failure) = outcome {
-        std::panic::resume_unwind(failure.into_panic());
-    }
-}
-
-async fn connect(driver: &str, profile: &TempDir, others: &[&str]) -> Client {
-    let profile = format!("--user-data-dir={}", profile.path().display());
-    let switches = [&SWITCHES, others, &[&profile]].concat();
-    let capabilities = json!({
-        "goog:chromeOptions": {"args": switches},
-        "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-    });
-    ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
-        .capabilities(serde_json::from_value(capabilities).unwrap())
-        .connect(driver)
-        .await
-        .unwrap_or_else(|error| {
-            panic!("chromium does not start ({error}); scripts/test installs what is missing")
-        })
-}
-
 impl Browser {
-    async fn start(driver: &Driver, profile: &TempDir, switches: &[&str]) -> Self {
-        let client = connect(&driver.url, profile, switches).await;
+    pub(super) async fn start(driver: &Driver, switches: &[&str]) -> Self {
+        let profile = tempfile::Builder::new().tempdir_in(&driver.folder).unwrap().keep();
+        let profile = format!("--user-data-dir={}", profile.display());
+        let switches = [&SWITCHES, switches, &[&profile]].concat();
+        let capabilities = json!({
+            "goog:chromeOptions": {"args": switches},
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+        });
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(serde_json::from_value(capabilities).unwrap())
+            .connect(&driver.url)
+            .await
+            .unwrap_or_else(|error| {
+                panic!("chromium does not start ({error}); scripts/test installs what is missing")
+            });
         let session = client.session_id().await.unwrap().unwrap();
-        let session = format!("{}/session/{session}", driver.url);
-        Self { client, session }
+        Self { client, session: format!("{}/session/{session}", driver.url) }
+    }
+
+    pub(super) async fn connect(driver: &Driver, session: &str) -> Self {
+        let connector = HttpConnector::new();
+        let client = Client::with_existing_session(&driver.url, session, connector).await.unwrap();
+        Self { client, session: format!("{}/session/{session}", driver.url) }
+    }
+
+    /// Replaces all tabs by a new one, and removes what the pages have stored and logged. What a
+    /// visit emulates ends with its tab.
+    pub(super) async fn clear(&self) {
+        let origin = self.run("return location.origin").await;
+        let tabs = self.client.windows().await.unwrap();
+        let tab = self.client.new_window(true).await.unwrap().handle;
+        for tab in tabs {
+            self.client.switch_to_window(tab).await.unwrap();
+            self.client.close_window().await.unwrap();
+        }
+        self.client.switch_to_window(tab).await.unwrap();
+        let stored = json!({"origin": origin, "storageTypes": "all"});
+        self.devtools("Storage.clearDataForOrigin", &stored).await;
+        self.devtools("Network.clearBrowserCache", &json!({})).await;
+        self.devtools("Network.clearBrowserCookies", &json!({})).await;
+        for kind in ["browser", "performance"] {
+            self.log(kind).await;
+        }
     }
 
     pub(super) async fn open(&self, url: &str) {
@@ -203,11 +167,12 @@ impl Browser {
         self.retry(selector, read).await
     }
 
-    /// Replaces the text of the field.
+    /// Replaces the text of the field at once, as a paste does: a page may render after each key.
     pub(super) async fn write(&self, selector: &str, text: &str) {
-        let select_all = Key::Control + "a";
-        let keys = format!("{select_all}{}{text}", char::from(Key::Null));
-        self.retry(selector, async || self.find(selector).await?.send_keys(&keys).await).await;
+        let select_all = format!("{}a{}", char::from(Key::Control), char::from(Key::Null));
+        self.retry(selector, async || self.find(selector).await?.send_keys(&select_all).await)
+            .await;
+        self.devtools("Input.insertText", &json!({"text": text})).await;
         let written = self.wait_for(selector).await.prop("value").await.unwrap();
         assert_eq!(written.as_deref(), Some(text), "{selector}");
     }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::chromium::{Browser, browse};
+use super::chromium::Browser;
+use super::visits::browse;
 use crate::guides::live_client::block;
 use crate::support::{PASSWORD, Service};
 

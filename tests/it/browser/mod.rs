@@ -11,11 +11,12 @@ mod driver;
 mod front_page;
 mod live_client;
 mod swagger;
+mod visits;
 
 use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, Service};
-use chromium::browse;
+use visits::browse;
 
 #[tokio::test]
 async fn operations_can_be_tried_out_on_the_docs_page() {

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::visitor::Visitor;
 use crate::browser::checks::{check_names, check_shifts, check_view, observe_shifts};
-use crate::browser::chromium::{Browser, browse};
+use crate::browser::chromium::Browser;
+use crate::browser::visits::browse;
 use crate::support::{MAIL_SETTINGS, PASSWORD, Service};
 
 /// Views of an account, with nodes that a screen reader tells. The account has written post 1, with

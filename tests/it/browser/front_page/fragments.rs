@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::visitor::Visitor;
-use crate::browser::chromium::{Browser, browse};
+use crate::browser::chromium::Browser;
+use crate::browser::visits::browse;
 use crate::support::{PASSWORD, Service};
 
 const MISSING: &str = "Nothing is here";

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::visitor::Visitor;
-use crate::browser::chromium::{Browser, browse, browse_in_two};
+use crate::browser::chromium::Browser;
+use crate::browser::visits::{browse, browse_in_two};
 use crate::support::Service;
 
 const EMAILS: [&str; 2] = ["ada@example.com", "bob@example.com"];

@@ -4,7 +4,8 @@
 use serde_json::json;
 
 use super::visitor::Visitor;
-use crate::browser::chromium::{Browser, browse, browse_host};
+use crate::browser::chromium::Browser;
+use crate::browser::visits::{browse, browse_host};
 use crate::support::{PASSWORD, Service, SmtpServer, SmtpTls};
 
 const HOST: &str = "posts.example.net";

@@ -9,7 +9,7 @@ mod visitor;
 
 use serde_json::json;
 
-use super::chromium::browse;
+use super::visits::browse;
 use crate::support::{PASSWORD, Service};
 use visitor::Visitor;
 

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::visitor::Visitor;
-use crate::browser::chromium::{Browser, browse_in_two};
+use crate::browser::chromium::Browser;
+use crate::browser::visits::browse_in_two;
 use crate::support::{Cluster, Engine, PASSWORD, PostgresDatabase, Service};
 
 /// Posts in the short form, and in the long one, with `STRESS_SECONDS`. A page of the list has 20.
