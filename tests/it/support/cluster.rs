@@ -187,7 +187,12 @@ impl Cluster {
             self.execute("postgres", "CREATE DATABASE ready");
             upgrade(&self.url("ready"));
         });
-        self.create(" TEMPLATE ready")
+        self.copy_of("ready")
+    }
+
+    /// Creates a copy of the database, which must have no session.
+    pub fn copy_of(&self, template: &str) -> PostgresDatabase<'_> {
+        self.create(&format!(" TEMPLATE {template}"))
     }
 
     pub(super) fn create(&self, rest: &str) -> PostgresDatabase<'_> {

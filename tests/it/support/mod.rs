@@ -35,7 +35,7 @@ pub use activation::activated;
 pub use app::{FORM, PASSWORD, TestApp};
 pub use certificate::Certificate;
 pub use clock::TestClock;
-pub use cluster::{Cluster, PostgresDatabase};
+pub use cluster::{Cluster, PostgresDatabase, upgrade};
 pub use concurrency::{growing_poll_limits, poll_at_most, poll_once, run_concurrently};
 pub use document_checker::{DocumentChecker, SentRequest};
 pub use encodings::{ENCODINGS, Encoding};

@@ -25,8 +25,7 @@ impl Case {
         let folder = TempDir::new().unwrap();
         let mut admin = SqliteAdmin::new(&folder.path().join("posts.db"));
         migrate(&mut admin, SQLITE.len(), noon(), |_| {}).await.unwrap();
-        let database = Database::empty();
-        database.migrate_to(POSTGRES.len()).await;
+        let database = Database::newest();
         [Self::Sqlite(folder), Self::Postgres(database)]
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use post_api::store::migrate::{POSTGRES, SQLITE, SchemaAdmin as _};
+use post_api::store::migrate::{SQLITE, SchemaAdmin as _};
 
 use super::postgres::Database;
 use super::{DatabaseFile, SAMPLE, count};
@@ -68,8 +68,7 @@ async fn post_without_owner_is_reported_and_stays() {
     assert_eq!(file.admin.wrong_counts().await.unwrap(), expected);
     assert_eq!(count(&file, "SELECT count(*) FROM posts"), 2);
 
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     database.run(super::postgres::SAMPLE).await;
     database
         .run("SET session_replication_role = replica; UPDATE posts SET owner_id = 99 WHERE id = 1")
@@ -80,8 +79,7 @@ async fn post_without_owner_is_reported_and_stays() {
 }
 
 async fn damaged_postgres() -> Database {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     database.run(super::postgres::SAMPLE).await;
     let many = MANY.replace("'', '', 1, 0, 1", "'', '', true, now(), 1");
     database.run(&many).await;

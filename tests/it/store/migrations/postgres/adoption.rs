@@ -58,8 +58,7 @@ async fn every_revision_of_adopted_database_is_sound() {
 /// The schema of the reference service has no downvotes.
 #[tokio::test]
 async fn downgrade_of_adopted_database_loses_only_downvotes() {
-    let database = Database::of_reference().await;
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::adopted();
     database
         .run(
             "INSERT INTO users (email, password) VALUES ('new@example.com', 'h');
@@ -251,8 +250,7 @@ async fn other_shape_is_rejected_with_every_difference() {
 /// Additions that do not affect the service are allowed: an optional column, a non-unique index.
 #[tokio::test]
 async fn manual_changes_of_adopted_schema_are_reported() {
-    let database = Database::of_reference().await;
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::adopted();
     database
         .run(
             "ALTER TABLE users ADD COLUMN nickname text;

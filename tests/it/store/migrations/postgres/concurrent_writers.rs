@@ -71,7 +71,7 @@ async fn counts_are_right_under_concurrent_writes() {
     database.run(MANY).await;
     let is_done = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
-    for number in 0..6 {
+    for number in 0..3 {
         let client = database.sql().await;
         writers.push(tokio::spawn(write(client, number, Arc::clone(&is_done))));
     }
@@ -155,8 +155,7 @@ async fn downvote_during_downgrade_is_rejected() {
 /// The role of the reference service has no rights on `vote_counts`, and another search path.
 #[tokio::test]
 async fn role_without_rights_on_counts_can_vote() {
-    let database = Database::of_reference().await;
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::adopted();
     let role = database.new_role().await;
     database
         .run(&format!("GRANT SELECT, INSERT, DELETE, UPDATE ON users, posts, votes TO {role}"))

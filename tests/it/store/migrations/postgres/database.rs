@@ -1,13 +1,13 @@
 //! A PostgreSQL database for each case: empty, or as the reference service left it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use post_api::store::migrate::{MigrateResult, SchemaAdmin as _, Step, migrate};
 use post_api::store::postgres::{Address, PostgresAdmin};
 use tokio_postgres::{Client, NoTls};
 
 use super::super::super::fresh_store::noon;
-use crate::support::{Cluster, PostgresDatabase};
+use crate::support::{Cluster, PostgresDatabase, upgrade};
 
 /// Created and filled by the reference service: 5 users, 40 posts, 100 votes.
 const REFERENCE: &str = include_str!("../../../data/reference.sql");
@@ -21,8 +21,7 @@ pub struct Database {
 
 impl Database {
     pub fn empty() -> Self {
-        let handle = Arc::new(Cluster::shared().empty_database());
-        Self { url: handle.url().to_owned(), handle }
+        Self::of(Cluster::shared().empty_database())
     }
 
     /// Creates a database as the reference service left it.
@@ -31,6 +30,27 @@ impl Database {
         // On a separate connection, as the script clears the search path of its session.
         database.sql().await.batch_execute(REFERENCE).await.unwrap();
         database
+    }
+
+    /// Creates a database at the newest revision, with the same installation as all others.
+    pub fn newest() -> Self {
+        Self::of(Cluster::shared().database())
+    }
+
+    /// Creates a database as the reference service left it, adopted and at the newest revision.
+    pub fn adopted() -> Self {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let database = Cluster::shared().empty_database();
+            database.execute(REFERENCE);
+            upgrade(database.url());
+            database.keep()
+        });
+        Self::of(Cluster::shared().copy_of(template))
+    }
+
+    fn of(handle: PostgresDatabase<'static>) -> Self {
+        Self { url: handle.url().to_owned(), handle: Arc::new(handle) }
     }
 
     /// Creates a role without any rights.

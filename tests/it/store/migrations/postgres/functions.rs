@@ -25,8 +25,7 @@ const COUNTS: &str = "SELECT string_agg(post_id || ':' || votes, ' ' ORDER BY po
                         FROM vote_counts";
 
 async fn prepare() -> (Database, String, Client) {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     database.run(SAMPLE).await;
     let role = database.new_role().await;
     let client = database.for_role(&role).sql().await;
@@ -120,8 +119,7 @@ async fn votes_of_a_role_without_the_right_are_counted() {
 
 #[tokio::test]
 async fn functions_with_rights_of_their_owner_are_closed() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     let open = database
         .sql()
         .await

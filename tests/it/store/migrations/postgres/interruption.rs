@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use post_api::domain::user::UserId;
 use post_api::store::migrate::{
-    MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin as _,
+    MigrateError, Migration, POSTGRES, POSTGRES_ADOPTED, SchemaAdmin as _, migrate,
 };
 use post_api::store::postgres::{Address, LockTimeouts, PostgresAdmin, PostgresStore, statements};
 use post_api::store::{Readiness, ReadinessStore as _, StoreError, UserStore as _};
@@ -104,38 +104,40 @@ async fn blocking_session_is_named() {
 
 /// Interrupts each step after each of its statements, then finishes or reverts it.
 async fn interrupt_everywhere(database: &Database, migrations: &'static [Migration]) {
+    // One session for all steps, because a new one reads the catalogs for longer than a step takes.
+    let mut admin = database.admin().await;
     for (at, migration) in migrations.iter().enumerate() {
-        let below = shape(database).await;
-        database.migrate_to(at + 1).await;
-        let above = shape(database).await;
+        let below = admin.shape().await.unwrap();
+        migrate_to(&mut admin, at + 1).await;
+        let above = admin.shape().await.unwrap();
         for (start_at, sql, return_to) in [(at + 1, migration.down, at), (at, migration.up, at + 1)]
         {
             if !sql.starts_with("-- no transaction\n") {
-                database.migrate_to(return_to).await;
+                migrate_to(&mut admin, return_to).await;
                 continue;
             }
             let statements = statements(sql);
             for ending in [at, at + 1] {
                 for done in 0..=statements.len() {
-                    database.migrate_to(start_at).await;
-                    record_started_step(
-                        database,
-                        migration,
-                        migration.up == POSTGRES_ADOPTED[0].up,
-                    )
-                    .await;
+                    migrate_to(&mut admin, start_at).await;
+                    let is_adoption = migration.up == POSTGRES_ADOPTED[0].up;
+                    record_started_step(database, migration, is_adoption).await;
                     run_statements(database, &statements[..done]).await;
-                    database.migrate_to(ending).await;
+                    migrate_to(&mut admin, ending).await;
                     let expected = if ending == at { &below } else { &above };
                     let context =
                         format!("{} from {start_at}, interrupted after {done}", migration.revision);
-                    assert_same(&shape(database).await, expected, &context);
+                    assert_same(&admin.shape().await.unwrap(), expected, &context);
                 }
             }
-            database.migrate_to(return_to).await;
+            migrate_to(&mut admin, return_to).await;
         }
-        database.migrate_to(at + 1).await;
+        migrate_to(&mut admin, at + 1).await;
     }
+}
+
+async fn migrate_to(admin: &mut PostgresAdmin, position: usize) {
+    migrate(admin, position, noon(), |_| {}).await.unwrap();
 }
 
 /// Runs the statements one by one, as an operator would.
@@ -150,10 +152,6 @@ async fn run_statements(database: &Database, statements: &[String]) {
             panic!("{statement}: {:?}", error.as_db_error());
         });
     }
-}
-
-async fn shape(database: &Database) -> String {
-    database.admin().await.shape().await.unwrap()
 }
 
 /// Writes the history entry that an interrupted step leaves.

@@ -63,8 +63,7 @@ pub fn further_files() -> Vec<String> {
 
 #[tokio::test]
 async fn invalid_rows_are_rejected() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     database.run(SAMPLE).await;
     let sql = database.sql().await;
     for (statement, refusal) in [
@@ -130,8 +129,7 @@ async fn assert_kept(database: &Database, target: usize) {
 
 #[tokio::test]
 async fn downgrade_below_downvotes_keeps_only_upvotes() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     database.run(SAMPLE).await;
     database.run("UPDATE votes SET dir = -1 WHERE user_id = 2").await;
     assert_eq!(database.number("SELECT sum(votes)::bigint FROM vote_counts").await, 0);
@@ -213,8 +211,7 @@ async fn concurrent_upgrades_apply_each_migration_once() {
 
 #[tokio::test]
 async fn manual_schema_changes_are_reported() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     database
         .run(
             "DROP INDEX votes_user_post;
@@ -251,8 +248,7 @@ async fn manual_schema_changes_are_reported() {
 
 #[tokio::test]
 async fn wrong_counts_are_reported() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     database.run(SAMPLE).await;
     database.assert_sound().await;
     database
@@ -278,8 +274,7 @@ async fn wrong_counts_are_reported() {
 /// No older version hides the rows of a closed account.
 #[tokio::test]
 async fn downgrade_deletes_closed_accounts_with_their_rows() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     database.run(SAMPLE).await;
     database
         .run(

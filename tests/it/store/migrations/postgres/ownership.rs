@@ -45,6 +45,7 @@ fn assert_names(lines: &[String], name: &str, context: &str) {
 async fn try_every_name(database: &Database, own: &[&str]) {
     database.run(BLOG).await;
     let before = database.dump();
+    let (mut admin, other) = (database.admin().await, database.sql().await);
     let mut tried = 0;
     for (kind, name) in names(&["table", "index", "sequence", "function"]) {
         if own.contains(&name.as_str()) {
@@ -62,9 +63,8 @@ async fn try_every_name(database: &Database, own: &[&str]) {
         };
         for (object, definition) in objects {
             let drop = name.split('(').next().unwrap();
-            database.run(&format!("CREATE {object} {definition}")).await;
+            other.batch_execute(&format!("CREATE {object} {definition}")).await.unwrap();
             let context = format!("{object} {name}");
-            let mut admin = database.admin().await;
             let foreign = admin.shape().await.unwrap();
             match admin.step_towards(POSTGRES.len(), noon()).await {
                 Err(MigrateError::Obstructed(lines) | MigrateError::NotAdoptable(lines)) => {
@@ -75,7 +75,7 @@ async fn try_every_name(database: &Database, own: &[&str]) {
             assert!(admin.plan(POSTGRES.len()).await.is_err(), "{context}");
             assert_names(&admin.schema_differences().await.unwrap(), &name, &context);
             assert_same(&admin.shape().await.unwrap(), &foreign, &context);
-            database.run(&format!("DROP {object} {drop}")).await;
+            other.batch_execute(&format!("DROP {object} {drop}")).await.unwrap();
             tried += 1;
         }
     }
@@ -199,9 +199,8 @@ async fn downgrade_drops_no_object_of_others() {
             "trigger theirs",
         ),
     ] {
-        let database = Database::empty();
+        let database = Database::newest();
         database.run(BLOG).await;
-        database.migrate_to(POSTGRES.len()).await;
         database.run(change).await;
         let before = database.dump();
         assert_names(&refusal(&database, 0).await, name, change);
@@ -213,9 +212,8 @@ async fn downgrade_drops_no_object_of_others() {
 /// An index that the extension allows later must not replace one of others.
 #[tokio::test]
 async fn late_search_index_replaces_no_index_of_others() {
-    let database = Database::empty();
+    let database = Database::newest();
     database.run(BLOG).await;
-    database.migrate_to(POSTGRES.len()).await;
     database.run("DROP INDEX post_search; CREATE INDEX post_search ON blog (owner)").await;
     let before = database.dump();
     assert_names(&refusal(&database, POSTGRES.len()).await, "post_search", "");
@@ -246,8 +244,7 @@ async fn unsound_reference_table_is_not_adopted() {
 #[tokio::test]
 async fn unsound_table_is_reported_and_not_upgraded() {
     for (change, name) in UNSOUND {
-        let database = Database::empty();
-        database.migrate_to(POSTGRES.len()).await;
+        let database = Database::newest();
         database.run(change).await;
         let reported = database.admin().await.schema_differences().await.unwrap();
         assert_names(&reported, name, change);
@@ -282,9 +279,8 @@ const DEPENDANTS: [(&str, &str); 9] = [
 #[tokio::test]
 async fn downgrade_with_dependant_deletes_nothing() {
     for (change, name) in DEPENDANTS {
-        let database = Database::of_reference().await;
+        let database = Database::adopted();
         database.run(BLOG).await;
-        database.migrate_to(POSTGRES.len()).await;
         database.run("INSERT INTO votes (post_id, user_id, dir) SELECT 40, id, -1 FROM users WHERE id > 2 ON CONFLICT (post_id, user_id) DO UPDATE SET dir = -1").await;
         database.run(change).await;
         let before = database.dump();

@@ -46,8 +46,7 @@ async fn upgrade_without_extension_reports_it_and_catches_up_later() {
 
 #[tokio::test]
 async fn downgrade_drops_extension_only_if_unused() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     assert_eq!(database.number(HAS_EXTENSION).await, 1);
     database.migrate_to(4).await;
     assert_eq!(database.number(HAS_EXTENSION).await, 0);

@@ -86,8 +86,7 @@ async fn path_without_a_schema_is_refused() {
 /// A schema of the role's name comes first in the default path.
 #[tokio::test]
 async fn schema_that_is_added_later_hides_no_table() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     let path = "later,public";
     let address = with_path(&database, path);
     let store = PostgresStore::open(&address).unwrap();

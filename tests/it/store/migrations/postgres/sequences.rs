@@ -44,8 +44,7 @@ async fn sequence_behind_its_table_is_reported_and_moved() {
 /// The IDs of the reference service have 32 bits.
 #[tokio::test]
 async fn nearly_used_up_sequence_is_noted() {
-    let database = Database::of_reference().await;
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::adopted();
     let mut admin = database.admin().await;
     database.run("SELECT setval('posts_id_seq', 1717986916)").await;
     assert_eq!(admin.notes().await.unwrap(), [""; 0]);
@@ -68,8 +67,7 @@ async fn nearly_used_up_sequence_is_noted() {
 /// A cycling sequence would give the IDs of deleted accounts again.
 #[tokio::test]
 async fn cycling_sequence_is_reported() {
-    let database = Database::of_reference().await;
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::adopted();
     database.run("ALTER SEQUENCE users_id_seq CYCLE").await;
     let reported = database.admin().await.schema_differences().await.unwrap();
     assert_eq!(reported.len(), 1, "{reported:?}");

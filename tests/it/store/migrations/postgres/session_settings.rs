@@ -49,8 +49,7 @@ async fn defaults_of_the_database_change_no_outcome() {
 /// Under this setting neither triggers nor foreign keys work.
 #[tokio::test]
 async fn replica_role_is_reported_and_not_upgraded() {
-    let database = Database::empty();
-    database.migrate_to(POSTGRES.len()).await;
+    let database = Database::newest();
     let replica = database.with_option("session_replication_role%3Dreplica");
     let reported = replica.admin().await.schema_differences().await.unwrap();
     assert_eq!(reported.len(), 1, "{reported:?}");
