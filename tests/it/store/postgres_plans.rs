@@ -2,6 +2,7 @@
 //! that its cost does not grow with the table.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use post_api::store::postgres::{SERVING_SETTINGS, request_statements};
 use tokio_postgres::types::Type;
@@ -72,8 +73,15 @@ fn new() -> PostgresDatabase<'static> {
     Cluster::shared().database()
 }
 
-/// Fills the tables, the posts with many drafts, and collects statistics.
+/// Returns a copy of a database with full tables.
 fn filled() -> PostgresDatabase<'static> {
+    static TEMPLATE: OnceLock<String> = OnceLock::new();
+    Cluster::shared().copy_of(TEMPLATE.get_or_init(fill))
+}
+
+/// Fills the tables, the posts with many drafts, and collects statistics. Returns the name of the
+/// database.
+fn fill() -> String {
     let database = Cluster::shared().database();
     database.execute(
         "INSERT INTO users (email, password)
@@ -94,7 +102,7 @@ fn filled() -> PostgresDatabase<'static> {
              SELECT n, 1, now() FROM generate_series(1, 10000) AS n;
          ANALYZE",
     );
-    database
+    database.keep()
 }
 
 /// All idempotency keys have expired, as after a quiet day, and PostgreSQL knows it.
