@@ -8,6 +8,7 @@ service=
 pgbouncer=
 cluster=
 skipped_tests=()
+background=()
 stop_servers() {
     local process
     for process in $service $pgbouncer; do
@@ -17,10 +18,39 @@ stop_servers() {
     if [ -n "$cluster" ]; then as_postgres pg_ctl -D "$cluster/data" -s -m immediate stop || true; fi
 }
 clean_up() {
+    local entry
+    for entry in "${background[@]}"; do kill "${entry%% *}" 2>/dev/null || true; done
     stop_servers
     rm -rf "$scratch"
 }
 trap clean_up EXIT
+
+# Runs a function in the background, in a subshell that ends its own service: TITLE FUNCTION [ARGUMENT ...].
+# `wait_for_all` prints its output.
+at_the_same_time() {
+    local output=$scratch/background.${#background[@]} title=$1
+    shift
+    (
+        # The cluster is of this script.
+        cluster=
+        trap stop_servers EXIT
+        trap 'exit 1' INT TERM
+        say "$title"
+        "$@"
+    ) >"$output" 2>&1 &
+    background+=("$! $output")
+}
+
+# Waits for all functions in the background, and exits if one of them has failed.
+wait_for_all() {
+    local entry failed=no
+    for entry in "${background[@]}"; do
+        wait "${entry%% *}" || failed=yes
+        cat "${entry#* }"
+    done
+    background=()
+    [ $failed = no ] || exit 1
+}
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -233,10 +263,12 @@ stop_service() {
 # Runs all checks of Schemathesis on the running service: [OPTION ...]. Its configuration and login are in
 # tests/schemathesis.
 run_schemathesis() {
-    local output=$scratch/schemathesis.output rules=$PWD/tests/schemathesis program=$PWD/$tools/bin/schemathesis
-    # In the scratch folder, because Schemathesis writes files to its working folder.
+    local folder output rules=$PWD/tests/schemathesis program=$PWD/$tools/bin/schemathesis
+    # Schemathesis writes files to its working folder.
+    folder=$(mktemp -d -p "$scratch")
+    output=$folder/output
     if ! (
-        cd "$scratch"
+        cd "$folder"
         SCHEMATHESIS_HOOKS=$rules/accounts.py API=$url "$program" --config-file "$rules/schemathesis.toml" \
             run "$url/openapi.json" --checks all --no-color "$@" >"$output" 2>&1
     ); then
