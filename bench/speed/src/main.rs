@@ -2,6 +2,7 @@
 //! them, starts PostgreSQL and runs this program. Client, service and database share the cores of
 //! one machine.
 
+mod answers;
 mod baselines;
 mod comparison;
 mod load;
@@ -51,6 +52,9 @@ pub struct Options {
     /// Folder of psql and pgbench
     #[arg(long)]
     postgres_programs: PathBuf,
+    /// Binary of the typical service; without it, the group `typical` is skipped
+    #[arg(long)]
+    typical: Option<PathBuf>,
     /// Binary of PocketBase; without it, the group `pocketbase` is skipped
     #[arg(long)]
     pocketbase: Option<PathBuf>,
@@ -78,8 +82,8 @@ pub struct Options {
     /// Markdown page to write the tables into, between its markers
     #[arg(long)]
     page: Option<PathBuf>,
-    /// Groups to measure: postgres, sqlite, keys, login, memory, pocketbase, reference; all if none
-    /// is given
+    /// Groups to measure: postgres, sqlite, typical, keys, login, memory, pocketbase, reference; all
+    /// if none is given
     groups: Vec<String>,
 }
 

@@ -8,6 +8,7 @@ mod memory;
 mod peers;
 mod pgbench;
 mod sqlite;
+mod typical;
 
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use crate::report::Report;
 
 type Group = fn(&Environment<'_>, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 8] = [
     ("postgres", pgbench::measure),
     ("sqlite", sqlite::measure),
+    ("typical", typical::measure),
     ("keys", keys::measure),
     ("login", logins::measure),
     ("memory", memory::measure),
