@@ -55,6 +55,9 @@ pub struct Options {
     /// Binary of the typical service; without it, the group `typical` is skipped
     #[arg(long)]
     typical: Option<PathBuf>,
+    /// Binary of wrk; without it, the group `wrk` is skipped
+    #[arg(long)]
+    wrk: Option<PathBuf>,
     /// Binary of PocketBase; without it, the group `pocketbase` is skipped
     #[arg(long)]
     pocketbase: Option<PathBuf>,
@@ -82,8 +85,8 @@ pub struct Options {
     /// Markdown page to write the tables into, between its markers
     #[arg(long)]
     page: Option<PathBuf>,
-    /// Groups to measure: postgres, sqlite, typical, keys, login, memory, pocketbase, reference; all
-    /// if none is given
+    /// Groups to measure: postgres, sqlite, typical, wrk, keys, login, memory, pocketbase, reference;
+    /// all if none is given
     groups: Vec<String>,
 }
 

@@ -104,14 +104,16 @@ impl PgbenchScript<'_> {
     }
 }
 
-fn number_after(output: &str, label: &str) -> Result<f64> {
-    let invalid = || format!("no number after {label:?} in the output of pgbench: {output}");
+/// Returns the number after a label in the output of a program.
+pub fn number_after(output: &str, label: &str) -> Result<f64> {
+    let invalid = || format!("no number after {label:?} in the output: {output}");
     let rest = output.split(label).nth(1).with_context(invalid)?;
     let text = rest.split_whitespace().next().unwrap_or_default();
     text.parse().with_context(invalid)
 }
 
-fn run_command(command: &mut Command) -> Result<String> {
+/// Runs a program to its end and returns its output.
+pub fn run_command(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("could not run {command:?}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {

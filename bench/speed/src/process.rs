@@ -87,6 +87,22 @@ impl ProcessTimes {
     }
 }
 
+/// Returns the time of the process and of its children, in seconds.
+pub fn descendants_time(process: u32) -> Result<f64> {
+    let main = ProcessTimes::read(process)?;
+    let mut sum = main.own + main.ended_children;
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // The process may have ended meanwhile.
+        let Ok(times) = ProcessTimes::read(id) else { continue };
+        if times.parent == process {
+            sum += times.own;
+        }
+    }
+    Ok(sum)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // SIGTERM first, so that the server can end its own child processes.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 use plotters::prelude::*;
 
-use crate::comparison::{Comparison, Goal, Percentiles, median_of};
+use crate::comparison::{Comparison, Goal, Percentiles, median, median_of};
 
 const BEGIN_MARKER: &str = "<!-- speed: begin -->";
 const END_MARKER: &str = "<!-- speed: end -->";
@@ -20,9 +20,52 @@ pub struct LatencyProfile {
     pub curve: Vec<(f64, u64)>,
 }
 
+/// An operation under the load of several clients, each compared with the same baseline.
+pub struct ClientComparison {
+    pub name: String,
+    pub clients: Vec<ClientRuns>,
+    pub baseline: ClientRuns,
+}
+
+/// The runs of one client, one per round.
+pub struct ClientRuns {
+    pub client: String,
+    pub runs: Vec<Run>,
+}
+
+/// One run: its throughput, and the processors that were busy on average with client, service and
+/// database.
+#[derive(Clone, Copy)]
+pub struct Run {
+    pub per_second: f64,
+    pub client: f64,
+    pub service: f64,
+    pub database: f64,
+}
+
+impl ClientRuns {
+    pub fn new(client: &str) -> Self {
+        Self { client: client.to_owned(), runs: Vec::new() }
+    }
+
+    fn median_of(&self, value: impl Fn(&Run) -> f64) -> f64 {
+        median(self.runs.iter().map(value).collect())
+    }
+
+    /// Returns the ratio of each round to the baseline, in ascending order.
+    fn ratios(&self, baseline: &Self) -> Vec<f64> {
+        let pairs = self.runs.iter().zip(&baseline.runs);
+        let mut ratios: Vec<f64> =
+            pairs.map(|(run, baseline)| run.per_second / baseline.per_second).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios
+    }
+}
+
 #[derive(Default)]
 pub struct Report {
     pub comparisons: Vec<Comparison>,
+    pub clients: Vec<ClientComparison>,
     pub latencies: Vec<LatencyProfile>,
 }
 
@@ -65,6 +108,9 @@ impl Report {
                 if comparison.is_met() { "met" } else { "missed" },
             )?;
         }
+        if !self.clients.is_empty() {
+            self.write_clients(&mut text)?;
+        }
         if !self.latencies.is_empty() {
             writeln!(text, "\n| at a constant rate | requests/s | median | p99 | max |")?;
             writeln!(text, "| --- | ---: | ---: | ---: | ---: |")?;
@@ -75,6 +121,33 @@ impl Report {
             writeln!(text, "| {name} | {rate:.0} | {median} µs | {p99} µs | {max} µs |")?;
         }
         Ok(text)
+    }
+
+    fn write_clients(&self, text: &mut String) -> Result<()> {
+        writeln!(
+            text,
+            "\n| loaded by several clients | client | requests/s | ratio to pgbench | min..max \
+             | busy cores: client | service | PostgreSQL |"
+        )?;
+        writeln!(text, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+        for ClientComparison { name, clients, baseline } in &self.clients {
+            for client in clients.iter().chain([baseline]) {
+                let ratios = client.ratios(baseline);
+                let bound = |ratio: Option<&f64>| format_ratio(ratio.copied().unwrap_or(f64::NAN));
+                let (min, max) = (bound(ratios.first()), bound(ratios.last()));
+                writeln!(
+                    text,
+                    "| {name} | {} | {:.0} | {} | {min}..{max} | {:.2} | {:.2} | {:.2} |",
+                    client.client,
+                    client.median_of(|run| run.per_second),
+                    format_ratio(median(ratios)),
+                    client.median_of(|run| run.client),
+                    client.median_of(|run| run.service),
+                    client.median_of(|run| run.database),
+                )?;
+            }
+        }
+        Ok(())
     }
 
     /// Plots each ratio as a share of its goal, on a logarithmic scale.

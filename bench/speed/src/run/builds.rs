@@ -13,7 +13,7 @@ use super::environment::{Environment, sqlite_url};
 use crate::comparison::{Comparison, Goal, Measurement, compare};
 use crate::load::{self, Pace, to_f64};
 use crate::operation::Operation;
-use crate::process::{ProcessTimes, Server};
+use crate::process::{Server, descendants_time};
 use crate::report::Report;
 
 const OPERATIONS: [Operation; 5] = [
@@ -113,22 +113,6 @@ impl Pair<'_> {
         let database = self.database.map_or(Ok(0.0), descendants_time)?;
         Ok(server.processor_time()? + database)
     }
-}
-
-/// Returns the time of the process and of its children, in seconds.
-fn descendants_time(process: u32) -> Result<f64> {
-    let main = ProcessTimes::read(process)?;
-    let mut sum = main.own + main.ended_children;
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // The process may have ended meanwhile.
-        let Ok(times) = ProcessTimes::read(id) else { continue };
-        if times.parent == process {
-            sum += times.own;
-        }
-    }
-    Ok(sum)
 }
 
 /// Opens a stream of changes, which a thread reads until it is closed.

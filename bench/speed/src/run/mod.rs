@@ -9,6 +9,7 @@ mod peers;
 mod pgbench;
 mod sqlite;
 mod typical;
+mod wrk;
 
 use std::time::Duration;
 
@@ -21,10 +22,11 @@ use crate::report::Report;
 
 type Group = fn(&Environment<'_>, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 8] = [
+const GROUPS: [(&str, Group); 9] = [
     ("postgres", pgbench::measure),
     ("sqlite", sqlite::measure),
     ("typical", typical::measure),
+    ("wrk", wrk::measure),
     ("keys", keys::measure),
     ("login", logins::measure),
     ("memory", memory::measure),

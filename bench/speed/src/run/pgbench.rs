@@ -43,12 +43,12 @@ INSERT INTO posts (title, content, published, created_at, owner_id)
 VALUES ('Post of a load', 'CONTENT', TRUE, now(), :caller) RETURNING id;
 ";
 
-struct Case {
-    operation: Operation,
-    script: String,
+pub(super) struct Case {
+    pub(super) operation: Operation,
+    pub(super) script: String,
     goal: f64,
     /// Whether pgbench gets its fastest number of clients, or else the number of connections.
-    uses_fastest_clients: bool,
+    pub(super) uses_fastest_clients: bool,
 }
 
 pub fn measure(environment: &Environment<'_>, report: &mut Report) -> Result<()> {
@@ -80,7 +80,7 @@ pub fn measure(environment: &Environment<'_>, report: &mut Report) -> Result<()>
     Ok(())
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let vote = |posts: u64| VOTE.replace("VOTED_POSTS", &posts.to_string());
     let cases = [
         (Operation::ReadPost, READ_POST.to_owned(), 1.5, true),
