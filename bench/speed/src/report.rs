@@ -86,6 +86,25 @@ impl Report {
 
     pub fn to_markdown(&self) -> Result<String> {
         let mut text = String::new();
+        if !self.comparisons.is_empty() {
+            self.write_comparisons(&mut text)?;
+        }
+        if !self.clients.is_empty() {
+            self.write_clients(&mut text)?;
+        }
+        if !self.latencies.is_empty() {
+            writeln!(text, "\n| at a constant rate | requests/s | median | p99 | max |")?;
+            writeln!(text, "| --- | ---: | ---: | ---: | ---: |")?;
+        }
+        for latency in &self.latencies {
+            let Percentiles { median, p99, max } = latency.percentiles;
+            let (name, rate) = (&latency.name, latency.requests_per_second);
+            writeln!(text, "| {name} | {rate:.0} | {median} µs | {p99} µs | {max} µs |")?;
+        }
+        Ok(text)
+    }
+
+    fn write_comparisons(&self, text: &mut String) -> Result<()> {
         writeln!(
             text,
             "| operation | compared with | service | other | ratio | min..max | goal | result |"
@@ -108,19 +127,7 @@ impl Report {
                 if comparison.is_met() { "met" } else { "missed" },
             )?;
         }
-        if !self.clients.is_empty() {
-            self.write_clients(&mut text)?;
-        }
-        if !self.latencies.is_empty() {
-            writeln!(text, "\n| at a constant rate | requests/s | median | p99 | max |")?;
-            writeln!(text, "| --- | ---: | ---: | ---: | ---: |")?;
-        }
-        for latency in &self.latencies {
-            let Percentiles { median, p99, max } = latency.percentiles;
-            let (name, rate) = (&latency.name, latency.requests_per_second);
-            writeln!(text, "| {name} | {rate:.0} | {median} µs | {p99} µs | {max} µs |")?;
-        }
-        Ok(text)
+        Ok(())
     }
 
     fn write_clients(&self, text: &mut String) -> Result<()> {
