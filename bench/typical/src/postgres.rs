@@ -64,7 +64,10 @@ pub struct PostgresStore(PgPool);
 
 impl PostgresStore {
     pub async fn connect(url: &str) -> Result<Self> {
-        Ok(Self(PgPoolOptions::new().max_connections(POOL_SIZE).connect(url).await?))
+        let pool = PgPoolOptions::new().max_connections(POOL_SIZE);
+        // sqlx checks a connection when it returns to the pool. A second check before each use
+        // would cost another round trip.
+        Ok(Self(pool.test_before_acquire(false).connect(url).await?))
     }
 
     pub async fn find_post(

@@ -75,12 +75,10 @@ impl SqliteStore {
             .pragma("wal_autocheckpoint", "8000")
             .pragma("trusted_schema", "OFF");
         let readers = options.clone().pragma("query_only", "ON");
+        let pool = |size| SqlitePoolOptions::new().max_connections(size).test_before_acquire(false);
         Ok(Self {
-            writer: SqlitePoolOptions::new().max_connections(1).connect_with(options).await?,
-            readers: SqlitePoolOptions::new()
-                .max_connections(POOL_SIZE)
-                .connect_with(readers)
-                .await?,
+            writer: pool(1).connect_with(options).await?,
+            readers: pool(POOL_SIZE).connect_with(readers).await?,
         })
     }
 
