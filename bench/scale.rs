@@ -16,6 +16,8 @@ mod rng;
 mod seed;
 #[path = "scale/service.rs"]
 mod service;
+#[path = "scale/start.rs"]
+mod start;
 #[path = "scale/table.rs"]
 mod table;
 
@@ -66,9 +68,12 @@ fn main() {
         let large = seed::database(folder, Size { posts: options.posts, votes }).await;
         warm_page_cache(&small);
         warm_page_cache(&large);
+        let start = start::NAME.contains(&options.only);
+        let start = start.then(|| start::measure(&small, &large, options.rounds));
         let small = Service::start(&small, SMALL_POSTS);
         let large = Service::start(&large, options.posts);
-        let results = measure::measure_all(&small, &large, options.rounds, &options.only).await;
+        let mut results = measure::measure_all(&small, &large, options.rounds, &options.only).await;
+        results.extend(start);
         table::print(&results, &small, &large);
     });
 }

@@ -13,6 +13,8 @@ pub enum Operation {
     ReadPost,
     /// The ten newest posts.
     ListPosts,
+    /// The thousand newest posts.
+    ListThousandPosts,
     /// A vote, up or down, of a random user on a random post.
     Vote,
     /// A vote of a random user on the first post.
@@ -30,6 +32,7 @@ impl Operation {
         match self {
             Self::ReadPost => "`GET /posts/{id}`",
             Self::ListPosts => "`GET /posts?limit=10`",
+            Self::ListThousandPosts => "`GET /posts?limit=1000`",
             Self::Vote => "`POST /vote`, many posts",
             Self::VoteOnOnePost => "`POST /vote`, one post",
             Self::CreatePost => "`POST /posts`",
@@ -94,6 +97,9 @@ impl Traffic for ApiTraffic {
         match self.operation {
             Operation::ReadPost => self.write(request, &format!("GET /posts/{post}"), None),
             Operation::ListPosts => self.write(request, "GET /posts?limit=10", None),
+            Operation::ListThousandPosts => {
+                self.write(request, "GET /posts?limit=1000", None);
+            }
             Operation::Noop => self.write(request, "GET /noop", None),
             Operation::Vote | Operation::VoteOnOnePost => {
                 let dir = if self.rng.bool() { 1 } else { -1 };
@@ -115,7 +121,10 @@ impl Traffic for ApiTraffic {
 
     fn is_expected_status(&self, status: u16) -> bool {
         match self.operation {
-            Operation::ReadPost | Operation::ListPosts | Operation::Noop => status == 200,
+            Operation::ReadPost
+            | Operation::ListPosts
+            | Operation::ListThousandPosts
+            | Operation::Noop => status == 200,
             // 409: the user has already cast this vote.
             Operation::Vote | Operation::VoteOnOnePost => status == 201 || status == 409,
             Operation::CreatePost | Operation::CreatePostWithKey => status == 201,
@@ -131,11 +140,13 @@ impl Traffic for ApiTraffic {
                 && item["votes"].is_i64()
                 && item["Post"]["id"].is_i64()
         };
+        let is_list = |length: usize| {
+            body.as_array().is_some_and(|posts| posts.len() == length && posts.iter().all(is_post))
+        };
         match self.operation {
             Operation::ReadPost | Operation::Noop => is_post(&body),
-            Operation::ListPosts => {
-                body.as_array().is_some_and(|posts| posts.len() == 10 && posts.iter().all(is_post))
-            }
+            Operation::ListPosts => is_list(10),
+            Operation::ListThousandPosts => is_list(1000),
             Operation::Vote | Operation::VoteOnOnePost if status == 409 => {
                 body["detail"].is_string()
             }

@@ -164,7 +164,7 @@ impl Traffic for PocketBaseTraffic {
             Operation::ReadPost | Operation::Noop => {
                 (format!("GET {records}/post{post:011}"), String::new())
             }
-            Operation::ListPosts => {
+            Operation::ListPosts | Operation::ListThousandPosts => {
                 (format!("GET {records}?perPage=10&skipTotal=1&sort=-created"), String::new())
             }
             Operation::Vote | Operation::VoteOnOnePost => (
@@ -207,7 +207,9 @@ impl Traffic for PocketBaseTraffic {
             | Operation::Noop
             | Operation::CreatePost
             | Operation::CreatePostWithKey => body["content"] == CONTENT,
-            Operation::ListPosts => body["items"].as_array().is_some_and(|posts| posts.len() == 10),
+            Operation::ListPosts | Operation::ListThousandPosts => {
+                body["items"].as_array().is_some_and(|posts| posts.len() == 10)
+            }
             Operation::Vote | Operation::VoteOnOnePost if status == 400 => {
                 body["data"]["post"]["code"] == "validation_not_unique"
             }

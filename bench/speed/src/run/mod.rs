@@ -2,6 +2,7 @@
 
 mod builds;
 mod environment;
+mod interference;
 mod keys;
 mod logins;
 mod memory;
@@ -22,13 +23,14 @@ use crate::report::Report;
 
 type Group = fn(&Environment<'_>, &mut Report) -> Result<()>;
 
-const GROUPS: [(&str, Group); 9] = [
+const GROUPS: [(&str, Group); 10] = [
     ("postgres", pgbench::measure),
     ("sqlite", sqlite::measure),
     ("typical", typical::measure),
     ("wrk", wrk::measure),
     ("keys", keys::measure),
     ("login", logins::measure),
+    ("interference", interference::measure),
     ("memory", memory::measure),
     ("pocketbase", peers::measure_pocketbase),
     ("reference", peers::measure_reference),

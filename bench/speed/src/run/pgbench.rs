@@ -83,11 +83,11 @@ pub fn measure(environment: &Environment<'_>, report: &mut Report) -> Result<()>
 pub(super) fn cases() -> Vec<Case> {
     let vote = |posts: u64| VOTE.replace("VOTED_POSTS", &posts.to_string());
     let cases = [
-        (Operation::ReadPost, READ_POST.to_owned(), 1.5, true),
-        (Operation::ListPosts, LIST_POSTS.to_owned(), 1.2, true),
-        (Operation::Vote, vote(POSTS), 2.5, false),
+        (Operation::ReadPost, READ_POST.to_owned(), 1.35, true),
+        (Operation::ListPosts, LIST_POSTS.to_owned(), 1.4, true),
+        (Operation::Vote, vote(POSTS), 3.0, false),
         (Operation::VoteOnOnePost, vote(1), 15.0, false),
-        (Operation::CreatePost, CREATE_POST.to_owned(), 2.0, false),
+        (Operation::CreatePost, CREATE_POST.to_owned(), 2.6, false),
     ];
     let fill = |script: String| {
         script
