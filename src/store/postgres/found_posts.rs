@@ -19,12 +19,13 @@ use crate::store::batch::{Batch, BatchError};
 use crate::store::{Result, StoreError};
 
 statements! {
-    // One statement reads callers and posts, so both are from the same snapshot. Distributed posts are
-    // read alone, so that only the servers are asked that have them.
+    // One statement reads callers and posts, so both are from the same snapshot. A join could read all
+    // counts, see `statement.rs`. Distributed posts are read alone, so that only the servers are asked
+    // that have them.
     FIND_POSTS(INT8_ARRAY, INT8_ARRAY) = concat!(
         "SELECT id::bigint, title, content, published, created_at, owner_id::bigint,
-                votes, TRUE
-           FROM posts LEFT JOIN vote_counts ON post_id = id
+                (SELECT votes FROM vote_counts WHERE post_id = posts.id), TRUE
+           FROM posts
           WHERE ", is_open!("owner_id"), " AND id = ANY($1)
           UNION ALL
          SELECT id::bigint, NULL, NULL, NULL, tokens_valid_from, NULL, NULL, FALSE

@@ -22,8 +22,8 @@ use crate::store::{ChangePost, Result, StoreError};
 
 statements! {
     // IDs come from the sequence in the order of the rows, and the numbers of both connect a post
-    // with its key. Two processes keep the same keys in the same order. A kept key is found by a
-    // subquery of each row: a join could read all keys.
+    // with its key. Two processes keep the same keys in the same order. The author and a
+    // kept key are found by subqueries of each row: a join could read all of them.
     CREATE_POSTS_ONCE(
         TEXT_ARRAY, TEXT_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, INT8_ARRAY, TIMESTAMPTZ_ARRAY,
         TIMESTAMPTZ_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ, INT8
@@ -34,9 +34,10 @@ statements! {
                  AS written (title, content, published, created_at, owner_id, least, most, key,
                              fingerprint, expires_at, place)
               WHERE (SELECT ", wait_briefly!(), ") IS NOT NULL
-                AND EXISTS (SELECT FROM users WHERE users.id = written.owner_id
-                               AND users.tokens_valid_from BETWEEN written.least AND written.most
-                               AND users.disabled_at IS NULL)
+                AND (SELECT users.id FROM users
+                      WHERE users.id = written.owner_id
+                        AND users.tokens_valid_from BETWEEN written.least AND written.most
+                        AND users.disabled_at IS NULL) IS NOT NULL
                 AND (SELECT kept.user_id FROM idempotency_keys AS kept
                       WHERE kept.user_id = written.owner_id AND kept.key = written.key) IS NULL
          ), inserted AS (

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::ballots::{checked_ballots, delete_distributed_votes, delete_votes, joined_ballots};
 use super::callers::valid_from_params;
 use super::column::{StoredTime, column};
 use super::connection::{QueryError, Value};
@@ -24,23 +25,17 @@ use crate::store::{Result, StoreError, VoteOutcome};
 
 /// No two votes of a statement have the same caller and post. A dir of 0 withdraws the vote. The
 /// outcome comes from the change itself, as in `CAST_VOTES`. Two processes keep the same keys in the
-/// same order. `$among` is a further condition of the deleted votes.
+/// same order.
 macro_rules! cast_votes_once {
-    ($posts:expr, $among:literal) => {
+    ($ballots:ident, $delete:ident) => {
         concat!(
         "WITH locked AS MATERIALIZED (", lock_posts_briefly!("$1"), "
          ), ballots AS MATERIALIZED (
-             SELECT ballot.*, users.id IS NOT NULL AS has_caller, posts.id IS NOT NULL AS has_post
-               FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY
-                 AS ballot (post_id, user_id, sees_drafts, least, most, dir, key, fingerprint,
-                            cast_at, expires_at, place)
-               LEFT JOIN users
-                 ON users.id = ballot.user_id
-                AND users.tokens_valid_from BETWEEN least AND most AND users.disabled_at IS NULL
-               LEFT JOIN ", $posts, "
-                 ON posts.id = ballot.post_id
-                AND ", is_open!("posts.owner_id"), "
-                AND (ballot.sees_drafts OR posts.owner_id = ballot.user_id OR posts.published)
+             ", $ballots!(
+                "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY
+                     AS ballot (post_id, user_id, sees_drafts, least, most, dir, key, fingerprint,
+                                cast_at, expires_at, place)"
+             ), "
               WHERE (SELECT count(*) FROM locked) > 0
          ), added AS (
              INSERT INTO votes (post_id, user_id, dir)
@@ -52,10 +47,7 @@ macro_rules! cast_votes_once {
                    WHERE excluded.dir <> votes.dir
              RETURNING post_id, user_id, CASE WHEN xmax = 0 THEN 1 ELSE 2 END AS outcome
          ), withdrawn AS (
-             DELETE FROM votes
-              USING ballots
-              WHERE ballots.post_id = votes.post_id AND ballots.user_id = votes.user_id", $among, "
-                AND ballots.dir = 0 AND has_caller AND has_post
+             ", $delete!(" AND ballots.dir = 0"), "
              RETURNING votes.post_id, votes.user_id, 3 AS outcome
          ), changed AS (
              SELECT post_id, user_id, outcome FROM added
@@ -84,8 +76,8 @@ statements! {
         INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY,
         INT2_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ,
         INT8
-    ) = cast_votes_once!("posts", ""),
-        cast_votes_once!(posts_among!("$2"), " AND votes.post_id = ANY($2)");
+    ) = cast_votes_once!(checked_ballots, delete_votes),
+        cast_votes_once!(joined_ballots, delete_distributed_votes);
 }
 
 pub(super) struct CastVotesOnce;

@@ -11,6 +11,7 @@
 mod address;
 mod admin;
 mod administration;
+mod ballots;
 mod budget;
 mod callers;
 mod cancel;

@@ -23,21 +23,14 @@ use crate::store::Result;
 use crate::store::batch::{Batch, BatchError};
 use crate::store::page_limits::MAX_VOTES_READ;
 
-/// One statement reads callers and votes, so both are from the same snapshot. `$among` is a further
-/// condition of the votes and posts.
+/// One statement reads callers and votes, so both are from the same snapshot.
 macro_rules! find_votes {
-    ($among:literal) => {
+    ($votes:literal, $posts:expr) => {
         concat!(
             "SELECT asked.user_id, votes.post_id::bigint, votes.dir > 0, NULL
-           FROM unnest($1, $2, $3) AS asked (user_id, post_id, sees_drafts)
-           JOIN votes ON votes.post_id = asked.post_id AND votes.user_id = asked.user_id
-           JOIN posts
-             ON posts.id = votes.post_id
-            AND ",
-            is_open!("posts.owner_id"),
-            "
-            AND (posts.published OR posts.owner_id = asked.user_id OR asked.sees_drafts)",
-            $among,
+           FROM unnest($1, $2, $3) AS asked (user_id, post_id, sees_drafts) ",
+            $votes,
+            $posts,
             "
           UNION ALL
          SELECT id::bigint, NULL, NULL, tokens_valid_from FROM users
@@ -46,9 +39,29 @@ macro_rules! find_votes {
     };
 }
 
+macro_rules! is_visible {
+    () => {
+        concat!(
+            "posts.id = votes.post_id AND ",
+            is_open!("posts.owner_id"),
+            " AND (posts.published OR posts.owner_id = asked.user_id OR asked.sees_drafts)"
+        )
+    };
+}
+
 statements! {
-    FIND_VOTES(INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, INT8_ARRAY) =
-        find_votes!(""), find_votes!(" AND votes.post_id = ANY($2) AND posts.id = ANY($2)");
+    // The limits keep PostgreSQL from making joins of the subqueries, see `statement.rs`.
+    FIND_VOTES(INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, INT8_ARRAY) = find_votes!(
+        "CROSS JOIN LATERAL (SELECT post_id, dir FROM votes
+                               WHERE post_id = asked.post_id AND user_id = asked.user_id
+                               LIMIT 1) AS votes",
+        concat!("
+          CROSS JOIN LATERAL (SELECT FROM posts WHERE ", is_visible!(), " LIMIT 1) AS visible")
+    ), find_votes!(
+        "JOIN votes ON votes.post_id = asked.post_id AND votes.user_id = asked.user_id",
+        concat!(" JOIN posts ON ", is_visible!(),
+            " AND votes.post_id = ANY($2) AND posts.id = ANY($2)")
+    );
     LIST_VOTES(INT8, INT8, BOOL, INT8) = concat!(
         "SELECT votes.post_id::bigint, votes.dir > 0, posts.id IS NOT NULL
            FROM votes

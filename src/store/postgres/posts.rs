@@ -39,9 +39,10 @@ statements! {
                FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY
                  AS written (title, content, published, created_at, owner_id, least, most, place)
               WHERE (SELECT ", wait_briefly!(), ") IS NOT NULL
-                AND EXISTS (SELECT FROM users
-                             WHERE users.id = written.owner_id
-                               AND tokens_valid_from BETWEEN least AND most AND disabled_at IS NULL)
+                AND (SELECT users.id FROM users
+                      WHERE users.id = written.owner_id
+                        AND tokens_valid_from BETWEEN least AND most
+                        AND disabled_at IS NULL) IS NOT NULL
               ORDER BY place
              RETURNING id::bigint, owner_id::bigint,
                        (SELECT tokens_valid_from FROM users WHERE users.id = posts.owner_id)"

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::PostgresStore;
+use super::ballots::{checked_ballots, delete_distributed_votes, delete_votes, joined_ballots};
 use super::callers::valid_from_params;
 use super::column::column;
 use super::connection::Value;
@@ -30,23 +31,22 @@ use crate::store::{Result, StoreError, VoteOutcome, VoteStore};
 /// Returns a row for each vote: its position in the parameters, whether the caller is accepted,
 /// whether the caller sees the post, and what changed.
 macro_rules! change_votes {
-    ($posts:expr, $ballots:literal, $change:expr, $outcome:literal) => {
+    ($ballots:expr, $change:expr, $outcome:literal) => {
         concat!(
-            "WITH locked AS MATERIALIZED (", lock_posts_briefly!("$1"), "
+            "WITH locked AS MATERIALIZED (",
+            lock_posts_briefly!("$1"),
+            "
              ), ballots AS (
-                 SELECT ballot.*, users.id IS NOT NULL AS has_caller, posts.id IS NOT NULL AS has_post
-                   FROM unnest(", $ballots, "
-                   LEFT JOIN users
-                     ON users.id = ballot.user_id
-                    AND users.tokens_valid_from BETWEEN ballot.least AND ballot.most
-                    AND users.disabled_at IS NULL
-                   LEFT JOIN ", $posts, "
-                     ON posts.id = ballot.post_id
-                    AND ", is_open!("posts.owner_id"), "
-                    AND (posts.published OR posts.owner_id = ballot.user_id OR ballot.sees_drafts)
+                 ",
+            $ballots,
+            "
                   WHERE (SELECT count(*) FROM locked) > 0
-             ), changed AS (", $change, ")
-             SELECT place, has_caller, has_post, ", $outcome, "
+             ), changed AS (",
+            $change,
+            ")
+             SELECT place, has_caller, has_post, ",
+            $outcome,
+            "
                FROM ballots
                LEFT JOIN changed
                  ON changed.post_id = ballots.post_id AND changed.user_id = ballots.user_id
@@ -56,11 +56,12 @@ macro_rules! change_votes {
 }
 
 macro_rules! cast_votes {
-    ($posts:expr) => {
+    ($ballots:ident) => {
         change_votes!(
-            $posts,
-            "$2, $3, $4, $5, $6, $7) WITH ORDINALITY
-                     AS ballot (post_id, user_id, sees_drafts, least, most, dir, place)",
+            $ballots!(
+                "$2, $3, $4, $5, $6, $7) WITH ORDINALITY
+                     AS ballot (post_id, user_id, sees_drafts, least, most, dir, place)"
+            ),
             "INSERT INTO votes (post_id, user_id, dir)
          SELECT DISTINCT ON (post_id, user_id) post_id, user_id, dir
            FROM ballots
@@ -74,22 +75,14 @@ macro_rules! cast_votes {
     };
 }
 
-/// `$among` is a further condition of the deleted votes.
 macro_rules! withdraw_votes {
-    ($posts:expr, $among:literal) => {
+    ($ballots:ident, $delete:ident) => {
         change_votes!(
-            $posts,
-            "$2, $3, $4, $5, $6) WITH ORDINALITY
-                     AS ballot (post_id, user_id, sees_drafts, least, most, place)",
-            concat!(
-                "DELETE FROM votes
-          USING ballots
-          WHERE votes.post_id = ballots.post_id AND votes.user_id = ballots.user_id",
-                $among,
-                "
-            AND has_caller AND has_post
-         RETURNING votes.post_id, votes.user_id"
+            $ballots!(
+                "$2, $3, $4, $5, $6) WITH ORDINALITY
+                     AS ballot (post_id, user_id, sees_drafts, least, most, place)"
             ),
+            concat!($delete!(""), " RETURNING votes.post_id, votes.user_id"),
             "changed.post_id IS NOT NULL"
         )
     };
@@ -102,11 +95,11 @@ statements! {
     CAST_VOTES(
         INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY,
         INT2_ARRAY
-    ) = cast_votes!("posts"), cast_votes!(posts_among!("$2"));
+    ) = cast_votes!(checked_ballots), cast_votes!(joined_ballots);
     WITHDRAW_VOTES(
         INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY
-    ) = withdraw_votes!("posts", ""),
-        withdraw_votes!(posts_among!("$2"), " AND votes.post_id = ANY($2)");
+    ) = withdraw_votes!(checked_ballots, delete_votes),
+        withdraw_votes!(joined_ballots, delete_distributed_votes);
     // The foreign key of a new vote locks the user in the same way.
     FIND_UNLOCKED_USERS(INT8_ARRAY) =
         "SELECT id::bigint FROM users WHERE id = ANY($1) ORDER BY id FOR KEY SHARE SKIP LOCKED";

@@ -105,11 +105,11 @@ fn fill() -> String {
     database.keep()
 }
 
-/// All idempotency keys have expired, as after a quiet day, and PostgreSQL knows it.
-fn without_keys() -> PostgresDatabase<'static> {
+/// Returns a full database in which these tables are empty, and PostgreSQL knows it.
+fn without(tables: &str) -> PostgresDatabase<'static> {
     let database = filled();
-    database.execute("TRUNCATE idempotency_keys");
-    database.execute("ANALYZE idempotency_keys");
+    database.execute(&format!("TRUNCATE {tables} CASCADE"));
+    database.execute(&format!("ANALYZE {tables}"));
     database
 }
 
@@ -123,9 +123,30 @@ fn every_request_statement_uses_an_index_on_a_filled_database() {
     assert_no_whole_table(&filled(), |_| true);
 }
 
+/// As after a quiet day, when every idempotency key has expired.
 #[test]
 fn every_batch_uses_an_index_while_no_key_is_kept() {
-    assert_no_whole_table(&without_keys(), |name| BATCH_STATEMENTS.contains(&name));
+    assert_no_whole_table(&without("idempotency_keys"), is_of_batch);
+}
+
+/// As before the first vote. The join of posts with their counts would then read all counts.
+#[test]
+fn every_batch_uses_an_index_before_the_first_vote() {
+    assert_no_whole_table(&without("votes, vote_counts"), is_of_batch);
+}
+
+#[test]
+fn every_batch_uses_an_index_before_the_first_post() {
+    assert_no_whole_table(&without("posts, vote_counts"), is_of_batch);
+}
+
+#[test]
+fn every_batch_uses_an_index_before_the_first_account() {
+    assert_no_whole_table(&without("users, vote_counts"), is_of_batch);
+}
+
+fn is_of_batch(name: &str) -> bool {
+    BATCH_STATEMENTS.contains(&name)
 }
 
 fn assert_no_whole_table(database: &PostgresDatabase<'_>, is_checked: fn(&str) -> bool) {
