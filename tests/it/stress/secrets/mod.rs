@@ -315,6 +315,7 @@ fn fail_store(campaign: &mut Campaign<'_>, fixture: &Fixture) {
 }
 
 #[test]
+#[ignore = "scripts/stress runs it: the other tests have each store and each format"]
 fn secrets_are_not_revealed_on_sqlite_with_text_log() {
     assert_no_secret_is_revealed(Budget::new("secrets, embedded, text", 1), Engine::Sqlite, "text");
 }
@@ -334,6 +335,7 @@ fn secrets_are_not_revealed_on_postgresql_with_text_log() {
 }
 
 #[test]
+#[ignore = "scripts/stress runs it: the other tests have each store and each format"]
 fn secrets_are_not_revealed_on_postgresql_with_json_log() {
     assert_no_secret_is_revealed(
         Budget::new("secrets, PostgreSQL, JSON", 1),
