@@ -206,7 +206,7 @@ fn late(mut times: Vec<Duration>) -> Duration {
 
 fn run(part: &'static str, mode: &str, attacks: &[Attack]) {
     let mut budget = Budget::new(part, 1);
-    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(4, 250));
+    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(2, 250));
     let own = budget.is_long().then(|| Cluster::start("shared_buffers = 512MB\n"));
     let target = Target::start(own.as_ref().unwrap_or_else(|| Cluster::shared()), posts, mode);
     target.run_others(rounds, "warm-up");
@@ -244,7 +244,7 @@ fn others_are_answered_during_long_work_of_the_reference_mode() {
 #[test]
 fn others_are_answered_during_the_deletion_of_the_newest_posts() {
     let mut budget = Budget::new("deletion of the newest posts", 1);
-    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(4, 250));
+    let (posts, rounds) = (budget.size(12_000, 1_000_000), budget.size(2, 250));
     let own = budget.is_long().then(|| Cluster::start("shared_buffers = 512MB\n"));
     let target = Target::start(own.as_ref().unwrap_or_else(|| Cluster::shared()), posts, "");
     target.run_others(rounds, "warm-up");

@@ -193,7 +193,7 @@ fn assert_healthy(service: &mut Service, seed: &str) {
 fn acknowledged_writes_survive_clock_changes_on_sqlite() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("data/posts.db");
-    set_the_clock(Budget::new("clock, embedded", 2), &folder, &[], || {
+    set_the_clock(Budget::new("clock, embedded", 1), &folder, &[], || {
         Box::new(SqliteFile::open(&file))
     });
 }
@@ -204,7 +204,7 @@ fn acknowledged_writes_survive_clock_changes_on_postgresql() {
     let database = cluster.database();
     let folder = TempDir::new().unwrap();
     let settings = [("DATABASE_URL", database.url()), ("SECRET_KEY", KEY)];
-    set_the_clock(Budget::new("clock, PostgreSQL", 2), &folder, &settings, || {
+    set_the_clock(Budget::new("clock, PostgreSQL", 1), &folder, &settings, || {
         Box::new(cluster.existing_database(database.name()))
     });
 }
