@@ -1,5 +1,8 @@
 //! Encodings of PostgreSQL databases other than UTF8.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::cluster::{Cluster, PostgresDatabase, upgrade};
 
 impl Cluster {
@@ -10,11 +13,16 @@ impl Cluster {
         ))
     }
 
-    /// Creates a database in this encoding, at the newest revision.
-    pub fn upgraded_database_in(&self, encoding: &str) -> PostgresDatabase<'_> {
-        let database = self.database_in(encoding);
-        upgrade(database.url());
-        database
+    /// Creates a database in this encoding, at the newest revision: a copy of the first one.
+    pub fn upgraded_database_in(&self, encoding: &'static str) -> PostgresDatabase<'_> {
+        static TEMPLATES: Mutex<BTreeMap<(u16, &str), String>> = Mutex::new(BTreeMap::new());
+        let mut templates = TEMPLATES.lock().unwrap_or_else(PoisonError::into_inner);
+        let template = templates.entry((self.port(), encoding)).or_insert_with(|| {
+            let database = self.database_in(encoding);
+            upgrade(database.url());
+            database.keep()
+        });
+        self.copy_of(template)
     }
 }
 
