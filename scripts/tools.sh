@@ -31,8 +31,8 @@ at_the_same_time() {
     local output=$scratch/background.${#background[@]} title=$1
     shift
     (
-        # The cluster is of this script.
-        cluster=
+        # These servers are of this script.
+        cluster= pgbouncer=
         trap stop_servers EXIT
         trap 'exit 1' INT TERM
         say "$title"
