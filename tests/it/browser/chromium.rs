@@ -68,8 +68,8 @@ impl Browser {
         Self { client, session: format!("{}/session/{session}", driver.url) }
     }
 
-    /// Replaces all tabs by a new one, and removes what the pages have stored and logged. What a
-    /// visit emulates ends with its tab.
+    /// Replaces all tabs by a new one, and removes what the pages have stored and logged. Emulated
+    /// networks, media and sizes end with their tab.
     pub(super) async fn clear(&self) {
         let origin = self.run("return location.origin").await;
         let tabs = self.client.windows().await.unwrap();
