@@ -1,20 +1,57 @@
 //! Visits to the pages: each has a browser to itself.
 
-use tokio::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, LocalSet, spawn_local};
 
 use super::chromium::Browser;
 use super::driver::Driver;
 
-/// The browsers that visits share. One browser uses all cores, so visits take turns.
-static SHARED: Mutex<Option<SharedBrowsers>> = Mutex::const_new(None);
+/// Visits at the same time: one computes while the other waits.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
-/// Browsers that run until the end of the tests, since a start takes as long as a short visit.
-struct SharedBrowsers {
+/// The browsers that no visit uses. They run until the end of the tests, since a start takes as long
+/// as a short visit.
+static IDLE: Mutex<Vec<SharedBrowser>> = Mutex::new(Vec::new());
+
+/// A browser for one visit after the other.
+struct SharedBrowser {
     driver: Driver,
-    /// Their sessions at the driver. Each test has its own clients, because a client ends with the
+    /// Its session at the driver. Each test has its own client, because a client ends with the
     /// runtime of its test.
-    sessions: Vec<String>,
+    session: String,
+}
+
+impl SharedBrowser {
+    async fn take() -> Self {
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(browser) => browser,
+            None => Self::start().await,
+        }
+    }
+
+    async fn start() -> Self {
+        let driver = Driver::start();
+        let browser = Browser::start(&driver, &[]).await;
+        browser.client.persist().await.unwrap();
+        let session = browser.client.session_id().await.unwrap().unwrap();
+        Self { driver, session }
+    }
+
+    async fn connect(&self) -> Browser {
+        let browser = Browser::connect(&self.driver, &self.session).await;
+        // Otherwise the browser would close with its last client.
+        browser.client.persist().await.unwrap();
+        browser
+    }
+
+    /// Clears the browser for the next visit.
+    async fn give_back(self, browser: &Browser) {
+        browser.clear().await;
+        IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+    }
 }
 
 /// Runs the visit in a new tab of a browser without stored data.
@@ -22,10 +59,12 @@ pub(super) async fn browse<Visit>(visit: impl FnOnce(Browser) -> Visit)
 where
     Visit: Future<Output = ()> + 'static,
 {
-    let mut shared = SHARED.lock().await;
-    let [browser] = take_browsers(&mut shared).await;
-    let browsers = [browser.clone()];
-    run_and_keep(&mut shared, visit(browser), &browsers).await;
+    let _turn = TURNS.acquire().await.unwrap();
+    let shared = SharedBrowser::take().await;
+    let browser = shared.connect().await;
+    // After a failed visit the browser ends.
+    run(visit(browser.clone())).await.unwrap_or_else(resume);
+    shared.give_back(&browser).await;
 }
 
 /// Like [`browse`], in two browsers that share nothing.
@@ -33,10 +72,12 @@ pub(super) async fn browse_in_two<Visit>(visit: impl FnOnce(Browser, Browser) ->
 where
     Visit: Future<Output = ()> + 'static,
 {
-    let mut shared = SHARED.lock().await;
-    let [first, second] = take_browsers(&mut shared).await;
-    let browsers = [first.clone(), second.clone()];
-    run_and_keep(&mut shared, visit(first, second), &browsers).await;
+    let _turns = TURNS.acquire_many(2).await.unwrap();
+    let (one, other) = (SharedBrowser::take().await, SharedBrowser::take().await);
+    let (first, second) = (one.connect().await, other.connect().await);
+    run(visit(first.clone(), second.clone())).await.unwrap_or_else(resume);
+    one.give_back(&first).await;
+    other.give_back(&second).await;
 }
 
 /// Like [`browse`], in a new browser that finds the host at this address (`127.0.0.1:PORT`).
@@ -47,53 +88,20 @@ pub(super) async fn browse_host<Visit>(
 ) where
     Visit: Future<Output = ()> + 'static,
 {
-    let _turn = SHARED.lock().await;
+    let _turn = TURNS.acquire().await.unwrap();
     let driver = Driver::start();
     let rule = format!("--host-resolver-rules=MAP {host} {address}");
     let browser = Browser::start(&driver, &[&rule, "--disable-features=HttpsUpgrades"]).await;
     let client = browser.client.clone();
     let outcome = run(visit(browser)).await;
     client.close().await.unwrap();
-    outcome.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()));
-}
-
-/// Returns clients of the shared browsers, and starts those that are missing.
-async fn take_browsers<const COUNT: usize>(
-    shared: &mut Option<SharedBrowsers>,
-) -> [Browser; COUNT] {
-    let SharedBrowsers { driver, sessions } = shared
-        .get_or_insert_with(|| SharedBrowsers { driver: Driver::start(), sessions: Vec::new() });
-    let mut browsers = Vec::new();
-    for number in 0..COUNT {
-        let browser = match sessions.get(number) {
-            Some(session) => Browser::connect(driver, session).await,
-            None => Browser::start(driver, &[]).await,
-        };
-        // Otherwise the browser would close with its last client.
-        browser.client.persist().await.unwrap();
-        if number == sessions.len() {
-            sessions.push(browser.client.session_id().await.unwrap().unwrap());
-        }
-        browsers.push(browser);
-    }
-    browsers.try_into().unwrap_or_else(|_| unreachable!("as many as were taken"))
-}
-
-/// Runs the visit and clears the browsers. If the visit fails, the next one gets new browsers.
-async fn run_and_keep(
-    shared: &mut Option<SharedBrowsers>,
-    visit: impl Future<Output = ()> + 'static,
-    browsers: &[Browser],
-) {
-    if let Err(failure) = run(visit).await {
-        *shared = None;
-        std::panic::resume_unwind(failure.into_panic());
-    }
-    for browser in browsers {
-        browser.clear().await;
-    }
+    outcome.unwrap_or_else(resume);
 }
 
 async fn run(visit: impl Future<Output = ()> + 'static) -> Result<(), JoinError> {
     LocalSet::new().run_until(async { spawn_local(visit).await }).await
+}
+
+fn resume(failure: JoinError) {
+    std::panic::resume_unwind(failure.into_panic());
 }
