@@ -71,7 +71,7 @@ async fn counts_are_right_under_concurrent_writes() {
     database.run(MANY).await;
     let is_done = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
-    for number in 0..3 {
+    for number in 0..6 {
         let client = database.sql().await;
         writers.push(tokio::spawn(write(client, number, Arc::clone(&is_done))));
     }
