@@ -45,34 +45,20 @@ macro_rules! joined_ballots {
     };
 }
 
-/// Deletes the votes of allowed ballots with a further condition, by the places of their rows.
+/// Deletes the votes of allowed ballots with a further condition. `$2` has the IDs of their posts, `$3`
+/// those of their users: with them, no plan reads all votes. It is a join, because another process may
+/// change a vote while the statement waits, and a join then finds the new version of the row.
 macro_rules! delete_votes {
-    ($condition:literal) => {
-        concat!(
-            "DELETE FROM votes
-              WHERE ctid = ANY(ARRAY(
-                        SELECT (SELECT votes.ctid FROM votes
-                                 WHERE votes.post_id = ballots.post_id
-                                   AND votes.user_id = ballots.user_id)
-                          FROM ballots
-                         WHERE has_caller AND has_post",
-            $condition,
-            "))"
-        )
-    };
-}
-
-/// Like `delete_votes!`, for distributed votes.
-macro_rules! delete_distributed_votes {
     ($condition:literal) => {
         concat!(
             "DELETE FROM votes
               USING ballots
               WHERE votes.post_id = ballots.post_id AND votes.user_id = ballots.user_id
-                AND votes.post_id = ANY($2) AND has_caller AND has_post",
+                AND votes.post_id = ANY($2) AND votes.user_id = ANY($3)
+                AND has_caller AND has_post",
             $condition
         )
     };
 }
 
-pub(super) use {checked_ballots, delete_distributed_votes, delete_votes, joined_ballots};
+pub(super) use {checked_ballots, delete_votes, joined_ballots};

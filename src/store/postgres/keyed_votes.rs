@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::ballots::{checked_ballots, delete_distributed_votes, delete_votes, joined_ballots};
+use super::ballots::{checked_ballots, delete_votes, joined_ballots};
 use super::callers::valid_from_params;
 use super::column::{StoredTime, column};
 use super::connection::{QueryError, Value};
@@ -27,7 +27,7 @@ use crate::store::{Result, StoreError, VoteOutcome};
 /// outcome comes from the change itself, as in `CAST_VOTES`. Two processes keep the same keys in the
 /// same order.
 macro_rules! cast_votes_once {
-    ($ballots:ident, $delete:ident) => {
+    ($ballots:ident) => {
         concat!(
         "WITH locked AS MATERIALIZED (", lock_posts_briefly!("$1"), "
          ), ballots AS MATERIALIZED (
@@ -47,7 +47,7 @@ macro_rules! cast_votes_once {
                    WHERE excluded.dir <> votes.dir
              RETURNING post_id, user_id, CASE WHEN xmax = 0 THEN 1 ELSE 2 END AS outcome
          ), withdrawn AS (
-             ", $delete!(" AND ballots.dir = 0"), "
+             ", delete_votes!(" AND ballots.dir = 0"), "
              RETURNING votes.post_id, votes.user_id, 3 AS outcome
          ), changed AS (
              SELECT post_id, user_id, outcome FROM added
@@ -76,8 +76,8 @@ statements! {
         INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY,
         INT2_ARRAY, BYTEA_ARRAY, BYTEA_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ,
         INT8
-    ) = cast_votes_once!(checked_ballots, delete_votes),
-        cast_votes_once!(joined_ballots, delete_distributed_votes);
+    ) = cast_votes_once!(checked_ballots),
+        cast_votes_once!(joined_ballots);
 }
 
 pub(super) struct CastVotesOnce;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::PostgresStore;
-use super::ballots::{checked_ballots, delete_distributed_votes, delete_votes, joined_ballots};
+use super::ballots::{checked_ballots, delete_votes, joined_ballots};
 use super::callers::valid_from_params;
 use super::column::column;
 use super::connection::Value;
@@ -76,13 +76,13 @@ macro_rules! cast_votes {
 }
 
 macro_rules! withdraw_votes {
-    ($ballots:ident, $delete:ident) => {
+    ($ballots:ident) => {
         change_votes!(
             $ballots!(
                 "$2, $3, $4, $5, $6) WITH ORDINALITY
                      AS ballot (post_id, user_id, sees_drafts, least, most, place)"
             ),
-            concat!($delete!(""), " RETURNING votes.post_id, votes.user_id"),
+            concat!(delete_votes!(""), " RETURNING votes.post_id, votes.user_id"),
             "changed.post_id IS NOT NULL"
         )
     };
@@ -98,8 +98,8 @@ statements! {
     ) = cast_votes!(checked_ballots), cast_votes!(joined_ballots);
     WITHDRAW_VOTES(
         INT4_ARRAY, INT8_ARRAY, INT8_ARRAY, BOOL_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY
-    ) = withdraw_votes!(checked_ballots, delete_votes),
-        withdraw_votes!(joined_ballots, delete_distributed_votes);
+    ) = withdraw_votes!(checked_ballots),
+        withdraw_votes!(joined_ballots);
     // The foreign key of a new vote locks the user in the same way.
     FIND_UNLOCKED_USERS(INT8_ARRAY) =
         "SELECT id::bigint FROM users WHERE id = ANY($1) ORDER BY id FOR KEY SHARE SKIP LOCKED";

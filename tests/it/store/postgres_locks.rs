@@ -331,3 +331,23 @@ async fn deletion_of_a_post_waits_for_its_votes() {
     roll_back(&session).await;
     deletion.await.unwrap().unwrap();
 }
+
+/// The statement of a withdrawal sees the vote as it was before its wait.
+#[tokio::test]
+async fn vote_that_changes_during_the_wait_of_its_withdrawal_is_withdrawn() {
+    let database = Cluster::shared().database();
+    let store = open_patient(&database);
+    let ada = store.sign_up("ada").await;
+    let post = store.write(ada, "post").await.id;
+    store.vote(ada, post, 1).await;
+    let change = format!(
+        "SELECT pg_advisory_xact_lock({CLASS}, {0}); UPDATE votes SET dir = -1 WHERE post_id = {0}",
+        post.0
+    );
+    let session = begin(&database, &change).await;
+    let withdrawal = spawn_vote(&store, ada, post, 0);
+    wait_for_locks(&database, 1).await;
+    session.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(withdrawal.await.unwrap().unwrap(), VoteOutcome::Withdrawn);
+    assert_eq!(store.vote(ada, post, 0).await, VoteOutcome::NotCast);
+}
