@@ -1,5 +1,5 @@
 //! Texts of posts in JSON responses. `serde_json` looks at their bytes one by one, which takes a fifth
-//! of the time of a read of a post of 2 KB. Here a processor compares many bytes at once.
+//! of the instructions of a read of a post of 2 KB. Here a processor compares many bytes at once.
 //!
 //! Not here: short texts, such as names, which `serde_json` writes.
 

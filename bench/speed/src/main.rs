@@ -85,8 +85,8 @@ pub struct Options {
     /// Markdown page to write the tables into, between its markers
     #[arg(long)]
     page: Option<PathBuf>,
-    /// Groups to measure: postgres, sqlite, typical, wrk, keys, login, memory, pocketbase, reference;
-    /// all if none is given
+    /// Groups to measure: postgres, sqlite, typical, wrk, keys, login, interference, memory, pocketbase,
+    /// reference; all if none is given
     groups: Vec<String>,
 }
 

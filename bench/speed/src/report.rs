@@ -234,7 +234,11 @@ fn format_value(value: f64, unit: &str) -> String {
 }
 
 fn format_ratio(ratio: f64) -> String {
-    if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
+    match ratio {
+        ..10.0 => format!("{ratio:.2}"),
+        ..100.0 => format!("{ratio:.1}"),
+        _ => format!("{ratio:.0}"),
+    }
 }
 
 fn format_goal(goal: Goal) -> String {

@@ -7,8 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// Ends chromedriver and removes its folder when this process ends. The browsers end with it.
+/// Ends chromedriver and removes its folder when this process ends. The browsers end with it. Only
+/// chromedriver has the output, so that its end can be read.
 const SUPERVISOR: &str = r#"chromedriver --port=0 &
+    exec >/dev/null
     read -r _
     kill -9 $!
     until rm -rf "$FOLDER" 2>/dev/null; do sleep 0.1; done"#;
