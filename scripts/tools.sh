@@ -19,7 +19,10 @@ stop_servers() {
 }
 clean_up() {
     local entry
-    for entry in "${background[@]}"; do kill "${entry%% *}" 2>/dev/null || true; done
+    for entry in "${background[@]}"; do
+        kill -- "-${entry%% *}" 2>/dev/null || true
+        wait "${entry%% *}" 2>/dev/null || true
+    done
     stop_servers
     rm -rf "$scratch"
 }
@@ -30,6 +33,8 @@ trap clean_up EXIT
 at_the_same_time() {
     local output=$scratch/background.${#background[@]} title=$1
     shift
+    # A process group of its own, so that what the function runs ends with it.
+    set -m
     (
         # These servers are of this script.
         cluster= pgbouncer=
@@ -38,6 +43,7 @@ at_the_same_time() {
         say "$title"
         "$@"
     ) >"$output" 2>&1 &
+    set +m
     background+=("$! $output")
 }
 
