@@ -42,7 +42,7 @@ at_the_same_time() {
         trap 'exit 1' INT TERM
         say "$title"
         "$@"
-    ) >"$output" 2>&1 &
+    ) >"$output" 2>&1 </dev/null &
     set +m
     background+=("$! $output")
 }
