@@ -1,5 +1,5 @@
-//! Texts of posts in JSON responses. `serde_json` looks at their bytes one by one, which takes a fifth
-//! of the instructions of a read of a post of 2 KB. Here a processor compares many bytes at once.
+//! Texts of posts in JSON responses. `serde_json` looks at their bytes one by one. If a post has 2 KB,
+//! a read takes a fourth more instructions that way. Here a processor compares many bytes at once.
 //!
 //! Not here: short texts, such as names, which `serde_json` writes.
 
@@ -26,7 +26,7 @@ impl Formatter for TextFormatter {
         let (chunks, rest) = text.as_chunks::<CHUNK>();
         json.write_all(b"\"")?;
         for chunk in chunks {
-            // Without an early end, the compiler makes it a few instructions for all bytes.
+            // Without an early return, the compiler needs a few instructions for the whole chunk.
             if chunk.iter().fold(false, |any, byte| any | is_escaped(*byte)) {
                 self.write_escaped(json, chunk)?;
             } else {
@@ -90,8 +90,9 @@ mod tests {
 
     #[test]
     fn every_character_is_written_as_serde_json_writes_it() {
-        let characters = ('\0'..='\u{2ff}').chain(['\u{2028}', '\u{ffff}', '\u{10ffff}']);
-        for character in characters.filter(|character| *character != '\0') {
+        // A text has no NUL.
+        let characters = '\u{1}'..='\u{2ff}';
+        for character in characters.chain(['\u{2028}', '\u{ffff}', '\u{10ffff}']) {
             for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
                 let text = format!("{0}{character}{0}", "a".repeat(length));
                 assert_eq!(json(&text), serde_json(&text), "{character:?} after {length}");
